@@ -1,0 +1,1 @@
+"""The confidential CJI worker: sealed jobs in, sealed results and a signed receipt out."""

@@ -1,0 +1,1 @@
+"""The contract in Python: generated stubs, committed. Made by protos/generate.py."""

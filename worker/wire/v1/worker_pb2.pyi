@@ -1,0 +1,414 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REASON_UNSPECIFIED: _ClassVar[Reason]
+    MALFORMED_HEADER: _ClassVar[Reason]
+    HEADER_SIGNATURE_INVALID: _ClassVar[Reason]
+    AUDIENCE_MISMATCH: _ClassVar[Reason]
+    EXPIRED: _ClassVar[Reason]
+    REPLAYED: _ClassVar[Reason]
+    ALREADY_EXISTS: _ClassVar[Reason]
+    POLICY_DENIED: _ClassVar[Reason]
+    UNKNOWN_KEY: _ClassVar[Reason]
+    DEK_UNWRAP_FAILED: _ClassVar[Reason]
+    SEGMENT_INVALID: _ClassVar[Reason]
+    INCOMPLETE: _ClassVar[Reason]
+    SCHEMA_MISMATCH: _ClassVar[Reason]
+    BAD_PARAMETERS: _ClassVar[Reason]
+    LIMIT_EXCEEDED: _ClassVar[Reason]
+    OVERLOADED: _ClassVar[Reason]
+    NOT_READY: _ClassVar[Reason]
+    ATTESTATION_REJECTED: _ClassVar[Reason]
+    KEY_RELEASE_DENIED: _ClassVar[Reason]
+    KEY_THROTTLED: _ClassVar[Reason]
+    AUDIT_UNAVAILABLE: _ClassVar[Reason]
+    DEADLINE: _ClassVar[Reason]
+    CELL_FAILED: _ClassVar[Reason]
+    DRAINING: _ClassVar[Reason]
+    INTERNAL: _ClassVar[Reason]
+
+class SizeClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SIZE_CLASS_UNSPECIFIED: _ClassVar[SizeClass]
+    EXACT: _ClassVar[SizeClass]
+    POWER_OF_TWO: _ClassVar[SizeClass]
+REASON_UNSPECIFIED: Reason
+MALFORMED_HEADER: Reason
+HEADER_SIGNATURE_INVALID: Reason
+AUDIENCE_MISMATCH: Reason
+EXPIRED: Reason
+REPLAYED: Reason
+ALREADY_EXISTS: Reason
+POLICY_DENIED: Reason
+UNKNOWN_KEY: Reason
+DEK_UNWRAP_FAILED: Reason
+SEGMENT_INVALID: Reason
+INCOMPLETE: Reason
+SCHEMA_MISMATCH: Reason
+BAD_PARAMETERS: Reason
+LIMIT_EXCEEDED: Reason
+OVERLOADED: Reason
+NOT_READY: Reason
+ATTESTATION_REJECTED: Reason
+KEY_RELEASE_DENIED: Reason
+KEY_THROTTLED: Reason
+AUDIT_UNAVAILABLE: Reason
+DEADLINE: Reason
+CELL_FAILED: Reason
+DRAINING: Reason
+INTERNAL: Reason
+SIZE_CLASS_UNSPECIFIED: SizeClass
+EXACT: SizeClass
+POWER_OF_TWO: SizeClass
+
+class JobHeader(_message.Message):
+    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "operator_id", "requestor", "secondary_recipient", "case_number", "reason", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    ORIGINATING_ORI_FIELD_NUMBER: _ClassVar[int]
+    REQUESTING_ORI_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTOR_FIELD_NUMBER: _ClassVar[int]
+    SECONDARY_RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    CASE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_CODE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    KEK_ID_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_DEK_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    SIZE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    job_id: bytes
+    audience: str
+    originating_ori: str
+    requesting_ori: str
+    operator_id: str
+    requestor: str
+    secondary_recipient: str
+    case_number: str
+    reason: str
+    purpose_code: str
+    inputs: _containers.RepeatedCompositeFieldContainer[InputPart]
+    operations: _containers.RepeatedCompositeFieldContainer[Operation]
+    kek_id: str
+    wrapped_dek: bytes
+    recipients: _containers.RepeatedCompositeFieldContainer[Recipient]
+    created: _timestamp_pb2.Timestamp
+    not_after: _timestamp_pb2.Timestamp
+    size_class: SizeClass
+    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., operator_id: _Optional[str] = ..., requestor: _Optional[str] = ..., secondary_recipient: _Optional[str] = ..., case_number: _Optional[str] = ..., reason: _Optional[str] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ...) -> None: ...
+
+class InputPart(_message.Message):
+    __slots__ = ("name", "schema", "rows_declared")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    ROWS_DECLARED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    schema: str
+    rows_declared: int
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ..., rows_declared: _Optional[int] = ...) -> None: ...
+
+class Recipient(_message.Message):
+    __slots__ = ("key_id", "jwk")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    JWK_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    jwk: str
+    def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("deidentify",)
+    DEIDENTIFY_FIELD_NUMBER: _ClassVar[int]
+    deidentify: Deidentify
+    def __init__(self, deidentify: _Optional[_Union[Deidentify, _Mapping]] = ...) -> None: ...
+
+class Deidentify(_message.Message):
+    __slots__ = ("project", "wrapped_project_key", "columns")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_PROJECT_KEY_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    wrapped_project_key: bytes
+    columns: _containers.RepeatedCompositeFieldContainer[ColumnRule]
+    def __init__(self, project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ..., columns: _Optional[_Iterable[_Union[ColumnRule, _Mapping]]] = ...) -> None: ...
+
+class ColumnRule(_message.Message):
+    __slots__ = ("column", "keep", "drop", "null", "mask", "hmac_token", "generalise", "date_shift")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    DROP_FIELD_NUMBER: _ClassVar[int]
+    NULL_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    HMAC_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    GENERALISE_FIELD_NUMBER: _ClassVar[int]
+    DATE_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    keep: Keep
+    drop: Drop
+    null: Null
+    mask: Mask
+    hmac_token: HmacToken
+    generalise: Generalise
+    date_shift: DateShift
+    def __init__(self, column: _Optional[str] = ..., keep: _Optional[_Union[Keep, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., mask: _Optional[_Union[Mask, _Mapping]] = ..., hmac_token: _Optional[_Union[HmacToken, _Mapping]] = ..., generalise: _Optional[_Union[Generalise, _Mapping]] = ..., date_shift: _Optional[_Union[DateShift, _Mapping]] = ...) -> None: ...
+
+class Keep(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Drop(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Null(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Mask(_message.Message):
+    __slots__ = ("keep_first", "keep_last")
+    KEEP_FIRST_FIELD_NUMBER: _ClassVar[int]
+    KEEP_LAST_FIELD_NUMBER: _ClassVar[int]
+    WITH_FIELD_NUMBER: _ClassVar[int]
+    keep_first: int
+    keep_last: int
+    def __init__(self, keep_first: _Optional[int] = ..., keep_last: _Optional[int] = ..., **kwargs) -> None: ...
+
+class HmacToken(_message.Message):
+    __slots__ = ("domain", "bits")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    bits: int
+    def __init__(self, domain: _Optional[str] = ..., bits: _Optional[int] = ...) -> None: ...
+
+class Generalise(_message.Message):
+    __slots__ = ("date_to", "zip_prefix", "age_band")
+    DATE_TO_FIELD_NUMBER: _ClassVar[int]
+    ZIP_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    AGE_BAND_FIELD_NUMBER: _ClassVar[int]
+    date_to: DateTo
+    zip_prefix: ZipPrefix
+    age_band: AgeBand
+    def __init__(self, date_to: _Optional[_Union[DateTo, _Mapping]] = ..., zip_prefix: _Optional[_Union[ZipPrefix, _Mapping]] = ..., age_band: _Optional[_Union[AgeBand, _Mapping]] = ...) -> None: ...
+
+class DateTo(_message.Message):
+    __slots__ = ("unit",)
+    class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNIT_UNSPECIFIED: _ClassVar[DateTo.Unit]
+        YEAR: _ClassVar[DateTo.Unit]
+        MONTH: _ClassVar[DateTo.Unit]
+    UNIT_UNSPECIFIED: DateTo.Unit
+    YEAR: DateTo.Unit
+    MONTH: DateTo.Unit
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    unit: DateTo.Unit
+    def __init__(self, unit: _Optional[_Union[DateTo.Unit, str]] = ...) -> None: ...
+
+class ZipPrefix(_message.Message):
+    __slots__ = ("digits",)
+    DIGITS_FIELD_NUMBER: _ClassVar[int]
+    digits: int
+    def __init__(self, digits: _Optional[int] = ...) -> None: ...
+
+class AgeBand(_message.Message):
+    __slots__ = ("width", "top", "as_of")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    top: int
+    as_of: str
+    def __init__(self, width: _Optional[int] = ..., top: _Optional[int] = ..., as_of: _Optional[str] = ...) -> None: ...
+
+class DateShift(_message.Message):
+    __slots__ = ("subject_column", "max_days")
+    SUBJECT_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    MAX_DAYS_FIELD_NUMBER: _ClassVar[int]
+    subject_column: str
+    max_days: int
+    def __init__(self, subject_column: _Optional[str] = ..., max_days: _Optional[int] = ...) -> None: ...
+
+class ResultHeader(_message.Message):
+    __slots__ = ("version", "job_id", "job_header_sha384", "worker_id", "outputs", "recipients")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_HEADER_SHA384_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    job_id: bytes
+    job_header_sha384: bytes
+    worker_id: str
+    outputs: _containers.RepeatedCompositeFieldContainer[OutputPart]
+    recipients: _containers.RepeatedCompositeFieldContainer[WrappedKey]
+    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., job_header_sha384: _Optional[bytes] = ..., worker_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPart, _Mapping]]] = ..., recipients: _Optional[_Iterable[_Union[WrappedKey, _Mapping]]] = ...) -> None: ...
+
+class OutputPart(_message.Message):
+    __slots__ = ("name", "schema")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    schema: str
+    def __init__(self, name: _Optional[str] = ..., schema: _Optional[str] = ...) -> None: ...
+
+class WrappedKey(_message.Message):
+    __slots__ = ("key_id", "wrapped_dek")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    WRAPPED_DEK_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    wrapped_dek: bytes
+    def __init__(self, key_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ...) -> None: ...
+
+class RunRequest(_message.Message):
+    __slots__ = ("open", "segment", "finish")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    FINISH_FIELD_NUMBER: _ClassVar[int]
+    open: Open
+    segment: Segment
+    finish: Finish
+    def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ...) -> None: ...
+
+class Open(_message.Message):
+    __slots__ = ("header", "signature")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    header: bytes
+    signature: bytes
+    def __init__(self, header: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Segment(_message.Message):
+    __slots__ = ("part", "index", "data")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    part: int
+    index: int
+    data: bytes
+    def __init__(self, part: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Finish(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RunResponse(_message.Message):
+    __slots__ = ("accepted", "progress", "segment", "done")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    accepted: Accepted
+    progress: Progress
+    segment: Segment
+    done: Done
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., segment: _Optional[_Union[Segment, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ...) -> None: ...
+
+class Accepted(_message.Message):
+    __slots__ = ("result_header",)
+    RESULT_HEADER_FIELD_NUMBER: _ClassVar[int]
+    result_header: bytes
+    def __init__(self, result_header: _Optional[bytes] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("stage", "per_cent")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    PER_CENT_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    per_cent: int
+    def __init__(self, stage: _Optional[str] = ..., per_cent: _Optional[int] = ...) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ("receipt",)
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    receipt: str
+    def __init__(self, receipt: _Optional[str] = ...) -> None: ...
+
+class DescribeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DescribeResponse(_message.Message):
+    __slots__ = ("audience", "worker_id", "operations", "schemas", "keys", "limits")
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    audience: str
+    worker_id: str
+    operations: _containers.RepeatedScalarFieldContainer[str]
+    schemas: _containers.RepeatedScalarFieldContainer[str]
+    keys: _containers.RepeatedCompositeFieldContainer[KeyDescription]
+    limits: Limits
+    def __init__(self, audience: _Optional[str] = ..., worker_id: _Optional[str] = ..., operations: _Optional[_Iterable[str]] = ..., schemas: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeyDescription, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+
+class KeyDescription(_message.Message):
+    __slots__ = ("kek_id", "public_jwk")
+    KEK_ID_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_JWK_FIELD_NUMBER: _ClassVar[int]
+    kek_id: str
+    public_jwk: str
+    def __init__(self, kek_id: _Optional[str] = ..., public_jwk: _Optional[str] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes")
+    HEADER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    JOB_BYTES_FIELD_NUMBER: _ClassVar[int]
+    header_bytes: int
+    segment_bytes: int
+    batch_rows: int
+    batch_bytes: int
+    parts: int
+    job_bytes: int
+    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ...) -> None: ...
+
+class AttestRequest(_message.Message):
+    __slots__ = ("nonce",)
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
+
+class AttestResponse(_message.Message):
+    __slots__ = ("evidence", "maa_token", "receipt_jwk")
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MAA_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_JWK_FIELD_NUMBER: _ClassVar[int]
+    evidence: bytes
+    maa_token: str
+    receipt_jwk: str
+    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ...) -> None: ...
+
+class GetReceiptRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: bytes
+    def __init__(self, job_id: _Optional[bytes] = ...) -> None: ...
+
+class GetReceiptResponse(_message.Message):
+    __slots__ = ("receipt",)
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    receipt: str
+    def __init__(self, receipt: _Optional[str] = ...) -> None: ...
