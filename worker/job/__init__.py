@@ -1,0 +1,65 @@
+"""What a job is, without any input or output: header, policy, replay, the Run stream's state machine, limits.
+
+Everything here is pure: bytes and times in, frozen values or a Refusal out. No socket, file, clock or log.
+"""
+
+from worker.job.build import new_header, new_job_id
+from worker.job.header import (
+    VERSION,
+    Header,
+    InputPart,
+    JobId,
+    Recipient,
+    SizeClass,
+    check_audience,
+    check_times,
+    parse,
+)
+from worker.job.jwk import parse_p384, parse_rsa, thumbprint_p384, thumbprint_rsa
+from worker.job.ledger import Attempt, Entry, MemoryLedger, ReplayLedger, decide
+from worker.job.limits import LIMITS, Limits
+from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
+from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
+
+__all__ = [
+    "LIMITS",
+    "OPERATIONS",
+    "ORI_PREFIXES",
+    "PURPOSE_CODES",
+    "VERSION",
+    "Attempt",
+    "Empty",
+    "Entry",
+    "Event",
+    "Finish",
+    "Grant",
+    "HalfClose",
+    "Header",
+    "InputPart",
+    "JobId",
+    "Limits",
+    "MemoryLedger",
+    "Open",
+    "Phase",
+    "Policy",
+    "PolicyInvalid",
+    "Recipient",
+    "ReplayLedger",
+    "RunState",
+    "Segment",
+    "SizeClass",
+    "Submitter",
+    "advance",
+    "check_audience",
+    "check_times",
+    "decide",
+    "is_ori",
+    "new_header",
+    "new_job_id",
+    "parse",
+    "parse_p384",
+    "parse_rsa",
+    "thumbprint_p384",
+    "thumbprint_rsa",
+]

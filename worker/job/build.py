@@ -1,0 +1,89 @@
+"""Header bytes for those who seal jobs: typed values in, the one canonical encoding out.
+
+Invariant: what `new_header` returns, `parse` accepts; the same values give the same bytes. The bytes are made once and
+then signed, authenticated and sent as they are.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from worker.errors import Reason, Refusal, Stage
+from worker.job.header import JOB_ID_BYTES, VERSION, InputPart, JobId, Recipient, SizeClass, parse
+from worker.wire.v1 import worker_pb2
+
+__all__ = ["new_header", "new_job_id"]
+
+
+def new_job_id() -> JobId:
+    """16 random bytes."""
+    return JobId(secrets.token_bytes(JOB_ID_BYTES))
+
+
+def new_header(
+    *,
+    job_id: JobId,
+    audience: str,
+    originating_ori: str,
+    requesting_ori: str,
+    operator_id: str,
+    requestor: str,
+    reason: str,
+    purpose_code: str,
+    inputs: Sequence[InputPart],
+    operations: Sequence[worker_pb2.Operation],
+    kek_id: str,
+    wrapped_dek: bytes,
+    recipients: Sequence[Recipient],
+    created: datetime,
+    not_after: datetime,
+    size_class: SizeClass = SizeClass.EXACT,
+    secondary_recipient: str = "",
+    case_number: str = "",
+) -> bytes:
+    """Return the canonical bytes of a JobHeader.
+
+    `created` and `not_after` are aware and at most 24 hours apart. Raises Refusal(MALFORMED_HEADER) where the values
+    break a rule of the header (docs/format.md §1).
+    """
+    try:
+        message = worker_pb2.JobHeader(
+            version=VERSION,
+            job_id=job_id,
+            audience=audience,
+            originating_ori=originating_ori,
+            requesting_ori=requesting_ori,
+            operator_id=operator_id,
+            requestor=requestor,
+            secondary_recipient=secondary_recipient,
+            case_number=case_number,
+            reason=reason,
+            purpose_code=purpose_code,
+            inputs=[_input(part) for part in inputs],
+            operations=operations,
+            kek_id=kek_id,
+            wrapped_dek=wrapped_dek,
+            recipients=[worker_pb2.Recipient(key_id=each.key_id, jwk=each.jwk) for each in recipients],
+            created=_timestamp(created),
+            not_after=_timestamp(not_after),
+            size_class=worker_pb2.SizeClass.Name(size_class),
+        )
+        data = message.SerializeToString(deterministic=True)
+    except (ValueError, TypeError) as error:
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from error
+    parse(data)
+    return data
+
+
+def _input(part: InputPart) -> worker_pb2.InputPart:
+    return worker_pb2.InputPart(name=part.name, schema=part.schema, rows_declared=part.rows_declared)
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    if moment.tzinfo is None:
+        raise ValueError("naive time")
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -1,0 +1,259 @@
+"""The job header: bytes in, a typed and frozen `Header` or a Refusal out.
+
+Contract and invariants
+* `Header.data` is exactly what was sent and `sha384` its digest; the signature and every AAD are over these bytes.
+  The header is parsed once. It is encoded again only to compare: bytes that the one canonical encoding does not give
+  back (ascending fields, shortest varints, no doubled singular field, no default written out) are refused, unknown
+  fields too.
+* Everything that is wrong with the bytes themselves is MALFORMED_HEADER, without saying where: text of a header
+  never reaches an error. Times are EXPIRED, another pool is AUDIENCE_MISMATCH.
+* Nothing here asks who sent it. A Header says what somebody wants; signature, policy and ledger come after.
+* `kek_id` and every other name in a header is compared, never dialled.
+
+Source of the rules: docs/format.md §1.
+"""
+
+import hashlib
+import re
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Final, NewType, cast
+
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from worker.errors import Reason, Refusal, Stage
+from worker.job.jwk import parse_rsa, thumbprint_rsa
+from worker.job.limits import LIMITS
+from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.wire.v1 import worker_pb2
+
+__all__ = [
+    "VERSION",
+    "Header",
+    "InputPart",
+    "JobId",
+    "Recipient",
+    "SizeClass",
+    "check_audience",
+    "check_times",
+    "parse",
+]
+
+JobId = NewType("JobId", bytes)
+
+VERSION: Final = 1
+JOB_ID_BYTES: Final = 16
+
+_PURPOSE: Final = re.compile(r"[A-Z0-9]{1,3}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SCHEMA: Final = re.compile(r"[a-z][a-z0-9_.]{0,47}/[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
+# Key Vault and Managed HSM: https://{host}[:{port}]/keys/{name}/{version}; names and versions as Azure restricts them.
+_KEK_ID: Final = re.compile(
+    r"https://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[1-9][0-9]{0,4})?"
+    r"/keys/[A-Za-z0-9-]{1,127}/[0-9a-f]{32}"
+)
+
+
+class SizeClass(IntEnum):
+    """How lengths of outputs follow the data; the numbers are those of the proto."""
+
+    EXACT = 1
+    POWER_OF_TWO = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputPart:
+    """One input table; its place in `Header.inputs` is the part number."""
+
+    name: str
+    schema: str
+    rows_declared: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Who may open the results: RFC 7638 thumbprint and the RSA public JWK that has it."""
+
+    key_id: str
+    jwk: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Header:
+    """A well-formed job header. Texts are those of the submitter and stay out of logs; the repr is the job id alone."""
+
+    data: bytes
+    sha384: bytes
+    job_id: JobId
+    audience: str
+    originating_ori: str
+    requesting_ori: str
+    operator_id: str
+    requestor: str
+    secondary_recipient: str
+    case_number: str
+    reason: str
+    purpose_code: str
+    inputs: tuple[InputPart, ...]
+    operations: tuple[worker_pb2.Operation, ...]
+    operation_names: tuple[str, ...]
+    kek_id: str
+    wrapped_dek: bytes
+    recipients: tuple[Recipient, ...]
+    created: datetime
+    not_after: datetime
+    size_class: SizeClass
+
+    def __repr__(self) -> str:
+        return f"Header(job_id={self.job_id.hex()})"
+
+
+class _MalformedError(Exception):
+    """Internal: which rule of the header was broken. Travels in `__cause__` only; carries no text of the header."""
+
+
+def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Header:
+    """Return the header that `data` (at most 16 KiB) encodes.
+
+    Raises Refusal(MALFORMED_HEADER) for any other bytes; `__cause__` names the rule for developers.
+    """
+    try:
+        return _header(data, _message(data), ori_prefixes)
+    except _MalformedError as error:
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from error
+
+
+def check_times(header: Header, now: datetime) -> None:
+    """Raise Refusal(EXPIRED) unless created <= now + 60 s, now <= not_after, and both lie within 24 hours.
+
+    `now` is aware. The skew is granted to `created` only: the submitter chose `not_after` with room to spare, and a
+    captured header must not live longer than it says.
+    """
+    lifetime = header.not_after - header.created
+    if not timedelta(0) < lifetime <= LIMITS.lifetime:
+        raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
+    if not header.created - LIMITS.skew <= now <= header.not_after:
+        raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
+
+
+def check_audience(header: Header, audience: str) -> None:
+    """Raise Refusal(AUDIENCE_MISMATCH) unless the header was made for exactly this worker pool."""
+    if not audience or header.audience != audience:
+        raise Refusal(Reason.AUDIENCE_MISMATCH, stage=Stage.ADMIT)
+
+
+def _message(data: bytes) -> worker_pb2.JobHeader:
+    _require(0 < len(data) <= LIMITS.header_bytes, "header length")
+    message = worker_pb2.JobHeader()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise _MalformedError("not protobuf") from error
+    # Without its unknown fields, a message encodes back to the same bytes only if those were the canonical ones.
+    message.DiscardUnknownFields()
+    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or unknown fields")
+    return message
+
+
+def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[str]) -> Header:
+    _require(message.version == VERSION, "version")
+    _require(len(message.job_id) == JOB_ID_BYTES and any(message.job_id), "job_id")
+    _require(is_ori(message.originating_ori, prefixes), "originating_ori")
+    _require(is_ori(message.requesting_ori, prefixes), "requesting_ori")
+    _require(_PURPOSE.fullmatch(message.purpose_code) is not None, "purpose_code")
+    kek = message.kek_id
+    _require(len(kek) <= LIMITS.url_bytes and _KEK_ID.fullmatch(kek) is not None, "kek_id")
+    _require(LIMITS.wrapped_dek_min_bytes <= len(message.wrapped_dek) <= LIMITS.wrapped_dek_max_bytes, "wrapped_dek")
+    _require(int(message.size_class) in SizeClass.__members__.values(), "size_class")
+    _require(message.HasField("created") and message.HasField("not_after"), "times")
+    operations = tuple(message.operations)
+    return Header(
+        data=bytes(data),
+        sha384=hashlib.sha384(data).digest(),
+        job_id=JobId(message.job_id),
+        audience=_text(message.audience),
+        originating_ori=message.originating_ori,
+        requesting_ori=message.requesting_ori,
+        operator_id=_text(message.operator_id),
+        requestor=_text(message.requestor),
+        secondary_recipient=_optional_text(message.secondary_recipient),
+        case_number=_optional_text(message.case_number),
+        reason=_text(message.reason),
+        purpose_code=message.purpose_code,
+        inputs=_inputs(message),
+        operations=operations,
+        operation_names=_operation_names(operations),
+        kek_id=kek,
+        wrapped_dek=message.wrapped_dek,
+        recipients=_recipients(message),
+        created=_time(message.created),
+        not_after=_time(message.not_after),
+        size_class=SizeClass(message.size_class),
+    )
+
+
+def _inputs(message: worker_pb2.JobHeader) -> tuple[InputPart, ...]:
+    _require(1 <= len(message.inputs) <= LIMITS.parts, "number of inputs")
+    for part in message.inputs:
+        _require(_NAME.fullmatch(part.name) is not None, "input name")
+        _require(_SCHEMA.fullmatch(part.schema) is not None, "input schema")
+    _distinct([part.name for part in message.inputs], "input names")
+    return tuple(
+        InputPart(
+            name=part.name,
+            schema=part.schema,
+            rows_declared=part.rows_declared if part.HasField("rows_declared") else None,
+        )
+        for part in message.inputs
+    )
+
+
+def _operation_names(operations: tuple[worker_pb2.Operation, ...]) -> tuple[str, ...]:
+    _require(1 <= len(operations) <= LIMITS.operations, "number of operations")
+    names = tuple(operation.WhichOneof("operation") for operation in operations)
+    _require(all(names), "operation not set")
+    return cast("tuple[str, ...]", names)
+
+
+def _recipients(message: worker_pb2.JobHeader) -> tuple[Recipient, ...]:
+    _require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
+    for recipient in message.recipients:
+        try:
+            thumbprint = thumbprint_rsa(parse_rsa(recipient.jwk))
+        except ValueError as error:
+            raise _MalformedError("recipient JWK") from error
+        _require(recipient.key_id == thumbprint, "recipient key_id")
+    _distinct([recipient.key_id for recipient in message.recipients], "recipients")
+    return tuple(Recipient(key_id=recipient.key_id, jwk=recipient.jwk) for recipient in message.recipients)
+
+
+def _text(text: str) -> str:
+    _require(text != "", "empty text")
+    return _optional_text(text)
+
+
+def _optional_text(text: str) -> str:
+    """Printable, trimmed, at most 256 bytes: what may stand in an audit line. Refuses controls, bidi marks, NUL."""
+    _require(len(text.encode()) <= LIMITS.text_bytes, "text length")
+    _require(text.isprintable() and text == text.strip(), "text characters")
+    return text
+
+
+def _time(stamp: Timestamp) -> datetime:
+    _require(0 <= stamp.nanos < 1_000_000_000, "nanos")
+    try:
+        return datetime.fromtimestamp(stamp.seconds, tz=UTC).replace(microsecond=stamp.nanos // 1000)
+    except (ValueError, OverflowError, OSError) as error:
+        raise _MalformedError("seconds") from error
+
+
+def _distinct(values: list[str], rule: str) -> None:
+    _require(len(set(values)) == len(values), rule)
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise _MalformedError(rule)

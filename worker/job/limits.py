@@ -1,0 +1,51 @@
+"""Every size, count and time limit of a sealed job in one frozen place, with unit and source.
+
+Invariant: a limit is checked where the bytes arrive, before anything is allocated in proportion to them, and going
+over it is LIMIT_EXCEEDED (or MALFORMED_HEADER inside the header). `Describe` tells callers the ones they must meet.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+__all__ = ["LIMITS", "Limits"]
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+TIB: Final = 1024 * 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of CJI-Job v1. Names end in their unit; counts have none."""
+
+    # The header is signed, parsed and held by three processes; 16 KiB fits 8 recipients with 4096-bit keys.
+    header_bytes: int = 16 * KIB
+    signature_bytes: int = 96  # ES384, raw r || s (RFC 7518 §3.4)
+    # FLOE (C2SP FLOE; ePrint 2025/2275): one parameter set, no negotiation.
+    segment_bytes: int = MIB
+    segment_min_bytes: int = 32  # 4 length + 12 IV + 0 plaintext + 16 tag
+    floe_header_bytes: int = 74  # 10 parameters + 32 IV + 32 tag, in front of segment 0 of each part
+    message_overhead_bytes: int = 64 * KIB  # gRPC message cap = segment + this, both ways
+    # Arrow batches: what one arena window must hold.
+    batch_rows: int = 65_536
+    batch_bytes: int = 16 * MIB
+    parts: int = 16
+    job_bytes: int = TIB  # ciphertext of all input parts together
+    operations: int = 8
+    recipients: int = 8
+    # Texts of the header end up in audit records and receipts, which stay one line each.
+    text_bytes: int = 256
+    name_bytes: int = 64  # input part and schema names
+    url_bytes: int = 512  # kek_id
+    wrapped_dek_min_bytes: int = 256  # RSA-2048 ... RSA-8192
+    wrapped_dek_max_bytes: int = 1024
+    recipient_rsa_min_bits: int = 3072  # 128-bit strength (NIST SP 800-57 part 1, table 2)
+    recipient_rsa_max_bits: int = 8192  # bounds the cost of one public-key operation
+    # A job is sealed for a day at most, so a captured header is worth a day at most.
+    lifetime: timedelta = timedelta(hours=24)
+    skew: timedelta = timedelta(seconds=60)
+    policy_bytes: int = MIB
+
+
+LIMITS: Final = Limits()

@@ -1,0 +1,240 @@
+"""Who may have what done for whom: the worker's policy, a TOML file that denies all that it does not name.
+
+    submitter (certificate URI SAN, signing key) -> agency (ORI) -> purpose code -> operations
+                                                                 -> recipients (key ids)
+
+Contract and invariants
+* A policy is loaded whole or not at all: unknown keys, empty lists, doubled entries, wildcards, unknown purposes or
+  operations, bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
+* `authorise` gives a `Grant`, which nothing else can make, or Refusal(POLICY_DENIED) that does not say which rule was
+  missing. Both ORIs of the header must be agencies of this submitter; the *requesting* agency's rule decides.
+* mTLS identity and header signature must name the same submitter: `submitter(san)` finds it by the exact SAN, and the
+  signature is checked with that submitter's key alone.
+
+docs/policy.md has the schema with an example.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from msgspec import Meta
+
+from worker.errors import Reason, Refusal, Stage
+from worker.job.header import Header
+from worker.job.jwk import parse_p384, thumbprint_p384
+from worker.job.limits import LIMITS
+from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.wire.v1 import worker_pb2
+
+__all__ = ["OPERATIONS", "PURPOSE_CODES", "Grant", "Policy", "PolicyInvalid", "Submitter"]
+
+# NIEM `j:RapSheetPurposeCode`: administrative file maintenance, criminal justice, domestic violence and stalking,
+# firearms checks, public housing, interstate-approved licensing, criminal justice employment, FBI, national security,
+# visa, exigent caregiver checks. States extend the table in their policy.
+PURPOSE_CODES: Final = ("A", "C", "D", "F", "H", "I", "J", "R", "S", "V", "X")
+OPERATIONS: Final = frozenset(each.name for each in worker_pb2.Operation.DESCRIPTOR.oneofs_by_name["operation"].fields)
+
+# An absolute URI without wildcard, query, fragment or blank (RFC 5280 §4.2.1.6: a SAN URI is absolute).
+_San = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://[A-Za-z0-9._~:/@%-]+\Z", max_length=LIMITS.url_bytes)]
+_Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
+_Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]
+_KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
+_Prefix = Annotated[str, Meta(pattern=r"^[A-Z0-9]{2}\Z")]
+
+
+class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: _Code
+    operations: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class _Agency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    ori: str
+    recipients: Annotated[tuple[_KeyId, ...], Meta(min_length=1)]
+    purposes: Annotated[tuple[_Rule, ...], Meta(min_length=1)]
+
+
+class _Submitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: _Name
+    san: _San
+    signing_key: Annotated[str, Meta(max_length=4096)]
+    agencies: Annotated[tuple[_Agency, ...], Meta(min_length=1)]
+
+
+class _Tables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    purpose_codes: Annotated[tuple[_Code, ...], Meta(min_length=1)] = PURPOSE_CODES
+    ori_prefixes: Annotated[tuple[_Prefix, ...], Meta(min_length=1)] = tuple(sorted(ORI_PREFIXES))
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: Annotated[int, Meta(ge=1, le=1)]
+    submitters: Annotated[tuple[_Submitter, ...], Meta(min_length=1)]
+    tables: _Tables = _Tables()
+
+
+class PolicyInvalid(Refusal):
+    """The policy file cannot be used. `where` says for its author what is wrong; it never reaches a caller."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(Reason.NOT_READY, stage=Stage.START)
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"policy: {self.where}"
+
+
+_MADE_HERE: Final = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What the policy allowed for one job. Only `Policy.authorise` makes one."""
+
+    submitter: str
+    originating_ori: str
+    requesting_ori: str
+    purpose_code: str
+    operations: tuple[str, ...]
+    recipients: tuple[str, ...]
+    policy_sha384: bytes
+    proof: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.proof is not _MADE_HERE:
+            raise TypeError("a Grant is made by Policy.authorise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AgencyRules:
+    recipients: frozenset[str]
+    purposes: dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Submitter:
+    """One upstream app: the exact URI SAN of its certificate and the P-384 key that signs its headers."""
+
+    name: str
+    san: str
+    signing_key: ec.EllipticCurvePublicKey
+    rules: dict[str, _AgencyRules]
+
+    def __repr__(self) -> str:
+        return f"Submitter(name={self.name!r})"
+
+
+class Policy:
+    """A loaded policy. Make one with `Policy.load`."""
+
+    __slots__ = ("_submitters", "ori_prefixes", "purpose_codes", "sha384")
+
+    def __init__(self, *, file: _File, sha384: bytes) -> None:
+        self.sha384: Final = sha384
+        self.purpose_codes: Final = frozenset(file.tables.purpose_codes)
+        self.ori_prefixes: Final = frozenset(file.tables.ori_prefixes)
+        submitters = [self._checked(each, f"submitters[{i}]") for i, each in enumerate(file.submitters)]
+        _distinct([each.name for each in submitters], "submitters: name used twice")
+        _distinct([each.san for each in submitters], "submitters: san used twice")
+        _distinct([thumbprint_p384(each.signing_key) for each in submitters], "submitters: signing_key used twice")
+        self._submitters: Final = {each.san: each for each in submitters}
+
+    @classmethod
+    def load(cls, data: bytes) -> "Policy":
+        """Return the policy that the TOML file `data` (at most 1 MiB) holds. Raises PolicyInvalid."""
+        if len(data) > LIMITS.policy_bytes:
+            raise PolicyInvalid("file too large")
+        try:
+            file = msgspec.toml.decode(data, type=_File)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise PolicyInvalid(str(error)) from error
+        return cls(file=file, sha384=hashlib.sha384(data).digest())
+
+    def submitter(self, san: str) -> Submitter:
+        """Return the submitter whose certificate has exactly this URI SAN, else raise Refusal(POLICY_DENIED)."""
+        found = self._submitters.get(san)
+        if found is None:
+            raise _denied()
+        return found
+
+    def authorise(self, header: Header, submitter: Submitter) -> Grant:
+        """Return what this submitter may have done with this job, else raise Refusal(POLICY_DENIED).
+
+        1. the submitter is one of this policy; 2. both ORIs are its agencies; 3. the requesting agency's rule has the
+        purpose, 4. every operation and 5. every recipient.
+        """
+        if self._submitters.get(submitter.san) is not submitter:  # 1
+            raise _denied()
+        rules = submitter.rules.get(header.requesting_ori)
+        if rules is None or header.originating_ori not in submitter.rules:  # 2
+            raise _denied()
+        operations = rules.purposes.get(header.purpose_code)  # 3
+        if not operations or not header.operation_names or not operations.issuperset(header.operation_names):  # 4
+            raise _denied()
+        recipients = tuple(each.key_id for each in header.recipients)
+        if not recipients or not rules.recipients.issuperset(recipients):  # 5
+            raise _denied()
+        return Grant(
+            submitter=submitter.name,
+            originating_ori=header.originating_ori,
+            requesting_ori=header.requesting_ori,
+            purpose_code=header.purpose_code,
+            operations=header.operation_names,
+            recipients=recipients,
+            policy_sha384=self.sha384,
+            proof=_MADE_HERE,
+        )
+
+    def _checked(self, given: _Submitter, where: str) -> Submitter:
+        rules: dict[str, _AgencyRules] = {}
+        for i, agency in enumerate(given.agencies):
+            here = f"{where}.agencies[{i}]"
+            if not is_ori(agency.ori, self.ori_prefixes):
+                raise PolicyInvalid(f"{here}.ori: not an ORI under tables.ori_prefixes")
+            if agency.ori in rules:
+                raise PolicyInvalid(f"{here}.ori: used twice")
+            _distinct(agency.recipients, f"{here}.recipients: key id used twice")
+            rules[agency.ori] = _AgencyRules(
+                recipients=frozenset(agency.recipients), purposes=self._purposes(agency.purposes, here)
+            )
+        return Submitter(
+            name=given.name, san=given.san, signing_key=_signing_key(given.signing_key, where), rules=rules
+        )
+
+    def _purposes(self, given: tuple[_Rule, ...], where: str) -> dict[str, frozenset[str]]:
+        purposes: dict[str, frozenset[str]] = {}
+        for i, rule in enumerate(given):
+            here = f"{where}.purposes[{i}]"
+            if rule.code not in self.purpose_codes:
+                raise PolicyInvalid(f"{here}.code: not in tables.purpose_codes")
+            if rule.code in purposes:
+                raise PolicyInvalid(f"{here}.code: used twice")
+            if not OPERATIONS.issuperset(rule.operations):
+                raise PolicyInvalid(f"{here}.operations: this worker has no such operation")
+            _distinct(rule.operations, f"{here}.operations: operation named twice")
+            purposes[rule.code] = frozenset(rule.operations)
+        return purposes
+
+
+def _denied() -> Refusal:
+    return Refusal(Reason.POLICY_DENIED, stage=Stage.ADMIT)
+
+
+def _distinct(values: list[str] | tuple[str, ...], where: str) -> None:
+    if len(set(values)) != len(values):
+        raise PolicyInvalid(where)
+
+
+def _signing_key(text: str, where: str) -> ec.EllipticCurvePublicKey:
+    try:
+        if text.lstrip().startswith("{"):
+            return parse_p384(text)
+        key = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise PolicyInvalid(f"{where}.signing_key: neither PEM nor JWK of a P-384 public key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise PolicyInvalid(f"{where}.signing_key: not a P-384 key")
+    return key

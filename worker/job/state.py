@@ -1,0 +1,141 @@
+"""One Run stream as the front sees it: a pure machine, events in, the next state or a Refusal out.
+
+    AWAIT_OPEN --Open--> STREAMING --Finish--> FINISHED --HalfClose--> CLOSED
+                          Segment ^ |
+                                  +-+
+
+Invariants
+* Open comes once and first. A segment is (part, index) = the next index of this part, or index 0 of the next part;
+  every part has at least one segment, so Finish is taken only in the last part.
+* Sizes are checked before a segment is passed on: 32 bytes to 1 MiB, 74 more for index 0 (its FLOE header), all parts
+  together at most the job's cap. Only a part's last segment may be shorter than 1 MiB.
+* Which segment is the *last* of a part is authenticated by the decoder in the cell, not known here; this machine only
+  keeps a peer from wasting a cell's time. A half-close without Finish is INCOMPLETE.
+* After a Refusal the stream is over: the state that was passed in is the last one.
+"""
+
+import enum
+from dataclasses import dataclass, replace
+
+from worker.errors import Reason, Refusal, Stage
+from worker.job.limits import LIMITS, Limits
+
+__all__ = ["Empty", "Event", "Finish", "HalfClose", "Open", "Phase", "RunState", "Segment", "advance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """The header arrived and was parsed: `parts` inputs are to come."""
+
+    parts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """`size` bytes of segment `index` of `part`, FLOE header of index 0 included."""
+
+    part: int
+    index: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The peer says that every part is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """The peer's direction of the stream ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """A message in which nothing, or nothing known, is set."""
+
+
+Event = Open | Segment | Finish | HalfClose | Empty
+
+
+class Phase(enum.Enum):
+    """Where the stream stands."""
+
+    AWAIT_OPEN = enum.auto()
+    STREAMING = enum.auto()
+    FINISHED = enum.auto()
+    CLOSED = enum.auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """What the machine remembers: the next expected segment and the bytes so far."""
+
+    phase: Phase = Phase.AWAIT_OPEN
+    parts: int = 0
+    part: int = 0
+    index: int = 0
+    part_may_go_on: bool = True
+    job_bytes: int = 0
+
+
+def advance(state: RunState, event: Event, *, limits: Limits = LIMITS) -> RunState:
+    """Return the state after `event`.
+
+    Raises Refusal: MALFORMED_HEADER before Open and for a second Open, SEGMENT_INVALID for a wrong part, index, size or
+    place, LIMIT_EXCEEDED above a cap, INCOMPLETE when the stream stops early.
+    """
+    match event:
+        case Open():
+            return _open(state, event, limits)
+        case Segment():
+            return _segment(state, event, limits)
+        case Finish():
+            return _finish(state)
+        case HalfClose():
+            if state.phase is not Phase.FINISHED:
+                raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
+            return replace(state, phase=Phase.CLOSED)
+        case Empty():
+            raise _out_of_place(state)
+
+
+def _out_of_place(state: RunState) -> Refusal:
+    if state.phase is Phase.AWAIT_OPEN:
+        return Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    return Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+
+
+def _open(state: RunState, event: Open, limits: Limits) -> RunState:
+    if state.phase is not Phase.AWAIT_OPEN or not 1 <= event.parts <= limits.parts:
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    return replace(state, phase=Phase.STREAMING, parts=event.parts)
+
+
+def _segment(state: RunState, event: Segment, limits: Limits) -> RunState:
+    if state.phase is not Phase.STREAMING:
+        raise _out_of_place(state)
+    goes_on = (event.part, event.index) == (state.part, state.index) and state.part_may_go_on
+    starts_next = state.index > 0 and (event.part, event.index) == (state.part + 1, 0) and event.part < state.parts
+    if not (goes_on or starts_next):
+        raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+    sealed = event.size - (limits.floe_header_bytes if event.index == 0 else 0)
+    if sealed < limits.segment_min_bytes:
+        raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+    job_bytes = state.job_bytes + event.size
+    if sealed > limits.segment_bytes or job_bytes > limits.job_bytes:
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.UNSEAL)
+    return replace(
+        state,
+        part=event.part,
+        index=event.index + 1,
+        part_may_go_on=sealed == limits.segment_bytes,
+        job_bytes=job_bytes,
+    )
+
+
+def _finish(state: RunState) -> RunState:
+    if state.phase is Phase.FINISHED or state.phase is Phase.CLOSED:
+        raise _out_of_place(state)
+    if state.phase is Phase.AWAIT_OPEN or state.part != state.parts - 1 or state.index == 0:
+        raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
+    return replace(state, phase=Phase.FINISHED)
