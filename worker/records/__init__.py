@@ -1,0 +1,31 @@
+"""Records: their schemas, their streams, and what became of each row. Pure; knows of no key, file or network."""
+
+from worker.records.schemas import METADATA_KEY, SCHEMAS, Column, DataClass, RecordSchema, check, tagged
+from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
+from worker.records.stream import (
+    END_OF_STREAM,
+    RESERVE_BYTES,
+    StreamReader,
+    StreamWriter,
+    window_bytes,
+)
+
+__all__ = [
+    "END_OF_STREAM",
+    "METADATA_KEY",
+    "RESERVE_BYTES",
+    "ROW_STATUS",
+    "ROW_STATUS_SCHEMA",
+    "SCHEMAS",
+    "WHOLE_ROW",
+    "Column",
+    "DataClass",
+    "RecordSchema",
+    "RowStatus",
+    "Status",
+    "StreamReader",
+    "StreamWriter",
+    "check",
+    "tagged",
+    "window_bytes",
+]

@@ -1,0 +1,49 @@
+"""A schema is a closed list: what it does not name is refused."""
+
+import pyarrow as pa
+import pytest
+
+from worker.errors import Reason, Refusal
+from worker.records import SCHEMAS, DataClass, check, tagged
+
+TEXT = pa.utf8()
+
+
+def fields(*names: str, data_type: pa.DataType = TEXT) -> list[pa.Field]:
+    return [pa.field(name, data_type) for name in names]
+
+
+def test_some_columns_in_any_order_and_either_text_type() -> None:
+    check("person/1", tagged("person/1", [*fields("SOC", "last"), pa.field("DOB", pa.binary())]))
+    check("hotfile/1", tagged("hotfile/1", fields("NIC", "NAM", "DOB")))
+    check("chri_event/1", tagged("chri_event/1", [*fields("subject"), pa.field("sealed", pa.bool_())]))
+    check("nibrs.flat/3.1", tagged("nibrs.flat/3.1", fields("segment", data_type=pa.binary())))
+
+
+@pytest.mark.parametrize(
+    ("schema_id", "schema"),
+    [
+        ("person/2", tagged("person/2", fields("last"))),
+        ("person/1", tagged("hotfile/1", fields("last"))),
+        ("person/1", pa.schema(fields("last"))),
+        ("person/1", tagged("person/1", [])),
+        ("person/1", tagged("person/1", fields("last", "shoe_size"))),
+        ("person/1", tagged("person/1", fields("last", "last"))),
+        ("person/1", tagged("person/1", fields("LAST"))),
+        ("person/1", tagged("person/1", fields("last", data_type=pa.large_utf8()))),
+        ("person/1", tagged("person/1", fields("last", data_type=pa.dictionary(pa.int8(), pa.utf8())))),
+        ("person/1", tagged("person/1", fields("DOB", data_type=pa.date32()))),
+        ("nibrs.flat/3.1", tagged("nibrs.flat/3.1", fields("segment"))),
+        ("row_status/1", tagged("row_status/1", fields("row", data_type=pa.uint64()))),
+    ],
+)
+def test_anything_else_is_a_mismatch(schema_id: str, schema: pa.Schema) -> None:
+    with pytest.raises(Refusal) as refusal:
+        check(schema_id, schema)
+    assert refusal.value.reason is Reason.SCHEMA_MISMATCH
+
+
+def test_every_column_has_a_data_class_and_a_hotfile_is_a_person_with_more() -> None:
+    assert set(SCHEMAS["person/1"].columns) < set(SCHEMAS["hotfile/1"].columns)
+    assert SCHEMAS["person/1"].columns["SOC"].data_class is DataClass.BIOGRAPHIC
+    assert SCHEMAS["chri_event/1"].columns["charge"].data_class is DataClass.IDENTITY_HISTORY

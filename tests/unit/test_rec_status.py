@@ -1,0 +1,41 @@
+"""Every row exactly once, whatever was found about it."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from worker.records import ROW_STATUS, WHOLE_ROW, RowStatus, Status, check
+
+
+def at(*rows: int) -> np.ndarray:
+    return np.array(rows, np.int64)
+
+
+def test_findings_raise_the_status_and_never_lower_it() -> None:
+    status = RowStatus.all_ok(5).found(at(1, 3), status=Status.PARTLY_USED, code=10, column=2)
+    status = status.found(at(0, 1), status=Status.WARNED, code=7).found(at(), status=Status.NOT_USABLE, code=9)
+    assert status.status.tolist() == [1, 2, 0, 2, 0]
+    assert status.counts() == (2, 1, 2, 0)
+    assert sum(status.counts()) == 5
+    batch = status.to_batch(100)
+    check(ROW_STATUS, batch.schema)
+    batch.validate(full=True)
+    assert batch.to_pydict() == {
+        "row": [100, 101, 102, 103, 104],
+        "status": [1, 2, 0, 2, 0],
+        "codes": [[7], [10, 7], [], [10], []],
+        "columns": [[WHOLE_ROW], [2, WHOLE_ROW], [], [2], []],
+    }
+
+
+def test_merge_of_other_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match="different rows"):
+        RowStatus.all_ok(2).merge(RowStatus.all_ok(3))
+
+
+def test_no_rows() -> None:
+    batch = RowStatus.all_ok(0).to_batch(0)
+    batch.validate(full=True)
+    assert batch.num_rows == 0
+    assert RowStatus.all_ok(0).counts() == (0, 0, 0, 0)
+    assert isinstance(batch, pa.RecordBatch)

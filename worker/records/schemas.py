@@ -1,0 +1,139 @@
+"""The record schemas of the worker: which columns each has, of which types, and which class of data they are.
+
+A schema is a closed list of columns. A stream declares its schema by name in the Arrow schema metadata, key
+`cji.schema`. Columns may come in any order and optional ones may be absent; a column that the list does not
+name, a column twice, another type, or another name in the metadata is SCHEMA_MISMATCH.
+
+Columns are named as NCIC names its message fields (NAM, DOB, SOC ...) where it has a name for them. Widths and
+code sets are not part of a schema: values are checked by operations, and a bad value never fails a job.
+"""
+
+import enum
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import pyarrow as pa
+
+from worker.errors import Reason, Refusal, Stage
+
+__all__ = ["METADATA_KEY", "SCHEMAS", "TYPES", "Column", "DataClass", "RecordSchema", "check", "tagged"]
+
+METADATA_KEY: Final = b"cji.schema"
+
+
+class DataClass(enum.Enum):
+    """What kind of Criminal Justice Information a column holds (CJIS Security Policy 5.9.5, section 4.1)."""
+
+    BIOMETRIC = "biometric"
+    IDENTITY_HISTORY = "identity history"
+    BIOGRAPHIC = "biographic"
+    PROPERTY = "property"
+    CASE = "case"
+    CONTROL_NUMBER = "control number"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: its name, the Arrow types it may have, its class of data, and whether it must be there."""
+
+    name: str
+    data_class: DataClass
+    types: tuple[pa.DataType, ...]
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSchema:
+    """A named, closed list of columns."""
+
+    schema_id: str
+    columns: MappingProxyType[str, Column]
+
+
+_TEXT: Final = (pa.utf8(), pa.binary())
+_BIOGRAPHIC: Final = DataClass.BIOGRAPHIC
+_HISTORY: Final = DataClass.IDENTITY_HISTORY
+_CONTROL: Final = DataClass.CONTROL_NUMBER
+
+
+def _text(data_class: DataClass, names: str) -> tuple[Column, ...]:
+    return tuple(Column(name=name, data_class=data_class, types=_TEXT) for name in names.split())
+
+
+def _schema(schema_id: str, *columns: Column) -> RecordSchema:
+    return RecordSchema(schema_id=schema_id, columns=MappingProxyType({column.name: column for column in columns}))
+
+
+_PERSON: Final = (
+    *_text(_CONTROL, "record_id"),
+    *_text(_BIOGRAPHIC, "NAM last first middle suffix"),
+    *_text(_BIOGRAPHIC, "SEX RAC ETN DOB POB HGT WGT EYE HAI SKN SMT"),
+    *_text(_BIOGRAPHIC, "SOC OLN OLS OLY MNU"),
+    *_text(_CONTROL, "FBI SID"),
+    *_text(_BIOGRAPHIC, "street_number address_1 address_2 suburb city county state postcode country"),
+)
+_HOTFILE: Final = (
+    *_PERSON,
+    *_text(_CONTROL, "NIC ORI"),
+    *_text(DataClass.CASE, "MKE OCA file_code EXL CMC entered expires"),
+)
+_CHRI_EVENT: Final = (
+    *_text(_CONTROL, "subject ORI"),
+    *_text(_HISTORY, "cycle event date charge level disposition disposition_date"),
+    *(
+        Column(name=name, data_class=_HISTORY, types=(pa.bool_(),))
+        for name in ("sealed", "expunged", "juvenile", "non_conviction")
+    ),
+)
+_NIBRS: Final = (Column(name="segment", data_class=DataClass.CASE, types=(pa.binary(),), required=True),)
+_ROW_STATUS: Final = (
+    Column(name="row", data_class=DataClass.NONE, types=(pa.uint64(),), required=True),
+    Column(name="status", data_class=DataClass.CASE, types=(pa.uint8(),), required=True),
+    Column(name="codes", data_class=DataClass.CASE, types=(pa.list_(pa.uint16()),), required=True),
+    Column(name="columns", data_class=DataClass.CASE, types=(pa.list_(pa.int16()),), required=True),
+)
+
+SCHEMAS: Final = MappingProxyType(
+    {
+        schema.schema_id: schema
+        for schema in (
+            _schema("person/1", *_PERSON),
+            _schema("hotfile/1", *_HOTFILE),
+            _schema("chri_event/1", *_CHRI_EVENT),
+            _schema("nibrs.flat/3.1", *_NIBRS),
+            _schema("row_status/1", *_ROW_STATUS),
+        )
+    }
+)
+
+TYPES: Final = frozenset(
+    data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types
+)
+
+
+def check(schema_id: str, schema: pa.Schema) -> None:
+    """Refuse an Arrow schema that is not `schema_id`.
+
+    Raises: Refusal(SCHEMA_MISMATCH) for an unknown id, other metadata, no column, an unknown column, a column
+    twice, a type that the column does not allow, or a required column that is absent.
+    """
+    known = SCHEMAS.get(schema_id)
+    declared = (schema.metadata or {}).get(METADATA_KEY)
+    if known is None or declared != schema_id.encode():
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    names = set(schema.names)
+    if not names or len(names) != len(schema.names):
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    for field in schema:
+        column = known.columns.get(field.name)
+        if column is None or field.type not in column.types:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    if any(column.required and column.name not in names for column in known.columns.values()):
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+
+
+def tagged(schema_id: str, fields: list[pa.Field]) -> pa.Schema:
+    """An Arrow schema of these fields that declares itself as `schema_id`, with no other metadata."""
+    return pa.schema(fields, metadata={METADATA_KEY: schema_id.encode()})

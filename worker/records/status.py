@@ -1,0 +1,103 @@
+"""Row status: what became of every row, in the input's order; every row exactly once.
+
+ok + warned + partly used + not usable = rows in, always, because the status is one array with one value a row.
+Findings say why: a code of the operation's table and the column it is about (the column's position in the
+input, or WHOLE_ROW). They depend on values of records, so they travel only inside the sealed output.
+"""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.records.schemas import SCHEMAS, tagged
+
+__all__ = ["ROW_STATUS", "ROW_STATUS_SCHEMA", "WHOLE_ROW", "RowStatus", "Status"]
+
+ROW_STATUS: Final = "row_status/1"
+ROW_STATUS_SCHEMA: Final = tagged(
+    ROW_STATUS,
+    [pa.field(column.name, column.types[0], nullable=False) for column in SCHEMAS[ROW_STATUS].columns.values()],
+)
+WHOLE_ROW: Final = -1
+
+
+class Status(enum.IntEnum):
+    """What became of a row. The larger value wins when two operations judge the same row."""
+
+    OK = 0
+    WARNED = 1
+    PARTLY_USED = 2
+    NOT_USABLE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowStatus:
+    """The status of `n` rows and the findings about them, sorted by row.
+
+    status uint8[n]; rows int64[m] (position in the batch), codes uint16[m], columns int16[m].
+    """
+
+    status: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    codes: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+    columns: npt.NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
+
+    @classmethod
+    def all_ok(cls, n: int) -> Self:
+        """`n` rows without a finding."""
+        return cls(status=np.zeros(n, np.uint8))
+
+    def found(self, rows: npt.NDArray[np.int64], *, status: Status, code: int, column: int = WHOLE_ROW) -> Self:
+        """The same status with one more finding for each of `rows`, whose status becomes at least `status`."""
+        if not len(rows):
+            return self
+        extra = type(self)(
+            status=np.zeros_like(self.status),
+            rows=rows,
+            codes=np.full(len(rows), code, np.uint16),
+            columns=np.full(len(rows), column, np.int16),
+        )
+        extra.status[rows] = status
+        return self.merge(extra)
+
+    def merge(self, other: Self) -> Self:
+        """Both judgements of the same rows: the worse status, and the findings of both (ours first, row by row)."""
+        if len(self.status) != len(other.status):
+            raise ValueError("two judgements of different rows")
+        if not len(other.rows):
+            return type(self)(
+                status=np.maximum(self.status, other.status), rows=self.rows, codes=self.codes, columns=self.columns
+            )
+        rows = np.concatenate((self.rows, other.rows))
+        order = np.argsort(rows, kind="stable")
+        return type(self)(
+            status=np.maximum(self.status, other.status),
+            rows=rows[order],
+            codes=np.concatenate((self.codes, other.codes))[order],
+            columns=np.concatenate((self.columns, other.columns))[order],
+        )
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Rows that are ok, warned, partly used, not usable; their sum is the number of rows."""
+        ok, warned, partly_used, not_usable = np.bincount(self.status, minlength=len(Status)).tolist()
+        return ok, warned, partly_used, not_usable
+
+    def to_batch(self, first_row: int) -> pa.RecordBatch:
+        """A batch of `row_status/1` for rows that are numbered from `first_row` in their part."""
+        n = len(self.status)
+        offsets = np.zeros(n + 1, np.int32)
+        np.cumsum(np.bincount(self.rows, minlength=n), out=offsets[1:])
+        lists = pa.array(offsets)
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.array(np.arange(first_row, first_row + n, dtype=np.uint64)),
+                pa.array(self.status),
+                pa.ListArray.from_arrays(lists, pa.array(self.codes)),
+                pa.ListArray.from_arrays(lists, pa.array(self.columns)),
+            ],
+            schema=ROW_STATUS_SCHEMA,
+        )
