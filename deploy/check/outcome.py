@@ -1,0 +1,49 @@
+"""What one check found about one subject.
+
+Contract: a check ends in exactly one of ok, failed and not run. "Not run" always carries its reason and is
+counted by the caller, so that a missing tool cannot look like a clean result.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["DeployError", "Outcome", "Status", "judged", "not_run"]
+
+
+class DeployError(Exception):
+    """An input that cannot be judged because it cannot be read; each argument is one problem with its line."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One text per problem, never empty."""
+        return tuple(str(problem) for problem in self.args) or ("unreadable",)
+
+
+class Status(enum.StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One check of one subject; `reasons` is empty only when the status is OK."""
+
+    check: str
+    subject: str
+    status: Status
+    reasons: tuple[str, ...] = ()
+
+
+def judged(check: str, subject: str, problems: Iterable[str]) -> Outcome:
+    """OK without problems, FAILED with them."""
+    reasons = tuple(problems)
+    return Outcome(check=check, subject=subject, status=Status.FAILED if reasons else Status.OK, reasons=reasons)
+
+
+def not_run(check: str, subject: str, reason: str) -> Outcome:
+    """The check had no means to judge the subject."""
+    return Outcome(check=check, subject=subject, status=Status.NOT_RUN, reasons=(reason,))

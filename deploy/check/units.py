@@ -1,0 +1,78 @@
+"""The systemd units, judged by systemd itself.
+
+`systemd-analyze verify` needs `--recursive-errors=yes`, else an unknown key is only a warning with exit code 0.
+It also refuses a unit whose program is not installed, so it sees a copy whose program is `/bin/true`; everything
+else in the copy is the shipped unit.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from deploy.check.outcome import Outcome, judged, not_run
+
+__all__ = ["MAX_EXPOSURE", "check_sysusers", "check_unit"]
+
+MAX_EXPOSURE: Final = 1.5  # of 10.0; systemd-analyze calls anything below 2.0 "OK"
+_TIMEOUT_S: Final = 60
+# what a worker cannot do without: (pattern of a line, why)
+_NEEDED: Final = (
+    (r"ExecStart=/\S+/cji serve --config /etc/cji/worker\.toml", "the supervisor is the unit's only program"),
+    (r"KillMode=mixed", "SIGTERM goes to the supervisor alone, which drains; the rest is killed at the timeout"),
+    (r"TimeoutStopSec=\S+", "jobs in flight need their deadline to end"),
+    (r"LimitCORE=0", "a core file is plaintext on disk"),
+    (r"LimitMEMLOCK=infinity", "secret memory counts against this limit"),
+    (r"MemorySwapMax=0", "swapped memory is plaintext on disk"),
+    (r"MemoryZSwapMax=0", "swapped memory is plaintext on disk"),
+    (r"OOMPolicy=continue", "a cell out of memory costs one job, not the worker"),
+    (r"DeviceAllow=/dev/tpmrm0 rw", "evidence and unwrapping come from the vTPM"),
+    (r"SystemCallFilter=.*\bmemfd_secret\b.*", "memfd_secret is in none of systemd's call groups"),
+    (r"SystemCallFilter=.*@sandbox\b.*", "cells install seccomp and Landlock filters"),
+)
+
+
+def check_unit(path: Path) -> list[Outcome]:
+    """Outcomes of one unit file: its needed lines, systemd's own reading, and its exposure."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    missing = [
+        f"needs a line {pattern!r}: {why}"
+        for pattern, why in _NEEDED
+        if not any(re.fullmatch(pattern, line) for line in lines)
+    ]
+    outcomes = [judged("unit: needed lines", path.name, missing)]
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        reason = "systemd-analyze is not installed"
+        return [*outcomes, *(not_run(check, path.name, reason) for check in ("unit: verify", "unit: exposure"))]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        copy.write_text("\n".join(re.sub(r"^(Exec\w+=)/\S+", r"\1/bin/true", line) for line in lines) + "\n")
+        verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])
+        outcomes.append(judged("unit: verify", path.name, verify))
+        limit = f"--threshold={round(MAX_EXPOSURE * 10)}"
+        exposure = _run([analyze, "security", "--offline=true", "--no-pager", limit, str(copy)])
+        outcomes.append(judged("unit: exposure", path.name, exposure[-1:]))
+    return outcomes
+
+
+def check_sysusers(path: Path) -> Outcome:
+    """Outcome of one sysusers.d file, read by systemd-sysusers without writing anything."""
+    program = shutil.which("systemd-sysusers")
+    if program is None:
+        return not_run("unit: users", path.name, "systemd-sysusers is not installed")
+    return judged("unit: users", path.name, _run([program, "--dry-run", str(path)]))
+
+
+def _run(command: list[str]) -> list[str]:
+    """Nothing when the command succeeds, else the lines that it printed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return [f"{command[1]} did not end in {_TIMEOUT_S} s"]
+    if done.returncode == 0:
+        return []
+    printed = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
+    return printed or [f"{command[1]} ended with {done.returncode} and said nothing"]
