@@ -1,0 +1,117 @@
+"""Key wrap and submitter signature: one refusal for every failure, and no key for another's purpose."""
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from worker.envelope import (
+    sha384,
+    sign_header,
+    unwrap_dek,
+    unwrap_project_key,
+    verify_header,
+    wrap_dek,
+    wrap_project_key,
+)
+from worker.errors import Reason, Refusal
+
+DEK = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+
+
+@pytest.fixture(scope="module")
+def signing_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def test_data_key_returns(rsa_key: rsa.RSAPrivateKey) -> None:
+    assert unwrap_dek(rsa_key, wrap_dek(rsa_key.public_key(), DEK)) == DEK
+
+
+def test_project_key_returns_for_its_own_project_only(rsa_key: rsa.RSAPrivateKey) -> None:
+    wrapped = wrap_project_key(rsa_key.public_key(), "study-17", DEK)
+    assert unwrap_project_key(rsa_key, "study-17", wrapped) == DEK
+    with pytest.raises(Refusal, match="DEK_UNWRAP_FAILED"):
+        unwrap_project_key(rsa_key, "study-18", wrapped)
+
+
+def test_neither_key_passes_for_the_other(rsa_key: rsa.RSAPrivateKey) -> None:
+    public = rsa_key.public_key()
+    with pytest.raises(Refusal, match="DEK_UNWRAP_FAILED"):
+        unwrap_dek(rsa_key, wrap_project_key(public, "study-17", DEK))
+    with pytest.raises(Refusal, match="DEK_UNWRAP_FAILED"):
+        unwrap_project_key(rsa_key, "study-17", wrap_dek(public, DEK))
+
+
+def test_k07_every_unwrap_failure_looks_the_same(rsa_key: rsa.RSAPrivateKey) -> None:
+    public = rsa_key.public_key()
+    other = {"mgf": padding.MGF1(hashes.SHA256()), "algorithm": hashes.SHA256(), "label": b"x"}
+    sha1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
+    good = bytearray(wrap_dek(public, DEK))
+    good[100] ^= 1
+    failures = [
+        b"",
+        bytes(384),
+        bytes(383),
+        bytes(385),
+        b"\xff" * 384,
+        bytes(good),
+        public.encrypt(DEK, padding.OAEP(**other)),  # type: ignore[arg-type]
+        public.encrypt(DEK, sha1),
+        public.encrypt(DEK, padding.PKCS1v15()),
+        public.encrypt(DEK[:31], padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)),
+    ]
+    seen = set()
+    for wrapped in failures:
+        with pytest.raises(Refusal) as caught:
+            unwrap_dek(rsa_key, wrapped)
+        seen.add((caught.value.reason, caught.value.stage, str(caught.value), caught.value.__cause__))
+    assert len(seen) == 1
+    assert next(iter(seen))[0] is Reason.DEK_UNWRAP_FAILED
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 33])
+def test_keys_of_other_lengths_are_not_wrapped(rsa_key: rsa.RSAPrivateKey, size: int) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        wrap_dek(rsa_key.public_key(), bytes(size))
+    with pytest.raises(ValueError, match="32 bytes"):
+        wrap_project_key(rsa_key.public_key(), "p", bytes(size))
+
+
+def test_signature_is_raw_es384_over_the_context_and_digest(signing_key: ec.EllipticCurvePrivateKey) -> None:
+    header = b"header bytes"
+    signature = sign_header(signing_key, header)
+    assert len(signature) == 96
+    verify_header(signing_key.public_key(), header, signature)
+
+
+def test_other_bytes_keys_and_forms_are_refused(signing_key: ec.EllipticCurvePrivateKey) -> None:
+    header, public = b"header bytes", signing_key.public_key()
+    signature = sign_header(signing_key, header)
+    der = signing_key.sign(header, ec.ECDSA(hashes.SHA384()))
+    r, s = decode_dss_signature(der)
+    without_context = r.to_bytes(48, "big") + s.to_bytes(48, "big")
+    p256 = ec.generate_private_key(ec.SECP256R1())
+    for key, data, sig in [
+        (public, b"other bytes", signature),
+        (public, header + b"\0", signature),
+        (public, sha384(header), signature),
+        (ec.generate_private_key(ec.SECP384R1()).public_key(), header, signature),
+        (p256.public_key(), header, signature),
+        (public, header, der),
+        (public, header, without_context),
+        (public, header, bytes(96)),
+        (public, header, b"\xff" * 96),
+        (public, header, signature[48:] + signature[:48]),
+        (public, header, signature[:95]),
+        (public, header, signature + b"\0"),
+        (public, header, b""),
+    ]:
+        with pytest.raises(Refusal) as caught:
+            verify_header(key, data, sig)
+        assert caught.value.reason is Reason.HEADER_SIGNATURE_INVALID
