@@ -1,0 +1,41 @@
+"""`python -m cji_simulator STATE`: all servers in this process, until standard input ends.
+
+It ends with whoever started it, because the pipe to it ends then.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from cji_simulator.server import serve
+
+
+async def _until_input_ends(state: Path, limit: int) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def readable() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin.fileno())
+            stop.set()
+
+    loop.add_reader(sys.stdin.fileno(), readable)
+    await serve(state, limit=limit, stop=stop)
+
+
+def main() -> None:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(description="All services of one simulation, until standard input ends.")
+    parser.add_argument("state", type=Path)
+    parser.add_argument("--limit", type=int, default=10, help="vault creations and releases in ten seconds")
+    arguments = parser.parse_args()
+    os.environ["TSS2_LOG"] = "all+NONE"
+    asyncio.run(_until_input_ends(arguments.state.absolute(), arguments.limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The claims of an AzureGuest token, as the service wrote them for a confidential VM in January 2025 and later.
+
+Member names and kinds follow recorded tokens; members are in alphabetical order at every level.
+"""
+
+import base64
+import os
+from typing import Any, Final
+
+from cji_simulator.encoding import b64, rsa_jwk
+from cji_simulator.guest import GuestEvidence
+from cji_simulator.snp import Report
+
+__all__ = ["LIFETIME", "POLICY_HASH", "guest_claims"]
+
+LIFETIME: Final = 28800  # seconds; the service's, not configurable
+POLICY_HASH: Final = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"  # of the default AzureGuest policy
+
+
+def _text(value: str) -> str:
+    return base64.b64decode(value).decode(errors="replace")
+
+
+def _snp(report: Report, runtime: dict[str, Any]) -> dict[str, Any]:
+    tcb = report.tcb
+    own = {
+        "authorkeydigest": report.author_key_digest.hex(),
+        "bootloader-svn": tcb.bootloader,
+        "chip-family": "Genoa",
+        "chipid": report.chip_id.hex(),
+        "ciphertext-hiding-dram-enabled": False,
+        "cxl-allowed": False,
+        "familyId": report.family_id.hex(),
+        "guestsvn": report.guest_svn,
+        "hostdata": report.host_data.hex(),
+        "idkeydigest": report.id_key_digest.hex(),
+        "imageId": report.image_id.hex(),
+        "is-debuggable": report.debuggable,
+        "launchmeasurement": report.measurement.hex(),
+        "mem-aes256-xts-required": False,
+        "microcode-svn": tcb.microcode,
+        "migration-allowed": report.migratable,
+        "page-swap-disabled": False,
+        "rapl-disabled": False,
+        "reportdata": report.report_data.hex(),
+        "reportid": report.report_id.hex(),
+        "singlesocket": False,
+        "smt-allowed": report.smt,
+        "snpfw-svn": tcb.snp,
+        "tee-svn": tcb.tee,
+        "vmpl": report.vmpl,
+    }
+    return {
+        "x-ms-attestation-type": "sevsnpvm",
+        "x-ms-compliance-status": "azure-compliant-cvm",
+        "x-ms-runtime": runtime,
+        **{f"x-ms-sevsnpvm-{name}": value for name, value in own.items()},
+    }
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def guest_claims(evidence: GuestEvidence, *, issuer: str, now: int) -> dict[str, Any]:
+    """Return the claims of a token that is issued `now` (Unix seconds)."""
+    request, key = evidence.request, rsa_jwk(evidence.key)
+    own = {
+        "attestation-protocol-ver": "2.0",
+        "attested-pcr-values": {f"pcr{index}": b64(value) for index, value in evidence.pcrs.items()},
+        "attested-pcrs": sorted(evidence.pcrs),
+        "bootdebug-enabled": False,
+        "dbvalidated": True,
+        "dbxvalidated": True,
+        "debuggersdisabled": True,
+        "default-securebootkeysvalidated": True,
+        "elam-enabled": False,
+        "flightsigning-enabled": False,
+        "hvci-policy": 0,
+        "hypervisordebug-enabled": False,
+        "is-windows": False,
+        "kerneldebug-enabled": False,
+        "osbuild": _text(request.os_build),
+        "osdistro": _text(request.os_distro),
+        "ostype": _text(request.os_type),
+        "osversion-major": int(request.os_version_major),
+        "osversion-minor": int(request.os_version_minor),
+        "signingdisabled": True,
+        "testsigning-enabled": False,
+        "vmid": evidence.runtime.get("vm-configuration", {}).get("vmUniqueId", ""),
+    }
+    claims: dict[str, Any] = {
+        "exp": now + LIFETIME,
+        "iat": now,
+        "iss": issuer,
+        "jti": os.urandom(32).hex(),
+        "nbf": now,
+        "secureboot": True,
+        "x-ms-attestation-type": "azurevm",
+        **{f"x-ms-azurevm-{name}": value for name, value in own.items()},
+        "x-ms-policy-hash": POLICY_HASH,
+        "x-ms-runtime": {
+            "client-payload": request.client_payload,
+            "keys": [{**key, "key_ops": ["encrypt"], "kid": "TpmEphemeralEncryptionKey"}],
+        },
+        "x-ms-ver": "1.0",
+    }
+    if evidence.report is not None:
+        claims["x-ms-isolation-tee"] = _snp(evidence.report, evidence.runtime)
+    ordered: dict[str, Any] = _sorted(claims)
+    return ordered

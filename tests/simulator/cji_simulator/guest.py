@@ -1,0 +1,268 @@
+"""What the attestation service checks in an AzureGuest request of protocol 2.0, and nothing that it does not send on.
+
+1.  the outer and inner JSON and every base64 member decode
+2.  the AK certificate is below the vTPM root, and its key is AikPub
+3.  the quote: AK's signature, TPM_GENERATED, TPM_ST_ATTEST_QUOTE, the PCRs of PcrSet and their digest
+4.  the certification: AK's signature, and the name of EncKeyPub
+5.  EncKeyPub: attributes 0x20432 and a policy of exactly the quoted PCRs
+6.  the hardware report: VCEK chain to the pinned ARK, signature, TCB and chip id of the VCEK
+7.  the runtime claims: their digest is the report's, HCLAkPub is the AK, secure boot is on
+
+Event logs are taken as they are: this simulation does not replay them. A trusted-launch machine has no step 6 and 7.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+from tpm2_pytss.types import TPM2B_PUBLIC, TPMS_ATTEST
+
+from cji_simulator.encoding import rsa_jwk, unb64
+from cji_simulator.roots import Roots
+from cji_simulator.snp import Report
+
+__all__ = ["AttestRefused", "GuestEvidence", "GuestRequest", "verify"]
+
+_ATTRIBUTES: Final = 0x20432  # fixedTPM, fixedParent, sensitiveDataOrigin, noDA, decrypt
+_GENERATED: Final = 0xFF544347
+_QUOTE, _CERTIFY = 0x8018, 0x8017
+_PSS: Final = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+_AMD: Final = "1.3.6.1.4.1.3704.1."
+
+T = TypeVar("T")
+
+
+class AttestRefused(Exception):  # noqa: N818 - the service's answer, not a fault of this program
+    """HTTP 400 with a code and a message."""
+
+    def __init__(self, message: str, *, code: str = "InvalidParameter") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Pcr(msgspec.Struct, frozen=True, rename="pascal"):
+    """One PCR value."""
+
+    index: int
+    digest: str
+
+
+class TpmInfo(msgspec.Struct, frozen=True, rename="pascal"):
+    """What the TPM shows, in base64."""
+
+    aik_cert: str
+    aik_pub: str
+    pcr_quote: str
+    pcr_signature: str
+    enc_key_pub: str
+    enc_key_certify_info: str
+    enc_key_certify_info_signature: str
+    pcr_set: list[int]
+    pcrs: list[Pcr] = msgspec.field(name="PCRs")
+
+
+class Evidence(msgspec.Struct, frozen=True, rename="pascal"):
+    """What the hardware shows, in base64."""
+
+    proof: str
+    run_time_data: str
+
+
+class Isolation(msgspec.Struct, frozen=True, rename="pascal"):
+    """SevSnp with evidence, or TrustedLaunch without."""
+
+    type: str
+    evidence: Evidence | None = None
+
+
+class SnpProof(msgspec.Struct, frozen=True, rename="pascal"):
+    """The content of `Proof`."""
+
+    snp_report: str
+    vcek_cert_chain: str
+
+
+class GuestRequest(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """The content of AttestationInfo."""
+
+    attestation_protocol_version: str
+    tpm_info: TpmInfo
+    isolation_info: Isolation
+    client_payload: dict[str, str] = {}
+    os_type: str = msgspec.field(name="OSType", default="")
+    os_distro: str = msgspec.field(name="OSDistro", default="")
+    os_build: str = msgspec.field(name="OSBuild", default="")
+    os_version_major: int | str = msgspec.field(name="OSVersionMajor", default=0)
+    os_version_minor: int | str = msgspec.field(name="OSVersionMinor", default=0)
+    tcg_logs: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestEvidence:
+    """A request of which every check passed."""
+
+    request: GuestRequest
+    pcrs: dict[int, bytes]
+    key: rsa.RSAPublicKey  # the ephemeral key that the reply is encrypted to
+    report: Report | None
+    runtime: dict[str, Any]
+
+
+def _decoded(what: str, decode: Callable[[], T]) -> T:
+    try:
+        return decode()
+    except Exception as error:  # whatever a hostile body provokes is the same answer
+        raise AttestRefused(f"{what} cannot be decoded") from error
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AttestRefused(message)
+
+
+def _signed(what: str, key: rsa.RSAPublicKey, signature: bytes, data: bytes) -> None:
+    try:
+        key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature as error:
+        raise AttestRefused(f"{what}: the signature is not the attestation key's") from error
+
+
+def _public(what: str, text: str) -> tuple[Any, rsa.RSAPublicKey]:
+    def decode() -> tuple[Any, rsa.RSAPublicKey]:
+        public, rest = TPM2B_PUBLIC.unmarshal(unb64(text))
+        key = load_pem_public_key(public.to_pem())
+        if rest or not isinstance(key, rsa.RSAPublicKey):
+            raise ValueError
+        return public, key
+
+    return _decoded(what, decode)
+
+
+def _attest(what: str, data: bytes, kind: int) -> Any:
+    parsed, rest = _decoded(what, lambda: TPMS_ATTEST.unmarshal(data))
+    _require(not rest and int(parsed.magic) == _GENERATED and int(parsed.type) == kind, f"{what}: not of this kind")
+    return parsed.attested
+
+
+def _selection(pcrs: list[int]) -> bytes:
+    """Return TPML_PCR_SELECTION of the SHA-256 bank."""
+    mask = sum(1 << pcr for pcr in pcrs)
+    return bytes.fromhex("00000001000b03") + mask.to_bytes(3, "little")
+
+
+def _quote(info: TpmInfo, ak: rsa.RSAPublicKey) -> tuple[dict[int, bytes], bytes]:
+    message = _decoded("PcrQuote", lambda: unb64(info.pcr_quote))
+    _signed("PcrQuote", ak, _decoded("PcrSignature", lambda: unb64(info.pcr_signature)), message)
+    pcrs = _decoded("PCRs", lambda: {pcr.index: unb64(pcr.digest) for pcr in info.pcrs})
+    _require(
+        bool(pcrs) and sorted(pcrs) == info.pcr_set and all(0 <= p < 24 and len(v) == 32 for p, v in pcrs.items()),
+        "PCRs do not match PcrSet",
+    )
+    quote = _attest("PcrQuote", message, _QUOTE).quote
+    digest = hashlib.sha256(b"".join(pcrs[index] for index in sorted(pcrs))).digest()
+    _require(bytes(quote.pcrSelect.marshal()) == _selection(info.pcr_set), "PcrQuote is of other PCRs")
+    _require(bytes(quote.pcrDigest) == digest, "PcrQuote does not match PCRs")
+    return pcrs, digest
+
+
+def _encryption_key(info: TpmInfo, ak: rsa.RSAPublicKey, pcr_digest: bytes) -> rsa.RSAPublicKey:
+    public, key = _public("EncKeyPub", info.enc_key_pub)
+    message = _decoded("EncKeyCertifyInfo", lambda: unb64(info.enc_key_certify_info))
+    signature = _decoded("EncKeyCertifyInfoSignature", lambda: unb64(info.enc_key_certify_info_signature))
+    _signed("EncKeyCertifyInfo", ak, signature, message)
+    certified = bytes(_attest("EncKeyCertifyInfo", message, _CERTIFY).certify.name)
+    _require(certified == bytes(public.get_name()), "EncKeyCertifyInfo is of another key")
+    area = public.publicArea
+    _require(int(area.objectAttributes) == _ATTRIBUTES, "EncKeyPub has other attributes")
+    policy = hashlib.sha256(bytes(32) + bytes.fromhex("0000017f") + _selection(info.pcr_set) + pcr_digest).digest()
+    _require(bytes(area.authPolicy) == policy, "EncKeyPub is not bound to the quoted PCRs")
+    return key
+
+
+def _chain(text: str, roots: Roots) -> x509.Certificate:
+    def parse() -> list[x509.Certificate]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # serial number 0
+            return x509.load_pem_x509_certificates(unb64(text))
+
+    chain = _decoded("VcekCertChain", parse)
+    _require(len(chain) == 3, "VcekCertChain has not three certificates")
+    ark = roots.ark.certificate
+    _require(chain[2].public_bytes(Encoding.DER) == ark.public_bytes(Encoding.DER), "VcekCertChain has another root")
+    for below, above in ((chain[0], chain[1]), (chain[1], ark)):
+        issuer = above.public_key()
+        try:
+            if not isinstance(issuer, rsa.RSAPublicKey):
+                raise InvalidSignature
+            issuer.verify(below.signature, below.tbs_certificate_bytes, _PSS, hashes.SHA384())
+        except InvalidSignature as error:
+            raise AttestRefused("VcekCertChain: a signature does not verify") from error
+    return chain[0]
+
+
+def _hardware(isolation: Isolation, ak: rsa.RSAPublicKey, roots: Roots) -> tuple[Report, dict[str, Any]]:
+    if isolation.evidence is None:
+        raise AttestRefused("IsolationInfo has no evidence")
+    proof_text, runtime_text = isolation.evidence.proof, isolation.evidence.run_time_data
+    proof = _decoded("Proof", lambda: msgspec.json.decode(unb64(proof_text), type=SnpProof))
+    vcek = _chain(proof.vcek_cert_chain, roots)
+    key = vcek.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise AttestRefused("VcekCertChain: the VCEK is no P-384 key")
+    report = _decoded("SnpReport", lambda: Report.verify(unb64(proof.snp_report), key))
+    found = {
+        extension.oid.dotted_string.removeprefix(_AMD): extension.value.value
+        for extension in vcek.extensions
+        if isinstance(extension.value, x509.UnrecognizedExtension)
+    }
+    levels = [int.from_bytes(found[oid][2:], "big") for oid in ("3.1", "3.2", "3.3", "3.8")]
+    tcb = report.tcb
+    _require(levels == [tcb.bootloader, tcb.tee, tcb.snp, tcb.microcode], "SnpReport and VCEK differ in TCB")
+    _require(found["4"] == report.chip_id, "SnpReport and VCEK are of different chips")
+    raw = _decoded("RunTimeData", lambda: unb64(runtime_text))
+    _require(report.report_data == hashlib.sha256(raw).digest() + bytes(32), "RunTimeData does not match SnpReport")
+    runtime = _decoded("RunTimeData", lambda: json.loads(raw))
+    expected = rsa_jwk(ak)
+    keys = [key for key in runtime["keys"] if key["kid"] == "HCLAkPub"]
+    _require([key["n"] for key in keys] == [expected["n"]], "HCLAkPub is not the attestation key")
+    if not runtime["vm-configuration"]["secure-boot"]:
+        raise AttestRefused("The policy requires secure boot", code="PolicyEvaluationError")
+    return report, runtime
+
+
+def verify(body: bytes, roots: Roots) -> GuestEvidence:
+    """Check the body of POST /attest/AzureGuest; raises AttestRefused."""
+
+    def parse() -> GuestRequest:
+        outer = {key.lower(): value for key, value in json.loads(body).items()}
+        return msgspec.json.decode(unb64(outer["attestationinfo"]), type=GuestRequest)
+
+    request = _decoded("AttestationInfo", parse)
+    _require(request.attestation_protocol_version == "2.0", "AttestationProtocolVersion is not 2.0")
+    info = request.tpm_info
+    _, ak = _public("AikPub", info.aik_pub)
+    certificate = _decoded("AikCert", lambda: x509.load_der_x509_certificate(unb64(info.aik_cert)))
+    try:
+        certificate.verify_directly_issued_by(roots.vtpm_ca.certificate)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise AttestRefused("AikCert is not below a known root") from error
+    _require(certificate.public_key() == ak, "AikCert is of another key")
+    pcrs, digest = _quote(info, ak)
+    key = _encryption_key(info, ak, digest)
+    match request.isolation_info.type:
+        case "SevSnp":
+            report, runtime = _hardware(request.isolation_info, ak, roots)
+            return GuestEvidence(request=request, pcrs=pcrs, key=key, report=report, runtime=runtime)
+        case "TrustedLaunch":
+            return GuestEvidence(request=request, pcrs=pcrs, key=key, report=None, runtime={})
+        case _:
+            raise AttestRefused("IsolationInfo is of a kind that this service does not attest")

@@ -1,0 +1,49 @@
+"""Access tokens as opaque strings: the metadata service gives them out, the vault looks them up."""
+
+import enum
+import os
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from cji_simulator.encoding import b64url
+
+__all__ = ["Identities", "Identity", "Role"]
+
+LIFETIME: Final = 86400  # seconds
+
+
+class Role(enum.StrEnum):
+    """What an identity may do in the vault."""
+
+    WORKER = "worker"  # get and release
+    OPERATOR = "operator"  # create, update, disable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who holds a token, for which resource, until when (Unix seconds)."""
+
+    role: Role
+    resource: str
+    expires: float
+
+
+class Identities:
+    """Every token that was given out."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Identity] = {}
+
+    def issue(self, role: Role, resource: str) -> str:
+        """Return a new token for one resource."""
+        token = b64url(os.urandom(48))
+        self._tokens[token] = Identity(role=role, resource=resource, expires=time.time() + LIFETIME)
+        return token
+
+    def find(self, token: str, resource: str) -> Identity | None:
+        """Return whose live token for `resource` this is, if anybody's."""
+        identity = self._tokens.get(token)
+        if identity is None or identity.resource != resource or identity.expires < time.time():
+            return None
+        return identity

@@ -1,0 +1,256 @@
+"""A premium Key Vault over TLS: challenge authentication, keys with release policies, release, throttling.
+
+Errors have the codes and texts that the service has been seen to send. Creating and releasing HSM keys is limited to
+ten calls in ten seconds, as in the service's documented limits.
+"""
+
+import asyncio
+import json
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+from cji_simulator import statement
+from cji_simulator.encoding import unb64url
+from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
+from cji_simulator.identity import Identities, Role
+from cji_simulator.release_policy import PolicyError, ReleasePolicy
+from cji_simulator.roots import Roots
+from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, wrap
+
+__all__ = ["TENANT", "KeyVault"]
+
+TENANT: Final = "11111111-1111-1111-1111-111111111111"
+_WINDOW: Final = 10.0  # seconds
+
+
+class _Refused(Exception):  # noqa: N818 - the service's answer
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        inner: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.inner, self.headers = status, code, inner, headers or {}
+
+    def response(self) -> web.Response:
+        error: dict[str, Any] = {"code": self.code, "message": str(self)}
+        if self.inner:
+            error["innererror"] = {"code": self.inner}
+        return web.json_response({"error": error}, status=self.status, headers=self.headers)
+
+
+def _bad(message: str) -> _Refused:
+    return _Refused(400, "BadParameter", message)
+
+
+class KeyVault:
+    """One vault. `url` has no trailing slash; `resource` is the audience that its tokens must have."""
+
+    def __init__(
+        self, *, url: str, resource: str, roots: Roots, identities: Identities, faults: Faults, limit: int
+    ) -> None:
+        self.url = url
+        self._resource = resource
+        self._signer = roots.vault
+        self._tls = ssl.create_default_context(cadata=roots.tls_pem)
+        self._identities = identities
+        self._faults = faults
+        self._limit = limit
+        self._recent: deque[float] = deque()
+        self._keys: dict[str, Key] = {}
+
+    def application(self) -> web.Application:
+        """Return the HTTP application."""
+        app = web.Application(middlewares=[middleware(Service.VAULT, self._faults), self._errors])
+        app.add_routes(
+            [
+                web.post("/keys/{name}/create", self._create),
+                web.post("/keys/{name}/rotate", self._rotate),
+                web.get("/keys/{name}/versions", self._versions),
+                web.get("/keys/{name}", self._get),
+                web.get("/keys/{name}/{version:.*}", self._get),
+                web.patch("/keys/{name}/{version:.*}", self._update),
+                web.post("/keys/{name}/release", self._release),
+                web.post("/keys/{name}/{version:[^/]*}/release", self._release),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if "api-version" not in request.query:
+                raise _bad("api-version must be specified")
+            return await handler(request)
+        except _Refused as refusal:
+            return refusal.response()
+        except statement.Denied as denial:
+            return _Refused(403, "Forbidden", str(denial), inner=denial.inner).response()
+
+    def _authorise(self, request: web.Request, *roles: Role) -> None:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        identity = self._identities.find(token, self._resource) if kind == "Bearer" else None
+        if identity is None:
+            challenge = (
+                f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="{self._resource}"'
+            )
+            text = "AKV10000: Request is missing a Bearer or PoP token."
+            raise _Refused(401, "Unauthorized", text, headers={"WWW-Authenticate": challenge})
+        if identity.role not in roles:
+            raise _Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
+
+    def _throttle(self) -> None:
+        now = time.monotonic()
+        while self._recent and now - self._recent[0] >= _WINDOW:
+            self._recent.popleft()
+        if len(self._recent) >= self._limit:
+            wait = {"Retry-After": str(int(_WINDOW - (now - self._recent[0])) + 1)}
+            raise _Refused(429, "Throttled", "Request was not processed because too many requests.", headers=wait)
+        self._recent.append(now)
+
+    def _find(self, request: web.Request) -> tuple[str, Key, KeyVersion]:
+        name = request.match_info["name"]
+        key = self._keys.get(name)
+        version = key.find(request.match_info.get("version", "")) if key else None
+        if key is None or version is None:
+            raise _Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
+        return f"{self.url}/keys/{name}", key, version
+
+    def _bundle(self, base: str, key: Key, version: KeyVersion) -> web.Response:
+        jwk = version.jwk(f"{base}/{version.version}")
+        return web.json_response({"key": jwk, "attributes": version.attributes(), **key.policy_json()})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.WORKER, Role.OPERATOR)
+        return self._bundle(*self._find(request))
+
+    async def _versions(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.WORKER, Role.OPERATOR)
+        base, key, _ = self._find(request)
+        listed = [{"kid": f"{base}/{one.version}", "attributes": one.attributes()} for one in key.versions]
+        return web.json_response({"value": listed, "nextLink": None})
+
+    async def _create(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        self._throttle()
+        body = await _body(request)
+        exportable = bool(body.get("attributes", {}).get("exportable"))
+        policy, immutable = _policy(body)
+        if exportable and policy is None:
+            raise _bad("AKV.SKR.1004: Exportable keys must have release policy.")
+        if policy is not None and not exportable:
+            raise _bad("AKV.SKR.1005: Non-exportable keys must not have release policy.")
+        key = Key(
+            kty=str(body.get("kty")),
+            size=int(body.get("key_size", 2048)),
+            curve=str(body.get("crv", "P-256")),
+            policy=policy,
+            immutable=immutable,
+        )
+        version = await self._add(key, operations=list(body.get("key_ops", ())), exportable=exportable)
+        name = request.match_info["name"]
+        if (old := self._keys.get(name)) is not None:
+            key.versions[:0] = old.versions
+        self._keys[name] = key
+        return self._bundle(f"{self.url}/keys/{name}", key, version)
+
+    async def _add(self, key: Key, *, operations: list[str], exportable: bool) -> KeyVersion:
+        try:
+            material = await asyncio.to_thread(new_material, kty=key.kty, size=key.size, curve=key.curve)
+        except (ValueError, KeyError) as error:
+            raise _bad(f"Property {error} has invalid value") from error
+        version = KeyVersion(material=material, operations=operations, exportable=exportable)
+        key.versions.append(version)
+        return version
+
+    async def _rotate(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        self._throttle()
+        base, key, last = self._find(request)
+        return self._bundle(base, key, await self._add(key, operations=last.operations, exportable=last.exportable))
+
+    async def _update(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.OPERATOR)
+        base, key, version = self._find(request)
+        body = await _body(request)
+        attributes = body.get("attributes", {})
+        if attributes.get("exportable", version.exportable) != version.exportable:
+            raise _bad("AKV.SKR.1014: Cannot modify the exportable state of a key.")
+        policy, immutable = _policy(body)
+        if policy is not None:
+            if request.match_info["version"]:
+                raise _bad("AKV.SKR.1016: Key Release Policy can only be set on versionless key.")
+            if key.immutable:
+                raise _bad("AKV.SKR.1020: Immutable Key Release Policy cannot be modified.")
+            key.policy, key.immutable = policy, immutable
+        version.enabled = bool(attributes.get("enabled", version.enabled))
+        return self._bundle(base, key, version)
+
+    async def _release(self, request: web.Request) -> web.Response:
+        self._authorise(request, Role.WORKER)
+        if self._faults.take(Service.VAULT, Kind.FORBIDDEN):
+            raise _Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
+        self._throttle()
+        base, key, version = self._find(request)
+        body = await _body(request)
+        token, enc = body.get("target"), body.get("enc", "CKM_RSA_AES_KEY_WRAP")
+        if not isinstance(token, str) or enc not in WRAPS:
+            raise _bad("Property target or enc has invalid value")
+        if not version.enabled:
+            raise statement.Denied("Operation release is not allowed on a disabled key.", inner="KeyDisabled")
+        if key.policy is None:
+            raise _bad("The key is not exportable.")
+        kid, target = await statement.target(token, key.policy, self._fetch)
+        ciphertext = wrap(version.exported(), target=target, enc=enc)
+        asked = request.match_info.get("version", "")
+        about: dict[str, Any] = {
+            "api-version": request.query["api-version"],
+            "enc": enc,
+            "kid": f"{base}/{asked}" if asked else base,
+        }
+        if "nonce" in body:
+            about["nonce"] = body["nonce"]
+        if self._faults.take(Service.VAULT, Kind.REPLACED_STATEMENT):
+            about["nonce"] = "another-request"
+        jwk = version.jwk(f"{base}/{version.version}")
+        jwk["key_hsm"] = statement.key_hsm(kid=kid, enc=enc, ciphertext=ciphertext)
+        released = {"key": jwk, "attributes": version.attributes(), **key.policy_json()}
+        payload = {"request": about, "response": {"key": released}}
+        return web.json_response({"value": statement.signed(payload, self._signer)})
+
+    async def _fetch(self, url: str) -> Mapping[str, Any]:
+        connector = aiohttp.TCPConnector(ssl=self._tls)
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as response:
+            response.raise_for_status()
+            found: Mapping[str, Any] = await response.json(content_type=None)
+            return found
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.read())
+    except ValueError as error:
+        raise _bad("Request body not specified") from error
+    if not isinstance(body, dict):
+        raise _bad("Request body is invalid")
+    return body
+
+
+def _policy(body: Mapping[str, Any]) -> tuple[ReleasePolicy | None, bool]:
+    given = body.get("release_policy")
+    if given is None:
+        return None, False
+    try:
+        return ReleasePolicy.parse(unb64url(given["data"])), bool(given.get("immutable"))
+    except (PolicyError, ValueError, KeyError, TypeError) as error:
+        raise _bad("AKV.SKR.1002: The release policy is not valid.") from error

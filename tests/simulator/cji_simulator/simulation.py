@@ -1,0 +1,224 @@
+"""One simulation, as a tester holds it: start, ask where things are, create keys, order faults, stop."""
+
+import hashlib
+import json
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from attestation import Trust
+from cji_simulator import jws
+from cji_simulator.encoding import b64url, rsa_jwk, unb64url
+from cji_simulator.faults import Fault, Kind, Service
+from cji_simulator.server import ENDPOINTS, Endpoints
+
+__all__ = ["Cmk", "Simulation", "SimulationError"]
+
+_START: Final = 60.0  # seconds, for two RSA-4096 keys on a busy machine
+_API_VERSION: Final = "7.4"
+
+
+class SimulationError(Exception):
+    """The servers did not start, or refused an order."""
+
+
+class Cmk(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer's key in the vault, by what a worker pins."""
+
+    kek_id: str  # with version
+    public_thumbprint: str  # RFC 7638, SHA-256, base64url
+    policy_sha256: str  # hex, of the release policy's bytes as the vault keeps them
+    public_jwk: dict[str, str]  # kty RSA, minimal exponent
+
+
+class Simulation:
+    """All services behind one object; a context manager.
+
+    `state` keeps roots and the TPM between runs. `release_limit` is the vault's number of creations and releases in
+    ten seconds. The servers are one child process, which ends when this object is closed or this process ends.
+    """
+
+    def __init__(self, state: Path, *, release_limit: int = 10) -> None:
+        self._state = state.absolute()
+        self._limit = release_limit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._endpoints: Endpoints | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the servers and wait for them; raises SimulationError."""
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ready = self._state / ENDPOINTS
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "cji_simulator", str(self._state), "--limit", str(self._limit)]
+        log = self._state / "server.log"
+        with log.open("wb") as sink:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sink, stderr=sink)
+        until = time.monotonic() + _START
+        while not ready.exists():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise SimulationError(f"the servers did not start; the reason is in {log}")
+            time.sleep(0.01)
+        self._endpoints = msgspec.json.decode(ready.read_bytes(), type=Endpoints)
+
+    def stop(self) -> None:
+        """Stop the servers; a second call does nothing."""
+        process, self._process, self._endpoints = self._process, None, None
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where everything is."""
+        if self._endpoints is None:
+            raise SimulationError("not started")
+        return self._endpoints
+
+    @property
+    def maa_url(self) -> str:
+        """Base URL and issuer of the attestation service."""
+        return self.endpoints.maa_url
+
+    @property
+    def vault_url(self) -> str:
+        """Base URL of the vault."""
+        return self.endpoints.vault_url
+
+    @property
+    def region(self) -> str:
+        """Where the VM says it is."""
+        return self.endpoints.region
+
+    @property
+    def trust(self) -> Trust:
+        """The pins of this simulation, for the constructors that production fills with its own."""
+        at = self.endpoints
+        return Trust(
+            name="simulation",
+            maa_hosts=(at.maa_url.removeprefix("https://"),),
+            vault_hosts=(at.vault_url.removeprefix("https://"),),
+            vault_resource=at.vault_resource,
+            tls_roots=at.tls_roots,
+            release_roots=at.release_roots,
+            amd_roots=(at.ark_spki_sha256,),
+            imds=at.imds_url,
+            tcti=at.tcti,
+        )
+
+    def release_policy(self) -> dict[str, Any]:
+        """Return the policy that keys get unless told otherwise: this issuer, a compliant SEV-SNP VM, no debugging."""
+        tee = "x-ms-isolation-tee"
+        return {
+            "version": "1.0.0",
+            "anyOf": [
+                {
+                    "authority": self.maa_url,
+                    "allOf": [
+                        {"claim": f"{tee}.x-ms-attestation-type", "equals": "sevsnpvm"},
+                        {"claim": f"{tee}.x-ms-compliance-status", "equals": "azure-compliant-cvm"},
+                        {"claim": f"{tee}.x-ms-sevsnpvm-is-debuggable", "equals": "false"},
+                    ],
+                }
+            ],
+        }
+
+    def create_cmk(
+        self, name: str = "cji-kek", *, policy: Mapping[str, Any] | None = None, key_size: int = 3072
+    ) -> Cmk:
+        """Create an exportable RSA-HSM key under a release policy, as the key's owner would."""
+        data = json.dumps(self.release_policy() if policy is None else policy).encode()
+        body = {
+            "kty": "RSA-HSM",
+            "key_size": key_size,
+            "key_ops": ["encrypt", "decrypt", "wrapKey", "unwrapKey"],
+            "attributes": {"exportable": True},
+            "release_policy": {"contentType": "application/json; charset=utf-8", "data": b64url(data)},
+        }
+        return _cmk(self._vault("POST", f"/keys/{name}/create", body))
+
+    def rotate_cmk(self, name: str = "cji-kek") -> Cmk:
+        """Add a version to a key; older ones stay."""
+        return _cmk(self._vault("POST", f"/keys/{name}/rotate", {}))
+
+    def enable_cmk(self, cmk: Cmk, *, enabled: bool) -> None:
+        """Enable or disable one version."""
+        self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": {"enabled": enabled}})
+
+    def set_policy(self, name: str, policy: Mapping[str, Any]) -> Cmk:
+        """Replace a key's release policy."""
+        given = {"data": b64url(json.dumps(policy).encode())}
+        return _cmk(self._vault("PATCH", f"/keys/{name}/", {"release_policy": given}))
+
+    def fault(
+        self, service: Service, kind: Kind, *, status: int = 503, seconds: float = 0.0, times: int | None = None
+    ) -> None:
+        """Make a service fail in a way, `times` times or until cleared."""
+        order = Fault(service=service, kind=kind, status=status, seconds=seconds, times=times)
+        self._control("POST", "/faults", msgspec.json.encode(order))
+
+    def clear_faults(self) -> None:
+        """Let everything work again."""
+        self._control("DELETE", "/faults")
+
+    def rotate_signing_keys(self) -> None:
+        """Replace the attestation service's signing keys."""
+        self._control("POST", "/maa/rotate")
+
+    def _control(self, method: str, path: str, body: bytes = b"") -> Any:
+        request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
+        return _answer(request, None)
+
+    def _vault(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        token = self._control("POST", "/operator-token")["token"]
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        url = f"{self.vault_url}{path}?api-version={_API_VERSION}"
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(url, data=data, method=method, headers=headers)
+        return _answer(request, ssl.create_default_context(cadata=self.endpoints.tls_roots))
+
+
+def _answer(request: urllib.request.Request, tls: ssl.SSLContext | None) -> Any:
+    handlers: Sequence[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if tls is not None:
+        handlers = [*handlers, urllib.request.HTTPSHandler(context=tls)]
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=30) as response:
+            return json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        raise SimulationError(f"{error.code}: {error.read().decode(errors='replace')}") from error
+
+
+def _cmk(bundle: Mapping[str, Any]) -> Cmk:
+    key = bundle["key"]
+    n, e = (int.from_bytes(unb64url(key[part]), "big") for part in ("n", "e"))
+    public = rsa.RSAPublicNumbers(e, n).public_key()
+    return Cmk(
+        kek_id=key["kid"],
+        public_thumbprint=jws.thumbprint(public),
+        policy_sha256=hashlib.sha256(unb64url(bundle["release_policy"]["data"])).hexdigest(),
+        public_jwk=rsa_jwk(public),
+    )
