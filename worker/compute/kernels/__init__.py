@@ -1,0 +1,1 @@
+"""Kernels: whole columns in, whole columns out; pure numpy, shared by the operations."""

@@ -1,0 +1,100 @@
+"""Text columns as numpy sees them, and back: no copy on the way in, no Python object per value.
+
+A column of `utf8` or `binary` is bytes and offsets (Arrow columnar format, "Variable-size Binary Layout").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.compute.codes import Code
+
+__all__ = ["Bools", "Bytes", "Ints", "Outcome", "Text", "fixed", "from_bytes", "pack", "read"]
+
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Text:
+    """A column of `n` values: value i is data[starts[i] : starts[i] + lengths[i]].
+
+    data uint8; starts int64[n]; lengths int64[n], 0 for null. A value of no bytes counts as missing, as null does.
+    """
+
+    data: Bytes
+    starts: Ints
+    lengths: Ints
+
+    @property
+    def filled(self) -> Bools:
+        """bool[n]: the value is neither null nor empty."""
+        return self.lengths > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Outcome:
+    """A transformed column of the input's length and type, and the rows whose value did not fit, by code."""
+
+    array: pa.Array
+    faults: tuple[tuple[Code, Ints], ...] = ()
+
+
+def _unpack_bits(buffer: pa.Buffer, offset: int, n: int) -> Bools:
+    """bool[n] of `n` bits from bit `offset` on, least significant first."""
+    return np.unpackbits(np.frombuffer(buffer, np.uint8), count=offset + n, bitorder="little")[offset:].view(np.bool_)
+
+
+def read(array: pa.Array) -> Text:
+    """A validated `utf8` or `binary` array as Text; `data` is a view of the array's memory."""
+    n = len(array)
+    validity, offsets_buffer, data_buffer = array.buffers()
+    if n == 0:
+        return Text(data=np.empty(0, np.uint8), starts=np.empty(0, np.int64), lengths=np.empty(0, np.int64))
+    offsets = np.frombuffer(offsets_buffer, np.int32, n + 1, 4 * array.offset)
+    starts = offsets[:-1].astype(np.int64)
+    lengths = offsets[1:] - starts
+    if validity is not None and array.null_count:
+        lengths *= _unpack_bits(validity, array.offset, n)
+    data = np.empty(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+    return Text(data=data, starts=starts, lengths=lengths)
+
+
+def fixed(text: Text, rows: Ints, width: int) -> Bytes:
+    """uint8[len(rows), width]: the values of `rows`, each of which has exactly `width` bytes."""
+    if not len(rows):
+        return np.empty((0, width), np.uint8)
+    starts = text.starts[rows]
+    first, last = int(starts[0]), int(starts[-1]) + width
+    if last - first == width * len(rows) and (np.diff(starts) == width).all():
+        return text.data[first:last].reshape(-1, width)
+    # every position of `data` seen as one item of `width` bytes: gathering copies items, not single bytes
+    places = np.ndarray((len(text.data) - width + 1,), f"V{width}", text.data, strides=(1,))
+    return places[starts].view(np.uint8).reshape(-1, width)
+
+
+def pack(matrix: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
+    """An array whose value i is the first lengths[i] bytes of row i of `matrix`, null where lengths[i] is 0."""
+    width = matrix.shape[1]
+    whole = lengths == width
+    if whole.all():
+        data = matrix
+    elif (whole | (lengths == 0)).all():
+        data = matrix[whole]
+    else:
+        data = matrix[np.arange(width) < lengths[:, None]]
+    return from_bytes(data, lengths, data_type)
+
+
+def from_bytes(data: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
+    """An array of values that lie in `data` one behind the other, null where the length is 0."""
+    n = len(lengths)
+    offsets = np.zeros(n + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    nulls = n - int(np.count_nonzero(lengths))
+    validity = pa.py_buffer(np.packbits(lengths > 0, bitorder="little")) if nulls else None
+    flat = np.ascontiguousarray(data).reshape(-1)
+    return pa.Array.from_buffers(data_type, n, [validity, pa.py_buffer(offsets), pa.py_buffer(flat)], nulls)

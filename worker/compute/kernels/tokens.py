@@ -1,0 +1,101 @@
+"""Keyed pseudonyms: HMAC tokens, and the days by which the dates of a subject move.
+
+Keys. The project key (32 random bytes, from the submitter) is never used on a value. With HMAC-SHA-256:
+
+    token key  = HMAC(project key, "cji-token/1" 00 project 00 domain)
+    shift key  = HMAC(project key, "cji-shift/1" 00 project)
+
+Project and domain have no NUL, so no two pairs give the same key. Tokens of one domain join within a project,
+and across nothing else.
+
+    token      = the first `bits` bits of HMAC(token key, value), base32hex (RFC 4648), lower case, no padding
+    shift      = HMAC(shift key, subject) as four big-endian 64-bit words; the first word below the largest
+                 multiple of 2 max_days, modulo 2 max_days, gives one of -max_days..-1, 1..max_days
+
+A value is its bytes exactly: no case folding, no trimming, and the same for `utf8` and `binary`. A missing
+value (null, empty) has no token. Only distinct values are computed; the rest is a gather.
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from cryptography.hazmat.primitives import hashes, hmac
+
+from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, pack, read
+
+__all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "shift_days", "shift_key", "token_key", "tokens"]
+
+PROJECT_KEY_BYTES: Final = 32
+TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token
+_DIGEST_BYTES: Final = 32
+_BASE32HEX: Final = np.frombuffer(b"0123456789abcdefghijklmnopqrstuv", np.uint8)
+
+
+def token_key(project_key: bytes, *, project: str, domain: str) -> bytes:
+    """The key of one token domain of one project, 32 bytes."""
+    return _mac(project_key, b"cji-token/1\0" + project.encode() + b"\0" + domain.encode())
+
+
+def shift_key(project_key: bytes, *, project: str) -> bytes:
+    """The key of the date shifts of one project, 32 bytes."""
+    return _mac(project_key, b"cji-shift/1\0" + project.encode())
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    mac = hmac.HMAC(key, hashes.SHA256())
+    mac.update(message)
+    return mac.finalize()
+
+
+def tokens(array: pa.Array, *, key: bytes, bits: int) -> Outcome:
+    """The token of every value; every value that is there has one."""
+    digests, index, filled = _digests(array, key)
+    table = _base32hex(digests[:, : bits // 8])
+    width = table.shape[1]
+    rows = table.view(f"V{width}")[:, 0][index].view(np.uint8).reshape(-1, width)
+    return Outcome(array=pack(rows, filled * width, array.type))
+
+
+def shift_days(subjects: pa.Array, *, key: bytes, max_days: int) -> tuple[Ints, Bools]:
+    """Days int64[n] in -max_days..-1, 1..max_days for each row's subject, and bool[n] where there is a subject."""
+    digests, index, filled = _digests(subjects, key)
+    return _days(digests, max_days)[index], filled
+
+
+def _days(digests: Bytes, max_days: int) -> Ints:
+    choices = 2 * max_days
+    words = digests.view(">u8").astype(np.uint64)
+    # a word of the incomplete last cycle would favour small results; that all four are there has odds below 2^-160
+    first = (words <= np.uint64(2**64 // choices * choices - 1)).argmax(axis=1)
+    choice = (words[np.arange(len(words)), first] % np.uint64(choices)).astype(np.int64)
+    days: Ints = choice - max_days + (choice >= max_days)
+    return days
+
+
+def _digests(array: pa.Array, key: bytes) -> tuple[Bytes, Ints, Bools]:
+    """HMACs of the distinct values uint8[k, 32] (k >= 1), the distinct value of each row, and which rows have one."""
+    filled = read(array).filled
+    encoded = array.dictionary_encode()
+    distinct = read(encoded.dictionary)
+    start = hmac.HMAC(key, hashes.SHA256()).copy
+    data = distinct.data.data
+    digests = []
+    for begin, end in zip(distinct.starts.tolist(), (distinct.starts + distinct.lengths).tolist(), strict=True):
+        mac = start()
+        mac.update(data[begin:end])
+        digests.append(mac.finalize())
+    joined = b"".join(digests) or bytes(_DIGEST_BYTES)
+    indices = np.frombuffer(encoded.indices.buffers()[1], np.int32) if len(array) else np.empty(0, np.int32)
+    return np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST_BYTES), np.where(filled, indices, 0), filled
+
+
+def _base32hex(values: Bytes) -> Bytes:
+    """Each row in base32hex: uint8[k, ceil(8 b / 5)] of uint8[k, b]."""
+    bits = np.unpackbits(values, axis=1)
+    characters = -(-bits.shape[1] // 5)
+    bits = np.pad(bits, ((0, 0), (0, characters * 5 - bits.shape[1])))
+    fives = bits.reshape(len(values), characters, 5)
+    weights = np.array([16, 8, 4, 2, 1], np.uint8)
+    characters_of: Bytes = _BASE32HEX[(fives * weights).sum(axis=2, dtype=np.uint8)]
+    return characters_of
