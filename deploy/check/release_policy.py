@@ -31,7 +31,9 @@ MAX_POLICY_BYTES: Final = 16 << 10
 MAX_WAYS: Final = 256  # alternatives of one authority; a person has to be able to review them
 MAX_DEPTH: Final = 8
 _TEE: Final = "x-ms-isolation-tee."
-_SAMPLE_AUTHORITY: Final = "https://sample.xx.attest.azure.net"
+# Stand-ins for the authority. Their lengths meet each case of base64 padding, and "?" and ">" at every offset
+# make the two characters in which base64url differs from base64.
+_SAMPLE_AUTHORITIES: Final = tuple(f"https://sample.xx.attest.azure.net/?>??>>???>>>{'x' * more}" for more in range(3))
 
 Scalar = str | int | float | bool
 Way = dict[str, set[Scalar]]
@@ -101,23 +103,31 @@ def embedding_problems(templates: Mapping[str, Template], policy_path: str, sour
     `policy_path` is the file's path as the templates write it, relative to them. The one value that the
     deployment may put in is the authority.
     """
-    expected = source.replace(AUTHORITY_PLACEHOLDER.encode(), _SAMPLE_AUTHORITY.encode())
     found = 0
     for template in templates.values():
         for data in _release_policy_data(template):
             found += 1
-            try:
-                encoded = _evaluate(data, template, {policy_path: source})
-                embedded = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-            except (DeployError, ValueError) as error:
-                yield f"{template.name}: release_policy.data cannot be computed: {error}"
-                continue
-            if not re.fullmatch(r"[A-Za-z0-9_-]+", encoded):
-                yield f"{template.name}: release_policy.data is not base64url without padding"
-            if embedded != expected:
-                yield f"{template.name}: release_policy.data is not {policy_path} with the authority put in"
+            problems = {
+                problem
+                for authority in _SAMPLE_AUTHORITIES
+                for problem in _embedded(data, template, policy_path, source, authority)
+            }
+            yield from (f"{template.name}: release_policy.data {problem}" for problem in sorted(problems))
     if not found:
         yield "no key resource with release_policy.data in any template"
+
+
+def _embedded(data: Node, template: Template, path: str, source: bytes, authority: str) -> Iterator[str]:
+    try:
+        encoded = _evaluate(data, template, {path: source}, authority)
+        embedded = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_")
+    except (DeployError, ValueError) as error:
+        yield f"cannot be computed: {error}"
+        return
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", encoded):
+        yield "is not base64url without padding"
+    elif embedded != source.replace(AUTHORITY_PLACEHOLDER.encode(), authority.encode()):
+        yield f"is not {path} with the authority put in"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -217,18 +227,18 @@ def _release_policy_data(template: Template) -> Iterator[Node]:
                     yield field.named_children[-1]
 
 
-def _evaluate(node: Node, template: Template, files: Mapping[str, bytes]) -> str:
+def _evaluate(node: Node, template: Template, files: Mapping[str, bytes], authority: str) -> str:
     """String value of the few functions that a policy embedding needs. Raises DeployError for anything else."""
     if node.type == "string" and (literal := literal_text(node)) is not None:
         return literal
     if node.type == "identifier":
         name = text(node)
         if name in template.variables:
-            return _evaluate(template.variables[name], template, files)
+            return _evaluate(template.variables[name], template, files, authority)
         if name in template.parameters:
-            return _SAMPLE_AUTHORITY
+            return authority
     if node.type == "call_expression":
-        arguments = [_evaluate(child, template, files) for child in node.named_children[1].named_children]
+        arguments = [_evaluate(child, template, files, authority) for child in node.named_children[1].named_children]
         match text(node.named_children[0]), arguments:
             case "loadTextContent", [path] if path in files:
                 return files[path].decode()

@@ -14,8 +14,9 @@ from typing import Final
 
 from deploy.check.outcome import Outcome, judged, not_run
 
-__all__ = ["MAX_EXPOSURE", "check_sysusers", "check_unit"]
+__all__ = ["MAX_EXPOSURE", "MIN_SYSTEMD", "check_sysusers", "check_unit", "systemd_version"]
 
+MIN_SYSTEMD: Final = 255  # of Ubuntu 24.04, which the scale set runs; an older one does not know every key
 MAX_EXPOSURE: Final = 1.5  # of 10.0; systemd-analyze calls anything below 2.0 "OK"
 _TIMEOUT_S: Final = 60
 # what a worker cannot do without: (pattern of a line, why)
@@ -44,8 +45,9 @@ def check_unit(path: Path) -> list[Outcome]:
     ]
     outcomes = [judged("unit: needed lines", path.name, missing)]
     analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        reason = "systemd-analyze is not installed"
+    version = systemd_version(analyze)
+    if analyze is None or version < MIN_SYSTEMD:
+        reason = f"needs systemd-analyze {MIN_SYSTEMD}, here is {version or 'none'}"
         return [*outcomes, *(not_run(check, path.name, reason) for check in ("unit: verify", "unit: exposure"))]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
@@ -56,6 +58,15 @@ def check_unit(path: Path) -> list[Outcome]:
         exposure = _run([analyze, "security", "--offline=true", "--no-pager", limit, str(copy)])
         outcomes.append(judged("unit: exposure", path.name, exposure[-1:]))
     return outcomes
+
+
+def systemd_version(analyze: str | None) -> int:
+    """Major version of a `systemd-analyze` program, 0 when there is none."""
+    if analyze is None:
+        return 0
+    done = subprocess.run([analyze, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+    found = re.match(r"systemd (\d+)", done.stdout)
+    return int(found[1]) if found else 0
 
 
 def check_sysusers(path: Path) -> Outcome:
