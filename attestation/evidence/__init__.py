@@ -1,0 +1,30 @@
+"""What a machine can show: the bundle, its parsers, and how it is bound to a moment.
+
+`attestation.evidence.collect` talks to the vTPM and needs its libraries; reading a bundle needs none, so this door
+does not open that one.
+"""
+
+from attestation.evidence.binding import NONCE_BYTES, maa_nonce, qualifying
+from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
+from attestation.evidence.hcl import HclReport, Tee, parse_hcl
+from attestation.evidence.snp_report import SnpReport, Tcb, parse_snp_report
+from attestation.evidence.tpm_structures import TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
+
+__all__ = [
+    "MAX_EVIDENCE_BYTES",
+    "NONCE_BYTES",
+    "Evidence",
+    "HclReport",
+    "SnpReport",
+    "Tcb",
+    "Tee",
+    "TpmAttest",
+    "TpmClock",
+    "TpmRsaPublic",
+    "maa_nonce",
+    "parse_attest",
+    "parse_hcl",
+    "parse_rsa_public",
+    "parse_snp_report",
+    "qualifying",
+]

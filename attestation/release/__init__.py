@@ -1,0 +1,6 @@
+"""Verdict to key: the release call, the checks of its statement, the unwrap into the caller's buffer."""
+
+from attestation.release.flow import Attestation, Attester, ReleasedKey
+from attestation.release.keyspec import KeySpec
+
+__all__ = ["Attestation", "Attester", "KeySpec", "ReleasedKey"]

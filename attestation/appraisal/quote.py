@@ -1,0 +1,73 @@
+"""The vTPM's part of the evidence: quote and certified ephemeral key, both under the AK that the report vouches for.
+
+TCG TPM 2.0 Library, Part 2 (structures) and Part 3 (TPM2_Quote, TPM2_Certify, TPM2_PolicyPCR).
+"""
+
+import hmac
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from attestation.errors import AttestationError, Fault
+from attestation.evidence import Evidence, TpmAttest, parse_attest, parse_rsa_public
+from attestation.evidence.tpm_structures import PCR_SELECTION, PCRS, pcr_digest, policy_pcr_digest
+
+__all__ = ["verify_ephemeral", "verify_quote"]
+
+EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM
+_UNEXTENDED: Final = (bytes(32), b"\xff" * 32)
+
+
+def _signed(message: bytes, signature: bytes, ak: rsa.RSAPublicKey, check: str) -> None:
+    try:
+        ak.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature as error:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check=check) from error
+
+
+def verify_quote(evidence: Evidence, ak: rsa.RSAPublicKey, *, expected_qualifying: bytes) -> TpmAttest:
+    """E14 to E18: signature, kind, qualifying data, selection exactly sha256:0-7, values."""
+    _signed(evidence.quote, evidence.quote_signature, ak, "E14")
+    try:
+        attest = parse_attest(evidence.quote)
+    except AttestationError as error:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E15") from error
+    conditions = {
+        "E15": attest.kind == "quote",
+        "E16": bool(expected_qualifying) and hmac.compare_digest(attest.extra_data, expected_qualifying),
+        "E17": attest.selection == PCR_SELECTION,
+        "E18": len(evidence.pcrs) == len(PCRS)
+        and all(len(value) == 32 and value not in _UNEXTENDED for value in evidence.pcrs)
+        and attest.digest == pcr_digest(evidence.pcrs),
+    }
+    for check, holds in conditions.items():
+        if not holds:
+            raise AttestationError(Fault.EVIDENCE_INVALID, check=check)
+    return attest
+
+
+def verify_ephemeral(evidence: Evidence, ak: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
+    """E20 the AK certified this very key; E21 it lives in the TPM only and decrypts only while the PCRs stay."""
+    _signed(evidence.certify, evidence.certify_signature, ak, "E20")
+    try:
+        attest, key = parse_attest(evidence.certify), parse_rsa_public(evidence.ephemeral)
+    except AttestationError as error:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E20") from error
+    if attest.kind != "certify" or attest.name != key.name:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E20")
+    modulus = int.from_bytes(key.modulus, "big")
+    sound = (
+        key.attributes == EPHEMERAL_ATTRIBUTES
+        and not key.signing
+        and key.policy == policy_pcr_digest(evidence.pcrs)
+        and key.bits == modulus.bit_length() == 2048
+        and key.exponent == 65537
+    )
+    if not sound:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E21")
+    try:
+        return rsa.RSAPublicNumbers(key.exponent, modulus).public_key()
+    except ValueError as error:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E21") from error

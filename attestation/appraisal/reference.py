@@ -1,0 +1,67 @@
+"""Reference values: what an operator demands of a machine beyond being genuine. Typed, never empty by accident.
+
+A list that may be left out is `None` ("not checked", and the verdict says so); an empty list is CONFIG_INVALID,
+because it would either refuse everything or, worse, be read as "anything".
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from attestation.errors import AttestationError, Fault
+
+__all__ = ["GENOA_FLOOR", "MILAN_FLOOR", "TURIN_FLOOR", "Product", "ReferenceValues", "TcbFloor", "check_reference"]
+
+Product = Literal["Milan", "Genoa", "Turin"]
+_HEX_DIGITS: Final = frozenset("0123456789abcdef")
+
+
+class TcbFloor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The least patch level of each component, 0-255; compared one by one."""
+
+    bootloader: int
+    tee: int
+    snp: int
+    microcode: int
+    fmc: int = 0  # Turin only
+
+
+# Levels that real reports of 2025 and 2026 carry; an operator raises them with AMD's security bulletins.
+MILAN_FLOOR: Final = TcbFloor(bootloader=4, tee=0, snp=24, microcode=219)
+GENOA_FLOOR: Final = TcbFloor(bootloader=10, tee=0, snp=23, microcode=84)
+TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
+
+
+class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Milan is not in the default products: its VCEK can be extracted (arXiv 2605.12990). Naming it is a decision."""
+
+    products: tuple[Product, ...] = ("Genoa", "Turin")
+    floors: dict[Product, TcbFloor] = msgspec.field(
+        default_factory=lambda: {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
+    )
+    measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
+    pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
+    maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values of the provider
+    token_max_age: int = 600  # seconds since the token's iat
+
+
+def _hex(values: tuple[str, ...], size: int) -> bool:
+    return bool(values) and all(len(value) == size and not set(value) - _HEX_DIGITS for value in values)
+
+
+def check_reference(reference: ReferenceValues) -> None:
+    """Raise CONFIG_INVALID, with the name of the field, for values that could not mean what they say."""
+    problems = {
+        "products": not reference.products or any(product not in reference.floors for product in reference.products),
+        "floors": any(
+            not 0 <= level <= 255 for floor in reference.floors.values() for level in msgspec.structs.astuple(floor)
+        ),
+        "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
+        "pcrs": any(not 0 <= pcr <= 7 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
+        "maa_policy_hashes": reference.maa_policy_hashes is not None
+        and not (reference.maa_policy_hashes and all(reference.maa_policy_hashes)),
+        "token_max_age": not 0 < reference.token_max_age <= 3600,
+    }
+    for field, wrong in problems.items():
+        if wrong:
+            raise AttestationError(Fault.CONFIG_INVALID, check=f"reference-{field}")

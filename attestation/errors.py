@@ -1,0 +1,67 @@
+"""The one error of `attestation`: a closed Fault, the check that found it, and what to do about it.
+
+The text is made from these closed sets only; it never holds evidence, tokens, keys or another exception's words.
+Detail for developers travels in `__cause__`.
+"""
+
+import enum
+from typing import Final
+
+__all__ = ["REMEDIES", "AttestationError", "Fault"]
+
+
+class Fault(enum.StrEnum):
+    """What went wrong between this machine and its key."""
+
+    NOT_CONFIDENTIAL = "NOT_CONFIDENTIAL"
+    EVIDENCE_UNAVAILABLE = "EVIDENCE_UNAVAILABLE"
+    EVIDENCE_INVALID = "EVIDENCE_INVALID"
+    UNTRUSTED_ROOT = "UNTRUSTED_ROOT"
+    POLICY_MISMATCH = "POLICY_MISMATCH"
+    MAA_UNAVAILABLE = "MAA_UNAVAILABLE"
+    MAA_REFUSED = "MAA_REFUSED"
+    TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105 - a name, not a password
+    IDENTITY_UNAVAILABLE = "IDENTITY_UNAVAILABLE"
+    RELEASE_DENIED = "RELEASE_DENIED"
+    RELEASE_THROTTLED = "RELEASE_THROTTLED"
+    RELEASE_UNAVAILABLE = "RELEASE_UNAVAILABLE"
+    RELEASE_INVALID = "RELEASE_INVALID"
+    CONFIG_INVALID = "CONFIG_INVALID"
+
+
+REMEDIES: Final[dict[Fault, str]] = {
+    Fault.NOT_CONFIDENTIAL: "Run on a confidential VM size (DCas/ECas v5 or v6, DCes/ECes v6) with vTPM enabled.",
+    Fault.EVIDENCE_UNAVAILABLE: "The vTPM or the instance metadata service did not answer; the AK certificate of a new "
+    "VM can take minutes. Check /dev/tpmrm0 and group tss, then try again.",
+    Fault.EVIDENCE_INVALID: "The evidence is broken or does not belong together. Reboot the VM or redeploy it.",
+    Fault.UNTRUSTED_ROOT: "The evidence ends in a root that is not pinned here. Production pins AMD's own roots only.",
+    Fault.POLICY_MISMATCH: "The machine is genuine but below the reference values. Compare them with the check named.",
+    Fault.MAA_UNAVAILABLE: "Azure Attestation did not answer. Check the provider URL, DNS and outbound rules.",
+    Fault.MAA_REFUSED: "Azure Attestation refused the evidence. Check secure boot and the provider's policy.",
+    Fault.TOKEN_INVALID: "The attestation token failed a check. Compare provider URL and clock with the check named.",
+    Fault.IDENTITY_UNAVAILABLE: "No token of the managed identity. Assign the identity and its client id to this VM.",
+    Fault.RELEASE_DENIED: "Key Vault refused. Compare the key's release policy and the identity's role "
+    "'Key Vault Crypto Service Release User'.",
+    Fault.RELEASE_THROTTLED: "Key Vault throttles releases (10 per 10 s and vault). Wait for the time given.",
+    Fault.RELEASE_UNAVAILABLE: "Key Vault did not answer. Check its name, private endpoint and outbound rules.",
+    Fault.RELEASE_INVALID: "The release statement does not describe the pinned key. Stop and find out who answers.",
+    Fault.CONFIG_INVALID: "Correct the attestation section of the configuration; the check names the item.",
+}
+
+
+class AttestationError(Exception):
+    """Evidence, token or key was not accepted. `check` is a short code such as "T07"; `retry_after` is in seconds."""
+
+    def __init__(self, fault: Fault, *, check: str, retry_after: float | None = None) -> None:
+        super().__init__(fault, check)
+        self.fault = fault
+        self.check = check
+        self.retry_after = retry_after
+
+    @property
+    def remedy(self) -> str:
+        """What an operator can do."""
+        return REMEDIES[self.fault]
+
+    def __str__(self) -> str:
+        return f"{self.fault.value} at {self.check}: {self.remedy}"

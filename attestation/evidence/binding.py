@@ -1,0 +1,32 @@
+"""What ties one attestation to one boot's receipt key and to one fresh nonce.
+
+The 32 bytes of `qualifying` are the TPM quote's extraData (Azure's vTPM takes at most 50 bytes). The nonce that
+Azure Attestation echoes is their hexadecimal text, so its token names the same receipt key as the quote.
+"""
+
+import hashlib
+from typing import Final
+
+from attestation.errors import AttestationError, Fault
+
+__all__ = ["NONCE_BYTES", "maa_nonce", "qualifying", "report_user_data"]
+
+NONCE_BYTES: Final = 32
+RECEIPT_KEY_BYTES: Final = 32  # RFC 7638 SHA-256 thumbprint
+
+
+def qualifying(receipt_key: bytes, nonce: bytes) -> bytes:
+    """SHA-256("cji-attest/1" NUL ‖ receipt key thumbprint, 32 bytes ‖ nonce, 32 bytes)."""
+    if len(receipt_key) != RECEIPT_KEY_BYTES or len(nonce) != NONCE_BYTES:
+        raise AttestationError(Fault.CONFIG_INVALID, check="nonce-length")
+    return hashlib.sha256(b"cji-attest/1\0" + receipt_key + nonce).digest()
+
+
+def maa_nonce(qualifying_data: bytes) -> str:
+    """The nonce text for Azure Attestation."""
+    return qualifying_data.hex()
+
+
+def report_user_data(qualifying_data: bytes) -> bytes:
+    """The 64 bytes that NV 0x01400002 asks the next hardware report to carry."""
+    return hashlib.sha512(qualifying_data).digest()

@@ -1,0 +1,63 @@
+"""`Evidence`: everything that one machine shows at one moment, as one canonical JSON text.
+
+The text is msgspec's encoding of the fields in their order, bytes as standard base64. A text that does not encode
+back to itself is refused, so its SHA-384 names exactly one bundle.
+"""
+
+import hashlib
+from typing import Final, Literal
+
+import msgspec
+
+from attestation.errors import AttestationError, Fault
+from attestation.evidence.hcl import Tee
+from attestation.evidence.tpm_structures import TpmClock, parse_attest
+
+__all__ = ["MAX_EVIDENCE_BYTES", "Evidence"]
+
+MAX_EVIDENCE_BYTES: Final = 256 * 1024  # a real bundle has about 25 KiB
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing in it is secret, and nothing in it is believed before `attestation.appraisal.appraise`."""
+
+    version: Literal[1] = 1
+    tee: Tee
+    hcl_report: bytes  # without padding
+    ak_public: bytes  # TPM2B_PUBLIC
+    ak_cert: bytes  # DER
+    certs: bytes  # PEM: VCEK, ASK, ARK; empty for tdx
+    td_quote: bytes  # empty for snp
+    quote: bytes  # TPMS_ATTEST
+    quote_signature: bytes  # RSASSA-SHA256 by the AK
+    pcrs: tuple[bytes, ...]  # SHA-256 PCRs 0 to 7
+    ephemeral: bytes  # TPM2B_PUBLIC of the key that answers are encrypted to
+    certify: bytes  # TPMS_ATTEST
+    certify_signature: bytes
+
+    def to_json(self) -> bytes:
+        """The canonical text."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Evidence":
+        """Read a canonical text; raises AttestationError(EVIDENCE_INVALID, "evidence-json")."""
+        try:
+            if len(data) > MAX_EVIDENCE_BYTES:
+                raise ValueError
+            evidence = msgspec.json.decode(data, type=cls)
+            if evidence.to_json() != data:
+                raise ValueError
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            raise AttestationError(Fault.EVIDENCE_INVALID, check="evidence-json") from error
+        return evidence
+
+    @property
+    def sha384(self) -> bytes:
+        """48 bytes: SHA-384 of the canonical text."""
+        return hashlib.sha384(self.to_json()).digest()
+
+    @property
+    def clock(self) -> TpmClock:
+        """The TPM's clock as the quote signs it."""
+        return parse_attest(self.quote).clock

@@ -1,0 +1,110 @@
+"""Collect the evidence of this machine: hardware report, certificates, quote, ephemeral key. No verdict is made here.
+
+OpenHCL makes a new hardware report when NV 0x01400001 is read from offset 0, at most every two seconds; older hosts
+make one per boot. So the user data is written, and the report is read until it carries them or the time is over:
+what binds the moment is the quote's extraData, and the verdict says whether the report is as fresh as that.
+"""
+
+import hashlib
+import time
+from typing import Final
+
+from attestation.errors import AttestationError, Fault
+from attestation.evidence.binding import report_user_data
+from attestation.evidence.bundle import Evidence
+from attestation.evidence.hcl import HclReport, parse_hcl
+from attestation.evidence.imds import amd_certificates, td_quote
+from attestation.evidence.snp_report import parse_snp_report
+from attestation.evidence.tpm import AK_CERT_INDEX, HCL_INDEX, Tpm
+from attestation.evidence.tpm_structures import parse_attest, pcr_digest
+from attestation.trust import Trust
+
+__all__ = ["collect", "ephemeral_salt"]
+
+REPORT_PAUSES: Final = (0.0, 1.0, 1.2, 1.5)  # seconds; 3.7 in all, more than the limiter's 2
+QUOTE_ATTEMPTS: Final = 3
+MAX_AK_CERT: Final = 4096
+
+
+def ephemeral_salt(qualifying: bytes) -> bytes:
+    """What makes each attestation's ephemeral key its own."""
+    return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying).digest()
+
+
+def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None) -> Evidence:
+    """Collect evidence whose quote carries `qualifying`, 32 bytes (`attestation.evidence.binding.qualifying`).
+
+    `known` is earlier evidence of this boot: its certificates are used again while chip and TCB are the same, and
+    the hardware report is read once instead of waited for.
+    Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS), EVIDENCE_INVALID.
+    """
+    with Tpm(trust.tcti) as tpm:
+        tpm.write_user_data(report_user_data(qualifying))
+        report = _report(tpm, report_user_data(qualifying), REPORT_PAUSES if known is None else (0.0,))
+        ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
+        pcrs, quote, signature = _quote(tpm, qualifying)
+        key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying), pcrs=pcrs)
+    certs = quoted = b""
+    if report.tee == "snp":
+        certs = _certificates(trust, report, known)
+    else:
+        quoted = td_quote(trust, report.hardware)
+    return Evidence(
+        tee=report.tee,
+        hcl_report=report.raw,
+        ak_public=ak_public,
+        ak_cert=ak_cert,
+        certs=certs,
+        td_quote=quoted,
+        quote=quote,
+        quote_signature=signature,
+        pcrs=pcrs,
+        ephemeral=key.public,
+        certify=key.certify,
+        certify_signature=key.signature,
+    )
+
+
+def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
+    report: HclReport | None = None
+    for pause in pauses:
+        time.sleep(pause)
+        report = parse_hcl(tpm.nv_read(HCL_INDEX))
+        if report.user_data.lower() == user_data.hex():
+            break
+    if report is None:
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="hcl-report")
+    return report
+
+
+def _quote(tpm: Tpm, qualifying: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
+    """PCR values and a quote of the same values; a PCR that is extended in between means once more."""
+    for _ in range(QUOTE_ATTEMPTS):
+        pcrs = tpm.pcr_values()
+        quote, signature = tpm.quote(qualifying)
+        if parse_attest(quote).digest == pcr_digest(pcrs):
+            return pcrs, quote, signature
+    raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-moving")
+
+
+def _certificates(trust: Trust, report: HclReport, known: Evidence | None) -> bytes:
+    mine = parse_snp_report(report.hardware)
+    if known is not None and known.tee == "snp":
+        earlier = parse_snp_report(parse_hcl(known.hcl_report).hardware)
+        if (earlier.chip_id, earlier.reported_tcb) == (mine.chip_id, mine.reported_tcb):
+            return known.certs
+    found = amd_certificates(trust)
+    if found.tcb != mine.reported_tcb:
+        # the host was updated between report and certificate; both are read again by the next attempt
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="imds-thim-tcb")
+    return found.pem
+
+
+def _der(padded: bytes) -> bytes:
+    """One DER SEQUENCE without the zeros that fill its NV index; the length has two bytes in every AK certificate."""
+    if len(padded) < 4 or padded[:2] != b"\x30\x82":
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="ak-cert-pending")
+    end = 4 + int.from_bytes(padded[2:4], "big")
+    if end > min(len(padded), MAX_AK_CERT) or any(padded[end:]):
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="ak-cert")
+    return padded[:end]

@@ -1,0 +1,110 @@
+"""The instance metadata service: AMD certificates, TD quotes, the region. Its answers are the host's word only.
+
+Every request carries `Metadata: true`, bypasses proxies and is bounded in size and time. Documented at
+learn.microsoft.com, "Azure Instance Metadata Service"; THIM is its Trusted Hardware Identity Management branch.
+"""
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from attestation.errors import AttestationError, Fault
+from attestation.fetch import Response, exchange
+from attestation.jose import b64url, b64url_decode
+from attestation.strict_json import JsonObject, parse_object, text_member
+from attestation.trust import Endpoint, Trust, endpoint
+
+__all__ = ["AmdCertificates", "amd_certificates", "imds_endpoint", "region", "td_quote"]
+
+MAX_REPLY_BYTES: Final = 64 * 1024  # the largest real reply, three certificates, has 7 KiB
+REQUEST_SECONDS: Final = 5.0
+TOTAL_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 0.5  # doubled each time
+RETRIED: Final = frozenset({404, 410, 429, 500, 502, 503, 504})  # 404 is usual in the first minutes after boot
+_REGION: Final = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmdCertificates:
+    """PEM of VCEK, ASK and ARK in this order, and the TCB that the VCEK was made for (8 bytes as in the report)."""
+
+    pem: bytes
+    tcb: bytes
+
+
+def imds_endpoint(trust: Trust) -> Endpoint:
+    """The pinned base URL."""
+    return endpoint(trust.imds, (trust.imds,), resource="", check="imds")
+
+
+def _ask(trust: Trust, *, check: str, method: str, path: str, body: bytes | None = None) -> bytes:
+    target = imds_endpoint(trust)
+    until = time.monotonic() + TOTAL_SECONDS
+    pause = PAUSE_SECONDS
+    while True:
+        reply = _once(target, check=check, method=method, path=path, body=body)
+        if reply.status == 200:
+            return reply.body
+        pause = max(pause * 2, reply.retry_after or 0)
+        if reply.status not in RETRIED or time.monotonic() + pause > until:
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check, retry_after=reply.retry_after)
+        time.sleep(pause)
+
+
+def _once(target: Endpoint, *, check: str, method: str, path: str, body: bytes | None) -> Response:
+    headers = {"Metadata": "true"} | ({} if body is None else {"Content-Type": "application/json"})
+    return exchange(
+        target,
+        method=method,
+        path=path,
+        headers=headers,
+        body=body,
+        roots=None,
+        limit=MAX_REPLY_BYTES,
+        seconds=REQUEST_SECONDS,
+        fault=Fault.EVIDENCE_UNAVAILABLE,
+        check=check,
+    )
+
+
+def _object(data: bytes, check: str) -> JsonObject:
+    return parse_object(data, limit=MAX_REPLY_BYTES, fault=Fault.EVIDENCE_UNAVAILABLE, check=check)
+
+
+def amd_certificates(trust: Trust) -> AmdCertificates:
+    """The chip's certificates from THIM; EVIDENCE_UNAVAILABLE "imds-thim" where it has none."""
+    check = "imds-thim"
+    reply = _object(_ask(trust, check=check, method="GET", path="/metadata/THIM/amd/certification"), check)
+    vcek, chain, tcbm = (
+        text_member(reply, name, fault=Fault.EVIDENCE_UNAVAILABLE, check=check)
+        for name in ("vcekCert", "certificateChain", "tcbm")
+    )
+    try:
+        tcb = bytes.fromhex(tcbm)[::-1]  # tcbm is the number's hexadecimal; the report has it little-endian
+        pem = vcek.encode("ascii").rstrip() + b"\n" + chain.encode("ascii").rstrip() + b"\n"
+    except ValueError as error:
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check) from error
+    return AmdCertificates(pem=pem, tcb=tcb)
+
+
+def td_quote(trust: Trust, report: bytes) -> bytes:
+    """The quote that the host makes of a TDREPORT of 1024 bytes."""
+    check = "imds-tdquote"
+    body = json.dumps({"report": b64url(report)}).encode("ascii")
+    reply = _object(_ask(trust, check=check, method="POST", path="/acc/tdquote", body=body), check)
+    try:
+        return b64url_decode(text_member(reply, "quote", fault=Fault.EVIDENCE_UNAVAILABLE, check=check).rstrip("="))
+    except ValueError as error:
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check) from error
+
+
+def region(trust: Trust) -> str:
+    """The Azure region's name, such as "eastus"; for receipts and for people, never for a decision."""
+    check = "imds-location"
+    path = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
+    text = _ask(trust, check=check, method="GET", path=path).decode("ascii", "replace").strip()
+    if not _REGION.fullmatch(text):
+        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
+    return text

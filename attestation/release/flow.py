@@ -1,0 +1,189 @@
+"""From evidence to key: `Attester` attests this machine and releases pinned keys to it.
+
+Order, and nothing is skipped: evidence → our verdict → Microsoft's token, checked against our verdict → Key Vault →
+release statement → unwrap inside the TPM's policy → the caller's buffer. Every host is found in the trust before the
+first socket is opened. Nonces are fresh, 32 random bytes, used once.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
+from attestation.errors import AttestationError, Fault
+from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying
+from attestation.evidence.collect import collect, ephemeral_salt
+from attestation.evidence.imds import imds_endpoint, region
+from attestation.evidence.tpm import Padding, Tpm
+from attestation.jose import b64url, canonical_jwk
+from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
+from attestation.maa.token import SKEW
+from attestation.release.keyspec import KeySpec, locate
+from attestation.release.statement import verify_statement
+from attestation.release.unwrap import unwrap_into
+from attestation.release.vault import Vault
+from attestation.trust import Trust, endpoint
+
+__all__ = ["Attestation", "Attester", "ReleasedKey"]
+
+MAA_ATTEMPTS: Final = 3
+MAA_PAUSE: Final = 1.0  # seconds, doubled; the same address again, which the service fails over behind
+MAA_LONGEST_PAUSE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """Both verdicts on this machine, for one receipt key and one nonce."""
+
+    evidence: Evidence = field(repr=False)
+    verdict: Verdict
+    token: VerifiedToken
+    receipt_key: bytes
+    nonce: bytes
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedKey:
+    """What may be told about a key that was written into the caller's buffer. Nothing in it is secret."""
+
+    kek_id: str
+    length: int  # bytes of PKCS#8 DER in the buffer
+    public_jwk: str  # canonical JSON of RFC 7638: e, kty, n
+    policy_sha256: str
+    statement_sha384: bytes
+
+
+class Attester:
+    """The one object of a key-holding process that talks to TPM, IMDS, Azure Attestation and Key Vault.
+
+    It is used by one thread at a time. `clock` is wall time in seconds since 1970.
+    Raises CONFIG_INVALID at once for a provider that the trust does not name and for impossible reference values.
+    """
+
+    def __init__(
+        self,
+        *,
+        trust: Trust,
+        maa_url: str,
+        reference: ReferenceValues,
+        client_id: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        check_reference(reference)
+        self._provider = endpoint(maa_url, trust.maa_hosts, resource="", check="maa-url")
+        if self._provider.path not in {"", "/"}:
+            raise AttestationError(Fault.CONFIG_INVALID, check="maa-url")
+        imds_endpoint(trust)
+        self._trust = trust
+        self._reference = reference
+        self._clock = clock
+        self._keys = SigningKeys(issuer=self._provider, trust=trust)
+        self._vault = Vault(trust=trust, client_id=client_id)
+        self._known: Evidence | None = None
+        self._used: set[tuple[str, str]] = set()
+
+    def attest(self, *, receipt_key: bytes) -> Attestation:
+        """Attest this machine for a receipt key (32 bytes, RFC 7638 SHA-256 thumbprint); takes seconds.
+
+        Faults: NOT_CONFIDENTIAL, EVIDENCE_*, UNTRUSTED_ROOT, POLICY_MISMATCH, MAA_*, TOKEN_INVALID.
+        """
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        bound = qualifying(receipt_key, nonce)
+        evidence = collect(trust=self._trust, qualifying=bound)
+        verdict = self._appraise(evidence, bound)
+        request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
+        raw = open_reply(self._ask_maa(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
+        token = verify_token(
+            raw,
+            keys=self._keys,
+            verdict=verdict,
+            nonce=maa_nonce(bound),
+            reference=self._reference,
+            now=self._clock(),
+        )
+        self._known = evidence
+        return Attestation(
+            evidence=evidence,
+            verdict=verdict,
+            token=token,
+            receipt_key=receipt_key,
+            nonce=nonce,
+            region=region(self._trust),
+        )
+
+    def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
+        """Fresh evidence for a caller's nonce of 32 bytes; appraised here too, so nothing unsound is handed out."""
+        bound = qualifying(receipt_key, nonce)
+        evidence = collect(trust=self._trust, qualifying=bound, known=self._known)
+        self._appraise(evidence, bound)
+        return evidence
+
+    def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
+        """Have Key Vault release one pinned key and write its PKCS#8 DER into `buffer` (4 KiB is enough for RSA-4096).
+
+        An attestation releases each key once: its ephemeral key is not used for a second answer.
+        Faults: CONFIG_INVALID (before any connection), TOKEN_INVALID "age" or "used", IDENTITY_UNAVAILABLE,
+        RELEASE_DENIED ("vault-403-unverified": attest once more), RELEASE_THROTTLED, RELEASE_UNAVAILABLE,
+        RELEASE_INVALID, EVIDENCE_INVALID ("pcr-changed": attest once more).
+        """
+        located = locate(key, trust=self._trust)
+        now = self._clock()
+        if not attestation.token.issued - SKEW <= now <= attestation.token.issued + self._reference.token_max_age:
+            raise AttestationError(Fault.TOKEN_INVALID, check="age")
+        use = (attestation.token.jti, key.kek_id)
+        if use in self._used:
+            raise AttestationError(Fault.TOKEN_INVALID, check="used")
+        nonce = b64url(secrets.token_bytes(NONCE_BYTES))
+        raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
+        statement = verify_statement(raw, key=key, located=located, nonce=nonce, trust=self._trust, now=self._clock())
+        bound = qualifying(attestation.receipt_key, attestation.nonce)
+        length = unwrap_into(
+            statement.ciphertext,
+            buffer,
+            decrypt=self._decrypter(attestation.evidence, bound, padding="oaep-sha256"),
+            public_key=statement.public_key,
+        )
+        self._used.add(use)
+        return ReleasedKey(
+            kek_id=key.kek_id,
+            length=length,
+            public_jwk=canonical_jwk(statement.public_key),
+            policy_sha256=statement.policy_sha256,
+            statement_sha384=statement.sha384,
+        )
+
+    def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:
+        return appraise(
+            evidence,
+            trust=self._trust,
+            reference=self._reference,
+            expected_qualifying=bound,
+            now=datetime.fromtimestamp(self._clock(), UTC),
+        )
+
+    def _ask_maa(self, request: bytes) -> bytes:
+        for attempt in range(MAA_ATTEMPTS):
+            try:
+                return send_request(request, provider=self._provider, trust=self._trust)
+            except AttestationError as error:
+                if error.fault is not Fault.MAA_UNAVAILABLE or attempt == MAA_ATTEMPTS - 1:
+                    raise
+                time.sleep(min(max(error.retry_after or 0.0, MAA_PAUSE * 2**attempt), MAA_LONGEST_PAUSE))
+        raise AssertionError("unreachable")
+
+    def _decrypter(self, evidence: Evidence, bound: bytes, *, padding: Padding) -> Callable[[bytes], bytearray]:
+        def decrypt(ciphertext: bytes) -> bytearray:
+            with Tpm(self._trust.tcti) as tpm:
+                return tpm.rsa_decrypt(
+                    ciphertext,
+                    padding=padding,
+                    salt=ephemeral_salt(bound),
+                    pcrs=evidence.pcrs,
+                    public=evidence.ephemeral,
+                )
+
+        return decrypt

@@ -1,0 +1,191 @@
+"""`verify_statement`: what Key Vault says it released, or RELEASE_INVALID with the number of the check.
+
+ S01 compact JWS, RS256, at most 128 KiB, with an x5c chain of 2 to 6 certificates
+ S02 the chain ends in the trust's release roots, is valid now and for servers, and its leaf names the vault's host
+ S03 the leaf signed the statement
+ S04 request.kid is the pinned id with version, and so is response.key.key.kid
+ S05 request.nonce is ours
+ S06 request.enc is RSA_AES_KEY_WRAP_256
+ S07 the key is RSA of at least 3072 bits, enabled, exportable, and may decrypt or unwrap
+ S08 its public part has the pinned thumbprint: nobody else's key was put in its place
+ S09 its release policy is the pinned one, where it is pinned
+ S10 key_hsm says the same wrap, `dir`, and carries a ciphertext
+
+The certificate of the vault's TLS endpoint signs: learn.microsoft.com, "Azure Key Vault keys, secure key release".
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import ssl
+import warnings
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from attestation.certs import load_der, load_pem_chain
+from attestation.errors import AttestationError, Fault
+from attestation.jose import (
+    UnverifiedJws,
+    b64url_decode,
+    jwk_thumbprint,
+    rsa_from_jwk,
+    split_jws,
+    std_b64decode,
+    verify_rs256,
+)
+from attestation.release.keyspec import KeySpec, VaultKey
+from attestation.strict_json import JsonObject, member, parse_object, text_member
+from attestation.trust import Trust
+
+__all__ = ["WRAP", "VerifiedStatement", "verify_chain_and_signature", "verify_statement"]
+
+WRAP: Final = "RSA_AES_KEY_WRAP_256"
+MAX_STATEMENT_BYTES: Final = 128 * 1024
+MIN_KEY_BITS: Final = 3072
+_SEAL: Final = object()  # known to `verify_statement` alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedStatement:
+    """A statement that passed S01 to S10. The ciphertext is a wrapped key, still of no use without the TPM."""
+
+    public_key: rsa.RSAPublicKey = field(repr=False)
+    ciphertext: bytes = field(repr=False)
+    policy_sha256: str
+    sha384: bytes
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("a VerifiedStatement comes from verify_statement()")
+
+
+def _refuse(check: str, error: Exception | None = None) -> AttestationError:
+    refusal = AttestationError(Fault.RELEASE_INVALID, check=check)
+    refusal.__cause__ = error
+    return refusal
+
+
+def _require(condition: bool, check: str) -> None:
+    if not condition:
+        raise _refuse(check)
+
+
+def _object(data: bytes, check: str) -> JsonObject:
+    return parse_object(data, limit=MAX_STATEMENT_BYTES, fault=Fault.RELEASE_INVALID, check=check)
+
+
+def _member(parent: JsonObject, name: str, check: str) -> JsonObject:
+    return member(parent, name, fault=Fault.RELEASE_INVALID, check=check)
+
+
+def _decoded(parent: JsonObject, name: str, check: str) -> bytes:
+    try:
+        return b64url_decode(text_member(parent, name, fault=Fault.RELEASE_INVALID, check=check))
+    except ValueError as error:
+        raise _refuse(check, error) from error
+
+
+def _roots(trust: Trust) -> list[x509.Certificate]:
+    if trust.release_roots is not None:
+        pem = trust.release_roots.encode("utf-8")
+        return list(load_pem_chain(pem, fault=Fault.CONFIG_INVALID, check="release-roots"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old roots with odd serial numbers
+        for der in context.get_ca_certs(binary_form=True):
+            try:
+                found.append(load_der(der, fault=Fault.CONFIG_INVALID, check="release-roots"))
+            except AttestationError:
+                continue  # a root that cannot be read is a root that is not trusted
+    if not found:
+        raise AttestationError(Fault.CONFIG_INVALID, check="release-roots")
+    return found
+
+
+def _subject(host: str) -> x509.DNSName | x509.IPAddress:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def verify_chain_and_signature(raw: str, *, host: str, trust: Trust, now: float) -> bytes:
+    """S01 to S03: the payload of a statement that the certificate of `host` signed."""
+    jws: UnverifiedJws = split_jws(raw, limit=MAX_STATEMENT_BYTES, fault=Fault.RELEASE_INVALID, check="S01")
+    x5c: Any = jws.header.get("x5c")
+    if not isinstance(x5c, list) or not 2 <= len(x5c) <= 6 or not all(isinstance(one, str) for one in x5c):
+        raise _refuse("S01")
+    try:
+        chain = [load_der(std_b64decode(one), fault=Fault.RELEASE_INVALID, check="S01") for one in x5c]
+    except ValueError as error:
+        raise _refuse("S01", error) from error
+    try:
+        verifier = (
+            PolicyBuilder()
+            .store(Store(_roots(trust)))
+            .time(datetime.fromtimestamp(now, UTC))
+            .build_server_verifier(_subject(host))
+        )
+        verifier.verify(chain[0], chain[1:])
+    except (VerificationError, ValueError) as error:
+        raise _refuse("S02", error) from error
+    key = chain[0].public_key()
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _refuse("S03")
+    return verify_rs256(jws, key, fault=Fault.RELEASE_INVALID, check="S03")
+
+
+def verify_statement(
+    raw: str, *, key: KeySpec, located: VaultKey, nonce: str, trust: Trust, now: float
+) -> VerifiedStatement:
+    """Check a release statement for exactly this key and this request."""
+    statement = _object(verify_chain_and_signature(raw, host=located.vault.host, trust=trust, now=now), "S01")
+    request = _member(statement, "request", "S04")
+    released = _member(_member(statement, "response", "S04"), "key", "S04")
+    jwk = _member(released, "key", "S04")
+    _require(request.get("kid") == key.kek_id and jwk.get("kid") == key.kek_id, "S04")
+    echoed = request.get("nonce")
+    _require(bool(nonce) and isinstance(echoed, str) and echoed.isascii(), "S05")
+    _require(hmac.compare_digest(str(echoed), nonce), "S05")
+    _require(request.get("enc") == WRAP, "S06")
+    public = _public(released, jwk)
+    _require(hmac.compare_digest(jwk_thumbprint(public), located.thumbprint), "S08")
+    policy = hashlib.sha256(_decoded(_member(released, "release_policy", "S09"), "data", "S09")).hexdigest()
+    _require(key.policy_sha256 is None or policy == key.policy_sha256, "S09")
+    return VerifiedStatement(
+        public_key=public,
+        ciphertext=_ciphertext(jwk),
+        policy_sha256=policy,
+        sha384=hashlib.sha384(raw.encode("ascii")).digest(),
+        seal=_SEAL,
+    )
+
+
+def _public(released: JsonObject, jwk: JsonObject) -> rsa.RSAPublicKey:
+    """S07."""
+    attributes = _member(released, "attributes", "S07")
+    operations = jwk.get("key_ops")
+    _require(attributes.get("exportable") is True and attributes.get("enabled") is True, "S07")
+    _require(
+        isinstance(operations, list) and bool({"decrypt", "unwrapKey"} & {str(one) for one in operations or ()}), "S07"
+    )
+    _require(jwk.get("kty") in {"RSA-HSM", "RSA"}, "S07")
+    public = rsa_from_jwk(jwk, fault=Fault.RELEASE_INVALID, check="S07")
+    _require(public.key_size >= MIN_KEY_BITS, "S07")
+    return public
+
+
+def _ciphertext(jwk: JsonObject) -> bytes:
+    """S10."""
+    wrapped = _object(_decoded(jwk, "key_hsm", "S10"), "S10")
+    header = _member(wrapped, "header", "S10")
+    _require(header.get("enc") == WRAP and header.get("alg") == "dir", "S10")
+    return _decoded(wrapped, "ciphertext", "S10")

@@ -1,0 +1,177 @@
+"""Ask Key Vault for a release, with Microsoft's clients, bounded: no proxy, no environment, no endless retries.
+
+The vault's challenge names the audience of the token that the identity sends. Two things check it: the client (the
+host must lie in the resource's domain) and `_PinnedCredential` (the resource must be the one that the trust pins), so
+a wrong answer from a wrong host never gets a token.
+"""
+
+import os
+import time
+from typing import Any, Final, NoReturn
+
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.identity import ManagedIdentityCredential
+from azure.keyvault.keys import KeyClient
+
+from attestation.errors import AttestationError, Fault
+from attestation.evidence.imds import imds_endpoint
+from attestation.release.keyspec import VaultKey
+from attestation.release.statement import WRAP
+from attestation.trust import AZURE_US, Trust
+
+__all__ = ["Vault"]
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 20.0
+IDENTITY_ATTEMPTS: Final = 3
+IDENTITY_PAUSE: Final = 0.5  # seconds, doubled
+MAX_RETRY_AFTER: Final = 300.0
+_AUTHORITY: Final = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
+# Variables that make ManagedIdentityCredential ask somebody else than the instance metadata service.
+_ELSEWHERE: Final = (
+    "IDENTITY_ENDPOINT",
+    "IMDS_ENDPOINT",
+    "MSI_ENDPOINT",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
+_INNER_CODES: Final = frozenset(
+    {"AccessDenied", "ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByConnection", "KeyDisabled"}
+)
+_UNVERIFIED: Final = "Target environment attestation statement cannot be verified"
+
+
+class _PinnedCredential:
+    """A managed identity that makes tokens for one resource only."""
+
+    def __init__(self, inner: ManagedIdentityCredential, resource: str) -> None:
+        self._inner = inner
+        self._scope = f"{resource}/.default"
+
+    def __repr__(self) -> str:
+        return f"_PinnedCredential({self._scope!r})"
+
+    def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """Return a token for the pinned scope; IDENTITY_UNAVAILABLE for any other."""
+        if scopes != (self._scope,):
+            raise AttestationError(Fault.IDENTITY_UNAVAILABLE, check="resource")
+        for attempt in range(IDENTITY_ATTEMPTS):
+            try:
+                info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options or {})
+                return info
+            except AzureError as error:
+                if attempt == IDENTITY_ATTEMPTS - 1:
+                    raise AttestationError(Fault.IDENTITY_UNAVAILABLE, check="imds-identity") from error
+                time.sleep(IDENTITY_PAUSE * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+class Vault:
+    """The vaults of one trust, through one managed identity."""
+
+    def __init__(self, *, trust: Trust, client_id: str | None) -> None:
+        self._trust = trust
+        self._client_id = client_id
+        self._credential: ManagedIdentityCredential | None = None
+
+    def release(self, key: VaultKey, *, token: str, nonce: str) -> str:
+        """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
+        with _roots_file(self._trust) as verify:
+            transport = _transport(verify)
+            credential: Any = _PinnedCredential(self._identity(), key.vault.resource)
+            client = KeyClient(
+                key.vault.base,
+                credential,
+                transport=transport,
+                verify_challenge_resource=_fits(key),
+                retry_total=0,
+                logging_enable=False,
+            )
+            try:
+                with client:
+                    answer = client.release_key(key.name, token, version=key.version, algorithm=WRAP, nonce=nonce)
+                value: object = answer.value
+            except HttpResponseError as error:
+                _refused(error)
+            except (AzureError, ValueError, OSError) as error:
+                # ValueError is how the client refuses a challenge for another domain
+                raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault") from error
+        if not isinstance(value, str):
+            raise AttestationError(Fault.RELEASE_INVALID, check="S01")
+        return value
+
+    def _identity(self) -> ManagedIdentityCredential:
+        """The identity, made at first use; its token stays in its own cache."""
+        base = imds_endpoint(self._trust).base
+        expected = None if self._trust.imds == AZURE_US.imds else base
+        if any(os.environ.get(name) for name in _ELSEWHERE) or os.environ.get(_AUTHORITY) not in {None, expected}:
+            raise AttestationError(Fault.CONFIG_INVALID, check="identity-environment")
+        if expected is not None:
+            os.environ[_AUTHORITY] = expected  # the only way in which the client takes another address
+        if self._credential is None:
+            self._credential = ManagedIdentityCredential(
+                client_id=self._client_id,
+                transport=_transport(True),
+                retry_total=0,
+                retry_status=0,
+                connection_timeout=CONNECT_SECONDS,
+                read_timeout=CONNECT_SECONDS,
+            )
+        return self._credential
+
+
+def _transport(verify: str | bool) -> RequestsTransport:
+    return RequestsTransport(
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        connection_verify=verify,
+        use_env_settings=False,
+    )
+
+
+def _fits(key: VaultKey) -> bool:
+    """Whether the vault's host lies in the domain of its resource, as it does for every pattern with a leading dot.
+
+    A vault that is pinned by its exact host may live elsewhere, as behind a private name; then the pinned
+    credential alone decides about the audience.
+    """
+    port = "" if key.vault.port == 443 else f":{key.vault.port}"
+    return f"{key.vault.host}{port}".endswith(f".{key.vault.resource.removeprefix('https://')}")
+
+
+class _roots_file:  # noqa: N801 - used as a with-statement's function
+    """A path that the HTTP library can read the trust's roots from: memory, never the disk."""
+
+    def __init__(self, trust: Trust) -> None:
+        self._pem = trust.tls_roots
+        self._fd: int | None = None
+
+    def __enter__(self) -> str | bool:
+        if self._pem is None:
+            return True
+        self._fd = os.memfd_create("roots", os.MFD_CLOEXEC)
+        os.write(self._fd, self._pem.encode("utf-8"))
+        return f"/proc/self/fd/{self._fd}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def _refused(error: HttpResponseError) -> NoReturn:
+    """Map an HTTP answer. Only codes from closed sets are kept, never the service's text."""
+    status = error.status_code or 0
+    headers = getattr(error.response, "headers", None) or {}
+    wish = str(headers.get("Retry-After", ""))
+    retry_after = min(float(wish), MAX_RETRY_AFTER) if wish.isascii() and wish.isdigit() and len(wish) < 9 else None
+    if status == 429:
+        raise AttestationError(Fault.RELEASE_THROTTLED, check="vault-429", retry_after=retry_after or 10.0) from error
+    if isinstance(error, ClientAuthenticationError) or status in {400, 401, 403, 404}:
+        inner = getattr(error.error, "innererror", None) or {}
+        code = inner.get("code") if isinstance(inner, dict) else None
+        check = f"vault-{status}" + (f"-{code}" if code in _INNER_CODES else "")
+        if _UNVERIFIED in str(error.message):
+            check = "vault-403-unverified"  # also seen while the vault cannot reach the issuer: attest once more
+        raise AttestationError(Fault.RELEASE_DENIED, check=check) from error
+    raise AttestationError(Fault.RELEASE_UNAVAILABLE, check=f"vault-{status}", retry_after=retry_after) from error

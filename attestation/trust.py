@@ -1,0 +1,132 @@
+"""The pins: which roots, hosts and devices this package believes. Chosen by constructor, never by a flag.
+
+`AZURE_US` and `AZURE_USGOV` are compiled in. Another `Trust` can be made and passed through the same constructors,
+but `is_production` tells it from the compiled ones, and verdicts under it never verify under them.
+
+A host pattern is `[scheme://]host[:port]`. The scheme is https unless written, the port is the scheme's own unless
+written. A host that begins with a dot stands for every name with exactly one more label in front of it.
+"""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from attestation.errors import AttestationError, Fault
+
+__all__ = ["AZURE_US", "AZURE_USGOV", "PRODUCTION", "Endpoint", "Trust", "endpoint", "is_production"]
+
+# SHA-256 of the SubjectPublicKeyInfo of AMD's root keys, from the ARK certificates that AMD's key distribution
+# service publishes under /vcek/v1/{Milan,Genoa,Turin}/cert_chain (AMD 57230).
+ARK_MILAN: Final = "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9"
+ARK_GENOA: Final = "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"
+ARK_TURIN: Final = "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"
+
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one environment may be believed about. Public data only; travels between processes as msgspec JSON."""
+
+    name: str  # for people and logs
+    maa_hosts: tuple[str, ...]  # host patterns of token issuers
+    vault_hosts: tuple[str, ...]  # host patterns of vaults and managed HSMs
+    vault_resource: str  # audience of the identity's token where the vault pattern has no leading dot
+    tls_roots: str | None  # PEM text for HTTPS; None = the system's store
+    release_roots: str | None  # PEM text for the x5c chain of release statements; None = the system's store
+    amd_roots: tuple[str, ...]  # SHA-256 of the SPKI of pinned ARKs, lower-case hex
+    imds: str  # base URL of the instance metadata service
+    tcti: str  # TPM command transmission interface
+
+
+_AMD_ROOTS: Final = (ARK_MILAN, ARK_GENOA, ARK_TURIN)
+_IMDS: Final = "http://169.254.169.254"
+_TCTI: Final = "device:/dev/tpmrm0"
+
+AZURE_US: Final = Trust(
+    name="azure-us",
+    # one label in front: shared providers (sharedeus.eus...) and a customer's own (name.eus...)
+    maa_hosts=tuple(
+        f".{region}.attest.azure.net"
+        for region in ("eus", "eus2", "cus", "ncus", "scus", "wcus", "wus", "wus2", "wus3")
+    ),
+    vault_hosts=(".vault.azure.net", ".managedhsm.azure.net"),
+    vault_resource="https://vault.azure.net",
+    tls_roots=None,
+    release_roots=None,
+    amd_roots=_AMD_ROOTS,
+    imds=_IMDS,
+    tcti=_TCTI,
+)
+AZURE_USGOV: Final = Trust(
+    name="azure-usgov",
+    maa_hosts=(".ugv.attest.azure.us", ".uga.attest.azure.us"),
+    vault_hosts=(".vault.usgovcloudapi.net",),
+    vault_resource="https://vault.usgovcloudapi.net",
+    tls_roots=None,
+    release_roots=None,
+    amd_roots=_AMD_ROOTS,
+    imds=_IMDS,
+    tcti=_TCTI,
+)
+PRODUCTION: Final = (AZURE_US, AZURE_USGOV)
+
+
+def is_production(trust: Trust) -> bool:
+    """Whether every pin equals those of one compiled-in environment."""
+    return any(trust == compiled for compiled in PRODUCTION)
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL that was found in a Trust. `resource` is the audience that its vault may ask a token for."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    resource: str
+
+    @property
+    def base(self) -> str:
+        """Scheme and authority without a trailing slash, the port only where it is not the scheme's own."""
+        suffix = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{self.host}{suffix}"
+
+
+def _parse(url: str) -> tuple[str, str, int, str]:
+    """(scheme, host, port, path) of a plain URL; ValueError for anything that two parsers could read differently."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError
+    if not host or set(host) - _HOST_CHARACTERS or parts.netloc.split(":")[0] != host or host.endswith("."):
+        raise ValueError  # upper case, unicode, brackets and the root dot included
+    port = parts.port
+    if port is None and parts.netloc != host:
+        raise ValueError
+    return parts.scheme, host, _DEFAULT_PORTS[parts.scheme] if port is None else port, parts.path
+
+
+def _matches(host: str, pattern_host: str) -> bool:
+    if not pattern_host.startswith("."):
+        return host == pattern_host
+    label = host.removesuffix(pattern_host)
+    return label != host and bool(label) and "." not in label
+
+
+def endpoint(url: str, patterns: tuple[str, ...], *, resource: str, check: str) -> Endpoint:
+    """Find `url` among `patterns`, or raise CONFIG_INVALID; nothing is resolved or dialled."""
+    try:
+        scheme, host, port, path = _parse(url)
+        for pattern in patterns:
+            pattern_url = pattern if "://" in pattern else f"https://{pattern}"
+            pattern_scheme, pattern_host, pattern_port, _ = _parse(pattern_url)
+            if (scheme, port) == (pattern_scheme, pattern_port) and _matches(host, pattern_host):
+                own = f"https://{pattern_host[1:]}" if pattern_host.startswith(".") else resource
+                if pattern_port != _DEFAULT_PORTS[scheme] and pattern_host.startswith("."):
+                    own = f"{own}:{pattern_port}"
+                return Endpoint(scheme=scheme, host=host, port=port, path=path, resource=own)
+    except ValueError as error:
+        raise AttestationError(Fault.CONFIG_INVALID, check=check) from error
+    raise AttestationError(Fault.CONFIG_INVALID, check=check)
