@@ -138,9 +138,10 @@ def _signed(what: str, key: rsa.RSAPublicKey, signature: bytes, data: bytes) -> 
 
 def _public(what: str, text: str) -> tuple[Any, rsa.RSAPublicKey]:
     def decode() -> tuple[Any, rsa.RSAPublicKey]:
-        public, rest = TPM2B_PUBLIC.unmarshal(unb64(text))
+        data = unb64(text)
+        public, length = TPM2B_PUBLIC.unmarshal(data)
         key = load_pem_public_key(public.to_pem())
-        if rest or not isinstance(key, rsa.RSAPublicKey):
+        if length != len(data) or not isinstance(key, rsa.RSAPublicKey):
             raise ValueError
         return public, key
 
@@ -148,9 +149,12 @@ def _public(what: str, text: str) -> tuple[Any, rsa.RSAPublicKey]:
 
 
 def _attest(what: str, data: bytes, kind: int) -> Any:
-    parsed, rest = _decoded(what, lambda: TPMS_ATTEST.unmarshal(data))
-    _require(not rest and int(parsed.magic) == _GENERATED and int(parsed.type) == kind, f"{what}: not of this kind")
-    return parsed.attested
+    parsed, length = _decoded(what, lambda: TPMS_ATTEST.unmarshal(data))
+    _require(
+        length == len(data) and int(parsed.magic) == _GENERATED and int(parsed.type) == kind,
+        f"{what}: not of this kind",
+    )
+    return parsed  # whole: its parts are views that do not keep it alive
 
 
 def _selection(pcrs: list[int]) -> bytes:
@@ -167,7 +171,8 @@ def _quote(info: TpmInfo, ak: rsa.RSAPublicKey) -> tuple[dict[int, bytes], bytes
         bool(pcrs) and sorted(pcrs) == info.pcr_set and all(0 <= p < 24 and len(v) == 32 for p, v in pcrs.items()),
         "PCRs do not match PcrSet",
     )
-    quote = _attest("PcrQuote", message, _QUOTE).quote
+    attest = _attest("PcrQuote", message, _QUOTE)
+    quote = attest.attested.quote
     digest = hashlib.sha256(b"".join(pcrs[index] for index in sorted(pcrs))).digest()
     _require(bytes(quote.pcrSelect.marshal()) == _selection(info.pcr_set), "PcrQuote is of other PCRs")
     _require(bytes(quote.pcrDigest) == digest, "PcrQuote does not match PCRs")
@@ -179,7 +184,8 @@ def _encryption_key(info: TpmInfo, ak: rsa.RSAPublicKey, pcr_digest: bytes) -> r
     message = _decoded("EncKeyCertifyInfo", lambda: unb64(info.enc_key_certify_info))
     signature = _decoded("EncKeyCertifyInfoSignature", lambda: unb64(info.enc_key_certify_info_signature))
     _signed("EncKeyCertifyInfo", ak, signature, message)
-    certified = bytes(_attest("EncKeyCertifyInfo", message, _CERTIFY).certify.name)
+    attest = _attest("EncKeyCertifyInfo", message, _CERTIFY)
+    certified = bytes(attest.attested.certify.name)
     _require(certified == bytes(public.get_name()), "EncKeyCertifyInfo is of another key")
     area = public.publicArea
     _require(int(area.objectAttributes) == _ATTRIBUTES, "EncKeyPub has other attributes")

@@ -44,8 +44,9 @@ class Cmk(msgspec.Struct, frozen=True, kw_only=True):
 class Simulation:
     """All services behind one object; a context manager.
 
-    `state` keeps roots and the TPM between runs. `release_limit` is the vault's number of creations and releases in
-    ten seconds. The servers are one child process, which ends when this object is closed or this process ends.
+    `state` keeps the roots between runs; VM, TPM and vault are new each time. `release_limit` is the vault's number
+    of creations and releases in ten seconds. The servers are one child process, which ends when this object is closed
+    or this process ends.
     """
 
     def __init__(self, state: Path, *, release_limit: int = 10) -> None:

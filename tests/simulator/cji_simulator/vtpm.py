@@ -12,6 +12,7 @@
 import asyncio
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -22,7 +23,7 @@ from typing import Any, Final, Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from tpm2_pytss import ESAPI, TSS2_Exception
+from tpm2_pytss import ESAPI
 from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_OBJECT
 from tpm2_pytss.types import TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE, TPML_DIGEST_VALUES, TPMT_HA, TPMU_HA
 
@@ -124,10 +125,11 @@ class VirtualTpm:
 
     @classmethod
     async def start(cls, *, folder: Path, roots: Roots, vm_id: uuid.UUID) -> Self:
-        """Start swtpm on a private socket pair, provision it, and serve it at `folder/tpm.sock`."""
+        """Start a new swtpm on a private socket pair, provision it, and serve it at `folder/tpm.sock`."""
         near, far = socket.socketpair()
         state = folder / "swtpm"
-        state.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(state, ignore_errors=True)  # another VM, and no dictionary-attack counter from a killed one
+        state.mkdir(mode=0o700)
         with far:
             command = ["swtpm", "socket", "--tpm2", "--fd", str(far.fileno()), "--tpmstate", f"dir={state}"]
             command += ["--flags", "not-need-init,startup-clear", "--log", f"file={folder / 'swtpm.log'}"]
@@ -151,7 +153,7 @@ class VirtualTpm:
 
 
 def _provision(tcti: str) -> tuple[rsa.RSAPublicKey, rsa.RSAPublicKey]:
-    """Create AK and EK where they are missing and measure a boot; returns both public keys."""
+    """Create AK and EK and measure a boot; returns both public keys."""
     template = TPM2B_PUBLIC.parse("rsa2048:rsassa-sha256:null", objectAttributes=_AK_ATTRIBUTES)
     ek_template, _ = TPM2B_PUBLIC.unmarshal(tpm_wire.sized(_EK_TEMPLATE))
     with ESAPI(tcti) as tpm:
@@ -163,12 +165,9 @@ def _provision(tcti: str) -> tuple[rsa.RSAPublicKey, rsa.RSAPublicKey]:
 
 
 def _persistent(tpm: Any, handle: int, template: Any) -> rsa.RSAPublicKey:
-    try:
-        key = tpm.tr_from_tpmpublic(handle)
-    except TSS2_Exception:
-        created, *_ = tpm.create_primary(TPM2B_SENSITIVE_CREATE(), template, ESYS_TR.ENDORSEMENT)
-        key = tpm.evict_control(ESYS_TR.OWNER, created, handle)
-        tpm.flush_context(created)
+    created, *_ = tpm.create_primary(TPM2B_SENSITIVE_CREATE(), template, ESYS_TR.ENDORSEMENT)
+    key = tpm.evict_control(ESYS_TR.OWNER, created, handle)
+    tpm.flush_context(created)
     public = serialization.load_pem_public_key(tpm.read_public(key)[0].to_pem())
     if not isinstance(public, rsa.RSAPublicKey):
         raise TypeError("AK and EK are RSA keys")
