@@ -1,0 +1,80 @@
+"""What the worker can be held to: typed events, the hash-chained file that keeps them, and signed receipts."""
+
+from worker.audit.chain import GENESIS, ChainError, Head, Record, follow, read, seal
+from worker.audit.chain import verify as verify_chain
+from worker.audit.claims import Claims, Expected, Part
+from worker.audit.events import (
+    Attested,
+    Event,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    JobRefused,
+    KeyDropped,
+    KeyReleased,
+    TailRecovered,
+    TpmClock,
+    Volumes,
+    WorkerNotReady,
+    WorkerReady,
+    WorkerStarted,
+    WorkerStopped,
+    utc_hundredths,
+)
+from worker.audit.file import AuditFile, JobEntry, JobState
+from worker.audit.keys import key_from_jwk, key_id, public_jwk, thumbprint
+from worker.audit.receipts import (
+    FIRST_PREVIOUS,
+    ReceiptError,
+    SequenceError,
+    VerifiedReceipt,
+    receipt_sha384,
+    sign,
+    verify_sequence,
+)
+from worker.audit.receipts import verify as verify_receipt
+
+__all__ = [
+    "FIRST_PREVIOUS",
+    "GENESIS",
+    "Attested",
+    "AuditFile",
+    "ChainError",
+    "Claims",
+    "Event",
+    "Expected",
+    "Head",
+    "JobAdmitted",
+    "JobCompleted",
+    "JobEnded",
+    "JobEntry",
+    "JobRefused",
+    "JobState",
+    "KeyDropped",
+    "KeyReleased",
+    "Part",
+    "ReceiptError",
+    "Record",
+    "SequenceError",
+    "TailRecovered",
+    "TpmClock",
+    "VerifiedReceipt",
+    "Volumes",
+    "WorkerNotReady",
+    "WorkerReady",
+    "WorkerStarted",
+    "WorkerStopped",
+    "follow",
+    "key_from_jwk",
+    "key_id",
+    "public_jwk",
+    "read",
+    "receipt_sha384",
+    "seal",
+    "sign",
+    "thumbprint",
+    "utc_hundredths",
+    "verify_chain",
+    "verify_receipt",
+    "verify_sequence",
+]

@@ -1,0 +1,342 @@
+import base64
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA384
+
+from worker.audit import (
+    FIRST_PREVIOUS,
+    Claims,
+    Expected,
+    Part,
+    ReceiptError,
+    SequenceError,
+    TpmClock,
+    VerifiedReceipt,
+    Volumes,
+    key_from_jwk,
+    key_id,
+    public_jwk,
+    receipt_sha384,
+    sign,
+    thumbprint,
+    verify_receipt,
+    verify_sequence,
+)
+
+KEY = ec.generate_private_key(ec.SECP384R1())
+PUBLIC = KEY.public_key()
+P384_ORDER = int("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16)
+
+CLAIMS = Claims(
+    version=1,
+    worker="worker-1",
+    sequence=1,
+    previous_sha384=FIRST_PREVIOUS,
+    job_id="01" * 16,
+    header_sha384="02" * 48,
+    result_header_sha384="03" * 48,
+    inputs=(Part(name="people", sha384="04" * 48, bytes=1000),),
+    outputs=(Part(name="result", sha384="05" * 48, bytes=900), Part(name="row_status", sha384="06" * 48, bytes=300)),
+    submitter="metro-pd",
+    originating_ori="WI0130000",
+    requesting_ori="WI0130000",
+    operator_id="op-17",
+    purpose_code="C",
+    operations=("deidentify",),
+    recipients=("A" * 43,),
+    kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
+    volumes=Volumes(rows_in=10, rows_out=10, bytes_in=1000, bytes_out=1200, chri_rows_out=0, subjects_out=10),
+    started="2026-11-24T15:00:00.00Z",
+    ended="2026-11-24T15:00:01.25Z",
+    region="eastus",
+    tee="snp",
+    tcb={"bootloader": 3, "microcode": 72},
+    evidence_sha384="07" * 48,
+    maa_token_sha384="08" * 48,
+    policy_sha384="09" * 48,
+    config_sha384="0a" * 48,
+    code_sha384="0b" * 48,
+    fips="not_approved",
+    simulated=False,
+    tpm=TpmClock(clock=123456, reset_count=7, restart_count=0),
+)
+REAL = Expected(simulated=False)
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _raw(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _signed(header: bytes, payload: bytes) -> str:
+    """A JWS of any header and payload with a genuine signature."""
+    signed = f"{_b64(header)}.{_b64(payload)}"
+    r, s = decode_dss_signature(KEY.sign(signed.encode(), ec.ECDSA(SHA384())))
+    return f"{signed}.{_b64(r.to_bytes(48, 'big') + s.to_bytes(48, 'big'))}"
+
+
+def _field(receipt: str, expected: Expected = REAL, key: ec.EllipticCurvePublicKey = PUBLIC) -> str:
+    with pytest.raises(ReceiptError) as caught:
+        verify_receipt(receipt, key=key, expected=expected)
+    return caught.value.field
+
+
+def _json(receipt: str, part: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_raw(receipt.split(".")[part]))
+    return found
+
+
+RECEIPT = sign(CLAIMS, KEY)
+HEADER = _raw(RECEIPT.split(".")[0])
+PAYLOAD = _raw(RECEIPT.split(".")[1])
+
+
+def test_a_signed_receipt_verifies_and_says_what_was_claimed() -> None:
+    verified = verify_receipt(RECEIPT, key=PUBLIC, expected=REAL)
+    assert verified.claims == CLAIMS
+    assert verified.key_id == key_id(PUBLIC)
+    assert verified.sha384 == receipt_sha384(RECEIPT)
+    assert _json(RECEIPT, 0) == {"alg": "ES384", "kid": key_id(PUBLIC), "typ": "cji-receipt+jws"}
+
+
+def test_only_verify_makes_a_verified_receipt() -> None:
+    with pytest.raises(TypeError):
+        VerifiedReceipt(claims=CLAIMS, key_id="x", sha384="y", compact=RECEIPT, proof=object())
+
+
+def test_every_member_of_the_issue_is_a_required_claim() -> None:
+    for name in Claims.__struct_fields__:
+        payload = json.loads(PAYLOAD)
+        del payload[name]
+        assert _field(_signed(HEADER, json.dumps(payload, separators=(",", ":")).encode())) == "payload"
+
+
+def test_every_byte_flipped_in_a_receipt_is_refused_and_named() -> None:
+    known = {*Claims.__struct_fields__, "header", "payload", "signature", "receipt", "alg", "kid", "typ"}
+    for place in range(len(RECEIPT)):
+        for other in ("A", "B", "."):
+            if RECEIPT[place] != other:
+                field = _field(RECEIPT[:place] + other + RECEIPT[place + 1 :])
+                assert field.split(".")[0].split("[")[0] in known
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("job_id", "ff" * 16),
+        ("header_sha384", "ff" * 48),
+        ("policy_sha384", "ff" * 48),
+        ("kek_id", "https://other.vault.azure.net/keys/cmk/" + "ab" * 16),
+        ("requesting_ori", "WI0140000"),
+        ("recipients", ("B" * 43,)),
+        ("simulated", True),
+    ],
+)
+def test_a_claim_that_is_not_as_expected_is_named(claim: str, value: Any) -> None:
+    expected = msgspec.structs.replace(Expected(**{n: getattr(CLAIMS, n) for n in Expected.__struct_fields__}))
+    verify_receipt(RECEIPT, key=PUBLIC, expected=expected)
+    named = f"{claim}[0]" if isinstance(value, tuple) else claim
+    assert _field(RECEIPT, msgspec.structs.replace(expected, **{claim: value})) == named
+    # The same when the receipt was altered instead: the signature is broken, and the altered claim is named beside it.
+    altered = _encode(msgspec.structs.replace(CLAIMS, **{claim: value}))
+    receipt = ".".join([RECEIPT.split(".")[0], _b64(altered), RECEIPT.split(".")[2]])
+    with pytest.raises(ReceiptError) as caught:
+        verify_receipt(receipt, key=PUBLIC, expected=expected)
+    assert caught.value.field == "signature"
+    assert caught.value.differing == (named,)
+    assert named in str(caught.value)
+
+
+def _encode(claims: Claims) -> bytes:
+    return msgspec.json.Encoder(order="deterministic").encode(claims)
+
+
+def test_a_flipped_ciphertext_names_the_part() -> None:
+    outputs = (CLAIMS.outputs[0], msgspec.structs.replace(CLAIMS.outputs[1], sha384="ff" * 48))
+    assert _field(RECEIPT, Expected(simulated=False, outputs=outputs)) == "outputs[1].sha384"
+    assert _field(RECEIPT, Expected(simulated=False, outputs=outputs[:1])) == "outputs"
+
+
+def test_another_key_is_not_asked_for_by_the_receipt() -> None:
+    other = ec.generate_private_key(ec.SECP384R1())
+    assert _field(sign(CLAIMS, other)) == "kid"
+    header = json.dumps({"alg": "ES384", "kid": key_id(PUBLIC), "typ": "cji-receipt+jws"}, separators=(",", ":"))
+    forged = sign(CLAIMS, other).split(".")
+    assert _field(".".join([_b64(header.encode()), *forged[1:]])) == "signature"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"alg": "none"}, "alg"),
+        ({"alg": "ES256"}, "alg"),
+        ({"alg": "HS384"}, "alg"),
+        ({"typ": "JWT"}, "typ"),
+        ({"crit": ["exp"]}, "header"),
+        ({"jwk": {}}, "header"),
+        ({"x5u": "https://evil.example"}, "header"),
+    ],
+)
+def test_a_header_that_chooses_for_itself_is_refused(change: dict[str, Any], field: str) -> None:
+    header = {**json.loads(HEADER), **change}
+    assert _field(_signed(json.dumps(header, separators=(",", ":")).encode(), PAYLOAD)) == field
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        PAYLOAD[:-1] + b',"version":1}',
+        PAYLOAD[:-1] + b',"note":"x"}',
+        PAYLOAD.replace(b'"version":1', b'"version": 1'),
+        PAYLOAD + b" ",
+        PAYLOAD.replace(b'"bootloader":3,"microcode":72', b'"microcode":72,"bootloader":3'),
+        PAYLOAD.replace(b'"bootloader":3', b'"bootloader":3,"bootloader":3'),
+        b"{}",
+        b"",
+        b"\xff\xfe",
+        b"[" * 30_000,
+    ],
+)
+def test_a_payload_with_another_encoding_is_refused_even_when_signed(payload: bytes) -> None:
+    assert _field(_signed(HEADER, payload)) == "payload"
+
+
+def test_padding_and_stray_bits_of_base64_are_refused() -> None:
+    header, payload, signature = RECEIPT.split(".")
+    assert _field(f"{header}.{payload}=.{signature}") == "payload"
+    assert _field(f"{header}.{payload}.{signature}=") == "signature"
+    assert _field(f"{header}.{payload}") == "receipt"
+    assert _field(f"{RECEIPT}.") == "receipt"
+    assert _field(f"{header}.{payload}.") == "signature"
+    assert _field(f"{header}.{payload}.{_b64(_raw(signature)[:-1])}") == "signature"
+    assert _field("é.é.é") == "receipt"
+    assert _field("A" * 70_000) == "receipt"
+
+
+def test_zero_scalars_are_no_signature() -> None:
+    header, payload, _ = RECEIPT.split(".")
+    assert _field(f"{header}.{payload}.{_b64(bytes(96))}") == "signature"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"job_id": "xyz"},
+        {"operator_id": "two\nlines"},
+        {"operator_id": "\u202eright to left"},
+        {"inputs": ()},
+        {"tcb": {}},
+        {"region": ""},
+        {"sequence": 0},
+        {"ended": "2026-11-24 15:00:01"},
+        {"operator_id": "\ud800"},
+        {"operations": ("x" * 200,) * 400},
+    ],
+)
+def test_claims_out_of_shape_are_never_signed(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="claim out of shape|too long"):
+        sign(msgspec.structs.replace(CLAIMS, **change), KEY)
+
+
+def test_simulated_and_real_readers_refuse_each_others_receipts() -> None:
+    simulated = sign(msgspec.structs.replace(CLAIMS, simulated=True), KEY)
+    assert _field(simulated) == "simulated"
+    verify_receipt(simulated, key=PUBLIC, expected=Expected(simulated=True))
+    assert _field(RECEIPT, Expected(simulated=True)) == "simulated"
+
+
+def _chain(numbers: int, first: int = 1, previous: str = FIRST_PREVIOUS) -> list[VerifiedReceipt]:
+    chain: list[VerifiedReceipt] = []
+    for number in range(first, first + numbers):
+        claims = msgspec.structs.replace(CLAIMS, sequence=number, previous_sha384=previous, job_id=f"{number:032x}")
+        chain.append(verify_receipt(sign(claims, KEY), key=PUBLIC, expected=REAL))
+        previous = chain[-1].sha384
+    return chain
+
+
+def test_a_whole_sequence_passes_and_may_be_checked_in_pieces() -> None:
+    chain = _chain(5)
+    verify_sequence(chain)
+    verify_sequence([])
+    verify_sequence(chain[:2])
+    verify_sequence(chain[2:], after=chain[1])
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "first", "last"),
+    [
+        ([0, 1, 3, 4], "missing", 3, 3),
+        ([0, 4], "missing", 2, 4),
+        ([1, 2], "missing", 1, 1),
+        ([0, 1, 1, 2], "repeated", 2, 2),
+        ([0, 2, 1, 3], "reordered", 3, 3),
+        ([4, 3, 2, 1, 0], "reordered", 5, 5),
+    ],
+)
+def test_a_broken_sequence_names_the_gap(order: list[int], kind: str, first: int, last: int) -> None:
+    chain = _chain(5)
+    with pytest.raises(SequenceError) as caught:
+        verify_sequence([chain[i] for i in order])
+    assert (caught.value.kind, caught.value.first, caught.value.last) == (kind, first, last)
+    assert kind in str(caught.value)
+
+
+def test_a_repeated_receipt_behind_a_known_one_is_named() -> None:
+    chain = _chain(3)
+    with pytest.raises(SequenceError) as caught:
+        verify_sequence([chain[1], chain[2]], after=chain[1])
+    assert caught.value.kind == "repeated"
+
+
+def test_an_exchanged_predecessor_is_named() -> None:
+    chain = _chain(3)
+    other = _chain(1, first=2, previous="ee" * 48)
+    with pytest.raises(SequenceError) as caught:
+        verify_sequence([chain[0], other[0], chain[2]])
+    assert (caught.value.kind, caught.value.first) == ("previous", 2)
+
+
+def test_receipts_of_two_workers_are_no_sequence() -> None:
+    claims = msgspec.structs.replace(CLAIMS, worker="worker-2", sequence=2, previous_sha384=receipt_sha384(RECEIPT))
+    second = verify_receipt(sign(claims, KEY), key=PUBLIC, expected=REAL)
+    with pytest.raises(ReceiptError) as caught:
+        verify_sequence([verify_receipt(RECEIPT, key=PUBLIC, expected=REAL), second])
+    assert caught.value.field == "worker"
+
+
+def test_a_rerandomised_signature_does_not_change_the_receipts_digest() -> None:
+    header, payload, signature = RECEIPT.split(".")
+    raw = _raw(signature)
+    other = raw[:48] + (P384_ORDER - int.from_bytes(raw[48:], "big")).to_bytes(48, "big")
+    twin = verify_receipt(f"{header}.{payload}.{_b64(other)}", key=PUBLIC, expected=REAL)
+    assert twin.compact != RECEIPT
+    assert twin.sha384 == receipt_sha384(RECEIPT)
+
+
+def test_receipt_keys_travel_as_one_canonical_jwk() -> None:
+    jwk = public_jwk(PUBLIC)
+    assert key_from_jwk(jwk).public_numbers() == PUBLIC.public_numbers()
+    assert _b64(thumbprint(PUBLIC)) == key_id(PUBLIC)
+    members = json.loads(jwk)
+    bad = [
+        " " + jwk,
+        json.dumps({**members, "d": "AA"}, separators=(",", ":")),
+        json.dumps({**members, "crv": "P-256"}, separators=(",", ":")),
+        json.dumps({**members, "y": members["x"]}, separators=(",", ":")),
+        json.dumps({**members, "x": members["x"] + "="}, separators=(",", ":")),
+        jwk[:-1],
+        "",
+    ]
+    for text in bad:
+        with pytest.raises(ValueError):  # noqa: PT011 - every text but one is refused, in whatever words
+            key_from_jwk(text)
+    with pytest.raises(ValueError, match="P-384"):
+        public_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())

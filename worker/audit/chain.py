@@ -1,0 +1,128 @@
+r"""The hash chain: every audit line names its predecessor, so nothing inside can be changed, dropped or moved unseen.
+
+One record is one line of compact JSON (UTF-8, no blanks, members in this order, LF at the end):
+
+    {"seq":N,"time":"...Z","worker":"...","prev":"<96 hex>","event":{"kind":"...",...},"hash":"<96 hex>"}
+
+    hash = SHA-384("cji-audit/1\0" + every byte of the line before `,"hash":"`)
+
+`prev` is the hash of the record before (96 zeros in front of the first), `seq` counts from 1 without gaps. Members of
+an event stand in the order of its definition in `worker.audit.events`; the encoding is msgspec's, and a line that does
+not encode back to itself is broken. The chain shows changes inside; that lines are missing at the *end* shows only
+against a head or a receipt kept elsewhere.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from worker.audit.events import Event, Hex96, Token, Utc
+
+__all__ = ["GENESIS", "MAX_LINE_BYTES", "ChainError", "Head", "Record", "follow", "read", "seal", "verify"]
+
+# The largest event carries a receipt of at most 64 KiB.
+MAX_LINE_BYTES: Final = 80 * 1024
+
+_DOMAIN: Final = b"cji-audit/1\0"
+_HASH_TAIL_BYTES: Final = len(b',"hash":"') + 96 + len(b'"}')
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of the trail."""
+
+    seq: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    time: Utc
+    worker: Token
+    prev: Hex96
+    event: Event
+    hash: Hex96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The end of a chain: the last sequence number and its hash."""
+
+    seq: int
+    hash: str
+
+
+GENESIS: Final = Head(seq=0, hash="0" * 96)
+
+
+class ChainError(Exception):
+    """The chain is broken: `line` (from 1) and `field` say where, `detail` is made of numbers and fixed words only."""
+
+    def __init__(self, *, line: int, field: str, detail: str = "") -> None:
+        super().__init__(line, field, detail)
+        self.line = line
+        self.field = field
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"audit line {self.line}: {self.field}" + (f": {self.detail}" if self.detail else "")
+
+
+_decoder: Final = msgspec.json.Decoder(Record)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def seal(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
+    """Return the new head and the line (LF included) that puts `event` behind `head`.
+
+    Raises ValueError where event, time or worker have not the shape of their type, or the line grows too long.
+    """
+    try:
+        draft = Record(seq=head.seq + 1, time=time, worker=worker, prev=head.hash, event=event, hash=GENESIS.hash)
+        body = _encoder.encode(draft)[:-_HASH_TAIL_BYTES]
+        digest = _digest(body)
+        line = body + b',"hash":"' + digest.encode("ascii") + b'"}\n'
+        _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ValueError("event field out of shape") from error
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError("event too long")
+    return Head(seq=head.seq + 1, hash=digest), line
+
+
+def follow(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
+    """Return the new head and the record of `line` (LF included), the `number`-th, that must stand behind `head`.
+
+    Raises ChainError: `line` not a record at all, else the first of `hash`, `seq`, `prev` that is wrong.
+    """
+    record = read(line, number=number)
+    if record.seq != head.seq + 1:
+        raise ChainError(line=number, field="seq", detail=f"expected {head.seq + 1}, found {record.seq}")
+    if record.prev != head.hash:
+        raise ChainError(line=number, field="prev", detail="the line before is another one")
+    return Head(seq=record.seq, hash=record.hash), record
+
+
+def read(line: bytes, *, number: int = 0) -> Record:
+    """Return the record of one line (LF included) whose own hash is right. Raises ChainError at `line` or `hash`."""
+    if len(line) > MAX_LINE_BYTES or not line.endswith(b"\n"):
+        raise ChainError(line=number, field="line", detail="no line feed within the longest line")
+    try:
+        record = _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ChainError(line=number, field="line", detail="not a record") from error
+    if _encoder.encode(record) + b"\n" != line:
+        raise ChainError(line=number, field="line", detail="not in canonical form")
+    if record.hash != _digest(line[: -_HASH_TAIL_BYTES - 1]):
+        raise ChainError(line=number, field="hash", detail="the line was changed")
+    return record
+
+
+def verify(lines: Iterable[bytes], *, start: Head = GENESIS) -> Head:
+    """Return the head of a chain whose every line (LF included) follows `start`. Raises ChainError."""
+    head = start
+    for number, line in enumerate(lines, 1):
+        head, _ = follow(line, head=head, number=number)
+    return head
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha384(_DOMAIN + body).hexdigest()

@@ -1,0 +1,116 @@
+"""What a receipt says, and what its reader already knows.
+
+Invariant: `Claims` has no optional member. A receipt that leaves something out is no receipt. Digests are lower-case
+hexadecimal, times UTC with hundredths of a second, rows and bytes counts. Values of records are in none of them.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from worker.audit.events import Code, Count, Hex32, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
+
+__all__ = ["Claims", "Expected", "Part"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sealed part: SHA-384 over its whole ciphertext as sent (FLOE header, segments), and its length in bytes."""
+
+    name: Token
+    sha384: Hex96
+    bytes: Count
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a receipt vouches for. Parts stand in the order of their numbers.
+
+    `previous_sha384` is `receipt_sha384` of the receipt with the sequence number before, 96 zeros in the first one.
+    `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
+    """
+
+    version: Annotated[int, Meta(ge=1, le=1)]
+    worker: Token
+    sequence: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    previous_sha384: Hex96
+    job_id: Hex32
+    header_sha384: Hex96
+    result_header_sha384: Hex96
+    inputs: Annotated[tuple[Part, ...], Meta(min_length=1)]
+    outputs: Annotated[tuple[Part, ...], Meta(min_length=1)]
+    submitter: Token
+    originating_ori: Ori
+    requesting_ori: Ori
+    operator_id: Text
+    purpose_code: Code
+    operations: Annotated[tuple[Token, ...], Meta(min_length=1)]
+    recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]
+    kek_id: Url
+    volumes: Volumes
+    started: Utc
+    ended: Utc
+    region: Token
+    tee: Token
+    tcb: Annotated[dict[Token, Count], Meta(min_length=1)]
+    evidence_sha384: Hex96
+    maa_token_sha384: Hex96
+    policy_sha384: Hex96
+    config_sha384: Hex96
+    code_sha384: Hex96
+    fips: Literal["approved", "not_approved"]
+    simulated: bool
+    tpm: TpmClock
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader knows already; each member that is set must equal the claim of the same name.
+
+    `simulated` must always be said: a reader whose trust anchors are the vendors' own expects False, and so refuses
+    every receipt of a simulated machine, and the other way round.
+    """
+
+    simulated: bool
+    worker: str | UnsetType = UNSET
+    job_id: str | UnsetType = UNSET
+    header_sha384: str | UnsetType = UNSET
+    result_header_sha384: str | UnsetType = UNSET
+    inputs: tuple[Part, ...] | UnsetType = UNSET
+    outputs: tuple[Part, ...] | UnsetType = UNSET
+    submitter: str | UnsetType = UNSET
+    originating_ori: str | UnsetType = UNSET
+    requesting_ori: str | UnsetType = UNSET
+    operator_id: str | UnsetType = UNSET
+    purpose_code: str | UnsetType = UNSET
+    operations: tuple[str, ...] | UnsetType = UNSET
+    recipients: tuple[str, ...] | UnsetType = UNSET
+    kek_id: str | UnsetType = UNSET
+    volumes: Volumes | UnsetType = UNSET
+    region: str | UnsetType = UNSET
+    tee: str | UnsetType = UNSET
+    evidence_sha384: str | UnsetType = UNSET
+    maa_token_sha384: str | UnsetType = UNSET
+    policy_sha384: str | UnsetType = UNSET
+    config_sha384: str | UnsetType = UNSET
+    code_sha384: str | UnsetType = UNSET
+    fips: str | UnsetType = UNSET
+
+    def differences(self, claims: Claims) -> tuple[str, ...]:
+        """Names of the claims that are not as expected, in the order of this class, e.g. `outputs[1].sha384`."""
+        return tuple(
+            name
+            for field in self.__struct_fields__
+            if (want := getattr(self, field)) is not UNSET
+            for name in _differences(field, want, getattr(claims, field))
+        )
+
+
+def _differences(name: str, want: object, found: object) -> list[str]:
+    if want == found:
+        return []
+    if isinstance(want, tuple) and isinstance(found, tuple) and len(want) == len(found):
+        pairs = enumerate(zip(want, found, strict=True))
+        return [each for i, (w, f) in pairs for each in _differences(f"{name}[{i}]", w, f)]
+    if isinstance(want, msgspec.Struct) and type(want) is type(found):
+        fields = want.__struct_fields__
+        return [each for f in fields for each in _differences(f"{name}.{f}", getattr(want, f), getattr(found, f))]
+    return [name]

@@ -1,0 +1,229 @@
+"""The events of the audit trail: typed, closed, without a word of free text.
+
+Contract and invariants
+* Every event is one Struct of `Event`, told apart by `kind`. What CJISSECPOL AU-3 and AU-3(1) ask for is in named
+  fields: what (kind), when and where (in the chained record), source, outcome (`reason`), identity; per job the
+  duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
+* No value of a record, no key and no exception text has a field to stand in (AU-3(3)). Volumes per job are the one
+  documented exception to "what depends on records stays inside the sealed output".
+* Texts are bounded and printable, identifiers and digests have a fixed shape; it is enforced before a line is written
+  and again when it is read.
+* Time is UTC with hundredths of a second (AU-8).
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from worker.errors import Reason, Stage
+
+__all__ = [
+    "Attested",
+    "Event",
+    "JobAdmitted",
+    "JobCompleted",
+    "JobEnded",
+    "JobRefused",
+    "KeyDropped",
+    "KeyReleased",
+    "TailRecovered",
+    "TpmClock",
+    "Volumes",
+    "WorkerNotReady",
+    "WorkerReady",
+    "WorkerStarted",
+    "WorkerStopped",
+    "utc_hundredths",
+]
+
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]  # job id
+Hex64 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256
+Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]  # SHA-384
+Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{2}Z\Z")]
+Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}\Z")]
+Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]
+Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}\Z")]  # names, versions, addresses
+Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:%\[\]/-]{1,128}\Z")]
+KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
+Url = Annotated[str, Meta(pattern=r"^https://[A-Za-z0-9._:/-]{1,504}\Z")]
+# Texts of a signed header: no control characters, no bidi marks, no line or paragraph separators.
+_UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
+Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
+OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
+Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class TpmClock(_Strict, frozen=True, kw_only=True):
+    """TPMS_CLOCK_INFO of the quote (TPM 2.0 part 2 §10.11.1): milliseconds, and counters of resets and restarts."""
+
+    clock: Count
+    reset_count: Count
+    restart_count: Count
+
+
+class Volumes(_Strict, frozen=True, kw_only=True):
+    """How much a job moved; never what. Rows and subjects are counts, bytes are those of the ciphertext."""
+
+    rows_in: Count
+    rows_out: Count
+    bytes_in: Count
+    bytes_out: Count
+    chri_rows_out: Count
+    subjects_out: Count
+
+
+class _Event(_Strict, frozen=True, kw_only=True, tag_field="kind"):
+    pass
+
+
+class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
+    """The keyholder runs under this code, configuration and policy."""
+
+    version: Token
+    code_sha384: Hex96
+    config_sha384: Hex96
+    policy_sha384: Hex96
+    simulated: bool
+
+
+class WorkerReady(_Event, frozen=True, kw_only=True, tag="worker_ready"):
+    """Fresh evidence, a key, a policy and this sink: jobs are admitted from here on."""
+
+    kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
+
+
+class WorkerNotReady(_Event, frozen=True, kw_only=True, tag="worker_not_ready"):
+    """No job is admitted from here on."""
+
+    reason: Reason
+
+
+class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
+    """An orderly end: drained, keys dropped."""
+
+    jobs_completed: Count
+
+
+class TailRecovered(_Event, frozen=True, kw_only=True, tag="tail_recovered"):
+    """A crash left an unfinished last line, never acknowledged to anybody; it was cut off."""
+
+    cut_bytes: Count
+    cut_sha384: Hex96
+
+
+class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
+    """Both verdicts on this machine were good."""
+
+    evidence_sha384: Hex96
+    maa_token_sha384: Hex96
+    issuer: Url
+    tee: Token
+    region: Token
+    expires: Utc
+    tpm: TpmClock
+
+
+class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
+    """The vault released a key version to this machine."""
+
+    kek_id: Url
+    evidence_sha384: Hex96
+    statement_sha384: Hex96
+
+
+class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
+    """A released key was wiped."""
+
+    kek_id: Url
+    cause: Literal["expired", "revoked", "drain", "evidence", "fault"]
+
+
+class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
+    """Header, signature, policy and ledger passed; the data key is opened after this line is durable."""
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    source: Address
+    originating_ori: Ori
+    requesting_ori: Ori
+    operator_id: Text
+    requestor: Text
+    secondary_recipient: OptionalText
+    purpose_code: Code
+    operations: Annotated[tuple[Token, ...], Meta(min_length=1)]
+    recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]
+    kek_id: Url
+    policy_sha384: Hex96
+
+
+class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
+    """Refused before anything was decrypted. What the job claims about itself is noted only where it parsed."""
+
+    source: Address
+    stage: Stage
+    reason: Reason
+    correlation_id: Token
+    submitter: Token | None = None
+    job_id: Hex32 | None = None
+    header_sha384: Hex96 | None = None
+    requesting_ori: Ori | None = None
+    purpose_code: Code | None = None
+
+
+class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
+    """All input verified, all rows accounted for; this line being durable is what makes the receipt valid."""
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    requesting_ori: Ori
+    purpose_code: Code
+    duration_ms: Count
+    volumes: Volumes
+    receipt: Jws
+
+
+class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
+    """An admitted job ended without a receipt; it may be run again with the same header."""
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    requesting_ori: Ori
+    purpose_code: Code
+    duration_ms: Count
+    stage: Stage
+    reason: Reason
+    correlation_id: Token
+
+
+Event = (
+    WorkerStarted
+    | WorkerReady
+    | WorkerNotReady
+    | WorkerStopped
+    | TailRecovered
+    | Attested
+    | KeyReleased
+    | KeyDropped
+    | JobAdmitted
+    | JobRefused
+    | JobCompleted
+    | JobEnded
+)
+
+
+def utc_hundredths(moment: datetime) -> str:
+    """`YYYY-MM-DDThh:mm:ss.hhZ` of an aware time, cut (not rounded) to hundredths. Raises ValueError when naive."""
+    if moment.tzinfo is None:
+        raise ValueError("naive time")
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 10_000:02d}Z"

@@ -1,0 +1,216 @@
+"""The signed receipt of one job: compact JWS, ES384, `typ` "cji-receipt+jws". Needs no network to verify.
+
+    receipt = b64url(header) "." b64url(payload) "." b64url(r || s)
+    header  = {"alg":"ES384","kid":"<RFC 7638 thumbprint>","typ":"cji-receipt+jws"}        exactly, in this order
+    payload = `Claims` as compact JSON, members in the order of their definition, members of `tcb` sorted
+
+Contract and invariants
+* `verify` returns a `VerifiedReceipt`, which nothing else can make, or raises ReceiptError that names what is wrong.
+* Nothing is chosen by the receipt: algorithm, key and type are the reader's; `kid` is only compared.
+* One receipt has one encoding: other base64url, blanks, doubled, unknown or reordered members are refused.
+* `receipt_sha384` covers header and payload, not the signature, which an outsider can re-randomise (s -> n - s).
+
+The checks, in this order:
+    R1 three parts of canonical base64url, at most 64 KiB
+    R2 the header is exactly ours
+    R3 the payload is exactly one `Claims`                 names the claim that has a wrong shape
+    R4 the signature fits                                  names `signature`, and which expected claims differ
+    R5 every claim that the reader expects is as expected  names the claim
+Sources: RFC 7515, RFC 7518 §3.4, RFC 8725.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA384
+
+from worker.audit.claims import Claims, Expected
+from worker.audit.events import KeyId
+from worker.audit.keys import b64url, from_b64url, key_id
+
+__all__ = [
+    "FIRST_PREVIOUS",
+    "ReceiptError",
+    "SequenceError",
+    "VerifiedReceipt",
+    "receipt_sha384",
+    "sign",
+    "verify",
+    "verify_sequence",
+]
+
+MAX_BYTES: Final = 64 * 1024
+FIRST_PREVIOUS: Final = "0" * 96
+SCALAR_BYTES: Final = 48
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    alg: Literal["ES384"]
+    kid: KeyId
+    typ: Literal["cji-receipt+jws"]
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+_headers: Final = msgspec.json.Decoder(_Header)
+_claims: Final = msgspec.json.Decoder(Claims)
+_MADE_HERE: Final = object()
+
+
+class ReceiptError(Exception):
+    """A receipt is not what it should be. `field` names the part or claim, `differing` claims not as expected."""
+
+    def __init__(self, field: str, *, differing: tuple[str, ...] = ()) -> None:
+        super().__init__(field, differing)
+        self.field = field
+        self.differing = differing
+
+    def __str__(self) -> str:
+        tail = f" (not as expected: {', '.join(self.differing)})" if self.differing else ""
+        return f"receipt: {self.field}{tail}"
+
+
+class SequenceError(ReceiptError):
+    """Receipts of one worker do not follow each other: numbers `first` to `last` are missing, repeated or misplaced."""
+
+    def __init__(self, kind: Literal["missing", "repeated", "reordered", "previous"], first: int, last: int) -> None:
+        super().__init__("previous_sha384" if kind == "previous" else "sequence")
+        self.kind = kind
+        self.first = first
+        self.last = last
+
+    def __str__(self) -> str:
+        numbers = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+        if self.kind == "previous":
+            return f"receipt {numbers}: previous_sha384 names another receipt than the one before it"
+        return f"receipt {numbers}: {self.kind}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReceipt:
+    """A receipt that passed every check. Only `verify` makes one."""
+
+    claims: Claims
+    key_id: str
+    sha384: str
+    compact: str = field(repr=False)
+    proof: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.proof is not _MADE_HERE:
+            raise TypeError("a VerifiedReceipt is made by verify")
+
+
+def sign(claims: Claims, private_key: ec.EllipticCurvePrivateKey) -> str:
+    """Return the compact JWS. Raises ValueError when a claim has not the shape of its type or the key is not P-384."""
+    header = _Header(alg="ES384", kid=key_id(private_key.public_key()), typ="cji-receipt+jws")
+    try:
+        payload = _encoder.encode(claims)
+        _claims.decode(payload)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ValueError("claim out of shape") from error
+    signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
+    r, s = decode_dss_signature(private_key.sign(signed.encode("ascii"), ec.ECDSA(SHA384())))
+    receipt = f"{signed}.{b64url(r.to_bytes(SCALAR_BYTES, 'big') + s.to_bytes(SCALAR_BYTES, 'big'))}"
+    if len(receipt) > MAX_BYTES:
+        raise ValueError("receipt too long")
+    return receipt
+
+
+def receipt_sha384(receipt: str) -> str:
+    """Hexadecimal SHA-384 of header and payload as they stand in the compact form: what the next receipt names."""
+    return hashlib.sha384(receipt.rpartition(".")[0].encode("ascii")).hexdigest()
+
+
+def verify(receipt: str, *, key: ec.EllipticCurvePublicKey, expected: Expected) -> VerifiedReceipt:
+    """Return the receipt if it was signed with `key` (P-384) and says what is expected, else raise ReceiptError."""
+    header, payload, signature = _parts(receipt)  # R1
+    if header != _encoder.encode(_Header(alg="ES384", kid=key_id(key), typ="cji-receipt+jws")):  # R2
+        raise ReceiptError(_header_fault(header))
+    claims = _payload(payload)  # R3
+    differing = expected.differences(claims)
+    try:  # R4
+        r, s = (int.from_bytes(each, "big") for each in (signature[:SCALAR_BYTES], signature[SCALAR_BYTES:]))
+        signed = receipt.rpartition(".")[0].encode("ascii")
+        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA384()))
+    except InvalidSignature as error:
+        raise ReceiptError("signature", differing=differing) from error
+    if differing:  # R5
+        raise ReceiptError(differing[0], differing=differing)
+    return VerifiedReceipt(
+        claims=claims, key_id=key_id(key), sha384=receipt_sha384(receipt), compact=receipt, proof=_MADE_HERE
+    )
+
+
+def verify_sequence(receipts: Sequence[VerifiedReceipt], *, after: VerifiedReceipt | None = None) -> None:
+    """Return if the receipts of one worker follow each other without a gap, from number 1 or right behind `after`.
+
+    Raises SequenceError that names the missing, repeated or reordered numbers, or the receipt whose predecessor was
+    exchanged; ReceiptError("worker") when they are of different workers.
+    """
+    if len({each.claims.worker for each in (*receipts, *([after] if after else []))}) > 1:
+        raise ReceiptError("worker")
+    number, digest = (after.claims.sequence, after.sha384) if after else (0, FIRST_PREVIOUS)
+    numbers = [each.claims.sequence for each in receipts]
+    seen: set[int] = set()
+    for each in receipts:
+        found = each.claims.sequence
+        if found in seen or (after and found == after.claims.sequence):
+            raise SequenceError("repeated", found, found)
+        if found != number + 1:
+            _raise_gap(found, number + 1, numbers)
+        if each.claims.previous_sha384 != digest:
+            raise SequenceError("previous", found, found)
+        seen.add(found)
+        number, digest = found, each.sha384
+
+
+def _raise_gap(found: int, wanted: int, numbers: list[int]) -> None:
+    if found < wanted or wanted in numbers:
+        raise SequenceError("reordered", found, found)
+    raise SequenceError("missing", wanted, min(each for each in numbers if each > wanted) - 1)
+
+
+def _parts(receipt: str) -> tuple[bytes, bytes, bytes]:
+    if len(receipt) > MAX_BYTES or not receipt.isascii() or receipt.count(".") != 2:
+        raise ReceiptError("receipt")
+    decoded: list[bytes] = []
+    for name, text in zip(("header", "payload", "signature"), receipt.split("."), strict=True):
+        try:
+            decoded.append(from_b64url(text))
+        except ValueError as error:
+            raise ReceiptError(name) from error
+    if len(decoded[2]) != 2 * SCALAR_BYTES:
+        raise ReceiptError("signature")
+    return decoded[0], decoded[1], decoded[2]
+
+
+def _header_fault(header: bytes) -> str:
+    """Name the header member that is wrong; `kid` when the header is well-formed but names another key."""
+    try:
+        parsed = _headers.decode(header)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return _named(error, "header")
+    return "kid" if _encoder.encode(parsed) == header else "header"
+
+
+def _payload(payload: bytes) -> Claims:
+    try:
+        claims = _claims.decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ReceiptError(_named(error, "payload")) from error
+    if _encoder.encode(claims) != payload:
+        raise ReceiptError("payload")
+    return claims
+
+
+def _named(error: Exception, otherwise: str) -> str:
+    """The path of the member at fault as msgspec reports it; it is made of our own member names and numbers only."""
+    found = re.search(r"at `(?:key in )?\$\.([a-z0-9_.\[\]]+)`", str(error))
+    return found[1] if found else otherwise
