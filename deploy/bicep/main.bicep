@@ -14,16 +14,16 @@ param location string = resourceGroup().location
 @description('Name of the key.')
 param keyName string = 'cji-cmk'
 
-@description('Confidential VM size. The release policy accepts AMD SEV-SNP only, hence these families.')
+@description('Confidential VM size: AMD SEV-SNP on Genoa. The v5 families run on Milan, whose chip keys can be extracted.')
 @allowed([
-  'Standard_DC4as_v5'
-  'Standard_DC8as_v5'
-  'Standard_DC16as_v5'
-  'Standard_EC4as_v5'
-  'Standard_EC8as_v5'
-  'Standard_EC16as_v5'
+  'Standard_DC4as_v6'
+  'Standard_DC8as_v6'
+  'Standard_DC16as_v6'
+  'Standard_EC4as_v6'
+  'Standard_EC8as_v6'
+  'Standard_EC16as_v6'
 ])
-param vmSize string = 'Standard_DC4as_v5'
+param vmSize string = 'Standard_DC4as_v6'
 
 @description('Number of workers.')
 @minValue(1)
