@@ -72,7 +72,9 @@ class Simulation:
         command = [sys.executable, "-m", "cji_simulator", str(self._state), "--limit", str(self._limit)]
         log = self._state / "server.log"
         with log.open("wb") as sink:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sink, stderr=sink)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=sink, stderr=sink, start_new_session=True
+            )
         until = time.monotonic() + _START
         while not ready.exists():
             if self._process.poll() is not None or time.monotonic() > until:

@@ -1,0 +1,172 @@
+"""What a worker and one submitter need to meet: configuration, policy, certificates, keys and a client profile.
+
+The folder looks as an operator's and an agency's would; everything in it is new. What it cannot hold is the trust:
+`cloud = "simulation"` names no compiled-in pins, so whoever starts the worker passes `Simulation.trust` to it.
+
+| file | whose |
+|---|---|
+| worker.toml policy.toml server.pem server.key client-roots.pem audit.jsonl | the worker's |
+| client/client.toml ca.pem client.pem client.key signing.key recipient.key | the agency's |
+"""
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cji_simulator import jws
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
+from cji_simulator.roots import HOST
+from cji_simulator.simulation import Cmk, Simulation
+
+__all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
+
+AUDIENCE: Final = "cji-pool-simulation"
+CLOUD: Final = "simulation"
+_PRODUCTS: Final = ("Genoa",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """A submitter and what the policy lets it do."""
+
+    name: str = "fulton-pd"
+    oris: tuple[str, ...] = ("GA0600000",)
+    purposes: tuple[str, ...] = ("C",)
+    operations: tuple[str, ...] = ("deidentify",)
+
+    @property
+    def san(self) -> str:
+        """The URI in its certificate."""
+        return f"spiffe://cji.example/agency/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Where the files are, and what a test wants to know about them."""
+
+    folder: Path
+    config: Path
+    policy: Path
+    audit: Path
+    profile: Path
+    target: str
+    recipient_key_id: str
+
+
+def _text(value: str) -> str:
+    """Return a TOML basic string; JSON's escapes are among TOML's."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _texts(values: Sequence[str]) -> str:
+    return "[" + ", ".join(_text(value) for value in values) + "]"
+
+
+def _table(name: str, /, **values: str | int) -> str:
+    lines = [f"{key} = {value if isinstance(value, int) else _text(value)}" for key, value in values.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _policy(agency: Agency, signing: ec.EllipticCurvePublicKey, recipient: str) -> str:
+    key = signing.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    parts = ["version = 1\n", _table("[submitters]", name=agency.name, san=agency.san, signing_key=key)]
+    for ori in agency.oris:
+        parts.append(f"[[submitters.agencies]]\nori = {_text(ori)}\nrecipients = {_texts([recipient])}\n")
+        for code in agency.purposes:
+            operations = f"operations = {_texts(agency.operations)}\n"
+            parts.append(f"[[submitters.agencies.purposes]]\ncode = {_text(code)}\n{operations}")
+    return "\n".join(parts)
+
+
+def _config(simulation: Simulation, keys: Sequence[Cmk], *, port: int, cells: int) -> str:
+    parts = [
+        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n",
+        _table("worker", id="worker-1", audience=AUDIENCE, region=simulation.region, cells=cells),
+        _table(
+            "listen",
+            host=HOST,
+            port=port,
+            certificate="server.pem",
+            private_key="server.key",
+            client_roots="client-roots.pem",
+        ),
+        _table("attestation", maa_url=simulation.maa_url),
+        f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
+    ]
+    parts += [
+        _table("[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256)
+        for key in keys
+    ]
+    return "\n".join(parts)
+
+
+def _profile(simulation: Simulation, target: str) -> str:
+    head = {
+        "target": target,
+        "cloud": CLOUD,
+        "maa_url": simulation.maa_url,
+        "ca": "ca.pem",
+        "certificate": "client.pem",
+        "private_key": "client.key",
+        "signing_key": "signing.key",
+        "recipient_key": "recipient.key",
+    }
+    lines = [f"{key} = {_text(value)}" for key, value in head.items()]
+    return "\n".join([*lines, "", "[reference]", f"products = {_texts(_PRODUCTS)}", ""])
+
+
+def _chain(folder: Path, stem: str, credential: Credential) -> None:
+    """Write the chain without its root, and the key."""
+    (folder / f"{stem}.pem").write_bytes(b"".join(pem(one) for one in credential.chain[:-1]))
+    write_private(folder / f"{stem}.key", private_pem(credential.key))
+
+
+def worker_config(
+    folder: Path,
+    *,
+    simulation: Simulation,
+    keys: Sequence[Cmk],
+    agency: Agency | None = None,
+    port: int | None = None,
+    cells: int = 2,
+) -> Deployment:
+    """Write all files for one worker that releases `keys`; `port=None` takes one that is free now."""
+    agency, port = agency or Agency(), port or _free_port()
+    client = folder / "client"
+    client.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    server_ca = authority("Simulated Worker CA", ec.generate_private_key(ec.SECP256R1()))
+    client_ca = authority("Simulated Agency CA", ec.generate_private_key(ec.SECP256R1()))
+    server_key, client_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    _chain(folder, "server", leaf("worker-1", server_key, server_ca, hosts=["localhost", HOST]))
+    _chain(client, "client", leaf(agency.name, client_key, client_ca, uris=[agency.san]))
+    (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
+    (client / "ca.pem").write_bytes(pem(server_ca.certificate))
+    signing, recipient = ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 3072)
+    write_private(client / "signing.key", private_pem(signing))
+    write_private(client / "recipient.key", private_pem(recipient))
+    recipient_id, target = jws.thumbprint(recipient.public_key()), f"{HOST}:{port}"
+    files = Deployment(
+        folder=folder,
+        config=folder / "worker.toml",
+        policy=folder / "policy.toml",
+        audit=folder / "audit.jsonl",
+        profile=client / "client.toml",
+        target=target,
+        recipient_key_id=recipient_id,
+    )
+    files.policy.write_text(_policy(agency, signing.public_key(), recipient_id))
+    files.config.write_text(_config(simulation, keys, port=port, cells=cells))
+    files.profile.write_text(_profile(simulation, target))
+    return files
