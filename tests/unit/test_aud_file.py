@@ -1,0 +1,390 @@
+import json
+import os
+import resource
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from worker.audit import (
+    GENESIS,
+    AuditFile,
+    ChainError,
+    Event,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    JobRefused,
+    JobState,
+    TailRecovered,
+    Volumes,
+    WorkerStopped,
+    utc_hundredths,
+    verify_chain,
+)
+from worker.errors import Reason, Refusal, Stage
+
+VOLUMES = Volumes(rows_in=1, rows_out=1, bytes_in=1000, bytes_out=900, chri_rows_out=0, subjects_out=1)
+
+
+def _clock() -> datetime:
+    return datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
+
+
+def _id(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def admitted(number: int, header: str = "02") -> JobAdmitted:
+    return JobAdmitted(
+        job_id=_id(number).hex(),
+        header_sha384=header * 48,
+        submitter="metro-pd",
+        source="ipv4:127.0.0.1:50000",
+        originating_ori="WI0130000",
+        requesting_ori="WI0130000",
+        operator_id="op-17",
+        requestor="Det. Muñoz",
+        secondary_recipient="",
+        purpose_code="C",
+        operations=("deidentify",),
+        recipients=("A" * 43,),
+        kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
+        policy_sha384="09" * 48,
+    )
+
+
+def completed(number: int, header: str = "02") -> JobCompleted:
+    return JobCompleted(
+        job_id=_id(number).hex(),
+        header_sha384=header * 48,
+        submitter="metro-pd",
+        requesting_ori="WI0130000",
+        purpose_code="C",
+        duration_ms=1250,
+        volumes=VOLUMES,
+        receipt=f"head.receipt{number}.sig",
+    )
+
+
+def ended(number: int, header: str = "02") -> JobEnded:
+    return JobEnded(
+        job_id=_id(number).hex(),
+        header_sha384=header * 48,
+        submitter="metro-pd",
+        requesting_ori="WI0130000",
+        purpose_code="C",
+        duration_ms=10,
+        stage=Stage.COMPUTE,
+        reason=Reason.CELL_FAILED,
+        correlation_id="c0ffee",
+    )
+
+
+def refused(number: int) -> JobRefused:
+    return JobRefused(
+        source="ipv4:127.0.0.1:50000",
+        stage=Stage.ADMIT,
+        reason=Reason.REPLAYED,
+        correlation_id="c0ffee",
+        submitter="metro-pd",
+        job_id=_id(number).hex(),
+    )
+
+
+def opened(path: Path) -> AuditFile:
+    return AuditFile(path, worker="worker-1", clock=_clock)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+def _filled(path: Path, *events: Event) -> bytes:
+    with opened(path) as trail:
+        for event in events:
+            trail.append(event)
+    return path.read_bytes()
+
+
+def _unavailable(path: Path) -> BaseException | None:
+    with pytest.raises(Refusal) as caught:
+        opened(path)
+    assert caught.value.reason is Reason.AUDIT_UNAVAILABLE
+    return caught.value.__cause__
+
+
+def test_what_is_appended_is_a_chain_on_disk(path: Path) -> None:
+    data = _filled(path, admitted(1), completed(1), WorkerStopped(jobs_completed=1))
+    lines = data.splitlines(keepends=True)
+    head = verify_chain(lines)
+    assert (head.seq, len(lines)) == (3, 3)
+    first = json.loads(lines[0])
+    assert list(first) == ["seq", "time", "worker", "prev", "event", "hash"]
+    assert first["time"] == "2026-11-24T15:00:00.12Z"
+    assert (first["prev"], first["event"]["kind"]) == (GENESIS.hash, "job_admitted")
+    assert json.loads(lines[1])["prev"] == first["hash"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_reopened_trail_knows_its_jobs(path: Path) -> None:
+    _filled(path, refused(9), admitted(1), completed(1), admitted(2), ended(2), refused(1), admitted(3))
+    with opened(path) as trail:
+        assert {job: entry.state for job, entry in trail.jobs()} == {
+            _id(1): JobState.COMPLETED,
+            _id(2): JobState.ENDED,
+            _id(3): JobState.ADMITTED,
+        }
+        assert trail.unfinished() == (_id(3),)
+        assert [type(record.event) for record in trail.events_for(_id(1))] == [JobAdmitted, JobCompleted, JobRefused]
+        assert [type(record.event) for record in trail.events_for(_id(9))] == [JobRefused]
+        assert list(trail.events_for(_id(7))) == []
+        assert trail.completion(_id(1)) == completed(1)
+        assert trail.completion(_id(2)) is None
+        assert trail.completion(_id(9)) is None
+        assert trail.last_completion() == completed(1)
+        entry = trail.entry(_id(2))
+        assert entry is not None
+        assert entry.header_sha384 == b"\x02" * 48
+        assert trail.entry(_id(9)) is None
+        assert trail.head.seq == 7
+
+
+def test_an_empty_trail_has_no_receipt(path: Path) -> None:
+    with opened(path) as trail:
+        assert trail.head == GENESIS
+        assert trail.last_completion() is None
+        assert trail.writable()
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        ([], completed(1)),
+        ([], ended(1)),
+        ([admitted(1)], admitted(1)),
+        ([admitted(1), completed(1)], completed(1)),
+        ([admitted(1), completed(1)], ended(1)),
+        ([admitted(1), completed(1)], admitted(1)),
+        ([admitted(1), ended(1)], admitted(1, header="03")),
+        ([admitted(1)], completed(1, header="03")),
+        ([admitted(1)], ended(1, header="03")),
+    ],
+)
+def test_an_event_out_of_order_is_not_written(path: Path, before: list[Event], event: Event) -> None:
+    data = _filled(path, *before)
+    with opened(path) as trail:
+        with pytest.raises(ValueError, match="out of order"):
+            trail.append(event)
+        assert path.read_bytes() == data
+        trail.append(WorkerStopped(jobs_completed=0))
+
+
+def test_an_attempt_without_receipt_may_be_repeated(path: Path) -> None:
+    _filled(path, admitted(1), ended(1), admitted(1), completed(1))
+    with opened(path) as trail:
+        assert trail.completion(_id(1)) == completed(1)
+
+
+def test_an_event_out_of_shape_is_not_written_and_the_trail_goes_on(path: Path) -> None:
+    with opened(path) as trail:
+        for bad in (
+            msgspec.structs.replace(admitted(1), operator_id="two\nlines"),
+            msgspec.structs.replace(admitted(1), requestor="\ud800"),
+            msgspec.structs.replace(admitted(1), job_id="AB" * 16),
+            msgspec.structs.replace(admitted(1), recipients=()),
+            msgspec.structs.replace(admitted(1), operations=("x" * 250,) * 400),
+        ):
+            with pytest.raises(ValueError, match=r"out of shape|too long"):
+                trail.append(bad)
+        assert path.read_bytes() == b""
+        trail.append(admitted(1))
+
+
+def test_crash_at_every_byte_of_the_last_line_loses_and_doubles_nothing(path: Path, tmp_path: Path) -> None:
+    whole = _filled(path, admitted(1), completed(1), admitted(2), completed(2))
+    last = whole.rfind(b"\n", 0, -1) + 1
+    for cut in range(last, len(whole)):
+        crashed = tmp_path / "crashed.jsonl"
+        crashed.write_bytes(whole[:cut])
+        crashed.chmod(0o600)
+        with opened(crashed) as trail:
+            assert trail.completion(_id(1)) == completed(1)
+            assert trail.completion(_id(2)) is None
+            assert trail.unfinished() == (_id(2),)
+            trail.append(completed(2))
+            assert trail.last_completion() == completed(2)
+        data = crashed.read_bytes()
+        assert data.startswith(whole[:last])
+        assert verify_chain(data.splitlines(keepends=True)).seq == (4 if cut == last else 5)
+        assert data.count(b'"kind":"job_completed"') == 2
+        assert data.count(b'"kind":"tail_recovered"') == (0 if cut == last else 1)
+
+
+def test_the_cut_itself_is_recorded(path: Path) -> None:
+    whole = _filled(path, admitted(1))
+    path.write_bytes(whole + b'{"seq":2,"ti')
+    opened(path).close()
+    event = json.loads(path.read_bytes().splitlines()[1])["event"]
+    assert event["kind"] == "tail_recovered"
+    assert event["cut_bytes"] == 12
+    assert isinstance(msgspec.convert(event, TailRecovered), TailRecovered)
+
+
+def _broken(path: Path, data: bytes) -> tuple[int, str]:
+    path.write_bytes(data)
+    cause = _unavailable(path)
+    assert isinstance(cause, ChainError)
+    assert path.read_bytes() == data
+    return cause.line, cause.field
+
+
+def test_tampering_inside_the_trail_is_named_and_refused(path: Path) -> None:
+    data = _filled(path, admitted(1), completed(1), admitted(2), ended(2))
+    lines = data.splitlines(keepends=True)
+    assert _broken(path, b"".join([lines[0], *lines[2:]])) == (2, "seq")
+    assert _broken(path, b"".join([lines[0], lines[0], *lines[1:]])) == (2, "seq")
+    assert _broken(path, b"".join([lines[0], lines[2], lines[1], lines[3]])) == (2, "seq")
+    assert _broken(path, data.replace(b"op-17", b"op-18", 1)) == (1, "hash")
+    assert _broken(path, data.replace(b'"duration_ms":1250', b'"duration_ms":1251')) == (2, "hash")
+    assert _broken(path, data.replace(b'"seq":3', b'"seq": 3')) == (3, "line")
+    assert _broken(path, data.replace(b'{"seq":3', b'{"seq":3,"seq":3')) == (3, "line")
+    assert _broken(path, b"\n" + data) == (1, "line")
+    assert _broken(path, data + b"\n") == (5, "line")
+    assert _broken(path, b"x" * 200_000) == (1, "line")
+    other = path.with_name("other.jsonl")
+    foreign = _filled(other, admitted(7), ended(7), admitted(8)).splitlines(keepends=True)
+    assert _broken(path, b"".join([*lines[:2], foreign[2], lines[3]])) == (3, "prev")
+
+
+def test_every_flipped_byte_is_found(path: Path) -> None:
+    data = _filled(path, admitted(1), completed(1))
+    for place in range(len(data) - 1):
+        flipped = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+        with pytest.raises(ChainError):
+            verify_chain(flipped.splitlines(keepends=True))
+
+
+def test_only_one_writer_has_the_trail(path: Path) -> None:
+    with opened(path):
+        assert isinstance(_unavailable(path), OSError)
+    opened(path).close()
+
+
+@pytest.mark.parametrize("kind", ["link", "device", "folder", "writable by others", "nowhere"])
+def test_a_place_that_cannot_hold_the_trail_is_refused(path: Path, kind: str) -> None:
+    match kind:
+        case "link":
+            path.with_name("real").touch(mode=0o600)
+            path.symlink_to(path.with_name("real"))
+        case "device":
+            path = Path("/dev/full")
+        case "folder":
+            path.mkdir()
+        case "writable by others":
+            path.touch()
+            path.chmod(0o620)
+        case _:
+            path = path / "missing" / "audit.jsonl"
+    assert isinstance(_unavailable(path), OSError)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def _append_until_full(trail: AuditFile) -> None:
+    for number in range(2, 100):
+        trail.append(admitted(number))
+
+
+def test_a_full_disk_is_final_and_leaves_whole_lines(path: Path, small_files: None) -> None:
+    with opened(path) as trail:
+        trail.append(admitted(1))
+        with pytest.raises(Refusal) as caught:
+            _append_until_full(trail)
+        assert caught.value.reason is Reason.AUDIT_UNAVAILABLE
+        data = path.read_bytes()
+        assert not trail.writable()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        with pytest.raises(Refusal):  # room again, but what the disk holds is known to nobody
+            trail.append(completed(1))
+        assert path.read_bytes() == data
+    with opened(path) as trail:
+        assert trail.head.seq == data.count(b"\n")
+        assert data.endswith(b"\n")
+        trail.append(completed(1))
+
+
+def test_a_deleted_replaced_or_altered_file_takes_no_more_lines(path: Path) -> None:
+    with opened(path) as trail:
+        trail.append(admitted(1))
+        path.unlink()
+        assert not trail.writable()
+        with pytest.raises(Refusal):
+            trail.append(completed(1))
+    with opened(path) as trail:
+        trail.append(admitted(1))
+        with path.open("ab") as stranger:
+            stranger.write(b"x")
+        with pytest.raises(Refusal):
+            trail.append(completed(1))
+        assert not trail.writable()
+
+
+def test_a_closed_trail_refuses(path: Path) -> None:
+    trail = opened(path)
+    trail.close()
+    trail.close()
+    assert not trail.writable()
+    with pytest.raises(Refusal):
+        trail.append(admitted(1))
+
+
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from datetime import datetime, UTC; from worker.audit import *\n"
+        "trail = AuditFile(Path(sys.argv[1]), worker='w', clock=lambda: datetime.now(UTC))\n"
+        "for n in range(100000):\n"
+        "    trail.append(WorkerStopped(jobs_completed=n)); print(n, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(20):
+            process.stdout.readline()
+        process.kill()
+        acknowledged = 20 + len([line for line in process.stdout.read().splitlines() if line])
+    with opened(path) as trail:
+        kept = path.read_bytes().count(b'"kind":"worker_stopped"')
+        assert acknowledged <= kept <= acknowledged + 1
+        assert trail.head.seq >= kept
+
+
+def test_time_is_utc_in_hundredths_and_never_rounded_up() -> None:
+    east = datetime(2026, 1, 1, 0, 0, 59, 999_999, tzinfo=UTC) + timedelta(0)
+    assert utc_hundredths(east) == "2026-01-01T00:00:59.99Z"
+    with pytest.raises(ValueError, match="naive"):
+        utc_hundredths(datetime(2026, 1, 1))
+
+
+def test_the_descriptor_is_not_inherited(path: Path) -> None:
+    with opened(path):
+        inherited = [fd for fd in os.listdir("/proc/self/fd") if _names(fd, path) and os.get_inheritable(int(fd))]
+    assert inherited == []
+
+
+def _names(fd: str, path: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}") == str(path)
+    except OSError:
+        return False

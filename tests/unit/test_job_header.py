@@ -1,0 +1,326 @@
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from worker.errors import Reason, Refusal
+from worker.job import (
+    LIMITS,
+    Header,
+    InputPart,
+    JobId,
+    Recipient,
+    SizeClass,
+    check_audience,
+    check_times,
+    is_ori,
+    new_header,
+    new_job_id,
+    parse,
+    parse_p384,
+    parse_rsa,
+    thumbprint_p384,
+    thumbprint_rsa,
+)
+from worker.wire.v1 import worker_pb2
+
+NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _rsa_jwk(key: rsa.RSAPublicKey) -> dict[str, str]:
+    n = key.public_numbers().n
+    return {"kty": "RSA", "n": _b64(n.to_bytes((n.bit_length() + 7) // 8, "big")), "e": "AQAB"}
+
+
+def _text(members: dict[str, str]) -> str:
+    return json.dumps(members)
+
+
+RSA_KEY = rsa.generate_private_key(65537, 3072).public_key()
+SMALL_KEY = rsa.generate_private_key(65537, 2048).public_key()
+RECIPIENT = Recipient(key_id=thumbprint_rsa(RSA_KEY), jwk=_text(_rsa_jwk(RSA_KEY)))
+OPERATION = worker_pb2.Operation(
+    deidentify=worker_pb2.Deidentify(project="p", columns=[worker_pb2.ColumnRule(column="DOB", keep=worker_pb2.Keep())])
+)
+
+VALUES: dict[str, Any] = {
+    "job_id": JobId(bytes(range(1, 17))),
+    "audience": "pool-1",
+    "originating_ori": "WI0130000",
+    "requesting_ori": "WI0140000",
+    "operator_id": "op-17",
+    "requestor": "Det. Muñoz",
+    "reason": "background check",
+    "purpose_code": "C",
+    "inputs": [InputPart(name="people", schema="person/1", rows_declared=0)],
+    "operations": [OPERATION],
+    "kek_id": "https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
+    "wrapped_dek": b"\x07" * 384,
+    "recipients": [RECIPIENT],
+    "created": NOW,
+    "not_after": NOW + timedelta(hours=24),
+}
+
+
+def made(**changes: Any) -> bytes:
+    return new_header(**{**VALUES, **changes})
+
+
+def raw(**changes: Any) -> bytes:
+    """Header bytes that no check of ours has seen: the good message with some fields set otherwise."""
+    message = worker_pb2.JobHeader.FromString(GOOD)
+    for name, value in changes.items():
+        message.ClearField(name)
+        if value is not None:
+            message.MergeFrom(worker_pb2.JobHeader(**{name: value}))
+    return message.SerializeToString(deterministic=True)
+
+
+GOOD = made()
+
+
+def refused(data: bytes) -> str:
+    """The rule that a header broke, from the developer's cause; the caller sees the reason alone."""
+    with pytest.raises(Refusal) as caught:
+        parse(data)
+    assert caught.value.reason is Reason.MALFORMED_HEADER
+    return str(caught.value.__cause__)
+
+
+def test_a_header_keeps_its_bytes_and_says_what_was_meant() -> None:
+    header = parse(GOOD)
+    assert header.data == GOOD
+    assert header.sha384 == hashlib.sha384(GOOD).digest()
+    for name in ("job_id", "audience", "originating_ori", "requesting_ori", "operator_id", "requestor", "reason",
+                 "purpose_code", "kek_id", "wrapped_dek", "created", "not_after"):  # fmt: skip
+        assert getattr(header, name) == VALUES[name]
+    assert header.inputs == tuple(VALUES["inputs"])
+    assert header.recipients == (RECIPIENT,)
+    assert header.operation_names == ("deidentify",)
+    assert header.operations == (OPERATION,)
+    assert header.size_class is SizeClass.EXACT
+    assert (header.secondary_recipient, header.case_number) == ("", "")
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    assert made() == GOOD
+    assert new_job_id() != new_job_id()
+
+
+def test_rows_declared_is_absent_or_a_number() -> None:
+    assert parse(GOOD).inputs[0].rows_declared == 0
+    assert parse(made(inputs=[InputPart(name="people", schema="person/1")])).inputs[0].rows_declared is None
+
+
+def test_the_repr_of_a_header_tells_no_text_of_it() -> None:
+    assert repr(parse(GOOD)) == f"Header(job_id={VALUES['job_id'].hex()})"
+
+
+@pytest.mark.parametrize("size", [SizeClass.EXACT, SizeClass.POWER_OF_TWO])
+def test_both_size_classes_pass(size: SizeClass) -> None:
+    assert parse(made(size_class=size)).size_class is size
+
+
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("version", {"version": None}),
+    ("version", {"version": 2}),
+    ("job_id", {"job_id": None}),
+    ("job_id", {"job_id": bytes(16)}),
+    ("job_id", {"job_id": b"\x01" * 15}),
+    ("job_id", {"job_id": b"\x01" * 17}),
+    ("empty text", {"audience": None}),
+    ("empty text", {"operator_id": None}),
+    ("empty text", {"requestor": None}),
+    ("empty text", {"reason": None}),
+    ("text characters", {"reason": " "}),
+    ("text characters", {"reason": "two\nlines"}),
+    ("text characters", {"reason": "nul\0"}),
+    ("text characters", {"operator_id": "\u202ereversed"}),
+    ("text characters", {"requestor": "zero\u200bwidth"}),
+    ("text characters", {"case_number": "trailing "}),
+    ("text length", {"secondary_recipient": "é" * 129}),
+    ("originating_ori", {"originating_ori": None}),
+    ("originating_ori", {"originating_ori": "WI013000"}),
+    ("originating_ori", {"originating_ori": "wi0130000"}),
+    ("originating_ori", {"originating_ori": "WI0130000\n"}),
+    ("requesting_ori", {"requesting_ori": "ZZ0130000"}),
+    ("requesting_ori", {"requesting_ori": "WI01300٣0"}),
+    ("purpose_code", {"purpose_code": None}),
+    ("purpose_code", {"purpose_code": "c"}),
+    ("purpose_code", {"purpose_code": "C\n"}),
+    ("number of inputs", {"inputs": None}),
+    ("number of inputs", {"inputs": [worker_pb2.InputPart(name=f"p{i}", schema="person/1") for i in range(17)]}),
+    ("input names", {"inputs": [worker_pb2.InputPart(name="p", schema="person/1")] * 2}),
+    ("input name", {"inputs": [worker_pb2.InputPart(schema="person/1")]}),
+    ("input name", {"inputs": [worker_pb2.InputPart(name="../p", schema="person/1")]}),
+    ("input schema", {"inputs": [worker_pb2.InputPart(name="p")]}),
+    ("input schema", {"inputs": [worker_pb2.InputPart(name="p", schema="person")]}),
+    ("number of operations", {"operations": None}),
+    ("number of operations", {"operations": [OPERATION] * 9}),
+    ("operation not set", {"operations": [OPERATION, worker_pb2.Operation()]}),
+    ("kek_id", {"kek_id": None}),
+    ("kek_id", {"kek_id": "http://v.vault.azure.net/keys/cmk/" + "ab" * 16}),
+    ("kek_id", {"kek_id": "https://v.vault.azure.net/keys/cmk"}),
+    ("kek_id", {"kek_id": "https://v.vault.azure.net/keys/cmk/latest"}),
+    ("kek_id", {"kek_id": "https://v.vault.azure.net@evil.example/keys/cmk/" + "ab" * 16}),
+    ("kek_id", {"kek_id": "https://v.vault.azure.net/keys/../keys/cmk/" + "ab" * 16}),
+    ("kek_id", {"kek_id": "https://v.vault.azure.net/keys/cmk/" + "ab" * 16 + "?x=1"}),
+    ("kek_id", {"kek_id": "https://V.vault.azure.net/keys/cmk/" + "ab" * 16}),
+    ("kek_id", {"kek_id": "https://" + "a." * 300 + "net/keys/cmk/" + "ab" * 16}),
+    ("wrapped_dek", {"wrapped_dek": None}),
+    ("wrapped_dek", {"wrapped_dek": b"\x01" * 255}),
+    ("wrapped_dek", {"wrapped_dek": b"\x01" * 1025}),
+    ("number of recipients", {"recipients": None}),
+    ("number of recipients", {"recipients": [worker_pb2.Recipient(key_id=RECIPIENT.key_id, jwk=RECIPIENT.jwk)] * 9}),
+    ("recipients", {"recipients": [worker_pb2.Recipient(key_id=RECIPIENT.key_id, jwk=RECIPIENT.jwk)] * 2}),
+    ("recipient key_id", {"recipients": [worker_pb2.Recipient(key_id="A" * 43, jwk=RECIPIENT.jwk)]}),
+    ("recipient JWK", {"recipients": [worker_pb2.Recipient(key_id=RECIPIENT.key_id)]}),
+    (
+        "recipient JWK",
+        {"recipients": [worker_pb2.Recipient(key_id=thumbprint_rsa(SMALL_KEY), jwk=_text(_rsa_jwk(SMALL_KEY)))]},
+    ),
+    ("times", {"created": None}),
+    ("times", {"not_after": None}),
+    ("size_class", {"size_class": None}),
+    ("size_class", {"size_class": 3}),
+]
+
+
+@pytest.mark.parametrize(("rule", "change"), BROKEN, ids=[f"{i}-{rule}" for i, (rule, _) in enumerate(BROKEN)])
+def test_a_broken_rule_is_malformed(rule: str, change: dict[str, Any]) -> None:
+    assert refused(raw(**change)) == rule
+
+
+def test_times_out_of_range_are_malformed() -> None:
+    message = worker_pb2.JobHeader.FromString(GOOD)
+    message.created.nanos = -1
+    assert refused(message.SerializeToString()) == "nanos"
+    message.created.nanos = 0
+    message.created.seconds = 1 << 62
+    assert refused(message.SerializeToString()) == "seconds"
+
+
+def test_the_refusal_carries_no_text_of_the_header() -> None:
+    with pytest.raises(Refusal) as caught:
+        parse(raw(reason="canary-in-the-header\n"))
+    assert "canary" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_sixteen_kibibytes_are_the_most() -> None:
+    assert refused(b"") == "header length"
+    assert refused(GOOD + b"\0" * (LIMITS.header_bytes + 1 - len(GOOD))) == "header length"
+    eight = [OPERATION] * 8
+    keys = [rsa.RSAPublicNumbers(65537, (1 << 4095) + 2 * i + 1).public_key() for i in range(8)]
+    recipients = [Recipient(key_id=thumbprint_rsa(key), jwk=_text(_rsa_jwk(key))) for key in keys]
+    assert len(made(recipients=recipients, operations=eight, wrapped_dek=b"\x01" * 1024)) < LIMITS.header_bytes
+
+
+def test_values_that_make_no_header_are_refused_when_built() -> None:
+    for change in ({"created": NOW.replace(tzinfo=None)}, {"reason": ""}, {"recipients": []}, {"reason": "\ud800"}):
+        with pytest.raises(Refusal) as caught:
+            made(**change)
+        assert caught.value.reason is Reason.MALFORMED_HEADER
+
+
+def _expired(header: Header, now: datetime) -> bool:
+    try:
+        check_times(header, now)
+    except Refusal as refusal:
+        return refusal.reason is Reason.EXPIRED
+    return False
+
+
+def test_times_are_checked_to_the_second() -> None:
+    header = parse(made(not_after=NOW + timedelta(hours=1)))
+    second = timedelta(seconds=1)
+    assert _expired(header, NOW - 61 * second)
+    assert not _expired(header, NOW - 60 * second)
+    assert not _expired(header, NOW + timedelta(hours=1))
+    assert _expired(header, NOW + timedelta(hours=1, milliseconds=1))
+    with pytest.raises(TypeError):
+        check_times(header, NOW.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("life", [timedelta(0), timedelta(seconds=-1), timedelta(hours=24, microseconds=1)])
+def test_a_life_too_long_or_of_nothing_is_expired(life: timedelta) -> None:
+    assert _expired(parse(made(not_after=NOW + life)), NOW)
+
+
+@pytest.mark.parametrize("audience", ["pool-2", "pool-", "POOL-1", "pool-11", ""])
+def test_another_pool_is_an_audience_mismatch(audience: str) -> None:
+    check_audience(parse(GOOD), "pool-1")
+    with pytest.raises(Refusal) as caught:
+        check_audience(parse(GOOD), audience)
+    assert caught.value.reason is Reason.AUDIENCE_MISMATCH
+
+
+def test_ori_prefixes_are_data_that_an_operator_replaces() -> None:
+    assert is_ori("DCFBIWAQ0")
+    assert not is_ori("XX0000000")
+    assert is_ori("XX0000000", frozenset({"XX"}))
+    with pytest.raises(Refusal):
+        parse(GOOD, ori_prefixes=frozenset({"XX"}))
+
+
+# RFC 7638 §3.1, the specification's own example; 2048 bits, so only the thumbprint is checked with it.
+RFC7638_N = (
+    "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknj"
+    "hMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQ"
+    "vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK"
+    "nqDKgw"
+)
+
+
+def test_the_thumbprint_is_that_of_the_specification() -> None:
+    n = int.from_bytes(base64.urlsafe_b64decode(RFC7638_N + "=="), "big")
+    key = rsa.RSAPublicNumbers(65537, n).public_key()
+    assert thumbprint_rsa(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+def test_optional_members_of_a_jwk_must_be_right() -> None:
+    good = _rsa_jwk(RSA_KEY)
+    parse_rsa(_text({**good, "kid": RECIPIENT.key_id, "alg": "RSA-OAEP-256", "use": "enc"}))
+    bad = [
+        _text({**good, "kid": "A" * 43}),
+        _text({**good, "alg": "RSA1_5"}),
+        _text({**good, "use": "sig"}),
+        _text({**good, "d": "AQAB"}),
+        _text({**good, "e": "AAEAAQ"}),
+        _text({**good, "e": "Aw"}),
+        _text({**good, "n": "AA" + good["n"]}),
+        _text({**good, "n": good["n"] + "="}),
+        _text({**good, "n": good["n"][:-1]}),
+        _text({**good, "n": ""}),
+        _text({**good, "kty": "EC"}),
+        _text(good)[:-1] + f', "n": "{good["n"]}"}}',
+        "[" * 100_000,
+        "null",
+        "",
+    ]
+    for text in bad:
+        with pytest.raises(ValueError):  # noqa: PT011 - refused in whatever words
+            parse_rsa(text)
+
+
+def test_signing_keys_are_points_of_p384() -> None:
+    key = ec.generate_private_key(ec.SECP384R1()).public_key()
+    numbers = key.public_numbers()
+    good = {
+        "kty": "EC",
+        "crv": "P-384",
+        "x": _b64(numbers.x.to_bytes(48, "big")),
+        "y": _b64(numbers.y.to_bytes(48, "big")),
+    }
+    assert parse_p384(_text(good)).public_numbers() == numbers
+    parse_p384(_text({**good, "kid": thumbprint_p384(key), "alg": "ES384", "use": "sig"}))
+    for change in ({"crv": "P-256"}, {"y": good["x"]}, {"x": _b64(b"\1" * 47)}, {"kid": "A" * 43}, {"d": "AQAB"}):
+        with pytest.raises(ValueError):  # noqa: PT011 - refused in whatever words
+            parse_p384(_text({**good, **change}))
