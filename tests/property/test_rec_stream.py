@@ -12,6 +12,7 @@ from worker.records import StreamReader, StreamWriter, window_bytes
 from worker.records.stream import END_OF_STREAM
 
 LIMIT = 1 << 16
+untimed = settings(deadline=None)
 
 
 def stream_of(batches: list[pa.RecordBatch], schema: pa.Schema) -> bytes:
@@ -64,6 +65,7 @@ def tables(draw: st.DrawFn) -> tuple[pa.Schema, list[pa.RecordBatch]]:
     return schema, batches
 
 
+@untimed
 @given(tables(), st.lists(st.integers(1, 400), max_size=60))
 def test_equal_to_arrow_with_any_chunking(table: tuple[pa.Schema, list[pa.RecordBatch]], cuts: list[int]) -> None:
     schema, batches = table
@@ -74,6 +76,7 @@ def test_equal_to_arrow_with_any_chunking(table: tuple[pa.Schema, list[pa.Record
     assert got_schema.equals(schema, check_metadata=True)
 
 
+@untimed
 @given(tables(), st.lists(st.integers(1, 400), max_size=60))
 def test_a_window_as_large_as_the_largest_message_is_enough(
     table: tuple[pa.Schema, list[pa.RecordBatch]], cuts: list[int]
@@ -90,7 +93,7 @@ def test_a_window_as_large_as_the_largest_message_is_enough(
 
 
 @given(tables(), st.data())
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_truncated_is_refused(table: tuple[pa.Schema, list[pa.RecordBatch]], data: st.DataObject) -> None:
     whole = stream_of(table[1], table[0])
     with pytest.raises(Refusal) as refusal:
@@ -98,12 +101,14 @@ def test_truncated_is_refused(table: tuple[pa.Schema, list[pa.RecordBatch]], dat
     assert refusal.value.reason is Reason.SCHEMA_MISMATCH
 
 
+@untimed
 @given(tables(), st.binary(min_size=1, max_size=40))
 def test_bytes_behind_the_end_are_refused(table: tuple[pa.Schema, list[pa.RecordBatch]], extra: bytes) -> None:
     with pytest.raises(Refusal):
         read_all(stream_of(table[1], table[0]) + extra, [])
 
 
+@untimed
 @given(st.binary(max_size=600), st.lists(st.integers(1, 50), max_size=20))
 def test_any_bytes(data: bytes, cuts: list[int]) -> None:
     with pytest.raises(Refusal):

@@ -4,7 +4,8 @@
 operation that this worker does not know is refused, never skipped.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -12,9 +13,20 @@ from worker.compute import deidentify
 from worker.compute.codes import MEANING, Code
 from worker.compute.operation import BatchOperation, bad_parameters
 from worker.errors import Stage
+from worker.records import ROW_STATUS
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["MEANING", "OPERATIONS", "BatchOperation", "Code", "check", "needs_project_key", "prepare"]
+__all__ = [
+    "MEANING",
+    "OPERATIONS",
+    "BatchOperation",
+    "Code",
+    "Project",
+    "check",
+    "output_parts",
+    "prepare",
+    "project_of",
+]
 
 OPERATIONS: Final = ("deidentify",)
 
@@ -26,9 +38,29 @@ def check(operation: worker_pb2.Operation) -> None:
     deidentify.check(operation.deidentify)
 
 
-def needs_project_key(operation: worker_pb2.Operation) -> bool:
-    """Whether the operation's wrapped project key must be opened for it."""
-    return operation.WhichOneof("operation") == "deidentify" and deidentify.needs_project_key(operation.deidentify)
+class Project(NamedTuple):
+    """A token domain and its key, wrapped."""
+
+    name: str
+    wrapped_key: bytes
+
+
+def project_of(operation: worker_pb2.Operation) -> Project | None:
+    """The project whose key must be opened for the operation, if it needs one."""
+    parameters = operation.deidentify
+    if not deidentify.needs_project_key(parameters):
+        return None
+    return Project(name=parameters.project, wrapped_key=parameters.wrapped_project_key)
+
+
+def output_parts(operations: Sequence[worker_pb2.Operation], schema_id: str) -> tuple[tuple[str, str], ...]:
+    """(name, schema id) of every output part of a job whose input has this schema, in part order.
+
+    Every operation there is keeps the record schema of its input.
+    """
+    for operation in operations:
+        check(operation)
+    return (("result", schema_id), ("row_status", ROW_STATUS))
 
 
 def prepare(

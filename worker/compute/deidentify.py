@@ -26,7 +26,7 @@ from typing import Final
 import pyarrow as pa
 
 from worker.compute.kernels import dates, text, tokens
-from worker.compute.kernels.column import Outcome
+from worker.compute.kernels.column import Bools, Ints, Outcome
 from worker.compute.operation import bad_parameters
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status, tagged
@@ -44,7 +44,18 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KEYED: Final = ("hmac_token", "date_shift")
 _SCHEMAS: Final = ("person/1", "hotfile/1", "chri_event/1")  # a NIBRS line mixes data elements: no rule could fit it
 
-Transform = Callable[[pa.RecordBatch, int], Outcome]
+
+class _Batch:
+    """One batch at work. Several dates of a subject ask for its shift; it is computed once a batch."""
+
+    __slots__ = ("columns", "shifts")
+
+    def __init__(self, columns: pa.RecordBatch) -> None:
+        self.columns = columns
+        self.shifts: dict[int, tuple[Ints, Bools]] = {}
+
+
+Transform = Callable[[_Batch, int], Outcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +69,9 @@ class Deidentify:
     def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, RowStatus]:
         """Apply the rules; see BatchOperation."""
         status = RowStatus.all_ok(batch.num_rows)
-        arrays = []
+        work, arrays = _Batch(batch), []
         for column, transform in self.transforms:
-            outcome = transform(batch, column)
+            outcome = transform(work, column)
             arrays.append(outcome.array)
             for code, rows in outcome.faults:
                 status = status.found(rows, status=Status.PARTLY_USED, code=code, column=column)
@@ -179,7 +190,7 @@ def _transform(rule: worker_pb2.ColumnRule, project: str, schema: pa.Schema, key
             max_days=rule.date_shift.max_days,
         )
     kernel = _kernel(rule, project, key)
-    return lambda batch, column: kernel(batch.column(column))
+    return lambda batch, column: kernel(batch.columns.column(column))
 
 
 def _kernel(rule: worker_pb2.ColumnRule, project: str, key: bytes) -> Callable[[pa.Array], Outcome]:
@@ -203,14 +214,16 @@ def _is_text(schema: pa.Schema, column: str) -> bool:
     return column in schema.names and schema.field(column).type in (pa.utf8(), pa.binary())
 
 
-def _keep(batch: pa.RecordBatch, column: int) -> Outcome:
-    return Outcome(array=batch.column(column))
+def _keep(batch: _Batch, column: int) -> Outcome:
+    return Outcome(array=batch.columns.column(column))
 
 
-def _null(batch: pa.RecordBatch, column: int) -> Outcome:
-    return Outcome(array=pa.nulls(batch.num_rows, batch.schema.field(column).type))
+def _null(batch: _Batch, column: int) -> Outcome:
+    return Outcome(array=pa.nulls(batch.columns.num_rows, batch.columns.schema.field(column).type))
 
 
-def _shift(batch: pa.RecordBatch, column: int, *, subject: int, key: bytes, max_days: int) -> Outcome:
-    days, known = tokens.shift_days(batch.column(subject), key=key, max_days=max_days)
-    return dates.shift(batch.column(column), days=days, known=known)
+def _shift(batch: _Batch, column: int, *, subject: int, key: bytes, max_days: int) -> Outcome:
+    if subject not in batch.shifts:  # key and bounds are the same for all rules of an operation
+        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), key=key, max_days=max_days)
+    days, known = batch.shifts[subject]
+    return dates.shift(batch.columns.column(column), days=days, known=known)

@@ -77,13 +77,11 @@ def _digests(array: pa.Array, key: bytes) -> tuple[Bytes, Ints, Bools]:
     """HMACs of the distinct values uint8[k, 32] (k >= 1), the distinct value of each row, and which rows have one."""
     filled = read(array).filled
     encoded = array.dictionary_encode()
-    distinct = read(encoded.dictionary)
     start = hmac.HMAC(key, hashes.SHA256()).copy
-    data = distinct.data.data
     digests = []
-    for begin, end in zip(distinct.starts.tolist(), (distinct.starts + distinct.lengths).tolist(), strict=True):
+    for value in encoded.dictionary.view(pa.binary()).to_pylist():
         mac = start()
-        mac.update(data[begin:end])
+        mac.update(value)
         digests.append(mac.finalize())
     joined = b"".join(digests) or bytes(_DIGEST_BYTES)
     indices = np.frombuffer(encoded.indices.buffers()[1], np.int32) if len(array) else np.empty(0, np.int32)
@@ -92,10 +90,12 @@ def _digests(array: pa.Array, key: bytes) -> tuple[Bytes, Ints, Bools]:
 
 def _base32hex(values: Bytes) -> Bytes:
     """Each row in base32hex: uint8[k, ceil(8 b / 5)] of uint8[k, b]."""
-    bits = np.unpackbits(values, axis=1)
-    characters = -(-bits.shape[1] // 5)
-    bits = np.pad(bits, ((0, 0), (0, characters * 5 - bits.shape[1])))
-    fives = bits.reshape(len(values), characters, 5)
-    weights = np.array([16, 8, 4, 2, 1], np.uint8)
-    characters_of: Bytes = _BASE32HEX[(fives * weights).sum(axis=2, dtype=np.uint8)]
-    return characters_of
+    k, width = values.shape
+    columns = np.zeros((width + 1, k), np.uint16)
+    columns[:width] = values.T
+    sixteen = (columns[:-1] << 8) | columns[1:]  # bits 8 i .. 8 i + 15 of a row
+    characters = np.empty((-(-8 * width // 5), k), np.uint8)
+    for position in range(len(characters)):
+        first, skipped = divmod(5 * position, 8)
+        np.take(_BASE32HEX, (sixteen[first] >> (11 - skipped)) & 31, out=characters[position], mode="clip")
+    return np.ascontiguousarray(characters.T)
