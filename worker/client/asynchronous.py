@@ -1,0 +1,86 @@
+"""The asynchronous client: the calls of `SyncClient` in threads, for programs with an event loop."""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from attestation import Trust
+from attestation.appraisal import ReferenceValues
+from worker.client.attested import AttestedWorker
+from worker.client.description import Description
+from worker.client.profile import ClientTls
+from worker.client.result import Progress
+from worker.client.seal import SealedJob
+from worker.client.sealed_result import SealedResult
+from worker.client.sources import Source
+from worker.client.transport import Cancellation, SyncClient
+
+__all__ = ["Client"]
+
+
+class Client:
+    """As `SyncClient`, with coroutines. Use as an async context manager; calls may run at the same time."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tls: ClientTls,
+        trust: Trust,
+        reference: ReferenceValues,
+        maa_url: str,
+        server_name: str | None = None,
+    ) -> None:
+        self._client = SyncClient(
+            target, tls=tls, trust=trust, reference=reference, maa_url=maa_url, server_name=server_name
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel; running calls are cancelled."""
+        await asyncio.to_thread(self._client.close)
+
+    async def describe(self) -> Description:
+        """As `SyncClient.describe`."""
+        return await asyncio.to_thread(self._client.describe)
+
+    async def attest(self) -> AttestedWorker:
+        """As `SyncClient.attest`."""
+        return await asyncio.to_thread(self._client.attest)
+
+    async def get_receipt(self, job_id: bytes) -> str:
+        """As `SyncClient.get_receipt`."""
+        return await asyncio.to_thread(self._client.get_receipt, job_id)
+
+    async def run(
+        self,
+        job: SealedJob,
+        inputs: Mapping[str, Source],
+        *,
+        attested: AttestedWorker,
+        deadline: float,
+        progress: Progress | None = None,
+    ) -> SealedResult:
+        """As `SyncClient.run`; cancelling the coroutine ends the call."""
+        cancellation = Cancellation()
+        try:
+            return await asyncio.to_thread(
+                self._client.run,
+                job,
+                inputs,
+                attested=attested,
+                deadline=deadline,
+                progress=progress,
+                cancellation=cancellation,
+            )
+        except asyncio.CancelledError:
+            cancellation.cancel()
+            raise

@@ -1,0 +1,147 @@
+"""The worker's proof of itself, judged by the submitter: evidence for a fresh nonce, and the key that signs receipts.
+
+1. the evidence is appraised under the submitter's trust and reference values;
+2. its quote's qualifying data is that of the receipt key and the nonce, so the key lives in the appraised machine;
+3. the Azure Attestation token, when present, is about the same machine.
+
+`to_file` keeps all of it, so that a receipt can be verified years later with no network (`read_evidence`). Offline,
+step 3 is left out: the issuer's keys of that day are gone, and steps 1 and 2 rest on the hardware's own roots.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Meta
+
+from attestation import AttestationError, Trust, is_production
+from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.evidence import NONCE_BYTES, Evidence, qualifying
+from worker.audit import key_from_jwk, thumbprint
+from worker.client.errors import SpecError, Unverified
+from worker.client.token import check_token
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["NONCE_BYTES", "AttestedWorker", "read_evidence", "verify_attestation"]
+
+MAX_FILE_BYTES: Final = 1 << 20
+
+
+class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: Literal[1]
+    cloud: str
+    attested_at: datetime
+    nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    receipt_jwk: str
+    evidence: bytes
+    maa_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestedWorker:
+    """A worker whose evidence was accepted. `simulated` is true when the roots are not those of production."""
+
+    verdict: Verdict
+    cloud: str
+    simulated: bool
+    receipt_key: ec.EllipticCurvePublicKey = field(repr=False)
+    receipt_jwk: str = field(repr=False)
+    evidence: bytes = field(repr=False)
+    maa_token: str = field(repr=False)
+    nonce: bytes = field(repr=False)
+    attested_at: datetime
+
+    @property
+    def maa_token_sha384(self) -> str:
+        """Hex SHA-384 of the token as the worker gave it."""
+        return hashlib.sha384(self.maa_token.encode()).hexdigest()
+
+    def to_file(self) -> bytes:
+        """JSON that `read_evidence` takes."""
+        return msgspec.json.format(
+            msgspec.json.encode(
+                _EvidenceFile(
+                    version=1,
+                    cloud=self.cloud,
+                    attested_at=self.attested_at,
+                    nonce=self.nonce,
+                    receipt_jwk=self.receipt_jwk,
+                    evidence=self.evidence,
+                    maa_token=self.maa_token,
+                )
+            )
+        )
+
+
+def verify_attestation(
+    response: pb.AttestResponse,
+    *,
+    nonce: bytes,
+    trust: Trust,
+    reference: ReferenceValues,
+    maa_url: str,
+) -> AttestedWorker:
+    """Judge the worker's answer to `nonce`; Unverified names the check that failed. Asks the issuer for its keys."""
+    now = datetime.now(UTC)
+    found = _EvidenceFile(
+        version=1,
+        cloud=trust.name,
+        attested_at=now,
+        nonce=nonce,
+        receipt_jwk=response.receipt_jwk,
+        evidence=response.evidence,
+        maa_token=response.maa_token,
+    )
+    attested = _judge(found, trust=trust, reference=reference)
+    if attested.maa_token:
+        try:
+            check_token(attested.maa_token, trust=trust, maa_url=maa_url, verdict=attested.verdict, now=now.timestamp())
+        except AttestationError as error:
+            raise Unverified(f"attestation {error.check}", str(error)) from None
+    return attested
+
+
+def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
+    """The attested worker of a file that `AttestedWorker.to_file` wrote, judged anew, at the time it states."""
+    try:
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError
+        found = msgspec.json.decode(data, type=_EvidenceFile)
+    except (ValueError, RecursionError):
+        raise SpecError("the evidence file is not one that `cji job run` wrote") from None
+    if found.cloud != trust.name:
+        raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
+    if found.attested_at.tzinfo is None:
+        raise SpecError("the evidence file has a time without a zone")
+    return _judge(found, trust=trust, reference=reference)
+
+
+def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
+    try:
+        key = key_from_jwk(found.receipt_jwk)
+    except ValueError:
+        raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key") from None
+    try:
+        verdict = appraise(
+            Evidence.from_json(found.evidence),
+            trust=trust,
+            reference=reference,
+            expected_qualifying=qualifying(thumbprint(key), found.nonce),
+            now=found.attested_at,
+        )
+    except AttestationError as error:
+        raise Unverified(f"attestation {error.check}", str(error)) from None
+    return AttestedWorker(
+        verdict=verdict,
+        cloud=trust.name,
+        simulated=not is_production(trust),
+        receipt_key=key,
+        receipt_jwk=found.receipt_jwk,
+        evidence=found.evidence,
+        maa_token=found.maa_token,
+        nonce=found.nonce,
+        attested_at=found.attested_at,
+    )

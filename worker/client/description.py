@@ -1,0 +1,41 @@
+"""What a worker says about itself before any trust in it: enough to seal a job, once its key is pinned."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from worker.client.errors import Unverified
+from worker.client.keys import PinnedKey
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["Description"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """The answer of Describe. Nothing in it is trusted; `pin` checks the one thing that sealing needs."""
+
+    audience: str
+    worker_id: str
+    operations: tuple[str, ...]
+    schemas: tuple[str, ...]
+    keys: dict[str, str]
+    limits: pb.Limits
+
+    @classmethod
+    def of(cls, response: pb.DescribeResponse) -> Self:
+        """From the protobuf answer."""
+        return cls(
+            audience=response.audience,
+            worker_id=response.worker_id,
+            operations=tuple(response.operations),
+            schemas=tuple(response.schemas),
+            keys={key.kek_id: key.public_jwk for key in response.keys},
+            limits=response.limits,
+        )
+
+    def pin(self, kek_id: str, *, thumbprint: str) -> PinnedKey:
+        """The public key of this id, when its RFC 7638 thumbprint is the one given; otherwise Unverified(`kek`)."""
+        jwk = self.keys.get(kek_id)
+        if jwk is None:
+            raise Unverified("kek", f"the worker does not offer {kek_id}")
+        return PinnedKey.check(kek_id, jwk, expected=thumbprint)

@@ -1,0 +1,193 @@
+"""The submitter's keys: P-384 signing key, RSA-3072 recipient key, 32-byte project key, and the worker's pinned key.
+
+Private keys live in PKCS#8 PEM files with mode 0600, with a passphrase where one is given. Thumbprints are
+RFC 7638 with SHA-256, base64url without padding. A `ProjectKey` never shows its bytes in a repr.
+"""
+
+import base64
+import binascii
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from worker.client.errors import SpecError, Unverified
+from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
+from worker.job import parse_rsa, thumbprint_p384, thumbprint_rsa
+
+__all__ = [
+    "PinnedKey",
+    "ProjectKey",
+    "load_project_key",
+    "load_recipient_key",
+    "load_signing_key",
+    "new_project_key",
+    "new_recipient_key",
+    "new_signing_key",
+    "public_jwk",
+    "save_private_key",
+    "save_project_key",
+    "thumbprint",
+    "write_private",
+]
+
+RECIPIENT_BITS: Final = 3072
+"""Smallest RSA key that may receive results (wire.md: at least 3072; NIST SP 800-57 for 128-bit strength)."""
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+class _ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    project: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectKey:
+    """The key that makes the tokens of one project join. Keep the file: without it no later job joins this one."""
+
+    project: str
+    key: bytes = field(repr=False)
+
+    def wrap(self, pinned: "PinnedKey") -> bytes:
+        """The key sealed to the worker's pinned key, bound to the project's name."""
+        return wrap_project_key(pinned.public, self.project, self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedKey:
+    """The worker's public key (CMK), whose thumbprint is the one that the submitter was given out of band."""
+
+    kek_id: str
+    thumbprint: str
+    public: rsa.RSAPublicKey = field(repr=False)
+
+    @classmethod
+    def check(cls, kek_id: str, jwk: str, *, expected: str) -> "PinnedKey":
+        """The key of this JWK when its thumbprint is `expected`; otherwise Unverified(`kek`)."""
+        try:
+            public = parse_rsa(jwk)
+        except ValueError:
+            raise Unverified("kek", "the worker's public key is not a sound RSA key of at least 3072 bits") from None
+        found = thumbprint(public)
+        if not hmac.compare_digest(found.encode(), expected.encode()):
+            raise Unverified("kek", f"the worker's public key has thumbprint {found}, the spec pins another")
+        return cls(kek_id=kek_id, thumbprint=found, public=public)
+
+
+def public_jwk(key: PublicKey) -> str:
+    """The public JWK with its required members only, in the one form that RFC 7638 hashes."""
+    if isinstance(key, rsa.RSAPublicKey):
+        numbers = key.public_numbers()
+        return f'{{"e":"{_uint(numbers.e)}","kty":"RSA","n":"{_uint(numbers.n)}"}}'
+    point = key.public_numbers()
+    return f'{{"crv":"P-384","kty":"EC","x":"{_uint(point.x, 48)}","y":"{_uint(point.y, 48)}"}}'
+
+
+def thumbprint(key: PublicKey) -> str:
+    """RFC 7638 SHA-256 thumbprint, base64url without padding (43 characters)."""
+    return thumbprint_rsa(key) if isinstance(key, rsa.RSAPublicKey) else thumbprint_p384(key)
+
+
+def new_signing_key() -> ec.EllipticCurvePrivateKey:
+    """A P-384 key for job headers (ES384)."""
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def new_recipient_key() -> rsa.RSAPrivateKey:
+    """An RSA-3072 key that opens results."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=RECIPIENT_BITS)
+
+
+def new_project_key(project: str) -> ProjectKey:
+    """32 fresh random bytes for the project of this name."""
+    return ProjectKey(project=project, key=secrets.token_bytes(PROJECT_KEY_BYTES))
+
+
+def save_private_key(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, path: Path, *, passphrase: bytes | None
+) -> None:
+    """Write PKCS#8 PEM to a new file of mode 0600; SpecError when the file exists."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    write_private(path, pem)
+
+
+def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
+    """The P-384 private key of a PEM file."""
+    key = _load_pem(path, passphrase)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp384r1":
+        raise SpecError(f"{path.name} is not a P-384 private key", remedy="Make one with `cji key new-signing`.")
+    return key
+
+
+def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
+    """The RSA private key of a PEM file, of at least 3072 bits."""
+    key = _load_pem(path, passphrase)
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < RECIPIENT_BITS:
+        raise SpecError(f"{path.name} is not an RSA-3072 private key", remedy="Make one with `cji key new-recipient`.")
+    return key
+
+
+def save_project_key(key: ProjectKey, path: Path) -> None:
+    """Write `{"project", "key"}` as JSON to a new file of mode 0600."""
+    write_private(path, msgspec.json.encode(_ProjectFile(project=key.project, key=_b64(key.key))) + b"\n")
+
+
+def load_project_key(path: Path) -> ProjectKey:
+    """The project key of a file that `save_project_key` wrote."""
+    try:
+        stored = msgspec.json.decode(path.read_bytes(), type=_ProjectFile)
+        key = _unb64(stored.key)
+    except (OSError, ValueError):
+        raise SpecError(f"{path.name} is not a project key file", remedy="Make one with `cji key project`.") from None
+    if len(key) != PROJECT_KEY_BYTES or not stored.project:
+        raise SpecError(f"{path.name} does not hold a 32-byte project key", remedy="Make one with `cji key project`.")
+    return ProjectKey(project=stored.project, key=key)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600; SpecError when it exists or cannot be made."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise SpecError(f"{path} exists", remedy="Keys are never overwritten: choose another file name.") from None
+    except OSError as error:
+        raise SpecError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _load_pem(path: Path, passphrase: bytes | None) -> object:
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), passphrase)
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SpecError(f"{path.name} is not a private key in PEM, or its passphrase is wrong or missing") from None
+
+
+def _uint(value: int, size: int | None = None) -> str:
+    return _b64(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if _b64(data) != text:
+        raise ValueError("not canonical base64url")
+    return data

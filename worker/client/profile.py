@@ -1,0 +1,66 @@
+"""`client.toml`: how a submitter reaches a worker, and with which keys. File names are relative to its folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from attestation.appraisal import ReferenceValues
+from worker.client.errors import SpecError
+
+__all__ = ["ClientProfile", "ClientTls", "load_profile"]
+
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+class ClientTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Mutual TLS: the roots that the worker's certificate must chain to, and the submitter's own certificate, PEM."""
+
+    ca_pem: bytes
+    cert_pem: bytes
+    key_pem: bytes
+
+    def __repr__(self) -> str:
+        return "ClientTls(...)"
+
+
+class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A worker's address, the cloud whose roots it must prove itself to, and the submitter's key files.
+
+    `cloud` names a set of compiled-in pins, for example "azure-us". `reference` are the submitter's own reference
+    values; the worker's evidence is appraised against them.
+    """
+
+    target: _Text
+    cloud: _Text
+    maa_url: _Text
+    ca: _Text
+    certificate: _Text
+    private_key: _Text
+    signing_key: _Text
+    reference: ReferenceValues
+    server_name: str | None = None
+    recipient_key: str | None = None
+
+    def tls(self) -> ClientTls:
+        """The TLS material, read from its files."""
+        try:
+            ca, cert, key = (Path(name).read_bytes() for name in (self.ca, self.certificate, self.private_key))
+        except OSError as error:
+            raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
+        return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
+
+
+def load_profile(path: Path) -> ClientProfile:
+    """The profile of this file, with file names made absolute; SpecError names the field that is wrong."""
+    try:
+        profile = msgspec.toml.decode(path.read_bytes(), type=ClientProfile)
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read ({error.strerror})") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path.name}: {error}", remedy="docs/job.md describes every field.") from None
+    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
+    found = {name: getattr(profile, name) for name in files}
+    absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}
+    return msgspec.structs.replace(profile, **absolute)

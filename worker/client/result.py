@@ -1,0 +1,155 @@
+"""Results on their way out: collected sealed, until the receipt can be checked.
+
+`Collector` takes the messages of one Run stream and accepts them only in the order of the contract: accepted,
+then progress and segments, then done. Output parts may interleave; indexes within one part may not skip or
+repeat. The ciphertext waits in unlinked temporary files until the receipt verified; no plaintext touches a disk.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, cast
+
+from google.protobuf.message import DecodeError
+
+from worker.client.errors import Unverified
+from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
+from worker.job import LIMITS, Header
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["RESULT", "ROW_STATUS", "Collector", "Output", "Progress", "ResultHeader", "parse_result_header"]
+
+RESULT: Final = "result"
+ROW_STATUS: Final = "row_status"
+
+_NOT_LAST: Final = b"\xff\xff\xff\xff"
+_IN_MEMORY: Final = 16 << 20
+"""Bytes of one part that are kept in memory before it moves to a file."""
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultHeader:
+    """A result header that belongs to the job it answers; `data` are the bytes that the AAD of every output digests."""
+
+    data: bytes
+    sha384: bytes
+    worker_id: str
+    outputs: tuple[tuple[str, str], ...]
+    wrapped: dict[str, bytes]
+
+
+def parse_result_header(data: bytes, job: Header) -> ResultHeader:
+    """The result header of this job, or Unverified(`result_header`)."""
+    message = pb.ResultHeader()
+    try:
+        _require(0 < len(data) <= LIMITS.header_bytes, "length")
+        message.ParseFromString(data)
+    except DecodeError:
+        raise Unverified("result_header", "not protobuf") from None
+    message.DiscardUnknownFields()
+    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or unknown fields")
+    _require(message.version == 1 and message.job_id == job.job_id, "another version or job")
+    _require(message.job_header_sha384 == job.sha384, "made for another job header")
+    names = [part.name for part in message.outputs]
+    _require(len(set(names)) == len(names) <= LIMITS.parts and {RESULT, ROW_STATUS} <= set(names), "outputs")
+    wrapped = {each.key_id: each.wrapped_dek for each in message.recipients}
+    asked = {recipient.key_id for recipient in job.recipients}
+    _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "other recipients than the job's")
+    return ResultHeader(
+        data=data,
+        sha384=hashlib.sha384(data).digest(),
+        worker_id=message.worker_id,
+        outputs=tuple((part.name, part.schema) for part in message.outputs),
+        wrapped=wrapped,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Output:
+    """The sealed bytes of one output part; `length` is their number so far."""
+
+    name: str
+    schema: str
+    file: BinaryIO = field(repr=False)
+    length: int = 0
+    segments: int = 0
+    ended: bool = False
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha384, repr=False)
+
+    def add(self, index: int, data: bytes) -> None:
+        """Take the next segment; Unverified(`segment`) when it cannot be that."""
+        prefix = 0 if self.segments else FLOE_HEADER_BYTES
+        sealed = len(data) - prefix
+        last = data[prefix : prefix + 4] != _NOT_LAST
+        if self.ended or index != self.segments:
+            raise Unverified("segment", f"segment {index} of {self.name} is not the next one")
+        if not OVERHEAD_BYTES <= sealed <= SEGMENT_BYTES or not (last or sealed == SEGMENT_BYTES):
+            raise Unverified("segment", f"segment {index} of {self.name} has a wrong length")
+        self.file.write(data)
+        self._digest.update(data)
+        self.length += len(data)
+        self.segments += 1
+        self.ended = last
+
+    @property
+    def sha384(self) -> bytes:
+        """SHA-384 of all bytes so far, FLOE header included."""
+        return self._digest.digest()
+
+
+class Collector:
+    """The state of one Run stream as the submitter sees it."""
+
+    def __init__(self, job: Header, *, progress: Progress | None = None) -> None:
+        self._job = job
+        self._progress = progress
+        self.header: ResultHeader | None = None
+        self.outputs: list[Output] = []
+        self.receipt: str | None = None
+
+    def take(self, message: pb.RunResponse) -> None:
+        """Take the next message; Unverified(`stream`) or (`segment`) when it does not fit here."""
+        kind = message.WhichOneof("message")
+        if self.receipt is not None or kind is None or (kind == "accepted") is not (self.header is None):
+            raise Unverified("stream", f"unexpected message {kind}")
+        match kind:
+            case "accepted":
+                self.header = parse_result_header(message.accepted.result_header, self._job)
+                self.outputs = [Output(name=name, schema=schema, file=_spool()) for name, schema in self.header.outputs]
+            case "progress":
+                self._report(message.progress)
+            case "segment":
+                part = message.segment.part
+                if part >= len(self.outputs):
+                    raise Unverified("segment", "a part that the result header does not list")
+                self.outputs[part].add(message.segment.index, message.segment.data)
+            case "done":
+                self.receipt = message.done.receipt
+
+    def finish(self) -> tuple[ResultHeader, tuple[Output, ...], str]:
+        """Header, outputs and receipt of a stream that ended; Unverified(`stream`) when it is not whole."""
+        if self.header is None or self.receipt is None or not all(output.ended for output in self.outputs):
+            raise Unverified("stream", "the answer ended before all of it had come")
+        return self.header, tuple(self.outputs), self.receipt
+
+    def discard(self) -> None:
+        """Let go of what was collected."""
+        for output in self.outputs:
+            output.file.close()
+
+    def _report(self, progress: pb.Progress) -> None:
+        if self._progress is not None:
+            stage = progress.stage if progress.stage.isascii() and progress.stage.isidentifier() else "work"
+            self._progress(stage[:32], min(progress.per_cent, 100))
+
+
+def _spool() -> BinaryIO:
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise Unverified("result_header", rule)

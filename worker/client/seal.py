@@ -1,0 +1,127 @@
+"""Sealing a job: header bytes built once and signed, a fresh data key wrapped to the worker's pinned key.
+
+A `SealedJob` holds no records. Its parts are sealed while they are sent (`SealedJob.seal_part`), so an input of any
+size passes through one segment. The data key is used for this job's inputs only and never shown in a repr.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from worker import compute
+from worker.client.errors import SpecError
+from worker.client.keys import PinnedKey, ProjectKey
+from worker.client.parts import arrow_messages, seal_stream
+from worker.client.sources import Source, open_source
+from worker.client.spec import JobSpec
+from worker.envelope import DEK_BYTES, input_aad, sign_header, wrap_dek
+from worker.errors import Refusal
+from worker.job import (
+    Header,
+    InputPart,
+    Recipient,
+    SizeClass,
+    new_header,
+    new_job_id,
+    parse,
+    parse_rsa,
+    thumbprint_rsa,
+)
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["SealedJob", "seal"]
+
+INPUT_NAME = "records"
+"""Name of the one input part of a job made from a JobSpec."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedJob:
+    """A signed header and the data key that its parts are sealed with."""
+
+    header: Header
+    signature: bytes
+    _dek: bytes = field(repr=False)
+
+    def seal_part(self, part: int, source: Source) -> Iterator[bytes]:
+        """The sealed segments of input `part`; every call starts a new FLOE stream."""
+        batches = open_source(source, self.header.inputs[part].schema)
+        return seal_stream(self._dek, input_aad(self.header.sha384, part), arrow_messages(batches))
+
+
+def seal(
+    spec: JobSpec,
+    *,
+    kek: PinnedKey,
+    signing_key: ec.EllipticCurvePrivateKey,
+    project_key: ProjectKey | None = None,
+    rows: int | None = None,
+    now: datetime | None = None,
+) -> SealedJob:
+    """Seal one job of `spec` to the worker's pinned key.
+
+    `project_key` is needed where a column makes tokens or shifts dates, and must be that of the spec's project.
+    `rows` are declared in the header where they are known. `now` is aware UTC. Raises SpecError before anything is
+    signed when the spec breaks a rule of the header or of its operation.
+    """
+    if kek.kek_id != spec.kek_id or kek.thumbprint != spec.kek_thumbprint:
+        raise SpecError("the pinned key is not the one that the spec names")
+    created = (now or datetime.now(UTC)).replace(microsecond=0)
+    dek = secrets.token_bytes(DEK_BYTES)
+    operations = _operations(spec, kek, project_key)
+    try:
+        data = new_header(
+            job_id=new_job_id(),
+            audience=spec.audience,
+            originating_ori=spec.originating_ori,
+            requesting_ori=spec.requesting_ori,
+            operator_id=spec.operator_id,
+            requestor=spec.requestor,
+            secondary_recipient=spec.secondary_recipient,
+            case_number=spec.case_number,
+            reason=spec.reason,
+            purpose_code=spec.purpose_code,
+            inputs=[InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows)],
+            operations=operations,
+            kek_id=kek.kek_id,
+            wrapped_dek=wrap_dek(kek.public, dek),
+            recipients=_recipients(spec),
+            created=created,
+            not_after=created + timedelta(hours=spec.valid_hours),
+            size_class=SizeClass.POWER_OF_TWO if spec.size_class == "power_of_two" else SizeClass.EXACT,
+        )
+    except Refusal as refusal:
+        raise SpecError(
+            f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
+            remedy="docs/format.md, section 1, has the rules of each field.",
+        ) from None
+    return SealedJob(header=parse(data), signature=sign_header(signing_key, data), _dek=dek)
+
+
+def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None) -> Sequence[pb.Operation]:
+    wrapped = b""
+    if spec.deidentify.needs_project_key:
+        if project_key is None:
+            raise SpecError("tokens and date shifts need a project key", remedy="Make one with `cji key project`.")
+        if project_key.project != spec.deidentify.project:
+            raise SpecError("the project key belongs to another project")
+        wrapped = project_key.wrap(kek)
+    operation = spec.deidentify.message(wrapped)
+    try:
+        compute.check(operation)
+    except Refusal:
+        raise SpecError("[deidentify]: parameters out of range", remedy="docs/operations.md has the ranges.") from None
+    return [operation]
+
+
+def _recipients(spec: JobSpec) -> list[Recipient]:
+    try:
+        return [Recipient(key_id=thumbprint_rsa(parse_rsa(jwk)), jwk=jwk) for jwk in spec.recipients]
+    except ValueError:
+        raise SpecError(
+            "recipients: each must be the public JWK of an RSA key of at least 3072 bits",
+            remedy="`cji key new-recipient` writes one.",
+        ) from None

@@ -1,0 +1,58 @@
+"""The sending side of one Run: open, the segments of every part in order, finish.
+
+gRPC asks for the next message, in a thread of its own, when the window of the stream has room. What goes wrong
+here is kept as `fault` and ends the call; gRPC never sees an exception, which it would log with its text.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import grpc
+
+from worker.audit import Part
+from worker.client.errors import ClientError, SpecError
+from worker.client.result import Progress
+from worker.client.seal import SealedJob
+from worker.client.sources import Source
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["Sender"]
+
+
+class Sender(Iterator[pb.RunRequest]):
+    """All messages of a job. `sent` lists the parts whose last segment went out; set `call` once it exists."""
+
+    def __init__(self, job: SealedJob, sources: Sequence[Source], *, progress: Progress | None) -> None:
+        self.sent: list[Part] = []
+        self.fault: ClientError | None = None
+        self.call: grpc.Call | None = None
+        self._messages = self._produce(job, sources, progress)
+
+    def __next__(self) -> pb.RunRequest:
+        try:
+            return next(self._messages)
+        except StopIteration:
+            raise
+        except ClientError as error:
+            self.fault = error
+        except Exception as error:
+            self.fault = SpecError(f"the input cannot be read ({type(error).__name__})")
+            self.fault.__cause__ = error
+        if self.call is not None:
+            self.call.cancel()  # type: ignore[no-untyped-call]
+        raise StopIteration
+
+    def _produce(self, job: SealedJob, sources: Sequence[Source], progress: Progress | None) -> Iterator[pb.RunRequest]:
+        yield pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature))
+        total = 0
+        for part, source in enumerate(sources):
+            digest, start = hashlib.sha384(), total
+            for index, data in enumerate(job.seal_part(part, source)):
+                digest.update(data)
+                yield pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data))
+                total += len(data)
+                if progress is not None:
+                    progress("sent", total)
+            name = job.header.inputs[part].name
+            self.sent.append(Part(name=name, sha384=digest.hexdigest(), bytes=total - start))
+        yield pb.RunRequest(finish=pb.Finish())

@@ -1,0 +1,173 @@
+"""Records on their way in: tables, batches or files become batches that a worker takes.
+
+A worker takes batches of at most 64 Ki rows, plain columns (no dictionaries, no views, no extension
+types), and the metadata `cji.schema` on the schema. Text files are read as text: leading zeros, partial dates and
+partial numbers stay as they are, and an empty field is null.
+
+A `Source` that can be opened twice (a table, a file, a callable) lets a refused job be sent again; a one-shot
+iterable does not.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from worker.client.errors import SpecError
+from worker.errors import Refusal
+from worker.job import LIMITS
+from worker.records import SCHEMAS, tagged
+from worker.records import check as check_schema
+
+__all__ = ["FORMATS", "Batches", "Source", "open_source", "read_file"]
+
+Source: TypeAlias = "pa.Table | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
+
+FORMATS: Final = (".csv", ".parquet", ".arrow")
+"""Kinds of files, by suffix. `.arrow` is the Arrow IPC file or stream format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """A schema and the batches that have it; `rows` where it is known beforehand."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    rows: int | None = None
+
+
+def open_source(source: Source, schema_id: str) -> Batches:
+    """The batches of `source` as a worker takes them; SpecError when they do not fit the schema."""
+    given = _given(source)
+    schema = tagged(schema_id, [pa.field(f.name, _plain(f.type)) for f in given.schema])
+    try:
+        check_schema(schema_id, schema)
+    except Refusal:
+        raise SpecError(
+            f"the input does not fit {schema_id}{_difference(schema_id, schema)}",
+            remedy="Compare its columns with docs/operations.md; `rename` in the job spec changes their names.",
+        ) from None
+    return Batches(schema=schema, batches=_fit(given, schema), rows=given.rows)
+
+
+def read_file(path: Path, *, rename: Mapping[str, str]) -> Callable[[], Batches]:
+    """A source that reads a .csv, .parquet or .arrow file batch by batch, columns renamed; opens it anew each time."""
+    readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise SpecError(f"{path.name} is none of {', '.join(FORMATS)}")
+
+    def read() -> Batches:
+        try:
+            found = reader(path)
+        except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+            raise SpecError(f"{path.name} cannot be read ({type(error).__name__})") from None
+        unknown = rename.keys() - set(found.schema.names)
+        if unknown:
+            raise SpecError(f"rename: {path.name} has no column {', '.join(sorted(unknown))}")
+        names = [rename.get(name, name) for name in found.schema.names]
+        schema = pa.schema([field.with_name(name) for field, name in zip(found.schema, names, strict=True)])
+        renamed = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in found.batches)
+        return Batches(schema=schema, batches=_readable(renamed, path), rows=found.rows)
+
+    return read
+
+
+def _given(source: Source) -> Batches:
+    if isinstance(source, pa.Table):
+        return Batches(schema=source.schema, batches=iter(source.to_batches()), rows=source.num_rows)
+    if isinstance(source, pa.RecordBatch):
+        return Batches(schema=source.schema, batches=iter([source]), rows=source.num_rows)
+    if isinstance(source, pa.RecordBatchReader):
+        return Batches(schema=source.schema, batches=iter(source))
+    if callable(source):
+        return source()
+    batches = iter(source)
+    first = next(batches, None)
+    if first is None:
+        raise SpecError("an iterable of no batches has no schema", remedy="Give a table of 0 rows instead.")
+    return Batches(schema=first.schema, batches=_chain(first, batches))
+
+
+def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without encodings that only save memory: dictionaries, views, 64-bit offsets."""
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind) or pa.types.is_large_binary(kind):
+        return pa.binary()
+    return kind
+
+
+def _fit(given: Batches, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in given.batches:
+        if batch.schema.names != schema.names:
+            raise SpecError("the batches of one input differ in their columns")
+        try:
+            columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+        except pa.ArrowException as error:
+            raise SpecError(f"the batches of one input differ in their types ({type(error).__name__})") from None
+        plain = pa.RecordBatch.from_arrays(columns, schema=schema)
+        yield from (plain.slice(at, LIMITS.batch_rows) for at in range(0, plain.num_rows, LIMITS.batch_rows))
+
+
+def _difference(schema_id: str, schema: pa.Schema) -> str:
+    known = SCHEMAS.get(schema_id)
+    if known is None:
+        return f": the schemas are {', '.join(sorted(SCHEMAS))}"
+    wrong = [f.name for f in schema if f.name not in known.columns or f.type not in known.columns[f.name].types]
+    missing = [c.name for c in known.columns.values() if c.required and c.name not in schema.names]
+    return "".join(
+        f"; {label}: {', '.join(names)}"
+        for label, names in (("unknown or of another type", wrong), ("missing", missing))
+        if names
+    )
+
+
+def _readable(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
+    """The same batches; a file that turns out bad half-way is a SpecError and its values are not in the text."""
+    try:
+        yield from batches
+    except (OSError, pa.ArrowException) as error:
+        raise SpecError(f"{path.name} cannot be read to its end ({type(error).__name__})") from None
+
+
+def _csv(path: Path) -> Batches:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        names = next(csv.reader(file), [])
+    if not names or len(set(names)) != len(names):
+        raise SpecError(f"{path.name} needs a first line of distinct column names")
+    reader = pyarrow.csv.open_csv(
+        path,
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+        ),
+    )
+    return Batches(schema=reader.schema, batches=iter(reader))
+
+
+def _parquet(path: Path) -> Batches:
+    file = pyarrow.parquet.ParquetFile(path)
+    batches = file.iter_batches(batch_size=LIMITS.batch_rows)
+    return Batches(schema=file.schema_arrow, batches=batches, rows=file.metadata.num_rows)
+
+
+def _arrow(path: Path) -> Batches:
+    source = pa.memory_map(str(path))
+    try:
+        file = pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        stream = pa.ipc.open_stream(source)
+        return Batches(schema=stream.schema, batches=iter(stream))
+    return Batches(schema=file.schema, batches=(file.get_batch(i) for i in range(file.num_record_batches)))

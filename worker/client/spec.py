@@ -1,0 +1,79 @@
+"""`job.toml`: who asks, for whom, why, what to do, and who may open the result. docs/job.md explains each field.
+
+Strict: an unknown or missing field is a SpecError that names it. File names are relative to the spec's folder.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from worker.client.errors import SpecError
+from worker.client.transforms import Deidentify
+
+__all__ = ["InputSpec", "JobSpec", "decode_spec", "load_spec"]
+
+_Text = Annotated[str, Meta(min_length=1, max_length=256)]
+_Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}$")]
+_Thumbprint = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
+_Jwk = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the input is read: its schema, and `rename` from column names of the file to those of the schema."""
+
+    schema: _Text
+    rename: dict[_Text, _Text] = {}
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One job, without its records.
+
+    `recipients` holds public RSA JWKs as JSON text, or names of files that hold one. `valid_hours` is the time from
+    sealing to `not_after`; `deadline_seconds` is the time that one run may take.
+    """
+
+    audience: _Text
+    originating_ori: _Ori
+    requesting_ori: _Ori
+    operator_id: _Text
+    requestor: _Text
+    reason: _Text
+    purpose_code: Annotated[str, Meta(pattern=r"^[A-Z]$")]
+    kek_id: Annotated[str, Meta(pattern=r"^https://[^/]+/keys/[^/]+/[^/]+$")]
+    kek_thumbprint: _Thumbprint
+    recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=8)]
+    input: InputSpec
+    deidentify: Deidentify
+    secondary_recipient: Annotated[str, Meta(max_length=256)] = ""
+    case_number: Annotated[str, Meta(max_length=256)] = ""
+    size_class: Literal["exact", "power_of_two"] = "exact"
+    valid_hours: Annotated[int, Meta(ge=1, le=24)] = 24
+    deadline_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
+
+
+def decode_spec(text: bytes | str) -> JobSpec:
+    """The job spec of this TOML text; file names in it are left as they are."""
+    try:
+        return msgspec.toml.decode(text, type=JobSpec)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
+
+
+def load_spec(path: Path) -> JobSpec:
+    """The job spec of this file, recipients read in and the project key's file name made absolute."""
+    try:
+        spec = decode_spec(path.read_bytes())
+        recipients = tuple(
+            item if item.lstrip().startswith("{") else (path.parent / item).read_text().strip()
+            for item in spec.recipients
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        name = getattr(error, "filename", None) or path
+        raise SpecError(f"{name} cannot be read ({reason})") from None
+    deidentify = spec.deidentify
+    if deidentify.project_key is not None:
+        deidentify = msgspec.structs.replace(deidentify, project_key=str(path.parent / deidentify.project_key))
+    return msgspec.structs.replace(spec, recipients=recipients, deidentify=deidentify)

@@ -1,0 +1,257 @@
+"""The client: one mTLS channel to a worker, and the four calls of the contract over it.
+
+    describe -> attest -> run -> (open_result)        get_receipt for a job whose answer was lost
+
+* `run` sends while it receives. A part is sealed as gRPC takes its segments, so memory is a few segments.
+* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are tried again with jitter inside the deadline, as long as the
+  inputs can be opened again; RetryInfo is honoured. Every attempt sends the same header bytes.
+* A call that ends without an answer leads to GetReceipt once, so that the error can say whether the job was done.
+* Nothing is returned before the receipt verified against the attested receipt key and what was sent and received.
+
+The blocking gRPC API is used below `Client` too: grpc.aio replaces the status of a call that the server ends while
+the client still writes (grpc/grpc#36066), and with it the reason of every early refusal.
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import grpc
+import pyarrow as pa
+
+from attestation import Trust
+from attestation.appraisal import ReferenceValues
+from worker.audit import VerifiedReceipt, key_id
+from worker.client.attested import NONCE_BYTES, AttestedWorker, verify_attestation
+from worker.client.description import Description
+from worker.client.errors import ClientError, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
+from worker.client.profile import ClientTls
+from worker.client.result import Collector, Progress
+from worker.client.seal import SealedJob
+from worker.client.sealed_result import SealedResult
+from worker.client.sending import Sender
+from worker.client.sources import Source
+from worker.client.verify import verify_result
+from worker.envelope import SEGMENT_BYTES
+from worker.errors import Reason
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
+
+__all__ = ["Cancellation", "SyncClient"]
+
+_CALL_SECONDS: Final = 30.0
+"""Deadline of every call but Run."""
+
+_MESSAGE_BYTES: Final = SEGMENT_BYTES + (64 << 10)
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
+_AGAIN: Final = frozenset({Reason.OVERLOADED, Reason.NOT_READY, Reason.DRAINING, Reason.KEY_THROTTLED})
+
+T = TypeVar("T")
+
+
+class Cancellation:
+    """Lets another thread end a `run`: its call, or its wait for the next attempt."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = threading.Event()
+        self._call: grpc.Call | None = None
+
+    def cancel(self) -> None:
+        """End the run as soon as possible; it raises Unreachable."""
+        with self._lock:
+            self._asked.set()
+            if self._call is not None:
+                self._call.cancel()  # type: ignore[no-untyped-call]
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._asked.is_set()
+
+    def watch(self, call: grpc.Call) -> None:
+        """Cancel this call when asked to."""
+        with self._lock:
+            self._call = call
+            if self._asked.is_set():
+                call.cancel()  # type: ignore[no-untyped-call]
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, or until asked to end."""
+        self._asked.wait(seconds)
+
+
+class SyncClient:
+    """A submitter's connection to one worker, for programs without an event loop. Use as a context manager.
+
+    `trust` are the roots and hosts that the worker must prove itself to, `reference` the caller's own reference
+    values, `maa_url` the attestation provider whose tokens are accepted. `server_name` replaces the host of `target`
+    in the check of the server's certificate.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tls: ClientTls,
+        trust: Trust,
+        reference: ReferenceValues,
+        maa_url: str,
+        server_name: str | None = None,
+    ) -> None:
+        options: list[tuple[str, str | int]] = [
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.enable_retries", 0),
+        ]
+        if server_name is not None:
+            options.append(("grpc.ssl_target_name_override", server_name))
+        credentials = grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem)
+        self._channel = grpc.secure_channel(target, credentials, options=options)
+        self._stub = CjiWorkerStub(self._channel)  # type: ignore[no-untyped-call]
+        self._trust = trust
+        self._reference = reference
+        self._maa_url = maa_url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel; running calls are cancelled."""
+        self._channel.close()
+
+    def describe(self) -> Description:
+        """What the worker offers: audience, operations, schemas, limits and the public keys to seal to."""
+        return Description.of(_ask(self._stub.Describe, pb.DescribeRequest()))
+
+    def attest(self) -> AttestedWorker:
+        """Let the worker prove itself for a fresh nonce; Unverified names the check that failed."""
+        nonce = os.urandom(NONCE_BYTES)
+        return verify_attestation(
+            _ask(self._stub.Attest, pb.AttestRequest(nonce=nonce)),
+            nonce=nonce,
+            trust=self._trust,
+            reference=self._reference,
+            maa_url=self._maa_url,
+        )
+
+    def get_receipt(self, job_id: bytes) -> str:
+        """The receipt of a finished job of this submitter, as the worker stored it; not verified here."""
+        return str(_ask(self._stub.GetReceipt, pb.GetReceiptRequest(job_id=job_id)).receipt)
+
+    def run(
+        self,
+        job: SealedJob,
+        inputs: Mapping[str, Source],
+        *,
+        attested: AttestedWorker,
+        deadline: float,
+        progress: Progress | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> SealedResult:
+        """Run a sealed job within `deadline` seconds and return its result, receipt verified, still sealed.
+
+        `inputs` maps each input part's name to its records. `progress` is called, from several threads, with the
+        worker's stage and per cent, and with ("sent", bytes) as input goes out.
+        """
+        names = [part.name for part in job.header.inputs]
+        if set(inputs) != set(names):
+            raise SpecError(f"the job's inputs are {', '.join(names)}")
+        sources = [inputs[name] for name in names]
+        stop = cancellation or Cancellation()
+        until, wait = time.monotonic() + deadline, _FIRST_WAIT
+        while True:
+            try:
+                return self._attempt(
+                    job, sources, attested, seconds=until - time.monotonic(), progress=progress, stop=stop
+                )
+            except WorkerRefused as refused:
+                pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
+                again = refused.reason in _AGAIN and all(map(_opens_again, sources)) and not stop.asked
+                if not again or time.monotonic() + pause >= until:
+                    raise
+            except Unreachable as lost:
+                if stop.asked:
+                    raise
+                raise self._explain(job, lost) from lost
+            stop.wait(pause)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _attempt(
+        self,
+        job: SealedJob,
+        sources: Sequence[Source],
+        attested: AttestedWorker,
+        *,
+        seconds: float,
+        progress: Progress | None,
+        stop: Cancellation,
+    ) -> SealedResult:
+        sender = Sender(job, sources, progress=progress)
+        collector = Collector(job.header, progress=progress)
+        call = self._stub.Run(sender, timeout=max(seconds, 0.0))
+        sender.call = call
+        stop.watch(call)
+        try:
+            try:
+                for message in call:
+                    collector.take(message)
+            except grpc.RpcError as error:
+                # a fault of the inputs ends the call from our side, so it is the cause
+                raise sender.fault or from_rpc(error) from None
+            header, outputs, receipt = collector.finish()
+            verified = verify_result(
+                receipt, job=job.header, attested=attested, sent=sender.sent, header=header, outputs=outputs
+            )
+            if attested.maa_token and verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+                attested = self._renewed(verified)
+        except BaseException:
+            collector.discard()
+            raise
+        finally:
+            call.cancel()
+        return SealedResult(
+            job_id=job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested
+        )
+
+    def _renewed(self, verified: VerifiedReceipt) -> AttestedWorker:
+        """The worker's proof of now, when it is that of the receipt: tokens are renewed while a worker runs."""
+        attested = self.attest()
+        if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+            raise Unverified("maa_token_sha384", "the receipt names a token that the worker does not show")
+        if verified.key_id != key_id(attested.receipt_key):
+            raise Unverified("kid", "the receipt key changed")
+        return attested
+
+    def _explain(self, job: SealedJob, lost: Unreachable) -> ClientError:
+        try:
+            self.get_receipt(job.header.job_id)
+        except ClientError:
+            return Unreachable(
+                f"{lost}; no receipt was found, so no result was released",
+                remedy="Run the same sealed job again while it is valid.",
+            )
+        return Unreachable(
+            f"{lost}; the job was done and its receipt exists, but results are not kept",
+            remedy="Seal the job again, with a new job_id, and run it; GetReceipt returns the receipt of this one.",
+        )
+
+
+def _ask(method: Callable[..., T], request: object) -> T:
+    try:
+        return method(request, timeout=_CALL_SECONDS)
+    except grpc.RpcError as error:
+        raise from_rpc(error) from None
+
+
+def _opens_again(source: Source) -> bool:
+    return callable(source) or isinstance(source, pa.Table | pa.RecordBatch)

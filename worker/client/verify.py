@@ -1,0 +1,73 @@
+"""Receipts against what the submitter knows: the attested key, the job it sealed, the bytes it sent and received.
+
+`Unverified.check` is the claim that is wrong, as `worker.audit.verify_receipt` names it, for example
+`outputs[0].sha384`, `header_sha384`, `kid` or `signature`.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from worker.audit import Expected, Part, ReceiptError, VerifiedReceipt, verify_receipt
+from worker.client.attested import AttestedWorker
+from worker.client.errors import Unverified
+from worker.client.result import Output, ResultHeader
+from worker.job import Header
+
+__all__ = ["verify_result", "verify_stored"]
+
+
+def verify_result(
+    receipt: str,
+    *,
+    job: Header,
+    attested: AttestedWorker,
+    sent: Sequence[Part],
+    header: ResultHeader,
+    outputs: Sequence[Output],
+) -> VerifiedReceipt:
+    """The receipt of a run, when it vouches for exactly this job, these inputs and these outputs."""
+    expected = msgspec.structs.replace(
+        _expected(attested, job),
+        worker=header.worker_id,
+        result_header_sha384=header.sha384.hex(),
+        inputs=tuple(sent),
+        outputs=tuple(Part(name=o.name, sha384=o.sha384.hex(), bytes=o.length) for o in outputs),
+    )
+    return _verify(receipt, attested, expected)
+
+
+def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedReceipt:
+    """A receipt from a file against stored evidence and, where given, the header of its job. No network.
+
+    The token of the evidence, where there is one, must be the one that the receipt names.
+    """
+    verified = _verify(receipt, attested, _expected(attested, header))
+    if attested.maa_token and verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+        raise Unverified("maa_token_sha384", "the receipt names another attestation token than the evidence")
+    return verified
+
+
+def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
+    machine = Expected(simulated=attested.simulated, tee=attested.verdict.tee)
+    if job is None:
+        return machine
+    return msgspec.structs.replace(
+        machine,
+        job_id=job.job_id.hex(),
+        header_sha384=job.sha384.hex(),
+        originating_ori=job.originating_ori,
+        requesting_ori=job.requesting_ori,
+        operator_id=job.operator_id,
+        purpose_code=job.purpose_code,
+        operations=job.operation_names,
+        recipients=tuple(recipient.key_id for recipient in job.recipients),
+        kek_id=job.kek_id,
+    )
+
+
+def _verify(receipt: str, attested: AttestedWorker, expected: Expected) -> VerifiedReceipt:
+    try:
+        return verify_receipt(receipt, key=attested.receipt_key, expected=expected)
+    except ReceiptError as error:
+        raise Unverified(error.field, str(error)) from None
