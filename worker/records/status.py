@@ -7,7 +7,7 @@ input, or WHOLE_ROW). They depend on values of records, so they travel only insi
 
 import enum
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -91,13 +91,24 @@ class RowStatus:
         n = len(self.status)
         offsets = np.zeros(n + 1, np.int32)
         np.cumsum(np.bincount(self.rows, minlength=n), out=offsets[1:])
-        lists = pa.array(offsets)
+        numbers = np.arange(first_row, first_row + n, dtype=np.uint64)
+        row, status, codes, columns = ROW_STATUS_SCHEMA.types
         return pa.RecordBatch.from_arrays(
             [
-                pa.array(np.arange(first_row, first_row + n, dtype=np.uint64)),
-                pa.array(self.status),
-                pa.ListArray.from_arrays(lists, pa.array(self.codes)),
-                pa.ListArray.from_arrays(lists, pa.array(self.columns)),
+                _flat(row, numbers),
+                _flat(status, self.status),
+                _lists(codes, offsets, self.codes),
+                _lists(columns, offsets, self.columns),
             ],
             schema=ROW_STATUS_SCHEMA,
         )
+
+
+# pa.array(ndarray) would first look for pandas; a process that is sealed off has no file to import it from
+def _flat(data_type: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
+    return pa.Array.from_buffers(data_type, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _lists(data_type: pa.DataType, offsets: npt.NDArray[np.int32], values: npt.NDArray[Any]) -> pa.Array:
+    children = [_flat(data_type.value_type, values)]
+    return pa.Array.from_buffers(data_type, len(offsets) - 1, [None, pa.py_buffer(offsets)], children=children)

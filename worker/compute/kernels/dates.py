@@ -129,16 +129,15 @@ def age_band(array: pa.Array, *, width: int, top: int, as_of: datetime.date) -> 
     oldest = _age(dates.year, np.maximum(dates.month, 1), np.maximum(dates.day, 1), as_of)
     month = np.where(dates.month > 0, dates.month, 12)
     youngest = _age(dates.year, month, np.where(dates.day > 0, dates.day, _last(dates.year, month)), as_of)
-    labels = [f"{low}-{min(low + width, top) - 1}" for low in range(0, top, width)]
-    labels = [label if label.split("-")[0] != label.split("-")[1] else label.split("-")[0] for label in labels]
-    table = np.array([*labels, f"{top}+"], "S")
-    band_of_age = np.minimum(np.arange(top + 1) // width, len(labels) - 1)
-    band_of_age[top] = len(labels)
+    labels = _band_labels(width, top)
+    table = np.array([label.encode() for label in labels], "S")
+    band_of_age = np.arange(top + 1) // width
+    band_of_age[top] = len(labels) - 1
     band = band_of_age[np.clip(oldest, 0, top)]
     born = oldest >= 0
     certain = (dates.year > 0) & (band == band_of_age[np.clip(youngest, 0, top)])
     usable = dates.fits & born & certain
-    lengths = np.where(usable, np.strings.str_len(table)[band], 0)
+    lengths = np.where(usable, np.array([len(label) for label in labels])[band], 0)
     matrix = table.view(np.uint8).reshape(len(table), -1)[band]
     faults = (
         *_not_dates(text, dates),
@@ -146,6 +145,12 @@ def age_band(array: pa.Array, *, width: int, top: int, as_of: datetime.date) -> 
         (Code.BORN_AFTER_AS_OF, np.flatnonzero(dates.fits & (dates.year > 0) & ~born)),
     )
     return Outcome(array=pack(matrix, lengths, array.type), faults=faults)
+
+
+def _band_labels(width: int, top: int) -> list[str]:
+    """The name of each band, from the youngest: the last one below `top` may be narrower."""
+    bands = [(low, min(low + width, top) - 1) for low in range(0, top, width)]
+    return [*(f"{low}-{high}" if low < high else f"{low}" for low, high in bands), f"{top}+"]
 
 
 def _age(year: Days, month: Days, day: Days, as_of: datetime.date) -> Days:

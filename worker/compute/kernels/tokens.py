@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives import hashes, hmac
 
 from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, pack, read
@@ -76,7 +77,7 @@ def _days(digests: Bytes, max_days: int) -> Ints:
 def _digests(array: pa.Array, key: bytes) -> tuple[Bytes, Ints, Bools]:
     """HMACs of the distinct values uint8[k, 32] (k >= 1), the distinct value of each row, and which rows have one."""
     filled = read(array).filled
-    encoded = array.dictionary_encode()
+    encoded = pc.dictionary_encode(array)
     start = hmac.HMAC(key, hashes.SHA256()).copy
     digests = []
     for value in encoded.dictionary.view(pa.binary()).to_pylist():
