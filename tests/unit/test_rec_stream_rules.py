@@ -5,6 +5,7 @@ import pytest
 
 from worker.errors import Reason, Refusal
 from worker.records import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, tagged, window_bytes
+from worker.records.stream import MAX_HEADER_BYTES
 
 LIMIT = 1 << 16
 SCHEMA = tagged("person/1", [pa.field("last", pa.utf8())])
@@ -91,6 +92,17 @@ def test_too_many_rows_or_bytes_are_refused_before_the_body_is_there() -> None:
     head = SCHEMA.serialize().size
     assert refused(data[: head + 300], rows=101, size=700) is Reason.LIMIT_EXCEEDED
     assert refused(data[:head] + b"\xff\xff\xff\xff\x00\x00\x00\x7f") is Reason.LIMIT_EXCEEDED
+
+
+def test_a_header_has_a_limit_of_its_own() -> None:
+    claimed = MAX_HEADER_BYTES + 8
+    reader = StreamReader(memoryview(bytearray(4 * claimed)), max_batch_rows=1, max_batch_bytes=1)
+    prefix = b"\xff\xff\xff\xff" + claimed.to_bytes(4, "little")
+    reader.free[:8] = prefix
+    reader.advance(8)
+    with pytest.raises(Refusal) as refusal:
+        list(reader.batches())
+    assert refusal.value.reason is Reason.LIMIT_EXCEEDED
 
 
 def test_an_empty_stream_is_legal_and_no_schema_is_not() -> None:
