@@ -258,6 +258,17 @@ def test_all_dates_of_a_subject_move_together_and_intervals_stay() -> None:
     assert status.codes.tolist() == [Code.PARTIAL_DATE, Code.NO_SUBJECT]
 
 
+def test_operations_in_a_row_name_columns_of_the_first_input() -> None:
+    batch = batch_of(first=["a"], suffix=["b"], SOC=["123456"], DOB=["bad"])
+    one = prepared(batch, drop("first"), drop("suffix"), mask("SOC", keep_last=4), keep("DOB"))
+    middle, found = one.apply(batch)
+    two = prepare(operation(mask("SOC", keep_last=8), band()), one.output_schema_id, one.output_schema, None)
+    last, later = two.apply(middle)
+    assert last.to_pydict() == {"SOC": [None], "DOB": [None]}
+    assert later.columns.tolist() == [0, 1]
+    assert found.merge(later.traced(one.sources)).columns.tolist() == [2, 3]
+
+
 def test_every_code_has_a_meaning() -> None:
     assert set(MEANING) == set(Code)
 

@@ -28,6 +28,15 @@ def test_findings_raise_the_status_and_never_lower_it() -> None:
     }
 
 
+def test_findings_of_a_later_operation_are_about_the_first_input() -> None:
+    kept = np.array([0, 3, 4], np.int16)  # what a first operation left of five columns
+    later = RowStatus.all_ok(2).found(at(1), status=Status.WARNED, code=5, column=1)
+    later = later.found(at(1), status=Status.WARNED, code=6)
+    assert later.traced(kept).columns.tolist() == [3, WHOLE_ROW]
+    assert later.traced(kept).status.tolist() == later.status.tolist()
+    assert RowStatus.all_ok(2).traced(kept).counts() == (2, 0, 0, 0)
+
+
 def test_merge_of_other_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="different rows"):
         RowStatus.all_ok(2).merge(RowStatus.all_ok(3))

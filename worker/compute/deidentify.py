@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels import dates, text, tokens
@@ -65,6 +67,11 @@ class Deidentify:
     output_schema: pa.Schema
     output_schema_id: str
     transforms: tuple[tuple[int, Transform], ...] = field(repr=False)
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """For each output column, the position of its input column."""
+        return np.array([column for column, _ in self.transforms], np.int16)
 
     def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, RowStatus]:
         """Apply the rules; see BatchOperation."""

@@ -6,6 +6,8 @@ never fails a job; it is null where it must be and says so in the row status.
 
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
@@ -24,6 +26,10 @@ class BatchOperation(Protocol):
     @property
     def output_schema_id(self) -> str:
         """The record schema of the output."""
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """For each output column, the position of the input column that it was made from."""
 
     def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, RowStatus]:
         """As many rows as `batch` has, in its order, and the status of each.

@@ -6,7 +6,7 @@ input, or WHOLE_ROW). They depend on values of records, so they travel only insi
 """
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -80,6 +80,13 @@ class RowStatus:
             codes=np.concatenate((self.codes, other.codes))[order],
             columns=np.concatenate((self.columns, other.columns))[order],
         )
+
+    def traced(self, sources: npt.NDArray[np.int16]) -> Self:
+        """The same findings about columns of an earlier input, of which column c here is column sources[c] there."""
+        if not len(self.rows):
+            return self
+        columns = np.where(self.columns == WHOLE_ROW, np.int16(WHOLE_ROW), sources[self.columns])
+        return replace(self, columns=columns)
 
     def counts(self) -> tuple[int, int, int, int]:
         """Rows that are ok, warned, partly used, not usable; their sum is the number of rows."""
