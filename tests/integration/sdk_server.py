@@ -1,11 +1,14 @@
-"""A worker in one process, for tests of the SDK: the whole contract honestly, without attestation or isolation.
+"""A worker in one process, for tests of the SDK and the command: the whole contract honestly, without isolation.
 
 It follows docs/format.md from header to receipt. `twist` lets a test alter the messages that it is about to send.
 """
 
+import asyncio
+import contextlib
 import datetime
 import io
 import ipaddress
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,11 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from attestation.appraisal import Verdict
+from attestation.appraisal import ReferenceValues, Verdict
 from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock
+from attestation.release import Attestation, Attester
+from cji_simulator import Simulation
 from worker import compute
-from worker.audit import FIRST_PREVIOUS, Claims, Part, Volumes, public_jwk, sign
+from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
 from worker.client import AttestedWorker, ClientTls
 from worker.client.keys import public_jwk as rsa_jwk
@@ -60,6 +65,25 @@ class ReferenceWorker(CjiWorkerServicer):
     seen: list[bytes] = field(default_factory=list)
     simulated: bool = False
     vanish: bool = False
+    attester: Attester | None = None
+    attestation: Attestation | None = None
+
+    def attest(self, simulation: Simulation) -> None:
+        """Attest this machine, which is the simulation's."""
+        self.attester = Attester(
+            trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues(products=("Genoa",))
+        )
+        self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
+        self.simulated = True
+
+    async def Attest(self, request: pb.AttestRequest, context: grpc.aio.ServicerContext) -> pb.AttestResponse:  # noqa: N802
+        assert self.attester is not None
+        assert self.attestation is not None
+        key = self.receipt_key.public_key()
+        evidence = await asyncio.to_thread(self.attester.quote, receipt_key=thumbprint(key), nonce=request.nonce)
+        return pb.AttestResponse(
+            evidence=evidence.to_json(), maa_token=self.attestation.token.raw, receipt_jwk=public_jwk(key)
+        )
 
     async def Describe(self, request: pb.DescribeRequest, context: grpc.aio.ServicerContext) -> pb.DescribeResponse:  # noqa: N802
         return pb.DescribeResponse(
@@ -70,7 +94,9 @@ class ReferenceWorker(CjiWorkerServicer):
             keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=rsa_jwk(self.cmk.public_key()))],
         )
 
-    async def GetReceipt(self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext) -> pb.GetReceiptResponse:  # noqa: N802
+    async def GetReceipt(
+        self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetReceiptResponse:  # noqa: N802
         if request.job_id not in self.receipts:
             await refuse(context, Reason.POLICY_DENIED)
         return pb.GetReceiptResponse(receipt=self.receipts[request.job_id])
@@ -144,7 +170,9 @@ class ReferenceWorker(CjiWorkerServicer):
         self.receipts[header.job_id] = receipt
         yield pb.RunResponse(done=pb.Done(receipt=receipt))
 
-    def claims(self, header: Header, result_header: bytes, inputs: list[Part], outputs: list[Part], rows: int) -> Claims:
+    def claims(
+        self, header: Header, result_header: bytes, inputs: list[Part], outputs: list[Part], rows: int
+    ) -> Claims:
         return Claims(
             version=1,
             worker="worker-1",
@@ -177,7 +205,7 @@ class ReferenceWorker(CjiWorkerServicer):
             tee="snp",
             tcb={"snp": 23},
             evidence_sha384="0" * 96,
-            maa_token_sha384=sha384(b"").hex(),
+            maa_token_sha384=(self.attestation.token.sha384 if self.attestation else sha384(b"")).hex(),
             policy_sha384="0" * 96,
             config_sha384="0" * 96,
             code_sha384="0" * 96,
@@ -185,6 +213,11 @@ class ReferenceWorker(CjiWorkerServicer):
             simulated=self.simulated,
             tpm=ReceiptClock(clock=1, reset_count=1, restart_count=1),
         )
+
+    def claims_of(self, receipt: str) -> Claims:
+        return verify_receipt(
+            receipt, key=self.receipt_key.public_key(), expected=Expected(simulated=self.simulated)
+        ).claims
 
     def attested(self) -> AttestedWorker:
         """What `Client.attest` returns for this worker, had it a machine to show."""
@@ -250,7 +283,9 @@ async def refuse(context: grpc.aio.ServicerContext, reason: Reason, after: float
     )
     details = [any_pb2.Any(), any_pb2.Any()]
     details[0].Pack(info)
-    details[1].Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=int(after), nanos=int(after % 1 * 1e9))))
+    details[1].Pack(
+        error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=int(after), nanos=int(after % 1 * 1e9)))
+    )
     status = status_pb2.Status(code=9, message=reason.value, details=details)
     context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason.value)
@@ -280,9 +315,7 @@ class Certificates:
         )
         pem = [c.public_bytes(serialization.Encoding.PEM) for c in (ca, server, client)]
         private = [
-            k.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+            k.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
             for k in keys
         ]
         tls = ClientTls(ca_pem=pem[0], cert_pem=pem[2], key_pem=private[1])
@@ -298,6 +331,31 @@ class Certificates:
         )
         port = server.add_secure_port("127.0.0.1:0", credentials)
         return server, f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def served(worker: ReferenceWorker, certificates: Certificates) -> Iterator[str]:
+    """Serve `worker` from a thread of its own; gives the address."""
+    loop, ready, target = asyncio.new_event_loop(), threading.Event(), ""
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        nonlocal target
+        server, target = certificates.listen(worker)
+        await server.start()
+        ready.set()
+        await stop.wait()
+        await server.stop(None)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield target
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 def _certificate(

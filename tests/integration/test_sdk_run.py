@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues
-from tests.integration.sdk_server import KEK_ID, Certificates, ReferenceWorker
+from tests.integration.sdk_server import KEK_ID, Certificates, ReferenceWorker, served
 from worker.audit import sign
 from worker.client import (
     Batches,
@@ -104,7 +104,10 @@ class Scene:
         async with self.client() as client:
             records = people(3) if source is None else source
             return await client.run(
-                self.job(), {"records": records}, attested=self.worker.attested(), deadline=deadline  # type: ignore[dict-item]
+                self.job(),
+                {"records": records},
+                attested=self.worker.attested(),
+                deadline=deadline,  # type: ignore[dict-item]
             )
 
 
@@ -330,33 +333,16 @@ async def test_callers_cancellation_stays_a_cancellation(scene: Scene) -> None:
 def test_blocking_client(keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certificates]) -> None:
     cmk, recipient, tls = keys
     signing = new_signing_key()
-    with asyncio.Runner() as runner:
-        worker = ReferenceWorker(cmk=cmk, submitter=signing.public_key())
-
-        async def start() -> str:
-            server, target = tls.listen(worker)
-            await server.start()
-            worker.server = server  # type: ignore[attr-defined]
-            return target
-
-        import threading
-
-        scene = Scene(worker=worker, target=runner.run(start()), tls=tls, signing=signing, recipient=recipient)
-        done = asyncio.Event()
-        thread = threading.Thread(target=lambda: runner.run(done.wait()))
-        thread.start()
-        try:
-            with SyncClient(scene.target, **scene.arguments) as client:  # type: ignore[arg-type]
-                kek = client.describe().pin(KEK_ID, thumbprint=thumbprint(cmk.public_key()))
-                job = seal(scene.spec(), kek=kek, signing_key=signing, project_key=PROJECT)
-                result = client.run(job, {"records": people(2)}, attested=worker.attested(), deadline=20)
-                with result:
-                    assert open_result(result, recipient)["result"].num_rows == 2
-                assert client.get_receipt(job.header.job_id) == result.receipt.compact
-        finally:
-            runner.get_loop().call_soon_threadsafe(done.set)
-            thread.join()
-            runner.run(worker.server.stop(None))  # type: ignore[attr-defined]
+    worker = ReferenceWorker(cmk=cmk, submitter=signing.public_key())
+    with served(worker, tls) as target:
+        scene = Scene(worker=worker, target=target, tls=tls, signing=signing, recipient=recipient)
+        with SyncClient(target, **scene.arguments) as client:  # type: ignore[arg-type]
+            kek = client.describe().pin(KEK_ID, thumbprint=thumbprint(cmk.public_key()))
+            job = seal(scene.spec(), kek=kek, signing_key=signing, project_key=PROJECT)
+            result = client.run(job, {"records": people(2)}, attested=worker.attested(), deadline=20)
+            with result:
+                assert open_result(result, recipient)["result"].num_rows == 2
+            assert client.get_receipt(job.header.job_id) == result.receipt.compact
 
 
 # ---------------------------------------------------------------- a worker that does not keep the contract

@@ -23,7 +23,9 @@ def seal(*plaintexts: bytes, key: bytes = KEY, aad: bytes = AAD, rotation_bits: 
     return sealer.header, [sealer.seal(plain, last=i == last) for i, plain in enumerate(plaintexts)]
 
 
-def unseal(header: bytes, segments: list[bytes], *, key: bytes = KEY, aad: bytes = AAD, rotation_bits: int = 20) -> bytes:
+def unseal(
+    header: bytes, segments: list[bytes], *, key: bytes = KEY, aad: bytes = AAD, rotation_bits: int = 20
+) -> bytes:
     stream = Unsealer(key, aad, header, segment=SEGMENT, rotation_bits=rotation_bits)
     out, plain = memoryview(bytearray(SEGMENT)), b""
     for segment in segments:
@@ -121,13 +123,23 @@ def test_part_number_and_direction_are_in_the_aad() -> None:
 
 def test_wrong_lengths_are_refused(stream: tuple[bytes, list[bytes]]) -> None:
     header, segments = stream
-    for bad in (b"", bytes(4), bytes(31), segments[0][:-1], segments[0] + b"\0", segments[-1][:-1], segments[-1] + b"\0"):
+    for bad in (
+        b"",
+        bytes(4),
+        bytes(31),
+        segments[0][:-1],
+        segments[0] + b"\0",
+        segments[-1][:-1],
+        segments[-1] + b"\0",
+    ):
         refused(header, [bad])
     for n in (0, 73, 75):
         refused((header + b"\0")[:n], segments)
 
 
-def test_not_last_mark_on_a_short_segment_and_length_on_a_long_one_are_refused(stream: tuple[bytes, list[bytes]]) -> None:
+def test_not_last_mark_on_a_short_segment_and_length_on_a_long_one_are_refused(
+    stream: tuple[bytes, list[bytes]],
+) -> None:
     header, segments = stream
     refused(header, [b"\xff\xff\xff\xff" + segments[-1][4:]])
     refused(header, [struct.pack(">I", SEGMENT) + segments[0][4:]])

@@ -64,7 +64,9 @@ def test_k07_every_unwrap_failure_looks_the_same(rsa_key: rsa.RSAPrivateKey) -> 
         public.encrypt(DEK, padding.OAEP(**other)),  # type: ignore[arg-type]
         public.encrypt(DEK, sha1),
         public.encrypt(DEK, padding.PKCS1v15()),
-        public.encrypt(DEK[:31], padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)),
+        public.encrypt(
+            DEK[:31], padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+        ),
     ]
     seen = set()
     for wrapped in failures:

@@ -12,7 +12,7 @@ receipt that does not vouch for exactly the bytes sent and received. All errors 
 """
 
 from worker.client.asynchronous import Client
-from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
+from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence, verify_attestation
 from worker.client.description import Description
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified, WorkerRefused
 from worker.client.keys import (
@@ -32,7 +32,7 @@ from worker.client.keys import (
 from worker.client.profile import ClientProfile, ClientTls, load_profile
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result, read_output
-from worker.client.sources import FORMATS, Batches, Source, read_file
+from worker.client.sources import FORMATS, Batches, Source, open_source, read_file
 from worker.client.spec import InputSpec, JobSpec, decode_spec, load_spec
 from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, HmacToken, Mask, ZipPrefix
 from worker.client.transport import SyncClient
@@ -68,6 +68,7 @@ __all__ = [
     "WorkerRefused",
     "ZipPrefix",
     "decode_spec",
+    "evidence_cloud",
     "load_profile",
     "load_project_key",
     "load_recipient_key",
@@ -77,6 +78,7 @@ __all__ = [
     "new_recipient_key",
     "new_signing_key",
     "open_result",
+    "open_source",
     "public_jwk",
     "read_evidence",
     "read_file",

@@ -25,7 +25,7 @@ from worker.client.errors import SpecError, Unverified
 from worker.client.token import check_token
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["NONCE_BYTES", "AttestedWorker", "read_evidence", "verify_attestation"]
+__all__ = ["NONCE_BYTES", "AttestedWorker", "evidence_cloud", "read_evidence", "verify_attestation"]
 
 MAX_FILE_BYTES: Final = 1 << 20
 
@@ -33,7 +33,7 @@ MAX_FILE_BYTES: Final = 1 << 20
 class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: Literal[1]
     cloud: str
-    attested_at: datetime
+    attested_at: Annotated[datetime, Meta(tz=True)]
     nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
     receipt_jwk: str
     evidence: bytes
@@ -106,17 +106,24 @@ def verify_attestation(
 
 def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
     """The attested worker of a file that `AttestedWorker.to_file` wrote, judged anew, at the time it states."""
+    found = _decode(data)
+    if found.cloud != trust.name:
+        raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
+    return _judge(found, trust=trust, reference=reference)
+
+
+def evidence_cloud(data: bytes) -> str:
+    """The cloud that an evidence file claims; which roots to try it with, and nothing more."""
+    return _decode(data).cloud
+
+
+def _decode(data: bytes) -> _EvidenceFile:
     try:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError
-        found = msgspec.json.decode(data, type=_EvidenceFile)
+        return msgspec.json.decode(data, type=_EvidenceFile)
     except (ValueError, RecursionError):
         raise SpecError("the evidence file is not one that `cji job run` wrote") from None
-    if found.cloud != trust.name:
-        raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
-    if found.attested_at.tzinfo is None:
-        raise SpecError("the evidence file has a time without a zone")
-    return _judge(found, trust=trust, reference=reference)
 
 
 def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:

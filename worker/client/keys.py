@@ -9,6 +9,7 @@ import binascii
 import hmac
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -32,10 +33,12 @@ __all__ = [
     "new_recipient_key",
     "new_signing_key",
     "public_jwk",
+    "recipient_thumbprints",
     "save_private_key",
     "save_project_key",
     "thumbprint",
     "write_private",
+    "write_public",
 ]
 
 RECIPIENT_BITS: Final = 3072
@@ -94,6 +97,17 @@ def public_jwk(key: PublicKey) -> str:
 def thumbprint(key: PublicKey) -> str:
     """RFC 7638 SHA-256 thumbprint, base64url without padding (43 characters)."""
     return thumbprint_rsa(key) if isinstance(key, rsa.RSAPublicKey) else thumbprint_p384(key)
+
+
+def recipient_thumbprints(jwks: Sequence[str]) -> list[str]:
+    """Thumbprints of recipients' public JWKs; SpecError when one is not an RSA key of at least 3072 bits."""
+    try:
+        return [thumbprint_rsa(parse_rsa(jwk)) for jwk in jwks]
+    except ValueError:
+        raise SpecError(
+            "recipients: each must be the public JWK of an RSA key of at least 3072 bits",
+            remedy="`cji key new-recipient` writes one.",
+        ) from None
 
 
 def new_signing_key() -> ec.EllipticCurvePrivateKey:
@@ -157,8 +171,17 @@ def load_project_key(path: Path) -> ProjectKey:
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600; SpecError when it exists or cannot be made."""
+    _write_new(path, data, mode=0o600)
+
+
+def write_public(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0644; SpecError when it exists or cannot be made."""
+    _write_new(path, data, mode=0o644)
+
+
+def _write_new(path: Path, data: bytes, *, mode: int) -> None:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
     except FileExistsError:
         raise SpecError(f"{path} exists", remedy="Keys are never overwritten: choose another file name.") from None

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker import compute
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey, ProjectKey
+from worker.client.keys import PinnedKey, ProjectKey, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import Source, open_source
 from worker.client.spec import JobSpec
@@ -27,8 +27,6 @@ from worker.job import (
     new_header,
     new_job_id,
     parse,
-    parse_rsa,
-    thumbprint_rsa,
 )
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -118,10 +116,5 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None) -
 
 
 def _recipients(spec: JobSpec) -> list[Recipient]:
-    try:
-        return [Recipient(key_id=thumbprint_rsa(parse_rsa(jwk)), jwk=jwk) for jwk in spec.recipients]
-    except ValueError:
-        raise SpecError(
-            "recipients: each must be the public JWK of an RSA key of at least 3072 bits",
-            remedy="`cji key new-recipient` writes one.",
-        ) from None
+    ids = recipient_thumbprints(spec.recipients)
+    return [Recipient(key_id=key_id, jwk=jwk) for key_id, jwk in zip(ids, spec.recipients, strict=True)]

@@ -40,7 +40,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     operator_id: _Text
     requestor: _Text
     reason: _Text
-    purpose_code: Annotated[str, Meta(pattern=r"^[A-Z]$")]
+    purpose_code: Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}$")]
     kek_id: Annotated[str, Meta(pattern=r"^https://[^/]+/keys/[^/]+/[^/]+$")]
     kek_thumbprint: _Thumbprint
     recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=8)]

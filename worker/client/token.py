@@ -29,7 +29,7 @@ def check_token(raw: str, *, trust: Trust, maa_url: str, verdict: Verdict, now: 
     Asks the issuer for its signing keys over HTTPS. `now` is seconds since 1970.
     """
     keys = SigningKeys(issuer=endpoint(maa_url, trust.maa_hosts, resource="", check="maa-url"), trust=trust)
-    jws = split_jws(raw, limit=_LIMIT, fault=Fault.TOKEN_INVALID, check="T01")
+    jws = split_jws(raw, limit=_LIMIT, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     kid = jws.header.get("kid")
     if not isinstance(kid, str):
         raise AttestationError(Fault.TOKEN_INVALID, check="T03")

@@ -1,0 +1,77 @@
+"""What every verb shares: the trusts it may use, and errors that say what to do."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from attestation import AttestationError, Trust
+from worker.client import ClientError, SpecError, Unverified
+from worker.errors import Refusal
+
+__all__ = ["FILE", "Failure", "explained", "passphrase_for", "trust_named"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Failure(click.ClickException):
+    """Ends the command with a message, a remedy, and one of the documented exit statuses."""
+
+    def __init__(self, message: str, *, remedy: str, status: int) -> None:
+        super().__init__(f"{message}\n{remedy}" if remedy else message)
+        self.status = status
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # a class variable in the base
+        """The exit status, which click reads."""
+        return self.status
+
+
+def explained(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn the errors of the rooms below into a `Failure`."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except ClientError as error:
+            correlation = getattr(error, "correlation_id", "")
+            message = f"{error} (correlation id {correlation})" if correlation else str(error)
+            raise Failure(message, remedy=error.remedy, status=_status(error)) from error
+        except (Refusal, AttestationError) as error:
+            raise Failure(str(error), remedy="", status=1) from error
+
+    return run
+
+
+def trust_named(context: click.Context, cloud: str) -> Trust:
+    """The trust that `cloud` names among those that the command was built with."""
+    trusts: dict[str, Trust] = context.find_root().obj
+    if cloud not in trusts:
+        raise Failure(f'cloud = "{cloud}" is not known here', remedy=f"Known: {', '.join(trusts)}.", status=2)
+    return trusts[cloud]
+
+
+def passphrase_for(path: Path) -> bytes | None:
+    """Ask for the passphrase of a PEM file that is encrypted; None for one that is not."""
+    try:
+        encrypted = b"ENCRYPTED" in path.read_bytes()
+    except OSError:
+        return None  # whoever reads the key says what is wrong with the file
+    if not encrypted:
+        return None
+    text: str = click.prompt(f"Passphrase of {path.name}", hide_input=True, err=True)
+    return text.encode()
+
+
+def _status(error: ClientError) -> int:
+    if isinstance(error, SpecError):
+        return 2
+    if isinstance(error, Unverified):
+        return 3
+    return 4 if error.retryable else 1

@@ -1,0 +1,68 @@
+"""`cji doctor`: is this machine fit to run a worker? Every check says what it found, and what to do about it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from worker.cli.checks import Finding, configured_checks, machine_checks
+from worker.cli.common import FILE, trust_named
+from worker.config import load
+from worker.errors import Unfit
+
+__all__ = ["doctor"]
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blue"}
+
+
+@click.command()
+@click.option("--config", type=FILE, help="Check this worker configuration and all that it names, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
+@click.pass_context
+def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> None:
+    """Check whether this machine is fit to run a worker.
+
+    Each check really does what the worker will do: it makes secret memory, allocates in it, loads a system-call filter,
+    reads the vTPM, encrypts. The exit status is 1 when a check failed. A warning is for the operator to judge. A check
+    that could not run says so and counts as failed when a configuration was given.
+
+    \b
+    Examples:
+      cji doctor
+      cji doctor --config /etc/cji/worker.toml --json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    findings = machine_checks()
+    if config is None:
+        findings.append(
+            Finding(
+                name="configuration", state="not run", found="no --config given", remedy="Give one to check it all."
+            )
+        )
+    else:
+        findings += _of_config(context, config)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    bad = {"failed", "not run"} if config is not None else {"failed"}
+    context.exit(1 if any(finding.state in bad for finding in findings) else 0)
+
+
+def _of_config(context: click.Context, path: Path) -> list[Finding]:
+    try:
+        config = load(path)
+        trust = trust_named(context, config.cloud)
+    except Unfit as error:
+        return [Finding(name="configuration", state="failed", found=error.what, remedy=error.remedy)]
+    except click.ClickException as error:
+        return [Finding(name="configuration", state="failed", found=error.message, remedy="")]
+    return [Finding(name="configuration", state="ok", found=str(path), remedy=""), *configured_checks(config, trust)]
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        state = click.style(f"{finding.state:8}", fg=_COLOURS[finding.state])
+        click.echo(f"{state} {finding.name}: {finding.found}")
+        if finding.remedy:
+            click.echo(f"{'':8}   {finding.remedy}")

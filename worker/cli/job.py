@@ -1,0 +1,174 @@
+"""`cji job run`: from a file of records to a file of results, with the receipt that vouches for them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import rsa
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
+
+from worker.cli.common import FILE, explained, passphrase_for, trust_named
+from worker.cli.output import RESULT, Target, write_batches
+from worker.client import (
+    INPUT_NAME,
+    AttestedWorker,
+    ClientProfile,
+    JobSpec,
+    ProjectKey,
+    SealedResult,
+    SpecError,
+    SyncClient,
+    load_profile,
+    load_project_key,
+    load_recipient_key,
+    load_signing_key,
+    load_spec,
+    open_source,
+    read_file,
+    read_output,
+    seal,
+    thumbprint,
+)
+from worker.client.keys import recipient_thumbprints
+from worker.client.result import Progress as Report
+
+__all__ = ["job"]
+
+
+@click.group()
+def job() -> None:
+    """Send sealed jobs to a worker."""
+
+
+@job.command()
+@click.argument("file", metavar="IN", type=FILE)
+@click.option("--spec", "spec_file", type=FILE, required=True, help="job.toml: who asks, why, what to do. docs/job.md.")
+@click.option("--profile", "profile_file", type=FILE, required=True, help="client.toml: the worker and your keys.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A new folder, or a new .csv, .parquet or .arrow file; the other outputs go beside it.",
+)
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+@explained
+def run(context: click.Context, file: Path, spec_file: Path, profile_file: Path, out: Path, *, quiet: bool) -> None:
+    """Seal the records of IN (.csv, .parquet or .arrow), run the job, open the result.
+
+    The worker must prove itself first; records leave this machine sealed to a key that only such a worker is given.
+    Written are the result, row_status (what became of each row), receipt.jws, evidence.json and header.bin: what
+    `cji receipt verify` needs. Either all of them appear or none.
+
+    \b
+    Examples:
+      cji job run people.csv --spec job.toml --profile client.toml --out result/
+      cji job run people.parquet --spec job.toml --profile client.toml --out tokens.parquet
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    profile, spec = load_profile(profile_file), load_spec(spec_file)
+    trust = trust_named(context, profile.cloud)
+    target = Target(out, suffix=file.suffix.lower())
+    recipient = _recipient(profile, spec)
+    signing = load_signing_key(Path(profile.signing_key), passphrase=passphrase_for(Path(profile.signing_key)))
+    source = read_file(file, rename=spec.input.rename)
+    opened = open_source(source, spec.input.schema)
+    _check_columns(opened.schema, spec)
+    console = Console(stderr=True, quiet=quiet)
+    with SyncClient(
+        profile.target,
+        tls=profile.tls(),
+        trust=trust,
+        reference=profile.reference,
+        maa_url=profile.maa_url,
+        server_name=profile.server_name,
+    ) as client:
+        kek = client.describe().pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
+        attested = client.attest()
+        _introduce(console, attested)
+        sealed = seal(spec, kek=kek, signing_key=signing, project_key=_project_key(spec), rows=opened.rows)
+        with _progress(console) as report:
+            result = client.run(
+                sealed, {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
+            )
+        with result:
+            _write(result, recipient, target, header=sealed.header.data)
+    if not quiet:
+        _conclude(result, out)
+
+
+def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
+    if profile.recipient_key is None:
+        raise SpecError("the profile names no recipient_key", remedy="Results need it: `cji key new-recipient`.")
+    path = Path(profile.recipient_key)
+    key = load_recipient_key(path, passphrase=passphrase_for(path))
+    if thumbprint(key.public_key()) not in recipient_thumbprints(spec.recipients):
+        raise SpecError("the profile's recipient_key is none of the spec's recipients")
+    return key
+
+
+def _project_key(spec: JobSpec) -> ProjectKey | None:
+    path = spec.deidentify.project_key
+    return None if path is None else load_project_key(Path(path))
+
+
+def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
+    """Each input column has a rule and each rule a column: said here with names, refused by the worker without."""
+    given, ruled = set(schema.names), set(spec.deidentify.columns)
+    if given != ruled:
+        parts = (("no rule for", given - ruled), ("no column for the rule of", ruled - given))
+        raise SpecError(
+            "; ".join(f"{text} {', '.join(sorted(names))}" for text, names in parts if names),
+            remedy="deidentify.columns names every input column once, after renaming.",
+        )
+
+
+def _introduce(console: Console, attested: AttestedWorker) -> None:
+    verdict = attested.verdict
+    kind = "simulated " if attested.simulated else ""
+    console.print(
+        f"attested: {kind}{verdict.tee} {verdict.product}, {len(verdict.checks)} checks passed", highlight=False
+    )
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Report]:
+    """A bar for what is sent and one for what the worker has done."""
+    with Progress(
+        TextColumn("{task.description:7}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        sent, done = bars.add_task("sending", total=None), bars.add_task("worker", total=100)
+
+        def report(stage: str, amount: int) -> None:
+            if stage == "sent":
+                bars.update(sent, completed=amount)
+            else:
+                bars.update(done, completed=amount)
+
+        yield report
+
+
+def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, target: Target, *, header: bytes) -> None:
+    with target.writing() as folder:
+        for name in result.names:
+            write_batches(folder / f"{name}{target.suffix}", read_output(result, recipient, name))
+        (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
+        (folder / "evidence.json").write_bytes(result.attested.to_file())
+        (folder / "header.bin").write_bytes(header)
+
+
+def _conclude(result: SealedResult, out: Path) -> None:
+    claims = result.receipt.claims
+    click.echo(f"{RESULT:8} {out}")
+    click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
+    click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")

@@ -1,0 +1,98 @@
+"""`cji key`: the keys that a submitter needs."""
+
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from worker.cli.common import explained
+from worker.client import (
+    new_project_key,
+    new_recipient_key,
+    new_signing_key,
+    public_jwk,
+    save_private_key,
+    save_project_key,
+    thumbprint,
+)
+from worker.client.keys import write_public
+
+__all__ = ["key"]
+
+_NEW = click.Path(dir_okay=False, path_type=Path)
+_PASSPHRASE = click.option("--passphrase", is_flag=True, help="Ask for a passphrase and encrypt the private key.")
+
+
+@click.group()
+def key() -> None:
+    """Make the keys of a submitter. Files are new, mode 0600, and never overwritten."""
+
+
+@key.command("new-signing")
+@click.argument("file", type=_NEW)
+@_PASSPHRASE
+@explained
+def new_signing(file: Path, *, passphrase: bool) -> None:
+    """Make a P-384 key that signs job headers.
+
+    Writes FILE (private, PKCS#8 PEM) and FILE.pub (public, PEM). The operator puts the public half into the worker's
+    policy beside your certificate's URI.
+
+    \b
+    Example:
+      cji key new-signing signing.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    private = new_signing_key()
+    save_private_key(private, file, passphrase=_ask(passphrase))
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _tell(file, ".pub", pem, thumbprint(private.public_key()))
+
+
+@key.command("new-recipient")
+@click.argument("file", type=_NEW)
+@_PASSPHRASE
+@explained
+def new_recipient(file: Path, *, passphrase: bool) -> None:
+    """Make an RSA-3072 key that opens results.
+
+    Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). The job spec names the public half, and the
+    operator allows its thumbprint for your agency.
+
+    \b
+    Example:
+      cji key new-recipient recipient.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    private = new_recipient_key()
+    save_private_key(private, file, passphrase=_ask(passphrase))
+    _tell(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", thumbprint(private.public_key()))
+
+
+@key.command()
+@click.argument("name")
+@click.argument("file", type=_NEW)
+@explained
+def project(name: str, file: Path) -> None:
+    """Make the key of the project NAME, so that tokens made in different jobs join.
+
+    Keep FILE as long as the project lasts and no longer: whoever has it can compute the tokens of known values. It is
+    sealed to the worker's key in every job, never sent as it is.
+
+    \b
+    Example:
+      cji key project study-17 study-17.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    save_project_key(new_project_key(name), file)
+    click.echo(f"{file}  key of project {name}; name it as deidentify.project_key in the job spec")
+
+
+def _ask(wanted: bool) -> bytes | None:
+    if not wanted:
+        return None
+    text: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return text.encode()
+
+
+def _tell(file: Path, suffix: str, public: bytes, print_: str) -> None:
+    other = file.with_name(file.name + suffix)
+    write_public(other, public)
+    click.echo(f"{file}  private, keep it\n{other}  public\nthumbprint {print_}")

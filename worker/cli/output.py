@@ -1,0 +1,88 @@
+"""Results on the submitter's disk: all of them or none.
+
+Everything is written to a new folder of mode 0700 beside the target first. A folder appears by one rename; files beside
+each other are renamed one by one, the result last, so whoever sees the result sees the rest.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from worker.client import FORMATS, SpecError
+
+__all__ = ["Target", "write_batches"]
+
+RESULT: Final = "result"
+
+
+class Target:
+    """Where the outputs of one job go: a new folder, or files that share the stem of `out`."""
+
+    def __init__(self, out: Path, *, suffix: str) -> None:
+        """`suffix` is the format of tables in a folder. SpecError when something is there already."""
+        self._single = out.suffix.lower() in FORMATS
+        self._out = out
+        self.suffix = out.suffix.lower() if self._single else suffix
+        if not out.parent.is_dir():
+            raise SpecError(f"the folder {out.parent} does not exist")
+        taken = out.exists() and not (out.is_dir() and not self._single and not any(out.iterdir()))
+        if taken or (self._single and any(out.parent.glob(f"{out.stem}.*"))):
+            raise SpecError(f"{out} or a file beside it exists", remedy="Choose another --out; nothing is overwritten.")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Path]:
+        """A folder to write to; what it holds moves to its place when the block ends well, and is gone otherwise."""
+        folder = Path(tempfile.mkdtemp(prefix=f".{self._out.name}.", dir=self._out.parent))
+        try:
+            yield folder
+            if self._single:
+                names = sorted((file.name for file in folder.iterdir()), key=lambda name: name.startswith(f"{RESULT}."))
+                for name in names:
+                    os.rename(folder / name, self._beside(name))
+                folder.rmdir()
+            else:
+                os.rename(folder, self._out)
+        except OSError as error:
+            raise SpecError(f"{self._out} cannot be written ({error.strerror})") from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _beside(self, name: str) -> Path:
+        return self._out if name == f"{RESULT}{self.suffix}" else self._out.with_name(f"{self._out.stem}.{name}")
+
+
+def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> int:
+    """Write a table as .csv, .parquet or .arrow, batch by batch; returns its rows. Lists become text in .csv."""
+    first = next(batches)
+    rows = int(first.num_rows)
+    flat = path.suffix == ".csv"
+    schema = _flat(first).schema if flat else first.schema
+    with contextlib.ExitStack() as stack:
+        if flat:
+            writer = stack.enter_context(pyarrow.csv.CSVWriter(path, schema))
+        elif path.suffix == ".parquet":
+            writer = stack.enter_context(pyarrow.parquet.ParquetWriter(path, schema))
+        else:
+            writer = stack.enter_context(pa.ipc.new_file(path, schema))
+        for batch in batches:
+            writer.write_batch(_flat(batch) if flat else batch)
+            rows += int(batch.num_rows)
+    path.chmod(0o600)
+    return rows
+
+
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [
+        pc.binary_join(column.cast(pa.list_(pa.string())), " ") if pa.types.is_list(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -1,0 +1,129 @@
+"""`cji receipt verify`: hold a worker to its receipts, years later, with no network."""
+
+import json
+from pathlib import Path
+
+import click
+import msgspec
+
+from attestation import Trust
+from attestation.appraisal import ReferenceValues
+from worker.audit import ReceiptError, VerifiedReceipt, verify_sequence
+from worker.cli.common import FILE, explained, trust_named
+from worker.client import (
+    AttestedWorker,
+    SpecError,
+    Unverified,
+    evidence_cloud,
+    load_profile,
+    read_evidence,
+    verify_stored,
+)
+from worker.errors import Refusal
+from worker.job import Header, parse
+
+__all__ = ["receipt"]
+
+
+@click.group()
+def receipt() -> None:
+    """Verify what a worker signed."""
+
+
+@receipt.command()
+@click.argument("files", metavar="RECEIPT...", type=FILE, nargs=-1, required=True)
+@click.option("--evidence", type=FILE, required=True, help="evidence.json of `cji job run`, or of an auditor.")
+@click.option(
+    "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job; its receipt must be there."
+)
+@click.option("--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones.")
+@click.option("--sequence", is_flag=True, help="All receipts of one worker in order: name what is missing or repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print the claims as JSON lines.")
+@click.pass_context
+@explained
+def verify(
+    context: click.Context,
+    files: tuple[Path, ...],
+    evidence: Path,
+    headers: tuple[Path, ...],
+    profile: Path | None,
+    *,
+    sequence: bool,
+    as_json: bool,
+) -> None:
+    """Verify receipts against the evidence of the machine that signed them. Uses no network.
+
+    The evidence must end in the vendor's roots, its quote must bind the key that signed, and with --expect-header the
+    receipt must be for exactly that job. A wrong byte names the claim; the exit status is 3.
+
+    \b
+    Examples:
+      cji receipt verify out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin
+      cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt a line
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    data = evidence.read_bytes()
+    trust = trust_named(context, evidence_cloud(data))
+    attested = read_evidence(data, trust=trust, reference=_reference(profile))
+    expected = {bytes(header.job_id): header for header in map(_header, headers)}
+    texts = [text for file in files for text in _lines(file)]
+    verified = _all(texts, attested, expected)
+    if sequence:
+        try:
+            verify_sequence(verified)
+        except ReceiptError as error:
+            raise Unverified(error.field, str(error)) from None
+    for one in verified:
+        click.echo(msgspec.json.encode(one.claims) if as_json else _summary(one, attested, trust))
+
+
+def _reference(profile: Path | None) -> ReferenceValues:
+    return ReferenceValues() if profile is None else load_profile(profile).reference
+
+
+def _header(file: Path) -> Header:
+    try:
+        return parse(file.read_bytes())
+    except Refusal:
+        raise SpecError(f"{file.name} is not a job header") from None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = file.read_text("ascii").split()
+    except UnicodeDecodeError:
+        lines = []
+    if not lines:
+        raise Unverified("receipt", f"{file.name} holds no receipt")
+    return lines
+
+
+def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[VerifiedReceipt]:
+    """Every receipt, each against the header of its job where that was given; every header must find its receipt."""
+    if len(texts) == len(expected) == 1:  # then a wrong job id is a wrong claim, not a missing receipt
+        return [verify_stored(texts[0], attested=attested, header=next(iter(expected.values())))]
+    verified = [verify_stored(text, attested=attested) for text in texts]
+    by_job = {bytes.fromhex(one.claims.job_id): one for one in verified}
+    for job_id, header in expected.items():
+        if job_id not in by_job:
+            raise Unverified("job_id", f"no receipt for job {job_id.hex()}")
+        verify_stored(by_job[job_id].compact, attested=attested, header=header)
+    return verified
+
+
+def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> str:
+    claims, volumes = one.claims, one.claims.volumes
+    rows = {
+        "job": claims.job_id,
+        "worker": f"{claims.worker} in {claims.region}, receipt {claims.sequence}",
+        "machine": f"{claims.tee} {attested.verdict.product}, roots of {trust.name}"
+        + (", SIMULATED" if claims.simulated else ""),
+        "for": f"{claims.requesting_ori} by {claims.operator_id}, purpose {claims.purpose_code}",
+        "did": ", ".join(claims.operations),
+        "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
+        "time": f"{claims.started} to {claims.ended}",
+        "key": claims.kek_id,
+        "FIPS": claims.fips.replace("_", " "),
+        "policy": claims.policy_sha384,
+    }
+    lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]
+    return "\n".join(["verified", *lines])
