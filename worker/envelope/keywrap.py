@@ -1,0 +1,70 @@
+"""Data keys under the customer's RSA key: RSA-OAEP with SHA-256, MGF1-SHA-256 and no label (RFC 8017 §7.1).
+
+Two plaintexts exist and neither can be taken for the other:
+
+* a data key: 32 random bytes;
+* a project key, which makes tokens of one project join: `"cji-project/1\\0" ‖ SHA-256(project) ‖ 32 random bytes`.
+  The digest ties the wrapped key to the project's name, so it cannot be moved to another project.
+"""
+
+import hashlib
+import hmac
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from worker.errors import Reason, Refusal, Stage
+
+__all__ = ["DEK_BYTES", "PROJECT_KEY_BYTES", "unwrap_dek", "unwrap_project_key", "wrap_dek", "wrap_project_key"]
+
+DEK_BYTES: Final = 32
+PROJECT_KEY_BYTES: Final = 32
+
+_OAEP: Final = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+
+
+def wrap_dek(public_key: rsa.RSAPublicKey, dek: bytes) -> bytes:
+    """Wrap a 32-byte data key."""
+    if len(dek) != DEK_BYTES:
+        raise ValueError("a data key has 32 bytes")
+    return public_key.encrypt(dek, _OAEP)
+
+
+def unwrap_dek(private_key: rsa.RSAPrivateKey, wrapped: bytes) -> bytes:
+    """The 32-byte data key; every failure is the same DEK_UNWRAP_FAILED."""
+    dek = _decrypt(private_key, wrapped)
+    if len(dek) != DEK_BYTES:
+        raise _failed()
+    return dek
+
+
+def wrap_project_key(public_key: rsa.RSAPublicKey, project: str, key: bytes) -> bytes:
+    """Wrap a 32-byte project key for the project of this name."""
+    if len(key) != PROJECT_KEY_BYTES:
+        raise ValueError("a project key has 32 bytes")
+    return public_key.encrypt(_project_prefix(project) + key, _OAEP)
+
+
+def unwrap_project_key(private_key: rsa.RSAPrivateKey, project: str, wrapped: bytes) -> bytes:
+    """The 32-byte key of this project; every failure is the same DEK_UNWRAP_FAILED."""
+    prefix = _project_prefix(project)
+    plain = _decrypt(private_key, wrapped)
+    if len(plain) != len(prefix) + PROJECT_KEY_BYTES or not hmac.compare_digest(plain[: len(prefix)], prefix):
+        raise _failed()
+    return plain[len(prefix) :]
+
+
+def _project_prefix(project: str) -> bytes:
+    return b"cji-project/1\0" + hashlib.sha256(project.encode()).digest()
+
+
+def _decrypt(private_key: rsa.RSAPrivateKey, wrapped: bytes) -> bytes:
+    try:
+        return private_key.decrypt(wrapped, _OAEP)
+    except ValueError:
+        raise _failed() from None
+
+
+def _failed() -> Refusal:
+    return Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
