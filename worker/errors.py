@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["REASONS", "Reason", "ReasonInfo", "Refusal", "Stage"]
+__all__ = ["REASONS", "Reason", "ReasonInfo", "Refusal", "Stage", "Unfit"]
 
 Blame = Literal["caller", "operator", "platform"]
 
@@ -129,3 +129,15 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; it is not always an
 
     def __str__(self) -> str:
         return f"{self.reason.value} at {self.stage.value}: {REASONS[self.reason].remedy}"
+
+
+class Unfit(Refusal):
+    """This machine or its configuration cannot run the worker. `what` and `remedy` are fixed texts of the source."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(Reason.NOT_READY, stage=Stage.START)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy}"

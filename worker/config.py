@@ -1,0 +1,116 @@
+"""The worker's configuration: one frozen value from one TOML file. docs/configuration.md explains every key.
+
+Unknown keys, missing keys and empty lists are refused. Nothing is read from the environment, and nothing is read
+again after the start.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from worker.errors import Unfit
+
+__all__ = ["AttestationSection", "Config", "KeySection", "ListenSection", "WorkerSection", "load"]
+
+NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+_MAX_BYTES: Final = 256 << 10
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class WorkerSection(_Section, kw_only=True):
+    """Who this worker is and how much it takes on."""
+
+    id: NonEmpty
+    """Name of this worker in receipts and audit events."""
+    audience: NonEmpty
+    """Id of the pool it belongs to; jobs name it."""
+    region: NonEmpty
+    """Azure region; recorded in receipts."""
+    cells: Annotated[int, Meta(ge=1, le=64)] = 2
+    """Jobs at the same time; each has its own process and secret region."""
+    cell_memory_mib: Annotated[int, Meta(ge=128, le=65536, multiple_of=32)] = 160
+    """Secret memory of one cell in MiB; 32 of them hold the records that are being read."""
+
+
+class ListenSection(_Section, kw_only=True):
+    """The gRPC door."""
+
+    host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server in a network that the operator closes
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8443
+    certificate: NonEmpty
+    private_key: NonEmpty
+    client_roots: NonEmpty
+    """PEM roots of the submitters' client certificates."""
+
+
+class AttestationSection(_Section, kw_only=True):
+    """How this machine proves what it is."""
+
+    maa_url: NonEmpty
+    """Attestation provider; must be one that the cloud's pins allow."""
+    client_id: NonEmpty | None = None
+    """Of the user-assigned identity, where the machine has several."""
+    reference_values: dict[str, object]
+    """As `attestation.appraisal.ReferenceValues`."""
+    key_lifetime_s: Annotated[int, Meta(ge=60, le=3600)] = 3600
+    """A released key is dropped this long after its evidence; evidence is renewed before half of it."""
+
+
+class KeySection(_Section, kw_only=True):
+    """One key version that jobs may be sealed to."""
+
+    kek_id: NonEmpty
+    public_thumbprint: NonEmpty
+    policy_sha256: NonEmpty | None = None
+
+
+class Config(_Section, kw_only=True):
+    """All of it. `sha384` is the digest of the file, which receipts carry."""
+
+    cloud: NonEmpty
+    worker: WorkerSection
+    listen: ListenSection
+    attestation: AttestationSection
+    keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
+    policy_file: NonEmpty
+    audit_file: NonEmpty
+    sha384: str = ""
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file; relative paths in it are relative to it. Raises Unfit."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES)
+        config = msgspec.toml.decode(data, type=Config)
+    except OSError as error:
+        raise Unfit(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unfit(f"The configuration {path} is not valid: {error}", "Compare it with docs/configuration.md.") from error
+    if config.sha384:
+        raise Unfit("The configuration sets sha384, which is computed", "Remove the key.")
+    folder = path.resolve().parent
+
+    def absolute(name: str) -> str:
+        return str(folder / name)
+
+    listen = msgspec.structs.replace(
+        config.listen,
+        certificate=absolute(config.listen.certificate),
+        private_key=absolute(config.listen.private_key),
+        client_roots=absolute(config.listen.client_roots),
+    )
+    return msgspec.structs.replace(
+        config,
+        listen=listen,
+        policy_file=absolute(config.policy_file),
+        audit_file=absolute(config.audit_file),
+        sha384=hashlib.sha384(data).hexdigest(),
+    )

@@ -1,0 +1,26 @@
+"""The few C functions that Python does not offer, with their types."""
+
+import ctypes
+import os
+from ctypes import c_int, c_long, c_size_t, c_ulong, c_void_p
+
+__all__ = ["check", "libc"]
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+libc.mmap.restype = c_void_p
+libc.mmap.argtypes = [c_void_p, c_size_t, c_int, c_int, c_int, c_long]
+libc.munmap.argtypes = [c_void_p, c_size_t]
+libc.madvise.argtypes = [c_void_p, c_size_t, c_int]
+libc.memset.restype = c_void_p
+libc.memset.argtypes = [c_void_p, c_int, c_size_t]
+libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
+libc.syscall.restype = c_long
+
+
+def check(result: int) -> int:
+    """The result of a call that reports failure as a negative number, or OSError."""
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

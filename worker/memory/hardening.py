@@ -1,0 +1,47 @@
+"""What every process of the worker gives up before it sees a key or a record.
+
+Sources: prctl(2), setrlimit(2), proc(5).
+"""
+
+import resource
+import signal
+from pathlib import Path
+from typing import Final
+
+from worker.errors import Unfit
+from worker.memory._libc import check, libc
+
+__all__ = ["forbid_files", "harden", "refuse_swap"]
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_SIGKILL: Final = 9
+
+
+def harden(*, die_with_parent: bool) -> None:
+    """No core, no ptrace by others, no new privileges.
+
+    A child of the supervisor also has no life after its parent, and leaves SIGINT and SIGTERM to it: a terminal and
+    a service manager send them to every process of the group, but only the supervisor knows how to drain.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    if die_with_parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        check(libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
+
+
+def forbid_files() -> None:
+    """No file can be written by this process from here on, not by a byte."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def refuse_swap(swaps: Path = Path("/proc/swaps")) -> None:
+    """Refuse to run on a machine that swaps: thread stacks and ciphertext buffers are ordinary memory."""
+    try:
+        lines = swaps.read_text().splitlines()
+    except OSError as error:
+        raise Unfit("Whether this machine swaps cannot be read", "Mount /proc.") from error
+    if len(lines) > 1:
+        raise Unfit("This machine swaps memory to disk", "Turn swap off: swapoff -a, and take it out of /etc/fstab.")
