@@ -1,0 +1,12 @@
+"""What the processes of one worker share: typed messages, passed descriptors, and the ciphertext ring.
+
+Messages carry identifiers, sizes, digests, ciphertext headers and reasons. A key never crosses a socket: it is
+handed over in a page of secret memory that both ends map (`keyslot`).
+"""
+
+from worker.ipc.boot import Boot, receive_boot, send_boot
+from worker.ipc.channel import Channel, ChannelClosed
+from worker.ipc.keyslot import KeySlot
+from worker.ipc.ring import Ring
+
+__all__ = ["Boot", "Channel", "ChannelClosed", "KeySlot", "Ring", "receive_boot", "send_boot"]

@@ -15,7 +15,7 @@ from worker.job.header import (
     check_times,
     parse,
 )
-from worker.job.jwk import parse_p384, parse_rsa, thumbprint_p384, thumbprint_rsa
+from worker.job.jwk import parse_p384, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
 from worker.job.ledger import Attempt, Entry, MemoryLedger, ReplayLedger, decide
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
@@ -60,6 +60,7 @@ __all__ = [
     "parse",
     "parse_p384",
     "parse_rsa",
+    "rsa_jwk",
     "thumbprint_p384",
     "thumbprint_rsa",
 ]

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.job.limits import LIMITS
 
-__all__ = ["parse_p384", "parse_rsa", "thumbprint_p384", "thumbprint_rsa"]
+__all__ = ["parse_p384", "parse_rsa", "rsa_jwk", "thumbprint_p384", "thumbprint_rsa"]
 
 P384_COORDINATE_BYTES: Final = 48
 RSA_EXPONENT: Final = 65_537
@@ -87,6 +87,13 @@ def thumbprint_p384(key: ec.EllipticCurvePublicKey) -> str:
 
 def _octets(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def rsa_jwk(key: rsa.RSAPublicKey) -> str:
+    """The public JWK in the one form that RFC 7638 §3.1 hashes."""
+    numbers = key.public_numbers()
+    members = {"e": _encode(_octets(numbers.e)), "kty": "RSA", "n": _encode(_octets(numbers.n))}
+    return json.dumps(members, separators=(",", ":"))
 
 
 def parse_rsa(text: str) -> rsa.RSAPublicKey:

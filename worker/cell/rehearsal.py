@@ -1,0 +1,141 @@
+"""A whole job in the zygote, before any key exists.
+
+A cell cannot open files, so whatever Python, numpy, pyarrow and OpenSSL load lazily has to be loaded before the
+fork. The rehearsal runs the cell's own code on one made-up row with every transform, playing front and keyholder
+itself. It is the worker's self-test as well: a zygote that cannot do a job does not start.
+"""
+
+import contextlib
+import os
+import secrets
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from worker.cell.job import run_job
+from worker.cell.wires import Wires
+from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
+from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
+from worker.ipc.messages import (
+    CellFromFront,
+    CellFromKeyholder,
+    Commit,
+    Finish,
+    FrontFromCell,
+    InputReady,
+    KeyholderFromCell,
+    OpenJob,
+    OutputFreed,
+    OutputReady,
+    OutputsDone,
+)
+from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id, rsa_jwk, thumbprint_rsa
+from worker.records import END_OF_STREAM, StreamWriter, tagged
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["rehearse"]
+
+_SCHEMA: Final = "person/1"
+_ROW: Final = {
+    "last": "DOE",
+    "DOB": "19700131",
+    "postcode": "12345",
+    "SOC": "123456789",
+    "SEX": "U",
+    "SID": "XX1",
+    "EYE": "BRO",
+}
+_RULES: Final = (
+    pb.ColumnRule(column="last", drop=pb.Drop()),
+    pb.ColumnRule(column="DOB", date_shift=pb.DateShift(subject_column="SID", max_days=30)),
+    pb.ColumnRule(column="postcode", generalise=pb.Generalise(zip_prefix=pb.ZipPrefix(digits=3))),
+    pb.ColumnRule(column="SOC", mask=pb.Mask(keep_last=2, **{"with": "*"})),
+    pb.ColumnRule(column="SEX", keep=pb.Keep()),
+    pb.ColumnRule(column="SID", hmac_token=pb.HmacToken(domain="sid", bits=128)),
+    pb.ColumnRule(column="EYE", null=pb.Null()),
+)
+
+
+def rehearse(window: memoryview, slot: KeySlot) -> None:
+    """Run one job in a second thread of this process; raises RuntimeError when it does not come out whole."""
+    control, cell_control = Channel.pair()
+    data, cell_data = Channel.pair()
+    ring = Ring.create()
+    wires = Wires(
+        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
+    )
+    status: list[int] = []
+
+    def cell() -> None:
+        try:
+            status.append(run_job(wires, slot=slot, window=window))
+        finally:
+            wires.close()
+
+    header, keys = _header()
+    slot.put(keys)
+    keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
+    front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
+    sealed = _sealed(keys[0], header)
+    ring.input(0)[: len(sealed)] = sealed
+    thread = threading.Thread(target=cell)
+    thread.start()
+    with contextlib.suppress(ChannelClosed):
+        keyholder.send(OpenJob(header=header, worker_id="rehearsal"))
+        front.send(InputReady(slot=0, part=0, length=len(sealed)))
+        front.send(Finish())
+        keyholder.receive()
+        keyholder.send(Commit())
+        while not isinstance(message := front.receive()[0], OutputsDone):
+            if isinstance(message, OutputReady):
+                front.send(OutputFreed(slot=message.slot))
+    thread.join()
+    keyholder.close()
+    front.close()
+    if status != [0]:
+        raise RuntimeError("the rehearsal failed")
+
+
+def _sealed(dek: bytes, header: bytes) -> bytes:
+    schema = tagged(_SCHEMA, [pa.field(name, pa.utf8()) for name in _ROW])
+    batch = pa.RecordBatch.from_pylist([_ROW], schema=schema)
+    writer = StreamWriter(schema, max_batch_bytes=SEGMENT_BYTES)
+    messages = [writer.schema_message(), *writer.batch_messages(batch), END_OF_STREAM]
+    sealer = Sealer(dek, input_aad(sha384(header), 0))
+    plain = b"".join(bytes(m) for m in messages)
+    sealed = sealer.header + sealer.seal(plain, last=True)
+    assert len(sealed) > FLOE_HEADER_BYTES  # noqa: S101 - both parts are there
+    return sealed
+
+
+def _header() -> tuple[bytes, list[bytes]]:
+    # a modulus nobody can factor or decrypt for; making a real key would take a second
+    modulus = int.from_bytes(os.urandom(384), "big") | 1 << 3071 | 1
+    public = rsa.RSAPublicNumbers(65537, modulus).public_key()
+    now = datetime.now(UTC)
+    header = new_header(
+        job_id=new_job_id(),
+        audience="rehearsal",
+        originating_ori="VA0000000",
+        requesting_ori="VA0000000",
+        operator_id="rehearsal",
+        requestor="rehearsal",
+        reason="rehearsal",
+        purpose_code="C",
+        inputs=[InputPart(name="rows", schema=_SCHEMA)],
+        operations=[
+            pb.Operation(
+                deidentify=pb.Deidentify(project="rehearsal", wrapped_project_key=bytes(384), columns=_RULES)
+            )
+        ],
+        kek_id="https://rehearsal.invalid/keys/rehearsal/" + "0" * 32,
+        wrapped_dek=os.urandom(384),
+        recipients=[Recipient(key_id=thumbprint_rsa(public), jwk=rsa_jwk(public))],
+        created=now,
+        not_after=now + timedelta(hours=1),
+        size_class=SizeClass.POWER_OF_TWO,
+    )
+    return header, [secrets.token_bytes(DEK_BYTES), secrets.token_bytes(DEK_BYTES)]

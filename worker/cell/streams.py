@@ -1,0 +1,126 @@
+"""Sealed streams at the edge of a cell: segments to record batches, Arrow messages to segments.
+
+Plaintext exists only in the window (input), in the heap (batches on their way) and in an output's stage; all three
+are secret memory.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, Sealer, Unsealer
+from worker.errors import Reason, Refusal, Stage
+from worker.ipc.messages import SealedPart
+from worker.records import StreamReader
+
+__all__ = ["InputStream", "OutputStream"]
+
+Emit = Callable[[int, int, Callable[[memoryview], int]], None]
+"""(part, index, fill): get a free slot, let `fill` write the sealed segment into it, and send it on."""
+
+
+class InputStream:
+    """One input part: unseals into the reader's window and yields its batches."""
+
+    def __init__(self, *, key: bytes, aad: bytes, reader: StreamReader) -> None:
+        self._key, self._aad = key, aad
+        self._unsealer: Unsealer | None = None
+        self._digest = hashlib.sha384()
+        self.reader = reader
+        self._sealed_bytes = 0
+
+    def unseal(self, data: memoryview) -> None:
+        """Verify one segment (the first with its stream's header) and decrypt it to the window."""
+        self._digest.update(data)
+        self._sealed_bytes += len(data)
+        if self._unsealer is None:
+            if len(data) < FLOE_HEADER_BYTES:
+                raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+            self._unsealer = Unsealer(self._key, self._aad, data[:FLOE_HEADER_BYTES])
+            data = data[FLOE_HEADER_BYTES:]
+        room = self.reader.free
+        if len(room) < len(data) - OVERHEAD_BYTES:
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.UNSEAL)
+        self.reader.advance(self._unsealer.unseal_into(room, data))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches that are complete so far; each is a view that the next step of the iterator takes back."""
+        return self.reader.batches()
+
+    def finish(self) -> SealedPart:
+        """What came in; refuses a stream that is not whole."""
+        if self._unsealer is None or not self._unsealer.complete:
+            raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
+        self.reader.finish()
+        return SealedPart(sha384=self._digest.digest(), bytes=self._sealed_bytes)
+
+
+class OutputStream:
+    """One output part: gathers plaintext into full segments and holds the last one back until `release`."""
+
+    def __init__(self, *, part: int, key: bytes, aad: bytes, emit: Emit) -> None:
+        self._part, self._emit = part, emit
+        self._sealer = Sealer(key, aad)
+        self._stage = memoryview(bytearray(self._sealer.payload))
+        self._staged = 0
+        self._index = 0
+        self._digest = hashlib.sha384()
+        self._last = b""
+        self._plain_bytes = 0
+        self._sealed_bytes = 0
+
+    def write(self, data: memoryview) -> None:
+        """Append plaintext bytes. A segment leaves only when more bytes follow it, so the last one stays here."""
+        self._plain_bytes += len(data)
+        payload = self._sealer.payload
+        while data:
+            if self._staged == payload:
+                self._send(self._stage)
+                self._staged = 0
+            if self._staged == 0 and len(data) > payload:
+                self._send(data[:payload])
+                data = data[payload:]
+                continue
+            n = min(payload - self._staged, len(data))
+            self._stage[self._staged : self._staged + n] = data[:n]
+            self._staged += n
+            data = data[n:]
+
+    def pad(self) -> None:
+        """Zero bytes up to the next power of two, after the end marker of the Arrow stream."""
+        missing = (1 << max(self._plain_bytes - 1, 0).bit_length()) - self._plain_bytes
+        zeros = memoryview(bytes(min(missing, self._sealer.payload)))
+        while missing > 0:
+            n = min(missing, len(zeros))
+            self.write(zeros[:n])
+            missing -= n
+
+    def finish(self) -> SealedPart:
+        """Seal the last segment without sending it; returns what will have gone out."""
+        last = bytearray(FLOE_HEADER_BYTES + self._staged + OVERHEAD_BYTES)
+        self._last = bytes(last[: self._fill(memoryview(last), self._stage[: self._staged], last=True)])
+        return SealedPart(sha384=self._digest.digest(), bytes=self._sealed_bytes)
+
+    def release(self) -> None:
+        """Send the last segment."""
+
+        def copy(slot: memoryview) -> int:
+            slot[: len(self._last)] = self._last
+            return len(self._last)
+
+        self._emit(self._part, self._index, copy)
+
+    def _send(self, plaintext: memoryview) -> None:
+        self._emit(self._part, self._index, lambda slot: self._fill(slot, plaintext, last=False))
+        self._index += 1
+
+    def _fill(self, slot: memoryview, plaintext: memoryview, *, last: bool) -> int:
+        at = 0
+        if self._index == 0:
+            slot[:FLOE_HEADER_BYTES] = self._sealer.header
+            at = FLOE_HEADER_BYTES
+        length = at + self._sealer.seal_into(slot[at:], plaintext, last=last)
+        self._digest.update(slot[:length])
+        self._sealed_bytes += length
+        return length

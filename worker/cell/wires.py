@@ -1,0 +1,92 @@
+"""A cell's two channels as one thing to wait on.
+
+The cell is single-threaded. While it waits for one kind of message it keeps what else arrives. Either peer hanging
+up ends the cell at once.
+"""
+
+import select
+from collections import deque
+from collections.abc import Callable
+
+from worker.ipc import Channel, Ring
+from worker.ipc.limits import SLOTS
+from worker.ipc.messages import (
+    CellFromFront,
+    CellFromKeyholder,
+    Commit,
+    Finish,
+    FrontFromCell,
+    InputReady,
+    KeyholderFromCell,
+    OpenJob,
+    OutputFreed,
+)
+
+__all__ = ["Wires"]
+
+Control = Channel[CellFromKeyholder, KeyholderFromCell]
+Data = Channel[CellFromFront, FrontFromCell]
+
+
+class Wires:
+    """Control and data channel, the ring, and whose turn each slot is."""
+
+    def __init__(self, *, control: Control, data: Data, ring: Ring) -> None:
+        self.control, self.data, self.ring = control, data, ring
+        self._inputs: deque[InputReady | Finish] = deque()
+        self._free_outputs = deque(range(SLOTS))
+        self._opened: OpenJob | None = None
+        self._committed = False
+        self._poll = select.poll()
+        for channel in (control, data):
+            self._poll.register(channel.fileno(), select.POLLIN)
+
+    def close(self) -> None:
+        """Hang up and unmap."""
+        self.control.close()
+        self.data.close()
+        self.ring.close()
+
+    def await_open(self) -> OpenJob:
+        """The job of this cell."""
+        self._until(lambda: self._opened is not None)
+        assert self._opened is not None  # noqa: S101 - for the type checker
+        return self._opened
+
+    def await_input(self) -> InputReady | Finish:
+        """The next sealed segment, or the end of input."""
+        self._until(lambda: bool(self._inputs))
+        return self._inputs.popleft()
+
+    def await_output_slot(self) -> int:
+        """A free output slot; waits while the reader is slow, which is all the back-pressure there is."""
+        self._until(lambda: bool(self._free_outputs))
+        return self._free_outputs.popleft()
+
+    def await_commit(self) -> None:
+        """Returns when the keyholder has made the audit event durable."""
+        self._until(lambda: self._committed)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            for fd, _ in self._poll.poll():
+                if fd == self.control.fileno():
+                    self._control()
+                else:
+                    self._data()
+
+    def _control(self) -> None:
+        message, _ = self.control.receive()
+        match message:
+            case OpenJob():
+                self._opened = message
+            case Commit():
+                self._committed = True
+
+    def _data(self) -> None:
+        message, _ = self.data.receive()
+        match message:
+            case InputReady() | Finish():
+                self._inputs.append(message)
+            case OutputFreed(slot=slot):
+                self._free_outputs.append(slot)

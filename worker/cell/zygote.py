@@ -1,0 +1,175 @@
+"""The process that cells are forked from: started before any key exists, everything imported, one thread.
+
+Per secret region it keeps one warm cell: forked, its heap inside the region, sandboxed, waiting for a job. When a
+cell is gone the region is wiped again, whatever the cell itself did, and a new cell is forked into it. The zygote
+never sees a key or a record: it hands the ends of every cell's channels to the keyholder and keeps none.
+"""
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import pyarrow as pa
+
+from worker.cell.job import run_job
+from worker.cell.rehearsal import rehearse
+from worker.cell.sandbox import enter_sandbox
+from worker.cell.wires import Wires
+from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from worker.ipc.messages import (
+    CellFromFront,
+    CellFromKeyholder,
+    CellGone,
+    CellReady,
+    KeyholderFromZygote,
+    SupervisorFromChild,
+    Up,
+    ZygoteFromKeyholder,
+)
+from worker.log import log
+from worker.memory import Region, SecretHeap, Touched, forbid_files, harden, wipe_and_exit
+
+__all__ = ["WINDOW_BYTES", "main"]
+
+WINDOW_BYTES: Final = 32 << 20
+"""The end of each region: where records are unsealed. The rest is the cell's heap."""
+
+_EXIT_FAULT: Final = 70
+_STDERR: Final = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class _Place:
+    """One region and the cell that lives in it."""
+
+    region: Region
+    slot_fd: int
+    cell: int = -1
+    pid: int = -1
+    pidfd: int = -1
+
+
+class Zygote:
+    """Keeps every place populated with a warm cell until the keyholder hangs up."""
+
+    def __init__(self, keyholder: Channel[ZygoteFromKeyholder, KeyholderFromZygote], places: list[_Place]) -> None:
+        self._keyholder = keyholder
+        self._places = places
+        self._next = 0
+        self._poll = select.poll()
+        self._poll.register(keyholder.fileno(), select.POLLIN)
+
+    def serve(self) -> None:
+        """Until the keyholder hangs up; then every cell ends with it."""
+        try:
+            for place in self._places:
+                place.region.wipe()
+                self._populate(place)
+            while True:
+                for fd, _ in self._poll.poll():
+                    if fd == self._keyholder.fileno():
+                        message, _ = self._keyholder.receive()
+                        self._kill(message.cell)
+                    else:
+                        self._reap(next(p for p in self._places if p.pidfd == fd))
+        except ChannelClosed:
+            for place in self._places:
+                self._kill(place.cell)
+
+    def _populate(self, place: _Place) -> None:
+        control, cell_control = Channel.pair()
+        data, cell_data = Channel.pair()
+        data.setblocking(False)
+        ring = Ring.create()
+        place.cell = self._next
+        self._next += 1
+        sys.stderr.flush()
+        place.pid = os.fork()
+        if place.pid == 0:
+            _cell(place, cell_control, cell_data, ring)
+        place.pidfd = os.pidfd_open(place.pid)
+        self._poll.register(place.pidfd, select.POLLIN)
+        self._keyholder.send(
+            CellReady(cell=place.cell), [control.fileno(), data.fileno(), ring.fd, place.slot_fd]
+        )
+        for end in (control, cell_control, data, cell_data):
+            end.close()
+        ring.close()
+
+    def _reap(self, place: _Place) -> None:
+        _, status = os.waitpid(place.pid, 0)
+        self._poll.unregister(place.pidfd)
+        os.close(place.pidfd)
+        place.region.wipe()
+        slot = KeySlot(place.slot_fd)
+        slot.take()
+        slot.unmap()
+        self._keyholder.send(CellGone(cell=place.cell, status=os.waitstatus_to_exitcode(status)))
+        self._populate(place)
+
+    def _kill(self, cell: int) -> None:
+        for place in self._places:
+            if place.cell == cell:
+                signal.pidfd_send_signal(place.pidfd, signal.SIGKILL)
+
+
+def _cell(place: _Place, control: socket.socket, data: socket.socket, ring: Ring) -> NoReturn:
+    """The life of a cell, from the fork to the exit. Never returns, never unwinds into the zygote's code."""
+    status = _EXIT_FAULT
+    heap_bytes = place.region.size - WINDOW_BYTES
+    ranges = [(place.region.address, heap_bytes), (place.region.address + heap_bytes, WINDOW_BYTES)]
+    try:
+        _close_all_but(_STDERR, control.fileno(), data.fileno(), ring.fd, place.slot_fd)
+        touched = Touched()
+        harden(die_with_parent=True)
+        forbid_files()
+        SecretHeap(place.region, size=heap_bytes)
+        enter_sandbox()
+        wires = Wires(
+            control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
+        )
+        window = place.region.view(heap_bytes)
+        status = run_job(wires, slot=KeySlot(place.slot_fd), window=window)
+        ranges = [(address, touched.extent(address, size)) for address, size in ranges]
+    except ChannelClosed:
+        status = 0
+    except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
+        log("cell fault", error=type(fault).__name__)
+    finally:
+        wipe_and_exit(ranges, status)
+
+
+def _close_all_but(*keep: int) -> None:
+    start = 0
+    for fd in sorted(keep):
+        os.closerange(start, fd)
+        start = fd + 1
+    os.closerange(start, 1 << 16)
+
+
+def main(boot: Boot) -> None:
+    """Body of the zygote's process."""
+    harden(die_with_parent=True)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    places = [
+        _Place(region=Region(fd), slot_fd=slot) for fd, slot in zip(boot.regions, boot.slots, strict=True)
+    ]
+    first = places[0]
+    slot = KeySlot(first.slot_fd)
+    rehearse(first.region.view(first.region.size - WINDOW_BYTES), slot)
+    slot.unmap()
+    gc.collect()
+    gc.freeze()
+    supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
+    supervisor.send(Up())
+    Zygote(Channel(boot.zygote, ZygoteFromKeyholder), places).serve()
+
+
+if __name__ == "__main__":
+    main(receive_boot(int(sys.argv[1])))

@@ -1,0 +1,107 @@
+"""Typed messages over a Unix SOCK_SEQPACKET pair, with descriptors attached where a message needs them.
+
+A message is a msgspec Struct of a closed tagged union; anything else on the wire closes the channel. One send is
+one packet, so nothing is ever half a message.
+"""
+
+import asyncio
+import os
+import socket
+from array import array
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+__all__ = ["Channel", "ChannelClosed"]
+
+MAX_MESSAGE_BYTES: Final = 128 << 10
+_MAX_FDS: Final = 8
+_CONTROL_BYTES: Final = socket.CMSG_SPACE(_MAX_FDS * 4)
+_RIGHTS: Final = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+_CLOEXEC: Final = socket.MSG_CMSG_CLOEXEC
+
+In = TypeVar("In")
+Out = TypeVar("Out", bound=msgspec.Struct)
+
+
+class ChannelClosed(Exception):  # noqa: N818 - a state of the peer, not a fault
+    """The peer is gone, or said something that is not a message."""
+
+
+class Channel(Generic[In, Out]):
+    """One end. `In` is the union of messages that arrive, `Out` of those that leave."""
+
+    __slots__ = ("_decoder", "_encoder", "_socket")
+
+    def __init__(self, sock: socket.socket | int, incoming: object) -> None:
+        self._socket = sock if isinstance(sock, socket.socket) else socket.socket(fileno=sock)
+        self._decoder: msgspec.msgpack.Decoder[In] = msgspec.msgpack.Decoder(incoming)  # type: ignore[arg-type]
+        self._encoder = msgspec.msgpack.Encoder()
+
+    @staticmethod
+    def pair() -> tuple[socket.socket, socket.socket]:
+        """Two connected sockets for two `Channel`s."""
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def fileno(self) -> int:
+        """Descriptor to poll."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Hang up; the peer sees ChannelClosed."""
+        self._socket.close()
+
+    def detach(self) -> int:
+        """Give the descriptor away."""
+        return self._socket.detach()
+
+    def send(self, message: Out, fds: Sequence[int] = ()) -> None:
+        """Send one message; blocks while the peer's queue is full, if the socket blocks."""
+        data = self._encoder.encode(message)
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise ValueError("message too large for a channel")
+        try:
+            if fds:
+                socket.send_fds(self._socket, [data], list(fds))
+            else:
+                self._socket.send(data)
+        except OSError as error:
+            raise ChannelClosed from error
+
+    def receive(self, *, flags: int = 0) -> tuple[In, list[int]]:
+        """The next message and the descriptors that came with it. BlockingIOError when there is none to wait for."""
+        try:
+            # not socket.recv_fds: it ignores its flags
+            data, control, state, _ = self._socket.recvmsg(MAX_MESSAGE_BYTES, _CONTROL_BYTES, flags | _CLOEXEC)
+        except ConnectionResetError as error:
+            raise ChannelClosed from error
+        fds = [fd for level, kind, raw in control if (level, kind) == _RIGHTS for fd in array("i", raw)]
+        try:
+            if not data or state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise ChannelClosed
+            return self._decoder.decode(data), fds
+        except (msgspec.DecodeError, ChannelClosed) as error:
+            for fd in fds:
+                os.close(fd)
+            raise ChannelClosed from error
+
+    async def receive_async(self) -> tuple[In, list[int]]:
+        """`receive` for an event loop; the loop goes on meanwhile. For one waiter at a time."""
+        while True:
+            if self.fileno() < 0:
+                raise ChannelClosed
+            try:
+                return self.receive(flags=socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                await _readable(self.fileno())
+
+
+async def _readable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
