@@ -1,0 +1,72 @@
+"""The outermost guard: whatever a call raises reaches the caller as a Reason and as nothing else.
+
+grpc.aio sends the text of an unhandled exception to the caller. Nothing gets past this guard to let it.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+
+from worker.errors import Reason, Refusal, Stage
+from worker.front.status import DETAILS_KEY, code_and_details
+from worker.log import log
+
+__all__ = ["Call", "RetryLater", "guarded"]
+
+T = TypeVar("T")
+
+
+class RetryLater(Refusal):
+    """A refusal that says when to come back."""
+
+    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int) -> None:
+        super().__init__(reason, stage=stage)
+        self.after_ms = after_ms
+
+
+class Call:
+    """What every call knows of itself: its context, its peer by mTLS, and an id for logs and error details."""
+
+    __slots__ = ("context", "correlation_id", "source", "submitter")
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self.context = context
+        self.correlation_id = secrets.token_hex(8)
+        self.source = context.peer()
+        self.submitter = _only_uri(context)
+
+
+def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    """The one subject alternative name of the client's certificate, a URI; anything else is nobody."""
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    if len(names) != 1 or b"://" not in names[0]:
+        raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN)
+    try:
+        return str(names[0].decode("ascii"))
+    except UnicodeDecodeError:
+        raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN) from None
+
+
+async def guarded(context: grpc.aio.ServicerContext[Any, Any], body: Callable[[Call], Awaitable[T]]) -> T:
+    """Run `body`; turn a Refusal into its status and any other exception into INTERNAL, without its text."""
+    correlation_id = "-"
+    try:
+        call = Call(context)
+        correlation_id = call.correlation_id
+        return await body(call)
+    except asyncio.CancelledError:
+        raise
+    except Refusal as refusal:
+        raised = refusal
+    except BaseException as fault:  # noqa: BLE001 - the guard
+        raised = Refusal(Reason.INTERNAL, stage=Stage.OPEN)
+        log("fault", correlation_id=correlation_id, error=type(fault).__name__)
+    log("refused", correlation_id=correlation_id, reason=raised.reason.value, stage=raised.stage.value)
+    after = raised.after_ms if isinstance(raised, RetryLater) else 0
+    code, message, details = code_and_details(raised, correlation_id=correlation_id, retry_after_ms=after)
+    context.set_trailing_metadata(((DETAILS_KEY, details),))
+    await context.abort(code, message)
+    raise AssertionError("abort returned")

@@ -1,0 +1,185 @@
+"""The way of one job through the front: three things at once, and whatever ends first decides.
+
+    upstream      gRPC -> input slots       waits while all slots are full: the caller is slowed down
+    downstream    output slots -> gRPC      waits while the caller does not read: the cell is slowed down
+    keyholder     admitted, then completed or ended
+
+The window of a job is the ring; nothing else is buffered. The front parses the header only for the number of parts;
+whether the job may run is the keyholder's word.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from worker.errors import Reason, Refusal, Stage
+from worker.front.guard import Call
+from worker.front.link import Link, Ticket
+from worker.ipc import Channel, ChannelClosed, Ring
+from worker.ipc.limits import SLOTS
+from worker.ipc.messages import (
+    Abort,
+    Admit,
+    CellFromFront,
+    Completed,
+    Finish,
+    FrontFromCell,
+    InputFreed,
+    InputReady,
+    Opened,
+    OutputFreed,
+    OutputReady,
+    OutputsDone,
+    ProgressMade,
+)
+from worker.job import Empty, HalfClose, Open, RunState, Segment, advance
+from worker.job import Finish as Finished
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["RunningJob", "run"]
+
+Data = Channel[FrontFromCell, CellFromFront]
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def run(call: Call, link: Link) -> None:
+    """Serve one Run call to its end."""
+    remaining = call.context.time_remaining()
+    if remaining is None:
+        raise Refusal(Reason.DEADLINE, stage=Stage.OPEN)
+    with link.ticket() as ticket:
+        try:
+            await _admitted(call, link, ticket)
+        except ChannelClosed:
+            raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
+
+
+async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
+    first = await call.context.read()
+    if first is grpc.aio.EOF or first.WhichOneof("message") != "open":
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+    state = advance(RunState(), Open(parts=_parts(first.open.header)))
+    over = False
+    link.send(
+        Admit(
+            call=ticket.number,
+            submitter=call.submitter,
+            source=call.source,
+            correlation_id=call.correlation_id,
+            header=first.open.header,
+            signature=first.open.signature,
+        )
+    )
+    why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
+    try:
+        _, fds = await ticket.answer()
+        job = RunningJob(call.context, ticket, state, fds)
+        try:
+            await job.serve()
+            over = True
+        finally:
+            job.close()
+    except Refusal as refusal:
+        why = refusal
+        raise
+    except asyncio.CancelledError:
+        # gRPC cancels the call when its deadline passes and when the caller goes away
+        left = call.context.time_remaining()
+        if left is not None and left <= 0:
+            why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
+        raise
+    finally:
+        if not over:
+            link.send(Abort(call=ticket.number, reason=why.reason, stage=why.stage))
+
+
+def _parts(header: bytes) -> int:
+    """How many parts the caller says there are; the keyholder parses the header for real."""
+    try:
+        return len(pb.JobHeader.FromString(header).inputs)
+    except Exception:  # noqa: BLE001 - DecodeError and what else bytes can do to a parser
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from None
+
+
+class RunningJob:
+    """An admitted job: its cell's data channel and ring."""
+
+    def __init__(self, context: Context, ticket: Ticket, state: RunState, fds: list[int]) -> None:
+        data, ring = fds
+        self._context, self._ticket, self._state = context, ticket, state
+        self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
+        self._ring = Ring(ring)
+        self._free: asyncio.Queue[int] = asyncio.Queue()
+        for slot in range(SLOTS):
+            self._free.put_nowait(slot)
+
+    def close(self) -> None:
+        """Hang up on the cell."""
+        self._data.close()
+        self._ring.close()
+
+    async def serve(self) -> None:
+        """Until the outputs are sent and the receipt follows them; the first failure ends all."""
+        upstream = asyncio.create_task(self._upstream())
+        downstream = asyncio.create_task(self._downstream())
+        verdict = asyncio.create_task(self._ticket.answer())
+        tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
+        try:
+            pending = tasks
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                if any(isinstance(t.exception(), ChannelClosed) for t in done):
+                    # the cell is gone: why is for the keyholder to say
+                    await asyncio.wait({verdict})
+                    verdict.result()
+                for task in done:
+                    task.result()
+            message, _ = verdict.result()
+            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by the ticket
+            await self._context.write(pb.RunResponse(done=pb.Done(receipt=message.receipt)))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _upstream(self) -> None:
+        while (request := await self._context.read()) is not grpc.aio.EOF:
+            match request.WhichOneof("message"):
+                case "segment":
+                    segment = request.segment
+                    data = segment.data
+                    self._state = advance(
+                        self._state, Segment(part=segment.part, index=segment.index, size=len(data))
+                    )
+                    slot = await self._free.get()
+                    self._ring.input(slot)[: len(data)] = data
+                    self._data.send(InputReady(slot=slot, part=segment.part, length=len(data)))
+                case "finish":
+                    self._state = advance(self._state, Finished())
+                    self._data.send(Finish())
+                case "open":
+                    advance(self._state, Open(parts=self._state.parts))
+                case _:
+                    advance(self._state, Empty())
+        self._state = advance(self._state, HalfClose())
+
+    async def _downstream(self) -> None:
+        write: Callable[[pb.RunResponse], Awaitable[None]] = self._context.write
+        while True:
+            message, _ = await self._data.receive_async()
+            match message:
+                case InputFreed(slot=slot):
+                    self._free.put_nowait(slot)
+                case OutputReady(slot=slot, part=part, index=index, length=length):
+                    data = bytes(self._ring.output(slot)[:length])
+                    self._data.send(OutputFreed(slot=slot))
+                    await write(pb.RunResponse(segment=pb.Segment(part=part, index=index, data=data)))
+                case Opened(result_header=header):
+                    await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)))
+                case ProgressMade(stage=stage, per_cent=per_cent):
+                    await write(pb.RunResponse(progress=pb.Progress(stage=stage, per_cent=per_cent)))
+                case OutputsDone():
+                    return

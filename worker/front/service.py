@@ -1,0 +1,101 @@
+"""The four calls of `cji.worker.v1.CjiWorker`."""
+
+import os
+from typing import Any, Final
+
+import grpc
+
+from worker.config import Config
+from worker.errors import Reason, Refusal, Stage
+from worker.front.guard import Call, guarded
+from worker.front.link import Link
+from worker.front.run import run
+from worker.ipc.messages import Attest, Attested, FetchedReceipt, FetchReceipt
+from worker.job import LIMITS
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1 import worker_pb2_grpc
+
+__all__ = ["Service"]
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_NONCE_BYTES: Final = range(16, 65)
+_MAX_EVIDENCE_BYTES: Final = 1 << 20
+
+
+class Service(worker_pb2_grpc.CjiWorkerServicer):
+    """Stateless but for the link and the count of running jobs."""
+
+    def __init__(self, config: Config, link: Link) -> None:
+        self._config, self._link = config, link
+        self.draining = False
+        self.running = 0
+
+    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802
+        """What this worker can do, for whom, and with which keys."""
+
+        async def body(_: Call) -> pb.DescribeResponse:
+            offer = self._link.offer()
+            return pb.DescribeResponse(
+                audience=self._config.worker.audience,
+                worker_id=self._config.worker.id,
+                operations=offer.operations,
+                schemas=offer.schemas,
+                keys=[pb.KeyDescription(kek_id=k.kek_id, public_jwk=k.public_jwk) for k in offer.keys],
+                limits=pb.Limits(
+                    header_bytes=LIMITS.header_bytes,
+                    segment_bytes=LIMITS.segment_bytes,
+                    batch_rows=LIMITS.batch_rows,
+                    batch_bytes=LIMITS.batch_bytes,
+                    parts=LIMITS.parts,
+                    job_bytes=LIMITS.job_bytes,
+                ),
+            )
+
+        return await guarded(context, body)
+
+    async def Attest(self, request: pb.AttestRequest, context: Context) -> pb.AttestResponse:  # noqa: N802
+        """Fresh evidence over the caller's nonce."""
+
+        async def body(_: Call) -> pb.AttestResponse:
+            if len(request.nonce) not in _NONCE_BYTES:
+                raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
+            with self._link.ticket() as ticket:
+                self._link.send(Attest(call=ticket.number, nonce=request.nonce))
+                message, (fd,) = await ticket.answer()
+                assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
+                with os.fdopen(fd, "rb") as file:
+                    evidence = file.read(_MAX_EVIDENCE_BYTES)
+            return pb.AttestResponse(
+                evidence=evidence, maa_token=message.maa_token, receipt_jwk=message.receipt_jwk
+            )
+
+        return await guarded(context, body)
+
+    async def Run(self, request_iterator: object, context: Context) -> None:  # noqa: N802, ARG002
+        """One sealed job. Reads and writes through the context, so that nothing is fetched ahead."""
+
+        async def body(call: Call) -> None:
+            if self.draining:
+                raise Refusal(Reason.DRAINING, stage=Stage.OPEN)
+            self.running += 1
+            try:
+                await run(call, self._link)
+            finally:
+                self.running -= 1
+
+        await guarded(context, body)
+
+    async def GetReceipt(self, request: pb.GetReceiptRequest, context: Context) -> pb.GetReceiptResponse:  # noqa: N802
+        """The stored receipt of the caller's own job."""
+
+        async def body(call: Call) -> pb.GetReceiptResponse:
+            with self._link.ticket() as ticket:
+                self._link.send(
+                    FetchReceipt(call=ticket.number, submitter=call.submitter, job_id=request.job_id)
+                )
+                message, _ = await ticket.answer()
+                assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
+            return pb.GetReceiptResponse(receipt=message.receipt)
+
+        return await guarded(context, body)

@@ -1,0 +1,95 @@
+"""Start of the keyholder: secret heap first, then everything else."""
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from attestation import AttestationError, Trust, is_production
+from worker.audit import AuditFile, WorkerStarted
+from worker.codedigest import VERSION, code_sha384
+from worker.errors import Refusal, Unfit
+from worker.ipc import Boot, Channel, receive_boot
+from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
+from worker.job import Policy
+from worker.keyholder.custody import Custody
+from worker.keyholder.keyholder import Keyholder
+from worker.keyholder.receipts import ReceiptSigner
+from worker.log import log
+from worker.memory import Region, SecretHeap, harden, refuse_swap
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        return Policy.load(path.read_bytes())
+    except OSError as error:
+        raise Unfit("The policy file cannot be read", "Name a readable file in policy_file.") from error
+
+
+async def _serve(boot: Boot, region: Region, heap: SecretHeap, memory: str) -> None:
+    config = boot.config
+    trust = msgspec.json.decode(boot.trust, type=Trust)
+    policy = _policy(Path(config.policy_file))
+    with AuditFile(Path(config.audit_file), worker=config.worker.id, clock=lambda: datetime.now(UTC)) as audit:
+        signer = ReceiptSigner(
+            config=config,
+            policy_sha384=policy.sha384,
+            code_sha384=code_sha384(),
+            simulated=not is_production(trust) or memory != "memfd_secret",
+            last=audit.last_completion(),
+        )
+        audit.append(
+            WorkerStarted(
+                version=VERSION,
+                code_sha384=code_sha384().hex(),
+                config_sha384=config.sha384,
+                policy_sha384=policy.sha384.hex(),
+                simulated=signer.simulated,
+            )
+        )
+        custody = Custody(
+            config=config, trust=trust, heap=heap, receipt_key=signer.thumbprint, changed=lambda: changed()
+        )
+        keyholder = Keyholder(
+            config=config,
+            policy=policy,
+            audit=audit,
+            custody=custody,
+            signer=signer,
+            front=Channel(boot.front, KeyholderFromFront),
+            zygote=Channel(boot.zygote, KeyholderFromZygote),
+        )
+        changed = keyholder.holdings_changed
+        supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
+        supervisor.send(Up())
+        custody.start()
+        await keyholder.serve()
+
+
+def main(boot: Boot) -> int:
+    """Body of the process; returns its exit status."""
+    try:
+        refuse_swap()
+        region = Region(boot.regions[0])
+        memory = region.kind
+        harden(die_with_parent=True)
+        heap = SecretHeap(region, size=region.size)
+        asyncio.run(_serve(boot, region, heap, memory))
+    except Unfit as unfit:
+        log("unfit", what=unfit.what, remedy=unfit.remedy)
+        return 1
+    except Refusal as refusal:
+        log("unfit", reason=refusal.reason.value, what=str(refusal))
+        return 1
+    except AttestationError as error:
+        log("unfit", fault=error.fault.value, check=error.check, remedy=error.remedy)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # the custody thread cannot be interrupted in the middle of a TPM command; the kernel wipes what it held
+    os._exit(main(receive_boot(int(sys.argv[1]))))

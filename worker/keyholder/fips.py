@@ -1,0 +1,31 @@
+"""Whether the cryptography of this process really runs in a FIPS provider.
+
+A flag is not enough: with OPENSSL_CONF alone the flag is set and every operation fails. So the probe asks the flag,
+encrypts, and sees that MD5 is refused. What a provider's certificate is worth is for the operator to say.
+"""
+
+import os
+from typing import Literal
+
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+from cryptography.hazmat.backends.openssl import backend
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+__all__ = ["fips_probe"]
+
+
+def fips_probe() -> Literal["approved", "not_approved"]:
+    """`approved` when the provider enforces its approved mode and AES-GCM works in it."""
+    if not backend._fips_enabled:  # noqa: SLF001 - the only way to ask
+        return "not_approved"
+    try:
+        key, iv = AESGCM(os.urandom(32)), os.urandom(12)
+        works = key.decrypt(iv, key.encrypt(iv, b"probe", None), None) == b"probe"
+    except (InternalError, UnsupportedAlgorithm, ValueError):
+        return "not_approved"
+    try:
+        hashes.Hash(hashes.MD5()).finalize()  # noqa: S303 - must be refused
+    except (InternalError, UnsupportedAlgorithm):
+        return "approved" if works else "not_approved"
+    return "not_approved"

@@ -1,0 +1,200 @@
+"""The composition root: makes the secret regions and the sockets, starts the three processes, watches, drains.
+
+It holds nothing: no key, no record, no network socket. When one process ends the others cannot go on, so all end
+and the supervisor exits with 1; systemd starts the unit again. SIGTERM or SIGINT drains: the front takes no new
+job, running jobs finish, and the supervisor exits with 0.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from worker.config import Config
+from worker.ipc import Boot, Channel, ChannelClosed, send_boot
+from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
+from worker.log import log
+from worker.memory import HEAP_ENVIRONMENT, RegionFactory, harden, refuse_swap, secret_fd
+
+__all__ = ["Supervisor", "serve"]
+
+_KEYHOLDER_BYTES: Final = 96 << 20
+_PAGE: Final = 4096
+_STOP_S: Final = 5.0
+_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TSS2_LOG": "all+none",
+}
+"""All that children inherit; proxies, CA overrides, PYTHON* and OPENSSL_* of the caller do not reach them."""
+
+_FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
+"""Passed on where the unit sets them: they select the validated provider."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Child:
+    name: str
+    process: subprocess.Popen[bytes]
+    channel: Channel[SupervisorFromChild, ChildFromSupervisor]
+    up: bool = False
+    fds: list[int] = field(default_factory=list)
+
+
+class Supervisor:
+    """Runs one worker until it is told to stop or a process ends."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        trust: msgspec.Struct,
+        memory: RegionFactory = secret_fd,
+        on_ready: Callable[[int], None] = lambda _port: None,
+    ) -> None:
+        """`trust` is an `attestation.Trust`; `on_ready` is told the port once the worker serves jobs."""
+        self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
+        self._children: list[_Child] = []
+        self._draining = False
+
+    def run(self) -> int:
+        """Start, watch, stop; returns the exit status."""
+        refuse_swap()
+        stop_fd = _stop_signals()
+        try:
+            self._start()
+            return self._watch(stop_fd)
+        finally:
+            self._stop()
+            os.close(stop_fd)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids by name."""
+        return {c.name: c.process.pid for c in self._children}
+
+    # ------------------------------------------------------------------ start
+
+    def _start(self) -> None:
+        config, worker = self._config, self._config.worker
+        regions = [self._memory(worker.cell_memory_mib << 20) for _ in range(worker.cells)]
+        slots = [self._memory(_PAGE) for _ in regions]
+        vault = self._memory(_KEYHOLDER_BYTES)
+        door, door_end = Channel.pair()
+        nursery, nursery_end = Channel.pair()
+        self._spawn(
+            "zygote",
+            "worker.cell.zygote",
+            Boot(config=config, zygote=nursery_end.fileno(), regions=tuple(regions), slots=tuple(slots)),
+            secret_heap=True,
+        )
+        self._spawn(
+            "keyholder",
+            "worker.keyholder",
+            Boot(
+                config=config,
+                trust=msgspec.json.encode(self._trust),
+                front=door.fileno(),
+                zygote=nursery.fileno(),
+                regions=(vault,),
+            ),
+            secret_heap=True,
+        )
+        self._spawn("front", "worker.front.server", Boot(config=config, keyholder=door_end.fileno()), secret_heap=False)
+        for end in (door, door_end, nursery, nursery_end):
+            end.close()
+        for fd in (*regions, *slots, vault):
+            os.close(fd)
+
+    def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:
+        ours, theirs = Channel.pair()
+        boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
+        boot_fd = send_boot(boot)
+        kept = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote, *boot.regions, *boot.slots} - {-1}
+        environment = {**_ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            # not -I: it would ignore PYTHONMALLOC. The environment is ours, -s and -P do the rest.
+            [sys.executable, "-s", "-P", "-m", module, str(boot_fd)],
+            pass_fds=tuple(kept),
+            env={**environment, **(HEAP_ENVIRONMENT if secret_heap else {})},
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        os.close(boot_fd)
+        self._children.append(_Child(name=name, process=process, channel=Channel(ours, SupervisorFromChild)))
+        log("started", what=name, status=process.pid)
+
+    # ------------------------------------------------------------------ watch and stop
+
+    def _watch(self, stop_fd: int) -> int:
+        poll = select.poll()
+        poll.register(stop_fd, select.POLLIN)
+        by_fd = {child.channel.fileno(): child for child in self._children}
+        for fd in by_fd:
+            poll.register(fd, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == stop_fd:
+                    os.read(stop_fd, 16)
+                    self._drain()
+                    continue
+                child = by_fd[fd]
+                try:
+                    message, _ = child.channel.receive()
+                except ChannelClosed:
+                    status = child.process.wait()
+                    log("ended", what=child.name, status=status)
+                    if not self._draining or status != 0:
+                        return 1
+                    if child.name == "keyholder":
+                        return 0
+                    poll.unregister(fd)
+                    continue
+                child.up = True
+                if child.name == "front":
+                    self._on_ready(message.port)
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        log("draining")
+        for child in self._children:
+            if child.name == "front":
+                child.channel.send(Drain())
+
+    def _stop(self) -> None:
+        deadline = time.monotonic() + _STOP_S
+        for child in self._children:
+            if not self._draining:
+                child.process.kill()
+        for child in self._children:
+            try:
+                child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+            child.channel.close()
+
+
+def _stop_signals() -> int:
+    """A descriptor that becomes readable on SIGTERM and SIGINT."""
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return read
+
+
+def serve(config: Config, *, trust: msgspec.Struct) -> int:
+    """Run a worker in production manner; returns the exit status."""
+    harden(die_with_parent=False)
+    return Supervisor(config, trust=trust).run()
