@@ -13,7 +13,7 @@ from pathlib import Path
 from cji_simulator.server import serve
 
 
-async def _until_input_ends(state: Path, limit: int) -> None:
+async def _until_input_ends(state: Path, *, limit: int, report_period: float) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -24,7 +24,7 @@ async def _until_input_ends(state: Path, limit: int) -> None:
             stop.set()
 
     loop.add_reader(sys.stdin.fileno(), readable)
-    await serve(state, limit=limit, stop=stop)
+    await serve(state, limit=limit, report_period=report_period, stop=stop)
 
 
 def main() -> None:
@@ -32,9 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="All services of one simulation, until standard input ends.")
     parser.add_argument("state", type=Path)
     parser.add_argument("--limit", type=int, default=10, help="vault creations and releases in ten seconds")
+    parser.add_argument("--report-period", type=float, default=2.0, help="seconds between two hardware reports")
     arguments = parser.parse_args()
     os.environ["TSS2_LOG"] = "all+NONE"
-    asyncio.run(_until_input_ends(arguments.state.absolute(), arguments.limit))
+    asyncio.run(
+        _until_input_ends(arguments.state.absolute(), limit=arguments.limit, report_period=arguments.report_period)
+    )
 
 
 if __name__ == "__main__":

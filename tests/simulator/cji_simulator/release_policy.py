@@ -75,9 +75,14 @@ class ReleasePolicy:
     def parse(cls, data: bytes) -> "ReleasePolicy":
         """Check and re-serialise: `version` first, `authority` before its conditions; raises PolicyError."""
         try:
-            policy = json.loads(data)
-        except ValueError as error:
+            return cls(cls._canonical(json.loads(data)))
+        except PolicyError:
+            raise
+        except (ValueError, RecursionError) as error:
             raise PolicyError("JSON") from error
+
+    @staticmethod
+    def _canonical(policy: object) -> bytes:
         match policy:
             case {"version": str(version), "anyOf": [_, *_] as authorities, **rest} if (
                 version in _VERSIONS and not rest
@@ -85,7 +90,7 @@ class ReleasePolicy:
                 canonical = {"version": version, "anyOf": [_canonical_authority(one) for one in authorities]}
             case _:
                 raise PolicyError("policy")
-        return cls(json.dumps(canonical, separators=(",", ":")).encode())
+        return json.dumps(canonical, separators=(",", ":")).encode()
 
     def _authorities(self) -> list[dict[str, Any]]:
         authorities: list[dict[str, Any]] = json.loads(self.encoded)["anyOf"]

@@ -91,8 +91,12 @@ def _tls(roots: Path) -> ssl.SSLContext:
     return context
 
 
-async def serve(state: Path, *, limit: int, stop: asyncio.Event) -> None:
-    """Run until `stop` is set. `limit` is the vault's number of creations and releases in ten seconds."""
+async def serve(state: Path, *, limit: int, report_period: float, stop: asyncio.Event) -> None:
+    """Run until `stop` is set.
+
+    `limit` is the vault's number of creations and releases in ten seconds, `report_period` the least time in seconds
+    between two hardware reports.
+    """
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     (state / ENDPOINTS).unlink(missing_ok=True)
     roots = await asyncio.to_thread(Roots.open, state / "roots")
@@ -116,7 +120,7 @@ async def serve(state: Path, *, limit: int, stop: asyncio.Event) -> None:
     control = _Control(faults=faults, maa=maa, identities=identities, resource=resource)
     tls = _tls(state / "roots")
     async with contextlib.AsyncExitStack() as stack:
-        tpm = await VirtualTpm.start(folder=state, roots=roots, vm_id=vm_id)
+        tpm = await VirtualTpm.start(folder=state, roots=roots, vm_id=vm_id, report_period=report_period)
         stack.push_async_callback(tpm.stop)
         for app, listener, context in (
             (maa.application(), maa_socket, tls),

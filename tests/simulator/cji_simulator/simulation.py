@@ -17,6 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import Trust
+from attestation.release import KeySpec
 from cji_simulator import jws
 from cji_simulator.encoding import b64url, rsa_jwk, unb64url
 from cji_simulator.faults import Fault, Kind, Service
@@ -40,18 +41,24 @@ class Cmk(msgspec.Struct, frozen=True, kw_only=True):
     policy_sha256: str  # hex, of the release policy's bytes as the vault keeps them
     public_jwk: dict[str, str]  # kty RSA, minimal exponent
 
+    @property
+    def spec(self) -> KeySpec:
+        """The pins as the worker takes them."""
+        return KeySpec(kek_id=self.kek_id, public_thumbprint=self.public_thumbprint, policy_sha256=self.policy_sha256)
+
 
 class Simulation:
     """All services behind one object; a context manager.
 
     `state` keeps the roots between runs; VM, TPM and vault are new each time. `release_limit` is the vault's number
-    of creations and releases in ten seconds. The servers are one child process, which ends when this object is closed
-    or this process ends.
+    of creations and releases in ten seconds; `report_period` is the least time in seconds between two hardware reports,
+    2 as in openvmm's REPORT_TIMER_PERIOD. The servers are one child process, which ends when this object is closed or
+    this process ends.
     """
 
-    def __init__(self, state: Path, *, release_limit: int = 10) -> None:
+    def __init__(self, state: Path, *, release_limit: int = 10, report_period: float = 2.0) -> None:
         self._state = state.absolute()
-        self._limit = release_limit
+        self._options = ["--limit", str(release_limit), "--report-period", str(report_period)]
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoints: Endpoints | None = None
 
@@ -69,7 +76,7 @@ class Simulation:
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         ready = self._state / ENDPOINTS
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "cji_simulator", str(self._state), "--limit", str(self._limit)]
+        command = [sys.executable, "-m", "cji_simulator", str(self._state), *self._options]
         log = self._state / "server.log"
         with log.open("wb") as sink:
             self._process = subprocess.Popen(

@@ -5,7 +5,7 @@
 | 0x81000003 | AK: RSA-2048, RSASSA-SHA256, restricted, endorsement hierarchy |
 | 0x81010001 | EK by the TCG's default template |
 | 0x01C101D0 | AK certificate, zero-padded to 4096 bytes |
-| 0x01400001 | HCL report; a read at offset 0 renews it from 0x01400002, every two seconds at most |
+| 0x01400001 | HCL report; a read at offset 0 renews it from 0x01400002, once in a while at most |
 | 0x01400002 | 64 bytes of user data; the guest defines it |
 """
 
@@ -40,7 +40,6 @@ AK_CERTIFICATE: Final = 0x01C101D0
 HCL_REPORT: Final = 0x01400001
 USER_DATA: Final = 0x01400002
 _OWNER: Final = 0x40000001
-_REFRESH: Final = 2.0  # seconds, REPORT_TIMER_PERIOD of openvmm's tpm_device
 _MEASURED_BOOT: Final = range(8)  # PCRs that firmware and boot loader extend
 # TPMT_PUBLIC of the TCG's EK template L-1 without its 256-byte unique field ("EK Credential Profile", B.3.3)
 _EK_POLICY: Final = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
@@ -79,6 +78,7 @@ class HclReport:
     proxy: TpmProxy
     claims: hcl.RuntimeClaims
     roots: Roots
+    period: float  # seconds
     report_id: bytes = field(default_factory=lambda: os.urandom(32))
     _report: bytes = b""
     _made: float = 0.0
@@ -90,7 +90,7 @@ class HclReport:
 
     async def content(self, *, offset: int) -> bytes:
         """Return the report, renewed when a read begins and the limiter allows."""
-        if not self._report or (offset == 0 and time.monotonic() - self._made >= _REFRESH):
+        if not self._report or (offset == 0 and time.monotonic() - self._made >= self.period):
             claims = self.claims.encode(await self._user_data())
             hardware = Report(
                 report_data=hcl.report_data(claims),
@@ -124,7 +124,7 @@ class VirtualTpm:
     tcti: str
 
     @classmethod
-    async def start(cls, *, folder: Path, roots: Roots, vm_id: uuid.UUID) -> Self:
+    async def start(cls, *, folder: Path, roots: Roots, vm_id: uuid.UUID, report_period: float) -> Self:
         """Start a new swtpm on a private socket pair, provision it, and serve it at `folder/tpm.sock`."""
         near, far = socket.socketpair()
         state = folder / "swtpm"
@@ -143,7 +143,9 @@ class VirtualTpm:
         ak, ek = await asyncio.to_thread(_provision, tcti)
         certificate = roots.ak_certificate(ak, vm_id)
         indices[AK_CERTIFICATE] = _Fixed(certificate.ljust(4096, b"\0"))
-        indices[HCL_REPORT] = HclReport(proxy=proxy, claims=hcl.RuntimeClaims(ak=ak, ek=ek, vm_id=vm_id), roots=roots)
+        indices[HCL_REPORT] = HclReport(
+            proxy=proxy, claims=hcl.RuntimeClaims(ak=ak, ek=ek, vm_id=vm_id), roots=roots, period=report_period
+        )
         return cls(proxy=proxy, process=process, tcti=tcti)
 
     async def stop(self) -> None:

@@ -1,0 +1,84 @@
+"""Servers start and end with whoever started them, and the files they write are what the worker reads."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cji_simulator import Simulation, SimulationError
+from cji_simulator.launch import Agency, worker_config
+from cryptography import x509
+
+from worker.client.profile import load_profile
+from worker.config import load
+from worker.job.policy import Policy
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from cji_simulator import Simulation
+simulation = Simulation(Path(sys.argv[1]))
+simulation.start()
+print(simulation._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def children(process: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def wait_for_end(processes: list[int]) -> None:
+    until = time.monotonic() + 10
+    while any(Path(f"/proc/{one}/cmdline").exists() and Path(f"/proc/{one}/cmdline").read_bytes() for one in processes):
+        assert time.monotonic() < until, "a process outlived its starter"
+        time.sleep(0.02)
+
+
+def test_nothing_outlives_a_killed_starter(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        server = int(starter.stdout.readline())
+        mine = [server, *children(server)]
+        assert len(mine) == 2  # the servers and swtpm
+        starter.send_signal(signal.SIGKILL)
+    wait_for_end(mine)
+
+
+def test_stop_twice_and_start_again(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    with simulation:
+        first = simulation.trust
+    simulation.stop()
+    with pytest.raises(SimulationError, match="not started"):
+        _ = simulation.endpoints
+    assert not (tmp_path / "endpoints.json").exists()
+    with simulation:
+        assert simulation.trust.amd_roots == first.amd_roots
+        assert simulation.endpoints.maa_url != first.maa_hosts[0]
+
+
+def test_a_failed_start_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no swtpm there
+    with pytest.raises(SimulationError, match=r"server\.log"):
+        Simulation(tmp_path / "state").start()
+    assert "swtpm" in (tmp_path / "state" / "server.log").read_text()
+
+
+def test_files_for_a_worker_and_an_agency(simulation: Simulation, tmp_path: Path) -> None:
+    key = simulation.create_cmk("for-files")
+    agency = Agency(name="test-pd", oris=("GA0600000", "GA0600001"), purposes=("C", "J"))
+    files = worker_config(tmp_path, simulation=simulation, keys=[key], agency=agency)
+    config = load(files.config)
+    assert config.keys[0].kek_id == key.kek_id
+    assert config.attestation.maa_url == simulation.maa_url
+    assert Policy.load(files.policy.read_bytes()).submitter(agency.san).name == "test-pd"
+    profile = load_profile(files.profile)
+    certificate = x509.load_pem_x509_certificate(Path(profile.certificate).read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [agency.san]
+    for private in (*tmp_path.rglob("*.key"),):
+        assert os.stat(private).st_mode & 0o077 == 0

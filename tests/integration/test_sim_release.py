@@ -1,0 +1,266 @@
+"""Attest and release, end to end against the simulation, with the code that does it on Azure."""
+
+import base64
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cji_simulator import Kind, Service, Simulation
+from cji_simulator.encoding import b64url, unb64url
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust, is_production
+from attestation.appraisal import ReferenceValues, appraise
+from attestation.evidence import Evidence, maa_nonce, qualifying
+from attestation.evidence.collect import collect, ephemeral_salt
+from attestation.evidence.tpm import Tpm
+from attestation.maa import guest_request, open_reply, send_request
+from attestation.release import Attester
+from attestation.trust import endpoint
+
+BOUND = qualifying(b"r" * 32, b"n" * 32)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSS2_LOG", "all+NONE")
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
+    monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
+
+
+@pytest.fixture
+def attester(simulation: Simulation) -> Attester:
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+
+
+@pytest.fixture(scope="module")
+def evidence(simulation_servers: Simulation) -> Evidence:
+    return collect(trust=simulation_servers.trust, qualifying=BOUND)
+
+
+def ask(simulation: Simulation, body: bytes) -> bytes:
+    provider = endpoint(simulation.maa_url, simulation.trust.maa_hosts, resource="", check="test")
+    return send_request(body, provider=provider, trust=simulation.trust)
+
+
+def inner(body: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(unb64url(json.loads(body)["AttestationInfo"]))
+    return found
+
+
+def outer(content: dict[str, Any]) -> bytes:
+    return json.dumps({"AttestationInfo": b64url(json.dumps(content).encode())}).encode()
+
+
+def token(simulation: Simulation, evidence: Evidence) -> str:
+    def decrypt(ciphertext: bytes) -> bytearray:
+        with Tpm(simulation.trust.tcti) as tpm:
+            return tpm.rsa_decrypt(
+                ciphertext,
+                padding="rsaes",
+                salt=ephemeral_salt(BOUND),
+                pcrs=evidence.pcrs,
+                public=evidence.ephemeral,
+            )
+
+    body = guest_request(evidence, nonce=maa_nonce(BOUND), log=b"")
+    return open_reply(ask(simulation, body), decrypt=decrypt)
+
+
+def test_a_released_key_is_the_vaults(simulation: Simulation, attester: Attester) -> None:
+    cmk = simulation.create_cmk("end-to-end")
+    attestation = attester.attest(receipt_key=os.urandom(32))
+    buffer = bytearray(4096)
+    released = attester.release_into(attestation, cmk.spec, memoryview(buffer))
+    key = load_der_private_key(bytes(buffer[: released.length]), None)
+    assert key.public_key().public_numbers().n == int.from_bytes(  # type: ignore[union-attr]
+        unb64url(cmk.public_jwk["n"]), "big"
+    )
+    assert attestation.region == "eastus"
+
+
+def test_s03_the_same_evidence_is_refused_under_productions_roots(simulation: Simulation, evidence: Evidence) -> None:
+    def judge(trust: Trust) -> None:
+        appraise(evidence, trust=trust, reference=ReferenceValues(), expected_qualifying=BOUND, now=datetime.now(UTC))
+
+    judge(simulation.trust)
+    for trust in (AZURE_US, AZURE_USGOV):
+        with pytest.raises(AttestationError) as refused:
+            judge(trust)
+        assert refused.value.fault is Fault.UNTRUSTED_ROOT
+    assert not is_production(simulation.trust)
+
+
+def test_another_simulation_is_another_root(simulation: Simulation, evidence: Evidence, tmp_path: Path) -> None:
+    with Simulation(tmp_path) as other, pytest.raises(AttestationError) as refused:
+        appraise(
+            evidence,
+            trust=other.trust,
+            reference=ReferenceValues(),
+            expected_qualifying=BOUND,
+            now=datetime.now(UTC),
+        )
+    assert refused.value.fault is Fault.UNTRUSTED_ROOT
+
+
+def flip(text: str) -> str:
+    data = bytearray(base64.b64decode(text))
+    data[-1] ^= 1
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "AikCert",
+        "AikPub",
+        "PcrQuote",
+        "PcrSignature",
+        "EncKeyPub",
+        "EncKeyCertifyInfo",
+        "EncKeyCertifyInfoSignature",
+    ],
+)
+def test_maa_refuses_a_flipped_bit_in_tpm_info(simulation: Simulation, evidence: Evidence, member: str) -> None:
+    content = inner(guest_request(evidence, nonce="n", log=b""))
+    content["TpmInfo"][member] = flip(content["TpmInfo"][member])
+    with pytest.raises(AttestationError) as refused:
+        ask(simulation, outer(content))
+    assert (refused.value.fault, refused.value.check) == (Fault.MAA_REFUSED, "maa-400")
+
+
+def _other_pcr(content: dict[str, Any]) -> None:
+    content["TpmInfo"]["PCRs"][4]["Digest"] = base64.b64encode(bytes(32)).decode()
+
+
+def _fewer_pcrs(content: dict[str, Any]) -> None:
+    content["TpmInfo"]["PCRs"].pop()
+    content["TpmInfo"]["PcrSet"].pop()
+
+
+def _other_claims(content: dict[str, Any]) -> None:
+    shown = content["IsolationInfo"]["Evidence"]
+    claims = base64.b64decode(shown["RunTimeData"]).replace(b'"secure-boot":true', b'"secure-boot":false')
+    shown["RunTimeData"] = base64.b64encode(claims).decode()
+
+
+def _other_report(content: dict[str, Any]) -> None:
+    shown = content["IsolationInfo"]["Evidence"]
+    proof = json.loads(base64.b64decode(shown["Proof"]))
+    report = bytearray(unb64url(proof["SnpReport"]))
+    report[0x90] ^= 1  # the launch measurement
+    proof["SnpReport"] = b64url(bytes(report))
+    shown["Proof"] = base64.b64encode(json.dumps(proof).encode()).decode()
+
+
+def _no_evidence(content: dict[str, Any]) -> None:
+    del content["IsolationInfo"]["Evidence"]
+
+
+def _other_protocol(content: dict[str, Any]) -> None:
+    content["AttestationProtocolVersion"] = "1.0"
+
+
+@pytest.mark.parametrize(
+    "change", [_other_pcr, _fewer_pcrs, _other_claims, _other_report, _no_evidence, _other_protocol]
+)
+def test_maa_refuses_what_does_not_fit_together(simulation: Simulation, evidence: Evidence, change: Any) -> None:
+    content = inner(guest_request(evidence, nonce="n", log=b""))
+    ask(simulation, outer(content))
+    change(content)
+    with pytest.raises(AttestationError) as refused:
+        ask(simulation, outer(content))
+    assert refused.value.fault is Fault.MAA_REFUSED
+
+
+@pytest.mark.vectors
+def test_claims_have_the_names_of_a_recorded_token(simulation: Simulation, evidence: Evidence, vectors: Path) -> None:
+    recorded = json.loads((vectors / "azure/maa-claims/azureguest_snp_milan_2022-09_aks.json").read_text())
+    claims = json.loads(unb64url(token(simulation, evidence).split(".")[1]))
+    assert list(claims) == sorted(claims)
+    assert set(recorded) <= set(claims)
+    assert set(claims) - set(recorded) <= {"x-ms-azurevm-attested-pcr-values"}
+    tee = "x-ms-isolation-tee"
+    assert set(recorded[tee]) <= set(claims[tee])
+    for name, value in recorded[tee].items():
+        assert type(claims[tee][name]) is type(value), name
+    assert claims["exp"] - claims["iat"] == recorded["exp"] - recorded["iat"] == 28800
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.EXPIRED, Kind.FUTURE, Kind.WRONG_NONCE, Kind.DEBUGGABLE, Kind.TRUSTED_LAUNCH, Kind.UNSIGNED]
+)
+def test_a_bad_token_is_refused(simulation: Simulation, attester: Attester, kind: Kind) -> None:
+    simulation.fault(Service.MAA, kind)
+    with pytest.raises(AttestationError) as refused:
+        attester.attest(receipt_key=bytes(32))
+    assert refused.value.fault in {Fault.TOKEN_INVALID, Fault.NOT_CONFIDENTIAL, Fault.POLICY_MISMATCH}
+
+
+def test_maa_down_and_up_again(simulation: Simulation, attester: Attester) -> None:
+    simulation.fault(Service.MAA, Kind.DOWN)
+    with pytest.raises(AttestationError) as refused:
+        attester.attest(receipt_key=bytes(32))
+    assert refused.value.fault is Fault.MAA_UNAVAILABLE
+    simulation.clear_faults()
+    attester.attest(receipt_key=bytes(32))
+
+
+def test_signing_keys_may_turn(simulation: Simulation, attester: Attester) -> None:
+    attester.attest(receipt_key=bytes(32))
+    simulation.rotate_signing_keys()
+    fresh = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    fresh.attest(receipt_key=bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (Kind.FORBIDDEN, Fault.RELEASE_DENIED),
+        (Kind.STATUS, Fault.RELEASE_UNAVAILABLE),
+        (Kind.REPLACED_STATEMENT, Fault.RELEASE_INVALID),
+    ],
+)
+def test_release_faults(simulation: Simulation, attester: Attester, kind: Kind, fault: Fault) -> None:
+    cmk = simulation.create_cmk("faulty")
+    attestation = attester.attest(receipt_key=bytes(32))
+    simulation.fault(Service.VAULT, kind)
+    with pytest.raises(AttestationError) as refused:
+        attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
+    assert refused.value.fault is fault
+
+
+def test_release_throttled(simulation: Simulation, attester: Attester) -> None:
+    cmk = simulation.create_cmk("throttled")
+    attestation = attester.attest(receipt_key=bytes(32))
+    simulation.fault(Service.VAULT, Kind.STATUS, status=429, seconds=3)
+    with pytest.raises(AttestationError) as refused:
+        attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
+    assert (refused.value.fault, refused.value.retry_after) == (Fault.RELEASE_THROTTLED, 3)
+
+
+def test_disabled_version_and_unmet_policy_are_denied(simulation: Simulation, attester: Attester) -> None:
+    cmk = simulation.create_cmk("denied")
+    attestation = attester.attest(receipt_key=bytes(32))
+    simulation.enable_cmk(cmk, enabled=False)
+    with pytest.raises(AttestationError) as disabled:
+        attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
+    assert (disabled.value.fault, disabled.value.check) == (Fault.RELEASE_DENIED, "vault-403-KeyDisabled")
+    simulation.enable_cmk(cmk, enabled=True)
+    policy = simulation.release_policy()
+    policy["anyOf"][0]["allOf"].append({"claim": "x-ms-azurevm-vmid", "equals": "ANOTHER-VM"})
+    simulation.set_policy("denied", policy)
+    with pytest.raises(AttestationError) as unmet:
+        attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
+    assert (unmet.value.fault, unmet.value.check) == (Fault.RELEASE_DENIED, "vault-403-AccessDenied")
+
+
+def test_metadata_gone(simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.0)
+    simulation.fault(Service.IMDS, Kind.DOWN)
+    with pytest.raises(AttestationError) as refused:
+        attester.attest(receipt_key=bytes(32))
+    assert refused.value.fault is Fault.EVIDENCE_UNAVAILABLE
