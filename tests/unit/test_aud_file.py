@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ from worker.audit import (
     TailRecovered,
     Volumes,
     WorkerStopped,
+    seal,
     utc_hundredths,
     verify_chain,
 )
@@ -271,13 +273,41 @@ def test_every_flipped_byte_is_found(path: Path) -> None:
             verify_chain(flipped.splitlines(keepends=True))
 
 
+def test_lines_that_chain_but_make_no_sense_are_refused(path: Path) -> None:
+    head, lines = GENESIS, b""
+    for event in (admitted(1), completed(1), completed(1)):
+        head, line = seal(event, head=head, time=utc_hundredths(_clock()), worker="worker-1")
+        lines += line
+    path.touch(mode=0o600)
+    assert _broken(path, lines) == (3, "event")
+
+
+def test_a_line_is_synced_before_it_counts_and_a_failed_sync_is_final(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "the disk is gone")
+
+    with opened(path) as trail:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", broken)
+            with pytest.raises(Refusal) as caught:
+                trail.append(admitted(1))
+        assert caught.value.reason is Reason.AUDIT_UNAVAILABLE
+        assert path.read_bytes() == b""
+        assert trail.entry(_id(1)) is None
+        assert not trail.writable()
+        with pytest.raises(Refusal):
+            trail.append(admitted(1))
+
+
 def test_only_one_writer_has_the_trail(path: Path) -> None:
     with opened(path):
         assert isinstance(_unavailable(path), OSError)
     opened(path).close()
 
 
-@pytest.mark.parametrize("kind", ["link", "device", "folder", "writable by others", "nowhere"])
+@pytest.mark.parametrize("kind", ["link", "device", "pipe", "folder", "writable by others", "nowhere"])
 def test_a_place_that_cannot_hold_the_trail_is_refused(path: Path, kind: str) -> None:
     match kind:
         case "link":
@@ -285,6 +315,8 @@ def test_a_place_that_cannot_hold_the_trail_is_refused(path: Path, kind: str) ->
             path.symlink_to(path.with_name("real"))
         case "device":
             path = Path("/dev/full")
+        case "pipe":
+            os.mkfifo(path, 0o600)
         case "folder":
             path.mkdir()
         case "writable by others":

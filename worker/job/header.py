@@ -141,7 +141,7 @@ def check_times(header: Header, now: datetime) -> None:
 
 def check_audience(header: Header, audience: str) -> None:
     """Raise Refusal(AUDIENCE_MISMATCH) unless the header was made for exactly this worker pool."""
-    if not audience or header.audience != audience:
+    if header.audience != audience:
         raise Refusal(Reason.AUDIENCE_MISMATCH, stage=Stage.ADMIT)
 
 
