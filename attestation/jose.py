@@ -70,9 +70,10 @@ class UnverifiedJws:
     signature: bytes
 
 
-def split_jws(text: str, *, limit: int, fault: Fault, check: str) -> UnverifiedJws:
+def split_jws(text: str, *, limit: int, fault: Fault, check: str, header_check: str) -> UnverifiedJws:
     """Take apart a compact JWS of at most `limit` characters and fix its algorithm to RS256.
 
+    `check` names what is wrong with the three segments, `header_check` what is wrong with the header.
     `crit` (RFC 7515 §4.1.11) and `b64` (RFC 7797) are refused: this reader understands no extension.
     Header members that carry or point to keys (`jwk`, `jku`, `x5c`, `x5u`) are returned, and nobody here follows them.
     """
@@ -83,9 +84,9 @@ def split_jws(text: str, *, limit: int, fault: Fault, check: str) -> UnverifiedJ
         header_bytes, payload, signature = (b64url_decode(part) for part in parts)
     except ValueError as error:
         raise AttestationError(fault, check=check) from error
-    header = parse_object(header_bytes, limit=limit, fault=fault, check=check)
+    header = parse_object(header_bytes, limit=limit, fault=fault, check=header_check)
     if header.get("alg") != "RS256" or "crit" in header or "b64" in header:
-        raise AttestationError(fault, check=check)
+        raise AttestationError(fault, check=header_check)
     return UnverifiedJws(
         header=header,
         payload=payload,

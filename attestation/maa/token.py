@@ -1,7 +1,7 @@
 """`verify_token`: an Azure Attestation token for key release, or an error with the number of the check.
 
- T01 three canonical base64url segments, at most 64 KiB, JSON without duplicate keys, at most 16 levels
- T02 alg is RS256, no crit, no b64; whatever the header says about keys is not looked at
+ T01 three canonical base64url segments, at most 64 KiB; claims without duplicate members, at most 16 levels deep
+ T02 the header's alg is RS256, no crit, no b64; whatever the header says about keys is not looked at
  T03 kid is published by the pinned issuer
  T04 that key signed the token
  T05 iss is the pinned issuer, character by character
@@ -75,9 +75,7 @@ def verify_token(
     now: float,
 ) -> VerifiedToken:
     """Check `raw` against the issuer's keys and our own verdict; raises TOKEN_INVALID with the check's number."""
-    jws = split_jws(
-        raw, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T02" if raw.count(".") == 2 else "T01"
-    )
+    jws = split_jws(raw, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     kid = jws.header.get("kid")
     _require(isinstance(kid, str) and bool(kid), "T03")
     payload = verify_rs256(jws, keys.get(str(kid)), fault=Fault.TOKEN_INVALID, check="T04")

@@ -119,7 +119,9 @@ def _subject(host: str) -> x509.DNSName | x509.IPAddress:
 
 def verify_chain_and_signature(raw: str, *, host: str, trust: Trust, now: float) -> bytes:
     """S01 to S03: the payload of a statement that the certificate of `host` signed."""
-    jws: UnverifiedJws = split_jws(raw, limit=MAX_STATEMENT_BYTES, fault=Fault.RELEASE_INVALID, check="S01")
+    jws: UnverifiedJws = split_jws(
+        raw, limit=MAX_STATEMENT_BYTES, fault=Fault.RELEASE_INVALID, check="S01", header_check="S01"
+    )
     x5c: Any = jws.header.get("x5c")
     if not isinstance(x5c, list) or not 2 <= len(x5c) <= 6 or not all(isinstance(one, str) for one in x5c):
         raise _refuse("S01")

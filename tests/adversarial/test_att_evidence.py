@@ -1,0 +1,340 @@
+"""Evidence that must not be accepted: one test a row of the pitfalls list, its id in the name."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from cji_simulator import hcl
+from cji_simulator.certificates import pem
+from cji_simulator.snp import Tcb as ReportTcb
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
+from attestation.appraisal import ReferenceValues, TcbFloor
+from attestation.evidence import Evidence, Tcb, qualifying
+from attestation.evidence.tpm_structures import policy_pcr_digest
+from tests.att_forge import (
+    NONCE,
+    QUALIFYING,
+    RECEIPT_KEY,
+    Machine,
+    attest_structure,
+    key_name,
+    machine,
+    quote_structure,
+    rsa_public,
+    sign,
+    sized,
+)
+
+Change = Callable[[Machine], dict[str, Any]]
+
+
+def refused(evidence: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALID, **kw: Any) -> None:
+    with pytest.raises(AttestationError) as caught:
+        machine().appraise(evidence, **kw)
+    assert (caught.value.check, caught.value.fault) == (check, fault)
+
+
+def with_report(**fields: Any) -> Evidence:
+    m = machine()
+    return m.evidence(report=m.report(m.claims(), **fields))
+
+
+def test_sound_evidence_is_accepted() -> None:
+    verdict = machine().appraise(machine().evidence())
+    assert [check for check, _ in verdict.checks] == [f"E{n:02}" for n in range(1, 23) if n != 13]
+    assert verdict.tcb == Tcb(bootloader=10, tee=0, snp=27, microcode=88)
+    assert ("E19", "PCRs not pinned") in verdict.checks
+
+
+@pytest.mark.parametrize("bit", [18, 19])
+def test_a09_a10_debug_and_migration(bit: int) -> None:
+    refused(with_report(policy=0x3001F | 1 << bit), "E09", Fault.POLICY_MISMATCH)
+
+
+def test_a09_empty_measurement() -> None:
+    refused(with_report(measurement=bytes(48)), "E11", Fault.POLICY_MISMATCH)
+
+
+@pytest.mark.parametrize("value", [bytes(32), b"\xff" * 32])
+def test_a09_pcr_never_extended(value: bytes) -> None:
+    refused(machine().evidence(pcrs=(*machine().pcrs[:7], value)), "E18")
+
+
+@pytest.mark.parametrize("vmpl", [1, 2, 3])
+def test_a11_vmpl(vmpl: int) -> None:
+    refused(with_report(vmpl=vmpl), "E10", Fault.POLICY_MISMATCH)
+
+
+@pytest.mark.parametrize("component", ["bootloader", "tee", "snp", "microcode"])
+def test_a12_each_component_has_its_floor(component: str) -> None:
+    levels = {"bootloader": 10, "tee": 0, "snp": 27, "microcode": 88}
+    floor = TcbFloor(**(dict.fromkeys(levels, 0) | {component: levels[component] + 1}))
+    refused(
+        machine().evidence(),
+        "E12",
+        Fault.POLICY_MISMATCH,
+        reference=ReferenceValues(floors={"Genoa": floor, "Turin": floor}),
+    )
+    exact = TcbFloor(**levels)
+    machine().appraise(machine().evidence(), reference=ReferenceValues(floors={"Genoa": exact, "Turin": exact}))
+
+
+def patched(at: int, value: bytes) -> Evidence:
+    """A report whose bytes are changed and that the chip signs again."""
+    m = machine()
+    claims = m.claims()
+    raw = bytearray(m.report(claims))
+    raw[at : at + len(value)] = value
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    assert isinstance(m.chip.vcek.key, ec.EllipticCurvePrivateKey)
+    r, s = decode_dss_signature(m.chip.vcek.key.sign(bytes(raw[:0x2A0]), ec.ECDSA(hashes.SHA384())))
+    raw[0x2A0:0x2E8], raw[0x2E8:0x330] = r.to_bytes(72, "little"), s.to_bytes(72, "little")
+    return m.evidence(report=bytes(raw))
+
+
+@pytest.mark.parametrize("at", [0x1E0, 0x1F0], ids=["committed", "launch"])
+def test_a13_committed_and_launch_tcb_reach_the_floor_too(at: int) -> None:
+    machine().appraise(patched(at, ReportTcb().encode()))
+    refused(patched(at, ReportTcb(snp=22).encode()), "E12", Fault.POLICY_MISMATCH)
+
+
+def test_a13_reported_tcb_is_the_one_that_the_vcek_was_made_for() -> None:
+    refused(with_report(tcb=ReportTcb(microcode=89)), "E07")
+
+
+def test_a14_vcek_of_another_chip() -> None:
+    refused(with_report(chip_id=os.urandom(64)), "E07")
+
+
+@pytest.mark.parametrize("value", [1 << 1, 1 << 2, 7 << 2], ids=["masked", "vlek", "none"])
+def test_a14_masked_chip_and_other_signing_keys(value: int) -> None:
+    refused(patched(0x48, value.to_bytes(4, "little")), "E06")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"products": ()},
+        {"products": ("Milan",), "floors": {}},
+        {"measurements": ()},
+        {"measurements": ("",)},
+        {"pcrs": {0: ()}},
+        {"pcrs": {9: ("00" * 32,)}},
+        {"maa_policy_hashes": ()},
+        {"maa_policy_hashes": ("",)},
+        {"token_max_age": 0},
+    ],
+)
+def test_a15_empty_lists_accept_nothing(values: dict[str, Any]) -> None:
+    with pytest.raises(AttestationError) as caught:
+        machine().appraise(machine().evidence(), reference=ReferenceValues(**values))
+    assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+def test_a15_milan_only_when_named() -> None:
+    refused(machine().evidence(), "E08", Fault.POLICY_MISMATCH, reference=ReferenceValues(products=("Milan",)))
+    assert "Milan" not in ReferenceValues().products
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        bytes.fromhex("00000001000b03000001"),  # PCR 16 only, which anybody may reset
+        bytes.fromhex("00000001000403ff0000"),  # SHA-1 bank
+        bytes.fromhex("00000001000b03ff0100"),  # PCR 8 more
+        bytes.fromhex("00000001000b037f0000"),  # PCR 7 less
+        bytes.fromhex("00000002000b03ff0000000403ff0000"),  # a second bank
+        bytes.fromhex("00000000"),
+    ],
+)
+def test_a16_quote_covers_exactly_the_platform_pcrs(selection: bytes) -> None:
+    quote = quote_structure(machine().pcrs, extra=QUALIFYING, selection=selection)
+    refused(machine().evidence(quote=quote), "E17")
+
+
+def test_a16_pcr_values_are_those_of_the_quote() -> None:
+    quote = quote_structure(machine().pcrs, extra=QUALIFYING)
+    refused(machine().evidence(quote=quote, pcrs=(hashlib.sha256(b"evil").digest(), *machine().pcrs[1:])), "E18")
+
+
+def test_a16_pinned_pcr() -> None:
+    pinned = {7: (machine().pcrs[7].hex(),), 4: ("11" * 32,)}
+    refused(machine().evidence(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs=pinned))
+    known = machine().appraise(machine().evidence(), reference=ReferenceValues(pcrs={7: pinned[7]}))
+    assert ("E19", "PCRs 7 pinned") in known.checks
+
+
+def test_a17_swapped_runtime_claims() -> None:
+    m = machine()
+    refused(m.evidence(report=m.report(m.claims(b"x" * 64))), "E02")
+
+
+def test_a17_report_data_has_nothing_behind_the_hash() -> None:
+    m = machine()
+    data = hashlib.sha256(m.claims()).digest() + b"\x01" + bytes(31)
+    refused(m.evidence(report=m.report(m.claims(), report_data=data)), "E02")
+
+
+def _keys(change: Callable[[list[dict[str, Any]]], None]) -> Evidence:
+    claims = msgspec.json.decode(machine().claims())
+    change(claims["keys"])
+    return machine().evidence(claims=msgspec.json.encode(claims))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda keys: keys.append(dict(keys[0])),
+        lambda keys: keys.append(dict(keys[0]) | {"kid": "hclakpub"}),
+        lambda keys: keys[0].update(kid="hclAkPub"),
+        lambda keys: keys.pop(0),
+        lambda keys: keys[0].update(e="AQ"),
+        lambda keys: keys[0].update(e="Aw"),
+        lambda keys: keys[0].update(n=keys[0]["n"][:170]),
+        lambda keys: keys[0].update(kty="EC"),
+        lambda keys: keys.append("HCLAkPub"),
+    ],
+)
+def test_a17_exactly_one_hclakpub(change: Callable[[list[dict[str, Any]]], None]) -> None:
+    refused(_keys(change), "E01")
+
+
+def test_a17_bytes_behind_the_claims() -> None:
+    m = machine()
+    refused(m.evidence(claims=m.claims() + b" {}"), "E01")
+
+
+def test_a17_quote_of_another_ak() -> None:
+    m = machine()
+    quote = quote_structure(m.pcrs, extra=QUALIFYING)
+    refused(m.evidence(quote=quote, quote_signature=sign(m.ek, quote)), "E14")
+    refused(m.evidence(ak_cert=m.other_cert), "E22")
+    other = rsa_public(m.ek.public_key(), attributes=0x50072, policy=b"", scheme=b"\x00\x14\x00\x0b")
+    refused(m.evidence(ak_public=other), "E22")
+
+
+def test_a18_unrestricted_ak() -> None:
+    m = machine()
+    public = rsa_public(m.ak.public_key(), attributes=0x40072, policy=b"", scheme=b"\x00\x14\x00\x0b")
+    refused(m.evidence(ak_public=public), "E22")
+
+
+@pytest.mark.parametrize("kind", [0x8017, 0x8019, 0x801A, 0x0000])
+def test_a18_only_a_quote_is_a_quote(kind: int) -> None:
+    refused(machine().evidence(quote=quote_structure(machine().pcrs, extra=QUALIFYING, kind=kind)), "E15")
+
+
+def test_a18_magic_and_length() -> None:
+    m = machine()
+    whole = quote_structure(m.pcrs, extra=QUALIFYING)
+    for quote in (quote_structure(m.pcrs, extra=QUALIFYING, magic=0), whole[:-1], whole + b"\0", b""):
+        refused(m.evidence(quote=quote), "E15")
+
+
+def _ephemeral(*, key: rsa.RSAPublicKey | None = None, attributes: int = 0x20432, policy: bytes | None = None) -> bytes:
+    m = machine()
+    given = policy_pcr_digest(m.pcrs) if policy is None else policy
+    return rsa_public(key or m.ephemeral.public_key(), attributes=attributes, policy=given)
+
+
+@pytest.mark.parametrize("attributes", [0x20430, 0x20422, 0x20412, 0x20472, 0x30432, 0x60432, 0x00432])
+def test_f04_ephemeral_key_stays_in_the_tpm(attributes: int) -> None:
+    refused(machine().evidence(ephemeral=_ephemeral(attributes=attributes)), "E21")
+
+
+@pytest.mark.parametrize("policy", [b"", bytes(32), policy_pcr_digest((bytes(32),) * 8)])
+def test_f04_ephemeral_key_is_bound_to_the_quoted_pcrs(policy: bytes) -> None:
+    refused(machine().evidence(ephemeral=_ephemeral(policy=policy)), "E21")
+
+
+def test_f04_certify_is_of_this_key() -> None:
+    m = machine()
+    certify = attest_structure(sized(key_name(_ephemeral(key=m.ek.public_key()))) + sized(b""), kind=0x8017, extra=b"")
+    refused(m.evidence(certify=certify), "E20")
+    refused(m.evidence(certify=quote_structure(m.pcrs, extra=b"")), "E20")
+    right = attest_structure(sized(key_name(_ephemeral())) + sized(b""), kind=0x8017, extra=b"")
+    refused(m.evidence(certify=right, certify_signature=sign(m.ek, right)), "E20")
+
+
+def test_f01_quote_of_another_nonce() -> None:
+    m = machine()
+    for other in (qualifying(RECEIPT_KEY, bytes(32)), qualifying(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
+        refused(m.evidence(quote=quote_structure(m.pcrs, extra=other)), "E16")
+    refused(m.evidence(), "E16", expected_qualifying=b"")
+
+
+def test_f01_a_report_made_at_boot_is_named_so() -> None:
+    """As on older hosts: the quote alone is fresh, and the verdict says so."""
+    m = machine()
+    checks = dict(m.appraise(m.evidence(claims=m.claims(bytes(64)))).checks)
+    assert checks["E02"].endswith("made at boot")
+    assert checks["E16"] == "quote fresh"
+    assert dict(m.appraise(m.evidence()).checks)["E02"].endswith("made for this quote")
+
+
+def test_a22_chain_is_exactly_three_and_in_order() -> None:
+    vcek, ask, ark = (pem(one) for one in machine().chip.vcek.chain)
+    for certs in (b"", vcek, vcek + ask, vcek + ask + ark + ark, b"garbage", vcek + ask + b"-----BEGIN"):
+        refused(machine().evidence(certs=certs), "E05")
+    refused(machine().evidence(certs=ask + vcek + ark), "E05")
+
+
+def test_a22_chain_is_valid_now() -> None:
+    for later in (timedelta(days=31), timedelta(days=-2)):
+        refused(machine().evidence(), "E05", now=machine().now + later)
+
+
+def test_a22_root_of_the_right_name_and_another_key() -> None:
+    m = machine()
+    fake = Machine(chip=m.chip, ak=m.ak, ek=m.ek, ephemeral=m.ephemeral, maa=m.maa)
+    roots = msgspec.structs.replace(fake.trust, amd_roots=("00" * 32,))
+    refused(m.evidence(), "E04", Fault.UNTRUSTED_ROOT, trust=roots)
+
+
+@pytest.mark.parametrize("production", [AZURE_US, AZURE_USGOV], ids=["us", "usgov"])
+def test_s03_simulated_evidence_under_production_roots(production: Any) -> None:
+    refused(machine().evidence(), "E04", Fault.UNTRUSTED_ROOT, trust=production)
+
+
+@pytest.mark.parametrize("version", [0, 1, 4, 6, 99])
+def test_a25_unknown_report_version(version: int) -> None:
+    refused(patched(0, version.to_bytes(4, "little")), "snp-report")
+
+
+def test_a25_report_signature() -> None:
+    m = machine()
+    report = bytearray(m.report(m.claims()))
+    report[0xC0] ^= 1
+    refused(m.evidence(report=bytes(report)), "E06")
+
+
+def test_a07_bundle_that_claims_another_tee() -> None:
+    refused(machine().evidence(tee="tdx"), "E01")
+
+
+def test_tdx_is_refused_honestly() -> None:
+    m = machine()
+    claims = m.claims()
+    td_report = bytearray(1184)
+    td_report[128:160] = hashlib.sha256(claims).digest()
+    raw = bytearray(hcl.report(bytes(td_report), claims)[: 1236 + len(claims)])
+    raw[1224] = 4
+    refused(m.evidence(tee="tdx", hcl_report=bytes(raw)), "E13")
+
+
+def test_verdict_comes_from_appraise_only() -> None:
+    verdict = machine().appraise(machine().evidence())
+    import dataclasses
+
+    values = {f.name: getattr(verdict, f.name) for f in dataclasses.fields(verdict) if f.name != "seal"}
+    with pytest.raises(TypeError):
+        type(verdict)(**values, seal=object())

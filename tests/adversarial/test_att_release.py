@@ -1,0 +1,294 @@
+"""Release statements and wrapped keys that must not be accepted: one test a row of the pitfalls list."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from cji_simulator import jws
+from cji_simulator.certificates import Credential, authority, leaf, pem
+from cji_simulator.encoding import b64url, rsa_jwk
+from cji_simulator.statement import key_hsm, signed
+from cji_simulator.vault_keys import wrap
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from attestation import AZURE_US, AttestationError, Fault
+from attestation.release import KeySpec
+from attestation.release.keyspec import locate
+from attestation.release.statement import VerifiedStatement, verify_statement
+from attestation.release.unwrap import unwrap_into
+from tests.att_forge import machine
+
+KEK = "https://cji.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef"
+NONCE = "bm9uY2U"
+POLICY = b'{"version":"1.0.0","anyOf":[]}'
+Payload = dict[str, Any]
+
+
+@functools.cache
+def rsa_key(size: int, which: int = 0) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, size)
+
+
+def cmk() -> rsa.RSAPrivateKey:
+    return rsa_key(3072)
+
+
+@functools.cache
+def signer(*hosts: str, ca: str = "root") -> Credential:
+    root = authority(ca, rsa_key(2048, 1 if ca == "root" else 2))
+    below = authority(f"{ca} 2", rsa_key(2048, 8), root)
+    return leaf("vault.azure.net", rsa_key(2048, 9), below, hosts=hosts or ("vault.azure.net", "*.vault.azure.net"))
+
+
+@functools.cache
+def root_pem() -> str:
+    return pem(signer().chain[-1]).decode()
+
+
+def spec(**kw: Any) -> KeySpec:
+    given = {
+        "kek_id": KEK,
+        "public_thumbprint": jws.thumbprint(cmk().public_key()),
+        "policy_sha256": hashlib.sha256(POLICY).hexdigest(),
+    }
+    return KeySpec(**(given | kw))
+
+
+def ciphertext(key: rsa.RSAPrivateKey | None = None) -> bytes:
+    plain = (key or cmk()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return wrap(plain, target=machine().ephemeral.public_key(), enc="RSA_AES_KEY_WRAP_256")
+
+
+def payload(*changes: Callable[[Payload], object]) -> Payload:
+    hsm = key_hsm(kid="TpmEphemeralEncryptionKey", enc="RSA_AES_KEY_WRAP_256", ciphertext=b"c" * 300)
+    jwk = {
+        "kid": KEK,
+        **rsa_jwk(cmk().public_key()),
+        "kty": "RSA-HSM",
+        "key_ops": ["decrypt"],
+        "key_hsm": hsm,
+        "e": "AAEAAQ",
+    }
+    out: Payload = {
+        "request": {"api-version": "7.4", "enc": "RSA_AES_KEY_WRAP_256", "kid": KEK, "nonce": NONCE},
+        "response": {
+            "key": {
+                "key": jwk,
+                "attributes": {"enabled": True, "exportable": True},
+                "release_policy": {"data": b64url(POLICY), "immutable": False},
+            }
+        },
+    }
+    for change in changes:
+        change(out)
+    return out
+
+
+def verify(raw: str, *, key: KeySpec | None = None, **kw: Any) -> VerifiedStatement:
+    pinned = key or spec()
+    trust = msgspec.structs.replace(AZURE_US, release_roots=root_pem())
+    given: dict[str, Any] = {"nonce": NONCE, "trust": trust, "now": machine().now.timestamp()}
+    return verify_statement(raw, key=pinned, located=locate(pinned, trust=trust), **(given | kw))
+
+
+def refused(raw: str, check: str, **kw: Any) -> None:
+    with pytest.raises(AttestationError) as caught:
+        verify(raw, **kw)
+    assert (caught.value.fault, caught.value.check) == (Fault.RELEASE_INVALID, check)
+
+
+def changed(change: Callable[[Payload], object], check: str, **kw: Any) -> None:
+    refused(signed(payload(change), signer()), check, **kw)
+
+
+def released(out: Payload) -> Payload:
+    key: Payload = out["response"]["key"]
+    return key
+
+
+def test_sound_statement_is_accepted() -> None:
+    statement = verify(signed(payload(), signer()))
+    assert statement.public_key == cmk().public_key()
+    assert "cccc" not in repr(statement)
+    assert verify(signed(payload(), signer()), key=spec(policy_sha256=None)).policy_sha256
+
+
+def test_k02_unsigned_and_symmetric() -> None:
+    refused(jws.unsigned(payload()), "S01")
+    raw = signed(payload(), signer()).split(".")
+    refused(f"{raw[0]}.{b64url(json.dumps(payload(lambda o: o['request'].update(a=1))).encode())}.{raw[2]}", "S03")
+
+
+def test_k02_chain_to_another_root_or_for_another_host() -> None:
+    refused(signed(payload(), signer(ca="evil")), "S02")
+    refused(signed(payload(), signer("other.vault.azure.net")), "S02")
+    refused(signed(payload(), signer("vault.azure.net.evil.example")), "S02")
+    refused(signed(payload(), signer()), "S02", now=machine().now.timestamp() + 31 * 86400)
+
+
+def test_k02_no_chain() -> None:
+    for x5c in ([], None, "x", [1, 2], ["!!", "!!"], jws.x5c(signer())[:1]):
+        refused(jws.sign({"x5c": x5c}, payload(), signer().rsa()), "S01")
+    refused(jws.sign({}, payload(), signer().rsa()), "S01")
+
+
+def test_k02_signed_by_another_key_under_the_right_chain() -> None:
+    refused(jws.sign({"x5c": jws.x5c(signer())}, payload(), rsa_key(2048, 5)), "S03")
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        KEK.rsplit("/", 1)[0],
+        KEK[:-1] + "0",
+        KEK.replace("cji-kek", "other"),
+        KEK.replace("cji.", "other."),
+        KEK.upper(),
+        None,
+    ],
+)
+def test_k02_statement_of_another_key(kid: object) -> None:
+    changed(lambda out: out["request"].update(kid=kid), "S04")
+    changed(lambda out: released(out)["key"].update(kid=kid), "S04")
+
+
+@pytest.mark.parametrize("nonce", [None, "", "other", "é", [NONCE]])
+def test_k02_replayed_statement(nonce: object) -> None:
+    changed(lambda out: out["request"].update(nonce=nonce), "S05")
+
+
+def test_k02_no_nonce() -> None:
+    changed(lambda out: out["request"].pop("nonce"), "S05")
+    changed(lambda out: out["request"].update(nonce=""), "S05", nonce="")
+
+
+@pytest.mark.parametrize("enc", ["CKM_RSA_AES_KEY_WRAP", "RSA_AES_KEY_WRAP_384", None])
+def test_k05_wrap_is_sha256(enc: object) -> None:
+    changed(lambda out: out["request"].update(enc=enc), "S06")
+    hsm = key_hsm(kid="x", enc=str(enc), ciphertext=b"c")
+    changed(lambda out: released(out)["key"].update(key_hsm=hsm), "S10")
+
+
+@pytest.mark.parametrize(
+    "attributes", [{}, {"enabled": True}, {"exportable": True, "enabled": False}, {"exportable": 1}]
+)
+def test_k02_attributes(attributes: Payload) -> None:
+    changed(lambda out: released(out).update(attributes=attributes), "S07")
+
+
+def test_k02_kind_size_and_operations() -> None:
+    changed(lambda out: released(out)["key"].update(kty="oct-HSM"), "S07")
+    changed(lambda out: released(out)["key"].update(key_ops=["sign"]), "S07")
+    changed(lambda out: released(out)["key"].update(key_ops=None), "S07")
+    small = rsa_jwk(rsa_key(2048, 3).public_key())
+    changed(lambda out: released(out)["key"].update(small), "S07")
+
+
+def test_k03_another_key_than_the_pinned_one() -> None:
+    other = rsa_jwk(rsa_key(3072, 1).public_key()) | {"kty": "RSA"}
+    changed(lambda out: released(out)["key"].update(other), "S08")
+
+
+def test_k11_changed_release_policy() -> None:
+    changed(lambda out: released(out)["release_policy"].update(data=b64url(b"{}")), "S09")
+    changed(lambda out: released(out).pop("release_policy"), "S09")
+
+
+@pytest.mark.parametrize("hsm", [None, "", "!!", b64url(b"[]"), b64url(b"{}"), b64url(b'{"header":{}}')])
+def test_k02_key_hsm(hsm: object) -> None:
+    changed(lambda out: released(out)["key"].update(key_hsm=hsm), "S10")
+
+
+@pytest.mark.parametrize(
+    "kek",
+    [
+        "https://evil.example/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://cji.vault.azure.net.evil.example/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://a.b.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "http://cji.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://cji.vault.azure.net:8443/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://cji.vault.azure.net:443/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://user@cji.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://CJI.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://cji.vault.azure.net/keys/cji-kek",
+        "https://cji.vault.azure.net/keys/cji-kek/",
+        "https://cji.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef/",
+        "https://cji.vault.azure.net/secrets/cji-kek/0123456789abcdef0123456789abcdef",
+        "https://cji.vault.azure.net/keys/../keys/0123456789abcdef0123456789abcdef",
+        "https://cji.vault.azure.net/keys/cji-kek/0123456789abcdef0123456789abcdef?x=1",
+        "https://cji.vault.azure.net\\@evil.example/keys/k/0123456789abcdef0123456789abcdef",
+        "",
+        "cji-kek",
+    ],
+)
+def test_k04_key_ids_outside_the_pins(kek: str) -> None:
+    with pytest.raises(AttestationError) as caught:
+        locate(spec(kek_id=kek), trust=AZURE_US)
+    assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+@pytest.mark.parametrize(
+    "pins",
+    [{"public_thumbprint": ""}, {"public_thumbprint": "AAAA"}, {"public_thumbprint": "="}, {"policy_sha256": ""}],
+)
+def test_k04_malformed_pins(pins: Payload) -> None:
+    with pytest.raises(AttestationError) as caught:
+        locate(spec(**pins), trust=AZURE_US)
+    assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+def decrypt(data: bytes) -> bytearray:
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    try:
+        return bytearray(machine().ephemeral.decrypt(data, oaep))
+    except ValueError:
+        return bytearray(32)
+
+
+def test_unwrap_writes_into_the_callers_buffer() -> None:
+    buffer = bytearray(4096)
+    length = unwrap_into(ciphertext(), memoryview(buffer), decrypt=decrypt, public_key=cmk().public_key())
+    assert bytes(buffer[:length]) == cmk().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert not any(buffer[length:])
+
+
+def unwrap_refused(data: bytes, *, size: int = 4096, fault: Fault = Fault.RELEASE_INVALID) -> None:
+    buffer = bytearray(size)
+    with pytest.raises(AttestationError) as caught:
+        unwrap_into(data, memoryview(buffer), decrypt=decrypt, public_key=cmk().public_key())
+    assert caught.value.fault is fault
+    assert not any(buffer)
+
+
+def test_k03_unwrapped_key_is_the_public_one() -> None:
+    unwrap_refused(ciphertext(rsa_key(3072, 1)))
+    curve = ec.generate_private_key(ec.SECP256R1())
+    plain = curve.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    unwrap_refused(wrap(plain, target=machine().ephemeral.public_key(), enc="RSA_AES_KEY_WRAP_256"))
+
+
+def test_k05_other_wraps_and_altered_ciphertexts() -> None:
+    good = ciphertext()
+    plain = cmk().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    for enc in ("CKM_RSA_AES_KEY_WRAP", "RSA_AES_KEY_WRAP_384"):
+        unwrap_refused(wrap(plain, target=machine().ephemeral.public_key(), enc=enc))
+    for data in (
+        b"",
+        good[:256],
+        good[:-1],
+        good[:-8],
+        good + bytes(8),
+        bytes([good[0] ^ 1]) + good[1:],
+        good[:-1] + b"x",
+    ):
+        unwrap_refused(data)
+    unwrap_refused(bytes(256 + 8193))
+    unwrap_refused(good, size=100, fault=Fault.CONFIG_INVALID)

@@ -1,0 +1,202 @@
+"""A machine made of software for the attestation tests: every part of its evidence can be replaced and signed anew.
+
+Its hardware chain is the simulator's; its TPM is the few structures below, so that a test can build what no TPM would.
+"""
+
+import functools
+import hashlib
+import struct
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from cji_simulator import amd, hcl, jws
+from cji_simulator.certificates import authority, leaf, pem
+from cji_simulator.encoding import b64, rsa_jwk
+from cji_simulator.snp import Report, Tcb
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from attestation import AZURE_US, Trust
+from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.certs import spki_sha256
+from attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying
+from attestation.evidence.binding import report_user_data
+from attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, policy_pcr_digest
+from attestation.jose import b64url
+
+MAGIC = 0xFF544347
+ISSUER = "https://sharedeus.eus.attest.azure.net"
+RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
+QUALIFYING = qualifying(RECEIPT_KEY, NONCE)
+VM = uuid.UUID("deaa4f4c-fbf3-439b-8dee-4875d5140983")
+POLICY_HASH = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"
+
+
+def sized(data: bytes) -> bytes:
+    return struct.pack(">H", len(data)) + data
+
+
+def attest_structure(body: bytes, *, kind: int, extra: bytes, magic: int = MAGIC) -> bytes:
+    signer = sized(b"\x00\x0b" + bytes(32))
+    return struct.pack(">IH", magic, kind) + signer + sized(extra) + struct.pack(">QIIBQ", 481, 3, 1, 1, 7) + body
+
+
+def quote_structure(pcrs: tuple[bytes, ...], *, extra: bytes, selection: bytes = PCR_SELECTION, **kw: Any) -> bytes:
+    return attest_structure(selection + sized(pcr_digest(pcrs)), kind=kw.pop("kind", 0x8018), extra=extra, **kw)
+
+
+def rsa_public(key: rsa.RSAPublicKey, *, attributes: int, policy: bytes, scheme: bytes = b"\x00\x10") -> bytes:
+    numbers = key.public_numbers()
+    head = struct.pack(">HHI", 1, 0x0B, attributes) + sized(policy) + b"\x00\x10" + scheme
+    exponent = 0 if numbers.e == 65537 else numbers.e
+    return sized(
+        head + struct.pack(">HI", key.key_size, exponent) + sized(numbers.n.to_bytes(key.key_size // 8, "big"))
+    )
+
+
+def key_name(public: bytes) -> bytes:
+    return b"\x00\x0b" + hashlib.sha256(public[2:]).digest()
+
+
+def sign(key: rsa.RSAPrivateKey, message: bytes) -> bytes:
+    return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+
+
+@dataclass(kw_only=True)
+class Machine:
+    """Keys and chain of one machine. `evidence(...)` builds a bundle; every argument replaces one true part."""
+
+    chip: amd.AmdRoots = field(default_factory=lambda: amd.make(Tcb()))
+    ak: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    ek: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    ephemeral: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    maa: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    pcrs: tuple[bytes, ...] = tuple(hashlib.sha256(bytes([pcr])).digest() for pcr in range(8))
+
+    def __post_init__(self) -> None:
+        ca = authority("Test vTPM CA", rsa.generate_private_key(65537, 2048))
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        self.ak_cert = leaf("ak", self.ak, ca).certificate.public_bytes(Encoding.DER)
+        self.other_cert = leaf("other", self.ek, ca).certificate.public_bytes(Encoding.DER)
+
+    @property
+    def trust(self) -> Trust:
+        ark = self.chip.ark.certificate.public_key()
+        return msgspec.structs.replace(AZURE_US, name="test", amd_roots=(spki_sha256(ark),))
+
+    @property
+    def certs(self) -> bytes:
+        return b"".join(pem(one) for one in self.chip.vcek.chain)
+
+    def claims(self, user_data: bytes | None = None) -> bytes:
+        given = report_user_data(QUALIFYING) if user_data is None else user_data
+        return hcl.RuntimeClaims(ak=self.ak.public_key(), ek=self.ek.public_key(), vm_id=VM).encode(given)
+
+    def report(self, claims: bytes, **fields: Any) -> bytes:
+        given = {
+            "report_data": hashlib.sha256(claims).digest() + bytes(32),
+            "chip_id": self.chip.chip_id,
+            "measurement": hashlib.sha384(b"firmware").digest(),
+            "id_key_digest": bytes(48),
+            "report_id": b"\x01" * 32,
+        }
+        return Report(**(given | fields)).sign(self.chip.vcek.key)  # type: ignore[arg-type]
+
+    def evidence(self, *, claims: bytes | None = None, report: bytes | None = None, **fields: Any) -> Evidence:
+        claims = self.claims() if claims is None else claims
+        raw = hcl.report(self.report(claims) if report is None else report, claims)[: 1236 + len(claims)]
+        pcrs = fields.get("pcrs", self.pcrs)
+        quote = quote_structure(pcrs, extra=QUALIFYING)
+        public = rsa_public(self.ephemeral.public_key(), attributes=0x20432, policy=policy_pcr_digest(pcrs))
+        public = fields.get("ephemeral", public)
+        certify = attest_structure(sized(key_name(public)) + sized(b""), kind=0x8017, extra=b"")
+        quote, certify = fields.get("quote", quote), fields.get("certify", certify)
+        values: dict[str, Any] = {
+            "tee": "snp",
+            "hcl_report": raw,
+            "ak_public": rsa_public(self.ak.public_key(), attributes=0x50072, policy=b"", scheme=b"\x00\x14\x00\x0b"),
+            "ak_cert": self.ak_cert,
+            "certs": self.certs,
+            "td_quote": b"",
+            "quote": quote,
+            "quote_signature": sign(self.ak, quote),
+            "pcrs": pcrs,
+            "ephemeral": public,
+            "certify": certify,
+            "certify_signature": sign(self.ak, certify),
+        }
+        return Evidence(**(values | fields))
+
+    def appraise(self, evidence: Evidence, **kw: Any) -> Verdict:
+        given: dict[str, Any] = {
+            "trust": self.trust,
+            "reference": ReferenceValues(),
+            "expected_qualifying": QUALIFYING,
+            "now": self.now,
+        }
+        return appraise(evidence, **(given | kw))
+
+    def token_claims(self, evidence: Evidence) -> dict[str, Any]:
+        """The claims that the service gives this evidence, after a real token of January 2025."""
+        report = parse_hcl(evidence.hcl_report)
+        now = int(self.now.timestamp())
+        off = ("bootdebug", "kerneldebug", "hypervisordebug", "testsigning", "flightsigning")
+        return {
+            "exp": now + 28800,
+            "iat": now,
+            "nbf": now,
+            "iss": ISSUER,
+            "jti": "21a0e717ab00342230b21bb9ff58e7058a66f46cfe1b91b5a12ac513162d49cf",
+            "secureboot": True,
+            "x-ms-attestation-type": "azurevm",
+            "x-ms-azurevm-attested-pcrs": list(range(8)),
+            "x-ms-azurevm-attested-pcr-values": {f"pcr{n}": b64(v) for n, v in enumerate(evidence.pcrs)},
+            **{f"x-ms-azurevm-{name}-enabled": False for name in off},
+            "x-ms-isolation-tee": {
+                "x-ms-attestation-type": "sevsnpvm",
+                "x-ms-compliance-status": "azure-compliant-cvm",
+                "x-ms-runtime": msgspec.json.decode(report.claims_bytes),
+                "x-ms-sevsnpvm-is-debuggable": False,
+                "x-ms-sevsnpvm-migration-allowed": False,
+                "x-ms-sevsnpvm-vmpl": 0,
+                "x-ms-sevsnpvm-launchmeasurement": report.hardware[0x90:0xC0].hex(),
+                "x-ms-sevsnpvm-reportdata": report.report_data.hex(),
+                "x-ms-sevsnpvm-bootloader-svn": 10,
+                "x-ms-sevsnpvm-tee-svn": 0,
+                "x-ms-sevsnpvm-snpfw-svn": 27,
+                "x-ms-sevsnpvm-microcode-svn": 88,
+            },
+            "x-ms-policy-hash": POLICY_HASH,
+            "x-ms-runtime": {
+                "client-payload": {"nonce": b64(maa_nonce(QUALIFYING).encode())},
+                "keys": [
+                    {
+                        "kid": "TpmEphemeralEncryptionKey",
+                        "key_ops": ["encrypt"],
+                        **rsa_jwk(self.ephemeral.public_key()),
+                    }
+                ],
+            },
+            "x-ms-ver": "1.0",
+        }
+
+    def token(self, claims: dict[str, Any], *, key: rsa.RSAPrivateKey | None = None, **header: Any) -> str:
+        return jws.sign({"kid": "k1", "typ": "JWT", **header}, claims, key or self.maa)
+
+    def jwks(self) -> bytes:
+        return msgspec.json.encode({"keys": [{"kid": "k1", "use": "sig", **rsa_jwk(self.maa.public_key())}]})
+
+
+def compact(header: bytes, payload: bytes, signature: bytes) -> str:
+    return ".".join(map(b64url, (header, payload, signature)))
+
+
+@functools.cache
+def machine() -> Machine:
+    """One machine for the whole session: its RSA-4096 keys take a second or more."""
+    return Machine()
