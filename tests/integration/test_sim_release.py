@@ -1,15 +1,27 @@
 """Attest and release, end to end against the simulation, with the code that does it on Azure."""
 
 import base64
+import dataclasses
 import json
 import os
+import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.identity import ManagedIdentityCredential
+from azure.keyvault.keys import KeyClient
 from cji_simulator import Kind, Service, Simulation
+from cji_simulator.certificates import pem
 from cji_simulator.encoding import b64url, unb64url
+from cji_simulator.guest import AttestRefused, verify
+from cji_simulator.hcl import report_data
+from cji_simulator.roots import Roots
+from cji_simulator.snp import Report, Tcb
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust, is_production
@@ -106,6 +118,11 @@ def test_another_simulation_is_another_root(simulation: Simulation, evidence: Ev
     assert refused.value.fault is Fault.UNTRUSTED_ROOT
 
 
+@pytest.fixture(scope="module")
+def roots(simulation_servers: Simulation) -> Roots:
+    return Roots.open(simulation_servers.state / "roots")
+
+
 def flip(text: str) -> str:
     data = bytearray(base64.b64decode(text))
     data[-1] ^= 1
@@ -113,67 +130,179 @@ def flip(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "member",
+    ("member", "message"),
     [
-        "AikCert",
-        "AikPub",
-        "PcrQuote",
-        "PcrSignature",
-        "EncKeyPub",
-        "EncKeyCertifyInfo",
-        "EncKeyCertifyInfoSignature",
+        ("AikCert", "AikCert is not below"),
+        ("AikPub", "AikCert is of another key"),
+        ("PcrQuote", "PcrQuote: the signature"),
+        ("PcrSignature", "PcrQuote: the signature"),
+        ("EncKeyPub", "EncKeyCertifyInfo is of another key"),
+        ("EncKeyCertifyInfo", "EncKeyCertifyInfo: the signature"),
+        ("EncKeyCertifyInfoSignature", "EncKeyCertifyInfo: the signature"),
     ],
 )
-def test_maa_refuses_a_flipped_bit_in_tpm_info(simulation: Simulation, evidence: Evidence, member: str) -> None:
+def test_maa_refuses_a_flipped_bit(
+    simulation: Simulation, evidence: Evidence, roots: Roots, member: str, message: str
+) -> None:
     content = inner(guest_request(evidence, nonce="n", log=b""))
     content["TpmInfo"][member] = flip(content["TpmInfo"][member])
+    with pytest.raises(AttestRefused, match=message):
+        verify(outer(content), roots)
     with pytest.raises(AttestationError) as refused:
         ask(simulation, outer(content))
     assert (refused.value.fault, refused.value.check) == (Fault.MAA_REFUSED, "maa-400")
 
 
-def _other_pcr(content: dict[str, Any]) -> None:
-    content["TpmInfo"]["PCRs"][4]["Digest"] = base64.b64encode(bytes(32)).decode()
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
-def _fewer_pcrs(content: dict[str, Any]) -> None:
+def _resigned(content: dict[str, Any], roots: Roots, **fields: Any) -> None:
+    """Replace fields of the hardware report and sign it again with the chip's own key."""
+    vcek = roots.vcek.key
+    assert isinstance(vcek, ec.EllipticCurvePrivateKey)
+    shown = content["IsolationInfo"]["Evidence"]
+    proof = json.loads(base64.b64decode(shown["Proof"]))
+    report = Report.verify(unb64url(proof["SnpReport"]), vcek.public_key())
+    proof["SnpReport"] = b64url(dataclasses.replace(report, **fields).sign(vcek))
+    shown["Proof"] = _encoded(json.dumps(proof).encode())
+
+
+def _other_pcr(content: dict[str, Any], roots: Roots) -> None:
+    content["TpmInfo"]["PCRs"][4]["Digest"] = _encoded(bytes(32))
+
+
+def _fewer_pcrs(content: dict[str, Any], roots: Roots) -> None:
     content["TpmInfo"]["PCRs"].pop()
     content["TpmInfo"]["PcrSet"].pop()
 
 
-def _other_claims(content: dict[str, Any]) -> None:
+def _claims(content: dict[str, Any], old: bytes, new: bytes) -> bytes:
     shown = content["IsolationInfo"]["Evidence"]
-    claims = base64.b64decode(shown["RunTimeData"]).replace(b'"secure-boot":true', b'"secure-boot":false')
-    shown["RunTimeData"] = base64.b64encode(claims).decode()
+    claims = base64.b64decode(shown["RunTimeData"]).replace(old, new)
+    shown["RunTimeData"] = _encoded(claims)
+    return claims
 
 
-def _other_report(content: dict[str, Any]) -> None:
+def _other_claims(content: dict[str, Any], roots: Roots) -> None:
+    _claims(content, b'"console-enabled":true', b'"console-enabled":false')
+
+
+def _no_secure_boot(content: dict[str, Any], roots: Roots) -> None:
+    claims = _claims(content, b'"secure-boot":true', b'"secure-boot":false')
+    _resigned(content, roots, report_data=report_data(claims))
+
+
+def _other_ak(content: dict[str, Any], roots: Roots) -> None:
+    claims = _claims(content, b'"kid":"HCLAkPub"', b'"kid":"HCLEkPub"')
+    _resigned(content, roots, report_data=report_data(claims))
+
+
+def _other_certificate(content: dict[str, Any], roots: Roots) -> None:
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    content["TpmInfo"]["AikCert"] = _encoded(roots.ak_certificate(key, uuid.uuid4()))
+
+
+def _other_report(content: dict[str, Any], roots: Roots) -> None:
     shown = content["IsolationInfo"]["Evidence"]
     proof = json.loads(base64.b64decode(shown["Proof"]))
     report = bytearray(unb64url(proof["SnpReport"]))
     report[0x90] ^= 1  # the launch measurement
-    proof["SnpReport"] = b64url(bytes(report))
-    shown["Proof"] = base64.b64encode(json.dumps(proof).encode()).decode()
+    shown["Proof"] = _encoded(json.dumps({**proof, "SnpReport": b64url(bytes(report))}).encode())
 
 
-def _no_evidence(content: dict[str, Any]) -> None:
+def _other_chip(content: dict[str, Any], roots: Roots) -> None:
+    _resigned(content, roots, chip_id=bytes(64))
+
+
+def _other_tcb(content: dict[str, Any], roots: Roots) -> None:
+    _resigned(content, roots, tcb=Tcb(microcode=1))
+
+
+def _short_chain(content: dict[str, Any], roots: Roots) -> None:
+    shown = content["IsolationInfo"]["Evidence"]
+    proof = json.loads(base64.b64decode(shown["Proof"]))
+    shown["Proof"] = _encoded(json.dumps({**proof, "VcekCertChain": _encoded(pem(roots.vcek.certificate))}).encode())
+
+
+def _no_evidence(content: dict[str, Any], roots: Roots) -> None:
     del content["IsolationInfo"]["Evidence"]
 
 
-def _other_protocol(content: dict[str, Any]) -> None:
+def _other_protocol(content: dict[str, Any], roots: Roots) -> None:
     content["AttestationProtocolVersion"] = "1.0"
 
 
 @pytest.mark.parametrize(
-    "change", [_other_pcr, _fewer_pcrs, _other_claims, _other_report, _no_evidence, _other_protocol]
+    ("change", "message"),
+    [
+        (_other_pcr, "PcrQuote does not match PCRs"),
+        (_fewer_pcrs, "PcrQuote is of other PCRs"),
+        (_other_claims, "RunTimeData does not match"),
+        (_no_secure_boot, "secure boot"),
+        (_other_ak, "HCLAkPub is not"),
+        (_other_certificate, "AikCert is of another key"),
+        (_other_report, "SnpReport cannot be decoded"),
+        (_other_chip, "different chips"),
+        (_other_tcb, "differ in TCB"),
+        (_short_chain, "not three certificates"),
+        (_no_evidence, "has no evidence"),
+        (_other_protocol, "not 2.0"),
+    ],
 )
-def test_maa_refuses_what_does_not_fit_together(simulation: Simulation, evidence: Evidence, change: Any) -> None:
+def test_maa_refuses_what_does_not_fit_together(evidence: Evidence, roots: Roots, change: Any, message: str) -> None:
     content = inner(guest_request(evidence, nonce="n", log=b""))
-    ask(simulation, outer(content))
-    change(content)
-    with pytest.raises(AttestationError) as refused:
-        ask(simulation, outer(content))
-    assert refused.value.fault is Fault.MAA_REFUSED
+    verify(outer(content), roots)
+    change(content, roots)
+    with pytest.raises(AttestRefused, match=message):
+        verify(outer(content), roots)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"AttestationInfo":5}', b'{"AttestationInfo":"e30"}'])
+def test_maa_refuses_other_bodies(roots: Roots, body: bytes) -> None:
+    with pytest.raises(AttestRefused):
+        verify(body, roots)
+
+
+@pytest.fixture
+def vault(simulation: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyClient]:
+    file = tmp_path / "roots.pem"
+    file.write_text(simulation.endpoints.tls_roots)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulation.endpoints.imds_url)
+    credential = ManagedIdentityCredential(retry_total=0)
+    with KeyClient(simulation.vault_url, credential, connection_verify=str(file), retry_total=0) as made:
+        yield made
+
+
+def test_the_vault_checks_the_token_itself(simulation: Simulation, evidence: Evidence, vault: KeyClient) -> None:
+    simulation.create_cmk("checked")
+    good = token(simulation, evidence)
+    statement = vault.release_key("checked", good, nonce="mine").value.split(".")
+    assert json.loads(unb64url(statement[1]))["request"]["nonce"] == "mine"
+    simulation.fault(Service.MAA, Kind.EXPIRED, times=1)
+    expired = token(simulation, evidence)
+    simulation.fault(Service.MAA, Kind.FUTURE, times=1)
+    future = token(simulation, evidence)
+    head, body, signature = good.split(".")
+    claims = {**json.loads(unb64url(body)), "jti": "0" * 64}
+    changed = f"{head}.{b64url(json.dumps(claims).encode())}.{signature}"
+    for bad in (expired, future, changed):
+        with pytest.raises(HttpResponseError, match="cannot be verified"):
+            vault.release_key("checked", bad)
+    vault.release_key("checked", good)
+    simulation.rotate_signing_keys()  # the key that `kid` names is gone
+    with pytest.raises(HttpResponseError, match="cannot be verified"):
+        vault.release_key("checked", good)
+
+
+def test_the_vault_cannot_verify_while_maa_is_down(
+    simulation: Simulation, evidence: Evidence, vault: KeyClient
+) -> None:
+    simulation.create_cmk("unreachable")
+    good = token(simulation, evidence)
+    simulation.fault(Service.MAA, Kind.DOWN)
+    with pytest.raises(HttpResponseError, match="cannot be verified"):
+        vault.release_key("unreachable", good)
 
 
 @pytest.mark.vectors

@@ -224,7 +224,9 @@ class KeyVault:
             about["nonce"] = "another-request"
         jwk = version.jwk(f"{base}/{version.version}")
         jwk["key_hsm"] = statement.key_hsm(kid=kid, enc=enc, ciphertext=ciphertext)
-        released = {"key": jwk, "attributes": version.attributes(), **key.policy_json()}
+        policy = key.policy_json()["release_policy"]
+        del policy["contentType"]  # which the service shows everywhere but here
+        released = {"key": jwk, "attributes": version.attributes(), "release_policy": policy}
         payload = {"request": about, "response": {"key": released}}
         return web.json_response({"value": statement.signed(payload, self._signer)})
 

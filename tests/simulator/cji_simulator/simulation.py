@@ -57,7 +57,7 @@ class Simulation:
     """
 
     def __init__(self, state: Path, *, release_limit: int = 10, report_period: float = 2.0) -> None:
-        self._state = state.absolute()
+        self.state = state.absolute()
         self._options = ["--limit", str(release_limit), "--report-period", str(report_period)]
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoints: Endpoints | None = None
@@ -73,11 +73,11 @@ class Simulation:
 
     def start(self) -> None:
         """Start the servers and wait for them; raises SimulationError."""
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ready = self._state / ENDPOINTS
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ready = self.state / ENDPOINTS
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "cji_simulator", str(self._state), *self._options]
-        log = self._state / "server.log"
+        command = [sys.executable, "-m", "cji_simulator", str(self.state), *self._options]
+        log = self.state / "server.log"
         with log.open("wb") as sink:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=sink, stderr=sink, start_new_session=True

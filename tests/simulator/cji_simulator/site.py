@@ -1,0 +1,132 @@
+"""One worker with its submitter: what a test of an upstream app, or of the worker itself, wants at hand."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from cji_simulator.launch import AUDIENCE, Deployment, worker_config
+from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.worker import Worker
+from worker.client import (
+    INPUT_NAME,
+    ClientProfile,
+    Deidentify,
+    HmacToken,
+    InputSpec,
+    JobSpec,
+    PinnedKey,
+    SealedJob,
+    SealedResult,
+    SyncClient,
+    load_profile,
+    load_recipient_key,
+    load_signing_key,
+    new_project_key,
+    open_result,
+    public_jwk,
+    seal,
+)
+
+__all__ = ["Site", "open_site", "people"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Everything about one worker and its one submitter."""
+
+    simulation: Simulation
+    cmk: Cmk
+    files: Deployment
+    worker: Worker
+    profile: ClientProfile
+
+    @property
+    def recipient(self) -> rsa.RSAPrivateKey:
+        """The submitter's recipient key."""
+        assert self.profile.recipient_key is not None
+        return load_recipient_key(Path(self.profile.recipient_key))
+
+    @property
+    def kek(self) -> PinnedKey:
+        """The worker's key, pinned."""
+        return PinnedKey.check(self.cmk.kek_id, json.dumps(self.cmk.public_jwk), expected=self.cmk.public_thumbprint)
+
+    def client(self) -> SyncClient:
+        """A new connection."""
+        return SyncClient(
+            self.profile.target,
+            tls=self.profile.tls(),
+            trust=self.simulation.trust,
+            reference=self.profile.reference,
+            maa_url=self.profile.maa_url,
+        )
+
+    def spec(self, **changes: Any) -> JobSpec:
+        """A job that keeps `last`, drops `first` and tokenises `SOC`, changed as asked."""
+        values: dict[str, Any] = {
+            "audience": AUDIENCE,
+            "originating_ori": "GA0600000",
+            "requesting_ori": "GA0600000",
+            "operator_id": "op-1",
+            "requestor": "detective 7",
+            "reason": "test",
+            "purpose_code": "C",
+            "kek_id": self.cmk.kek_id,
+            "kek_thumbprint": self.cmk.public_thumbprint,
+            "recipients": (public_jwk(self.recipient.public_key()),),
+            "input": InputSpec(schema="person/1"),
+            "valid_hours": 1,
+            "deidentify": Deidentify(
+                project="p1", columns={"last": "keep", "first": "drop", "SOC": HmacToken(domain="soc", bits=128)}
+            ),
+            **changes,
+        }
+        return JobSpec(**values)
+
+    def seal(self, spec: JobSpec | None = None, *, rows: int | None = None) -> SealedJob:
+        """A sealed job with a new project key."""
+        spec = spec or self.spec()
+        return seal(
+            spec,
+            kek=self.kek,
+            signing_key=load_signing_key(Path(self.profile.signing_key)),
+            project_key=new_project_key(spec.deidentify.project),
+            rows=rows,
+        )
+
+    def run(self, table: pa.Table, spec: JobSpec | None = None, *, deadline: float = 60) -> SealedResult:
+        """Seal a table as one job and run it; the receipt has verified."""
+        with self.client() as client:
+            job = self.seal(spec, rows=table.num_rows)
+            return client.run(job, {INPUT_NAME: table}, attested=client.attest(), deadline=deadline)
+
+    def open(self, result: SealedResult) -> dict[str, pa.Table]:
+        """All outputs, as the recipient reads them."""
+        return open_result(result, self.recipient)
+
+
+def people(rows: int, *, tag: str = "") -> pa.Table:
+    """Rows of person/1 with `last`, `first` and `SOC`, all distinct."""
+    numbers = range(rows)
+    return pa.table(
+        {
+            "last": [f"NAME{tag}{i:07d}" for i in numbers],
+            "first": [f"FIRST{tag}{i:07d}" for i in numbers],
+            "SOC": [f"{i:09d}" for i in numbers],
+        }
+    )
+
+
+@contextmanager
+def open_site(folder: Path, simulation: Simulation, *, cells: int = 2) -> Iterator[Site]:
+    """Write files for a new worker of this simulation, start it, and drain it at the end."""
+    cmk = simulation.create_cmk(f"cji-{folder.name}")
+    files = worker_config(folder, simulation=simulation, keys=[cmk], cells=cells)
+    with Worker(files.config, trust=simulation.trust, log=folder / "worker.log") as worker:
+        yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))

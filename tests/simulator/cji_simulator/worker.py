@@ -1,0 +1,105 @@
+"""A worker of its own processes, running production code under a simulation's trust.
+
+`Worker` starts `python -m cji_simulator.worker CONFIG` and waits until it serves. That program is what `cji serve`
+is in production, but for the constructor argument: it passes the simulation's `Trust` instead of the compiled-in pins.
+"""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from attestation import Trust
+from worker.config import load
+from worker.supervisor import Supervisor
+
+__all__ = ["Worker", "WorkerDied", "main"]
+
+_STOP_S: Final = 30.0
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What the program says on its first line of output."""
+
+    port: int
+    pids: dict[str, int]
+
+
+class WorkerDied(Exception):  # noqa: N818 - an event in a test
+    """The worker ended before it served."""
+
+
+class Worker:
+    """A running worker; a context manager that drains it at the end. `log` is the file of its structured log."""
+
+    def __init__(self, config: Path, *, trust: Trust, log: Path) -> None:
+        self.log = log
+        self._sink = log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cji_simulator.worker", str(config)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._sink,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(msgspec.json.encode(trust))
+        self.process.stdin.close()
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self._sink.close()
+            raise WorkerDied(f"the worker did not start; its reasons are in {log}")
+        self._ready = msgspec.json.decode(line, type=Ready)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """Where its gRPC door is."""
+        return self._ready.port
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids of supervisor, zygote, keyholder and front."""
+        return {"supervisor": self.process.pid, **self._ready.pids}
+
+    def stop(self) -> int:
+        """Drain; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            self._sink.close()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+
+
+def main() -> int:
+    """Run a worker with the trust that comes on standard input."""
+    trust = msgspec.json.decode(sys.stdin.buffer.read(), type=Trust)
+
+    def ready(port: int) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
+        sys.stdout.flush()
+
+    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, on_ready=ready)
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
