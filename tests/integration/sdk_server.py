@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import grpc
 import grpc.aio
 import pyarrow as pa
+from cji_simulator import Simulation
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -25,7 +26,6 @@ from attestation.appraisal import ReferenceValues, Verdict
 from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock
 from attestation.release import Attestation, Attester
-from cji_simulator import Simulation
 from worker import compute
 from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
@@ -59,7 +59,7 @@ class ReferenceWorker(CjiWorkerServicer):
     cmk: rsa.RSAPrivateKey
     submitter: ec.EllipticCurvePublicKey
     receipt_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP384R1()))
-    twist: Twist = staticmethod(lambda messages: messages)
+    twist: Twist = list
     refusals: list[tuple[Reason, float]] = field(default_factory=list)
     receipts: dict[bytes, str] = field(default_factory=dict)
     seen: list[bytes] = field(default_factory=list)
@@ -94,9 +94,9 @@ class ReferenceWorker(CjiWorkerServicer):
             keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=rsa_jwk(self.cmk.public_key()))],
         )
 
-    async def GetReceipt(
+    async def GetReceipt(  # noqa: N802
         self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext
-    ) -> pb.GetReceiptResponse:  # noqa: N802
+    ) -> pb.GetReceiptResponse:
         if request.job_id not in self.receipts:
             await refuse(context, Reason.POLICY_DENIED)
         return pb.GetReceiptResponse(receipt=self.receipts[request.job_id])

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from cji_simulator import Simulation
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
-from cji_simulator import Simulation
 from tests.integration.sdk_server import KEK_ID, Certificates, ReferenceWorker, served
 from worker.audit import public_jwk, sign
 from worker.cli import build

@@ -375,6 +375,10 @@ def _reheader(**changes: object) -> Callable[[list[pb.RunResponse]], None]:
     return change
 
 
+def _exchange(messages: list[pb.RunResponse]) -> None:
+    messages[2].segment.part, messages[3].segment.part = 1, 0
+
+
 def _only_result(messages: list[pb.RunResponse]) -> None:
     header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
     del header.outputs[1]
@@ -401,10 +405,7 @@ BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], None], str]] = {
     "part unknown": (lambda m: setattr(m[3].segment, "part", 2), "segment"),
     "segment too short": (lambda m: setattr(m[3].segment, "data", m[3].segment.data[:100]), "segment"),
     "segment too long": (lambda m: setattr(m[3].segment, "data", bytes(1 << 20) + m[3].segment.data), "segment"),
-    "parts exchanged": (
-        lambda m: (setattr(m[2].segment, "part", 1), setattr(m[3].segment, "part", 0)) and None,
-        "outputs[0].sha384",
-    ),
+    "parts exchanged": (_exchange, "outputs[0].sha384"),
     "header not protobuf": (lambda m: setattr(m[0].accepted, "result_header", b"\xff"), "result_header"),
     "header not canonical": (
         lambda m: setattr(m[0].accepted, "result_header", m[0].accepted.result_header + b"\x08\x01"),

@@ -9,6 +9,7 @@ whether the job may run is the keyholder's word.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -175,7 +176,8 @@ class RunningJob:
                     self._free.put_nowait(slot)
                 case OutputReady(slot=slot, part=part, index=index, length=length):
                     data = bytes(self._ring.output(slot)[:length])
-                    self._data.send(OutputFreed(slot=slot))
+                    with contextlib.suppress(ChannelClosed):  # a cell that sent its last segment does not wait
+                        self._data.send(OutputFreed(slot=slot))
                     await write(pb.RunResponse(segment=pb.Segment(part=part, index=index, data=data)))
                 case Opened(result_header=header):
                     await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)))

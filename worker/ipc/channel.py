@@ -19,7 +19,6 @@ MAX_MESSAGE_BYTES: Final = 128 << 10
 _MAX_FDS: Final = 8
 _CONTROL_BYTES: Final = socket.CMSG_SPACE(_MAX_FDS * 4)
 _RIGHTS: Final = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
-_CLOEXEC: Final = socket.MSG_CMSG_CLOEXEC
 
 In = TypeVar("In")
 Out = TypeVar("Out", bound=msgspec.Struct)
@@ -70,12 +69,15 @@ class Channel(Generic[In, Out]):
             raise ChannelClosed from error
 
     def receive(self, *, flags: int = 0) -> tuple[In, list[int]]:
-        """The next message and the descriptors that came with it. BlockingIOError when there is none to wait for."""
+        """The next message and the descriptors that came with it. BlockingIOError when there is none to wait for.
+
+        A peer that ended is heard out: what it sent before is still delivered.
+        """
         try:
-            # not socket.recv_fds: it ignores its flags
-            data, control, state, _ = self._socket.recvmsg(MAX_MESSAGE_BYTES, _CONTROL_BYTES, flags | _CLOEXEC)
-        except ConnectionResetError as error:
-            raise ChannelClosed from error
+            data, control, state, _ = self._recvmsg(flags)
+        except ConnectionResetError:
+            # reported once, before what is queued, when the peer ended without reading all that we sent
+            data, control, state, _ = self._recvmsg(flags)
         fds = [fd for level, kind, raw in control if (level, kind) == _RIGHTS for fd in array("i", raw)]
         try:
             if not data or state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
@@ -85,6 +87,10 @@ class Channel(Generic[In, Out]):
             for fd in fds:
                 os.close(fd)
             raise ChannelClosed from error
+
+    def _recvmsg(self, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
+        # not socket.recv_fds: it ignores its flags
+        return self._socket.recvmsg(MAX_MESSAGE_BYTES, _CONTROL_BYTES, flags | socket.MSG_CMSG_CLOEXEC)
 
     async def receive_async(self) -> tuple[In, list[int]]:
         """`receive` for an event loop; the loop goes on meanwhile. For one waiter at a time."""
