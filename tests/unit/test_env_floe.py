@@ -226,7 +226,7 @@ def test_sealer_takes_full_segments_and_one_last() -> None:
 
 
 def test_e05_one_ciphertext_does_not_open_under_two_keys() -> None:
-    """A GCM ciphertext that authenticates under two keys can be made (invisible salamanders); FLOE's header refuses it."""
+    """GCM alone does not commit to its key ("invisible salamanders"); FLOE's header does."""
     other = bytes(31) + b"\x01"
     sealer = Sealer(KEY, AAD, segment=SEGMENT)
     iv, aad = bytes(12), struct.pack(">QB", 0, True)
@@ -284,7 +284,7 @@ def _collide(keys: list[bytes], iv: bytes, aad: bytes) -> bytes:
     lengths = 8 * len(aad) << 64 | 128
     squares, rests = [], []
     for key in keys:
-        block = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - one block of GCM's own definition
+        block = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
         h = int.from_bytes(block.update(bytes(16)), "big")
         mask = int.from_bytes(block.update(iv + b"\0\0\0\x01"), "big")
         square = _times(h, h)

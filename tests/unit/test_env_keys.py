@@ -51,7 +51,7 @@ def test_neither_key_passes_for_the_other(rsa_key: rsa.RSAPrivateKey) -> None:
 def test_k07_every_unwrap_failure_looks_the_same(rsa_key: rsa.RSAPrivateKey) -> None:
     public = rsa_key.public_key()
     other = {"mgf": padding.MGF1(hashes.SHA256()), "algorithm": hashes.SHA256(), "label": b"x"}
-    sha1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
+    sha1 = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
     good = bytearray(wrap_dek(public, DEK))
     good[100] ^= 1
     failures = [

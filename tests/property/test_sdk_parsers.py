@@ -1,0 +1,217 @@
+"""Whatever a peer or a file says, the SDK answers with a value or with an error of its own."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attestation import AZURE_US
+from attestation.appraisal import ReferenceValues
+from worker.client import (
+    ClientError,
+    PinnedKey,
+    SpecError,
+    Unverified,
+    decode_spec,
+    load_profile,
+    load_project_key,
+    read_evidence,
+    read_file,
+    verify_attestation,
+)
+from worker.client.errors import from_details
+from worker.client.parts import arrow_messages, open_part, seal_stream
+from worker.client.result import Collector, parse_result_header
+from worker.client.sources import Batches, open_source
+from worker.errors import REASONS, Reason, Stage
+from worker.job import Header, JobId, Recipient, SizeClass
+from worker.wire.v1 import worker_pb2 as pb
+
+HEADER = Header(
+    data=b"header",
+    sha384=bytes(48),
+    job_id=JobId(bytes(15) + b"\x01"),
+    audience="pool",
+    originating_ori="CA0190000",
+    requesting_ori="CA0190000",
+    operator_id="o",
+    requestor="r",
+    secondary_recipient="",
+    case_number="",
+    reason="r",
+    purpose_code="C",
+    inputs=(),
+    operations=(),
+    operation_names=(),
+    kek_id="k",
+    wrapped_dek=b"",
+    recipients=(Recipient(key_id="A" * 43, jwk=""),),
+    created=None,  # type: ignore[arg-type]
+    not_after=None,  # type: ignore[arg-type]
+    size_class=SizeClass.EXACT,
+)
+RESULT = pb.ResultHeader(
+    version=1,
+    job_id=HEADER.job_id,
+    job_header_sha384=HEADER.sha384,
+    worker_id="w",
+    outputs=[pb.OutputPart(name="result", schema="person/1"), pb.OutputPart(name="row_status", schema="row_status/1")],
+    recipients=[pb.WrappedKey(key_id="A" * 43, wrapped_dek=bytes(384))],
+).SerializeToString(deterministic=True)
+
+MESSAGES = st.one_of(
+    st.just(pb.RunResponse()),
+    st.sampled_from([RESULT, RESULT + b"\0", b""]).map(lambda h: pb.RunResponse(accepted=pb.Accepted(result_header=h))),
+    st.builds(
+        lambda s, n: pb.RunResponse(progress=pb.Progress(stage=s, per_cent=n)),
+        st.text(max_size=40),
+        st.integers(0, 2**32 - 1),
+    ),
+    st.builds(
+        lambda part, index, data: pb.RunResponse(segment=pb.Segment(part=part, index=index, data=data)),
+        st.integers(0, 2),
+        st.integers(0, 2),
+        st.one_of(st.binary(max_size=200), st.just(bytes(106)), st.just(bytes(32))),
+    ),
+    st.text(max_size=20).map(lambda r: pb.RunResponse(done=pb.Done(receipt=r))),
+)
+
+
+@given(st.binary(max_size=300))
+def test_result_headers(data: bytes) -> None:
+    assert parse_result_header(RESULT, HEADER).worker_id == "w"
+    with pytest.raises(Unverified):
+        parse_result_header(data, HEADER)
+
+
+@given(st.integers(0, len(RESULT) - 1), st.integers(1, 255))
+def test_altered_result_headers(at: int, by: int) -> None:
+    data = bytearray(RESULT)
+    data[at] ^= by
+    with suppress(Unverified):
+        parsed = parse_result_header(bytes(data), HEADER)
+        # what may differ is what the receipt's digest of these bytes will catch
+        assert set(parsed.wrapped) == {"A" * 43}
+        assert {"result", "row_status"} <= {name for name, _ in parsed.outputs}
+
+
+@given(st.lists(MESSAGES, max_size=8))
+def test_streams_of_messages(messages: list[pb.RunResponse]) -> None:
+    seen: list[tuple[str, int]] = []
+    collector = Collector(HEADER, progress=lambda stage, n: seen.append((stage, n)))
+    try:
+        for message in messages:
+            collector.take(message)
+        header, outputs, _ = collector.finish()
+        assert len(outputs) == len(header.outputs)
+        assert all(output.ended for output in outputs)
+    except Unverified:
+        pass
+    finally:
+        collector.discard()
+    assert all(stage.isascii() and n <= 100 for stage, n in seen)
+
+
+@given(st.text(max_size=200))
+def test_specs_and_profiles(text: str) -> None:
+    with pytest.raises(SpecError):
+        decode_spec(text)
+    with pytest.raises(SpecError):
+        decode_spec(text.encode("utf-8", "surrogatepass") + b"\xff")
+
+
+@given(st.binary(max_size=200))
+def test_files(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "sdk-any"
+    path.write_bytes(data)
+    with pytest.raises(SpecError):
+        load_profile(path)
+    with pytest.raises(SpecError):
+        load_project_key(path)
+    with pytest.raises(SpecError):
+        read_evidence(data, trust=AZURE_US, reference=ReferenceValues())
+
+
+@given(st.binary(max_size=200), st.sampled_from([".csv", ".parquet", ".arrow"]))
+def test_record_files(tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str) -> None:
+    path = Path(tmp_path_factory.getbasetemp() / f"sdk-records{suffix}")
+    path.write_bytes(data)
+    with suppress(SpecError):
+        list(open_source(read_file(path, rename={}), "person/1").batches)
+
+
+@given(st.binary(max_size=100), st.text(max_size=60), st.text(max_size=60))
+def test_attestation_answers(evidence: bytes, token: str, jwk: str) -> None:
+    answer = pb.AttestResponse(evidence=evidence, maa_token=token, receipt_jwk=jwk)
+    with pytest.raises(ClientError):
+        verify_attestation(
+            answer,
+            nonce=bytes(32),
+            trust=AZURE_US,
+            reference=ReferenceValues(),
+            maa_url="https://x.eus.attest.azure.net",
+        )
+    with pytest.raises(Unverified):
+        PinnedKey.check("k", jwk, expected="A" * 43)
+
+
+@given(st.binary(max_size=200))
+def test_any_error_details(data: bytes) -> None:
+    refused = from_details(data)
+    assert refused is None or refused.reason in REASONS
+
+
+@given(
+    reason=st.one_of(st.sampled_from(list(Reason)), st.text(max_size=20)),
+    stage=st.one_of(st.sampled_from(list(Stage)), st.text(max_size=20)),
+    domain=st.sampled_from(["worker.cji", "other"]),
+    correlation=st.text(max_size=300),
+)
+def test_error_details(reason: str, stage: str, domain: str, correlation: str) -> None:
+    info = error_details_pb2.ErrorInfo(
+        reason=reason, domain=domain, metadata={"stage": stage, "retryable": "true", "correlation_id": correlation}
+    )
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    refused = from_details(status_pb2.Status(details=[detail]).SerializeToString())
+    known = reason in set(Reason) and (stage in set(Stage) or not stage) and domain == "worker.cji"
+    assert (refused is not None) is known
+    if refused is not None:
+        assert refused.retryable
+        assert len(refused.correlation_id) <= 200
+        assert refused.correlation_id.isprintable()
+
+
+@given(
+    rows=st.lists(st.one_of(st.none(), st.text(max_size=50)), max_size=30),
+    cut=st.integers(1, 7),
+    part=st.integers(0, 3),
+)
+def test_tables_return_from_their_sealed_form(rows: list[str | None], cut: int, part: int) -> None:
+    table = pa.table({"record_id": pa.array(rows, pa.string())})
+    batches = [batch for at in range(0, len(rows), cut) for batch in table.slice(at, cut).to_batches()]
+    messages = arrow_messages(Batches(schema=table.schema, batches=iter(batches)))
+    sealed = b"".join(seal_stream(bytes(32), bytes([part]), messages))
+    opened = pa.Table.from_batches(open_part(bytes(32), bytes([part]), _file(sealed), name="p"))
+    assert opened.to_pydict() == table.to_pydict()
+    for wrong in (sealed[:-1], sealed + b"\0", sealed[:74], b"", sealed[:80] + bytes([sealed[80] ^ 1]) + sealed[81:]):
+        with pytest.raises(Unverified, match="p:"):
+            list(open_part(bytes(32), bytes([part]), _file(wrong), name="p"))
+
+
+@given(plain=st.binary(max_size=300))
+def test_plaintext_that_is_no_table_is_refused(plain: bytes) -> None:
+    sealed = b"".join(seal_stream(bytes(32), b"", [plain]))
+    with pytest.raises(Unverified):
+        list(open_part(bytes(32), b"", _file(sealed), name="p"))
+
+
+def _file(data: bytes):  # type: ignore[no-untyped-def]
+    import io
+
+    return io.BytesIO(data)
