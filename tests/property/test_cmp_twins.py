@@ -221,6 +221,22 @@ def test_age_band(values: list[bytes | None], width: int, more: int, as_of: date
     )
 
 
+@pytest.mark.parametrize("width", [1, 5, 40])
+def test_age_bands_of_partial_dates_around_the_day(width: int) -> None:
+    as_of = datetime.date(2026, 6, 15)
+    values: list[bytes | None] = [
+        f"{year}-{month}-{day}".encode()
+        for year in (1905, 1935, 1936, 1966, 1985, 1986, 1987, 2000, 2025, 2026, 2027)
+        for month in ("XX", "02", "05", "06", "07")
+        for day in ("XX", "14", "15", "16", "28")
+    ]
+    assert_equal(
+        lambda array: dates.age_band(array, width=width, top=90, as_of=as_of),
+        lambda _, v: slow_band(v, width, 90, as_of),
+        values,
+    )
+
+
 @untimed
 @given(date_values, st.data())
 def test_shift(values: list[bytes | None], data: st.DataObject) -> None:
@@ -241,6 +257,18 @@ def test_every_day_of_the_calendar_moves_as_the_standard_library_says() -> None:
     outcome = dates.shift(pa.array(values), days=days, known=np.ones(len(values), np.bool_))
     expected = [slow_shift(v.encode(), d)[0] for v, d in zip(values, days.tolist(), strict=True)]
     assert outcome.array.cast(pa.binary()).to_pylist() == expected
+
+
+def test_shifts_end_with_the_calendar() -> None:
+    values: list[bytes | None] = [b"00010101", b"00010102", b"0001-01-01", b"99991231", b"99991230", b"9999-12-31"]
+    for day in (-1, 1):
+        days = np.full(len(values), day)
+        known = np.ones(len(values), np.bool_)
+        assert_equal(
+            lambda array, d=days, k=known: dates.shift(array, days=d, known=k),  # type: ignore[misc]
+            lambda _, v, d=day: slow_shift(v, d),  # type: ignore[misc]
+            values,
+        )
 
 
 @untimed

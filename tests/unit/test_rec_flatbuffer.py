@@ -19,6 +19,58 @@ def schema_header(*, version: int = 4, kind: int = 1, endianness: int = 0, body:
     )
 
 
+def batch_header(
+    *,
+    rows: int = 5,
+    nodes: tuple[tuple[int, int], ...] = ((5, 1),),
+    buffers: tuple[tuple[int, int], ...] = ((0, 8), (8, 24)),
+    count: int | None = None,
+    body: int = 32,
+) -> bytes:
+    """The same Message around a RecordBatch table at 46, its vectors behind it."""
+    vectors = struct.pack("<I", len(nodes)) + b"".join(struct.pack("<qq", *node) for node in nodes)
+    behind = 46 + 4 + 8 + 4 + 4
+    return (
+        schema_header(kind=3, body=body, table=46 - 24)[:36]
+        + struct.pack("<5H", 10, 20, 4, 12, 16)
+        + struct.pack("<iqII", 10, rows, behind - 58, behind - 62 + len(vectors))
+        + vectors
+        + struct.pack("<I", len(buffers) if count is None else count)
+        + b"".join(struct.pack("<qq", *buffer) for buffer in buffers)
+    )
+
+
+def test_a_batch_that_lies_inside_its_body_is_read() -> None:
+    header = read_header(memoryview(batch_header()))
+    assert header == MessageHeader(kind=MessageKind.RECORD_BATCH, rows=5, body_bytes=32)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        batch_header(rows=-1),
+        batch_header(nodes=((-1, -1),)),
+        batch_header(nodes=((5, -1),)),
+        batch_header(nodes=((5, 6),)),
+        batch_header(buffers=((0, 40),)),
+        batch_header(buffers=((8, 32),)),
+        batch_header(buffers=((40, 0),)),
+        batch_header(buffers=((4, 8),)),
+        batch_header(buffers=((-8, 8),)),
+        batch_header(buffers=((0, -8),)),
+        batch_header(buffers=((2**63 - 8, 8),)),
+        batch_header(buffers=((8, 2**63 - 1),)),
+        batch_header(count=3),
+        batch_header(count=2**32 - 1),
+        batch_header(buffers=(), body=-8),
+        batch_header(body=31),
+    ],
+)
+def test_a_batch_that_reaches_outside_is_refused(bad: bytes) -> None:
+    with pytest.raises(Refusal):
+        read_header(memoryview(bad))
+
+
 @pytest.mark.parametrize("version", [3, 4])
 def test_both_versions_that_writers_use_are_read(version: int) -> None:
     header = read_header(memoryview(schema_header(version=version)))

@@ -28,6 +28,13 @@ def test_findings_raise_the_status_and_never_lower_it() -> None:
     }
 
 
+def test_findings_of_many_rows_stay_in_the_order_in_which_they_were_made() -> None:
+    rows = np.arange(500)
+    status = RowStatus.all_ok(500).found(rows, status=Status.WARNED, code=9)
+    status = status.found(rows, status=Status.WARNED, code=3).found(rows[::-1], status=Status.WARNED, code=5)
+    assert status.to_batch(0).column("codes").to_pylist() == [[9, 3, 5]] * 500
+
+
 def test_findings_of_a_later_operation_are_about_the_first_input() -> None:
     kept = np.array([0, 3, 4], np.int16)  # what a first operation left of five columns
     later = RowStatus.all_ok(2).found(at(1), status=Status.WARNED, code=5, column=1)
