@@ -204,6 +204,19 @@ def test_tables_return_from_their_sealed_form(rows: list[str | None], cut: int, 
             list(open_part(bytes(32), bytes([part]), _file(wrong), name="p"))
 
 
+@pytest.mark.parametrize("behind", [b"", bytes(1), bytes(3 << 20)])
+def test_zeros_behind_a_table_are_padding_and_nothing_else_is(behind: bytes) -> None:
+    table = pa.table({"record_id": ["a"]})
+    for end, sound in ((b"", True), (b"\x01", False), (bytes(table.schema.serialize()), False)):
+        messages = [*arrow_messages(Batches(schema=table.schema, batches=iter(table.to_batches()))), behind, end]
+        sealed = b"".join(seal_stream(bytes(32), b"", messages))
+        if sound:
+            assert sum(b.num_rows for b in open_part(bytes(32), b"", _file(sealed), name="p")) == 1
+        else:
+            with pytest.raises(Unverified, match="behind the end"):
+                list(open_part(bytes(32), b"", _file(sealed), name="p"))
+
+
 @given(plain=st.binary(max_size=300))
 def test_plaintext_that_is_no_table_is_refused(plain: bytes) -> None:
     sealed = b"".join(seal_stream(bytes(32), b"", [plain]))

@@ -57,7 +57,8 @@ def seal_stream(key: bytes, aad: bytes, messages: Iterable[Bytes]) -> Iterator[b
 def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of a part whose whole ciphertext was verified before; Unverified(name) for anything unsound.
 
-    `sealed` stands at the part's first byte. The schema comes first, as a batch of 0 rows.
+    `sealed` stands at the part's first byte. The schema comes first, as a batch of 0 rows. Behind the end of the Arrow
+    stream there may be zeros: outputs of the size class POWER_OF_TWO are padded with them.
     """
     try:
         plaintext = _Plaintext(Unsealer(key, aad, sealed.read(FLOE_HEADER_BYTES)), sealed)
@@ -68,7 +69,10 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterato
             for batch in stream:
                 batch.validate(full=True)
                 yield batch
-            if buffered.read(1) or sealed.read(1) or not plaintext.complete:
+            while padding := buffered.read(SEGMENT_BYTES):
+                if padding.count(0) != len(padding):
+                    raise Unverified(name, "bytes behind the end")
+            if sealed.read(1) or not plaintext.complete:
                 raise Unverified(name, "bytes behind the end")
     except (Refusal, pa.ArrowException, OSError) as error:
         raise Unverified(name, f"the part does not open ({type(error).__name__})") from None
