@@ -23,12 +23,26 @@ from cji_simulator.roots import Roots
 from cji_simulator.snp import Report, Tcb
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
+from tpm2_pytss import ESAPI
+from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_OBJECT
+from tpm2_pytss.types import (
+    TPM2B_DATA,
+    TPM2B_PUBLIC,
+    TPM2B_SENSITIVE_CREATE,
+    TPMS_RSA_PARMS,
+    TPMT_PUBLIC,
+    TPMT_RSA_SCHEME,
+    TPMT_SIG_SCHEME,
+    TPMT_SYM_DEF_OBJECT,
+    TPMU_PUBLIC_PARMS,
+)
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import Evidence, maa_nonce, qualifying
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.tpm import Tpm
+from attestation.evidence.tpm_structures import policy_pcr_digest
 from attestation.maa import guest_request, open_reply, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
@@ -256,6 +270,52 @@ def test_maa_refuses_what_does_not_fit_together(evidence: Evidence, roots: Roots
     change(content, roots)
     with pytest.raises(AttestRefused, match=message):
         verify(outer(content), roots)
+
+
+def certified(simulation: Simulation, *, attributes: int, policy: bytes) -> dict[str, str]:
+    """Have the AK certify a new decryption key of these attributes and this policy."""
+    parameters = TPMS_RSA_PARMS(
+        symmetric=TPMT_SYM_DEF_OBJECT(algorithm=TPM2_ALG.NULL),
+        scheme=TPMT_RSA_SCHEME(scheme=TPM2_ALG.NULL),
+        keyBits=2048,
+        exponent=0,
+    )
+    template = TPMT_PUBLIC(
+        type=TPM2_ALG.RSA,
+        nameAlg=TPM2_ALG.SHA256,
+        objectAttributes=attributes,
+        authPolicy=policy,
+        parameters=TPMU_PUBLIC_PARMS(rsaDetail=parameters),
+    )
+    with ESAPI(simulation.trust.tcti) as tpm:
+        key, public, *_ = tpm.create_primary(TPM2B_SENSITIVE_CREATE(), TPM2B_PUBLIC(publicArea=template), ESYS_TR.NULL)
+        try:
+            scheme = TPMT_SIG_SCHEME(scheme=TPM2_ALG.NULL)
+            attest, signature = tpm.certify(key, tpm.tr_from_tpmpublic(0x81000003), TPM2B_DATA(b""), scheme)
+        finally:
+            tpm.flush_context(key)
+    return {
+        "EncKeyPub": _encoded(bytes(public.marshal())),
+        "EncKeyCertifyInfo": _encoded(bytes(attest)),
+        "EncKeyCertifyInfoSignature": _encoded(bytes(signature.signature.rsassa.sig)),
+    }
+
+
+def test_maa_refuses_keys_that_others_could_use(simulation: Simulation, evidence: Evidence, roots: Roots) -> None:
+    policy = policy_pcr_digest(evidence.pcrs)
+    for attributes, other, message in (
+        (0x20432, policy, None),
+        (0x20432 | TPMA_OBJECT.USERWITHAUTH, policy, "other attributes"),  # usable without the PCRs
+        (0x20432 & ~(TPMA_OBJECT.FIXEDTPM | TPMA_OBJECT.FIXEDPARENT), policy, "other attributes"),  # may be duplicated
+        (0x20432, bytes(32), "not bound to the quoted PCRs"),
+    ):
+        content = inner(guest_request(evidence, nonce="n", log=b""))
+        content["TpmInfo"] |= certified(simulation, attributes=attributes, policy=other)
+        if message is None:
+            verify(outer(content), roots)
+        else:
+            with pytest.raises(AttestRefused, match=message):
+                verify(outer(content), roots)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"AttestationInfo":5}', b'{"AttestationInfo":"e30"}'])
