@@ -302,10 +302,10 @@ def test_shift_days_are_uniform_and_never_zero() -> None:
 
 
 def test_words_of_the_incomplete_last_cycle_are_passed_over() -> None:
-    biased, good = 2**64 - 1, 5
+    biased, good = 2**64 - 1, 7
     digest = b"".join(word.to_bytes(8, "big") for word in (biased, good, 0, 0))
     table = np.frombuffer(digest, np.uint8).reshape(1, 32)
-    assert tokens._days(table, 5).tolist() == [1]  # choice 5 of -5..-1, 1..5; 2^64 - 1 is left out
+    assert tokens._days(table, 5).tolist() == [3]  # choice 7 of -5..-1, 1..5; 2^64 - 1 would be choice 5
     assert tokens._days(table, 4).tolist() == [4]  # 8 divides 2^64: every word counts, this one is choice 7
 
 
