@@ -21,7 +21,7 @@ from worker.config import Config
 from worker.ipc import Boot, Channel, ChannelClosed, send_boot
 from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
 from worker.log import log
-from worker.memory import HEAP_ENVIRONMENT, RegionFactory, harden, refuse_swap, secret_fd
+from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
 
 __all__ = ["Supervisor", "serve"]
 
@@ -124,7 +124,7 @@ class Supervisor:
             # not -I: it would ignore PYTHONMALLOC. The environment is ours, -s and -P do the rest.
             [sys.executable, "-s", "-P", "-m", module, str(boot_fd)],
             pass_fds=tuple(kept),
-            env={**environment, **(HEAP_ENVIRONMENT if secret_heap else {})},
+            env={**environment, **(heap_environment() if secret_heap else {})},
             stdin=subprocess.DEVNULL,
         )
         theirs.close()

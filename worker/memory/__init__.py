@@ -7,18 +7,18 @@
 """
 
 from worker.memory.hardening import forbid_files, harden, refuse_swap
-from worker.memory.heap import HEAP_ENVIRONMENT, SecretHeap
+from worker.memory.heap import SecretHeap, heap_environment
 from worker.memory.region import Region, RegionFactory, secret_fd
 from worker.memory.wipe import Touched, wipe_and_exit
 
 __all__ = [
-    "HEAP_ENVIRONMENT",
     "Region",
     "RegionFactory",
     "SecretHeap",
     "Touched",
     "forbid_files",
     "harden",
+    "heap_environment",
     "refuse_swap",
     "secret_fd",
     "wipe_and_exit",

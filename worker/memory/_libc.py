@@ -14,6 +14,9 @@ libc.munmap.argtypes = [c_void_p, c_size_t]
 libc.madvise.argtypes = [c_void_p, c_size_t, c_int]
 libc.memset.restype = c_void_p
 libc.memset.argtypes = [c_void_p, c_int, c_size_t]
+libc.malloc.restype = c_void_p
+libc.malloc.argtypes = [c_size_t]
+libc.free.argtypes = [c_void_p]
 libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
 libc.syscall.restype = c_long
 

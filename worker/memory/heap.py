@@ -1,90 +1,95 @@
 """The whole heap of a process as secret memory.
 
-The process is started with mimalloc in place of malloc (`HEAP_ENVIRONMENT`), so Python objects, numpy arrays,
+The process is started with mimalloc in place of malloc (`heap_environment`), so Python objects, numpy arrays,
 pyarrow buffers and OpenSSL's key objects all come from one allocator. `SecretHeap` gives that allocator a region
-as an exclusive arena and makes it the default heap of the calling thread. A full region means MemoryError; nothing
-falls back to ordinary memory, and this is tested at every start.
+as an exclusive arena and makes a heap in it the default of the calling thread. A full region means MemoryError;
+nothing falls back to ordinary memory, and this is proven at every start.
 
-Limits: the default heap is per thread (`enter` for each further one); one allocation is at most 32 MiB less a
-little; what was allocated before stays where it was; thread stacks are not covered.
+The allocator is the library of the PyPI package `cmeel-mimalloc`, pinned by hash in requirements.lock, so that it is
+the same on every distribution.
+
+Limits: the default heap is per thread (`enter` for each further one); what was allocated before stays where it was;
+thread stacks are not covered.
 """
 
 import ctypes
 import gc
 from ctypes import POINTER, byref, c_bool, c_int, c_size_t, c_void_p
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Final
 
 from worker.errors import Unfit
+from worker.memory._libc import libc
 from worker.memory.region import Region
 
-__all__ = ["HEAP_ENVIRONMENT", "SecretHeap"]
+__all__ = ["SecretHeap", "heap_environment"]
 
-_LIBRARY: Final = "libmimalloc.so.3"
+_PACKAGE: Final = "cmeel-mimalloc"
+_LIBRARY: Final = "cmeel.prefix/lib/libmimalloc.so.3"
+_REMEDY: Final = "Install requirements.lock and start the worker with `cji serve`, which sets the heap's environment."
 
-HEAP_ENVIRONMENT: Final = {
-    "LD_PRELOAD": _LIBRARY,
-    "PYTHONMALLOC": "malloc",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
-"""Environment of every process that will have a secret heap."""
 
-_REMEDY: Final = "Install libmimalloc3 and start the worker with `cji serve`, which sets the heap's environment."
+def _library() -> Path:
+    try:
+        path = Path(str(distribution(_PACKAGE).locate_file(_LIBRARY)))
+    except PackageNotFoundError:
+        path = Path(_LIBRARY)
+    if not path.exists():
+        raise Unfit("mimalloc is not installed", _REMEDY)
+    return path
+
+
+def heap_environment() -> dict[str, str]:
+    """Environment of every process that will have a secret heap; raises Unfit when the allocator is missing."""
+    return {
+        "LD_PRELOAD": str(_library()),
+        "PYTHONMALLOC": "malloc",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 class SecretHeap:
     """A region that serves every allocation of the threads that entered it."""
 
-    __slots__ = ("_heap_in", "_mi", "region")
+    __slots__ = ("_heap", "_mi", "region")
 
     def __init__(self, region: Region, *, size: int) -> None:
         """Take the first `size` bytes of the region (a multiple of 32 MiB, zeroed) and enter from this thread."""
-        try:
-            mi = ctypes.CDLL(_LIBRARY)
-        except OSError as error:
-            raise Unfit("libmimalloc is not installed", _REMEDY) from error
+        mi = ctypes.CDLL(str(_library()))
         mi.mi_manage_os_memory_ex.argtypes = [
-            c_void_p,
-            c_size_t,
-            c_bool,
-            c_bool,
-            c_bool,
-            c_int,
-            c_bool,
-            POINTER(c_void_p),
+            *(c_void_p, c_size_t),
+            *(c_bool, c_bool, c_bool),
+            *(c_int, c_bool, POINTER(c_void_p)),
         ]
         mi.mi_manage_os_memory_ex.restype = c_bool
-        mi.mi_heap_new_in_arena.argtypes = [c_void_p]
-        mi.mi_heap_new_in_arena.restype = c_void_p
-        mi.mi_heap_set_default.argtypes = [c_void_p]
-        mi.mi_heap_set_default.restype = c_void_p
+        for function in (mi.mi_heap_new_in_arena, mi.mi_heap_theap, mi.mi_theap_set_default):
+            function.argtypes, function.restype = [c_void_p], c_void_p
         arena = c_void_p()
         committed = pinned = zeroed = exclusive = True
+        any_numa_node = -1
         if not mi.mi_manage_os_memory_ex(
-            region.address, size, committed, pinned, zeroed, -1, exclusive, byref(arena)
+            region.address, size, committed, pinned, zeroed, any_numa_node, exclusive, byref(arena)
         ):
             raise Unfit("The allocator did not take the secret region", _REMEDY)
         self.region = region
         self._mi = mi
-        self._heap_in = arena
+        self._heap = mi.mi_heap_new_in_arena(arena)
         gc.collect()  # empties the interpreter's free lists, whose entries lie in the old heap
         self.enter()
 
     def enter(self) -> None:
         """Make this the default heap of the calling thread, and prove it."""
-        heap = self._mi.mi_heap_new_in_arena(self._heap_in)
-        if not heap:
+        local = self._mi.mi_heap_theap(self._heap) if self._heap else None
+        if not local:
             raise MemoryError
-        self._mi.mi_heap_set_default(heap)
+        self._mi.mi_theap_set_default(local)
         self._prove()
 
     def _prove(self) -> None:
         """Refuse unless C and Python allocations of this thread really come from the region."""
-        libc = ctypes.CDLL(None)
-        libc.malloc.restype = c_void_p
-        libc.malloc.argtypes = [c_size_t]
-        libc.free.argtypes = [c_void_p]
         block = libc.malloc(4096)
         libc.free(block)
         small, large = bytearray(100), bytearray(1 << 20)
