@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from attestation.errors import AttestationError, Fault
+from attestation.system_roots import system_roots_file
 from attestation.trust import Endpoint
 
 __all__ = ["Response", "exchange", "tls_context"]
@@ -78,10 +79,10 @@ def tls_context(roots: str | None, *, check: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if roots is None:
-            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+            context.load_verify_locations(cafile=system_roots_file())
         else:
             context.load_verify_locations(cadata=roots)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, OSError) as error:
         raise AttestationError(Fault.CONFIG_INVALID, check=check) from error
     return context
 

@@ -4,7 +4,6 @@ RS256 is the only algorithm. A key never comes from the object that it is to ver
 """
 
 import base64
-import binascii
 import hashlib
 import json
 from dataclasses import dataclass
@@ -42,10 +41,10 @@ def b64url_decode(text: str) -> bytes:
     """Canonical unpadded base64url; anything else is a ValueError."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise ValueError from error
+    except ValueError as error:
+        raise ValueError("not base64url") from error
     if b64url(data) != text:
-        raise ValueError
+        raise ValueError("not base64url in its one form")
     return data
 
 
@@ -53,10 +52,10 @@ def std_b64decode(text: str) -> bytes:
     """Canonical padded standard base64; anything else is a ValueError."""
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError from error
+    except ValueError as error:
+        raise ValueError("not base64") from error
     if base64.b64encode(data).decode("ascii") != text:
-        raise ValueError
+        raise ValueError("not base64 in its one form")
     return data
 
 

@@ -16,8 +16,10 @@ from cji_simulator import amd, hcl, jws
 from cji_simulator.certificates import authority, leaf, pem
 from cji_simulator.encoding import b64, rsa_jwk
 from cji_simulator.snp import Report, Tcb
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from attestation import AZURE_US, Trust
 from attestation.appraisal import ReferenceValues, Verdict, appraise
@@ -28,6 +30,7 @@ from attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, polic
 from attestation.jose import b64url
 
 MAGIC = 0xFF544347
+AMD = "1.3.6.1.4.1.3704.1."
 ISSUER = "https://sharedeus.eus.attest.azure.net"
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
 QUALIFYING = qualifying(RECEIPT_KEY, NONCE)
@@ -200,3 +203,38 @@ def compact(header: bytes, payload: bytes, signature: bytes) -> str:
 def machine() -> Machine:
     """One machine for the whole session: its RSA-4096 keys take a second or more."""
     return Machine()
+
+
+def forge_vcek(
+    *,
+    signer: rsa.RSAPrivateKey | None = None,
+    issuer: x509.Name | None = None,
+    product: str = "Genoa",
+    values: dict[str, bytes | None] | None = None,
+    key: CertificatePublicKeyTypes | None = None,
+) -> bytes:
+    """PEM of a VCEK like the machine's, with parts replaced (None leaves an extension out), and of ASK and ARK."""
+    chip = machine().chip
+    true = chip.vcek.certificate
+    found: dict[str, bytes | None] = {
+        one.oid.dotted_string.removeprefix(AMD): one.value.value
+        for one in true.extensions
+        if isinstance(one.value, x509.UnrecognizedExtension)
+    }
+    found["2"] = bytes([0x16, len(product)]) + product.encode()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(true.subject)
+        .issuer_name(issuer or true.issuer)
+        .public_key(key or true.public_key())
+        .serial_number(1)
+        .not_valid_before(true.not_valid_before_utc)
+        .not_valid_after(true.not_valid_after_utc)
+    )
+    for suffix, value in (found | (values or {})).items():
+        if value is not None:
+            oid = x509.ObjectIdentifier(AMD + suffix)
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
+    pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+    vcek = builder.sign(signer or chip.ask.rsa(), hashes.SHA384(), rsa_padding=pss)
+    return b"".join(pem(one) for one in (vcek, *chip.vcek.above))

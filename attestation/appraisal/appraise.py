@@ -109,7 +109,7 @@ def _hcl(evidence: Evidence) -> HclReport:
     try:
         report = parse_hcl(evidence.hcl_report)
     except AttestationError as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="E01") from error
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E03" if error.check == "hcl-ak" else "E01") from error
     if report.tee != evidence.tee:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E01")
     digest = hashlib.new(report.hash_name, report.claims_bytes).digest()

@@ -67,7 +67,4 @@ def verify_ephemeral(evidence: Evidence, ak: rsa.RSAPublicKey) -> rsa.RSAPublicK
     )
     if not sound:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E21")
-    try:
-        return rsa.RSAPublicNumbers(key.exponent, modulus).public_key()
-    except ValueError as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="E21") from error
+    return rsa.RSAPublicNumbers(key.exponent, modulus).public_key()

@@ -66,7 +66,7 @@ def _invalid(error: Exception | None = None) -> AttestationError:
 
 
 def parse_hcl(data: bytes) -> HclReport:
-    """Parse an NV dump, with or without zero padding; raises AttestationError(EVIDENCE_INVALID, "hcl")."""
+    """Parse an NV dump, with or without zero padding; raises AttestationError(EVIDENCE_INVALID, "hcl" or "hcl-ak")."""
     if not CLAIMS_AT < len(data) <= MAX_BYTES:
         raise _invalid()
     magic, version, size, request, status, reserved = struct.unpack_from("<4sIIII12s", data, 0)
@@ -109,7 +109,7 @@ def parse_hcl(data: bytes) -> HclReport:
         hash_name=_HASHES[hash_type],
         claims_bytes=claims_bytes,
         claims=claims,
-        ak=runtime_ak(claims, fault=Fault.EVIDENCE_INVALID, check=_CHECK),
+        ak=runtime_ak(claims, fault=Fault.EVIDENCE_INVALID, check="hcl-ak"),
         vm_unique_id=text_member(machine, "vmUniqueId", fault=Fault.EVIDENCE_INVALID, check=_CHECK),
         user_data=user_data,
     )

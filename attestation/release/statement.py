@@ -17,8 +17,6 @@ The certificate of the vault's TLS endpoint signs: learn.microsoft.com, "Azure K
 import hashlib
 import hmac
 import ipaddress
-import ssl
-import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -40,6 +38,7 @@ from attestation.jose import (
 )
 from attestation.release.keyspec import KeySpec, VaultKey
 from attestation.strict_json import JsonObject, member, parse_object, text_member
+from attestation.system_roots import system_roots
 from attestation.trust import Trust
 
 __all__ = ["WRAP", "VerifiedStatement", "verify_chain_and_signature", "verify_statement"]
@@ -95,19 +94,7 @@ def _roots(trust: Trust) -> list[x509.Certificate]:
     if trust.release_roots is not None:
         pem = trust.release_roots.encode("utf-8")
         return list(load_pem_chain(pem, fault=Fault.CONFIG_INVALID, check="release-roots"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old roots with odd serial numbers
-        for der in context.get_ca_certs(binary_form=True):
-            try:
-                found.append(load_der(der, fault=Fault.CONFIG_INVALID, check="release-roots"))
-            except AttestationError:
-                continue  # a root that cannot be read is a root that is not trusted
-    if not found:
-        raise AttestationError(Fault.CONFIG_INVALID, check="release-roots")
-    return found
+    return system_roots()
 
 
 def _subject(host: str) -> x509.DNSName | x509.IPAddress:

@@ -19,6 +19,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.evidence.imds import imds_endpoint
 from attestation.release.keyspec import VaultKey
 from attestation.release.statement import WRAP
+from attestation.system_roots import system_roots_file
 from attestation.trust import AZURE_US, Trust
 
 __all__ = ["Vault"]
@@ -112,7 +113,7 @@ class Vault:
         if self._credential is None:
             self._credential = ManagedIdentityCredential(
                 client_id=self._client_id,
-                transport=_transport(True),
+                transport=_transport(system_roots_file()),
                 retry_total=0,
                 retry_status=0,
                 connection_timeout=CONNECT_SECONDS,
@@ -121,7 +122,7 @@ class Vault:
         return self._credential
 
 
-def _transport(verify: str | bool) -> RequestsTransport:
+def _transport(verify: str) -> RequestsTransport:
     return RequestsTransport(
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -141,15 +142,15 @@ def _fits(key: VaultKey) -> bool:
 
 
 class _roots_file:  # noqa: N801 - used as a with-statement's function
-    """A path that the HTTP library can read the trust's roots from: memory, never the disk."""
+    """A path that the HTTP library can read the roots from: the system's file, or the trust's own in memory."""
 
     def __init__(self, trust: Trust) -> None:
         self._pem = trust.tls_roots
         self._fd: int | None = None
 
-    def __enter__(self) -> str | bool:
+    def __enter__(self) -> str:
         if self._pem is None:
-            return True
+            return system_roots_file()
         self._fd = os.memfd_create("roots", os.MFD_CLOEXEC)
         os.write(self._fd, self._pem.encode("utf-8"))
         return f"/proc/self/fd/{self._fd}"

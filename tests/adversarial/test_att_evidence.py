@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 from cji_simulator import hcl
-from cji_simulator.certificates import pem
+from cji_simulator.certificates import name, pem
 from cji_simulator.snp import Tcb as ReportTcb
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
@@ -23,6 +23,7 @@ from tests.att_forge import (
     RECEIPT_KEY,
     Machine,
     attest_structure,
+    forge_vcek,
     key_name,
     machine,
     quote_structure,
@@ -205,7 +206,7 @@ def _keys(change: Callable[[list[dict[str, Any]]], None]) -> Evidence:
     ],
 )
 def test_a17_exactly_one_hclakpub(change: Callable[[list[dict[str, Any]]], None]) -> None:
-    refused(_keys(change), "E01")
+    refused(_keys(change), "E03")
 
 
 def test_a17_bytes_behind_the_claims() -> None:
@@ -288,6 +289,125 @@ def test_a22_chain_is_exactly_three_and_in_order() -> None:
     refused(machine().evidence(certs=ask + vcek + ark), "E05")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"signer": rsa.generate_private_key(65537, 2048)},
+        {"issuer": name("SEV-Genoa")},
+        {"product": "Milan"},
+        {"product": "Naples"},
+    ],
+    ids=["signature", "issuer", "other-product", "unknown-product"],
+)
+def test_a22_vcek_that_the_ask_did_not_issue(wrong: dict[str, Any]) -> None:
+    refused(machine().evidence(certs=forge_vcek(**wrong)), "E05")
+    machine().appraise(machine().evidence(certs=forge_vcek()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"2": None},
+        {"2": b"\x0c\x05Genoa"},
+        {"2": b"\x16\x04Genoa"},
+        {"3.1": None},
+        {"3.1": b"\x02\x01\x0b"},
+        {"3.1": b"\x02\x02\x00\x0a\x00"},
+        {"3.1": b"\x02\x02\x01\x0a"},
+        {"3.1": b"\x02\x01\x8a"},
+        {"3.1": b"\x02\x00"},
+        {"3.1": b"\x04\x01\x0a"},
+        {"3.3": b"\x02\x01\x1a"},
+        {"3.4": b"\x02\x01\x01"},
+        {"3.8": b"\x02\x01\x57"},
+        {"4": None},
+        {"4": bytes(64)},
+        {"4": b"\x04\x40" + bytes(63)},
+    ],
+)
+def test_a14_vcek_extensions(values: dict[str, bytes | None]) -> None:
+    refused(machine().evidence(certs=forge_vcek(values=values)), "E07")
+
+
+def test_a14_chip_id_in_an_octet_string() -> None:
+    certs = forge_vcek(values={"4": b"\x04\x40" + machine().chip.chip_id})
+    machine().appraise(machine().evidence(certs=certs))
+
+
+def test_a14_patch_level_above_127() -> None:
+    m = machine()
+    report = m.report(m.claims(), tcb=ReportTcb(microcode=217))
+    m.appraise(m.evidence(report=report, certs=forge_vcek(values={"3.8": b"\x02\x02\x00\xd9"})))
+    refused(m.evidence(report=report, certs=forge_vcek(values={"3.8": b"\x02\x01\xd9"})), "E07")
+
+
+def test_a14_vcek_of_another_curve() -> None:
+    refused(machine().evidence(certs=forge_vcek(key=ec.generate_private_key(ec.SECP256R1()).public_key())), "E06")
+    refused(machine().evidence(certs=forge_vcek(key=machine().ek.public_key())), "E06")
+
+
+def test_a14_cpuid_of_another_product() -> None:
+    refused(patched(0x188, bytes([0x19, 0x01])), "E07")
+    refused(patched(0x188, bytes([0x1A, 0x02])), "E07")
+    refused(patched(0x188, bytes([0x17, 0x31])), "E07")
+
+
+def test_a25_bytes_in_the_signatures_unused_part() -> None:
+    m = machine()
+    report = bytearray(m.report(m.claims()))
+    report[0x2A0 + 50] = 1
+    refused(m.evidence(report=bytes(report)), "snp-report")
+
+
+def test_a17_malformed_public_areas() -> None:
+    m = machine()
+    refused(m.evidence(ak_public=b""), "E22")
+    refused(m.evidence(ak_cert=b""), "E22")
+    refused(m.evidence(ephemeral=b"", certify=attest_structure(sized(b"") + sized(b""), kind=0x8017, extra=b"")), "E20")
+
+
+def test_a09_pinned_measurement() -> None:
+    known = hashlib.sha384(b"firmware").hexdigest()
+    machine().appraise(machine().evidence(), reference=ReferenceValues(measurements=("00" * 48, known)))
+    other = ReferenceValues(measurements=("00" * 48,))
+    refused(machine().evidence(), "E11", Fault.POLICY_MISMATCH, reference=other)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (0, b"HCLB"),
+        (4, b"\x03"),
+        (8, b"\x01"),
+        (12, b"\x01"),
+        (16, b"\x01"),
+        (31, b"\x01"),
+        (1216, b"\x01"),
+        (1220, b"\x02"),
+        (1224, b"\x01"),
+        (1228, b"\x04"),
+        (1232, b"\xff"),
+        (1233, b"\x00"),
+    ],
+)
+def test_a25_hcl_header(at: int, value: bytes) -> None:
+    raw = bytearray(machine().evidence().hcl_report)
+    raw[at : at + len(value)] = value
+    refused(machine().evidence(hcl_report=bytes(raw)), "E01")
+
+
+def test_a25_hcl_sizes_and_claims() -> None:
+    m = machine()
+    raw = m.evidence().hcl_report
+    for broken in (b"", raw[:1236], raw[:-1], raw + b"\x01", raw + bytes(8192)):
+        refused(m.evidence(hcl_report=broken), "E01")
+    for claims in (b"[]", b"{}", b'{"keys":[]}', b"\xff"):
+        refused(m.evidence(claims=claims), "E01")
+    odd = msgspec.json.decode(m.claims())
+    odd["user-data"] = 1
+    refused(m.evidence(claims=msgspec.json.encode(odd)), "E01")
+
+
 def test_a22_chain_is_valid_now() -> None:
     for later in (timedelta(days=31), timedelta(days=-2)):
         refused(machine().evidence(), "E05", now=machine().now + later)
@@ -329,6 +449,13 @@ def test_tdx_is_refused_honestly() -> None:
     raw = bytearray(hcl.report(bytes(td_report), claims)[: 1236 + len(claims)])
     raw[1224] = 4
     refused(m.evidence(tee="tdx", hcl_report=bytes(raw)), "E13")
+
+
+def test_a25_tdreport_is_1024_bytes() -> None:
+    m = machine()
+    raw = bytearray(m.evidence().hcl_report)
+    raw[1224], raw[32 + 1024] = 4, 1
+    refused(m.evidence(tee="tdx", hcl_report=bytes(raw)), "E01")
 
 
 def test_verdict_comes_from_appraise_only() -> None:

@@ -1,6 +1,7 @@
 """Tokens that must not be accepted: one test a row of the pitfalls list, its id in the name."""
 
 import base64
+import dataclasses
 import functools
 import hashlib
 import hmac
@@ -152,6 +153,11 @@ def test_a03_extensions_are_refused(header: Claims) -> None:
 @pytest.mark.parametrize("kid", ["../k1", "k2", "", "K1", None, 1, ["k1"]])
 def test_a03_kid_is_only_a_name(kid: object) -> None:
     refused(machine().token(claims(), kid=kid), "T03")
+
+
+def test_a03_no_kid_at_all() -> None:
+    keys = Keys(machine().jwks().replace(b'"k1"', b'"None"'))
+    refused(_signed(b'{"alg":"RS256"}', json.dumps(claims()).encode()), "T03", keys=keys.keys)
 
 
 @pytest.mark.parametrize(
@@ -363,6 +369,46 @@ def test_f03_an_old_token_is_not_used() -> None:
 )
 def test_n09_both_verdicts_agree(name: str, value: object) -> None:
     changed(lambda out: tee(out).update({f"x-ms-sevsnpvm-{name}": value}), "T15")
+
+
+TDX = {
+    "x-ms-attestation-type": "tdxvm",
+    "tdx_td_attributes_debug": False,
+    "tdx_td_attributes_migratable": False,
+    "dbgstat": "disabled",
+    "attester_tcb_status": "UpToDate",
+}
+
+
+def tdx_token(**wrong: object) -> str:
+    verdict = judged()[1]
+    same = {"tdx_mrtd": verdict.measurement.hex(), "tdx_report_data": verdict.report_data.hex()}
+    return machine().token(claims(lambda out: tee(out).update(TDX | same | wrong)))
+
+
+def test_tdx_claims_are_read_by_their_own_names() -> None:
+    verdict = dataclasses.replace(judged()[1], tee="tdx")
+    assert verify(tdx_token(), verdict=verdict)
+    refused(tdx_token(), "T08")
+    for name, value in {
+        "tdx_td_attributes_debug": True,
+        "tdx_td_attributes_migratable": None,
+        "dbgstat": "enabled",
+        "attester_tcb_status": "OutOfDate",
+    }.items():
+        refused(tdx_token(**{name: value}), "T10", verdict=verdict)
+    for name in ("tdx_mrtd", "tdx_report_data"):
+        refused(tdx_token(**{name: "00"}), "T15", verdict=verdict)
+
+
+@pytest.mark.parametrize("jti", [None, "", 1, "x" * 129])
+def test_f03_token_id_is_required(jti: object) -> None:
+    changed(lambda out: out.update(jti=jti), "T01")
+
+
+@pytest.mark.parametrize("keys", [None, {}, "keys", ["key"], [None]])
+def test_a19_keys_of_other_kinds(keys: object) -> None:
+    changed(lambda out: out["x-ms-runtime"].update(keys=keys), "T13")
 
 
 def test_a16_attested_pcrs() -> None:

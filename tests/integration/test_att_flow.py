@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -262,13 +263,23 @@ def test_r02_identity_is_not_taken_from_the_environment(
     attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
 
 
-def test_tls_roots_are_the_trusts(simulation: Simulation, cmk: Cmk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r02_tls_roots_are_the_trusts(
+    simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
+    roots = tmp_path / "roots.pem"
+    roots.write_text(simulation.trust.tls_roots or "")
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(roots))
     trust = msgspec.structs.replace(simulation.trust, tls_roots=None)
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    elsewhere = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
     with pytest.raises(AttestationError) as caught:
-        attester.attest(receipt_key=RECEIPT_KEY)
+        elsewhere.attest(receipt_key=RECEIPT_KEY)
     assert fault_of(caught) == (Fault.MAA_UNAVAILABLE, "maa")
+    with pytest.raises(AttestationError) as caught:
+        elsewhere.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
+    assert fault_of(caught) == (Fault.RELEASE_UNAVAILABLE, "vault")
 
 
 def test_changed_pcr_means_attest_again(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:

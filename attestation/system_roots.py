@@ -1,0 +1,40 @@
+"""The system's own certificate authorities, from its own file: no environment variable can put another in its place.
+
+OpenSSL's defaults read SSL_CERT_FILE and SSL_CERT_DIR, and HTTP libraries bring lists of their own; neither is used.
+"""
+
+import ssl
+import warnings
+from pathlib import Path
+
+from cryptography import x509
+
+from attestation.certs import load_der
+from attestation.errors import AttestationError, Fault
+
+__all__ = ["system_roots", "system_roots_file"]
+
+_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")  # Debian and Ubuntu; Azure Linux
+
+
+def system_roots_file() -> str:
+    """The path of a PEM bundle; CONFIG_INVALID "system-roots" where the package ca-certificates is missing."""
+    for place in (*_PLACES, ssl.get_default_verify_paths().openssl_cafile):
+        if Path(place).is_file():
+            return place
+    raise AttestationError(Fault.CONFIG_INVALID, check="system-roots")
+
+
+def system_roots() -> list[x509.Certificate]:
+    """Every certificate of that file that can be read; one that cannot is one that is not trusted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=system_roots_file())
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old roots with odd serial numbers
+        for der in context.get_ca_certs(binary_form=True):
+            try:
+                found.append(load_der(der, fault=Fault.CONFIG_INVALID, check="system-roots"))
+            except AttestationError:
+                continue
+    return found
