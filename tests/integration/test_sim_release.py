@@ -21,8 +21,9 @@ from cji_simulator.guest import AttestRefused, verify
 from cji_simulator.hcl import report_data
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report, Tcb
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from tpm2_pytss import ESAPI
 from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_OBJECT
 from tpm2_pytss.types import (
@@ -233,10 +234,26 @@ def _other_tcb(content: dict[str, Any], roots: Roots) -> None:
     _resigned(content, roots, tcb=Tcb(microcode=1))
 
 
-def _short_chain(content: dict[str, Any], roots: Roots) -> None:
+def _chain_of(content: dict[str, Any], *certificates: x509.Certificate | bytes) -> None:
     shown = content["IsolationInfo"]["Evidence"]
     proof = json.loads(base64.b64decode(shown["Proof"]))
-    shown["Proof"] = _encoded(json.dumps({**proof, "VcekCertChain": _encoded(pem(roots.vcek.certificate))}).encode())
+    chain = b"".join(one if isinstance(one, bytes) else pem(one) for one in certificates)
+    shown["Proof"] = _encoded(json.dumps({**proof, "VcekCertChain": _encoded(chain)}).encode())
+
+
+def _short_chain(content: dict[str, Any], roots: Roots) -> None:
+    _chain_of(content, roots.vcek.certificate)
+
+
+def _forged_vcek(content: dict[str, Any], roots: Roots) -> None:
+    der = bytearray(roots.vcek.certificate.public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    forged = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+    _chain_of(content, forged, roots.ask.certificate, roots.ark.certificate)
+
+
+def _other_root(content: dict[str, Any], roots: Roots) -> None:
+    _chain_of(content, roots.vcek.certificate, roots.ask.certificate, roots.tls.certificate)
 
 
 def _no_evidence(content: dict[str, Any], roots: Roots) -> None:
@@ -260,6 +277,8 @@ def _other_protocol(content: dict[str, Any], roots: Roots) -> None:
         (_other_chip, "different chips"),
         (_other_tcb, "differ in TCB"),
         (_short_chain, "not three certificates"),
+        (_forged_vcek, "a signature does not verify"),
+        (_other_root, "another root"),
         (_no_evidence, "has no evidence"),
         (_other_protocol, "not 2.0"),
     ],
