@@ -4,7 +4,9 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues
 from tests.integration.sdk_server import KEK_ID, Certificates, ReferenceWorker, served
-from worker.audit import sign
+from worker.audit import Claims, sign
 from worker.client import (
     Batches,
     Client,
@@ -438,8 +440,6 @@ async def test_receipt_of_another_key_job_or_kind_is_not_accepted(scene: Scene) 
     stranger = ec.generate_private_key(ec.SECP384R1())
     with await scene.run() as result:
         claims = result.receipt.claims
-    import msgspec
-
     for key, changed, check in [
         (stranger, claims, "kid"),
         (scene.worker.receipt_key, claims, "job_id"),
@@ -473,6 +473,19 @@ async def test_results_open_for_recipients_only_and_any_number_of_times(scene: S
             open_result(result, new_recipient_key())
         for _ in range(2):
             assert sum(b.num_rows for b in read_output(result, scene.recipient, "row_status")) == 3
+
+
+async def test_e14_a_missing_row_status_is_noticed_before_results_are_given(scene: Scene) -> None:
+    claims = scene.worker.claims
+
+    def one_row_more(*arguments: Any) -> Claims:
+        honest = claims(*arguments)
+        volumes = msgspec.structs.replace(honest.volumes, rows_in=honest.volumes.rows_in + 1)
+        return msgspec.structs.replace(honest, volumes=volumes)
+
+    scene.worker.claims = one_row_more  # type: ignore[method-assign]
+    with await scene.run() as result, pytest.raises(Unverified, match="row_status"):
+        open_result(result, scene.recipient)
 
 
 class _Forgetful(dict[bytes, str]):

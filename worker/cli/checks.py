@@ -28,7 +28,7 @@ from worker.config import Config
 from worker.errors import Refusal, Unfit
 from worker.job import Policy
 from worker.keyholder.fips import fips_probe
-from worker.memory import HEAP_ENVIRONMENT, refuse_swap
+from worker.memory import heap_environment, refuse_swap
 
 __all__ = ["Finding", "configured_checks", "machine_checks"]
 
@@ -84,7 +84,9 @@ def machine_checks() -> list[Finding]:
     """What holds for every worker on this machine."""
     return [
         _check("interpreter", _interpreter),
-        _check("secret heap", lambda: _probe(_HEAP, HEAP_ENVIRONMENT, found="memfd_secret and mimalloc work together")),
+        _check(
+            "secret heap", lambda: _probe(_HEAP, heap_environment(), found="memfd_secret and mimalloc work together")
+        ),
         _check("system-call filter", lambda: _probe(_SANDBOX, {}, found="libseccomp refuses sockets in a cell")),
         _check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
         _check("swap", _swap),

@@ -1,0 +1,121 @@
+"""`cji doctor` on a machine with a simulated vTPM: what is fit, and each thing that is not, by its name."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
+from click.testing import CliRunner
+
+from attestation import AZURE_US, Trust
+from worker.cli import build
+
+HEAP_FREE = {"interpreter", "FIPS", "roots"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, azure: Simulation) -> Path:
+    folder = tmp_path_factory.mktemp("doctor")
+    worker_config(folder, simulation=azure, keys=[azure.create_cmk("cji-doctor")])
+    return folder
+
+
+def doctor(trust: Trust, *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
+    result = CliRunner().invoke(
+        build(trust), ["doctor", *[str(a) for a in arguments], "--json"], catch_exceptions=False
+    )
+    return result.exit_code, {finding["name"]: finding for finding in json.loads(result.stdout)}
+
+
+def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
+    status, found = doctor(azure.trust, "--config", folder / "worker.toml")
+    states = {name: finding["state"] for name, finding in found.items()}
+    assert status == 0, found
+    assert {name for name, state in states.items() if state != "ok"} <= HEAP_FREE
+    assert states["roots"] == "warning"  # a simulation says so here, too
+    assert states["secret heap"] == "ok"
+    assert "snp" in found["vTPM"]["found"]
+    assert all(finding["remedy"] for finding in found.values() if finding["state"] != "ok")
+
+
+def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) -> None:
+    status, found = doctor(azure.trust)
+    assert status == 0
+    assert found["configuration"]["state"] == "not run"
+    assert "vTPM" not in found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "check"),
+    [
+        ("worker.toml", "audience", "audiance", "configuration"),
+        ("worker.toml", 'cloud = "simulation"', 'cloud = "azure-us"', "configuration"),
+        ("worker.toml", '"Genoa"', '"Rome"', "reference values"),
+        ("worker.toml", '"Genoa"', "", "reference values"),
+        ("worker.toml", 'maa_url = "https://', 'maa_url = "https://x.', "endpoints"),
+        ("worker.toml", 'kek_id = "https://', 'kek_id = "https://x.', "endpoints"),
+        ("worker.toml", "policy.toml", "absent.toml", "policy"),
+        ("worker.toml", "audit.jsonl", "absent/audit.jsonl", "audit file"),
+        ("worker.toml", "server.key", "client/client.key", "TLS files"),
+        ("worker.toml", "client-roots.pem", "policy.toml", "TLS files"),
+        ("policy.toml", "operations", "operation", "policy"),
+        ("policy.toml", 'code = "C"', 'code = "*"', "policy"),
+    ],
+)
+def test_what_is_wrong_is_named(folder: Path, azure: Simulation, file: str, old: str, new: str, check: str) -> None:
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    try:
+        path.write_text(text.replace(old, new))
+        status, found = doctor(azure.trust, "--config", folder / "worker.toml")
+    finally:
+        path.write_text(text)
+    assert status == 1
+    assert {name for name, finding in found.items() if finding["state"] == "failed"} == {check}
+
+
+def test_s02_no_vtpm_is_a_failure(folder: Path, azure: Simulation) -> None:
+    path = folder / "worker.toml"
+    text = path.read_text()
+    try:
+        path.write_text(text.replace('cloud = "simulation"', 'cloud = "azure-us"'))
+        _, found = doctor(AZURE_US, "--config", path)
+    finally:
+        path.write_text(text)
+    if not Path("/dev/tpmrm0").exists():
+        assert found["vTPM"]["state"] == "failed"
+    assert found["endpoints"]["state"] == "failed"  # a simulation's hosts are none of production's
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give up CAP_IPC_LOCK")
+def test_locked_memory_is_counted(folder: Path, azure: Simulation) -> None:
+    code = (
+        "import resource, sys, ctypes, msgspec\n"
+        "resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))\n"
+        "libc = ctypes.CDLL(None)\n"
+        "header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()\n"
+        "assert libc.capget(header, data) == 0\n"
+        "data[0] &= ~(1 << 14)\n"
+        "assert libc.capset(header, data) == 0\n"
+        "from attestation import Trust\n"
+        "from worker.cli import build\n"
+        "build(msgspec.json.decode(sys.argv[1], type=Trust))(['doctor', '--config', sys.argv[2], '--json'])\n"
+    )
+    import msgspec
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, msgspec.json.encode(azure.trust).decode(), str(folder / "worker.toml")],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert "RLIMIT_MEMLOCK is 8 MiB" in found["locked memory"]["found"]
+    assert found["locked memory"]["state"] == "failed"

@@ -1,0 +1,87 @@
+"""The command against a live worker: what a submitter types, and what a submitter gets."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+from cji_simulator.site import Site, people
+from click.testing import CliRunner, Result
+
+from attestation import AZURE_US
+from worker.cli import build
+from worker.client import new_project_key, save_project_key
+
+SPEC = """
+audience = "{audience}"
+originating_ori = "GA0600000"
+requesting_ori = "{ori}"
+operator_id = "op-1"
+requestor = "detective 7"
+reason = "test"
+purpose_code = "C"
+kek_id = "{kek_id}"
+kek_thumbprint = "{thumbprint}"
+recipients = ['{recipient}']
+
+[input]
+schema = "person/1"
+
+[deidentify]
+project = "p1"
+project_key = "p1.json"
+columns = {{ last = "keep", first = "drop", SOC = {{ do = "hmac_token", domain = "soc" }} }}
+"""
+
+
+def write(folder: Path, site: Site, *, ori: str = "GA0600000") -> Path:
+    spec = site.spec()
+    save_project_key(new_project_key("p1"), folder / "p1.json")
+    path = folder / "job.toml"
+    path.write_text(
+        SPEC.format(
+            audience=spec.audience,
+            ori=ori,
+            kek_id=spec.kek_id,
+            thumbprint=spec.kek_thumbprint,
+            recipient=spec.recipients[0],
+        )
+    )
+    pyarrow.parquet.write_table(people(5000), folder / "people.parquet")
+    return path
+
+
+def cji(site: Site, *arguments: object) -> Result:
+    command = build(AZURE_US, site.simulation.trust)
+    return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_a_job_runs_and_its_receipt_verifies_with_no_worker(tmp_path: Path, site: Site) -> None:
+    spec = write(tmp_path, site)
+    out = tmp_path / "out"
+    ran = cji(
+        site, "job", "run", tmp_path / "people.parquet", "--spec", spec, "--profile", site.files.profile, "--out", out
+    )
+    assert ran.exit_code == 0, ran.output
+    table = pyarrow.parquet.read_table(out / "result.parquet")
+    assert table.column_names == ["last", "SOC"]
+    assert table["last"] == people(5000)["last"]
+    assert table["SOC"].type == pa.string()
+    verified = cji(
+        site, "receipt", "verify", out / "receipt.jws", "--evidence", out / "evidence.json",
+        "--expect-header", out / "header.bin", "--profile", site.files.profile,
+    )  # fmt: skip
+    assert verified.exit_code == 0, verified.output
+    assert "5000 in, 5000 out" in verified.stdout
+
+
+def test_a_refusal_leaves_nothing_behind(tmp_path: Path, site: Site) -> None:
+    spec = write(tmp_path, site, ori="GA0610000")
+    before = sorted(tmp_path.iterdir())
+    ran = cji(
+        site, "job", "run", tmp_path / "people.parquet", "--spec", spec, "--profile", site.files.profile,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.exit_code == 1
+    assert "POLICY_DENIED" in ran.stderr
+    assert "correlation id" in ran.stderr
+    assert sorted(tmp_path.iterdir()) == before
