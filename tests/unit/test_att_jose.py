@@ -56,7 +56,6 @@ def test_exponent_is_a_number() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-    [
         {"e": "Aw"},
         {"e": "AQ"},
         {"e": ""},
