@@ -82,3 +82,18 @@ def test_files_for_a_worker_and_an_agency(simulation: Simulation, tmp_path: Path
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [agency.san]
     for private in (*tmp_path.rglob("*.key"),):
         assert os.stat(private).st_mode & 0o077 == 0
+
+
+def test_the_command_runs_until_interrupted(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from cji_simulator.cli import main; main()", "up", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = []
+        while not (line := running.stdout.readline()).startswith("Running"):
+            assert line, "the command ended"
+            lines.append(line)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 0
+    assert any("worker.toml" in line for line in lines)
+    assert (tmp_path / "worker" / "client" / "client.toml").exists()
+    assert not (tmp_path / "endpoints.json").exists()
