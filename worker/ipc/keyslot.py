@@ -3,6 +3,7 @@
 Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -48,3 +49,8 @@ class KeySlot:
     def unmap(self) -> None:
         """Give the mapping back; what was put stays for the other end to take, and the descriptor open."""
         self._region.unmap()
+
+    def close(self) -> None:
+        """Give mapping and descriptor back; what was put stays for the other end to take."""
+        self._region.unmap()
+        os.close(self._region.fd)

@@ -1,5 +1,6 @@
 """The warm cells that the zygote announced and nobody uses yet."""
 
+import os
 from collections import deque
 from dataclasses import dataclass
 
@@ -19,6 +20,12 @@ class Cell:
     slot: KeySlot
     data_fd: int
     ring_fd: int
+
+    def let_go(self) -> None:
+        """Close all but the control channel: the front has its own copies by now, the cell its keys."""
+        self.slot.close()
+        os.close(self.data_fd)
+        os.close(self.ring_fd)
 
 
 class Cells:
@@ -56,4 +63,7 @@ class Cells:
 
     def remove(self, number: int) -> None:
         """A warm cell ended by itself."""
-        self._warm = deque(c for c in self._warm if c.number != number)
+        for cell in [c for c in self._warm if c.number == number]:
+            self._warm.remove(cell)
+            cell.let_go()
+            cell.control.close()

@@ -203,7 +203,6 @@ class Keyholder:
         self._running[ask.call] = job
         try:
             cell.slot.put(open_keys(admission))
-            cell.slot.unmap()
             cell.control.send(OpenJob(header=header.data, worker_id=self._config.worker.id))
             self._front.send(Admitted(call=ask.call), [cell.data_fd, cell.ring_fd])
         except Refusal as refusal:
@@ -213,8 +212,7 @@ class Keyholder:
             self._end(job, Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
             return
         finally:
-            os.close(cell.data_fd)
-            os.close(cell.ring_fd)
+            cell.let_go()
         watcher = asyncio.create_task(self._watch(job))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
