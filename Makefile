@@ -1,0 +1,48 @@
+# make help lists what there is.
+PY := .venv/bin/python
+
+.PHONY: help setup demo test check lint format types contracts generated deploy-check bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## system packages (as root) and .venv from the hash-pinned lock
+	@tools/setup
+
+demo: setup ## the whole product once: attest, release a key, run a sealed job, verify its receipt
+	@.venv/bin/cji-simulator demo
+
+test: setup ## all tests; those on real vectors too where CJI_VECTORS names their folder
+	@$(PY) -m pytest
+
+check: setup lint types contracts generated deploy-check ## everything that must hold before a change lands
+	@$(PY) -m pytest
+
+lint: setup ## format and lint, without changing anything
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m ruff check --quiet .
+
+format: setup ## format and fix what can be fixed
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --quiet --fix .
+
+types: setup ## mypy, strict
+	@$(PY) -m mypy
+
+contracts: setup ## who may import whom
+	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
+
+generated: setup ## stubs and descriptor snapshot are what the contract generates
+	@$(PY) protos/generate.py --check
+
+deploy-check: setup ## Bicep, units and policies, offline
+	@$(PY) -m deploy.check
+
+bench: setup ## benchmarks with their peers in the same run
+	@$(PY) -m benchmarks pipeline
+
+lock: ## write the lock files anew (needs uv)
+	@tools/lock
+
+clean: ## remove what was built here
+	@rm -rf .venv .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
