@@ -1,7 +1,7 @@
 """Generate `worker/wire/v1` from the contract, or check that what is committed is what would be generated.
 
-    python protos/generate.py            write stubs and the descriptor snapshot
-    python protos/generate.py --check    exit 1 when they differ, or when the contract broke compatibility
+python protos/generate.py            write stubs and the descriptor snapshot
+python protos/generate.py --check    exit 1 when they differ, or when the contract broke compatibility
 """
 
 import argparse
@@ -75,7 +75,8 @@ def _numbers(file: FileDescriptorProto) -> dict[str, str]:
 def broken(old: FileDescriptorProto, new: FileDescriptorProto) -> list[str]:
     """What peers of `old` relied on and `new` no longer offers unchanged."""
     after = _numbers(new)
-    return [f"{what}: {was!r} became {after.get(what)!r}" for what, was in _numbers(old).items() if after.get(what) != was]
+    before = _numbers(old)
+    return [f"{what}: {was!r} became {after.get(what)!r}" for what, was in before.items() if after.get(what) != was]
 
 
 def main() -> int:

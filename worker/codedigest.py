@@ -1,4 +1,4 @@
-"""The digest of the code that runs, for receipts and audit: every Python file of both packages, by path.
+r"""The digest of the code that runs, for receipts and audit: every Python file of both packages, by path.
 
 SHA-384 over the lines `<relative path> <SHA-384 of the file>\\n`, sorted by path.
 """

@@ -24,7 +24,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all sections."""
 
 
-class WorkerSection(_Section, kw_only=True):
+class WorkerSection(_Section, frozen=True, kw_only=True):
     """Who this worker is and how much it takes on."""
 
     id: NonEmpty
@@ -39,7 +39,7 @@ class WorkerSection(_Section, kw_only=True):
     """Secret memory of one cell in MiB; 32 of them hold the records that are being read."""
 
 
-class ListenSection(_Section, kw_only=True):
+class ListenSection(_Section, frozen=True, kw_only=True):
     """The gRPC door."""
 
     host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server in a network that the operator closes
@@ -50,7 +50,7 @@ class ListenSection(_Section, kw_only=True):
     """PEM roots of the submitters' client certificates."""
 
 
-class AttestationSection(_Section, kw_only=True):
+class AttestationSection(_Section, frozen=True, kw_only=True):
     """How this machine proves what it is."""
 
     maa_url: NonEmpty
@@ -63,7 +63,7 @@ class AttestationSection(_Section, kw_only=True):
     """A released key is dropped this long after its evidence; evidence is renewed before half of it."""
 
 
-class KeySection(_Section, kw_only=True):
+class KeySection(_Section, frozen=True, kw_only=True):
     """One key version that jobs may be sealed to."""
 
     kek_id: NonEmpty
@@ -71,7 +71,7 @@ class KeySection(_Section, kw_only=True):
     policy_sha256: NonEmpty | None = None
 
 
-class Config(_Section, kw_only=True):
+class Config(_Section, frozen=True, kw_only=True):
     """All of it. `sha384` is the digest of the file, which receipts carry."""
 
     cloud: NonEmpty
@@ -93,7 +93,8 @@ def load(path: Path) -> Config:
     except OSError as error:
         raise Unfit(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unfit(f"The configuration {path} is not valid: {error}", "Compare it with docs/configuration.md.") from error
+        what = f"The configuration {path} is not valid: {error}"
+        raise Unfit(what, "Compare it with docs/configuration.md.") from error
     if config.sha384:
         raise Unfit("The configuration sets sha384, which is computed", "Remove the key.")
     folder = path.resolve().parent

@@ -95,7 +95,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.INCOMPLETE: _info("caller", "Send every part up to its last segment, then finish.", retryable=True),
     Reason.SCHEMA_MISMATCH: _info("caller", "Compare the columns and types of each part with the schema it declares."),
     Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with its documentation."),
-    Reason.LIMIT_EXCEEDED: _info("caller", "Stay within the limits that Describe returns, for example smaller batches."),
+    Reason.LIMIT_EXCEEDED: _info("caller", "Stay within the limits that Describe returns; send smaller batches."),
     Reason.OVERLOADED: _info("platform", "All cells are busy. Try again after the time given.", retryable=True),
     Reason.NOT_READY: _info(
         "operator", "The worker has no fresh evidence or key yet. `cji doctor` says which.", retryable=True
@@ -132,7 +132,7 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; it is not always an
 
 
 class Unfit(Refusal):
-    """This machine or its configuration cannot run the worker. `what` and `remedy` are fixed texts of the source."""
+    """A machine or configuration that cannot run the worker. `what` and `remedy` are fixed texts of the source."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(Reason.NOT_READY, stage=Stage.START)

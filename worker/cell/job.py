@@ -10,6 +10,7 @@ Any refusal goes to the keyholder as a Reason and ends the cell.
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 
 from worker import compute
@@ -52,9 +53,7 @@ def run_job(wires: Wires, *, slot: KeySlot, window: memoryview) -> int:
 class Job:
     """The state of the one job of this process."""
 
-    def __init__(
-        self, wires: Wires, *, header: Header, worker_id: str, keys: list[bytes], window: memoryview
-    ) -> None:
+    def __init__(self, wires: Wires, *, header: Header, worker_id: str, keys: list[bytes], window: memoryview) -> None:
         self._wires, self._header = wires, header
         dek, *self._project_keys = keys
         if len(header.inputs) != 1:
@@ -68,9 +67,7 @@ class Job:
         self._input = InputStream(
             key=dek,
             aad=input_aad(header.sha384, 0),
-            reader=StreamReader(
-                window, max_batch_rows=LIMITS.batch_rows, max_batch_bytes=LIMITS.batch_bytes
-            ),
+            reader=StreamReader(window, max_batch_rows=LIMITS.batch_rows, max_batch_bytes=LIMITS.batch_bytes),
         )
         self._result, self._status = (
             OutputStream(part=part, key=result_key, aad=output_aad(digest, part), emit=self._emit) for part in (0, 1)
@@ -98,9 +95,11 @@ class Job:
         self._prepare()
         rows = batch.num_rows
         status = RowStatus.all_ok(rows)
+        origin = np.arange(batch.num_columns, dtype=np.int16)
         for operation in self._operations:
             batch, found = operation.apply(batch)
-            status = status.merge(found)
+            status = status.merge(found.traced(origin))
+            origin = origin[operation.sources]
         if batch.num_rows != rows or sum(status.counts()) != rows:
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
         assert self._writer is not None  # noqa: S101 - made by _prepare

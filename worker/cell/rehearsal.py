@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -48,11 +48,12 @@ _ROW: Final = {
     "SID": "XX1",
     "EYE": "BRO",
 }
+_STARS: Final[dict[str, Any]] = {"with": "*"}  # a keyword of Python
 _RULES: Final = (
     pb.ColumnRule(column="last", drop=pb.Drop()),
     pb.ColumnRule(column="DOB", date_shift=pb.DateShift(subject_column="SID", max_days=30)),
     pb.ColumnRule(column="postcode", generalise=pb.Generalise(zip_prefix=pb.ZipPrefix(digits=3))),
-    pb.ColumnRule(column="SOC", mask=pb.Mask(keep_last=2, **{"with": "*"})),
+    pb.ColumnRule(column="SOC", mask=pb.Mask(keep_last=2, **_STARS)),
     pb.ColumnRule(column="SEX", keep=pb.Keep()),
     pb.ColumnRule(column="SID", hmac_token=pb.HmacToken(domain="sid", bits=128)),
     pb.ColumnRule(column="EYE", null=pb.Null()),
@@ -64,9 +65,7 @@ def rehearse(window: memoryview, slot: KeySlot) -> None:
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     ring = Ring.create()
-    wires = Wires(
-        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
-    )
+    wires = Wires(control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring)
     status: list[int] = []
 
     def cell() -> None:
@@ -127,9 +126,7 @@ def _header() -> tuple[bytes, list[bytes]]:
         purpose_code="C",
         inputs=[InputPart(name="rows", schema=_SCHEMA)],
         operations=[
-            pb.Operation(
-                deidentify=pb.Deidentify(project="rehearsal", wrapped_project_key=bytes(384), columns=_RULES)
-            )
+            pb.Operation(deidentify=pb.Deidentify(project="rehearsal", wrapped_project_key=bytes(384), columns=_RULES))
         ],
         kek_id="https://rehearsal.invalid/keys/rehearsal/" + "0" * 32,
         wrapped_dek=os.urandom(384),

@@ -13,9 +13,7 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["make_result_header"]
 
 
-def make_result_header(
-    header: Header, *, worker_id: str, outputs: Sequence[tuple[str, str]]
-) -> tuple[bytes, bytes]:
+def make_result_header(header: Header, *, worker_id: str, outputs: Sequence[tuple[str, str]]) -> tuple[bytes, bytes]:
     """(header bytes, result key). `outputs` are (name, schema id) in part order."""
     key = os.urandom(DEK_BYTES)
     message = pb.ResultHeader(
@@ -25,8 +23,7 @@ def make_result_header(
         worker_id=worker_id,
         outputs=[pb.OutputPart(name=name, schema=schema) for name, schema in outputs],
         recipients=[
-            pb.WrappedKey(key_id=r.key_id, wrapped_dek=wrap_dek(parse_rsa(r.jwk), key))
-            for r in header.recipients
+            pb.WrappedKey(key_id=r.key_id, wrapped_dek=wrap_dek(parse_rsa(r.jwk), key)) for r in header.recipients
         ],
     )
     return message.SerializeToString(deterministic=True), key

@@ -94,9 +94,7 @@ class Zygote:
             _cell(place, cell_control, cell_data, ring)
         place.pidfd = os.pidfd_open(place.pid)
         self._poll.register(place.pidfd, select.POLLIN)
-        self._keyholder.send(
-            CellReady(cell=place.cell), [control.fileno(), data.fileno(), ring.fd, place.slot_fd]
-        )
+        self._keyholder.send(CellReady(cell=place.cell), [control.fileno(), data.fileno(), ring.fd, place.slot_fd])
         for end in (control, cell_control, data, cell_data):
             end.close()
         ring.close()
@@ -130,15 +128,13 @@ def _cell(place: _Place, control: socket.socket, data: socket.socket, ring: Ring
         forbid_files()
         SecretHeap(place.region, size=heap_bytes)
         enter_sandbox()
-        wires = Wires(
-            control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
-        )
+        wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring)
         window = place.region.view(heap_bytes)
         status = run_job(wires, slot=KeySlot(place.slot_fd), window=window)
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
-    except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
+    except BaseException as fault:
         log("cell fault", error=type(fault).__name__)
     finally:
         wipe_and_exit(ranges, status)
@@ -157,9 +153,7 @@ def main(boot: Boot) -> None:
     harden(die_with_parent=True)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    places = [
-        _Place(region=Region(fd), slot_fd=slot) for fd, slot in zip(boot.regions, boot.slots, strict=True)
-    ]
+    places = [_Place(region=Region(fd), slot_fd=slot) for fd, slot in zip(boot.regions, boot.slots, strict=True)]
     first = places[0]
     slot = KeySlot(first.slot_fd)
     rehearse(first.region.view(first.region.size - WINDOW_BYTES), slot)

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from worker.errors import REASONS, Reason, Stage
 

@@ -41,7 +41,7 @@ class Call:
 
 def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     """The one subject alternative name of the client's certificate, a URI; anything else is nobody."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
+    names = list(context.auth_context().get("x509_subject_alternative_name", ()))
     if len(names) != 1 or b"://" not in names[0]:
         raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN)
     try:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -42,6 +42,7 @@ from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["RunningJob", "run"]
 
+_EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
 Data = Channel[FrontFromCell, CellFromFront]
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -60,7 +61,7 @@ async def run(call: Call, link: Link) -> None:
 
 async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     first = await call.context.read()
-    if first is grpc.aio.EOF or first.WhichOneof("message") != "open":
+    if first is _EOF or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     state = advance(RunState(), Open(parts=_parts(first.open.header)))
     over = False
@@ -147,14 +148,12 @@ class RunningJob:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _upstream(self) -> None:
-        while (request := await self._context.read()) is not grpc.aio.EOF:
+        while (request := await self._context.read()) is not _EOF:
             match request.WhichOneof("message"):
                 case "segment":
                     segment = request.segment
                     data = segment.data
-                    self._state = advance(
-                        self._state, Segment(part=segment.part, index=segment.index, size=len(data))
-                    )
+                    self._state = advance(self._state, Segment(part=segment.part, index=segment.index, size=len(data)))
                     slot = await self._free.get()
                     self._ring.input(slot)[: len(data)] = data
                     self._data.send(InputReady(slot=slot, part=segment.part, length=len(data)))

@@ -20,20 +20,22 @@ from worker.log import log
 from worker.memory import harden
 from worker.wire.v1 import worker_pb2, worker_pb2_grpc
 
-__all__ = ["main"]
+__all__ = ["OPTIONS", "credentials", "main"]
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
-_OPTIONS: Final = (
+OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.max_connection_idle_ms", 30 * 60 * 1000),  # CJISSECPOL SC-10: sessions end within an hour of inactivity
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
+"""Of the server's channel."""
 
 
-def _credentials(listen: ListenSection) -> grpc.ServerCredentials:
+def credentials(listen: ListenSection) -> grpc.ServerCredentials:
+    """Mutual TLS from the files of this section; Unfit when one cannot be read."""
     try:
         key, chain, roots = (
             Path(name).read_bytes() for name in (listen.private_key, listen.certificate, listen.client_roots)
@@ -48,10 +50,10 @@ async def _serve(boot: Boot) -> None:
     link = Link(Channel(boot.keyholder, FrontFromKeyholder))
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
     service, health = Service(config, link), HealthServicer()
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=OPTIONS)
     worker_pb2_grpc.add_CjiWorkerServicer_to_server(service, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", _credentials(config.listen))
+    port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(config.listen))
     await health.set("", health_pb2.HealthCheckResponse.SERVING)
     await health.set(SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
     await server.start()

@@ -35,7 +35,7 @@ class Channel(Generic[In, Out]):
 
     def __init__(self, sock: socket.socket | int, incoming: object) -> None:
         self._socket = sock if isinstance(sock, socket.socket) else socket.socket(fileno=sock)
-        self._decoder: msgspec.msgpack.Decoder[In] = msgspec.msgpack.Decoder(incoming)  # type: ignore[arg-type]
+        self._decoder: msgspec.msgpack.Decoder[In] = msgspec.msgpack.Decoder(incoming)
         self._encoder = msgspec.msgpack.Encoder()
 
     @staticmethod
@@ -106,7 +106,12 @@ class Channel(Generic[In, Out]):
 async def _readable(fd: int) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, wake)
     try:
         await ready
     finally:

@@ -30,10 +30,10 @@ __all__ = [
     "FrontFromKeyholder",
     "InputFreed",
     "InputReady",
-    "Kill",
     "KeyholderFromCell",
     "KeyholderFromFront",
     "KeyholderFromZygote",
+    "Kill",
     "NotReady",
     "OpenJob",
     "Opened",
@@ -58,7 +58,7 @@ class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 # ------------------------------------------------------------------ front <-> keyholder
 
 
-class Admit(Message, kw_only=True):
+class Admit(Message, frozen=True, kw_only=True):
     """May this job run? `submitter` is the URI SAN that mTLS proved, `source` the peer's address."""
 
     call: int
@@ -69,13 +69,13 @@ class Admit(Message, kw_only=True):
     signature: bytes
 
 
-class Admitted(Message, kw_only=True):
+class Admitted(Message, frozen=True, kw_only=True):
     """It may; the cell's data socket and ring come along as descriptors."""
 
     call: int
 
 
-class Abort(Message, kw_only=True):
+class Abort(Message, frozen=True, kw_only=True):
     """The caller is gone, late, or broke the protocol."""
 
     call: int
@@ -83,7 +83,7 @@ class Abort(Message, kw_only=True):
     stage: Stage
 
 
-class Ended(Message, kw_only=True):
+class Ended(Message, frozen=True, kw_only=True):
     """The job is refused or over, without a receipt. Sent exactly once per call unless Completed is."""
 
     call: int
@@ -92,21 +92,21 @@ class Ended(Message, kw_only=True):
     retry_after_ms: int = 0
 
 
-class Completed(Message, kw_only=True):
+class Completed(Message, frozen=True, kw_only=True):
     """The audit event is durable and the receipt signed."""
 
     call: int
     receipt: str
 
 
-class Attest(Message, kw_only=True):
+class Attest(Message, frozen=True, kw_only=True):
     """Evidence for a caller's nonce."""
 
     call: int
     nonce: bytes
 
 
-class Attested(Message, kw_only=True):
+class Attested(Message, frozen=True, kw_only=True):
     """The bundle comes in a descriptor (it is larger than a message)."""
 
     call: int
@@ -114,7 +114,7 @@ class Attested(Message, kw_only=True):
     receipt_jwk: str
 
 
-class FetchReceipt(Message, kw_only=True):
+class FetchReceipt(Message, frozen=True, kw_only=True):
     """The receipt of a job, for its own submitter."""
 
     call: int
@@ -122,7 +122,7 @@ class FetchReceipt(Message, kw_only=True):
     job_id: bytes
 
 
-class FetchedReceipt(Message, kw_only=True):
+class FetchedReceipt(Message, frozen=True, kw_only=True):
     """The stored receipt."""
 
     call: int
@@ -136,7 +136,7 @@ class PublishedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     public_jwk: str
 
 
-class Ready(Message, kw_only=True):
+class Ready(Message, frozen=True, kw_only=True):
     """Fresh evidence, a key, a policy and a writable audit sink."""
 
     keys: tuple[PublishedKey, ...]
@@ -144,13 +144,13 @@ class Ready(Message, kw_only=True):
     schemas: tuple[str, ...]
 
 
-class NotReady(Message, kw_only=True):
+class NotReady(Message, frozen=True, kw_only=True):
     """One of them is missing."""
 
     reason: Reason
 
 
-class Drained(Message, kw_only=True):
+class Drained(Message, frozen=True, kw_only=True):
     """The front takes no more jobs and has none left."""
 
 
@@ -161,20 +161,20 @@ FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | 
 # ------------------------------------------------------------------ keyholder <-> zygote
 
 
-class CellReady(Message, kw_only=True):
+class CellReady(Message, frozen=True, kw_only=True):
     """A warm cell. Descriptors: its control socket, data socket, ring, key slot."""
 
     cell: int
 
 
-class CellGone(Message, kw_only=True):
+class CellGone(Message, frozen=True, kw_only=True):
     """The cell's process ended; `status` is its exit status, negative for a signal."""
 
     cell: int
     status: int
 
 
-class Kill(Message, kw_only=True):
+class Kill(Message, frozen=True, kw_only=True):
     """End a cell."""
 
     cell: int
@@ -187,20 +187,20 @@ ZygoteFromKeyholder = Kill
 # ------------------------------------------------------------------ keyholder <-> cell
 
 
-class OpenJob(Message, kw_only=True):
+class OpenJob(Message, frozen=True, kw_only=True):
     """Run the job of this header; its keys are in the key slot."""
 
     header: bytes
     worker_id: str
 
 
-class Opened(Message, kw_only=True):
+class Opened(Message, frozen=True, kw_only=True):
     """The result header, as digested."""
 
     result_header: bytes
 
 
-class CellFailed(Message, kw_only=True):
+class CellFailed(Message, frozen=True, kw_only=True):
     """The job is refused by its data, its parameters or its limits."""
 
     reason: Reason
@@ -214,7 +214,7 @@ class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     bytes: int
 
 
-class Summary(Message, kw_only=True):
+class Summary(Message, frozen=True, kw_only=True):
     """All outputs are sealed, their last segments held back. Volumes and digests only."""
 
     inputs: tuple[SealedPart, ...]
@@ -226,7 +226,7 @@ class Summary(Message, kw_only=True):
     subjects_out: int
 
 
-class Commit(Message, kw_only=True):
+class Commit(Message, frozen=True, kw_only=True):
     """The audit event is durable: let the last segments go."""
 
 
@@ -237,7 +237,7 @@ CellFromKeyholder = OpenJob | Commit
 # ------------------------------------------------------------------ front <-> cell
 
 
-class InputReady(Message, kw_only=True):
+class InputReady(Message, frozen=True, kw_only=True):
     """An input slot holds a sealed segment of part `part`."""
 
     slot: int
@@ -245,23 +245,23 @@ class InputReady(Message, kw_only=True):
     length: int
 
 
-class Finish(Message, kw_only=True):
+class Finish(Message, frozen=True, kw_only=True):
     """No more input."""
 
 
-class OutputFreed(Message, kw_only=True):
+class OutputFreed(Message, frozen=True, kw_only=True):
     """An output slot was sent on."""
 
     slot: int
 
 
-class InputFreed(Message, kw_only=True):
+class InputFreed(Message, frozen=True, kw_only=True):
     """An input slot was unsealed."""
 
     slot: int
 
 
-class OutputReady(Message, kw_only=True):
+class OutputReady(Message, frozen=True, kw_only=True):
     """An output slot holds a sealed segment."""
 
     slot: int
@@ -270,14 +270,14 @@ class OutputReady(Message, kw_only=True):
     length: int
 
 
-class ProgressMade(Message, kw_only=True):
+class ProgressMade(Message, frozen=True, kw_only=True):
     """How far a stage is, by volume."""
 
     stage: Literal["rows"]
     per_cent: int
 
 
-class OutputsDone(Message, kw_only=True):
+class OutputsDone(Message, frozen=True, kw_only=True):
     """Every part had its last segment."""
 
 
@@ -288,13 +288,13 @@ FrontFromCell = InputFreed | OutputReady | ProgressMade | OutputsDone | Opened
 # ------------------------------------------------------------------ children -> supervisor
 
 
-class Up(Message, kw_only=True):
+class Up(Message, frozen=True, kw_only=True):
     """The process serves; the front says on which port, once the worker is ready for jobs."""
 
     port: int = 0
 
 
-class Drain(Message, kw_only=True):
+class Drain(Message, frozen=True, kw_only=True):
     """Take no new jobs, finish the running ones, then exit."""
 
 

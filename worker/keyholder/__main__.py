@@ -29,7 +29,7 @@ def _policy(path: Path) -> Policy:
         raise Unfit("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
-async def _serve(boot: Boot, region: Region, heap: SecretHeap, memory: str) -> None:
+async def _serve(boot: Boot, heap: SecretHeap, memory: str) -> None:
     config = boot.config
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
@@ -50,9 +50,7 @@ async def _serve(boot: Boot, region: Region, heap: SecretHeap, memory: str) -> N
                 simulated=signer.simulated,
             )
         )
-        custody = Custody(
-            config=config, trust=trust, heap=heap, receipt_key=signer.thumbprint, changed=lambda: changed()
-        )
+        custody = Custody(config=config, trust=trust, heap=heap, receipt_key=signer.thumbprint)
         keyholder = Keyholder(
             config=config,
             policy=policy,
@@ -62,10 +60,9 @@ async def _serve(boot: Boot, region: Region, heap: SecretHeap, memory: str) -> N
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
         )
-        changed = keyholder.holdings_changed
         supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
-        custody.start()
+        custody.start(keyholder.holdings_changed)
         await keyholder.serve()
 
 
@@ -77,7 +74,7 @@ def main(boot: Boot) -> int:
         memory = region.kind
         harden(die_with_parent=True)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, region, heap, memory))
+        asyncio.run(_serve(boot, heap, memory))
     except Unfit as unfit:
         log("unfit", what=unfit.what, remedy=unfit.remedy)
         return 1

@@ -93,10 +93,8 @@ class _Quote:
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole and may be read from the main thread at any time."""
 
-    def __init__(
-        self, *, config: Config, trust: Trust, heap: SecretHeap, receipt_key: bytes, changed: Callable[[], None]
-    ) -> None:
-        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts; `changed` is called in the thread."""
+    def __init__(self, *, config: Config, trust: Trust, heap: SecretHeap, receipt_key: bytes) -> None:
+        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts."""
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues)
         self._attester = Attester(
@@ -107,14 +105,14 @@ class Custody:
             for k in config.keys
         ]
         self._lifetime = section.key_lifetime_s
-        self._heap, self._receipt_key, self._changed = heap, receipt_key, changed
+        self._heap, self._receipt_key = heap, receipt_key
         self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
         self.holdings = Holdings()
 
-    def start(self) -> None:
-        """Begin to attest."""
-        threading.Thread(target=self._run, name="custody", daemon=True).start()
+    def start(self, changed: Callable[[], None]) -> None:
+        """Begin to attest; `changed` is called in the custody thread whenever there are new holdings."""
+        threading.Thread(target=self._run, args=(changed,), name="custody", daemon=True).start()
 
     def quote(self, nonce: bytes, answer: Callable[[Evidence | Refusal], None]) -> None:
         """Ask for fresh evidence over a caller's nonce; `answer` is called in the custody thread."""
@@ -129,7 +127,7 @@ class Custody:
             if self.holdings is seen:
                 self.holdings = Holdings(reason=Reason.NOT_READY)
 
-    def _run(self) -> None:
+    def _run(self, changed: Callable[[], None]) -> None:
         self._heap.enter()
         backoff = _FIRST_BACKOFF_S
         while True:
@@ -141,7 +139,7 @@ class Custody:
                 wait = max(backoff, error.retry_after or 0.0) * random.uniform(1.0, 1.5)  # noqa: S311
                 backoff = min(2 * backoff, _LAST_BACKOFF_S)
                 self._failed(error, wait)
-            self._changed()
+            changed()
             self._answer_quotes(time.monotonic() + wait)
 
     def _renew(self) -> None:
@@ -167,9 +165,7 @@ class Custody:
 
     def _failed(self, error: AttestationError, wait: float) -> None:
         reason = reason_of(error)
-        log(
-            "not attested", fault=error.fault.value, check=error.check, reason=reason.value, retry_ms=int(wait * 1000)
-        )
+        log("not attested", fault=error.fault.value, check=error.check, reason=reason.value, retry_ms=int(wait * 1000))
         with self._lock:
             if error.fault in _VERDICTS or not self.holdings.fresh():
                 self.holdings = Holdings(reason=reason)

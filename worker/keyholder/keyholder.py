@@ -269,9 +269,7 @@ class Keyholder:
             fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
             os.write(fd, result.to_json())  # type: ignore[attr-defined]
             os.lseek(fd, 0, os.SEEK_SET)
-            self._front.send(
-                Attested(call=call, maa_token=token, receipt_jwk=self._signer.public_jwk), [fd]
-            )
+            self._front.send(Attested(call=call, maa_token=token, receipt_jwk=self._signer.public_jwk), [fd])
             os.close(fd)
 
         self._custody.quote(nonce, answer)

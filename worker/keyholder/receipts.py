@@ -20,6 +20,7 @@ from worker.audit import (
     Part,
     TpmClock,
     Volumes,
+    claims_unverified,
     public_jwk,
     receipt_sha384,
     sign,
@@ -59,7 +60,7 @@ class ReceiptSigner:
         self._config = config
         self._policy, self._code = policy_sha384.hex(), code_sha384.hex()
         self._fips = fips_probe()
-        self._sequence = last.sequence if last else 0
+        self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
 
     def attested(self, attestation: Attestation) -> Attested:
@@ -75,7 +76,7 @@ class ReceiptSigner:
         )
 
     def completion(self, job: "Running", summary: Summary, holdings: Holdings) -> JobCompleted:
-        """The audit event of a finished job with its signed receipt; NOT_READY when the evidence went stale meanwhile."""
+        """The audit event of a finished job with its receipt; refused when the evidence went stale meanwhile."""
         attestation = holdings.attestation
         if attestation is None or not holdings.fresh():
             raise Refusal(holdings.reason, stage=Stage.COMMIT)

@@ -93,6 +93,10 @@ class SecretHeap:
         block = libc.malloc(4096)
         libc.free(block)
         small, large = bytearray(100), bytearray(1 << 20)
-        addresses = [block or 0, *(ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in (small, large)), id(object())]
+        addresses = [
+            block or 0,
+            *(ctypes.addressof(ctypes.c_char.from_buffer(b)) for b in (small, large)),
+            id(object()),
+        ]
         if not all(self.region.holds(a) for a in addresses):
             raise Unfit("The process's heap is not the secret region", _REMEDY)

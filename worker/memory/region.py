@@ -50,6 +50,9 @@ class Region:
 
     __slots__ = ("_base", "address", "fd", "size")
 
+    address: int
+    """Of the first byte."""
+
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.size = os.fstat(fd).st_size
