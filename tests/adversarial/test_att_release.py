@@ -15,6 +15,7 @@ from cji_simulator.statement import key_hsm, signed
 from cji_simulator.vault_keys import wrap
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US, AttestationError, Fault
@@ -140,6 +141,13 @@ def test_k02_no_chain() -> None:
 
 def test_k02_signed_by_another_key_under_the_right_chain() -> None:
     refused(jws.sign({"x5c": jws.x5c(signer())}, payload(), rsa_key(2048, 5)), "S03")
+
+
+def test_k02_certificate_with_another_kind_of_key() -> None:
+    above = signer()
+    root = Credential(key=rsa_key(2048, 1), certificate=above.chain[-1])
+    curve = leaf("vault.azure.net", ec.generate_private_key(ec.SECP256R1()), root, hosts=["cji.vault.azure.net"])
+    refused(jws.sign({"x5c": jws.x5c(curve)}, payload(), rsa_key(2048, 9)), "S03")
 
 
 @pytest.mark.parametrize(
@@ -273,6 +281,27 @@ def test_k03_unwrapped_key_is_the_public_one() -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
     plain = curve.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     unwrap_refused(wrap(plain, target=machine().ephemeral.public_key(), enc="RSA_AES_KEY_WRAP_256"))
+
+
+def test_k05_inner_key_has_256_bits() -> None:
+    plain = cmk().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    inner = bytes(range(16))
+    short = machine().ephemeral.public_key().encrypt(inner, oaep) + aes_key_wrap_with_padding(inner, plain)
+    unwrap_refused(short)
+
+
+def test_inner_key_is_wiped() -> None:
+    seen: list[bytearray] = []
+
+    def keep(data: bytes) -> bytearray:
+        seen.append(decrypt(data))
+        return seen[-1]
+
+    unwrap_into(ciphertext(), memoryview(bytearray(4096)), decrypt=keep, public_key=cmk().public_key())
+    with pytest.raises(AttestationError):
+        unwrap_into(ciphertext()[:-8], memoryview(bytearray(4096)), decrypt=keep, public_key=cmk().public_key())
+    assert [bytes(one) for one in seen] == [bytes(32)] * 2
 
 
 def test_k05_other_wraps_and_altered_ciphertexts() -> None:
