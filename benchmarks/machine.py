@@ -1,0 +1,31 @@
+"""Facts about the machine that figures depend on."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+__all__ = ["facts"]
+
+_PACKAGES: Final = ("cryptography", "grpcio", "numpy", "protobuf", "pyarrow")
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def facts() -> dict[str, str | int]:
+    """CPU model, cores that this process may use, memory in MiB, kernel, Python and package versions."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }

@@ -1,0 +1,157 @@
+"""`pipeline`: the sealed job, from its first message to its receipt, beside a gRPC echo of the same bytes.
+
+docs/benchmarks.md says what is inside the clock and what is not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+import pyarrow as pa
+
+from benchmarks.corpus import people, rows_of
+from benchmarks.harness import Paired, Result, paired, percentile
+from benchmarks.machine import facts
+from benchmarks.report import Report
+from benchmarks.stand import Stand, Usage, open_stand
+from benchmarks.wire import Prepared
+from worker.client import DateShift, HmacToken, Mask
+from worker.client.transforms import Transform
+
+__all__ = ["COPY", "DEIDENTIFY", "SUMMARY", "run"]
+
+SUMMARY: Final = "a sealed job's MB/s beside an echo's, a small job's added latency, a large job's peak memory"
+
+DEIDENTIFY: Final[Mapping[str, Transform]] = {
+    "record_id": HmacToken(domain="record", bits=128),
+    "first": "drop",
+    "last": HmacToken(domain="name", bits=80),
+    "street_number": "null",
+    "address_1": "drop",
+    "address_2": "drop",
+    "suburb": "keep",
+    "postcode": Mask(keep_first=2, with_="0"),
+    "state": "keep",
+    "DOB": DateShift(subject_column="record_id", max_days=365),
+    "SOC": HmacToken(domain="soc", bits=128),
+}
+"""The representative job: records for a study that links them by tokens."""
+
+COPY: Final[Mapping[str, Transform]] = dict.fromkeys(DEIDENTIFY, "keep")
+"""The whole path with an operation that does nothing."""
+
+_MB: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    sizes: tuple[int, ...]
+    """Bytes of input, smallest first; ratios are those of the last one."""
+    pairs: int
+    small_jobs: int
+    memory_bytes: int
+    """Input of the larger of two jobs, one a hundred times the other."""
+
+
+_FULL: Final = _Plan(sizes=(64 * _MB, 256 * _MB), pairs=5, small_jobs=200, memory_bytes=256 * _MB)
+_QUICK: Final = _Plan(sizes=(32 * _MB,), pairs=3, small_jobs=50, memory_bytes=256 * _MB)
+_SMALL_JOB_ROWS: Final = 100
+
+
+def run(report: Report, *, quick: bool) -> Result:
+    """Measure and print; minutes, or one minute when `quick`."""
+    plan, machine = _QUICK if quick else _FULL, facts()
+    report.heading("pipeline", machine)
+    rules = ", ".join(f"{name} {rule if isinstance(rule, str) else _named(rule)}" for name, rule in DEIDENTIFY.items())
+    with open_stand(room=plan.memory_bytes * 3 // 2) as stand:
+        figures, ratios = _throughput(report, stand, plan)
+        report.note(f"deidentify: {rules}")
+        figures |= _latency(report, stand, plan)
+        memory, ratios["peak"] = _memory(report, stand, plan)
+        figures |= memory
+    return Result(name="pipeline", machine=machine, figures=figures, ratios=ratios)
+
+
+def _named(rule: Transform) -> str:
+    return type(rule).__name__
+
+
+def _throughput(report: Report, stand: Stand, plan: _Plan) -> tuple[dict[str, float], dict[str, float]]:
+    figures: dict[str, float] = {}
+    ratios: dict[str, float] = {}
+    lines, profile = [], []
+    for size in plan.sizes:
+        table = people(rows_of(size))
+        for name, columns in (("copy", COPY), ("deidentify", DEIDENTIFY)):
+            with report.doing(f"{name}, {size // _MB} MB, {plan.pairs} pairs"):
+                ours, theirs = Usage(), Usage()
+                found = _pair(stand, table, columns, pairs=plan.pairs, ours=ours, theirs=theirs)
+            lines.append(
+                (f"{name} {size // _MB} MB", found.subject.text(), found.peer.text(), found.ratio.text(places=2))
+            )
+            suffix = "_copy" if name == "copy" else ""
+            figures |= {f"mb_per_s{suffix}": found.subject.middle, f"echo_mb_per_s{suffix}": found.peer.middle}
+            ratios[f"echo{suffix}"] = found.ratio.middle
+        for side, usage in (("job", ours), ("echo", theirs)):
+            for process, seconds in usage.per_gb().items():
+                figures[f"cpu_s_per_gb_{side}_{process}"] = seconds
+                profile.append((f"{size // _MB} MB {side}: {process}", f"{seconds:.2f}"))
+    report.table("MB/s of sealed input", ("", "job", "echo", "job / echo"), lines)
+    if report.profile:
+        report.table("CPU seconds for each GB of input (deidentify)", ("", "s/GB"), profile)
+    return figures, ratios
+
+
+def _pair(
+    stand: Stand, table: pa.Table, columns: Mapping[str, Transform], *, pairs: int, ours: Usage, theirs: Usage
+) -> Paired:
+    current: list[Prepared] = []
+
+    def job() -> float:
+        current[:] = [stand.prepare(table, columns)]
+        return current[0].megabytes / stand.job(current[0], ours)
+
+    def echo() -> float:
+        return current[0].megabytes / stand.echoed(current[0], theirs)
+
+    return paired(job, echo, pairs=pairs)
+
+
+def _latency(report: Report, stand: Stand, plan: _Plan) -> dict[str, float]:
+    table = people(_SMALL_JOB_ROWS)
+    with report.doing(f"{plan.small_jobs} jobs of {_SMALL_JOB_ROWS} rows"):
+        both = []
+        for _ in range(plan.small_jobs):
+            prepared = stand.prepare(table, DEIDENTIFY)
+            both.append((stand.job(prepared) * 1000, stand.echoed(prepared) * 1000))
+    echo = median(theirs for _, theirs in both)
+    added = [ours - echo for ours, _ in both]
+    figures = {"p50_ms": percentile(added, 50), "p99_ms": percentile(added, 99), "echo_p50_ms": echo}
+    report.table(
+        f"Added latency of a job of {_SMALL_JOB_ROWS} rows, {plan.small_jobs} jobs, a warm cell each",
+        ("", "ms"),
+        [
+            ("p50", f"{figures['p50_ms']:.1f}"),
+            ("p99", f"{figures['p99_ms']:.1f}"),
+            ("echo, p50 (taken off)", f"{echo:.1f}"),
+        ],
+    )
+    return figures
+
+
+def _memory(report: Report, stand: Stand, plan: _Plan) -> tuple[dict[str, float], float]:
+    rows = rows_of(plan.memory_bytes)
+    with report.doing("peak memory"):
+        peaks = []
+        for count in (rows // 100, rows):
+            prepared = stand.prepare(people(count), DEIDENTIFY)
+            peaks.append((count, prepared.megabytes, stand.peak_mib(prepared)))
+    small, large = (peak for *_, peak in peaks)
+    report.table(
+        "Peak resident memory of front and cell",
+        ("rows", "MB", "MiB"),
+        [(f"{count}", f"{size:.1f}", f"{peak:.1f}") for count, size, peak in peaks],
+    )
+    report.note(f"small / large {small / large:.2f}")
+    return {"peak_small_mib": small, "peak_large_mib": large}, small / large

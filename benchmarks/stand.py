@@ -1,0 +1,108 @@
+"""A worker and an echo side by side, both connected: where jobs are run with their pair.
+
+The worker is the real one, with all its processes, against the simulation of Azure, over mTLS on loopback.
+"""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site
+
+from benchmarks.echo import EchoServer
+from benchmarks.processes import CpuClock, PeakMemory
+from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
+from worker.client import AttestedWorker, Deidentify, open_result
+from worker.client.transforms import Transform
+
+__all__ = ["Stand", "Usage", "open_stand"]
+
+_WARM_S: Final = 0.25
+"""Pause after a job: its cell is wiped and waited for, and another is warm."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """CPU seconds by process over some calls, and the MB of input that they sent."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+    megabytes: float = 0.0
+
+    def per_gb(self) -> dict[str, float]:
+        """CPU seconds for each GB (10^9 bytes), by process."""
+        return {name: seconds / self.megabytes * 1000 for name, seconds in self.seconds.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """One worker, one echo. Seconds are those of the call alone; what it brought is checked afterwards."""
+
+    site: Site
+    echo: EchoServer
+    to_worker: Connection
+    to_echo: Connection
+    attested: AttestedWorker
+
+    def prepare(self, table: pa.Table, columns: Mapping[str, Transform]) -> Prepared:
+        """A new sealed job that applies these rules."""
+        spec = self.site.spec(deidentify=Deidentify(project="bench", columns=dict(columns)))
+        return prepare(self.site, spec, table)
+
+    def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
+        """Seconds of one job, from the first message to the end behind the receipt, which has verified."""
+        pids = self.site.worker.pids
+        seconds = _timed(self.to_worker, prepared, pids, usage or Usage())
+        verify(self.to_worker, prepared, self.attested).close()
+        return seconds
+
+    def echoed(self, prepared: Prepared, usage: Usage | None = None) -> float:
+        """Seconds of one echo of the same messages; every byte came back."""
+        seconds = _timed(self.to_echo, prepared, {"echo": self.echo.pid}, usage or Usage())
+        verify_echo(self.to_echo, prepared)
+        return seconds
+
+    def opened(self, prepared: Prepared) -> dict[str, pa.Table]:
+        """The outputs of one more job, as its recipient reads them."""
+        self.job(prepared)
+        with verify(self.to_worker, prepared, self.attested) as result:
+            return open_result(result, self.site.recipient)
+
+    def peak_mib(self, prepared: Prepared) -> float:
+        """Peak resident memory of front and cell over one job, in MiB."""
+        pids = self.site.worker.pids
+        with PeakMemory(front=pids["front"], zygote=pids["zygote"]) as memory:
+            self.job(prepared)
+        return memory.mib
+
+
+def _timed(connection: Connection, prepared: Prepared, pids: Mapping[str, int], usage: Usage) -> float:
+    clock, own = CpuClock(pids), time.process_time()
+    before = clock.read()
+    seconds = connection.call(prepared)
+    own = time.process_time() - own
+    time.sleep(_WARM_S)
+    usage.seconds.update({name: now - before[name] for name, now in clock.read().items()} | {"client": own})
+    usage.megabytes += prepared.megabytes
+    return seconds
+
+
+@contextmanager
+def open_stand(*, room: int) -> Iterator[Stand]:
+    """Start everything; an answer may have `room` bytes."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cji-bench-") as folder,
+        Simulation(Path(folder) / "azure", release_limit=1000, report_period=0) as simulation,
+        open_site(Path(folder) / "site", simulation) as site,
+        EchoServer(site.files.folder) as echo,
+        Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,
+        Connection(echo.target, site.profile.tls(), room=room) as to_echo,
+        site.client() as client,
+    ):
+        yield Stand(site=site, echo=echo, to_worker=to_worker, to_echo=to_echo, attested=client.attest())

@@ -1,0 +1,126 @@
+"""One Run call as both sides of every pair make it: messages made before the clock starts, answers read after it.
+
+Requests are serialized `RunRequest`s in memory. Answers are copied to memory that was touched before, and parsed when
+the clock has stopped. So the client costs the same on both sides, and as little as a gRPC client can.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+import pyarrow as pa
+from cji_simulator.site import Site
+
+from worker.audit import Part
+from worker.client import (
+    INPUT_NAME,
+    AttestedWorker,
+    ClientTls,
+    JobSpec,
+    SealedJob,
+    SealedResult,
+    verify_result,
+)
+from worker.client.result import Collector
+from worker.front.server import OPTIONS
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]
+
+_RUN: Final = "/cji.worker.v1.CjiWorker/Run"
+_DEADLINE_S: Final = 300.0
+_MESSAGE_OVERHEAD: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A job sealed as a whole: its messages, serialized, and what the receipt must say of its input."""
+
+    job: SealedJob
+    messages: tuple[bytes, ...]
+    sent: Part
+
+    @property
+    def megabytes(self) -> float:
+        """Sealed input in MB (10^6 bytes)."""
+        return self.sent.bytes / 1e6
+
+
+def prepare(site: Site, spec: JobSpec, table: pa.Table) -> Prepared:
+    """Seal `table` as a new job of this site's submitter."""
+    job = site.seal(spec, rows=table.num_rows)
+    digest, length = hashlib.sha384(), 0
+    messages = [pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)).SerializeToString()]
+    for index, data in enumerate(job.seal_part(0, table)):
+        digest.update(data)
+        length += len(data)
+        messages.append(pb.RunRequest(segment=pb.Segment(index=index, data=data)).SerializeToString())
+    messages.append(pb.RunRequest(finish=pb.Finish()).SerializeToString())
+    sent = Part(name=INPUT_NAME, sha384=digest.hexdigest(), bytes=length)
+    return Prepared(job=job, messages=tuple(messages), sent=sent)
+
+
+class Connection:
+    """A channel of the blocking client to one server, with room for the answer of one call."""
+
+    def __init__(self, target: str, tls: ClientTls, *, room: int) -> None:
+        sizes = [option for option in OPTIONS if "message_length" in option[0]]
+        self._channel = grpc.secure_channel(
+            target, grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem), options=sizes
+        )
+        self._run = self._channel.stream_stream(_RUN, None, None)  # bytes as they are
+        self._room = memoryview(bytearray(b"\1") * room)  # touched: the clock does not see page faults
+        self._spans: list[tuple[int, int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def call(self, prepared: Prepared) -> float:
+        """Send everything, receive everything; returns the seconds from the first message to the end of the call."""
+        room, spans, at = self._room, [], 0
+        start = time.perf_counter()
+        for message in self._run(iter(prepared.messages), timeout=_DEADLINE_S):
+            end = at + len(message)
+            room[at:end] = message
+            spans.append((at, end))
+            at = end
+        seconds = time.perf_counter() - start
+        self._spans = spans
+        return seconds
+
+    def answer(self) -> Iterator[pb.RunResponse]:
+        """The messages that the last call received."""
+        for start, end in self._spans:
+            yield pb.RunResponse.FromString(bytes(self._room[start:end]))
+
+
+def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker) -> SealedResult:
+    """The result of the last call, when its receipt vouches for exactly what was sent and received; else it raises."""
+    collector = Collector(prepared.job.header)
+    for message in connection.answer():
+        collector.take(message)
+    header, outputs, receipt = collector.finish()
+    verified = verify_result(
+        receipt, job=prepared.job.header, attested=attested, sent=[prepared.sent], header=header, outputs=outputs
+    )
+    return SealedResult(
+        job_id=prepared.job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested
+    )
+
+
+def verify_echo(connection: Connection, prepared: Prepared) -> None:
+    """Raises ValueError unless the last call brought back every segment that was sent."""
+    digest = hashlib.sha384()
+    for message in connection.answer():
+        digest.update(message.segment.data)
+    if digest.hexdigest() != prepared.sent.sha384:
+        raise ValueError("the echo is not what was sent")
