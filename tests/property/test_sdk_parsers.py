@@ -28,6 +28,7 @@ from worker.client.errors import from_details
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, parse_result_header
 from worker.client.sources import Batches, open_source
+from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.errors import REASONS, Reason, Stage
 from worker.job import Header, JobId, Recipient, SizeClass
 from worker.wire.v1 import worker_pb2 as pb
@@ -215,6 +216,16 @@ def test_zeros_behind_a_table_are_padding_and_nothing_else_is(behind: bytes) -> 
         else:
             with pytest.raises(Unverified, match="behind the end"):
                 list(open_part(bytes(32), b"", _file(sealed), name="p"))
+
+
+def test_e01_bytes_behind_a_full_last_segment_are_refused() -> None:
+    table = pa.table({"record_id": ["a"]})
+    plain = b"".join(map(bytes, arrow_messages(Batches(schema=table.schema, batches=iter(table.to_batches())))))
+    sealed = b"".join(seal_stream(bytes(32), b"", [plain.ljust(SEGMENT_BYTES - OVERHEAD_BYTES, b"\0")]))
+    assert len(sealed) == FLOE_HEADER_BYTES + SEGMENT_BYTES
+    assert sum(b.num_rows for b in open_part(bytes(32), b"", _file(sealed), name="p")) == 1
+    with pytest.raises(Unverified, match="behind the last segment"):
+        list(open_part(bytes(32), b"", _file(sealed + b"\0"), name="p"))
 
 
 @given(plain=st.binary(max_size=300))

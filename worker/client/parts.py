@@ -72,8 +72,9 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterato
             while padding := buffered.read(SEGMENT_BYTES):
                 if padding.count(0) != len(padding):
                     raise Unverified(name, "bytes behind the end")
-            if sealed.read(1) or not plaintext.complete:
-                raise Unverified(name, "bytes behind the end")
+            # the loop ended, so the last segment verified
+            if sealed.read(1):
+                raise Unverified(name, "bytes behind the last segment")
     except (Refusal, pa.ArrowException, OSError) as error:
         raise Unverified(name, f"the part does not open ({type(error).__name__})") from None
 
@@ -87,11 +88,6 @@ class _Plaintext(io.RawIOBase):
         self._sealed = sealed
         self._buffer = memoryview(bytearray(_PAYLOAD))
         self._ready = self._buffer[:0]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last segment verified."""
-        return self._unsealer.complete
 
     def readable(self) -> bool:
         return True
