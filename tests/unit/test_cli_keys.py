@@ -103,3 +103,18 @@ def test_public_halves_are_those_of_the_policy(tmp_path: Path) -> None:
     cji("key", "new-signing", tmp_path / "s")
     key = load_pem_public_key((tmp_path / "s.pub").read_bytes())
     parse_p384(public_jwk(key))  # type: ignore[arg-type]
+
+
+def test_serve_refuses_a_configuration_that_it_cannot_run(tmp_path: Path) -> None:
+    example = Path(__file__).parent.parent.parent / "deploy" / "worker.example.toml"
+    config = tmp_path / "worker.toml"
+    text = example.read_text()
+    for old, new, status, says in [
+        ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "not known here"),
+        ("audience", "audiance", 1, "audiance"),
+    ]:
+        assert old in text
+        config.write_text(text.replace(old, new, 1))
+        result = cji("serve", "--config", config)
+        assert result.exit_code == status, result.output
+        assert says in result.stderr

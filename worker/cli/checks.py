@@ -143,7 +143,9 @@ def _probe(code: str, environment: dict[str, str], *, found: str) -> str:
     if done.returncode == 0:
         return found
     reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
-    raise _Found(reason[0].rpartition("Unfit: ")[2], "docs/operations-guide.md lists what a worker's machine needs.")
+    raise _Found(
+        reason[0].rpartition("Unfit: ")[2], "Install requirements.lock and compare the unit file with deploy/systemd."
+    )
 
 
 def _swap() -> str:

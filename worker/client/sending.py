@@ -35,7 +35,7 @@ class Sender(Iterator[pb.RunRequest]):
             raise
         except ClientError as error:
             self.fault = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a source is the caller's code and may raise anything
             self.fault = SpecError(f"the input cannot be read ({type(error).__name__})")
             self.fault.__cause__ = error
         if self.call is not None:

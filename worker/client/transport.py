@@ -112,7 +112,7 @@ class SyncClient:
             options.append(("grpc.ssl_target_name_override", server_name))
         credentials = grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem)
         self._channel = grpc.secure_channel(target, credentials, options=options)
-        self._stub = CjiWorkerStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = CjiWorkerStub(self._channel)
         self._trust = trust
         self._reference = reference
         self._maa_url = maa_url
