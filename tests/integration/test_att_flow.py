@@ -17,6 +17,7 @@ from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import Evidence, qualifying
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
+from attestation.maa import SigningKeys
 from attestation.release import Attester, KeySpec
 from attestation.trust import endpoint
 
@@ -133,6 +134,20 @@ def test_maa_is_away(simulation: Simulation, attester: Attester, monkeypatch: py
             attester.attest(receipt_key=RECEIPT_KEY)
         assert caught.value.fault is Fault.MAA_UNAVAILABLE
         simulation.clear_faults()
+
+
+def test_signing_keys_are_away(simulation: Simulation) -> None:
+    issuer = endpoint(simulation.maa_url, simulation.trust.maa_hosts, resource="", check="maa-url")
+    keys = SigningKeys(issuer=issuer, trust=simulation.trust)
+    for kind in (Kind.STATUS, Kind.DOWN):
+        simulation.fault(Service.MAA, kind)
+        with pytest.raises(AttestationError) as caught:
+            keys.get("any")
+        assert fault_of(caught) == (Fault.MAA_UNAVAILABLE, "jwks")
+        simulation.clear_faults()
+    with pytest.raises(AttestationError) as caught:
+        keys.get("any")
+    assert fault_of(caught) == (Fault.TOKEN_INVALID, "T03")
 
 
 def test_imds_is_away(simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch) -> None:
