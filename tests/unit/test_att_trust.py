@@ -60,6 +60,9 @@ def test_production_providers() -> None:
         "https://sharedeus.eus.attest.azure.net.",
         "https://SHAREDEUS.eus.attest.azure.net",
         "https://sharedеus.eus.attest.azure.net",  # noqa: RUF001 - a Cyrillic letter, that is the point
+        "https://sharedeus.eus.attest.azure.net?x=1",
+        "https://sharedeus.eus.attest.azure.net#x",
+        "ftp://sharedeus.eus.attest.azure.net",
         "https://[::1]",
         "https://sharedeus.eus.attest.azure.net:99999",
         "sharedeus.eus.attest.azure.net",
