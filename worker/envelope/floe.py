@@ -20,7 +20,6 @@ this project that calls it, and it wipes the buffer before it raises.
 import hmac
 import os
 import struct
-from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidTag

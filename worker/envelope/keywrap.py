@@ -1,9 +1,9 @@
-"""Data keys under the customer's RSA key: RSA-OAEP with SHA-256, MGF1-SHA-256 and no label (RFC 8017 §7.1).
+r"""Data keys under the customer's RSA key: RSA-OAEP with SHA-256, MGF1-SHA-256 and no label (RFC 8017 §7.1).
 
 Two plaintexts exist and neither can be taken for the other:
 
 * a data key: 32 random bytes;
-* a project key, which makes tokens of one project join: `"cji-project/1\\0" ‖ SHA-256(project) ‖ 32 random bytes`.
+* a project key, which makes tokens of one project join: `"cji-project/1\0" ‖ SHA-256(project) ‖ 32 random bytes`.
   The digest ties the wrapped key to the project's name, so it cannot be moved to another project.
 """
 

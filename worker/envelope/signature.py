@@ -1,4 +1,4 @@
-"""The submitter's signature: ES384 over `"cji-job-sig/1\\0" ‖ SHA-384(header bytes)`.
+r"""The submitter's signature: ES384 over `"cji-job-sig/1\0" ‖ SHA-384(header bytes)`.
 
 The signature on the wire is raw r ‖ s, 48 + 48 bytes big-endian, as in JWS (RFC 7518 §3.4).
 """

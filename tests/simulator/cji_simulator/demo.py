@@ -8,11 +8,13 @@ so every step can be looked at, and repeated by hand with the commands that it p
 import importlib.util
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -22,13 +24,15 @@ from attestation import AZURE_US
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
-from worker.audit import Expected, KeyReleased, ReceiptError, verify_receipt
+from worker.audit import Expected, KeyReleased, ReceiptError, key_id, verify_receipt
 from worker.audit.chain import read
 from worker.client import (
     INPUT_NAME,
     AttestedWorker,
+    ProjectKey,
     SealedResult,
     Unverified,
+    load_project_key,
     load_signing_key,
     load_spec,
     new_project_key,
@@ -43,7 +47,8 @@ from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["run_demo"]
 
-_SHOWN: Final = 4
+_SHOWN_ROWS: Final = 4
+_SHOWN_COLUMNS: Final = ("record_id", "first", "last", "DOB", "SOC", "postcode", "state")
 _RENAME: Final = {
     "rec_id": "record_id",
     "given_name": "first",
@@ -75,7 +80,8 @@ def run_demo(folder: Path, console: Console) -> None:
         console.print(f"   {azure.maa_url}  {azure.vault_url}  {azure.endpoints.tcti}", style="dim")
         _step(console, 2, "Starting the worker: it attests this machine and has the customer's key released")
         with open_site(folder / "site", azure) as site:
-            console.print(f"   serving on port {site.worker.port} after {time.perf_counter() - started:.1f} s", style="dim")
+            seconds = time.perf_counter() - started
+            console.print(f"   serving on port {site.worker.port} after {seconds:.1f} s", style="dim")
             _session(folder, site, console)
     console.print(f"\nEverything it wrote is in [bold]{folder}[/]. The worker is drained and gone.")
 
@@ -92,8 +98,7 @@ def _session(folder: Path, site: Site, console: Console) -> None:
         spec = load_spec(spec_file)
         source = read_file(csv, rename=spec.input.rename)
         rows = open_source(source, spec.input.schema).rows
-        project = new_project_key(spec.deidentify.project)
-        save_project_key(folder / "demo.project.json", project)
+        project = _project_key(folder / "demo.project.json", spec.deidentify.project)
         with _bar(console) as progress:
             sealed_bytes = progress.add_task("sealed job", total=csv.stat().st_size)
 
@@ -116,8 +121,8 @@ def _session(folder: Path, site: Site, console: Console) -> None:
             progress.update(sealed_bytes, completed=csv.stat().st_size)
         volumes = result.receipt.claims.volumes
         console.print(
-            f"   {volumes.rows_in:,} rows, {volumes.bytes_in / 1e6:.2f} MB sealed in and {volumes.bytes_out / 1e6:.2f} MB"
-            f" sealed out in {seconds * 1000:.0f} ms ({volumes.bytes_in / 1e6 / seconds:.0f} MB/s; a job this small is"
+            f"   {volumes.rows_in:,} rows, {volumes.bytes_in / 1e6:.2f} MB sealed in, {volumes.bytes_out / 1e6:.2f} MB"
+            f" sealed out, {seconds * 1000:.0f} ms ({volumes.bytes_in / 1e6 / seconds:.0f} MB/s; a job this small is"
             " mostly latency, `make bench` measures throughput)"
         )
         _step(console, 5, "Opening the result with the recipient's key; both sides of it exist only here")
@@ -128,6 +133,13 @@ def _session(folder: Path, site: Site, console: Console) -> None:
         _show_receipt(result, console)
         _step(console, 7, "What is simulated cannot pass for real")
         _show_refusals(result, attested, site, console)
+
+
+def _project_key(path: Path, project: str) -> ProjectKey:
+    """The key of an earlier run, so that its tokens join; or a new one."""
+    if not path.exists():
+        save_project_key(new_project_key(project), path)
+    return load_project_key(path)
 
 
 def _step(console: Console, number: int, text: str) -> None:
@@ -175,37 +187,33 @@ def _read_corpus(path: Path) -> pa.Table:
     """The corpus puts a blank behind each comma; dates and numbers stay text."""
     names = path.open().readline().strip().split(", ")
     options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.utf8()))
-    rows = pyarrow.csv.read_csv(
-        pa.py_buffer(path.read_bytes().replace(b", ", b",")), convert_options=options
-    )
+    rows = pyarrow.csv.read_csv(pa.py_buffer(path.read_bytes().replace(b", ", b",")), convert_options=options)
     return rows.select(names)
 
 
 def _show_attested(attested: AttestedWorker, site: Site, console: Console) -> None:
     verdict = attested.verdict
-    released = next(
-        record.event
-        for record in read(site.files.audit.open("rb"))
-        if isinstance(record.event, KeyReleased)
-    )
+    events = (read(line).event for line in site.files.audit.read_bytes().splitlines(keepends=True))
+    *_, released = (event for event in events if isinstance(event, KeyReleased))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 3))
     table.add_row("hardware", f"AMD SEV-SNP, {verdict.product} (simulated roots), VMPL {verdict.vmpl}")
     table.add_row("measurement", verdict.measurement.hex()[:32] + "…")
-    table.add_row("TCB", f"bootloader {verdict.tcb.bootloader}, SNP {verdict.tcb.snp}, microcode {verdict.tcb.microcode}")
+    tcb = verdict.tcb
+    table.add_row("TCB", f"bootloader {tcb.bootloader}, SNP {tcb.snp}, microcode {tcb.microcode}")
     table.add_row("our checks", ", ".join(check for check, _ in verdict.checks))
     table.add_row("second verdict", f"token of {site.simulation.maa_url}, for the same machine")
     table.add_row("released key", released.kek_id)
-    table.add_row("receipt key", f"{attested.receipt_jwk[:40]}… (inside the TPM quote)")
+    table.add_row("receipt key", f"{key_id(attested.receipt_key)}, inside the TPM quote")
     console.print(table)
 
 
-def _show_rows(console: Console, before: object, after: pa.Table) -> None:
-    given = pa.Table.from_batches(list(before))  # type: ignore[call-overload]
-    for title, rows in (("before", given), ("after", after)):
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False)
-        for name in rows.column_names:
+def _show_rows(console: Console, before: Iterable[pa.RecordBatch], after: pa.Table) -> None:
+    for title, rows in (("before", pa.Table.from_batches(before)), ("after", after)):
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        names = [name for name in _SHOWN_COLUMNS if name in rows.column_names]
+        for name in names:
             table.add_column(name, overflow="ellipsis", no_wrap=True, max_width=14)
-        for row in rows.slice(0, _SHOWN).to_pylist():
+        for row in rows.select(names).slice(0, _SHOWN_ROWS).to_pylist():
             table.add_row(*("·" if value is None else str(value) for value in row.values()))
         console.print(table)
 
