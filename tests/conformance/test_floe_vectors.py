@@ -10,7 +10,11 @@ pytestmark = pytest.mark.vectors
 
 SEGMENT = {"64": 64, "4K": 4096, "rotation": 40, "lastSegAligned": 40, "lastSegEmpty": 40}
 NAMES = [
-    *(f"{lang}_{kind}" for lang in ("cpp", "go", "java") for kind in ("GCM256_IV256_64", "GCM256_IV256_4K", "rotation")),
+    *(
+        f"{lang}_{kind}"
+        for lang in ("cpp", "go", "java")
+        for kind in ("GCM256_IV256_64", "GCM256_IV256_4K", "rotation")
+    ),
     "java_lastSegAligned",
     "java_lastSegEmpty",
 ]

@@ -1,0 +1,29 @@
+"""Lock files: every package pinned by hash, no address in any tracked file that locks."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_no_addresses(name: str) -> None:
+    assert re.search(r"https?://", (ROOT / name).read_text()) is None
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_has_a_hash(name: str) -> None:
+    text = (ROOT / name).read_text()
+    packages = re.split(r"\n(?=[a-z0-9])", text.strip())
+    assert len(packages) > 20
+    assert [p.splitlines()[0] for p in packages if "--hash=sha256:" not in p] == []
+
+
+def test_development_lock_has_the_same_versions() -> None:
+    """What is tested is what is shipped."""
+    locked = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)) for name in LOCKS]
+    runtime, development = locked
+    assert runtime.items() <= development.items()
