@@ -1,7 +1,7 @@
 """A cell's two channels as one thing to wait on.
 
 The cell is single-threaded. While it waits for one kind of message it keeps what else arrives. Either peer hanging
-up ends the cell at once.
+up ends the cell at once, but for the keyholder after its Commit.
 """
 
 import select
@@ -82,6 +82,8 @@ class Wires:
                 self._opened = message
             case Commit():
                 self._committed = True
+                # the keyholder's last word: it may hang up while the last segments still wait for the reader
+                self._poll.unregister(self.control.fileno())
 
     def _data(self) -> None:
         message, _ = self.data.receive()
