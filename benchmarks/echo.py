@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import grpc
 
@@ -24,6 +24,8 @@ __all__ = ["EchoServer"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
+
 
 class Echo(worker_pb2_grpc.CjiWorkerServicer):
     """Run: open -> accepted; each segment -> the same segment; finish -> done."""
@@ -33,7 +35,7 @@ class Echo(worker_pb2_grpc.CjiWorkerServicer):
         window: asyncio.Queue[pb.RunRequest | None] = asyncio.Queue(SLOTS)
 
         async def read() -> None:
-            while (request := await context.read()) is not grpc.aio.EOF:
+            while (request := await context.read()) is not _EOF:
                 await window.put(request)
             await window.put(None)
 
