@@ -12,6 +12,7 @@ import grpc
 
 from worker.errors import Reason, Refusal, Stage
 from worker.front.status import DETAILS_KEY, code_and_details
+from worker.job import LIMITS
 from worker.log import log
 
 __all__ = ["Call", "RetryLater", "guarded"]
@@ -40,9 +41,11 @@ class Call:
 
 
 def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """The one subject alternative name of the client's certificate, a URI; anything else is nobody."""
-    names = list(context.auth_context().get("x509_subject_alternative_name", ()))
-    if len(names) != 1 or b"://" not in names[0]:
+    """The one subject alternative name of the client's certificate, of type URI; anything else is nobody."""
+    peer = context.auth_context()
+    names, uris = tuple(peer.get("x509_subject_alternative_name", ())), tuple(peer.get("peer_uri", ()))
+    # a DNS name or an e-mail address may read like a URI; the certificate says what it is
+    if len(names) != 1 or names != uris or len(names[0]) > LIMITS.url_bytes:
         raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN)
     try:
         return str(names[0].decode("ascii"))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from worker.errors import Reason, Refusal, Stage
 from worker.front.guard import RetryLater
@@ -22,7 +23,12 @@ from worker.ipc.messages import (
     Ready,
 )
 
-__all__ = ["Link", "Ticket"]
+__all__ = ["MAX_TICKETS", "Link", "Ticket"]
+
+MAX_TICKETS: Final = 128
+"""Calls at the same time. Both ends of the channel block when it is full; so few answers never fill it."""
+
+_RETRY_MS: Final = 500
 
 Answer = Admitted | Ended | Completed | Attested | FetchedReceipt
 
@@ -70,7 +76,9 @@ class Link:
 
     @contextmanager
     def ticket(self) -> Iterator[Ticket]:
-        """A number under which answers come back."""
+        """A number under which answers come back; OVERLOADED when there are too many."""
+        if len(self._tickets) >= MAX_TICKETS:
+            raise RetryLater(Reason.OVERLOADED, stage=Stage.OPEN, after_ms=_RETRY_MS)
         ticket = Ticket(number=next(self._numbers))
         self._tickets[ticket.number] = ticket
         try:

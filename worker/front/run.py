@@ -4,8 +4,8 @@
     downstream    output slots -> gRPC      waits while the caller does not read: the cell is slowed down
     keyholder     admitted, then completed or ended
 
-The window of a job is the ring; nothing else is buffered. The front parses the header only for the number of parts;
-whether the job may run is the keyholder's word.
+The window of a job is the ring; nothing else is buffered. Whether the job may run is the keyholder's word; the front
+parses the header after that, and only for the number of parts.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from worker.ipc.messages import (
     OutputsDone,
     ProgressMade,
 )
-from worker.job import Empty, HalfClose, Open, RunState, Segment, advance
+from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advance
 from worker.job import Finish as Finished
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -63,24 +63,24 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     first = await call.context.read()
     if first is _EOF or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
-    state = advance(RunState(), Open(parts=_parts(first.open.header)))
     over = False
+    # one byte too many is enough for the keyholder to refuse it, and to say so in the audit trail
     link.send(
         Admit(
             call=ticket.number,
             submitter=call.submitter,
             source=call.source,
             correlation_id=call.correlation_id,
-            header=first.open.header,
-            signature=first.open.signature,
+            header=first.open.header[: LIMITS.header_bytes + 1],
+            signature=first.open.signature[: LIMITS.signature_bytes + 1],
         )
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     try:
         _, fds = await ticket.answer()
-        job = RunningJob(call.context, ticket, state, fds)
+        job = RunningJob(call.context, ticket, fds)
         try:
-            await job.serve()
+            await job.serve(parts=len(pb.JobHeader.FromString(first.open.header).inputs))
             over = True
         finally:
             job.close()
@@ -98,20 +98,12 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
             link.send(Abort(call=ticket.number, reason=why.reason, stage=why.stage))
 
 
-def _parts(header: bytes) -> int:
-    """How many parts the caller says there are; the keyholder parses the header for real."""
-    try:
-        return len(pb.JobHeader.FromString(header).inputs)
-    except Exception:  # noqa: BLE001 - DecodeError and what else bytes can do to a parser
-        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN) from None
-
-
 class RunningJob:
     """An admitted job: its cell's data channel and ring."""
 
-    def __init__(self, context: Context, ticket: Ticket, state: RunState, fds: list[int]) -> None:
+    def __init__(self, context: Context, ticket: Ticket, fds: list[int]) -> None:
         data, ring = fds
-        self._context, self._ticket, self._state = context, ticket, state
+        self._context, self._ticket = context, ticket
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
         self._free: asyncio.Queue[int] = asyncio.Queue()
@@ -123,9 +115,9 @@ class RunningJob:
         self._data.close()
         self._ring.close()
 
-    async def serve(self) -> None:
+    async def serve(self, *, parts: int) -> None:
         """Until the outputs are sent and the receipt follows them; the first failure ends all."""
-        upstream = asyncio.create_task(self._upstream())
+        upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=parts))))
         downstream = asyncio.create_task(self._downstream())
         verdict = asyncio.create_task(self._ticket.answer())
         tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
@@ -147,24 +139,24 @@ class RunningJob:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _upstream(self) -> None:
+    async def _upstream(self, state: RunState) -> None:
         while (request := await self._context.read()) is not _EOF:
             match request.WhichOneof("message"):
                 case "segment":
                     segment = request.segment
                     data = segment.data
-                    self._state = advance(self._state, Segment(part=segment.part, index=segment.index, size=len(data)))
+                    state = advance(state, Segment(part=segment.part, index=segment.index, size=len(data)))
                     slot = await self._free.get()
                     self._ring.input(slot)[: len(data)] = data
                     self._data.send(InputReady(slot=slot, part=segment.part, length=len(data)))
                 case "finish":
-                    self._state = advance(self._state, Finished())
+                    state = advance(state, Finished())
                     self._data.send(Finish())
                 case "open":
-                    advance(self._state, Open(parts=self._state.parts))
+                    advance(state, Open(parts=state.parts))
                 case _:
-                    advance(self._state, Empty())
-        self._state = advance(self._state, HalfClose())
+                    advance(state, Empty())
+        advance(state, HalfClose())
 
     async def _downstream(self) -> None:
         write: Callable[[pb.RunResponse], Awaitable[None]] = self._context.write

@@ -20,6 +20,7 @@ __all__ = ["Service"]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _NONCE_BYTES: Final = range(16, 65)
+_JOB_ID_BYTES: Final = 16
 _MAX_EVIDENCE_BYTES: Final = 1 << 20
 
 
@@ -31,7 +32,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         self.draining = False
         self.running = 0
 
-    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802
+    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: ARG002, N802
         """What this worker can do, for whom, and with which keys."""
 
         async def body(_: Call) -> pb.DescribeResponse:
@@ -66,9 +67,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                 assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
                 with os.fdopen(fd, "rb") as file:
                     evidence = file.read(_MAX_EVIDENCE_BYTES)
-            return pb.AttestResponse(
-                evidence=evidence, maa_token=message.maa_token, receipt_jwk=message.receipt_jwk
-            )
+            return pb.AttestResponse(evidence=evidence, maa_token=message.maa_token, receipt_jwk=message.receipt_jwk)
 
         return await guarded(context, body)
 
@@ -90,10 +89,10 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         """The stored receipt of the caller's own job."""
 
         async def body(call: Call) -> pb.GetReceiptResponse:
+            if len(request.job_id) != _JOB_ID_BYTES:
+                raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
             with self._link.ticket() as ticket:
-                self._link.send(
-                    FetchReceipt(call=ticket.number, submitter=call.submitter, job_id=request.job_id)
-                )
+                self._link.send(FetchReceipt(call=ticket.number, submitter=call.submitter, job_id=request.job_id))
                 message, _ = await ticket.answer()
                 assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
             return pb.GetReceiptResponse(receipt=message.receipt)

@@ -1,0 +1,227 @@
+"""A submitter without manners: any messages, in any order, under any certificate. For testers of a worker.
+
+The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and says how the worker
+answered; `forge` makes job headers that are wrong in one chosen way and still signed; `events` and `cells` look at
+what the worker wrote down and at which processes are waiting for a job.
+"""
+
+import contextlib
+import queue
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cji_simulator.site import Site
+from worker.audit import Event
+from worker.audit.chain import read
+from worker.client import WorkerRefused, load_signing_key
+from worker.client.errors import from_rpc
+from worker.client.parts import arrow_messages, seal_stream
+from worker.client.sources import open_source
+from worker.envelope import DEK_BYTES, input_aad, sha384, sign_header, wrap_dek
+from worker.errors import Reason, Stage
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
+
+__all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "until"]
+
+_MESSAGE_BYTES = 8 << 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawJob:
+    """Header bytes as they will be sent, well formed or not, and the key that parts are sealed with."""
+
+    header: bytes
+    signature: bytes
+    dek: bytes = field(repr=False)
+
+    def open(self) -> pb.RunRequest:
+        """The first message."""
+        return pb.RunRequest(open=pb.Open(header=self.header, signature=self.signature))
+
+    def stream(self, table: pa.Table, *, part: int = 0, schema: str = "person/1") -> list[bytes]:
+        """The sealed segments of a part of this job."""
+        return self.plain(arrow_messages(open_source(table, schema)), part=part)
+
+    def plain(self, messages: Iterable[bytes | memoryview | pa.Buffer], *, part: int = 0) -> list[bytes]:
+        """The sealed segments of any plaintext."""
+        return list(seal_stream(self.dek, input_aad(sha384(self.header), part), messages))
+
+    def messages(self, segments: Iterable[bytes], *, part: int = 0) -> list[pb.RunRequest]:
+        """Open, the segments with the indexes they have here, finish."""
+        return [self.open(), *sends(segments, part=part), pb.RunRequest(finish=pb.Finish())]
+
+
+def sends(segments: Iterable[bytes], *, part: int = 0, first: int = 0) -> list[pb.RunRequest]:
+    """One message per segment."""
+    return [
+        pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data))
+        for index, data in enumerate(segments, first)
+    ]
+
+
+def forge(
+    site: Site,
+    change: Callable[[pb.JobHeader], object] = lambda _: None,
+    *,
+    rows: int | None = None,
+    signing_key: ec.EllipticCurvePrivateKey | None = None,
+    dek: bytes | None = None,
+) -> RawJob:
+    """A job of the site whose header `change` may alter before it is signed; nothing of it is checked."""
+    dek = dek or secrets.token_bytes(DEK_BYTES)
+    header = pb.JobHeader.FromString(site.seal(rows=rows).header.data)
+    header.wrapped_dek = wrap_dek(site.kek.public, dek)
+    change(header)
+    data = header.SerializeToString(deterministic=True)
+    key = signing_key or load_signing_key(Path(site.profile.signing_key))
+    return RawJob(header=data, signature=sign_header(key, data), dek=dek)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a call ended: every message that came, and the refusal where there was one."""
+
+    code: grpc.StatusCode
+    details: str
+    messages: tuple[pb.RunResponse, ...]
+    refusal: WorkerRefused | None
+
+    @property
+    def reason(self) -> Reason | None:
+        """The worker's Reason."""
+        return self.refusal.reason if self.refusal else None
+
+    @property
+    def stage(self) -> Stage | None:
+        """Where the worker refused."""
+        return self.refusal.stage if self.refusal else None
+
+    @property
+    def receipt(self) -> str | None:
+        """The receipt, when the job was done."""
+        return next((m.done.receipt for m in self.messages if m.WhichOneof("message") == "done"), None)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the worker told the result header, which it does once keys were opened."""
+        return any(m.WhichOneof("message") == "accepted" for m in self.messages)
+
+
+class RawStream:
+    """One Run call, message by message. Leaving the context without half-close cancels it: the client vanishes."""
+
+    def __init__(self, stub: CjiWorkerStub, timeout: float | None) -> None:
+        self._queue: queue.SimpleQueue[pb.RunRequest | None] = queue.SimpleQueue()
+        self._seen: list[pb.RunResponse] = []
+        self.call = stub.Run(iter(self._queue.get, None), timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._queue.put(None)
+        self.call.cancel()
+
+    def send(self, *messages: pb.RunRequest) -> None:
+        """Queue messages; gRPC takes them as the worker does."""
+        for message in messages:
+            self._queue.put(message)
+
+    def half_close(self) -> None:
+        """Nothing more is sent."""
+        self._queue.put(None)
+
+    def receive(self) -> pb.RunResponse:
+        """The worker's next message; StopIteration or RpcError when there is none."""
+        message: pb.RunResponse = next(self.call)
+        self._seen.append(message)
+        return message
+
+    def answer(self) -> Answer:
+        """Read to the end."""
+        with contextlib.suppress(StopIteration, grpc.RpcError):
+            while True:
+                self.receive()
+        refusal = None if self.call.code() is grpc.StatusCode.OK else from_rpc(self.call)
+        return Answer(
+            code=self.call.code(),
+            details=self.call.details() or "",
+            messages=tuple(self._seen),
+            refusal=refusal if isinstance(refusal, WorkerRefused) else None,
+        )
+
+
+class RawWorker:
+    """A channel to a worker's door under any certificate. Use as a context manager."""
+
+    def __init__(
+        self, target: str, *, ca: bytes, certificate: bytes | None = None, private_key: bytes | None = None
+    ) -> None:
+        credentials = grpc.ssl_channel_credentials(ca, private_key, certificate)
+        options = [
+            ("grpc.max_send_message_length", _MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+            ("grpc.enable_retries", 0),
+            ("grpc.use_local_subchannel_pool", 1),  # a connection of its own
+        ]
+        self.channel = grpc.secure_channel(target, credentials, options=options)
+        self.stub = CjiWorkerStub(self.channel)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def of(cls, site: Site) -> Self:
+        """Under the site's own certificate."""
+        tls = site.profile.tls()
+        return cls(site.profile.target, ca=tls.ca_pem, certificate=tls.cert_pem, private_key=tls.key_pem)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.channel.close()
+
+    def stream(self, *, timeout: float | None = 30) -> RawStream:
+        """A Run call to be filled by hand; `timeout=None` sets no deadline."""
+        return RawStream(self.stub, timeout)
+
+    def run(self, messages: Iterable[pb.RunRequest], *, timeout: float | None = 30) -> Answer:
+        """Send all of these, half-close, and read to the end."""
+        with self.stream(timeout=timeout) as stream:
+            stream.send(*messages)
+            stream.half_close()
+            return stream.answer()
+
+
+def events(site: Site) -> list[Event]:
+    """Every event of the site's audit trail."""
+    return [read(line).event for line in site.files.audit.read_bytes().splitlines(keepends=True)]
+
+
+def cells(site: Site) -> frozenset[int]:
+    """Process ids of the cells, warm or at work."""
+    zygote = site.worker.pids["zygote"]
+    return frozenset(map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()))
+
+
+def until(look: Callable[[], T], *, seconds: float = 20) -> T:
+    """What `look` returns, once that is true; AssertionError when it is not in time."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > end:
+            raise AssertionError("it did not come about")
+        time.sleep(0.02)
+    return found
