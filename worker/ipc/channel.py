@@ -71,26 +71,32 @@ class Channel(Generic[In, Out]):
     def receive(self, *, flags: int = 0) -> tuple[In, list[int]]:
         """The next message and the descriptors that came with it. BlockingIOError when there is none to wait for.
 
-        A peer that ended is heard out: what it sent before is still delivered.
+        A peer that ended is heard out. The kernel reports its end ahead of what it sent before in two ways: once as
+        ECONNRESET, when it did not read all that we sent; and once as an end of file, when it sent and ended between
+        the kernel's look at the queue and its look at the peer. So the end is believed the third time.
         """
-        try:
-            data, control, state, _ = self._recvmsg(flags)
-        except ConnectionResetError:
-            # reported once, before what is queued, when the peer ended without reading all that we sent
-            data, control, state, _ = self._recvmsg(flags)
+        for _ in range(3):
+            try:
+                # not socket.recv_fds: it ignores its flags
+                data, control, state, _ = self._socket.recvmsg(
+                    MAX_MESSAGE_BYTES, _CONTROL_BYTES, flags | socket.MSG_CMSG_CLOEXEC
+                )
+            except ConnectionResetError:
+                continue
+            if data:
+                return self._decode(data, control, state)
+        raise ChannelClosed
+
+    def _decode(self, data: bytes, control: list[tuple[int, int, bytes]], state: int) -> tuple[In, list[int]]:
         fds = [fd for level, kind, raw in control if (level, kind) == _RIGHTS for fd in array("i", raw)]
         try:
-            if not data or state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            if state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise ChannelClosed
             return self._decoder.decode(data), fds
         except (msgspec.DecodeError, ChannelClosed) as error:
             for fd in fds:
                 os.close(fd)
             raise ChannelClosed from error
-
-    def _recvmsg(self, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, object]:
-        # not socket.recv_fds: it ignores its flags
-        return self._socket.recvmsg(MAX_MESSAGE_BYTES, _CONTROL_BYTES, flags | socket.MSG_CMSG_CLOEXEC)
 
     async def receive_async(self) -> tuple[In, list[int]]:
         """`receive` for an event loop; the loop goes on meanwhile. For one waiter at a time."""

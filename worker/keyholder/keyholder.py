@@ -316,6 +316,8 @@ class Keyholder:
         except ChannelClosed:
             self._refuse(job.call, Refusal(Reason.CELL_FAILED, stage=Stage.COMMIT))
             return
+        finally:
+            job.cell.control.close()
         self._front.send(Completed(call=job.call, receipt=event.receipt))
 
     def _end(self, job: Running, refusal: Refusal) -> None:
