@@ -81,10 +81,8 @@ class Wires:
             case OpenJob():
                 self._opened = message
             case Commit():
-                # the keyholder's last word; from here on only the front can end this cell early
-                self._committed = True
-                self._poll.unregister(self.control.fileno())
                 # the keyholder's last word: it may hang up while the last segments still wait for the reader
+                self._committed = True
                 self._poll.unregister(self.control.fileno())
 
     def _data(self) -> None:
