@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from worker import compute
 from worker.audit import (
     AuditFile,
@@ -298,6 +300,10 @@ class Keyholder:
                     self._complete(job, message)
         except ChannelClosed:
             self._end(job, Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE))
+        except (ValueError, DecodeError) as fault:
+            # a summary that makes no sense: the cell is not believed, and the job has its end all the same
+            log("fault", correlation_id=job.correlation_id, error=type(fault).__name__)
+            self._end(job, Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
 
     def _complete(self, job: Running, summary: Summary) -> None:
         if job.over:
