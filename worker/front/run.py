@@ -117,6 +117,9 @@ class RunningJob:
 
     async def serve(self, *, parts: int) -> None:
         """Until the outputs are sent and the receipt follows them; the first failure ends all."""
+        # by itself, so that no write that carries it can be cancelled: grpc.aio would send it again with the status of
+        # a refusal, which gRPC does not allow, and the caller would wait for its deadline
+        await self._context.send_initial_metadata(())
         upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=parts))))
         downstream = asyncio.create_task(self._downstream())
         verdict = asyncio.create_task(self._ticket.answer())
