@@ -208,7 +208,8 @@ class RawWorker:
 
 def events(site: Site) -> list[Event]:
     """Every event of the site's audit trail."""
-    return [read(line).event for line in site.files.audit.read_bytes().splitlines(keepends=True)]
+    whole, _, _ = site.files.audit.read_bytes().rpartition(b"\n")  # the last line may be on its way
+    return [read(line + b"\n").event for line in whole.split(b"\n")]
 
 
 def cells(site: Site) -> frozenset[int]:
