@@ -4,6 +4,7 @@
 is in production, but for the constructor argument: it passes the simulation's `Trust` instead of the compiled-in pins.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import msgspec
 
 from attestation import Trust
 from worker.config import load
+from worker.memory import secret_fd
 from worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main"]
@@ -89,6 +91,16 @@ class Worker:
                 self.process.stdout.close()
 
 
+_descriptors: Final[list[int]] = []
+
+
+def _kept(size: int) -> int:
+    """Secret memory as in production, of which this program keeps a descriptor: a test looks inside through it."""
+    fd = secret_fd(size)
+    _descriptors.append(os.dup(fd))
+    return fd
+
+
 def main() -> int:
     """Run a worker with the trust that comes on standard input."""
     trust = msgspec.json.decode(sys.stdin.buffer.read(), type=Trust)
@@ -97,7 +109,7 @@ def main() -> int:
         sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
         sys.stdout.flush()
 
-    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, on_ready=ready)
+    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, on_ready=ready)
     return supervisor.run()
 
 

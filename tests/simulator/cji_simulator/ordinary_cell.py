@@ -1,0 +1,80 @@
+"""The code of a cell on an ordinary heap: what a scanner must be able to find, so that its "nothing" means something.
+
+`python -m cji_simulator.ordinary_cell CONTROL DATA RING SLOT` runs the worker's own `run_job` with plain memory; the
+arguments are inherited descriptors. `OrdinaryCell` starts it and plays keyholder and front.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from worker.cell.job import run_job
+from worker.cell.wires import Wires
+from worker.client import SealedJob
+from worker.ipc import Channel, KeySlot, Ring
+from worker.ipc.messages import (
+    CellFromFront,
+    CellFromKeyholder,
+    FrontFromCell,
+    InputReady,
+    KeyholderFromCell,
+    OpenJob,
+    OutputReady,
+)
+from worker.memory import secret_fd
+
+__all__ = ["OrdinaryCell", "main"]
+
+_WINDOW: Final = 32 << 20
+
+
+class OrdinaryCell:
+    """A context manager; `feed` hands over segments until the cell has sealed its first output segment."""
+
+    def __init__(self, job: SealedJob, keys: Sequence[bytes]) -> None:
+        control, theirs = Channel.pair()
+        data, data_theirs = Channel.pair()
+        self._ring = Ring.create()
+        slot_fd = KeySlot.create(secret_fd)
+        KeySlot(slot_fd).put(keys)
+        inherited = [theirs.fileno(), data_theirs.fileno(), self._ring.fd, slot_fd]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cji_simulator.ordinary_cell", *map(str, inherited)], pass_fds=inherited
+        )
+        self._control: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
+        self._data: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
+        self._control.send(OpenJob(header=job.header.data, worker_id="ordinary"))
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def feed(self, segments: Sequence[bytes]) -> None:
+        """One slot after the other; outputs are never freed, so the cell stops with its hands full."""
+        for slot, segment in enumerate(segments[:4]):
+            self._ring.input(slot)[: len(segment)] = segment
+            self._data.send(InputReady(slot=slot, part=0, length=len(segment)))
+        while not isinstance(self._data.receive()[0], OutputReady):
+            pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def main(control: int, data: int, ring: int, slot: int) -> int:
+    """Body of the process."""
+    wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring(ring))
+    return run_job(wires, slot=KeySlot(slot), window=memoryview(bytearray(_WINDOW)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

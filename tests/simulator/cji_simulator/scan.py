@@ -1,0 +1,225 @@
+"""Looking for planted values: in any bytes, and in all the memory of a process that root can read.
+
+* `Canaries` finds any of some thousand patterns in one pass, at every byte offset.
+* `scan_process` reads every present page of /proc/PID/mem. Secret memory cannot be read; how much of it there was is
+  reported, so that a test can tell "not there" from "not looked at".
+"""
+
+import ctypes
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+__all__ = [
+    "Canaries",
+    "Hit",
+    "ProcessScan",
+    "encodings",
+    "look_inside",
+    "scan_file",
+    "scan_process",
+    "worker_processes",
+]
+
+_PAGE: Final = mmap.PAGESIZE
+_CHUNK: Final = 16 << 20
+_PIECE: Final = 1 << 19  # stays in the cache
+_KEY_BYTES: Final = 8
+_TABLE_BITS: Final = 18
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_PRESENT_OR_SWAPPED: Final = np.uint64(3 << 62)
+_SECRET: Final = "/secretmem"
+_SYS_PIDFD_GETFD: Final = 438
+
+
+def encodings(text: str) -> dict[str, bytes]:
+    """The forms in which a program may hold a text, by name."""
+    return {
+        "utf-8": text.encode(),
+        "lower": text.lower().encode(),
+        "upper": text.upper().encode(),
+        "reversed": text[::-1].encode(),
+        "utf-16": text.encode("utf-16-le"),
+        "utf-32": text.encode("utf-32-le"),
+        "hex": text.encode().hex().encode(),
+    }
+
+
+class Canaries:
+    """Patterns of at least 8 bytes, by label. `find` costs about the same for one as for thousands."""
+
+    def __init__(self, patterns: Mapping[str, bytes]) -> None:
+        self.patterns = dict(patterns)
+        self._by_key: dict[int, list[tuple[str, bytes]]] = {}
+        for label, pattern in patterns.items():
+            if len(pattern) < _KEY_BYTES:
+                raise ValueError(f"{label}: too short to be unmistakable")
+            self._by_key.setdefault(int.from_bytes(pattern[:_KEY_BYTES], "little"), []).append((label, pattern))
+        self._keys = np.array(sorted(self._by_key), np.uint64)
+        self._table = np.zeros(1 << _TABLE_BITS, np.bool_)
+        self._table[_slot(self._keys)] = True
+        self.longest = max(map(len, patterns.values()))
+
+    def find(self, data: bytes | memoryview) -> Iterator[tuple[str, int]]:
+        """Each (label, offset) at which a pattern stands in `data`."""
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE):
+            # a pattern may start in the last bytes of a piece: its key then ends in the next one
+            yield from self._in_piece(view, start, min(start + _PIECE + _KEY_BYTES - 1, len(view)))
+
+    def _in_piece(self, view: memoryview, start: int, end: int) -> Iterator[tuple[str, int]]:
+        if end - start < _KEY_BYTES or not np.frombuffer(view[start:end], np.uint8).any():
+            return
+        for shift in range(_KEY_BYTES):
+            words = np.frombuffer(view, "<u8", max(0, end - start - shift) // _KEY_BYTES, start + shift)
+            likely = np.flatnonzero(self._table[_slot(words)])
+            if len(likely):
+                for index in likely[np.isin(words[likely], self._keys)].tolist():
+                    at = start + index * _KEY_BYTES + shift
+                    for label, pattern in self._by_key[int(words[index])]:
+                        if view[at : at + len(pattern)] == pattern:
+                            yield label, at
+
+
+def _slot(words: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
+    return (words * _MIX) >> np.uint64(64 - _TABLE_BITS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One canary in one process, and where."""
+
+    process: str
+    label: str
+    address: int
+    area: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ProcessScan:
+    """What was seen of one process. `refused` lists mappings with present pages that could not be read."""
+
+    process: str
+    hits: list[Hit] = field(default_factory=list)
+    bytes_read: int = 0
+    secret_bytes: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def scan_process(pid: int, canaries: Canaries, *, name: str) -> ProcessScan:
+    """Read all present pages of a process, as root. A process that ends meanwhile raises ProcessLookupError."""
+    found = ProcessScan(process=name)
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    memory, pages = os.open(f"/proc/{pid}/mem", os.O_RDONLY), os.open(f"/proc/{pid}/pagemap", os.O_RDONLY)
+    try:
+        for line in maps:
+            span, permissions, _, _, _, *path = line.split(maxsplit=5)
+            start, end = (int(part, 16) for part in span.split("-"))
+            area = f"{line.split()[0]} {permissions} {path[0] if path else 'anonymous'}"
+            secret = bool(path) and path[0].startswith(_SECRET)
+            if path and path[0] in {"[vvar]", "[vsyscall]", "[vvar_vclock]"}:
+                continue
+            for first, last in _runs(pages, start, end, secret=secret):
+                if secret:
+                    found.secret_bytes += last - first
+                    _must_be_unreadable(memory, first)
+                    continue
+                try:
+                    _scan_run(memory, first, last, canaries, found, area)
+                except OSError:
+                    found.refused.append(area)
+    finally:
+        os.close(memory)
+        os.close(pages)
+    if not found.bytes_read:
+        raise ProcessLookupError(pid)
+    return found
+
+
+def _runs(pages: int, start: int, end: int, *, secret: bool) -> Iterator[tuple[int, int]]:
+    """Spans of the area whose pages exist; all of a secret area, whose pages the kernel does not show here."""
+    if secret:
+        yield start, end
+        return
+    step = _CHUNK // _PAGE
+    for first in range(start // _PAGE, end // _PAGE, step):
+        count = min(step, end // _PAGE - first)
+        entries = np.frombuffer(os.pread(pages, 8 * count, 8 * first), np.uint64)
+        there = np.concatenate(([False], (entries & _PRESENT_OR_SWAPPED) != 0, [False]))
+        edges = np.flatnonzero(there[1:] != there[:-1])
+        for low, high in edges.reshape(-1, 2).tolist():
+            yield (first + low) * _PAGE, (first + high) * _PAGE
+
+
+def _scan_run(memory: int, start: int, end: int, canaries: Canaries, found: ProcessScan, area: str) -> None:
+    data = os.pread(memory, end - start, start)
+    found.bytes_read += len(data)
+    with suppress(OSError):  # a pattern may go on behind the run; where nothing can be read there is nothing
+        data += os.pread(memory, canaries.longest, start + len(data))
+    found.hits += [
+        Hit(process=found.process, label=label, address=start + at, area=area) for label, at in canaries.find(data)
+    ]
+
+
+def _must_be_unreadable(memory: int, address: int) -> None:
+    try:
+        os.pread(memory, _PAGE, address)
+    except OSError:
+        return
+    raise AssertionError("secret memory was readable through /proc/PID/mem")
+
+
+def worker_processes(pids: Mapping[str, int]) -> dict[str, int]:
+    """The named processes and the cells, which are the zygote's children: `cell 0`, `cell 1`, ..."""
+    zygote = pids["zygote"]
+    cells = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+    return {**pids, **{f"cell {number}": int(pid) for number, pid in enumerate(cells)}}
+
+
+def scan_file(path: Path, canaries: Canaries) -> set[str]:
+    """The canaries in a file."""
+    if not path.stat().st_size:
+        return set()
+    with path.open("rb") as file, closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content:
+        return _in_file(content, canaries)
+
+
+def look_inside(pid: int, canaries: Canaries, *, size: int) -> list[set[str]]:
+    """The canaries inside each secret memory file of `size` bytes that a process has a descriptor of, as root.
+
+    By pidfd_getfd(2): a mapping of one's own is readable. The simulation's launcher keeps descriptors for this.
+    """
+    found = []
+    folder = Path(f"/proc/{pid}/fd")
+    for number in sorted(int(e.name) for e in folder.iterdir() if os.readlink(e).startswith(_SECRET)):
+        fd = _borrow(pid, number)
+        try:
+            if os.fstat(fd).st_size == size:
+                with closing(mmap.mmap(fd, size)) as region:
+                    found.append(_in_file(region, canaries))
+        finally:
+            os.close(fd)
+    return found
+
+
+def _in_file(region: mmap.mmap, canaries: Canaries) -> set[str]:
+    steps = range(0, len(region), _CHUNK)
+    return {label for at in steps for label, _ in canaries.find(region[at : at + _CHUNK + canaries.longest])}
+
+
+def _borrow(pid: int, number: int) -> int:
+    pidfd = os.pidfd_open(pid)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        fd = int(libc.syscall(_SYS_PIDFD_GETFD, pidfd, number, 0))
+        if fd < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        return fd
+    finally:
+        os.close(pidfd)
