@@ -17,6 +17,7 @@ from typing import Any, Final
 import grpc
 
 from worker.errors import Reason, Refusal, Stage
+from worker.front.frames import SegmentFrame, segment_response
 from worker.front.guard import Call
 from worker.front.link import Link, Ticket
 from worker.ipc import Channel, ChannelClosed, Ring
@@ -61,7 +62,7 @@ async def run(call: Call, link: Link) -> None:
 
 async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     first = await call.context.read()
-    if first is _EOF or first.WhichOneof("message") != "open":
+    if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     over = False
     # one byte too many is enough for the keyholder to refuse it, and to say so in the audit trail
@@ -136,7 +137,8 @@ class RunningJob:
                     task.result()
             message, _ = verdict.result()
             assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by the ticket
-            await self._context.write(pb.RunResponse(done=pb.Done(receipt=message.receipt)))
+            last = pb.RunResponse(done=pb.Done(receipt=message.receipt))
+            await self._context.write(last.SerializeToString())
         finally:
             for task in tasks:
                 task.cancel()
@@ -144,14 +146,14 @@ class RunningJob:
 
     async def _upstream(self, state: RunState) -> None:
         while (request := await self._context.read()) is not _EOF:
+            if isinstance(request, SegmentFrame):
+                size = len(request.data)
+                state = advance(state, Segment(part=request.part, index=request.index, size=size))
+                slot = await self._free.get()
+                self._ring.input(slot)[:size] = request.data
+                self._data.send(InputReady(slot=slot, part=request.part, length=size))
+                continue
             match request.WhichOneof("message"):
-                case "segment":
-                    segment = request.segment
-                    data = segment.data
-                    state = advance(state, Segment(part=segment.part, index=segment.index, size=len(data)))
-                    slot = await self._free.get()
-                    self._ring.input(slot)[: len(data)] = data
-                    self._data.send(InputReady(slot=slot, part=segment.part, length=len(data)))
                 case "finish":
                     state = advance(state, Finished())
                     self._data.send(Finish())
@@ -162,20 +164,21 @@ class RunningJob:
         advance(state, HalfClose())
 
     async def _downstream(self) -> None:
-        write: Callable[[pb.RunResponse], Awaitable[None]] = self._context.write
+        write: Callable[[bytes], Awaitable[None]] = self._context.write
         while True:
             message, _ = await self._data.receive_async()
             match message:
                 case InputFreed(slot=slot):
                     self._free.put_nowait(slot)
                 case OutputReady(slot=slot, part=part, index=index, length=length):
-                    data = bytes(self._ring.output(slot)[:length])
+                    frame = segment_response(part=part, index=index, data=self._ring.output(slot)[:length])
                     with contextlib.suppress(ChannelClosed):  # a cell that sent its last segment does not wait
                         self._data.send(OutputFreed(slot=slot))
-                    await write(pb.RunResponse(segment=pb.Segment(part=part, index=index, data=data)))
+                    await write(frame)
                 case Opened(result_header=header):
-                    await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)))
+                    await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)).SerializeToString())
                 case ProgressMade(stage=stage, per_cent=per_cent):
-                    await write(pb.RunResponse(progress=pb.Progress(stage=stage, per_cent=per_cent)))
+                    progress = pb.Progress(stage=stage, per_cent=per_cent)
+                    await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
                     return

@@ -12,13 +12,13 @@ from grpc_health.v1._async import HealthServicer
 from worker.config import ListenSection
 from worker.errors import Unfit
 from worker.front.link import Link
-from worker.front.service import Service
+from worker.front.service import Service, handlers
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
-from worker.wire.v1 import worker_pb2, worker_pb2_grpc
+from worker.wire.v1 import worker_pb2
 
 __all__ = ["OPTIONS", "credentials", "main"]
 
@@ -51,7 +51,7 @@ async def _serve(boot: Boot) -> None:
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
     service, health = Service(config, link), HealthServicer()
     server = grpc.aio.server(options=OPTIONS)
-    worker_pb2_grpc.add_CjiWorkerServicer_to_server(service, server)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers(service)),))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(config.listen))
     await health.set("", health_pb2.HealthCheckResponse.SERVING)

@@ -7,6 +7,7 @@ import grpc
 
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
+from worker.front.frames import read_request
 from worker.front.guard import Call, guarded
 from worker.front.link import Link
 from worker.front.run import run
@@ -15,7 +16,7 @@ from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1 import worker_pb2_grpc
 
-__all__ = ["Service"]
+__all__ = ["Service", "handlers"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -98,3 +99,19 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
             return pb.GetReceiptResponse(receipt=message.receipt)
 
         return await guarded(context, body)
+
+
+def handlers(service: Service) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":  # generic in the stubs only
+    """The calls by name. As the generated code has them, but for Run, whose messages are read and made by hand."""
+    return {
+        "Describe": grpc.unary_unary_rpc_method_handler(
+            service.Describe, pb.DescribeRequest.FromString, pb.DescribeResponse.SerializeToString
+        ),
+        "Attest": grpc.unary_unary_rpc_method_handler(
+            service.Attest, pb.AttestRequest.FromString, pb.AttestResponse.SerializeToString
+        ),
+        "Run": grpc.stream_stream_rpc_method_handler(service.Run, read_request, None),
+        "GetReceipt": grpc.unary_unary_rpc_method_handler(
+            service.GetReceipt, pb.GetReceiptRequest.FromString, pb.GetReceiptResponse.SerializeToString
+        ),
+    }
