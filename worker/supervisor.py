@@ -36,6 +36,12 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 """All that children inherit; proxies, CA overrides, PYTHON* and OPENSSL_* of the caller do not reach them."""
 
+_ORDINARY_HEAP: Final[Mapping[str, str]] = {
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+}
+"""Of the front. A message is a megabyte; glibc would give each one back to the kernel and fault the next one in."""
+
 _FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
 """Passed on where the unit sets them: they select the validated provider."""
 
@@ -124,7 +130,7 @@ class Supervisor:
             # not -I: it would ignore PYTHONMALLOC. The environment is ours, -s and -P do the rest.
             [sys.executable, "-s", "-P", "-m", module, str(boot_fd)],
             pass_fds=tuple(kept),
-            env={**environment, **(heap_environment() if secret_heap else {})},
+            env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
