@@ -144,9 +144,11 @@ class StreamReader:
         """See to it that a message of `needed` bytes that starts at `_start` fits, and the caller's next piece."""
         if needed > len(self._window):
             raise _too_large()
+        tail = self._end - self._start
         room = len(self._window) - max(self._end + RESERVE_BYTES, self._start + needed)
-        if room < 0 and self._start:
-            tail = self._end - self._start
+        # early as well where it costs no more than what was read since: the window stays in the cache, and memory
+        # follows the batch and not the job
+        if self._start and (room < 0 or tail <= self._start):
             # the two may overlap; assignment between views of one memory is a memmove
             self._window[:tail] = self._window[self._start : self._end]
             self._start, self._end = 0, tail
