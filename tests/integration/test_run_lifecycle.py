@@ -1,0 +1,216 @@
+"""What callers do besides sending records: come twice, leave, dawdle, crowd. Nothing is lost and the worker serves."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from cji_simulator.raw import RawJob, RawStream, RawWorker, cells, events, forge, sends, until
+from cji_simulator.site import Site, people
+
+from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
+from worker.errors import Reason, Stage
+from worker.wire.v1 import worker_pb2 as pb
+
+FINISH = pb.RunRequest(finish=pb.Finish())
+
+
+def settled(site: Site) -> frozenset[int] | None:
+    """The warm cells, once those of earlier jobs are gone."""
+    found = cells(site)
+    time.sleep(0.2)
+    return found if len(found) == 2 and found == cells(site) else None
+
+
+@pytest.fixture
+def raw(site: Site) -> Iterator[RawWorker]:
+    until(lambda: len(cells(site)) == 2)
+    with RawWorker.of(site) as worker:
+        yield worker
+
+
+def trail(site: Site, job: RawJob) -> list[Any]:
+    """The events of one job."""
+    digest = hashlib.sha384(job.header).hexdigest()
+    return [e for e in events(site) if getattr(e, "header_sha384", None) == digest]
+
+
+def ended(site: Site, job: RawJob) -> JobEnded:
+    """The end of its only attempt."""
+    admitted, end = until(lambda: found if len(found := trail(site, job)) == 2 else None)
+    assert isinstance(admitted, JobAdmitted)
+    assert isinstance(end, JobEnded)
+    return end
+
+
+def begin(stream: RawStream, job: RawJob) -> None:
+    """Open a job; returns once a cell has it."""
+    stream.send(job.open())
+    assert stream.receive().WhichOneof("message") == "accepted"
+
+
+def run(site: Site, raw: RawWorker, job: RawJob) -> Any:
+    """A job of two rows, once a cell is warm."""
+    messages = job.messages(job.stream(people(2)))
+    return until(lambda: None if (a := raw.run(messages, timeout=10)).reason is Reason.OVERLOADED else a)
+
+
+def test_a_finished_job_exists_and_its_receipt_can_be_fetched(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    first = run(site, raw, job)
+    again = run(site, raw, job)
+    assert (again.reason, again.stage) == (Reason.ALREADY_EXISTS, Stage.ADMIT)
+    assert not again.accepted
+    header = pb.JobHeader.FromString(job.header)
+    assert raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=header.job_id), timeout=5).receipt == first.receipt
+
+
+def test_another_header_under_a_used_job_id_is_a_replay(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    job_id = pb.JobHeader.FromString(job.header).job_id
+    twin = forge(site, lambda h: setattr(h, "job_id", job_id))
+    with raw.stream() as stream:
+        begin(stream, job)
+        while_running = run(site, raw, twin)
+        stream.half_close()
+        stream.answer()
+    after_its_end = run(site, raw, twin)
+    assert run(site, raw, job).receipt
+    after_its_receipt = run(site, raw, twin)
+    for answer in (while_running, after_its_end, after_its_receipt):
+        assert (answer.reason, answer.stage, answer.accepted) == (Reason.REPLAYED, Stage.ADMIT, False)
+    assert [type(e) for e in trail(site, twin)] == [JobRefused] * 3
+
+
+def test_an_attempt_without_a_receipt_may_be_made_again(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    assert raw.run([job.open()]).reason is Reason.INCOMPLETE
+    assert run(site, raw, job).receipt
+    kinds = [type(e) for e in trail(site, job) if not isinstance(e, JobRefused)]
+    assert kinds == [JobAdmitted, JobEnded, JobAdmitted, JobCompleted]
+
+
+def test_a_job_does_not_run_twice_at_once(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    with raw.stream() as stream:
+        begin(stream, job)
+        assert run(site, raw, job).reason is Reason.ALREADY_EXISTS
+        stream.send(*job.messages(job.stream(people(2)))[1:])
+        stream.half_close()
+        assert stream.answer().receipt
+
+
+def test_no_rows_are_a_job(site: Site, raw: RawWorker) -> None:
+    job = forge(site, rows=0)
+    answer = raw.run(job.messages(job.stream(people(0))))
+    assert answer.receipt
+    assert [m.WhichOneof("message") for m in answer.messages] == ["accepted", "segment", "segment", "done"]
+
+
+def cancelled(stream: RawStream, raw: RawWorker) -> None:
+    stream.call.cancel()
+
+
+def disconnected(stream: RawStream, raw: RawWorker) -> None:
+    raw.channel.close()
+
+
+@pytest.mark.parametrize("leave", [cancelled, disconnected])
+@pytest.mark.parametrize("when", ["after open", "in the middle of the upload", "in the middle of the download"])
+def test_a_client_that_vanishes_costs_its_job_only(
+    site: Site, when: str, leave: Callable[[RawStream, RawWorker], None]
+) -> None:
+    warm = until(lambda: settled(site))
+    with RawWorker.of(site) as raw, raw.stream() as stream:
+        job = forge(site)
+        begin(stream, job)
+        if when != "after open":
+            segments = job.stream(people(150_000))
+            stream.send(*sends(segments if when.endswith("download") else segments[:2]))
+        if when.endswith("download"):
+            while stream.receive().WhichOneof("message") != "segment":
+                pass
+        leave(stream, raw)
+        end = ended(site, job)
+    assert (end.reason, end.stage) == (Reason.INCOMPLETE, Stage.UNSEAL)
+    assert len(until(lambda: warm - cells(site))) == 1
+    with RawWorker.of(site) as raw:
+        assert run(site, raw, forge(site)).receipt
+
+
+def test_a_deadline_is_required(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    answer = raw.run(job.messages(job.stream(people(2))), timeout=None)
+    assert (answer.reason, answer.stage) == (Reason.DEADLINE, Stage.OPEN)
+    assert not trail(site, job)
+
+
+def test_a_deadline_that_passes_ends_the_job(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    with raw.stream(timeout=1) as stream:
+        begin(stream, job)
+        answer = stream.answer()  # nothing more is sent
+    assert (answer.code, answer.receipt) == (grpc.StatusCode.DEADLINE_EXCEEDED, None)
+    assert ended(site, job).reason is Reason.DEADLINE
+    assert run(site, raw, forge(site)).receipt
+
+
+def test_a_reader_that_does_not_read_is_ended_by_its_deadline(site: Site, raw: RawWorker) -> None:
+    job = forge(site)
+    with raw.stream(timeout=4) as stream:
+        begin(stream, job)
+        stream.send(*sends(job.stream(people(300_000))), FINISH)
+        end = ended(site, job)  # while nothing is read
+    assert end.reason in (Reason.DEADLINE, Reason.INCOMPLETE)
+
+
+def test_busy_cells_refuse_with_a_time_to_come_back(site: Site, raw: RawWorker) -> None:
+    with raw.stream() as first, raw.stream() as second:
+        for stream in (first, second):
+            until(lambda s=stream: _began(site, s))
+        job = forge(site)
+        answer = raw.run(job.messages(job.stream(people(2))))
+        assert (answer.reason, answer.stage) == (Reason.OVERLOADED, Stage.ADMIT)
+        assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert answer.refusal is not None
+        assert answer.refusal.retry_after == 0.5
+        assert [type(e) for e in trail(site, job)] == [JobRefused]
+    assert run(site, raw, job).receipt  # the refusal did not use the job up
+
+
+def _began(site: Site, stream: RawStream) -> bool:
+    begin(stream, forge(site))
+    return True
+
+
+@pytest.mark.parametrize(
+    ("job_id", "reason"),
+    [(bytes(16), Reason.INCOMPLETE), (b"", Reason.BAD_PARAMETERS), (bytes(300_000), Reason.BAD_PARAMETERS)],
+)
+def test_no_receipt_of_an_unknown_job(raw: RawWorker, job_id: bytes, reason: Reason) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=job_id), timeout=5)
+    assert error.value.details().startswith(reason.value)
+
+
+@pytest.mark.parametrize("nonce", [b"", bytes(15), bytes(65), bytes(300_000)])
+def test_a_nonce_of_another_length_is_refused(raw: RawWorker, nonce: bytes) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        raw.stub.Attest(pb.AttestRequest(nonce=nonce), timeout=5)
+    assert error.value.details().startswith(Reason.BAD_PARAMETERS.value)
+
+
+def test_a_crowd_gets_answers_and_leaves_a_worker_that_serves(site: Site, raw: RawWorker) -> None:
+    """Every one of many calls at once is told a Reason or served; see MAX_TICKETS of the front."""
+    header = pb.JobHeader(inputs=[pb.InputPart(name="x")]).SerializeToString()
+    request = pb.RunRequest(open=pb.Open(header=header, signature=bytes(96)))
+    calls = [raw.stub.Run(iter([request]), timeout=30) for _ in range(400)]
+    told = set()
+    for call in calls:
+        with pytest.raises(grpc.RpcError):
+            list(call)
+        told.add((call.details() or "").split(":")[0])
+    assert told <= {Reason.MALFORMED_HEADER.value, Reason.OVERLOADED.value}
+    assert run(site, raw, forge(site)).receipt
