@@ -3,8 +3,11 @@
 OpenSSL's defaults read SSL_CERT_FILE and SSL_CERT_DIR, and HTTP libraries bring lists of their own; neither is used.
 """
 
+import os
 import ssl
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -12,7 +15,7 @@ from cryptography import x509
 from attestation.certs import load_der
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["system_roots", "system_roots_file"]
+__all__ = ["roots_file", "system_roots", "system_roots_file"]
 
 _PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")  # Debian and Ubuntu; Azure Linux
 
@@ -23,6 +26,20 @@ def system_roots_file() -> str:
         if Path(place).is_file():
             return place
     raise AttestationError(Fault.CONFIG_INVALID, check="system-roots")
+
+
+@contextmanager
+def roots_file(pem: str | None) -> Iterator[str]:
+    """A path that an HTTP library can read roots from: the given PEM text, in memory, or the system's file for None."""
+    if pem is None:
+        yield system_roots_file()
+        return
+    fd = os.memfd_create("roots", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, pem.encode("utf-8"))
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
 
 
 def system_roots() -> list[x509.Certificate]:

@@ -19,7 +19,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.evidence.imds import imds_endpoint
 from attestation.release.keyspec import VaultKey
 from attestation.release.statement import WRAP
-from attestation.system_roots import system_roots_file
+from attestation.system_roots import roots_file, system_roots_file
 from attestation.trust import AZURE_US, Trust
 
 __all__ = ["Vault"]
@@ -78,7 +78,7 @@ class Vault:
 
     def release(self, key: VaultKey, *, token: str, nonce: str) -> str:
         """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
-        with _roots_file(self._trust) as verify:
+        with roots_file(self._trust.tls_roots) as verify:
             transport = _transport(verify)
             credential: Any = _PinnedCredential(self._identity(), key.vault.resource)
             client = KeyClient(
@@ -139,25 +139,6 @@ def _fits(key: VaultKey) -> bool:
     """
     port = "" if key.vault.port == 443 else f":{key.vault.port}"
     return f"{key.vault.host}{port}".endswith(f".{key.vault.resource.removeprefix('https://')}")
-
-
-class _roots_file:  # noqa: N801 - used as a with-statement's function
-    """A path that the HTTP library can read the roots from: the system's file, or the trust's own in memory."""
-
-    def __init__(self, trust: Trust) -> None:
-        self._pem = trust.tls_roots
-        self._fd: int | None = None
-
-    def __enter__(self) -> str:
-        if self._pem is None:
-            return system_roots_file()
-        self._fd = os.memfd_create("roots", os.MFD_CLOEXEC)
-        os.write(self._fd, self._pem.encode("utf-8"))
-        return f"/proc/self/fd/{self._fd}"
-
-    def __exit__(self, *_: object) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
 
 
 def _refused(error: HttpResponseError) -> NoReturn:

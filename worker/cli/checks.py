@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 import msgspec
 from cryptography import x509
 
-from attestation import AttestationError, Trust, is_production
+from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.evidence import parse_hcl
+from attestation.maa.provider import describe_provider
 from attestation.trust import endpoint
 from worker.config import Config
 from worker.errors import Refusal, Unfit
@@ -101,6 +102,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         _check("locked memory", lambda: _locked_memory(config)),
         _check("reference values", lambda: _reference(config)),
         _check("endpoints", lambda: _endpoints(config, trust)),
+        _check("attestation provider", lambda: _provider(config, trust)),
         _check("vTPM", lambda: _vtpm(trust)),
         _check("policy", lambda: _policy(config)),
         _check("audit file", lambda: _audit(config)),
@@ -216,6 +218,16 @@ def _endpoints(config: Config, trust: Trust) -> str:
             f"{check} is no host of {trust.name}", "Only hosts that the cloud's pins allow are dialled."
         ) from error
     return f"attestation provider and {len(config.keys)} key(s) are hosts of {trust.name}"
+
+
+def _provider(config: Config, trust: Trust) -> str:
+    try:
+        provider = describe_provider(trust=trust, maa_url=config.attestation.maa_url)
+    except AttestationError as error:
+        if error.fault is Fault.CONFIG_INVALID:
+            raise _Found("not asked", "Correct the endpoints first.", state="not run") from error
+        raise _Found(f"{error.fault.value} at {error.check}", error.remedy) from error
+    return f"{provider.issuer} answers, {provider.signing_keys} signing keys"
 
 
 def _vtpm(trust: Trust) -> str:
