@@ -1,0 +1,40 @@
+"""The production path on the machine that it is for: real vTPM, real metadata service, real attestation provider."""
+
+import os
+import secrets
+from datetime import UTC, datetime
+
+import pytest
+
+from attestation import AZURE_US
+from attestation.appraisal import ReferenceValues, appraise
+from attestation.evidence import qualifying
+from attestation.evidence.collect import collect
+from attestation.release import Attester, KeySpec
+
+REFERENCE = ReferenceValues(products=("Milan", "Genoa", "Turin"))
+
+
+def test_this_machine_is_genuine() -> None:
+    asked = qualifying(secrets.token_bytes(32), secrets.token_bytes(32))
+    evidence = collect(trust=AZURE_US, qualifying=asked)
+    verdict = appraise(evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying=asked, now=datetime.now(UTC))
+    assert verdict.tee == "snp"
+    assert verdict.vmpl == 0
+
+
+def test_microsoft_agrees() -> None:
+    attester = Attester(trust=AZURE_US, maa_url=os.environ["CJI_HW_MAA_URL"], reference=REFERENCE)
+    attestation = attester.attest(receipt_key=secrets.token_bytes(32))
+    assert attestation.token.issuer == os.environ["CJI_HW_MAA_URL"]
+
+
+@pytest.mark.skipif("CJI_HW_KEK_ID" not in os.environ, reason="CJI_HW_KEK_ID names no key")
+def test_the_key_is_released() -> None:
+    attester = Attester(trust=AZURE_US, maa_url=os.environ["CJI_HW_MAA_URL"], reference=REFERENCE)
+    key = KeySpec(
+        kek_id=os.environ["CJI_HW_KEK_ID"], public_thumbprint=os.environ["CJI_HW_KEK_THUMBPRINT"], policy_sha256=None
+    )
+    buffer = bytearray(16 << 10)
+    released = attester.release_into(attester.attest(receipt_key=secrets.token_bytes(32)), key, memoryview(buffer))
+    assert released.length > 1000
