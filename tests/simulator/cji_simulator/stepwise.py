@@ -48,16 +48,32 @@ class Stepwise:
     """A Run call under full control. `segments` are the sealed data of part 0; `received` is what was read."""
 
     def __init__(
-        self, site: Site, job: SealedJob, segments: Sequence[bytes], *, deadline: float = 60, target: str | None = None
+        self,
+        site: Site,
+        job: SealedJob,
+        segments: Sequence[bytes],
+        *,
+        deadline: float = 60,
+        target: str | None = None,
+        hold: bool = False,
     ) -> None:
+        """Sends `open` at once; with `hold` it only connects, until `open` is called."""
+        self._job, self._deadline = job, deadline
         self._segments = segments
         self._next = 0
         self._orders: queue.SimpleQueue[pb.RunRequest | None] = queue.SimpleQueue()
         self.taken = 0
         self.received: list[pb.RunResponse] = []
         self._channel = channel(site, target=target)
-        self._orders.put(pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)))
-        self.call = CjiWorkerStub(self._channel).Run(self._requests(), timeout=deadline)
+        if hold:
+            grpc.channel_ready_future(self._channel).result(10)
+        else:
+            self.open()
+
+    def open(self) -> None:
+        """Start the call."""
+        self._orders.put(pb.RunRequest(open=pb.Open(header=self._job.header.data, signature=self._job.signature)))
+        self.call = CjiWorkerStub(self._channel).Run(self._requests(), timeout=self._deadline)
 
     def __enter__(self) -> Self:
         return self
