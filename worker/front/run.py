@@ -43,6 +43,9 @@ from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["RunningJob", "run"]
 
+_DEADLINE_SKEW_S: Final = 0.2
+"""The caller's own clock may call the job off this much before ours does."""
+
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
 Data = Channel[FrontFromCell, CellFromFront]
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -91,7 +94,7 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     except asyncio.CancelledError:
         # gRPC cancels the call when its deadline passes and when the caller goes away
         left = call.context.time_remaining()
-        if left is not None and left <= 0:
+        if left is not None and left <= _DEADLINE_SKEW_S:
             why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
         raise
     finally:
