@@ -50,10 +50,10 @@ class Stand:
     to_echo: Connection
     attested: AttestedWorker
 
-    def prepare(self, table: pa.Table, columns: Mapping[str, Transform]) -> Prepared:
-        """A new sealed job that applies these rules."""
+    def prepare(self, table: pa.Table, columns: Mapping[str, Transform], *, batch: int = 65_536) -> Prepared:
+        """A new sealed job that applies these rules; its input comes in batches of at most `batch` rows."""
         spec = self.site.spec(deidentify=Deidentify(project="bench", columns=dict(columns)))
-        return prepare(self.site, spec, table)
+        return prepare(self.site, spec, table, batch=batch)
 
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
         """Seconds of one job, from the first message to the end behind the receipt, which has verified."""

@@ -33,7 +33,6 @@ __all__ = ["Connection", "Prepared", "prepare", "verify", "verify_echo"]
 
 _RUN: Final = "/cji.worker.v1.CjiWorker/Run"
 _DEADLINE_S: Final = 300.0
-_MESSAGE_OVERHEAD: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +49,12 @@ class Prepared:
         return self.sent.bytes / 1e6
 
 
-def prepare(site: Site, spec: JobSpec, table: pa.Table) -> Prepared:
-    """Seal `table` as a new job of this site's submitter."""
+def prepare(site: Site, spec: JobSpec, table: pa.Table, *, batch: int) -> Prepared:
+    """Seal `table`, in batches of at most `batch` rows, as a new job of this site's submitter."""
     job = site.seal(spec, rows=table.num_rows)
     digest, length = hashlib.sha384(), 0
     messages = [pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)).SerializeToString()]
-    for index, data in enumerate(job.seal_part(0, table)):
+    for index, data in enumerate(job.seal_part(0, table.to_batches(max_chunksize=batch))):
         digest.update(data)
         length += len(data)
         messages.append(pb.RunRequest(segment=pb.Segment(index=index, data=data)).SerializeToString())
@@ -69,8 +68,9 @@ class Connection:
 
     def __init__(self, target: str, tls: ClientTls, *, room: int) -> None:
         sizes = [option for option in OPTIONS if "message_length" in option[0]]
+        options = [*sizes, ("grpc.enable_retries", 0)]  # as the SDK
         self._channel = grpc.secure_channel(
-            target, grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem), options=sizes
+            target, grpc.ssl_channel_credentials(tls.ca_pem, tls.key_pem, tls.cert_pem), options=options
         )
         self._run = self._channel.stream_stream(_RUN, None, None)  # bytes as they are
         self._room = memoryview(bytearray(b"\1") * room)  # touched: the clock does not see page faults

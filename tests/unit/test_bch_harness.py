@@ -1,0 +1,93 @@
+"""The benchmarks' arithmetic, and that they run what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import __main__ as command
+from benchmarks.corpus import people, rows_of
+from benchmarks.harness import Result, Spread, paired, percentile
+from benchmarks.machine import facts
+from benchmarks.pipeline import COPY, DEIDENTIFY
+from benchmarks.processes import CpuClock
+from benchmarks.report import Report
+from benchmarks.stand import Usage
+
+
+def test_pairs_take_turns_and_the_first_does_not_count() -> None:
+    order: list[str] = []
+    ours, theirs = iter([1.0, 10.0, 20.0, 30.0]), iter([100.0, 20.0, 20.0, 20.0])
+
+    def subject() -> float:
+        order.append("A")
+        return next(ours)
+
+    def peer() -> float:
+        order.append("B")
+        return next(theirs)
+
+    found = paired(subject, peer, pairs=3)
+    assert "".join(order) == "ABABABAB"
+    assert found.subject == Spread(middle=20.0, low=10.0, high=30.0)
+    assert found.ratio == Spread(middle=1.0, low=0.5, high=1.5)
+
+
+def test_ratio_is_of_neighbours_not_of_medians() -> None:
+    ours, theirs = iter([1.0, 9.0, 3.0]), iter([1.0, 3.0, 9.0])
+    found = paired(lambda: next(ours), lambda: next(theirs), pairs=3, warm_up=0)
+    assert found.ratio == Spread(middle=1.0, low=1 / 3, high=3.0)
+
+
+@pytest.mark.parametrize(("per_cent", "value"), [(50, 100), (99, 198), (100, 200), (1, 2)])
+def test_percentile_is_the_nearest_rank(per_cent: int, value: int) -> None:
+    assert percentile(list(range(200, 0, -1)), per_cent) == value
+
+
+def test_usage_is_per_gigabyte() -> None:
+    usage = Usage()
+    usage.seconds.update({"cell": 0.5})
+    usage.megabytes = 250.0
+    assert usage.per_gb() == {"cell": 2.0}
+
+
+def test_rows_of_the_corpus_have_ids_of_their_own() -> None:
+    table = people(25_000)
+    assert table.num_rows == len(set(table["record_id"].to_pylist())) == 25_000
+    assert table["last"][3] == table["last"][10_003]
+    assert people(rows_of(4_000_000)).nbytes == pytest.approx(4_000_000, rel=0.02)
+
+
+def test_both_jobs_have_a_rule_for_every_column() -> None:
+    assert list(COPY) == list(DEIDENTIFY) == people(1).column_names
+
+
+def test_facts_name_the_machine() -> None:
+    assert {"cpu", "cores", "kernel", "python", "grpcio"} <= facts().keys()
+
+
+def test_own_cpu_time_grows() -> None:
+    clock = CpuClock({})
+    before = clock.read()["client"]
+    sum(range(1_000_000))
+    assert clock.read()["client"] > before
+
+
+def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(report: Report, *, quick: bool) -> Result:
+        return Result(name="toy", machine={"cores": 1}, figures={"p50_ms": 2.0 if quick else 1.0}, ratios={"echo": 0.5})
+
+    monkeypatch.setitem(command.BENCHMARKS, "pipeline", ("a toy", run))
+    target = tmp_path / "out.json"
+    outcome = CliRunner().invoke(command.main, ["pipeline", "--quick", "--json", str(target)])
+    assert outcome.exit_code == 0, outcome.output
+    assert json.loads(target.read_bytes()) == [
+        {"name": "toy", "machine": {"cores": 1}, "figures": {"p50_ms": 2.0}, "ratios": {"echo": 0.5}}
+    ]
+
+
+def test_help_lists_every_benchmark_and_an_unknown_one_is_refused() -> None:
+    text = CliRunner().invoke(command.main, ["--help"]).output
+    assert all(name in text for name in command.BENCHMARKS)
+    assert CliRunner().invoke(command.main, ["no-such"]).exit_code == 2
