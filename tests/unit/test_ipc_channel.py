@@ -1,0 +1,227 @@
+"""Channels, rings and key slots: whole messages, passed descriptors, honest ends, keys that are taken once."""
+
+import asyncio
+import mmap
+import os
+import socket
+from typing import Any
+
+import msgspec
+import pytest
+
+from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from worker.ipc.channel import MAX_MESSAGE_BYTES
+from worker.ipc.limits import SLOT_BYTES, SLOTS
+from worker.ipc.messages import (
+    Abort,
+    Admit,
+    Admitted,
+    CellFromFront,
+    Finish,
+    FrontFromKeyholder,
+    InputReady,
+    KeyholderFromFront,
+    Ready,
+)
+from worker.memory import Region, secret_fd
+
+ADMITTED = Admitted(call=1)
+
+
+def plain_fd(size: int) -> int:
+    fd = os.memfd_create("test", os.MFD_CLOEXEC)
+    os.ftruncate(fd, size)
+    return fd
+
+
+@pytest.fixture
+def ends() -> Any:
+    ours, theirs = Channel.pair()
+    sender: Channel[Any, Any] = Channel(ours, KeyholderFromFront)
+    receiver: Channel[Any, Any] = Channel(theirs, FrontFromKeyholder)
+    yield sender, receiver
+    sender.close()
+    receiver.close()
+
+
+def test_descriptors_travel_with_their_message_and_close_on_exec(ends: Any) -> None:
+    sender, receiver = ends
+    read, write = os.pipe()
+    sender.send(ADMITTED, [read, write])
+    message, fds = receiver.receive()
+    assert message == ADMITTED
+    assert not any(os.get_inheritable(fd) for fd in fds)
+    os.write(fds[1], b"same pipe")
+    assert os.read(read, 16) == b"same pipe"
+    for fd in (read, write, *fds):
+        os.close(fd)
+
+
+def test_too_large_a_message_is_not_sent(ends: Any) -> None:
+    sender, receiver = ends
+    big = Admit(call=1, submitter="s", source="p", correlation_id="c", header=bytes(MAX_MESSAGE_BYTES), signature=b"")
+    with pytest.raises(ValueError, match="too large"):
+        sender.send(big)
+    with pytest.raises(BlockingIOError):
+        receiver.receive(flags=socket.MSG_DONTWAIT)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xc1",
+        b"not msgpack",
+        msgspec.msgpack.encode({"type": "Nothing"}),
+        msgspec.msgpack.encode({"type": "Admitted", "call": "1"}),
+        msgspec.msgpack.encode({"type": "Admitted", "call": 1, "more": 2}),
+        msgspec.msgpack.encode(Finish()),  # a message of another channel
+        bytes(MAX_MESSAGE_BYTES + 1),  # cut by the kernel
+    ],
+)
+def test_what_is_not_a_message_closes_and_its_descriptors_too(data: bytes) -> None:
+    ours, theirs = Channel.pair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    receiver: Channel[Any, Any] = Channel(theirs, FrontFromKeyholder)
+    read, write = os.pipe()
+    socket.send_fds(ours, [data], [write])
+    os.close(write)
+    with pytest.raises(ChannelClosed):
+        receiver.receive()
+    assert os.read(read, 1) == b""  # the last copy of the other end is closed
+    os.close(read)
+    ours.close()
+    receiver.close()
+
+
+def test_more_descriptors_than_any_message_has_are_refused(ends: Any) -> None:
+    sender, receiver = ends
+    sender.send(ADMITTED, [0] * 12)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ChannelClosed):
+        receiver.receive()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_peer_that_ended_is_heard_out(ends: Any) -> None:
+    sender, receiver = ends
+    receiver.send(ADMITTED)  # never read by the other: its end is a reset
+    sender.send(ADMITTED)
+    sender.send(Admitted(call=2))
+    sender.close()
+    assert [receiver.receive()[0].call for _ in range(2)] == [1, 2]
+    with pytest.raises(ChannelClosed):
+        receiver.receive()
+    with pytest.raises(ChannelClosed):
+        receiver.send(ADMITTED)
+
+
+async def test_a_waiter_is_woken_by_a_message_and_by_the_end(ends: Any) -> None:
+    sender, receiver = ends
+    waiting = asyncio.create_task(receiver.receive_async())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    sender.send(ADMITTED)
+    assert (await waiting)[0] == ADMITTED
+    waiting = asyncio.create_task(receiver.receive_async())
+    await asyncio.sleep(0.01)
+    sender.close()
+    with pytest.raises(ChannelClosed):
+        await waiting
+
+
+async def test_a_closed_channel_is_closed_for_waiters(ends: Any) -> None:
+    _, receiver = ends
+    receiver.close()
+    with pytest.raises(ChannelClosed):
+        await receiver.receive_async()
+
+
+# ------------------------------------------------------------------ ring
+
+
+def test_both_ends_of_a_ring_see_the_same_slots_and_none_overlap() -> None:
+    ring = Ring.create()
+    twin = Ring(os.dup(ring.fd))
+    for slot in range(SLOTS):
+        ring.input(slot)[:] = bytes([slot + 1]) * SLOT_BYTES
+        ring.output(slot)[:] = bytes([slot + 101]) * SLOT_BYTES
+    for slot in range(SLOTS):
+        assert twin.input(slot) == bytes([slot + 1]) * SLOT_BYTES
+        assert twin.output(slot) == bytes([slot + 101]) * SLOT_BYTES
+    ring.close()
+    twin.close()
+
+
+def test_no_peer_can_change_the_size_of_a_ring_or_unseal_it() -> None:
+    import fcntl
+
+    ring = Ring.create()
+    size = os.fstat(ring.fd).st_size
+    for new in (0, size - mmap.PAGESIZE, size + mmap.PAGESIZE):
+        with pytest.raises(PermissionError):
+            os.ftruncate(ring.fd, new)
+    with pytest.raises(PermissionError):
+        fcntl.fcntl(ring.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+    ring.close()
+
+
+@pytest.mark.parametrize("slot", [-1, SLOTS, 1 << 40])
+def test_there_are_no_other_slots(slot: int) -> None:
+    ring = Ring.create()
+    for view in (ring.input, ring.output):
+        with pytest.raises(ValueError, match="no such slot"):
+            view(slot)
+    ring.close()
+
+
+def test_a_file_of_another_size_is_not_a_ring() -> None:
+    fd = plain_fd(mmap.PAGESIZE)
+    with pytest.raises(ValueError, match="not a ring"):
+        Ring(fd)
+    os.close(fd)
+
+
+# ------------------------------------------------------------------ key slot, boot
+
+
+def test_keys_pass_once_and_leave_zeros() -> None:
+    fd = KeySlot.create(secret_fd)
+    keyholder, cell = KeySlot(fd), KeySlot(fd)
+    keys = [os.urandom(32), os.urandom(32), b""]
+    keyholder.put(keys)
+    keyholder.unmap()
+    assert cell.take() == keys
+    assert cell.take() == []
+    region = Region(fd)
+    assert not any(region.view())
+    region.unmap()
+    cell.unmap()
+    os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (CellFromFront, InputReady(slot=0, part=0, length=1)),
+        (KeyholderFromFront, Abort(call=1, reason="DEADLINE", stage="compute")),  # type: ignore[arg-type]
+        (FrontFromKeyholder, Ready(keys=(), operations=("deidentify",), schemas=())),
+    ],
+)
+def test_messages_survive_the_way(kind: Any, message: Any) -> None:
+    ours, theirs = Channel.pair()
+    Channel(ours, kind).send(message)
+    received, _ = Channel(theirs, kind).receive()
+    assert msgspec.msgpack.encode(received) == msgspec.msgpack.encode(message)
+    ours.close()
+    theirs.close()
+
+
+def test_a_boot_message_with_an_unknown_field_is_refused() -> None:
+    fd = plain_fd(0)
+    os.write(fd, msgspec.msgpack.encode({"config": {}, "debug": True}))
+    os.lseek(fd, 0, os.SEEK_SET)
+    with pytest.raises(msgspec.ValidationError):
+        receive_boot(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    assert {"config", "trust", "regions"} < set(Boot.__struct_fields__)
