@@ -45,6 +45,7 @@ class Bench:
     def __init__(self, site: Site, stack: ExitStack) -> None:
         self._site, self._stack = site, stack
         self.table = people(ROWS)
+        self.kills = 0
 
     @property
     def site(self) -> Site:
@@ -56,6 +57,7 @@ class Bench:
 
     def kill(self, victim: str) -> None:
         """SIGKILL; waits for the rest of the worker to be gone too, unless the victim was a cell."""
+        self.kills += 1
         everything = worker_processes(self._site.worker.pids)
         with suppress(ProcessLookupError, KeyError):  # a cell may be between two lives
             os.kill(everything[victim], signal.SIGKILL)
@@ -67,6 +69,17 @@ class Bench:
         while (left := [name for name, pid in everything.items() if _alive(pid)]) and time.monotonic() < until:
             time.sleep(0.01)
         assert not left, "orphans"
+
+    def warm(self) -> None:
+        """Wait until a job is admitted at once: cells are forked anew after each job."""
+        until = time.monotonic() + 10
+        while True:
+            with Stepwise(self.site, *self.seal()) as run, suppress(grpc.RpcError):
+                run.read_until("accepted")
+                break
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(0.3)  # the cell that was asked is replaced
 
     def seal(self) -> tuple[SealedJob, list[bytes]]:
         job = self._site.seal(rows=ROWS)
@@ -127,7 +140,8 @@ def _mark(segments: list[bytes]) -> bytes:
 
 def _attempt(bench: Bench, moment: Callable[[Stepwise, Bench], None]) -> None:
     """One job, killed at `moment`; then the client, the audit trail and a new start must tell the same story."""
-    site = bench.site
+    site, kills = bench.site, bench.kills
+    bench.warm()
     with site.client() as client:
         attested = client.attest()
     job, segments = bench.seal()
@@ -137,6 +151,7 @@ def _attempt(bench: Bench, moment: Callable[[Stepwise, Bench], None]) -> None:
             run.send()
             run.finish()
             run.read_all()
+        assert bench.kills == kills + 1
         site = bench.site
         receipt = _receipt_of(bench.events(), job)
         if run.receipt is not None:
@@ -240,6 +255,7 @@ def test_a_cell_killed_at_any_moment(bench: Bench) -> None:
 
 def test_killing_one_cell_touches_no_other_job(bench: Bench) -> None:
     site = bench.site
+    bench.warm()
     with site.client() as client:
         attested = client.attest()
     jobs = [bench.seal() for _ in range(2)]
