@@ -1,0 +1,209 @@
+"""The front's map of reasons and its outermost guard: every failure is a Reason, and nothing else is said."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from worker.client.errors import from_details
+from worker.errors import REASONS, Reason, Refusal, Stage
+from worker.front.guard import Call, RetryLater, guarded
+from worker.front.link import MAX_TICKETS, Link
+from worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
+from worker.ipc import Channel
+from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, KeyholderFromFront, NotReady
+from worker.wire.v1 import worker_pb2 as pb
+
+CANARY = "SMITH,JOHN 123-45-6789"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_code_and_all_its_details(reason: Reason) -> None:
+    info = REASONS[reason]
+    code, message, details = code_and_details(Refusal(reason, stage=Stage.UNSEAL), correlation_id="0123456789abcdef")
+    assert code is CODES[reason]
+    assert code not in (grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN)
+    assert message == f"{reason.value}: {info.remedy}"
+    status = Status.FromString(details)
+    assert (status.code, status.message) == (code.value[0], message)
+    error, retry = ErrorInfo(), RetryInfo()
+    assert status.details[0].Unpack(error)
+    assert (error.reason, error.domain) == (reason.value, DOMAIN)
+    assert dict(error.metadata) == {
+        "stage": "unseal",
+        "retryable": str(info.retryable).lower(),
+        "blame": info.blame,
+        "correlation_id": "0123456789abcdef",
+    }
+    assert (len(status.details) == 2 and status.details[1].Unpack(retry)) is info.retryable
+    read = from_details(details)
+    assert read is not None
+    assert (read.reason, read.stage, read.retryable) == (reason, Stage.UNSEAL, info.retryable)
+
+
+def test_reasons_are_those_of_the_contract() -> None:
+    assert {r.value for r in Reason} | {"REASON_UNSPECIFIED"} == set(pb.Reason.keys())
+    assert set(CODES) == set(REASONS) == set(Reason)
+
+
+def test_the_time_to_come_back_is_the_one_given() -> None:
+    refusal = Refusal(Reason.OVERLOADED, stage=Stage.ADMIT)
+    _, _, details = code_and_details(refusal, correlation_id="x", retry_after_ms=1500)
+    read = from_details(details)
+    assert read is not None
+    assert read.retry_after == 1.5
+
+
+async def answer(body: Any) -> grpc.aio.AioRpcError:
+    """What a caller without TLS, hence without a name, is told by a served call with this body."""
+
+    class Nameless(Call):
+        def __init__(self, context: Any) -> None:
+            self.context, self.correlation_id, self.source, self.submitter = context, "c" * 16, "peer", "nobody"
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, details: Any) -> Any:
+            async def call(request: bytes, context: Any) -> bytes:
+                return await guarded(context, body)
+
+            return grpc.unary_unary_rpc_method_handler(call)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("worker.front.guard.Call", Nameless)
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as error:
+                    await channel.unary_unary("/x/y")(b"", timeout=10)
+            return error.value
+        finally:
+            await server.stop(0)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ValueError(CANARY),
+        KeyError(CANARY),
+        AssertionError(CANARY),
+        MemoryError(CANARY),
+        ExceptionGroup(CANARY, [ValueError(CANARY)]),
+    ],
+    ids=lambda f: type(f).__name__,
+)
+async def test_l02_a_fault_is_internal_without_its_text(fault: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    async def body(_: Call) -> bytes:
+        raise fault
+
+    error = await answer(body)
+    said = f"{error.details()} {error.debug_error_string()} {error.trailing_metadata()} {capsys.readouterr()}"
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert CANARY not in said
+    assert "SMITH" not in said
+
+
+async def test_a_refusal_keeps_its_reason_and_drops_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    async def body(_: Call) -> bytes:
+        try:
+            raise ValueError(CANARY)
+        except ValueError as cause:
+            raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=700) from cause
+
+    error = await answer(body)
+    read = from_details(dict(error.trailing_metadata())[DETAILS_KEY])
+    assert read is not None
+    assert (read.reason, read.stage, read.retry_after) == (Reason.OVERLOADED, Stage.ADMIT, 0.7)
+    assert "SMITH" not in f"{error!r} {capsys.readouterr()}"
+
+
+async def test_a_caller_without_a_name_is_denied() -> None:
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, details: Any) -> Any:
+            async def call(request: bytes, context: Any) -> bytes:
+                return await guarded(context, self.body)
+
+            return grpc.unary_unary_rpc_method_handler(call)
+
+        async def body(self, _: Call) -> bytes:
+            raise AssertionError("reached")
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await channel.unary_unary("/x/y")(b"", timeout=10)
+    await server.stop(0)
+    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+# ------------------------------------------------------------------ link
+
+
+@pytest.fixture
+async def link() -> Any:
+    ours, theirs = Channel.pair()
+    link = Link(Channel(ours, FrontFromKeyholder))
+    keyholder: Channel[Any, Any] = Channel(theirs, KeyholderFromFront)
+    serving = asyncio.create_task(link.serve())
+    yield link, keyholder, serving
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    keyholder.close()
+
+
+async def test_p07_a_full_map_of_calls_refuses(link: Any) -> None:
+    link, _, _ = link
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        for _ in range(MAX_TICKETS):
+            stack.enter_context(link.ticket())
+        with pytest.raises(RetryLater) as refused, link.ticket():
+            pass
+        assert refused.value.reason is Reason.OVERLOADED
+    with link.ticket():
+        pass
+
+
+async def test_nothing_is_offered_before_the_keyholder_says_so(link: Any) -> None:
+    link, keyholder, _ = link
+    with pytest.raises(Refusal) as refused:
+        link.offer()
+    assert refused.value.reason is Reason.NOT_READY
+    keyholder.send(NotReady(reason=Reason.KEY_RELEASE_DENIED))
+    await link.changed.wait()
+    with pytest.raises(Refusal) as refused:
+        link.offer()
+    assert refused.value.reason is Reason.KEY_RELEASE_DENIED
+
+
+async def test_an_answer_goes_to_its_call_and_to_no_other(link: Any) -> None:
+    link, keyholder, _ = link
+    with link.ticket() as one, link.ticket() as two:
+        link.send(Attest(call=two.number, nonce=bytes(16)))
+        assert (await asyncio.to_thread(keyholder.receive))[0].call == two.number
+        keyholder.send(Ended(call=99, reason=Reason.DEADLINE, stage=Stage.OPEN))  # nobody's
+        keyholder.send(Ended(call=two.number, reason=Reason.EXPIRED, stage=Stage.ADMIT))
+        with pytest.raises(RetryLater) as refused:
+            await two.answer()
+        assert refused.value.reason is Reason.EXPIRED
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(one.answer(), 0.05)
+
+
+async def test_every_open_call_is_refused_when_the_keyholder_is_gone(link: Any) -> None:
+    link, keyholder, serving = link
+    with link.ticket() as ticket:
+        keyholder.close()
+        with pytest.raises(RetryLater) as refused:
+            await ticket.answer()
+        assert refused.value.reason is Reason.CELL_FAILED
+    await asyncio.wait({serving})

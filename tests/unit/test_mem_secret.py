@@ -1,0 +1,331 @@
+"""Secret memory: regions nobody can read, a heap inside one or none at all, wipes that leave nothing."""
+
+import ctypes
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.errors import Unfit
+from worker.memory import Region, heap_environment, refuse_swap, secret_fd
+from worker.memory.region import ALIGNMENT
+
+MIB = 1 << 20
+PAGE = 4096
+
+
+def run(script: str, *fds: int, secret_heap: bool = False) -> subprocess.CompletedProcess[bytes]:
+    """A fresh interpreter; descriptors are its arguments."""
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **(heap_environment() if secret_heap else {})}
+    return subprocess.run(
+        [sys.executable, "-s", "-P", "-c", script, *map(str, fds)],
+        env=environment,
+        pass_fds=fds,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+# ------------------------------------------------------------------ regions
+
+
+@pytest.mark.parametrize("size", [PAGE, 3 * PAGE, 32 * MIB, 33 * MIB])
+def test_regions_are_aligned_and_as_large_as_their_file(size: int) -> None:
+    region = Region(secret_fd(size))
+    assert region.address % ALIGNMENT == 0
+    assert (region.size, len(region.view())) == (size, size)
+    assert region.holds(region.address)
+    assert region.holds(region.address + size - 1)
+    assert not region.holds(region.address + size)
+    assert not region.holds(region.address - 1)
+    assert region.kind == "memfd_secret"
+    region.unmap()
+    os.close(region.fd)
+
+
+@pytest.mark.parametrize(("offset", "size"), [(-1, 1), (0, PAGE + 1), (PAGE, 1), (1, -1), (PAGE + 1, None)])
+def test_no_view_reaches_beyond_its_region(offset: int, size: int | None) -> None:
+    region = Region(secret_fd(PAGE))
+    with pytest.raises(ValueError, match="outside"):
+        region.view(offset, size)
+    region.unmap()
+    os.close(region.fd)
+
+
+def test_both_mappings_of_a_region_are_one_memory_and_a_wipe_is_of_all_of_it() -> None:
+    fd = secret_fd(2 * PAGE)
+    one, two = Region(fd), Region(fd)
+    one.view()[:] = b"\xaa" * (2 * PAGE)
+    assert two.view()[-1] == 0xAA
+    two.wipe()
+    assert not any(one.view())
+    for region in (one, two):
+        region.unmap()
+    os.close(fd)
+
+
+def test_other_memory_says_what_it_is() -> None:
+    fd = os.memfd_create("not-secret")
+    os.ftruncate(fd, PAGE)
+    region = Region(fd)
+    assert region.kind == "mlock"
+    region.unmap()
+    os.close(fd)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads memory as root")
+def test_root_cannot_read_a_region_and_can_read_ordinary_memory() -> None:
+    region = Region(secret_fd(PAGE))
+    region.view()[:6] = b"canary"
+    ordinary = ctypes.create_string_buffer(b"canary")
+    reader = """
+import sys
+pid, address = sys.argv[1:]
+with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+    memory.seek(int(address))
+    sys.stdout.buffer.write(memory.read(6))
+"""
+
+    def read(address: int) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-c", reader, str(os.getpid()), str(address)]
+        return subprocess.run(command, capture_output=True, check=False)
+
+    assert read(ctypes.addressof(ordinary)).stdout == b"canary"
+    refused = read(region.address)
+    assert refused.stdout == b""
+    assert b"Input/output error" in refused.stderr
+    with pytest.raises(OSError, match="Illegal seek"):
+        os.pread(region.fd, 6, 0)  # nor through the descriptor
+    region.unmap()
+
+
+# ------------------------------------------------------------------ heap
+
+HEAP = """
+import sys
+from worker.memory import Region, SecretHeap
+region = Region(int(sys.argv[1]))
+heap = SecretHeap(region, size=region.size)
+"""
+
+
+def test_a_heap_is_in_its_region_for_python_numpy_arrow_and_openssl() -> None:
+    fd = secret_fd(96 * MIB)
+    done = run(
+        """
+import sys, threading, ctypes, os
+import numpy as np, pyarrow as pa
+"""
+        + HEAP
+        + """
+array = np.ones(1 << 20)
+buffer = pa.array([1] * 1000).buffers()[1]
+found = [id(object()), array.ctypes.data, buffer.address]
+def other():
+    heap.enter()
+    found.append(ctypes.addressof(ctypes.c_char.from_buffer(bytearray(5000))))
+thread = threading.Thread(target=other)
+thread.start(); thread.join()
+sys.stdout.write(repr([region.holds(a) for a in found])); sys.stdout.flush()
+os._exit(0)
+""",
+        fd,
+        secret_heap=True,
+    )
+    os.close(fd)
+    assert (done.returncode, done.stdout) == (0, b"[True, True, True, True]"), done.stderr
+
+
+def test_without_the_allocator_there_is_no_heap_and_no_weaker_one() -> None:
+    fd = secret_fd(64 * MIB)
+    done = run(HEAP, fd)  # nothing preloaded: malloc is another
+    os.close(fd)
+    assert done.returncode == 1
+    assert b"The process's heap is not the secret region" in done.stderr
+
+
+def test_python_own_allocator_is_noticed() -> None:
+    """PYTHONMALLOC missing: C allocations are secret, small Python objects would not be."""
+    fd = secret_fd(64 * MIB)
+    environment = {k: v for k, v in heap_environment().items() if k != "PYTHONMALLOC"}
+    done = subprocess.run(
+        [sys.executable, "-c", HEAP, str(fd)],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        pass_fds=(fd,),
+        capture_output=True,
+        check=False,
+    )
+    os.close(fd)
+    assert done.returncode == 1
+    assert b"The process's heap is not the secret region" in done.stderr
+
+
+def test_a_full_region_is_a_memory_error_and_nothing_falls_back() -> None:
+    fd = secret_fd(64 * MIB)
+    done = run(
+        HEAP
+        + """
+import ctypes, os
+kept = []
+try:
+    while True:
+        kept.append(bytearray(1 << 20))
+except MemoryError:
+    held = all(region.holds(ctypes.addressof(ctypes.c_char.from_buffer(b))) for b in kept)
+    count = len(kept)
+    del kept
+    os.write(1, f"{held} {10 < count <= 64}".encode())
+os._exit(0)
+""",
+        fd,
+        secret_heap=True,
+    )
+    os.close(fd)
+    assert (done.returncode, done.stdout) == (0, b"True True"), done.stderr
+
+
+def test_too_low_a_lock_limit_is_unfit() -> None:
+    done = run(
+        """
+import os, resource
+from worker.memory import Region, secret_fd
+from worker.errors import Unfit
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (8192, 8192))
+if os.geteuid() == 0:  # CAP_IPC_LOCK would lift the limit
+    os.setgid(65534); os.setuid(65534)
+try:
+    Region(secret_fd(1 << 20))
+except Unfit as unfit:
+    print(unfit.what)
+"""
+    )
+    assert done.stdout.strip() in (b"Secret memory cannot be locked", b"This kernel offers no memfd_secret"), (
+        done.stderr
+    )
+
+
+# ------------------------------------------------------------------ wipe
+
+
+def test_wipe_and_exit_leaves_zeros_and_its_status() -> None:
+    """Even when the heap that the program lives in is what is wiped."""
+    fd = secret_fd(96 * MIB)
+    done = run(
+        HEAP
+        + """
+from worker.memory import wipe_and_exit
+kept = [bytearray(b"canary!!" * 1000) for _ in range(500)]
+region.view(region.size - 4096)[:6] = b"canary"
+wipe_and_exit([(region.address, region.size)], 37)
+""",
+        fd,
+        secret_heap=True,
+    )
+    assert done.returncode == 37, done.stderr
+    region = Region(fd)
+    assert not any(bytes(region.view()))
+    region.unmap()
+    os.close(fd)
+
+
+def test_touched_tells_how_far_a_range_was_written() -> None:
+    fd = secret_fd(64 * PAGE)
+    done = run(
+        """
+import sys
+from worker.memory import Region, Touched
+region, touched = Region(int(sys.argv[1])), Touched()
+print(touched.extent(region.address, region.size))
+region.view()[5 * 4096] = 1
+print(touched.extent(region.address, region.size))
+region.view()[0] = 1
+print(touched.extent(region.address, region.size))
+region.view()[64 * 4096 - 1] = 1
+print(touched.extent(region.address, region.size))
+""",
+        fd,
+    )
+    os.close(fd)
+    assert done.stdout.split() == [b"0", str(6 * PAGE).encode(), str(6 * PAGE).encode(), str(64 * PAGE).encode()]
+
+
+# ------------------------------------------------------------------ hardening
+
+
+def test_l06_a_hardened_process_leaves_no_core_and_gains_nothing(tmp_path: Path) -> None:
+    done = run(
+        """
+import ctypes, resource, signal
+from worker.memory import harden
+harden(die_with_parent=True)
+get = ctypes.CDLL(None).prctl
+print(get(3, 0, 0, 0, 0), get(39, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))
+print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+import os, sys; sys.stdout.flush(); os.kill(os.getpid(), signal.SIGSEGV)
+"""
+    )
+    assert done.stdout.splitlines() == [b"0 1 (0, 0)", b"True True"]
+    assert done.returncode == -signal.SIGSEGV
+    assert not list(Path.cwd().glob("core*"))
+
+
+def test_a_child_dies_with_its_parent() -> None:
+    done = run(
+        """
+import os, sys, time
+from worker.memory import harden
+read, write = os.pipe()
+middle = os.fork()
+if middle == 0:
+    child = os.fork()
+    if child == 0:
+        harden(die_with_parent=True)
+        os.write(write, b"%d" % os.getpid())
+        time.sleep(60)
+    time.sleep(60)
+pid = int(os.read(read, 16))
+os.kill(middle, 9); os.waitpid(middle, 0)
+for _ in range(200):
+    try:
+        state = open(f"/proc/{pid}/stat").read().split(")")[1].split()[0]
+    except FileNotFoundError:
+        state = "gone"
+    if state in ("Z", "gone", "X"):
+        print("ended"); break
+    time.sleep(0.02)
+"""
+    )
+    assert done.stdout.strip() == b"ended", done.stderr
+
+
+def test_forbidden_files_cannot_grow_by_a_byte(tmp_path: Path) -> None:
+    done = run(
+        f"""
+import os, signal
+from worker.memory import forbid_files
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+fd = os.open({str(tmp_path / "file")!r}, os.O_CREAT | os.O_WRONLY)
+forbid_files()
+try:
+    os.write(fd, b"x")
+except OSError as error:
+    print(error.errno)
+"""
+    )
+    assert int(done.stdout) == errno.EFBIG
+    assert (tmp_path / "file").stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["Filename\n/dev/sda2 partition 1 0 -2\n", "Filename\n/a file 1 0 -2\n/b file 1 0 -3\n"]
+)
+def test_r04_swap_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "swaps").write_text(text)
+    with pytest.raises(Unfit, match="swaps memory to disk"):
+        refuse_swap(tmp_path / "swaps")

@@ -1,0 +1,124 @@
+"""Configuration is read whole or not at all; the log takes known fields of known kinds and nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from worker.config import load
+from worker.errors import Unfit
+from worker.log import FIELDS, log
+
+GOOD = """
+cloud = "public"
+policy_file = "policy.toml"
+audit_file = "/var/lib/cji/audit.jsonl"
+[worker]
+id = "worker-1"
+audience = "pool"
+region = "eastus"
+[listen]
+certificate = "server.pem"
+private_key = "server.key"
+client_roots = "roots.pem"
+[attestation]
+maa_url = "https://maa.example"
+reference_values = { products = ["Genoa"] }
+[[keys]]
+kek_id = "https://vault.example/keys/cji/00000000000000000000000000000000"
+public_thumbprint = "t"
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "worker.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_sound_file_is_read_and_its_names_are_relative_to_it(tmp_path: Path) -> None:
+    config = load(write(tmp_path, GOOD))
+    assert config.policy_file == str(tmp_path / "policy.toml")
+    assert config.audit_file == "/var/lib/cji/audit.jsonl"
+    assert config.listen.private_key == str(tmp_path / "server.key")
+    assert len(config.sha384) == 96
+    assert load(write(tmp_path, GOOD + "# more\n")).sha384 != config.sha384
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('cloud = "public"', 'cloud = "public"\ninsecure = true'),
+        ('cloud = "public"', 'cloud = "public"\nsha384 = "00"'),
+        ('cloud = "public"', ""),
+        ('cloud = "public"', 'cloud = ""'),
+        ("[worker]", "[worker]\nsimulated = true"),
+        ("[worker]", "[worker]\ncells = 0"),
+        ("[worker]", '[worker]\ncells = "2"'),
+        ("[worker]", "[worker]\ncells = 65"),
+        ("[worker]", "[worker]\ncell_memory_mib = 100"),
+        ("[worker]", "[worker]\ncell_memory_mib = 130"),
+        ("[listen]", "[listen]\nport = 65536"),
+        ("[listen]", "[listen]\nreflection = true"),
+        ('client_roots = "roots.pem"', ""),
+        ("[attestation]", "[attestation]\nkey_lifetime_s = 3601"),
+        ("[attestation]", "[attestation]\nkey_lifetime_s = 1"),
+        ("[[keys]]", "[[keys]]\nlocal = true"),
+        (GOOD[GOOD.index("[[keys]]") :], ""),
+        (GOOD[GOOD.index("[[keys]]") :], "keys = []"),
+        ('"Genoa"', '"Genoa'),
+    ],
+)
+def test_anything_else_is_unfit(tmp_path: Path, old: str, new: str) -> None:
+    assert old in GOOD
+    with pytest.raises(Unfit):
+        load(write(tmp_path, GOOD.replace(old, new)))
+
+
+def test_no_file_and_no_text_are_unfit(tmp_path: Path) -> None:
+    with pytest.raises(Unfit):
+        load(tmp_path / "missing.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe" + GOOD.encode())
+    with pytest.raises(Unfit):
+        load(tmp_path / "bytes.toml")
+
+
+def test_an_environment_variable_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, GOOD)
+    before = load(path)
+    for name in ("CJI_CLOUD", "CLOUD", "WORKER_ID", "CJI_SIMULATED", "CJI_CONFIG"):
+        monkeypatch.setenv(name, "simulation")
+    assert load(path) == before
+
+
+def test_a_line_is_json_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    log("refused", reason="EXPIRED", rows=3)
+    line = json.loads(capsys.readouterr().err)
+    assert {k: line[k] for k in ("event", "reason", "rows")} == {"event": "refused", "reason": "EXPIRED", "rows": 3}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message": "SMITH"},
+        {"exception": "SMITH"},
+        {"reason": 3},
+        {"rows": "SMITH"},
+        {"rows": True},
+        {"reason": b"SMITH"},
+    ],
+    ids=str,
+)
+def test_l01_other_fields_and_other_kinds_are_a_fault(
+    fields: dict[str, str | int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(TypeError) as error:
+        log("event", **fields)
+    assert "SMITH" not in str(error.value)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log("x", what='two\nlines\u2028"')
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert set(FIELDS.values()) == {str, int}
