@@ -1,6 +1,7 @@
 """Pitfalls of jobs, channel, leaks and runtime against a live worker; the row's id is in each name."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 import os
@@ -631,7 +632,7 @@ def test_s01_the_worker_contains_no_simulator_and_no_way_to_name_one(tmp_path: P
 
 
 def test_o03_a_draining_worker_finishes_what_it_has_and_takes_nothing(town: Town) -> None:
-    """The last test of this worker."""
+    """The last test of this process; the next one starts another on the same trail."""
     job, late = forge(town.site), forge(town.site)
     with RawWorker.of(town.site) as raw, raw.stream() as stream:
         until(lambda: len(cells(town.site)) == 2)
@@ -647,3 +648,29 @@ def test_o03_a_draining_worker_finishes_what_it_has_and_takes_nothing(town: Town
         assert stream.answer().receipt
     assert town.site.worker.stop() == 0
     assert [type(e) for e in trail(town, job)] == [JobAdmitted, JobCompleted]
+
+
+def test_f06_a_restarted_worker_remembers_every_job(town: Town) -> None:
+    """The trail is the ledger: what was done stays done, and an attempt without an end is given one."""
+    done = next(e for e in events(town.site) if isinstance(e, JobCompleted) and e.submitter == "fulton-pd")
+    trust, log = town.site.simulation.trust, town.site.worker.log
+    with Worker(town.site.files.config, trust=trust, log=log) as worker:
+        site = dataclasses.replace(town.site, worker=worker)
+        again = forge(site, lambda h: setattr(h, "job_id", bytes.fromhex(done.job_id)))
+        with RawWorker.of(site) as raw:
+            receipt = raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes.fromhex(done.job_id)), timeout=5).receipt
+            assert receipt == done.receipt
+            assert raw.run(again.messages(again.stream(people(2)))).reason is Reason.REPLAYED
+            fresh = forge(site)
+            answer = until(
+                lambda: a if (a := raw.run(fresh.messages(fresh.stream(people(2))))).reason is None else None
+            )
+            assert raw.run(fresh.messages(fresh.stream(people(2)))).reason is Reason.ALREADY_EXISTS
+    claims = [json.loads(base64.urlsafe_b64decode(r.split(".")[1] + "==")) for r in _receipts(town.site)]
+    assert [c["sequence"] for c in claims] == list(range(1, len(claims) + 1))
+    assert claims[-1]["previous_sha384"] == hashlib.sha384(_receipts(town.site)[-2].encode()).hexdigest()
+    assert _receipts(town.site)[-1] == answer.receipt
+
+
+def _receipts(site: Site) -> list[str]:
+    return [e.receipt for e in events(site) if isinstance(e, JobCompleted)]
