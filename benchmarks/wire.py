@@ -52,14 +52,14 @@ class Prepared:
 def prepare(site: Site, spec: JobSpec, table: pa.Table, *, batch: int) -> Prepared:
     """Seal `table`, in batches of at most `batch` rows, as a new job of this site's submitter."""
     job = site.seal(spec, rows=table.num_rows)
-    digest, length = hashlib.sha384(), 0
+    digest, length = hashlib.sha256(), 0
     messages = [pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)).SerializeToString()]
     for index, data in enumerate(job.seal_part(0, table.to_batches(max_chunksize=batch))):
         digest.update(data)
         length += len(data)
         messages.append(pb.RunRequest(segment=pb.Segment(index=index, data=data)).SerializeToString())
     messages.append(pb.RunRequest(finish=pb.Finish()).SerializeToString())
-    sent = Part(name=INPUT_NAME, sha384=digest.hexdigest(), bytes=length)
+    sent = Part(name=INPUT_NAME, sha256=digest.hexdigest(), bytes=length)
     return Prepared(job=job, messages=tuple(messages), sent=sent)
 
 
@@ -119,8 +119,8 @@ def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker)
 
 def verify_echo(connection: Connection, prepared: Prepared) -> None:
     """Raises ValueError unless the last call brought back every segment that was sent."""
-    digest = hashlib.sha384()
+    digest = hashlib.sha256()
     for message in connection.answer():
         digest.update(message.segment.data)
-    if digest.hexdigest() != prepared.sent.sha384:
+    if digest.hexdigest() != prepared.sent.sha256:
         raise ValueError("the echo is not what was sent")

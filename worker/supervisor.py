@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from worker.config import Config
-from worker.ipc import Boot, Channel, ChannelClosed, send_boot
+from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
 from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
 from worker.log import log
 from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
@@ -26,7 +26,6 @@ from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, 
 __all__ = ["Supervisor", "serve"]
 
 _KEYHOLDER_BYTES: Final = 96 << 20
-_PAGE: Final = 4096
 _STOP_S: Final = 5.0
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/bin:/bin",
@@ -92,7 +91,7 @@ class Supervisor:
     def _start(self) -> None:
         config, worker = self._config, self._config.worker
         regions = [self._memory(worker.cell_memory_mib << 20) for _ in range(worker.cells)]
-        slots = [self._memory(_PAGE) for _ in regions]
+        slots = [self._memory(SLOT_PAGE_BYTES) for _ in regions]
         vault = self._memory(_KEYHOLDER_BYTES)
         door, door_end = Channel.pair()
         nursery, nursery_end = Channel.pair()
@@ -111,6 +110,7 @@ class Supervisor:
                 front=door.fileno(),
                 zygote=nursery.fileno(),
                 regions=(vault,),
+                slots=tuple(slots),
             ),
             secret_heap=True,
         )

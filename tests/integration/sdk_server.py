@@ -6,6 +6,7 @@ It follows docs/format.md from header to receipt. `twist` lets a test alter the 
 import asyncio
 import contextlib
 import datetime
+import hashlib
 import io
 import ipaddress
 import threading
@@ -267,7 +268,7 @@ def open_stream(key: bytes, aad: bytes, segments: list[bytes]) -> bytes:
 
 def digest(name: str, segments: list[bytes]) -> Part:
     data = b"".join(segments)
-    return Part(name=name, sha384=sha384(data).hex(), bytes=len(data))
+    return Part(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
 async def refuse(context: grpc.aio.ServicerContext, reason: Reason, after: float = 0.0) -> None:

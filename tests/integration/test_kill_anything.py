@@ -121,7 +121,7 @@ def _open(site: Site, job: SealedJob, segments: list[bytes], run: Stepwise, atte
         collector.take(message)
     header, outputs, receipt = collector.finish()
     whole = b"".join(segments)
-    sent = [Part(name=INPUT_NAME, sha384=hashlib.sha384(whole).hexdigest(), bytes=len(whole))]
+    sent = [Part(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
     verified = verify_result(receipt, job=job.header, attested=attested, sent=sent, header=header, outputs=outputs)
     result = SealedResult(job_id=job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested)
     return site.open(result)["result"]

@@ -1,5 +1,10 @@
 """The whole path: sealed rows in, sealed rows and a receipt out."""
 
+import os
+from pathlib import Path
+
+import pytest
+from cji_simulator.raw import cells
 from cji_simulator.site import Site, people
 
 
@@ -35,3 +40,22 @@ def test_padded_outputs_have_power_of_two_plaintext(site: Site) -> None:
         plain = part.bytes - 74 - 32 * segments
         assert plain & (plain - 1) == 0
     assert site.open(result)["result"].num_rows == 1000
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads /proc of processes that are not dumpable")
+def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None:
+    """Cells are forked from one process that maps all regions; none may see another's."""
+    zygote = site.worker.pids["zygote"]
+    mapped = {}
+    for pid in cells(site):
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        mapped[pid] = {line.split()[4] for line in lines if "/secretmem" in line}
+        descriptors = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        assert not [name for name in descriptors if name.startswith("/secretmem")]
+    assert [len(inodes) for inodes in mapped.values()] == [2, 2]
+    first, second = mapped.values()
+    assert not first & second
+    for pid in (zygote, site.worker.pids["keyholder"]):
+        descriptors = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        assert not [name for name in descriptors if name.startswith("/secretmem")]

@@ -394,7 +394,7 @@ def _other_recipient(messages: list[pb.RunResponse]) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], None], str]] = {
-    "flipped byte": (_flip, "outputs[0].sha384"),
+    "flipped byte": (_flip, "outputs[0].sha256"),
     "no accepted": (lambda m: m.pop(0) and None, "stream"),
     "two accepted": (lambda m: m.insert(1, m[0]), "stream"),
     "nothing": (lambda m: m.clear(), "stream"),
@@ -407,7 +407,7 @@ BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], None], str]] = {
     "part unknown": (lambda m: setattr(m[3].segment, "part", 2), "segment"),
     "segment too short": (lambda m: setattr(m[3].segment, "data", m[3].segment.data[:100]), "segment"),
     "segment too long": (lambda m: setattr(m[3].segment, "data", bytes(1 << 20) + m[3].segment.data), "segment"),
-    "parts exchanged": (_exchange, "outputs[0].sha384"),
+    "parts exchanged": (_exchange, "outputs[0].sha256"),
     "header not protobuf": (lambda m: setattr(m[0].accepted, "result_header", b"\xff"), "result_header"),
     "header not canonical": (
         lambda m: setattr(m[0].accepted, "result_header", m[0].accepted.result_header + b"\x08\x01"),

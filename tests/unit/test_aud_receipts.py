@@ -40,8 +40,8 @@ CLAIMS = Claims(
     job_id="01" * 16,
     header_sha384="02" * 48,
     result_header_sha384="03" * 48,
-    inputs=(Part(name="people", sha384="04" * 48, bytes=1000),),
-    outputs=(Part(name="result", sha384="05" * 48, bytes=900), Part(name="row_status", sha384="06" * 48, bytes=300)),
+    inputs=(Part(name="people", sha256="04" * 32, bytes=1000),),
+    outputs=(Part(name="result", sha256="05" * 32, bytes=900), Part(name="row_status", sha256="06" * 32, bytes=300)),
     submitter="metro-pd",
     originating_ori="WI0130000",
     requesting_ori="WI0130000",
@@ -160,8 +160,8 @@ def _encode(claims: Claims) -> bytes:
 
 
 def test_a_flipped_ciphertext_names_the_part() -> None:
-    outputs = (CLAIMS.outputs[0], msgspec.structs.replace(CLAIMS.outputs[1], sha384="ff" * 48))
-    assert _field(RECEIPT, Expected(simulated=False, outputs=outputs)) == "outputs[1].sha384"
+    outputs = (CLAIMS.outputs[0], msgspec.structs.replace(CLAIMS.outputs[1], sha256="ff" * 32))
+    assert _field(RECEIPT, Expected(simulated=False, outputs=outputs)) == "outputs[1].sha256"
     assert _field(RECEIPT, Expected(simulated=False, outputs=outputs[:1])) == "outputs"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.channel import MAX_MESSAGE_BYTES
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 from worker.ipc.messages import (
@@ -185,18 +185,19 @@ def test_a_file_of_another_size_is_not_a_ring() -> None:
 
 
 def test_keys_pass_once_and_leave_zeros() -> None:
-    fd = KeySlot.create(secret_fd)
-    keyholder, cell = KeySlot(fd), KeySlot(fd)
+    fd = secret_fd(SLOT_PAGE_BYTES)
+    keyholder, cell, region = KeySlot(os.dup(fd)), KeySlot(os.dup(fd)), Region(fd)
     keys = [os.urandom(32), os.urandom(32), b""]
     keyholder.put(keys)
-    keyholder.unmap()
     assert cell.take() == keys
     assert cell.take() == []
-    region = Region(fd)
+    assert not any(region.view())
+    keyholder.put(keys)  # of a cell that ended before it took them
+    cell.wipe()
     assert not any(region.view())
     region.unmap()
     cell.unmap()
-    os.close(fd)
+    keyholder.unmap()
 
 
 @pytest.mark.parametrize(

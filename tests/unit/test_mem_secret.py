@@ -45,7 +45,6 @@ def test_regions_are_aligned_and_as_large_as_their_file(size: int) -> None:
     assert not region.holds(region.address - 1)
     assert region.kind == "memfd_secret"
     region.unmap()
-    os.close(region.fd)
 
 
 @pytest.mark.parametrize(("offset", "size"), [(-1, 1), (0, PAGE + 1), (PAGE, 1), (1, -1), (PAGE + 1, None)])
@@ -54,19 +53,17 @@ def test_no_view_reaches_beyond_its_region(offset: int, size: int | None) -> Non
     with pytest.raises(ValueError, match="outside"):
         region.view(offset, size)
     region.unmap()
-    os.close(region.fd)
 
 
 def test_both_mappings_of_a_region_are_one_memory_and_a_wipe_is_of_all_of_it() -> None:
     fd = secret_fd(2 * PAGE)
-    one, two = Region(fd), Region(fd)
+    one, two = Region(os.dup(fd)), Region(fd)
     one.view()[:] = b"\xaa" * (2 * PAGE)
     assert two.view()[-1] == 0xAA
     two.wipe()
     assert not any(one.view())
     for region in (one, two):
         region.unmap()
-    os.close(fd)
 
 
 def test_other_memory_says_what_it_is() -> None:
@@ -75,13 +72,23 @@ def test_other_memory_says_what_it_is() -> None:
     region = Region(fd)
     assert region.kind == "mlock"
     region.unmap()
-    os.close(fd)
+
+
+def test_no_descriptor_of_a_mapped_region_stays() -> None:
+    """Whoever could take one from this process (pidfd_getfd) could map the region as well."""
+    fd = secret_fd(PAGE)
+    region = Region(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    region.view()[:1] = b"x"
+    region.unmap()
 
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads memory as root")
 def test_root_cannot_read_a_region_and_can_read_ordinary_memory() -> None:
-    region = Region(secret_fd(PAGE))
+    fd = secret_fd(PAGE)
+    region = Region(os.dup(fd))
     region.view()[:6] = b"canary"
     ordinary = ctypes.create_string_buffer(b"canary")
     reader = """
@@ -101,7 +108,8 @@ with open(f"/proc/{pid}/mem", "rb", 0) as memory:
     assert refused.stdout == b""
     assert b"Input/output error" in refused.stderr
     with pytest.raises(OSError, match="Illegal seek"):
-        os.pread(region.fd, 6, 0)  # nor through the descriptor
+        os.pread(fd, 6, 0)  # nor by reading the file
+    os.close(fd)
     region.unmap()
 
 
@@ -231,7 +239,6 @@ wipe_and_exit([(region.address, region.size)], 37)
     region = Region(fd)
     assert not any(bytes(region.view()))
     region.unmap()
-    os.close(fd)
 
 
 def test_touched_tells_how_far_a_range_was_written() -> None:

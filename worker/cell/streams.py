@@ -26,7 +26,7 @@ class InputStream:
     def __init__(self, *, key: bytes, aad: bytes, reader: StreamReader) -> None:
         self._key, self._aad = key, aad
         self._unsealer: Unsealer | None = None
-        self._digest = hashlib.sha384()
+        self._digest = hashlib.sha256()
         self.reader = reader
         self._sealed_bytes = 0
 
@@ -53,7 +53,7 @@ class InputStream:
         if self._unsealer is None or not self._unsealer.complete:
             raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
         self.reader.finish()
-        return SealedPart(sha384=self._digest.digest(), bytes=self._sealed_bytes)
+        return SealedPart(sha256=self._digest.digest(), bytes=self._sealed_bytes)
 
 
 class OutputStream:
@@ -65,7 +65,7 @@ class OutputStream:
         self._stage = memoryview(bytearray(self._sealer.payload))
         self._staged = 0
         self._index = 0
-        self._digest = hashlib.sha384()
+        self._digest = hashlib.sha256()
         self._last = b""
         self._plain_bytes = 0
         self._sealed_bytes = 0
@@ -100,7 +100,7 @@ class OutputStream:
         """Seal the last segment without sending it; returns what will have gone out."""
         last = bytearray(FLOE_HEADER_BYTES + self._staged + OVERHEAD_BYTES)
         self._last = bytes(last[: self._fill(memoryview(last), self._stage[: self._staged], last=True)])
-        return SealedPart(sha384=self._digest.digest(), bytes=self._sealed_bytes)
+        return SealedPart(sha256=self._digest.digest(), bytes=self._sealed_bytes)
 
     def release(self) -> None:
         """Send the last segment."""

@@ -47,8 +47,9 @@ _STDERR: Final = 2
 class _Place:
     """One region and the cell that lives in it."""
 
+    index: int
     region: Region
-    slot_fd: int
+    slot: KeySlot
     cell: int = -1
     pid: int = -1
     pidfd: int = -1
@@ -91,10 +92,12 @@ class Zygote:
         sys.stderr.flush()
         place.pid = os.fork()
         if place.pid == 0:
-            _cell(place, cell_control, cell_data, ring)
+            others = [other for other in self._places if other is not place]
+            _cell(place, others, cell_control, cell_data, ring)
         place.pidfd = os.pidfd_open(place.pid)
         self._poll.register(place.pidfd, select.POLLIN)
-        self._keyholder.send(CellReady(cell=place.cell), [control.fileno(), data.fileno(), ring.fd, place.slot_fd])
+        ready = CellReady(cell=place.cell, place=place.index)
+        self._keyholder.send(ready, [control.fileno(), data.fileno(), ring.fd])
         for end in (control, cell_control, data, cell_data):
             end.close()
         ring.close()
@@ -104,9 +107,7 @@ class Zygote:
         self._poll.unregister(place.pidfd)
         os.close(place.pidfd)
         place.region.wipe()
-        slot = KeySlot(place.slot_fd)
-        slot.take()
-        slot.unmap()
+        place.slot.wipe()
         self._keyholder.send(CellGone(cell=place.cell, status=os.waitstatus_to_exitcode(status)))
         self._populate(place)
 
@@ -116,13 +117,16 @@ class Zygote:
                 signal.pidfd_send_signal(place.pidfd, signal.SIGKILL)
 
 
-def _cell(place: _Place, control: socket.socket, data: socket.socket, ring: Ring) -> NoReturn:
+def _cell(place: _Place, others: list[_Place], control: socket.socket, data: socket.socket, ring: Ring) -> NoReturn:
     """The life of a cell, from the fork to the exit. Never returns, never unwinds into the zygote's code."""
     status = _EXIT_FAULT
     heap_bytes = place.region.size - WINDOW_BYTES
     ranges = [(place.region.address, heap_bytes), (place.region.address + heap_bytes, WINDOW_BYTES)]
     try:
-        _close_all_but(_STDERR, control.fileno(), data.fileno(), ring.fd, place.slot_fd)
+        for other in others:
+            other.region.unmap()
+            other.slot.unmap()
+        _close_all_but(_STDERR, control.fileno(), data.fileno(), ring.fd)
         touched = Touched()
         harden(die_with_parent=True)
         forbid_files()
@@ -130,7 +134,7 @@ def _cell(place: _Place, control: socket.socket, data: socket.socket, ring: Ring
         enter_sandbox()
         wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring)
         window = place.region.view(heap_bytes)
-        status = run_job(wires, slot=KeySlot(place.slot_fd), window=window)
+        status = run_job(wires, slot=place.slot, window=window)
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
@@ -153,11 +157,12 @@ def main(boot: Boot) -> None:
     harden(die_with_parent=True)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    places = [_Place(region=Region(fd), slot_fd=slot) for fd, slot in zip(boot.regions, boot.slots, strict=True)]
+    places = [
+        _Place(index=index, region=Region(region), slot=KeySlot(slot))
+        for index, (region, slot) in enumerate(zip(boot.regions, boot.slots, strict=True))
+    ]
     first = places[0]
-    slot = KeySlot(first.slot_fd)
-    rehearse(first.region.view(first.region.size - WINDOW_BYTES), slot)
-    slot.unmap()
+    rehearse(first.region.view(first.region.size - WINDOW_BYTES), first.slot)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

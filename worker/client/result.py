@@ -77,7 +77,7 @@ class Output:
     length: int = 0
     segments: int = 0
     ended: bool = False
-    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha384, repr=False)
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256, repr=False)
 
     def add(self, index: int, data: bytes) -> None:
         """Take the next segment; Unverified(`segment`) when it cannot be that."""
@@ -95,8 +95,8 @@ class Output:
         self.ended = last
 
     @property
-    def sha384(self) -> bytes:
-        """SHA-384 of all bytes so far, FLOE header included."""
+    def sha256(self) -> bytes:
+        """SHA-256 of all bytes so far, FLOE header included."""
         return self._digest.digest()
 
 

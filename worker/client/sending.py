@@ -46,7 +46,7 @@ class Sender(Iterator[pb.RunRequest]):
         yield pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature))
         total = 0
         for part, source in enumerate(sources):
-            digest, start = hashlib.sha384(), total
+            digest, start = hashlib.sha256(), total
             for index, data in enumerate(job.seal_part(part, source)):
                 digest.update(data)
                 yield pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data))
@@ -54,5 +54,5 @@ class Sender(Iterator[pb.RunRequest]):
                 if progress is not None:
                     progress("sent", total)
             name = job.header.inputs[part].name
-            self.sent.append(Part(name=name, sha384=digest.hexdigest(), bytes=total - start))
+            self.sent.append(Part(name=name, sha256=digest.hexdigest(), bytes=total - start))
         yield pb.RunRequest(finish=pb.Finish())

@@ -32,7 +32,7 @@ def verify_result(
         worker=header.worker_id,
         result_header_sha384=header.sha384.hex(),
         inputs=tuple(sent),
-        outputs=tuple(Part(name=o.name, sha384=o.sha384.hex(), bytes=o.length) for o in outputs),
+        outputs=tuple(Part(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs),
     )
     return _verify(receipt, attested, expected)
 

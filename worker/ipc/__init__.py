@@ -6,7 +6,7 @@ handed over in a page of secret memory that both ends map (`keyslot`).
 
 from worker.ipc.boot import Boot, receive_boot, send_boot
 from worker.ipc.channel import Channel, ChannelClosed
-from worker.ipc.keyslot import KeySlot
+from worker.ipc.keyslot import SLOT_PAGE_BYTES, KeySlot
 from worker.ipc.ring import Ring
 
-__all__ = ["Boot", "Channel", "ChannelClosed", "KeySlot", "Ring", "receive_boot", "send_boot"]
+__all__ = ["SLOT_PAGE_BYTES", "Boot", "Channel", "ChannelClosed", "KeySlot", "Ring", "receive_boot", "send_boot"]

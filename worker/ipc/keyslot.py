@@ -1,31 +1,26 @@
 """One secret page through which a job's keys pass from the keyholder to its cell, once.
 
-Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads.
+Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads. There is one for each region;
+keyholder and zygote map it at their start, cells inherit the mapping, and no descriptor of it stays anywhere.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
-from worker.memory import Region, RegionFactory
+from worker.memory import Region
 
-__all__ = ["KeySlot"]
+__all__ = ["SLOT_PAGE_BYTES", "KeySlot"]
 
-_PAGE: Final = 4096
+SLOT_PAGE_BYTES: Final = 4096
 
 
 class KeySlot:
-    """Both ends make one from the same descriptor."""
+    """Both ends make one from a descriptor of the same page, which it closes."""
 
     __slots__ = ("_region",)
 
     def __init__(self, fd: int) -> None:
         self._region = Region(fd)
-
-    @staticmethod
-    def create(memory: RegionFactory) -> int:
-        """A descriptor for a new slot."""
-        return memory(_PAGE)
 
     def put(self, keys: Sequence[bytes]) -> None:
         """Hand keys over."""
@@ -43,14 +38,13 @@ class KeySlot:
             n = view[at]
             keys.append(bytes(view[at + 1 : at + 1 + n]))
             at += 1 + n
-        self._region.wipe()
+        self.wipe()
         return keys
 
     def unmap(self) -> None:
-        """Give the mapping back; what was put stays for the other end to take, and the descriptor open."""
+        """Give the mapping back."""
         self._region.unmap()
 
-    def close(self) -> None:
-        """Give mapping and descriptor back; what was put stays for the other end to take."""
-        self._region.unmap()
-        os.close(self._region.fd)
+    def wipe(self) -> None:
+        """Forget keys that were put and not taken."""
+        self._region.wipe()

@@ -162,9 +162,10 @@ FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | 
 
 
 class CellReady(Message, frozen=True, kw_only=True):
-    """A warm cell. Descriptors: its control socket, data socket, ring, key slot."""
+    """A warm cell in a place, whose key slot it reads. Descriptors: its control socket, data socket, ring."""
 
     cell: int
+    place: int
 
 
 class CellGone(Message, frozen=True, kw_only=True):
@@ -208,9 +209,9 @@ class CellFailed(Message, frozen=True, kw_only=True):
 
 
 class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole part as ciphertext: its SHA-384 and its length."""
+    """A whole part as ciphertext: its SHA-256 and its length."""
 
-    sha384: bytes
+    sha256: bytes
     bytes: int
 
 

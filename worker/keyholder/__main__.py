@@ -12,7 +12,7 @@ from attestation import AttestationError, Trust, is_production
 from worker.audit import AuditFile, WorkerStarted
 from worker.codedigest import VERSION, code_sha384
 from worker.errors import Refusal, Unfit
-from worker.ipc import Boot, Channel, receive_boot
+from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
 from worker.keyholder.custody import Custody
@@ -29,7 +29,7 @@ def _policy(path: Path) -> Policy:
         raise Unfit("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
-async def _serve(boot: Boot, heap: SecretHeap, memory: str) -> None:
+async def _serve(boot: Boot, heap: SecretHeap, slots: list[KeySlot], memory: str) -> None:
     config = boot.config
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
@@ -59,6 +59,7 @@ async def _serve(boot: Boot, heap: SecretHeap, memory: str) -> None:
             signer=signer,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
+            slots=slots,
         )
         supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
@@ -71,10 +72,10 @@ def main(boot: Boot) -> int:
     try:
         refuse_swap()
         region = Region(boot.regions[0])
-        memory = region.kind
+        slots = [KeySlot(fd) for fd in boot.slots]
         harden(die_with_parent=True)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, heap, memory))
+        asyncio.run(_serve(boot, heap, slots, region.kind))
     except Unfit as unfit:
         log("unfit", what=unfit.what, remedy=unfit.remedy)
         return 1

@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from worker.errors import Reason, Refusal, Stage
@@ -13,7 +14,7 @@ __all__ = ["Cell", "Cells"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One warm cell: its control channel and key slot are ours, data socket and ring go to the front."""
+    """One warm cell: control channel and key slot are ours, data socket and ring go to the front."""
 
     number: int
     control: Channel[KeyholderFromCell, CellFromKeyholder]
@@ -22,8 +23,7 @@ class Cell:
     ring_fd: int
 
     def let_go(self) -> None:
-        """Close all but the control channel: the front has its own copies by now, the cell its keys."""
-        self.slot.close()
+        """Close what is the front's; it has its own copies by now."""
         os.close(self.data_fd)
         os.close(self.ring_fd)
 
@@ -34,18 +34,20 @@ class Cells:
     populated = False
     """Whether there has been a cell at all since the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Sequence[KeySlot]) -> None:
+        """`slots` are the key slots by place."""
+        self._slots = slots
         self._warm: deque[Cell] = deque()
 
-    def add(self, number: int, fds: list[int]) -> None:
-        """Take over a cell's descriptors: control, data, ring, key slot."""
-        control, data, ring, slot = fds
+    def add(self, number: int, *, place: int, fds: list[int]) -> None:
+        """Take over a cell's descriptors: control, data, ring."""
+        control, data, ring = fds
         self.populated = True
         self._warm.append(
             Cell(
                 number=number,
                 control=Channel(control, KeyholderFromCell),
-                slot=KeySlot(slot),
+                slot=self._slots[place],
                 data_fd=data,
                 ring_fd=ring,
             )

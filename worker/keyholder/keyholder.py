@@ -8,6 +8,7 @@ and exactly one is told to the front.
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -28,7 +29,7 @@ from worker.audit import (
 )
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc import Channel, ChannelClosed
+from worker.ipc import Channel, ChannelClosed, KeySlot
 from worker.ipc.messages import (
     Abort,
     Admit,
@@ -97,11 +98,12 @@ class Keyholder:
         signer: ReceiptSigner,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+        slots: Sequence[KeySlot],
     ) -> None:
         self._config, self._policy, self._audit, self._custody, self._signer = config, policy, audit, custody, signer
         self._front, self._zygote = front, zygote
         self._ledger = AuditLedger(audit)
-        self._cells = Cells()
+        self._cells = Cells(slots)
         self._running: dict[int, Running] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self._told: Ready | NotReady | None = None
@@ -282,8 +284,8 @@ class Keyholder:
         while True:
             message, fds = await self._zygote.receive_async()
             match message:
-                case CellReady(cell=number):
-                    self._cells.add(number, fds)
+                case CellReady(cell=number, place=place):
+                    self._cells.add(number, place=place, fds=fds)
                 case CellGone(cell=number, status=status):
                     self._cells.remove(number)
                     log("cell gone", cell=number, status=status)

@@ -101,11 +101,11 @@ class ReceiptSigner:
             header_sha384=header.sha384.hex(),
             result_header_sha384=sha384(summary.result_header).hex(),
             inputs=tuple(
-                Part(name=part.name, sha384=sealed.sha384.hex(), bytes=sealed.bytes)
+                Part(name=part.name, sha256=sealed.sha256.hex(), bytes=sealed.bytes)
                 for part, sealed in zip(header.inputs, summary.inputs, strict=True)
             ),
             outputs=tuple(
-                Part(name=part.name, sha384=sealed.sha384.hex(), bytes=sealed.bytes)
+                Part(name=part.name, sha256=sealed.sha256.hex(), bytes=sealed.bytes)
                 for part, sealed in zip(outputs, summary.outputs, strict=True)
             ),
             submitter=grant.submitter,

@@ -9,7 +9,6 @@ The first touch of a secret page costs 15 to 23 µs (an ordinary page: 2 µs), l
 touched ahead of time, wiped, and handed on.
 """
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -46,16 +45,20 @@ def secret_fd(size: int) -> int:
 
 
 class Region:
-    """A shared mapping of one memory file, aligned to 32 MiB. Views do not keep it alive; it stays until `unmap`."""
+    """A shared mapping of one memory file, aligned to 32 MiB. Views do not keep it alive; it stays until `unmap`.
 
-    __slots__ = ("_base", "address", "fd", "size")
+    The descriptor is closed once the file is mapped: whoever could take it from this process (pidfd_getfd(2)) could
+    map it too. `kind` is `memfd_secret`, or what else the kernel says the file is; receipts depend on it.
+    """
+
+    __slots__ = ("_base", "address", "kind", "size")
 
     address: int
     """Of the first byte."""
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
         self.size = os.fstat(fd).st_size
+        self.kind = "memfd_secret" if os.readlink(f"/proc/self/fd/{fd}").startswith("/secretmem") else "mlock"
         # reserve address space with room for alignment, then put the file over the aligned part
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         self._base = libc.mmap(None, self.size + ALIGNMENT, _PROT_NONE, flags, -1, 0)
@@ -66,6 +69,7 @@ class Region:
                 "Secret memory cannot be locked",
                 "Raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity in the unit) or grant CAP_IPC_LOCK.",
             )
+        os.close(fd)
 
     def view(self, offset: int = 0, size: int | None = None) -> memoryview:
         """Writable bytes of the region."""
@@ -88,11 +92,3 @@ class Region:
     def holds(self, address: int) -> bool:
         """Whether an address lies in this region."""
         return self.address <= address < self.address + self.size
-
-    @property
-    def kind(self) -> str:
-        """`memfd_secret`, or what else the kernel says the file is; receipts carry it."""
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{self.fd}").startswith("/secretmem"):
-                return "memfd_secret"
-        return "mlock"

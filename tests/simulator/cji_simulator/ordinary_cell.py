@@ -4,6 +4,7 @@
 arguments are inherited descriptors. `OrdinaryCell` starts it and plays keyholder and front.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Final, Self
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
 from worker.client import SealedJob
-from worker.ipc import Channel, KeySlot, Ring
+from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
 from worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -37,8 +38,8 @@ class OrdinaryCell:
         control, theirs = Channel.pair()
         data, data_theirs = Channel.pair()
         self._ring = Ring.create()
-        slot_fd = KeySlot.create(secret_fd)
-        KeySlot(slot_fd).put(keys)
+        slot_fd = secret_fd(SLOT_PAGE_BYTES)
+        KeySlot(os.dup(slot_fd)).put(keys)
         inherited = [theirs.fileno(), data_theirs.fileno(), self._ring.fd, slot_fd]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "cji_simulator.ordinary_cell", *map(str, inherited)], pass_fds=inherited

@@ -178,7 +178,7 @@ class RawWorker:
             ("grpc.use_local_subchannel_pool", 1),  # a connection of its own
         ]
         self.channel = grpc.secure_channel(target, credentials, options=options)
-        self.stub = CjiWorkerStub(self.channel)  # type: ignore[no-untyped-call]
+        self.stub = CjiWorkerStub(self.channel)
 
     @classmethod
     def of(cls, site: Site) -> Self:
