@@ -91,14 +91,12 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     except Refusal as refusal:
         why = refusal
         raise
-    except asyncio.CancelledError:
-        # gRPC cancels the call when its deadline passes and when the caller goes away
-        left = call.context.time_remaining()
-        if left is not None and left <= _DEADLINE_SKEW_S:
-            why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
-        raise
     finally:
         if not over:
+            # gRPC cancels the call or ends its messages when the deadline passes and when the caller goes away
+            left = call.context.time_remaining()
+            if why.reason is Reason.INCOMPLETE and left is not None and left <= _DEADLINE_SKEW_S:
+                why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
             link.send(Abort(call=ticket.number, reason=why.reason, stage=why.stage))
 
 
