@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import DNSName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 from google.protobuf.message import Message
 
-from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
+from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused, receipt_sha384
 from worker.client import load_profile
 from worker.envelope import unwrap_dek
 from worker.errors import REASONS, Reason, Stage
@@ -668,7 +668,7 @@ def test_f06_a_restarted_worker_remembers_every_job(town: Town) -> None:
             assert raw.run(fresh.messages(fresh.stream(people(2)))).reason is Reason.ALREADY_EXISTS
     claims = [json.loads(base64.urlsafe_b64decode(r.split(".")[1] + "==")) for r in _receipts(town.site)]
     assert [c["sequence"] for c in claims] == list(range(1, len(claims) + 1))
-    assert claims[-1]["previous_sha384"] == hashlib.sha384(_receipts(town.site)[-2].encode()).hexdigest()
+    assert claims[-1]["previous_sha384"] == receipt_sha384(_receipts(town.site)[-2])
     assert _receipts(town.site)[-1] == answer.receipt
 
 

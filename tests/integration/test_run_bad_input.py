@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import pyarrow as pa
 import pytest
-from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, until
+from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, settled, until
 from cji_simulator.site import Site, people
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -51,11 +51,6 @@ def ask(raw: RawWorker, messages: Messages, **options: Any) -> Answer:
     return until(
         lambda: None if (a := raw.run(messages, **{"timeout": 8, **options})).reason is Reason.OVERLOADED else a
     )
-
-
-def settled(site: Site) -> frozenset[int]:
-    """The two warm cells of a worker that has nothing to do."""
-    return until(lambda: found if len(found := cells(site)) == 2 else None)
 
 
 def check_refusal(answer: Answer, reason: Reason, stage: Stage) -> None:

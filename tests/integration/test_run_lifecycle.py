@@ -1,13 +1,12 @@
 """What callers do besides sending records: come twice, leave, dawdle, crowd. Nothing is lost and the worker serves."""
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import pytest
-from cji_simulator.raw import RawJob, RawStream, RawWorker, cells, events, forge, sends, until
+from cji_simulator.raw import RawJob, RawStream, RawWorker, cells, events, forge, sends, settled, until
 from cji_simulator.site import Site, people
 
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
@@ -17,16 +16,9 @@ from worker.wire.v1 import worker_pb2 as pb
 FINISH = pb.RunRequest(finish=pb.Finish())
 
 
-def settled(site: Site) -> frozenset[int] | None:
-    """The warm cells, once those of earlier jobs are gone."""
-    found = cells(site)
-    time.sleep(0.2)
-    return found if len(found) == 2 and found == cells(site) else None
-
-
 @pytest.fixture
 def raw(site: Site) -> Iterator[RawWorker]:
-    until(lambda: len(cells(site)) == 2)
+    settled(site)
     with RawWorker.of(site) as worker:
         yield worker
 
@@ -122,7 +114,7 @@ def disconnected(stream: RawStream, raw: RawWorker) -> None:
 def test_a_client_that_vanishes_costs_its_job_only(
     site: Site, when: str, leave: Callable[[RawStream, RawWorker], None]
 ) -> None:
-    warm = until(lambda: settled(site))
+    warm = settled(site)
     with RawWorker.of(site) as raw, raw.stream() as stream:
         job = forge(site)
         begin(stream, job)

@@ -31,7 +31,7 @@ from worker.errors import Reason, Stage
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
-__all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "until"]
+__all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "settled", "until"]
 
 _MESSAGE_BYTES = 8 << 20
 T = TypeVar("T")
@@ -216,6 +216,17 @@ def cells(site: Site) -> frozenset[int]:
     """Process ids of the cells, warm or at work."""
     zygote = site.worker.pids["zygote"]
     return frozenset(map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()))
+
+
+def settled(site: Site) -> frozenset[int]:
+    """The warm cells of a worker that has nothing to do, once those of earlier jobs are gone."""
+
+    def look() -> frozenset[int]:
+        found = cells(site)
+        time.sleep(0.1)
+        return found if found and found == cells(site) else frozenset()
+
+    return until(look)
 
 
 def until(look: Callable[[], T], *, seconds: float = 20) -> T:
