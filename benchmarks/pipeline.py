@@ -16,30 +16,50 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
-from worker.client import DateShift, HmacToken, Mask
+from worker.client import DateShift, DateTo, HmacToken, Mask
 from worker.client.transforms import Transform
 
-__all__ = ["COPY", "DEIDENTIFY", "SUMMARY", "run"]
+__all__ = ["COPY", "DEIDENTIFY", "SUMMARY", "TOKENS", "run"]
 
 SUMMARY: Final = "a sealed job's MB/s beside an echo's, a small job's added latency, a large job's peak memory"
 
+COLUMNS: Final = (
+    *("record_id", "first", "last", "street_number", "address_1", "address_2"),
+    *("suburb", "postcode", "state", "DOB", "SOC"),
+)
+
 DEIDENTIFY: Final[Mapping[str, Transform]] = {
-    "record_id": HmacToken(domain="record", bits=128),
-    "first": "drop",
-    "last": HmacToken(domain="name", bits=80),
+    "record_id": "keep",
+    "first": "keep",
+    "last": Mask(keep_first=1),
     "street_number": "null",
-    "address_1": "drop",
-    "address_2": "drop",
+    "address_1": "keep",
+    "address_2": "keep",
     "suburb": "keep",
     "postcode": Mask(keep_first=2, with_="0"),
     "state": "keep",
+    "DOB": DateTo(unit="year"),
+    "SOC": Mask(keep_last=2),
+}
+"""Every transform that looks at each value but makes no token, and as much kept as an echo sends back."""
+
+TOKENS: Final[Mapping[str, Transform]] = {
+    **DEIDENTIFY,
+    "record_id": HmacToken(domain="record", bits=128),
+    "first": "drop",
+    "last": HmacToken(domain="name", bits=80),
+    "address_1": "drop",
+    "address_2": "drop",
     "DOB": DateShift(subject_column="record_id", max_days=365),
     "SOC": HmacToken(domain="soc", bits=128),
 }
-"""The representative job: records for a study that links them by tokens."""
+"""Records for a study that links them by tokens: two HMACs and one secret shift that are new in every row."""
 
-COPY: Final[Mapping[str, Transform]] = dict.fromkeys(DEIDENTIFY, "keep")
+COPY: Final[Mapping[str, Transform]] = dict.fromkeys(COLUMNS, "keep")
 """The whole path with an operation that does nothing."""
+
+_JOBS: Final[Mapping[str, Mapping[str, Transform]]] = {"copy": COPY, "tokens": TOKENS, "deidentify": DEIDENTIFY}
+"""In the order in which they run; the ratio of the last has no suffix."""
 
 _MB: Final = 1_000_000
 
@@ -65,18 +85,20 @@ def run(report: Report, *, quick: bool) -> Result:
     """Measure and print; minutes, or one minute when `quick`."""
     plan, machine = _QUICK if quick else _FULL, facts()
     report.heading("pipeline", machine)
-    rules = ", ".join(f"{name} {rule if isinstance(rule, str) else _named(rule)}" for name, rule in DEIDENTIFY.items())
     with open_stand(room=plan.memory_bytes * 3 // 2) as stand:
         figures, ratios = _throughput(report, stand, plan)
-        report.note(f"deidentify: {rules}")
+        for name in ("deidentify", "tokens"):
+            report.note(f"{name}: {_rules(_JOBS[name])}")
         figures |= _latency(report, stand, plan)
         memory, ratios["peak"] = _memory(report, stand, plan)
         figures |= memory
     return Result(name="pipeline", machine=machine, figures=figures, ratios=ratios)
 
 
-def _named(rule: Transform) -> str:
-    return type(rule).__name__
+def _rules(columns: Mapping[str, Transform]) -> str:
+    return ", ".join(
+        f"{name} {rule if isinstance(rule, str) else type(rule).__name__}" for name, rule in columns.items()
+    )
 
 
 def _throughput(report: Report, stand: Stand, plan: _Plan) -> tuple[dict[str, float], dict[str, float]]:
@@ -85,14 +107,14 @@ def _throughput(report: Report, stand: Stand, plan: _Plan) -> tuple[dict[str, fl
     lines, profile = [], []
     for size in plan.sizes:
         table = people(rows_of(size))
-        for name, columns in (("copy", COPY), ("deidentify", DEIDENTIFY)):
+        for name, columns in _JOBS.items():
             with report.doing(f"{name}, {size // _MB} MB, {plan.pairs} pairs"):
                 ours, theirs = Usage(), Usage()
                 found = _pair(stand, table, columns, pairs=plan.pairs, ours=ours, theirs=theirs)
             lines.append(
                 (f"{name} {size // _MB} MB", found.subject.text(), found.peer.text(), found.ratio.text(places=2))
             )
-            suffix = "_copy" if name == "copy" else ""
+            suffix = "" if name == "deidentify" else f"_{name}"
             figures |= {f"mb_per_s{suffix}": found.subject.middle, f"echo_mb_per_s{suffix}": found.peer.middle}
             ratios[f"echo{suffix}"] = found.ratio.middle
         for side, usage in (("job", ours), ("echo", theirs)):
