@@ -90,6 +90,7 @@ def machine_checks() -> list[Finding]:
         ),
         _check("system-call filter", lambda: _probe(_SANDBOX, {}, found="libseccomp refuses sockets in a cell")),
         _check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
+        _check("tracing", _tracing),
         _check("swap", _swap),
         _check("FIPS", _fips),
     ]
@@ -148,6 +149,21 @@ def _probe(code: str, environment: dict[str, str], *, found: str) -> str:
     raise _Found(
         reason[0].rpartition("Unfit: ")[2], "Install requirements.lock and compare the unit file with deploy/systemd."
     )
+
+
+def _tracing() -> str:
+    """With 3 nobody can attach to a process, root included: Linux, Documentation/admin-guide/LSM/Yama.rst."""
+    try:
+        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
+    except OSError:
+        scope = "absent"
+    if scope != "3":
+        raise _Found(
+            f"kernel.yama.ptrace_scope is {scope}; root could make a worker's process run code",
+            "Set it to 3, as deploy/systemd/cji-worker.sysctl.conf does.",
+            state="warning",
+        )
+    return "nobody can attach to a process"
 
 
 def _swap() -> str:

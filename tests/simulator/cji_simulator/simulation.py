@@ -164,7 +164,7 @@ class Simulation:
         body = {
             "kty": "RSA-HSM",
             "key_size": key_size,
-            "key_ops": ["encrypt", "decrypt", "wrapKey", "unwrapKey"],
+            "key_ops": ["wrapKey"],  # as deploy/ makes it: the vault itself opens nothing
             "attributes": {"exportable": True},
             "release_policy": {"contentType": "application/json; charset=utf-8", "data": b64url(data)},
         }
