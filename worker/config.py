@@ -88,7 +88,9 @@ def load(path: Path) -> Config:
     """Read and check a configuration file; relative paths in it are relative to it. Raises Unfit."""
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_BYTES)
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise Unfit(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
         config = msgspec.toml.decode(data, type=Config)
     except OSError as error:
         raise Unfit(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error

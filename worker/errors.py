@@ -92,7 +92,11 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.SEGMENT_INVALID: _info(
         "caller", "The sealed stream was altered, cut, reordered or made with another key. Seal it again."
     ),
-    Reason.INCOMPLETE: _info("caller", "Send every part up to its last segment, then finish.", retryable=True),
+    Reason.INCOMPLETE: _info(
+        "caller",
+        "Send every part up to its last segment, then finish. A job that did not finish has no receipt.",
+        retryable=True,
+    ),
     Reason.SCHEMA_MISMATCH: _info("caller", "Compare the columns and types of each part with the schema it declares."),
     Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with its documentation."),
     Reason.LIMIT_EXCEEDED: _info("caller", "Stay within the limits that Describe returns; send smaller batches."),

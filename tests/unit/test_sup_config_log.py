@@ -122,3 +122,9 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     log("x", what='two\nlines\u2028"')
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert set(FIELDS.values()) == {str, int}
+
+
+def test_a_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
+    long = write(tmp_path, GOOD + "# " + "x" * (256 << 10) + "\n")
+    with pytest.raises(Unfit, match="larger than 256 KiB"):
+        load(long)

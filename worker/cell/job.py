@@ -8,8 +8,6 @@
 Any refusal goes to the keyholder as a Reason and ends the cell.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 
@@ -157,10 +155,10 @@ class Job:
     def _write(self, stream: OutputStream, message: pa.Buffer) -> None:
         stream.write(memoryview(message).cast("B"))
 
-    def _emit(self, part: int, index: int, fill: Callable[[memoryview], int]) -> None:
+    def _emit(self, part: int, index: int, sealed: memoryview) -> None:
         slot = self._wires.await_output_slot()
-        length = fill(self._wires.ring.output(slot))
-        self._wires.data.send(OutputReady(slot=slot, part=part, index=index, length=length))
+        self._wires.ring.output(slot)[: len(sealed)] = sealed
+        self._wires.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
 
     def _tell_progress(self) -> None:
         declared = self._header.inputs[0].rows_declared

@@ -1,7 +1,8 @@
 """Sealed streams at the edge of a cell: segments to record batches, Arrow messages to segments.
 
 Plaintext exists only in the window (input), in the heap (batches on their way) and in an output's stage; all three
-are secret memory.
+are secret memory. Segments are hashed, verified and sealed in memory of the cell's own, never in the ring: the front
+could change them there between two looks at the same bytes.
 """
 
 import hashlib
@@ -9,15 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, Sealer, Unsealer
+from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import SealedPart
 from worker.records import StreamReader
 
 __all__ = ["InputStream", "OutputStream"]
 
-Emit = Callable[[int, int, Callable[[memoryview], int]], None]
-"""(part, index, fill): get a free slot, let `fill` write the sealed segment into it, and send it on."""
+Emit = Callable[[int, int, memoryview], None]
+"""(part, index, sealed segment): copy it to a free slot and send it on."""
 
 
 class InputStream:
@@ -27,13 +28,19 @@ class InputStream:
         self._key, self._aad = key, aad
         self._unsealer: Unsealer | None = None
         self._digest = hashlib.sha256()
+        self._own = memoryview(bytearray(FLOE_HEADER_BYTES + SEGMENT_BYTES))
         self.reader = reader
         self._sealed_bytes = 0
 
-    def unseal(self, data: memoryview) -> None:
+    def unseal(self, shared: memoryview) -> None:
         """Verify one segment (the first with its stream's header) and decrypt it to the window."""
+        n = len(shared)
+        if n > len(self._own):
+            raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+        self._own[:n] = shared
+        data = self._own[:n]
         self._digest.update(data)
-        self._sealed_bytes += len(data)
+        self._sealed_bytes += n
         if self._unsealer is None:
             if len(data) < FLOE_HEADER_BYTES:
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
@@ -66,7 +73,8 @@ class OutputStream:
         self._staged = 0
         self._index = 0
         self._digest = hashlib.sha256()
-        self._last = b""
+        self._own = memoryview(bytearray(FLOE_HEADER_BYTES + SEGMENT_BYTES))
+        self._held = self._own[:0]
         self._plain_bytes = 0
         self._sealed_bytes = 0
 
@@ -98,29 +106,23 @@ class OutputStream:
 
     def finish(self) -> SealedPart:
         """Seal the last segment without sending it; returns what will have gone out."""
-        last = bytearray(FLOE_HEADER_BYTES + self._staged + OVERHEAD_BYTES)
-        self._last = bytes(last[: self._fill(memoryview(last), self._stage[: self._staged], last=True)])
+        self._held = self._seal(self._stage[: self._staged], last=True)
         return SealedPart(sha256=self._digest.digest(), bytes=self._sealed_bytes)
 
     def release(self) -> None:
         """Send the last segment."""
-
-        def copy(slot: memoryview) -> int:
-            slot[: len(self._last)] = self._last
-            return len(self._last)
-
-        self._emit(self._part, self._index, copy)
+        self._emit(self._part, self._index, self._held)
 
     def _send(self, plaintext: memoryview) -> None:
-        self._emit(self._part, self._index, lambda slot: self._fill(slot, plaintext, last=False))
+        self._emit(self._part, self._index, self._seal(plaintext, last=False))
         self._index += 1
 
-    def _fill(self, slot: memoryview, plaintext: memoryview, *, last: bool) -> int:
+    def _seal(self, plaintext: memoryview, *, last: bool) -> memoryview:
         at = 0
         if self._index == 0:
-            slot[:FLOE_HEADER_BYTES] = self._sealer.header
+            self._own[:FLOE_HEADER_BYTES] = self._sealer.header
             at = FLOE_HEADER_BYTES
-        length = at + self._sealer.seal_into(slot[at:], plaintext, last=last)
-        self._digest.update(slot[:length])
-        self._sealed_bytes += length
-        return length
+        sealed = self._own[: at + self._sealer.seal_into(self._own[at:], plaintext, last=last)]
+        self._digest.update(sealed)
+        self._sealed_bytes += len(sealed)
+        return sealed

@@ -41,6 +41,7 @@ WINDOW_BYTES: Final = 32 << 20
 
 _EXIT_FAULT: Final = 70
 _STDERR: Final = 2
+_NOBODY: Final = -1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class _Place:
     slot: KeySlot
     cell: int = -1
     pid: int = -1
-    pidfd: int = -1
+    pidfd: int = _NOBODY
 
 
 class Zygote:
@@ -106,6 +107,7 @@ class Zygote:
         _, status = os.waitpid(place.pid, 0)
         self._poll.unregister(place.pidfd)
         os.close(place.pidfd)
+        place.pidfd = _NOBODY
         place.region.wipe()
         place.slot.wipe()
         self._keyholder.send(CellGone(cell=place.cell, status=os.waitstatus_to_exitcode(status)))
@@ -113,7 +115,7 @@ class Zygote:
 
     def _kill(self, cell: int) -> None:
         for place in self._places:
-            if place.cell == cell:
+            if place.cell == cell and place.pidfd != _NOBODY:
                 signal.pidfd_send_signal(place.pidfd, signal.SIGKILL)
 
 

@@ -6,8 +6,7 @@
     4 submitter's signature   8 job id not used
     then, with the admission on disk: a warm cell, the data key, the project keys
 
-Nothing is decrypted before step 8 has passed. `Opened` counts what was decrypted since the start; refusals leave it
-as it is.
+Nothing is decrypted before step 8 has passed.
 """
 
 from dataclasses import dataclass
