@@ -6,7 +6,7 @@
  S04 request.kid is the pinned id with version, and so is response.key.key.kid
  S05 request.nonce is ours
  S06 request.enc is RSA_AES_KEY_WRAP_256
- S07 the key is RSA of at least 3072 bits, enabled, exportable, and may decrypt or unwrap
+ S07 the key is RSA of at least 3072 bits, enabled, exportable, and made for encryption
  S08 its public part has the pinned thumbprint: nobody else's key was put in its place
  S09 its release policy is the pinned one, where it is pinned
  S10 key_hsm says the same wrap, `dir`, and carries a ciphertext
@@ -158,14 +158,16 @@ def verify_statement(
     )
 
 
+_ENCRYPTION: Final = frozenset({"encrypt", "decrypt", "wrapKey", "unwrapKey"})
+
+
 def _public(released: JsonObject, jwk: JsonObject) -> rsa.RSAPublicKey:
     """S07."""
     attributes = _member(released, "attributes", "S07")
     operations = jwk.get("key_ops")
     _require(attributes.get("exportable") is True and attributes.get("enabled") is True, "S07")
-    _require(
-        isinstance(operations, list) and bool({"decrypt", "unwrapKey"} & {str(one) for one in operations or ()}), "S07"
-    )
+    # of a key for encryption; wrapKey alone is best, because then the vault itself opens nothing
+    _require(isinstance(operations, list) and bool(_ENCRYPTION & {str(one) for one in operations}), "S07")
     _require(jwk.get("kty") in {"RSA-HSM", "RSA"}, "S07")
     public = rsa_from_jwk(jwk, fault=Fault.RELEASE_INVALID, check="S07")
     _require(public.key_size >= MIN_KEY_BITS, "S07")

@@ -72,7 +72,7 @@ def payload(*changes: Callable[[Payload], object]) -> Payload:
         "kid": KEK,
         **rsa_jwk(cmk().public_key()),
         "kty": "RSA-HSM",
-        "key_ops": ["decrypt"],
+        "key_ops": ["wrapKey"],
         "key_hsm": hsm,
         "e": "AAEAAQ",
     }
