@@ -24,6 +24,7 @@ from attestation import AZURE_US
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
+from cji_simulator.worker import memory_kind
 from worker.audit import Expected, KeyReleased, ReceiptError, key_id, verify_receipt
 from worker.audit.chain import read
 from worker.client import (
@@ -82,6 +83,11 @@ def run_demo(folder: Path, console: Console) -> None:
         with open_site(folder / "site", azure) as site:
             seconds = time.perf_counter() - started
             console.print(f"   serving on port {site.worker.port} after {seconds:.1f} s", style="dim")
+            if memory_kind() == "ordinary":
+                console.print(
+                    "   [yellow]in ordinary memory:[/] this user may not lock enough for memfd_secret. A worker in"
+                    " production would refuse; for the demo raise it (ulimit -l, as root) or run as root."
+                )
             _session(folder, site, console)
     console.print(f"\nEverything it wrote is in [bold]{folder}[/]. The worker is drained and gone.")
 

@@ -5,6 +5,7 @@ is in production, but for the constructor argument: it passes the simulation's `
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,9 +20,12 @@ from worker.config import load
 from worker.memory import secret_fd
 from worker.supervisor import Supervisor
 
-__all__ = ["Worker", "WorkerDied", "main"]
+__all__ = ["Worker", "WorkerDied", "main", "memory_kind"]
 
 _STOP_S: Final = 30.0
+_CAP_IPC_LOCK: Final = 14
+_ENOUGH_BYTES: Final = 1 << 30
+"""Of lockable memory, for two cells and the keyholder of a default configuration, and two of everything in tests."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +98,26 @@ class Worker:
 _descriptors: Final[list[int]] = []
 
 
+def memory_kind() -> str:
+    """`memfd_secret` as in production; `ordinary` where this user may lock less than one cell needs (RLIMIT_MEMLOCK)."""
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    capabilities = next(
+        line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
+    )
+    may_lock = int(capabilities, 16) >> _CAP_IPC_LOCK & 1 or limit == resource.RLIM_INFINITY or limit >= _ENOUGH_BYTES
+    return "memfd_secret" if may_lock else "ordinary"
+
+
 def _kept(size: int) -> int:
-    """Secret memory as in production, of which this program keeps a descriptor: a test looks inside through it."""
-    fd = secret_fd(size)
+    """Memory for the worker, of which this program keeps a descriptor: a test looks inside through it.
+
+    The worker sees what it was handed; its receipts are simulated in any case.
+    """
+    if memory_kind() == "memfd_secret":
+        fd = secret_fd(size)
+    else:
+        fd = os.memfd_create("cji-ordinary", os.MFD_CLOEXEC)
+        os.ftruncate(fd, size)
     _descriptors.append(os.dup(fd))
     return fd
 
