@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from attestation import AZURE_US, Trust
 from worker.cli import build
 
-HEAP_FREE = {"interpreter", "FIPS", "roots"}
+HEAP_FREE = {"interpreter", "FIPS", "roots", "tracing"}
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ _descriptors: Final[list[int]] = []
 
 
 def memory_kind() -> str:
-    """`memfd_secret` as in production; `ordinary` where this user may lock less than one cell needs (RLIMIT_MEMLOCK)."""
+    """`memfd_secret` as in production; `ordinary` where this user may lock too little of it (RLIMIT_MEMLOCK)."""
     limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
     capabilities = next(
         line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
