@@ -3,8 +3,8 @@
 * `custody` attests this machine and keeps released keys for as long as their evidence is fresh.
 * `admission` decides whether a job may run, and only then opens its data key.
 * `receipts` says what was done, signed.
-* `cells` knows which warm cells there are.
-* `keyholder` is the process: one loop over the front, the zygote and the running jobs.
+* `cells` knows which warm cells there are, `jobs` what became of every job, `readiness` whether more may come.
+* `keyholder` is the main thread: one loop over the front, the zygote and the clock.
 
 The whole heap is secret memory before the first key arrives. The main thread and the custody thread each have their
 heap in the same region; there is no other thread.

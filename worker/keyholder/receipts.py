@@ -7,7 +7,6 @@ The key is made at every start, in secret memory; its thumbprint is inside the T
 import dataclasses
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -33,10 +32,8 @@ from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Summary
 from worker.keyholder.custody import Holdings
 from worker.keyholder.fips import fips_probe
+from worker.keyholder.running import Running
 from worker.wire.v1 import worker_pb2 as pb
-
-if TYPE_CHECKING:
-    from worker.keyholder.keyholder import Running
 
 __all__ = ["ReceiptSigner"]
 
@@ -75,7 +72,7 @@ class ReceiptSigner:
             tpm=_clock(attestation),
         )
 
-    def completion(self, job: "Running", summary: Summary, holdings: Holdings) -> JobCompleted:
+    def completion(self, job: Running, summary: Summary, holdings: Holdings) -> JobCompleted:
         """The audit event of a finished job with its receipt; refused when the evidence went stale meanwhile."""
         attestation = holdings.attestation
         if attestation is None or not holdings.fresh():
