@@ -22,6 +22,9 @@ ARK_MILAN: Final = "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b020408
 ARK_GENOA: Final = "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"
 ARK_TURIN: Final = "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"
 
+# The same of Intel's root, which certificates.trustedservices.intel.com publishes as IntelSGXRootCA.der.
+INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
@@ -36,6 +39,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tls_roots: str | None  # PEM text for HTTPS; None = the system's store
     release_roots: str | None  # PEM text for the x5c chain of release statements; None = the system's store
     amd_roots: tuple[str, ...]  # SHA-256 of the SPKI of pinned ARKs, lower-case hex
+    intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is believed
     imds: str  # base URL of the instance metadata service
     tcti: str  # TPM command transmission interface
 
@@ -56,6 +60,7 @@ AZURE_US: Final = Trust(
     tls_roots=None,
     release_roots=None,
     amd_roots=_AMD_ROOTS,
+    intel_roots=(INTEL_SGX_ROOT,),
     imds=_IMDS,
     tcti=_TCTI,
 )
@@ -67,6 +72,7 @@ AZURE_USGOV: Final = Trust(
     tls_roots=None,
     release_roots=None,
     amd_roots=_AMD_ROOTS,
+    intel_roots=(INTEL_SGX_ROOT,),
     imds=_IMDS,
     tcti=_TCTI,
 )

