@@ -15,6 +15,7 @@ import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.cli.doctor import doctor
+from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
 from worker.cli.receipt import receipt
@@ -50,7 +51,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for command in (serve, job, receipt, key, doctor):
+    for command in (serve, job, receipt, evidence, key, doctor):
         cji.add_command(command)
     return cji
 

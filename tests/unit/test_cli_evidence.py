@@ -1,0 +1,122 @@
+"""`cji evidence`: shows what a file holds, explains every check, and says which one refused. No network."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from attestation import AZURE_US
+from attestation.appraisal import CHECKS
+from attestation.evidence import Evidence, qualifying
+from tests.att_forge import NONCE, QUALIFYING, machine, quote_structure, sign
+from tests.att_tdx_forge import intel
+from worker.audit import public_jwk, thumbprint
+from worker.cli import build
+
+
+def cji(*arguments: object) -> Result:
+    trust = msgspec.structs.replace(intel().trust, amd_roots=machine().trust.amd_roots)
+    command = build(AZURE_US, trust)
+    return CliRunner().invoke(command, ["evidence", *map(str, arguments)], catch_exceptions=False)
+
+
+def bare(folder: Path, evidence: Evidence) -> Path:
+    path = folder / "bundle.json"
+    path.write_bytes(evidence.to_json())
+    return path
+
+
+def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = NONCE) -> Path:
+    """As `cji job run` writes it."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    quote = quote_structure(machine().pcrs, extra=qualifying(thumbprint(key.public_key()), NONCE))
+    found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
+    path = folder / "evidence.json"
+    content = {
+        "version": 1,
+        "cloud": cloud,
+        "attested_at": at,
+        "nonce": nonce,
+        "receipt_jwk": public_jwk(key.public_key()),
+        "evidence": found.to_json(),
+        "maa_token": "",
+    }
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
+    return path
+
+
+@pytest.mark.parametrize("tee", ["snp", "tdx"])
+def test_a_bare_bundle(tmp_path: Path, tee: str) -> None:
+    found = machine().evidence() if tee == "snp" else intel().evidence(machine())
+    path = bare(tmp_path, found)
+    shown = cji("show", path)
+    assert shown.exit_code == 0
+    assert shown.output.startswith("not verified")
+    for text in (found.sha384.hex(), QUALIFYING.hex(), "vmUniqueId", "PCR 7"):
+        assert text in shown.output
+    assert "unreadable" not in shown.output
+    judged = cji("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    assert judged.exit_code == 0, judged.output
+    assert judged.output.startswith(f"accepted: {tee} ")
+    assert f"E16  {CHECKS['E16']}" in judged.output
+    assert ("E29" in judged.output) == (tee == "tdx")
+
+
+def test_a_bare_bundle_does_not_say_what_was_asked(tmp_path: Path) -> None:
+    path = bare(tmp_path, machine().evidence())
+    for options in ((), ("--qualifying", "00"), ("--qualifying", "zz")):
+        result = cji("verify", path, "--cloud", "test", *options)
+        assert (result.exit_code, "--qualifying" in result.output) == (2, True)
+    other = cji("verify", path, "--cloud", "test", "--qualifying", "00" * 32)
+    assert (other.exit_code, f"refused at E16: {CHECKS['E16']}" in other.output) == (3, True)
+
+
+def test_production_roots_refuse_it(tmp_path: Path) -> None:
+    for found, check in ((machine().evidence(), "E04"), (intel().evidence(machine()), "E23")):
+        result = cji("verify", bare(tmp_path, found), "--qualifying", QUALIFYING.hex())
+        assert (result.exit_code, f"refused at {check}: {CHECKS[check]}" in result.output) == (3, True)
+    assert cji("verify", bare(tmp_path, machine().evidence()), "--cloud", "other").exit_code == 2
+
+
+def test_the_file_of_a_job(tmp_path: Path) -> None:
+    now = machine().now
+    path = wrapped(tmp_path, at=now)
+    assert "attested_at" in cji("show", path).output
+    assert cji("verify", path).exit_code == 0
+    later = (now + timedelta(days=9000)).isoformat()
+    result = cji("verify", path, "--at", later)
+    assert (result.exit_code, "refused at E05" in result.output) == (3, True)
+    assert cji("verify", path, "--qualifying", QUALIFYING.hex()).exit_code == 2
+    for when in ("yesterday", "2026-03-17T00:00:00"):
+        assert cji("verify", path, "--at", when).exit_code == 2
+    result = cji("verify", wrapped(tmp_path, at=now, nonce=b"x" * 32))
+    assert (result.exit_code, "refused at E16" in result.output) == (3, True)
+    assert cji("verify", wrapped(tmp_path, at=now, cloud="elsewhere")).exit_code == 2
+
+
+def test_reference_values_of_a_profile_are_not_guessed(tmp_path: Path) -> None:
+    outdated = intel().evidence(machine(), collateral=intel().collateral(status="OutOfDate"))
+    result = cji("verify", bare(tmp_path, outdated), "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    assert (result.exit_code, f"refused at E29: {CHECKS['E29']}" in result.output) == (3, True)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"evidence":1}', '{"evidence":"#"}', '{"evidence":"e30="}', "\xff"])
+def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(text.encode("latin-1"))
+    for verb in ("show", "verify"):
+        assert cji(verb, path).exit_code == 2
+
+
+def test_a_broken_part_is_shown_as_such_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
+    broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
+    result = cji("show", bare(tmp_path, broken))
+    assert (result.exit_code, result.output.count("unreadable")) == (0, 3)
+    path = wrapped(tmp_path, at=datetime.now(UTC))
+    content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
+    path.write_text(json.dumps(content))
+    assert "\x1b" not in cji("show", path).output
