@@ -78,7 +78,7 @@ def _key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _name(common: str) -> x509.Name:
+def common_name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
@@ -112,11 +112,11 @@ class Intel:
     ak: ec.EllipticCurvePrivateKey = field(default_factory=_key)
 
     def __post_init__(self) -> None:
-        root, ca = _name("Intel SGX Root CA"), _name("Intel SGX PCK Platform CA")
+        root, ca = common_name("Intel SGX Root CA"), common_name("Intel SGX PCK Platform CA")
         self.root = self.certificate(root, self.root_key, root, self.root_key, ca=True)
         self.ca = self.certificate(ca, self.ca_key, root, self.root_key, ca=True)
-        self.pck = self.certificate(_name("Intel SGX PCK Certificate"), self.pck_key, ca, self.ca_key, sgx=True)
-        self.tcb_signer = self.certificate(_name("Intel SGX TCB Signing"), self.tcb_key, root, self.root_key)
+        self.pck = self.certificate(common_name("Intel SGX PCK Certificate"), self.pck_key, ca, self.ca_key, sgx=True)
+        self.tcb_signer = self.certificate(common_name("Intel SGX TCB Signing"), self.tcb_key, root, self.root_key)
 
     @property
     def trust(self) -> Trust:
