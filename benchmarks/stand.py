@@ -50,7 +50,7 @@ class Stand:
     to_echo: Connection
     attested: AttestedWorker
 
-    def prepare(self, table: pa.Table, columns: Mapping[str, Transform], *, batch: int = 65_536) -> Prepared:
+    def prepare(self, table: pa.Table, columns: Mapping[str, Transform], *, batch: int = 16_384) -> Prepared:
         """A new sealed job that applies these rules; its input comes in batches of at most `batch` rows."""
         spec = self.site.spec(deidentify=Deidentify(project="bench", columns=dict(columns)))
         return prepare(self.site, spec, table, batch=batch)

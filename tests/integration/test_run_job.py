@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from cji_simulator.raw import cells
 from cji_simulator.site import Site, people
+
+from worker.cell.job import CHUNK_ROWS
+from worker.client import Deidentify, Mask
+from worker.job import LIMITS
 
 
 def test_rows_come_back_deidentified(site: Site) -> None:
@@ -59,3 +64,18 @@ def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None
     for pid in (zygote, site.worker.pids["keyholder"]):
         descriptors = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
         assert not [name for name in descriptors if name.startswith("/secretmem")]
+
+
+def test_a_batch_as_large_as_allowed_is_worked_off_in_chunks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations see chunks; the recipient has every row once and in order, with its own findings."""
+    monkeypatch.setattr("worker.client.sources._BATCH_ROWS", LIMITS.batch_rows)
+    table = people(LIMITS.batch_rows)
+    numbers = pa.array(["1" if i % CHUNK_ROWS == 0 else "123456789" for i in range(table.num_rows)])
+    table = table.set_column(2, "SOC", numbers).combine_chunks()
+    mask = Deidentify(project="p1", columns={"last": "keep", "first": "drop", "SOC": Mask(keep_last=2)})
+    out = site.open(site.run(table, site.spec(deidentify=mask)))
+    assert out["result"]["last"] == table["last"]
+    assert out["row_status"]["row"].to_pylist() == list(range(LIMITS.batch_rows))
+    found = [row for row, status in enumerate(out["row_status"]["status"].to_pylist()) if status]
+    assert found == [0, CHUNK_ROWS, 2 * CHUNK_ROWS, 3 * CHUNK_ROWS]
+    assert [row for row, value in enumerate(out["result"]["SOC"].to_pylist()) if value is None] == found

@@ -77,7 +77,9 @@ def test_batches_have_at_most_the_rows_that_workers_take() -> None:
     rows = 2 * LIMITS.batch_rows + 1
     opened = open_source(pa.table({"record_id": ["x"] * rows}).combine_chunks(), "person/1")
     sizes = [batch.num_rows for batch in opened.batches]
-    assert sizes == [LIMITS.batch_rows, LIMITS.batch_rows, 1]
+    assert sum(sizes) == rows
+    assert len(sizes) > 2
+    assert max(sizes) <= LIMITS.batch_rows
     assert opened.rows == rows
 
 

@@ -33,20 +33,25 @@ def mask(array: pa.Array, *, keep_first: int, keep_last: int, fill: int) -> Outc
     text = read(array)
     filled = text.filled
     long_enough = text.lengths > keep_first + keep_last
-    rows = np.flatnonzero(filled & long_enough)
-    kept = _kept(text, rows, keep_first, keep_last)
-    ascii_only = (kept < 0x80).all(axis=0)
-    usable = rows[ascii_only]
-    lengths = np.zeros_like(text.lengths)
-    lengths[usable] = text.lengths[usable]
+    fits = filled & long_enough
+    kept = _kept(text, np.flatnonzero(fits), keep_first, keep_last)
+    cut = np.flatnonzero(fits)[kept.max(axis=0, initial=0) >= 0x80]
+    if len(cut):
+        fits[cut] = False
+        kept = _kept(text, np.flatnonzero(fits), keep_first, keep_last)
+    rows = np.flatnonzero(fits)
+    lengths = np.where(fits, text.lengths, 0)
     ends = np.cumsum(lengths)
-    data = np.full(int(lengths.sum()), fill, np.uint8)
-    for position, column in enumerate(kept[:, ascii_only]):
-        at = ends - lengths + position if position < keep_first else ends - (keep_first + keep_last - position)
-        data[at[usable]] = column
+    data = np.full(int(ends[-1]) if len(ends) else 0, fill, np.uint8)
+    last = ends[rows]
+    first = last - lengths[rows]
+    for position in range(keep_first):
+        data[first + position] = kept[position]
+    for position in range(keep_last):
+        data[last - (keep_last - position)] = kept[keep_first + position]
     faults = (
         (Code.TOO_SHORT_TO_MASK, np.flatnonzero(filled & ~long_enough)),
-        (Code.KEPT_BYTES_NOT_ASCII, rows[~ascii_only]),
+        (Code.KEPT_BYTES_NOT_ASCII, cut),
     )
     return Outcome(array=from_bytes(data, lengths, array.type), faults=faults)
 
@@ -57,9 +62,9 @@ def _kept(text: Text, rows: Ints, keep_first: int, keep_last: int) -> Bytes:
     ends = starts + text.lengths[rows]
     kept = np.empty((keep_first + keep_last, len(rows)), np.uint8)
     for position in range(keep_first):
-        np.take(text.data, starts + position, out=kept[position])
+        kept[position] = text.data[starts + position]
     for position in range(keep_last):
-        np.take(text.data, ends - (keep_last - position), out=kept[keep_first + position])
+        kept[keep_first + position] = text.data[ends - (keep_last - position)]
     return kept
 
 
