@@ -83,7 +83,19 @@ def test_statements_are_signed_by_their_signer(member: str) -> None:
     assert root_of(replaced(**{member: text, f"{member}_signature": signature}))
     for wrong in (raw_signature(intel().pck_key, text.encode()), signature[:-1], signature + b"\0", bytes(64), b""):
         refused(replaced(**{f"{member}_signature": wrong}))
+    refused(replaced(**{f"{member}_signature": signature[:32] + b"\0" + signature[32:]}))  # the same two numbers
     refused(replaced(**{member: text + " "}))
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP256K1()])
+def test_signer_that_the_root_did_not_sign_or_of_another_curve(curve: ec.EllipticCurve) -> None:
+    maker, key = intel(), ec.generate_private_key(curve)
+    above = maker.ca_key if isinstance(curve, ec.SECP256R1) else maker.root_key
+    forged = maker.certificate(maker.tcb_signer.subject, key, maker.root.subject, above)
+    pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in (forged, maker.root))
+    text = maker.collateral().tcb_info
+    signature = raw_signature(key, text.encode())
+    refused(replaced(tcb_info_issuer_chain=pem, tcb_info=text, tcb_info_signature=signature))
 
 
 def test_no_pin_no_trust() -> None:
