@@ -1,0 +1,126 @@
+"""What is weak in a release policy, over every way to satisfy it.
+
+A strong conjunction beside a weak alternative is weak, so each way to the key has to pin what `claims` requires. A
+finding that many ways share is one finding with many places.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from attestation.errors import AttestationError
+from attestation.release.policy.claims import (
+    HARDWARE,
+    OPEN,
+    PER_HARDWARE,
+    REQUIRED,
+    TEE,
+    TEE_CLAIMS,
+    TOP_CLAIMS,
+    WORKLOAD,
+)
+from attestation.release.policy.grammar import Authority, Condition, ReleasePolicy, Scalar, Way, plain
+from attestation.release.policy.rules import RULES, Finding
+from attestation.trust import Trust, endpoint
+
+__all__ = ["lint"]
+
+# Microsoft names a region's shared provider after the region: https://sharedeus.eus.attest.azure.net
+_SHARED: Final = re.compile(r"https://shared([a-z0-9]+)\.\1(\.[a-z]+)?\.attest\.azure\.[a-z]+/?", re.ASCII)
+_PROVIDER: Final = re.compile(r"https://[a-z0-9-]+\.[a-z0-9-]+\.attest\.azure\.[a-z]+/?", re.ASCII)
+_COMPLIANCE: Final = frozenset({"x-ms-attestation-type", HARDWARE, TEE + "x-ms-compliance-status"})
+
+_Hit = tuple[str, str, str]  # rule, detail, place
+
+
+def lint(
+    policy: ReleasePolicy, *, trust: Trust, authority: str | None = None, immutable: bool | None = None
+) -> tuple[Finding, ...]:
+    """Every finding, errors first, then by rule.
+
+    `trust` has the providers that may speak at all, `authority` is the one that the workers use, where that is known,
+    and `immutable` is what the vault says of the key's policy, None where the document is all there is.
+    """
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for rule, detail, where in _hits(policy, trust, authority, immutable):
+        places = grouped.setdefault((rule, detail), [])
+        if where not in places:
+            places.append(where)
+    findings = [Finding(rule=RULES[rule], detail=text, where=tuple(at)) for (rule, text), at in grouped.items()]
+    return tuple(sorted(findings, key=lambda one: (one.rule.severity, one.rule.id)))
+
+
+def _hits(policy: ReleasePolicy, trust: Trust, expected: str | None, immutable: bool | None) -> Iterator[_Hit]:
+    if immutable is False:
+        yield "RP30", "the vault says that it is not immutable", "release_policy.immutable"
+    for authority in policy.authorities:
+        yield from _authority(authority, trust, expected)
+        for condition in authority.group.conditions():
+            yield from _condition(condition)
+        for number, way in enumerate(authority.ways, start=1):
+            place = authority.where if len(authority.ways) == 1 else f"{authority.where} way {number}"
+            for rule, detail in _way(way):
+                yield rule, detail, place
+
+
+def _authority(authority: Authority, trust: Trust, expected: str | None) -> Iterator[_Hit]:
+    url, where = authority.url, f"{authority.where}.authority"
+    if _SHARED.fullmatch(url):
+        yield "RP01", f"{url} is a shared provider", where
+    try:
+        known = url in {base := endpoint(url, trust.maa_hosts, resource="", check="RP02").base, f"{base}/"}
+    except AttestationError:
+        known = False
+    if not known and _PROVIDER.fullmatch(url):
+        yield "RP03", f"{url} is not in a region of {trust.name}", where
+    elif not known:
+        yield "RP02", f"{json.dumps(url)} is not the address of a provider of {trust.name}", where
+    if expected is not None and url.removesuffix("/") != expected.removesuffix("/"):
+        yield "RP04", f"{json.dumps(url)} is not {expected}", where
+    if known and url.endswith("/"):
+        yield "RP05", url, where
+
+
+def _condition(condition: Condition) -> Iterator[_Hit]:
+    claim, value = condition.claim, condition.equals
+    inner = claim.removeprefix(TEE)
+    below, above = inner in TEE_CLAIMS, inner in TOP_CLAIMS
+    if inner == "x-ms-attestation-type":  # is at both levels, with values of its own at each
+        below, above = value in PER_HARDWARE, value not in PER_HARDWARE
+    if inner == claim and below and not above:
+        yield "RP20", f"{claim} of {json.dumps(value)} belongs under x-ms-isolation-tee", condition.where
+    elif inner != claim and above and not below:
+        yield "RP20", f"{inner} of {json.dumps(value)} belongs at the top of the token", condition.where
+    elif not claim.startswith(OPEN) and claim not in TOP_CLAIMS and not (inner != claim and inner in TEE_CLAIMS):
+        yield "RP21", claim, condition.where
+    kind = TOP_CLAIMS.get(inner) or TEE_CLAIMS.get(inner)
+    if kind is not None and not _has_type(value, kind):
+        yield "RP22", f"{claim} has values of type {_TYPES[kind]}", condition.where
+
+
+_TYPES: Final[dict[type[Scalar], str]] = {bool: "boolean", int: "number", str: "text"}
+
+
+def _has_type(value: Scalar, kind: type[Scalar]) -> bool:
+    return plain(value) in {"true", "false"} if kind is bool else type(value) is kind
+
+
+def _way(way: Way) -> Iterator[tuple[str, str]]:
+    if way.keys() <= _COMPLIANCE:
+        yield "RP10", "nothing but type and compliance is pinned"
+    hardware = way.get(HARDWARE, frozenset())
+    named = [name for name in sorted(PER_HARDWARE) if name in hardware]
+    if len(hardware) != 1 or not named:
+        yield "RP11", f"{HARDWARE} must be pinned to one of {', '.join(sorted(PER_HARDWARE))}"
+    required = dict(REQUIRED)
+    for name in named:
+        required |= PER_HARDWARE[name]
+    for claim, (value, rule) in required.items():
+        if way.get(claim) != frozenset({plain(value)}):
+            yield rule, f"{claim} must equal {json.dumps(value)}"
+    if not any(claim.startswith(WORKLOAD) for claim in way):
+        yield "RP17", "neither PCR values nor a machine are pinned"
+    for claim, values in way.items():
+        if len(values) > 1:
+            yield "RP23", f"{claim} must have {len(values)} values at once"
