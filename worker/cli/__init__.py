@@ -18,6 +18,7 @@ from worker.cli.doctor import doctor
 from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
+from worker.cli.policy import policy
 from worker.cli.receipt import receipt
 from worker.cli.serve import serve
 
@@ -34,6 +35,7 @@ A submitter's first job:
 
 \b
 An operator's first start:
+  cji policy lint policy.json              # which machines may get the key?
   cji doctor --config worker.toml
   cji serve --config worker.toml
 
@@ -51,7 +53,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for command in (serve, job, receipt, evidence, key, doctor):
+    for command in (serve, job, receipt, evidence, key, policy, doctor):
         cji.add_command(command)
     return cji
 
