@@ -13,7 +13,7 @@ from deploy.check.bicep import Template, parse
 from deploy.check.hardening import hardening_problems
 from deploy.check.modules import parameter_file_problems, wiring_problems
 from deploy.check.outcome import DeployError, Outcome, judged, not_run
-from deploy.check.release_policy import embedding_problems, parse_policy, weaknesses
+from deploy.check.release_policy import embedding_problems, origin_problems, parse_policy, weaknesses
 from deploy.check.scanner import check_with_checkov
 from deploy.check.units import check_sysusers, check_unit
 
@@ -81,11 +81,12 @@ def _policy(root: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
     except (OSError, DeployError) as error:
         reasons = error.problems if isinstance(error, DeployError) else ("cannot be read",)
         yield judged("policy: grammar", path.name, reasons)
-        for check in ("policy: strength", "policy: embedding"):
+        for check in ("policy: strength", "policy: origin", "policy: embedding"):
             yield not_run(check, path.name, "the policy does not follow the grammar")
         return
     yield judged("policy: grammar", path.name, [])
     yield judged("policy: strength", path.name, weaknesses(policy))
+    yield judged("policy: origin", path.name, origin_problems(source))
     yield judged("policy: embedding", path.name, embedding_problems(templates, _POLICY, source))
 
 
