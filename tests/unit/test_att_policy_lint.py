@@ -225,6 +225,7 @@ ONE = {"claim": "a", "equals": 1}
         ("RP46", b'{"version":"2.0.0","anyOf":[]}'),
         ("RP46", b'{"version":["1.0.0"],"anyOf":[]}'),
         ("RP47", claim(anyOf=[ONE] * 257)),
+        ("RP47", json.dumps({"version": "1.0.0", "anyOf": [{"authority": "x", "anyOf": [ONE] * 257}]}).encode()),
         ("RP47", claim(allOf=[{"anyOf": [ONE, ONE]}] * 9)),
     ],
 )
