@@ -133,6 +133,30 @@ def test_damaged_bytes_never_crash(
         return
 
 
+@given(tables(), st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=3))
+@settings(max_examples=500, deadline=None)
+def test_batches_pass_exactly_where_arrow_validates_them_in_full(
+    table: tuple[pa.Schema, list[pa.RecordBatch]], damage: list[tuple[int, int]]
+) -> None:
+    """Only bodies are damaged: offsets, validity and values. The shortcut for ASCII may not change a verdict."""
+    schema, batches = table
+    for batch in batches:
+        message = bytearray(batch.serialize().to_pybytes())
+        body = 8 + int.from_bytes(message[4:8], "little")
+        for position, byte in damage if body < len(message) else []:
+            message[body + position % (len(message) - body)] = byte
+        stream = schema.serialize().to_pybytes() + message + END_OF_STREAM
+        try:
+            pa.ipc.read_record_batch(pa.py_buffer(bytes(message)), schema).validate(full=True)
+        except (pa.ArrowException, ValueError):
+            with pytest.raises(Refusal):
+                read_all(stream, [])
+        else:
+            reader = StreamReader(memoryview(bytearray(stream)), max_batch_rows=1000, max_batch_bytes=LIMIT)
+            reader.advance(len(stream))
+            assert [b.num_rows for b in reader.batches()] == [batch.num_rows]
+
+
 def test_every_header_word_replaced_by_hostile_numbers() -> None:
     schema = pa.schema([("a", pa.utf8()), ("b", pa.list_(pa.uint16()))], metadata={"cji.schema": "x"})
     batch = pa.RecordBatch.from_pydict({"a": ["one", None, "three"], "b": [[1], None, [2, 3]]}, schema=schema)

@@ -15,6 +15,7 @@ Invariants:
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
@@ -163,8 +164,25 @@ class StreamReader:
 
     def _read_batch(self, message: pa.Buffer) -> pa.RecordBatch:
         batch = _ask_arrow(lambda: pa.ipc.read_record_batch(pa.ipc.read_message(message), self._schema))
-        _ask_arrow(lambda: batch.validate(full=True))
+        _ask_arrow(lambda: _validate(batch))
         return batch
+
+
+def _validate(batch: pa.RecordBatch) -> None:
+    """Arrow's own full validation, in which text of nothing but ASCII is judged as the bytes it also is.
+
+    Arrow looks at the UTF-8 of each value by itself, which takes ten times as long as all the rest.
+    """
+    batch.validate()
+    for column in batch.columns:
+        (column.view(pa.binary()) if _is_ascii_text(column) else column).validate(full=True)
+
+
+def _is_ascii_text(column: pa.Array) -> bool:
+    if column.type != pa.utf8():
+        return False
+    data = column.buffers()[2]
+    return data is None or not len(data) or bool(np.frombuffer(data, np.uint8).max() < 0x80)
 
 
 class StreamWriter:
