@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from worker.compute.codes import Code
 
-__all__ = ["Bools", "Bytes", "Ints", "Outcome", "Text", "fixed", "from_bytes", "pack", "read"]
+__all__ = ["Bools", "Bytes", "Ints", "Outcome", "Text", "fixed", "from_bytes", "items", "pack", "read"]
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -71,9 +71,17 @@ def fixed(text: Text, rows: Ints, width: int) -> Bytes:
     first, last = int(starts[0]), int(starts[-1]) + width
     if last - first == width * len(rows) and (np.diff(starts) == width).all():
         return text.data[first:last].reshape(-1, width)
-    # every position of `data` seen as one item of `width` bytes: gathering copies items, not single bytes
+    # every position of `data` seen as one item of `width` bytes
     places = np.ndarray((len(text.data) - width + 1,), f"V{width}", text.data, strides=(1,))
     return places[starts].view(np.uint8).reshape(-1, width)
+
+
+def items(matrix: Bytes) -> npt.NDArray[np.void]:
+    """V<width>[n]: a view of uint8[n, width], whose rows must be contiguous, with each row as one item.
+
+    numpy gathers and scatters items whole, and rows byte by byte, which takes ten times as long.
+    """
+    return matrix.view(f"V{matrix.shape[1]}")[:, 0]
 
 
 def pack(matrix: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
@@ -83,7 +91,7 @@ def pack(matrix: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
     if whole.all():
         data = matrix
     elif (whole | (lengths == 0)).all():
-        data = matrix[whole]
+        data = items(matrix)[whole].view(np.uint8)
     else:
         data = matrix[np.arange(width) < lengths[:, None]]
     return from_bytes(data, lengths, data_type)

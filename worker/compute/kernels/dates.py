@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.codes import Code
-from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, Text, fixed, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, Text, fixed, items, pack, read
 
 __all__ = ["Dates", "age_band", "date_to_month", "date_to_year", "parse", "shift"]
 
@@ -25,6 +25,8 @@ Days = npt.NDArray[np.int32]
 _X, _DASH = np.uint8(ord("X")), np.uint8(ord("-"))
 _DIGITS_OF_DASHED: Final = (0, 1, 2, 3, 5, 6, 8, 9)
 _MONTH_DAYS: Final = np.array([31, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int32)  # [0]: month unknown
+_YEARS: Final = np.arange(10_000)
+_IS_COMMON: Final = (_YEARS % 4 != 0) | ((_YEARS % 100 == 0) & (_YEARS % 400 != 0) & (_YEARS > 0))  # [0]: unknown
 _PAIRS: Final = np.array([f"{i:02d}".encode() for i in range(100)], "S2").view(np.uint16)
 
 
@@ -57,10 +59,10 @@ def parse(text: Text) -> Dates:
     known = values < 10
     unknown = columns == _X
     fits &= (known | unknown).all(axis=0)
-    numbers = values.astype(np.int32)
-    year = np.where(known[:4].all(axis=0), numbers[0] * 1000 + numbers[1] * 100 + numbers[2] * 10 + numbers[3], 0)
-    month = np.where(known[4] & known[5], numbers[4] * 10 + numbers[5], 0)
-    day = np.where(known[6] & known[7], numbers[6] * 10 + numbers[7], 0)
+    pairs = values[::2] * np.uint8(10) + values[1::2]  # century, year of it, month, day: bytes, up to 99 where known
+    known_pairs = known[::2] & known[1::2]
+    year = (pairs[0] * np.int32(100) + pairs[1]) * (known_pairs[0] & known_pairs[1])
+    month, day = (pairs[2:] * known_pairs[2:]).astype(np.int32)
     # a component with an X may have any digits that could still become a month or a day
     fits &= (year > 0) | unknown[:4].any(axis=0)
     fits &= np.where(unknown[4] | unknown[5], unknown[4] | (values[4] <= 1), (month >= 1) & (month <= 12))
@@ -77,10 +79,10 @@ def _digits(text: Text, dashed: Bools) -> tuple[Bytes, Bools]:
     else:
         digits = np.zeros((len(plain), 8), np.uint8)
         rows = np.flatnonzero(plain)
-        digits[rows] = fixed(text, rows, 8)
+        items(digits)[rows] = items(fixed(text, rows, 8))
         rows = np.flatnonzero(dashed)
         values = fixed(text, rows, 10)
-        digits[rows] = values[:, _DIGITS_OF_DASHED]
+        items(digits)[rows] = items(values.take(_DIGITS_OF_DASHED, axis=1))
         fits = plain.copy()
         fits[rows] = (values[:, 4] == _DASH) & (values[:, 7] == _DASH)
         rows = np.flatnonzero(text.lengths == 2)
@@ -92,8 +94,7 @@ def _digits(text: Text, dashed: Bools) -> tuple[Bytes, Bools]:
 
 def _last(year: Days, month: Days) -> Days:
     """The last day of each month; 29 February exists in leap years and where the year is unknown."""
-    common = (month == 2) & (year > 0) & ((year % 4 != 0) | ((year % 100 == 0) & (year % 400 != 0)))
-    last: Days = _MONTH_DAYS[month] - common
+    last: Days = _MONTH_DAYS[month] - ((month == 2) & _IS_COMMON[year])
     return last
 
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cryptography.hazmat.primitives import hashes, hmac
 
-from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, items, pack, read
 
 __all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "shift_days", "shift_key", "token_key", "tokens"]
 
@@ -54,7 +54,7 @@ def tokens(array: pa.Array, *, key: bytes, bits: int) -> Outcome:
     digests, index, filled = _digests(array, key)
     table = _base32hex(digests[:, : bits // 8])
     width = table.shape[1]
-    rows = table.view(f"V{width}")[:, 0][index].view(np.uint8).reshape(-1, width)
+    rows = items(table)[index].view(np.uint8).reshape(-1, width)
     return Outcome(array=pack(rows, filled * width, array.type))
 
 
