@@ -62,6 +62,7 @@ from attestation.evidence import (
     SnpReport,
     Tcb,
     TdCollateral,
+    TdReport,
     TdxTcb,
     parse_hcl,
     parse_rsa_public,
@@ -88,6 +89,7 @@ class _Hardware:
     policy: int
     vmpl: int | None
     chip_id: bytes
+    report: SnpReport | TdReport
     checks: tuple[tuple[str, str], ...]
 
 
@@ -120,6 +122,7 @@ def appraise(
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
+        hardware=hardware.report,
         vm_unique_id=report.vm_unique_id,
         ak=report.ak,
         ephemeral=ephemeral,
@@ -156,6 +159,7 @@ def _snp(
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
+        report=hardware,
         checks=(
             ("E04", "AMD root pinned"),
             ("E05", f"VCEK, ASK, ARK of {product}"),
@@ -194,6 +198,7 @@ def _tdx(
         policy=hardware.attributes,
         vmpl=None,
         chip_id=endorsement.ppid,
+        report=hardware,
         checks=(
             ("E13", "TD quote with collateral"),
             ("E24", "TDREPORT whole; its MAC is for its own processor"),

@@ -5,7 +5,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation.evidence import Tcb, TdxTcb, Tee
+from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
 
 __all__ = ["Verdict"]
@@ -18,7 +18,8 @@ class Verdict:
     """The evidence was accepted. `checks` are (id, what it found) in the order in which they passed.
 
     For TDX `product` is the FMSPC, `measurement` the MRTD, `policy` the TD attributes, `chip_id` the PPID, and there is
-    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty.
+    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `hardware` is the report
+    that was judged, for whoever has another party's claims about it to compare.
     """
 
     tee: Tee
@@ -31,6 +32,7 @@ class Verdict:
     policy: int
     vmpl: int | None
     chip_id: bytes
+    hardware: SnpReport | TdReport = field(repr=False)
     vm_unique_id: str
     ak: rsa.RSAPublicKey = field(repr=False)
     ephemeral: rsa.RSAPublicKey = field(repr=False)

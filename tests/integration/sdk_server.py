@@ -25,7 +25,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from attestation.appraisal import ReferenceValues, Verdict
 from attestation.appraisal.verdict import _SEAL
-from attestation.evidence import Tcb, TpmClock
+from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
 from worker import compute
 from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
@@ -233,6 +233,7 @@ class ReferenceWorker(CjiWorkerServicer):
             policy=0,
             vmpl=0,
             chip_id=bytes(64),
+            hardware=parse_snp_report((3).to_bytes(4, "little").ljust(1184, b"\0")),
             vm_unique_id="vm",
             ak=ak,
             ephemeral=ak,
