@@ -25,10 +25,11 @@ MAX_RETRY_AFTER: Final = 300.0  # seconds; a longer wish is cut to this
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """Status, the Retry-After wish in seconds, and at most `limit` bytes of body."""
+    """Status, the Retry-After wish in seconds, headers by their names in lower case, at most `limit` bytes of body."""
 
     status: int
     retry_after: float | None
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -123,7 +124,12 @@ def exchange(
         data = reply.read(limit + 1)
         if len(data) > limit:
             raise ValueError
-        return Response(status=reply.status, retry_after=_retry_after(reply.getheader("Retry-After")), body=data)
+        return Response(
+            status=reply.status,
+            retry_after=_retry_after(reply.getheader("Retry-After")),
+            headers={name.lower(): value for name, value in reply.getheaders()},
+            body=data,
+        )
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AttestationError(fault, check=check) from error
     finally:

@@ -22,8 +22,14 @@ ARK_MILAN: Final = "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b020408
 ARK_GENOA: Final = "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"
 ARK_TURIN: Final = "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"
 
-# The same of Intel's root, which certificates.trustedservices.intel.com publishes as IntelSGXRootCA.der.
+# The same of Intel's root, "Intel SGX Root CA" of certificates.trustedservices.intel.com.
 INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"
+
+# Where Intel publishes what is signed under that root (PCS API v4), and the root's CRL, which that service does not
+# have: it is the distribution point that the root certificate names. Azure's cache of both holds back newer TCB info
+# and serves older past its nextUpdate (learn.microsoft.com, "Trusted Hardware Identity Management"): no use here.
+INTEL_PCS: Final = "https://api.trustedservices.intel.com"
+INTEL_ROOT_CRL: Final = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
@@ -40,6 +46,8 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     release_roots: str | None  # PEM text for the x5c chain of release statements; None = the system's store
     amd_roots: tuple[str, ...]  # SHA-256 of the SPKI of pinned ARKs, lower-case hex
     intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is believed
+    intel_pcs: str = INTEL_PCS  # base URL of the service that has Intel's collateral for TDX
+    intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER
     imds: str  # base URL of the instance metadata service
     tcti: str  # TPM command transmission interface
 

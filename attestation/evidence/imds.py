@@ -11,18 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from attestation.errors import AttestationError, Fault
-from attestation.fetch import Response, exchange
+from attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, ask
 from attestation.jose import b64url, b64url_decode
 from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
 
 __all__ = ["AmdCertificates", "amd_certificates", "imds_endpoint", "region", "td_quote"]
 
-MAX_REPLY_BYTES: Final = 64 * 1024  # the largest real reply, three certificates, has 7 KiB
-REQUEST_SECONDS: Final = 5.0
-TOTAL_SECONDS: Final = 30.0
-PAUSE_SECONDS: Final = 0.5  # doubled each time
-RETRIED: Final = frozenset({404, 410, 429, 500, 502, 503, 504})  # 404 is usual in the first minutes after boot
+NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
 _REGION: Final = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 
 
@@ -39,34 +35,16 @@ def imds_endpoint(trust: Trust) -> Endpoint:
     return endpoint(trust.imds, (trust.imds,), resource="", check="imds")
 
 
-def _ask(trust: Trust, *, check: str, method: str, path: str, body: bytes | None = None) -> bytes:
-    target = imds_endpoint(trust)
-    until = time.monotonic() + TOTAL_SECONDS
-    pause = PAUSE_SECONDS
-    while True:
-        reply = _once(target, check=check, method=method, path=path, body=body)
-        if reply.status == 200:
-            return reply.body
-        pause = max(pause * 2, reply.retry_after or 0)
-        if reply.status not in RETRIED or time.monotonic() + pause > until:
-            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check, retry_after=reply.retry_after)
-        time.sleep(pause)
-
-
-def _once(target: Endpoint, *, check: str, method: str, path: str, body: bytes | None) -> Response:
-    headers = {"Metadata": "true"} | ({} if body is None else {"Content-Type": "application/json"})
-    return exchange(
-        target,
-        method=method,
+def _ask(trust: Trust, *, check: str, path: str, body: bytes | None = None) -> bytes:
+    return ask(
+        imds_endpoint(trust),
         path=path,
-        headers=headers,
+        headers={"Metadata": "true"} | ({} if body is None else {"Content-Type": "application/json"}),
         body=body,
-        roots=None,
-        limit=MAX_REPLY_BYTES,
-        seconds=REQUEST_SECONDS,
-        fault=Fault.EVIDENCE_UNAVAILABLE,
+        until=time.monotonic() + TOTAL_SECONDS,
+        also_retried=NOT_READY,
         check=check,
-    )
+    ).body
 
 
 def _object(data: bytes, check: str) -> JsonObject:
@@ -76,7 +54,7 @@ def _object(data: bytes, check: str) -> JsonObject:
 def amd_certificates(trust: Trust) -> AmdCertificates:
     """The chip's certificates from THIM; EVIDENCE_UNAVAILABLE "imds-thim" where it has none."""
     check = "imds-thim"
-    reply = _object(_ask(trust, check=check, method="GET", path="/metadata/THIM/amd/certification"), check)
+    reply = _object(_ask(trust, check=check, path="/metadata/THIM/amd/certification"), check)
     vcek, chain, tcbm = (
         text_member(reply, name, fault=Fault.EVIDENCE_UNAVAILABLE, check=check)
         for name in ("vcekCert", "certificateChain", "tcbm")
@@ -93,7 +71,7 @@ def td_quote(trust: Trust, report: bytes) -> bytes:
     """The quote that the host makes of a TDREPORT of 1024 bytes."""
     check = "imds-tdquote"
     body = json.dumps({"report": b64url(report)}).encode("ascii")
-    reply = _object(_ask(trust, check=check, method="POST", path="/acc/tdquote", body=body), check)
+    reply = _object(_ask(trust, check=check, path="/acc/tdquote", body=body), check)
     try:
         return b64url_decode(text_member(reply, "quote", fault=Fault.EVIDENCE_UNAVAILABLE, check=check).rstrip("="))
     except ValueError as error:
@@ -104,7 +82,7 @@ def region(trust: Trust) -> str:
     """The Azure region's name, such as "eastus"; for receipts and for people, never for a decision."""
     check = "imds-location"
     path = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
-    text = _ask(trust, check=check, method="GET", path=path).decode("ascii", "replace").strip()
+    text = _ask(trust, check=check, path=path).decode("ascii", "replace").strip()
     if not _REGION.fullmatch(text):
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
     return text
