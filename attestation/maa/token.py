@@ -9,12 +9,12 @@
  T07 x-ms-attestation-type is azurevm: only then is the nested schema below read, and only at its own level
  T08 x-ms-isolation-tee.x-ms-attestation-type names the hardware that we appraised
  T09 x-ms-isolation-tee.x-ms-compliance-status is azure-compliant-cvm
- T10 the hardware is not debuggable or migratable, VMPL is 0
+ T10 the hardware is not debuggable or migratable, VMPL is 0; of TDX, the TCB status is the one that Intel gave us
  T11 secure boot is on; boot, kernel and hypervisor debugging, test and flight signing are off
  T12 x-ms-runtime.client-payload.nonce is base64 of our nonce text
  T13 x-ms-runtime.keys: our ephemeral key is the first encryption key and the only one (Key Vault takes the first)
  T14 x-ms-isolation-tee.x-ms-runtime has exactly one HCLAkPub, and it is the AK that we appraised
- T15 measurement, report data, TCB and vmUniqueId are those of our own verdict
+ T15 every claim that repeats the hardware report has the value of the report that we judged, and vmUniqueId is the same
  T16 x-ms-policy-hash is pinned, where the reference values pin it
  T17 the attested PCRs are 0 to 7 and, where the token has their values, ours
 
@@ -25,16 +25,16 @@ policy grammar". A claim that is missing is a claim that failed.
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.appraisal import ReferenceValues, Verdict
 from attestation.errors import AttestationError, Fault
-from attestation.evidence import Tcb
 from attestation.evidence.hcl import Tee, runtime_ak
 from attestation.jose import rsa_from_jwk, split_jws, verify_rs256
+from attestation.maa.agreement import Fact, expected_claims
 from attestation.maa.jwks import SigningKeys
 from attestation.strict_json import JsonObject, member, parse_object
 
@@ -50,7 +50,10 @@ _SEAL: Final = object()  # known to `verify_token` alone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedToken:
-    """A token that passed T01 to T17. `raw` is a bearer secret: never log it."""
+    """A token that passed T01 to T17, at the time of `verify_token`. `raw` is a bearer secret: never log it.
+
+    The seal is not kept, so a copy with another member cannot be made either.
+    """
 
     raw: str = field(repr=False)
     issuer: str
@@ -59,11 +62,15 @@ class VerifiedToken:
     issued: int  # seconds since 1970
     expires: int
     sha384: bytes
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
             raise TypeError("a VerifiedToken comes from verify_token()")
+
+    def require_fresh(self, *, now: float, max_age: int) -> None:
+        """To be asked before each use: TOKEN_INVALID "age" for a token that is expired, or `max_age` seconds old."""
+        _require(self.issued - SKEW <= now <= min(self.issued + max_age, self.expires), "age")
 
 
 def verify_token(
@@ -88,7 +95,7 @@ def verify_token(
     tee = member(claims, "x-ms-isolation-tee", fault=Fault.TOKEN_INVALID, check="T08")
     _require(tee.get("x-ms-attestation-type") == _TEE_NAMES[verdict.tee], "T08")
     _require(tee.get("x-ms-compliance-status") == "azure-compliant-cvm", "T09")
-    _hardware(tee, verdict.tee)
+    _hardware(tee, verdict)
     _boot(claims)
     runtime = member(claims, "x-ms-runtime", fault=Fault.TOKEN_INVALID, check="T12")
     _nonce(runtime, nonce)
@@ -129,14 +136,14 @@ def _times(claims: JsonObject, *, now: float, max_age: int) -> tuple[int, int]:
     return iat, exp
 
 
-def _is(value: Any, expected: bool | int) -> bool:
+def _is(value: Any, expected: Fact) -> bool:
     """Equal in value and in type: true is not 1 here."""
     return type(value) is type(expected) and value == expected
 
 
-def _hardware(tee: JsonObject, kind: Tee) -> None:
-    """T10."""
-    if kind == "snp":
+def _hardware(tee: JsonObject, verdict: Verdict) -> None:
+    """T10. What may be absent is compared with the report in T15."""
+    if verdict.tee == "snp":
         sound = (
             _is(tee.get("x-ms-sevsnpvm-is-debuggable"), False)
             and _is(tee.get("x-ms-sevsnpvm-migration-allowed"), False)
@@ -145,9 +152,9 @@ def _hardware(tee: JsonObject, kind: Tee) -> None:
     else:
         sound = (
             _is(tee.get("tdx_td_attributes_debug"), False)
-            and _is(tee.get("tdx_td_attributes_migratable"), False)
+            and _is(tee.get("tdx_td_attributes_migratable", False), False)
             and tee.get("dbgstat") == "disabled"
-            and tee.get("attester_tcb_status") == "UpToDate"
+            and tee.get("attester_tcb_status") == verdict.tcb_status
         )
     _require(sound, "T10")
 
@@ -194,21 +201,11 @@ def _agreement(tee: JsonObject, verdict: Verdict) -> None:
     _require(ak.public_numbers() == verdict.ak.public_numbers(), "T14")
     machine = member(runtime, "vm-configuration", fault=Fault.TOKEN_INVALID, check="T15")
     _require(machine.get("vmUniqueId") == verdict.vm_unique_id, "T15")
-    if verdict.tee == "snp" and isinstance(verdict.tcb, Tcb):
-        expected: dict[str, str | int] = {
-            "launchmeasurement": verdict.measurement.hex(),
-            "reportdata": verdict.report_data.hex(),
-            "bootloader-svn": verdict.tcb.bootloader,
-            "tee-svn": verdict.tcb.tee,
-            "snpfw-svn": verdict.tcb.snp,
-            "microcode-svn": verdict.tcb.microcode,
-        }
-        for name, value in expected.items():
-            claim = tee.get(f"x-ms-sevsnpvm-{name}")
-            _require(type(claim) is type(value) and claim == value, "T15")
-    else:
-        _require(tee.get("tdx_mrtd") == verdict.measurement.hex(), "T15")
-        _require(tee.get("tdx_report_data") == verdict.report_data.hex(), "T15")
+    expected = expected_claims(verdict)
+    for name, value in expected.facts.items():
+        _require(_is(tee.get(name), value), "T15")
+    for name, value in expected.recent.items():
+        _require(_is(tee.get(name, value), value), "T15")
 
 
 def _pcrs(claims: JsonObject, verdict: Verdict) -> None:

@@ -1,8 +1,8 @@
 """From evidence to key: `Attester` attests this machine and releases pinned keys to it.
 
 Order, and nothing is skipped: evidence → our verdict → Microsoft's token, checked against our verdict → Key Vault →
-release statement → unwrap inside the TPM's policy → the caller's buffer. Every host is found in the trust before the
-first socket is opened. Nonces are fresh, 32 random bytes, used once.
+release statement → the key's release policy, judged → unwrap inside the TPM's policy → the caller's buffer. Every host
+is found in the trust before the first socket is opened. Nonces are fresh, 32 random bytes, used once.
 """
 
 import secrets
@@ -20,8 +20,8 @@ from attestation.evidence.imds import imds_endpoint, region
 from attestation.evidence.tpm import Padding, Tpm
 from attestation.jose import b64url, canonical_jwk
 from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
-from attestation.maa.token import SKEW
 from attestation.release.keyspec import KeySpec, locate
+from attestation.release.policy import PolicyVerdict, judge
 from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
 from attestation.release.vault import Vault
@@ -52,8 +52,9 @@ class ReleasedKey:
 
     kek_id: str
     length: int  # bytes of PKCS#8 DER in the buffer
-    public_jwk: str  # canonical JSON of RFC 7638: e, kty, n
-    policy_sha256: str
+    public_jwk: str  # canonical JSON of RFC 7638
+    policy: PolicyVerdict
+    policy_before: str | None  # SHA-256 of the policy at this process's last release of this key, where it was another
     statement_sha384: bytes
 
 
@@ -85,6 +86,7 @@ class Attester:
         self._vault = Vault(trust=trust, client_id=client_id)
         self._known: Evidence | None = None
         self._used: set[tuple[str, str]] = set()
+        self._policies: dict[str, str] = {}  # by kek_id: SHA-256 of the policy of the last release
 
     def attest(self, *, receipt_key: bytes) -> Attestation:
         """Attest this machine for a receipt key (32 bytes, RFC 7638 SHA-256 thumbprint); takes seconds.
@@ -125,21 +127,29 @@ class Attester:
     def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
         """Have Key Vault release one pinned key and write its PKCS#8 DER into `buffer` (4 KiB is enough for RSA-4096).
 
-        An attestation releases each key once: its ephemeral key is not used for a second answer.
+        An attestation takes one answer for each key, good or bad: its ephemeral key opens no second one. A release that
+        was denied, throttled or not answered may be asked for again.
         Faults: CONFIG_INVALID (before any connection), TOKEN_INVALID "age" or "used", IDENTITY_UNAVAILABLE,
         RELEASE_DENIED ("vault-403-unverified": attest once more), RELEASE_THROTTLED, RELEASE_UNAVAILABLE,
-        RELEASE_INVALID, EVIDENCE_INVALID ("pcr-changed": attest once more).
+        RELEASE_INVALID (S01 to S10; RP01 to RP47: the key's own release policy is weak; "unwrap"), EVIDENCE_INVALID
+        ("pcr-changed": attest once more).
         """
         located = locate(key, trust=self._trust)
-        now = self._clock()
-        if not attestation.token.issued - SKEW <= now <= attestation.token.issued + self._reference.token_max_age:
-            raise AttestationError(Fault.TOKEN_INVALID, check="age")
+        attestation.token.require_fresh(now=self._clock(), max_age=self._reference.token_max_age)
         use = (attestation.token.jti, key.kek_id)
         if use in self._used:
             raise AttestationError(Fault.TOKEN_INVALID, check="used")
         nonce = b64url(secrets.token_bytes(NONCE_BYTES))
         raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
+        self._used.add(use)
         statement = verify_statement(raw, key=key, located=located, nonce=nonce, trust=self._trust, now=self._clock())
+        policy = judge(
+            statement.policy,
+            immutable=statement.policy_immutable,
+            trust=self._trust,
+            authority=self._provider.base,
+            accept=located.accept,
+        )
         bound = qualifying(attestation.receipt_key, attestation.nonce)
         length = unwrap_into(
             statement.ciphertext,
@@ -147,12 +157,14 @@ class Attester:
             decrypt=self._decrypter(attestation.evidence, bound, padding="oaep-sha256"),
             public_key=statement.public_key,
         )
-        self._used.add(use)
+        before = self._policies.get(key.kek_id)
+        self._policies[key.kek_id] = policy.sha256
         return ReleasedKey(
             kek_id=key.kek_id,
             length=length,
             public_jwk=canonical_jwk(statement.public_key),
-            policy_sha256=statement.policy_sha256,
+            policy=policy,
+            policy_before=None if before == policy.sha256 else before,
             statement_sha384=statement.sha384,
         )
 

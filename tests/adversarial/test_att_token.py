@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.evidence import Evidence, maa_nonce
+from attestation.appraisal.reference import TcbStatus
+from attestation.evidence import Evidence, maa_nonce, parse_hcl
 from attestation.jose import b64url
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import endpoint
 from tests.att_forge import ISSUER, POLICY_HASH, QUALIFYING, compact, machine
+from tests.att_tdx_forge import intel
 
 Claims = dict[str, Any]
 Change = Callable[[Claims], object]
@@ -356,49 +358,197 @@ def test_f03_an_old_token_is_not_used() -> None:
     verify(raw, now=start + 3600, reference=ReferenceValues(token_max_age=3600))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("launchmeasurement", "00" * 48),
-        ("reportdata", "00" * 64),
-        ("bootloader-svn", 9),
-        ("tee-svn", False),
-        ("snpfw-svn", "27"),
-        ("microcode-svn", 88.0),
-    ],
+FACTS = (
+    "launchmeasurement reportdata idkeydigest authorkeydigest familyId imageId hostdata reportid "
+    "guestsvn bootloader-svn tee-svn snpfw-svn microcode-svn smt-allowed"
 )
-def test_n09_both_verdicts_agree(name: str, value: object) -> None:
-    changed(lambda out: tee(out).update({f"x-ms-sevsnpvm-{name}": value}), "T15")
+RECENT = "chipid chip-family cxl-allowed mem-aes256-xts-required page-swap-disabled singlesocket"
 
 
-TDX = {
-    "x-ms-attestation-type": "tdxvm",
-    "tdx_td_attributes_debug": False,
-    "tdx_td_attributes_migratable": False,
-    "dbgstat": "disabled",
-    "attester_tcb_status": "UpToDate",
-}
+def other(value: object) -> list[object]:
+    """Values that are wrong beside `value`: another one, and what a loose comparison would take for it."""
+    if isinstance(value, bool):
+        return [not value, int(value), str(value).lower(), None]
+    if isinstance(value, int):
+        return [value + 1, float(value), str(value), None, *([bool(value)] if value in {0, 1} else [])]
+    text = str(value)
+    return [f"{text[:-1]}{'1' if text[-1] != '1' else '0'}", text[:-2], text.upper() + "A", "", [text], None]
 
 
-def tdx_token(**wrong: object) -> str:
-    verdict = judged()[1]
-    same = {"tdx_mrtd": verdict.measurement.hex(), "tdx_report_data": verdict.report_data.hex()}
-    return machine().token(claims(lambda out: tee(out).update(TDX | same | wrong)))
+@pytest.mark.parametrize("name", FACTS.split())
+def test_n09_both_verdicts_agree(name: str) -> None:
+    claim = f"x-ms-sevsnpvm-{name}"
+    for wrong in other(tee(claims())[claim]):
+        changed(lambda out, wrong=wrong: tee(out).update({claim: wrong}), "T15")  # type: ignore[misc]
+    changed(lambda out: tee(out).pop(claim), "T15")
+
+
+@pytest.mark.parametrize("name", RECENT.split())
+def test_n09_claims_of_2026_may_be_absent_and_not_wrong(name: str) -> None:
+    claim = f"x-ms-sevsnpvm-{name}"
+    assert verify(machine().token(claims(lambda out: tee(out).pop(claim))))
+    for wrong in other(tee(claims())[claim]):
+        changed(lambda out, wrong=wrong: tee(out).update({claim: wrong}), "T15")  # type: ignore[misc]
+
+
+POLICY = {16: "smt-allowed", 20: "singlesocket", 21: "cxl-allowed", 22: "mem-aes256-xts-required"}
+
+
+@pytest.mark.parametrize(("bit", "name"), [*POLICY.items(), (25, "page-swap-disabled")])
+def test_n09_policy_bits_are_those_of_the_report(bit: int, name: str) -> None:
+    evidence, policy = judged()[0], 0x3001F ^ 1 << bit
+    evidence = machine().evidence(report=machine().report(machine().claims(), policy=policy))
+    verdict, claim = machine().appraise(evidence), f"x-ms-sevsnpvm-{name}"
+    token = machine().token_claims(evidence)
+    refused(machine().token(token), "T15", verdict=verdict)
+    tee(token)[claim] = bool(policy >> bit & 1)
+    assert verify(machine().token(token), verdict=verdict)
+
+
+def test_vm_id_is_case_sensitive() -> None:
+    unique = judged()[1].vm_unique_id
+    assert unique != unique.lower()
+    changed(lambda out: tee(out)["x-ms-runtime"]["vm-configuration"].update(vmUniqueId=unique.lower()), "T15")
+    changed(lambda out: tee(out)["x-ms-runtime"]["vm-configuration"].pop("vmUniqueId"), "T15")
+
+
+@functools.cache
+def judged_td(status: TcbStatus = "UpToDate") -> tuple[Evidence, Verdict]:
+    collateral = intel().collateral(status=status)
+    evidence = intel().evidence(machine(), collateral=collateral)
+    verdict = machine().appraise(
+        evidence, trust=intel().trust, reference=ReferenceValues(tcb_statuses=("UpToDate", status))
+    )
+    return evidence, verdict
+
+
+def td_token(*changes: Change, evidence: Evidence | None = None) -> str:
+    """After a real token of a DC4es_v6 of October 2026, put where AzureGuest tokens have it."""
+    hcl = parse_hcl((evidence or judged_td()[0]).hcl_report)
+    zero = "00" * 48
+    off = "debug hgs_plus_prof icssd key_locker migratable perf_prof perfmon pmt_prof protection_keys"
+    said = {
+        "attester_tcb_status": "UpToDate",
+        "dbgstat": "disabled",
+        "eat_profile": "https://aka.ms/maa-eat-profile-tdxvm",
+        "intuse": "generic",
+        **{f"tdx_{name}": zero for name in ("mrconfigid", "mrowner", "mrownerconfig", "mrsignerseam")},
+        **{f"tdx_rtmr{n}": zero for n in range(4)},
+        "tdx_mrseam": b"s".hex() * 48,
+        "tdx_mrtd": b"t".hex() * 48,
+        "tdx_report_data": hcl.report_data.hex(),
+        "tdx_seam_attributes": "0000000000000000",
+        "tdx_seamsvn": 269,
+        "tdx_td_attributes": "0000001000000000",
+        **{f"tdx_td_attributes_{name}": False for name in off.split()},
+        "tdx_td_attributes_septve_disable": True,
+        "tdx_tee_tcb_svn": "0d010400000000000000000000000000",
+        "tdx_xfam": "e718060000000000",
+        "tdx_xfam_cet_s": True,
+        "tdx_xfam_cet_u": True,
+        "x-ms-attestation-type": "tdxvm",
+        "x-ms-compliance-status": "azure-compliant-cvm",
+        "x-ms-runtime": json.loads(hcl.claims_bytes),
+    }
+    return machine().token(claims(lambda out: out.update({"x-ms-isolation-tee": said}), *changes))
+
+
+TD_FACTS = (
+    "mrconfigid mrowner mrownerconfig mrseam mrsignerseam mrtd report_data rtmr0 rtmr1 rtmr2 rtmr3 seam_attributes "
+    "seamsvn td_attributes tee_tcb_svn xfam td_attributes_key_locker td_attributes_perfmon "
+    "td_attributes_protection_keys td_attributes_septve_disable"
+)
+TD_RECENT = (
+    "td_attributes_hgs_plus_prof td_attributes_icssd td_attributes_perf_prof td_attributes_pmt_prof "
+    "xfam_cet_s xfam_cet_u"
+)
+
+
+def td_claims(token: str) -> Claims:
+    payload = token.split(".")[1]
+    found: Claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return tee(found)
 
 
 def test_tdx_claims_are_read_by_their_own_names() -> None:
-    verdict = dataclasses.replace(judged()[1], tee="tdx")
-    assert verify(tdx_token(), verdict=verdict)
-    refused(tdx_token(), "T08")
-    for name, value in {
-        "tdx_td_attributes_debug": True,
-        "tdx_td_attributes_migratable": None,
-        "dbgstat": "enabled",
-        "attester_tcb_status": "OutOfDate",
-    }.items():
-        refused(tdx_token(**{name: value}), "T10", verdict=verdict)
-    for name in ("tdx_mrtd", "tdx_report_data"):
-        refused(tdx_token(**{name: "00"}), "T15", verdict=verdict)
+    assert verify(td_token(), verdict=judged_td()[1])
+    refused(td_token(), "T08")
+    refused(machine().token(claims()), "T08", verdict=judged_td()[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tdx_td_attributes_debug", True),
+        ("tdx_td_attributes_debug", None),
+        ("tdx_td_attributes_migratable", True),
+        ("tdx_td_attributes_migratable", None),
+        ("dbgstat", "enabled"),
+        ("attester_tcb_status", "OutOfDate"),
+        ("attester_tcb_status", None),
+    ],
+)
+def test_a09_a10_hardware_flags_of_tdx(name: str, value: object) -> None:
+    refused(td_token(lambda out: tee(out).update({name: value})), "T10", verdict=judged_td()[1])
+
+
+@pytest.mark.parametrize("name", ["tdx_td_attributes_debug", "dbgstat", "attester_tcb_status"])
+def test_a09_hardware_flags_of_tdx_are_required(name: str) -> None:
+    refused(td_token(lambda out: tee(out).pop(name)), "T10", verdict=judged_td()[1])
+
+
+def test_a13_the_tcb_status_is_the_one_that_we_found() -> None:
+    evidence, verdict = judged_td("SWHardeningNeeded")
+    same = {"attester_tcb_status": "SWHardeningNeeded"}
+    assert verify(td_token(lambda out: tee(out).update(same), evidence=evidence), verdict=verdict)
+    refused(td_token(evidence=evidence), "T10", verdict=verdict)
+
+
+@pytest.mark.parametrize("name", TD_FACTS.split())
+def test_n09_both_verdicts_agree_on_a_trust_domain(name: str) -> None:
+    claim, verdict = f"tdx_{name}", judged_td()[1]
+    for wrong in other(td_claims(td_token())[claim]):
+        refused(td_token(lambda out, wrong=wrong: tee(out).update({claim: wrong})), "T15", verdict=verdict)  # type: ignore[misc]
+    refused(td_token(lambda out: tee(out).pop(claim)), "T15", verdict=verdict)
+
+
+@pytest.mark.parametrize("name", TD_RECENT.split())
+def test_n09_tdx_claims_of_2026_may_be_absent_and_not_wrong(name: str) -> None:
+    claim, verdict = f"tdx_{name}", judged_td()[1]
+    assert verify(td_token(lambda out: tee(out).pop(claim)), verdict=verdict)
+    for wrong in other(td_claims(td_token())[claim]):
+        refused(td_token(lambda out, wrong=wrong: tee(out).update({claim: wrong})), "T15", verdict=verdict)  # type: ignore[misc]
+
+
+def test_a_tdx_token_of_2023_names_fewer_attributes() -> None:
+    def older(out: Claims) -> None:
+        for name in (*TD_RECENT.split(), "td_attributes_migratable"):
+            del tee(out)[f"tdx_{name}"]
+
+    assert verify(td_token(older), verdict=judged_td()[1])
+
+
+def test_nobody_else_makes_a_verified_token() -> None:
+    token = verify(machine().token(claims()))
+    with pytest.raises(TypeError):
+        VerifiedToken(raw="", issuer="", jti="", policy_hash="", issued=0, expires=0, sha384=b"", seal=object())
+    with pytest.raises((TypeError, ValueError)):
+        dataclasses.replace(token, expires=token.expires + 1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        token.expires += 1  # type: ignore[misc]
+
+
+def test_f05_age_is_asked_for_at_use() -> None:
+    token, start = verify(machine().token(claims())), machine().now.timestamp()
+    for now in (start - 59, start, start + 600):
+        token.require_fresh(now=now, max_age=600)
+    for now in (start - 61, start + 601):
+        with pytest.raises(AttestationError, match="age"):
+            token.require_fresh(now=now, max_age=600)
+    brief = verify(machine().token(claims(lambda out: out.update(exp=out["iat"] + 300))))
+    brief.require_fresh(now=start + 300, max_age=600)
+    with pytest.raises(AttestationError, match="age"):
+        brief.require_fresh(now=start + 301, max_age=600)
 
 
 @pytest.mark.parametrize("jti", [None, "", 1, "x" * 129])
