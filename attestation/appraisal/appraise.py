@@ -23,6 +23,7 @@ TDX
  E27 the TDX module is Intel's own
  E28 the quote is signed up to that root, and no certificate, CRL or statement is revoked or out of its time
  E29 Intel's TCB status is one that the reference values accept
+ E30 Intel's TCB info and QE identity are of the pinned evaluation data number or a later one
 vTPM
  E14 HCLAkPub signed the quote
  E15 it is a quote that a TPM made (magic and type)
@@ -98,8 +99,8 @@ def appraise(
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the id of the check that failed.
 
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (E08-E12, E19, E26, E27, E29), CONFIG_INVALID
-    (reference).
+    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (E08-E12, E19, E26, E27, E29, E30),
+    CONFIG_INVALID (reference).
     """
     check_reference(reference)
     report = _hcl(evidence)
@@ -177,7 +178,7 @@ def _snp(
 def _tdx(
     evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime
 ) -> _Hardware:
-    """E13, E23 to E29 and E11."""
+    """E13, E23 to E30 and E11."""
     collateral = evidence.collateral
     if not isinstance(collateral, TdCollateral) or not evidence.td_quote:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E13")
@@ -188,7 +189,9 @@ def _tdx(
     root = authentic_root(collateral, quote.pck_chain, roots=trust.intel_roots, now=now)
     endorsement = verify_td_quote(evidence.td_quote, collateral, root=root, now=now)
     _require(endorsement.status in reference.tcb_statuses, "E29")
+    _require(reference.tcb_evaluation is None or endorsement.evaluation >= reference.tcb_evaluation, "E30")
     measured = _measured(hardware.mrtd, reference)
+    pinned = "not pinned" if reference.tcb_evaluation is None else f"at least {reference.tcb_evaluation}"
     return _Hardware(
         product=endorsement.fmspc,
         measurement=hardware.mrtd,
@@ -208,6 +211,7 @@ def _tdx(
             ("E23", "Intel root pinned"),
             ("E28", f"quote of FMSPC {endorsement.fmspc} signed up to the root"),
             ("E29", " ".join((f"TCB status {endorsement.status}", *endorsement.advisories))),
+            ("E30", f"TCB evaluation {endorsement.evaluation}, {pinned}"),
             ("E11", measured),
         ),
     )

@@ -34,4 +34,5 @@ CHECKS: Final[dict[str, str]] = {
     "E27": "the TDX module is Intel's own",
     "E28": "the quote is signed up to that root, and no certificate, CRL or statement is revoked or out of its time",
     "E29": "Intel's TCB status is one that the reference values accept",
+    "E30": "Intel's TCB info and QE identity are of the pinned evaluation data number or a later one",
 }

@@ -58,6 +58,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         default_factory=lambda: {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
     )
     tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; another one is a decision, named one by one
+    tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values of the provider
@@ -76,6 +77,7 @@ def check_reference(reference: ReferenceValues) -> None:
             not 0 <= level <= 255 for floor in reference.floors.values() for level in msgspec.structs.astuple(floor)
         ),
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
+        "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,
         "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
         "pcrs": any(not 0 <= pcr <= 7 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
         "maa_policy_hashes": reference.maa_policy_hashes is not None

@@ -14,6 +14,7 @@ import dcap_qvl
 from attestation.appraisal.reference import TcbStatus
 from attestation.errors import AttestationError, Fault
 from attestation.evidence import TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
+from attestation.strict_json import parse_object
 
 __all__ = [
     "TdEndorsement",
@@ -27,6 +28,7 @@ __all__ = [
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
 ALLOWED_ATTRIBUTES: Final = 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31
+MAX_STATEMENT_BYTES: Final = 64 * 1024  # real ones have 6 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class TdEndorsement:
     fmspc: str  # 12 hexadecimal digits, upper case
     ppid: bytes
     tcb: TdxTcb
+    evaluation: int  # the lower tcbEvaluationDataNumber of TCB info and QE identity
 
 
 def _refuse(check: str, fault: Fault = Fault.EVIDENCE_INVALID, error: Exception | None = None) -> AttestationError:
@@ -91,9 +94,19 @@ def verify_td_quote(quote: bytes, collateral: TdCollateral, *, root: bytes, now:
             fmspc=fmspc,
             ppid=bytes(verified.ppid),
             tcb=TdxTcb(tdx_module=svn[0], tdx_module_version=svn[1], late_microcode=svn[2], pce=int(pck.pce_svn)),
+            evaluation=min(_evaluation(one) for one in (collateral.tcb_info, collateral.qe_identity)),
         )
     except Exception as error:  # the library has no closed set of errors
         raise _refuse("E28", error=error) from error
+
+
+def _evaluation(statement: str) -> int:
+    number = parse_object(statement.encode(), limit=MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check="E28")[
+        "tcbEvaluationDataNumber"
+    ]
+    if type(number) is not int:
+        raise TypeError
+    return number
 
 
 def _dcap(quote: bytes, collateral: TdCollateral, *, root: bytes, now: int) -> tuple[Any, Any, str]:
