@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import io
 import ipaddress
+import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -137,7 +138,8 @@ class ReferenceWorker(CjiWorkerServicer):
         results, statuses = [], []
         row = 0
         for batch in table.to_batches():
-            out, status = operation.apply(batch)
+            applied = operation.apply(batch)
+            out, status = applied.batch, applied.status
             results.append(out)
             statuses.append(status.to_batch(row))
             row += batch.num_rows
@@ -233,7 +235,7 @@ class ReferenceWorker(CjiWorkerServicer):
             policy=0,
             vmpl=0,
             chip_id=bytes(64),
-            hardware=parse_snp_report((3).to_bytes(4, "little").ljust(1184, b"\0")),
+            hardware=parse_snp_report(struct.pack("<IIQ", 3, 0, 1 << 17).ljust(1184, b"\0")),
             vm_unique_id="vm",
             ak=ak,
             ephemeral=ak,
