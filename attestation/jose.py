@@ -1,4 +1,4 @@
-"""The few pieces of JOSE that MAA tokens and release statements share: RFC 4648 §5, RFC 7515, 7517 and 7638.
+"""The few pieces of JOSE that MAA tokens and release statements share: RFC 4648 §5, RFC 7515, 7517, 7518 and 7638.
 
 RS256 is the only algorithm. A key never comes from the object that it is to verify; callers pass it in.
 """
@@ -7,20 +7,22 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from attestation.errors import AttestationError, Fault
 from attestation.strict_json import JsonObject, parse_object
 
 __all__ = [
+    "PublicKey",
     "UnverifiedJws",
     "b64url",
     "b64url_decode",
     "canonical_jwk",
+    "ec_from_jwk",
     "jwk_thumbprint",
     "rsa_from_jwk",
     "split_jws",
@@ -30,6 +32,12 @@ __all__ = [
 
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+_CURVES: Final[dict[str, ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
 
 
 def b64url(data: bytes) -> str:
@@ -118,17 +126,44 @@ def rsa_from_jwk(jwk: JsonObject, *, fault: Fault, check: str) -> rsa.RSAPublicK
         raise AttestationError(fault, check=check) from error
 
 
-def jwk_thumbprint(key: rsa.RSAPublicKey) -> bytes:
+def ec_from_jwk(jwk: JsonObject, *, fault: Fault, check: str) -> ec.EllipticCurvePublicKey:
+    """The key of a JWK on P-256, P-384 or P-521, its point on the curve (RFC 7518 §6.2.1).
+
+    Coordinates are read as integers, as `e` is: at most as long as the curve's, with or without leading zeros.
+    """
+    crv, x_text, y_text = (jwk.get(name) for name in ("crv", "x", "y"))
+    if not isinstance(crv, str) or not isinstance(x_text, str) or not isinstance(y_text, str):
+        raise AttestationError(fault, check=check)
+    try:
+        curve = _CURVES[crv]
+        x, y = b64url_decode(x_text), b64url_decode(y_text)
+        if max(len(x), len(y)) > _bytes(curve.key_size):
+            raise ValueError
+        return ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve).public_key()
+    except (KeyError, ValueError) as error:
+        raise AttestationError(fault, check=check) from error
+
+
+def jwk_thumbprint(key: PublicKey) -> bytes:
     """RFC 7638 SHA-256 thumbprint, 32 bytes."""
     return hashlib.sha256(canonical_jwk(key).encode("ascii")).digest()
 
 
-def canonical_jwk(key: rsa.RSAPublicKey) -> str:
-    """The JSON text that RFC 7638 hashes: e, kty and n, minimal integers, no spaces."""
-    numbers = key.public_numbers()
-    members = {
-        "e": b64url(numbers.e.to_bytes((numbers.e.bit_length() + 7) // 8, "big")),
-        "kty": "RSA",
-        "n": b64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")),
-    }
+def canonical_jwk(key: PublicKey) -> str:
+    """The JSON text that RFC 7638 hashes: e, kty, n as minimal integers, or crv, kty, x, y at full length; no space."""
+    if isinstance(key, rsa.RSAPublicKey):
+        numbers = key.public_numbers()
+        members = {"e": _integer(numbers.e), "kty": "RSA", "n": _integer(numbers.n)}
+    else:
+        point, size = key.public_numbers(), _bytes(key.key_size)
+        x, y = (b64url(value.to_bytes(size, "big")) for value in (point.x, point.y))
+        members = {"crv": f"P-{key.key_size}", "kty": "EC", "x": x, "y": y}
     return json.dumps(members, separators=(",", ":"))
+
+
+def _integer(value: int) -> str:
+    return b64url(value.to_bytes(_bytes(value.bit_length()), "big"))
+
+
+def _bytes(bits: int) -> int:
+    return (bits + 7) // 8
