@@ -17,6 +17,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.imds import imds_endpoint, region
+from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import Padding, Tpm
 from attestation.jose import b64url, canonical_jwk
 from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
@@ -84,6 +85,7 @@ class Attester:
         self._clock = clock
         self._keys = SigningKeys(issuer=self._provider, trust=trust)
         self._vault = Vault(trust=trust, client_id=client_id)
+        self._pcs = IntelPcs(trust, clock=clock)
         self._known: Evidence | None = None
         self._used: set[tuple[str, str]] = set()
         self._policies: dict[str, str] = {}  # by kek_id: SHA-256 of the policy of the last release
@@ -95,7 +97,7 @@ class Attester:
         """
         nonce = secrets.token_bytes(NONCE_BYTES)
         bound = qualifying(receipt_key, nonce)
-        evidence = collect(trust=self._trust, qualifying=bound)
+        evidence = collect(trust=self._trust, qualifying=bound, pcs=self._pcs)
         verdict = self._appraise(evidence, bound)
         request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
         raw = open_reply(self._ask_maa(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
@@ -120,7 +122,7 @@ class Attester:
     def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
         """Fresh evidence for a caller's nonce of 32 bytes; appraised here too, so nothing unsound is handed out."""
         bound = qualifying(receipt_key, nonce)
-        evidence = collect(trust=self._trust, qualifying=bound, known=self._known)
+        evidence = collect(trust=self._trust, qualifying=bound, known=self._known, pcs=self._pcs)
         self._appraise(evidence, bound)
         return evidence
 
