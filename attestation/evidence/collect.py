@@ -9,12 +9,16 @@ import hashlib
 import time
 from typing import Final
 
+from msgspec.structs import replace
+
 from attestation.errors import AttestationError, Fault
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.bundle import Evidence
 from attestation.evidence.hcl import HclReport, parse_hcl
 from attestation.evidence.imds import amd_certificates, td_quote
+from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.snp_report import parse_snp_report
+from attestation.evidence.td_quote import parse_td_quote
 from attestation.evidence.tpm import AK_CERT_INDEX, HCL_INDEX, Tpm
 from attestation.evidence.tpm_structures import parse_attest, pcr_digest
 from attestation.trust import Trust
@@ -31,12 +35,12 @@ def ephemeral_salt(qualifying: bytes) -> bytes:
     return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying).digest()
 
 
-def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None) -> Evidence:
+def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None, pcs: IntelPcs | None = None) -> Evidence:
     """Collect evidence whose quote carries `qualifying`, 32 bytes (`attestation.evidence.binding.qualifying`).
 
     `known` is earlier evidence of this boot: its certificates are used again while chip and TCB are the same, and
-    the hardware report is read once instead of waited for.
-    Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS), EVIDENCE_INVALID.
+    the hardware report is read once instead of waited for. `pcs` has Intel's collateral from earlier.
+    Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
     with Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying))
@@ -44,18 +48,13 @@ def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None) -
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
         pcrs, quote, signature = _quote(tpm, qualifying)
         key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying), pcrs=pcrs)
-    certs = quoted = b""
-    if report.tee == "snp":
-        certs = _certificates(trust, report, known)
-    else:
-        quoted = td_quote(trust, report.hardware)
-    return Evidence(
+    shown = Evidence(
         tee=report.tee,
         hcl_report=report.raw,
         ak_public=ak_public,
         ak_cert=ak_cert,
-        certs=certs,
-        td_quote=quoted,
+        certs=b"",
+        td_quote=b"",
         quote=quote,
         quote_signature=signature,
         pcrs=pcrs,
@@ -63,6 +62,11 @@ def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None) -
         certify=key.certify,
         certify_signature=key.signature,
     )
+    if report.tee == "snp":
+        return replace(shown, certs=_certificates(trust, report, known))
+    quoted = td_quote(trust, report.hardware)
+    collateral = (pcs or IntelPcs(trust)).collateral(parse_td_quote(quoted).pck_chain)
+    return replace(shown, version=2, td_quote=quoted, collateral=collateral)
 
 
 def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
