@@ -6,7 +6,8 @@
  S04 request.kid is the pinned id with version, and so is response.key.key.kid
  S05 request.nonce is ours
  S06 request.enc is RSA_AES_KEY_WRAP_256
- S07 the key is RSA of at least 3072 bits, enabled, exportable, and made for encryption
+ S07 the key is enabled and exportable; RSA of at least 3072 bits for encryption, or P-256, P-384 or P-521 for signing.
+     A symmetric key (oct-HSM) is refused: it has no public part that could be pinned
  S08 its public part has the pinned thumbprint: nobody else's key was put in its place
  S09 its release policy is the pinned one, where it is pinned
  S10 key_hsm says the same wrap, `dir`, and carries a ciphertext
@@ -17,7 +18,7 @@ The certificate of the vault's TLS endpoint signs: learn.microsoft.com, "Azure K
 import hashlib
 import hmac
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,8 +29,10 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from attestation.certs import load_der, load_pem_chain
 from attestation.errors import AttestationError, Fault
 from attestation.jose import (
+    PublicKey,
     UnverifiedJws,
     b64url_decode,
+    ec_from_jwk,
     jwk_thumbprint,
     rsa_from_jwk,
     split_jws,
@@ -51,16 +54,21 @@ _SEAL: Final = object()  # known to `verify_statement` alone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedStatement:
-    """A statement that passed S01 to S10. The ciphertext is a wrapped key, still of no use without the TPM."""
+    """A statement that passed S01 to S10. The ciphertext is a wrapped key, still of no use without the TPM.
 
-    public_key: rsa.RSAPublicKey = field(repr=False)
+    The release policy is what the vault says, not yet judged. The seal is not kept, so a copy with another member
+    cannot be made either.
+    """
+
+    public_key: PublicKey = field(repr=False)
     ciphertext: bytes = field(repr=False)
-    policy_sha256: str
+    policy: bytes = field(repr=False)  # JSON text, as the vault keeps it
+    policy_immutable: bool
     sha384: bytes
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
             raise TypeError("a VerifiedStatement comes from verify_statement()")
 
 
@@ -147,31 +155,48 @@ def verify_statement(
     _require(request.get("enc") == WRAP, "S06")
     public = _public(released, jwk)
     _require(hmac.compare_digest(jwk_thumbprint(public), located.thumbprint), "S08")
-    policy = hashlib.sha256(_decoded(_member(released, "release_policy", "S09"), "data", "S09")).hexdigest()
-    _require(key.policy_sha256 is None or policy == key.policy_sha256, "S09")
+    policy, immutable = _policy(_member(released, "release_policy", "S09"), key.policy_sha256)
     return VerifiedStatement(
         public_key=public,
         ciphertext=_ciphertext(jwk),
-        policy_sha256=policy,
+        policy=policy,
+        policy_immutable=immutable,
         sha384=hashlib.sha384(raw.encode("ascii")).digest(),
         seal=_SEAL,
     )
 
 
 _ENCRYPTION: Final = frozenset({"encrypt", "decrypt", "wrapKey", "unwrapKey"})
+_SIGNATURE: Final = frozenset({"sign", "verify"})
 
 
-def _public(released: JsonObject, jwk: JsonObject) -> rsa.RSAPublicKey:
+def _public(released: JsonObject, jwk: JsonObject) -> PublicKey:
     """S07."""
     attributes = _member(released, "attributes", "S07")
     operations = jwk.get("key_ops")
     _require(attributes.get("exportable") is True and attributes.get("enabled") is True, "S07")
-    # of a key for encryption; wrapKey alone is best, because then the vault itself opens nothing
-    _require(isinstance(operations, list) and bool(_ENCRYPTION & {str(one) for one in operations}), "S07")
-    _require(jwk.get("kty") in {"RSA-HSM", "RSA"}, "S07")
-    public = rsa_from_jwk(jwk, fault=Fault.RELEASE_INVALID, check="S07")
-    _require(public.key_size >= MIN_KEY_BITS, "S07")
+    public: PublicKey
+    match jwk.get("kty"):
+        case "RSA-HSM" | "RSA":
+            public = rsa_from_jwk(jwk, fault=Fault.RELEASE_INVALID, check="S07")
+            _require(public.key_size >= MIN_KEY_BITS, "S07")
+            uses = _ENCRYPTION  # wrapKey alone is best, because then the vault itself opens nothing
+        case "EC-HSM" | "EC":
+            public = ec_from_jwk(jwk, fault=Fault.RELEASE_INVALID, check="S07")
+            uses = _SIGNATURE
+        case _:
+            raise _refuse("S07")
+    _require(isinstance(operations, list) and bool(uses & {str(one) for one in operations}), "S07")
     return public
+
+
+def _policy(release_policy: JsonObject, pinned: str | None) -> tuple[bytes, bool]:
+    """S09. A policy that is not said to be immutable is not."""
+    policy = _decoded(release_policy, "data", "S09")
+    immutable = release_policy.get("immutable", False)
+    _require(pinned is None or hashlib.sha256(policy).hexdigest() == pinned, "S09")
+    _require(isinstance(immutable, bool), "S09")
+    return policy, immutable
 
 
 def _ciphertext(jwk: JsonObject) -> bytes:

@@ -1,7 +1,8 @@
 """Open a released key inside the TPM's policy.
 
 RSA_AES_KEY_WRAP_256 is RSA-OAEP (SHA-256, MGF1-SHA-256, no label) of an AES-256 key, then AES key wrap with padding
-(RFC 5649) of the PKCS#8 private key under it; PKCS#11 CKM_RSA_AES_KEY_WRAP with SHA-256.
+(RFC 5649) of the PKCS#8 private key under it; PKCS#11 CKM_RSA_AES_KEY_WRAP with SHA-256. An EC key comes without its
+public key (RFC 5915 has it optional), which is computed.
 
 The plaintext key goes into the caller's buffer. Copies that Python and OpenSSL make on the way lie in the caller's
 heap, which a key-holding process has made secret; buffers that can be wiped are.
@@ -10,11 +11,12 @@ heap, which a key-holding process has made secret; buffers that can be wiped are
 from collections.abc import Callable
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap_with_padding
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation.errors import AttestationError, Fault
+from attestation.jose import PublicKey
 
 __all__ = ["unwrap_into"]
 
@@ -25,7 +27,7 @@ _CHECK: Final = "unwrap"
 
 
 def unwrap_into(
-    ciphertext: bytes, buffer: memoryview, *, decrypt: Callable[[bytes], bytearray], public_key: rsa.RSAPublicKey
+    ciphertext: bytes, buffer: memoryview, *, decrypt: Callable[[bytes], bytearray], public_key: PublicKey
 ) -> int:
     """Write the PKCS#8 DER into `buffer` and return its length.
 
@@ -40,7 +42,10 @@ def unwrap_into(
             raise AttestationError(Fault.RELEASE_INVALID, check=_CHECK)
         plain = aes_key_unwrap_with_padding(bytes(kek), ciphertext[RSA_BYTES:])
         private = load_der_private_key(plain, password=None)
-        if not isinstance(private, rsa.RSAPrivateKey) or private.public_key() != public_key:
+        if (
+            not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+            or private.public_key() != public_key
+        ):
             raise AttestationError(Fault.RELEASE_INVALID, check=_CHECK)
         if len(plain) > len(buffer):
             raise AttestationError(Fault.CONFIG_INVALID, check="buffer")

@@ -1,4 +1,6 @@
-"""Ask Key Vault for a release, with Microsoft's clients, bounded: no proxy, no environment, no endless retries.
+"""Ask a Premium vault or a Managed HSM for a release, with Microsoft's clients and within bounds.
+
+No proxy, no environment, no endless retries.
 
 The vault's challenge names the audience of the token that the identity sends. Two things check it: the client (the
 host must lie in the resource's domain) and `_PinnedCredential` (the resource must be the one that the trust pins), so
@@ -40,7 +42,11 @@ _ELSEWHERE: Final = (
 _INNER_CODES: Final = frozenset(
     {"AccessDenied", "ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByConnection", "KeyDisabled"}
 )
-_UNVERIFIED: Final = "Target environment attestation statement cannot be verified"
+# Both come with AccessDenied. The first is also what a vault says that did not reach the token's issuer: attest again.
+_REFUSALS: Final = {
+    "Target environment attestation statement cannot be verified": "unverified",
+    "Target environment attestation does not meet key release policy": "policy",
+}
 
 
 class _PinnedCredential:
@@ -95,8 +101,9 @@ class Vault:
                 value: object = answer.value
             except HttpResponseError as error:
                 _refused(error)
-            except (AzureError, ValueError, OSError) as error:
-                # ValueError is how the client refuses a challenge for another domain
+            except ValueError as error:  # how the client refuses a challenge for another domain
+                raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault-challenge") from error
+            except (AzureError, OSError) as error:
                 raise AttestationError(Fault.RELEASE_UNAVAILABLE, check="vault") from error
         if not isinstance(value, str):
             raise AttestationError(Fault.RELEASE_INVALID, check="S01")
@@ -152,8 +159,8 @@ def _refused(error: HttpResponseError) -> NoReturn:
     if isinstance(error, ClientAuthenticationError) or status in {400, 401, 403, 404}:
         inner = getattr(error.error, "innererror", None) or {}
         code = inner.get("code") if isinstance(inner, dict) else None
-        check = f"vault-{status}" + (f"-{code}" if code in _INNER_CODES else "")
-        if _UNVERIFIED in str(error.message):
-            check = "vault-403-unverified"  # also seen while the vault cannot reach the issuer: attest once more
+        told = next((kind for text, kind in _REFUSALS.items() if text in str(error.message)), None)
+        detail = told or (code if isinstance(code, str) and code in _INNER_CODES else None)
+        check = f"vault-{status}-{detail}" if detail else f"vault-{status}"
         raise AttestationError(Fault.RELEASE_DENIED, check=check) from error
     raise AttestationError(Fault.RELEASE_UNAVAILABLE, check=f"vault-{status}", retry_after=retry_after) from error

@@ -2,10 +2,19 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-__all__ = ["b64", "b64url", "ec_jwk", "rsa_jwk", "unb64", "unb64url"]
+__all__ = ["CURVES", "PublicKey", "b64", "b64url", "ec_jwk", "public_jwk", "rsa_jwk", "unb64", "unb64url"]
+
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+CURVES: Final[Mapping[str, type[ec.EllipticCurve]]] = {
+    "P-256": ec.SECP256R1,
+    "P-384": ec.SECP384R1,
+    "P-521": ec.SECP521R1,
+}
 
 
 def b64(data: bytes) -> str:
@@ -42,7 +51,7 @@ def rsa_jwk(key: rsa.RSAPublicKey) -> dict[str, str]:
 
 
 def ec_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """Return `kty`, `crv`, `x` and `y` of a P-256 or P-384 key (RFC 7518 section 6.2)."""
+    """Return `kty`, `crv`, `x` and `y` of a key on one of CURVES (RFC 7518 section 6.2)."""
     numbers, size = key.public_numbers(), (key.key_size + 7) // 8
     return {
         "kty": "EC",
@@ -50,3 +59,8 @@ def ec_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
         "x": b64url(numbers.x.to_bytes(size, "big")),
         "y": b64url(numbers.y.to_bytes(size, "big")),
     }
+
+
+def public_jwk(key: PublicKey) -> dict[str, str]:
+    """Return the JWK of either kind of key."""
+    return rsa_jwk(key) if isinstance(key, rsa.RSAPublicKey) else ec_jwk(key)

@@ -1,6 +1,7 @@
 """RS256 compact signatures (RFC 7515), made and checked."""
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator.certificates import Credential
-from cji_simulator.encoding import b64, b64url, rsa_jwk, unb64url
+from cji_simulator.encoding import PublicKey, b64, b64url, public_jwk, unb64url
 
-__all__ = ["sign", "split", "thumbprint", "unsigned", "verify", "x5c"]
+__all__ = ["hs256", "sign", "split", "thumbprint", "unsigned", "verify", "x5c"]
 
 
 def _compact(header: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
@@ -29,6 +30,13 @@ def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: rsa.RSAPriv
 def unsigned(payload: Mapping[str, Any]) -> str:
     """Return the JWS that nobody may accept."""
     return _compact({"alg": "none", "typ": "JWT"}, payload) + "."
+
+
+def hs256(header: Mapping[str, Any], payload: Mapping[str, Any], key: rsa.RSAPublicKey) -> str:
+    """Return an HMAC over the payload, keyed with what everybody knows: the PEM of a public key."""
+    text = _compact({"alg": "HS256", **header}, payload)
+    secret = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return f"{text}.{b64url(hmac.digest(secret, text.encode(), 'sha256'))}"
 
 
 def split(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -54,8 +62,7 @@ def x5c(credential: Credential) -> list[str]:
     return [b64(certificate.public_bytes(Encoding.DER)) for certificate in credential.chain]
 
 
-def thumbprint(key: rsa.RSAPublicKey) -> str:
+def thumbprint(key: PublicKey) -> str:
     """Return the RFC 7638 SHA-256 thumbprint, base64url."""
-    jwk = rsa_jwk(key)
-    canonical = json.dumps({name: jwk[name] for name in ("e", "kty", "n")}, separators=(",", ":"))
+    canonical = json.dumps(public_jwk(key), sort_keys=True, separators=(",", ":"))
     return b64url(hashlib.sha256(canonical.encode()).digest())

@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import Trust
 from attestation.release import KeySpec
+from attestation.release.policy import build
 from cji_simulator import jws
-from cji_simulator.encoding import b64url, rsa_jwk, unb64url
+from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
 from cji_simulator.faults import Fault, Kind, Service
 from cji_simulator.server import ENDPOINTS, Endpoints
 
@@ -39,7 +40,7 @@ class Cmk(msgspec.Struct, frozen=True, kw_only=True):
     kek_id: str  # with version
     public_thumbprint: str  # RFC 7638, SHA-256, base64url
     policy_sha256: str  # hex, of the release policy's bytes as the vault keeps them
-    public_jwk: dict[str, str]  # kty RSA, minimal exponent
+    public_jwk: dict[str, str]  # kty RSA with minimal exponent, or EC
 
     @property
     def spec(self) -> KeySpec:
@@ -140,33 +141,34 @@ class Simulation:
         )
 
     def release_policy(self) -> dict[str, Any]:
-        """Return the policy that keys get unless told otherwise: this issuer, a compliant SEV-SNP VM, no debugging."""
-        tee = "x-ms-isolation-tee"
-        return {
-            "version": "1.0.0",
-            "anyOf": [
-                {
-                    "authority": self.maa_url,
-                    "allOf": [
-                        {"claim": f"{tee}.x-ms-attestation-type", "equals": "sevsnpvm"},
-                        {"claim": f"{tee}.x-ms-compliance-status", "equals": "azure-compliant-cvm"},
-                        {"claim": f"{tee}.x-ms-sevsnpvm-is-debuggable", "equals": "false"},
-                    ],
-                }
-            ],
-        }
+        """Return the policy that keys get unless told otherwise: what `cji policy build` writes for both hardwares."""
+        policy: dict[str, Any] = json.loads(build(self.maa_url, hardware=("snp", "tdx")))
+        return policy
 
     def create_cmk(
-        self, name: str = "cji-kek", *, policy: Mapping[str, Any] | None = None, key_size: int = 3072
+        self,
+        name: str = "cji-kek",
+        *,
+        policy: Mapping[str, Any] | None = None,
+        immutable: bool = False,
+        key_size: int = 3072,
+        curve: str | None = None,
     ) -> Cmk:
-        """Create an exportable RSA-HSM key under a release policy, as the key's owner would."""
+        """Create an exportable HSM key under a release policy, as the key's owner would.
+
+        RSA, or EC where `curve` is P-256, P-384 or P-521.
+        """
         data = json.dumps(self.release_policy() if policy is None else policy).encode()
+        kind = {"kty": "RSA-HSM", "key_size": key_size} if curve is None else {"kty": "EC-HSM", "crv": curve}
         body = {
-            "kty": "RSA-HSM",
-            "key_size": key_size,
-            "key_ops": ["wrapKey"],  # as deploy/ makes it: the vault itself opens nothing
+            **kind,
+            "key_ops": ["wrapKey" if curve is None else "sign"],  # as deploy/ makes it: the vault itself opens nothing
             "attributes": {"exportable": True},
-            "release_policy": {"contentType": "application/json; charset=utf-8", "data": b64url(data)},
+            "release_policy": {
+                "contentType": "application/json; charset=utf-8",
+                "data": b64url(data),
+                "immutable": immutable,
+            },
         }
         return _cmk(self._vault("POST", f"/keys/{name}/create", body))
 
@@ -224,11 +226,19 @@ def _answer(request: urllib.request.Request, tls: ssl.SSLContext | None) -> Any:
 
 def _cmk(bundle: Mapping[str, Any]) -> Cmk:
     key = bundle["key"]
-    n, e = (int.from_bytes(unb64url(key[part]), "big") for part in ("n", "e"))
-    public = rsa.RSAPublicNumbers(e, n).public_key()
+    public = _public(key)
     return Cmk(
         kek_id=key["kid"],
         public_thumbprint=jws.thumbprint(public),
         policy_sha256=hashlib.sha256(unb64url(bundle["release_policy"]["data"])).hexdigest(),
-        public_jwk=rsa_jwk(public),
+        public_jwk=public_jwk(public),
     )
+
+
+def _public(key: Mapping[str, str]) -> PublicKey:
+    def number(name: str) -> int:
+        return int.from_bytes(unb64url(key[name]), "big")
+
+    if key["kty"] == "RSA-HSM":
+        return rsa.RSAPublicNumbers(number("e"), number("n")).public_key()
+    return ec.EllipticCurvePublicNumbers(number("x"), number("y"), CURVES[key["crv"]]()).public_key()

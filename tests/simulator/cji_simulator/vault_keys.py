@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
-from cji_simulator.encoding import b64url, ec_jwk, rsa_jwk
+from cji_simulator.encoding import CURVES, b64url, ec_jwk, rsa_jwk
 from cji_simulator.release_policy import ReleasePolicy
 
 __all__ = ["WRAPS", "Key", "KeyVersion", "new_material", "wrap"]
@@ -21,11 +21,11 @@ WRAPS: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "RSA_AES_KEY_WRAP_256": hashes.SHA256,
     "RSA_AES_KEY_WRAP_384": hashes.SHA384,
 }
-_CURVES: Final = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1}
 # PrivateKeyInfo of an EC key up to the private scalar, which is all that the service exports: no public key
 _EC_PREFIX: Final = {
     "P-256": bytes.fromhex("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420"),
     "P-384": bytes.fromhex("304e020100301006072a8648ce3d020106052b81040022043730350201010430"),
+    "P-521": bytes.fromhex("3060020100301006072a8648ce3d020106052b81040023044930470201010442"),
 }
 
 
@@ -107,7 +107,7 @@ def new_material(*, kty: str, size: int, curve: str) -> Material:
             raise ValueError("key_size")
         return rsa.generate_private_key(65537, size)
     if kty == "EC-HSM":
-        return ec.generate_private_key(_CURVES[curve]())
+        return ec.generate_private_key(CURVES[curve]())
     raise ValueError("kty")
 
 
