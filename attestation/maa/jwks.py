@@ -1,36 +1,52 @@
 """The signing keys of one pinned issuer, from its own `/certs`; never from a token, never by a token's `jku` or `iss`.
 
-Providers share signing keys and roll them without notice (two-month notice is given for the enclaves behind them),
-so an unknown kid means one more fetch, at most every COOL_DOWN seconds however many unknown kids arrive.
+Providers share signing keys and roll them without notice (two-month notice is given for the enclaves behind them).
+A key is believed for LIFETIME after the last document that had it, so tokens of a rolled key stay good for that long.
+The document is fetched again when it is REFRESH old and for an unknown kid, at most once every COOL_DOWN however many
+unknown kids arrive; a fetch that failed is not repeated before RETRY. Callers wait for the fetch of another.
 Old providers publish only `kid`, `kty` and `x5c`: the key is then the first certificate's.
 """
 
+import json
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.certs import load_der
 from attestation.errors import AttestationError, Fault
 from attestation.fetch import exchange
-from attestation.jose import rsa_from_jwk, std_b64decode
+from attestation.jose import canonical_jwk, rsa_from_jwk, std_b64decode
 from attestation.strict_json import parse_object
 from attestation.trust import Endpoint, Trust
 
-__all__ = ["MAX_JWKS_BYTES", "SigningKeys", "parse_jwks"]
+__all__ = ["MAX_JWKS_BYTES", "SigningKey", "SigningKeys", "parse_jwks"]
 
 MAX_JWKS_BYTES: Final = 512 * 1024  # real documents have 96 KiB: their certificates embed the enclave's evidence
 MAX_KEYS: Final = 64
 MAX_KID: Final = 256
+LIFETIME: Final = 3600.0  # seconds until a key that is published no more is forgotten
+REFRESH: Final = 1800.0  # seconds; half of it, so that an outage as long as that costs no key
 COOL_DOWN: Final = 60.0  # seconds between fetches for unknown kids
-LIFETIME: Final = 3600.0  # seconds until a withdrawn key is forgotten
+RETRY: Final = 5.0  # seconds after a fetch that failed
 FETCH_SECONDS: Final = 10.0
 _CHECK: Final = "T03"
 
 
-def _key(entry: Any) -> tuple[str, rsa.RSAPublicKey] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A published key, and the first certificate of its entry, which nothing is believed of but the key in it."""
+
+    key: rsa.RSAPublicKey
+    certificate: x509.Certificate | None
+
+
+def _entry(entry: Any) -> tuple[str, SigningKey] | None:
     """(kid, key) of one entry, or None where it is not an RSA signature key that this reader understands."""
     if not isinstance(entry, dict) or entry.get("kty") != "RSA":
         return None
@@ -40,35 +56,55 @@ def _key(entry: Any) -> tuple[str, rsa.RSAPublicKey] | None:
     if entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
         return None
     found: list[rsa.RSAPublicKey] = []
+    certificate: x509.Certificate | None = None
     try:
         if "n" in entry:
             found.append(rsa_from_jwk(entry, fault=Fault.TOKEN_INVALID, check=_CHECK))
-        if isinstance(x5c, list) and x5c and isinstance(x5c[0], str):
-            public = load_der(std_b64decode(x5c[0]), fault=Fault.TOKEN_INVALID, check=_CHECK).public_key()
-            if not isinstance(public, rsa.RSAPublicKey) or public.key_size < 2048:
-                return None
-            found.append(public)
+        if "x5c" in entry:
+            first = x5c[0] if isinstance(x5c, list) and x5c and isinstance(x5c[0], str) else ""
+            certificate = load_der(std_b64decode(first), fault=Fault.TOKEN_INVALID, check=_CHECK)
+            found.append(_sound(certificate))
     except (AttestationError, ValueError):
         return None
-    numbers = {key.public_numbers() for key in found}
-    return (kid, found[0]) if len(numbers) == 1 else None
+    if len({key.public_numbers() for key in found}) != 1:
+        return None
+    return kid, SigningKey(key=found[0], certificate=certificate)
 
 
-def parse_jwks(data: bytes) -> Mapping[str, rsa.RSAPublicKey]:
-    """Every usable key by its kid; unusable entries are left out, a kid that stands for two keys is an error."""
+def _sound(certificate: x509.Certificate) -> rsa.RSAPublicKey:
+    """The certificate's key, held to the same rules as one that is written as numbers."""
+    public = certificate.public_key()
+    if not isinstance(public, rsa.RSAPublicKey):
+        raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
+    return rsa_from_jwk(json.loads(canonical_jwk(public)), fault=Fault.TOKEN_INVALID, check=_CHECK)
+
+
+def parse_jwks(data: bytes) -> Mapping[str, SigningKey]:
+    """Every usable key by its kid; unusable entries are left out.
+
+    TOKEN_INVALID "T03" for a document with a kid that stands for two keys, and for one without any usable key.
+    """
     document = parse_object(data, limit=MAX_JWKS_BYTES, fault=Fault.TOKEN_INVALID, check=_CHECK)
     entries = document.get("keys")
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
-    keys: dict[str, rsa.RSAPublicKey] = {}
-    for found in map(_key, entries):
+    keys: dict[str, SigningKey] = {}
+    for found in map(_entry, entries):
         if found is None:
             continue
         kid, key = found
-        if kid in keys and keys[kid].public_numbers() != key.public_numbers():
+        if kid in keys and keys[kid].key.public_numbers() != key.key.public_numbers():
             raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
         keys[kid] = key
+    if not keys:
+        raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
     return keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Published:
+    key: SigningKey
+    seen: float  # monotonic seconds
 
 
 class SigningKeys:
@@ -88,21 +124,44 @@ class SigningKeys:
         self._monotonic = monotonic
         self._ask = self._fetch if ask is None else ask
         self._lock = threading.Lock()
-        self._keys: Mapping[str, rsa.RSAPublicKey] = {}
+        self._keys: dict[str, _Published] = {}
         self._fetched: float | None = None
+        self._failure: tuple[float, AttestationError] | None = None
 
-    def get(self, kid: str) -> rsa.RSAPublicKey:
+    def get(self, kid: str) -> SigningKey:
         """The key of a kid; TOKEN_INVALID "T03" where the issuer does not publish it, MAA_UNAVAILABLE "jwks"."""
         with self._lock:
             now = self._monotonic()
-            age = None if self._fetched is None else now - self._fetched
-            if age is None or age > LIFETIME or (kid not in self._keys and age > COOL_DOWN):
-                self._keys = parse_jwks(self._ask())
-                self._fetched = now
-            try:
-                return self._keys[kid]
-            except KeyError as error:
-                raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK) from error
+            age = math.inf if self._fetched is None else now - self._fetched
+            known = self._known(kid, now)
+            if age > REFRESH or (known is None and age > COOL_DOWN):
+                try:
+                    self._update(now)
+                except AttestationError:
+                    if known is None:
+                        raise
+                known = self._known(kid, now)
+            if known is None:
+                raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK)
+            return known
+
+    def _known(self, kid: str, now: float) -> SigningKey | None:
+        found = self._keys.get(kid)
+        return None if found is None or now - found.seen > LIFETIME else found.key
+
+    def _update(self, now: float) -> None:
+        """Merge a new document; what it no longer has keeps the time when it was seen last."""
+        if self._failure is not None and now - self._failure[0] <= RETRY:
+            failure = self._failure[1]
+            raise AttestationError(failure.fault, check=failure.check, retry_after=failure.retry_after)
+        try:
+            published = parse_jwks(self._ask())
+        except AttestationError as error:
+            self._failure = now, error
+            raise
+        self._failure, self._fetched = None, now
+        kept = {kid: old for kid, old in self._keys.items() if now - old.seen <= LIFETIME}
+        self._keys = kept | {kid: _Published(key=key, seen=now) for kid, key in published.items()}
 
     def _fetch(self) -> bytes:
         reply = exchange(

@@ -86,7 +86,7 @@ def verify_token(
     jws = split_jws(raw, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     kid = jws.header.get("kid")
     _require(isinstance(kid, str) and bool(kid), "T03")
-    payload = verify_rs256(jws, keys.get(str(kid)), fault=Fault.TOKEN_INVALID, check="T04")
+    payload = verify_rs256(jws, keys.get(str(kid)).key, fault=Fault.TOKEN_INVALID, check="T04")
     claims = parse_object(payload, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01")
 
     _require(claims.get("iss") == keys.issuer, "T05")

@@ -84,7 +84,7 @@ def jwks(*entries: object) -> bytes:
 
 def test_a_key_may_be_given_by_its_certificate_alone() -> None:
     found = parse_jwks(jwks({"kid": "old", "kty": "RSA", "x5c": [cert(KEY)]}))
-    assert found["old"] == KEY.public_key()
+    assert found["old"].key == KEY.public_key()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,12 @@ def test_a_key_may_be_given_by_its_certificate_alone() -> None:
         {"kid": "k", **rsa_jwk(KEY.public_key()), "alg": "PS256"},
         {"kid": "k", "kty": "RSA"},
         {"kid": "k", "kty": "RSA", "x5c": [cert(ec.generate_private_key(ec.SECP256R1()))]},
+        {"kid": "k", "kty": "RSA", "x5c": [cert(rsa.generate_private_key(65537, 1024))]},
+        {"kid": "k", "kty": "RSA", "x5c": [cert(rsa.generate_private_key(3, 2048))]},
         {"kid": "k", "kty": "RSA", "x5c": ["!"]},
+        {"kid": "k", **rsa_jwk(KEY.public_key()), "x5c": []},
+        {"kid": "k", **rsa_jwk(KEY.public_key()), "x5c": None},
+        {"kid": "k", **rsa_jwk(KEY.public_key()), "x5c": [1]},
         {"kid": "k", "kty": "RSA", "x5c": [base64.b64encode(b"x").decode()]},
         {"kid": "k", "kty": "oct", "k": "AAAA"},
         {"kid": "", **rsa_jwk(KEY.public_key())},
@@ -111,12 +116,14 @@ def test_entries_that_are_left_out(entry: object) -> None:
 
 def test_a_kid_stands_for_one_key() -> None:
     one, two = ({"kid": "k", **rsa_jwk(key.public_key())} for key in (KEY, OTHER))
-    assert parse_jwks(jwks(one, one))["k"] == KEY.public_key()
+    assert parse_jwks(jwks(one, one))["k"].key == KEY.public_key()
     with pytest.raises(AttestationError):
         parse_jwks(jwks(one, two))
 
 
-@pytest.mark.parametrize("data", [b"{}", b'{"keys":{}}', jwks(*range(65)), b"[]", b" " * (MAX_JWKS_BYTES + 1)])
+@pytest.mark.parametrize(
+    "data", [b"{}", b'{"keys":{}}', b'{"keys":[]}', jwks(1), jwks(*range(65)), b"[]", b" " * (MAX_JWKS_BYTES + 1)]
+)
 def test_documents_that_are_refused(data: bytes) -> None:
     with pytest.raises(AttestationError):
         parse_jwks(data)
