@@ -90,7 +90,8 @@ def slow_shift(value: str | None, subject: str) -> str | None:
 
 def test_every_row_as_the_standard_library_says(persons: pa.RecordBatch) -> None:
     check("person/1", persons.schema)
-    out, status = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons)
+    applied = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons)
+    out, status = applied.batch, applied.status
     out.validate(full=True)
     source, got = persons.to_pydict(), out.to_pydict()
     assert "address_1" not in got
@@ -117,7 +118,8 @@ def found(values: set[bytes], data: bytes) -> list[bytes]:
 def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch) -> None:
     dropped: dict[str, object] = {"drop": wire.Drop()}
     rules = RULES | {"suburb": token("place"), "state": dropped, "postcode": dropped, "DOB": dropped}
-    out, status = prepare(operation(rules), "person/1", persons.schema, KEY).apply(persons)
+    applied = prepare(operation(rules), "person/1", persons.schema, KEY).apply(persons)
+    out, status = applied.batch, applied.status
     data = out.serialize().to_pybytes() + status.to_batch(0).serialize().to_pybytes()
     # shorter values are met by chance in any half a megabyte; seven bytes of base32 by chance are one in 3e10
     values = {
@@ -128,12 +130,12 @@ def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch
     }
     assert len(values) > 15_000
     assert found(values, data) == []
-    kept = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons)[0].serialize().to_pybytes()
+    kept = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons).batch.serialize().to_pybytes()
     assert found(values, kept), "the scan finds values that are kept"
 
 
 def test_no_date_stays_where_it_was(persons: pa.RecordBatch) -> None:
-    out, _ = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons)
+    out = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons).batch
     source, got = persons.column("DOB").to_pylist(), out.column("DOB").to_pylist()
     assert not [v for v, w in zip(source, got, strict=True) if v is not None and v == w]
 
@@ -156,9 +158,9 @@ def test_the_whole_way_in_a_window(persons: pa.RecordBatch) -> None:
         reader.advance(len(piece))
         for batch in reader.batches():
             run = run or prepare(operation(RULES), "person/1", reader.schema, KEY)
-            parts.append(run.apply(batch)[0].serialize().to_pybytes())
+            parts.append(run.apply(batch).batch.serialize().to_pybytes())
     reader.finish()
     assert run is not None
     batches = [pa.ipc.read_record_batch(pa.py_buffer(part), run.output_schema) for part in parts]
-    whole = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons)[0]
+    whole = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons).batch
     assert pa.Table.from_batches(batches).combine_chunks().to_batches()[0].equals(whole)

@@ -8,7 +8,7 @@ import pytest
 from cji_simulator.raw import cells
 from cji_simulator.site import Site, people
 
-from worker.cell.job import CHUNK_ROWS
+from worker.cell.pipeline import CHUNK_ROWS
 from worker.client import Deidentify, Mask
 from worker.job import LIMITS
 

@@ -72,7 +72,8 @@ def test_e08_a_compressed_body_is_refused_and_not_expanded() -> None:
 
 def test_e13_hostile_values_stay_values() -> None:
     batch = hostile_batch()
-    out, status = prepare(OPERATION, "person/1", SCHEMA, KEY).apply(batch)
+    applied = prepare(OPERATION, "person/1", SCHEMA, KEY).apply(batch)
+    out, status = applied.batch, applied.status
     out.validate(full=True)
     assert out.num_rows == batch.num_rows
     tokens = [value for value in out.column("last").to_pylist() if value is not None]
@@ -97,7 +98,8 @@ def test_e14_every_row_is_accounted_for_once() -> None:
     counts = [0, 0, 0, 0]
     for first in range(0, batch.num_rows, 64):
         part = batch.slice(first, 64)
-        out, status = run.apply(part)
+        applied = run.apply(part)
+        out, status = applied.batch, applied.status
         assert out.num_rows == part.num_rows
         numbers += status.to_batch(first).column("row").to_pylist()
         counts = [a + b for a, b in zip(counts, status.counts(), strict=True)]

@@ -51,13 +51,14 @@ ONE_MORE = "import colorsys" if "--break" in sys.argv else ""
 sys.addaudithook(watch)
 exec(ONE_MORE)
 operation = wire.Operation.FromString(sent)
-compute.check(operation)
+compute.check([operation], ["hotfile/1"])
 reader = records.StreamReader(window, max_batch_rows=10, max_batch_bytes=1 << 16)
 reader.free[: len(data)] = data
 reader.advance(len(data))
 for batch in reader.batches():
     run = compute.prepare(operation, "hotfile/1", reader.schema, bytes(32))
-    result, status = run.apply(batch)
+    applied = run.apply(batch)
+    result, status = applied.batch, applied.status
     writer = records.StreamWriter(run.output_schema, max_batch_bytes=1 << 16)
     out = [writer.schema_message(), *writer.batch_messages(result)]
     writer = records.StreamWriter(records.ROW_STATUS_SCHEMA, max_batch_bytes=1 << 16)

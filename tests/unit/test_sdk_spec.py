@@ -102,7 +102,7 @@ def test_a_spec_becomes_a_signed_header() -> None:
     ]
     assert unwrap_project_key(CMK, "study-17", operation.deidentify.wrapped_project_key) == project.key
     assert len(unwrap_dek(CMK, header.wrapped_dek)) == 32
-    compute.check(operation)
+    compute.check([operation], ["person/1"])
 
 
 def test_e12_every_job_has_its_own_keys_and_id() -> None:
@@ -191,7 +191,7 @@ def test_all_transforms_have_their_protobuf_form() -> None:
     assert by_name["d"].generalise.date_to.unit == pb.DateTo.MONTH
     assert (by_name["b"].mask.keep_last, getattr(by_name["b"].mask, "with")) == (4, "*")
     assert by_name["g"].date_shift.max_days == 30
-    compute.check(operation)
+    compute.check([operation], ["person/1"])
 
 
 def test_a_key_is_pinned_by_its_thumbprint_only() -> None:

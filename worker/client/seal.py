@@ -18,7 +18,7 @@ from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import Source, open_source
 from worker.client.spec import JobSpec
 from worker.envelope import DEK_BYTES, input_aad, sign_header, wrap_dek
-from worker.errors import Refusal
+from worker.errors import Reason, Refusal
 from worker.job import (
     Header,
     InputPart,
@@ -109,9 +109,12 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None) -
         wrapped = project_key.wrap(kek)
     operation = spec.deidentify.message(wrapped)
     try:
-        compute.check(operation)
-    except Refusal:
-        raise SpecError("[deidentify]: parameters out of range", remedy="docs/operations.md has the ranges.") from None
+        compute.check([operation], [spec.input.schema])
+    except Refusal as refusal:
+        what = "[deidentify]: parameters out of range"
+        if refusal.reason is Reason.SCHEMA_MISMATCH:
+            what = f"no operation of the job takes the input schema {spec.input.schema!r}"
+        raise SpecError(what, remedy="docs/operations.md has schemas and ranges.") from None
     return [operation]
 
 

@@ -1,41 +1,49 @@
-"""Operations on records: pure functions over numpy, one file each, and the door to them by protobuf.
+"""Operations on records: pure functions over numpy, one file or folder each, and the door to them by protobuf.
 
-`check` looks at parameters alone, before any key is opened; `prepare` binds them to an input's columns. An
-operation that this worker does not know is refused, never skipped.
+A job is a list of operations on one table of records, its last input; the inputs before it are side tables that an
+operation looks things up in. `check` judges the whole list before any key is opened, `output_parts` says what will
+come out, `prepare` binds one operation to the records' columns. What this worker does not know is refused, never
+skipped.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from worker.compute import deidentify
 from worker.compute.codes import MEANING, Code
-from worker.compute.operation import BatchOperation, bad_parameters
-from worker.errors import Stage
+from worker.compute.operation import (
+    Applied,
+    BatchOperation,
+    Outputs,
+    Part,
+    PreparedOperation,
+    TableOperation,
+    bad_parameters,
+)
+from worker.errors import Reason, Refusal, Stage
 from worker.records import ROW_STATUS
 from worker.wire.v1 import worker_pb2
 
 __all__ = [
     "MEANING",
     "OPERATIONS",
+    "Applied",
     "BatchOperation",
     "Code",
+    "Outputs",
+    "Part",
+    "PreparedOperation",
     "Project",
+    "TableOperation",
     "check",
     "output_parts",
     "prepare",
     "project_of",
 ]
-
-OPERATIONS: Final = ("deidentify",)
-
-
-def check(operation: worker_pb2.Operation) -> None:
-    """Refuse parameters that no input could make right. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if operation.WhichOneof("operation") != "deidentify":
-        raise bad_parameters(Stage.ADMIT)
-    deidentify.check(operation.deidentify)
 
 
 class Project(NamedTuple):
@@ -45,31 +53,105 @@ class Project(NamedTuple):
     wrapped_key: bytes
 
 
-def project_of(operation: worker_pb2.Operation) -> Project | None:
-    """The project whose key must be opened for the operation, if it needs one."""
-    parameters = operation.deidentify
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """One member of the `operation` oneof, as its module defines it.
+
+    `check` refuses parameters; `prepare` takes parameters, schema id, Arrow schema and project key; `result` is the
+    schema id of the result for one of `accepts`; `parts` are (name, schema id) of the further outputs; `sides` are
+    the schema ids of side tables that it reads. After an operation that is `last` no other one can follow.
+    """
+
+    check: Callable[[Any], None]
+    prepare: Callable[[Any, str, pa.Schema, bytes | None], PreparedOperation]
+    accepts: frozenset[str]
+    result: Callable[[str], str] = lambda schema_id: schema_id
+    parts: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _: ()
+    sides: frozenset[str] = frozenset()
+    project: Callable[[Any], Project | None] = lambda _: None
+    last: bool = False
+
+
+def _deidentify_project(parameters: worker_pb2.Deidentify) -> Project | None:
     if not deidentify.needs_project_key(parameters):
         return None
     return Project(name=parameters.project, wrapped_key=parameters.wrapped_project_key)
 
 
-def output_parts(operations: Sequence[worker_pb2.Operation], schema_id: str) -> tuple[tuple[str, str], ...]:
-    """(name, schema id) of every output part of a job whose input has this schema, in part order.
+_KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
+    {
+        "deidentify": _Kind(
+            check=deidentify.check,
+            prepare=deidentify.prepare,
+            accepts=frozenset(deidentify.SCHEMAS),
+            project=_deidentify_project,
+        ),
+    }
+)
 
-    Every operation there is keeps the record schema of its input.
+OPERATIONS: Final = tuple(_KINDS)
+
+
+def _kind(operation: worker_pb2.Operation) -> tuple[_Kind, Any]:
+    name = operation.WhichOneof("operation")
+    if name not in _KINDS:
+        raise bad_parameters(Stage.ADMIT)
+    return _KINDS[name], getattr(operation, name)
+
+
+def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str]) -> None:
+    """Refuse a job that no input could make right; `schemas` are the schema ids of its inputs, records last.
+
+    Raises at ADMIT: Refusal(SCHEMA_MISMATCH) where an operation does not take the records that it would get;
+    Refusal(BAD_PARAMETERS) for parameters, an order or a side table that makes no sense.
     """
+    used: set[str] = set()
     for operation in operations:
-        check(operation)
-    return (("result", schema_id), ("row_status", ROW_STATUS))
+        kind, parameters = _kind(operation)
+        kind.check(parameters)
+        used |= kind.sides
+    output_parts(operations, schemas)
+    sides = schemas[:-1]
+    if len(set(sides)) != len(sides) or not used.issuperset(sides):
+        raise bad_parameters(Stage.ADMIT)
+
+
+def output_parts(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """(name, schema id) of every output part of a job whose inputs have these schemas, in part order.
+
+    Raises as `check` does, for what can be seen without parameters.
+    """
+    if not operations or not schemas:
+        raise bad_parameters(Stage.ADMIT)
+    schema_id, parts = schemas[-1], list[tuple[str, str]]()
+    for position, operation in enumerate(operations):
+        kind, parameters = _kind(operation)
+        if schema_id not in kind.accepts:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
+        if kind.last and position + 1 < len(operations):
+            raise bad_parameters(Stage.ADMIT)
+        schema_id = kind.result(schema_id)
+        parts.extend(kind.parts(parameters))
+    outputs = (("result", schema_id), ("row_status", ROW_STATUS), *parts)
+    if len({name for name, _ in outputs}) != len(outputs):
+        raise bad_parameters(Stage.ADMIT)
+    return outputs
+
+
+def project_of(operation: worker_pb2.Operation) -> Project | None:
+    """The project whose key must be opened for the operation, if it needs one."""
+    kind, parameters = _kind(operation)
+    return kind.project(parameters)
 
 
 def prepare(
     operation: worker_pb2.Operation, schema_id: str, schema: pa.Schema, project_key: bytes | None
-) -> BatchOperation:
+) -> PreparedOperation:
     """The operation, ready for batches of `schema`.
 
     Raises: Refusal(BAD_PARAMETERS) when parameters, columns and key do not fit each other;
     Refusal(SCHEMA_MISMATCH) when `schema` is not `schema_id` or the operation does not know it.
     """
-    check(operation)
-    return deidentify.prepare(operation.deidentify, schema_id, schema, project_key)
+    kind, parameters = _kind(operation)
+    kind.check(parameters)
+    return kind.prepare(parameters, schema_id, schema, project_key)

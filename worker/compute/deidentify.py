@@ -18,7 +18,7 @@ Invariants:
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -29,13 +29,13 @@ import pyarrow as pa
 
 from worker.compute.kernels import dates, text, tokens
 from worker.compute.kernels.column import Bools, Ints, Outcome
-from worker.compute.operation import bad_parameters
+from worker.compute.operation import Applied, Part, bad_parameters
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["Deidentify", "check", "needs_project_key", "prepare"]
+__all__ = ["SCHEMAS", "Deidentify", "check", "needs_project_key", "prepare"]
 
 MAX_KEPT_BYTES: Final = 32  # of a mask: more is no mask
 MAX_SHIFT_DAYS: Final = 3650
@@ -44,7 +44,7 @@ MAX_TOP_AGE: Final = 120  # Safe Harbor asks for 90 at most: 45 CFR 164.514(b)(2
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")  # of projects and domains; no NUL, see kernels.tokens
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KEYED: Final = ("hmac_token", "date_shift")
-_SCHEMAS: Final = ("person/1", "hotfile/1", "chri_event/1")  # a NIBRS line mixes data elements: no rule could fit it
+SCHEMAS: Final = ("person/1", "hotfile/1", "chri_event/1")  # a NIBRS line mixes data elements: no rule could fit it
 
 
 class _Batch:
@@ -73,7 +73,12 @@ class Deidentify:
         """For each output column, the position of its input column."""
         return np.array([column for column, _ in self.transforms], np.int16)
 
-    def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, RowStatus]:
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """None."""
+        return ()
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
         """Apply the rules; see BatchOperation."""
         status = RowStatus.all_ok(batch.num_rows)
         work, arrays = _Batch(batch), []
@@ -82,7 +87,11 @@ class Deidentify:
             arrays.append(outcome.array)
             for code, rows in outcome.faults:
                 status = status.found(rows, status=Status.PARTLY_USED, code=code, column=column)
-        return pa.RecordBatch.from_arrays(arrays, schema=self.output_schema), status
+        return Applied(batch=pa.RecordBatch.from_arrays(arrays, schema=self.output_schema), status=status)
+
+    def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
+        """Nothing is left."""
+        return {}
 
 
 def needs_project_key(parameters: worker_pb2.Deidentify) -> bool:
@@ -161,7 +170,7 @@ def prepare(
     """
     check(parameters)
     check_schema(schema_id, schema)
-    if schema_id not in _SCHEMAS:
+    if schema_id not in SCHEMAS:
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     rules = {rule.column: rule for rule in parameters.columns}
     if rules.keys() != set(schema.names):

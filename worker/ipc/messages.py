@@ -1,10 +1,9 @@
 """Every message between the processes of a worker. Job headers and signatures travel as the bytes that came in."""
 
-from typing import Literal
-
 import msgspec
 
 from worker.errors import Reason, Stage
+from worker.progress import Step
 
 __all__ = [
     "Abort",
@@ -272,9 +271,9 @@ class OutputReady(Message, frozen=True, kw_only=True):
 
 
 class ProgressMade(Message, frozen=True, kw_only=True):
-    """How far a stage is, by volume."""
+    """How far a step is, by volume."""
 
-    stage: Literal["rows"]
+    stage: Step
     per_cent: int
 
 

@@ -6,6 +6,7 @@ input, or WHOLE_ROW). They depend on values of records, so they travel only insi
 """
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -87,6 +88,37 @@ class RowStatus:
             return self
         columns = np.where(self.columns == WHOLE_ROW, np.int16(WHOLE_ROW), sources[self.columns])
         return replace(self, columns=columns)
+
+    @classmethod
+    def concatenate(cls, pieces: Sequence[Self]) -> Self:
+        """The status of the rows of all pieces, one behind the other."""
+        starts = np.cumsum([0, *(len(piece.status) for piece in pieces)])
+        return cls(
+            status=np.concatenate([np.empty(0, np.uint8), *(piece.status for piece in pieces)]),
+            rows=np.concatenate(
+                [np.empty(0, np.int64), *(p.rows + at for p, at in zip(pieces, starts[:-1], strict=True))]
+            ),
+            codes=np.concatenate([np.empty(0, np.uint16), *(piece.codes for piece in pieces)]),
+            columns=np.concatenate([np.empty(0, np.int16), *(piece.columns for piece in pieces)]),
+        )
+
+    def slice(self, first: int, last: int) -> Self:
+        """The status of rows `first` to `last` - 1, numbered from 0."""
+        low, high = np.searchsorted(self.rows, (first, last))
+        return type(self)(
+            status=self.status[first:last],
+            rows=self.rows[low:high] - first,
+            codes=self.codes[low:high],
+            columns=self.columns[low:high],
+        )
+
+    def placed(self, rows: npt.NDArray[np.int64], n: int) -> Self:
+        """The status of `n` rows, of which row rows[i] (ascending) is row i here and all others are ok."""
+        if len(rows) == n:
+            return self
+        status = np.zeros(n, np.uint8)
+        status[rows] = self.status
+        return replace(self, status=status, rows=rows[self.rows])
 
     def counts(self) -> tuple[int, int, int, int]:
         """Rows that are ok, warned, partly used, not usable; their sum is the number of rows."""

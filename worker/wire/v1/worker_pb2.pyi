@@ -133,23 +133,53 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("deidentify",)
+    __slots__ = ("validate", "deidentify", "disseminate")
+    VALIDATE_FIELD_NUMBER: _ClassVar[int]
     DEIDENTIFY_FIELD_NUMBER: _ClassVar[int]
+    DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
+    validate: Validate
     deidentify: Deidentify
-    def __init__(self, deidentify: _Optional[_Union[Deidentify, _Mapping]] = ...) -> None: ...
+    disseminate: Disseminate
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+
+class Validate(_message.Message):
+    __slots__ = ("rule_set", "as_of", "without", "base_date", "tables_sha256")
+    RULE_SET_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    BASE_DATE_FIELD_NUMBER: _ClassVar[int]
+    TABLES_SHA256_FIELD_NUMBER: _ClassVar[int]
+    rule_set: str
+    as_of: str
+    without: _containers.RepeatedScalarFieldContainer[str]
+    base_date: str
+    tables_sha256: bytes
+    def __init__(self, rule_set: _Optional[str] = ..., as_of: _Optional[str] = ..., without: _Optional[_Iterable[str]] = ..., base_date: _Optional[str] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
 
 class Deidentify(_message.Message):
-    __slots__ = ("project", "wrapped_project_key", "columns")
+    __slots__ = ("project", "wrapped_project_key", "columns", "small_classes", "token_map")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     WRAPPED_PROJECT_KEY_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    SMALL_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_MAP_FIELD_NUMBER: _ClassVar[int]
     project: str
     wrapped_project_key: bytes
     columns: _containers.RepeatedCompositeFieldContainer[ColumnRule]
-    def __init__(self, project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ..., columns: _Optional[_Iterable[_Union[ColumnRule, _Mapping]]] = ...) -> None: ...
+    small_classes: SmallClasses
+    token_map: bool
+    def __init__(self, project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ..., columns: _Optional[_Iterable[_Union[ColumnRule, _Mapping]]] = ..., small_classes: _Optional[_Union[SmallClasses, _Mapping]] = ..., token_map: _Optional[bool] = ...) -> None: ...
+
+class SmallClasses(_message.Message):
+    __slots__ = ("quasi_identifiers", "k")
+    QUASI_IDENTIFIERS_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    quasi_identifiers: _containers.RepeatedScalarFieldContainer[str]
+    k: int
+    def __init__(self, quasi_identifiers: _Optional[_Iterable[str]] = ..., k: _Optional[int] = ...) -> None: ...
 
 class ColumnRule(_message.Message):
-    __slots__ = ("column", "keep", "drop", "null", "mask", "hmac_token", "generalise", "date_shift")
+    __slots__ = ("column", "keep", "drop", "null", "mask", "hmac_token", "generalise", "date_shift", "aes_token", "ff1")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     KEEP_FIELD_NUMBER: _ClassVar[int]
     DROP_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +188,8 @@ class ColumnRule(_message.Message):
     HMAC_TOKEN_FIELD_NUMBER: _ClassVar[int]
     GENERALISE_FIELD_NUMBER: _ClassVar[int]
     DATE_SHIFT_FIELD_NUMBER: _ClassVar[int]
+    AES_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FF1_FIELD_NUMBER: _ClassVar[int]
     column: str
     keep: Keep
     drop: Drop
@@ -166,7 +198,9 @@ class ColumnRule(_message.Message):
     hmac_token: HmacToken
     generalise: Generalise
     date_shift: DateShift
-    def __init__(self, column: _Optional[str] = ..., keep: _Optional[_Union[Keep, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., mask: _Optional[_Union[Mask, _Mapping]] = ..., hmac_token: _Optional[_Union[HmacToken, _Mapping]] = ..., generalise: _Optional[_Union[Generalise, _Mapping]] = ..., date_shift: _Optional[_Union[DateShift, _Mapping]] = ...) -> None: ...
+    aes_token: AesToken
+    ff1: Ff1
+    def __init__(self, column: _Optional[str] = ..., keep: _Optional[_Union[Keep, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., mask: _Optional[_Union[Mask, _Mapping]] = ..., hmac_token: _Optional[_Union[HmacToken, _Mapping]] = ..., generalise: _Optional[_Union[Generalise, _Mapping]] = ..., date_shift: _Optional[_Union[DateShift, _Mapping]] = ..., aes_token: _Optional[_Union[AesToken, _Mapping]] = ..., ff1: _Optional[_Union[Ff1, _Mapping]] = ...) -> None: ...
 
 class Keep(_message.Message):
     __slots__ = ()
@@ -196,6 +230,20 @@ class HmacToken(_message.Message):
     domain: str
     bits: int
     def __init__(self, domain: _Optional[str] = ..., bits: _Optional[int] = ...) -> None: ...
+
+class AesToken(_message.Message):
+    __slots__ = ("domain",)
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    def __init__(self, domain: _Optional[str] = ...) -> None: ...
+
+class Ff1(_message.Message):
+    __slots__ = ("domain", "radix")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    RADIX_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    radix: int
+    def __init__(self, domain: _Optional[str] = ..., radix: _Optional[int] = ...) -> None: ...
 
 class Generalise(_message.Message):
     __slots__ = ("date_to", "zip_prefix", "age_band")
@@ -244,6 +292,16 @@ class DateShift(_message.Message):
     subject_column: str
     max_days: int
     def __init__(self, subject_column: _Optional[str] = ..., max_days: _Optional[int] = ...) -> None: ...
+
+class Disseminate(_message.Message):
+    __slots__ = ("recipient_class", "as_of", "tables_sha256")
+    RECIPIENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    TABLES_SHA256_FIELD_NUMBER: _ClassVar[int]
+    recipient_class: str
+    as_of: str
+    tables_sha256: bytes
+    def __init__(self, recipient_class: _Optional[str] = ..., as_of: _Optional[str] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
 
 class ResultHeader(_message.Message):
     __slots__ = ("version", "job_id", "job_header_sha384", "worker_id", "outputs", "recipients")

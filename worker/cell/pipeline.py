@@ -1,0 +1,152 @@
+"""The operations of a job, one behind the other, and what became of every row.
+
+Records come in batch by batch. An operation of scope `batch` hands each on at once; one of scope `table` keeps them
+until the input is at its end. Whatever drops rows or moves columns, the status of a row and the columns that it names
+stay those of the job's input: a `_Slice` carries a piece of the input's rows with the judgement on each of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.compute import BatchOperation, PreparedOperation, TableOperation
+from worker.errors import Reason, Refusal, Stage
+from worker.progress import Tell
+from worker.records import RowStatus
+
+__all__ = ["CHUNK_ROWS", "Pipeline", "Sink", "own"]
+
+CHUNK_ROWS: Final = 16_384
+"""Rows that operations see at once: their columns and temporaries stay in the L2 cache, and in few pages."""
+
+Ints = npt.NDArray[np.int64]
+
+
+class Sink(Protocol):
+    """Where the outputs of a job go."""
+
+    def result(self, batch: pa.RecordBatch) -> None:
+        """More of the result."""
+
+    def status(self, status: RowStatus) -> None:
+        """The status of the next rows of the input."""
+
+    def part(self, name: str, batch: pa.RecordBatch) -> None:
+        """More of a further output part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Slice:
+    """Some rows of the input, one behind the other: `status` judges them, `batch` has those in `kept` that are left."""
+
+    batch: pa.RecordBatch
+    status: RowStatus
+    kept: Ints
+
+
+def own(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same batch in memory of its own; batches that a reader yields are views that it takes back."""
+    return pa.ipc.read_record_batch(pa.ipc.read_message(batch.serialize()), batch.schema)
+
+
+class Pipeline:
+    """Prepared operations between the input's records and a sink. `push` every batch, then `finish` once."""
+
+    def __init__(
+        self,
+        operations: Sequence[PreparedOperation],
+        *,
+        columns: int,
+        sides: Mapping[str, Sequence[pa.RecordBatch]],
+        sink: Sink,
+        tell: Tell,
+    ) -> None:
+        """`columns` of the input's records; `sides` by record schema id."""
+        self._operations, self._sides, self._sink, self._tell = operations, sides, sink, tell
+        self._waiting: dict[int, list[_Slice]] = {
+            index: [] for index, one in enumerate(operations) if isinstance(one, TableOperation)
+        }
+        self._origins = [np.arange(columns, dtype=np.int16)]
+        for operation in operations:
+            self._origins.append(self._origins[-1][operation.sources])
+
+    def push(self, batch: pa.RecordBatch) -> None:
+        """The next rows of the input."""
+        for first in range(0, batch.num_rows, CHUNK_ROWS):
+            chunk = batch.slice(first, CHUNK_ROWS)
+            rows = chunk.num_rows
+            self._step(0, _Slice(batch=chunk, status=RowStatus.all_ok(rows), kept=np.arange(rows)))
+
+    def finish(self) -> None:
+        """The input is at its end."""
+        for index, operation in enumerate(self._operations):
+            if isinstance(operation, TableOperation):
+                self._run(index, operation)
+            else:
+                self._parts(operation.finish())
+
+    def _step(self, index: int, piece: _Slice) -> None:
+        if index == len(self._operations):
+            self._sink.result(piece.batch)
+            self._sink.status(piece.status)
+            return
+        operation = self._operations[index]
+        if isinstance(operation, BatchOperation):
+            applied = operation.apply(piece.batch)
+            left = len(piece.kept) if applied.kept is None else len(applied.kept)
+            if applied.batch.num_rows != left or len(applied.status.status) != len(piece.kept):
+                raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+            self._parts(applied.parts)
+            kept = piece.kept if applied.kept is None else piece.kept[applied.kept]
+            status = self._judged(index, piece.status, piece.kept, applied.status)
+            self._step(index + 1, _Slice(batch=applied.batch, status=status, kept=kept))
+        else:
+            self._waiting[index].append(_Slice(batch=own(piece.batch), status=piece.status, kept=piece.kept))
+
+    def _run(self, index: int, operation: TableOperation) -> None:
+        pieces = self._waiting.pop(index)
+        outputs = operation.run([piece.batch for piece in pieces], self._sides, self._tell)
+        starts = np.cumsum([0, *(len(piece.status.status) for piece in pieces)])
+        kept = np.concatenate(
+            [np.empty(0, np.int64), *(piece.kept + at for piece, at in zip(pieces, starts[:-1], strict=True))]
+        )
+        if len(outputs.status.status) != len(kept):
+            raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+        status = self._judged(index, RowStatus.concatenate([piece.status for piece in pieces]), kept, outputs.status)
+        if operation.keeps_rows:
+            self._hand_on(index + 1, outputs.result, status, kept)
+        else:
+            for batch in outputs.result:
+                self._sink.result(batch)
+            for first in range(0, len(status.status), CHUNK_ROWS):
+                self._sink.status(status.slice(first, first + CHUNK_ROWS))
+        self._parts(outputs.parts)
+
+    def _hand_on(self, index: int, result: Iterable[pa.RecordBatch], status: RowStatus, kept: Ints) -> None:
+        """Each chunk of the result with its rows; a row that was dropped before goes with the chunk in front of it."""
+        done, row = 0, 0
+        chunks = (batch.slice(first, CHUNK_ROWS) for batch in result for first in range(0, batch.num_rows, CHUNK_ROWS))
+        for chunk in chunks:
+            until = done + chunk.num_rows
+            end = int(kept[until]) if until < len(kept) else len(status.status)
+            piece = _Slice(batch=chunk, status=status.slice(row, end), kept=kept[done:until] - row)
+            if len(piece.kept) != chunk.num_rows:
+                raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+            self._step(index, piece)
+            done, row = until, end
+        if done != len(kept):
+            raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+        self._sink.status(status.slice(row, len(status.status)))  # where no row was left at all
+
+    def _judged(self, index: int, status: RowStatus, kept: Ints, found: RowStatus) -> RowStatus:
+        """`status`, and what the operation found about the rows that were left."""
+        return status.merge(found.traced(self._origins[index]).placed(kept, len(status.status)))
+
+    def _parts(self, parts: Mapping[str, Iterable[pa.RecordBatch]]) -> None:
+        for name, batches in parts.items():
+            for batch in batches:
+                self._sink.part(name, batch)
