@@ -159,7 +159,7 @@ class SigningKeys:
         except AttestationError as error:
             self._failure = now, error
             raise
-        self._failure, self._fetched = None, now
+        self._fetched = now
         kept = {kid: old for kid, old in self._keys.items() if now - old.seen <= LIFETIME}
         self._keys = kept | {kid: _Published(key=key, seen=now) for kid, key in published.items()}
 
