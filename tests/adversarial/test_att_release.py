@@ -1,5 +1,6 @@
 """Release statements and wrapped keys that must not be accepted: one test a row of the pitfalls list."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -12,13 +13,14 @@ from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem
 from cji_simulator.encoding import b64url, rsa_jwk
 from cji_simulator.statement import key_hsm, signed
-from cji_simulator.vault_keys import wrap
+from cji_simulator.vault_keys import KeyVersion, new_material, wrap
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from attestation import AZURE_US, AttestationError, Fault
+from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
+from attestation.jose import PublicKey
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
 from attestation.release.statement import VerifiedStatement, verify_statement
@@ -116,8 +118,19 @@ def released(out: Payload) -> Payload:
 def test_sound_statement_is_accepted() -> None:
     statement = verify(signed(payload(), signer()))
     assert statement.public_key == cmk().public_key()
-    assert "cccc" not in repr(statement)
-    assert verify(signed(payload(), signer()), key=spec(policy_sha256=None)).policy_sha256
+    assert (statement.policy, statement.policy_immutable, statement.ciphertext) == (POLICY, False, b"c" * 300)
+    assert not {"cccc", "anyOf"} & set(repr(statement).split("'"))
+    assert verify(signed(payload(), signer()), key=spec(policy_sha256=None)).policy == POLICY
+
+
+def test_a06_only_the_verifier_makes_verified_statements() -> None:
+    statement = verify(signed(payload(), signer()))
+    with pytest.raises(TypeError):
+        VerifiedStatement(
+            public_key=cmk().public_key(), ciphertext=b"", policy=b"", policy_immutable=True, sha384=b"", seal=object()
+        )
+    with pytest.raises((TypeError, ValueError)):
+        dataclasses.replace(statement, policy_immutable=True)
 
 
 def test_k02_unsigned_and_symmetric() -> None:
@@ -190,12 +203,64 @@ def test_k02_attributes(attributes: Payload) -> None:
     changed(lambda out: released(out).update(attributes=attributes), "S07")
 
 
-def test_k02_kind_size_and_operations() -> None:
-    changed(lambda out: released(out)["key"].update(kty="oct-HSM"), "S07")
+@pytest.mark.parametrize("kty", ["oct-HSM", "oct", "OKP", "rsa", "", None, ["RSA"], {}, 1])
+def test_k02_kinds_of_keys_that_nobody_could_pin(kty: object) -> None:
+    changed(lambda out: released(out)["key"].update(kty=kty), "S07")
+
+
+def test_k02_size_and_operations() -> None:
     changed(lambda out: released(out)["key"].update(key_ops=["sign"]), "S07")
     changed(lambda out: released(out)["key"].update(key_ops=None), "S07")
     small = rsa_jwk(rsa_key(2048, 3).public_key())
     changed(lambda out: released(out)["key"].update(small), "S07")
+
+
+CURVES = ["P-256", "P-384", "P-521"]
+
+
+@functools.cache
+def curve_key(curve: str) -> KeyVersion:
+    return KeyVersion(material=new_material(kty="EC-HSM", size=0, curve=curve), operations=["sign"], exportable=True)
+
+
+def on_curve(curve: str, **change: object) -> Callable[[Payload], object]:
+    hsm = {"key_hsm": payload()["response"]["key"]["key"]["key_hsm"]}
+    return lambda out: released(out).update(key={**curve_key(curve).jwk(KEK), **hsm, **change})
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("kty", ["EC-HSM", "EC"])
+def test_statement_of_an_ec_key(curve: str, kty: str) -> None:
+    public = curve_key(curve).material.public_key()
+    pinned = spec(public_thumbprint=jws.thumbprint(public))
+    assert verify(signed(payload(on_curve(curve, kty=kty)), signer()), key=pinned).public_key == public
+    changed(on_curve(curve), "S08")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_ops": ["encrypt", "wrapKey"]},
+        {"key_ops": []},
+        {"key_ops": "sign"},
+        {"crv": "P-256K"},
+        {"crv": "P-384"},
+        {"crv": None},
+        {"crv": ["P-256"]},
+        {"x": None},
+        {"y": b64url(bytes(32))},
+        {"y": b64url(bytes(33))},
+        {"x": "="},
+        {"kty": "RSA-HSM"},
+    ],
+)
+def test_k02_ec_key_that_is_none(change: Payload) -> None:
+    changed(on_curve("P-256", **change), "S07", key=spec(public_thumbprint=jws.thumbprint(cmk().public_key())))
+
+
+def test_k02_rsa_key_with_the_operations_of_an_ec_key() -> None:
+    changed(lambda out: released(out)["key"].update(key_ops=["sign", "verify"]), "S07")
+    changed(lambda out: released(out)["key"].update(kty="EC-HSM"), "S07")
 
 
 def test_k03_another_key_than_the_pinned_one() -> None:
@@ -205,7 +270,17 @@ def test_k03_another_key_than_the_pinned_one() -> None:
 
 def test_k11_changed_release_policy() -> None:
     changed(lambda out: released(out)["release_policy"].update(data=b64url(b"{}")), "S09")
+    changed(lambda out: released(out)["release_policy"].pop("data"), "S09")
     changed(lambda out: released(out).pop("release_policy"), "S09")
+
+
+@pytest.mark.parametrize("immutable", [None, 1, "true"])
+def test_k11_a_policy_is_immutable_where_the_vault_says_so(immutable: object) -> None:
+    changed(lambda out: released(out)["release_policy"].update(immutable=immutable), "S09")
+    said = signed(payload(lambda out: released(out)["release_policy"].update(immutable=True)), signer())
+    assert verify(said).policy_immutable
+    silent = signed(payload(lambda out: released(out)["release_policy"].pop("immutable")), signer())
+    assert not verify(silent).policy_immutable
 
 
 @pytest.mark.parametrize("hsm", [None, "", "!!", b64url(b"[]"), b64url(b"{}"), b64url(b'{"header":{}}')])
@@ -245,12 +320,68 @@ def test_k04_key_ids_outside_the_pins(kek: str) -> None:
 
 @pytest.mark.parametrize(
     "pins",
-    [{"public_thumbprint": ""}, {"public_thumbprint": "AAAA"}, {"public_thumbprint": "="}, {"policy_sha256": ""}],
+    [
+        {"public_thumbprint": ""},
+        {"public_thumbprint": "AAAA"},
+        {"public_thumbprint": "="},
+        {"policy_sha256": ""},
+        {"policy_sha256": "A" * 64},
+        {"accept_findings": ("RP12",)},
+        {"accept_findings": ("RP01", "RP12")},
+        {"accept_findings": ("RP01", "RP01")},
+        {"accept_findings": ("",)},
+        {"accept_findings": ("RP17",)},
+    ],
 )
 def test_k04_malformed_pins(pins: Payload) -> None:
     with pytest.raises(AttestationError) as caught:
         locate(spec(**pins), trust=AZURE_US)
     assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+def test_a15_no_pin_is_no_host() -> None:
+    for hosts in ((), ("",), (".",)):
+        with pytest.raises(AttestationError) as caught:
+            locate(spec(), trust=msgspec.structs.replace(AZURE_US, vault_hosts=hosts))
+        assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "kek-host")
+
+
+def test_a15_no_root_is_no_trust() -> None:
+    raw = signed(payload(), signer())
+    with pytest.raises(AttestationError) as caught:
+        verify(raw, trust=msgspec.structs.replace(AZURE_US, release_roots=""))
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "release-roots")
+    refused(raw, "S02", trust=AZURE_US)  # the system's roots
+
+
+@pytest.mark.parametrize(
+    ("host", "trust", "resource"),
+    [
+        ("cji.vault.azure.net", AZURE_US, "https://vault.azure.net"),
+        ("cji.managedhsm.azure.net", AZURE_US, "https://managedhsm.azure.net"),
+        ("cji.vault.usgovcloudapi.net", AZURE_USGOV, "https://vault.usgovcloudapi.net"),
+        ("cji.managedhsm.usgovcloudapi.net", AZURE_USGOV, "https://managedhsm.usgovcloudapi.net"),
+    ],
+)
+def test_k04_every_host_has_its_own_audience(host: str, trust: Trust, resource: str) -> None:
+    key = spec(kek_id=KEK.replace("cji.vault.azure.net", host))
+    assert locate(key, trust=trust).vault.resource == resource
+    (other,) = {AZURE_US, AZURE_USGOV} - {trust}
+    with pytest.raises(AttestationError) as caught:
+        locate(key, trust=other)
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "kek-host")
+
+
+def test_statement_of_a_managed_hsm() -> None:
+    kid = KEK.replace("vault", "managedhsm")
+
+    def named(out: Payload) -> None:
+        out["request"]["kid"] = released(out)["key"]["kid"] = kid
+
+    hsm = signer("*.managedhsm.azure.net")
+    assert verify(signed(payload(named), hsm), key=spec(kek_id=kid)).public_key == cmk().public_key()
+    refused(signed(payload(named), signer()), "S02", key=spec(kek_id=kid))
+    refused(signed(payload(), hsm), "S02")
 
 
 def decrypt(data: bytes) -> bytearray:
@@ -268,10 +399,26 @@ def test_unwrap_writes_into_the_callers_buffer() -> None:
     assert not any(buffer[length:])
 
 
-def unwrap_refused(data: bytes, *, size: int = 4096, fault: Fault = Fault.RELEASE_INVALID) -> None:
+@pytest.mark.parametrize(("curve", "length"), [("P-256", 67), ("P-384", 80), ("P-521", 98)])
+def test_unwrap_of_an_ec_key_that_comes_without_its_public_key(curve: str, length: int) -> None:
+    key, buffer = curve_key(curve), bytearray(4096)
+    assert len(key.exported()) == length
+    wrapped = wrap(key.exported(), target=machine().ephemeral.public_key(), enc="RSA_AES_KEY_WRAP_256")
+    public = key.material.public_key()
+    assert unwrap_into(wrapped, memoryview(buffer), decrypt=decrypt, public_key=public) == length
+    assert bytes(buffer[:length]) == key.exported()
+    other = new_material(kty="EC-HSM", size=0, curve=curve).public_key()
+    for wrong in (other, cmk().public_key()):
+        unwrap_refused(wrapped, public_key=wrong)
+
+
+def unwrap_refused(
+    data: bytes, *, size: int = 4096, fault: Fault = Fault.RELEASE_INVALID, public_key: PublicKey | None = None
+) -> None:
     buffer = bytearray(size)
     with pytest.raises(AttestationError) as caught:
-        unwrap_into(data, memoryview(buffer), decrypt=decrypt, public_key=cmk().public_key())
+        unwrap_into(data, memoryview(buffer), decrypt=decrypt, public_key=public_key or cmk().public_key())
+    assert caught.value.check == ("unwrap" if fault is Fault.RELEASE_INVALID else "buffer")
     assert caught.value.fault is fault
     assert not any(buffer)
 
@@ -280,6 +427,8 @@ def test_k03_unwrapped_key_is_the_public_one() -> None:
     unwrap_refused(ciphertext(rsa_key(3072, 1)))
     curve = ec.generate_private_key(ec.SECP256R1())
     plain = curve.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    unwrap_refused(wrap(plain, target=machine().ephemeral.public_key(), enc="RSA_AES_KEY_WRAP_256"))
+    plain = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     unwrap_refused(wrap(plain, target=machine().ephemeral.public_key(), enc="RSA_AES_KEY_WRAP_256"))
 
 

@@ -463,7 +463,7 @@ def test_disabled_version_and_unmet_policy_are_denied(simulation: Simulation, at
     simulation.set_policy("denied", policy)
     with pytest.raises(AttestationError) as unmet:
         attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
-    assert (unmet.value.fault, unmet.value.check) == (Fault.RELEASE_DENIED, "vault-403-AccessDenied")
+    assert (unmet.value.fault, unmet.value.check) == (Fault.RELEASE_DENIED, "vault-403-policy")
 
 
 def test_metadata_gone(simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def version(kty: str = "EC-HSM", curve: str = "P-256") -> KeyVersion:
     return KeyVersion(material=material, operations=["sign", "verify"], exportable=True)
 
 
-@pytest.mark.parametrize(("curve", "length"), [("P-256", 67), ("P-384", 80)])
+@pytest.mark.parametrize(("curve", "length"), [("P-256", 67), ("P-384", 80), ("P-521", 98)])
 def test_ec_keys_are_exported_without_their_public_key(curve: str, length: int) -> None:
     made = version(curve=curve)
     data = made.exported()
@@ -34,7 +34,7 @@ def test_ec_keys_are_exported_without_their_public_key(curve: str, length: int) 
 
 
 def test_unknown_kinds_of_keys() -> None:
-    for kty, size, curve in (("RSA", 2048, ""), ("RSA-HSM", 1024, ""), ("EC-HSM", 0, "P-521"), ("oct-HSM", 256, "")):
+    for kty, size, curve in (("RSA", 2048, ""), ("RSA-HSM", 1024, ""), ("EC-HSM", 0, "P-256K"), ("oct-HSM", 256, "")):
         with pytest.raises((ValueError, KeyError)):
             new_material(kty=kty, size=size, curve=curve)
 
