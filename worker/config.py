@@ -6,7 +6,7 @@ again after the start.
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -61,6 +61,8 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     """As `attestation.appraisal.ReferenceValues`."""
     key_lifetime_s: Annotated[int, Meta(ge=60, le=3600)] = 3600
     """A released key is dropped this long after its evidence; evidence is renewed before half of it."""
+    pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
+    """PCRs are compared with the attested ones this often."""
 
 
 class KeySection(_Section, frozen=True, kw_only=True):
@@ -69,6 +71,8 @@ class KeySection(_Section, frozen=True, kw_only=True):
     kek_id: NonEmpty
     public_thumbprint: NonEmpty
     policy_sha256: NonEmpty | None = None
+    accept_findings: tuple[Literal["RP01", "RP04"], ...] = ()
+    """Errors of the key's release policy that are accepted; `attestation.release.policy.ACCEPTABLE`."""
 
 
 class Config(_Section, frozen=True, kw_only=True):
