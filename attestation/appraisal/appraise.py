@@ -1,19 +1,24 @@
 """`appraise`: our own verdict on one bundle of evidence. The numbers are those in the body and in every error.
 
 Both kinds
- E01 the HCL report parses and its kind is the kind that the bundle names
+ E31 the operator's list of advisories, where there is one, is in its time
+ E01 the HCL report parses, and it and the rest of the bundle are of the kind that the bundle names
  E02 report_data is the hash of the exact runtime claims, the rest of it zero
  E03 the claims hold exactly one HCLAkPub, RSA of at least 2048 bits with exponent 65537
  E11 the launch measurement (MRTD) is not empty and, where pinned, known
+ E32 no advisory is open for this machine, save those that are accepted by name until a day
 SEV-SNP
+ E36 the report is of a known version, and its reserved bits are as AMD says
  E04 the AMD root's key is one of the trust's pins
  E05 exactly VCEK, ASK, ARK, each signed by the next, valid now, of one product
  E06 the VCEK signed the report (ECDSA P-384, SHA-384), and chip_id is not masked
  E07 the VCEK was made for this chip, product and reported TCB
  E08 the product is among the reference values
+ E33 AMD's CRL of the product, where given, is authentic and in its time and revokes neither ASK nor VCEK
  E09 debug is off (policy bit 19), migration is off (bit 18)
  E10 the report was made at VMPL 0
- E12 reported, committed and launch TCB reach the product's floor in every component
+ E12 reported, committed and launch TCB reach floor and advisories of the product in every component
+ E34 the firmware's memory alias check is complete, or AMD-SB-3015 is accepted
 TDX
  E13 the bundle holds the quote and Intel's collateral for it
  E23 the Intel root's key is one of the trust's pins
@@ -33,20 +38,25 @@ vTPM
  E19 pinned PCRs have an allowed value
  E20 HCLAkPub certified the ephemeral key by its name
  E21 the ephemeral key cannot leave the TPM, is not restricted, and is bound to the same PCR values
- E22 the AK's public area and certificate are for HCLAkPub, and it is a restricted signing key
+ E22 certificate and public area of the AK are HCLAkPub's, restricted to signing, and name the quote's signer
+ E35 the TPM's clock went on since the earlier quote, without reset or restart
 """
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
+from attestation.appraisal.advisories import BADRAM, Product, all_accepted, open_advisories
 from attestation.appraisal.intel import authentic_root
-from attestation.appraisal.quote import verify_ephemeral, verify_quote
-from attestation.appraisal.reference import ReferenceValues, check_reference
-from attestation.appraisal.snp import verify_chain, verify_chip, verify_report_signature
+from attestation.appraisal.quote import verify_ak, verify_clock, verify_ephemeral, verify_quote
+from attestation.appraisal.reference import ReferenceValues, check_reference, floor_in_force
+from attestation.appraisal.snp import (
+    Endorsement,
+    verify_chain,
+    verify_chip,
+    verify_not_revoked,
+    verify_report_signature,
+)
 from attestation.appraisal.tdx import (
     verify_attributes,
     verify_module,
@@ -55,7 +65,6 @@ from attestation.appraisal.tdx import (
     verify_td_report,
 )
 from attestation.appraisal.verdict import _SEAL, Verdict
-from attestation.certs import load_der, spki_sha256
 from attestation.errors import AttestationError, Fault
 from attestation.evidence import (
     Evidence,
@@ -66,7 +75,6 @@ from attestation.evidence import (
     TdReport,
     TdxTcb,
     parse_hcl,
-    parse_rsa_public,
     parse_snp_report,
 )
 from attestation.evidence.binding import report_user_data
@@ -74,8 +82,6 @@ from attestation.evidence.snp_report import parse_tcb
 from attestation.trust import Trust
 
 __all__ = ["appraise"]
-
-AK_ATTRIBUTES: Final = 0x50032  # sign, restricted, sensitiveDataOrigin, fixedParent, fixedTPM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,7 @@ class _Hardware:
     tcb: Tcb | TdxTcb
     tcb_status: str = ""
     advisories: tuple[str, ...] = ()
+    accepted: tuple[str, ...]
     policy: int
     vmpl: int | None
     chip_id: bytes
@@ -95,14 +102,22 @@ class _Hardware:
 
 
 def appraise(
-    evidence: Evidence, *, trust: Trust, reference: ReferenceValues, expected_qualifying: bytes, now: datetime
+    evidence: Evidence,
+    *,
+    trust: Trust,
+    reference: ReferenceValues,
+    expected_qualifying: bytes,
+    now: datetime,
+    earlier: Verdict | None = None,
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the id of the check that failed.
 
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (E08-E12, E19, E26, E27, E29, E30),
+    `earlier` is the last verdict on the same machine in the same boot, where there is one.
+    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (E08-E12, E19, E26, E27, E29-E34),
     CONFIG_INVALID (reference).
     """
     check_reference(reference)
+    listed = _listed(reference, now=now)
     report = _hcl(evidence)
     judge = _snp if report.tee == "snp" else _tdx
     hardware = judge(evidence, report, trust=trust, reference=reference, now=now)
@@ -110,7 +125,8 @@ def appraise(
     for pcr, allowed in reference.pcrs.items():
         _require(evidence.pcrs[pcr].hex() in allowed, "E19")
     ephemeral = verify_ephemeral(evidence, report.ak)
-    _ak_certificate(evidence, report.ak)
+    verify_ak(evidence, report.ak, signer=attest.signer)
+    moved = verify_clock(attest.clock, report.ak, earlier)
 
     return Verdict(
         tee=report.tee,
@@ -120,6 +136,7 @@ def appraise(
         tcb=hardware.tcb,
         tcb_status=hardware.tcb_status,
         advisories=hardware.advisories,
+        accepted=hardware.accepted,
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
@@ -131,9 +148,11 @@ def appraise(
         clock=attest.clock,
         evidence_sha384=evidence.sha384,
         checks=(
+            ("E31", listed),
             *_bound(report, expected_qualifying),
             *hardware.checks,
             *_vtpm(reference),
+            ("E35", moved),
         ),
         seal=_SEAL,
     )
@@ -142,35 +161,49 @@ def appraise(
 def _snp(
     evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime
 ) -> _Hardware:
-    """E04 to E12."""
-    hardware = parse_snp_report(report.hardware)
+    """E04 to E12, E32 to E34 and E36."""
+    try:
+        hardware = parse_snp_report(report.hardware)
+    except AttestationError as error:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E36") from error
     endorsement = verify_chain(evidence.certs, roots=trust.amd_roots, now=now)
     verify_report_signature(hardware, endorsement.vcek)
     reported = verify_chip(hardware, endorsement)
     product = endorsement.product
     _require(product in reference.products, "E08")
+    revocation = _revocation(endorsement, reference, now=now)
     _require(not hardware.debug and not hardware.migratable, "E09")
     _require(hardware.vmpl == 0, "E10")
     measured = _measured(hardware.measurement, reference)
     _floors(hardware, reference, product=product)
+    unfixed = open_advisories(product, reference.advisories)
+    _accepted(unfixed, reference, now=now, check="E32")
+    checked = "alias-check-complete" in hardware.platform_flags
+    unchecked = () if checked else (BADRAM,)
+    _accepted(unchecked, reference, now=now, check="E34")
     return _Hardware(
         product=product,
         measurement=hardware.measurement,
         tcb=reported,
+        accepted=tuple(dict.fromkeys((*unfixed, *unchecked))),
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
         report=hardware,
         checks=(
+            ("E36", f"report version {hardware.version}"),
             ("E04", "AMD root pinned"),
             ("E05", f"VCEK, ASK, ARK of {product}"),
-            ("E06", f"report version {hardware.version} signed by VCEK"),
+            ("E06", "report signed by VCEK"),
             ("E07", "VCEK is for this chip and TCB"),
             ("E08", f"product {product} allowed"),
+            ("E33", revocation),
             ("E09", "no debug, no migration"),
             ("E10", "VMPL 0"),
             ("E11", measured),
             ("E12", "TCB at or above the floor"),
+            ("E32", _told(unfixed)),
+            ("E34", "alias check complete" if checked else _told(unchecked)),
         ),
     )
 
@@ -178,7 +211,7 @@ def _snp(
 def _tdx(
     evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime
 ) -> _Hardware:
-    """E13, E23 to E30 and E11."""
+    """E13, E23 to E30, E32 and E11."""
     collateral = evidence.collateral
     if not isinstance(collateral, TdCollateral) or not evidence.td_quote:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E13")
@@ -190,6 +223,8 @@ def _tdx(
     endorsement = verify_td_quote(evidence.td_quote, collateral, root=root, now=now)
     _require(endorsement.status in reference.tcb_statuses, "E29")
     _require(reference.tcb_evaluation is None or endorsement.evaluation >= reference.tcb_evaluation, "E30")
+    unfixed = () if endorsement.status == "UpToDate" else endorsement.advisories
+    _accepted(unfixed, reference, now=now, check="E32")
     measured = _measured(hardware.mrtd, reference)
     pinned = "not pinned" if reference.tcb_evaluation is None else f"at least {reference.tcb_evaluation}"
     return _Hardware(
@@ -198,6 +233,7 @@ def _tdx(
         tcb=endorsement.tcb,
         tcb_status=endorsement.status,
         advisories=endorsement.advisories,
+        accepted=unfixed,
         policy=hardware.attributes,
         vmpl=None,
         chip_id=endorsement.ppid,
@@ -212,6 +248,7 @@ def _tdx(
             ("E28", f"quote of FMSPC {endorsement.fmspc} signed up to the root"),
             ("E29", " ".join((f"TCB status {endorsement.status}", *endorsement.advisories))),
             ("E30", f"TCB evaluation {endorsement.evaluation}, {pinned}"),
+            ("E32", _told(unfixed)),
             ("E11", measured),
         ),
     )
@@ -237,7 +274,8 @@ def _hcl(evidence: Evidence) -> HclReport:
         report = parse_hcl(evidence.hcl_report)
     except AttestationError as error:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E03" if error.check == "hcl-ak" else "E01") from error
-    if report.tee != evidence.tee:
+    foreign = evidence.td_quote if report.tee == "snp" else evidence.certs
+    if report.tee != evidence.tee or foreign:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E01")
     digest = hashlib.new(report.hash_name, report.claims_bytes).digest()
     if report.report_data != digest.ljust(64, b"\0"):
@@ -245,30 +283,37 @@ def _hcl(evidence: Evidence) -> HclReport:
     return report
 
 
-def _floors(hardware: SnpReport, reference: ReferenceValues, *, product: str) -> None:
+def _floors(hardware: SnpReport, reference: ReferenceValues, *, product: Product) -> None:
     """E12; `check_reference` has seen that every allowed product has a floor."""
-    level = next(floor for name, floor in reference.floors.items() if name == product)
-    floor = Tcb(bootloader=level.bootloader, tee=level.tee, snp=level.snp, microcode=level.microcode, fmc=level.fmc)
+    floor = floor_in_force(reference, product)
     for raw in (hardware.reported_tcb, hardware.committed_tcb, hardware.launch_tcb):
         tcb = parse_tcb(raw, turin=product == "Turin")
         _require(tcb is not None and tcb.at_least(floor), "E12")
 
 
-def _ak_certificate(evidence: Evidence, ak: rsa.RSAPublicKey) -> None:
-    """E22. Its issuer is for Azure Attestation to judge; the hardware report vouches for the key itself."""
-    certificate = load_der(evidence.ak_cert, fault=Fault.EVIDENCE_INVALID, check="E22")
-    try:
-        public = parse_rsa_public(evidence.ak_public)
-    except AttestationError as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="E22") from error
-    same = (
-        spki_sha256(certificate.public_key()) == spki_sha256(ak)
-        and int.from_bytes(public.modulus, "big") == ak.public_numbers().n
-        and public.signing
-        and public.attributes & AK_ATTRIBUTES == AK_ATTRIBUTES
-    )
-    if not same:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="E22")
+def _revocation(endorsement: Endorsement, reference: ReferenceValues, *, now: datetime) -> str:
+    """E33; `check_reference` has seen that there is a CRL for every allowed product or for none."""
+    if reference.amd_crls is None:
+        return "revocation not checked"
+    verify_not_revoked(endorsement, reference.amd_crls[endorsement.product], now=now)
+    return "not revoked"
+
+
+def _listed(reference: ReferenceValues, *, now: datetime) -> str:
+    """E31."""
+    listed = reference.advisories
+    if listed is None:
+        return "no list of advisories"
+    _require(listed.in_time(now), "E31")
+    return f"{len(listed.advisories)} advisories, reviewed {listed.reviewed}, until {listed.expires}"
+
+
+def _accepted(ids: tuple[str, ...], reference: ReferenceValues, *, now: datetime, check: str) -> None:
+    _require(all_accepted(ids, reference.accepted, now), check)
+
+
+def _told(accepted: tuple[str, ...]) -> str:
+    return f"accepted: {' '.join(accepted)}" if accepted else "none open"
 
 
 def _bound(report: HclReport, qualifying: bytes) -> tuple[tuple[str, str], ...]:

@@ -3,6 +3,7 @@
 TCG TPM 2.0 Library, Part 2 (structures) and Part 3 (TPM2_Quote, TPM2_Certify, TPM2_PolicyPCR).
 """
 
+import hashlib
 import hmac
 from typing import Final
 
@@ -10,13 +11,18 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from attestation.appraisal.verdict import Verdict
+from attestation.certs import load_der, spki_sha256
 from attestation.errors import AttestationError, Fault
-from attestation.evidence import Evidence, TpmAttest, parse_attest, parse_rsa_public
+from attestation.evidence import Evidence, TpmAttest, TpmClock, parse_attest, parse_rsa_public
 from attestation.evidence.tpm_structures import PCR_SELECTION, PCRS, pcr_digest, policy_pcr_digest
 
-__all__ = ["verify_ephemeral", "verify_quote"]
+__all__ = ["verify_ak", "verify_clock", "verify_ephemeral", "verify_quote"]
+
+AK_ATTRIBUTES: Final = 0x50032  # sign, restricted, sensitiveDataOrigin, fixedParent, fixedTPM
 
 EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM
+ENDORSEMENT_HIERARCHY: Final = 0x4000000B  # TPM_RH_ENDORSEMENT, whose primary key Azure's AK is
 _UNEXTENDED: Final = (bytes(32), b"\xff" * 32)
 
 
@@ -68,3 +74,46 @@ def verify_ephemeral(evidence: Evidence, ak: rsa.RSAPublicKey) -> rsa.RSAPublicK
     if not sound:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E21")
     return rsa.RSAPublicNumbers(key.exponent, modulus).public_key()
+
+
+def verify_ak(evidence: Evidence, ak: rsa.RSAPublicKey, *, signer: bytes) -> None:
+    """E22: certificate and public area are of HCLAkPub, which is a restricted signing key and the quote's `signer`.
+
+    A quote names its signer by the Qualified Name (Part 1, "Names"): the digest of the parent's and of the whole
+    public area. So no bit of the public area can be another one. The certificate's issuer is for Azure Attestation to
+    judge; the hardware report vouches for the key itself.
+    """
+    certificate = load_der(evidence.ak_cert, fault=Fault.EVIDENCE_INVALID, check="E22")
+    try:
+        public = parse_rsa_public(evidence.ak_public)
+    except AttestationError as error:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E22") from error
+    qualified = hashlib.sha256(ENDORSEMENT_HIERARCHY.to_bytes(4, "big") + public.name).digest()
+    same = (
+        spki_sha256(certificate.public_key()) == spki_sha256(ak)
+        and int.from_bytes(public.modulus, "big") == ak.public_numbers().n
+        and public.signing
+        and public.attributes & AK_ATTRIBUTES == AK_ATTRIBUTES
+        and signer == public.name[:2] + qualified
+    )
+    if not same:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E22")
+
+
+def verify_clock(clock: TpmClock, ak: rsa.RSAPublicKey, earlier: Verdict | None) -> str:
+    """E35: the TPM that signed `earlier` went on without reset or restart, and its clock did not go back.
+
+    TPMS_CLOCK_INFO (Part 1, "Timing Components") counts milliseconds inside the vTPM, which the host's clock, time
+    service and wall time do not reach. A virtual machine that was rolled back, resumed or swapped shows it here.
+    """
+    if earlier is None:
+        return "first quote; nothing to compare"
+    boot = (clock.reset_count, clock.restart_count)
+    same = (
+        ak.public_numbers() == earlier.ak.public_numbers()
+        and boot == (earlier.clock.reset_count, earlier.clock.restart_count)
+        and clock.clock >= earlier.clock.clock
+    )
+    if not same:
+        raise AttestationError(Fault.EVIDENCE_INVALID, check="E35")
+    return f"{clock.clock - earlier.clock.clock} ms after the earlier quote, same boot"

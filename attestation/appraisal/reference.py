@@ -8,20 +8,29 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
+from attestation.appraisal.advisories import (
+    MILAN_SEED,
+    Acceptance,
+    AdvisoryList,
+    Component,
+    Product,
+    sound_acceptances,
+    sound_list,
+)
 from attestation.errors import AttestationError, Fault
+from attestation.evidence import Tcb
 
 __all__ = [
     "GENOA_FLOOR",
     "MILAN_FLOOR",
     "TURIN_FLOOR",
-    "Product",
     "ReferenceValues",
     "TcbFloor",
     "TcbStatus",
     "check_reference",
+    "floor_in_force",
 ]
 
-Product = Literal["Milan", "Genoa", "Turin"]
 TcbStatus = Literal[
     "UpToDate",
     "SWHardeningNeeded",
@@ -44,19 +53,23 @@ class TcbFloor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fmc: int = 0  # Turin only
 
 
-# Levels that real reports of 2025 and 2026 carry; an operator raises them with AMD's security bulletins.
+# SNP and microcode are what AMD-SB-3019 (CVE-2024-56161) asks of Milan and Genoa, and AMD-SB-3020 and AMD-SB-3027
+# (CVE-2025-0033, CVE-2025-29943) of Turin; the others are those of reports of such machines. Advisories raise them.
 MILAN_FLOOR: Final = TcbFloor(bootloader=4, tee=0, snp=24, microcode=219)
 GENOA_FLOOR: Final = TcbFloor(bootloader=10, tee=0, snp=23, microcode=84)
 TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
 
 
 class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Milan is not in the default products: its VCEK can be extracted (arXiv 2605.12990). Naming it is a decision."""
+    """Milan is not in the default products: its VCEK can be extracted. Naming it needs `MILAN_SEED` accepted."""
 
     products: tuple[Product, ...] = ("Genoa", "Turin")
     floors: dict[Product, TcbFloor] = msgspec.field(
         default_factory=lambda: {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
     )
+    advisories: AdvisoryList | None = None  # with its own expiry
+    accepted: tuple[Acceptance, ...] = ()  # open advisories, of both vendors
+    amd_crls: dict[Product, bytes] | None = None  # DER, as kdsintf.amd.com serves at /vcek/v1/{product}/crl
     tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; another one is a decision, named one by one
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
@@ -69,13 +82,29 @@ def _hex(values: tuple[str, ...], size: int) -> bool:
     return bool(values) and all(len(value) == size and not set(value) - _HEX_DIGITS for value in values)
 
 
+def floor_in_force(reference: ReferenceValues, product: Product) -> Tcb:
+    """Component by component the higher of the product's floor and what the advisories ask."""
+    floor, listed = reference.floors[product], reference.advisories
+    return Tcb(
+        **{
+            component: max(getattr(floor, component), listed.level(product, component) if listed else 0)
+            for component in get_args(Component)
+        }
+    )
+
+
 def check_reference(reference: ReferenceValues) -> None:
     """Raise CONFIG_INVALID, with the name of the field, for values that could not mean what they say."""
     problems = {
         "products": not reference.products or any(product not in reference.floors for product in reference.products),
         "floors": any(
-            not 0 <= level <= 255 for floor in reference.floors.values() for level in msgspec.structs.astuple(floor)
+            (floor.fmc and product != "Turin") or any(not 0 <= level <= 255 for level in msgspec.structs.astuple(floor))
+            for product, floor in reference.floors.items()
         ),
+        "advisories": reference.advisories is not None and not sound_list(reference.advisories),
+        "accepted": not sound_acceptances(reference.accepted)
+        or ("Milan" in reference.products and MILAN_SEED not in {one.id for one in reference.accepted}),
+        "amd_crls": reference.amd_crls is not None and not set(reference.products) <= set(reference.amd_crls),
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
         "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,
         "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),

@@ -4,6 +4,7 @@ Each function checks one thing and raises AttestationError with the id that `app
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,19 +14,24 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation.appraisal.reference import Product
+from attestation.appraisal.advisories import Product
 from attestation.certs import load_pem_chain, spki_sha256
 from attestation.errors import AttestationError, Fault
 from attestation.evidence import SnpReport, Tcb
 from attestation.evidence.snp_report import parse_tcb
 
-__all__ = ["Endorsement", "verify_chain", "verify_chip", "verify_report_signature"]
+__all__ = ["Endorsement", "verify_chain", "verify_chip", "verify_not_revoked", "verify_report_signature"]
 
 _AMD: Final = "1.3.6.1.4.1.3704.1"
 _PRODUCTS: Final[dict[str, Product]] = {"Milan": "Milan", "Genoa": "Genoa", "Turin": "Turin"}
 _LEVELS: Final = {"bootloader": "3.1", "tee": "3.2", "snp": "3.3", "microcode": "3.8"}
-SALT_BYTES: Final = 48
+_SPARE: Final = ("3.4", "3.5", "3.6", "3.7")  # levels without a meaning yet; Turin has no 3.4
+_KNOWN: Final = frozenset({"1", "2", "4", *_LEVELS.values(), *_SPARE})  # 5, cspID, makes it a VLEK
+_STRUCTURE: Final[dict[Product, int]] = {"Milan": 0, "Genoa": 0, "Turin": 1}  # structVersion
+_PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
+MAX_CRL_BYTES: Final = 1 << 20
 ECDSA_P384_SHA384: Final = 1
 VCEK: Final = 0
 
@@ -35,6 +41,8 @@ class Endorsement:
     """A VCEK whose chain ends in a pinned root."""
 
     vcek: x509.Certificate
+    ask: x509.Certificate
+    ark: x509.Certificate
     product: Product
 
 
@@ -47,23 +55,56 @@ def _refuse(check: str, fault: Fault = Fault.EVIDENCE_INVALID, error: Exception 
 def verify_chain(pem: bytes, *, roots: tuple[str, ...], now: datetime) -> Endorsement:
     """E04 the ARK's key is pinned; E05 exactly VCEK, ASK, ARK, each signed by the next and valid at `now`."""
     chain = load_pem_chain(pem, fault=Fault.EVIDENCE_INVALID, check="E05")
-    if len(chain) != 3:
+    text = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
+    # two readers of PEM must not find different certificates
+    if len(chain) != 3 or b"".join(text.split()) != b"".join(pem.split()):
         raise _refuse("E05")
     vcek, ask, ark = chain
     if spki_sha256(ark.public_key()) not in roots:
         raise _refuse("E04", Fault.UNTRUSTED_ROOT)
     for certificate, issuer in ((ark, ark), (ask, ark), (vcek, ask)):
-        key = issuer.public_key()
-        if not isinstance(key, rsa.RSAPublicKey) or certificate.issuer != issuer.subject:
+        if certificate.issuer != issuer.subject:
             raise _refuse("E05")
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise _refuse("E05")
-        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=SALT_BYTES)
-        try:
-            key.verify(certificate.signature, certificate.tbs_certificate_bytes, pss, hashes.SHA384())
-        except InvalidSignature as error:
-            raise _refuse("E05", error=error) from error
-    return Endorsement(vcek=vcek, product=_product(vcek, ask, ark))
+        _signed_by(issuer, certificate.signature, certificate.tbs_certificate_bytes, "E05")
+    return Endorsement(vcek=vcek, ask=ask, ark=ark, product=_product(vcek, ask, ark))
+
+
+def _signed_by(issuer: x509.Certificate, signature: bytes, message: bytes, check: str) -> None:
+    """RSA-PSS with SHA-384 and a salt of 48 bytes, as everything above a VCEK is signed."""
+    key = issuer.public_key()
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _refuse(check)
+    try:
+        key.verify(signature, message, _PSS, hashes.SHA384())
+    except InvalidSignature as error:
+        raise _refuse(check, error=error) from error
+
+
+def verify_not_revoked(endorsement: Endorsement, crl: bytes, *, now: datetime) -> None:
+    """E33: the CRL is the ARK's own, complete and in its time, and lists neither ASK nor VCEK.
+
+    Every VCEK has serial number 0, so AMD can revoke an ASK, and with it all of its VCEKs, but not one chip.
+    """
+    if len(crl) > MAX_CRL_BYTES:
+        raise _refuse("E33")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # see attestation.certs.load_der
+            found = x509.load_der_x509_crl(crl)
+            issuer, until = found.issuer, found.next_update_utc
+            revoked = {one.serial_number for one in found}
+            partial = any(extension.critical for extension in found.extensions)
+    except Exception as error:  # the parser has no closed set of errors for hostile input
+        raise _refuse("E33", error=error) from error
+    if issuer != endorsement.ark.subject or partial:
+        raise _refuse("E33")
+    if until is None or not found.last_update_utc <= now <= until:
+        raise _refuse("E33", Fault.POLICY_MISMATCH)
+    _signed_by(endorsement.ark, found.signature, found.tbs_certlist_bytes, "E33")
+    if revoked & {endorsement.ask.serial_number, endorsement.vcek.serial_number}:
+        raise _refuse("E33", Fault.POLICY_MISMATCH)
 
 
 def _product(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate) -> Product:
@@ -128,7 +169,10 @@ def verify_chip(report: SnpReport, endorsement: Endorsement) -> Tcb:
     names = _LEVELS | ({"fmc": "3.9"} if turin else {})
     if reported != Tcb(**{name: _level(endorsement.vcek, suffix) for name, suffix in names.items()}):
         raise _refuse("E07")
-    if any(_level(endorsement.vcek, f"3.{spare}") for spare in (4, 5, 6, 7) if _has(endorsement.vcek, f"3.{spare}")):
+    held = _held(endorsement.vcek)
+    if held - _KNOWN - set(names.values()) or any(_level(endorsement.vcek, spare) for spare in held & set(_SPARE)):
+        raise _refuse("E07")
+    if _level(endorsement.vcek, "1") != _STRUCTURE[endorsement.product]:
         raise _refuse("E07")
     raw = _extension(endorsement.vcek, "4")
     size = 8 if turin else 64
@@ -140,9 +184,10 @@ def verify_chip(report: SnpReport, endorsement: Endorsement) -> Tcb:
     return reported
 
 
-def _has(vcek: x509.Certificate, suffix: str) -> bool:
-    oid = x509.ObjectIdentifier(f"{_AMD}.{suffix}")
-    return any(extension.oid == oid for extension in vcek.extensions)
+def _held(vcek: x509.Certificate) -> set[str]:
+    """The AMD extensions of a certificate, without AMD's prefix."""
+    names = (extension.oid.dotted_string for extension in vcek.extensions)
+    return {name.removeprefix(f"{_AMD}.") for name in names if name.startswith(f"{_AMD}.")}
 
 
 def _product_of_cpuid(family: int, model: int) -> Product | None:

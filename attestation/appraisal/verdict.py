@@ -18,8 +18,9 @@ class Verdict:
     """The evidence was accepted. `checks` are (id, what it found) in the order in which they passed.
 
     For TDX `product` is the FMSPC, `measurement` the MRTD, `policy` the TD attributes, `chip_id` the PPID, and there is
-    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `hardware` is the report
-    that was judged, for whoever has another party's claims about it to compare.
+    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `accepted` are the
+    advisories that are open for this machine and were accepted by name. `hardware` is the report that was judged, for
+    whoever has another party's claims about it to compare.
     """
 
     tee: Tee
@@ -29,6 +30,7 @@ class Verdict:
     tcb: Tcb | TdxTcb
     tcb_status: str = ""
     advisories: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
     policy: int
     vmpl: int | None
     chip_id: bytes

@@ -48,7 +48,9 @@ def with_report(**fields: Any) -> Evidence:
 
 def test_sound_evidence_is_accepted() -> None:
     verdict = machine().appraise(machine().evidence())
-    assert [check for check, _ in verdict.checks] == [f"E{n:02}" for n in range(1, 23) if n != 13]
+    assert sorted(check for check, _ in verdict.checks) == [
+        *(f"E{n:02}" for n in (*range(1, 13), *range(14, 23), *range(31, 37)))
+    ]
     assert verdict.tcb == Tcb(bootloader=10, tee=0, snp=27, microcode=88)
     assert ("E19", "PCRs not pinned") in verdict.checks
 
@@ -141,9 +143,8 @@ def test_a15_empty_lists_accept_nothing(values: dict[str, Any]) -> None:
     assert caught.value.fault is Fault.CONFIG_INVALID
 
 
-def test_a15_milan_only_when_named() -> None:
-    refused(machine().evidence(), "E08", Fault.POLICY_MISMATCH, reference=ReferenceValues(products=("Milan",)))
-    assert "Milan" not in ReferenceValues().products
+def test_a15_product_only_when_named() -> None:
+    refused(machine().evidence(), "E08", Fault.POLICY_MISMATCH, reference=ReferenceValues(products=("Turin",)))
 
 
 @pytest.mark.parametrize(
@@ -356,7 +357,7 @@ def test_a25_bytes_in_the_signatures_unused_part() -> None:
     m = machine()
     report = bytearray(m.report(m.claims()))
     report[0x2A0 + 50] = 1
-    refused(m.evidence(report=bytes(report)), "snp-report")
+    refused(m.evidence(report=bytes(report)), "E36")
 
 
 def test_a17_malformed_public_areas() -> None:
@@ -427,7 +428,7 @@ def test_s03_simulated_evidence_under_production_roots(production: Any) -> None:
 
 @pytest.mark.parametrize("version", [0, 1, 4, 6, 99])
 def test_a25_unknown_report_version(version: int) -> None:
-    refused(patched(0, version.to_bytes(4, "little")), "snp-report")
+    refused(patched(0, version.to_bytes(4, "little")), "E36")
 
 
 def test_a25_report_signature() -> None:
@@ -448,7 +449,7 @@ def test_tdx_is_refused_honestly() -> None:
     td_report[128:160] = hashlib.sha256(claims).digest()
     raw = bytearray(hcl.report(bytes(td_report), claims)[: 1236 + len(claims)])
     raw[1224] = 4
-    refused(m.evidence(tee="tdx", hcl_report=bytes(raw)), "E13")
+    refused(m.evidence(tee="tdx", certs=b"", hcl_report=bytes(raw)), "E13")
 
 
 def test_a25_tdreport_is_1024_bytes() -> None:

@@ -1,0 +1,122 @@
+"""Advisories of the processor vendors: which levels fix them, which stay open, and which open ones are accepted.
+
+AMD publishes its bulletins as text, so an operator copies from them what a machine can check: for each product the
+least level of the components that a bulletin names, or that nothing fixes it. The list has a day after which nobody
+may rely on it. Intel names the advisories that apply to a machine in its own TCB info.
+
+An advisory that is open for a machine refuses it, unless it is accepted by its name, with a reason, until a day.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Final, Literal
+
+import msgspec
+
+__all__ = [
+    "BADRAM",
+    "MILAN_SEED",
+    "Acceptance",
+    "Advisory",
+    "AdvisoryList",
+    "Component",
+    "Product",
+    "all_accepted",
+    "open_advisories",
+    "sound_acceptances",
+    "sound_list",
+]
+
+Product = Literal["Milan", "Genoa", "Turin"]
+Component = Literal["bootloader", "tee", "snp", "microcode", "fmc"]
+
+MILAN_SEED: Final = "arXiv:2605.12990"
+"""Software extracts the seed of every VCEK of a Milan chip; no level of its firmware mends that."""
+
+BADRAM: Final = "AMD-SB-3015"
+"""CVE-2024-21944: memory modules that lie about their size, which the firmware's alias check finds."""
+
+LONGEST_LIST: Final = 366  # days from review to expiry
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,63}")  # what a receipt can carry
+
+
+class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One bulletin: by product the least level, 1-255, of each component that it names; and where nothing fixes it."""
+
+    id: str
+    fixed: dict[Product, dict[Component, int]] = msgspec.field(default_factory=dict)
+    unfixed: tuple[Product, ...] = ()
+
+
+class AdvisoryList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator has read. It holds from the day of the review to the end of the day `expires`, UTC."""
+
+    reviewed: date
+    expires: date
+    advisories: tuple[Advisory, ...]
+
+    def in_time(self, now: datetime) -> bool:
+        """Whether the list may be relied upon; a clock before the review was set back."""
+        return self.reviewed <= _day(now) <= self.expires
+
+    def level(self, product: Product, component: Component) -> int:
+        """The highest level that an advisory asks of the component; 0 where none does."""
+        return max(one.fixed.get(product, {}).get(component, 0) for one in self.advisories)
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The decision to work with one open advisory, until the end of a day, UTC. Verdict and receipt name its id."""
+
+    id: str
+    until: date
+    reason: str
+
+
+_BUILT_IN: Final = (Advisory(id=MILAN_SEED, unfixed=("Milan",)),)
+
+
+def open_advisories(product: Product, listed: AdvisoryList | None) -> tuple[str, ...]:
+    """Ids of what nothing fixes on this product: known here, or in the operator's list."""
+    known = (*_BUILT_IN, *(listed.advisories if listed else ()))
+    return tuple(dict.fromkeys(one.id for one in known if product in one.unfixed))
+
+
+def all_accepted(ids: Iterable[str], accepted: Iterable[Acceptance], now: datetime) -> bool:
+    """Whether each of `ids` is accepted and the day of its acceptance is not over."""
+    return set(ids) <= {one.id for one in accepted if _day(now) <= one.until}
+
+
+def sound_list(found: AdvisoryList) -> bool:
+    """Whether the list can mean what it says: not empty, expiring within a year, nothing twice or without effect."""
+    return (
+        0 < (found.expires - found.reviewed).days <= LONGEST_LIST
+        and _names(found.advisories)
+        and all(
+            (one.fixed or one.unfixed)
+            and not set(one.fixed) & set(one.unfixed)
+            and all(map(_levels, one.fixed.items()))
+            for one in found.advisories
+        )
+    )
+
+
+def sound_acceptances(accepted: tuple[Acceptance, ...]) -> bool:
+    """Whether each stands for one advisory and says why."""
+    return not accepted or (_names(accepted) and all(one.reason.strip() for one in accepted))
+
+
+def _names(found: tuple[Advisory, ...] | tuple[Acceptance, ...]) -> bool:
+    ids = [one.id for one in found]
+    return 0 < len(ids) == len(set(ids)) and all(_ID.fullmatch(one) for one in ids)
+
+
+def _levels(fix: tuple[Product, dict[Component, int]]) -> bool:
+    product, levels = fix
+    return bool(levels) and all(
+        1 <= level <= 255 and (product == "Turin" or component != "fmc") for component, level in levels.items()
+    )
+
+
+def _day(now: datetime) -> date:
+    return now.astimezone(UTC).date()
