@@ -14,7 +14,7 @@ from attestation.appraisal import CHECKS, ReferenceValues, Verdict, check_refere
 from attestation.appraisal import appraise as door
 from attestation.evidence import Evidence, parse_td_quote, parse_td_report
 from tests.att_forge import machine
-from tests.att_tdx_forge import Intel, intel, td_report
+from tests.att_tdx_forge import PPID, Intel, intel, td_report
 
 
 def appraise(evidence: Evidence, **kw: Any) -> Verdict:
@@ -38,14 +38,14 @@ def report_of(found: Evidence) -> bytes:
 def test_sound_evidence_of_both_quote_versions() -> None:
     verdict = appraise(evidence())
     assert (verdict.tee, verdict.product, verdict.tcb_status, verdict.vmpl) == ("tdx", "90C06F000000", "UpToDate", None)
-    assert (verdict.measurement, verdict.chip_id) == (b"t" * 48, b"p" * 16)
+    assert (verdict.measurement, verdict.chip_id) == (b"t" * 48, PPID)
     assert dataclasses.asdict(verdict.tcb) == {
         "tdx_module": 13,
         "tdx_module_version": 1,
         "late_microcode": 4,
         "pce": 13,
     }
-    assert [check for check, _ in verdict.checks][3:12] == [
+    assert [check for check, _ in verdict.checks][3:13] == [
         "E13",
         "E24",
         "E25",
@@ -54,6 +54,7 @@ def test_sound_evidence_of_both_quote_versions() -> None:
         "E23",
         "E28",
         "E29",
+        "E30",
         "E11",
     ]
     report = report_of(evidence())
