@@ -86,7 +86,7 @@ class HclReport:
     @property
     def size(self) -> int:
         """Bytes of the index."""
-        return hcl.NV_SIZE
+        return hcl.NV_SIZE[self.claims.tee]
 
     async def content(self, *, offset: int) -> bytes:
         """Return the report, renewed when a read begins and the limiter allows."""
