@@ -7,7 +7,7 @@ Detail for developers travels in `__cause__`.
 import enum
 from typing import Final
 
-__all__ = ["REMEDIES", "AttestationError", "Fault"]
+__all__ = ["CHECK_REMEDIES", "REMEDIES", "AttestationError", "Fault"]
 
 
 class Fault(enum.StrEnum):
@@ -48,6 +48,25 @@ REMEDIES: Final[dict[Fault, str]] = {
     Fault.CONFIG_INVALID: "Correct the attestation section of the configuration; the check names the item.",
 }
 
+CHECK_REMEDIES: Final[dict[str, str]] = {
+    "E08": "The processor is not among `products`. Milan (the v5 sizes) needs arXiv:2605.12990 under `accepted` too.",
+    "E12": "A patch level is below the floor or an advisory. Redeploy the VM to reach an updated host; lower no floor.",
+    "E22": "The AK is not the one that made the quote. On a machine that you trust: reboot it, then attest again.",
+    "E31": "The list of advisories is out of its time, or the clock is before its review. Read the vendors' bulletins "
+    "since then, then set `reviewed` and `expires` anew.",
+    "E32": "An advisory is open for this machine, or its acceptance is over. Use another machine, or decide again: an "
+    "entry under `accepted` with id, reason and a day.",
+    "E33": "AMD's CRL is out of its time, not AMD's, or revokes this chain. Fetch it anew from kdsintf.amd.com.",
+    "E34": "The host did not check its memory for aliases (AMD-SB-3015). Redeploy the VM to reach another host.",
+    "E35": "The vTPM was reset, resumed or rolled back. Restart the worker; if nobody rebooted the VM, find out why.",
+    "reference-accepted": "Each entry under `accepted` has id, reason and a day; `products` with Milan needs one for "
+    "arXiv:2605.12990.",
+    "reference-advisories": "The list of advisories is empty, lasts longer than a year, or names something twice or "
+    "without a level of 1 to 255.",
+    "reference-amd_crls": "Give AMD's CRL of every product among `products`, or of none.",
+}
+"""For checks of which more can be said than for their fault."""
+
 
 class AttestationError(Exception):
     """Evidence, token or key was not accepted. `check` is a short code such as "T07"; `retry_after` is in seconds."""
@@ -61,7 +80,7 @@ class AttestationError(Exception):
     @property
     def remedy(self) -> str:
         """What an operator can do."""
-        return REMEDIES[self.fault]
+        return CHECK_REMEDIES.get(self.check, REMEDIES[self.fault])
 
     def __str__(self) -> str:
         return f"{self.fault.value} at {self.check}: {self.remedy}"

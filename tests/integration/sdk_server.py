@@ -207,6 +207,7 @@ class ReferenceWorker(CjiWorkerServicer):
             region="eastus",
             tee="snp",
             tcb={"snp": 23},
+            accepted_advisories=(),
             evidence_sha384="0" * 96,
             maa_token_sha384=(self.attestation.token.sha384 if self.attestation else sha384(b"")).hex(),
             policy_sha384="0" * 96,

@@ -56,6 +56,7 @@ CLAIMS = Claims(
     region="eastus",
     tee="snp",
     tcb={"bootloader": 3, "microcode": 72},
+    accepted_advisories=("arXiv:2605.12990",),
     evidence_sha384="07" * 48,
     maa_token_sha384="08" * 48,
     policy_sha384="09" * 48,

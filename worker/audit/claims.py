@@ -30,7 +30,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Everything a receipt vouches for. Parts stand in the order of their numbers.
 
     `previous_sha384` is `receipt_sha384` of the receipt with the sequence number before, 96 zeros in the first one.
-    `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
+    `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers, and
+    `accepted_advisories` are those that are open for the machine and that its operator accepted by name.
     """
 
     version: Annotated[int, Meta(ge=1, le=1)]
@@ -56,6 +57,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     region: Token
     tee: Token
     tcb: Annotated[dict[Token, Count], Meta(min_length=1)]
+    accepted_advisories: tuple[Token, ...]
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
     policy_sha384: Hex96
