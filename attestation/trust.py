@@ -110,6 +110,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 def _parse(url: str) -> tuple[str, str, int, str]:
     """(scheme, host, port, path) of a plain URL; ValueError for anything that two parsers could read differently."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError  # urlsplit drops line feeds and tabs wherever they are
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or parts.query or parts.fragment:

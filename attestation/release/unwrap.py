@@ -11,6 +11,7 @@ heap, which a key-holding process has made secret; buffers that can be wiped are
 from collections.abc import Callable
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap_with_padding
 from cryptography.hazmat.primitives.serialization import load_der_private_key
@@ -51,7 +52,7 @@ def unwrap_into(
             raise AttestationError(Fault.CONFIG_INVALID, check="buffer")
         buffer[: len(plain)] = plain
         return len(plain)
-    except (InvalidUnwrap, ValueError, TypeError):
+    except (InvalidUnwrap, UnsupportedAlgorithm, ValueError, TypeError):
         # from None: a parser's message could describe what it parsed
         raise AttestationError(Fault.RELEASE_INVALID, check=_CHECK) from None
     finally:
