@@ -54,7 +54,7 @@ class AdvisoryList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     reviewed: date
     expires: date
-    advisories: tuple[Advisory, ...]
+    listed: tuple[Advisory, ...]
 
     def in_time(self, now: datetime) -> bool:
         """Whether the list may be relied upon; a clock before the review was set back."""
@@ -62,7 +62,7 @@ class AdvisoryList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def level(self, product: Product, component: Component) -> int:
         """The highest level that an advisory asks of the component; 0 where none does."""
-        return max(one.fixed.get(product, {}).get(component, 0) for one in self.advisories)
+        return max(one.fixed.get(product, {}).get(component, 0) for one in self.listed)
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,10 +76,10 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 _BUILT_IN: Final = (Advisory(id=MILAN_SEED, unfixed=("Milan",)),)
 
 
-def open_advisories(product: Product, listed: AdvisoryList | None) -> tuple[str, ...]:
+def open_advisories(product: Product, known: AdvisoryList | None) -> tuple[str, ...]:
     """Ids of what nothing fixes on this product: known here, or in the operator's list."""
-    known = (*_BUILT_IN, *(listed.advisories if listed else ()))
-    return tuple(dict.fromkeys(one.id for one in known if product in one.unfixed))
+    listed = (*_BUILT_IN, *(known.listed if known else ()))
+    return tuple(dict.fromkeys(one.id for one in listed if product in one.unfixed))
 
 
 def all_accepted(ids: Iterable[str], accepted: Iterable[Acceptance], now: datetime) -> bool:
@@ -91,12 +91,12 @@ def sound_list(found: AdvisoryList) -> bool:
     """Whether the list can mean what it says: not empty, expiring within a year, nothing twice or without effect."""
     return (
         0 < (found.expires - found.reviewed).days <= LONGEST_LIST
-        and _names(found.advisories)
+        and _names(found.listed)
         and all(
             (one.fixed or one.unfixed)
             and not set(one.fixed) & set(one.unfixed)
             and all(map(_levels, one.fixed.items()))
-            for one in found.advisories
+            for one in found.listed
         )
     )
 

@@ -301,11 +301,11 @@ def _revocation(endorsement: Endorsement, reference: ReferenceValues, *, now: da
 
 def _listed(reference: ReferenceValues, *, now: datetime) -> str:
     """E31."""
-    listed = reference.advisories
-    if listed is None:
+    known = reference.advisories
+    if known is None:
         return "no list of advisories"
-    _require(listed.in_time(now), "E31")
-    return f"{len(listed.advisories)} advisories, reviewed {listed.reviewed}, until {listed.expires}"
+    _require(known.in_time(now), "E31")
+    return f"{len(known.listed)} advisories, reviewed {known.reviewed}, until {known.expires}"
 
 
 def _accepted(ids: tuple[str, ...], reference: ReferenceValues, *, now: datetime, check: str) -> None:

@@ -84,10 +84,10 @@ def _hex(values: tuple[str, ...], size: int) -> bool:
 
 def floor_in_force(reference: ReferenceValues, product: Product) -> Tcb:
     """Component by component the higher of the product's floor and what the advisories ask."""
-    floor, listed = reference.floors[product], reference.advisories
+    floor, advisories = reference.floors[product], reference.advisories
     return Tcb(
         **{
-            component: max(getattr(floor, component), listed.level(product, component) if listed else 0)
+            component: max(getattr(floor, component), advisories.level(product, component) if advisories else 0)
             for component in get_args(Component)
         }
     )

@@ -213,7 +213,7 @@ def _locked_memory(config: Config) -> str:
 
 def _reference(config: Config) -> str:
     try:
-        reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues)
+        reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
         check_reference(reference)
     except msgspec.ValidationError as error:
         raise _Found(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error
