@@ -1,15 +1,22 @@
 """Evidence to key against real servers and a real software TPM on loopback."""
 
+import json
 import os
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from cji_simulator.encoding import b64url
 from cji_simulator.faults import Kind, Service
-from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.simulation import Cmk, Simulation, SimulationError
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault
@@ -18,7 +25,7 @@ from attestation.evidence import Evidence, qualifying
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
 from attestation.maa import SigningKeys
-from attestation.release import Attester, KeySpec
+from attestation.release import Attestation, Attester, KeySpec
 from attestation.trust import endpoint
 
 RECEIPT_KEY = b"r" * 32
@@ -46,9 +53,21 @@ def attester(simulation: Simulation) -> Attester:
     return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
 
 
-def spec(cmk: Cmk, **kw: str) -> KeySpec:
-    given = {"kek_id": cmk.kek_id, "public_thumbprint": cmk.public_thumbprint, "policy_sha256": cmk.policy_sha256}
-    return KeySpec(**(given | kw))
+def spec(cmk: Cmk, **kw: Any) -> KeySpec:
+    return msgspec.structs.replace(cmk.spec, **kw)
+
+
+def refused(attester: Attester, attestation: Attestation, key: KeySpec) -> AttestationError:
+    """The error of a release, which left nothing in the buffer."""
+    buffer = bytearray(4096)
+    with pytest.raises(AttestationError) as caught:
+        attester.release_into(attestation, key, memoryview(buffer))
+    assert not any(buffer)
+    return caught.value
+
+
+def told(error: AttestationError) -> tuple[Fault, str]:
+    return error.fault, error.check
 
 
 def fault_of(caught: pytest.ExceptionInfo[AttestationError]) -> tuple[Fault, str]:
@@ -138,16 +157,17 @@ def test_maa_is_away(simulation: Simulation, attester: Attester, monkeypatch: py
 
 def test_signing_keys_are_away(simulation: Simulation) -> None:
     issuer = endpoint(simulation.maa_url, simulation.trust.maa_hosts, resource="", check="maa-url")
-    keys = SigningKeys(issuer=issuer, trust=simulation.trust)
+
+    def sought() -> tuple[Fault, str]:
+        with pytest.raises(AttestationError) as caught:
+            SigningKeys(issuer=issuer, trust=simulation.trust).get("any")
+        return fault_of(caught)
+
     for kind in (Kind.STATUS, Kind.DOWN):
         simulation.fault(Service.MAA, kind)
-        with pytest.raises(AttestationError) as caught:
-            keys.get("any")
-        assert fault_of(caught) == (Fault.MAA_UNAVAILABLE, "jwks")
+        assert sought() == (Fault.MAA_UNAVAILABLE, "jwks")
         simulation.clear_faults()
-    with pytest.raises(AttestationError) as caught:
-        keys.get("any")
-    assert fault_of(caught) == (Fault.TOKEN_INVALID, "T03")
+    assert sought() == (Fault.TOKEN_INVALID, "T03")
 
 
 def test_imds_is_away(simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,50 +183,237 @@ def test_imds_is_away(simulation: Simulation, attester: Attester, cmk: Cmk, monk
     assert fault_of(caught) == (Fault.IDENTITY_UNAVAILABLE, "imds-identity")
 
 
-def test_vault_answers(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+# azure-attestation: what the service answers, and what an operator is told
+ANSWERS = [
+    (400, Fault.RELEASE_DENIED, "vault-400"),
+    (401, Fault.RELEASE_DENIED, "vault-401"),
+    (403, Fault.RELEASE_DENIED, "vault-403"),
+    (404, Fault.RELEASE_DENIED, "vault-404"),
+    (408, Fault.RELEASE_UNAVAILABLE, "vault-408"),
+    (409, Fault.RELEASE_UNAVAILABLE, "vault-409"),
+    (500, Fault.RELEASE_UNAVAILABLE, "vault-500"),
+    (502, Fault.RELEASE_UNAVAILABLE, "vault-502"),
+    (503, Fault.RELEASE_UNAVAILABLE, "vault-503"),
+    (504, Fault.RELEASE_UNAVAILABLE, "vault-504"),
+]
+
+
+def test_answers_of_the_vault_by_status(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    buffer = bytearray(4096)
-
-    def refused(fault: Fault, check: str) -> AttestationError:
-        with pytest.raises(AttestationError) as caught:
-            attester.release_into(attestation, spec(cmk), memoryview(buffer))
+    for status, fault, check in ANSWERS:
+        simulation.fault(Service.VAULT, Kind.STATUS, status=status, seconds=9)
+        error = refused(attester, attestation, cmk.spec)
         simulation.clear_faults()
-        assert fault_of(caught) == (fault, check)
-        assert not any(buffer)
-        return caught.value
+        assert told(error) == (fault, check)
+        assert error.retry_after == (9 if fault is Fault.RELEASE_UNAVAILABLE else None)
+    assert attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096))).length  # denials use nothing up
 
+
+def test_k10_throttled(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    for seconds, wait in ((7, 7.0), (0, 10.0), (86400, 300.0)):
+        simulation.fault(Service.VAULT, Kind.STATUS, status=429, seconds=seconds)
+        error = refused(attester, attestation, cmk.spec)
+        simulation.clear_faults()
+        assert (*told(error), error.retry_after) == (Fault.RELEASE_THROTTLED, "vault-429", wait)
+
+
+def test_answers_of_the_vault_by_code(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
     simulation.fault(Service.VAULT, Kind.FORBIDDEN)
-    refused(Fault.RELEASE_DENIED, "vault-403-ForbiddenByRbac")
-    simulation.fault(Service.VAULT, Kind.STATUS, status=429, seconds=7)
-    assert refused(Fault.RELEASE_THROTTLED, "vault-429").retry_after == 7
-    simulation.fault(Service.VAULT, Kind.STATUS, status=503)
-    refused(Fault.RELEASE_UNAVAILABLE, "vault-503")
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_DENIED, "vault-403-ForbiddenByRbac")
+    simulation.clear_faults()
+    simulation.fault(Service.MAA, Kind.DOWN)  # the vault does not reach the issuer
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_DENIED, "vault-403-unverified")
+    simulation.clear_faults()
+    absent = spec(cmk, kek_id=f"{cmk.kek_id[:-32]}{'0' * 32}")
+    assert told(refused(attester, attestation, absent)) == (Fault.RELEASE_DENIED, "vault-404")
+    made = simulation._vault("POST", "/keys/att-plain/create", {"kty": "RSA-HSM"})
+    plain = spec(cmk, kek_id=made["key"]["kid"])
+    assert told(refused(attester, attestation, plain)) == (Fault.RELEASE_DENIED, "vault-400")
+
+
+def test_no_answer_or_half_of_one(
+    simulation: Simulation, attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
     simulation.fault(Service.VAULT, Kind.DOWN)
-    refused(Fault.RELEASE_UNAVAILABLE, "vault")
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault")
+    simulation.clear_faults()
     simulation.fault(Service.VAULT, Kind.MALFORMED)
-    refused(Fault.RELEASE_UNAVAILABLE, "vault-200")
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault-200")
+    simulation.clear_faults()
+    monkeypatch.setattr("attestation.release.vault.READ_SECONDS", 0.2)
+    simulation.fault(Service.VAULT, Kind.SLOW, seconds=2)
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_UNAVAILABLE, "vault")
+
+
+def test_f04_an_answer_is_the_last_one_for_its_attestation(
+    simulation: Simulation, attester: Attester, cmk: Cmk
+) -> None:
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
     simulation.fault(Service.VAULT, Kind.REPLACED_STATEMENT)
-    refused(Fault.RELEASE_INVALID, "S05")
-    simulation.enable_cmk(cmk, enabled=False)
-    refused(Fault.RELEASE_DENIED, "vault-403-KeyDisabled")
-    simulation.enable_cmk(cmk, enabled=True)
-    key = attester.release_into(attestation, spec(cmk), memoryview(buffer))  # a refusal uses nothing up
-    assert key.length > 0
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_INVALID, "S05")
+    simulation.clear_faults()
+    assert told(refused(attester, attestation, cmk.spec)) == (Fault.TOKEN_INVALID, "used")
+    attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
 
 
 def test_policy_of_the_key(simulation: Simulation, attester: Attester) -> None:
     policy = simulation.release_policy()
-    strict = {"claim": "x-ms-azurevm-vmid", "equals": "another machine"}
-    policy["anyOf"][0]["allOf"].append(strict)
-    cmk = simulation.create_cmk("att-strict", policy=policy)
+    policy["anyOf"][0]["allOf"].append({"claim": "x-ms-azurevm-vmid", "equals": "another machine"})
+    strict = simulation.create_cmk("att-strict", policy=policy)
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    with pytest.raises(AttestationError) as caught:
-        attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
-    assert fault_of(caught) == (Fault.RELEASE_DENIED, "vault-403-AccessDenied")
+    assert told(refused(attester, attestation, strict.spec)) == (Fault.RELEASE_DENIED, "vault-403-policy")
     cmk = simulation.set_policy("att-strict", simulation.release_policy())
-    with pytest.raises(AttestationError) as caught:
-        attester.release_into(attestation, spec(cmk, policy_sha256="00" * 32), memoryview(bytearray(4096)))
-    assert fault_of(caught) == (Fault.RELEASE_INVALID, "S09")
+    moved = spec(cmk, policy_sha256="00" * 32)
+    assert told(refused(attester, attestation, moved)) == (Fault.RELEASE_INVALID, "S09")
+
+
+WEAK = ["secureboot", "x-ms-azurevm-testsigning-enabled", "x-ms-attestation-type"]
+
+
+@pytest.mark.parametrize(("claim", "rule"), zip(WEAK, ["RP15", "RP16", "RP11"], strict=True))
+def test_k01_a_key_under_a_weak_policy_is_not_used(
+    simulation: Simulation, attester: Attester, claim: str, rule: str
+) -> None:
+    policy = simulation.release_policy()
+    conditions = policy["anyOf"][0]["allOf"]
+    conditions[:] = [one for one in conditions if one.get("claim") != claim]
+    cmk = simulation.create_cmk("att-weak", policy=policy)  # its digest is pinned, and that does not help
+    error = refused(attester, attester.attest(receipt_key=RECEIPT_KEY), cmk.spec)
+    assert told(error) == (Fault.RELEASE_INVALID, rule)
+    assert "cji policy build" in error.remedy
+
+
+def test_k01_a_second_authority_is_accepted_by_name_only(simulation: Simulation) -> None:
+    trust = msgspec.structs.replace(simulation.trust, maa_hosts=(*simulation.trust.maa_hosts, "other.example"))
+    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    policy = simulation.release_policy()
+    policy["anyOf"].append(policy["anyOf"][0] | {"authority": "https://other.example"})
+    cmk = simulation.create_cmk("att-two", policy=policy)
+    error = refused(attester, attester.attest(receipt_key=RECEIPT_KEY), cmk.spec)
+    assert told(error) == (Fault.RELEASE_INVALID, "RP04")
+    accepting = spec(cmk, accept_findings=("RP04",))
+    released = attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), accepting, memoryview(bytearray(4096)))
+    assert (released.policy.accepted, released.policy.warnings) == (("RP04",), ("RP17", "RP30"))
+
+
+def test_k11_an_immutable_policy_is_told(simulation: Simulation, attester: Attester) -> None:
+    cmk = simulation.create_cmk("att-immutable", immutable=True)
+    released = attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
+    assert (released.policy.immutable, released.policy.warnings) == (True, ("RP17",))
+    with pytest.raises(SimulationError, match=r"AKV\.SKR\.1020"):
+        simulation.set_policy("att-immutable", simulation.release_policy())
+
+
+def test_k11_drift_of_a_policy_that_is_not_pinned_is_told_once(simulation: Simulation, attester: Attester) -> None:
+    first = simulation.create_cmk("att-drift")
+    loose, buffer = spec(first, policy_sha256=None), memoryview(bytearray(4096))
+
+    def told_before() -> str | None:
+        return attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), loose, buffer).policy_before
+
+    assert [told_before(), told_before()] == [None, None]
+    second = simulation.set_policy("att-drift", simulation.release_policy() | {"version": "1.0"})
+    assert second.policy_sha256 != first.policy_sha256
+    assert [told_before(), told_before()] == [first.policy_sha256, None]
+    simulation.set_policy("att-drift", simulation.release_policy())
+    pinned = refused(attester, attester.attest(receipt_key=RECEIPT_KEY), second.spec)
+    assert told(pinned) == (Fault.RELEASE_INVALID, "S09")
+    assert told_before() == second.policy_sha256
+
+
+@pytest.mark.parametrize(("curve", "length"), [("P-256", 67), ("P-384", 80), ("P-521", 98)])
+def test_an_ec_key_is_released(simulation: Simulation, attester: Attester, curve: str, length: int) -> None:
+    cmk = simulation.create_cmk(f"att-{curve}", curve=curve)
+    buffer = bytearray(4096)
+    released = attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(buffer))
+    assert (released.length, json.loads(released.public_jwk)) == (length, cmk.public_jwk)
+    private = load_der_private_key(bytes(buffer[:length]), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    x = private.public_key().public_numbers().x
+    assert b64url(x.to_bytes((private.key_size + 7) // 8, "big")) == cmk.public_jwk["x"]
+
+
+def test_k13_previous_and_current_version_side_by_side(simulation: Simulation, attester: Attester) -> None:
+    previous = simulation.create_cmk("att-turning")
+    current = simulation.rotate_cmk("att-turning")
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    buffers = {one.kek_id: bytearray(4096) for one in (previous, current)}
+    for one in (previous, current):
+        released = attester.release_into(attestation, one.spec, memoryview(buffers[one.kek_id]))
+        assert json.loads(released.public_jwk)["n"] == one.public_jwk["n"]
+    assert buffers[previous.kek_id] != buffers[current.kek_id]
+    crossed = spec(current, public_thumbprint=previous.public_thumbprint)
+    again = attester.attest(receipt_key=RECEIPT_KEY)
+    assert told(refused(attester, again, crossed)) == (Fault.RELEASE_INVALID, "S08")
+    assert told(refused(attester, attestation, previous.spec)) == (Fault.TOKEN_INVALID, "used")  # F03, key by key
+
+
+def test_k08_a_disabled_version_is_denied_and_the_other_is_not(simulation: Simulation, attester: Attester) -> None:
+    previous = simulation.create_cmk("att-disabled")
+    current = simulation.rotate_cmk("att-disabled")
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    simulation.enable_cmk(previous, enabled=False)
+    assert told(refused(attester, attestation, previous.spec)) == (Fault.RELEASE_DENIED, "vault-403-KeyDisabled")
+    attester.release_into(attestation, current.spec, memoryview(bytearray(4096)))
+    simulation.enable_cmk(previous, enabled=True)
+    attester.release_into(attestation, previous.spec, memoryview(bytearray(4096)))
+
+
+@pytest.fixture
+def misleading(simulation: Simulation) -> Iterator[tuple[str, list[str | None]]]:
+    """A vault under a good certificate that asks for tokens of another domain; the Authorization of each request."""
+    seen: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(self.headers["Authorization"])
+            where = 'Bearer authorization="https://login.microsoftonline.com/t", resource="https://evil.example"'
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", where)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            """Nothing is printed."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(simulation.state / "roots" / "tls.pem", simulation.state / "roots" / "tls.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}", seen
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_k04_no_token_for_a_challenge_of_another_domain(
+    simulation: Simulation, attester: Attester, cmk: Cmk, misleading: tuple[str, list[str | None]]
+) -> None:
+    host, seen = misleading
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{host}"))
+    for pattern, expected in (
+        (f".{host.partition('.')[2]}", (Fault.RELEASE_UNAVAILABLE, "vault-challenge")),  # the client compares domains
+        (host, (Fault.IDENTITY_UNAVAILABLE, "resource")),  # only the identity's pin is left
+    ):
+        trust = msgspec.structs.replace(simulation.trust, vault_hosts=(pattern,))
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        assert told(refused(other, attestation, elsewhere)) == expected
+    assert len(seen) >= 2
+    assert set(seen) == {None}
+
+
+def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+    for roots in (simulation.trust.tls_roots, None):
+        trust = msgspec.structs.replace(simulation.trust, release_roots=roots)
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), cmk.spec)
+        assert told(error) == (Fault.RELEASE_INVALID, "S02")
 
 
 def test_k03_pinned_public_key(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
@@ -233,8 +440,6 @@ def test_k04_no_socket_for_a_foreign_vault(
 
 
 def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
-    import time
-
     ahead = [0.0]
     attester = Attester(
         trust=simulation.trust,
