@@ -5,6 +5,7 @@ API v4, TCB info of version 3 and enclave identity of version 2, members in the 
 """
 
 import datetime
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator.certificates import Credential, name, pem
 
@@ -228,7 +229,7 @@ class Intel:
                 sgx=stem == "pck",
             )
             made[stem] = Credential(key=key, certificate=certificate, above=above.chain if above else ())
-        return cls(**made)
+        return cls._of(made)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -239,7 +240,17 @@ class Intel:
             for stem in _NAMES:
                 getattr(made, stem).save(folder / stem)
             (folder / "complete").touch()  # last: a folder without it is made anew
-        return cls(**{stem: Credential.load(folder / stem) for stem in _NAMES})
+        return cls._of({stem: Credential.load(folder / stem) for stem in _NAMES})
+
+    @classmethod
+    def _of(cls, held: dict[str, Credential]) -> Self:
+        return cls(root=held["root"], ca=held["ca"], pck=held["pck"], signer=held["signer"])
+
+    @property
+    def spki_sha256(self) -> str:
+        """Hex SHA-256 of the root's SubjectPublicKeyInfo."""
+        spki = self.root.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(spki).hexdigest()
 
     @property
     def pck_chain(self) -> bytes:

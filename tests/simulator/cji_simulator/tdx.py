@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator.intel import CPU_SVN, QE_SIGNER, Intel, ec_key, raw_signature
 
-__all__ = ["REPORT_LENGTH", "SEPT_VE_DISABLE", "TdReport", "TdxHost", "quote", "quoted_body"]
+__all__ = ["REPORT_LENGTH", "SEPT_VE_DISABLE", "TdReport", "TdxHost", "quote", "quoted_body", "verify_quote"]
 
 REPORT_LENGTH: Final = 1024
 SEPT_VE_DISABLE: Final = 1 << 28
@@ -124,7 +124,7 @@ def _check(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> 
     key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
 
 
-def verify(data: bytes, intel: Intel) -> TdReport:
+def verify_quote(data: bytes, intel: Intel) -> TdReport:
     """Check a quote down to this Intel's PCK; raises ValueError. A verifier of its own: no code of the worker's."""
     try:
         version, key_kind, tee = struct.unpack_from("<HHI", data)
