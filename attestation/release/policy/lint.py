@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from attestation.errors import AttestationError
+from attestation.findings import Finding, Hit, grouped
 from attestation.release.policy.claims import (
     HARDWARE,
     OPEN,
@@ -21,7 +22,7 @@ from attestation.release.policy.claims import (
     WORKLOAD,
 )
 from attestation.release.policy.grammar import Authority, Condition, ReleasePolicy, Scalar, Way, plain
-from attestation.release.policy.rules import RULES, Finding
+from attestation.release.policy.rules import RULES
 from attestation.trust import Trust, endpoint
 
 __all__ = ["lint"]
@@ -30,8 +31,6 @@ __all__ = ["lint"]
 _SHARED: Final = re.compile(r"https://shared([a-z0-9]+)\.\1(\.[a-z]+)?\.attest\.azure\.[a-z]+/?", re.ASCII)
 _PROVIDER: Final = re.compile(r"https://[a-z0-9-]+\.[a-z0-9-]+\.attest\.azure\.[a-z]+/?", re.ASCII)
 _COMPLIANCE: Final = frozenset({"x-ms-attestation-type", HARDWARE, TEE + "x-ms-compliance-status"})
-
-_Hit = tuple[str, str, str]  # rule, detail, place
 
 
 def lint(
@@ -42,16 +41,10 @@ def lint(
     `trust` has the providers that may speak at all, `authority` is the one that the workers use, where that is known,
     and `immutable` is what the vault says of the key's policy, None where the document is all there is.
     """
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for rule, detail, where in _hits(policy, trust, authority, immutable):
-        places = grouped.setdefault((rule, detail), [])
-        if where not in places:
-            places.append(where)
-    findings = [Finding(rule=RULES[rule], detail=text, where=tuple(at)) for (rule, text), at in grouped.items()]
-    return tuple(sorted(findings, key=lambda one: (one.rule.severity, one.rule.id)))
+    return grouped(_hits(policy, trust, authority, immutable), RULES)
 
 
-def _hits(policy: ReleasePolicy, trust: Trust, expected: str | None, immutable: bool | None) -> Iterator[_Hit]:
+def _hits(policy: ReleasePolicy, trust: Trust, expected: str | None, immutable: bool | None) -> Iterator[Hit]:
     if immutable is False:
         yield "RP30", "the vault says that it is not immutable", "release_policy.immutable"
     for authority in policy.authorities:
@@ -64,7 +57,7 @@ def _hits(policy: ReleasePolicy, trust: Trust, expected: str | None, immutable: 
                 yield rule, detail, place
 
 
-def _authority(authority: Authority, trust: Trust, expected: str | None) -> Iterator[_Hit]:
+def _authority(authority: Authority, trust: Trust, expected: str | None) -> Iterator[Hit]:
     url, where = authority.url, f"{authority.where}.authority"
     if _SHARED.fullmatch(url):
         yield "RP01", f"{url} is a shared provider", where
@@ -82,7 +75,7 @@ def _authority(authority: Authority, trust: Trust, expected: str | None) -> Iter
         yield "RP05", url, where
 
 
-def _condition(condition: Condition) -> Iterator[_Hit]:
+def _condition(condition: Condition) -> Iterator[Hit]:
     claim, value = condition.claim, condition.equals
     inner = claim.removeprefix(TEE)
     below, above = inner in TEE_CLAIMS, inner in TOP_CLAIMS

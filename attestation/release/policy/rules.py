@@ -4,42 +4,12 @@ RP0x who may speak, RP1x what each way to the key must pin, RP2x claims that do 
 RP3x the key, RP4x grammar. An id is never used for another rule.
 """
 
-import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from attestation.errors import AttestationError, Fault
+from attestation.findings import Finding, Rule, Severity, table
 
 __all__ = ["RULES", "Finding", "PolicyError", "Rule", "Severity"]
-
-
-class Severity(enum.StrEnum):
-    """An error gives the key to machines that must not have it, or to none; a warning is for a person to judge."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One rule: what is wrong, why it matters, what to do."""
-
-    id: str
-    severity: Severity
-    title: str
-    why: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A rule that a policy breaks: `detail` says with what, `where` names every place."""
-
-    rule: Rule
-    detail: str
-    where: tuple[str, ...] = ()
 
 
 class PolicyError(AttestationError):
@@ -60,11 +30,7 @@ _E, _W = Severity.ERROR, Severity.WARNING
 _BUILD: Final = "`cji policy build` writes a policy that has it."
 
 
-def _table(*rules: Rule) -> Mapping[str, Rule]:
-    return MappingProxyType({rule.id: rule for rule in rules})
-
-
-RULES: Final = _table(
+RULES: Final = table(
     Rule(
         id="RP01",
         severity=_E,

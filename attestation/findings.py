@@ -1,0 +1,52 @@
+"""What every linter of policies speaks: rules with an id that never changes its meaning, and findings of them."""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["Finding", "Hit", "Rule", "Severity", "grouped", "table"]
+
+Hit = tuple[str, str, str]
+"""Rule id, detail, place."""
+
+
+class Severity(enum.StrEnum):
+    """An error gives the key to machines that must not have it, or to none; a warning is for a person to judge."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule: what is wrong, why it matters, what to do."""
+
+    id: str
+    severity: Severity
+    title: str
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule that a policy breaks: `detail` says with what, `where` names every place."""
+
+    rule: Rule
+    detail: str
+    where: tuple[str, ...] = ()
+
+
+def table(*rules: Rule) -> Mapping[str, Rule]:
+    """Rules by their ids."""
+    return MappingProxyType({rule.id: rule for rule in rules})
+
+
+def grouped(hits: Iterable[Hit], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
+    """One finding for hits that differ in their place only; errors first, then by rule."""
+    places: dict[tuple[str, str], dict[str, None]] = {}
+    for rule, detail, where in hits:
+        places.setdefault((rule, detail), {})[where] = None
+    findings = (Finding(rule=rules[rule], detail=detail, where=tuple(at)) for (rule, detail), at in places.items())
+    return tuple(sorted(findings, key=lambda one: (one.rule.severity, one.rule.id)))
