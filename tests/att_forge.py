@@ -13,13 +13,15 @@ from typing import Any
 
 import msgspec
 from cji_simulator import amd, hcl, jws
-from cji_simulator.certificates import authority, leaf, pem
+from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_simulator.encoding import b64, rsa_jwk
 from cji_simulator.snp import Report, Tcb
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, Trust
 from attestation.appraisal import ReferenceValues, Verdict, appraise
@@ -30,6 +32,8 @@ from attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, polic
 from attestation.jose import b64url
 
 MAGIC = 0xFF544347
+PSS = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+ENDORSEMENT = (0x4000000B).to_bytes(4, "big")
 AMD = "1.3.6.1.4.1.3704.1."
 ISSUER = "https://sharedeus.eus.attest.azure.net"
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
@@ -42,9 +46,19 @@ def sized(data: bytes) -> bytes:
     return struct.pack(">H", len(data)) + data
 
 
-def attest_structure(body: bytes, *, kind: int, extra: bytes, magic: int = MAGIC) -> bytes:
-    signer = sized(b"\x00\x0b" + bytes(32))
-    return struct.pack(">IH", magic, kind) + signer + sized(extra) + struct.pack(">QIIBQ", 481, 3, 1, 1, 7) + body
+def attest_structure(
+    body: bytes,
+    *,
+    kind: int,
+    extra: bytes,
+    magic: int = MAGIC,
+    ak_public: bytes | None = None,
+    clock: tuple[int, int, int] = (481, 3, 1),
+) -> bytes:
+    """`clock` is (milliseconds, resets, restarts)."""
+    name = key_name(machine().ak_public if ak_public is None else ak_public)
+    signer = sized(b"\x00\x0b" + hashlib.sha256(ENDORSEMENT + name).digest())
+    return struct.pack(">IH", magic, kind) + signer + sized(extra) + struct.pack(">QIIBQ", *clock, 1, 7) + body
 
 
 def quote_structure(pcrs: tuple[bytes, ...], *, extra: bytes, selection: bytes = PCR_SELECTION, **kw: Any) -> bytes:
@@ -82,8 +96,6 @@ class Machine:
 
     def __post_init__(self) -> None:
         ca = authority("Test vTPM CA", rsa.generate_private_key(65537, 2048))
-        from cryptography.hazmat.primitives.serialization import Encoding
-
         self.ak_cert = leaf("ak", self.ak, ca).certificate.public_bytes(Encoding.DER)
         self.other_cert = leaf("other", self.ek, ca).certificate.public_bytes(Encoding.DER)
 
@@ -91,6 +103,11 @@ class Machine:
     def trust(self) -> Trust:
         ark = self.chip.ark.certificate.public_key()
         return msgspec.structs.replace(AZURE_US, name="test", amd_roots=(spki_sha256(ark),))
+
+    @property
+    def ak_public(self) -> bytes:
+        """As Azure's AK: RSASSA with SHA-256, restricted, without a policy."""
+        return rsa_public(self.ak.public_key(), attributes=0x50472, policy=b"", scheme=b"\x00\x14\x00\x0b")
 
     @property
     def certs(self) -> bytes:
@@ -122,7 +139,7 @@ class Machine:
         values: dict[str, Any] = {
             "tee": "snp",
             "hcl_report": raw,
-            "ak_public": rsa_public(self.ak.public_key(), attributes=0x50072, policy=b"", scheme=b"\x00\x14\x00\x0b"),
+            "ak_public": self.ak_public,
             "ak_cert": self.ak_cert,
             "certs": self.certs,
             "td_quote": b"",
@@ -258,6 +275,83 @@ def forge_vcek(
         if value is not None:
             oid = x509.ObjectIdentifier(AMD + suffix)
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
-    pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
-    vcek = builder.sign(signer or chip.ask.rsa(), hashes.SHA384(), rsa_padding=pss)
+    vcek = builder.sign(signer or chip.ask.rsa(), hashes.SHA384(), rsa_padding=PSS)
     return b"".join(pem(one) for one in (vcek, *chip.vcek.above))
+
+
+def patched(raw: bytes, at: int, value: bytes, *, chip: amd.AmdRoots | None = None) -> bytes:
+    """A report whose bytes are changed and that the chip signs again."""
+    out = bytearray(raw)
+    out[at : at + len(value)] = value
+    key = (machine().chip if chip is None else chip).vcek.key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    r, s = decode_dss_signature(key.sign(bytes(out[:0x2A0]), ec.ECDSA(hashes.SHA384())))
+    out[0x2A0:0x2E8], out[0x2E8:0x330] = r.to_bytes(72, "little"), s.to_bytes(72, "little")
+    return bytes(out)
+
+
+def patched_evidence(at: int, value: bytes) -> Evidence:
+    m = machine()
+    return m.evidence(report=patched(m.report(m.claims()), at, value))
+
+
+CPUIDS = {"Milan": b"\x19\x01\x01", "Genoa": b"\x19\x11\x01", "Turin": b"\x1a\x02\x01"}
+
+
+@functools.cache
+def machine_of(product: str, *, tcb: bytes = bytes([4, 0, 0, 0, 0, 0, 24, 219])) -> Machine:
+    """`machine()` with a chip of another product, at this TCB (eight bytes as in its reports)."""
+    m, turin = machine(), product == "Turin"
+    at = {"3.9": 0, "3.1": 1, "3.2": 2, "3.3": 3, "3.8": 7} if turin else {"3.1": 0, "3.2": 1, "3.3": 6, "3.8": 7}
+    chip_id = bytes(range(1, 9)).ljust(64, b"\0") if turin else bytes(range(64))
+    values = {
+        suffix: b"\x02\x02\x00" + tcb[n : n + 1] if tcb[n] > 127 else b"\x02\x01" + tcb[n : n + 1]
+        for suffix, n in at.items()
+    }
+    values |= {
+        "1": bytes([2, 1, turin]),
+        "2": bytes([0x16, len(product)]) + product.encode(),
+        "3.5": b"\x02\x01\x00",
+        "4": chip_id[:8] if turin else chip_id,
+    }
+    ark = _signed_by_rsa(f"ARK-{product}", None)
+    ask = _signed_by_rsa(f"SEV-{product}", ark)
+    key = ec.generate_private_key(ec.SECP384R1())
+    vcek = _certificate("SEV-VCEK", key.public_key(), ask, values)
+    chain = Credential(key=key, certificate=vcek.sign(ask.rsa(), hashes.SHA384(), rsa_padding=PSS), above=ask.chain)
+    chip = amd.AmdRoots(ark=ark, ask=ask, vcek=chain, chip_id=chip_id)
+    return Machine(chip=chip, ak=m.ak, ek=m.ek, ephemeral=m.ephemeral, maa=m.maa, now=m.now)
+
+
+def evidence_of(m: Machine, product: str, *, tcb: bytes) -> Evidence:
+    """Sound evidence of such a machine."""
+    raw = m.report(m.claims())
+    for at, value in ((0x38, tcb), (0x180, tcb), (0x188, CPUIDS[product]), (0x1E0, tcb), (0x1F0, tcb)):
+        raw = patched(raw, at, value, chip=m.chip)
+    return m.evidence(report=raw)
+
+
+def _certificate(
+    common: str, public: CertificatePublicKeyTypes, issuer: Credential | None, values: dict[str, bytes]
+) -> x509.CertificateBuilder:
+    true = machine().chip.vcek.certificate
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(common))
+        .issuer_name(issuer.certificate.subject if issuer else name(common))
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(true.not_valid_before_utc)
+        .not_valid_after(true.not_valid_after_utc)
+    )
+    for suffix, value in values.items():
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(AMD + suffix), value)
+        builder = builder.add_extension(extension, critical=False)
+    return builder
+
+
+def _signed_by_rsa(common: str, issuer: Credential | None) -> Credential:
+    key = rsa.generate_private_key(65537, 2048)
+    builder = _certificate(common, key.public_key(), issuer, {})
+    certificate = builder.sign(issuer.rsa() if issuer else key, hashes.SHA384(), rsa_padding=PSS)
+    return Credential(key=key, certificate=certificate, above=issuer.chain if issuer else ())

@@ -26,6 +26,7 @@ from tests.att_forge import (
     forge_vcek,
     key_name,
     machine,
+    patched_evidence,
     quote_structure,
     rsa_public,
     sign,
@@ -88,26 +89,10 @@ def test_a12_each_component_has_its_floor(component: str) -> None:
     machine().appraise(machine().evidence(), reference=ReferenceValues(floors={"Genoa": exact, "Turin": exact}))
 
 
-def patched(at: int, value: bytes) -> Evidence:
-    """A report whose bytes are changed and that the chip signs again."""
-    m = machine()
-    claims = m.claims()
-    raw = bytearray(m.report(claims))
-    raw[at : at + len(value)] = value
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-    assert isinstance(m.chip.vcek.key, ec.EllipticCurvePrivateKey)
-    r, s = decode_dss_signature(m.chip.vcek.key.sign(bytes(raw[:0x2A0]), ec.ECDSA(hashes.SHA384())))
-    raw[0x2A0:0x2E8], raw[0x2E8:0x330] = r.to_bytes(72, "little"), s.to_bytes(72, "little")
-    return m.evidence(report=bytes(raw))
-
-
 @pytest.mark.parametrize("at", [0x1E0, 0x1F0], ids=["committed", "launch"])
 def test_a13_committed_and_launch_tcb_reach_the_floor_too(at: int) -> None:
-    machine().appraise(patched(at, ReportTcb().encode()))
-    refused(patched(at, ReportTcb(snp=22).encode()), "E12", Fault.POLICY_MISMATCH)
+    machine().appraise(patched_evidence(at, ReportTcb().encode()))
+    refused(patched_evidence(at, ReportTcb(snp=22).encode()), "E12", Fault.POLICY_MISMATCH)
 
 
 def test_a13_reported_tcb_is_the_one_that_the_vcek_was_made_for() -> None:
@@ -120,7 +105,7 @@ def test_a14_vcek_of_another_chip() -> None:
 
 @pytest.mark.parametrize("value", [1 << 1, 1 << 2, 7 << 2], ids=["masked", "vlek", "none"])
 def test_a14_masked_chip_and_other_signing_keys(value: int) -> None:
-    refused(patched(0x48, value.to_bytes(4, "little")), "E06")
+    refused(patched_evidence(0x48, value.to_bytes(4, "little")), "E06")
 
 
 @pytest.mark.parametrize(
@@ -348,9 +333,9 @@ def test_a14_vcek_of_another_curve() -> None:
 
 
 def test_a14_cpuid_of_another_product() -> None:
-    refused(patched(0x188, bytes([0x19, 0x01])), "E07")
-    refused(patched(0x188, bytes([0x1A, 0x02])), "E07")
-    refused(patched(0x188, bytes([0x17, 0x31])), "E07")
+    refused(patched_evidence(0x188, bytes([0x19, 0x01])), "E07")
+    refused(patched_evidence(0x188, bytes([0x1A, 0x02])), "E07")
+    refused(patched_evidence(0x188, bytes([0x17, 0x31])), "E07")
 
 
 def test_a25_bytes_in_the_signatures_unused_part() -> None:
@@ -428,7 +413,7 @@ def test_s03_simulated_evidence_under_production_roots(production: Any) -> None:
 
 @pytest.mark.parametrize("version", [0, 1, 4, 6, 99])
 def test_a25_unknown_report_version(version: int) -> None:
-    refused(patched(0, version.to_bytes(4, "little")), "E36")
+    refused(patched_evidence(0, version.to_bytes(4, "little")), "E36")
 
 
 def test_a25_report_signature() -> None:
