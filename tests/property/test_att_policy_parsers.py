@@ -1,14 +1,21 @@
-"""Any bytes into the release-policy parser and linter: findings or a PolicyError; and the ways are the formula."""
+"""Any bytes into the release-policy parser, linter and judge: findings, a verdict or a PolicyError.
+
+And what they mean: the ways are the formula, and what passes gives the key to no machine that it must not have.
+"""
 
 import contextlib
 import json
 from typing import Any
 
+from cji_simulator.release_policy import ReleasePolicy as VaultPolicy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
-from attestation.release.policy import PolicyError, lint, parse_policy
+from attestation.release.policy import ACCEPTABLE, PolicyError, build, judge, lint, parse_policy
+from attestation.release.policy.grammar import plain
+
+OWN = "https://agency.eus.attest.azure.net"
 
 NAMES = st.sampled_from(["version", "anyOf", "allOf", "authority", "claim", "equals", "less"])
 JSON = st.recursive(
@@ -47,3 +54,65 @@ def test_the_ways_are_satisfied_exactly_where_the_formula_is(formula: Any, claim
     ways = parse_policy(json.dumps(document).encode()).authorities[0].ways
     met = any(all(values == {claims.get(claim)} for claim, values in way.items()) for way in ways)
     assert met is holds(formula, claims)
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_judged_or_refused(data: bytes) -> None:
+    with contextlib.suppress(PolicyError):
+        judge(data, immutable=True, trust=AZURE_US, authority=OWN, accept=ACCEPTABLE)
+
+
+STRONG: list[Any] = json.loads(build(OWN))["anyOf"][0]["allOf"]
+SOUND = {one["claim"]: one["equals"] for one in STRONG}
+VALUES = st.sampled_from([True, False, "true", "false", 0, 1, "0", "azurevm", "sevsnpvm", "tdxvm"])
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Claims as a token of the provider has them."""
+    claims: dict[str, Any] = {"iss": OWN}
+    for claim, value in flat.items():
+        outer, dot, inner = claim.partition(".")
+        (claims.setdefault(outer, {}) if dot else claims)[inner or outer] = value
+    return claims
+
+
+@st.composite
+def weakened(draw: st.DrawFn) -> list[Any]:
+    """A strong conjunction after a few edits: conditions dropped, changed, or put beside an alternative."""
+    conditions: list[Any] = [dict(one) for one in STRONG]
+    for _ in range(draw(st.integers(0, 2))):
+        index = draw(st.integers(0, len(conditions) - 1))
+        match draw(st.sampled_from(["drop", "change", "either", "group"])):
+            case "drop":
+                del conditions[index]
+            case "change":
+                conditions[index] = {"claim": draw(st.sampled_from(sorted(SOUND))), "equals": draw(VALUES)}
+            case "either":
+                conditions[index] = {"anyOf": [conditions[index], draw(st.sampled_from(STRONG))]}
+            case _:
+                conditions = [{"anyOf": [{"allOf": conditions}, {"allOf": [dict(one) for one in STRONG]}]}]
+    return conditions
+
+
+@settings(max_examples=500)
+@given(weakened(), st.dictionaries(st.sampled_from(sorted(SOUND)), VALUES | st.none(), max_size=2))
+def test_a_policy_that_passes_gives_no_key_to_a_machine_that_lacks_a_claim(
+    conditions: list[Any], changes: dict[str, Any]
+) -> None:
+    """By the simulated vault's own evaluation, which shares no code with the linter."""
+    data = json.dumps({"version": "1.0.0", "anyOf": [{"authority": OWN, "allOf": conditions}]}).encode()
+    try:
+        judge(data, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
+    except PolicyError:
+        return
+    flat = {claim: value for claim, value in (SOUND | changes).items() if value is not None}
+    if VaultPolicy.parse(data).allows(nested(flat)):
+        assert {claim: plain(value) for claim, value in flat.items()} == {
+            claim: plain(value) for claim, value in SOUND.items()
+        }
+
+
+def test_a_strong_policy_gives_the_key_to_a_sound_machine() -> None:
+    data = build(OWN)
+    judge(data, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
+    assert VaultPolicy.parse(data).allows(nested(SOUND))
