@@ -95,6 +95,7 @@ def verify_not_revoked(endorsement: Endorsement, crl: bytes, *, now: datetime) -
             found = x509.load_der_x509_crl(crl)
             issuer, until = found.issuer, found.next_update_utc
             revoked = {one.serial_number for one in found}
+            below = {endorsement.ask.serial_number, endorsement.vcek.serial_number}
             partial = any(extension.critical for extension in found.extensions)
     except Exception as error:  # the parser has no closed set of errors for hostile input
         raise _refuse("E33", error=error) from error
@@ -103,7 +104,7 @@ def verify_not_revoked(endorsement: Endorsement, crl: bytes, *, now: datetime) -
     if until is None or not found.last_update_utc <= now <= until:
         raise _refuse("E33", Fault.POLICY_MISMATCH)
     _signed_by(endorsement.ark, found.signature, found.tbs_certlist_bytes, "E33")
-    if revoked & {endorsement.ask.serial_number, endorsement.vcek.serial_number}:
+    if revoked & below:
         raise _refuse("E33", Fault.POLICY_MISMATCH)
 
 
