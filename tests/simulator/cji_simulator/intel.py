@@ -30,6 +30,7 @@ __all__ = [
     "Collateral",
     "Intel",
     "Publication",
+    "der",
     "raw_signature",
 ]
 
@@ -49,9 +50,10 @@ def raw_signature(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def _der(tag: int, body: bytes) -> bytes:
-    length = bytes([len(body)]) if len(body) < 0x80 else b"\x82" + len(body).to_bytes(2, "big")
-    return bytes([tag]) + length + body
+def der(tag: int, body: bytes) -> bytes:
+    """Return one DER element of at most 65535 bytes."""
+    size = len(body).to_bytes(2, "big").lstrip(b"\0") or b"\0"
+    return bytes([tag]) + (size if len(body) < 0x80 else bytes([0x80 | len(size)]) + size) + body
 
 
 def _oid(dotted: str) -> bytes:
@@ -62,28 +64,28 @@ def _oid(dotted: str) -> bytes:
         while arc := arc >> 7:
             groups.append(arc & 0x7F | 0x80)
         out += bytes(reversed(groups))
-    return _der(0x06, out)
+    return der(0x06, out)
 
 
 def _entry(suffix: str, value: bytes) -> bytes:
-    return _der(0x30, _oid(_SGX + suffix) + value)
+    return der(0x30, _oid(_SGX + suffix) + value)
 
 
 def sgx_extension() -> x509.UnrecognizedExtension:
     """Return what a PCK certificate says of its processor: PPID, TCB, PCE-ID, FMSPC, kind, platform."""
-    levels = b"".join(_entry(f".2.{n}", _der(0x02, bytes([4]))) for n in range(1, 17))
-    levels += _entry(".2.17", _der(0x02, bytes([PCE_SVN]))) + _entry(".2.18", _der(0x04, bytes([4] * 16)))
-    flags = b"".join(_entry(f".7.{n}", _der(0x01, b"\xff")) for n in (1, 2, 3))
+    levels = b"".join(_entry(f".2.{n}", der(0x02, bytes([4]))) for n in range(1, 17))
+    levels += _entry(".2.17", der(0x02, bytes([PCE_SVN]))) + _entry(".2.18", der(0x04, bytes([4] * 16)))
+    flags = b"".join(_entry(f".7.{n}", der(0x01, b"\xff")) for n in (1, 2, 3))
     members = (
-        _entry(".1", _der(0x04, PPID)),
-        _entry(".2", _der(0x30, levels)),
-        _entry(".3", _der(0x04, bytes(2))),
-        _entry(".4", _der(0x04, FMSPC)),
-        _entry(".5", _der(0x0A, b"\x01")),
-        _entry(".6", _der(0x04, b"simulated place.")),
-        _entry(".7", _der(0x30, flags)),
+        _entry(".1", der(0x04, PPID)),
+        _entry(".2", der(0x30, levels)),
+        _entry(".3", der(0x04, bytes(2))),
+        _entry(".4", der(0x04, FMSPC)),
+        _entry(".5", der(0x0A, b"\x01")),
+        _entry(".6", der(0x04, b"simulated place.")),
+        _entry(".7", der(0x30, flags)),
     )
-    return x509.UnrecognizedExtension(x509.ObjectIdentifier(_SGX), _der(0x30, b"".join(members)))
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(_SGX), der(0x30, b"".join(members)))
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -54,7 +54,7 @@ class TdReport:
         out[328:376], out[376:384], out[384:400] = self.seam_signer, self.seam_attributes, self.tcb_svn
         out[512:520], out[520:528], out[528:576] = self.attributes.to_bytes(8, "little"), self.xfam, self.mrtd
         out[576:720], out[720:912] = self.configuration, self.registers
-        out[32:80], out[80:128] = hashlib.sha384(out[256:495]).digest(), hashlib.sha384(out[512:]).digest()
+        out[32:128] = _hashes(out)
         out[_MAC_AT : _MAC_AT + 32] = _mac(mac_key, bytes(out)) if mac_key else b"m" * 32
         return bytes(out)
 
@@ -83,6 +83,11 @@ class TdReport:
     def migratable(self) -> bool:
         """Whether a migration TD may move the domain."""
         return bool(self.attributes & _MIGRATABLE)
+
+
+def _hashes(report: bytes | bytearray) -> bytes:
+    """Return what stands for TEE_TCB_INFO and TDINFO in the part that the MAC covers."""
+    return hashlib.sha384(report[256:495]).digest() + hashlib.sha384(report[512:]).digest()
 
 
 def _mac(key: bytes, report: bytes) -> bytes:
@@ -162,8 +167,11 @@ class TdxHost:
 
     def quote(self, report: bytes) -> bytes:
         """Return the quote of a TDREPORT of 1024 bytes that this processor made; raises ValueError."""
-        if len(report) != REPORT_LENGTH or not hmac.compare_digest(
-            report[_MAC_AT : _MAC_AT + 32], _mac(self._mac_key, report)
-        ):
+        whole = (
+            len(report) == REPORT_LENGTH
+            and hmac.compare_digest(report[_MAC_AT : _MAC_AT + 32], _mac(self._mac_key, report))
+            and report[32:128] == _hashes(report)
+        )
+        if not whole:
             raise ValueError("not a TDREPORT of this processor")
         return quote(report, self._intel)
