@@ -275,7 +275,7 @@ def _hcl(evidence: Evidence) -> HclReport:
     except AttestationError as error:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E03" if error.check == "hcl-ak" else "E01") from error
     foreign = evidence.td_quote if report.tee == "snp" else evidence.certs
-    if report.tee != evidence.tee or foreign:
+    if report.tee != evidence.tee or report.raw != evidence.hcl_report or foreign:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E01")
     digest = hashlib.new(report.hash_name, report.claims_bytes).digest()
     if report.report_data != digest.ljust(64, b"\0"):

@@ -63,9 +63,13 @@ def verify_chain(pem: bytes, *, roots: tuple[str, ...], now: datetime) -> Endors
     if spki_sha256(ark.public_key()) not in roots:
         raise _refuse("E04", Fault.UNTRUSTED_ROOT)
     for certificate, issuer in ((ark, ark), (ask, ark), (vcek, ask)):
-        if certificate.issuer != issuer.subject:
-            raise _refuse("E05")
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        try:
+            # that too, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, TypeError, ValueError) as error:
+            raise _refuse("E05", error=error) from error
+        whole = certificate.public_bytes(Encoding.DER).endswith(b"\0" + certificate.signature)  # no unused bits
+        if not whole or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise _refuse("E05")
         _signed_by(issuer, certificate.signature, certificate.tbs_certificate_bytes, "E05")
     return Endorsement(vcek=vcek, ask=ask, ark=ark, product=_product(vcek, ask, ark))
