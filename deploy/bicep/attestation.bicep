@@ -1,5 +1,7 @@
 // The agency's own attestation provider. A shared regional provider would do the same checks, but its
-// policy belongs to somebody else and the release policy could not tell whose policy ran.
+// policy belongs to somebody else and the release policy could not tell whose policy ran. The policy itself,
+// ../policy/attestation-policy.txt, is data of the provider, which the resource manager cannot set: `cji provider policy
+// set` does.
 
 @description('Name of the provider: 3 to 24 letters, digits and hyphens.')
 param name string

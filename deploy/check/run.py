@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from deploy.check.attestation_policy import problems as attestation_policy_problems
 from deploy.check.aztypes import Catalogue
 from deploy.check.bicep import Template, parse
 from deploy.check.hardening import hardening_problems
@@ -42,6 +43,7 @@ def _all(root: Path, types: Path | None) -> Iterator[Outcome]:
             yield judged("bicep: syntax and names", path.name, error.problems)
     yield from _types(templates, types)
     yield from _policy(root, templates)
+    yield _attestation_policy(root)
     if templates and len(templates) == len(paths):
         yield from _together(folder, templates)
         yield check_with_checkov(folder)
@@ -88,6 +90,15 @@ def _policy(root: Path, templates: dict[str, Template]) -> Iterator[Outcome]:
     yield judged("policy: strength", path.name, weaknesses(policy))
     yield judged("policy: origin", path.name, origin_problems(source))
     yield judged("policy: embedding", path.name, embedding_problems(templates, _POLICY, source))
+
+
+def _attestation_policy(root: Path) -> Outcome:
+    path = root / "policy" / "attestation-policy.txt"
+    try:
+        source = path.read_bytes()
+    except OSError:
+        return judged("attestation policy", path.name, ["cannot be read"])
+    return judged("attestation policy", path.name, attestation_policy_problems(source))
 
 
 def _together(folder: Path, templates: dict[str, Template]) -> Iterator[Outcome]:

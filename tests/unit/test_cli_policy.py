@@ -8,11 +8,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US, AZURE_USGOV
+from attestation.maa.policy import policy_hash
 from attestation.release.policy import RULES
 from worker.cli import build
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy" / "policy" / "release-policy.json"
+MAA_SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
 OWN = "https://agency.eus2.attest.azure.net"
 GOV = "https://agency.ugv.attest.azure.us"
 
@@ -97,6 +99,48 @@ def test_lint_takes_providers_of_the_cloud_only() -> None:
     assert "no provider of azure-us" in found.stderr
 
 
-@pytest.mark.parametrize("verb", ["build", "lint"])
+def test_the_providers_policy_is_written_checked_and_named() -> None:
+    made = cji("build", "--for", "maa")
+    assert made.exit_code == 0
+    assert made.stdout_bytes == MAA_SHIPPED.read_bytes()
+    checked = cji("lint", "--for", "maa", "--strict", MAA_SHIPPED)
+    assert (checked.exit_code, checked.stdout) == (0, "0 errors, 0 warnings\n")
+    assert cji("hash", MAA_SHIPPED).stdout.strip() == policy_hash(MAA_SHIPPED.read_bytes())
+
+
+def test_the_providers_policy_is_explained() -> None:
+    default = b"version= 1.0;authorizationrules{=> permit();};"
+    found = cji("lint", "--for", "maa", "-", given=default)
+    assert found.exit_code == 1
+    assert "error    MP10 permits without a condition: => permit()" in found.stdout
+    assert cji("hash", "-", given=default).stdout == "9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco\n"
+    as_json = json.loads(cji("lint", "--for", "maa", "--json", "-", given=default).stdout)
+    assert [(one["rule"]["id"], one["where"]) for one in as_json] == [("MP10", ["authorizationrules 1"])]
+
+
+def test_what_is_no_provider_policy() -> None:
+    broken = b'version=1.0;authorizationrules{[type="a"] => permit();};'
+    found = cji("lint", "--for", "maa", "-", given=broken)
+    assert found.exit_code == 1
+    assert "MP41 outside the grammar" in found.stdout
+    assert "line 1, column 37" in found.stdout
+    named = cji("hash", "-", given=broken)
+    assert named.exit_code == 2
+    assert "MP41 at line 1, column 37" in named.stderr
+    assert cji("hash", "-", given=b"a" * (65 << 10)).exit_code == 2
+
+
+@pytest.mark.parametrize("option", [["--authority", OWN], ["--template"], ["--hardware", "snp"], ["--pin", "a=b"]])
+def test_the_providers_policy_has_no_variants(option: list[str]) -> None:
+    made = cji("build", "--for", "maa", *option)
+    assert (made.exit_code, made.stdout) == (2, "")
+    assert "no variants" in made.stderr
+
+
+def test_a_provider_names_no_authority() -> None:
+    assert cji("lint", "--for", "maa", MAA_SHIPPED, "--authority", OWN).exit_code == 2
+
+
+@pytest.mark.parametrize("verb", ["build", "lint", "hash"])
 def test_help_teaches_with_examples(verb: str) -> None:
     assert f"cji policy {verb} " in cji(verb, "--help").stdout

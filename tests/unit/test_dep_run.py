@@ -66,6 +66,9 @@ def test_the_shipped_folder_has_no_failure_and_says_what_did_not_run() -> None:
         ("policy/release-policy.json", "equals", "equal", "policy: grammar"),
         ("policy/release-policy.json", "azure-compliant-cvm", "any", "policy: strength"),
         ("policy/release-policy.json", "__ATTESTATION_AUTHORITY__", "http://x.y", "policy: strength"),
+        ("policy/attestation-policy.txt", "==", "=", "attestation policy"),
+        ("policy/attestation-policy.txt", "value==true", "value==false", "attestation policy"),
+        ("policy/attestation-policy.txt", "\n};\nissuance", "\n};\n\nissuance", "attestation policy"),
         ("systemd/cji-worker.service", "LimitCORE=0\n", "", "unit: needed lines"),
     ],
 )

@@ -1,12 +1,12 @@
-"""`cji policy`: write the release policy of a key, and find what is weak in one. Uses no network.
+"""`cji policy`: write the policies of a key and of an attestation provider, and find what is weak. Uses no network.
 
-The rules live in `attestation.release.policy`. It is imported when a verb runs: what stands beside it needs the TPM's
-libraries, and `cji doctor` has to start without them.
+The rules live in `attestation.release.policy` and `attestation.maa.policy`. They are imported when a verb runs: what
+stands beside them needs the TPM's libraries, and `cji doctor` has to start without them.
 """
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
 
 import click
 
@@ -17,25 +17,35 @@ from worker.cli.common import Failure, trust_named
 
 if TYPE_CHECKING:
     from attestation import Trust
-    from attestation.release.policy import Finding
+    from attestation.findings import Finding
 
 __all__ = ["policy"]
 
 _COLOURS: Final = {"error": "red", "warning": "yellow"}
 _CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be named.")
-_MAX_BYTES: Final = 64 << 10  # of a file; the policy in it is smaller
+_MAX_BYTES: Final = (64 << 10) + 1  # of a file; a larger one is refused by every grammar
+_Subject: TypeAlias = Literal["vault", "maa"]
+_FOR = click.option(
+    "--for",
+    "subject",
+    type=click.Choice(["vault", "maa"]),
+    default="vault",
+    show_default=True,
+    help="The release policy of a key in Key Vault, or the policy of an attestation provider.",
+)
 
 
 @click.group()
 def policy() -> None:
-    """Write and check the release policy of a key: which machines Key Vault may give it to."""
+    """Write and check who gets the key: the key's release policy, and the attestation provider's own."""
 
 
 @policy.command("build")
+@_FOR
 @click.option("--authority", metavar="URL", help="Your own attestation provider, https://NAME.REGION.attest.azure.net.")
 @click.option("--template", is_flag=True, help="Leave a placeholder where the authority goes, as deploy/ needs it.")
 @click.option(
-    "--hardware", type=click.Choice(["snp", "tdx"]), multiple=True, default=["snp"], help="May be given twice."
+    "--hardware", type=click.Choice(["snp", "tdx"]), multiple=True, help="May be given twice.  [default: snp]"
 )
 @click.option(
     "--pin", "pins", metavar="CLAIM=TEXT", multiple=True, help="A further claim, such as a PCR of your image."
@@ -45,6 +55,7 @@ def policy() -> None:
 def build_command(
     context: click.Context,
     *,
+    subject: _Subject,
     authority: str | None,
     template: bool,
     hardware: tuple[str, ...],
@@ -53,21 +64,30 @@ def build_command(
 ) -> None:
     """Print a strong policy: confidential VMs with secure boot, nothing debuggable, attested by one provider.
 
+    With --for maa, print the provider's own: every fact of the boot that the provider can judge must be sound. It
+    has no variants, so none of the other options goes with it.
+
     \b
     Examples:
       cji policy build --authority https://agency.eus2.attest.azure.net > policy.json
       cji policy build --template > deploy/policy/release-policy.json
       cji policy build --authority URL --pin x-ms-azurevm-attested-pcr-values.pcr4=BASE64
+      cji policy build --for maa > deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     from attestation.release.policy import AUTHORITY_PLACEHOLDER, build, filled, lint, parse_policy  # noqa: PLC0415
 
+    if subject == "maa":
+        if authority is not None or template or hardware or pins:
+            raise Failure("the provider's policy has no variants", remedy="Give --for maa alone.", status=2)
+        click.echo(_maa_policy(), nl=False)
+        return
     if template == (authority is not None):
         raise Failure("give --authority or --template, one of them", remedy="", status=2)
     trust = trust_named(context, cloud)
     try:
         data = build(
             authority or AUTHORITY_PLACEHOLDER,
-            hardware=tuple("tdx" if kind == "tdx" else "snp" for kind in hardware),
+            hardware=tuple("tdx" if kind == "tdx" else "snp" for kind in hardware or ("snp",)),
             pins=dict(_pin(text) for text in pins),
         )
     except AttestationError as error:
@@ -83,6 +103,7 @@ def build_command(
 
 
 @policy.command("lint")
+@_FOR
 @click.argument("file", type=click.File("rb"))
 @click.option("--authority", metavar="URL", help="The provider that the workers use; fills a template's placeholder.")
 @_CLOUD
@@ -90,12 +111,20 @@ def build_command(
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a JSON list.")
 @click.pass_context
 def lint_command(
-    context: click.Context, file: BinaryIO, *, authority: str | None, cloud: str, strict: bool, as_json: bool
+    context: click.Context,
+    file: BinaryIO,
+    *,
+    subject: _Subject,
+    authority: str | None,
+    cloud: str,
+    strict: bool,
+    as_json: bool,
 ) -> None:
-    """Say what is weak in the release policy in FILE (- for standard input), why, and what to do about it.
+    """Say what is weak in the policy in FILE (- for standard input), why, and what to do about it.
 
-    FILE is the JSON, or its base64url as Key Vault returns it. Every way to satisfy the policy is looked at: one
-    weak alternative is enough. The exit status is 1 when there is an error, and 0 when there are warnings at most.
+    FILE is the JSON of a release policy, or its base64url as Key Vault returns it; with --for maa it is the text of
+    a provider's policy. Every way to satisfy it is looked at: one weak alternative is enough. The exit status is 1
+    when there is an error, and 0 when there are warnings at most.
 
     \b
     Examples:
@@ -103,14 +132,18 @@ def lint_command(
       cji policy lint deploy/policy/release-policy.json --authority https://agency.eus2.attest.azure.net
       az keyvault key show --vault-name VAULT --name cji-cmk \\
         --query releasePolicy.encodedPolicy -o tsv | cji policy lint -
+      cji policy lint --for maa deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     trust = trust_named(context, cloud)
+    if subject == "maa" and authority is not None:
+        raise Failure("a provider's policy names no authority", remedy="Leave --authority out.", status=2)
     if authority is not None:
         try:
             endpoint(authority, trust.maa_hosts, resource="", check="authority")
         except AttestationError as error:
             raise Failure(f"{authority} is no provider of {cloud}", remedy="Compare --cloud.", status=2) from error
-    found = _lint(_document(file.read(_MAX_BYTES)), trust, authority)
+    data = file.read(_MAX_BYTES)
+    found = _lint_maa(data) if subject == "maa" else _lint(_document(data), trust, authority)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     else:
@@ -118,6 +151,44 @@ def lint_command(
         count = {level: sum(finding.rule.severity == level for finding in found) for level in _COLOURS}
         click.echo(", ".join(f"{number} {level}{'' if number == 1 else 's'}" for level, number in count.items()))
     context.exit(1 if any(strict or finding.rule.severity == "error" for finding in found) else 0)
+
+
+@policy.command("hash")
+@click.argument("file", type=click.File("rb"))
+def hash_command(file: BinaryIO) -> None:
+    """Print the x-ms-policy-hash of the provider's policy in FILE (- for standard input).
+
+    It is what tokens name the policy by, and what attestation.reference_values.maa_policy_hashes pins. Every byte of
+    the text counts, so take the text as it was set; the exit status is 2 for a text that is no policy.
+
+    \b
+    Example:
+      cji policy hash deploy/policy/attestation-policy.txt
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    from attestation.maa.policy import MaaPolicyError, parse_policy, policy_hash  # noqa: PLC0415
+
+    data = file.read(_MAX_BYTES)
+    try:
+        parse_policy(data)
+    except MaaPolicyError as error:
+        raise Failure(f"{error.check} at {error.where or 'the text'}", remedy=error.remedy, status=2) from error
+    click.echo(policy_hash(data))
+
+
+def _maa_policy() -> bytes:
+    from attestation.maa.policy import build  # noqa: PLC0415
+
+    return build()
+
+
+def _lint_maa(data: bytes) -> tuple["Finding", ...]:
+    from attestation.findings import Finding  # noqa: PLC0415
+    from attestation.maa.policy import RULES, MaaPolicyError, lint, parse_policy  # noqa: PLC0415
+
+    try:
+        return lint(parse_policy(data))
+    except MaaPolicyError as error:
+        return (Finding(rule=RULES[error.check], detail="", where=(error.where or "the text",)),)
 
 
 def _lint(data: bytes, trust: "Trust", authority: str | None) -> tuple["Finding", ...]:

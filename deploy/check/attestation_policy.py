@@ -1,0 +1,21 @@
+"""The attestation provider's policy: grammar and strength as `attestation.maa.policy` has them, and its origin.
+
+No template sets it: a provider takes its policy through its own interface only, from an operator or signed.
+"""
+
+from collections.abc import Iterator
+
+from attestation.maa.policy import RULES, MaaPolicyError, build, lint, parse_policy
+
+__all__ = ["problems"]
+
+
+def problems(source: bytes) -> Iterator[str]:
+    """Whatever is weak in the file, warnings included, and whether it is what `cji policy build --for maa` writes."""
+    try:
+        for finding in lint(parse_policy(source)):
+            yield f"{finding.rule.id} {finding.rule.title}: {finding.detail}, in {', '.join(finding.where)}"
+    except MaaPolicyError as error:
+        yield f"{error.check} {RULES[error.check].title} at {error.where or 'the text'}"
+    if source != build():
+        yield "is not what `cji policy build --for maa` writes"
