@@ -85,7 +85,14 @@ class Config(_Section, frozen=True, kw_only=True):
     keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
     policy_file: NonEmpty
     audit_file: NonEmpty
+    tables: NonEmpty | None = None
+    """Folder of tables that replace the shipped ones by name."""
     sha384: str = ""
+
+    @property
+    def tables_folder(self) -> Path | None:
+        """`tables` as a path."""
+        return None if self.tables is None else Path(self.tables)
 
 
 def load(path: Path) -> Config:
@@ -98,7 +105,7 @@ def load(path: Path) -> Config:
         config = msgspec.toml.decode(data, type=Config)
     except OSError as error:
         raise Unfit(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         what = f"The configuration {path} is not valid: {error}"
         raise Unfit(what, "Compare it with docs/configuration.md.") from error
     if config.sha384:
@@ -119,5 +126,6 @@ def load(path: Path) -> Config:
         listen=listen,
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
+        tables=None if config.tables is None else absolute(config.tables),
         sha384=hashlib.sha384(data).hexdigest(),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.cmp_context import context
 from worker.compute import prepare
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire
@@ -90,7 +91,7 @@ def slow_shift(value: str | None, subject: str) -> str | None:
 
 def test_every_row_as_the_standard_library_says(persons: pa.RecordBatch) -> None:
     check("person/1", persons.schema)
-    applied = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons)
+    applied = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons)
     out, status = applied.batch, applied.status
     out.validate(full=True)
     source, got = persons.to_pydict(), out.to_pydict()
@@ -118,7 +119,7 @@ def found(values: set[bytes], data: bytes) -> list[bytes]:
 def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch) -> None:
     dropped: dict[str, object] = {"drop": wire.Drop()}
     rules = RULES | {"suburb": token("place"), "state": dropped, "postcode": dropped, "DOB": dropped}
-    applied = prepare(operation(rules), "person/1", persons.schema, KEY).apply(persons)
+    applied = prepare(operation(rules), "person/1", persons.schema, context(KEY)).apply(persons)
     out, status = applied.batch, applied.status
     data = out.serialize().to_pybytes() + status.to_batch(0).serialize().to_pybytes()
     # shorter values are met by chance in any half a megabyte; seven bytes of base32 by chance are one in 3e10
@@ -130,12 +131,17 @@ def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch
     }
     assert len(values) > 15_000
     assert found(values, data) == []
-    kept = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons).batch.serialize().to_pybytes()
+    kept = (
+        prepare(operation(RULES), "person/1", persons.schema, context(KEY))
+        .apply(persons)
+        .batch.serialize()
+        .to_pybytes()
+    )
     assert found(values, kept), "the scan finds values that are kept"
 
 
 def test_no_date_stays_where_it_was(persons: pa.RecordBatch) -> None:
-    out = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons).batch
+    out = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons).batch
     source, got = persons.column("DOB").to_pylist(), out.column("DOB").to_pylist()
     assert not [v for v, w in zip(source, got, strict=True) if v is not None and v == w]
 
@@ -157,10 +163,10 @@ def test_the_whole_way_in_a_window(persons: pa.RecordBatch) -> None:
         reader.free[: len(piece)] = piece
         reader.advance(len(piece))
         for batch in reader.batches():
-            run = run or prepare(operation(RULES), "person/1", reader.schema, KEY)
+            run = run or prepare(operation(RULES), "person/1", reader.schema, context(KEY))
             parts.append(run.apply(batch).batch.serialize().to_pybytes())
     reader.finish()
     assert run is not None
     batches = [pa.ipc.read_record_batch(pa.py_buffer(part), run.output_schema) for part in parts]
-    whole = prepare(operation(RULES), "person/1", persons.schema, KEY).apply(persons).batch
+    whole = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons).batch
     assert pa.Table.from_batches(batches).combine_chunks().to_batches()[0].equals(whole)

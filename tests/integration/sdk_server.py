@@ -28,6 +28,7 @@ from attestation.appraisal import ReferenceValues, Verdict
 from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
+from tests.cmp_context import context
 from worker import compute
 from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
@@ -134,7 +135,7 @@ class ReferenceWorker(CjiWorkerServicer):
         project_key = None
         if parameters.wrapped_project_key:
             project_key = unwrap_project_key(self.cmk, parameters.project, parameters.wrapped_project_key)
-        operation = compute.prepare(header.operations[0], header.inputs[0].schema, table.schema, project_key)
+        operation = compute.prepare(header.operations[0], header.inputs[0].schema, table.schema, context(project_key))
         results, statuses = [], []
         row = 0
         for batch in table.to_batches():

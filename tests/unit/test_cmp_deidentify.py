@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
+from tests.cmp_context import context
 from worker.compute import MEANING, OPERATIONS, BatchOperation, Code, check, output_parts, prepare, project_of
 from worker.compute.kernels import tokens
 from worker.errors import Reason, Refusal, Stage
@@ -60,7 +61,7 @@ def batch_of(schema_id: str = "person/1", **columns: Sequence[object]) -> pa.Rec
 
 
 def prepared(batch: pa.RecordBatch, *rules: wire.ColumnRule, schema_id: str = "person/1") -> BatchOperation:
-    return prepare(operation(*rules), schema_id, batch.schema, KEY)
+    return prepare(operation(*rules), schema_id, batch.schema, context(KEY))
 
 
 # ---------------------------------------------------------------- parameters
@@ -78,7 +79,7 @@ def test_good_parameters_pass() -> None:
     check(
         [operation(generalise("postcode", zip_prefix=wire.ZipPrefix(digits=3)), project="", wrapped=b"")], ["hotfile/1"]
     )
-    assert OPERATIONS == ("deidentify",)
+    assert "deidentify" in OPERATIONS
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_the_output_parts_of_a_job() -> None:
 
 def reason(batch: pa.RecordBatch, *rules: wire.ColumnRule, schema_id: str = "person/1", key: bytes | None = KEY) -> str:
     with pytest.raises(Refusal) as refusal:
-        prepare(operation(*rules), schema_id, batch.schema, key)
+        prepare(operation(*rules), schema_id, batch.schema, context(key))
     return str(refusal.value.reason)
 
 
@@ -274,7 +275,7 @@ def test_operations_in_a_row_name_columns_of_the_first_input() -> None:
     one = prepared(batch, drop("first"), drop("suffix"), mask("SOC", keep_last=4), keep("DOB"))
     applied = one.apply(batch)
     middle, found = applied.batch, applied.status
-    two = prepare(operation(mask("SOC", keep_last=8), band()), one.output_schema_id, one.output_schema, None)
+    two = prepare(operation(mask("SOC", keep_last=8), band()), one.output_schema_id, one.output_schema, context())
     applied = two.apply(middle)
     last, later = applied.batch, applied.status
     assert last.to_pydict() == {"SOC": [None], "DOB": [None]}
@@ -328,7 +329,7 @@ def test_tokens_join_within_a_project_and_not_across() -> None:
 
     def run(project: str, key: bytes, data: pa.RecordBatch) -> list[str]:
         rules = (token("SOC"), token("OLN", "licence"))
-        out = prepare(operation(*rules, project=project), "person/1", data.schema, key).apply(data).batch
+        out = prepare(operation(*rules, project=project), "person/1", data.schema, context(key)).apply(data).batch
         return [value.cast(pa.utf8())[0].as_py() for value in out.columns]
 
     first = run("p1", KEY, batch)

@@ -5,6 +5,7 @@ import itertools
 import pyarrow as pa
 import pytest
 
+from tests.cmp_context import context
 from worker.compute import prepare
 from worker.errors import Reason, Refusal
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, tagged, window_bytes
@@ -72,7 +73,7 @@ def test_e08_a_compressed_body_is_refused_and_not_expanded() -> None:
 
 def test_e13_hostile_values_stay_values() -> None:
     batch = hostile_batch()
-    applied = prepare(OPERATION, "person/1", SCHEMA, KEY).apply(batch)
+    applied = prepare(OPERATION, "person/1", SCHEMA, context(KEY)).apply(batch)
     out, status = applied.batch, applied.status
     out.validate(full=True)
     assert out.num_rows == batch.num_rows
@@ -93,7 +94,7 @@ def test_e13_lone_surrogates_and_overlong_text_are_not_utf8() -> None:
 
 def test_e14_every_row_is_accounted_for_once() -> None:
     batch = hostile_batch()
-    run = prepare(OPERATION, "person/1", SCHEMA, KEY)
+    run = prepare(OPERATION, "person/1", SCHEMA, context(KEY))
     numbers = []
     counts = [0, 0, 0, 0]
     for first in range(0, batch.num_rows, 64):

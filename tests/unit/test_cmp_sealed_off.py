@@ -11,6 +11,7 @@ import sys
 import pyarrow as pa
 from worker import compute, records
 from worker.wire.v1 import worker_pb2 as wire
+from tests.cmp_context import context
 
 names = ["SID", "DOB", "SOC", "OLN", "postcode", "last", "suffix", "first", "expires", "entered"]
 values = [["x", None], ["20200101", "1"], ["123456", ""], ["12", "13"], ["12345", "1"], ["a", None], ["b", "c"],
@@ -56,7 +57,7 @@ reader = records.StreamReader(window, max_batch_rows=10, max_batch_bytes=1 << 16
 reader.free[: len(data)] = data
 reader.advance(len(data))
 for batch in reader.batches():
-    run = compute.prepare(operation, "hotfile/1", reader.schema, bytes(32))
+    run = compute.prepare(operation, "hotfile/1", reader.schema, context(bytes(32)))
     applied = run.apply(batch)
     result, status = applied.batch, applied.status
     writer = records.StreamWriter(run.output_schema, max_batch_bytes=1 << 16)

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.cmp_context import TABLES
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
 from worker.errors import Reason, Refusal, Stage
 from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
@@ -39,7 +40,14 @@ code = "C"
 operations = ["deidentify"]
 '''.encode()
 )
-HELD = HeldKey(released=SimpleNamespace(), private=CMK)  # type: ignore[arg-type]
+
+
+def held(private: Any = CMK, *, seconds: float = 3600) -> HeldKey:
+    nothing: Any = SimpleNamespace()
+    return HeldKey(released=nothing, private=private, attestation=nothing, until=time.monotonic() + seconds)
+
+
+HELD = held()
 
 
 class Unopened:
@@ -93,7 +101,8 @@ def admit(
         san=san,
         audience="pool",
         policy=POLICY,
-        holdings=holdings or Holdings(keys={KEK: HELD}, until=time.monotonic() + 60),
+        holdings=holdings or Holdings(keys={KEK: HELD}),
+        tables=TABLES,
         now=NOW,
     )
 
@@ -152,18 +161,25 @@ def test_several_inputs_are_refused(count: int) -> None:
 
 
 def test_checking_touches_no_private_key() -> None:
-    held = HeldKey(released=SimpleNamespace(), private=Unopened())  # type: ignore[arg-type]
-    admitted = admit(header(), holdings=Holdings(keys={KEK: held}, until=time.monotonic() + 60))
+    admitted = admit(header(), holdings=Holdings(keys={KEK: held(Unopened())}))
     with pytest.raises(AssertionError, match="private key was used"):
         open_keys(admitted)
 
 
 def test_f05_freshness_is_looked_at_when_the_key_is_used() -> None:
     """Holdings that were fresh when they came are not for ever."""
-    holdings = Holdings(keys={KEK: HELD}, until=time.monotonic() + 0.05)
-    assert admit(header(), holdings=holdings)
-    time.sleep(0.06)
-    assert refusal(header(), holdings=holdings) is Reason.NOT_READY
+    assert admit(header(), holdings=Holdings(keys={KEK: HELD}))
+    assert refusal(header(), holdings=Holdings(keys={KEK: held(seconds=0)})) is Reason.NOT_READY
+    other = {KEK + "0": HELD, KEK: held(seconds=0)}
+    assert refusal(header(), holdings=Holdings(keys=other)) is Reason.NOT_READY
+
+
+def test_of_several_keys_only_the_one_that_is_not_held_is_refused() -> None:
+    denied = {KEK: Reason.KEY_RELEASE_DENIED}
+    holdings = Holdings(keys={KEK + "0": HELD}, missing=denied)
+    assert refusal(header(), holdings=holdings) is Reason.KEY_RELEASE_DENIED
+    assert admit(header(kek_id=KEK + "0"), holdings=holdings)
+    assert refusal(header(kek_id=KEK + "1"), holdings=holdings) is Reason.UNKNOWN_KEY
 
 
 def test_a_verdict_against_the_machine_is_what_jobs_are_told() -> None:

@@ -39,11 +39,12 @@ from worker.records import check as check_schema
 __all__ = ["Job", "run_job"]
 
 
-def run_job(wires: Wires, *, slot: KeySlot, window: memoryview) -> int:
+def run_job(wires: Wires, *, slot: KeySlot, window: memoryview, tables: compute.Tables) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
     try:
-        Job(wires, header=parse(message.header), worker_id=message.worker_id, keys=slot.take(), window=window).run()
+        header, keys = parse(message.header), slot.take()
+        Job(wires, header=header, worker_id=message.worker_id, keys=keys, window=window, tables=tables).run()
     except Refusal as refusal:
         wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
@@ -56,8 +57,17 @@ def run_job(wires: Wires, *, slot: KeySlot, window: memoryview) -> int:
 class Job:
     """The state of the one job of this process."""
 
-    def __init__(self, wires: Wires, *, header: Header, worker_id: str, keys: list[bytes], window: memoryview) -> None:
-        self._wires, self._header, self._window = wires, header, window
+    def __init__(
+        self,
+        wires: Wires,
+        *,
+        header: Header,
+        worker_id: str,
+        keys: list[bytes],
+        window: memoryview,
+        tables: compute.Tables,
+    ) -> None:
+        self._wires, self._header, self._window, self._tables = wires, header, window, tables
         self._dek, *self._project_keys = keys
         schemas = [part.schema for part in header.inputs]
         outputs = compute.output_parts(header.operations, schemas)
@@ -151,10 +161,11 @@ class Job:
         if schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
         columns, operations, parts = len(schema), list[compute.PreparedOperation](), list[compute.Part]()
-        keys = iter(self._project_keys)
+        keys, facts = iter(self._project_keys), _facts(self._header)
         for operation in self._header.operations:
             key = next(keys) if compute.project_of(operation) else None
-            prepared = compute.prepare(operation, schema_id, schema, key)
+            context = compute.Context(facts=facts, tables=self._tables, project_key=key)
+            prepared = compute.prepare(operation, schema_id, schema, context)
             operations.append(prepared)
             parts.extend(prepared.parts)
             schema, schema_id = prepared.output_schema, prepared.output_schema_id
@@ -169,10 +180,10 @@ class Job:
         if len(self._received) != len(self._header.inputs):
             raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
         self._prepared().finish()
-        if self._outputs.judged != self._rows:
+        if self._outputs.counted["row_status"] != self._rows:
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
         sealed = self._outputs.finish(padded=self._header.size_class == SizeClass.POWER_OF_TWO)
-        rows_out = self._outputs.rows
+        rows_out = self._outputs.counted["result"]
         self._wires.control.send(
             Summary(
                 inputs=tuple(self._received),
@@ -181,7 +192,7 @@ class Job:
                 rows_in=self._rows,
                 rows_out=rows_out,
                 chri_rows_out=rows_out if self._is_chri else 0,
-                subjects_out=rows_out,
+                subjects_out=self._outputs.counted.get("ledger", rows_out),
             )
         )
         self._wires.await_commit()
@@ -197,3 +208,13 @@ class Job:
         if step != self._told[0] or per_cent > self._told[1]:
             self._told = (step, per_cent)
             self._wires.data.send(ProgressMade(stage=step, per_cent=per_cent))
+
+
+def _facts(header: Header) -> compute.Facts:
+    return compute.Facts(
+        purpose_code=header.purpose_code,
+        requesting_ori=header.requesting_ori,
+        requestor=header.requestor,
+        secondary_recipient=header.secondary_recipient,
+        created=header.created,
+    )

@@ -24,16 +24,15 @@ class OutputParts:
         """`streams` by name, in part order."""
         self._streams = streams
         self._writers: dict[str, StreamWriter] = {}
-        self.rows = 0
-        """Of the result."""
-        self.judged = 0
-        """Input rows with a status."""
+        self.counted: dict[str, int] = {}
+        """Rows so far, by the name of the part."""
 
     def begin(self, schemas: Mapping[str, pa.Schema]) -> None:
         """The schema of every part but `row_status` is known; INTERNAL when they are not those of the streams."""
         known = {**schemas, _STATUS: ROW_STATUS_SCHEMA}
         if known.keys() != self._streams.keys():
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
+        self.counted = dict.fromkeys(self._streams, 0)
         for name, stream in self._streams.items():
             self._writers[name] = StreamWriter(known[name], max_batch_bytes=LIMITS.batch_bytes)
             stream.write(_bytes(self._writers[name].schema_message()))
@@ -41,19 +40,17 @@ class OutputParts:
     def result(self, batch: pa.RecordBatch) -> None:
         """More of the result."""
         self.part(_RESULT, batch)
-        self.rows += batch.num_rows
 
     def status(self, status: RowStatus) -> None:
         """The status of the next rows of the input."""
-        if not len(status.status):
-            return
-        self.part(_STATUS, status.to_batch(self.judged))
-        self.judged += len(status.status)
+        if len(status.status):
+            self.part(_STATUS, status.to_batch(self.counted[_STATUS]))
 
     def part(self, name: str, batch: pa.RecordBatch) -> None:
         """More of any part."""
         for message in self._writers[name].batch_messages(batch):
             self._streams[name].write(_bytes(message))
+        self.counted[name] += batch.num_rows
 
     def finish(self, *, padded: bool) -> tuple[SealedPart, ...]:
         """Seal everything, the last segments without sending them; what will have gone out, in part order."""

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
+from worker.compute import Tables
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
 from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from worker.ipc.messages import (
@@ -60,7 +61,7 @@ _RULES: Final = (
 )
 
 
-def rehearse(window: memoryview, slot: KeySlot) -> None:
+def rehearse(window: memoryview, slot: KeySlot, tables: Tables) -> None:
     """Run one job in a second thread of this process; raises RuntimeError when it does not come out whole."""
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
@@ -70,7 +71,7 @@ def rehearse(window: memoryview, slot: KeySlot) -> None:
 
     def cell() -> None:
         try:
-            status.append(run_job(wires, slot=slot, window=window))
+            status.append(run_job(wires, slot=slot, window=window, tables=tables))
         finally:
             wires.close()
 

@@ -20,6 +20,7 @@ from worker.cell.job import run_job
 from worker.cell.rehearsal import rehearse
 from worker.cell.sandbox import enter_sandbox
 from worker.cell.wires import Wires
+from worker.compute import Tables, load_tables
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.messages import (
     CellFromFront,
@@ -59,9 +60,12 @@ class _Place:
 class Zygote:
     """Keeps every place populated with a warm cell until the keyholder hangs up."""
 
-    def __init__(self, keyholder: Channel[ZygoteFromKeyholder, KeyholderFromZygote], places: list[_Place]) -> None:
+    def __init__(
+        self, keyholder: Channel[ZygoteFromKeyholder, KeyholderFromZygote], places: list[_Place], tables: Tables
+    ) -> None:
         self._keyholder = keyholder
         self._places = places
+        self._tables = tables
         self._next = 0
         self._poll = select.poll()
         self._poll.register(keyholder.fileno(), select.POLLIN)
@@ -94,7 +98,7 @@ class Zygote:
         place.pid = os.fork()
         if place.pid == 0:
             others = [other for other in self._places if other is not place]
-            _cell(place, others, cell_control, cell_data, ring)
+            _cell(place, others, cell_control, cell_data, ring=ring, tables=self._tables)
         place.pidfd = os.pidfd_open(place.pid)
         self._poll.register(place.pidfd, select.POLLIN)
         ready = CellReady(cell=place.cell, place=place.index)
@@ -119,7 +123,9 @@ class Zygote:
                 signal.pidfd_send_signal(place.pidfd, signal.SIGKILL)
 
 
-def _cell(place: _Place, others: list[_Place], control: socket.socket, data: socket.socket, ring: Ring) -> NoReturn:
+def _cell(
+    place: _Place, others: list[_Place], control: socket.socket, data: socket.socket, *, ring: Ring, tables: Tables
+) -> NoReturn:
     """The life of a cell, from the fork to the exit. Never returns, never unwinds into the zygote's code."""
     status = _EXIT_FAULT
     heap_bytes = place.region.size - WINDOW_BYTES
@@ -136,7 +142,7 @@ def _cell(place: _Place, others: list[_Place], control: socket.socket, data: soc
         enter_sandbox()
         wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring)
         window = place.region.view(heap_bytes)
-        status = run_job(wires, slot=place.slot, window=window)
+        status = run_job(wires, slot=place.slot, window=window, tables=tables)
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
@@ -164,12 +170,13 @@ def main(boot: Boot) -> None:
         for index, (region, slot) in enumerate(zip(boot.regions, boot.slots, strict=True))
     ]
     first = places[0]
-    rehearse(first.region.view(first.region.size - WINDOW_BYTES), first.slot)
+    tables = load_tables(boot.config.tables_folder)
+    rehearse(first.region.view(first.region.size - WINDOW_BYTES), first.slot, tables)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
     supervisor.send(Up())
-    Zygote(Channel(boot.zygote, ZygoteFromKeyholder), places).serve()
+    Zygote(Channel(boot.zygote, ZygoteFromKeyholder), places, tables).serve()
 
 
 if __name__ == "__main__":

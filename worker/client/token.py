@@ -33,7 +33,7 @@ def check_token(raw: str, *, trust: Trust, maa_url: str, verdict: Verdict, now: 
     kid = jws.header.get("kid")
     if not isinstance(kid, str):
         raise AttestationError(Fault.TOKEN_INVALID, check="T03")
-    payload = verify_rs256(jws, keys.get(kid), fault=Fault.TOKEN_INVALID, check="T04")
+    payload = verify_rs256(jws, keys.get(kid).key, fault=Fault.TOKEN_INVALID, check="T04")
     claims = parse_object(payload, limit=_LIMIT, fault=Fault.TOKEN_INVALID, check="T01")
     _require(claims.get("iss") == keys.issuer, "T05")
     _times(claims, now)

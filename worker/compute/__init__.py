@@ -13,17 +13,21 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from worker.compute import deidentify
+from worker.compute import deidentify, disseminate
 from worker.compute.codes import MEANING, Code
 from worker.compute.operation import (
     Applied,
     BatchOperation,
+    Context,
+    Facts,
     Outputs,
     Part,
     PreparedOperation,
     TableOperation,
     bad_parameters,
 )
+from worker.compute.tables import Tables
+from worker.compute.tables import load as load_tables
 from worker.errors import Reason, Refusal, Stage
 from worker.records import ROW_STATUS
 from worker.wire.v1 import worker_pb2
@@ -34,12 +38,16 @@ __all__ = [
     "Applied",
     "BatchOperation",
     "Code",
+    "Context",
+    "Facts",
     "Outputs",
     "Part",
     "PreparedOperation",
     "Project",
     "TableOperation",
+    "Tables",
     "check",
+    "load_tables",
     "output_parts",
     "prepare",
     "project_of",
@@ -57,14 +65,16 @@ class Project(NamedTuple):
 class _Kind:
     """One member of the `operation` oneof, as its module defines it.
 
-    `check` refuses parameters; `prepare` takes parameters, schema id, Arrow schema and project key; `result` is the
-    schema id of the result for one of `accepts`; `parts` are (name, schema id) of the further outputs; `sides` are
-    the schema ids of side tables that it reads. After an operation that is `last` no other one can follow.
+    `check` refuses parameters, and `check_tables` those that do not fit the worker's tables; `prepare` binds them to
+    schema id and Arrow schema; `result` is the schema id of the result for one of `accepts`; `parts` are (name, schema
+    id) of the further outputs; `sides` are the schema ids of side tables that it reads. After an operation that is
+    `last` no other one can follow.
     """
 
     check: Callable[[Any], None]
-    prepare: Callable[[Any, str, pa.Schema, bytes | None], PreparedOperation]
+    prepare: Callable[[Any, str, pa.Schema, Context], PreparedOperation]
     accepts: frozenset[str]
+    check_tables: Callable[[Any, Tables], None] = lambda _parameters, _tables: None
     result: Callable[[str], str] = lambda schema_id: schema_id
     parts: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _: ()
     sides: frozenset[str] = frozenset()
@@ -86,6 +96,13 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
             accepts=frozenset(deidentify.SCHEMAS),
             project=_deidentify_project,
         ),
+        "disseminate": _Kind(
+            check=disseminate.check,
+            check_tables=disseminate.check_tables,
+            prepare=disseminate.prepare,
+            accepts=disseminate.ACCEPTS,
+            parts=lambda _: disseminate.PARTS,
+        ),
     }
 )
 
@@ -99,8 +116,10 @@ def _kind(operation: worker_pb2.Operation) -> tuple[_Kind, Any]:
     return _KINDS[name], getattr(operation, name)
 
 
-def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str]) -> None:
+def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str], tables: Tables | None = None) -> None:
     """Refuse a job that no input could make right; `schemas` are the schema ids of its inputs, records last.
+
+    Without the worker's `tables`, as in a client, what depends on them is not judged.
 
     Raises at ADMIT: Refusal(SCHEMA_MISMATCH) where an operation does not take the records that it would get;
     Refusal(BAD_PARAMETERS) for parameters, an order or a side table that makes no sense.
@@ -109,6 +128,8 @@ def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str]) ->
     for operation in operations:
         kind, parameters = _kind(operation)
         kind.check(parameters)
+        if tables is not None:
+            kind.check_tables(parameters, tables)
         used |= kind.sides
     output_parts(operations, schemas)
     sides = schemas[:-1]
@@ -144,14 +165,12 @@ def project_of(operation: worker_pb2.Operation) -> Project | None:
     return kind.project(parameters)
 
 
-def prepare(
-    operation: worker_pb2.Operation, schema_id: str, schema: pa.Schema, project_key: bytes | None
-) -> PreparedOperation:
+def prepare(operation: worker_pb2.Operation, schema_id: str, schema: pa.Schema, context: Context) -> PreparedOperation:
     """The operation, ready for batches of `schema`.
 
-    Raises: Refusal(BAD_PARAMETERS) when parameters, columns and key do not fit each other;
+    Raises: Refusal(BAD_PARAMETERS) when parameters, columns, tables and key do not fit each other;
     Refusal(SCHEMA_MISMATCH) when `schema` is not `schema_id` or the operation does not know it.
     """
     kind, parameters = _kind(operation)
     kind.check(parameters)
-    return kind.prepare(parameters, schema_id, schema, project_key)
+    return kind.prepare(parameters, schema_id, schema, context)

@@ -1,6 +1,6 @@
 """The codes that `row_status/1` carries, one table for all operations: what was found, in words.
 
-A code is stable once released. 1xx belong to `deidentify`.
+A code is stable once released. 1xx belong to `deidentify`, 2xx to `disseminate`, 3xx to `validate`.
 """
 
 import enum
@@ -11,7 +11,7 @@ __all__ = ["MEANING", "Code"]
 
 
 class Code(enum.IntEnum):
-    """Why a value was not used as the operation's parameters ask; the value is null in the output."""
+    """1xx: why a value was not used as the parameters ask; it is null in the output. 2xx: why a row is not in it."""
 
     NOT_A_DATE = 101
     PARTIAL_DATE = 102
@@ -21,6 +21,15 @@ class Code(enum.IntEnum):
     TOO_SHORT_TO_MASK = 106
     KEPT_BYTES_NOT_ASCII = 107
     NO_SUBJECT = 108
+
+    WITHHELD_PURPOSE = 201
+    WITHHELD_NO_SUBJECT = 202
+    WITHHELD_EXPUNGED = 203
+    WITHHELD_SEALED = 204
+    WITHHELD_JUVENILE = 205
+    WITHHELD_NON_CONVICTION = 206
+    WITHHELD_UNKNOWN_FILE = 207
+    WITHHELD_RESTRICTED_FILE = 208
 
 
 MEANING: Final = MappingProxyType(
@@ -33,5 +42,13 @@ MEANING: Final = MappingProxyType(
         Code.TOO_SHORT_TO_MASK: "The value is not longer than the part that the mask keeps.",
         Code.KEPT_BYTES_NOT_ASCII: "The part that the mask keeps has bytes that are not ASCII.",
         Code.NO_SUBJECT: "The row has no subject, so its dates cannot be shifted.",
+        Code.WITHHELD_PURPOSE: "Nothing is granted to this recipient class for this purpose.",
+        Code.WITHHELD_NO_SUBJECT: "The row names no subject, so its release could not be logged.",
+        Code.WITHHELD_EXPUNGED: "The record is expunged, or does not say that it is not.",
+        Code.WITHHELD_SEALED: "The record is sealed, or does not say that it is not.",
+        Code.WITHHELD_JUVENILE: "The record is a juvenile's, or does not say that it is not.",
+        Code.WITHHELD_NON_CONVICTION: "There is no conviction, or no disposition of an event that is too old.",
+        Code.WITHHELD_UNKNOWN_FILE: "The record is of a file that the table does not name.",
+        Code.WITHHELD_RESTRICTED_FILE: "The record is of a restricted file.",
     }
 )

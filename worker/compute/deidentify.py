@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from worker.compute.kernels import dates, text, tokens
 from worker.compute.kernels.column import Bools, Ints, Outcome
-from worker.compute.operation import Applied, Part, bad_parameters
+from worker.compute.operation import Applied, Context, Part, bad_parameters
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status, tagged
 from worker.records import check as check_schema
@@ -159,12 +159,10 @@ def _is_day(value: str) -> bool:
         return False
 
 
-def prepare(
-    parameters: worker_pb2.Deidentify, schema_id: str, schema: pa.Schema, project_key: bytes | None
-) -> Deidentify:
+def prepare(parameters: worker_pb2.Deidentify, schema_id: str, schema: pa.Schema, context: Context) -> Deidentify:
     """Bind checked parameters to the columns of one input part.
 
-    `project_key` is 32 bytes, or None where no rule needs it. Raises: Refusal(SCHEMA_MISMATCH) when `schema` is
+    The project key is 32 bytes, or None where no rule needs it. Raises: Refusal(SCHEMA_MISMATCH) when `schema` is
     not `schema_id` or has no columns to judge one by one; Refusal(BAD_PARAMETERS) when rules and columns do not
     match, or the key is missing or of another length.
     """
@@ -175,7 +173,7 @@ def prepare(
     rules = {rule.column: rule for rule in parameters.columns}
     if rules.keys() != set(schema.names):
         raise bad_parameters(Stage.COMPUTE)
-    key = project_key or b""
+    key = context.project_key or b""
     if needs_project_key(parameters) and len(key) != tokens.PROJECT_KEY_BYTES:
         raise bad_parameters(Stage.COMPUTE)
     transforms, fields = [], []

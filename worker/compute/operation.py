@@ -6,12 +6,14 @@ never fails a job; it is null where it must be and says so in the row status.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from worker.compute.tables import Tables
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import Tell
 from worker.records import RowStatus
@@ -19,6 +21,8 @@ from worker.records import RowStatus
 __all__ = [
     "Applied",
     "BatchOperation",
+    "Context",
+    "Facts",
     "Outputs",
     "Part",
     "PreparedOperation",
@@ -55,6 +59,26 @@ class Outputs:
     status: RowStatus
     result: Iterable[pa.RecordBatch]
     parts: Mapping[str, Iterable[pa.RecordBatch]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the signed header says of the job: who asks, for whom, why, and when it was made."""
+
+    purpose_code: str
+    requesting_ori: str
+    requestor: str
+    secondary_recipient: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an operation may know besides its parameters and the records."""
+
+    facts: Facts
+    tables: Tables = field(repr=False)
+    project_key: bytes | None = field(default=None, repr=False)
 
 
 class _Operation(Protocol):

@@ -38,6 +38,7 @@ def check(
     audience: str,
     policy: Policy,
     holdings: Holdings,
+    tables: compute.Tables,
     now: datetime,
 ) -> Admission:
     """Steps 2 to 6 on a header that `parse_header` returned."""
@@ -46,7 +47,7 @@ def check(
     submitter = policy.submitter(san)
     verify_header(submitter.signing_key, header.data, signature)
     grant = policy.authorise(header, submitter)
-    compute.check(header.operations, [part.schema for part in header.inputs])
+    compute.check(header.operations, [part.schema for part in header.inputs], tables)
     return Admission(header=header, grant=grant, key=holdings.key(header.kek_id))
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from worker import compute
 from worker.audit import AuditFile, Event, JobAdmitted, JobEnded, JobRefused
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
@@ -66,6 +67,7 @@ class Jobs:
         self._config, self._policy, self._audit, self._custody, self._signer = config, policy, audit, custody, signer
         self._cells, self._front, self._zygote = cells, front, zygote
         self._ledger = AuditLedger(audit)
+        self._tables = compute.load_tables(config.tables_folder)
         self._running: dict[int, Running] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self.completed = 0
@@ -88,6 +90,7 @@ class Jobs:
                 audience=self._config.worker.audience,
                 policy=self._policy,
                 holdings=self._custody.holdings,
+                tables=self._tables,
                 now=datetime.now(UTC),
             )
             if not self._audit.writable():
@@ -105,6 +108,12 @@ class Jobs:
         job = self._running.get(call)
         if job is not None:
             self._end(job, refusal)
+
+    def end_of_key(self, kek_id: str, reason: Reason) -> None:
+        """A key was taken away before its time: the jobs that it opened end with it, and their cells are killed."""
+        for job in list(self._running.values()):
+            if job.admission.header.kek_id == kek_id:
+                self._end(job, Refusal(reason, stage=Stage.COMPUTE))
 
     def end_all(self) -> None:
         """Nothing can go on."""

@@ -88,6 +88,18 @@ _CHRI_EVENT: Final = (
     ),
 )
 _NIBRS: Final = (Column(name="segment", data_class=DataClass.CASE, types=(pa.binary(),), required=True),)
+_LEDGER: Final = (
+    *(Column(name=name, data_class=_CONTROL, types=(pa.binary(),)) for name in ("subject", "SID", "FBI", "file")),
+    *(
+        Column(name=name, data_class=_HISTORY, types=(pa.utf8(),))
+        for name in ["time", "purpose", "requestor", "requesting_ori", "secondary_recipient", "recipient_class"]
+    ),
+    Column(name="rows", data_class=_HISTORY, types=(pa.uint64(),)),
+)
+_WITHHELD: Final = (
+    Column(name="reason", data_class=DataClass.CASE, types=(pa.utf8(),)),
+    Column(name="rows", data_class=DataClass.CASE, types=(pa.uint64(),)),
+)
 _ROW_STATUS: Final = (
     Column(name="row", data_class=DataClass.NONE, types=(pa.uint64(),), required=True),
     Column(name="status", data_class=DataClass.CASE, types=(pa.uint8(),), required=True),
@@ -104,6 +116,8 @@ SCHEMAS: Final = MappingProxyType(
             _schema("chri_event/1", *_CHRI_EVENT),
             _schema("nibrs.flat/3.1", *_NIBRS),
             _schema("row_status/1", *_ROW_STATUS),
+            _schema("ledger/1", *_LEDGER),
+            _schema("withheld/1", *_WITHHELD),
         )
     }
 )

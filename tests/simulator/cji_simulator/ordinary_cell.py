@@ -14,6 +14,7 @@ from typing import Final, Self
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
 from worker.client import SealedJob
+from worker.compute import load_tables
 from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
 from worker.ipc.messages import (
     CellFromFront,
@@ -74,7 +75,7 @@ class OrdinaryCell:
 def main(control: int, data: int, ring: int, slot: int) -> int:
     """Body of the process."""
     wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring(ring))
-    return run_job(wires, slot=KeySlot(slot), window=memoryview(bytearray(_WINDOW)))
+    return run_job(wires, slot=KeySlot(slot), window=memoryview(bytearray(_WINDOW)), tables=load_tables())
 
 
 if __name__ == "__main__":

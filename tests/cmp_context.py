@@ -1,0 +1,21 @@
+"""What an operation knows besides records and parameters, as tests give it."""
+
+from datetime import UTC, datetime
+
+from worker.compute import Context, Facts, Tables, load_tables
+
+TABLES = load_tables()
+
+
+def context(
+    project_key: bytes | None = None, *, purpose_code: str = "C", secondary_recipient: str = "", tables: Tables = TABLES
+) -> Context:
+    """Of a job that VA0000000 made on 1 February 2026."""
+    facts = Facts(
+        purpose_code=purpose_code,
+        requesting_ori="VA0000000",
+        requestor="Det. Smith",
+        secondary_recipient=secondary_recipient,
+        created=datetime(2026, 2, 1, 12, 0, tzinfo=UTC),
+    )
+    return Context(facts=facts, tables=tables, project_key=project_key)

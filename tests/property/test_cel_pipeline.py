@@ -1,0 +1,235 @@
+"""Whatever operations do to rows and columns, every input row has one status, and its findings name input columns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.cell.pipeline import CHUNK_ROWS, Pipeline
+from worker.compute import Applied, Outputs, Part, PreparedOperation
+from worker.errors import Reason, Refusal
+from worker.progress import Step, Tell
+from worker.records import RowStatus, Status, tagged
+
+PART = tagged("person/1", [pa.field("n", pa.int64())])
+
+
+def schema(columns: Sequence[int]) -> pa.Schema:
+    return tagged("person/1", [pa.field(f"c{c}", pa.int64()) for c in columns])
+
+
+@dataclass
+class _Common:
+    """Takes `columns` of the input, in that order; finds rows whose first value is divisible by `marks`."""
+
+    columns: tuple[int, ...]
+    marks: int
+    name: str
+    output_schema_id = "person/1"
+
+    @property
+    def output_schema(self) -> pa.Schema:
+        return schema(self.columns)
+
+    @property
+    def sources(self) -> np.ndarray:
+        return np.array(self.columns, np.int16)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (Part(name=self.name, schema=PART),)
+
+    def judge(self, batch: pa.RecordBatch) -> RowStatus:
+        rows = np.flatnonzero(batch.column(0).to_numpy() % self.marks == 0)
+        return RowStatus.all_ok(batch.num_rows).found(rows, status=Status.WARNED, code=self.marks, column=0)
+
+    def count(self, n: int) -> dict[str, list[pa.RecordBatch]]:
+        return {self.name: [pa.RecordBatch.from_arrays([pa.array([n])], schema=PART)]}
+
+
+@dataclass
+class Drop(_Common):
+    """Of scope batch: rows whose first value is divisible by `divisor` go no further."""
+
+    divisor: int
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
+        kept = np.flatnonzero(batch.column(0).to_numpy() % self.divisor != 0)
+        out = batch.take(pa.array(kept)).select(list(self.columns)).rename_columns(self.output_schema.names)
+        out = pa.RecordBatch.from_arrays(out.columns, schema=self.output_schema)
+        return Applied(batch=out, status=self.judge(batch), kept=kept, parts=self.count(batch.num_rows))
+
+    def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
+        return self.count(-1)
+
+
+@dataclass
+class Whole(_Common):
+    """Of scope table; gives its rows back in batches of `cut` rows, or their number only."""
+
+    cut: int
+    keeps_rows: bool = True
+
+    def run(
+        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+    ) -> Outputs:
+        tell("check", 100)
+        table = pa.Table.from_batches(records) if records else None
+        n = 0 if table is None else table.num_rows
+        status = RowStatus.all_ok(0) if table is None else RowStatus.concatenate([self.judge(r) for r in records])
+        result = []
+        if table is not None and self.keeps_rows:
+            chosen = table.select(list(self.columns)).rename_columns(self.output_schema.names)
+            result = [
+                pa.RecordBatch.from_arrays([c.combine_chunks() for c in piece.columns], schema=self.output_schema)
+                for first in range(0, n, self.cut)
+                for piece in [chosen.slice(first, self.cut)]
+            ]
+        return Outputs(status=status, result=result, parts=self.count(n))
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.results: list[pa.RecordBatch] = []
+        self.statuses: list[RowStatus] = []
+        self.counts: dict[str, list[int]] = {}
+
+    def result(self, batch: pa.RecordBatch) -> None:
+        self.results.append(batch)
+
+    def status(self, status: RowStatus) -> None:
+        self.statuses.append(status)
+
+    def part(self, name: str, batch: pa.RecordBatch) -> None:
+        self.counts.setdefault(name, []).extend(batch.column(0).to_pylist())
+
+
+def twin(
+    rows: list[list[int]], operations: Sequence[Drop | Whole]
+) -> tuple[list[list[int]], dict[int, list[tuple[int, int]]]]:
+    """Row by row: the values that are left, and (code, input column) for each input row."""
+    found: dict[int, list[tuple[int, int]]] = {i: [] for i in range(len(rows))}
+    alive = [(i, row, list(range(len(row)))) for i, row in enumerate(rows)]
+    for operation in operations:
+        following = []
+        for i, row, origin in alive:
+            if row[0] % operation.marks == 0:
+                found[i].append((operation.marks, origin[0]))
+            if isinstance(operation, Drop) and row[0] % operation.divisor == 0:
+                continue
+            following.append((i, [row[c] for c in operation.columns], [origin[c] for c in operation.columns]))
+        alive = following
+    return [row for _, row, _ in alive], found
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole]]:
+    width = columns = draw(st.integers(1, 4))
+    operations: list[Drop | Whole] = []
+    for k in range(draw(st.integers(0, 4))):
+        chosen = tuple(draw(st.lists(st.integers(0, columns - 1), min_size=1, max_size=4)))
+        common = {"columns": chosen, "marks": draw(st.integers(1, 5)), "name": f"part{k}"}
+        if draw(st.booleans()):
+            operations.append(Drop(**common, divisor=draw(st.integers(1, 7))))
+        else:
+            operations.append(Whole(**common, cut=draw(st.integers(1, 9))))
+        columns = len(chosen)
+    value = st.integers(0, 40)
+    batch = st.lists(st.lists(value, min_size=width, max_size=width), max_size=12)
+    return width, draw(st.lists(batch, max_size=4)), operations
+
+
+def run(width: int, batches: list[list[list[int]]], operations: Sequence[PreparedOperation]) -> Sink:
+    sink = Sink()
+    told: list[tuple[Step, int]] = []
+    pipeline = Pipeline(
+        operations, columns=width, sides={}, sink=sink, tell=lambda step, per_cent: told.append((step, per_cent))
+    )
+    for rows in batches:
+        columns = [pa.array([row[c] for row in rows], pa.int64()) for c in range(width)]
+        pipeline.push(pa.RecordBatch.from_arrays(columns, schema=schema(range(width))))
+    pipeline.finish()
+    return sink
+
+
+@settings(max_examples=300, deadline=None)
+@given(jobs())
+def test_rows_findings_and_results_are_those_of_the_obvious_way(
+    job: tuple[int, list[list[list[int]]], list[Drop | Whole]],
+) -> None:
+    width, batches, operations = job
+    sink = run(width, batches, operations)
+    rows = [row for rows in batches for row in rows]
+    left, found = twin(rows, operations)
+    got = [list(row.values()) for batch in sink.results for row in named(batch)]
+    assert got == left
+    whole = RowStatus.concatenate(sink.statuses)
+    assert len(whole.status) == len(rows)
+    for i in range(len(rows)):
+        mine = whole.rows == i
+        assert list(zip(whole.codes[mine].tolist(), whole.columns[mine].tolist(), strict=True)) == found[i]
+        assert whole.status[i] == (Status.WARNED if found[i] else Status.OK)
+    for operation in operations:
+        if isinstance(operation, Drop):
+            assert sink.counts[operation.name][-1] == -1
+        else:
+            assert len(sink.counts[operation.name]) == 1
+
+
+def named(batch: pa.RecordBatch) -> list[dict[int, int]]:
+    columns = [column.to_pylist() for column in batch.columns]
+    return [dict(enumerate(values)) for values in zip(*columns, strict=True)] if columns else []
+
+
+def test_a_result_of_other_rows_still_judges_every_input_row() -> None:
+    rows = [[i] for i in range(CHUNK_ROWS + 5)]
+    counting = Whole(columns=(0,), marks=7, name="count", cut=1, keeps_rows=False)
+    sink = run(1, [rows], [counting])
+    assert sink.results == []
+    assert sink.counts == {"count": [len(rows)]}
+    assert [len(status.status) for status in sink.statuses] == [CHUNK_ROWS, 5]
+    assert RowStatus.concatenate(sink.statuses).counts()[1] == len(range(0, len(rows), 7))
+
+
+class Liar(Drop):
+    """Says that it kept one row more than it did."""
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
+        true = super().apply(batch)
+        assert true.kept is not None
+        return Applied(batch=true.batch, status=true.status, kept=np.append(true.kept, batch.num_rows - 1))
+
+
+class Forgetful(Whole):
+    """Judges one row too few."""
+
+    def judge(self, batch: pa.RecordBatch) -> RowStatus:
+        return super().judge(batch).slice(0, batch.num_rows - 1)
+
+
+class Shrinking(Whole):
+    """Claims to keep rows and loses its last batch."""
+
+    def run(
+        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+    ) -> Outputs:
+        true = super().run(records, sides, tell)
+        return Outputs(status=true.status, result=list(true.result)[:-1])
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Liar(columns=(0,), marks=2, name="a", divisor=3),
+        Forgetful(columns=(0,), marks=2, name="a", cut=2),
+        Shrinking(columns=(0,), marks=2, name="a", cut=2),
+    ],
+)
+def test_an_operation_that_loses_a_row_ends_the_job(operation: PreparedOperation) -> None:
+    with pytest.raises(Refusal) as refusal:
+        run(1, [[[1], [2], [4], [5]]], [operation])
+    assert refusal.value.reason is Reason.INTERNAL
