@@ -75,7 +75,7 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterato
             # the loop ended, so the last segment verified
             if sealed.read(1):
                 raise Unverified(name, "bytes behind the last segment")
-    except (Refusal, pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+    except (Refusal, pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise Unverified(name, f"the part does not open ({type(error).__name__})") from None
 
 

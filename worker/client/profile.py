@@ -58,7 +58,7 @@ def load_profile(path: Path) -> ClientProfile:
         profile = msgspec.toml.decode(path.read_bytes(), type=ClientProfile)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy="docs/job.md describes every field.") from None
     files = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
     found = {name: getattr(profile, name) for name in files}

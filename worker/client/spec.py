@@ -57,7 +57,7 @@ def decode_spec(text: bytes | str) -> JobSpec:
     """The job spec of this TOML text; file names in it are left as they are."""
     try:
         return msgspec.toml.decode(text, type=JobSpec)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
 
 

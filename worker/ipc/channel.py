@@ -93,7 +93,7 @@ class Channel(Generic[In, Out]):
             if state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise ChannelClosed
             return self._decoder.decode(data), fds
-        except (msgspec.DecodeError, ChannelClosed) as error:
+        except (ValueError, RecursionError, ChannelClosed) as error:  # msgspec's errors are ValueErrors
             for fd in fds:
                 os.close(fd)
             raise ChannelClosed from error

@@ -1,6 +1,11 @@
 """Inputs that the fuzzer found: each got past a reader, or out of it as an exception that is not ours."""
 
+import io
+import os
+from pathlib import Path
+
 import msgspec
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -11,6 +16,12 @@ from attestation.release.unwrap import unwrap_into
 from attestation.trust import endpoint
 from tests.att_forge import machine
 from tests.att_tdx_forge import intel
+from worker import config
+from worker.client import SpecError, Unverified, decode_spec, load_profile
+from worker.client.parts import open_part, seal_stream
+from worker.errors import Unfit
+from worker.ipc import Channel, ChannelClosed
+from worker.ipc.messages import KeyholderFromCell
 
 
 @pytest.mark.parametrize("odd", ["\n", "\t", "\r", " ", "\x00", "\x7f", "é", "\u2028"])
@@ -44,3 +55,39 @@ def test_list_of_revoked_certificates_of_an_unknown_version() -> None:
     with pytest.raises(AttestationError) as caught:
         _ends(msgspec.structs.replace(collateral, pck_crl=crl))
     assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, "pcs-crl")
+
+
+def test_text_that_is_not_utf8_closes_a_channel_and_the_descriptors_with_it() -> None:
+    ours, theirs = Channel.pair()
+    channel: Channel[KeyholderFromCell, KeyholderFromCell] = Channel(theirs, KeyholderFromCell)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for packet in (b"\x81\xa4type\xa2\xff\xff", b"\x91" * 100_000):
+        ours.sendmsg([packet], [(1, 1, ours.fileno().to_bytes(4, "little"))])  # SOL_SOCKET, SCM_RIGHTS
+        with pytest.raises(ChannelClosed):
+            channel.receive()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    ours.close()
+    channel.close()
+
+
+def test_files_of_many_levels(tmp_path: Path) -> None:
+    text = "a = " + "[" * 100_000
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(Unfit):
+        config.load(tmp_path / "file")
+    with pytest.raises(SpecError):
+        load_profile(tmp_path / "file")
+    with pytest.raises(SpecError):
+        decode_spec(text)
+
+
+def test_part_that_announces_more_than_there_is_memory() -> None:
+    """A worker that is attested and still lies about a length."""
+    batch = pa.record_batch({"a": pa.array([7] * 5000, pa.uint8())})
+    body = pa.ipc.read_message(message := batch.serialize()).body.size
+    lying = message.to_pybytes().replace(body.to_bytes(8, "little"), (1 << 62).to_bytes(8, "little"))
+    messages = [batch.schema.serialize(), lying]
+    with pytest.raises(Unverified):
+        list(
+            open_part(bytes(32), b"aad", io.BytesIO(b"".join(seal_stream(bytes(32), b"aad", messages))), name="result")
+        )
