@@ -1,7 +1,7 @@
 # make help lists what there is.
 PY := .venv/bin/python
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check bench lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ generated: setup ## stubs and descriptor snapshot are what the contract generate
 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m deploy.check
+
+fuzz: setup ## a million damaged inputs into every reader of foreign bytes, some ten minutes
+	@$(PY) -m tests.fuzz
 
 bench: setup ## benchmarks with their peers in the same run
 	@$(PY) -m benchmarks pipeline

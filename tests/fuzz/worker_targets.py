@@ -1,0 +1,687 @@
+"""The readers of `worker`: what a submitter, a peer process, a file or another worker may send."""
+
+import base64
+import functools
+import hashlib
+import io
+import json
+import operator
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from attestation.appraisal import ReferenceValues
+from attestation.evidence import Evidence, qualifying
+from tests.att_forge import machine, quote_structure
+from tests.fuzz.attestation_targets import meaning, only, target
+from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
+from tests.unit.test_aud_receipts import CLAIMS
+from worker import config
+from worker.audit import (
+    GENESIS,
+    ChainError,
+    Expected,
+    ReceiptError,
+    WorkerStopped,
+    follow,
+    key_from_jwk,
+    key_id,
+    public_jwk,
+    seal,
+    sign,
+    thumbprint,
+    verify_receipt,
+)
+from worker.client import SpecError, Unverified, decode_spec, load_profile, load_project_key, read_evidence
+from worker.client.errors import from_details
+from worker.client.parts import open_part
+from worker.client.result import parse_result_header
+from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
+from worker.errors import REASONS, Reason, Refusal, Unfit
+from worker.front.frames import SegmentFrame, read_request
+from worker.ipc import Channel, ChannelClosed
+from worker.ipc import messages as m
+from worker.job import (
+    InputPart,
+    JobId,
+    Policy,
+    PolicyInvalid,
+    Recipient,
+    is_ori,
+    new_header,
+    parse,
+    parse_p384,
+    parse_rsa,
+    rsa_jwk,
+    thumbprint_p384,
+    thumbprint_rsa,
+)
+from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
+from worker.records.status import ROW_STATUS_SCHEMA
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["WORKER"]
+
+NOW: Final = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
+KEK: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
+SAN: Final = "spiffe://cji.example/agency/metro-pd"
+SEGMENT: Final = 64  # bytes; small, so that a stream has many
+BATCH_BYTES: Final = 1 << 16
+
+
+@functools.cache
+def signing_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+@functools.cache
+def folder() -> Path:
+    """Where readers of files find theirs; in memory where the system has such a place."""
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="cji-fuzz-", dir=memory if memory.is_dir() else None))
+
+
+def from_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """Give a reader of files its bytes."""
+
+    def through(data: bytes) -> object:
+        path = folder() / "input"
+        path.write_bytes(data)
+        return read(path)
+
+    return through
+
+
+def b64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+# ---------------------------------------------------------------- job header and its signature
+
+
+@functools.cache
+def recipient() -> Recipient:
+    key = rsa.generate_private_key(65537, 3072).public_key()
+    return Recipient(key_id=thumbprint_rsa(key), jwk=rsa_jwk(key))
+
+
+@functools.cache
+def _headers() -> tuple[bytes, ...]:
+    def make(**changes: Any) -> bytes:
+        columns = [pb.ColumnRule(column="a", keep=pb.Keep()), pb.ColumnRule(column="b", drop=pb.Drop())]
+        given: dict[str, Any] = {
+            "job_id": JobId(b"j" * 16),
+            "audience": "pool-1",
+            "originating_ori": "WI0130000",
+            "requesting_ori": "WI0130000",
+            "operator_id": "op",
+            "requestor": "who",
+            "reason": "why",
+            "purpose_code": "C",
+            "inputs": [InputPart(name="people", schema="person/1")],
+            "operations": [pb.Operation(deidentify=pb.Deidentify(columns=columns))],
+            "kek_id": KEK,
+            "wrapped_dek": b"\x07" * 384,
+            "recipients": [recipient()],
+            "created": NOW,
+            "not_after": NOW + timedelta(hours=1),
+        }
+        return new_header(**(given | changes))
+
+    inputs = [InputPart(name=f"part_{n}", schema="hotfile/1", rows_declared=n) for n in range(4)]
+    return make(), make(inputs=inputs, case_number="17", secondary_recipient="other")
+
+
+def _header_fair(data: bytes, value: Any) -> bool:
+    """Nothing of the bytes was read in a way in which protobuf would not write it."""
+    again = pb.JobHeader.FromString(data)
+    again.DiscardUnknownFields()
+    named = (again.job_id, again.kek_id, again.reason) == (value.job_id, value.kek_id, value.reason)
+    whole = again.SerializeToString(deterministic=True) == data == value.data
+    return whole and named and value.sha384 == hashlib.sha384(data).digest()
+
+
+@functools.cache
+def _signed_headers() -> tuple[bytes, ...]:
+    return tuple(sign_header(signing_key(), header) + header for header in _headers())
+
+
+def _verify_signed(data: bytes) -> object:
+    return verify_header(signing_key().public_key(), data[96:], data[:96])
+
+
+# ---------------------------------------------------------------- FLOE and Arrow
+
+
+def _floe(plain: bytes, *, segment: int = SEGMENT) -> bytes:
+    sealer = Sealer(bytes(32), b"aad", segment=segment)
+    pieces = [plain[at : at + sealer.payload] for at in range(0, len(plain), sealer.payload)] or [b""]
+    sealed = (sealer.seal(piece, last=at == len(pieces) - 1) for at, piece in enumerate(pieces))
+    return sealer.header + b"".join(sealed)
+
+
+@functools.cache
+def _floe_streams() -> tuple[bytes, ...]:
+    return tuple(map(_floe, (bytes(range(200)), b"", b"x" * 64)))
+
+
+def _open_floe(data: bytes) -> object:
+    stream = Unsealer(bytes(32), b"aad", data[:FLOE_HEADER_BYTES], segment=SEGMENT)
+    out, plain, at = memoryview(bytearray(SEGMENT)), b"", FLOE_HEADER_BYTES
+    while at < len(data) or not stream.complete:
+        size = SEGMENT if data[at : at + 4] == b"\xff\xff\xff\xff" else int.from_bytes(data[at : at + 4], "big")
+        n = stream.unseal_into(out, memoryview(data)[at : at + size])
+        plain, at = plain + bytes(out[:n]), at + size
+    return plain
+
+
+def _arrow(schema: pa.Schema, *batches: pa.RecordBatch) -> bytes:
+    writer = StreamWriter(schema, max_batch_bytes=BATCH_BYTES)
+    messages = [writer.schema_message(), *(each for batch in batches for each in writer.batch_messages(batch))]
+    return b"".join([*(message.to_pybytes() for message in messages), END_OF_STREAM])
+
+
+def _people() -> bytes:
+    schema = tagged("person/1", [pa.field("NAM", pa.utf8()), pa.field("SOC", pa.binary())])
+    columns = [pa.array(["DOE,JANE", None, "é"], pa.utf8()), pa.array([b"123456789", b"", None], pa.binary())]
+    batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+    return _arrow(schema, batch, batch.slice(1))
+
+
+def _row_statuses() -> bytes:
+    import numpy as np
+
+    status = RowStatus.all_ok(5).found(np.array([1, 3]), status=Status.WARNED, code=7, column=2)
+    return _arrow(ROW_STATUS_SCHEMA, status.to_batch(0), RowStatus.all_ok(0).to_batch(5))
+
+
+def _read_arrow(data: bytes) -> object:
+    window = memoryview(bytearray(window_bytes(BATCH_BYTES)))
+    reader = StreamReader(window, max_batch_rows=1000, max_batch_bytes=BATCH_BYTES)
+    reader.free[: len(data)] = data
+    reader.advance(len(data))
+    batches = [batch.to_pydict() for batch in reader.batches()]
+    reader.finish()
+    assert reader.schema is not None
+    return reader.schema, batches
+
+
+def _arrow_fair(data: bytes, value: Any) -> bool:
+    """Arrow's own reader finds the same."""
+    with pa.ipc.open_stream(data) as stream:
+        return bool(stream.schema == value[0]) and [batch.to_pydict() for batch in stream] == value[1]
+
+
+def _open_part(data: bytes) -> object:
+    """Any plaintext under the result's true key."""
+    sealed = _floe(data, segment=1 << 20)
+    return list(open_part(bytes(32), b"aad", io.BytesIO(sealed), name="row_status"))
+
+
+def _part_fair(_: bytes, value: Any) -> bool:
+    for batch in value:
+        batch.validate(full=True)
+    return bool(value)
+
+
+# ---------------------------------------------------------------- receipts and the audit trail
+
+
+EXPECTED: Final = Expected(simulated=False, job_id=CLAIMS.job_id, outputs=CLAIMS.outputs, region=CLAIMS.region)
+
+
+@functools.cache
+def _receipts() -> tuple[bytes, ...]:
+    second = msgspec.structs.replace(CLAIMS, sequence=2)
+    return tuple(sign(claims, signing_key()).encode() for claims in (CLAIMS, second))
+
+
+def _verify_receipt(text: str) -> object:
+    return verify_receipt(text, key=signing_key().public_key(), expected=EXPECTED)
+
+
+def _receipt_claims(data: bytes) -> object:
+    """Any claims under the worker's true signature."""
+    header = {"alg": "ES384", "kid": key_id(signing_key().public_key()), "typ": "cji-receipt+jws"}
+    text = f"{b64url(msgspec.json.encode(header))}.{b64url(data)}"
+    r, s = decode_dss_signature(signing_key().sign(text.encode(), ec.ECDSA(SHA384())))
+    return _verify_receipt(f"{text}.{b64url(r.to_bytes(48, 'big') + s.to_bytes(48, 'big'))}")
+
+
+def _claims_fair(data: bytes, value: Any) -> bool:
+    """One encoding, and what was expected."""
+    claims = value.claims
+    expected = (claims.simulated, claims.job_id, claims.outputs, claims.region)
+    again = msgspec.json.Encoder(order="deterministic").encode(claims)
+    return again == data and expected == (False, CLAIMS.job_id, CLAIMS.outputs, CLAIMS.region)
+
+
+@functools.cache
+def _trail() -> tuple[bytes, ...]:
+    _, line = seal(WorkerStopped(jobs_completed=3), head=GENESIS, time="2026-11-24T15:00:00.00Z", worker="w")
+    return (line,)
+
+
+def _hashed_anew(data: bytes) -> object:
+    """Any record with a hash that fits it: the chain has no key, so only its shape and its place are judged."""
+    body = data[: -len(b',"hash":""}\n') - 96]
+    digest = hashlib.sha384(b"cji-audit/1\0" + body).hexdigest()
+    return follow(body + f',"hash":"{digest}"}}\n'.encode(), head=GENESIS, number=1)
+
+
+def _first_in_the_trail(_: bytes, value: Any) -> bool:
+    head, record = value
+    return record.seq == 1 == head.seq and record.prev == GENESIS.hash and record.hash == head.hash
+
+
+# ---------------------------------------------------------------- processes
+
+
+_UNIONS: Final = (
+    *(m.KeyholderFromFront, m.FrontFromKeyholder, m.KeyholderFromZygote, m.ZygoteFromKeyholder, m.KeyholderFromCell),
+    *(m.CellFromKeyholder, m.CellFromFront, m.FrontFromCell, m.SupervisorFromChild, m.ChildFromSupervisor),
+)
+
+
+@functools.cache
+def _messages() -> tuple[bytes, ...]:
+    part = m.SealedPart(sha256=bytes(32), bytes=9)
+    summary = {"rows_in": 1, "rows_out": 2, "chri_rows_out": 3, "subjects_out": 4}
+    found: tuple[msgspec.Struct, ...] = (
+        m.Finish(),
+        m.Admit(call=1, submitter=SAN, source="ipv4:1", correlation_id="c", header=b"h" * 40, signature=bytes(96)),
+        m.Ended(call=1, reason=Reason.EXPIRED, stage="admit", retry_after_ms=5),  # type: ignore[arg-type]
+        m.Summary(inputs=(part,), outputs=(part, part), result_header=b"r", **summary),
+        m.Ready(keys=(m.PublishedKey(kek_id=KEK, public_jwk="{}"),), operations=("deidentify",), schemas=("person/1",)),
+        m.InputReady(slot=1, part=2, length=3),
+        m.CellGone(cell=1, status=-9),
+    )
+    return tuple(map(msgspec.msgpack.encode, found))
+
+
+def _receive(data: bytes) -> object:
+    """What a process makes of the packet that takes every message there is."""
+    ours, theirs = Channel.pair()
+    channel: Channel[Any, Any] = Channel(theirs, functools.reduce(operator.or_, _UNIONS))
+    try:
+        ours.send(data or b"\xc0")
+        return channel.receive()
+    finally:
+        ours.close()
+        channel.close()
+
+
+def _message_fair(_: bytes, value: Any) -> bool:
+    message, descriptors = value
+    return isinstance(message, m.Message) and descriptors == []
+
+
+@functools.cache
+def _requests() -> tuple[bytes, ...]:
+    segment = pb.RunRequest(segment=pb.Segment(part=1, index=300, data=b"d" * 200))
+    opened = pb.RunRequest(open=pb.Open(header=_headers()[0], signature=bytes(96)))
+    return tuple(one.SerializeToString() for one in (segment, opened, pb.RunRequest(segment=pb.Segment(data=b"d"))))
+
+
+def _request_fair(data: bytes, value: Any) -> bool:
+    """Protobuf itself reads the same."""
+    try:
+        own = pb.RunRequest.FromString(data)
+    except Exception:  # noqa: BLE001 - whatever it is, nothing was set
+        own = pb.RunRequest()
+    if isinstance(value, SegmentFrame):
+        found = (value.part, value.index, bytes(value.data))
+        return own.WhichOneof("message") == "segment" and found == (
+            own.segment.part,
+            own.segment.index,
+            own.segment.data,
+        )
+    return bool(value == own) and own.WhichOneof("message") != "segment"
+
+
+# ---------------------------------------------------------------- what a submitter reads
+
+
+@functools.cache
+def _job() -> Any:
+    return parse(_headers()[0])
+
+
+@functools.cache
+def _result_headers() -> tuple[bytes, ...]:
+    parts = [pb.OutputPart(name="result", schema="person/1"), pb.OutputPart(name="row_status", schema="row_status/1")]
+    message = pb.ResultHeader(
+        version=1,
+        job_id=_job().job_id,
+        job_header_sha384=_job().sha384,
+        worker_id="w",
+        outputs=parts,
+        recipients=[pb.WrappedKey(key_id=recipient().key_id, wrapped_dek=bytes(384))],
+    )
+    return (message.SerializeToString(deterministic=True),)
+
+
+def _result_header_fair(data: bytes, value: Any) -> bool:
+    message = pb.ResultHeader.FromString(data)
+    mine = message.job_id == _job().job_id and message.job_header_sha384 == _job().sha384
+    return mine and value.data == data and set(value.wrapped) == {recipient().key_id}
+
+
+@functools.cache
+def _details() -> tuple[bytes, ...]:
+    info = error_details_pb2.ErrorInfo(
+        reason="EXPIRED", domain="worker.cji", metadata={"stage": "admit", "correlation_id": "c", "retryable": "true"}
+    )
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    return (status_pb2.Status(code=9, details=[packed]).SerializeToString(),)
+
+
+def _details_fair(_: bytes, value: Any) -> bool:
+    return value is None or (value.reason in REASONS and value.correlation_id.isprintable())
+
+
+@functools.cache
+def _evidence_files() -> tuple[bytes, ...]:
+    nonce = b"n" * 32
+    bound = qualifying(thumbprint(signing_key().public_key()), nonce)
+    evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
+    content = {
+        "version": 1,
+        "cloud": machine().trust.name,
+        "attested_at": machine().now,
+        "nonce": nonce,
+        "receipt_jwk": public_jwk(signing_key().public_key()),
+        "evidence": evidence.to_json(),
+        "maa_token": "",
+    }
+    return (msgspec.json.encode(content),)
+
+
+def _evidence_fair(_: bytes, value: Any) -> bool:
+    true = msgspec.json.decode(_evidence_files()[0])
+    evidence = Evidence.from_json(base64.b64decode(true["evidence"]))
+    same = meaning(Evidence.from_json(value.evidence)) == meaning(evidence)
+    return bool(same and value.receipt_jwk == true["receipt_jwk"] and value.nonce == base64.b64decode(true["nonce"]))
+
+
+# ---------------------------------------------------------------- files of operators and submitters
+
+
+@functools.cache
+def _policies() -> tuple[bytes, ...]:
+    key = signing_key().public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return tuple(
+        f"""version = 1
+[[submitters]]
+name = "metro-pd"
+san = "{SAN}"
+signing_key = {signing}
+[[submitters.agencies]]
+ori = "WI0130000"
+recipients = ["{"A" * 43}"]
+[[submitters.agencies.purposes]]
+code = "C"
+operations = ["deidentify"]
+""".encode()
+        for signing in (f'"""{pem}"""', f"'{public_jwk(key)}'")
+    )
+
+
+def _policy_fair(data: bytes, value: Any) -> bool:
+    return bool(value.sha384 == hashlib.sha384(data).digest() and value.purpose_codes and value.ori_prefixes)
+
+
+CONFIG: Final = f"""cloud = "azure-us"
+policy_file = "policy.toml"
+audit_file = "/var/lib/cji/audit.jsonl"
+[worker]
+id = "worker-1"
+audience = "pool"
+region = "eastus"
+[listen]
+certificate = "server.pem"
+private_key = "server.key"
+client_roots = "roots.pem"
+[attestation]
+maa_url = "https://cji.eus.attest.azure.net"
+reference_values = {{ products = ["Genoa"] }}
+[[keys]]
+kek_id = "{KEK}"
+public_thumbprint = "{"A" * 43}"
+"""
+
+PROFILE: Final = """target = "h:1"
+cloud = "azure-us"
+maa_url = "https://m"
+ca = "ca.pem"
+certificate = "c.pem"
+private_key = "k.pem"
+signing_key = "s.pem"
+[reference]
+products = ["Genoa"]
+"""
+
+
+def _config_fair(data: bytes, value: Any) -> bool:
+    names = (value.policy_file, value.audit_file, value.listen.certificate, value.listen.client_roots)
+    return value.sha384 == hashlib.sha384(data).hexdigest() and bool(value.keys) and all(map(_is_absolute, names))
+
+
+def _is_absolute(name: str) -> bool:
+    return name.startswith("/")
+
+
+@functools.cache
+def _specs() -> tuple[bytes, ...]:
+    return (
+        f"""audience = "pool"
+originating_ori = "CA0190000"
+requesting_ori = "CA0190000"
+operator_id = "jdoe"
+requestor = "Jane Doe"
+reason = "research extract"
+purpose_code = "C"
+kek_id = "{KEK}"
+kek_thumbprint = "{"A" * 43}"
+recipients = ['{recipient().jwk}']
+size_class = "power_of_two"
+valid_hours = 2
+[input]
+schema = "person/1"
+[deidentify]
+project = "study-17"
+[deidentify.columns]
+record_id = "keep"
+SEX = "drop"
+first = {{ do = "mask", keep_first = 1, with = "x" }}
+last = {{ do = "hmac_token", domain = "name", bits = 80 }}
+DOB = {{ do = "age_band", width = 5, top = 90, as_of = "2026-01-01" }}
+""".encode(),
+    )
+
+
+def _spec_fair(_: bytes, value: Any) -> bool:
+    return bool(value.recipients) and 1 <= value.valid_hours <= 24 and bool(value.audience)
+
+
+# ---------------------------------------------------------------- keys and names
+
+
+def _rsa_fair(_: bytes, value: Any) -> bool:
+    return 3072 <= value.key_size <= 8192 and parse_rsa(rsa_jwk(value)).public_numbers() == value.public_numbers()
+
+
+def _ec_fair(_: bytes, value: Any) -> bool:
+    return thumbprint_p384(parse_p384(public_jwk(value))) == thumbprint_p384(value)
+
+
+def _receipt_key_fair(data: bytes, value: Any) -> bool:
+    return public_jwk(value).encode() == data
+
+
+def _ori_fair(data: bytes, value: Any) -> bool:
+    shaped = len(data) == 9 and all(byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" for byte in data)
+    return isinstance(value, bool) and (shaped or not value)
+
+
+def text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+WORKER: Final = (
+    target("job-header", _headers, parse, refusals=(Refusal,), fair=_header_fair, mutators=SIZED, weight=40),
+    target("job-signature", _signed_headers, _verify_signed, refusals=(Refusal,), fair=only(_signed_headers), weight=8),
+    target("floe", _floe_streams, _open_floe, refusals=(Refusal,), fair=only(_floe_streams), weight=20),
+    target(
+        "arrow",
+        lambda: (_people(), _row_statuses()),
+        _read_arrow,
+        refusals=(Refusal,),
+        fair=_arrow_fair,
+        mutators=(*BYTES, *IN_PLACE * 4),
+        weight=20,
+    ),
+    target(
+        "row-status",
+        lambda: (_row_statuses(),),
+        _open_part,
+        refusals=(Unverified,),
+        fair=_part_fair,
+        mutators=(*BYTES, *IN_PLACE * 4),
+        weight=10,
+    ),
+    target("ipc", _messages, _receive, refusals=(ChannelClosed,), fair=_message_fair, mutators=SIZED, weight=40),
+    target("run-request", _requests, read_request, refusals=(), fair=_request_fair, mutators=SIZED, weight=60),
+    target(
+        "result-header",
+        _result_headers,
+        lambda data: parse_result_header(data, _job()),
+        refusals=(Unverified,),
+        fair=_result_header_fair,
+        mutators=SIZED,
+        weight=40,
+    ),
+    target("rpc-details", _details, from_details, refusals=(), fair=_details_fair, mutators=SIZED, weight=30),
+    target(
+        "receipt",
+        _receipts,
+        lambda data: _verify_receipt(text(data)),
+        refusals=(ReceiptError,),
+        fair=only(_receipts),
+        mutators=JWS,
+        weight=10,
+    ),
+    target(
+        "receipt-claims",
+        lambda: (msgspec.json.Encoder(order="deterministic").encode(CLAIMS),),
+        _receipt_claims,
+        refusals=(ReceiptError,),
+        fair=_claims_fair,
+        mutators=JSON,
+        weight=5,
+    ),
+    target(
+        "audit-line",
+        _trail,
+        lambda data: follow(data, head=GENESIS, number=1),
+        refusals=(ChainError,),
+        fair=only(_trail),
+        mutators=JSON,
+        weight=30,
+    ),
+    target(
+        "audit-rehashed",
+        _trail,
+        _hashed_anew,
+        refusals=(ChainError,),
+        fair=_first_in_the_trail,
+        mutators=JSON,
+        weight=30,
+    ),
+    target(
+        "policy-file", _policies, Policy.load, refusals=(PolicyInvalid,), fair=_policy_fair, mutators=TEXT, weight=10
+    ),
+    target(
+        "config",
+        lambda: (CONFIG.encode(),),
+        from_file(config.load),
+        refusals=(Unfit,),
+        fair=_config_fair,
+        mutators=TEXT,
+        weight=10,
+    ),
+    target("job-spec", _specs, decode_spec, refusals=(SpecError,), fair=_spec_fair, mutators=TEXT, weight=20),
+    target(
+        "profile",
+        lambda: (PROFILE.encode(),),
+        from_file(load_profile),
+        refusals=(SpecError,),
+        mutators=TEXT,
+        weight=10,
+    ),
+    target(
+        "project-key",
+        lambda: (json.dumps({"project": "study-17", "key": b64url(bytes(32))}).encode(),),
+        from_file(load_project_key),
+        refusals=(SpecError,),
+        mutators=JSON,
+        weight=10,
+    ),
+    target(
+        "evidence-file",
+        _evidence_files,
+        lambda data: read_evidence(data, trust=machine().trust, reference=ReferenceValues()),
+        refusals=(SpecError, Unverified),
+        fair=_evidence_fair,
+        mutators=JSON,
+        weight=4,
+    ),
+    target(
+        "recipient-jwk",
+        lambda: (recipient().jwk.encode(),),
+        lambda data: parse_rsa(text(data)),
+        refusals=(ValueError,),
+        fair=_rsa_fair,
+        mutators=JSON,
+        weight=30,
+    ),
+    target(
+        "signer-jwk",
+        lambda: (public_jwk(signing_key().public_key()).encode(),),
+        lambda data: parse_p384(text(data)),
+        refusals=(ValueError,),
+        fair=_ec_fair,
+        mutators=JSON,
+        weight=10,
+    ),
+    target(
+        "receipt-jwk",
+        lambda: (public_jwk(signing_key().public_key()).encode(),),
+        lambda data: key_from_jwk(text(data)),
+        refusals=(ValueError,),
+        fair=_receipt_key_fair,
+        mutators=JSON,
+        weight=10,
+    ),
+    target(
+        "ori",
+        lambda: (b"WI0130000", b"CA0190000"),
+        lambda data: is_ori(text(data)),
+        refusals=(),
+        fair=_ori_fair,
+        weight=30,
+    ),
+)
