@@ -1,13 +1,16 @@
 """Real TDX evidence and Intel's real collateral, each verified at its own time, down to Intel's pinned root."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AttestationError
@@ -20,7 +23,10 @@ from attestation.appraisal.tdx import (
     verify_td_quote,
     verify_td_report,
 )
+from attestation.certs import spki_sha256
 from attestation.evidence import TdCollateral, parse_hcl, parse_td_quote
+from attestation.evidence.pck import PckSubject, pck_subject
+from attestation.evidence.pcs import _ends, _signed
 from attestation.jose import b64url_decode
 
 pytestmark = pytest.mark.vectors
@@ -161,3 +167,126 @@ def test_changed_bytes_of_a_real_quote(vectors: Path) -> None:
             msgspec.structs.replace(collateral, tcb_info=collateral.tcb_info.replace("UpToDate", "Revoked")),
             MARCH,
         )
+
+
+QUOTES = {
+    "attestation-rs/tdx_quote_live.dat": (4, "B0C06F000000"),
+    "cvm-attestation-tools/td_quote_v4.dat": (4, "90C06F000000"),
+    "cvm-attestation-tools/td_quote_v5.dat": (5, "90C06F000000"),
+    "dcap-qvl/tdx_quote": (4, "B0C06F000000"),
+    "dcap-qvl/tdx_quote_outdated": (5, "90C06F000000"),
+    "go-tdx-guest/quote_v5_sample.dat": (5, "90C06F000000"),
+    "trustee/az-tdx-vtpm/td-quote.bin": (4, "00806F050000"),
+    "trustee/tdx/tdx_quote_4.dat": (4, "50806F000000"),
+    "trustee/tdx/tdx_quote_5.dat": (5, "90C06F000000"),
+    "trustee/tdx/tdx_quote_6.dat": (4, "00A06D080000"),
+}
+
+
+@pytest.mark.parametrize("path", QUOTES)
+def test_a25_every_real_quote_names_its_processor(vectors: Path, path: str) -> None:
+    """And the addresses that Intel's own certificates name for their CRLs are the pinned ones."""
+    quote = parse_td_quote((vectors / "azure" / path).read_bytes())
+    version, fmspc = QUOTES[path]
+    assert (quote.version, len(quote.body)) == (version, 584 if version == 4 else 648)
+    assert pck_subject(quote.pck_chain) == PckSubject(fmspc, "platform")
+    pck, ca, root = x509.load_pem_x509_certificates(quote.pck_chain)
+    assert spki_sha256(root.public_key()) in AZURE_US.intel_roots
+    older = points(pck)[0].replace("/v3/", "/v4/")  # of certificates made for version 3 of the service
+    assert older == f"{AZURE_US.intel_pcs}/sgx/certification/v4/pckcrl?ca=platform&encoding=der"
+    assert points(ca) == points(root) == [AZURE_US.intel_root_crl]
+
+
+def points(certificate: x509.Certificate) -> list[str]:
+    found = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    return [name.value for point in found for name in point.full_name or ()]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dcap-qvl/sgx_quote",  # an enclave's
+        "go-tdx-guest/tdx_prod_quote_SPR_E4.dat",  # bytes behind it
+        "trustee/az-tdx-vtpm/quote.bin",  # the TPM's
+    ],
+)
+def test_what_is_no_quote_of_a_trust_domain(vectors: Path, path: str) -> None:
+    with pytest.raises(AttestationError) as caught:
+        parse_td_quote((vectors / "azure" / path).read_bytes())
+    assert caught.value.check == "td-quote"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["cvm-attestation-tools/td_quote_v4.dat", "cvm-attestation-tools/td_quote_v5.dat", "trustee/tdx/tdx_quote_5.dat"],
+)
+def test_processors_below_every_level_that_intel_lists(vectors: Path, path: str) -> None:
+    quote = (vectors / "azure" / path).read_bytes()
+    with pytest.raises(AttestationError) as caught:
+        endorsed(quote, march(vectors, quote), MARCH)
+    assert (caught.value.check, "No matching TCB level" in str(caught.value.__cause__)) == ("E28", True)
+
+
+def test_quote_of_one_day_and_collateral_of_another(vectors: Path) -> None:
+    """The PCK certificate of March 2026 was not valid when the collateral of June 2025 was."""
+    quote = (vectors / "azure/attestation-rs/tdx_quote_live.dat").read_bytes()
+    collateral = stored(vectors / "azure/dcap-qvl/tdx_quote_collateral.json")
+    for when in (JUNE, datetime(2026, 4, 1, tzinfo=UTC)):
+        with pytest.raises(AttestationError) as caught:
+            endorsed(quote, collateral, when)
+        assert caught.value.check == "E28"
+
+
+def test_reports_and_quotes(vectors: Path) -> None:
+    """One machine's belong together; a report under the name of another kind of hardware is known by its type."""
+    azure = vectors / "azure"
+    data = json.loads((azure / "trustee/az-tdx-vtpm/evidence-v0.json").read_bytes())
+    pairs = [
+        (bytes(data["hcl_report"]), bytes(data["td_quote"])),
+        (
+            (azure / "trustee/az-tdx-vtpm/hcl-report.bin").read_bytes(),
+            (azure / "trustee/az-tdx-vtpm/td-quote.bin").read_bytes(),
+        ),
+    ]
+    for hcl, quote in pairs:
+        assert verify_same(verify_td_report(parse_hcl(hcl).hardware), quote).version == 4
+    misnamed = parse_hcl((azure / "cvm-attestation-tools/snp_hcl_report.bin").read_bytes())
+    assert (misnamed.tee, verify_td_report(misnamed.hardware).attributes) == ("tdx", 0)
+    other = verify_td_report((azure / "attestation-rs/tdx_tdreport_live.bin").read_bytes())
+    with pytest.raises(AttestationError) as caught:
+        verify_same(other, (azure / "attestation-rs/tdx_quote_live.dat").read_bytes())  # another launch
+    assert caught.value.check == "E25"
+    with pytest.raises(AttestationError) as caught:
+        verify_td_report((azure / "go-tdx-guest/report.dat").read_bytes())  # 1024 bytes of something else
+    assert caught.value.check == "E24"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("attestation-rs/collateral/tcb_info_50806f000000.json", "tcbInfo"),
+        ("attestation-rs/collateral/tcb_info_90c06f000000.json", "tcbInfo"),
+        ("attestation-rs/collateral/td_qe_identity.json", "enclaveIdentity"),
+        ("go-tdx-guest/sample_qeIdentity_response", "enclaveIdentity"),
+        ("go-tdx-guest/sample_tcbInfo_response", "tcbInfo"),
+        ("go-tdx-guest/sample_tcbinfo_response_v5", "tcbInfo"),
+        ("trustee/tdx/enclaveIdentity.json", "enclaveIdentity"),
+        ("trustee/tdx/tcbInfo.json", "tcbInfo"),
+    ],
+)
+def test_intels_answers_are_split_where_intel_signed(vectors: Path, path: str, name: str) -> None:
+    """The text that is kept verifies under Intel's TCB signing key, byte for byte."""
+    body = (vectors / "azure" / path).read_bytes()
+    text, signature = _signed(body, name, "pcs")
+    signer = (vectors / "azure/attestation-rs/collateral/tcb_signing_chain.pem").read_bytes()
+    key = x509.load_pem_x509_certificates(signer)[0].public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    key.verify(encode_dss_signature(r, s), text.encode(), ec.ECDSA(hashes.SHA256()))
+
+
+def test_evaluation_number_and_end_of_real_collateral(vectors: Path) -> None:
+    _, quote = live(vectors)
+    collateral = march(vectors, quote)
+    assert endorsed(quote, collateral, MARCH).evaluation == 18
+    assert datetime.fromtimestamp(_ends(collateral), UTC).date() == date(2026, 4, 15)
