@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
-from attestation.appraisal import CHECKS
+from attestation.appraisal import CHECKS, ReferenceValues, check_reference
 from attestation.evidence import Evidence, qualifying
-from tests.att_forge import NONCE, QUALIFYING, machine, quote_structure, sign
+from tests.att_forge import NONCE, QUALIFYING, evidence_of, machine, machine_of, quote_structure, sign
 from tests.att_tdx_forge import intel
 from worker.audit import public_jwk, thumbprint
 from worker.cli import build
@@ -120,3 +120,84 @@ def test_a_broken_part_is_shown_as_such_and_no_text_moves_the_cursor(tmp_path: P
     content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
     path.write_text(json.dumps(content))
     assert "\x1b" not in cji("show", path).output
+
+
+def test_json_for_machines(tmp_path: Path) -> None:
+    path = wrapped(tmp_path, at=machine().now)
+    shown = json.loads(cji("show", path, "--json").output)
+    assert shown["verified"] is False
+    assert list(shown["sections"]) == [
+        "file",
+        "bundle",
+        "hardware report",
+        "runtime claims",
+        "certificates",
+        "TPM quote",
+    ]
+    found = json.loads(cji("verify", path, "--json").output)
+    assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", [])
+    assert {one["id"]: one["demand"] for one in found["checks"]} == {
+        one["id"]: CHECKS[one["id"]] for one in found["checks"]
+    }
+    bad = wrapped(tmp_path, at=machine().now, nonce=b"x" * 32)
+    result = cji("verify", bad, "--json")
+    told = json.loads(result.output)
+    assert (result.exit_code, told["accepted"], told["check"], told["demand"]) == (3, False, "E16", CHECKS["E16"])
+    assert told["remedy"]
+
+
+def test_h01_milan_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    m = machine_of("Milan")
+    path = bare(tmp_path, evidence_of(m, "Milan", tcb=bytes([4, 0, 0, 0, 0, 0, 24, 219])))
+    command = ["evidence", "verify", str(path), "--cloud", "test", "--qualifying", QUALIFYING.hex()]
+    result = CliRunner().invoke(build(AZURE_US, m.trust), command)
+    assert result.exit_code == 3
+    assert "refused at E08" in result.output
+    assert "arXiv:2605.12990" in result.output
+
+
+def golden(folder: Path, *names: str, pcr4: bytes | None = None) -> list[Path]:
+    """Bundles of machines that differ in PCR 4, if at all."""
+    out = []
+    for number, name in enumerate(names):
+        values = list(machine().pcrs)
+        if pcr4 is not None and number:
+            values[4] = pcr4
+        out.append(folder / name)
+        out[-1].write_bytes(machine().evidence(pcrs=tuple(values)).to_json())
+    return out
+
+
+def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
+    updated = b"\x11" * 32
+    files = golden(tmp_path, "a.json", "b.json", pcr4=updated)
+    result = cji("pcrs", *files, "--cloud", "test")
+    assert result.exit_code == 0, result.output
+    config = msgspec.toml.decode(result.output)
+    table = config["attestation"]["reference_values"]
+    reference = msgspec.convert(table, ReferenceValues, str_keys=True)
+    check_reference(reference)
+    assert reference.pcrs == {
+        pcr: (value.hex(), updated.hex()) if pcr == 4 else (value.hex(),) for pcr, value in enumerate(machine().pcrs)
+    }
+    for path in files:
+        machine().appraise(Evidence.from_json(path.read_bytes()), reference=reference)
+    only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4")
+    assert list(msgspec.toml.decode(only.output)["attestation"]["reference_values"]["pcrs"]) == ["4", "7"]
+
+
+def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
+    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0")
+    assert machine().pcrs[0].hex() in result.output
+
+
+def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path) -> None:
+    (good,) = golden(tmp_path, "a.json")
+    assert (cji("pcrs", good).exit_code, "refused at E04" in cji("pcrs", good).output) == (3, True)
+    broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
+    result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test")
+    assert (result.exit_code, "refused at E18" in result.output) == (3, True)
+    noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
+    assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
+    assert cji("pcrs").exit_code == 2
+    assert cji("pcrs", good, "--pcr", "8").exit_code == 2

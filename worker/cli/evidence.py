@@ -1,40 +1,38 @@
-"""`cji evidence`: what a machine showed, and what each check makes of it. Uses no network.
-
-FILE is the evidence.json of `cji job run`, which states its own time, nonce and receipt key, or a bare bundle
-(`attestation.evidence.Evidence`), for which --qualifying says what its quote must carry.
-"""
+"""`cji evidence`: what a machine showed, what each check makes of it, and what it measured at boot. Uses no network."""
 
 import json
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
-from cryptography import x509
 
-from attestation import AttestationError, Fault
-from attestation.appraisal import CHECKS, ReferenceValues, Verdict, appraise
-from attestation.certs import load_der, load_pem_chain
-from attestation.evidence import (
-    Evidence,
-    TdCollateral,
-    parse_attest,
-    parse_hcl,
-    parse_snp_report,
-    parse_td_quote,
-    parse_td_report,
-)
-from attestation.strict_json import parse_object
+from attestation.appraisal import CHECKS, ReferenceValues
 from worker.cli.common import FILE, Failure, explained, trust_named
-from worker.client import Unverified, load_profile, read_evidence
+from worker.cli.evidence_file import Judged, RefusedEvidence, golden_pcrs, judge, read_file
+from worker.cli.evidence_rows import sections
+from worker.client import load_profile
 
 __all__ = ["evidence"]
 
-Rows = Iterator[tuple[str, str]]
-_MAX_FILE_BYTES: Final = 1 << 20
 _QUALIFYING_BYTES: Final = 32
+# TCG PC Client Platform Firmware Profile, "PCR Usage"
+_PCR_USAGE: Final = (
+    "firmware code",
+    "firmware configuration",
+    "option ROM code",
+    "option ROM configuration",
+    "boot loader and kernel as loaded by the firmware",
+    "boot manager configuration, partition table",
+    "events of the host platform",
+    "secure boot policy and the authorities that were used",
+)
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_PROFILE: Final = click.option(
+    "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
+)
+_CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="Whose roots judge a bare bundle.")
 
 
 @click.group()
@@ -44,83 +42,96 @@ def evidence() -> None:
 
 @evidence.command()
 @click.argument("file", type=FILE)
+@_JSON
 @explained
-def show(file: Path) -> None:
+def show(file: Path, *, as_json: bool) -> None:
     """Show what FILE says of itself. Nothing of it is verified; `cji evidence verify` does that."""
-    wrapper, bundle = _read(file)
+    read = read_file(file)
+    found = sections(read.wrapper, read.bundle)
+    if as_json:
+        click.echo(json.dumps({"verified": False, "sections": found}, indent=2))
+        return
     click.echo("not verified: this is what the file says of itself")
-    for name, part in (
-        ("file", lambda: _wrapper(wrapper)),
-        ("bundle", lambda: _bundle(bundle)),
-        ("hardware report", lambda: _hardware(bundle)),
-        ("runtime claims", lambda: _claims(bundle)),
-        ("certificates", lambda: _certificates(bundle)),
-        ("TPM quote", lambda: _quote(bundle)),
-    ):
-        _section(name, part)
+    for name, rows in found.items():
+        click.echo(name)
+        for label, value in rows:
+            click.echo(f"  {label:18} {json.dumps(value)[1:-1]}")  # what a stranger wrote must not move the cursor
 
 
 @evidence.command()
 @click.argument("file", type=FILE)
 @click.option("--at", metavar="TIME", help="Judge at this time, ISO 8601 with zone; else the file's own, or now.")
-@click.option("--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones.")
+@_PROFILE
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
-@click.option("--cloud", default="azure-us", show_default=True, help="Whose roots judge a bare bundle.")
+@_CLOUD
+@_JSON
 @click.pass_context
 @explained
 def verify(
-    context: click.Context, file: Path, *, at: str | None, profile: Path | None, qualifying: str | None, cloud: str
+    context: click.Context,
+    file: Path,
+    *,
+    at: str | None,
+    profile: Path | None,
+    qualifying: str | None,
+    cloud: str,
+    as_json: bool,
 ) -> None:
     """Judge FILE against the vendors' roots and say what each check found; exit status 3 at the first that fails.
+
+    docs/attestation.md says what each check proves. With --json a refusal is an object as well.
 
     \b
     Examples:
       cji evidence verify out/evidence.json
       cji evidence verify out/evidence.json --profile client.toml --at 2026-03-17T00:00:00Z
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    wrapper, bundle = _read(file)
-    reference = ReferenceValues() if profile is None else load_profile(profile).reference
+    read = read_file(file)
     when = _time(at)
-    trust = trust_named(context, cloud if wrapper is None else str(wrapper.get("cloud")))
+    if read.wrapper is not None and qualifying is not None:
+        raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
+    trust = trust_named(context, read.cloud(cloud))
     try:
-        if wrapper is None:
-            now = when or datetime.now(UTC)
-            asked = _qualifying(qualifying)
-            verdict = appraise(bundle, trust=trust, reference=reference, expected_qualifying=asked, now=now)
-        else:
-            if qualifying is not None:
-                raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
-            stated = wrapper if when is None else wrapper | {"attested_at": when.isoformat()}
-            found = read_evidence(json.dumps(stated).encode(), trust=trust, reference=reference)
-            verdict, now = found.verdict, found.attested_at
-    except AttestationError as error:
-        raise _refused(error.check, error.remedy, unusable=error.fault is Fault.CONFIG_INVALID) from error
-    except Unverified as error:
-        raise _refused(error.check.removeprefix("attestation "), str(error)) from error
-    click.echo("\n".join(_explained(verdict, roots=trust.name, now=now)))
+        judged = judge(read, trust=trust, reference=_reference(profile), asked=lambda: _qualifying(qualifying), at=when)
+    except RefusedEvidence as refused:
+        if not as_json:
+            raise
+        told = {"accepted": False, "check": refused.check, "demand": refused.demand, "remedy": refused.remedy}
+        click.echo(json.dumps(told, indent=2))
+        context.exit(refused.exit_code)
+    click.echo(json.dumps(_object(judged), indent=2) if as_json else "\n".join(_lines(judged)))
 
 
-def _read(file: Path) -> tuple[dict[str, Any] | None, Evidence]:
-    """The file of `cji job run`, if it is one, and the bundle."""
-    data = file.read_bytes()
-    try:
-        found = parse_object(data, limit=_MAX_FILE_BYTES, fault=Fault.EVIDENCE_INVALID, check="evidence-json")
-        if "hcl_report" in found:
-            return None, Evidence.from_json(data.rstrip(b"\n"))
-        text = found.get("evidence")
-        if not isinstance(text, str):
-            raise AttestationError(Fault.EVIDENCE_INVALID, check="evidence-json")
-        return found, Evidence.from_json(_base64(text))
-    except AttestationError as error:
-        remedy = "Give the evidence.json of `cji job run`, or a bundle as the worker's Attest call returns it."
-        raise Failure(f"{file.name} holds no evidence", remedy=remedy, status=2) from error
+@evidence.command()
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Only these; may be given again.")
+@_PROFILE
+@_CLOUD
+@click.pass_context
+@explained
+def pcrs(
+    context: click.Context, files: tuple[Path, ...], *, chosen: tuple[int, ...], profile: Path | None, cloud: str
+) -> None:
+    """Print the PCRs of golden machines as reference values: what a worker's machine must have booted.
+
+    Each FILE passes the appraisal first, at its own time. Several machines give lists of allowed values.
+
+    \b
+    Examples:
+      cji evidence pcrs golden-1.json golden-2.json >> worker.toml
+      cji evidence pcrs golden.json --pcr 4 --pcr 7
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    found = golden_pcrs(
+        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=_reference(profile)
+    )
+    click.echo("[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]")
+    for pcr in sorted(set(chosen or found)):
+        values = ", ".join(f'"{value.hex()}"' for value in found[pcr])
+        click.echo(f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}")
 
 
-def _base64(text: str) -> bytes:
-    try:
-        return msgspec.convert(text, bytes)
-    except msgspec.ValidationError as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="evidence-json") from error
+def _reference(profile: Path | None) -> ReferenceValues:
+    return ReferenceValues() if profile is None else load_profile(profile).reference
 
 
 def _time(text: str | None) -> datetime | None:
@@ -146,94 +157,23 @@ def _qualifying(text: str | None) -> bytes:
     return value
 
 
-def _refused(check: str, remedy: str, *, unusable: bool = False) -> Failure:
-    demand = CHECKS.get(check)
-    return Failure(
-        f"refused at {check}: {demand}" if demand else f"refused at {check}", remedy=remedy, status=2 if unusable else 3
-    )
-
-
-def _explained(verdict: Verdict, *, roots: str, now: datetime) -> Iterator[str]:
-    yield f"accepted: {verdict.tee} {verdict.product}, roots of {roots}, at {now.isoformat(timespec='seconds')}"
+def _lines(judged: Judged) -> Iterator[str]:
+    verdict, at = judged.verdict, judged.now.isoformat(timespec="seconds")
+    yield f"accepted: {verdict.tee} {verdict.product}, roots of {judged.roots}, at {at}"
     for check, found in verdict.checks:
         yield f"  {check}  {CHECKS[check]}"
         yield f"       {found}"
 
 
-def _section(name: str, part: Callable[[], Rows]) -> None:
-    try:
-        rows = list(part())
-    except AttestationError as error:
-        rows = [("unreadable", error.check)]
-    if rows:
-        click.echo(name)
-    for label, value in rows:
-        click.echo(f"  {label:18} {json.dumps(value)[1:-1]}")  # what a stranger wrote must not move the cursor
-
-
-def _wrapper(wrapper: dict[str, Any] | None) -> Rows:
-    for name in ("cloud", "attested_at", "nonce"):
-        if wrapper is not None:
-            yield name, str(wrapper.get(name))
-
-
-def _bundle(bundle: Evidence) -> Rows:
-    yield "version, kind", f"{bundle.version}, {bundle.tee}"
-    yield "SHA-384", bundle.sha384.hex()
-
-
-def _hardware(bundle: Evidence) -> Rows:
-    raw = parse_hcl(bundle.hcl_report)
-    if raw.tee == "snp":
-        snp = parse_snp_report(raw.hardware)
-        yield "SNP report", f"version {snp.version}, VMPL {snp.vmpl}, policy {snp.policy:#x}"
-        yield "debug, migration", f"{'on' if snp.debug else 'off'}, {'on' if snp.migratable else 'off'}"
-        yield "measurement", snp.measurement.hex()
-        yield "chip", snp.chip_id.hex()
-        yield "TCB reported", snp.reported_tcb.hex()
-    else:
-        td = parse_td_report(raw.hardware)
-        yield "attributes", f"{td.attributes:#x}, debug {'on' if td.attributes & 1 else 'off'}"
-        yield "MRTD", td.mrtd.hex()
-        yield "TCB SVN, CPU SVN", f"{td.tcb_svn.hex()}, {td.cpu_svn.hex()}"
-    yield "report data", raw.report_data.hex()
-
-
-def _claims(bundle: Evidence) -> Rows:
-    raw = parse_hcl(bundle.hcl_report)
-    for name, value in raw.claims["vm-configuration"].items():
-        yield str(name), str(value)
-    yield "user-data", raw.user_data
-
-
-def _certificates(bundle: Evidence) -> Rows:
-    chains: dict[str, tuple[x509.Certificate, ...]] = {}
-    chains["AK"] = (load_der(bundle.ak_cert, fault=Fault.EVIDENCE_INVALID, check="AK certificate"),)
-    if bundle.tee == "snp":
-        chains["AMD"] = load_pem_chain(bundle.certs, fault=Fault.EVIDENCE_INVALID, check="AMD chain")
-    elif bundle.td_quote:
-        quote = parse_td_quote(bundle.td_quote)
-        yield "TD quote", f"version {quote.version}"
-        chains["Intel"] = load_pem_chain(quote.pck_chain, fault=Fault.EVIDENCE_INVALID, check="PCK chain")
-    for name, chain in chains.items():
-        for one in chain:
-            yield name, _named(one)
-    if isinstance(bundle.collateral, TdCollateral):
-        for name, text in (("TCB info", bundle.collateral.tcb_info), ("QE identity", bundle.collateral.qe_identity)):
-            told = parse_object(text.encode(), limit=_MAX_FILE_BYTES, fault=Fault.EVIDENCE_INVALID, check=name)
-            yield name, f"{told.get('issueDate')} to {told.get('nextUpdate')}"
-    elif bundle.tee == "tdx":
-        yield "collateral", "none"
-
-
-def _named(certificate: x509.Certificate) -> str:
-    return f"{certificate.subject.rfc4514_string()}, until {certificate.not_valid_after_utc:%Y-%m-%d}"
-
-
-def _quote(bundle: Evidence) -> Rows:
-    attest = parse_attest(bundle.quote)
-    yield "carries", attest.extra_data.hex()
-    clock = attest.clock
-    yield "clock", f"{clock.clock} ms, {clock.reset_count} resets, {clock.restart_count} restarts"
-    for pcr, value in enumerate(bundle.pcrs):
-        yield f"PCR {pcr}", value.hex()
+def _object(judged: Judged) -> dict[str, Any]:
+    verdict = judged.verdict
+    return {
+        "accepted": True,
+        "tee": verdict.tee,
+        "product": verdict.product,
+        "roots": judged.roots,
+        "at": judged.now.isoformat(timespec="seconds"),
+        "accepted_advisories": verdict.accepted,
+        "evidence_sha384": verdict.evidence_sha384.hex(),
+        "checks": [{"id": check, "demand": CHECKS[check], "found": found} for check, found in verdict.checks],
+    }

@@ -1,0 +1,115 @@
+"""What a bundle says of itself, section by section, as (label, text). Nothing of it is verified."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+from cryptography import x509
+
+from attestation import AttestationError, Fault
+from attestation.certs import load_der, load_pem_chain
+from attestation.evidence import (
+    Evidence,
+    TdCollateral,
+    parse_attest,
+    parse_hcl,
+    parse_snp_report,
+    parse_td_quote,
+    parse_td_report,
+)
+from attestation.strict_json import parse_object
+
+__all__ = ["sections"]
+
+Rows: TypeAlias = Iterator[tuple[str, str]]
+_MAX_STATEMENT_BYTES: Final = 1 << 20
+
+
+def sections(wrapper: dict[str, Any] | None, bundle: Evidence) -> dict[str, list[tuple[str, str]]]:
+    """Rows by section, empty ones left out. A section that cannot be read has the one row ("unreadable", check)."""
+    parts: dict[str, Callable[[], Rows]] = {
+        "file": lambda: _wrapper(wrapper),
+        "bundle": lambda: _bundle(bundle),
+        "hardware report": lambda: _hardware(bundle),
+        "runtime claims": lambda: _claims(bundle),
+        "certificates": lambda: _certificates(bundle),
+        "TPM quote": lambda: _quote(bundle),
+    }
+    found = {name: _rows(part) for name, part in parts.items()}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _rows(part: Callable[[], Rows]) -> list[tuple[str, str]]:
+    try:
+        return list(part())
+    except AttestationError as error:
+        return [("unreadable", error.check)]
+
+
+def _wrapper(wrapper: dict[str, Any] | None) -> Rows:
+    for name in ("cloud", "attested_at", "nonce"):
+        if wrapper is not None:
+            yield name, str(wrapper.get(name))
+
+
+def _bundle(bundle: Evidence) -> Rows:
+    yield "version, kind", f"{bundle.version}, {bundle.tee}"
+    yield "SHA-384", bundle.sha384.hex()
+
+
+def _hardware(bundle: Evidence) -> Rows:
+    raw = parse_hcl(bundle.hcl_report)
+    if raw.tee == "snp":
+        snp = parse_snp_report(raw.hardware)
+        yield "SNP report", f"version {snp.version}, VMPL {snp.vmpl}, policy {snp.policy:#x}, guest SVN {snp.guest_svn}"
+        yield "policy bits", " ".join(snp.policy_flags)
+        yield "platform bits", " ".join(snp.platform_flags)
+        yield "family, image", f"{snp.family_id.hex()}, {snp.image_id.hex()}"
+        yield "measurement", snp.measurement.hex()
+        yield "host data", snp.host_data.hex()
+        yield "id key digest", snp.id_key_digest.hex()
+        yield "chip", snp.chip_id.hex()
+        for name in ("reported", "committed", "launch", "current"):
+            yield f"TCB {name}", getattr(snp, f"{name}_tcb").hex()
+        yield "mitigations", f"launch {snp.launch_mitigations:#x}, current {snp.current_mitigations:#x}"
+    else:
+        td = parse_td_report(raw.hardware)
+        yield "attributes", f"{td.attributes:#x}, debug {'on' if td.attributes & 1 else 'off'}"
+        yield "MRTD", td.mrtd.hex()
+        yield "TCB SVN, CPU SVN", f"{td.tcb_svn.hex()}, {td.cpu_svn.hex()}"
+    yield "report data", raw.report_data.hex()
+
+
+def _claims(bundle: Evidence) -> Rows:
+    raw = parse_hcl(bundle.hcl_report)
+    for name, value in raw.claims["vm-configuration"].items():
+        yield str(name), str(value)
+    yield "user-data", raw.user_data
+
+
+def _certificates(bundle: Evidence) -> Rows:
+    chains: dict[str, tuple[x509.Certificate, ...]] = {}
+    chains["AK"] = (load_der(bundle.ak_cert, fault=Fault.EVIDENCE_INVALID, check="AK certificate"),)
+    if bundle.tee == "snp":
+        chains["AMD"] = load_pem_chain(bundle.certs, fault=Fault.EVIDENCE_INVALID, check="AMD chain")
+    elif bundle.td_quote:
+        quote = parse_td_quote(bundle.td_quote)
+        yield "TD quote", f"version {quote.version}"
+        chains["Intel"] = load_pem_chain(quote.pck_chain, fault=Fault.EVIDENCE_INVALID, check="PCK chain")
+    for name, chain in chains.items():
+        for one in chain:
+            yield name, f"{one.subject.rfc4514_string()}, until {one.not_valid_after_utc:%Y-%m-%d}"
+    if isinstance(bundle.collateral, TdCollateral):
+        for name, text in (("TCB info", bundle.collateral.tcb_info), ("QE identity", bundle.collateral.qe_identity)):
+            told = parse_object(text.encode(), limit=_MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check=name)
+            yield name, f"{told.get('issueDate')} to {told.get('nextUpdate')}"
+    elif bundle.tee == "tdx":
+        yield "collateral", "none"
+
+
+def _quote(bundle: Evidence) -> Rows:
+    attest = parse_attest(bundle.quote)
+    yield "carries", attest.extra_data.hex()
+    clock = attest.clock
+    yield "clock", f"{clock.clock} ms, {clock.reset_count} resets, {clock.restart_count} restarts"
+    for pcr, value in enumerate(bundle.pcrs):
+        yield f"PCR {pcr}", value.hex()
