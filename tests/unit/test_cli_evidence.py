@@ -1,5 +1,6 @@
 """`cji evidence`: shows what a file holds, explains every check, and says which one refused. No network."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -201,3 +202,32 @@ def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path)
     assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
     assert cji("pcrs").exit_code == 2
     assert cji("pcrs", good, "--pcr", "8").exit_code == 2
+
+
+def policy(*arguments: object) -> Result:
+    command = build(machine().trust)
+    given = ["policy", "build", "--template", "--cloud", "test", *map(str, arguments)]
+    return CliRunner().invoke(command, given, catch_exceptions=False)
+
+
+def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) -> None:
+    same = golden(tmp_path, "a.json", "b.json")
+    made = policy("--pcrs-from", same[0], "--pcrs-from", same[1])
+    assert made.exit_code == 0, made.output
+    for pcr, value in enumerate(machine().pcrs):
+        condition = {
+            "claim": f"x-ms-azurevm-attested-pcr-values.pcr{pcr}",
+            "equals": base64.b64encode(value).decode(),
+        }
+        assert condition in json.loads(made.stdout)["anyOf"][0]["allOf"]
+    one = policy("--pcrs-from", same[0], "--pcr", "7")
+    assert one.stdout.count("attested-pcr-values") == 1
+    differing = golden(tmp_path, "c.json", "d.json", pcr4=b"\x11" * 32)
+    both = ["--pcrs-from", differing[0], "--pcrs-from", differing[1]]
+    assert (policy(*both).exit_code, "PCR 4 differs" in policy(*both).output) == (2, True)
+    assert policy(*both, "--pcr", "7").exit_code == 0
+    assert policy("--pcr", "7").exit_code == 2
+    twice = ["--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
+    assert policy(*twice).exit_code == 2
+    broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
+    assert policy("--pcrs-from", bare(tmp_path, broken)).exit_code == 3

@@ -4,16 +4,20 @@ The rules live in `attestation.release.policy` and `attestation.maa.policy`. The
 stands beside them needs the TPM's libraries, and `cji doctor` has to start without them.
 """
 
+import base64
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
 
 import click
 
 from attestation import AttestationError
+from attestation.appraisal import ReferenceValues
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
-from worker.cli.common import Failure, trust_named
+from worker.cli.common import FILE, Failure, explained, trust_named
+from worker.cli.evidence_file import golden_pcrs
 
 if TYPE_CHECKING:
     from attestation import Trust
@@ -50,8 +54,17 @@ def policy() -> None:
 @click.option(
     "--pin", "pins", metavar="CLAIM=TEXT", multiple=True, help="A further claim, such as a PCR of your image."
 )
+@click.option(
+    "--pcrs-from",
+    "golden",
+    type=FILE,
+    multiple=True,
+    help="Pin the PCRs of this machine's evidence; may be given again.",
+)
+@click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Of --pcrs-from, only these.")
 @_CLOUD
 @click.pass_context
+@explained
 def build_command(
     context: click.Context,
     *,
@@ -60,6 +73,8 @@ def build_command(
     template: bool,
     hardware: tuple[str, ...],
     pins: tuple[str, ...],
+    golden: tuple[Path, ...],
+    chosen: tuple[int, ...],
     cloud: str,
 ) -> None:
     """Print a strong policy: confidential VMs with secure boot, nothing debuggable, attested by one provider.
@@ -72,23 +87,28 @@ def build_command(
       cji policy build --authority https://agency.eus2.attest.azure.net > policy.json
       cji policy build --template > deploy/policy/release-policy.json
       cji policy build --authority URL --pin x-ms-azurevm-attested-pcr-values.pcr4=BASE64
+      cji policy build --authority URL --pcrs-from golden/evidence.json --pcr 4 --pcr 7
       cji policy build --for maa > deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     from attestation.release.policy import AUTHORITY_PLACEHOLDER, build, filled, lint, parse_policy  # noqa: PLC0415
 
     if subject == "maa":
-        if authority is not None or template or hardware or pins:
+        if authority is not None or template or hardware or pins or golden or chosen:
             raise Failure("the provider's policy has no variants", remedy="Give --for maa alone.", status=2)
         click.echo(_maa_policy(), nl=False)
         return
     if template == (authority is not None):
         raise Failure("give --authority or --template, one of them", remedy="", status=2)
     trust = trust_named(context, cloud)
+    booted = _booted(context, golden, chosen, cloud)
+    given = dict(_pin(text) for text in pins)
+    if booted.keys() & given.keys():
+        raise Failure("a PCR is given by --pin and by --pcrs-from", remedy="Pin each claim once.", status=2)
     try:
         data = build(
             authority or AUTHORITY_PLACEHOLDER,
             hardware=tuple("tdx" if kind == "tdx" else "snp" for kind in hardware or ("snp",)),
-            pins=dict(_pin(text) for text in pins),
+            pins=given | booted,
         )
     except AttestationError as error:
         raise Failure(
@@ -209,6 +229,22 @@ def _document(data: bytes) -> bytes:
         return b64url_decode(data.strip().decode("ascii"))
     except ValueError:
         return data
+
+
+def _booted(context: click.Context, files: tuple[Path, ...], chosen: tuple[int, ...], cloud: str) -> dict[str, str]:
+    """PCR claims of machines that pass the appraisal. A policy has one value for each, so they must agree."""
+    if chosen and not files:
+        raise Failure("--pcr chooses among the PCRs of --pcrs-from", remedy="Give both.", status=2)
+    found = golden_pcrs(
+        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=ReferenceValues()
+    )
+    pins = {}
+    for pcr in sorted(set(chosen or found)):
+        if len(found[pcr]) > 1:
+            remedy = "Give files of one image, or choose with --pcr those that agree."
+            raise Failure(f"PCR {pcr} differs between these machines", remedy=remedy, status=2)
+        pins[f"x-ms-azurevm-attested-pcr-values.pcr{pcr}"] = base64.b64encode(found[pcr][0]).decode("ascii")
+    return pins
 
 
 def _pin(text: str) -> tuple[str, str]:
