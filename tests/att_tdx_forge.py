@@ -14,7 +14,6 @@ from cji_simulator.certificates import Credential
 from cji_simulator.intel import CPU_SVN, FMSPC, PPID, raw_signature
 from cji_simulator.tdx import SEPT_VE_DISABLE
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from attestation import AZURE_US, Trust
@@ -65,12 +64,13 @@ class Intel:
     def quote(self, report: bytes, **kw: Any) -> bytes:
         return tdx.quote(report, self.maker, **kw)
 
-    def with_pck(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate, above: Credential) -> "Intel":
-        """The same Intel with another processor."""
+    def with_processor(self, svns: tuple[int, ...] = (4,) * 16, *, pce_svn: int = simulated.PCE_SVN) -> "Intel":
+        """The same Intel with a processor of another TCB."""
         other = dataclasses.replace(self)
-        other.maker = dataclasses.replace(
-            self.maker, pck=Credential(key=key, certificate=certificate, above=above.chain)
-        )
+        extension = simulated.sgx_extension(svns, pce_svn=pce_svn)
+        made = self.certificate(self.pck.subject, self.pck_key, self.ca.subject, self.ca_key, sgx=extension)
+        pck = Credential(key=self.pck_key, certificate=made, above=self.maker.ca.chain)
+        other.maker = dataclasses.replace(self.maker, pck=pck)
         return other
 
     def collateral(

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import CHECKS, ReferenceValues, Verdict, check_reference
+from attestation.appraisal import CHECKS, Acceptance, ReferenceValues, Verdict, check_reference
 from attestation.appraisal import appraise as door
 from attestation.evidence import Evidence, parse_td_quote, parse_td_report
 from tests.att_forge import machine
-from tests.att_tdx_forge import PPID, Intel, intel, td_report
+from tests.att_tdx_forge import PPID, Intel, intel, raw_signature, td_report
 
 
 def appraise(evidence: Evidence, **kw: Any) -> Verdict:
@@ -45,7 +45,7 @@ def test_sound_evidence_of_both_quote_versions() -> None:
         "late_microcode": 4,
         "pce": 13,
     }
-    assert [check for check, _ in verdict.checks][3:13] == [
+    assert [check for check, _ in verdict.checks][4:15] == [
         "E13",
         "E24",
         "E25",
@@ -55,6 +55,7 @@ def test_sound_evidence_of_both_quote_versions() -> None:
         "E28",
         "E29",
         "E30",
+        "E32",
         "E11",
     ]
     report = report_of(evidence())
@@ -119,13 +120,15 @@ def test_quote_of_another_report() -> None:
     refused(evidence(td_quote=intel().quote(own, qe_cpu_svn=b"\x05" * 16)), "E25")
 
 
-def test_what_is_no_quote_of_a_trust_domain() -> None:
+def test_a25_what_is_no_quote_of_a_trust_domain() -> None:
     sound = intel().quote(report_of(evidence()))
     fifth = bytearray(intel().quote(report_of(evidence()), version=5))
     fifth[48] = 1  # the body of an enclave
     wrong = {
         "enclave": sound[:4] + bytes(4) + sound[8:],
-        "version": b"\x03" + sound[1:],
+        "version 3": b"\x03" + sound[1:],
+        "version 6": b"\x06" + sound[1:],
+        "version 99": b"\x63" + sound[1:],
         "key": sound[:2] + b"\x03" + sound[3:],
         "tail": sound + b"\x01",
         "short": sound[:-1],
@@ -139,7 +142,7 @@ def test_what_is_no_quote_of_a_trust_domain() -> None:
 
 
 @pytest.mark.parametrize("bit", [0, 4, 5, 6, 16, 29, 63, 1])
-def test_attributes_that_weaken_the_domain(bit: int) -> None:
+def test_a09_a10_attributes_that_weaken_the_domain(bit: int) -> None:
     refused(evidence(report={"attributes": 1 << 28 | 1 << bit}), "E26", Fault.POLICY_MISMATCH)
 
 
@@ -165,8 +168,15 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
     refused(
         old, "E29", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_statuses=("UpToDate", "SWHardeningNeeded"))
     )
-    verdict = appraise(old, reference=ReferenceValues(tcb_statuses=("UpToDate", "OutOfDate")))
+    outdated = ReferenceValues(tcb_statuses=("UpToDate", "OutOfDate"))
+    refused(old, "E32", Fault.POLICY_MISMATCH, reference=outdated)
+    one = Acceptance(id="INTEL-SA-01036", until=machine().now.date(), reason="no fix for this size yet")
+    accepting = msgspec.structs.replace(outdated, accepted=(one,))
+    verdict = appraise(old, reference=accepting)
     assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", ("INTEL-SA-01036",))
+    assert verdict.accepted == ("INTEL-SA-01036",)
+    two = evidence(collateral=maker.collateral(status="OutOfDate", advisories=("INTEL-SA-01036", "INTEL-SA-01111")))
+    refused(two, "E32", Fault.POLICY_MISMATCH, reference=accepting)
     assert ("E29", "TCB status OutOfDate INTEL-SA-01036") in verdict.checks
     revoked = evidence(collateral=maker.collateral(status="Revoked"))
     with pytest.raises(AttestationError) as caught:
@@ -178,13 +188,62 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
         assert caught.value.check == "reference-tcb_statuses"
 
 
-def test_mrtd() -> None:
+def test_a09_mrtd() -> None:
     known = (b"t" * 48).hex()
     assert ("E11", "measurement among the reference values") in appraise(
         evidence(), reference=ReferenceValues(measurements=(known,))
     ).checks
     refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=ReferenceValues(measurements=("00" * 48,)))
     refused(evidence(report={"mrtd": bytes(48)}), "E11", Fault.POLICY_MISMATCH)
+
+
+@pytest.mark.parametrize(
+    ("svns", "pce_svn"),
+    [((4,) * 15 + (3,), 13), ((3, 255, *(4,) * 14), 13), ((4,) * 16, 12)],
+    ids=["one component low", "one low and one high", "PCE low"],
+)
+def test_a12_a13_tcb_of_the_processor_is_compared_by_component(svns: tuple[int, ...], pce_svn: int) -> None:
+    maker = intel().with_processor(svns, pce_svn=pce_svn)
+    refused(evidence(td_quote=maker.quote(report_of(evidence()))), "E28")
+    same = intel().with_processor((4, 255, *(4,) * 14), pce_svn=14)
+    assert appraise(evidence(td_quote=same.quote(report_of(evidence())))).tcb_status == "UpToDate"
+
+
+@pytest.mark.parametrize("svn", [(5, 1, 4), (13, 1, 3), (4, 0, 4), (13, 2, 4)])
+def test_a12_a13_tcb_of_module_and_microcode(svn: tuple[int, ...]) -> None:
+    """Old module 1.5, old microcode, old module 1.0, a module that Intel does not list."""
+    refused(evidence(report={"tcb_svn": bytes(svn).ljust(16, b"\0")}), "E28")
+
+
+def test_a15_empty_lists_are_no_lists() -> None:
+    for field, value in (("tcb_statuses", ()), ("measurements", ()), ("tcb_evaluation", 0), ("tcb_evaluation", -1)):
+        with pytest.raises(AttestationError) as caught:
+            check_reference(ReferenceValues(**{field: value}))  # type: ignore[arg-type]
+        assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, f"reference-{field}")
+
+
+def test_evaluation_number_is_the_lower_of_both_statements() -> None:
+    new, old = intel().collateral(evaluation=19), intel().collateral(evaluation=17)
+    mixed = [
+        msgspec.structs.replace(new, qe_identity=old.qe_identity, qe_identity_signature=old.qe_identity_signature),
+        msgspec.structs.replace(new, tcb_info=old.tcb_info, tcb_info_signature=old.tcb_info_signature),
+    ]
+    for collateral in mixed:
+        refused(
+            evidence(collateral=collateral), "E30", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_evaluation=18)
+        )
+    for least in (18, 19):
+        verdict = appraise(evidence(collateral=new), reference=ReferenceValues(tcb_evaluation=least))
+        assert ("E30", f"TCB evaluation 19, at least {least}") in verdict.checks
+    assert ("E30", "TCB evaluation 17, not pinned") in appraise(evidence(collateral=mixed[0])).checks
+
+
+@pytest.mark.parametrize("number", ["true", "18.0", '"18"', "null"])
+def test_evaluation_number_is_a_number(number: str) -> None:
+    text = intel().collateral().tcb_info.replace('"tcbEvaluationDataNumber":18', f'"tcbEvaluationDataNumber":{number}')
+    signature = raw_signature(intel().tcb_key, text.encode())
+    changed = intel().collateral(replaced={"tcb_info": text, "tcb_info_signature": signature})
+    refused(evidence(collateral=changed), "E28")
 
 
 def test_vtpm_checks_hold_for_tdx_too() -> None:

@@ -52,7 +52,7 @@ def test_crls_of_another_genuine_ca() -> None:
 
 
 @pytest.mark.parametrize("member", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
-def test_chains_hold_what_they_must_and_no_more(member: str) -> None:
+def test_a22_chains_hold_what_they_must_and_no_more(member: str) -> None:
     true: str = getattr(intel().collateral(), member)
     leaf, root = (part + "-----END CERTIFICATE-----\n" for part in true.split("-----END CERTIFICATE-----\n")[:2])
     for wrong in (leaf + leaf + root, "hello\n" + true, true + "hello", leaf + "hello\n" + root, root + root):
@@ -65,7 +65,7 @@ def test_chains_hold_what_they_must_and_no_more(member: str) -> None:
     assert root_of(replaced(**{member: true.rstrip("\n")}))
 
 
-def test_chain_of_the_quote() -> None:
+def test_a22_chain_of_the_quote() -> None:
     chain = chain_of_quote()
     for wrong in (chain + b"hello", b"", b"\xff" * 64, chain[: len(chain) // 2]):
         refused(intel().collateral(), chain=wrong)
@@ -98,5 +98,5 @@ def test_signer_that_the_root_did_not_sign_or_of_another_curve(curve: ec.Ellipti
     refused(replaced(tcb_info_issuer_chain=pem, tcb_info=text, tcb_info_signature=signature))
 
 
-def test_no_pin_no_trust() -> None:
+def test_a15_no_pin_no_trust() -> None:
     refused(intel().collateral(), "E23", roots=())

@@ -32,6 +32,7 @@ __all__ = [
     "Publication",
     "der",
     "raw_signature",
+    "sgx_extension",
 ]
 
 CPU_SVN: Final = bytes.fromhex("0404191b04ff00060000000000000000")
@@ -56,6 +57,10 @@ def der(tag: int, body: bytes) -> bytes:
     return bytes([tag]) + (size if len(body) < 0x80 else bytes([0x80 | len(size)]) + size) + body
 
 
+def _integer(value: int) -> bytes:
+    return der(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))  # a leading zero bit: not negative
+
+
 def _oid(dotted: str) -> bytes:
     first, second, *rest = map(int, dotted.split("."))
     out = bytes([40 * first + second])
@@ -71,10 +76,10 @@ def _entry(suffix: str, value: bytes) -> bytes:
     return der(0x30, _oid(_SGX + suffix) + value)
 
 
-def sgx_extension() -> x509.UnrecognizedExtension:
-    """Return what a PCK certificate says of its processor: PPID, TCB, PCE-ID, FMSPC, kind, platform."""
-    levels = b"".join(_entry(f".2.{n}", der(0x02, bytes([4]))) for n in range(1, 17))
-    levels += _entry(".2.17", der(0x02, bytes([PCE_SVN]))) + _entry(".2.18", der(0x04, bytes([4] * 16)))
+def sgx_extension(svns: Sequence[int] = (4,) * 16, *, pce_svn: int = PCE_SVN) -> x509.UnrecognizedExtension:
+    """Return what a PCK certificate says of its processor: PPID, TCB of 16 parts, PCE-ID, FMSPC, kind, platform."""
+    levels = b"".join(_entry(f".2.{n}", _integer(svn)) for n, svn in enumerate((*svns, pce_svn), 1))
+    levels += _entry(".2.18", der(0x04, bytes(svns)))
     flags = b"".join(_entry(f".7.{n}", der(0x01, b"\xff")) for n in (1, 2, 3))
     members = (
         _entry(".1", der(0x04, PPID)),
@@ -129,7 +134,7 @@ class Certifier:
         signer: ec.EllipticCurvePrivateKey,
         *,
         ca: bool = False,
-        sgx: bool = False,
+        sgx: x509.UnrecognizedExtension | None = None,
     ) -> x509.Certificate:
         """Return a certificate of `key`; `sgx` makes it one of a PCK."""
         builder = (
@@ -145,8 +150,8 @@ class Certifier:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         )
-        if sgx:
-            builder = builder.add_extension(sgx_extension(), critical=False)
+        if sgx is not None:
+            builder = builder.add_extension(sgx, critical=False)
         return builder.sign(signer, hashes.SHA256())
 
     def crl(
@@ -228,7 +233,7 @@ class Intel:
                 above.certificate.subject if above else subject,
                 ec_key(above) if above else key,
                 ca=stem in {"root", "ca"},
-                sgx=stem == "pck",
+                sgx=sgx_extension() if stem == "pck" else None,
             )
             made[stem] = Credential(key=key, certificate=certificate, above=above.chain if above else ())
         return cls._of(made)
