@@ -196,6 +196,12 @@ def test_k05_wrap_is_sha256(enc: object) -> None:
     changed(lambda out: released(out)["key"].update(key_hsm=hsm), "S10")
 
 
+@pytest.mark.parametrize("alg", [None, "RSA-OAEP-256", "none", ["dir"]])
+def test_k05_the_wrapped_key_is_used_directly(alg: object) -> None:
+    hsm = {"header": {"kid": "x", "alg": alg, "enc": "RSA_AES_KEY_WRAP_256"}, "ciphertext": "Yw"}
+    changed(lambda out: released(out)["key"].update(key_hsm=b64url(json.dumps(hsm).encode())), "S10")
+
+
 @pytest.mark.parametrize(
     "attributes", [{}, {"enabled": True}, {"exportable": True, "enabled": False}, {"exportable": 1}]
 )
@@ -316,6 +322,13 @@ def test_k04_key_ids_outside_the_pins(kek: str) -> None:
     with pytest.raises(AttestationError) as caught:
         locate(spec(kek_id=kek), trust=AZURE_US)
     assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+def test_k04_no_key_without_tls_whatever_the_trust_says() -> None:
+    trust = msgspec.structs.replace(AZURE_US, vault_hosts=("http://cji.vault.azure.net",))
+    with pytest.raises(AttestationError) as caught:
+        locate(spec(kek_id=KEK.replace("https", "http")), trust=trust)
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "kek-id")
 
 
 @pytest.mark.parametrize(
@@ -468,5 +481,20 @@ def test_k05_other_wraps_and_altered_ciphertexts() -> None:
         good[:-1] + b"x",
     ):
         unwrap_refused(data)
-    unwrap_refused(bytes(256 + 8193))
     unwrap_refused(good, size=100, fault=Fault.CONFIG_INVALID)
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 256 + 8193, 1 << 20])
+def test_the_tpm_is_not_asked_about_a_ciphertext_of_an_impossible_length(size: int) -> None:
+    asked: list[bytes] = []
+
+    def count(data: bytes) -> bytearray:
+        asked.append(data)
+        return bytearray(32)
+
+    with pytest.raises(AttestationError) as caught:
+        unwrap_into(bytes(size), memoryview(bytearray(4096)), decrypt=count, public_key=cmk().public_key())
+    assert (caught.value.fault, caught.value.check, asked) == (Fault.RELEASE_INVALID, "unwrap", [])
+    with pytest.raises(AttestationError):
+        unwrap_into(bytes(256 + 8192), memoryview(bytearray(4096)), decrypt=count, public_key=cmk().public_key())
+    assert asked == [bytes(256)]

@@ -1,11 +1,13 @@
 """Evidence to key against real servers and a real software TPM on loopback."""
 
 import json
+import logging
 import os
 import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -270,10 +272,10 @@ def test_policy_of_the_key(simulation: Simulation, attester: Attester) -> None:
     assert told(refused(attester, attestation, moved)) == (Fault.RELEASE_INVALID, "S09")
 
 
-WEAK = ["secureboot", "x-ms-azurevm-testsigning-enabled", "x-ms-attestation-type"]
-
-
-@pytest.mark.parametrize(("claim", "rule"), zip(WEAK, ["RP15", "RP16", "RP11"], strict=True))
+@pytest.mark.parametrize(
+    ("claim", "rule"),
+    [("secureboot", "RP15"), ("x-ms-azurevm-testsigning-enabled", "RP16"), ("x-ms-attestation-type", "RP11")],
+)
 def test_k01_a_key_under_a_weak_policy_is_not_used(
     simulation: Simulation, attester: Attester, claim: str, rule: str
 ) -> None:
@@ -362,50 +364,83 @@ def test_k08_a_disabled_version_is_denied_and_the_other_is_not(simulation: Simul
     attester.release_into(attestation, previous.spec, memoryview(bytearray(4096)))
 
 
+class Impostor:
+    """A server under a good certificate that asks for a token of `resource`, and then for nothing more."""
+
+    def __init__(self, roots: Path) -> None:
+        self.resource = ""
+        self.tokens: list[str | None] = []  # Authorization of each request
+        impostor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                impostor.tokens.append(self.headers["Authorization"])
+                self.send_response(500 if self.headers["Authorization"] else 401)
+                authorization = "https://login.microsoftonline.com/t"
+                challenge = f'Bearer authorization="{authorization}", resource="{impostor.resource}"'
+                self.send_header("WWW-Authenticate", challenge)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+                """Nothing is printed."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(roots / "tls.pem", roots / "tls.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.domain = self.host.partition(".")[2]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
 @pytest.fixture
-def misleading(simulation: Simulation) -> Iterator[tuple[str, list[str | None]]]:
-    """A vault under a good certificate that asks for tokens of another domain; the Authorization of each request."""
-    seen: list[str | None] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            seen.append(self.headers["Authorization"])
-            where = 'Bearer authorization="https://login.microsoftonline.com/t", resource="https://evil.example"'
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", where)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            """Nothing is printed."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(simulation.state / "roots" / "tls.pem", simulation.state / "roots" / "tls.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}", seen
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def impostor(simulation: Simulation) -> Iterator[Impostor]:
+    server = Impostor(simulation.state / "roots")
+    yield server
+    server.close()
 
 
 def test_k04_no_token_for_a_challenge_of_another_domain(
-    simulation: Simulation, attester: Attester, cmk: Cmk, misleading: tuple[str, list[str | None]]
+    simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor
 ) -> None:
-    host, seen = misleading
+    impostor.resource = "https://evil.example"
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{host}"))
+    elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     for pattern, expected in (
-        (f".{host.partition('.')[2]}", (Fault.RELEASE_UNAVAILABLE, "vault-challenge")),  # the client compares domains
-        (host, (Fault.IDENTITY_UNAVAILABLE, "resource")),  # only the identity's pin is left
+        (f".{impostor.domain}", (Fault.RELEASE_UNAVAILABLE, "vault-challenge")),  # the client compares domains
+        (impostor.host, (Fault.IDENTITY_UNAVAILABLE, "resource")),  # only the identity's pin is left
     ):
         trust = msgspec.structs.replace(simulation.trust, vault_hosts=(pattern,))
         other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
         assert told(refused(other, attestation, elsewhere)) == expected
-    assert len(seen) >= 2
-    assert set(seen) == {None}
+    assert len(impostor.tokens) >= 2
+    assert set(impostor.tokens) == {None}
+
+
+def test_k12_no_token_in_logs_or_errors(
+    simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, caplog: pytest.LogCaptureFixture
+) -> None:
+    impostor.resource = f"https://{impostor.domain}"
+    trust = msgspec.structs.replace(simulation.trust, vault_hosts=(f".{impostor.domain}",))
+    other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
+    with caplog.at_level(logging.DEBUG):
+        error = refused(other, attestation, elsewhere)
+    assert told(error) == (Fault.RELEASE_UNAVAILABLE, "vault-500")
+    (token,) = {one.removeprefix("Bearer ") for one in impostor.tokens if one}
+    shown = caplog.text + "".join(traceback.format_exception(error)) + repr(error) + repr(vars(other))
+    assert "azure.identity" in shown
+    assert token not in shown
+    assert attestation.token.raw not in shown
 
 
 def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
