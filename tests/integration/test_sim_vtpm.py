@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cji_simulator import Simulation
+from cji_simulator import Simulation, measured_boot
+from cji_simulator.server import BOOT_LOG
 from cryptography import x509
 from tpm2_pytss import ESAPI, TSS2_Exception
 from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_NV
-from tpm2_pytss.types import TPM2B_DATA, TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
+from tpm2_pytss.types import TPM2B_DATA, TPM2B_NV_PUBLIC, TPM2B_SENSITIVE_CREATE, TPMS_NV_PUBLIC
 
 from attestation.evidence import parse_hcl, qualifying
 from attestation.evidence.binding import report_user_data
@@ -106,11 +107,36 @@ def test_reads_beyond_limits_are_refused_with_the_tpms_codes(simulation: Simulat
     assert (over.value.rc, beyond.value.rc) == (0x1C4, 0x146)
 
 
-def test_pcrs_of_a_measured_boot_are_not_zero(simulation: Simulation) -> None:
+def pcrs(simulation: Simulation) -> list[bytes]:
     with ESAPI(simulation.trust.tcti) as tpm:
         _, _, values = tpm.pcr_read(PCRS)
-    assert len({bytes(value) for value in values}) == 8
-    assert bytes(32) not in {bytes(value) for value in values}
+    return [bytes(value) for value in values]
+
+
+def test_pcrs_are_what_the_boot_log_leads_to(simulation: Simulation) -> None:
+    log = (simulation.state / BOOT_LOG).read_bytes()
+    assert pcrs(simulation) == [measured_boot.replay(log)[pcr] for pcr in range(8)]
+
+
+def test_a_reboot_resets_what_a_reboot_resets(simulation: Simulation) -> None:
+    """TPM 2.0 Library part 1, "Startup": PCRs and NULL seed are new and resetCount rises; keys and indices stay."""
+
+    def look() -> tuple[bytes, bytes, int]:
+        with ESAPI(simulation.trust.tcti) as tpm:
+            ak, *_ = tpm.read_public(tpm.tr_from_tpmpublic(AK))
+            transient, primary, *_ = tpm.create_primary(TPM2B_SENSITIVE_CREATE(), "rsa2048", ESYS_TR.NULL)
+            tpm.flush_context(transient)
+            clock = tpm.read_clock().clockInfo
+            return bytes(ak.marshal()), bytes(primary.marshal()), int(clock.resetCount)
+
+    booted, (ak, primary, resets) = pcrs(simulation), look()
+    simulation.extend_pcr(4)
+    assert [at for at, value in enumerate(pcrs(simulation)) if value != booted[at]] == [4]
+    simulation.reboot()
+    assert pcrs(simulation) == booted
+    again = look()
+    assert (again[0], again[2]) == (ak, resets + 1)
+    assert again[1] != primary
 
 
 LEAK = """

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cji_simulator.certificates import Credential, name, validity
 from cji_simulator.snp import Tcb
 
-__all__ = ["CHIP_ID_LENGTH", "PRODUCT", "AmdRoots", "make"]
+__all__ = ["CHIP_ID_LENGTH", "PRODUCT", "AmdRoots", "make", "vcek"]
 
 PRODUCT: Final = "Genoa"
 CHIP_ID_LENGTH: Final = 64  # bytes
@@ -88,7 +88,8 @@ def _with_serial_zero(certificate: x509.Certificate, signer: rsa.RSAPrivateKey) 
         return x509.load_der_x509_certificate(whole.replace(tbs, patched, 1)[: -len(signature)] + signature)
 
 
-def _vcek(tcb: Tcb, chip_id: bytes, ask: Credential) -> Credential:
+def vcek(tcb: Tcb, chip_id: bytes, ask: Credential) -> Credential:
+    """Make the key and certificate of one chip at one TCB."""
     start, end = validity()
     key = ec.generate_private_key(ec.SECP384R1())
     builder = (
@@ -111,4 +112,4 @@ def make(tcb: Tcb) -> AmdRoots:
     ark = _authority(f"ARK-{PRODUCT}", 65536, rsa.generate_private_key(65537, 4096), None)
     ask = _authority(f"SEV-{PRODUCT}", 65537, rsa.generate_private_key(65537, 4096), ark)
     chip_id = os.urandom(CHIP_ID_LENGTH)
-    return AmdRoots(ark=ark, ask=ask, vcek=_vcek(tcb, chip_id, ask), chip_id=chip_id)
+    return AmdRoots(ark=ark, ask=ask, vcek=vcek(tcb, chip_id, ask), chip_id=chip_id)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from cji_simulator.encoding import b64, rsa_jwk
 from cji_simulator.guest import GuestEvidence
 from cji_simulator.snp import Report
+from cji_simulator.tdx import TdReport
 
 __all__ = ["LIFETIME", "POLICY_HASH", "guest_claims"]
 
@@ -55,6 +56,53 @@ def _snp(report: Report, runtime: dict[str, Any]) -> dict[str, Any]:
         "x-ms-compliance-status": "azure-compliant-cvm",
         "x-ms-runtime": runtime,
         **{f"x-ms-sevsnpvm-{name}": value for name, value in own.items()},
+    }
+
+
+def _tdx(report: TdReport, status: str, runtime: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of the EAT profile for trust domains, which have no prefix of Microsoft's."""
+    bits = {
+        "debug": 0,
+        "hgs_plus_prof": 4,
+        "perf_prof": 5,
+        "pmt_prof": 6,
+        "icssd": 16,
+        "septve_disable": 28,
+        "migratable": 29,
+        "protection_keys": 30,
+        "key_locker": 31,
+        "perfmon": 63,
+    }
+    xfam = int.from_bytes(report.xfam, "little")
+    digests = [report.configuration[at : at + 48] for at in (0, 48, 96)]
+    registers = {f"rtmr{n}": report.registers[48 * n : 48 * n + 48].hex() for n in range(4)}
+    own = {
+        **{
+            name: digest.hex() for name, digest in zip(("mrconfigid", "mrowner", "mrownerconfig"), digests, strict=True)
+        },
+        "mrseam": report.seam.hex(),
+        "mrsignerseam": report.seam_signer.hex(),
+        "mrtd": report.mrtd.hex(),
+        "report_data": report.report_data.hex(),
+        **registers,
+        "seam_attributes": report.seam_attributes.hex(),
+        "seamsvn": int.from_bytes(report.tcb_svn[:2], "little"),
+        "td_attributes": report.attributes.to_bytes(8, "little").hex(),
+        **{f"td_attributes_{name}": bool(report.attributes >> bit & 1) for name, bit in bits.items()},
+        "tee_tcb_svn": report.tcb_svn.hex(),
+        "xfam": report.xfam.hex(),
+        "xfam_cet_s": bool(xfam >> 12 & 1),
+        "xfam_cet_u": bool(xfam >> 11 & 1),
+    }
+    return {
+        "attester_tcb_status": status,
+        "dbgstat": "enabled" if report.debuggable else "disabled",
+        "eat_profile": "https://aka.ms/maa-eat-profile-tdxvm",
+        "intuse": "generic",
+        "x-ms-attestation-type": "tdxvm",
+        "x-ms-compliance-status": "azure-compliant-cvm",
+        "x-ms-runtime": runtime,
+        **{f"tdx_{name}": value for name, value in own.items()},
     }
 
 
@@ -107,7 +155,9 @@ def guest_claims(evidence: GuestEvidence, *, issuer: str, now: int) -> dict[str,
         },
         "x-ms-ver": "1.0",
     }
-    if evidence.report is not None:
+    if isinstance(evidence.report, Report):
         claims["x-ms-isolation-tee"] = _snp(evidence.report, evidence.runtime)
+    elif evidence.report is not None:
+        claims["x-ms-isolation-tee"] = _tdx(evidence.report, evidence.tcb_status, evidence.runtime)
     ordered: dict[str, Any] = _sorted(claims)
     return ordered

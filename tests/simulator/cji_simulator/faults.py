@@ -1,19 +1,24 @@
-"""What can be made to go wrong, service by service.
+"""What can be made to go wrong. Two ideas: an order lasts, an event happens.
 
-Faults of transport (`STATUS`, `SLOW`, `DOWN`, `MALFORMED`) strike any request of a service, before it is looked at.
-The others change one answer and are asked for by name in the service that gives it. A fault strikes `times` times,
-or until cleared.
+An order is a service, a kind and options. It changes the service's answers until it has struck `times` times or is
+cleared. Orders of transport (`status`, `slow`, `down`, `malformed`) strike a request before it is looked at; where
+`path` is given, only requests whose path contains it. All others change one kind of answer. An event changes the
+machine or the service for good: signing keys are replaced, the VM reboots, a PCR is extended, the host is updated.
+
+`CATALOGUE` and `EVENTS` are the whole list; the command line, its help and the table of tests are made from them.
 """
 
 import asyncio
 import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-__all__ = ["Fault", "Faults", "Handler", "Kind", "Service", "middleware"]
+__all__ = ["CATALOGUE", "EVENTS", "TRANSPORT", "Event", "Fault", "Faults", "Handler", "Kind", "Service", "middleware"]
 
 
 class Service(enum.StrEnum):
@@ -22,43 +27,189 @@ class Service(enum.StrEnum):
     MAA = "maa"
     VAULT = "vault"
     IMDS = "imds"
+    TPM = "tpm"
+    INTEL = "intel"
 
 
 class Kind(enum.StrEnum):
-    """What happens."""
+    """What happens; `CATALOGUE` says it in words."""
 
-    STATUS = "status"  # answers `status`, with Retry-After where `seconds` is set
-    SLOW = "slow"  # answers after `seconds`
-    DOWN = "down"  # closes the connection without an answer
-    MALFORMED = "malformed"  # answers 200 with half a JSON object
-    EXPIRED = "expired"  # maa: the token's life is over
-    FUTURE = "future"  # maa: the token's life has not begun
-    WRONG_NONCE = "wrong-nonce"  # maa: the token carries somebody else's nonce
-    DEBUGGABLE = "debuggable"  # maa: the guest may be debugged
-    TRUSTED_LAUNCH = "trusted-launch"  # maa: a token without any claim about a TEE
-    UNSIGNED = "unsigned"  # maa: alg none
-    REPLACED_STATEMENT = "replaced-statement"  # vault: answers with the nonce of another request
-    FORBIDDEN = "forbidden"  # vault: the identity has no permission to release
+    STATUS = "status"
+    SLOW = "slow"
+    DOWN = "down"
+    MALFORMED = "malformed"
+    EXPIRED = "expired"
+    FUTURE = "future"
+    WRONG_NONCE = "wrong-nonce"
+    DEBUGGABLE = "debuggable"
+    TRUSTED_LAUNCH = "trusted-launch"
+    OTHER_ISSUER = "other-issuer"
+    UNSIGNED = "unsigned"
+    HS256 = "hs256"
+    WRONG_JKU = "wrong-jku"
+    REPLACED_STATEMENT = "replaced-statement"
+    FORBIDDEN = "forbidden"
+    WRONG_TCBM = "wrong-tcbm"
+    SEVERAL_IDENTITIES = "several-identities"
+    RETRY = "retry"
+    YIELDED = "yielded"
+    OBJECT_MEMORY = "object-memory"
+    NOT_CONFIDENTIAL = "not-confidential"
+    AK_CERTIFICATE_PENDING = "ak-certificate-pending"
+    BOOT_REPORT = "boot-report"
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the catalogue: where a kind exists, what it does, which options it takes, how it is ordered."""
+
+    services: tuple[Service, ...]
+    does: str
+    example: str
+    options: tuple[str, ...] = ()
+
+
+_HTTP: Final = (Service.MAA, Service.VAULT, Service.IMDS, Service.INTEL)
+_MAA, _VAULT, _IMDS, _TPM = (Service.MAA,), (Service.VAULT,), (Service.IMDS,), (Service.TPM,)
+
+CATALOGUE: Final[Mapping[Kind, Entry]] = {
+    Kind.STATUS: Entry(
+        services=_HTTP,
+        does="answers `status` (503), with Retry-After where `seconds` is set",
+        options=("status", "seconds", "path"),
+        example="vault status --status 429 --retry-after 5 --times 3",
+    ),
+    Kind.SLOW: Entry(
+        services=_HTTP,
+        does="answers after `seconds`",
+        options=("seconds", "path"),
+        example="maa slow --seconds 10",
+    ),
+    Kind.DOWN: Entry(
+        services=_HTTP, does="closes the connection without an answer", options=("path",), example="imds down"
+    ),
+    Kind.MALFORMED: Entry(
+        services=_HTTP,
+        does="answers 200 with half a JSON object",
+        options=("path",),
+        example="imds malformed --path /metadata/THIM/",
+    ),
+    Kind.EXPIRED: Entry(services=_MAA, does="the token's life is over", example="maa expired --times 1"),
+    Kind.FUTURE: Entry(services=_MAA, does="the token's life has not begun", example="maa future"),
+    Kind.WRONG_NONCE: Entry(services=_MAA, does="the token carries another request's nonce", example="maa wrong-nonce"),
+    Kind.DEBUGGABLE: Entry(
+        services=_MAA, does="the token says that the guest may be debugged", example="maa debuggable"
+    ),
+    Kind.TRUSTED_LAUNCH: Entry(services=_MAA, does="the token has no claim about a TEE", example="maa trusted-launch"),
+    Kind.OTHER_ISSUER: Entry(
+        services=_MAA,
+        does="the token is the second provider's, whose signing key is the same",
+        example="maa other-issuer",
+    ),
+    Kind.UNSIGNED: Entry(services=_MAA, does="the token has alg none, as of a draft policy", example="maa unsigned"),
+    Kind.HS256: Entry(
+        services=_MAA, does="the token is an HMAC keyed with the public signing key", example="maa hs256"
+    ),
+    Kind.WRONG_JKU: Entry(
+        services=_MAA,
+        does="a stranger's key signed the token, and its jku and x5c lead to the stranger",
+        example="maa wrong-jku",
+    ),
+    Kind.REPLACED_STATEMENT: Entry(
+        services=_VAULT, does="answers with the statement of another request", example="vault replaced-statement"
+    ),
+    Kind.FORBIDDEN: Entry(services=_VAULT, does="the identity has no permission to release", example="vault forbidden"),
+    Kind.WRONG_TCBM: Entry(
+        services=_IMDS, does="the VCEK is of a TCB that the machine has left", example="imds wrong-tcbm --times 1"
+    ),
+    Kind.SEVERAL_IDENTITIES: Entry(
+        services=_IMDS,
+        does="the VM has several identities: a token needs a client_id",
+        example="imds several-identities",
+    ),
+    Kind.RETRY: Entry(services=_TPM, does="every command is answered TPM_RC_RETRY", example="tpm retry --times 12"),
+    Kind.YIELDED: Entry(
+        services=_TPM, does="every command is answered TPM_RC_YIELDED", example="tpm yielded --times 3"
+    ),
+    Kind.OBJECT_MEMORY: Entry(
+        services=_TPM, does="no object fits any more: TPM_RC_OBJECT_MEMORY", example="tpm object-memory"
+    ),
+    Kind.NOT_CONFIDENTIAL: Entry(
+        services=_TPM,
+        does="there is no HCL report, as on a VM that is not confidential",
+        example="tpm not-confidential",
+    ),
+    Kind.AK_CERTIFICATE_PENDING: Entry(
+        services=_TPM,
+        does="the AK certificate is not written yet: TPM_RC_NV_UNINITIALIZED",
+        example="tpm ak-certificate-pending",
+    ),
+    Kind.BOOT_REPORT: Entry(
+        services=_TPM,
+        does="an older paravisor: the HCL report is the boot's, its user data are zeros",
+        example="tpm boot-report",
+    ),
+}
 
 TRANSPORT: Final = (Kind.STATUS, Kind.SLOW, Kind.DOWN, Kind.MALFORMED)
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One order to fail. `times=None` means until cleared."""
+class Event(enum.StrEnum):
+    """What happens once."""
+
+    ROTATE_SIGNING_KEYS = "rotate-signing-keys"
+    REBOOT = "reboot"
+    EXTEND_PCR = "extend-pcr"
+    UPDATE_HOST = "update-host"
+
+
+EVENTS: Final[Mapping[Event, str]] = {
+    Event.ROTATE_SIGNING_KEYS: "the attestation service's signing keys are replaced; the old ones are gone at once",
+    Event.REBOOT: "the VM reboots: another NULL seed, PCRs measured anew, another report id, one reset more",
+    Event.EXTEND_PCR: "something is measured into a PCR, as by an operator who changes the boot chain",
+    Event.UPDATE_HOST: "the host gets new firmware: another TCB in reports, another VCEK in the metadata service",
+}
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One order; ValueError where it makes no sense. `times=None` means until cleared, else how often it still strikes.
+
+    `status` is an HTTP status, 503 unless given; `seconds` is a delay, or Retry-After in whole seconds.
+    """
 
     service: Service
     kind: Kind
-    status: int = 503
-    seconds: float = 0.0
+    status: int | None = None
+    seconds: float | None = None
+    path: str | None = None
     times: int | None = None
+
+    def __post_init__(self) -> None:
+        entry = CATALOGUE[self.kind]
+        if self.service not in entry.services:
+            raise ValueError(f"{self.service} has no fault {self.kind}")
+        for option in ("status", "seconds", "path"):
+            if getattr(self, option) is not None and option not in entry.options:
+                raise ValueError(f"{self.kind} takes no {option}")
+        if self.kind is Kind.SLOW and self.seconds is None:
+            raise ValueError("slow needs seconds")
+        if (
+            not 400 <= (self.status or 503) <= 599
+            or (self.seconds or 0) < 0
+            or self.times == 0
+            or (self.times or 1) < 0
+        ):
+            raise ValueError("status is 400 to 599, seconds and times are positive")
 
 
 class Faults:
-    """The orders in force."""
+    """The orders in force, oldest first."""
 
     def __init__(self) -> None:
         self._orders: list[Fault] = []
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._orders)
 
     def add(self, fault: Fault) -> None:
         """Put an order in force."""
@@ -68,14 +219,14 @@ class Faults:
         """Drop all orders."""
         self._orders.clear()
 
-    def take(self, service: Service, *kinds: Kind) -> Fault | None:
-        """Return the oldest matching order and count it as struck."""
-        for order in self._orders:
-            if order.service is service and order.kind in kinds:
-                if order.times is not None:
-                    order.times -= 1
-                    if order.times <= 0:
-                        self._orders.remove(order)
+    def take(self, service: Service, *kinds: Kind, path: str = "") -> Fault | None:
+        """Return the oldest order that strikes here, and count it."""
+        for at, order in enumerate(self._orders):
+            if order.service is service and order.kind in kinds and (order.path or "") in path:
+                if order.times == 1:
+                    del self._orders[at]
+                elif order.times is not None:
+                    self._orders[at] = msgspec.structs.replace(order, times=order.times - 1)
                 return order
         return None
 
@@ -86,21 +237,27 @@ def _drop(request: web.Request) -> web.StreamResponse:
     raise ConnectionResetError
 
 
+def _refusal(fault: Fault) -> web.Response:
+    headers = {"x-ms-error-code": "Simulated"}
+    if fault.seconds:
+        headers["Retry-After"] = str(int(fault.seconds))
+    body = {"error": {"code": "Simulated", "message": "A fault that was ordered."}}
+    return web.json_response(body, status=fault.status or 503, headers=headers)
+
+
 def middleware(service: Service, faults: Faults) -> Middleware:
     """Return the aiohttp middleware that carries out orders of transport."""
 
     @web.middleware
     async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = faults.take(service, *TRANSPORT)
+        fault = faults.take(service, *TRANSPORT, path=request.path)
         if fault is None:
             return await handler(request)
         match fault.kind:
             case Kind.STATUS:
-                headers = {"Retry-After": str(int(fault.seconds))} if fault.seconds else {}
-                body = {"error": {"code": "Simulated", "message": "A fault that was ordered."}}
-                return web.json_response(body, status=fault.status, headers=headers)
+                return _refusal(fault)
             case Kind.SLOW:
-                await asyncio.sleep(fault.seconds)
+                await asyncio.sleep(fault.seconds or 0)
                 return await handler(request)
             case Kind.DOWN:
                 return _drop(request)

@@ -4,11 +4,12 @@
 2.  the AK certificate is below the vTPM root, and its key is AikPub
 3.  the quote: AK's signature, TPM_GENERATED, TPM_ST_ATTEST_QUOTE, the PCRs of PcrSet and their digest
 4.  the certification: AK's signature, and the name of EncKeyPub
-5.  EncKeyPub: attributes 0x20432 and a policy of exactly the quoted PCRs
-6.  the hardware report: VCEK chain to the pinned ARK, signature, TCB and chip id of the VCEK
+5.  EncKeyPub: attributes 0x20432 and a policy of exactly the quoted PCRs; TcgLogs, where given, lead to those PCRs
+6.  the hardware report: VCEK chain to the pinned ARK, signature, TCB and chip id of the VCEK; or the TD quote: PCK
+    chain to the pinned root, quoting enclave, signature
 7.  the runtime claims: their digest is the report's, HCLAkPub is the AK, secure boot is on
 
-Event logs are taken as they are: this simulation does not replay them. A trusted-launch machine has no step 6 and 7.
+A trusted-launch machine has no step 6 and 7.
 """
 
 import hashlib
@@ -26,10 +27,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 from tpm2_pytss.types import TPM2B_PUBLIC, TPMS_ATTEST
 
+from cji_simulator import measured_boot
 from cji_simulator.encoding import rsa_jwk, unb64
-from cji_simulator.guest_messages import GuestRequest, Isolation, SnpProof, TpmInfo
+from cji_simulator.guest_messages import Evidence, GuestRequest, Isolation, SnpProof, TpmInfo
+from cji_simulator.intel import Intel
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report
+from cji_simulator.tdx import TdReport, verify_quote
 
 __all__ = ["AttestRefused", "GuestEvidence", "verify"]
 
@@ -57,7 +61,8 @@ class GuestEvidence:
     request: GuestRequest
     pcrs: dict[int, bytes]
     key: rsa.RSAPublicKey  # the ephemeral key that the reply is encrypted to
-    report: Report | None
+    report: Report | TdReport | None
+    tcb_status: str  # Intel's word for a TD's TCB
     runtime: dict[str, Any]
 
 
@@ -138,6 +143,18 @@ def _encryption_key(info: TpmInfo, ak: rsa.RSAPublicKey, pcr_digest: bytes) -> r
     return key
 
 
+def _boot_log(text: str, pcrs: dict[int, bytes]) -> None:
+    """Linux guests may send none."""
+    log = _decoded("TcgLogs", lambda: unb64(text))
+    if log:
+        found = _decoded("TcgLogs", lambda: measured_boot.replay(log))
+        _require(
+            all(pcrs.get(pcr, value) == value for pcr, value in found.items())
+            and all(value == bytes(32) for pcr, value in pcrs.items() if pcr not in found),
+            "TcgLogs do not lead to the quoted PCRs",
+        )
+
+
 def _chain(text: str, roots: Roots) -> x509.Certificate:
     def parse() -> list[x509.Certificate]:
         with warnings.catch_warnings():
@@ -159,11 +176,8 @@ def _chain(text: str, roots: Roots) -> x509.Certificate:
     return chain[0]
 
 
-def _hardware(isolation: Isolation, ak: rsa.RSAPublicKey, roots: Roots) -> tuple[Report, dict[str, Any]]:
-    if isolation.evidence is None:
-        raise AttestRefused("IsolationInfo has no evidence")
-    proof_text, runtime_text = isolation.evidence.proof, isolation.evidence.run_time_data
-    proof = _decoded("Proof", lambda: msgspec.json.decode(unb64(proof_text), type=SnpProof))
+def _snp(proof_bytes: bytes, roots: Roots) -> Report:
+    proof = _decoded("Proof", lambda: msgspec.json.decode(proof_bytes, type=SnpProof))
     vcek = _chain(proof.vcek_cert_chain, roots)
     key = vcek.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -178,18 +192,29 @@ def _hardware(isolation: Isolation, ak: rsa.RSAPublicKey, roots: Roots) -> tuple
     tcb = report.tcb
     _require(levels == [tcb.bootloader, tcb.tee, tcb.snp, tcb.microcode], "SnpReport and VCEK differ in TCB")
     _require(found["4"] == report.chip_id, "SnpReport and VCEK are of different chips")
-    raw = _decoded("RunTimeData", lambda: unb64(runtime_text))
-    _require(report.report_data == hashlib.sha256(raw).digest() + bytes(32), "RunTimeData does not match SnpReport")
+    return report
+
+
+def _evidence(isolation: Isolation) -> Evidence:
+    if isolation.evidence is None:
+        raise AttestRefused("IsolationInfo has no evidence")
+    return isolation.evidence
+
+
+def _runtime(evidence: Evidence, report: Report | TdReport, ak: rsa.RSAPublicKey) -> dict[str, Any]:
+    raw = _decoded("RunTimeData", lambda: unb64(evidence.run_time_data))
+    _require(report.report_data == hashlib.sha256(raw).digest() + bytes(32), "RunTimeData does not match the report")
     runtime = _decoded("RunTimeData", lambda: json.loads(raw))
     expected = rsa_jwk(ak)
     keys = [key for key in runtime["keys"] if key["kid"] == "HCLAkPub"]
     _require([key["n"] for key in keys] == [expected["n"]], "HCLAkPub is not the attestation key")
     if not runtime["vm-configuration"]["secure-boot"]:
         raise AttestRefused("The policy requires secure boot", code="PolicyEvaluationError")
-    return report, runtime
+    decoded: dict[str, Any] = runtime
+    return decoded
 
 
-def verify(body: bytes, roots: Roots) -> GuestEvidence:
+def verify(body: bytes, roots: Roots, intel: Intel) -> GuestEvidence:
     """Check the body of POST /attest/AzureGuest; raises AttestRefused."""
 
     def parse() -> GuestRequest:
@@ -208,11 +233,21 @@ def verify(body: bytes, roots: Roots) -> GuestEvidence:
     _require(certificate.public_key() == ak, "AikCert is of another key")
     pcrs, digest = _quote(info, ak)
     key = _encryption_key(info, ak, digest)
+    _boot_log(request.tcg_logs, pcrs)
     match request.isolation_info.type:
-        case "SevSnp":
-            report, runtime = _hardware(request.isolation_info, ak, roots)
-            return GuestEvidence(request=request, pcrs=pcrs, key=key, report=report, runtime=runtime)
         case "TrustedLaunch":
-            return GuestEvidence(request=request, pcrs=pcrs, key=key, report=None, runtime={})
+            return GuestEvidence(request=request, pcrs=pcrs, key=key, report=None, tcb_status="", runtime={})
+        case "SevSnp" | "Tdx" as kind:
+            evidence = _evidence(request.isolation_info)
+            proof = _decoded("Proof", lambda: unb64(evidence.proof))
+            report = _snp(proof, roots) if kind == "SevSnp" else _decoded("Proof", lambda: verify_quote(proof, intel))
         case _:
             raise AttestRefused("IsolationInfo is of a kind that this service does not attest")
+    return GuestEvidence(
+        request=request,
+        pcrs=pcrs,
+        key=key,
+        report=report,
+        tcb_status=intel.publication.status,
+        runtime=_runtime(evidence, report, ak),
+    )

@@ -1,15 +1,18 @@
-"""The instance metadata service: certificates of the chip, place and id of the VM, tokens of its identity."""
+"""The instance metadata service: AMD certificates or TD quotes, place and id of the VM, tokens of its identity."""
 
 import time
 import uuid
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from cji_simulator.certificates import pem
+from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.faults import Faults, Handler, Service, middleware
 from cji_simulator.identity import LIFETIME, Identities, Role
 from cji_simulator.roots import Roots
+from cji_simulator.tdx import TdxHost
 
 __all__ = ["LOCATION", "MetadataService"]
 
@@ -27,8 +30,11 @@ async def _from_the_vm(request: web.Request, handler: Handler) -> web.StreamResp
 class MetadataService:
     """What 169.254.169.254 serves to one VM."""
 
-    def __init__(self, *, roots: Roots, vm_id: uuid.UUID, identities: Identities, faults: Faults) -> None:
+    def __init__(
+        self, *, roots: Roots, host: TdxHost | None, vm_id: uuid.UUID, identities: Identities, faults: Faults
+    ) -> None:
         self._roots = roots
+        self._host = host
         self._vm_id = vm_id
         self._identities = identities
         self._faults = faults
@@ -39,6 +45,7 @@ class MetadataService:
         app.add_routes(
             [
                 web.get("/metadata/THIM/amd/certification", self._certificates),
+                web.post("/acc/tdquote", self._td_quote),
                 web.get("/metadata/instance/compute/location", self._location),
                 web.get("/metadata/instance/compute/vmId", self._id),
                 web.get("/metadata/identity/oauth2/token", self._token),
@@ -47,6 +54,8 @@ class MetadataService:
         return app
 
     async def _certificates(self, request: web.Request) -> web.Response:
+        if self._host is not None:
+            return web.Response(status=404)  # not a host with SEV-SNP
         roots = self._roots
         return web.json_response(
             {
@@ -56,6 +65,15 @@ class MetadataService:
                 "cacheControl": "86400",
             }
         )
+
+    async def _td_quote(self, request: web.Request) -> web.Response:
+        if self._host is None:
+            return web.Response(status=404)  # not a host with TDX
+        try:
+            report = msgspec.json.decode(await request.read(), type=dict[str, str])["report"]
+            return web.json_response({"quote": b64url(self._host.quote(unb64url(report)))})
+        except (KeyError, ValueError):
+            return web.json_response({"error": "Bad request. The report is not one of this machine"}, status=400)
 
     async def _location(self, request: web.Request) -> web.Response:
         return self._text(request, LOCATION)

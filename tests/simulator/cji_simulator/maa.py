@@ -1,13 +1,15 @@
 """The attestation service: POST /attest/AzureGuest, the signing keys and OpenID metadata.
 
 Two signing keys, as each real provider has two kinds: one in a certificate that names the provider and signs itself,
-one below a CA. Tokens are signed with the first. `rotate` replaces both; the old ones are gone at once.
+one below a CA. Tokens are signed with the first. Providers share their keys, as the real ones do across regions: only
+`iss` tells whose policy was applied. `rotate` replaces both keys; the old ones are gone at once.
 """
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from aiohttp import web
@@ -20,11 +22,12 @@ from cji_simulator.claims import LIFETIME, guest_claims
 from cji_simulator.encoding import b64, b64url, rsa_jwk
 from cji_simulator.faults import Faults, Kind, Service, middleware
 from cji_simulator.guest import AttestRefused, GuestEvidence, verify
+from cji_simulator.intel import Intel
 from cji_simulator.roots import Roots
 
-__all__ = ["AttestationService"]
+__all__ = ["AttestationService", "SigningKeys"]
 
-_BODY_MAX: Final = 1 << 20
+_BODY_MAX: Final = 4 << 20  # bytes; a boot log of 1 MiB is encoded twice
 _API_VERSIONS: Final = ("2020-10-01", "2025-06-01")
 _TAG: Final = 16
 
@@ -32,30 +35,54 @@ _TAG: Final = 16
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SigningKey:
     kid: str
-    credential: Credential
+    key: rsa.RSAPrivateKey
 
-    def jwk(self) -> dict[str, Any]:
-        key = rsa_jwk(self.credential.rsa().public_key())
-        return {"alg": "RS256", "use": "sig", "kid": self.kid, "x5c": jws.x5c(self.credential), **key}
+    @classmethod
+    def new(cls, kid: str) -> Self:
+        return cls(kid=kid, key=rsa.generate_private_key(65537, 2048))
+
+    def sign(self, claims: Mapping[str, Any], *, jku: str) -> str:
+        return jws.sign({"jku": jku, "kid": self.kid, "typ": "JWT"}, claims, self.key)
+
+    def jwk(self, credential: Credential) -> dict[str, Any]:
+        key = rsa_jwk(self.key.public_key())
+        return {"alg": "RS256", "use": "sig", "kid": self.kid, "x5c": jws.x5c(credential), **key}
 
 
-class AttestationService:
-    """One provider. `issuer` is its base URL without a trailing slash."""
+class SigningKeys:
+    """The two keys that every provider of a cloud signs with, in certificates of each provider's own."""
 
-    def __init__(self, *, issuer: str, roots: Roots, faults: Faults) -> None:
-        self.issuer = issuer
+    def __init__(self, roots: Roots) -> None:
         self._roots = roots
-        self._faults = faults
-        self._keys: tuple[_SigningKey, ...] = ()
         self.rotate()
 
     def rotate(self) -> None:
-        """Replace the signing keys."""
-        own, chained = (rsa.generate_private_key(65537, 2048) for _ in range(2))
-        self._keys = (
-            _SigningKey(kid=b64(os.urandom(32)), credential=self._roots.maa_self_signed(self.issuer, own)),
-            _SigningKey(kid=b64url(os.urandom(20)), credential=self._roots.maa_chained(chained)),
-        )
+        """Replace both."""
+        self.own, self._chained = _SigningKey.new(b64(os.urandom(32))), _SigningKey.new(b64url(os.urandom(20)))
+        self._published: dict[str, list[dict[str, Any]]] = {}
+
+    def jwks(self, issuer: str) -> list[dict[str, Any]]:
+        """Return both as one provider publishes them."""
+        if issuer not in self._published:
+            self._published[issuer] = [
+                self.own.jwk(self._roots.maa_self_signed(issuer, self.own.key)),
+                self._chained.jwk(self._roots.maa_chained(self._chained.key)),
+            ]
+        return self._published[issuer]
+
+
+class AttestationService:
+    """One provider. `issuer` is its base URL without a trailing slash; `other` is that of another provider."""
+
+    def __init__(
+        self, *, issuer: str, other: str, keys: SigningKeys, roots: Roots, intel: Intel, faults: Faults
+    ) -> None:
+        self.issuer = issuer
+        self._other = other
+        self._intel = intel
+        self._keys = keys
+        self._roots = roots
+        self._faults = faults
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -70,11 +97,7 @@ class AttestationService:
         return app
 
     async def _certs(self, request: web.Request) -> web.Response:
-        return web.json_response({"keys": self.jwks()}, content_type="application/jwk+json")
-
-    def jwks(self) -> list[dict[str, Any]]:
-        """Return the public signing keys."""
-        return [key.jwk() for key in self._keys]
+        return web.json_response({"keys": self._keys.jwks(self.issuer)}, content_type="application/jwk+json")
 
     async def _metadata(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -92,7 +115,7 @@ class AttestationService:
         try:
             if request.query.get("api-version") not in _API_VERSIONS:
                 raise AttestRefused("The api-version is missing or not supported")
-            evidence = verify(await request.read(), self._roots)
+            evidence = verify(await request.read(), self._roots, self._intel)
         except AttestRefused as refusal:
             body = {"error": {"code": refusal.code, "message": str(refusal)}}
             return web.json_response(body, status=400, headers={"x-ms-error-code": refusal.code})
@@ -103,11 +126,19 @@ class AttestationService:
         for fault, change in _CHANGES.items():
             if self._faults.take(Service.MAA, fault):
                 change(claims)
+        if self._faults.take(Service.MAA, Kind.OTHER_ISSUER):
+            claims["iss"] = self._other
+        signer, jku = self._keys.own, f"{self.issuer}/certs"
         if self._faults.take(Service.MAA, Kind.UNSIGNED):
             return jws.unsigned(claims)
-        signer = self._keys[0]
-        header = {"jku": f"{self.issuer}/certs", "kid": signer.kid, "typ": "JWT"}
-        return jws.sign(header, claims, signer.credential.rsa())
+        if self._faults.take(Service.MAA, Kind.HS256):
+            return jws.hs256({"jku": jku, "kid": signer.kid, "typ": "JWT"}, claims, signer.key.public_key())
+        if self._faults.take(Service.MAA, Kind.WRONG_JKU):
+            stranger = _SigningKey.new(signer.kid)
+            x5c = jws.x5c(self._roots.maa_self_signed(self.issuer, stranger.key))
+            header = {"jku": "https://attest.example/certs", "kid": signer.kid, "typ": "JWT", "x5c": x5c}
+            return jws.sign(header, claims, stranger.key)
+        return signer.sign(claims, jku=jku)
 
 
 def _shift(claims: dict[str, Any], seconds: int) -> None:
@@ -120,7 +151,8 @@ def _other_nonce(claims: dict[str, Any]) -> None:
 
 
 def _debuggable(claims: dict[str, Any]) -> None:
-    claims["x-ms-isolation-tee"]["x-ms-sevsnpvm-is-debuggable"] = True
+    tee = claims["x-ms-isolation-tee"]
+    tee.update({name: True for name in ("x-ms-sevsnpvm-is-debuggable", "tdx_td_attributes_debug") if name in tee})
 
 
 def _no_tee(claims: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ machine and a real one.
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -27,9 +27,9 @@ _ENCLAVE_EVIDENCE: Final = "1.3.6.1.4.1.311.105.1000.1"  # the real one is about
 _ENCLAVE_KIND: Final = "1.3.6.1.4.1.311.105.1000.2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Roots:
-    """Credentials by what they do."""
+    """Credentials by what they do. VCEK and TCB change when the host is updated, all else stays."""
 
     tls: Credential  # serves MAA and Key Vault
     vault: Credential  # signs release statements
@@ -92,6 +92,11 @@ class Roots:
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         )
         return builder.sign(self.vtpm_ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+    def update_host(self) -> None:
+        """Raise the chip's TCB by one microcode; its VCEK is another key then (AMD 57230). Not kept in the folder."""
+        self.tcb = replace(self.tcb, microcode=self.tcb.microcode + 1)
+        self.vcek = amd.vcek(self.tcb, self.chip_id, self.ask)
 
     def maa_self_signed(self, issuer: str, key: PrivateKey) -> Credential:
         """Return MAA's own certificate of a signing key, with a dummy of the large evidence extension."""

@@ -5,28 +5,38 @@ import contextlib
 import socket
 import ssl
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from cji_simulator.faults import Fault, Faults
-from cji_simulator.identity import Identities, Role
+from cji_simulator import measured_boot
+from cji_simulator.control import Control, EventOptions
+from cji_simulator.faults import Event, Faults
+from cji_simulator.hcl import Tee
+from cji_simulator.identity import Identities
 from cji_simulator.imds import LOCATION, MetadataService
+from cji_simulator.intel import Intel
 from cji_simulator.keyvault import KeyVault
-from cji_simulator.maa import AttestationService
+from cji_simulator.maa import AttestationService, SigningKeys
+from cji_simulator.pcs import CertificationService
 from cji_simulator.roots import HOST, Roots
+from cji_simulator.tdx import TdxHost
 from cji_simulator.vtpm import VirtualTpm
 
-__all__ = ["ENDPOINTS", "Endpoints", "serve"]
+__all__ = ["BOOT_LOG", "ENDPOINTS", "Endpoints", "serve"]
 
-ENDPOINTS = "endpoints.json"
+ENDPOINTS: Final = "endpoints.json"
+BOOT_LOG: Final = "binary_bios_measurements"  # as the kernel names it
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where everything is and which roots vouch for it. Public data."""
 
     maa_url: str
+    other_maa_url: str  # a second provider, of another tenant, with the same signing keys
     vault_url: str
     vault_resource: str
     imds_url: str
@@ -37,46 +47,30 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tls_roots: str
     release_roots: str
     ark_spki_sha256: str
+    intel_spki_sha256: str
+    intel_url: str
+    tee: Tee
 
 
-class _Control:
-    """What a tester may order. Listens on loopback like all else; guards nothing."""
+def _events(maa: SigningKeys, tpm: VirtualTpm, roots: Roots) -> dict[Event, Callable[[EventOptions], Awaitable[None]]]:
+    async def rotate_signing_keys(_: EventOptions) -> None:
+        await asyncio.to_thread(maa.rotate)
 
-    def __init__(self, *, faults: Faults, maa: AttestationService, identities: Identities, resource: str) -> None:
-        self._faults = faults
-        self._maa = maa
-        self._identities = identities
-        self._resource = resource
+    async def reboot(_: EventOptions) -> None:
+        await tpm.reboot()
 
-    def application(self) -> web.Application:
-        app = web.Application()
-        app.add_routes(
-            [
-                web.post("/faults", self._add),
-                web.delete("/faults", self._clear),
-                web.post("/maa/rotate", self._rotate),
-                web.post("/operator-token", self._token),
-            ]
-        )
-        return app
+    async def extend_pcr(options: EventOptions) -> None:
+        await tpm.extend(options.pcr)
 
-    async def _add(self, request: web.Request) -> web.Response:
-        try:
-            self._faults.add(msgspec.json.decode(await request.read(), type=Fault))
-        except msgspec.DecodeError as error:
-            return web.Response(status=400, text=str(error))
-        return web.json_response({})
+    async def update_host(_: EventOptions) -> None:
+        roots.update_host()
 
-    async def _clear(self, request: web.Request) -> web.Response:
-        self._faults.clear()
-        return web.json_response({})
-
-    async def _rotate(self, request: web.Request) -> web.Response:
-        self._maa.rotate()
-        return web.json_response({})
-
-    async def _token(self, request: web.Request) -> web.Response:
-        return web.json_response({"token": self._identities.issue(Role.OPERATOR, self._resource)})
+    return {
+        Event.ROTATE_SIGNING_KEYS: rotate_signing_keys,
+        Event.REBOOT: reboot,
+        Event.EXTEND_PCR: extend_pcr,
+        Event.UPDATE_HOST: update_host,
+    }
 
 
 def _listen() -> tuple[socket.socket, int]:
@@ -91,8 +85,8 @@ def _tls(roots: Path) -> ssl.SSLContext:
     return context
 
 
-async def serve(state: Path, *, limit: int, report_period: float, stop: asyncio.Event) -> None:
-    """Run until `stop` is set.
+async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop: asyncio.Event) -> None:
+    """Run until `stop` is set. `tee` is the kind of machine.
 
     `limit` is the vault's number of creations and releases in ten seconds, `report_period` the least time in seconds
     between two hardware reports.
@@ -100,14 +94,20 @@ async def serve(state: Path, *, limit: int, report_period: float, stop: asyncio.
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     (state / ENDPOINTS).unlink(missing_ok=True)
     roots = await asyncio.to_thread(Roots.open, state / "roots")
+    intel = await asyncio.to_thread(Intel.open, state / "intel")
+    host = TdxHost(intel) if tee == "tdx" else None
     vm_id, faults, identities = uuid.uuid4(), Faults(), Identities()
-    (maa_socket, maa_port), (vault_socket, vault_port), (imds_socket, imds_port), (control_socket, control_port) = (
-        _listen() for _ in range(4)
-    )
+    (state / BOOT_LOG).write_bytes(measured_boot.encode(measured_boot.BOOT))
+    (maa_socket, maa_port), (other_socket, other_port), (vault_socket, vault_port) = (_listen() for _ in range(3))
+    (imds_socket, imds_port), (control_socket, control_port), (intel_socket, intel_port) = (_listen() for _ in range(3))
     # The audience that a vault names must be a parent domain of its host, as vault.azure.net is of a vault's name.
     # 0.0.1 stands so to 127.0.0.1, and the client's check of that rule stays on.
     resource = f"https://0.0.1:{vault_port}"
-    maa = AttestationService(issuer=f"https://{HOST}:{maa_port}", roots=roots, faults=faults)
+    signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
+    maa, other = (
+        AttestationService(issuer=one, other=another, keys=signing, roots=roots, intel=intel, faults=faults)
+        for one, another in ((issuer, other_issuer), (other_issuer, issuer))
+    )
     vault = KeyVault(
         url=f"https://{HOST}:{vault_port}",
         resource=resource,
@@ -116,15 +116,21 @@ async def serve(state: Path, *, limit: int, report_period: float, stop: asyncio.
         faults=faults,
         limit=limit,
     )
-    imds = MetadataService(roots=roots, vm_id=vm_id, identities=identities, faults=faults)
-    control = _Control(faults=faults, maa=maa, identities=identities, resource=resource)
+    imds = MetadataService(roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults)
+    pcs = CertificationService(intel=intel, faults=faults)
     tls = _tls(state / "roots")
     async with contextlib.AsyncExitStack() as stack:
-        tpm = await VirtualTpm.start(folder=state, roots=roots, vm_id=vm_id, report_period=report_period)
+        tpm = await VirtualTpm.start(
+            folder=state, roots=roots, host=host, vm_id=vm_id, report_period=report_period, faults=faults
+        )
         stack.push_async_callback(tpm.stop)
+        events = _events(signing, tpm, roots)
+        control = Control(faults=faults, events=events, identities=identities, intel=intel, resource=resource)
         for app, listener, context in (
             (maa.application(), maa_socket, tls),
+            (other.application(), other_socket, tls),
             (vault.application(), vault_socket, tls),
+            (pcs.application(), intel_socket, tls),
             (imds.application(), imds_socket, None),
             (control.application(), control_socket, None),
         ):
@@ -134,6 +140,7 @@ async def serve(state: Path, *, limit: int, report_period: float, stop: asyncio.
             await web.SockSite(runner, listener, ssl_context=context).start()
         endpoints = Endpoints(
             maa_url=maa.issuer,
+            other_maa_url=other.issuer,
             vault_url=vault.url,
             vault_resource=resource,
             imds_url=f"http://{HOST}:{imds_port}",
@@ -144,6 +151,9 @@ async def serve(state: Path, *, limit: int, report_period: float, stop: asyncio.
             tls_roots=roots.tls_pem,
             release_roots=roots.release_pem,
             ark_spki_sha256=roots.ark_spki_sha256,
+            intel_spki_sha256=intel.spki_sha256,
+            intel_url=f"https://{HOST}:{intel_port}",
+            tee=tee,
         )
         part = state / f"{ENDPOINTS}.part"
         part.write_bytes(msgspec.json.encode(endpoints))

@@ -21,7 +21,9 @@ from attestation.release import KeySpec
 from attestation.release.policy import build
 from cji_simulator import jws
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
-from cji_simulator.faults import Fault, Kind, Service
+from cji_simulator.faults import Event, Fault, Kind, Service
+from cji_simulator.hcl import Tee
+from cji_simulator.intel import Publication
 from cji_simulator.server import ENDPOINTS, Endpoints
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
@@ -57,9 +59,9 @@ class Simulation:
     this process ends.
     """
 
-    def __init__(self, state: Path, *, release_limit: int = 10, report_period: float = 2.0) -> None:
+    def __init__(self, state: Path, *, release_limit: int = 10, report_period: float = 2.0, tee: Tee = "snp") -> None:
         self.state = state.absolute()
-        self._options = ["--limit", str(release_limit), "--report-period", str(report_period)]
+        self._options = ["--limit", str(release_limit), "--report-period", str(report_period), "--tee", tee]
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoints: Endpoints | None = None
 
@@ -91,8 +93,19 @@ class Simulation:
             time.sleep(0.01)
         self._endpoints = msgspec.json.decode(ready.read_bytes(), type=Endpoints)
 
+    @classmethod
+    def running(cls, state: Path) -> Self:
+        """Return the simulation that another process keeps in `state`; raises SimulationError where none is."""
+        found = cls(state)
+        try:
+            found._endpoints = msgspec.json.decode((found.state / ENDPOINTS).read_bytes(), type=Endpoints)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SimulationError(f"no simulation runs in {state}") from error
+        found.faults()
+        return found
+
     def stop(self) -> None:
-        """Stop the servers; a second call does nothing."""
+        """Stop the servers, if this object started them; a second call does nothing."""
         process, self._process, self._endpoints = self._process, None, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
@@ -136,6 +149,9 @@ class Simulation:
             tls_roots=at.tls_roots,
             release_roots=at.release_roots,
             amd_roots=(at.ark_spki_sha256,),
+            intel_roots=(at.intel_spki_sha256,),
+            intel_pcs=at.intel_url,
+            intel_root_crl=f"{at.intel_url}/IntelSGXRootCA.der",
             imds=at.imds_url,
             tcti=at.tcti,
         )
@@ -180,17 +196,32 @@ class Simulation:
         """Enable or disable one version."""
         self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": {"enabled": enabled}})
 
+    def cmk(self, name: str = "cji-kek", version: str = "") -> Cmk:
+        """Return a key's version as it is in the vault, the newest unless told otherwise."""
+        return _cmk(self._vault("GET", f"/keys/{name}/{version}"))
+
     def set_policy(self, name: str, policy: Mapping[str, Any]) -> Cmk:
         """Replace a key's release policy."""
         given = {"data": b64url(json.dumps(policy).encode())}
         return _cmk(self._vault("PATCH", f"/keys/{name}/", {"release_policy": given}))
 
     def fault(
-        self, service: Service, kind: Kind, *, status: int = 503, seconds: float = 0.0, times: int | None = None
+        self,
+        service: Service,
+        kind: Kind,
+        *,
+        status: int | None = None,
+        seconds: float | None = None,
+        path: str | None = None,
+        times: int | None = None,
     ) -> None:
-        """Make a service fail in a way, `times` times or until cleared."""
-        order = Fault(service=service, kind=kind, status=status, seconds=seconds, times=times)
+        """Make a service fail in a way, `times` times or until cleared; see `cji_simulator.faults`."""
+        order = Fault(service=service, kind=kind, status=status, seconds=seconds, path=path, times=times)
         self._control("POST", "/faults", msgspec.json.encode(order))
+
+    def faults(self) -> list[Fault]:
+        """Return the orders in force, oldest first, with how often they still strike."""
+        return msgspec.convert(self._control("GET", "/faults"), list[Fault])
 
     def clear_faults(self) -> None:
         """Let everything work again."""
@@ -198,17 +229,36 @@ class Simulation:
 
     def rotate_signing_keys(self) -> None:
         """Replace the attestation service's signing keys."""
-        self._control("POST", "/maa/rotate")
+        self._happen(Event.ROTATE_SIGNING_KEYS)
+
+    def reboot(self) -> None:
+        """Reboot the VM: its vTPM is reset, and its PCRs are measured anew."""
+        self._happen(Event.REBOOT)
+
+    def extend_pcr(self, pcr: int) -> None:
+        """Measure something new into a PCR; only a reboot undoes that."""
+        self._happen(Event.EXTEND_PCR, pcr=pcr)
+
+    def update_host(self) -> None:
+        """Give the host new firmware: the chip's reported TCB rises, and its VCEK is another."""
+        self._happen(Event.UPDATE_HOST)
+
+    def publish(self, publication: Publication) -> None:
+        """Have Intel say this of the processor's TCB from now on; Azure Attestation goes by it too."""
+        self._control("PUT", "/publication", msgspec.json.encode(publication))
+
+    def _happen(self, event: Event, **options: int) -> None:
+        self._control("POST", f"/events/{event}", msgspec.json.encode(options))
 
     def _control(self, method: str, path: str, body: bytes = b"") -> Any:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
-    def _vault(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+    def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         token = self._control("POST", "/operator-token")["token"]
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         url = f"{self.vault_url}{path}?api-version={_API_VERSION}"
-        data = json.dumps(body).encode()
+        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, method=method, headers=headers)
         return _answer(request, ssl.create_default_context(cadata=self.endpoints.tls_roots))
 
@@ -222,6 +272,8 @@ def _answer(request: urllib.request.Request, tls: ssl.SSLContext | None) -> Any:
             return json.loads(response.read())
     except urllib.error.HTTPError as error:
         raise SimulationError(f"{error.code}: {error.read().decode(errors='replace')}") from error
+    except urllib.error.URLError as error:
+        raise SimulationError(f"{request.host} does not answer: the simulation has ended") from error
 
 
 def _cmk(bundle: Mapping[str, Any]) -> Cmk:

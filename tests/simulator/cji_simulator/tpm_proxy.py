@@ -4,22 +4,30 @@ It serves NV indices larger than swtpm's 2048 bytes from memory, refuses qualify
 clients share the one TPM, and flushes what a process left loaded when it ends, as the kernel's resource manager does.
 (The TCTI opens a connection for every command, so it is the process that counts and not the connection.) Unlike that
 manager it does not swap objects: three transient slots are all there are for everybody together.
+
+Orders to fail are carried out here too. They strike what clients send, never what the machine itself does.
 """
 
 import asyncio
 import os
 import socket as sockets
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from cji_simulator import tpm_wire as wire
+from cji_simulator.faults import Faults, Kind, Service
 
-__all__ = ["QUALIFYING_MAX", "NvIndex", "TpmProxy"]
+__all__ = ["AK_CERTIFICATE", "HCL_REPORT", "QUALIFYING_MAX", "Connection", "NvIndex", "TpmProxy"]
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 QUALIFYING_MAX: Final = 50  # bytes: a TPMT_HA of SHA-384, the largest that Azure's vTPM takes
+AK_CERTIFICATE: Final = 0x01C101D0
+HCL_REPORT: Final = 0x01400001
 _OWNER: Final = 0x40000001
+_BUSY: Final = {Kind.RETRY: wire.RC_RETRY, Kind.YIELDED: wire.RC_YIELDED}
 
 
 class NvIndex(Protocol):
@@ -39,12 +47,10 @@ class TpmProxy:
     Control requests (`SOCKET.ctrl`) are answered with success and have no effect: a guest cannot reset its TPM.
     """
 
-    def __init__(
-        self, *, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, indices: Mapping[int, NvIndex]
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, *, tpm: Connection, indices: Mapping[int, NvIndex], faults: Faults) -> None:
+        self._reader, self._writer = tpm
         self._indices = indices
+        self._faults = faults
         self._one_command = asyncio.Lock()
         self._servers: list[asyncio.Server] = []
         self._loaded: dict[int, set[int]] = {}  # process id -> handles of its objects and sessions
@@ -66,9 +72,23 @@ class TpmProxy:
     async def exchange(self, command: bytes) -> bytes:
         """Send one command to the TPM and return its response."""
         async with self._one_command:
-            self._writer.write(command)
-            head = await self._reader.readexactly(wire.HEADER)
-            return head + await self._reader.readexactly(wire.header_size(head) - wire.HEADER)
+            return await self._exchange(command)
+
+    async def _exchange(self, command: bytes) -> bytes:
+        self._writer.write(command)
+        head = await self._reader.readexactly(wire.HEADER)
+        return head + await self._reader.readexactly(wire.header_size(head) - wire.HEADER)
+
+    async def restart(self, again: Callable[[], Awaitable[Connection]], boot: Sequence[bytes]) -> None:
+        """Shut the TPM down, connect to it `again`, and send it the commands of a boot before any client's."""
+        async with self._one_command:
+            await self._exchange(wire.shutdown())
+            self._writer.close()
+            self._reader, self._writer = await again()
+            for handles in self._loaded.values():
+                handles.clear()  # nothing transient outlives a reset
+            for command in boot:
+                await self._exchange(command)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("socket").getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12)
@@ -105,7 +125,7 @@ class TpmProxy:
 
     async def _answer(self, command: bytes, process: int) -> bytes:
         try:
-            local = await self._local(command)
+            local = self._ordered(command) or await self._local(command)
         except wire.MalformedCommandError:
             return wire.error(wire.RC_COMMAND_SIZE)
         if local is not None:
@@ -118,6 +138,21 @@ class TpmProxy:
         elif wire.succeeded(response) and code == wire.FLUSH_CONTEXT:
             owned.discard(struct.unpack_from(">I", command, wire.HEADER)[0])
         return response
+
+    def _ordered(self, command: bytes) -> bytes | None:
+        """Return the error that was ordered for this command, if any."""
+        if (busy := self._faults.take(Service.TPM, *_BUSY)) is not None:
+            return wire.error(_BUSY[busy.kind])
+        match wire.code(command):
+            case wire.NV_READ_PUBLIC if wire.nv_read_public(command) == HCL_REPORT:
+                kind, rc = Kind.NOT_CONFIDENTIAL, wire.RC_HANDLE
+            case wire.NV_READ if wire.parse_nv_read(command).index == AK_CERTIFICATE:
+                kind, rc = Kind.AK_CERTIFICATE_PENDING, wire.RC_NV_UNINITIALIZED
+            case code if code in wire.CREATES_HANDLE:
+                kind, rc = Kind.OBJECT_MEMORY, wire.RC_OBJECT_MEMORY
+            case _:
+                return None
+        return wire.error(rc) if self._faults.take(Service.TPM, kind) else None
 
     async def _local(self, command: bytes) -> bytes | None:
         match wire.code(command):

@@ -24,7 +24,9 @@ __all__ = [
     "nv_read_public",
     "nv_read_response",
     "parse_nv_read",
+    "pcr_extend",
     "qualifying_length",
+    "shutdown",
     "sized",
     "succeeded",
 ]
@@ -36,6 +38,8 @@ NV_READ_PUBLIC: Final = 0x169
 CERTIFY: Final = 0x148
 QUOTE: Final = 0x158
 FLUSH_CONTEXT: Final = 0x165
+PCR_EXTEND: Final = 0x182
+SHUTDOWN: Final = 0x145
 # CreatePrimary, HMAC_Start, Load, ContextLoad, LoadExternal, StartAuthSession, HashSequenceStart, CreateLoaded
 CREATES_HANDLE: Final = frozenset({0x131, 0x15B, 0x157, 0x161, 0x167, 0x176, 0x186, 0x191})
 NV_BUFFER_MAX: Final = 1024  # bytes a read
@@ -51,6 +55,11 @@ RC_AUTH_TYPE: Final = 0x124
 RC_READ_SIZE: Final = 0x1C4  # TPM_RC_VALUE, parameter 1
 RC_QUALIFYING_SIZE: Final = 0x1D5  # TPM_RC_SIZE, parameter 1
 RC_COMMAND_SIZE: Final = 0x142
+RC_NV_UNINITIALIZED: Final = 0x14A
+RC_HANDLE: Final = 0x18B  # TPM_RC_HANDLE, handle 1: there is no such index
+RC_OBJECT_MEMORY: Final = 0x902
+RC_YIELDED: Final = 0x908
+RC_RETRY: Final = 0x922
 
 
 class MalformedCommandError(ValueError):
@@ -128,11 +137,26 @@ def qualifying_length(command: bytes) -> int:
     return _unpack(">H", command, after_handles + 4 + length)[0]
 
 
+def _with_password(command: int, handles: bytes, parameters: bytes) -> bytes:
+    """Return a command under an empty password."""
+    session = struct.pack(">IHBH", _PASSWORD, 0, 0, 0)
+    body = handles + struct.pack(">I", len(session)) + session + parameters
+    return struct.pack(">HII", _SESSIONS, HEADER + len(body), command) + body
+
+
 def nv_read_command(authority: int, index: int, size: int) -> bytes:
     """Return TPM2_NV_Read at offset 0 under an empty password."""
-    session = struct.pack(">IHBH", _PASSWORD, 0, 0, 0)
-    body = struct.pack(">III", authority, index, len(session)) + session + struct.pack(">HH", size, 0)
-    return struct.pack(">HII", _SESSIONS, HEADER + len(body), NV_READ) + body
+    return _with_password(NV_READ, struct.pack(">II", authority, index), struct.pack(">HH", size, 0))
+
+
+def pcr_extend(pcr: int, digest: bytes) -> bytes:
+    """Return TPM2_PCR_Extend of the SHA-256 bank."""
+    return _with_password(PCR_EXTEND, struct.pack(">I", pcr), struct.pack(">IH", 1, _SHA256) + digest)
+
+
+def shutdown() -> bytes:
+    """Return TPM2_Shutdown(CLEAR), which an orderly reboot sends."""
+    return struct.pack(">HIIH", _NO_SESSIONS, HEADER + 2, SHUTDOWN, 0)
 
 
 def nv_read_response(data: bytes) -> bytes:

@@ -24,23 +24,23 @@ from typing import Any, Final, Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tpm2_pytss import ESAPI
-from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_OBJECT
-from tpm2_pytss.types import TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE, TPML_DIGEST_VALUES, TPMT_HA, TPMU_HA
+from tpm2_pytss.constants import ESYS_TR, TPMA_OBJECT
+from tpm2_pytss.types import TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE
 
-from cji_simulator import hcl, tpm_wire
+from cji_simulator import hcl, measured_boot, tpm_wire
+from cji_simulator.faults import Faults, Kind, Service
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report
-from cji_simulator.tpm_proxy import TpmProxy
+from cji_simulator.tdx import TdxHost
+from cji_simulator.tpm_proxy import AK_CERTIFICATE, HCL_REPORT, Connection, TpmProxy
 
 __all__ = ["HclReport", "VirtualTpm"]
 
 AK: Final = 0x81000003
 EK: Final = 0x81010001
-AK_CERTIFICATE: Final = 0x01C101D0
-HCL_REPORT: Final = 0x01400001
 USER_DATA: Final = 0x01400002
 _OWNER: Final = 0x40000001
-_MEASURED_BOOT: Final = range(8)  # PCRs that firmware and boot loader extend
+_BOOT: Final = [tpm_wire.pcr_extend(one.pcr, one.digest) for one in measured_boot.BOOT]
 # TPMT_PUBLIC of the TCG's EK template L-1 without its 256-byte unique field ("EK Credential Profile", B.3.3)
 _EK_POLICY: Final = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
 _EK_TEMPLATE: Final = (
@@ -78,10 +78,17 @@ class HclReport:
     proxy: TpmProxy
     claims: hcl.RuntimeClaims
     roots: Roots
+    host: TdxHost | None
+    faults: Faults
     period: float  # seconds
     report_id: bytes = field(default_factory=lambda: os.urandom(32))
     _report: bytes = b""
     _made: float = 0.0
+    _of_boot: bool = False
+
+    def reboot(self) -> None:
+        """Forget this boot: the next report is of another launch."""
+        self.report_id, self._report = os.urandom(32), b""
 
     @property
     def size(self) -> int:
@@ -90,20 +97,30 @@ class HclReport:
 
     async def content(self, *, offset: int) -> bytes:
         """Return the report, renewed when a read begins and the limiter allows."""
-        if not self._report or (offset == 0 and time.monotonic() - self._made >= self.period):
-            claims = self.claims.encode(await self._user_data())
-            hardware = Report(
-                report_data=hcl.report_data(claims),
-                chip_id=self.roots.chip_id,
-                report_id=self.report_id,
-                measurement=hashlib.sha384(b"cji-simulator paravisor").digest(),
-                id_key_digest=hashlib.sha384(b"cji-simulator id key").digest(),
-            )
-            vcek = self.roots.vcek.key
-            if not isinstance(vcek, ec.EllipticCurvePrivateKey):
-                raise TypeError("a VCEK is a P-384 key")
-            self._report, self._made = hcl.report(hardware.sign(vcek), claims), time.monotonic()
+        if offset == 0 and self._of_boot != bool(self.faults.take(Service.TPM, Kind.BOOT_REPORT)):
+            self._of_boot, self._report = not self._of_boot, b""
+        due = offset == 0 and not self._of_boot and time.monotonic() - self._made >= self.period
+        if due or not self._report:
+            user_data = bytes(hcl.USER_DATA_LENGTH) if self._of_boot else await self._user_data()
+            self._report, self._made = self._new(user_data), time.monotonic()
         return self._report
+
+    def _new(self, user_data: bytes) -> bytes:
+        claims = self.claims.encode(user_data)
+        if self.host is not None:
+            return hcl.report(self.host.report(hcl.report_data(claims)), claims, "tdx")
+        hardware = Report(
+            report_data=hcl.report_data(claims),
+            chip_id=self.roots.chip_id,
+            report_id=self.report_id,
+            measurement=hashlib.sha384(b"cji-simulator paravisor").digest(),
+            id_key_digest=hashlib.sha384(b"cji-simulator id key").digest(),
+            tcb=self.roots.tcb,
+        )
+        vcek = self.roots.vcek.key
+        if not isinstance(vcek, ec.EllipticCurvePrivateKey):
+            raise TypeError("a VCEK is a P-384 key")
+        return hcl.report(hardware.sign(vcek), claims)
 
     async def _user_data(self) -> bytes:
         for authority in (USER_DATA, _OWNER):  # whichever the guest allowed; a real paravisor needs neither
@@ -115,54 +132,89 @@ class HclReport:
         return bytes(hcl.USER_DATA_LENGTH)
 
 
+class _Swtpm:
+    """The process behind the proxy; its state outlives it, until another VM begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._state = folder / "swtpm"
+        shutil.rmtree(self._state, ignore_errors=True)  # and no dictionary-attack counter from a killed one
+        self._state.mkdir(mode=0o700)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> Connection:
+        """Start it on a private socket pair, when the one before has ended."""
+        await self.ended()
+        near, far = socket.socketpair()
+        with far:
+            command = ["swtpm", "socket", "--tpm2", "--fd", str(far.fileno()), "--tpmstate", f"dir={self._state}"]
+            command += ["--flags", "not-need-init,startup-clear", "--log", f"file={self._folder / 'swtpm.log'}"]
+            self._process = subprocess.Popen(command, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL)
+        return await asyncio.open_connection(sock=near)
+
+    async def ended(self) -> None:
+        """Wait for its end, which comes when its socket is closed."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait, 10)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualTpm:
     """A running vTPM. `tcti` is what a client connects with."""
 
     proxy: TpmProxy
-    process: "subprocess.Popen[bytes]"
+    process: _Swtpm
+    report: HclReport
     tcti: str
 
     @classmethod
-    async def start(cls, *, folder: Path, roots: Roots, vm_id: uuid.UUID, report_period: float) -> Self:
-        """Start a new swtpm on a private socket pair, provision it, and serve it at `folder/tpm.sock`."""
-        near, far = socket.socketpair()
-        state = folder / "swtpm"
-        shutil.rmtree(state, ignore_errors=True)  # another VM, and no dictionary-attack counter from a killed one
-        state.mkdir(mode=0o700)
-        with far:
-            command = ["swtpm", "socket", "--tpm2", "--fd", str(far.fileno()), "--tpmstate", f"dir={state}"]
-            command += ["--flags", "not-need-init,startup-clear", "--log", f"file={folder / 'swtpm.log'}"]
-            process = subprocess.Popen(command, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL)
-        reader, writer = await asyncio.open_connection(sock=near)
+    async def start(
+        cls,
+        *,
+        folder: Path,
+        roots: Roots,
+        host: TdxHost | None,
+        vm_id: uuid.UUID,
+        report_period: float,
+        faults: Faults,
+    ) -> Self:
+        """Start a new swtpm, boot and provision it, and serve it at `folder/tpm.sock`."""
+        process = _Swtpm(folder)
         indices: dict[int, Any] = {}
-        proxy = TpmProxy(reader=reader, writer=writer, indices=indices)
+        proxy = TpmProxy(tpm=await process.start(), indices=indices, faults=faults)
+        for command in _BOOT:
+            await proxy.exchange(command)
         path = folder / "tpm.sock"
         await proxy.start(path)
         tcti = f"swtpm:path={path}"
         ak, ek = await asyncio.to_thread(_provision, tcti)
         certificate = roots.ak_certificate(ak, vm_id)
+        claims = hcl.RuntimeClaims(ak=ak, ek=ek, vm_id=vm_id, tee="snp" if host is None else "tdx")
+        report = HclReport(proxy=proxy, claims=claims, roots=roots, host=host, faults=faults, period=report_period)
         indices[AK_CERTIFICATE] = _Fixed(certificate.ljust(4096, b"\0"))
-        indices[HCL_REPORT] = HclReport(
-            proxy=proxy, claims=hcl.RuntimeClaims(ak=ak, ek=ek, vm_id=vm_id), roots=roots, period=report_period
-        )
-        return cls(proxy=proxy, process=process, tcti=tcti)
+        indices[HCL_REPORT] = report
+        return cls(proxy=proxy, process=process, report=report, tcti=tcti)
+
+    async def reboot(self) -> None:
+        """Reset the TPM as a reboot of the VM does: persistent keys and indices stay, the NULL seed and PCRs do not."""
+        await self.proxy.restart(self.process.start, _BOOT)
+        self.report.reboot()
+
+    async def extend(self, pcr: int) -> None:
+        """Measure something that was not there before."""
+        await self.proxy.exchange(tpm_wire.pcr_extend(pcr, os.urandom(32)))
 
     async def stop(self) -> None:
         """Close swtpm's socket, at which it ends."""
         await self.proxy.stop()
-        await asyncio.to_thread(self.process.wait, 10)
+        await self.process.ended()
 
 
 def _provision(tcti: str) -> tuple[rsa.RSAPublicKey, rsa.RSAPublicKey]:
-    """Create AK and EK and measure a boot; returns both public keys."""
+    """Create AK and EK; returns both public keys."""
     template = TPM2B_PUBLIC.parse("rsa2048:rsassa-sha256:null", objectAttributes=_AK_ATTRIBUTES)
     ek_template, _ = TPM2B_PUBLIC.unmarshal(tpm_wire.sized(_EK_TEMPLATE))
     with ESAPI(tcti) as tpm:
-        for pcr in _MEASURED_BOOT:
-            digest = hashlib.sha256(b"cji-simulator measured boot, PCR %d" % pcr).digest()
-            values = TPML_DIGEST_VALUES([TPMT_HA(hashAlg=TPM2_ALG.SHA256, digest=TPMU_HA(sha256=digest))])
-            tpm.pcr_extend(ESYS_TR(pcr), values)
         return _persistent(tpm, AK, template), _persistent(tpm, EK, ek_template)
 
 

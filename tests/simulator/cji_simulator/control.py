@@ -1,0 +1,97 @@
+"""What a tester may order, over HTTP. It listens on loopback like all else and guards nothing.
+
+| request | does |
+|---|---|
+| GET, POST, DELETE /faults | the orders in force; one more; none |
+| POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}` |
+| PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
+| POST /operator-token | a token of the keys' owner, for the vault's own interface |
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from aiohttp import web
+
+from cji_simulator.faults import Event, Fault, Faults
+from cji_simulator.identity import Identities, Role
+from cji_simulator.intel import Intel, Publication
+
+__all__ = ["Control", "EventOptions"]
+
+
+class EventOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of an event; `pcr` is 0 to 23."""
+
+    pcr: int = 7
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pcr <= 23:
+            raise ValueError("a PCR is 0 to 23")
+
+
+class Control:
+    """Carries orders to those who execute them; `events` must name a handler for each."""
+
+    def __init__(
+        self,
+        *,
+        faults: Faults,
+        events: Mapping[Event, Callable[[EventOptions], Awaitable[None]]],
+        identities: Identities,
+        intel: Intel,
+        resource: str,
+    ) -> None:
+        self._faults = faults
+        self._events = events
+        self._identities = identities
+        self._intel = intel
+        self._resource = resource
+
+    def application(self) -> web.Application:
+        """Return the HTTP application."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/faults", self._list),
+                web.post("/faults", self._add),
+                web.delete("/faults", self._clear),
+                web.post("/events/{name}", self._event),
+                web.put("/publication", self._publish),
+                web.post("/operator-token", self._token),
+            ]
+        )
+        return app
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(list(self._faults)), content_type="application/json")
+
+    async def _add(self, request: web.Request) -> web.Response:
+        try:
+            self._faults.add(msgspec.json.decode(await request.read(), type=Fault))
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        return web.json_response({})
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        self._faults.clear()
+        return web.json_response({})
+
+    async def _event(self, request: web.Request) -> web.Response:
+        try:
+            happen = self._events[Event(request.match_info["name"])]
+            options = msgspec.json.decode(await request.read() or b"{}", type=EventOptions)
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
+        await happen(options)
+        return web.json_response({})
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        try:
+            self._intel.publication = msgspec.json.decode(await request.read(), type=Publication)
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        return web.json_response({})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        return web.json_response({"token": self._identities.issue(Role.OPERATOR, self._resource)})
