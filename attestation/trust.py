@@ -14,7 +14,7 @@ import msgspec
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["AZURE_US", "AZURE_USGOV", "PRODUCTION", "Endpoint", "Trust", "endpoint", "is_production"]
+__all__ = ["AZURE_US", "AZURE_USGOV", "PRODUCTION", "Endpoint", "Trust", "endpoint", "is_production", "require_region"]
 
 # SHA-256 of the SubjectPublicKeyInfo of AMD's root keys, from the ARK certificates that AMD's key distribution
 # service publishes under /vcek/v1/{Milan,Genoa,Turin}/cert_chain (AMD 57230).
@@ -31,6 +31,22 @@ INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6
 INTEL_PCS: Final = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL: Final = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
+# Regions inside the United States by the names of the instance metadata service, and the label of each one's
+# attestation providers (learn.microsoft.com, "Azure regions list"; attestation_uri_table.json and its _usgov of Azure's
+# cvm-attestation-tools). Texas has its providers in Arizona.
+US_REGIONS: Final = {
+    "eastus": "eus",
+    "eastus2": "eus2",
+    "centralus": "cus",
+    "northcentralus": "ncus",
+    "southcentralus": "scus",
+    "westcentralus": "wcus",
+    "westus": "wus",
+    "westus2": "wus2",
+    "westus3": "wus3",
+}
+USGOV_REGIONS: Final = {"usgovvirginia": "ugv", "usgovarizona": "uga", "usgovtexas": "uga"}
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
@@ -40,6 +56,8 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: str  # for people and logs
     maa_hosts: tuple[str, ...]  # host patterns of token issuers
+    regions: tuple[str, ...] = tuple(US_REGIONS)  # where a machine may be, by the metadata service's names
+    maa_resource: str = "https://attest.azure.net"  # audience of the token of an operator who reads or sets policies
     vault_hosts: tuple[str, ...]  # host patterns of vaults and managed HSMs
     vault_resource: str  # audience of the identity's token where the vault pattern has no leading dot
     tls_roots: str | None  # PEM text for HTTPS; None = the system's store
@@ -59,10 +77,8 @@ _TCTI: Final = "device:/dev/tpmrm0"
 AZURE_US: Final = Trust(
     name="azure-us",
     # one label in front: shared providers (sharedeus.eus...) and a customer's own (name.eus...)
-    maa_hosts=tuple(
-        f".{region}.attest.azure.net"
-        for region in ("eus", "eus2", "cus", "ncus", "scus", "wcus", "wus", "wus2", "wus3")
-    ),
+    maa_hosts=tuple(f".{label}.attest.azure.net" for label in US_REGIONS.values()),
+    regions=tuple(US_REGIONS),
     vault_hosts=(".vault.azure.net", ".managedhsm.azure.net"),
     vault_resource="https://vault.azure.net",
     tls_roots=None,
@@ -74,7 +90,9 @@ AZURE_US: Final = Trust(
 )
 AZURE_USGOV: Final = Trust(
     name="azure-usgov",
-    maa_hosts=(".ugv.attest.azure.us", ".uga.attest.azure.us"),
+    maa_hosts=tuple(f".{label}.attest.azure.us" for label in dict.fromkeys(USGOV_REGIONS.values())),
+    regions=tuple(USGOV_REGIONS),
+    maa_resource="https://attest.azure.us",
     vault_hosts=(".vault.usgovcloudapi.net", ".managedhsm.usgovcloudapi.net"),
     vault_resource="https://vault.usgovcloudapi.net",
     tls_roots=None,
@@ -90,6 +108,16 @@ PRODUCTION: Final = (AZURE_US, AZURE_USGOV)
 def is_production(trust: Trust) -> bool:
     """Whether every pin equals those of one compiled-in environment."""
     return any(trust == compiled for compiled in PRODUCTION)
+
+
+def require_region(trust: Trust, region: str) -> str:
+    """The region itself, or POLICY_MISMATCH "region" for one that the trust does not name.
+
+    The host says where a machine is, so a wrong answer only denies: a right one proves nothing.
+    """
+    if region not in trust.regions:
+        raise AttestationError(Fault.POLICY_MISMATCH, check="region")
+    return region
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
