@@ -8,8 +8,9 @@ from typing import Final
 
 from cji_simulator.encoding import b64url
 
-__all__ = ["Identities", "Identity", "Role"]
+__all__ = ["CLIENT_ID", "LIFETIME", "Identities", "Identity", "Role"]
 
+CLIENT_ID: Final = "22222222-2222-4222-8222-222222222222"  # of the VM's own identity
 LIFETIME: Final = 86400  # seconds
 
 

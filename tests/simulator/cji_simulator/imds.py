@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -9,22 +10,37 @@ from aiohttp import web
 
 from cji_simulator.certificates import pem
 from cji_simulator.encoding import b64url, unb64url
-from cji_simulator.faults import Faults, Handler, Service, middleware
-from cji_simulator.identity import LIFETIME, Identities, Role
+from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
+from cji_simulator.identity import CLIENT_ID, LIFETIME, Identities, Role
 from cji_simulator.roots import Roots
 from cji_simulator.tdx import TdxHost
 
 __all__ = ["LOCATION", "MetadataService"]
 
 LOCATION: Final = "eastus"
+_WITHOUT_VERSION: Final = ("/metadata/THIM/amd/certification", "/acc/tdquote")
+# learn.microsoft.com, "Azure Instance Metadata Service", "Supported API versions"
+_VERSIONS: Final = (
+    *("2017-03-01", "2017-04-02", "2017-08-01", "2017-10-01", "2017-12-01", "2018-02-01", "2018-04-02", "2018-10-01"),
+    *("2019-02-01", "2019-03-11", "2019-04-30", "2019-06-01", "2019-06-04", "2019-08-01", "2019-08-15", "2019-11-01"),
+    *("2020-06-01", "2020-07-15", "2020-09-01", "2020-10-01", "2020-12-01", "2021-01-01", "2021-02-01", "2021-03-01"),
+    *("2021-05-01", "2021-10-01", "2021-11-01", "2021-11-15", "2021-12-13", "2023-07-01"),
+)
 
 
 @web.middleware
 async def _from_the_vm(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a request forged through a server in the VM looks like."""
+    """Refuse what a request forged through a server in the VM looks like, and one of no known version."""
     if request.headers.get("Metadata", "").lower() != "true" or "X-Forwarded-For" in request.headers:
         return web.json_response({"error": "Bad request. Required metadata header not specified"}, status=400)
+    if request.path not in _WITHOUT_VERSION and request.query.get("api-version") not in _VERSIONS:
+        text = "Bad request. api-version is invalid or was not specified in the request."
+        return web.json_response({"error": text, "newest-versions": _VERSIONS[:-4:-1]}, status=400)
     return await handler(request)
+
+
+def _invalid(description: str) -> web.Response:
+    return web.json_response({"error": "invalid_request", "error_description": description}, status=400)
 
 
 class MetadataService:
@@ -56,11 +72,13 @@ class MetadataService:
     async def _certificates(self, request: web.Request) -> web.Response:
         if self._host is not None:
             return web.Response(status=404)  # not a host with SEV-SNP
-        roots = self._roots
+        roots, tcb = self._roots, self._roots.tcb
+        if self._faults.take(Service.IMDS, Kind.WRONG_TCBM):
+            tcb = replace(tcb, microcode=tcb.microcode - 1)
         return web.json_response(
             {
                 "vcekCert": pem(roots.vcek.certificate).decode(),
-                "tcbm": roots.tcb.tcbm,
+                "tcbm": tcb.tcbm,
                 "certificateChain": (pem(roots.ask.certificate) + pem(roots.ark.certificate)).decode(),
                 "cacheControl": "86400",
             }
@@ -83,21 +101,25 @@ class MetadataService:
 
     @staticmethod
     def _text(request: web.Request, value: str) -> web.Response:
-        if "api-version" not in request.query or request.query.get("format") != "text":
-            return web.json_response({"error": "Bad request. api-version or format is invalid"}, status=400)
+        if request.query.get("format") != "text":
+            return web.json_response({"error": "Bad request. This simulation serves format=text alone"}, status=400)
         return web.Response(text=value)
 
     async def _token(self, request: web.Request) -> web.Response:
-        resource = request.query.get("resource")
-        if not resource or "api-version" not in request.query:
-            return web.json_response(
-                {"error": "invalid_request", "error_description": "Required audience parameter not specified"},
-                status=400,
+        resource, client_id = request.query.get("resource"), request.query.get("client_id")
+        if not resource:
+            return _invalid("Required audience parameter not specified")
+        if client_id is None and self._faults.take(Service.IMDS, Kind.SEVERAL_IDENTITIES):
+            return _invalid(
+                "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in "
+                "the token request"
             )
+        if client_id not in {None, CLIENT_ID} or {"object_id", "msi_res_id"} & set(request.query):
+            return _invalid("Identity not found")
         return web.json_response(
             {
                 "access_token": self._identities.issue(Role.WORKER, resource),
-                "client_id": request.query.get("client_id", str(self._vm_id)),
+                "client_id": CLIENT_ID,
                 "expires_in": str(LIFETIME),
                 "expires_on": str(int(time.time()) + LIFETIME),
                 "not_before": str(int(time.time())),

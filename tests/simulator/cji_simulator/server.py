@@ -16,7 +16,7 @@ from cji_simulator import measured_boot
 from cji_simulator.control import Control, EventOptions
 from cji_simulator.faults import Event, Faults
 from cji_simulator.hcl import Tee
-from cji_simulator.identity import Identities
+from cji_simulator.identity import CLIENT_ID, Identities
 from cji_simulator.imds import LOCATION, MetadataService
 from cji_simulator.intel import Intel
 from cji_simulator.keyvault import KeyVault
@@ -44,6 +44,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tcti: str
     region: str
     vm_id: str
+    client_id: str  # of the identity that the VM has
     tls_roots: str
     release_roots: str
     ark_spki_sha256: str
@@ -148,6 +149,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             tcti=tpm.tcti,
             region=LOCATION,
             vm_id=str(vm_id),
+            client_id=CLIENT_ID,
             tls_roots=roots.tls_pem,
             release_roots=roots.release_pem,
             ark_spki_sha256=roots.ark_spki_sha256,
