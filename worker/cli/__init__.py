@@ -20,6 +20,7 @@ from worker.cli.job import job
 from worker.cli.key import key
 from worker.cli.policy import policy
 from worker.cli.receipt import receipt
+from worker.cli.schema import schema
 from worker.cli.serve import serve
 
 __all__ = ["build", "main"]
@@ -53,7 +54,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for command in (serve, job, receipt, evidence, key, policy, doctor):
+    for command in (serve, job, receipt, evidence, key, policy, schema, doctor):
         cji.add_command(command)
     return cji
 

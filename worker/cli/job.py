@@ -6,22 +6,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import msgspec
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
-from worker.cli.output import RESULT, Target, write_batches
+from worker.cli.output import LINE_SCHEMAS, RESULT, Target, write_batches, write_lines
 from worker.client import (
+    FORMATS,
     INPUT_NAME,
+    LINES,
     AttestedWorker,
     ClientProfile,
+    Deidentify,
+    InputSpec,
     JobSpec,
     ProjectKey,
     SealedResult,
     SpecError,
     SyncClient,
+    Validate,
     load_profile,
     load_project_key,
     load_recipient_key,
@@ -46,7 +52,12 @@ def job() -> None:
 
 @job.command()
 @click.argument("file", metavar="IN", type=FILE)
-@click.option("--spec", "spec_file", type=FILE, required=True, help="job.toml: who asks, why, what to do. docs/job.md.")
+@click.option("--spec", "spec_file", type=FILE, help="job.toml: who asks, why, what to do. Else the profile's `spec`.")
+@click.option(
+    "--op",
+    type=click.Choice(["validate"]),
+    help="Run this operation with its defaults, instead of those that the spec names.",
+)
 @click.option("--profile", "profile_file", type=FILE, required=True, help="client.toml: the worker and your keys.")
 @click.option(
     "--out",
@@ -57,26 +68,39 @@ def job() -> None:
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
 @explained
-def run(context: click.Context, file: Path, spec_file: Path, profile_file: Path, out: Path, *, quiet: bool) -> None:
-    """Seal the records of IN (.csv, .parquet or .arrow), run the job, open the result.
+def run(
+    context: click.Context,
+    file: Path,
+    *,
+    spec_file: Path | None,
+    op: str | None,
+    profile_file: Path,
+    out: Path,
+    quiet: bool,
+) -> None:
+    """Seal the records of IN (.csv, .parquet, .arrow, or .txt for NIBRS), run the job, open the result.
 
     The worker must prove itself first; records leave this machine sealed to a key that only such a worker is given.
-    Written are the result, row_status (what became of each row), receipt.jws, evidence.json and header.bin: what
-    `cji receipt verify` needs. Either all of them appear or none.
+    Written are the result, row_status (what became of each row), what else the operation makes, and receipt.jws,
+    evidence.json and header.bin: what `cji receipt verify` needs. Either all of them appear or none.
 
     \b
     Examples:
       cji job run people.csv --spec job.toml --profile client.toml --out result/
       cji job run people.parquet --spec job.toml --profile client.toml --out tokens.parquet
+      cji job run submission.txt --op validate --profile client.toml --out findings/
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    profile, spec = load_profile(profile_file), load_spec(spec_file)
+    profile = load_profile(profile_file)
+    spec = _spec(spec_file, profile, op=op, file=file)
     trust = trust_named(context, profile.cloud)
-    target = Target(out, suffix=file.suffix.lower())
+    target = Target(out, suffix=file.suffix.lower() if file.suffix.lower() in FORMATS else ".csv")
     recipient = _recipient(profile, spec)
     signing = load_signing_key(Path(profile.signing_key), passphrase=passphrase_for(Path(profile.signing_key)))
     source = read_file(file, rename=spec.input.rename)
     opened = open_source(source, spec.input.schema)
-    _check_columns(opened.schema, spec)
+    if spec.deidentify is not None:
+        _check_columns(opened.schema, spec.deidentify)
+    sides = {name: read_file(Path(side.file), rename=side.rename) for name, side in spec.sides.items()}
     console = Console(stderr=True, quiet=quiet)
     with SyncClient(
         profile.target,
@@ -92,7 +116,7 @@ def run(context: click.Context, file: Path, spec_file: Path, profile_file: Path,
         sealed = seal(spec, kek=kek, signing_key=signing, project_key=_project_key(spec), rows=opened.rows)
         with _progress(console) as report:
             result = client.run(
-                sealed, {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
+                sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
         with result:
             _write(result, recipient, target, header=sealed.header.data)
@@ -110,14 +134,27 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
     return key
 
 
+def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
+    """The spec that was named, with the one operation that was asked for by name in the place of its own."""
+    if path is None and profile.spec is None:
+        raise SpecError("no --spec, and the profile names none", remedy="docs/job.md describes job.toml.")
+    spec = load_spec(path or Path(profile.spec or ""))
+    if op is None:
+        return spec
+    schema = InputSpec(schema="nibrs.flat/3.1") if file.suffix.lower() == LINES else spec.input
+    return msgspec.structs.replace(
+        spec, input=schema, validate=spec.validate or Validate(), deidentify=None, disseminate=None
+    )
+
+
 def _project_key(spec: JobSpec) -> ProjectKey | None:
-    path = spec.deidentify.project_key
+    path = None if spec.deidentify is None else spec.deidentify.project_key
     return None if path is None else load_project_key(Path(path))
 
 
-def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
+def _check_columns(schema: pa.Schema, deidentify: Deidentify) -> None:
     """Each input column has a rule and each rule a column: said here with names, refused by the worker without."""
-    given, ruled = set(schema.names), set(spec.deidentify.columns)
+    given, ruled = set(schema.names), set(deidentify.columns)
     if given != ruled:
         parts = (("no rule for", given - ruled), ("no column for the rule of", ruled - given))
         raise SpecError(
@@ -160,8 +197,12 @@ def _progress(console: Console) -> Iterator[Report]:
 
 def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, target: Target, *, header: bytes) -> None:
     with target.writing() as folder:
-        for name in result.names:
-            write_batches(folder / f"{name}{target.suffix}", read_output(result, recipient, name))
+        for name, schema in result.header.outputs:
+            batches = read_output(result, recipient, name)
+            if schema in LINE_SCHEMAS:
+                write_lines(folder / f"{name}.txt", batches)
+            else:
+                write_batches(folder / f"{name}{target.suffix}", batches)
         (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
         (folder / "evidence.json").write_bytes(result.attested.to_file())
         (folder / "header.bin").write_bytes(header)

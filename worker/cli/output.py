@@ -19,9 +19,11 @@ import pyarrow.parquet
 
 from worker.client import FORMATS, SpecError
 
-__all__ = ["Target", "write_batches"]
+__all__ = ["LINE_SCHEMAS", "RESULT", "Target", "write_batches", "write_lines"]
 
 RESULT: Final = "result"
+LINE_SCHEMAS: Final = frozenset(("nibrs_eds/3.1",))
+"""Outputs of one binary column that are lines of a text file."""
 
 
 class Target:
@@ -80,9 +82,22 @@ def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> int:
     return rows
 
 
+def write_lines(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    """Write the values of the one column of each batch as lines."""
+    with path.open("xb") as file:
+        path.chmod(0o600)
+        for batch in batches:
+            file.writelines(line + b"\n" for line in batch.column(0).to_pylist())
+
+
 def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [
-        pc.binary_join(column.cast(pa.list_(pa.string())), " ") if pa.types.is_list(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    return pa.RecordBatch.from_arrays([_text(column) for column in batch.columns], names=batch.schema.names)
+
+
+def _text(column: pa.Array) -> pa.Array:
+    """Lists with blanks between their items; bytes as the text that they mostly are, with � where they are not."""
+    if pa.types.is_list(column.type):
+        return pc.binary_join(column.cast(pa.list_(pa.string())), " ")
+    if pa.types.is_binary(column.type):
+        return pa.array([None if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()], pa.string())
+    return column

@@ -29,11 +29,12 @@ from worker.client.keys import (
     save_project_key,
     thumbprint,
 )
+from worker.client.operations import Disseminate, Validate
 from worker.client.profile import ClientProfile, ClientTls, load_profile
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result, read_output
-from worker.client.sources import FORMATS, Batches, Source, open_source, read_file
-from worker.client.spec import InputSpec, JobSpec, decode_spec, load_spec
+from worker.client.sources import FORMATS, LINES, Batches, Source, open_source, read_file
+from worker.client.spec import InputSpec, JobSpec, SideSpec, decode_spec, load_spec
 from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, HmacToken, Mask, ZipPrefix
 from worker.client.transport import SyncClient
 from worker.client.verify import verify_result, verify_stored
@@ -41,6 +42,7 @@ from worker.client.verify import verify_result, verify_stored
 __all__ = [
     "FORMATS",
     "INPUT_NAME",
+    "LINES",
     "AgeBand",
     "AttestedWorker",
     "Batches",
@@ -52,6 +54,7 @@ __all__ = [
     "DateTo",
     "Deidentify",
     "Description",
+    "Disseminate",
     "HmacToken",
     "InputSpec",
     "JobSpec",
@@ -60,11 +63,13 @@ __all__ = [
     "ProjectKey",
     "SealedJob",
     "SealedResult",
+    "SideSpec",
     "Source",
     "SpecError",
     "SyncClient",
     "Unreachable",
     "Unverified",
+    "Validate",
     "WorkerRefused",
     "ZipPrefix",
     "decode_spec",

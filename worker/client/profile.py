@@ -42,6 +42,8 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reference: ReferenceValues
     server_name: str | None = None
     recipient_key: str | None = None
+    spec: str | None = None
+    """The job spec of jobs that name none."""
 
     def tls(self) -> ClientTls:
         """The TLS material, read from its files."""
@@ -60,7 +62,7 @@ def load_profile(path: Path) -> ClientProfile:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy="docs/job.md describes every field.") from None
-    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
+    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key", "spec")
     found = {name: getattr(profile, name) for name in files}
     absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}
     return msgspec.structs.replace(profile, **absolute)

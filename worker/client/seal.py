@@ -17,6 +17,7 @@ from worker.client.keys import PinnedKey, ProjectKey, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import Source, open_source
 from worker.client.spec import JobSpec
+from worker.client.transforms import Deidentify
 from worker.envelope import DEK_BYTES, input_aad, sign_header, wrap_dek
 from worker.errors import Reason, Refusal
 from worker.job import (
@@ -33,7 +34,7 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["SealedJob", "seal"]
 
 INPUT_NAME = "records"
-"""Name of the one input part of a job made from a JobSpec."""
+"""Name of the last input part of a job made from a JobSpec; side tables stand before it under their own names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ def seal(
 ) -> SealedJob:
     """Seal one job of `spec` to the worker's pinned key.
 
-    `project_key` is needed where a column makes tokens or shifts dates, and must be that of the spec's project.
+    `project_key` is needed where a column is keyed, and must be that of the spec's project.
     `rows` are declared in the header where they are known. `now` is aware UTC. Raises SpecError before anything is
     signed when the spec breaks a rule of the header or of its operation.
     """
@@ -69,7 +70,7 @@ def seal(
         raise SpecError("the pinned key is not the one that the spec names")
     created = (now or datetime.now(UTC)).replace(microsecond=0)
     dek = secrets.token_bytes(DEK_BYTES)
-    operations = _operations(spec, kek, project_key)
+    operations = _operations(spec, kek, project_key, today=created.date().isoformat())
     try:
         data = new_header(
             job_id=new_job_id(),
@@ -82,7 +83,10 @@ def seal(
             case_number=spec.case_number,
             reason=spec.reason,
             purpose_code=spec.purpose_code,
-            inputs=[InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows)],
+            inputs=[
+                *(InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()),
+                InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows),
+            ],
             operations=operations,
             kek_id=kek.kek_id,
             wrapped_dek=wrap_dek(kek.public, dek),
@@ -99,23 +103,35 @@ def seal(
     return SealedJob(header=parse(data), signature=sign_header(signing_key, data), _dek=dek)
 
 
-def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None) -> Sequence[pb.Operation]:
-    wrapped = b""
-    if spec.deidentify.needs_project_key:
-        if project_key is None:
-            raise SpecError("tokens and date shifts need a project key", remedy="Make one with `cji key project`.")
-        if project_key.project != spec.deidentify.project:
-            raise SpecError("the project key belongs to another project")
-        wrapped = project_key.wrap(kek)
-    operation = spec.deidentify.message(wrapped)
+def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *, today: str) -> Sequence[pb.Operation]:
+    operations: list[pb.Operation] = []
+    if spec.validate is not None:
+        operations.append(spec.validate.message(spec.input.schema, today))
+    if spec.deidentify is not None:
+        operations.append(spec.deidentify.message(_wrapped_project_key(spec.deidentify, kek, project_key)))
+    if spec.disseminate is not None:
+        operations.append(spec.disseminate.message(today))
+    if not operations:
+        raise SpecError("the spec names no operation", remedy=f"Add one of {', '.join(compute.OPERATIONS)}.")
     try:
-        compute.check([operation], [spec.input.schema])
+        compute.check(operations, [*(side.schema for side in spec.sides.values()), spec.input.schema])
     except Refusal as refusal:
-        what = "[deidentify]: parameters out of range"
+        names = ", ".join(f"[{operation.WhichOneof('operation')}]" for operation in operations)
+        what = f"{names}: parameters, order or side tables that do not fit"
         if refusal.reason is Reason.SCHEMA_MISMATCH:
-            what = f"no operation of the job takes the input schema {spec.input.schema!r}"
+            what = f"{names}: not for the input schema {spec.input.schema!r}"
         raise SpecError(what, remedy="docs/operations.md has schemas and ranges.") from None
-    return [operation]
+    return operations
+
+
+def _wrapped_project_key(operation: Deidentify, kek: PinnedKey, project_key: ProjectKey | None) -> bytes:
+    if not operation.needs_project_key:
+        return b""
+    if project_key is None:
+        raise SpecError("keyed columns need a project key", remedy="Make one with `cji key project`.")
+    if project_key.project != operation.project:
+        raise SpecError("the project key belongs to another project")
+    return project_key.wrap(kek)
 
 
 def _recipients(spec: JobSpec) -> list[Recipient]:

@@ -11,6 +11,8 @@ iterable does not.
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -23,12 +25,15 @@ from worker.errors import Refusal
 from worker.records import SCHEMAS, tagged
 from worker.records import check as check_schema
 
-__all__ = ["FORMATS", "Batches", "Source", "open_source", "read_file"]
+__all__ = ["FORMATS", "LINES", "Batches", "Source", "open_source", "read_file"]
 
 Source: TypeAlias = "pa.Table | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
 
 FORMATS: Final = (".csv", ".parquet", ".arrow")
 """Kinds of files, by suffix. `.arrow` is the Arrow IPC file or stream format."""
+
+LINES: Final = ".txt"
+"""A file of lines, read only: one `binary` column `segment`, a line a row, without its LF."""
 
 _BATCH_ROWS: Final = 16_384
 """A worker takes four times as many; smaller batches keep what it touches small, and with it its memory."""
@@ -46,7 +51,7 @@ class Batches:
 def open_source(source: Source, schema_id: str) -> Batches:
     """The batches of `source` as a worker takes them; SpecError when they do not fit the schema."""
     given = _given(source)
-    schema = tagged(schema_id, [pa.field(f.name, _plain(f.type)) for f in given.schema])
+    schema = tagged(schema_id, [pa.field(f.name, _wanted(schema_id, f.name, _plain(f.type))) for f in given.schema])
     try:
         check_schema(schema_id, schema)
     except Refusal:
@@ -58,11 +63,11 @@ def open_source(source: Source, schema_id: str) -> Batches:
 
 
 def read_file(path: Path, *, rename: Mapping[str, str]) -> Callable[[], Batches]:
-    """A source that reads a .csv, .parquet or .arrow file batch by batch, columns renamed; opens it anew each time."""
-    readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow}
+    """A source that reads a file of `FORMATS` or `LINES` batch by batch, columns renamed; opens it anew each time."""
+    readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow, LINES: _lines}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise SpecError(f"{path.name} is none of {', '.join(FORMATS)}")
+        raise SpecError(f"{path.name} is none of {', '.join((*FORMATS, LINES))}")
 
     def read() -> Batches:
         try:
@@ -110,6 +115,14 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_binary_view(kind) or pa.types.is_large_binary(kind):
         return pa.binary()
     return kind
+
+
+def _wanted(schema_id: str, name: str, kind: pa.DataType) -> pa.DataType:
+    """`kind`, or the column's own type where the column is text in a file and cannot be text in the schema."""
+    column = SCHEMAS[schema_id].columns.get(name) if schema_id in SCHEMAS else None
+    if column is None or kind in column.types or kind not in (pa.string(), pa.binary()):
+        return kind
+    return column.types[0]
 
 
 def _fit(given: Batches, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -173,3 +186,18 @@ def _arrow(path: Path) -> Batches:
         stream = pa.ipc.open_stream(source)
         return Batches(schema=stream.schema, batches=iter(stream))
     return Batches(schema=file.schema, batches=(file.get_batch(i) for i in range(file.num_record_batches)))
+
+
+def _lines(path: Path) -> Batches:
+    schema = pa.schema([pa.field("segment", pa.binary())])
+    with path.open("rb") as file:
+        rows = sum(chunk.count(b"\n") for chunk in iter(partial(file.read, 1 << 20), b""))
+        ends = file.seek(0, 2) == 0 or (file.seek(-1, 2) >= 0 and file.read(1) == b"\n")
+    return Batches(schema=schema, batches=_line_batches(path, schema), rows=rows if ends else rows + 1)
+
+
+def _line_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    with path.open("rb") as file:
+        while lines := list(islice(file, _BATCH_ROWS)):
+            segments = pa.array([line.removesuffix(b"\n") for line in lines], pa.binary())
+            yield pa.RecordBatch.from_arrays([segments], schema=schema)

@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from worker.client.errors import SpecError
+from worker.client.operations import Disseminate, Validate
 from worker.client.transforms import Deidentify
 
-__all__ = ["InputSpec", "JobSpec", "decode_spec", "load_spec"]
+__all__ = ["InputSpec", "JobSpec", "SideSpec", "decode_spec", "load_spec"]
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 _Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}$")]
@@ -27,11 +28,18 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rename: dict[_Text, _Text] = {}
 
 
+class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A side table that an operation looks things up in; `file` is read as the input is."""
+
+    file: _Text
+
+
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job, without its records.
 
     `recipients` holds public RSA JWKs as JSON text, or names of files that hold one. `valid_hours` is the time from
-    sealing to `not_after`; `deadline_seconds` is the time that one run may take.
+    sealing to `not_after`; `deadline_seconds` is the time that one run may take. At least one of the operations is
+    there; they run in the order in which they stand here. `sides` are named as the job's input parts will be.
     """
 
     audience: _Text
@@ -45,7 +53,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kek_thumbprint: _Thumbprint
     recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=8)]
     input: InputSpec
-    deidentify: Deidentify
+    sides: dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SideSpec] = {}
+    validate: Validate | None = None
+    deidentify: Deidentify | None = None
+    disseminate: Disseminate | None = None
     secondary_recipient: Annotated[str, Meta(max_length=256)] = ""
     case_number: Annotated[str, Meta(max_length=256)] = ""
     size_class: Literal["exact", "power_of_two"] = "exact"
@@ -74,6 +85,9 @@ def load_spec(path: Path) -> JobSpec:
         name = getattr(error, "filename", None) or path
         raise SpecError(f"{name} cannot be read ({reason})") from None
     deidentify = spec.deidentify
-    if deidentify.project_key is not None:
+    if deidentify is not None and deidentify.project_key is not None:
         deidentify = msgspec.structs.replace(deidentify, project_key=str(path.parent / deidentify.project_key))
-    return msgspec.structs.replace(spec, recipients=recipients, deidentify=deidentify)
+    sides = {
+        name: msgspec.structs.replace(side, file=str(path.parent / side.file)) for name, side in spec.sides.items()
+    }
+    return msgspec.structs.replace(spec, recipients=recipients, deidentify=deidentify, sides=sides)

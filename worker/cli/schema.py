@@ -1,0 +1,71 @@
+"""`cji schema list|show`: which records the worker knows, column by column."""
+
+import json
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from worker.cli.common import explained
+from worker.client import SpecError
+from worker.records import SCHEMAS
+
+__all__ = ["schema"]
+
+
+@click.group()
+def schema() -> None:
+    """The record schemas that inputs and outputs have."""
+
+
+@schema.command("list")
+@explained
+def list_() -> None:
+    """Name every schema and count its columns.
+
+    \b
+    Examples:
+      cji schema list
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    table = Table("schema", "columns", "required", box=box.SIMPLE_HEAD)
+    for name, found in SCHEMAS.items():
+        required = [column.name for column in found.columns.values() if column.required]
+        table.add_row(name, str(len(found.columns)), " ".join(required))
+    Console().print(table)
+
+
+@schema.command()
+@click.argument("name", metavar="SCHEMA")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@explained
+def show(name: str, *, as_json: bool) -> None:
+    """Show the columns of SCHEMA: Arrow types, class of data, whether it must be there.
+
+    The class of data (CJIS Security Policy 4.1) is what `disseminate` grants by.
+
+    \b
+    Examples:
+      cji schema show person/1
+      cji schema show chri_event/1 --json
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    found = SCHEMAS.get(name)
+    if found is None:
+        raise SpecError(f"there is no schema {name!r}", remedy=f"There are {', '.join(sorted(SCHEMAS))}.")
+    if as_json:
+        columns = [
+            {
+                "name": column.name,
+                "types": [str(kind) for kind in column.types],
+                "data_class": column.data_class.value,
+                "required": column.required,
+            }
+            for column in found.columns.values()
+        ]
+        click.echo(json.dumps({"schema": name, "columns": columns}, indent=2))
+        return
+    table = Table("column", "types", "class of data", "required", box=box.SIMPLE_HEAD)
+    for column in found.columns.values():
+        types = " or ".join(str(kind) for kind in column.types)
+        table.add_row(column.name, types, column.data_class.value, "required" if column.required else "")
+    Console().print(table)

@@ -1,0 +1,59 @@
+"""The tables of a job spec that name operations, and their protobuf form: `[validate]`, `[disseminate]`.
+
+`[deidentify]`, which has a rule for each column, is in `worker.client.transforms`.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["Disseminate", "Validate"]
+
+_Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+_Month = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}$")]
+_Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the operation `validate`; `as_of` is the day of sealing where it is not given."""
+
+    rule_set: _Name | None = None
+    as_of: _Day | None = None
+    without: tuple[_Name, ...] = ()
+    base_date: _Month | None = None
+    tables_sha256: _Sha256 | None = None
+
+    def message(self, schema: str, today: str) -> pb.Operation:
+        """The operation as it stands in a job header; the rule set is the newest one for `schema` unless named."""
+        newest = "nibrs/3.1" if schema.startswith("nibrs.") else "ncic/1"
+        return pb.Operation(
+            validate=pb.Validate(
+                rule_set=self.rule_set or newest,
+                as_of=self.as_of or today,
+                without=self.without,
+                base_date=self.base_date or "",
+                tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
+            )
+        )
+
+
+class Disseminate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the operation `disseminate`; `as_of` is the day of sealing where it is not given."""
+
+    recipient_class: Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,63}$")]
+    as_of: _Day | None = None
+    tables_sha256: _Sha256 | None = None
+
+    def message(self, today: str) -> pb.Operation:
+        """The operation as it stands in a job header."""
+        return pb.Operation(
+            disseminate=pb.Disseminate(
+                recipient_class=self.recipient_class,
+                as_of=self.as_of or today,
+                tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
+            )
+        )
