@@ -12,10 +12,9 @@ from cji_simulator.guest import GuestEvidence
 from cji_simulator.snp import Report
 from cji_simulator.tdx import TdReport
 
-__all__ = ["LIFETIME", "POLICY_HASH", "guest_claims"]
+__all__ = ["LIFETIME", "guest_claims"]
 
 LIFETIME: Final = 28800  # seconds; the service's, not configurable
-POLICY_HASH: Final = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"  # of the default AzureGuest policy
 
 
 def _text(value: str) -> str:
@@ -112,7 +111,7 @@ def _sorted(value: Any) -> Any:
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
-def guest_claims(evidence: GuestEvidence, *, issuer: str, now: int) -> dict[str, Any]:
+def guest_claims(evidence: GuestEvidence, *, issuer: str, policy_hash: str, now: int) -> dict[str, Any]:
     """Return the claims of a token that is issued `now` (Unix seconds)."""
     request, key = evidence.request, rsa_jwk(evidence.key)
     own = {
@@ -148,7 +147,7 @@ def guest_claims(evidence: GuestEvidence, *, issuer: str, now: int) -> dict[str,
         "secureboot": True,
         "x-ms-attestation-type": "azurevm",
         **{f"x-ms-azurevm-{name}": value for name, value in own.items()},
-        "x-ms-policy-hash": POLICY_HASH,
+        "x-ms-policy-hash": policy_hash,
         "x-ms-runtime": {
             "client-payload": request.client_payload,
             "keys": [{**key, "key_ops": ["encrypt"], "kid": "TpmEphemeralEncryptionKey"}],

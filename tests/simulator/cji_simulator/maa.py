@@ -1,4 +1,4 @@
-"""The attestation service: POST /attest/AzureGuest, the signing keys and OpenID metadata.
+"""The attestation service: POST /attest/AzureGuest, the signing keys, OpenID metadata and the provider's policies.
 
 Two signing keys, as each real provider has two kinds: one in a certificate that names the provider and signs itself,
 one below a CA. Tokens are signed with the first. Providers share their keys, as the real ones do across regions: only
@@ -22,7 +22,9 @@ from cji_simulator.claims import LIFETIME, guest_claims
 from cji_simulator.encoding import b64, b64url, rsa_jwk
 from cji_simulator.faults import Faults, Kind, Service, middleware
 from cji_simulator.guest import AttestRefused, GuestEvidence, verify
+from cji_simulator.identity import Identities
 from cji_simulator.intel import Intel
+from cji_simulator.policies import Policies
 from cji_simulator.roots import Roots
 
 __all__ = ["AttestationService", "SigningKeys"]
@@ -75,7 +77,15 @@ class AttestationService:
     """One provider. `issuer` is its base URL without a trailing slash; `other` is that of another provider."""
 
     def __init__(
-        self, *, issuer: str, other: str, keys: SigningKeys, roots: Roots, intel: Intel, faults: Faults
+        self,
+        *,
+        issuer: str,
+        other: str,
+        keys: SigningKeys,
+        roots: Roots,
+        intel: Intel,
+        identities: Identities,
+        faults: Faults,
     ) -> None:
         self.issuer = issuer
         self._other = other
@@ -83,6 +93,7 @@ class AttestationService:
         self._keys = keys
         self._roots = roots
         self._faults = faults
+        self._policies = Policies(issuer=issuer, identities=identities, sign=self._sign)
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -92,6 +103,7 @@ class AttestationService:
                 web.post("/attest/AzureGuest", self._attest),
                 web.get("/certs", self._certs),
                 web.get("/.well-known/openid-configuration", self._metadata),
+                *self._policies.routes(),
             ]
         )
         return app
@@ -122,7 +134,8 @@ class AttestationService:
         return web.json_response({"token": _sealed(self._token(evidence), evidence.key)})
 
     def _token(self, evidence: GuestEvidence) -> str:
-        claims = guest_claims(evidence, issuer=self.issuer, now=int(time.time()))
+        policy_hash = self._policies.hash("AzureGuest")
+        claims = guest_claims(evidence, issuer=self.issuer, policy_hash=policy_hash, now=int(time.time()))
         for fault, change in _CHANGES.items():
             if self._faults.take(Service.MAA, fault):
                 change(claims)
@@ -138,7 +151,10 @@ class AttestationService:
             x5c = jws.x5c(self._roots.maa_self_signed(self.issuer, stranger.key))
             header = {"jku": "https://attest.example/certs", "kid": signer.kid, "typ": "JWT", "x5c": x5c}
             return jws.sign(header, claims, stranger.key)
-        return signer.sign(claims, jku=jku)
+        return self._sign(claims)
+
+    def _sign(self, claims: Mapping[str, Any]) -> str:
+        return self._keys.own.sign(claims, jku=f"{self.issuer}/certs")
 
 
 def _shift(claims: dict[str, Any], seconds: int) -> None:

@@ -106,7 +106,9 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     resource = f"https://0.0.1:{vault_port}"
     signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
     maa, other = (
-        AttestationService(issuer=one, other=another, keys=signing, roots=roots, intel=intel, faults=faults)
+        AttestationService(
+            issuer=one, other=another, keys=signing, roots=roots, intel=intel, identities=identities, faults=faults
+        )
         for one, another in ((issuer, other_issuer), (other_issuer, issuer))
     )
     vault = KeyVault(
