@@ -28,6 +28,7 @@ from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
 from attestation.maa import SigningKeys
 from attestation.release import Attestation, Attester, KeySpec
+from attestation.release.keyspec import locate
 from attestation.trust import endpoint
 
 RECEIPT_KEY = b"r" * 32
@@ -608,3 +609,18 @@ def test_a_dripping_server_gets_no_more_time(dripping: int) -> None:
             check="x",
         )
     assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+    """One identity, one attestation, two services; a token for the one is not sent to the other."""
+    in_hsm, buffer = simulation.create_cmk("att-hsm", hsm=True), bytearray(4096)
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    for one in (in_hsm, cmk):
+        released = attester.release_into(attestation, one.spec, memoryview(buffer))
+        assert json.loads(released.public_jwk) == one.public_jwk
+    vault, hsm = (locate(one.spec, trust=simulation.trust).vault for one in (cmk, in_hsm))
+    assert vault.resource != hsm.resource
+    confused = msgspec.structs.replace(simulation.trust, vault_hosts=(f"{hsm.host}:{hsm.port}",))
+    other = Attester(trust=confused, maa_url=simulation.maa_url, reference=ReferenceValues())
+    error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), in_hsm.spec)
+    assert told(error) == (Fault.IDENTITY_UNAVAILABLE, "resource")

@@ -5,7 +5,7 @@
 | GET, POST, DELETE /faults | the orders in force; one more; none |
 | POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}` |
 | PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
-| POST /operator-token | a token of the keys' owner, for the vault's own interface |
+| POST /operator-token | a token of the keys' owner, for the vault's own interface, or for `?resource=` |
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -94,4 +94,5 @@ class Control:
         return web.json_response({})
 
     async def _token(self, request: web.Request) -> web.Response:
-        return web.json_response({"token": self._identities.issue(Role.OPERATOR, self._resource)})
+        resource = request.query.get("resource", self._resource)
+        return web.json_response({"token": self._identities.issue(Role.OPERATOR, resource)})

@@ -1,7 +1,8 @@
 """A premium Key Vault over TLS: challenge authentication, keys with release policies, release, throttling.
 
 Errors have the codes and texts that the service has been seen to send. Creating and releasing HSM keys is limited to
-ten calls in ten seconds, as in the service's documented limits.
+ten calls in ten seconds, as in the service's documented limits. A Managed HSM speaks the same protocol for tokens of
+its own audience, and has no such limit.
 """
 
 import asyncio
@@ -54,13 +55,16 @@ def _bad(message: str) -> _Refused:
 
 
 class KeyVault:
-    """One vault. `url` has no trailing slash; `resource` is the audience that its tokens must have."""
+    """One vault or HSM. `url` has no trailing slash; `resource` is the audience that its tokens must have.
+
+    `limit` is the number of creations and releases in ten seconds, None for any.
+    """
 
     def __init__(
-        self, *, url: str, resource: str, roots: Roots, identities: Identities, faults: Faults, limit: int
+        self, *, url: str, resource: str, roots: Roots, identities: Identities, faults: Faults, limit: int | None
     ) -> None:
         self.url = url
-        self._resource = resource
+        self.resource = resource
         self._signer = roots.vault
         self._tls = ssl.create_default_context(cadata=roots.tls_pem)
         self._identities = identities
@@ -99,17 +103,17 @@ class KeyVault:
 
     def _authorise(self, request: web.Request, *roles: Role) -> None:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        identity = self._identities.find(token, self._resource) if kind == "Bearer" else None
+        identity = self._identities.find(token, self.resource) if kind == "Bearer" else None
         if identity is None:
-            challenge = (
-                f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="{self._resource}"'
-            )
+            challenge = f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="{self.resource}"'
             text = "AKV10000: Request is missing a Bearer or PoP token."
             raise _Refused(401, "Unauthorized", text, headers={"WWW-Authenticate": challenge})
         if identity.role not in roles:
             raise _Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
 
     def _throttle(self) -> None:
+        if self._limit is None:
+            return
         now = time.monotonic()
         while self._recent and now - self._recent[0] >= _WINDOW:
             self._recent.popleft()

@@ -39,6 +39,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     other_maa_url: str  # a second provider, of another tenant, with the same signing keys
     vault_url: str
     vault_resource: str
+    hsm_url: str
     imds_url: str
     control_url: str
     tcti: str
@@ -99,11 +100,11 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     host = TdxHost(intel) if tee == "tdx" else None
     vm_id, faults, identities = uuid.uuid4(), Faults(), Identities()
     (state / BOOT_LOG).write_bytes(measured_boot.encode(measured_boot.BOOT))
-    (maa_socket, maa_port), (other_socket, other_port), (vault_socket, vault_port) = (_listen() for _ in range(3))
+    (maa_socket, maa_port), (other_socket, other_port) = (_listen() for _ in range(2))
+    (vault_socket, vault_port), (hsm_socket, hsm_port) = (_listen() for _ in range(2))
     (imds_socket, imds_port), (control_socket, control_port), (intel_socket, intel_port) = (_listen() for _ in range(3))
     # The audience that a vault names must be a parent domain of its host, as vault.azure.net is of a vault's name.
     # 0.0.1 stands so to 127.0.0.1, and the client's check of that rule stays on.
-    resource = f"https://0.0.1:{vault_port}"
     signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
     maa, other = (
         AttestationService(
@@ -111,13 +112,16 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
         )
         for one, another in ((issuer, other_issuer), (other_issuer, issuer))
     )
-    vault = KeyVault(
-        url=f"https://{HOST}:{vault_port}",
-        resource=resource,
-        roots=roots,
-        identities=identities,
-        faults=faults,
-        limit=limit,
+    vault, hsm = (
+        KeyVault(
+            url=f"https://{HOST}:{port}",
+            resource=f"https://0.0.1:{port}",
+            roots=roots,
+            identities=identities,
+            faults=faults,
+            limit=allowed,
+        )
+        for port, allowed in ((vault_port, limit), (hsm_port, None))
     )
     imds = MetadataService(roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults)
     pcs = CertificationService(intel=intel, faults=faults)
@@ -128,11 +132,12 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
         )
         stack.push_async_callback(tpm.stop)
         events = _events(signing, tpm, roots)
-        control = Control(faults=faults, events=events, identities=identities, intel=intel, resource=resource)
+        control = Control(faults=faults, events=events, identities=identities, intel=intel, resource=vault.resource)
         for app, listener, context in (
             (maa.application(), maa_socket, tls),
             (other.application(), other_socket, tls),
             (vault.application(), vault_socket, tls),
+            (hsm.application(), hsm_socket, tls),
             (pcs.application(), intel_socket, tls),
             (imds.application(), imds_socket, None),
             (control.application(), control_socket, None),
@@ -145,7 +150,8 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             maa_url=maa.issuer,
             other_maa_url=other.issuer,
             vault_url=vault.url,
-            vault_resource=resource,
+            vault_resource=vault.resource,
+            hsm_url=hsm.url,
             imds_url=f"http://{HOST}:{imds_port}",
             control_url=f"http://{HOST}:{control_port}",
             tcti=tpm.tcti,

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from attestation import Trust
 from attestation.release import KeySpec
 from attestation.release.policy import build
+from attestation.trust import endpoint
 from cji_simulator import jws
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
 from cji_simulator.faults import Event, Fault, Kind, Service
@@ -144,7 +145,8 @@ class Simulation:
         return Trust(
             name="simulation",
             maa_hosts=(at.maa_url.removeprefix("https://"),),
-            vault_hosts=(at.vault_url.removeprefix("https://"),),
+            # the vault by its name, the HSM by a domain, as production has it: each with its own audience
+            vault_hosts=(at.vault_url.removeprefix("https://"), f".{at.hsm_url.partition('.')[2]}"),
             vault_resource=at.vault_resource,
             tls_roots=at.tls_roots,
             release_roots=at.release_roots,
@@ -169,10 +171,11 @@ class Simulation:
         immutable: bool = False,
         key_size: int = 3072,
         curve: str | None = None,
+        hsm: bool = False,
     ) -> Cmk:
         """Create an exportable HSM key under a release policy, as the key's owner would.
 
-        RSA, or EC where `curve` is P-256, P-384 or P-521.
+        RSA, or EC where `curve` is P-256, P-384 or P-521; in the vault, or in the Managed HSM.
         """
         data = json.dumps(self.release_policy() if policy is None else policy).encode()
         kind = {"kty": "RSA-HSM", "key_size": key_size} if curve is None else {"kty": "EC-HSM", "crv": curve}
@@ -186,7 +189,7 @@ class Simulation:
                 "immutable": immutable,
             },
         }
-        return _cmk(self._vault("POST", f"/keys/{name}/create", body))
+        return _cmk(self._vault("POST", f"/keys/{name}/create", body, hsm=hsm))
 
     def rotate_cmk(self, name: str = "cji-kek") -> Cmk:
         """Add a version to a key; older ones stay."""
@@ -254,10 +257,12 @@ class Simulation:
         request = urllib.request.Request(self.endpoints.control_url + path, data=body, method=method)
         return _answer(request, None)
 
-    def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        token = self._control("POST", "/operator-token")["token"]
+    def _vault(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, hsm: bool = False) -> Any:
+        base = self.endpoints.hsm_url if hsm else self.vault_url
+        audience = endpoint(base, self.trust.vault_hosts, resource=self.trust.vault_resource, check="vault").resource
+        token = self._control("POST", f"/operator-token?resource={audience}")["token"]
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        url = f"{self.vault_url}{path}?api-version={_API_VERSION}"
+        url = f"{base}{path}?api-version={_API_VERSION}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, method=method, headers=headers)
         return _answer(request, ssl.create_default_context(cadata=self.endpoints.tls_roots))
