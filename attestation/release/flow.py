@@ -126,6 +126,15 @@ class Attester:
         self._appraise(evidence, bound)
         return evidence
 
+    def check_pcrs(self, attestation: Attestation) -> None:
+        """Compare PCRs 0-7 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
+
+        The answer is not signed: it comes through the kernel that the evidence speaks of, and is no evidence itself.
+        """
+        with Tpm(self._trust.tcti) as tpm:
+            if tpm.pcr_values() != attestation.evidence.pcrs:
+                raise AttestationError(Fault.EVIDENCE_INVALID, check="pcr-changed")
+
     def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
         """Have Key Vault release one pinned key and write its PKCS#8 DER into `buffer` (4 KiB is enough for RSA-4096).
 

@@ -22,6 +22,7 @@ CMK = rsa.generate_private_key(65537, 3072)
 RECIPIENT = rsa.generate_private_key(65537, 3072).public_key()
 SIGNING = ec.generate_private_key(ec.SECP384R1())
 KEK = "https://vault.example/keys/cji/" + "a" * 32
+OTHER = KEK[:-1] + "b"
 SAN = "spiffe://example/agency"
 DEK, PROJECT_KEY = os.urandom(32), os.urandom(32)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -170,16 +171,16 @@ def test_f05_freshness_is_looked_at_when_the_key_is_used() -> None:
     """Holdings that were fresh when they came are not for ever."""
     assert admit(header(), holdings=Holdings(keys={KEK: HELD}))
     assert refusal(header(), holdings=Holdings(keys={KEK: held(seconds=0)})) is Reason.NOT_READY
-    other = {KEK + "0": HELD, KEK: held(seconds=0)}
+    other = {OTHER: HELD, KEK: held(seconds=0)}
     assert refusal(header(), holdings=Holdings(keys=other)) is Reason.NOT_READY
 
 
 def test_of_several_keys_only_the_one_that_is_not_held_is_refused() -> None:
     denied = {KEK: Reason.KEY_RELEASE_DENIED}
-    holdings = Holdings(keys={KEK + "0": HELD}, missing=denied)
+    holdings = Holdings(keys={OTHER: HELD}, missing=denied)
     assert refusal(header(), holdings=holdings) is Reason.KEY_RELEASE_DENIED
-    assert admit(header(kek_id=KEK + "0"), holdings=holdings)
-    assert refusal(header(kek_id=KEK + "1"), holdings=holdings) is Reason.UNKNOWN_KEY
+    assert admit(header(kek_id=OTHER), holdings=holdings)
+    assert refusal(header(kek_id=KEK[:-1] + "2"), holdings=holdings) is Reason.UNKNOWN_KEY
 
 
 def test_a_verdict_against_the_machine_is_what_jobs_are_told() -> None:

@@ -5,6 +5,7 @@ from worker.audit.chain import verify as verify_chain
 from worker.audit.claims import Claims, Expected, Part
 from worker.audit.events import (
     Attested,
+    DropCause,
     Event,
     JobAdmitted,
     JobCompleted,
@@ -42,6 +43,7 @@ __all__ = [
     "AuditFile",
     "ChainError",
     "Claims",
+    "DropCause",
     "Event",
     "Expected",
     "Head",

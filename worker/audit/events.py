@@ -21,6 +21,7 @@ from worker.errors import Reason, Stage
 
 __all__ = [
     "Attested",
+    "DropCause",
     "Event",
     "JobAdmitted",
     "JobCompleted",
@@ -46,12 +47,14 @@ Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}\Z")]
 Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]
 Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}\Z")]  # names, versions, addresses
 Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:%\[\]/-]{1,128}\Z")]
+RuleId = Annotated[str, Meta(pattern=r"^RP[0-9]{2}\Z")]  # of `cji policy lint`
 KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 Url = Annotated[str, Meta(pattern=r"^https://[A-Za-z0-9._:/-]{1,504}\Z")]
 # Texts of a signed header: no control characters, no bidi marks, no line or paragraph separators.
 _UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
 Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
+DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
 
@@ -125,24 +128,40 @@ class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
     maa_token_sha384: Hex96
     issuer: Url
     tee: Token
+    accepted_advisories: tuple[Token, ...]
     region: Token
     expires: Utc
     tpm: TpmClock
 
 
 class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
-    """The vault released a key version to this machine."""
+    """The vault released a key version to this machine, under this release policy.
+
+    `policy_before` is there where this process knew another policy of the key: somebody changed it in between.
+    """
 
     kek_id: Url
     evidence_sha384: Hex96
     statement_sha384: Hex96
+    policy_sha256: Hex64
+    policy_before: Hex64 | None = None
+    policy_immutable: bool
+    policy_accepted: tuple[RuleId, ...]
+    policy_warnings: tuple[RuleId, ...]
 
 
 class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
-    """A released key was wiped."""
+    """A released key was let go. A key that is renewed is not dropped.
+
+    expired    its time was over and no renewal had come
+    revoked    the vault denied the renewal, or released something else
+    pcr-drift  the PCRs are not those that were attested
+    evidence   this machine's evidence was refused, or could not be looked at any more
+    stopped    the worker ended
+    """
 
     kek_id: Url
-    cause: Literal["expired", "revoked", "drain", "evidence", "fault"]
+    cause: DropCause
 
 
 class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):

@@ -50,7 +50,7 @@ async def _serve(boot: Boot, heap: SecretHeap, slots: list[KeySlot], memory: str
                 simulated=signer.simulated,
             )
         )
-        custody = Custody(config=config, trust=trust, heap=heap, receipt_key=signer.thumbprint)
+        custody = Custody(config=config, trust=trust, receipt_key=signer.thumbprint)
         keyholder = Keyholder(
             config=config,
             policy=policy,
@@ -63,7 +63,7 @@ async def _serve(boot: Boot, heap: SecretHeap, slots: list[KeySlot], memory: str
         )
         supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
-        custody.start(keyholder.holdings_changed)
+        custody.start(heap, keyholder.holdings_changed)
         await keyholder.serve()
 
 

@@ -1,16 +1,22 @@
-"""Evidence and keys: attest, release, renew before half of the time is over, drop at the end of it.
+"""Evidence and keys: attest, release, renew before half of the time is over, drop at the end of it or before.
 
-One thread does what takes long (TPM, IMDS, MAA, Key Vault); the main thread looks at the latest `Holdings` and never
-waits. A failure to renew leaves the old keys in place until their own time ends, unless the failure is a verdict
-(evidence refused, release denied): a verdict drops them at once.
+One thread does what takes long (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread looks at the
+latest `Holdings` and never waits. What comes of a step:
+
+* A verdict against the machine (evidence refused, PCRs moved) drops every key at once.
+* A verdict on one key (release denied, wrong statement) drops that key at once; the others stay.
+* "Cannot be verified" is how Key Vault denies and also how it fails to reach the issuer: one more attestation decides
+  (azure-sdk-for-net issue 27957).
+* Anything else is a failure to renew: a key stays until its own time ends, and no longer.
 """
 
+import os
 import queue
-import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -21,22 +27,26 @@ from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
+from worker.audit import DropCause
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
+from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
 from worker.memory import SecretHeap
 
-__all__ = ["Custody", "HeldKey", "Holdings", "reason_of"]
+__all__ = ["Custody", "Dropped", "HeldKey", "Holdings", "Turn", "reason_of"]
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
-_FIRST_BACKOFF_S: Final = 1.0
-_LAST_BACKOFF_S: Final = 60.0
-_RENEW_AT: Final = 0.4
-"""Part of the lifetime after which evidence is renewed; a renewal that fails has time to be tried again."""
+_UNREAD: Final = 2  # looks at the PCRs that may fail in a row before that is a refusal
 
-_VERDICTS: Final = frozenset(
-    {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH, Fault.TOKEN_INVALID}
-    | {Fault.MAA_REFUSED, Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID}
+_MACHINE_REFUSED: Final = frozenset(
+    {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
+)
+_NOT_ATTESTED: Final = _MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED, Fault.CONFIG_INVALID}
+_KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
+_PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
+_ATTEST_AGAIN: Final = frozenset(
+    {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}
 )
 _REASONS: Final[Mapping[Fault, Reason]] = {
     Fault.RELEASE_DENIED: Reason.KEY_RELEASE_DENIED,
@@ -55,33 +65,65 @@ def reason_of(error: AttestationError) -> Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldKey:
-    """One released key version."""
+    """One released key version, until `until` (time.monotonic)."""
 
     released: ReleasedKey
     private: rsa.RSAPrivateKey = field(repr=False)
+    attestation: Attestation = field(repr=False)
+    """Under which it was released."""
+    until: float
+
+    def fresh(self) -> bool:
+        """Whether it may still be used."""
+        return time.monotonic() < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A key that is held no more. `reason` is what its jobs are told where they end with it."""
+
+    kek_id: str
+    cause: DropCause
+    reason: Reason
+
+
+Turn = Attestation | HeldKey | Dropped
+"""One thing that happened to the holdings, for the audit trail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """What the worker may use until `until` (time.monotonic), or why it has nothing."""
+    """What the worker may use: evidence until `until` (time.monotonic), each key until its own time. Or why not."""
 
     attestation: Attestation | None = None
-    keys: Mapping[str, HeldKey] = field(default_factory=dict)
     until: float = 0.0
+    keys: Mapping[str, HeldKey] = field(default_factory=dict)
+    missing: Mapping[str, Reason] = field(default_factory=dict)
+    """Why a configured key is not held."""
     reason: Reason = Reason.NOT_READY
+    """Why there is no fresh evidence."""
 
-    def fresh(self) -> bool:
-        """Whether evidence and keys may still be used."""
-        return bool(self.keys) and time.monotonic() < self.until
+    def evidence(self) -> Attestation | None:
+        """The evidence while it is fresh."""
+        return self.attestation if time.monotonic() < self.until else None
+
+    def why(self) -> Reason:
+        """What to tell those who find nothing usable."""
+        return self.reason if self.evidence() is None else next(iter(self.missing.values()), Reason.NOT_READY)
+
+    def usable(self) -> Mapping[str, HeldKey]:
+        """The keys that may be used now."""
+        return {kek_id: key for kek_id, key in self.keys.items() if key.fresh()}
 
     def key(self, kek_id: str) -> HeldKey:
-        """The key of this id; UNKNOWN_KEY when the worker does not hold it, NOT_READY when it holds none."""
-        if not self.fresh():
-            raise Refusal(self.reason, stage=Stage.ADMIT)
-        try:
-            return self.keys[kek_id]
-        except KeyError:
-            raise Refusal(Reason.UNKNOWN_KEY, stage=Stage.ADMIT) from None
+        """The key of this id; UNKNOWN_KEY for one that is not configured, or the reason why it is not held."""
+        usable = self.usable()
+        if not usable:
+            raise Refusal(self.why(), stage=Stage.ADMIT)
+        if kek_id not in usable:
+            reason = Reason.NOT_READY if kek_id in self.keys else self.missing.get(kek_id, Reason.UNKNOWN_KEY)
+            raise Refusal(reason, stage=Stage.ADMIT)
+        return usable[kek_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,26 +135,50 @@ class _Quote:
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole and may be read from the main thread at any time."""
 
-    def __init__(self, *, config: Config, trust: Trust, heap: SecretHeap, receipt_key: bytes) -> None:
+    def __init__(self, *, config: Config, trust: Trust, receipt_key: bytes) -> None:
         """`receipt_key` is the 32-byte thumbprint of the key that signs receipts."""
         section = config.attestation
-        reference = msgspec.convert(section.reference_values, ReferenceValues)
+        reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
             trust=trust, maa_url=section.maa_url, reference=reference, client_id=section.client_id
         )
-        self._specs = [
-            KeySpec(kek_id=k.kek_id, public_thumbprint=k.public_thumbprint, policy_sha256=k.policy_sha256)
+        self._specs = {
+            k.kek_id: KeySpec(
+                kek_id=k.kek_id,
+                public_thumbprint=k.public_thumbprint,
+                policy_sha256=k.policy_sha256,
+                accept_findings=k.accept_findings,
+            )
             for k in config.keys
-        ]
+        }
         self._lifetime = section.key_lifetime_s
-        self._heap, self._receipt_key = heap, receipt_key
+        self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
+        self._receipt_key = receipt_key
+        self._attestation: Attestation | None = None
+        self._attested_at = 0.0
+        self._unread = 0
         self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
-        self.holdings = Holdings()
+        self._turns: deque[Turn] = deque()
+        self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
-    def start(self, changed: Callable[[], None]) -> None:
-        """Begin to attest; `changed` is called in the custody thread whenever there are new holdings."""
-        threading.Thread(target=self._run, args=(changed,), name="custody", daemon=True).start()
+    def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
+        """Begin to attest; `changed` is called in the custody thread after each step.
+
+        A fault of this program in that thread ends the process: a keyholder that renews nothing is none.
+        """
+
+        def run() -> None:
+            try:
+                heap.enter()
+                while True:
+                    self.step()
+                    changed()
+            except BaseException as fault:  # noqa: BLE001 - a thread that ends takes nobody with it by itself
+                log("fault", error=type(fault).__name__)
+                os._exit(1)
+
+        threading.Thread(target=run, name="custody", daemon=True).start()
 
     def quote(self, nonce: bytes, answer: Callable[[Evidence | Refusal], None]) -> None:
         """Ask for fresh evidence over a caller's nonce; `answer` is called in the custody thread."""
@@ -121,36 +187,78 @@ class Custody:
         except queue.Full:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
 
-    def drop_if_stale(self, seen: Holdings) -> None:
-        """Let go of keys whose time is over, unless they were renewed meanwhile. For the main thread."""
+    def turns(self) -> list[Turn]:
+        """What happened since the last call, in order, with keys whose time is over dropped. For the main thread."""
         with self._lock:
-            if self.holdings is seen:
-                self.holdings = Holdings(reason=Reason.NOT_READY)
+            over = [kek_id for kek_id, key in self.holdings.keys.items() if not key.fresh()]
+            self._let_go(over, cause="expired", reason=Reason.NOT_READY)
+            turns, self._turns = list(self._turns), deque()
+            return turns
 
-    def _run(self, changed: Callable[[], None]) -> None:
-        self._heap.enter()
-        backoff = _FIRST_BACKOFF_S
-        while True:
-            try:
-                self._renew()
-                wait = self._lifetime * _RENEW_AT * random.uniform(0.8, 1.0)  # noqa: S311 - spreads a fleet
-                backoff = _FIRST_BACKOFF_S
-            except AttestationError as error:
-                wait = max(backoff, error.retry_after or 0.0) * random.uniform(1.0, 1.5)  # noqa: S311
-                backoff = min(2 * backoff, _LAST_BACKOFF_S)
-                self._failed(error, wait)
-            changed()
-            self._answer_quotes(time.monotonic() + wait)
+    def stop(self) -> list[Turn]:
+        """Let go of every key; returns what happened up to here."""
+        with self._lock:
+            self._let_go(list(self.holdings.keys), cause="stopped", reason=Reason.DRAINING)
+        return self.turns()
 
-    def _renew(self) -> None:
+    def step(self) -> None:
+        """Wait for the next thing to do, answering quotes meanwhile, and do it."""
+        step = self._schedule.next()
+        self._answer_quotes(step.at)
+        match step.what:
+            case "attest":
+                self._attest()
+            case "release":
+                self._release(self._specs[step.kek_id])
+            case "check":
+                self._check()
+
+    # ---- below: the custody thread ----
+
+    def _attest(self) -> None:
         started = time.monotonic()
-        attestation = self._attester.attest(receipt_key=self._receipt_key)
-        keys = {spec.kek_id: self._release(attestation, spec) for spec in self._specs}
+        try:
+            attestation = self._attester.attest(receipt_key=self._receipt_key)
+        except AttestationError as error:
+            self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
+            self._log("not attested", error)
+            if error.fault in _NOT_ATTESTED:
+                self._drop_all(_cause_of(error), reason_of(error))
+            else:
+                with self._lock:
+                    self.holdings = replace(self.holdings, reason=reason_of(error))
+            return
+        if self._attestation is not None and attestation.evidence.pcrs != self._attestation.evidence.pcrs:
+            # since the last look; what was released to the machine as it was is not for the machine as it is
+            self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
+        self._attestation, self._attested_at, self._unread = attestation, started, 0
+        self._schedule.attested(time.monotonic())
+        until = started + self._lifetime
         with self._lock:
-            self.holdings = Holdings(attestation=attestation, keys=keys, until=started + self._lifetime)
+            self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)
+            self._turns.append(attestation)
         log("attested", ms=int((time.monotonic() - started) * 1000))
 
-    def _release(self, attestation: Attestation, spec: KeySpec) -> HeldKey:
+    def _release(self, spec: KeySpec) -> None:
+        attestation = self._attestation
+        assert attestation is not None  # noqa: S101 - the schedule releases with an attestation at hand
+        started = time.monotonic()
+        try:
+            released, private = self._released(attestation, spec)
+        except AttestationError as error:
+            self._not_released(spec.kek_id, error)
+            return
+        self._schedule.released(spec.kek_id)
+        until = self._attested_at + self._lifetime
+        key = HeldKey(released=released, private=private, attestation=attestation, until=until)
+        with self._lock:
+            keys = {**self.holdings.keys, spec.kek_id: key}
+            missing = {k: v for k, v in self.holdings.missing.items() if k != spec.kek_id}
+            self.holdings = replace(self.holdings, keys=keys, missing=missing)
+            self._turns.append(key)
+        log("released", kek_id=spec.kek_id, ms=int((time.monotonic() - started) * 1000))
+
+    def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, rsa.RSAPrivateKey]:
         buffer = bytearray(_KEY_BUFFER_BYTES)
         try:
             released = self._attester.release_into(attestation, spec, memoryview(buffer))
@@ -161,14 +269,59 @@ class Custody:
             buffer[:] = bytes(len(buffer))
         if not isinstance(private, rsa.RSAPrivateKey):
             raise AttestationError(Fault.RELEASE_INVALID, check="custody")
-        return HeldKey(released=released, private=private)
+        return released, private
 
-    def _failed(self, error: AttestationError, wait: float) -> None:
-        reason = reason_of(error)
-        log("not attested", fault=error.fault.value, check=error.check, reason=reason.value, retry_ms=int(wait * 1000))
+    def _not_released(self, kek_id: str, error: AttestationError) -> None:
+        reason, denied, retry_after = reason_of(error), error.fault in _KEY_REFUSED, error.retry_after or 0.0
+        if (error.fault, error.check) in _ATTEST_AGAIN and self._schedule.attest_again(kek_id):
+            self._log("not released", error, kek_id=kek_id)
+            return
+        how: Failure = "denied" if denied else "throttled" if error.fault is Fault.RELEASE_THROTTLED else "failed"
+        self._schedule.not_released(kek_id, time.monotonic(), how, retry_after=retry_after)
+        self._log("not released", error, kek_id=kek_id)
+        if error.fault in _MACHINE_REFUSED:
+            self._drop_all(_cause_of(error), reason)
+            return
         with self._lock:
-            if error.fault in _VERDICTS or not self.holdings.fresh():
-                self.holdings = Holdings(reason=reason)
+            if denied:
+                self._let_go([kek_id], cause="revoked", reason=reason)
+            elif kek_id not in self.holdings.keys:
+                self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
+
+    def _check(self) -> None:
+        assert self._attestation is not None  # noqa: S101 - the schedule looks where there is something to compare
+        self._schedule.checked(time.monotonic())
+        try:
+            self._attester.check_pcrs(self._attestation)
+            self._unread = 0
+        except AttestationError as error:
+            self._log("not as attested", error)
+            self._unread += 1
+            if error.fault in _MACHINE_REFUSED or self._unread == _UNREAD:
+                self._drop_all(_cause_of(error), reason_of(error))
+
+    def _drop_all(self, cause: DropCause, reason: Reason) -> None:
+        """Nothing that was said of this machine holds any more."""
+        self._attestation, self._unread = None, 0
+        self._schedule.begin_again(time.monotonic())
+        with self._lock:
+            self._let_go(list(self.holdings.keys), cause=cause, reason=reason)
+            self.holdings = Holdings(missing=dict.fromkeys(self._specs, reason), reason=reason)
+
+    def _let_go(self, kek_ids: list[str], *, cause: DropCause, reason: Reason) -> None:
+        """With the lock held."""
+        held = self.holdings.keys
+        self._turns.extend(Dropped(kek_id=k, cause=cause, reason=reason) for k in kek_ids if k in held)
+        self.holdings = replace(
+            self.holdings,
+            keys={k: v for k, v in held.items() if k not in kek_ids},
+            missing={**self.holdings.missing, **dict.fromkeys(kek_ids, reason)},
+        )
+
+    def _log(self, event: str, error: AttestationError, **fields: str) -> None:
+        wait = max(0.0, self._schedule.next().at - time.monotonic())
+        reason = reason_of(error).value
+        log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
 
     def _answer_quotes(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
@@ -181,3 +334,7 @@ class Custody:
             except AttestationError as error:
                 log("quote failed", fault=error.fault.value, check=error.check)
                 request.answer(Refusal(reason_of(error), stage=Stage.START))
+
+
+def _cause_of(error: AttestationError) -> DropCause:
+    return "pcr-drift" if (error.fault, error.check) == _PCR_DRIFT else "evidence"

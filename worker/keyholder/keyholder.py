@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from typing import Final
 
 from attestation.evidence import Evidence
 from worker.audit import AuditFile, WorkerStopped
@@ -25,13 +26,15 @@ from worker.ipc.messages import (
 )
 from worker.job import Policy
 from worker.keyholder.cells import Cells
-from worker.keyholder.custody import Custody
+from worker.keyholder.custody import Custody, Dropped
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
 
 __all__ = ["Keyholder"]
+
+_TICK_S: Final = 1.0
 
 
 class Keyholder:
@@ -67,7 +70,7 @@ class Keyholder:
 
     async def serve(self) -> None:
         """Until the front says that it is drained, or any peer hangs up."""
-        tasks = {asyncio.create_task(t) for t in (self._serve_front(), self._serve_zygote(), self._readiness.watch())}
+        tasks = {asyncio.create_task(t) for t in (self._serve_front(), self._serve_zygote(), self._watch())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -75,11 +78,29 @@ class Keyholder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._jobs.end_all()
+            for turn in self._custody.stop():
+                self._readiness.note(turn)
             self._audit.append(WorkerStopped(jobs_completed=self._jobs.completed))
 
     def holdings_changed(self) -> None:
         """Called from the custody thread."""
-        self._loop.call_soon_threadsafe(self._readiness.holdings_changed)
+        self._loop.call_soon_threadsafe(self._look)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._look()
+
+    def _look(self) -> None:
+        """Follow the holdings.
+
+        A job whose key was taken away ends. One whose key grew old may finish, if its receipt finds fresh evidence.
+        """
+        for turn in self._custody.turns():
+            self._readiness.note(turn)
+            if isinstance(turn, Dropped) and turn.cause != "expired":
+                self._jobs.end_of_key(turn.kek_id, turn.reason)
+        self._readiness.tell()
 
     async def _serve_front(self) -> None:
         while True:
@@ -108,9 +129,9 @@ class Keyholder:
             self._readiness.tell()
 
     def _attest(self, call: int, nonce: bytes) -> None:
-        attestation = self._custody.holdings.attestation
-        if attestation is None or not self._custody.holdings.fresh():
-            self._jobs.refuse(call, Refusal(self._custody.holdings.reason, stage=Stage.OPEN))
+        attestation = self._custody.holdings.evidence()
+        if attestation is None:
+            self._jobs.refuse(call, Refusal(self._custody.holdings.why(), stage=Stage.OPEN))
             return
         token = attestation.token.raw
 

@@ -1,25 +1,21 @@
 """Whether jobs may be admitted, told to the front and to the audit trail whenever it changes.
 
-Ready is: fresh evidence, a key, a policy (or the process would not run), a warm cell at least once, a writable trail.
+Ready is: fresh evidence and a key released under it, a policy (or the process would not run), a warm cell at least
+once, a writable trail. Time passes and disks fill up without a word, so all of it is looked at every second.
 """
 
-import asyncio
-from typing import Final, Literal
-
 from worker import compute
-from worker.audit import AuditFile, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
+from worker.audit import AuditFile, Event, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
 from worker.keyholder.cells import Cells
-from worker.keyholder.custody import Custody, Holdings
+from worker.keyholder.custody import Custody, Dropped, HeldKey, Turn
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
 from worker.records import SCHEMAS
 
 __all__ = ["Readiness"]
-
-_TICK_S: Final = 1.0
 
 
 class Readiness:
@@ -36,42 +32,31 @@ class Readiness:
     ) -> None:
         self._audit, self._custody, self._signer, self._cells, self._front = audit, custody, signer, cells, front
         self._told: Ready | NotReady | None = None
-        self._seen: Holdings = custody.holdings
 
-    def holdings_changed(self, *, cause: Literal["expired", "revoked"] = "revoked") -> None:
-        """There are other holdings; `cause` is why keys that are gone were dropped."""
-        old, new = self._seen, self._custody.holdings
-        self._seen = new
+    def note(self, turn: Turn) -> None:
+        """Write down what happened to the holdings."""
         try:
-            if new.attestation is not None and new.attestation is not old.attestation:
-                self._audit_attestation(new)
-            for kek_id in old.keys.keys() - new.keys.keys():
-                self._audit.append(KeyDropped(kek_id=kek_id, cause=cause))
+            self._audit.append(self._event(turn))
         except Refusal:
             log("audit unavailable")
-        self.tell()
 
-    def _audit_attestation(self, holdings: Holdings) -> None:
-        attestation = holdings.attestation
-        assert attestation is not None  # noqa: S101 - asked by the caller
-        self._audit.append(self._signer.attested(attestation))
-        for kek_id, key in holdings.keys.items():
-            self._audit.append(
-                KeyReleased(
-                    kek_id=kek_id,
+    def _event(self, turn: Turn) -> Event:
+        match turn:
+            case Dropped(kek_id=kek_id, cause=cause):
+                return KeyDropped(kek_id=kek_id, cause=cause)
+            case HeldKey(released=released, attestation=attestation):
+                return KeyReleased(
+                    kek_id=released.kek_id,
                     evidence_sha384=attestation.evidence.sha384.hex(),
-                    statement_sha384=key.released.statement_sha384.hex(),
+                    statement_sha384=released.statement_sha384.hex(),
+                    policy_sha256=released.policy.sha256,
+                    policy_before=released.policy_before,
+                    policy_immutable=released.policy.immutable,
+                    policy_accepted=released.policy.accepted,
+                    policy_warnings=released.policy.warnings,
                 )
-            )
-
-    async def watch(self) -> None:
-        """Time passes: evidence grows old, disks fill up."""
-        while True:
-            await asyncio.sleep(_TICK_S)
-            if self._seen.keys and not self._seen.fresh():
-                self._custody.drop_if_stale(self._seen)
-                self.holdings_changed(cause="expired")
-            self.tell()
+            case _:
+                return self._signer.attested(turn)
 
     def tell(self) -> None:
         """Tell it where it changed."""
@@ -92,13 +77,12 @@ class Readiness:
 
     def _state(self) -> Ready | NotReady:
         holdings = self._custody.holdings
+        usable = holdings.usable()
         if not self._audit.writable():
             return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
-        if not holdings.fresh():
-            return NotReady(reason=holdings.reason)
+        if not usable:
+            return NotReady(reason=holdings.why())
         if not self._cells.populated:
             return NotReady(reason=Reason.NOT_READY)
-        keys = (
-            PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in holdings.keys.items()
-        )
+        keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
         return Ready(keys=tuple(keys), operations=tuple(sorted(compute.OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))

@@ -67,6 +67,7 @@ class ReceiptSigner:
             maa_token_sha384=attestation.token.sha384.hex(),
             issuer=attestation.token.issuer,
             tee=attestation.verdict.tee,
+            accepted_advisories=attestation.verdict.accepted,
             region=self._config.worker.region,
             expires=utc_hundredths(datetime.fromtimestamp(attestation.token.expires, UTC)),
             tpm=_clock(attestation),
@@ -74,9 +75,9 @@ class ReceiptSigner:
 
     def completion(self, job: Running, summary: Summary, holdings: Holdings) -> JobCompleted:
         """The audit event of a finished job with its receipt; refused when the evidence went stale meanwhile."""
-        attestation = holdings.attestation
-        if attestation is None or not holdings.fresh():
-            raise Refusal(holdings.reason, stage=Stage.COMMIT)
+        attestation = holdings.evidence()
+        if attestation is None:
+            raise Refusal(holdings.why(), stage=Stage.COMMIT)
         header, grant = job.admission.header, job.admission.grant
         outputs = pb.ResultHeader.FromString(summary.result_header).outputs
         if (len(summary.inputs), len(summary.outputs)) != (len(header.inputs), len(outputs)):
@@ -119,6 +120,7 @@ class ReceiptSigner:
             region=self._config.worker.region,
             tee=attestation.verdict.tee,
             tcb=dataclasses.asdict(attestation.verdict.tcb),
+            accepted_advisories=attestation.verdict.accepted,
             evidence_sha384=attestation.evidence.sha384.hex(),
             maa_token_sha384=attestation.token.sha384.hex(),
             policy_sha384=self._policy,
