@@ -101,11 +101,9 @@ def verify_td_quote(quote: bytes, collateral: TdCollateral, *, root: bytes, now:
 
 
 def _evaluation(statement: str) -> int:
-    number = parse_object(statement.encode(), limit=MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check="E28")[
-        "tcbEvaluationDataNumber"
-    ]
-    if type(number) is not int:
-        raise TypeError
+    """Its tcbEvaluationDataNumber, which `dcap_qvl` has read as an unsigned number."""
+    told = parse_object(statement.encode(), limit=MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check="E28")
+    number: int = told["tcbEvaluationDataNumber"]
     return number
 
 

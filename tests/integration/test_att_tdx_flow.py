@@ -1,0 +1,322 @@
+"""A TDX machine from its TDREPORT to a served job, against real servers; and refused where it must be."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from cji_simulator.encoding import b64url
+from cji_simulator.faults import Kind, Service
+from cji_simulator.intel import Publication
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import open_site, people
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
+from attestation.appraisal import Acceptance, ReferenceValues, Verdict, appraise
+from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying
+from attestation.evidence.imds import td_quote
+from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
+from attestation.maa import guest_request, send_request
+from attestation.release import Attester
+from attestation.trust import endpoint
+from worker.cli import build
+
+RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
+ADVISORY = "INTEL-SA-01036"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with Simulation(tmp_path_factory.mktemp("tdx"), release_limit=1000, report_period=0, tee="tdx") as running:
+        yield running
+
+
+@pytest.fixture
+def tdx(servers: Simulation) -> Iterator[Simulation]:
+    """The module's TDX machine, without faults and up to date."""
+    yield servers
+    servers.clear_faults()
+    servers.publish(Publication())
+
+
+@pytest.fixture(scope="module")
+def evidence(servers: Simulation) -> Evidence:
+    """What the machine showed once."""
+    return attester(servers).quote(receipt_key=RECEIPT_KEY, nonce=NONCE)
+
+
+def attester(of: Simulation, **reference: Any) -> Attester:
+    return Attester(trust=of.trust, maa_url=of.maa_url, reference=ReferenceValues(**reference))
+
+
+def chain(evidence: Evidence) -> bytes:
+    return parse_td_quote(evidence.td_quote).pck_chain
+
+
+def told(caught: pytest.ExceptionInfo[AttestationError]) -> tuple[Fault, str]:
+    return caught.value.fault, caught.value.check
+
+
+def judged(evidence: Evidence, trust: Trust) -> Verdict:
+    return appraise(
+        evidence,
+        trust=trust,
+        reference=ReferenceValues(),
+        expected_qualifying=qualifying(RECEIPT_KEY, NONCE),
+        now=datetime.now(UTC),
+    )
+
+
+# ---------------------------------------------------------------- evidence to key
+
+
+def test_evidence_to_key(tdx: Simulation) -> None:
+    worker, cmk = attester(tdx), tdx.create_cmk("tdx-flow")
+    attestation = worker.attest(receipt_key=RECEIPT_KEY)
+    verdict = attestation.verdict
+    assert (verdict.tee, verdict.product, verdict.tcb_status) == ("tdx", "90C06F000000", "UpToDate")
+    assert verdict.vm_unique_id == tdx.endpoints.vm_id  # in small letters, as OpenHCL writes it
+    assert isinstance(attestation.evidence.collateral, TdCollateral)
+    buffer = bytearray(4096)
+    released = worker.release_into(attestation, cmk.spec, memoryview(buffer))
+    assert load_der_private_key(bytes(buffer[: released.length]), None)
+
+
+def test_s03_the_same_evidence_under_production(tdx: Simulation, evidence: Evidence) -> None:
+    assert judged(evidence, tdx.trust).tee == "tdx"
+    for production in (AZURE_US, AZURE_USGOV):
+        with pytest.raises(AttestationError) as caught:
+            judged(evidence, production)
+        assert told(caught) == (Fault.UNTRUSTED_ROOT, "E23")
+
+
+def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
+    """Sealed rows in, sealed rows and a receipt out; the machine's evidence is read by `cji evidence`."""
+    table = people(500)
+    with open_site(tmp_path / "site", tdx) as site:
+        result = site.run(table)
+        assert site.open(result)["result"]["last"] == table["last"]
+        with site.client() as client:
+            file = tmp_path / "evidence.json"
+            file.write_bytes(client.attest().to_file())
+    claims = result.receipt.claims
+    assert (claims.tee, claims.tcb["tdx_module"], claims.accepted_advisories) == ("tdx", 13, ())
+    runner = CliRunner()
+    shown = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "show", str(file)], catch_exceptions=False)
+    assert shown.exit_code == 0
+    for text in ("TD quote", "MRTD", "TCB info", "Intel SGX Root CA", tdx.endpoints.vm_id):
+        assert text in shown.output
+    accepted = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "verify", str(file)], catch_exceptions=False)
+    assert (accepted.exit_code, "TCB status UpToDate" in accepted.output) == (0, True)
+    wrapper = json.loads(file.read_bytes()) | {"cloud": "azure-us"}
+    file.write_text(json.dumps(wrapper))
+    refused = runner.invoke(build(AZURE_US), ["evidence", "verify", str(file)])
+    assert (refused.exit_code, "E23" in refused.output) == (3, True)
+
+
+# ---------------------------------------------------------------- what Intel says
+
+
+def test_outdated_tcb_is_refused_unless_accepted_by_name(tdx: Simulation) -> None:
+    tdx.publish(Publication(status="OutOfDate", advisories=(ADVISORY,)))
+    with pytest.raises(AttestationError) as caught:
+        attester(tdx).attest(receipt_key=RECEIPT_KEY)
+    assert told(caught) == (Fault.POLICY_MISMATCH, "E29")
+    accepted = Acceptance(id=ADVISORY, until=date(9999, 1, 1), reason="no other machine for a month")
+    worker = attester(tdx, tcb_statuses=("UpToDate", "OutOfDate"), accepted=(accepted,))
+    verdict = worker.attest(receipt_key=RECEIPT_KEY).verdict  # the token's attester_tcb_status agrees
+    assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", (ADVISORY,))
+
+
+def test_the_services_verdict_must_be_ours(tdx: Simulation) -> None:
+    """Intel's word changes between our verdict, whose collateral is of before, and Azure Attestation's."""
+    worker = attester(tdx)
+    worker.attest(receipt_key=RECEIPT_KEY)
+    tdx.publish(Publication(status="OutOfDate", advisories=(ADVISORY,)))
+    with pytest.raises(AttestationError) as caught:
+        worker.attest(receipt_key=RECEIPT_KEY)
+    assert told(caught) == (Fault.TOKEN_INVALID, "T10")
+
+
+def test_debuggable_token(tdx: Simulation) -> None:
+    tdx.fault(Service.MAA, Kind.DEBUGGABLE)
+    with pytest.raises(AttestationError) as caught:
+        attester(tdx).attest(receipt_key=RECEIPT_KEY)
+    assert told(caught) == (Fault.TOKEN_INVALID, "T10")
+
+
+@pytest.mark.parametrize(
+    ("said", "reference", "check", "fault"),
+    [
+        (Publication(evaluation=17), {"tcb_evaluation": 18}, "E30", Fault.POLICY_MISMATCH),
+        (Publication(evaluation=18), {"tcb_evaluation": 18}, "", None),
+        (Publication(days=-0.5), {}, "E28", Fault.EVIDENCE_INVALID),
+        (Publication(pck_revoked=True), {}, "E28", Fault.EVIDENCE_INVALID),
+        (Publication(status="Revoked"), {}, "E28", Fault.EVIDENCE_INVALID),
+    ],
+    ids=["rolled back", "of the pinned number", "out of its time", "PCK revoked", "TCB revoked"],
+)
+def test_what_intel_publishes(
+    tdx: Simulation, said: Publication, reference: dict[str, Any], check: str, fault: Fault | None
+) -> None:
+    tdx.publish(said)
+    worker = attester(tdx, **reference)
+    if fault is None:
+        assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral
+        return
+    with pytest.raises(AttestationError) as caught:
+        worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE)
+    assert told(caught) == (fault, check)
+
+
+# ---------------------------------------------------------------- collateral, fetched and kept
+
+PATHS = {
+    "pcs-tcb": "/tdx/certification/v4/tcb",
+    "pcs-qe": "/tdx/certification/v4/qe/identity",
+    "pcs-crl": "/sgx/certification/v4/pckcrl",
+    "pcs-root-crl": "/IntelSGXRootCA.der",
+}
+
+
+@pytest.mark.parametrize("check", PATHS)
+@pytest.mark.parametrize("kind", [Kind.DOWN, Kind.STATUS])
+def test_a_part_that_cannot_be_had(tdx: Simulation, evidence: Evidence, check: str, kind: Kind) -> None:
+    status = {"status": 404} if kind is Kind.STATUS else {}
+    tdx.fault(Service.INTEL, kind, path=PATHS[check], **status)
+    with pytest.raises(AttestationError) as caught:
+        IntelPcs(tdx.trust).collateral(chain(evidence))
+    assert told(caught) == (Fault.EVIDENCE_UNAVAILABLE, check)
+
+
+def test_a_busy_service_is_asked_again(tdx: Simulation, evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attestation.evidence.service.PAUSE_SECONDS", 0.01)
+    tdx.fault(Service.INTEL, Kind.STATUS, status=503, times=2)
+    assert IntelPcs(tdx.trust).collateral(chain(evidence)).tcb_info
+    tdx.fault(Service.INTEL, Kind.STATUS, status=429, seconds=200)
+    with pytest.raises(AttestationError) as caught:
+        IntelPcs(tdx.trust).collateral(chain(evidence))
+    assert (caught.value.check, caught.value.retry_after) == ("pcs-tcb", 200)
+
+
+def test_collateral_is_kept_for_hours_and_through_an_outage(tdx: Simulation, evidence: Evidence) -> None:
+    now = [datetime.now(UTC).timestamp()]
+    pcs = IntelPcs(tdx.trust, clock=lambda: now[0])
+
+    def evaluation() -> int:
+        found: int = json.loads(pcs.collateral(chain(evidence)).tcb_info)["tcbEvaluationDataNumber"]
+        return found
+
+    assert evaluation() == 18
+    tdx.publish(Publication(evaluation=19))
+    now[0] += KEPT_SECONDS - 1
+    assert evaluation() == 18
+    now[0] += 1
+    assert evaluation() == 19
+    tdx.publish(Publication(evaluation=20))
+    tdx.fault(Service.INTEL, Kind.DOWN)
+    now[0] += KEPT_SECONDS
+    assert evaluation() == 19  # Intel does not answer, and calls it current for 30 days
+    now[0] += 30 * 86400
+    with pytest.raises(AttestationError) as caught:
+        evaluation()
+    assert told(caught) == (Fault.EVIDENCE_UNAVAILABLE, "pcs-tcb")
+    tdx.clear_faults()
+    assert evaluation() == 20
+    tdx.publish(Publication(evaluation=21))
+    now[0] -= 86400  # a clock that went back says nothing about age
+    assert evaluation() == 21
+
+
+def test_collateral_that_ends_soon_is_not_kept_past_its_end(tdx: Simulation, evidence: Evidence) -> None:
+    now = [datetime.now(UTC).timestamp()]
+    pcs = IntelPcs(tdx.trust, clock=lambda: now[0])
+    tdx.publish(Publication(days=1 / 24))
+    first = pcs.collateral(chain(evidence))
+    tdx.publish(Publication())
+    now[0] += 3601
+    assert pcs.collateral(chain(evidence)) != first
+
+
+def test_renewal_needs_no_intel(tdx: Simulation) -> None:
+    worker = attester(tdx)
+    first = worker.attest(receipt_key=RECEIPT_KEY)
+    tdx.fault(Service.INTEL, Kind.DOWN)
+    assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral == first.evidence.collateral
+    assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral == first.evidence.collateral
+
+
+def test_wrong_tls_root_for_intel(tdx: Simulation, evidence: Evidence) -> None:
+    stranger = msgspec.structs.replace(tdx.trust, tls_roots=tdx.endpoints.release_roots)
+    with pytest.raises(AttestationError) as caught:
+        IntelPcs(stranger).collateral(chain(evidence))
+    assert told(caught) == (Fault.EVIDENCE_UNAVAILABLE, "pcs-tcb")
+
+
+@pytest.mark.parametrize("wrong", ["", "ftp://intel", "https://Intel.example", "https://user@intel.example"])
+@pytest.mark.parametrize("pin", ["intel_pcs", "intel_root_crl"])
+def test_impossible_addresses(tdx: Simulation, pin: str, wrong: str) -> None:
+    with pytest.raises(AttestationError) as caught:
+        IntelPcs(msgspec.structs.replace(tdx.trust, **{pin: wrong}))
+    assert told(caught) == (Fault.CONFIG_INVALID, "intel-pcs")
+
+
+# ---------------------------------------------------------------- the host's quotes and Azure Attestation's check
+
+
+def posted(of: Simulation, body: bytes, **headers: str) -> int:
+    at = urlsplit(of.trust.imds)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
+    try:
+        connection.request("POST", "/acc/tdquote", body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_quotes_are_of_this_machines_reports_only(tdx: Simulation, evidence: Evidence) -> None:
+    report = parse_hcl(evidence.hcl_report).hardware
+    assert parse_td_quote(td_quote(tdx.trust, report)).body == parse_td_quote(evidence.td_quote).body
+    true = json.dumps({"report": b64url(report)}).encode()
+    assert posted(tdx, true, Metadata="true") == 200
+    assert posted(tdx, true) == 400
+    forged = report[:528] + bytes([report[528] ^ 1]) + report[529:]  # its MAC is the true report's
+    for wrong in (report[:-1], report + bytes(160), forged, b""):
+        assert posted(tdx, json.dumps({"report": b64url(wrong)}).encode(), Metadata="true") == 400
+    for body in (b"", b"{}", b"[]", b'{"report":7}', b'{"report":"*"}'):
+        assert posted(tdx, body, Metadata="true") == 400
+    with pytest.raises(AttestationError) as caught:
+        td_quote(tdx.trust, report[:-1])
+    assert told(caught) == (Fault.EVIDENCE_UNAVAILABLE, "imds-tdquote")
+
+
+def test_each_kind_of_host_has_its_own_evidence(tdx: Simulation, simulation: Simulation) -> None:
+    at = urlsplit(tdx.trust.imds)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
+    connection.request("GET", "/metadata/THIM/amd/certification", headers={"Metadata": "true"})
+    assert connection.getresponse().status == 404
+    connection.close()
+    assert posted(simulation, b"{}", Metadata="true") == 404
+
+
+def test_azure_attestation_verifies_the_quote(tdx: Simulation, evidence: Evidence) -> None:
+    provider = endpoint(tdx.maa_url, tdx.trust.maa_hosts, resource="", check="maa")
+
+    def send(shown: Evidence) -> bytes:
+        nonce = maa_nonce(qualifying(RECEIPT_KEY, NONCE))
+        return send_request(guest_request(shown, nonce=nonce, log=b""), provider=provider, trust=tdx.trust)
+
+    assert send(evidence)
+    for at in (60, 700, 770, 800, 1100, 1250):  # body, both signatures, the attestation key, the enclave's report
+        wrong = bytearray(evidence.td_quote)
+        wrong[at] ^= 1
+        with pytest.raises(AttestationError) as caught:
+            send(msgspec.structs.replace(evidence, td_quote=bytes(wrong)))
+        assert told(caught) == (Fault.MAA_REFUSED, "maa-400")
