@@ -1,14 +1,16 @@
-"""A whole job in the zygote, before any key exists.
+"""Whole jobs in the zygote, before any key exists.
 
 A cell cannot open files, so whatever Python, numpy, pyarrow and OpenSSL load lazily has to be loaded before the
-fork. The rehearsal runs the cell's own code on one made-up row with every transform, playing front and keyholder
-itself. It is the worker's self-test as well: a zygote that cannot do a job does not start.
+fork. The rehearsal runs the cell's own code on a made-up row for every operation, playing front and keyholder
+itself. It is the worker's self-test as well: a zygote that cannot do its jobs does not start.
 """
 
 import contextlib
 import os
 import secrets
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
-from worker.compute import Tables
+from worker.compute import Tables, project_of
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
 from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from worker.ipc.messages import (
@@ -34,21 +36,21 @@ from worker.ipc.messages import (
     OutputsDone,
 )
 from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id, rsa_jwk, thumbprint_rsa
-from worker.records import END_OF_STREAM, StreamWriter, tagged
+from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["rehearse"]
 
-_SCHEMA: Final = "person/1"
-_ROW: Final = {
-    "last": "DOE",
-    "DOB": "19700131",
-    "postcode": "12345",
-    "SOC": "123456789",
-    "SEX": "U",
-    "SID": "XX1",
-    "EYE": "BRO",
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """One made-up record and what is done with it."""
+
+    schema: str
+    row: Mapping[str, str | None]
+    operation: pb.Operation
+
+
 _STARS: Final[dict[str, Any]] = {"with": "*"}  # a keyword of Python
 _RULES: Final = (
     pb.ColumnRule(column="last", drop=pb.Drop()),
@@ -61,8 +63,38 @@ _RULES: Final = (
 )
 
 
+_SCENES: Final = (
+    _Scene(
+        schema="person/1",
+        row={
+            "last": "DOE",
+            "DOB": "19700131",
+            "postcode": "12345",
+            "SOC": "123456789",
+            "SEX": "U",
+            "SID": "XX1",
+            "EYE": "BRO",
+        },
+        operation=pb.Operation(
+            deidentify=pb.Deidentify(project="rehearsal", wrapped_project_key=bytes(384), columns=_RULES)
+        ),
+    ),
+    _Scene(
+        schema="hotfile/1",
+        row={"NIC": "W000000000", "file_code": "W", "NAM": "DOE, J", "SID": None},
+        operation=pb.Operation(disseminate=pb.Disseminate(recipient_class="criminal_justice", as_of="2026-01-01")),
+    ),
+)
+
+
 def rehearse(window: memoryview, slot: KeySlot, tables: Tables) -> None:
-    """Run one job in a second thread of this process; raises RuntimeError when it does not come out whole."""
+    """Run a job of every operation; raises RuntimeError when one does not come out whole."""
+    for scene in _SCENES:
+        _play(scene, window, slot, tables)
+
+
+def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> None:
+    """One job in a second thread of this process."""
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     ring = Ring.create()
@@ -75,11 +107,11 @@ def rehearse(window: memoryview, slot: KeySlot, tables: Tables) -> None:
         finally:
             wires.close()
 
-    header, keys = _header()
+    header, keys = _header(scene)
     slot.put(keys)
     keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
     front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-    sealed = _sealed(keys[0], header)
+    sealed = _sealed(scene, keys[0], header)
     ring.input(0)[: len(sealed)] = sealed
     thread = threading.Thread(target=cell)
     thread.start()
@@ -96,12 +128,12 @@ def rehearse(window: memoryview, slot: KeySlot, tables: Tables) -> None:
     keyholder.close()
     front.close()
     if status != [0]:
-        raise RuntimeError("the rehearsal failed")
+        raise RuntimeError(f"the rehearsal of {scene.operation.WhichOneof('operation')} failed")
 
 
-def _sealed(dek: bytes, header: bytes) -> bytes:
-    schema = tagged(_SCHEMA, [pa.field(name, pa.utf8()) for name in _ROW])
-    batch = pa.RecordBatch.from_pylist([_ROW], schema=schema)
+def _sealed(scene: _Scene, dek: bytes, header: bytes) -> bytes:
+    schema = tagged(scene.schema, [pa.field(name, SCHEMAS[scene.schema].columns[name].types[0]) for name in scene.row])
+    batch = pa.RecordBatch.from_pylist([scene.row], schema=schema)
     writer = StreamWriter(schema, max_batch_bytes=SEGMENT_BYTES)
     messages = [writer.schema_message(), *writer.batch_messages(batch), END_OF_STREAM]
     sealer = Sealer(dek, input_aad(sha384(header), 0))
@@ -111,7 +143,7 @@ def _sealed(dek: bytes, header: bytes) -> bytes:
     return sealed
 
 
-def _header() -> tuple[bytes, list[bytes]]:
+def _header(scene: _Scene) -> tuple[bytes, list[bytes]]:
     # a modulus nobody can factor or decrypt for; making a real key would take a second
     modulus = int.from_bytes(os.urandom(384), "big") | 1 << 3071 | 1
     public = rsa.RSAPublicNumbers(65537, modulus).public_key()
@@ -125,10 +157,8 @@ def _header() -> tuple[bytes, list[bytes]]:
         requestor="rehearsal",
         reason="rehearsal",
         purpose_code="C",
-        inputs=[InputPart(name="rows", schema=_SCHEMA)],
-        operations=[
-            pb.Operation(deidentify=pb.Deidentify(project="rehearsal", wrapped_project_key=bytes(384), columns=_RULES))
-        ],
+        inputs=[InputPart(name="rows", schema=scene.schema)],
+        operations=[scene.operation],
         kek_id="https://rehearsal.invalid/keys/rehearsal/" + "0" * 32,
         wrapped_dek=os.urandom(384),
         recipients=[Recipient(key_id=thumbprint_rsa(public), jwk=rsa_jwk(public))],
@@ -136,4 +166,5 @@ def _header() -> tuple[bytes, list[bytes]]:
         not_after=now + timedelta(hours=1),
         size_class=SizeClass.POWER_OF_TWO,
     )
-    return header, [secrets.token_bytes(DEK_BYTES), secrets.token_bytes(DEK_BYTES)]
+    keys = 1 if project_of(scene.operation) is None else 2
+    return header, [secrets.token_bytes(DEK_BYTES) for _ in range(keys)]

@@ -23,6 +23,7 @@ from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
+from worker.compute import OPERATIONS
 
 __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 
@@ -37,8 +38,8 @@ class Agency:
 
     name: str = "fulton-pd"
     oris: tuple[str, ...] = ("GA0600000",)
-    purposes: tuple[str, ...] = ("C",)
-    operations: tuple[str, ...] = ("deidentify",)
+    purposes: tuple[str, ...] = ("C", "I")
+    operations: tuple[str, ...] = tuple(sorted(OPERATIONS))
 
     @property
     def san(self) -> str:

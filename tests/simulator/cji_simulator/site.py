@@ -1,7 +1,7 @@
 """One worker with its submitter: what a test of an upstream app, or of the worker itself, wants at hand."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,15 +96,23 @@ class Site:
             spec,
             kek=self.kek,
             signing_key=load_signing_key(Path(self.profile.signing_key)),
-            project_key=new_project_key(spec.deidentify.project),
+            project_key=None if spec.deidentify is None else new_project_key(spec.deidentify.project),
             rows=rows,
         )
 
-    def run(self, table: pa.Table, spec: JobSpec | None = None, *, deadline: float = 60) -> SealedResult:
-        """Seal a table as one job and run it; the receipt has verified."""
+    def run(
+        self,
+        table: pa.Table,
+        spec: JobSpec | None = None,
+        *,
+        sides: Mapping[str, pa.Table] | None = None,
+        deadline: float = 60,
+    ) -> SealedResult:
+        """Seal a table, and its side tables by name, as one job and run it; the receipt has verified."""
         with self.client() as client:
             job = self.seal(spec, rows=table.num_rows)
-            return client.run(job, {INPUT_NAME: table}, attested=client.attest(), deadline=deadline)
+            inputs = {**(sides or {}), INPUT_NAME: table}
+            return client.run(job, inputs, attested=client.attest(), deadline=deadline)
 
     def open(self, result: SealedResult) -> dict[str, pa.Table]:
         """All outputs, as the recipient reads them."""
