@@ -4,6 +4,9 @@
 token validation accepts `alg: none` and is used nowhere. Both documents are public, so no credential is sent.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -12,37 +15,67 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.security.attestation import AttestationClient
 
+from attestation.certs import load_pem_chain
 from attestation.errors import AttestationError, Fault
 from attestation.system_roots import roots_file
-from attestation.trust import Trust, endpoint
+from attestation.trust import Endpoint, Trust, endpoint
 
-__all__ = ["ProviderDescription", "describe_provider"]
+__all__ = ["ProviderDescription", "ProviderKey", "describe_provider", "provider_endpoint", "sdk_transport"]
 
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 10
 
 
+class ProviderKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A signing certificate: the key's name, the certificate's subject and end, and whether it signed itself."""
+
+    kid: str
+    subject: str
+    self_signed: bool
+    until: datetime
+
+
 class ProviderDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """The issuer as the provider spells it, and how many keys it signs tokens with."""
+    """The issuer as the provider spells it, and the keys that it signs tokens with."""
 
     issuer: str
-    signing_keys: int
+    keys: tuple[ProviderKey, ...]
+
+    @property
+    def signing_keys(self) -> int:
+        """How many keys there are."""
+        return len(self.keys)
 
 
-def describe_provider(*, trust: Trust, maa_url: str) -> ProviderDescription:
-    """Ask the provider; it must name itself as the issuer that we pin.
-
-    Faults: CONFIG_INVALID for a host that the trust does not have, MAA_UNAVAILABLE, TOKEN_INVALID for another issuer.
-    """
+def provider_endpoint(trust: Trust, maa_url: str) -> Endpoint:
+    """The provider's address without a path; CONFIG_INVALID "maa_url" for one that the trust does not have."""
     at = endpoint(maa_url, trust.maa_hosts, resource="", check="maa_url")
-    anonymous: Any = object()
+    if at.path not in {"", "/"}:
+        raise AttestationError(Fault.CONFIG_INVALID, check="maa_url")
+    return at
+
+
+@contextmanager
+def sdk_transport(trust: Trust) -> Iterator[RequestsTransport]:
+    """The SDK's HTTP transport: the trust's TLS roots, no proxy and no environment."""
     with roots_file(trust.tls_roots) as verify:
-        transport = RequestsTransport(
+        yield RequestsTransport(
             connection_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             connection_verify=verify,
             use_env_settings=False,
         )
+
+
+def describe_provider(*, trust: Trust, maa_url: str) -> ProviderDescription:
+    """Ask the provider; it must name itself as the issuer that we pin.
+
+    Faults: CONFIG_INVALID for a host that the trust does not have, MAA_UNAVAILABLE, TOKEN_INVALID for another issuer
+    ("T05") and for certificates that cannot be read ("T03").
+    """
+    at = provider_endpoint(trust, maa_url)
+    anonymous: Any = object()
+    with sdk_transport(trust) as transport:
         try:
             with AttestationClient(
                 at.base,
@@ -57,4 +90,15 @@ def describe_provider(*, trust: Trust, maa_url: str) -> ProviderDescription:
             raise AttestationError(Fault.MAA_UNAVAILABLE, check="provider") from error
     if not isinstance(metadata, dict) or metadata.get("issuer") != at.base:
         raise AttestationError(Fault.TOKEN_INVALID, check="T05")
-    return ProviderDescription(issuer=at.base, signing_keys=len(keys))
+    return ProviderDescription(issuer=at.base, keys=tuple(map(_key, keys)))
+
+
+def _key(signer: Any) -> ProviderKey:
+    pem = "".join(map(str, signer.certificates[:1])).encode("utf-8", "replace")
+    certificate = load_pem_chain(pem, fault=Fault.TOKEN_INVALID, check="T03")[0]
+    return ProviderKey(
+        kid=str(signer.key_id),
+        subject=certificate.subject.rfc4514_string(),
+        self_signed=certificate.subject == certificate.issuer,
+        until=certificate.not_valid_after_utc,
+    )

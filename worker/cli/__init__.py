@@ -19,6 +19,7 @@ from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
 from worker.cli.policy import policy
+from worker.cli.provider import provider
 from worker.cli.receipt import receipt
 from worker.cli.schema import schema
 from worker.cli.serve import serve
@@ -37,6 +38,7 @@ A submitter's first job:
 \b
 An operator's first start:
   cji policy lint policy.json              # which machines may get the key?
+  cji provider policy show URL             # under which policy are tokens made?
   cji doctor --config worker.toml
   cji serve --config worker.toml
 
@@ -54,7 +56,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for command in (serve, job, receipt, evidence, key, policy, schema, doctor):
+    for command in (serve, job, receipt, evidence, key, policy, provider, schema, doctor):
         cji.add_command(command)
     return cji
 

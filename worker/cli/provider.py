@@ -1,0 +1,171 @@
+"""`cji provider`: what an attestation provider says of itself, and the policies that its tokens are made under.
+
+For the provider's operator, on a machine that may reach it. `show` needs no sign-in; `policy` uses that of `az login`.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from attestation import AttestationError, Fault
+from worker.cli.common import FILE, Failure, passphrase_for, trust_named
+
+__all__ = ["provider"]
+
+_CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be asked.")
+_REMEDIES = {
+    Fault.CONFIG_INVALID: "Compare the address with --cloud, the policy with `cji policy lint --for maa`, and key with "
+    "certificate.",
+    Fault.IDENTITY_UNAVAILABLE: "Sign in with `az login`, with an account of the provider's tenant.",
+    Fault.MAA_REFUSED: "The account needs the role Attestation Reader to read policies and Attestation Contributor to "
+    "set them. A provider with policy signers takes signed policies only.",
+    Fault.TOKEN_INVALID: "The answer is not signed by this provider, or not for this question. Do not trust it.",
+}
+_STATUS = {Fault.CONFIG_INVALID: 2, Fault.TOKEN_INVALID: 3, Fault.MAA_UNAVAILABLE: 4}
+
+
+@click.group()
+def provider() -> None:
+    """Look at an attestation provider, and keep its policies."""
+
+
+@provider.command()
+@click.argument("url")
+@_CLOUD
+@click.pass_context
+def show(context: click.Context, url: str, cloud: str) -> None:
+    """Print the issuer and the keys that the provider at URL signs tokens with.
+
+    \b
+    Example:
+      cji provider show https://agency.eus2.attest.azure.net
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    from attestation.maa.provider import describe_provider  # noqa: PLC0415 - the SDK takes a second to import
+
+    try:
+        found = describe_provider(trust=trust_named(context, cloud), maa_url=url)
+    except AttestationError as error:
+        raise _failure(error) from error
+    click.echo(f"issuer  {found.issuer}")
+    for key in found.keys:
+        kind = "self-signed" if key.self_signed else "below a CA"
+        click.echo(f"key     {_plain(key.kid)}  {kind}, until {key.until:%Y-%m-%d}, {_plain(key.subject)}")
+
+
+@provider.group()
+def policy() -> None:
+    """Read or set the policies of a provider; `cji policy` writes and checks the texts."""
+
+
+@policy.command("show")
+@click.argument("url")
+@click.option("--expect", type=FILE, help="The policy that AzureGuest should have; exit status 3 where it differs.")
+@click.option("--text", is_flag=True, help="Print the policy of AzureGuest, and nothing else.")
+@_CLOUD
+@click.pass_context
+def show_policy(context: click.Context, url: str, *, expect: Path | None, text: bool, cloud: str) -> None:
+    """Print the x-ms-policy-hash of the policy in force for each attestation type, and what is weak in the worker's.
+
+    \b
+    Examples:
+      cji provider policy show https://agency.eus2.attest.azure.net --expect deploy/policy/attestation-policy.txt
+      cji provider policy show URL --text | cji policy lint --for maa -
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    from attestation.maa.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
+    from attestation.maa.policy import policy_hash  # noqa: PLC0415
+
+    trust, credential = trust_named(context, cloud), operator_credential()
+    kinds = ("AzureGuest",) if text else KINDS
+    try:
+        found = {
+            kind: read_policy(kind, trust=trust, maa_url=url, credential=credential, now=time.time()) for kind in kinds
+        }
+    except AttestationError as error:
+        raise _failure(error) from error
+    guest = found["AzureGuest"]
+    if text:
+        click.echo(b"" if guest is None else guest.text, nl=False)
+    else:
+        for kind, one in found.items():
+            named = "none" if one is None else f"{one.hash}  {'signed' if one.signed else 'not signed'}"
+            click.echo(f"{kind:11} {named}")
+        click.echo(f"{'weak':11} {_weak(b'' if guest is None else guest.text) or 'nothing found'}")
+    if expect is not None and (guest is None or guest.text != expect.read_bytes()):
+        wanted = policy_hash(expect.read_bytes())
+        raise Failure(
+            f"the policy in force is not {expect.name} ({wanted})",
+            remedy="Find out who set it and why, or set the expected one.",
+            status=3,
+        )
+
+
+@policy.command("set")
+@click.argument("url")
+@click.argument("file", type=FILE)
+@click.option("--signing-key", type=FILE, help="PEM of the RSA key of the provider's policy signer.")
+@click.option("--certificate", type=FILE, help="PEM of its certificate.")
+@_CLOUD
+@click.pass_context
+def set_policy(
+    context: click.Context, url: str, file: Path, *, signing_key: Path | None, certificate: Path | None, cloud: str
+) -> None:
+    """Set FILE as the policy of AzureGuest, the type of the worker's tokens, and print its x-ms-policy-hash.
+
+    A policy with an error of `cji policy lint --for maa` is not sent.
+
+    \b
+    Example:
+      cji provider policy set https://agency.eus2.attest.azure.net deploy/policy/attestation-policy.txt
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    from attestation.maa.administration import PolicySigner, operator_credential, write_policy  # noqa: PLC0415
+
+    if (signing_key is None) != (certificate is None):
+        raise Failure("a signer is a key and its certificate", remedy="Give both, or neither.", status=2)
+    text = file.read_bytes()
+    if weak := _weak(text, errors_only=True):
+        raise Failure(f"not sent: {weak}", remedy="`cji policy lint --for maa` explains it.", status=2)
+    trust = trust_named(context, cloud)
+    try:
+        signer = None
+        if signing_key is not None and certificate is not None:
+            signer = PolicySigner.load(
+                signing_key.read_bytes(), certificate.read_bytes(), passphrase=passphrase_for(signing_key)
+            )
+        taken = write_policy(
+            "AzureGuest",
+            text,
+            trust=trust,
+            maa_url=url,
+            credential=operator_credential(),
+            signer=signer,
+            now=time.time(),
+        )
+    except AttestationError as error:
+        raise _failure(error) from error
+    click.echo(taken.hash)
+
+
+def _weak(text: bytes, *, errors_only: bool = False) -> str:
+    """The rules that a policy breaks, or nothing."""
+    from attestation.maa.policy import MaaPolicyError, lint, parse_policy  # noqa: PLC0415
+
+    try:
+        findings = lint(parse_policy(text))
+    except MaaPolicyError as error:
+        return error.check
+    return ", ".join(dict.fromkeys(one.rule.id for one in findings if not errors_only or one.rule.severity == "error"))
+
+
+def _plain(text: str) -> str:
+    """What a stranger wrote must not move the cursor."""
+    return json.dumps(text)[1:-1]
+
+
+def _failure(error: AttestationError) -> Failure:
+    return Failure(
+        f"{error.fault.value} at {error.check}",
+        remedy=_REMEDIES.get(error.fault, error.remedy),
+        status=_STATUS.get(error.fault, 1),
+    )
