@@ -1,45 +1,81 @@
-"""`cji-simulator`: the services alone with a worker on them, the demo, and `cji` for their roots."""
+"""`cji-simulator`: the services alone or with a worker on them, their faults, the demo, and `cji` for their roots."""
 
 import signal
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 import msgspec
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.table import Table
 
 from attestation import Trust
 from cji_simulator.demo import run_demo
-from cji_simulator.launch import worker_config
+from cji_simulator.fault_cli import fault, opened, state_option
+from cji_simulator.faults import CATALOGUE
+from cji_simulator.hcl import Tee
+from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.simulation import Simulation, SimulationError
+from cji_simulator.tables import show
 from cji_simulator.worker import Worker, WorkerDied
 from worker.cli import build
-from worker.client import ClientError
+from worker.client import ClientError, SyncClient, load_profile
 
 __all__ = ["main"]
 
 _TRUST: Final = "trust.json"
 
-_state = click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".demo"),
-    show_default=True,
-    help="Folder for roots, sockets, keys and logs.",
-)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Azure attestation, key release, instance metadata and a vTPM as real local servers, and a worker on them."""
+    """Azure attestation, key release, instance metadata and a vTPM as real local servers, and a worker on them.
+
+    \b
+    In one terminal:
+      cji-simulator up
+    In another:
+      cji-simulator status
+      cji-simulator fault set vault status --status 429 --retry-after 5 --times 3
+      cji-simulator cji job run people.csv --spec job.toml --profile .demo/worker/client/client.toml --out result/
+    """
+
+
+main.add_command(fault)
+
+
+def _where(simulation: Simulation) -> Table:
+    """Return what a tester needs to reach everything."""
+    at = simulation.endpoints
+    table = Table(
+        title=f"A simulated {at.tee.upper()} machine in {at.region}",
+        title_justify="left",
+        show_header=False,
+        box=SIMPLE,
+    )
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, value in (
+        ("attestation service", at.maa_url),
+        ("  another provider", at.other_maa_url),
+        ("key vault", at.vault_url),
+        ("metadata service", at.imds_url),
+        ("vTPM", at.tcti),
+        ("Intel's service", at.intel_url),
+        ("control", at.control_url),
+    ):
+        table.add_row(label, value)
+    table.add_section()
+    return table
 
 
 @main.command()
-@_state
+@state_option
 @click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True, help="The worker's port.")
 @click.option("--worker/--no-worker", "with_worker", default=True, show_default=True, help="Start a worker as well.")
-def up(state: Path, port: int, *, with_worker: bool) -> None:
+@click.option("--tee", type=click.Choice(get_args(Tee)), default="snp", show_default=True, help="Kind of machine.")
+def up(state: Path, port: int, *, with_worker: bool, tee: Tee) -> None:
     """Start everything and stay until interrupted.
 
     \b
@@ -50,37 +86,61 @@ def up(state: Path, port: int, *, with_worker: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with Simulation(state) as simulation:
+        with Simulation(state, tee=tee) as simulation:
             key = simulation.create_cmk()
             files = worker_config(state / "worker", simulation=simulation, keys=[key], port=port)
             (state / _TRUST).write_bytes(msgspec.json.encode(simulation.trust))
-            at = simulation.endpoints
-            for label, value in (
-                ("attestation service", at.maa_url),
-                ("key vault", at.vault_url),
-                ("metadata service", at.imds_url),
-                ("vTPM", at.tcti),
-                ("faults", at.control_url),
-                ("key", key.kek_id),
-                ("key thumbprint", key.public_thumbprint),
-                ("worker's files", files.config),
-                ("agency's profile", files.profile),
-            ):
-                click.echo(f"{label:20} {value}")
+            table = _where(simulation)
+            table.add_row("key", key.kek_id)
+            table.add_row("  thumbprint", key.public_thumbprint)
+            table.add_section()
+            table.add_row("agency's profile", str(files.profile))
+            table.add_row("worker's files", str(files.config))
             if not with_worker:
-                _stay(stop)
+                _stay(table, stop)
                 return
-            log = files.folder / "worker.log"
-            with Worker(files.config, trust=simulation.trust, log=log) as worker:
-                click.echo(f"{'worker':20} port {worker.port}, log {log}")
-                _stay(stop)
+            with Worker(files.config, trust=simulation.trust, log=_log(files)) as worker:
+                table.add_row("worker", f"port {worker.port}, log {_log(files)}")
+                _stay(table, stop)
     except (SimulationError, WorkerDied) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _stay(stop: threading.Event) -> None:
+def _log(files: Deployment) -> Path:
+    return files.folder / "worker.log"
+
+
+def _stay(table: Table, stop: threading.Event) -> None:
+    show(Console(highlight=False), table)
     click.echo("Running. Stop with Ctrl-C.")
     stop.wait()
+
+
+@main.command()
+@state_option
+def status(state: Path) -> None:
+    """Show where a running simulation is, whether its worker answers, and which faults are in force."""
+    with opened(state) as simulation:
+        table = _where(simulation)
+        table.add_row("worker", _worker(state, simulation))
+        orders = [f"{one.service} {one.kind}: {CATALOGUE[one.kind].does}" for one in simulation.faults()]
+        table.add_row("faults in force", "\n".join(orders) or "none")
+    show(Console(highlight=False), table)
+
+
+def _worker(state: Path, simulation: Simulation) -> str:
+    try:
+        profile = load_profile(state / "worker" / "client" / "client.toml")
+        with SyncClient(
+            profile.target,
+            tls=profile.tls(),
+            trust=simulation.trust,
+            reference=profile.reference,
+            maa_url=profile.maa_url,
+        ) as client:
+            return f"{client.describe().worker_id} at {profile.target}"
+    except ClientError:
+        return f"does not answer; the log is {state / 'worker' / 'worker.log'}"
 
 
 @main.command()
@@ -101,7 +161,7 @@ def demo(folder: Path) -> None:
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@_state
+@state_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def cji(state: Path, arguments: tuple[str, ...]) -> None:
     """`cji`, believing the roots of the simulation that `up` started instead of production's."""

@@ -51,6 +51,7 @@ class Kind(enum.StrEnum):
     FORBIDDEN = "forbidden"
     WRONG_TCBM = "wrong-tcbm"
     SEVERAL_IDENTITIES = "several-identities"
+    ELSEWHERE = "elsewhere"
     RETRY = "retry"
     YIELDED = "yielded"
     OBJECT_MEMORY = "object-memory"
@@ -127,6 +128,7 @@ CATALOGUE: Final[Mapping[Kind, Entry]] = {
         does="the VM has several identities: a token needs a client_id",
         example="imds several-identities",
     ),
+    Kind.ELSEWHERE: Entry(services=_IMDS, does="the VM is in western Europe", example="imds elsewhere"),
     Kind.RETRY: Entry(services=_TPM, does="every command is answered TPM_RC_RETRY", example="tpm retry --times 12"),
     Kind.YIELDED: Entry(
         services=_TPM, does="every command is answered TPM_RC_YIELDED", example="tpm yielded --times 3"
@@ -164,10 +166,10 @@ class Event(enum.StrEnum):
 
 
 EVENTS: Final[Mapping[Event, str]] = {
-    Event.ROTATE_SIGNING_KEYS: "the attestation service's signing keys are replaced; the old ones are gone at once",
-    Event.REBOOT: "the VM reboots: another NULL seed, PCRs measured anew, another report id, one reset more",
-    Event.EXTEND_PCR: "something is measured into a PCR, as by an operator who changes the boot chain",
-    Event.UPDATE_HOST: "the host gets new firmware: another TCB in reports, another VCEK in the metadata service",
+    Event.ROTATE_SIGNING_KEYS: "Replace the attestation service's signing keys; the old ones are gone at once.",
+    Event.REBOOT: "Reboot the VM: NULL seed, PCRs and hardware report are new.",
+    Event.EXTEND_PCR: "Measure something new into a PCR; a reboot undoes it.",
+    Event.UPDATE_HOST: "Give the host new firmware: reports have another TCB, and another VCEK.",
 }
 
 

@@ -94,7 +94,8 @@ class MetadataService:
             return web.json_response({"error": "Bad request. The report is not one of this machine"}, status=400)
 
     async def _location(self, request: web.Request) -> web.Response:
-        return self._text(request, LOCATION)
+        abroad = self._faults.take(Service.IMDS, Kind.ELSEWHERE)
+        return self._text(request, "westeurope" if abroad else LOCATION)
 
     async def _id(self, request: web.Request) -> web.Response:
         return self._text(request, str(self._vm_id))

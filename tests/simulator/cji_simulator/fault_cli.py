@@ -1,0 +1,207 @@
+"""`cji-simulator fault`: orders to a running simulation. Everything that it lists and explains is the catalogue's."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from cji_simulator.faults import CATALOGUE, EVENTS, Event, Fault, Kind, Service
+from cji_simulator.simulation import Simulation, SimulationError
+from cji_simulator.tables import show
+
+__all__ = ["fault", "opened", "state_option"]
+
+_KEY: Final = "cji-kek"  # which `up` creates
+_COMMAND: Final = "cji-simulator fault"
+
+state_option = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Folder of the simulation.",
+)
+_key_option = click.option("--key", default=_KEY, show_default=True, help="Name of a key in the vault.")
+
+
+@contextlib.contextmanager
+def opened(state: Path) -> Iterator[Simulation]:
+    """The simulation that runs in `state`; what it refuses ends the command with the reason."""
+    try:
+        yield Simulation.running(state)
+    except SimulationError as error:
+        raise click.ClickException(f"{error}; `cji-simulator up --state {state}` starts one") from error
+
+
+_HELP: Final = f"""Make a running simulation fail, and watch what app and worker do about it.
+
+An order lasts: it changes the answers of a service until it has struck --times times or is cleared.
+
+\b
+  {_COMMAND} set {CATALOGUE[Kind.STATUS].example}
+  {_COMMAND} set {CATALOGUE[Kind.WRONG_NONCE].example}
+  {_COMMAND} list
+  {_COMMAND} clear
+
+An event happens once, for good: signing keys are replaced, the VM reboots, a key is disabled.
+
+\b
+  {_COMMAND} {Event.ROTATE_SIGNING_KEYS}
+  {_COMMAND} {Event.EXTEND_PCR} --pcr 4
+  {_COMMAND} disable-key
+"""
+
+
+@click.group(help=_HELP)
+def fault() -> None:
+    pass
+
+
+def _examples() -> str:
+    lines = [f"  {entry.example}\n      {entry.does}" for entry in CATALOGUE.values()]
+    return "\n".join(["\b", *lines])
+
+
+@fault.command(
+    name="set",
+    help=f"Order SERVICE to fail in the way KIND, as by `{_COMMAND} set` followed by one of these:\n\n{_examples()}",
+)
+@state_option
+@click.argument("service", metavar="SERVICE", type=click.Choice([one.value for one in Service]))
+@click.argument("kind", metavar="KIND", type=click.Choice([one.value for one in Kind]))
+@click.option("--status", type=click.IntRange(400, 599), help="HTTP status of `status`; 503 unless given.")
+@click.option("--retry-after", type=click.IntRange(1, 3600), help="Seconds that `status` asks to wait.")
+@click.option("--seconds", type=click.FloatRange(0, 600), help="Delay of `slow`.")
+@click.option("--path", help="Strike only requests whose path contains this; HTTP services.")
+@click.option("--times", type=click.IntRange(1), help="Strike so often; until cleared unless given.")
+def set_order(
+    state: Path,
+    service: str,
+    kind: str,
+    *,
+    status: int | None,
+    retry_after: int | None,
+    seconds: float | None,
+    path: str | None,
+    times: int | None,
+) -> None:
+    if retry_after is not None and (seconds is not None or kind != Kind.STATUS):
+        raise click.UsageError("--retry-after is for `status`, --seconds for `slow`")
+    wait = seconds if retry_after is None else retry_after
+    with opened(state) as simulation:
+        try:
+            simulation.fault(Service(service), Kind(kind), status=status, seconds=wait, path=path, times=times)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    click.echo(f"{service} {kind}: {CATALOGUE[Kind(kind)].does}")
+
+
+def _in_force(order: Fault) -> str:
+    words = [f"status {order.status}" if order.status else "", f"{order.seconds:g} s" if order.seconds else ""]
+    words += [order.path or "", f"{order.times} more" if order.times else "until cleared"]
+    return ", ".join(word for word in words if word)
+
+
+@fault.command(name="list")
+@state_option
+def list_orders(state: Path) -> None:
+    """Show every fault that can be ordered, and which orders are in force."""
+    with opened(state) as simulation:
+        orders = simulation.faults()
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("service", "kind", "what happens", "in force"):
+        table.add_column(column)
+    for service in Service:
+        for kind, entry in CATALOGUE.items():
+            if service in entry.services:
+                given = [_in_force(order) for order in orders if (order.service, order.kind) == (service, kind)]
+                table.add_row(service, kind, entry.does, "\n".join(given), style="bold" if given else None)
+        table.add_section()
+    show(Console(highlight=False), table)
+
+
+@fault.command()
+@state_option
+def clear(state: Path) -> None:
+    """Drop all orders; what has happened stays."""
+    with opened(state) as simulation:
+        simulation.clear_faults()
+
+
+@fault.command(help=EVENTS[Event.ROTATE_SIGNING_KEYS])
+@state_option
+def rotate_signing_keys(state: Path) -> None:
+    with opened(state) as simulation:
+        simulation.rotate_signing_keys()
+
+
+@fault.command(help=EVENTS[Event.REBOOT])
+@state_option
+def reboot(state: Path) -> None:
+    with opened(state) as simulation:
+        simulation.reboot()
+
+
+@fault.command(help=EVENTS[Event.EXTEND_PCR])
+@state_option
+@click.option("--pcr", type=click.IntRange(0, 23), default=7, show_default=True)
+def extend_pcr(state: Path, pcr: int) -> None:
+    with opened(state) as simulation:
+        simulation.extend_pcr(pcr)
+
+
+@fault.command(help=EVENTS[Event.UPDATE_HOST])
+@state_option
+def update_host(state: Path) -> None:
+    with opened(state) as simulation:
+        simulation.update_host()
+
+
+@fault.command()
+@state_option
+@_key_option
+def disable_key(state: Path, key: str) -> None:
+    """Disable the newest version of a key, as its owner does to revoke it."""
+    with opened(state) as simulation:
+        simulation.enable_cmk(simulation.cmk(key), enabled=False)
+
+
+@fault.command()
+@state_option
+@_key_option
+def enable_key(state: Path, key: str) -> None:
+    """Enable the newest version of a key again."""
+    with opened(state) as simulation:
+        simulation.enable_cmk(simulation.cmk(key), enabled=True)
+
+
+@fault.command()
+@state_option
+@_key_option
+def rotate_key(state: Path, key: str) -> None:
+    """Add a version to a key; older ones stay."""
+    with opened(state) as simulation:
+        click.echo(simulation.rotate_cmk(key).kek_id)
+
+
+@fault.command()
+@state_option
+@_key_option
+@click.option(
+    "--file", type=click.File("r"), help="The new policy, as JSON; unless given, the old one for another provider."
+)
+def change_policy(state: Path, key: str, file: click.utils.LazyFile | None) -> None:
+    """Replace the release policy of a key."""
+    with opened(state) as simulation:
+        policy = simulation.release_policy()
+        for authority in policy["anyOf"]:
+            authority["authority"] = simulation.endpoints.other_maa_url
+        if file is not None:
+            policy = json.load(file)
+        click.echo(f"policy_sha256 {simulation.set_policy(key, policy).policy_sha256}")
