@@ -317,7 +317,7 @@ def machine_of(product: str, *, tcb: bytes = bytes([4, 0, 0, 0, 0, 0, 24, 219]))
     ark = _signed_by_rsa(f"ARK-{product}", None)
     ask = _signed_by_rsa(f"SEV-{product}", ark)
     key = ec.generate_private_key(ec.SECP384R1())
-    vcek = _certificate("SEV-VCEK", key.public_key(), ask, values)
+    vcek = forged("SEV-VCEK", key.public_key(), ask, values)
     chain = Credential(key=key, certificate=vcek.sign(ask.rsa(), hashes.SHA384(), rsa_padding=PSS), above=ask.chain)
     chip = amd.AmdRoots(ark=ark, ask=ask, vcek=chain, chip_id=chip_id)
     return Machine(chip=chip, ak=m.ak, ek=m.ek, ephemeral=m.ephemeral, maa=m.maa, now=m.now)
@@ -331,9 +331,10 @@ def evidence_of(m: Machine, product: str, *, tcb: bytes) -> Evidence:
     return m.evidence(report=raw)
 
 
-def _certificate(
+def forged(
     common: str, public: CertificatePublicKeyTypes, issuer: Credential | None, values: dict[str, bytes]
 ) -> x509.CertificateBuilder:
+    """A certificate with AMD's extensions by suffix, to be signed."""
     true = machine().chip.vcek.certificate
     builder = (
         x509.CertificateBuilder()
@@ -352,6 +353,6 @@ def _certificate(
 
 def _signed_by_rsa(common: str, issuer: Credential | None) -> Credential:
     key = rsa.generate_private_key(65537, 2048)
-    builder = _certificate(common, key.public_key(), issuer, {})
+    builder = forged(common, key.public_key(), issuer, {})
     certificate = builder.sign(issuer.rsa() if issuer else key, hashes.SHA384(), rsa_padding=PSS)
     return Credential(key=key, certificate=certificate, above=issuer.chain if issuer else ())

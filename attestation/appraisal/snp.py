@@ -24,7 +24,7 @@ from attestation.evidence.snp_report import parse_tcb
 
 __all__ = ["Endorsement", "verify_chain", "verify_chip", "verify_not_revoked", "verify_report_signature"]
 
-_AMD: Final = "1.3.6.1.4.1.3704.1"
+_AMD: Final = "1.3.6.1.4.1.3704.1."
 _PRODUCTS: Final[dict[str, Product]] = {"Milan": "Milan", "Genoa": "Genoa", "Turin": "Turin"}
 _LEVELS: Final = {"bootloader": "3.1", "tee": "3.2", "snp": "3.3", "microcode": "3.8"}
 _SPARE: Final = ("3.4", "3.5", "3.6", "3.7")  # levels without a meaning yet; Turin has no 3.4
@@ -126,15 +126,20 @@ def _common_name(certificate: x509.Certificate) -> str:
     return str(names[0].value) if len(names) == 1 else ""
 
 
+def _extensions(vcek: x509.Certificate) -> dict[str, bytes]:
+    """AMD's extensions, raw, by what follows AMD's prefix. A duplicate makes a certificate unreadable before this."""
+    return {
+        extension.oid.dotted_string.removeprefix(_AMD): extension.value.value
+        for extension in vcek.extensions
+        if isinstance(extension.value, x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)
+    }
+
+
 def _extension(vcek: x509.Certificate, suffix: str) -> bytes:
-    """The raw value of an AMD extension. A duplicate makes the certificate unreadable before this point."""
-    try:
-        found = vcek.extensions.get_extension_for_oid(x509.ObjectIdentifier(f"{_AMD}.{suffix}")).value
-    except x509.ExtensionNotFound as error:
-        raise _refuse("E07", error=error) from error
-    if not isinstance(found, x509.UnrecognizedExtension):
+    found = _extensions(vcek).get(suffix)
+    if found is None:
         raise _refuse("E07")
-    return found.value
+    return found
 
 
 def _der_value(data: bytes, *, tag: int) -> bytes:
@@ -174,7 +179,7 @@ def verify_chip(report: SnpReport, endorsement: Endorsement) -> Tcb:
     names = _LEVELS | ({"fmc": "3.9"} if turin else {})
     if reported != Tcb(**{name: _level(endorsement.vcek, suffix) for name, suffix in names.items()}):
         raise _refuse("E07")
-    held = _held(endorsement.vcek)
+    held = _extensions(endorsement.vcek).keys()
     if held - _KNOWN - set(names.values()) or any(_level(endorsement.vcek, spare) for spare in held & set(_SPARE)):
         raise _refuse("E07")
     if _level(endorsement.vcek, "1") != _STRUCTURE[endorsement.product]:
@@ -187,12 +192,6 @@ def verify_chip(report: SnpReport, endorsement: Endorsement) -> Tcb:
     if report.cpuid != (0, 0) and _product_of_cpuid(*report.cpuid) != endorsement.product:
         raise _refuse("E07")
     return reported
-
-
-def _held(vcek: x509.Certificate) -> set[str]:
-    """The AMD extensions of a certificate, without AMD's prefix."""
-    names = (extension.oid.dotted_string for extension in vcek.extensions)
-    return {name.removeprefix(f"{_AMD}.") for name in names if name.startswith(f"{_AMD}.")}
 
 
 def _product_of_cpuid(family: int, model: int) -> Product | None:

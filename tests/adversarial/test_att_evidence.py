@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from cji_simulator import hcl
-from cji_simulator.certificates import name, pem
+from cji_simulator.certificates import Credential, name, pem
 from cji_simulator.snp import Tcb as ReportTcb
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
@@ -19,11 +20,13 @@ from attestation.evidence import Evidence, Tcb, qualifying
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from tests.att_forge import (
     NONCE,
+    PSS,
     QUALIFYING,
     RECEIPT_KEY,
     Machine,
     attest_structure,
     forge_vcek,
+    forged,
     key_name,
     machine,
     patched_evidence,
@@ -290,6 +293,29 @@ def test_a22_vcek_that_the_ask_did_not_issue(wrong: dict[str, Any]) -> None:
     machine().appraise(machine().evidence(certs=forge_vcek()))
 
 
+def test_a22_vcek_under_another_algorithm() -> None:
+    """Signed by the right ASK, and in a way that AMD does not sign."""
+    builder = forged("SEV-VCEK", machine().chip.vcek.certificate.public_key(), machine().chip.ask, {})
+    for padded in (padding.PKCS1v15(), padding.PSS(padding.MGF1(hashes.SHA384()), 32)):
+        vcek = builder.sign(machine().chip.ask.rsa(), hashes.SHA384(), rsa_padding=padded)
+        refused(machine().evidence(certs=b"".join(map(pem, (vcek, *machine().chip.vcek.above)))), "E05")
+
+
+def test_a22_ask_that_is_no_rsa_key() -> None:
+    ark = machine().chip.ark
+    key = ec.generate_private_key(ec.SECP384R1())
+    ask = forged("SEV-Genoa", key.public_key(), ark, {}).sign(ark.rsa(), hashes.SHA384(), rsa_padding=PSS)
+    above = Credential(key=key, certificate=ask, above=ark.chain)
+    vcek = forged("SEV-VCEK", machine().chip.vcek.certificate.public_key(), above, {}).sign(key, hashes.SHA384())
+    refused(machine().evidence(certs=b"".join(map(pem, (vcek, *above.chain)))), "E05")
+
+
+def test_a22_text_between_certificates() -> None:
+    """A reader that takes the text for something else must not find another chain."""
+    refused(machine().evidence(certs=b"comment\n" + machine().certs), "E05")
+    machine().appraise(machine().evidence(certs=machine().certs + b"\n\n"))
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -343,6 +369,17 @@ def test_a25_bytes_in_the_signatures_unused_part() -> None:
     report = bytearray(m.report(m.claims()))
     report[0x2A0 + 50] = 1
     refused(m.evidence(report=bytes(report)), "E36")
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(2, b"\x00\x23"), (4, b"\x00\x04"), (12, b"\x00\x06"), (14, b"\x00\x16"), (16, b"\x00\x0c"), (0, b"\x00\x01")],
+    ids=["ecc", "name-of-sha1", "symmetric", "rsapss", "sha384", "length"],
+)
+def test_a18_public_area_of_another_kind(at: int, value: bytes) -> None:
+    public = bytearray(machine().ak_public)
+    public[at : at + len(value)] = value
+    refused(machine().evidence(ak_public=bytes(public)), "E22")
 
 
 def test_a17_malformed_public_areas() -> None:

@@ -123,6 +123,15 @@ def test_a_broken_part_is_shown_as_such_and_no_text_moves_the_cursor(tmp_path: P
     assert "\x1b" not in cji("show", path).output
 
 
+def test_a_tdx_bundle_that_lacks_its_parts_is_shown(tmp_path: Path) -> None:
+    whole = intel().evidence(machine())
+    older = msgspec.structs.replace(whole, version=1, collateral=msgspec.UNSET)
+    for found in (older, msgspec.structs.replace(older, td_quote=b"")):
+        output = cji("show", bare(tmp_path, found)).output
+        assert "collateral         none" in output
+        assert ("PCK" in output) == bool(found.td_quote)
+
+
 def test_json_for_machines(tmp_path: Path) -> None:
     path = wrapped(tmp_path, at=machine().now)
     shown = json.loads(cji("show", path, "--json").output)
