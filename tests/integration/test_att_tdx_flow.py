@@ -13,6 +13,7 @@ import pytest
 from cji_simulator.encoding import b64url
 from cji_simulator.faults import Kind, Service
 from cji_simulator.intel import Publication
+from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site, people
 from click.testing import CliRunner
@@ -119,6 +120,24 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
     file.write_text(json.dumps(wrapper))
     refused = runner.invoke(build(AZURE_US), ["evidence", "verify", str(file)])
     assert (refused.exit_code, "E23" in refused.output) == (3, True)
+
+
+def test_doctor_asks_intel(tdx: Simulation, simulation: Simulation, tmp_path: Path) -> None:
+    def found(of: Simulation) -> dict[str, str]:
+        files = worker_config(tmp_path / of.endpoints.tee, simulation=of, keys=[of.create_cmk("tdx-doctor")])
+        arguments = ["doctor", "--config", str(files.config), "--json"]
+        told = json.loads(CliRunner().invoke(build(of.trust), arguments, catch_exceptions=False).stdout)
+        finding: dict[str, str] = next(one for one in told if one["name"] == "TDX collateral")
+        return finding
+
+    assert (found(tdx)["state"], found(tdx)["found"]) == ("ok", "Intel answers for FMSPC 90C06F000000")
+    assert (found(simulation)["state"], "none is needed" in found(simulation)["found"]) == ("ok", True)
+    tdx.fault(Service.INTEL, Kind.DOWN)
+    failed = found(tdx)
+    assert (failed["state"], failed["found"]) == ("failed", "EVIDENCE_UNAVAILABLE at pcs-tcb")
+    assert tdx.trust.intel_root_crl in failed["remedy"]
+    tdx.fault(Service.TPM, Kind.NOT_CONFIDENTIAL)
+    assert found(tdx)["state"] == "not run"
 
 
 # ---------------------------------------------------------------- what Intel says

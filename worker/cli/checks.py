@@ -1,7 +1,8 @@
 """The checks of `cji doctor`: each does in small what the worker does in earnest, and tells what it found.
 
 What changes a process for good (a secret heap, a system-call filter) is tried in a process of its own. Nothing here
-changes the machine, and nothing is sent over a network.
+changes the machine. Asked over a network are the attestation provider who it is and, on a TDX machine, the metadata
+service for a quote and Intel for the processor's collateral.
 """
 
 import os
@@ -22,7 +23,10 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
-from attestation.evidence import parse_hcl
+from attestation.evidence import HclReport, parse_hcl, parse_td_quote
+from attestation.evidence.imds import td_quote
+from attestation.evidence.pck import pck_subject
+from attestation.evidence.pcs import IntelPcs
 from attestation.maa.provider import describe_provider
 from attestation.trust import endpoint
 from worker.config import Config
@@ -105,6 +109,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         _check("endpoints", lambda: _endpoints(config, trust)),
         _check("attestation provider", lambda: _provider(config, trust)),
         _check("vTPM", lambda: _vtpm(trust)),
+        _check("TDX collateral", lambda: _collateral(trust)),
         _check("policy", lambda: _policy(config)),
         _check("audit file", lambda: _audit(config)),
         _check("TLS files", lambda: _tls(config)),
@@ -246,17 +251,36 @@ def _provider(config: Config, trust: Trust) -> str:
     return f"{provider.issuer} answers, {provider.signing_keys} signing keys"
 
 
-def _vtpm(trust: Trust) -> str:
+def _hardware_report(trust: Trust) -> HclReport:
     try:
         from attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
     except ImportError as error:
         raise _Found("the TPM libraries are not installed", "Install libtss2-esys and its TCTI libraries.") from error
     try:
         with Tpm(trust.tcti) as tpm:
-            report = parse_hcl(tpm.nv_read(_HCL_INDEX))
+            return parse_hcl(tpm.nv_read(_HCL_INDEX))
     except AttestationError as error:
         raise _Found(f"{trust.tcti}: {error.fault.value} at {error.check}", error.remedy) from error
-    return f"{trust.tcti}, hardware report of kind {report.tee}"
+
+
+def _vtpm(trust: Trust) -> str:
+    return f"{trust.tcti}, hardware report of kind {_hardware_report(trust).tee}"
+
+
+def _collateral(trust: Trust) -> str:
+    try:
+        report = _hardware_report(trust)
+    except _Found as error:
+        raise _Found("not asked", "Correct the vTPM first.", state="not run") from error
+    if report.tee != "tdx":
+        return "none is needed: this is no TDX machine"
+    try:
+        chain = parse_td_quote(td_quote(trust, report.hardware)).pck_chain
+        IntelPcs(trust).collateral(chain)
+    except AttestationError as error:
+        remedy = f"Allow HTTPS to {trust.intel_pcs} and {trust.intel_root_crl}. {error.remedy}"
+        raise _Found(f"{error.fault.value} at {error.check}", remedy) from error
+    return f"Intel answers for FMSPC {pck_subject(chain).fmspc}"
 
 
 def _policy(config: Config) -> str:
