@@ -59,7 +59,7 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     """Of the user-assigned identity, where the machine has several."""
     reference_values: dict[str, object]
     """As `attestation.appraisal.ReferenceValues`."""
-    key_lifetime_s: Annotated[int, Meta(ge=60, le=3600)] = 3600
+    key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
     """A released key is dropped this long after its evidence; evidence is renewed before half of it."""
     pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
     """PCRs are compared with the attested ones this often."""

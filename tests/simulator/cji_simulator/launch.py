@@ -90,7 +90,9 @@ def _policy(agency: Agency, signing: ec.EllipticCurvePublicKey, recipient: str) 
     return "\n".join(parts)
 
 
-def _config(simulation: Simulation, keys: Sequence[Cmk], *, port: int, cells: int) -> str:
+def _config(
+    simulation: Simulation, keys: Sequence[Cmk], *, port: int, cells: int, key_lifetime_s: int, pcr_check_s: int
+) -> str:
     parts = [
         f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n",
         _table("worker", id="worker-1", audience=AUDIENCE, region=simulation.region, cells=cells),
@@ -102,7 +104,7 @@ def _config(simulation: Simulation, keys: Sequence[Cmk], *, port: int, cells: in
             private_key="server.key",
             client_roots="client-roots.pem",
         ),
-        _table("attestation", maa_url=simulation.maa_url),
+        _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
         f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
     ]
     parts += [
@@ -141,8 +143,13 @@ def worker_config(
     agency: Agency | None = None,
     port: int | None = None,
     cells: int = 2,
+    key_lifetime_s: int = 3600,
+    pcr_check_s: int = 30,
 ) -> Deployment:
-    """Write all files for one worker that releases `keys`; `port=None` takes one that is free now."""
+    """Write all files for one worker that releases `keys`; `port=None` takes one that is free now.
+
+    `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
+    """
     agency, port = agency or Agency(), port or _free_port()
     client = folder / "client"
     client.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -168,6 +175,8 @@ def worker_config(
         recipient_key_id=recipient_id,
     )
     files.policy.write_text(_policy(agency, signing.public_key(), recipient_id))
-    files.config.write_text(_config(simulation, keys, port=port, cells=cells))
+    files.config.write_text(
+        _config(simulation, keys, port=port, cells=cells, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s)
+    )
     files.profile.write_text(_profile(simulation, target))
     return files
