@@ -31,10 +31,12 @@ class Fault(enum.StrEnum):
 
 REMEDIES: Final[dict[Fault, str]] = {
     Fault.NOT_CONFIDENTIAL: "Run on a confidential VM size (DCas/ECas v5 or v6, DCes/ECes v6) with vTPM enabled.",
-    Fault.EVIDENCE_UNAVAILABLE: "The vTPM or the instance metadata service did not answer; the AK certificate of a new "
-    "VM can take minutes. Check /dev/tpmrm0 and group tss, then try again.",
+    Fault.EVIDENCE_UNAVAILABLE: "The vTPM, the instance metadata service or, of TDX, Intel's certification service "
+    "did not answer; the AK certificate of a new VM can take minutes. Check /dev/tpmrm0, group tss and, for checks of "
+    "pcs, outbound rules; then try again.",
     Fault.EVIDENCE_INVALID: "The evidence is broken or does not belong together. Reboot the VM or redeploy it.",
-    Fault.UNTRUSTED_ROOT: "The evidence ends in a root that is not pinned here. Production pins AMD's own roots only.",
+    Fault.UNTRUSTED_ROOT: "The evidence ends in a root that is not pinned here. Production pins AMD's and "
+    "Intel's own roots only.",
     Fault.POLICY_MISMATCH: "The machine is genuine but below the reference values. Compare them with the check named.",
     Fault.MAA_UNAVAILABLE: "Azure Attestation did not answer. Check the provider URL, DNS and outbound rules.",
     Fault.MAA_REFUSED: "Azure Attestation refused the evidence. Check secure boot and the provider's policy.",
@@ -52,6 +54,11 @@ CHECK_REMEDIES: Final[dict[str, str]] = {
     "E08": "The processor is not among `products`. Milan (the v5 sizes) needs arXiv:2605.12990 under `accepted` too.",
     "E12": "A patch level is below the floor or an advisory. Redeploy the VM to reach an updated host; lower no floor.",
     "E22": "The AK is not the one that made the quote. On a machine that you trust: reboot it, then attest again.",
+    "E28": "Intel's collateral is out of its time, revokes this processor or has no level as old as it. Check the clock; "
+    "else redeploy the VM to reach an updated host.",
+    "E29": "Intel's TCB status is not among `tcb_statuses`. Redeploy the VM to reach an updated host; another status is "
+    "a decision, with its advisories under `accepted`.",
+    "E30": "Intel's statements are older than `tcb_evaluation`. Check the clock, and which number Intel serves now.",
     "E31": "The list of advisories is out of its time, or the clock is before its review. Read the vendors' bulletins "
     "since then, then set `reviewed` and `expires` anew.",
     "E32": "An advisory is open for this machine, or its acceptance is over. Use another machine, or decide again: an "
