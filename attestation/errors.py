@@ -54,8 +54,8 @@ CHECK_REMEDIES: Final[dict[str, str]] = {
     "E08": "The processor is not among `products`. Milan (the v5 sizes) needs arXiv:2605.12990 under `accepted` too.",
     "E12": "A patch level is below the floor or an advisory. Redeploy the VM to reach an updated host; lower no floor.",
     "E22": "The AK is not the one that made the quote. On a machine that you trust: reboot it, then attest again.",
-    "E28": "Intel's collateral is out of its time, revokes this processor or lists no level for it. Check the clock; else "
-    "redeploy the VM to reach an updated host.",
+    "E28": "Intel's collateral is out of its time, revokes this processor or lists no level for it. Check the clock; "
+    "else redeploy the VM to reach an updated host.",
     "E29": "Intel's TCB status is not among `tcb_statuses`. Redeploy the VM to reach an updated host; another status "
     "is a decision, with its advisories under `accepted`.",
     "E30": "Intel's statements are older than `tcb_evaluation`. Check the clock, and which number Intel serves now.",
