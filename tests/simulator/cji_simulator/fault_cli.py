@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -196,7 +196,7 @@ def rotate_key(state: Path, key: str) -> None:
 @click.option(
     "--file", type=click.File("r"), help="The new policy, as JSON; unless given, the old one for another provider."
 )
-def change_policy(state: Path, key: str, file: click.utils.LazyFile | None) -> None:
+def change_policy(state: Path, key: str, file: IO[str] | None) -> None:
     """Replace the release policy of a key."""
     with opened(state) as simulation:
         policy = simulation.release_policy()
