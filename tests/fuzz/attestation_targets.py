@@ -607,7 +607,7 @@ def meaning(evidence: Evidence) -> object:
     * The AK certificate beyond its key: its issuer is for Azure Attestation to judge; the hardware report vouches for
       the key.
     * The MAC of a TDREPORT: only the processor that made it can check it; what it covers is repeated by the quote.
-    * The version of the HCL report, 1 or 2, which says how large its allocation was.
+    * The versions of HCL report (1 or 2) and TDREPORT (0 or 1), which add no field that is read; nothing signs them.
     * Of certificates all but what is signed, and the signature; of PEM the white space; zeros behind a TD quote.
     """
     hcl = bytearray(evidence.hcl_report)
@@ -616,7 +616,7 @@ def meaning(evidence: Evidence) -> object:
     pcks: list[object] = []
     collateral: object = evidence.collateral
     if evidence.tee == "tdx" and isinstance(evidence.collateral, TdCollateral):
-        hcl[32 + 224 : 32 + 256] = bytes(32)
+        hcl[32 + 224 : 32 + 256], hcl[32 + 2] = bytes(32), 0
         chain = parse_td_quote(evidence.td_quote).pck_chain
         pcks, quote = _signed_parts(chain), quote.replace(chain, b"")
         texts = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain")
