@@ -24,6 +24,7 @@ from attestation.appraisal import Acceptance, ReferenceValues, Verdict, appraise
 from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
+from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
@@ -285,6 +286,45 @@ def test_impossible_addresses(tdx: Simulation, pin: str, wrong: str) -> None:
     with pytest.raises(AttestationError) as caught:
         IntelPcs(msgspec.structs.replace(tdx.trust, **{pin: wrong}))
     assert told(caught) == (Fault.CONFIG_INVALID, "intel-pcs")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/tdx/certification/v4/tcb", 400),
+        ("/tdx/certification/v4/tcb?fmspc=90C06F00000", 400),
+        ("/tdx/certification/v4/tcb?fmspc=90C06F000001", 404),
+        ("/tdx/certification/v4/tcb?fmspc=90c06f000000", 200),
+        ("/sgx/certification/v4/pckcrl?ca=platform", 400),
+        ("/sgx/certification/v4/pckcrl?ca=other&encoding=der", 400),
+        ("/sgx/certification/v4/pckcrl?ca=processor&encoding=der", 404),
+        ("/sgx/certification/v4/rootcacrl", 404),
+    ],
+)
+def test_intel_answers_what_it_has(tdx: Simulation, path: str, status: int) -> None:
+    base = endpoint(tdx.trust.intel_pcs, (tdx.trust.intel_pcs,), resource="", check="intel-pcs")
+    reply = exchange(
+        base,
+        method="GET",
+        path=path,
+        headers={},
+        body=None,
+        roots=tdx.trust.tls_roots,
+        limit=65536,
+        seconds=10,
+        fault=Fault.EVIDENCE_UNAVAILABLE,
+        check="test",
+    )
+    assert reply.status == status
+
+
+@pytest.mark.parametrize("order", [b"", b"[]", b'{"status":7}', b'{"state":"UpToDate"}'])
+def test_publications_that_are_none(tdx: Simulation, order: bytes) -> None:
+    at = urlsplit(tdx.endpoints.control_url)
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=10)
+    connection.request("PUT", "/publication", order)
+    assert connection.getresponse().status == 400
+    connection.close()
 
 
 # ---------------------------------------------------------------- the host's quotes and Azure Attestation's check
