@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from attestation import AZURE_US, Trust
 from worker.cli import build
 
+OLD_LIST = '{ reviewed = 2026-01-01, expires = 2026-02-01, listed = [{ id = "AMD-SB-1", unfixed = ["Turin"] }] }'
 HEAP_FREE = {"interpreter", "FIPS", "roots", "tracing"}
 
 
@@ -57,6 +58,7 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
         ("worker.toml", 'cloud = "simulation"', 'cloud = "azure-us"', "configuration"),
         ("worker.toml", '"Genoa"', '"Rome"', "reference values"),
         ("worker.toml", '"Genoa"', "", "reference values"),
+        ("worker.toml", 'products = ["Genoa"]', f'products = ["Genoa"]\nadvisories = {OLD_LIST}', "reference values"),
         ("worker.toml", 'maa_url = "https://', 'maa_url = "https://x.', "endpoints"),
         ("worker.toml", 'kek_id = "https://', 'kek_id = "https://x.', "endpoints"),
         ("worker.toml", "policy.toml", "absent.toml", "policy"),

@@ -23,6 +23,7 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
+from attestation.errors import CHECK_REMEDIES
 from attestation.evidence import HclReport, parse_hcl, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
@@ -224,7 +225,11 @@ def _reference(config: Config) -> str:
         raise _Found(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error
     except AttestationError as error:
         raise _Found(str(error), error.remedy) from error
-    return f"products {', '.join(reference.products)}"
+    known = reference.advisories
+    if known is not None and not known.in_time(datetime.now(UTC)):
+        raise _Found(f"the list of advisories holds from {known.reviewed} to {known.expires}", CHECK_REMEDIES["E31"])
+    listed = f"advisories until {known.expires}" if known else "no list of advisories"
+    return f"products {', '.join(reference.products)}; {listed}"
 
 
 def _endpoints(config: Config, trust: Trust) -> str:
