@@ -189,14 +189,15 @@ class Attester:
         )
 
     def _ask_maa(self, request: bytes) -> bytes:
-        for attempt in range(MAA_ATTEMPTS):
+        attempt, pause = 1, MAA_PAUSE
+        while True:
             try:
                 return send_request(request, provider=self._provider, trust=self._trust)
             except AttestationError as error:
-                if error.fault is not Fault.MAA_UNAVAILABLE or attempt == MAA_ATTEMPTS - 1:
+                if error.fault is not Fault.MAA_UNAVAILABLE or attempt == MAA_ATTEMPTS:
                     raise
-                time.sleep(min(max(error.retry_after or 0.0, MAA_PAUSE * 2**attempt), MAA_LONGEST_PAUSE))
-        raise AssertionError("unreachable")
+                time.sleep(min(max(error.retry_after or 0.0, pause), MAA_LONGEST_PAUSE))
+            attempt, pause = attempt + 1, 2 * pause
 
     def _decrypter(self, evidence: Evidence, bound: bytes, *, padding: Padding) -> Callable[[bytes], bytearray]:
         def decrypt(ciphertext: bytes) -> bytearray:

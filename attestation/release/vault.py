@@ -56,22 +56,20 @@ class _PinnedCredential:
         self._inner = inner
         self._scope = f"{resource}/.default"
 
-    def __repr__(self) -> str:
-        return f"_PinnedCredential({self._scope!r})"
-
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """Return a token for the pinned scope; IDENTITY_UNAVAILABLE for any other."""
         if scopes != (self._scope,):
             raise AttestationError(Fault.IDENTITY_UNAVAILABLE, check="resource")
-        for attempt in range(IDENTITY_ATTEMPTS):
+        attempt, pause = 1, IDENTITY_PAUSE
+        while True:
             try:
                 info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options or {})
                 return info
             except AzureError as error:
-                if attempt == IDENTITY_ATTEMPTS - 1:
+                if attempt == IDENTITY_ATTEMPTS:
                     raise AttestationError(Fault.IDENTITY_UNAVAILABLE, check="imds-identity") from error
-                time.sleep(IDENTITY_PAUSE * 2**attempt)
-        raise AssertionError("unreachable")
+            time.sleep(pause)
+            attempt, pause = attempt + 1, 2 * pause
 
 
 class Vault:

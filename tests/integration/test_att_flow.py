@@ -21,7 +21,7 @@ from cji_simulator.simulation import Cmk, Simulation, SimulationError
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from attestation import AZURE_US, AttestationError, Fault
+from attestation import AZURE_US, AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import Evidence, qualifying
 from attestation.evidence.tpm import Tpm
@@ -29,6 +29,7 @@ from attestation.fetch import exchange
 from attestation.maa import SigningKeys
 from attestation.release import Attestation, Attester, KeySpec
 from attestation.release.keyspec import locate
+from attestation.release.vault import Vault
 from attestation.trust import endpoint
 
 RECEIPT_KEY = b"r" * 32
@@ -366,10 +367,11 @@ def test_k08_a_disabled_version_is_denied_and_the_other_is_not(simulation: Simul
 
 
 class Impostor:
-    """A server under a good certificate that asks for a token of `resource`, and then for nothing more."""
+    """A server under a good certificate that asks for a token of `resource`, and then gives its `answer`."""
 
     def __init__(self, roots: Path) -> None:
         self.resource = ""
+        self.answer = (500, b"")
         self.tokens: list[str | None] = []  # Authorization of each request
         impostor = self
 
@@ -377,12 +379,15 @@ class Impostor:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 impostor.tokens.append(self.headers["Authorization"])
-                self.send_response(500 if self.headers["Authorization"] else 401)
+                status, body = impostor.answer if self.headers["Authorization"] else (401, b"")
+                self.send_response(status)
                 authorization = "https://login.microsoftonline.com/t"
                 challenge = f'Bearer authorization="{authorization}", resource="{impostor.resource}"'
                 self.send_header("WWW-Authenticate", challenge)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
                 """Nothing is printed."""
@@ -395,6 +400,11 @@ class Impostor:
         self._thread.start()
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.domain = self.host.partition(".")[2]
+
+    def trusted(self, trust: Trust) -> Trust:
+        """A trust in which it is the only vault."""
+        self.resource = f"https://{self.domain}"
+        return msgspec.structs.replace(trust, vault_hosts=(f".{self.domain}",))
 
     def close(self) -> None:
         self._server.shutdown()
@@ -429,9 +439,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
 def test_k12_no_token_in_logs_or_errors(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    impostor.resource = f"https://{impostor.domain}"
-    trust = msgspec.structs.replace(simulation.trust, vault_hosts=(f".{impostor.domain}",))
-    other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=ReferenceValues())
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     with caplog.at_level(logging.DEBUG):
@@ -442,6 +450,24 @@ def test_k12_no_token_in_logs_or_errors(
     assert "azure.identity" in shown
     assert token not in shown
     assert attestation.token.raw not in shown
+
+
+@pytest.mark.parametrize("answer", [b"{}", b'{"value":null}', b'{"value":5}', b'{"value":{}}', b'{"value":"a.b.c"}'])
+def test_k02_an_answer_that_is_no_statement(
+    simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, answer: bytes
+) -> None:
+    impostor.answer = (200, answer)
+    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=ReferenceValues())
+    elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
+    error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), elsewhere)
+    assert told(error) == (Fault.RELEASE_INVALID, "S01")
+
+
+def test_r02_the_identity_of_a_machine_on_azure_is_its_own_metadata_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
+    vault = Vault(trust=AZURE_US, client_id="11111111-1111-1111-1111-111111111111")
+    assert vault._identity() is vault._identity()
+    assert "AZURE_POD_IDENTITY_AUTHORITY_HOST" not in os.environ
 
 
 def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
@@ -540,7 +566,11 @@ def test_r02_tls_roots_are_the_trusts(
 
 def test_changed_pcr_means_attest_again(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    attester.check_pcrs(attestation)
     _extend_pcr(simulation.trust.tcti)
+    with pytest.raises(AttestationError) as caught:
+        attester.check_pcrs(attestation)
+    assert fault_of(caught) == (Fault.EVIDENCE_INVALID, "pcr-changed")
     with pytest.raises(AttestationError) as caught:
         attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
     assert fault_of(caught) == (Fault.EVIDENCE_INVALID, "pcr-changed")

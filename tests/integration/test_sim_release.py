@@ -19,6 +19,7 @@ from cji_simulator.certificates import pem
 from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.guest import AttestRefused, verify
 from cji_simulator.hcl import report_data
+from cji_simulator.intel import Intel
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report, Tcb
 from cryptography import x509
@@ -138,6 +139,11 @@ def roots(simulation_servers: Simulation) -> Roots:
     return Roots.open(simulation_servers.state / "roots")
 
 
+@pytest.fixture(scope="module")
+def intel(simulation_servers: Simulation) -> Intel:
+    return Intel.open(simulation_servers.state / "intel")
+
+
 def flip(text: str) -> str:
     data = bytearray(base64.b64decode(text))
     data[-1] ^= 1
@@ -157,12 +163,12 @@ def flip(text: str) -> str:
     ],
 )
 def test_maa_refuses_a_flipped_bit(
-    simulation: Simulation, evidence: Evidence, roots: Roots, member: str, message: str
+    simulation: Simulation, evidence: Evidence, roots: Roots, intel: Intel, member: str, message: str
 ) -> None:
     content = inner(guest_request(evidence, nonce="n", log=b""))
     content["TpmInfo"][member] = flip(content["TpmInfo"][member])
     with pytest.raises(AttestRefused, match=message):
-        verify(outer(content), roots)
+        verify(outer(content), roots, intel)
     with pytest.raises(AttestationError) as refused:
         ask(simulation, outer(content))
     assert (refused.value.fault, refused.value.check) == (Fault.MAA_REFUSED, "maa-400")
@@ -283,12 +289,14 @@ def _other_protocol(content: dict[str, Any], roots: Roots) -> None:
         (_other_protocol, "not 2.0"),
     ],
 )
-def test_maa_refuses_what_does_not_fit_together(evidence: Evidence, roots: Roots, change: Any, message: str) -> None:
+def test_maa_refuses_what_does_not_fit_together(
+    evidence: Evidence, roots: Roots, intel: Intel, change: Any, message: str
+) -> None:
     content = inner(guest_request(evidence, nonce="n", log=b""))
-    verify(outer(content), roots)
+    verify(outer(content), roots, intel)
     change(content, roots)
     with pytest.raises(AttestRefused, match=message):
-        verify(outer(content), roots)
+        verify(outer(content), roots, intel)
 
 
 def certified(simulation: Simulation, *, attributes: int, policy: bytes) -> dict[str, str]:
@@ -320,7 +328,9 @@ def certified(simulation: Simulation, *, attributes: int, policy: bytes) -> dict
     }
 
 
-def test_maa_refuses_keys_that_others_could_use(simulation: Simulation, evidence: Evidence, roots: Roots) -> None:
+def test_maa_refuses_keys_that_others_could_use(
+    simulation: Simulation, evidence: Evidence, roots: Roots, intel: Intel
+) -> None:
     policy = policy_pcr_digest(evidence.pcrs)
     for attributes, other, message in (
         (0x20432, policy, None),
@@ -331,16 +341,16 @@ def test_maa_refuses_keys_that_others_could_use(simulation: Simulation, evidence
         content = inner(guest_request(evidence, nonce="n", log=b""))
         content["TpmInfo"] |= certified(simulation, attributes=attributes, policy=other)
         if message is None:
-            verify(outer(content), roots)
+            verify(outer(content), roots, intel)
         else:
             with pytest.raises(AttestRefused, match=message):
-                verify(outer(content), roots)
+                verify(outer(content), roots, intel)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"AttestationInfo":5}', b'{"AttestationInfo":"e30"}'])
-def test_maa_refuses_other_bodies(roots: Roots, body: bytes) -> None:
+def test_maa_refuses_other_bodies(roots: Roots, intel: Intel, body: bytes) -> None:
     with pytest.raises(AttestRefused):
-        verify(body, roots)
+        verify(body, roots, intel)
 
 
 @pytest.fixture

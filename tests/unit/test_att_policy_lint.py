@@ -219,6 +219,7 @@ ONE = {"claim": "a", "equals": 1}
         ("RP44", claim(anyOf=[])),
         ("RP45", b'{"version":"1.0.0","anyOf":{}}'),
         ("RP45", b'{"version":"1.0.0","anyOf":[1]}'),
+        ("RP45", b'{"version":"1.0.0","anyOf":[{"authority":1,"allOf":[{"claim":"a","equals":1}]}]}'),
         ("RP45", claim(claim="a[0]", equals=1)),
         ("RP45", claim(claim="a", equals=None)),
         ("RP45", claim(claim="a", equals={})),
