@@ -3,7 +3,7 @@
 from attestation.appraisal.advisories import Acceptance, Advisory, AdvisoryList, Product
 from attestation.appraisal.appraise import appraise
 from attestation.appraisal.checks import CHECKS
-from attestation.appraisal.reference import ReferenceValues, TcbFloor, TcbStatus, check_reference
+from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Acceptance",
     "Advisory",
     "AdvisoryList",
+    "MaaEnclave",
     "Product",
     "ReferenceValues",
     "TcbFloor",

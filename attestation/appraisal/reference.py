@@ -4,6 +4,7 @@ A list that may be left out is `None` ("not checked", and the verdict says so); 
 because it would either refuse everything or, worse, be read as "anything".
 """
 
+import re
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -24,6 +25,7 @@ __all__ = [
     "GENOA_FLOOR",
     "MILAN_FLOOR",
     "TURIN_FLOOR",
+    "MaaEnclave",
     "ReferenceValues",
     "TcbFloor",
     "TcbStatus",
@@ -41,6 +43,7 @@ TcbStatus = Literal[
 ]
 """Intel's words for a TCB level (PCS API v4). "Revoked" is none that could be accepted."""
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
+_POLICY_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # base64url of a SHA-256
 
 
 class TcbFloor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +63,16 @@ GENOA_FLOOR: Final = TcbFloor(bootloader=10, tee=0, snp=23, microcode=84)
 TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
 
 
+class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Allowed values, hex, of the enclave that holds a token's signing key.
+
+    One alone says nothing: the host chooses HOST_DATA, and the measurement does not cover what the image runs.
+    """
+
+    measurements: tuple[str, ...]  # of the utility VM, 96 digits
+    host_data: tuple[str, ...]  # hash of the container group's policy, 64 digits; Microsoft names it on request
+
+
 class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Milan is not in the default products: its VCEK can be extracted. Naming it needs `MILAN_SEED` accepted."""
 
@@ -74,7 +87,8 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
-    maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values of the provider
+    maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values, as `cji policy hash` prints them
+    maa_enclave: MaaEnclave | None = None  # None: the signing key is believed because the provider publishes it
     token_max_age: int = 600  # seconds since the token's iat
 
 
@@ -110,7 +124,9 @@ def check_reference(reference: ReferenceValues) -> None:
         "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
         "pcrs": any(not 0 <= pcr <= 7 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
         "maa_policy_hashes": reference.maa_policy_hashes is not None
-        and not (reference.maa_policy_hashes and all(reference.maa_policy_hashes)),
+        and not (reference.maa_policy_hashes and all(map(_POLICY_HASH.fullmatch, reference.maa_policy_hashes))),
+        "maa_enclave": reference.maa_enclave is not None
+        and not (_hex(reference.maa_enclave.measurements, 96) and _hex(reference.maa_enclave.host_data, 64)),
         "token_max_age": not 0 < reference.token_max_age <= 3600,
     }
     for field, wrong in problems.items():

@@ -121,6 +121,7 @@ class SigningKeys:
         self.issuer = issuer.base
         self._endpoint = issuer
         self._roots = trust.tls_roots
+        self.amd_roots = trust.amd_roots  # for the evidence that certificates carry
         self._monotonic = monotonic
         self._ask = self._fetch if ask is None else ask
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@
  T15 every claim that repeats the hardware report has the value of the report that we judged, and vmUniqueId is the same
  T16 x-ms-policy-hash is pinned, where the reference values pin it
  T17 the attested PCRs are 0 to 7 and, where the token has their values, ours
+ T18 the signing key lives in an enclave that the reference values name, where they name one
 
 Claims list: learn.microsoft.com, "Azure Attestation claim sets"; key selection: "Azure Key Vault secure key release
 policy grammar". A claim that is missing is a claim that failed.
@@ -26,6 +27,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import InitVar, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -35,6 +37,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.evidence.hcl import Tee, runtime_ak
 from attestation.jose import rsa_from_jwk, split_jws, verify_rs256
 from attestation.maa.agreement import Fact, expected_claims
+from attestation.maa.enclave import verify_enclave
 from attestation.maa.jwks import SigningKeys
 from attestation.strict_json import JsonObject, member, parse_object
 
@@ -50,7 +53,7 @@ _SEAL: Final = object()  # known to `verify_token` alone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedToken:
-    """A token that passed T01 to T17, at the time of `verify_token`. `raw` is a bearer secret: never log it.
+    """A token that passed T01 to T18, at the time of `verify_token`. `raw` is a bearer secret: never log it.
 
     The seal is not kept, so a copy with another member cannot be made either.
     """
@@ -86,7 +89,8 @@ def verify_token(
     jws = split_jws(raw, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     kid = jws.header.get("kid")
     _require(isinstance(kid, str) and bool(kid), "T03")
-    payload = verify_rs256(jws, keys.get(str(kid)).key, fault=Fault.TOKEN_INVALID, check="T04")
+    signing = keys.get(str(kid))
+    payload = verify_rs256(jws, signing.key, fault=Fault.TOKEN_INVALID, check="T04")
     claims = parse_object(payload, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01")
 
     _require(claims.get("iss") == keys.issuer, "T05")
@@ -106,6 +110,9 @@ def verify_token(
     if reference.maa_policy_hashes is not None:
         _require(policy_hash in reference.maa_policy_hashes, "T16")
     _pcrs(claims, verdict)
+    if reference.maa_enclave is not None:
+        at = datetime.fromtimestamp(now, UTC)
+        verify_enclave(signing, enclave=reference.maa_enclave, roots=keys.amd_roots, now=at)
     jti = claims.get("jti")
     _require(isinstance(jti, str) and 0 < len(str(jti)) <= 128, "T01")
     return VerifiedToken(
