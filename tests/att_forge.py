@@ -8,7 +8,7 @@ import hashlib
 import struct
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -356,3 +356,33 @@ def _signed_by_rsa(common: str, issuer: Credential | None) -> Credential:
     builder = forged(common, key.public_key(), issuer, {})
     certificate = builder.sign(issuer.rsa() if issuer else key, hashes.SHA384(), rsa_padding=PSS)
     return Credential(key=key, certificate=certificate, above=issuer.chain if issuer else ())
+
+
+def crl(
+    *revoked: int,
+    issuer: Credential | None = None,
+    signer: rsa.RSAPrivateKey | None = None,
+    updated: timedelta = timedelta(days=-1),
+    until: timedelta = timedelta(days=1),
+    extension: x509.ExtensionType | None = None,
+) -> bytes:
+    """AMD's CRL of the machine's product, as its ARK signs it, or with parts replaced."""
+    ark = machine().chip.ark
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name((issuer or ark).certificate.subject)
+        .last_update(machine().now + updated)
+        .next_update(machine().now + until)
+    )
+    for serial in revoked:
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(serial)
+            .revocation_date(machine().now - timedelta(days=1))
+            .build()
+        )
+        builder = builder.add_revoked_certificate(entry)
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=True)
+    signed = builder.sign(signer or ark.rsa(), hashes.SHA384(), rsa_padding=PSS)
+    return signed.public_bytes(Encoding.DER)

@@ -5,11 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import Credential
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AttestationError, Fault
 from attestation.appraisal import (
@@ -25,9 +21,9 @@ from attestation.appraisal.advisories import BADRAM, MILAN_SEED
 from attestation.appraisal.reference import floor_in_force
 from attestation.evidence import Evidence, Tcb
 from tests.att_forge import (
-    PSS,
     QUALIFYING,
     Machine,
+    crl,
     evidence_of,
     forge_vcek,
     machine,
@@ -261,30 +257,6 @@ def test_policy_and_platform_bits_have_names() -> None:
 
 
 # -- revocation --------------------------------------------------------------------------------------------------------
-
-
-def crl(
-    *revoked: int,
-    issuer: Credential | None = None,
-    signer: rsa.RSAPrivateKey | None = None,
-    updated: timedelta = -DAY,
-    until: timedelta = DAY,
-    extension: x509.ExtensionType | None = None,
-) -> bytes:
-    ark = machine().chip.ark
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name((issuer or ark).certificate.subject)
-        .last_update(machine().now + updated)
-        .next_update(machine().now + until)
-    )
-    for serial in revoked:
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(machine().now - DAY).build()
-        builder = builder.add_revoked_certificate(entry)
-    if extension is not None:
-        builder = builder.add_extension(extension, critical=True)
-    signed = builder.sign(signer or ark.rsa(), hashes.SHA384(), rsa_padding=PSS)
-    return signed.public_bytes(Encoding.DER)
 
 
 def with_crl(data: bytes) -> ReferenceValues:

@@ -1,6 +1,7 @@
 """Any bytes into a parser of `attestation`: a value, or an AttestationError; nothing else ever."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import struct
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal.snp import verify_chain
+from attestation.appraisal.snp import Endorsement, verify_chain, verify_not_revoked
 from attestation.certs import load_der
-from attestation.evidence import Evidence, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
+from attestation.evidence import Evidence, Tcb, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
 from attestation.evidence.collect import _der
+from attestation.evidence.snp_report import parse_tcb
 from attestation.jose import b64url, b64url_decode, rsa_from_jwk, split_jws, std_b64decode
 from attestation.maa import open_reply, parse_jwks
 from attestation.release import KeySpec
@@ -24,7 +26,7 @@ from attestation.release.statement import verify_chain_and_signature
 from attestation.release.unwrap import unwrap_into
 from attestation.strict_json import parse_object
 from attestation.trust import endpoint
-from tests.att_forge import machine
+from tests.att_forge import crl, machine
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -44,6 +46,11 @@ def value_or_error(parse: Callable[[], object]) -> None:
     assert str(found)
 
 
+@functools.cache
+def endorsement() -> Endorsement:
+    return verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now)
+
+
 PARSERS: dict[str, Callable[[bytes], object]] = {
     "hcl": parse_hcl,
     "snp": parse_snp_report,
@@ -55,6 +62,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "reply": lambda data: open_reply(data, decrypt=lambda _: bytearray(32)),
     "certificate": lambda data: load_der(data, fault=Fault.EVIDENCE_INVALID, check="x"),
     "chain": lambda data: verify_chain(data, roots=AZURE_US.amd_roots, now=datetime.now(UTC)),
+    "crl": lambda data: verify_not_revoked(endorsement(), data, now=machine().now),
     "object": lambda data: parse_object(data, limit=1000, fault=Fault.TOKEN_INVALID, check="x"),
     "unwrap": lambda data: unwrap_into(
         data, memoryview(bytearray(100)), decrypt=lambda _: bytearray(32), public_key=machine().maa.public_key()
@@ -62,7 +70,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
 }
 
 
-SEEDED = ["ak-cert", "attest", "certificate", "chain", "evidence", "hcl", "jwks", "public", "snp"]
+SEEDED = ["ak-cert", "attest", "certificate", "chain", "crl", "evidence", "hcl", "jwks", "public", "snp"]
 
 
 @functools.cache
@@ -79,6 +87,7 @@ def seeds() -> dict[str, bytes]:
         "ak-cert": evidence.ak_cert + bytes(10),
         "certificate": evidence.ak_cert,
         "chain": evidence.certs,
+        "crl": crl(1, 2),
     }
 
 
@@ -144,6 +153,36 @@ def test_any_jwk(n: object, e: object) -> None:
 @given(data=st.binary(max_size=60))
 def test_base64_is_canonical(data: bytes) -> None:
     assert b64url_decode(b64url(data)) == data
+
+
+LEVELS = st.builds(
+    Tcb,
+    bootloader=st.integers(0, 255),
+    tee=st.integers(0, 255),
+    snp=st.integers(0, 255),
+    microcode=st.integers(0, 255),
+    fmc=st.integers(0, 255),
+)
+
+
+@given(mine=LEVELS, floor=LEVELS)
+def test_a12_levels_are_compared_one_by_one(mine: Tcb, floor: Tcb) -> None:
+    """The slow twin: no component of the floor is above mine."""
+    below = [name for name, level in dataclasses.asdict(floor).items() if level > getattr(mine, name)]
+    assert mine.at_least(floor) == (not below)
+
+
+@given(levels=LEVELS, turin=st.booleans(), rest=st.binary(min_size=8, max_size=8))
+def test_a12_a_tcb_is_read_back_from_the_layout_of_its_product(levels: Tcb, turin: bool, rest: bytes) -> None:
+    mine = dataclasses.replace(levels, fmc=levels.fmc if turin else 0)
+    raw = (
+        bytes([mine.fmc, mine.bootloader, mine.tee, mine.snp, 0, 0, 0, mine.microcode])
+        if turin
+        else bytes([mine.bootloader, mine.tee, 0, 0, 0, 0, mine.snp, mine.microcode])
+    )
+    assert parse_tcb(raw, turin=turin) == mine
+    reserved = rest[4:7] if turin else rest[2:6]
+    assert (parse_tcb(rest, turin=turin) is None) == any(reserved)
 
 
 def test_evidence_text_is_canonical() -> None:
