@@ -11,8 +11,10 @@ import pytest
 from cji_simulator import hcl
 from cji_simulator.certificates import Credential, name, pem
 from cji_simulator.snp import Tcb as ReportTcb
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
@@ -308,6 +310,19 @@ def test_a22_ask_that_is_no_rsa_key() -> None:
     above = Credential(key=key, certificate=ask, above=ark.chain)
     vcek = forged("SEV-VCEK", machine().chip.vcek.certificate.public_key(), above, {}).sign(key, hashes.SHA384())
     refused(machine().evidence(certs=b"".join(map(pem, (vcek, *above.chain)))), "E05")
+
+
+def test_a22_signature_is_whole_octets() -> None:
+    """A BIT STRING may leave bits unused; where they are zero the signature reads the same."""
+    builder = forged("SEV-VCEK", machine().chip.vcek.certificate.public_key(), machine().chip.ask, {})
+    signed = (builder.sign(machine().chip.ask.rsa(), hashes.SHA384(), rsa_padding=PSS) for _ in range(64))
+    even = next(one for one in signed if not one.signature[-1] & 1)
+    der = bytearray(even.public_bytes(Encoding.DER))
+    der[-len(even.signature) - 1] = 1
+    other = x509.load_der_x509_certificate(bytes(der))
+    assert (other.signature, other.tbs_certificate_bytes) == (even.signature, even.tbs_certificate_bytes)
+    refused(machine().evidence(certs=b"".join(map(pem, (other, *machine().chip.vcek.above)))), "E05")
+    refused(machine().evidence(certs=b"".join(map(pem, (even, *machine().chip.vcek.above)))), "E07")
 
 
 def test_a22_text_between_certificates() -> None:

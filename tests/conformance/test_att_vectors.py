@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
 from attestation import AZURE_US, AttestationError, Fault
+from attestation.appraisal.quote import ENDORSEMENT_HIERARCHY
 from attestation.appraisal.snp import Endorsement, verify_chain, verify_chip, verify_report_signature
 from attestation.certs import load_der, load_pem_chain, spki_sha256
 from attestation.evidence import HclReport, SnpReport, Tcb, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
@@ -189,6 +191,51 @@ def test_quote_by_the_ak_of_the_report(vectors: Path, path: str, tee: str, extra
     assert (report.tee, attest.extra_data) == (tee, extra)
 
 
+AK_OF_AZURE = 0x50472  # attributes: as below, and userWithAuth and noDA
+
+
+def _ak_area(modulus: int) -> bytes:
+    """The public area of Azure's AK: RSASSA with SHA-256, restricted, without a policy."""
+    head = struct.pack(">HHIH", 0x0001, 0x000B, AK_OF_AZURE, 0) + bytes.fromhex("0010 0014 000b")
+    return head + struct.pack(">HIH", 2048, 0, 256) + modulus.to_bytes(256, "big")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "attestation-rs/az_snp/milan-v3-attestation.json",
+        "trustee/az-snp-vtpm/evidence-v1.json",
+        "attestation-rs/az_tdx/live-evidence.json",
+    ],
+)
+def test_quote_names_an_ak_of_the_endorsement_hierarchy(vectors: Path, path: str) -> None:
+    """What E22 relies upon: the signer's Qualified Name, on SEV-SNP and on TDX."""
+    data = json.loads((vectors / "azure" / path).read_text())
+    report, attest = _quoted(data.get("evidence", data))
+    area = _ak_area(report.ak.public_numbers().n)
+    public = parse_rsa_public(struct.pack(">H", len(area)) + area)
+    hierarchy = ENDORSEMENT_HIERARCHY.to_bytes(4, "big")
+    assert attest.signer == b"\x00\x0b" + hashlib.sha256(hierarchy + public.name).digest()
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "checked"),
+    [
+        (f"{TEE_AV}/milan_attestation_report.bin", 3, True),
+        (f"{TEE_AV}/genoa_attestation_report.bin", 3, True),
+        ("azure/attestation-rs/snp/live-report-v5-genoa.bin", 5, True),
+        ("azure/trustee/snp/test-vlek-report.bin", 3, True),
+        ("azure/trustee/snp/test-report.bin", 2, False),
+        ("azure/go-sev-guest/attestation.bin", 2, False),
+        ("azure/sidecar/snp_report.bin", 2, False),
+    ],
+)
+def test_reserved_bits_and_alias_check_of_real_reports(vectors: Path, path: str, version: int, checked: bool) -> None:
+    report = parse_snp_report((vectors / path).read_bytes())
+    assert (report.version, "alias-check-complete" in report.platform_flags) == (version, checked)
+    assert bool(report.current_mitigations) == (version == 5)
+
+
 def test_quote_of_another_machine(vectors: Path) -> None:
     folder = vectors / "azure/trustee/az-snp-vtpm"
     report = parse_hcl((folder / "hcl-report.bin").read_bytes())
@@ -222,6 +269,9 @@ def test_ephemeral_key_of_the_published_request(vectors: Path) -> None:
     blobs = {name: base64.b64decode(value) for name, value in info.items() if isinstance(value, str)}
     ak, key = parse_rsa_public(blobs["AikPub"]), parse_rsa_public(blobs["EncKeyPub"])
     quote, certify = parse_attest(blobs["PcrQuote"]), parse_attest(blobs["EncKeyCertifyInfo"])
+    hierarchy = ENDORSEMENT_HIERARCHY.to_bytes(4, "big")
+    assert quote.signer == certify.signer == b"\x00\x0b" + hashlib.sha256(hierarchy + ak.name).digest()
+    assert ak.attributes == AK_OF_AZURE
     assert certify.name == key.name
     assert (ak.signing, key.signing, key.attributes) == (True, False, 0x20432)
     values = b"".join(base64.b64decode(pcr["Digest"]) for pcr in info["PCRs"])
