@@ -89,6 +89,10 @@ class Config(_Section, frozen=True, kw_only=True):
     """Folder of tables that replace the shipped ones by name."""
     sha384: str = ""
 
+    def __post_init__(self) -> None:
+        if len({key.kek_id for key in self.keys}) != len(self.keys):
+            raise ValueError("two [[keys]] have the same kek_id")
+
     @property
     def tables_folder(self) -> Path | None:
         """`tables` as a path."""
