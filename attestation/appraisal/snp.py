@@ -31,7 +31,6 @@ _SPARE: Final = ("3.4", "3.5", "3.6", "3.7")  # levels without a meaning yet; Tu
 _KNOWN: Final = frozenset({"1", "2", "4", *_LEVELS.values(), *_SPARE})  # 5, cspID, makes it a VLEK
 _STRUCTURE: Final[dict[Product, int]] = {"Milan": 0, "Genoa": 0, "Turin": 1}  # structVersion
 _PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
-MAX_CRL_BYTES: Final = 1 << 20
 ECDSA_P384_SHA384: Final = 1
 VCEK: Final = 0
 
@@ -91,8 +90,6 @@ def verify_not_revoked(endorsement: Endorsement, crl: bytes, *, now: datetime) -
 
     Every VCEK has serial number 0, so AMD can revoke an ASK, and with it all of its VCEKs, but not one chip.
     """
-    if len(crl) > MAX_CRL_BYTES:
-        raise _refuse("E33")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # see attestation.certs.load_der

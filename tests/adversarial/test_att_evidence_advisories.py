@@ -295,7 +295,6 @@ def test_a22_a_crl_that_is_not_the_roots_own() -> None:
         b"",
         b"garbage",
         crl()[:-1],
-        bytes((1 << 20) + 1),
     )
     for data in foreign:
         refused(machine().evidence(), "E33", fault=Fault.EVIDENCE_INVALID, reference=with_crl(data))
