@@ -1,0 +1,279 @@
+"""Custody step by step, in this process: a real attester, TPM and vault, and time short enough to wait for."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cji_simulator.faults import Kind, Service
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Cmk, Simulation
+
+from attestation.release import Attestation
+from worker.config import load
+from worker.errors import Reason, Refusal
+from worker.keyholder.custody import Custody, Dropped, HeldKey, Turn
+
+LONG = 3600.0
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    """Servers of this module: its tests change the machine."""
+    with Simulation(tmp_path_factory.mktemp("custody"), release_limit=1000, report_period=0) as running:
+        yield running
+
+
+@pytest.fixture
+def azure(servers: Simulation) -> Iterator[Simulation]:
+    yield servers
+    servers.clear_faults()
+
+
+@pytest.fixture(scope="module")
+def keys(servers: Simulation) -> tuple[Cmk, Cmk]:
+    return servers.create_cmk("custody-a"), servers.create_cmk("custody-b")
+
+
+class Stepped:
+    """A custody and everything that happened to it. A key is renewed after a quarter to 45 % of `lifetime`."""
+
+    def __init__(
+        self, folder: Path, azure: Simulation, *keys: Cmk, lifetime: float = LONG, check: float = LONG, **pins: Any
+    ) -> None:
+        config = load(worker_config(folder, simulation=azure, keys=keys).config)
+        values = config.attestation.reference_values | pins
+        section = msgspec.structs.replace(
+            config.attestation, key_lifetime_s=lifetime, pcr_check_s=check, reference_values=values
+        )
+        config = msgspec.structs.replace(config, attestation=section)
+        self.custody = Custody(config=config, trust=azure.trust, receipt_key=b"r" * 32)
+        self.seen: list[Turn] = []
+
+    @property
+    def held(self) -> set[str]:
+        return set(self.custody.holdings.usable())
+
+    def look(self) -> list[Turn]:
+        """What happened so far."""
+        self.seen += self.custody.turns()
+        return self.seen
+
+    def until(self, what: Callable[[], object], *, seconds: float = 60) -> None:
+        """Step until it is so."""
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, "it did not come about"
+            self.custody.step()
+            self.look()
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(turn, kind) for turn in self.look())
+
+    def dropped(self) -> list[tuple[str, str]]:
+        return [(turn.kek_id, turn.cause) for turn in self.look() if isinstance(turn, Dropped)]
+
+    def refusal(self, cmk: Cmk) -> Reason:
+        with pytest.raises(Refusal) as caught:
+            self.custody.holdings.key(cmk.kek_id)
+        return caught.value.reason
+
+
+def test_one_attestation_and_one_release_for_each_key(tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]) -> None:
+    mine = Stepped(tmp_path, azure, *keys)
+    assert [mine.refusal(cmk) for cmk in keys] == [Reason.NOT_READY] * 2
+    mine.until(lambda: mine.held == {cmk.kek_id for cmk in keys})
+    assert [type(turn) for turn in mine.seen] == [Attestation, HeldKey, HeldKey]
+    for cmk in keys:
+        held = mine.custody.holdings.key(cmk.kek_id)
+        assert held.attestation is mine.custody.holdings.evidence()
+        assert mine.custody.holdings.until - LONG < held.until <= time.monotonic() + LONG
+
+
+def disabled(azure: Simulation, cmk: Cmk) -> None:
+    azure.enable_cmk(cmk, enabled=False)
+
+
+def policy_changed(azure: Simulation, cmk: Cmk) -> None:
+    policy = azure.release_policy()
+    policy["anyOf"][0]["allOf"].append({"claim": "x-ms-azurevm-vmid", "equals": "another machine"})
+    azure.set_policy("custody-revoked", policy)
+
+
+@pytest.mark.parametrize("revoke", [disabled, policy_changed])
+def test_k08_a_key_that_is_revoked_goes_within_its_lifetime_and_alone(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], revoke: Callable[[Simulation, Cmk], None]
+) -> None:
+    mine, other = azure.create_cmk("custody-revoked"), keys[1]
+    found = Stepped(tmp_path, azure, mine, other, lifetime=12)
+    found.until(lambda: len(found.held) == 2)
+    revoke(azure, mine)
+    revoked = time.monotonic()
+    found.until(lambda: found.dropped() and found.count(HeldKey) == 3)
+    assert time.monotonic() - revoked < 12
+    assert found.dropped() == [(mine.kek_id, "revoked")]
+    assert found.held == {other.kek_id}
+    assert found.refusal(mine) is Reason.KEY_RELEASE_DENIED
+
+
+def test_k08_a_role_that_is_taken_away_denies_every_key(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, *keys, lifetime=12)
+    found.until(lambda: len(found.held) == 2)
+    azure.fault(Service.VAULT, Kind.FORBIDDEN)
+    found.until(lambda: len(found.dropped()) == 2)
+    assert {cause for _, cause in found.dropped()} == {"revoked"}
+    assert found.custody.holdings.why() is Reason.KEY_RELEASE_DENIED
+    azure.clear_faults()
+    found.until(lambda: len(found.held) == 2)
+
+
+def test_a_vault_that_is_away_costs_no_key_before_its_own_time(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, keys[0], lifetime=6)
+    found.until(lambda: found.held)
+    until = found.custody.holdings.key(keys[0].kek_id).until
+    azure.fault(Service.VAULT, Kind.DOWN)
+    found.until(lambda: found.count(Attestation) == 2)
+    found.custody.step()  # a release that fails
+    assert found.held
+    time.sleep(max(0.0, until - time.monotonic()))
+    assert not found.held
+    assert found.dropped() == [(keys[0].kek_id, "expired")]
+    assert found.refusal(keys[0]) is Reason.NOT_READY
+
+
+def test_f09_a_pcr_that_moves_drops_every_key_before_anything_else(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, *keys, check=0.2)
+    found.until(lambda: len(found.held) == 2)
+    before = found.custody.holdings.evidence()
+    assert before is not None
+    azure.extend_pcr(4)
+    found.until(found.dropped)
+    assert {cause for _, cause in found.dropped()} == {"pcr-drift"}
+    assert not found.held
+    assert found.custody.holdings.evidence() is None
+    assert found.refusal(keys[0]) is Reason.ATTESTATION_REJECTED
+    found.until(lambda: len(found.held) == 2)  # nothing pins the PCRs: the machine as it is now is let in
+    after = found.custody.holdings.evidence()
+    assert after is not None
+    assert after.evidence.pcrs[4] != before.evidence.pcrs[4]
+
+
+def test_f09_a_machine_that_left_its_reference_values_stays_out(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    golden = Stepped(tmp_path / "golden", azure, keys[0])
+    golden.until(lambda: golden.held)
+    evidence = golden.custody.holdings.evidence()
+    assert evidence is not None
+    pins = {"pcrs": {"4": [evidence.evidence.pcrs[4].hex()]}}
+    found = Stepped(tmp_path / "pinned", azure, keys[0], check=0.2, **pins)
+    found.until(lambda: found.held)
+    azure.extend_pcr(4)
+    found.until(found.dropped)
+    found.custody.step()
+    assert found.custody.holdings.why() is Reason.ATTESTATION_REJECTED
+    assert (found.count(Attestation), found.count(HeldKey)) == (1, 1)
+
+
+def test_f09_a_renewal_that_finds_other_pcrs_drops_what_was_released_before(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, keys[0], lifetime=12)
+    found.until(lambda: found.held)
+    azure.extend_pcr(5)
+    found.until(lambda: found.count(HeldKey) == 2)
+    assert [type(turn) for turn in found.seen] == [Attestation, HeldKey, Dropped, Attestation, HeldKey]
+    assert found.dropped() == [(keys[0].kek_id, "pcr-drift")]
+
+
+def test_a_tpm_that_cannot_be_read_twice_in_a_row_is_a_refusal(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, keys[0], check=0.2)
+    found.until(lambda: found.held)
+    azure.fault(Service.TPM, Kind.RETRY)
+    found.custody.step()
+    assert found.held
+    found.custody.step()
+    assert not found.held
+    assert found.dropped() == [(keys[0].kek_id, "evidence")]
+    azure.clear_faults()
+    found.until(lambda: found.held)
+
+
+def test_k10_a_throttled_release_is_repeated_under_the_same_attestation(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, keys[0])
+    azure.fault(Service.VAULT, Kind.STATUS, status=429, seconds=1, times=1)
+    found.until(lambda: found.count(Attestation))
+    asked = time.monotonic()
+    found.custody.step()
+    assert found.refusal(keys[0]) is Reason.KEY_THROTTLED
+    found.until(lambda: found.held)
+    assert time.monotonic() - asked >= 1
+    assert found.count(Attestation) == 1
+
+
+def test_cannot_be_verified_is_answered_with_one_more_attestation(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, keys[0])
+    azure.fault(Service.MAA, Kind.STATUS, path="/.well-known/openid-configuration", times=1)  # the vault asks for it
+    found.until(lambda: found.held)
+    assert (found.count(Attestation), found.count(HeldKey), found.dropped()) == (2, 1, [])
+
+
+def test_cannot_be_verified_twice_in_a_row_is_a_denial(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    found = Stepped(tmp_path, azure, keys[0], lifetime=12)
+    found.until(lambda: found.held)
+    azure.fault(Service.MAA, Kind.STATUS, path="/.well-known/openid-configuration")
+    found.until(found.dropped)
+    assert found.dropped() == [(keys[0].kek_id, "revoked")]
+    assert found.count(Attestation) == 3  # the first, the renewal, and one more for the key
+
+
+def test_k13_two_versions_of_a_key_are_held_side_by_side(tmp_path: Path, azure: Simulation) -> None:
+    old = azure.create_cmk("custody-rotated")
+    new = azure.rotate_cmk("custody-rotated")
+    third = azure.rotate_cmk("custody-rotated")
+    found = Stepped(tmp_path, azure, old, new)
+    found.until(lambda: found.held == {old.kek_id, new.kek_id})
+    assert found.refusal(third) is Reason.UNKNOWN_KEY
+
+
+def test_at_the_end_every_key_is_let_go(tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]) -> None:
+    found = Stepped(tmp_path, azure, *keys)
+    found.until(lambda: len(found.held) == 2)
+    assert [(turn.kek_id, turn.cause) for turn in found.custody.stop() if isinstance(turn, Dropped)] == [
+        (cmk.kek_id, "stopped") for cmk in keys
+    ]
+    assert not found.held
+
+
+def test_k10_workers_behind_a_vault_that_throttles_all_become_ready(tmp_path: Path) -> None:
+    workers = 8
+    with Simulation(tmp_path / "sim", release_limit=4, report_period=0) as azure:
+        cmk = azure.create_cmk("shared")  # one of the four
+        fleet = [Stepped(tmp_path / f"w{i}", azure, cmk) for i in range(workers)]
+        threads = [threading.Thread(target=one.until, args=(lambda one=one: one.held,)) for one in fleet]
+        started = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - started
+    assert all(one.held for one in fleet)
+    assert [one.count(Attestation) for one in fleet] == [1] * workers
+    print(f"{workers} workers ready after {took:.0f} s")
