@@ -1,6 +1,6 @@
 """The operation as a whole: which parameters it takes, and what its output may and may not hold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pytest
@@ -48,10 +48,23 @@ def band(width: int = 5, top: int = 90, as_of: str = "2026-01-01") -> wire.Colum
     return generalise("DOB", age_band=wire.AgeBand(width=width, top=top, as_of=as_of))
 
 
+def aes(column: str, domain: str = "id") -> wire.ColumnRule:
+    return rule(column, aes_token=wire.AesToken(domain=domain))
+
+
+def ff1(column: str, domain: str = "id", radix: int = 10) -> wire.ColumnRule:
+    return rule(column, ff1=wire.Ff1(domain=domain, radix=radix))
+
+
 def operation(
-    *rules: wire.ColumnRule, project: str = "study-7", wrapped: bytes = b"sealed elsewhere"
+    *rules: wire.ColumnRule, project: str = "study-7", wrapped: bytes = b"sealed elsewhere", **more: object
 ) -> wire.Operation:
-    return wire.Operation(deidentify=wire.Deidentify(project=project, wrapped_project_key=wrapped, columns=list(rules)))
+    parameters = wire.Deidentify(project=project, wrapped_project_key=wrapped, columns=list(rules), **more)
+    return wire.Operation(deidentify=parameters)
+
+
+def small(*columns: str, k: int = 5) -> wire.SmallClasses:
+    return wire.SmallClasses(quasi_identifiers=columns, k=k)
 
 
 def batch_of(schema_id: str = "person/1", **columns: Sequence[object]) -> pa.RecordBatch:
@@ -103,6 +116,19 @@ def test_good_parameters_pass() -> None:
         operation(token("SOC", domain="")),
         operation(token("SOC", domain="a\0b")),
         operation(token("SOC", domain="x" * 65)),
+        operation(aes("SOC", domain="")),
+        operation(aes("SOC"), wrapped=b""),
+        operation(ff1("SOC", domain="a b")),
+        operation(ff1("SOC", radix=0)),
+        operation(ff1("SOC", radix=16)),
+        operation(ff1("SOC"), wrapped=b""),
+        operation(keep("SOC"), token_map=True),
+        operation(keep("SOC"), small_classes=small()),
+        operation(keep("SOC"), small_classes=small("SOC", "SOC")),
+        operation(keep("SOC"), small_classes=small("SEX")),
+        operation(keep("SOC"), drop("SEX"), small_classes=small("SEX")),
+        operation(keep("SOC"), small_classes=small("SOC", k=1)),
+        operation(keep("SOC"), small_classes=small("SOC", k=1001)),
         operation(token("SOC"), project=""),
         operation(token("SOC"), project="a b"),
         operation(token("SOC"), project="p\0q"),
@@ -323,12 +349,13 @@ def test_same_input_same_bytes_however_it_is_cut() -> None:
     assert pa.Table.from_batches(parts).combine_chunks().to_batches()[0].equals(whole)
 
 
-def test_tokens_join_within_a_project_and_not_across() -> None:
+@pytest.mark.parametrize("make", [token, aes, ff1])
+def test_tokens_join_within_a_project_and_not_across(make: Callable[..., wire.ColumnRule]) -> None:
     batch = batch_of(SOC=["123456789"], OLN=["123456789"])
     binary = batch.cast(pa.schema([("SOC", pa.binary()), ("OLN", pa.binary())], metadata=batch.schema.metadata))
 
     def run(project: str, key: bytes, data: pa.RecordBatch) -> list[str]:
-        rules = (token("SOC"), token("OLN", "licence"))
+        rules = (make("SOC"), make("OLN", "licence"))
         out = prepare(operation(*rules, project=project), "person/1", data.schema, context(key)).apply(data).batch
         return [value.cast(pa.utf8())[0].as_py() for value in out.columns]
 
@@ -339,10 +366,18 @@ def test_tokens_join_within_a_project_and_not_across() -> None:
     assert not set(first) & set(run("p1", bytes(32), batch))
 
 
+def test_the_three_kinds_of_tokens_have_keys_of_their_own() -> None:
+    uses = ("cji-token/1", "cji-block/1", "cji-ff1/1")
+    keys = {tokens.token_key(KEY, project="p", domain=domain, use=use) for use in uses for domain in ("a", "b")}
+    assert len(keys | {KEY, tokens.shift_key(KEY, project="p")}) == 8
+
+
 def test_a_key_is_in_no_repr() -> None:
-    batch = batch_of(SID=["1"], DOB=["20200101"])
-    text = repr(prepared(batch, token("SID"), shift("DOB")))
+    batch = batch_of(SID=["1"], DOB=["20200101"], SOC=["1"], OLN=["1"])
+    rules = (token("SID"), shift("DOB"), aes("SOC"), ff1("OLN"))
+    parameters = operation(*rules, small_classes=small("DOB"), token_map=True)
+    text = repr(prepare(parameters, "person/1", batch.schema, context(KEY))) + repr(context(KEY))
     derived = tokens.shift_key(KEY, project="study-7")
-    for key in (KEY, derived):
+    for key in (KEY, derived, tokens.token_key(KEY, project="study-7", domain="id", use="cji-ff1/1")):
         assert repr(key)[2:-1] not in text
         assert key.hex() not in text

@@ -60,6 +60,8 @@ _RULES: Final = (
     pb.ColumnRule(column="SEX", keep=pb.Keep()),
     pb.ColumnRule(column="SID", hmac_token=pb.HmacToken(domain="sid", bits=128)),
     pb.ColumnRule(column="EYE", null=pb.Null()),
+    pb.ColumnRule(column="OLN", aes_token=pb.AesToken(domain="oln")),
+    pb.ColumnRule(column="FBI", ff1=pb.Ff1(domain="fbi", radix=36)),
 )
 
 
@@ -74,9 +76,17 @@ _SCENES: Final = (
             "SEX": "U",
             "SID": "XX1",
             "EYE": "BRO",
+            "OLN": "A1",
+            "FBI": "123456A",
         },
         operation=pb.Operation(
-            deidentify=pb.Deidentify(project="rehearsal", wrapped_project_key=bytes(384), columns=_RULES)
+            deidentify=pb.Deidentify(
+                project="rehearsal",
+                wrapped_project_key=bytes(384),
+                columns=_RULES,
+                small_classes=pb.SmallClasses(quasi_identifiers=["SEX", "postcode"], k=2),
+                token_map=True,
+            )
         ),
     ),
     _Scene(

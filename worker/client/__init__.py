@@ -35,7 +35,18 @@ from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result, read_output
 from worker.client.sources import FORMATS, LINES, Batches, Source, open_source, read_file
 from worker.client.spec import InputSpec, JobSpec, SideSpec, decode_spec, load_spec
-from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, HmacToken, Mask, ZipPrefix
+from worker.client.transforms import (
+    AesToken,
+    AgeBand,
+    DateShift,
+    DateTo,
+    Deidentify,
+    Ff1,
+    HmacToken,
+    Mask,
+    SmallClasses,
+    ZipPrefix,
+)
 from worker.client.transport import SyncClient
 from worker.client.verify import verify_result, verify_stored
 
@@ -43,6 +54,7 @@ __all__ = [
     "FORMATS",
     "INPUT_NAME",
     "LINES",
+    "AesToken",
     "AgeBand",
     "AttestedWorker",
     "Batches",
@@ -55,6 +67,7 @@ __all__ = [
     "Deidentify",
     "Description",
     "Disseminate",
+    "Ff1",
     "HmacToken",
     "InputSpec",
     "JobSpec",
@@ -64,6 +77,7 @@ __all__ = [
     "SealedJob",
     "SealedResult",
     "SideSpec",
+    "SmallClasses",
     "Source",
     "SpecError",
     "SyncClient",

@@ -11,7 +11,19 @@ from msgspec import Meta
 
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["AgeBand", "DateShift", "DateTo", "Deidentify", "HmacToken", "Mask", "Transform", "ZipPrefix"]
+__all__ = [
+    "AesToken",
+    "AgeBand",
+    "DateShift",
+    "DateTo",
+    "Deidentify",
+    "Ff1",
+    "HmacToken",
+    "Mask",
+    "SmallClasses",
+    "Transform",
+    "ZipPrefix",
+]
 
 _Small = Annotated[int, Meta(ge=0, le=0xFFFF)]
 _Positive = Annotated[int, Meta(ge=1, le=0xFFFF)]
@@ -35,6 +47,19 @@ class HmacToken(_Rule, frozen=True, kw_only=True, tag="hmac_token"):
 
     domain: _Name
     bits: Literal[80, 128, 160] = 128
+
+
+class AesToken(_Rule, frozen=True, kw_only=True, tag="aes_token"):
+    """A keyed token of a value of at most 15 bytes, which the project key turns back."""
+
+    domain: _Name
+
+
+class Ff1(_Rule, frozen=True, kw_only=True, tag="ff1"):
+    """Format-preserving encryption: another value of the same length, of digits or of digits and capitals."""
+
+    domain: _Name
+    radix: Literal[10, 36] = 10
 
 
 class DateTo(_Rule, frozen=True, kw_only=True, tag="date_to"):
@@ -64,7 +89,16 @@ class DateShift(_Rule, frozen=True, kw_only=True, tag="date_shift"):
     max_days: _Positive
 
 
-Transform = Literal["keep", "drop", "null"] | Mask | HmacToken | DateTo | ZipPrefix | AgeBand | DateShift
+Transform = (
+    Literal["keep", "drop", "null"] | Mask | HmacToken | AesToken | Ff1 | DateTo | ZipPrefix | AgeBand | DateShift
+)
+
+
+class SmallClasses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rows that share these columns with fewer than `k` - 1 others lose them; a report counts classes by size."""
+
+    quasi_identifiers: Annotated[tuple[_Name, ...], Meta(min_length=1)]
+    k: Annotated[int, Meta(ge=2, le=1000)]
 
 
 class Deidentify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,17 +107,28 @@ class Deidentify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     project: _Name
     columns: Annotated[dict[_Name, Transform], Meta(min_length=1)]
     project_key: str | None = None
+    small_classes: SmallClasses | None = None
+    token_map: bool = False
 
     @property
     def needs_project_key(self) -> bool:
         """Whether a column makes tokens or shifts dates."""
-        return any(isinstance(rule, HmacToken | DateShift) for rule in self.columns.values())
+        return any(isinstance(rule, HmacToken | AesToken | Ff1 | DateShift) for rule in self.columns.values())
 
     def message(self, wrapped_project_key: bytes) -> pb.Operation:
         """The operation as it stands in a job header; columns keep the order of the spec."""
         columns = [_column(name, rule) for name, rule in self.columns.items()]
+        small = self.small_classes
         return pb.Operation(
-            deidentify=pb.Deidentify(project=self.project, wrapped_project_key=wrapped_project_key, columns=columns)
+            deidentify=pb.Deidentify(
+                project=self.project,
+                wrapped_project_key=wrapped_project_key,
+                columns=columns,
+                small_classes=None
+                if small is None
+                else pb.SmallClasses(quasi_identifiers=small.quasi_identifiers, k=small.k),
+                token_map=self.token_map,
+            )
         )
 
 
@@ -101,6 +146,10 @@ def _column(name: str, rule: Transform) -> pb.ColumnRule:
             setattr(column.mask, "with", rule.with_)
         case HmacToken():
             column.hmac_token.domain, column.hmac_token.bits = rule.domain, rule.bits
+        case AesToken():
+            column.aes_token.domain = rule.domain
+        case Ff1():
+            column.ff1.domain, column.ff1.radix = rule.domain, rule.radix
         case DateShift():
             column.date_shift.subject_column, column.date_shift.max_days = rule.subject_column, rule.max_days
         case _:

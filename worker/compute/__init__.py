@@ -93,7 +93,8 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
         "deidentify": _Kind(
             check=deidentify.check,
             prepare=deidentify.prepare,
-            accepts=frozenset(deidentify.SCHEMAS),
+            accepts=deidentify.ACCEPTS,
+            parts=deidentify.output_parts,
             project=_deidentify_project,
         ),
         "disseminate": _Kind(

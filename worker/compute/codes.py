@@ -21,6 +21,10 @@ class Code(enum.IntEnum):
     TOO_SHORT_TO_MASK = 106
     KEPT_BYTES_NOT_ASCII = 107
     NO_SUBJECT = 108
+    TOO_LONG_FOR_A_BLOCK = 109
+    NOT_OF_THE_ALPHABET = 110
+    NO_LENGTH_FOR_FF1 = 111
+    SMALL_CLASS = 112
 
     WITHHELD_PURPOSE = 201
     WITHHELD_NO_SUBJECT = 202
@@ -42,6 +46,10 @@ MEANING: Final = MappingProxyType(
         Code.TOO_SHORT_TO_MASK: "The value is not longer than the part that the mask keeps.",
         Code.KEPT_BYTES_NOT_ASCII: "The part that the mask keeps has bytes that are not ASCII.",
         Code.NO_SUBJECT: "The row has no subject, so its dates cannot be shifted.",
+        Code.TOO_LONG_FOR_A_BLOCK: "The value has more than 15 bytes.",
+        Code.NOT_OF_THE_ALPHABET: "The value has characters that are not of the radix: 0-9, or 0-9 and A-Z.",
+        Code.NO_LENGTH_FOR_FF1: "The value is too short for a domain of a million, or too long.",
+        Code.SMALL_CLASS: "The row shares its quasi-identifiers with too few others; they are null.",
         Code.WITHHELD_PURPOSE: "Nothing is granted to this recipient class for this purpose.",
         Code.WITHHELD_NO_SUBJECT: "The row names no subject, so its release could not be logged.",
         Code.WITHHELD_EXPUNGED: "The record is expunged, or does not say that it is not.",

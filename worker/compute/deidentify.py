@@ -5,6 +5,8 @@
     null         the column, every value null
     mask         every byte but the first and last few replaced
     hmac_token   a keyed pseudonym; joins within a project and a domain
+    aes_token    the same for values of at most 15 bytes, which the project key turns back
+    ff1          format-preserving encryption: another value of the same length and alphabet
     generalise   a date to its year or month, a ZIP code to its prefix, a date of birth to an age band
     date_shift   all dates of a subject moved by the same secret number of days
 
@@ -14,6 +16,9 @@ Invariants:
   `worker.compute.codes`. It is never passed in clear. A missing value (null or empty) is null without a code.
 * Columns keep their name and their type, so the output is of the input's record schema, with fewer columns.
 * All date shifts of an operation have the same bounds, so that one subject has one shift.
+
+With `small_classes` the operation is of scope table: see `worker.compute.small_classes`. With `token_map` every token
+is listed beside the value that it stands for, once for each column, in the order of first appearance.
 """
 
 import datetime
@@ -27,15 +32,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels import dates, text, tokens
+from worker.compute.kernels import blocks, dates, text, tokens
 from worker.compute.kernels.column import Bools, Ints, Outcome
 from worker.compute.operation import Applied, Context, Part, bad_parameters
+from worker.compute.small_classes import K_ANONYMITY, MAX_K, SmallClasses
+from worker.compute.token_map import TOKEN_MAP, TokenMap
 from worker.errors import Reason, Refusal, Stage
-from worker.records import RowStatus, Status, tagged
+from worker.records import METADATA_KEY, RowStatus, Status, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["SCHEMAS", "Deidentify", "check", "needs_project_key", "prepare"]
+__all__ = ["ACCEPTS", "Deidentify", "check", "needs_project_key", "output_parts", "prepare"]
 
 MAX_KEPT_BYTES: Final = 32  # of a mask: more is no mask
 MAX_SHIFT_DAYS: Final = 3650
@@ -43,8 +50,11 @@ MAX_BAND_YEARS: Final = 50
 MAX_TOP_AGE: Final = 120  # Safe Harbor asks for 90 at most: 45 CFR 164.514(b)(2)(i)(C)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")  # of projects and domains; no NUL, see kernels.tokens
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_KEYED: Final = ("hmac_token", "date_shift")
-SCHEMAS: Final = ("person/1", "hotfile/1", "chri_event/1")  # a NIBRS line mixes data elements: no rule could fit it
+_TOKENS: Final = ("hmac_token", "aes_token", "ff1")
+_KEYED: Final = (*_TOKENS, "date_shift")
+ACCEPTS: Final = frozenset(
+    ("person/1", "hotfile/1", "chri_event/1")
+)  # a NIBRS line mixes data elements: no rule could fit it
 
 
 class _Batch:
@@ -67,6 +77,8 @@ class Deidentify:
     output_schema: pa.Schema
     output_schema_id: str
     transforms: tuple[tuple[int, Transform], ...] = field(repr=False)
+    mapped: frozenset[int] = frozenset()
+    token_map: TokenMap | None = field(default=None, repr=False)
 
     @property
     def sources(self) -> npt.NDArray[np.int16]:
@@ -75,8 +87,8 @@ class Deidentify:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """None."""
-        return ()
+        """The token map, where it was asked for."""
+        return () if self.token_map is None else (TOKEN_MAP,)
 
     def apply(self, batch: pa.RecordBatch) -> Applied:
         """Apply the rules; see BatchOperation."""
@@ -85,18 +97,26 @@ class Deidentify:
         for column, transform in self.transforms:
             outcome = transform(work, column)
             arrays.append(outcome.array)
+            if self.token_map is not None and column in self.mapped:
+                self.token_map.add(batch.schema.names[column], batch.column(column), outcome.array)
             for code, rows in outcome.faults:
                 status = status.found(rows, status=Status.PARTLY_USED, code=code, column=column)
         return Applied(batch=pa.RecordBatch.from_arrays(arrays, schema=self.output_schema), status=status)
 
     def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
-        """Nothing is left."""
-        return {}
+        """The token map."""
+        return {} if self.token_map is None else {TOKEN_MAP.name: self.token_map.batches()}
 
 
 def needs_project_key(parameters: worker_pb2.Deidentify) -> bool:
     """Whether any rule uses the project key."""
     return any(rule.WhichOneof("transform") in _KEYED for rule in parameters.columns)
+
+
+def output_parts(parameters: worker_pb2.Deidentify) -> tuple[tuple[str, str], ...]:
+    """(name, schema id) of the outputs besides the result."""
+    asked = ((parameters.token_map, TOKEN_MAP), (parameters.HasField("small_classes"), K_ANONYMITY))
+    return tuple((part.name, part.schema.metadata[METADATA_KEY].decode()) for there, part in asked if there)
 
 
 def check(parameters: worker_pb2.Deidentify) -> None:
@@ -110,10 +130,20 @@ def check(parameters: worker_pb2.Deidentify) -> None:
         and all(_is_good(rule) for rule in parameters.columns)
         and len({rule.date_shift.max_days for rule in parameters.columns if rule.HasField("date_shift")}) <= 1
     )
+    good = good and (not parameters.token_map or bool(kinds & set(_TOKENS)))
+    if parameters.HasField("small_classes"):
+        good = good and _is_good_suppression(parameters)
     if needs_project_key(parameters):
         good = good and _is_name(parameters.project) and bool(parameters.wrapped_project_key)
     if not good:
         raise bad_parameters(Stage.ADMIT)
+
+
+def _is_good_suppression(parameters: worker_pb2.Deidentify) -> bool:
+    columns = parameters.small_classes.quasi_identifiers
+    left = {rule.column for rule in parameters.columns if not rule.HasField("drop")}
+    distinct = len(set(columns)) == len(columns) > 0
+    return distinct and left.issuperset(columns) and 2 <= parameters.small_classes.k <= MAX_K
 
 
 def _is_good(rule: worker_pb2.ColumnRule) -> bool:
@@ -125,14 +155,20 @@ def _is_good(rule: worker_pb2.ColumnRule) -> bool:
             return (
                 rule.mask.keep_first + rule.mask.keep_last <= MAX_KEPT_BYTES and len(fill) == 1 and " " < fill < "\x7f"
             )
-        case "hmac_token":
-            return rule.hmac_token.bits in tokens.TOKEN_BITS and _is_name(rule.hmac_token.domain)
+        case "hmac_token" | "aes_token" | "ff1":
+            return _is_good_token(rule)
         case "date_shift":
             return bool(rule.date_shift.subject_column) and 1 <= rule.date_shift.max_days <= MAX_SHIFT_DAYS
         case "generalise":
             return _is_good_generalisation(rule.generalise)
         case _:
             return False
+
+
+def _is_good_token(rule: worker_pb2.ColumnRule) -> bool:
+    bits, radix = rule.hmac_token.bits, rule.ff1.radix
+    sized = rule.HasField("aes_token") or bits in tokens.TOKEN_BITS or radix in blocks.RADIXES
+    return sized and _is_name(getattr(rule, str(rule.WhichOneof("transform"))).domain)
 
 
 def _is_good_generalisation(rule: worker_pb2.Generalise) -> bool:
@@ -159,7 +195,9 @@ def _is_day(value: str) -> bool:
         return False
 
 
-def prepare(parameters: worker_pb2.Deidentify, schema_id: str, schema: pa.Schema, context: Context) -> Deidentify:
+def prepare(
+    parameters: worker_pb2.Deidentify, schema_id: str, schema: pa.Schema, context: Context
+) -> Deidentify | SmallClasses:
     """Bind checked parameters to the columns of one input part.
 
     The project key is 32 bytes, or None where no rule needs it. Raises: Refusal(SCHEMA_MISMATCH) when `schema` is
@@ -168,7 +206,7 @@ def prepare(parameters: worker_pb2.Deidentify, schema_id: str, schema: pa.Schema
     """
     check(parameters)
     check_schema(schema_id, schema)
-    if schema_id not in SCHEMAS:
+    if schema_id not in ACCEPTS:
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     rules = {rule.column: rule for rule in parameters.columns}
     if rules.keys() != set(schema.names):
@@ -176,14 +214,27 @@ def prepare(parameters: worker_pb2.Deidentify, schema_id: str, schema: pa.Schema
     key = context.project_key or b""
     if needs_project_key(parameters) and len(key) != tokens.PROJECT_KEY_BYTES:
         raise bad_parameters(Stage.COMPUTE)
-    transforms, fields = [], []
+    transforms, fields, mapped = [], [], set[int]()
     for position, column in enumerate(schema):
         rule = rules[column.name]
         if rule.HasField("drop"):
             continue
+        if rule.WhichOneof("transform") in _TOKENS:
+            mapped.add(position)
         transforms.append((position, _transform(rule, parameters.project, schema, key)))
         fields.append(pa.field(column.name, column.type))
-    return Deidentify(output_schema=tagged(schema_id, fields), output_schema_id=schema_id, transforms=tuple(transforms))
+    output = tagged(schema_id, fields)
+    prepared = Deidentify(
+        output_schema=output,
+        output_schema_id=schema_id,
+        transforms=tuple(transforms),
+        mapped=frozenset(mapped),
+        token_map=TokenMap() if parameters.token_map else None,
+    )
+    if not parameters.HasField("small_classes"):
+        return prepared
+    small = parameters.small_classes
+    return SmallClasses(inner=prepared, columns=tuple(map(output.get_field_index, small.quasi_identifiers)), k=small.k)
 
 
 def _transform(rule: worker_pb2.ColumnRule, project: str, schema: pa.Schema, key: bytes) -> Transform:
@@ -209,9 +260,8 @@ def _transform(rule: worker_pb2.ColumnRule, project: str, schema: pa.Schema, key
 
 def _kernel(rule: worker_pb2.ColumnRule, project: str, key: bytes) -> Callable[[pa.Array], Outcome]:
     """The kernel of a rule that looks at its own column alone."""
-    if rule.HasField("hmac_token"):
-        derived = tokens.token_key(key, project=project, domain=rule.hmac_token.domain)
-        return partial(tokens.tokens, key=derived, bits=rule.hmac_token.bits)
+    if rule.WhichOneof("transform") in _TOKENS:
+        return _token_kernel(rule, project, key)
     if rule.HasField("mask"):
         fill = ord(getattr(rule.mask, "with"))
         return partial(text.mask, keep_first=rule.mask.keep_first, keep_last=rule.mask.keep_last, fill=fill)
@@ -222,6 +272,15 @@ def _kernel(rule: worker_pb2.ColumnRule, project: str, key: bytes) -> Callable[[
         return dates.date_to_year if method.date_to.unit == worker_pb2.DateTo.YEAR else dates.date_to_month
     as_of = datetime.date.fromisoformat(method.age_band.as_of)
     return partial(dates.age_band, width=method.age_band.width, top=method.age_band.top, as_of=as_of)
+
+
+def _token_kernel(rule: worker_pb2.ColumnRule, project: str, key: bytes) -> Callable[[pa.Array], Outcome]:
+    derive = partial(tokens.token_key, key, project=project)
+    if rule.HasField("hmac_token"):
+        return partial(tokens.tokens, key=derive(domain=rule.hmac_token.domain), bits=rule.hmac_token.bits)
+    if rule.HasField("aes_token"):
+        return partial(blocks.block_tokens, key=derive(domain=rule.aes_token.domain, use="cji-block/1"))
+    return partial(blocks.encrypt_ff1, key=derive(domain=rule.ff1.domain, use="cji-ff1/1"), radix=rule.ff1.radix)
 
 
 def _is_text(schema: pa.Schema, column: str) -> bool:

@@ -32,6 +32,7 @@ import pyarrow.compute as pc
 from worker.compute.codes import Code
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
+from worker.compute.kernels.distinct import first_rows, positions
 from worker.compute.operation import Applied, Context, Part, bad_parameters
 from worker.compute.tables import Dissemination, Grant, Tables
 from worker.errors import Reason, Refusal, Stage
@@ -144,7 +145,7 @@ class Disseminate:
         columns = [batch.column(int(i)) for i in self.sources]
         out = pa.RecordBatch.from_arrays(columns, schema=self.output_schema)
         if len(kept) < batch.num_rows:
-            out = out.take(pa.Array.from_buffers(pa.int64(), len(kept), [None, pa.py_buffer(kept)]))
+            out = out.take(positions(kept))
         self._log(batch, kept)
         return Applied(batch=out, status=status, kept=kept)
 
@@ -224,7 +225,7 @@ class Disseminate:
 
     def _log(self, batch: pa.RecordBatch, kept: Ints) -> None:
         """Keep each subject of these rows once, with the first of its rows."""
-        rows = pa.Array.from_buffers(pa.int64(), len(kept), [None, pa.py_buffer(kept)])
+        rows = positions(kept)
         columns = [self._text(batch, name).take(rows) for name in (self.subject, "SID", "FBI", "file_code")]
         first, counts = _distinct(columns[0], np.ones(len(kept), np.uint64))
         self._subjects.append(pa.RecordBatch.from_arrays([*(c.take(first) for c in columns), counts], schema=_SEEN))
@@ -268,16 +269,9 @@ class Disseminate:
 
 def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Array, pa.Array]:
     """(position of the first row of each distinct subject, sum of `rows` of each), in the order of first rows."""
-    encoded = pc.dictionary_encode(subjects)
-    k = len(encoded.dictionary)
-    index = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(subjects)) if k else np.empty(0, np.int32)
-    first = np.full(k, len(index), np.int64)
-    np.minimum.at(first, index, np.arange(len(index)))
-    sums = np.bincount(index, weights=rows, minlength=k).astype(np.uint64)
-    return (
-        pa.Array.from_buffers(pa.int64(), k, [None, pa.py_buffer(first)]),
-        pa.Array.from_buffers(pa.uint64(), k, [None, pa.py_buffer(sums)]),
-    )
+    first, code = first_rows(subjects)
+    sums = np.bincount(code, weights=rows, minlength=len(first)).astype(np.uint64)
+    return positions(first), pa.Array.from_buffers(pa.uint64(), len(first), [None, pa.py_buffer(sums)])
 
 
 def _bits(buffer: pa.Buffer, offset: int, n: int) -> Bools:

@@ -100,6 +100,15 @@ _WITHHELD: Final = (
     Column(name="reason", data_class=DataClass.CASE, types=(pa.utf8(),)),
     Column(name="rows", data_class=DataClass.CASE, types=(pa.uint64(),)),
 )
+_TOKEN_MAP: Final = (
+    Column(name="column", data_class=DataClass.NONE, types=(pa.utf8(),)),
+    Column(name="token", data_class=DataClass.NONE, types=(pa.binary(),)),
+    Column(name="value", data_class=_BIOGRAPHIC, types=(pa.binary(),)),
+)
+_K_ANONYMITY: Final = (
+    Column(name="stage", data_class=DataClass.NONE, types=(pa.utf8(),)),
+    *(Column(name=name, data_class=DataClass.CASE, types=(pa.uint64(),)) for name in ("size", "classes", "rows")),
+)
 _ROW_STATUS: Final = (
     Column(name="row", data_class=DataClass.NONE, types=(pa.uint64(),), required=True),
     Column(name="status", data_class=DataClass.CASE, types=(pa.uint8(),), required=True),
@@ -116,6 +125,8 @@ SCHEMAS: Final = MappingProxyType(
             _schema("chri_event/1", *_CHRI_EVENT),
             _schema("nibrs.flat/3.1", *_NIBRS),
             _schema("row_status/1", *_ROW_STATUS),
+            _schema("token_map/1", *_TOKEN_MAP),
+            _schema("k_anonymity/1", *_K_ANONYMITY),
             _schema("ledger/1", *_LEDGER),
             _schema("withheld/1", *_WITHHELD),
         )

@@ -1,11 +1,13 @@
-"""Keyed pseudonyms: HMAC tokens, and the days by which the dates of a subject move.
+"""Keyed pseudonyms: the keys of all of them, HMAC tokens, and the days by which the dates of a subject move.
 
 Keys. The project key (32 random bytes, from the submitter) is never used on a value. With HMAC-SHA-256:
 
     token key  = HMAC(project key, "cji-token/1" 00 project 00 domain)
+    block key  = HMAC(project key, "cji-block/1" 00 project 00 domain)        of worker.compute.kernels.blocks
+    FF1 key    = HMAC(project key, "cji-ff1/1" 00 project 00 domain)
     shift key  = HMAC(project key, "cji-shift/1" 00 project)
 
-Project and domain have no NUL, so no two pairs give the same key. Tokens of one domain join within a project,
+Project and domain have no NUL, so no two of them give the same key. Tokens of one domain join within a project,
 and across nothing else.
 
     token      = the first `bits` bits of HMAC(token key, value), base32hex (RFC 4648), lower case, no padding
@@ -16,26 +18,30 @@ A value is its bytes exactly: no case folding, no trimming, and the same for `ut
 value (null, empty) has no token. Only distinct values are computed; the rest is a gather.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, items, pack, read
+from worker.compute.kernels.ff1 import Ecb
 
-__all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "shift_days", "shift_key", "token_key", "tokens"]
+__all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "KeyUse", "ecb", "shift_days", "shift_key", "token_key", "tokens"]
 
 PROJECT_KEY_BYTES: Final = 32
 TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token
 _DIGEST_BYTES: Final = 32
+_BLOCK_BYTES: Final = 16
+KeyUse = Literal["cji-token/1", "cji-block/1", "cji-ff1/1"]
 _BASE32HEX: Final = np.frombuffer(b"0123456789abcdefghijklmnopqrstuv", np.uint8)
 
 
-def token_key(project_key: bytes, *, project: str, domain: str) -> bytes:
-    """The key of one token domain of one project, 32 bytes."""
-    return _mac(project_key, b"cji-token/1\0" + project.encode() + b"\0" + domain.encode())
+def token_key(project_key: bytes, *, project: str, domain: str, use: KeyUse = "cji-token/1") -> bytes:
+    """The key of one token domain of one project for one kind of token, 32 bytes."""
+    return _mac(project_key, b"\0".join(part.encode() for part in (use, project, domain)))
 
 
 def shift_key(project_key: bytes, *, project: str) -> bytes:
@@ -47,6 +53,21 @@ def _mac(key: bytes, message: bytes) -> bytes:
     mac = hmac.HMAC(key, hashes.SHA256())
     mac.update(message)
     return mac.finalize()
+
+
+def ecb(key: bytes) -> Ecb:
+    """AES-256 in ECB mode under this key; what it returns is overwritten by its next call."""
+    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - a permutation of single blocks
+    buffer = np.empty(0, np.uint8)
+
+    def encrypt(blocks: Bytes) -> Bytes:
+        nonlocal buffer
+        if len(buffer) < len(blocks) + _BLOCK_BYTES:  # update_into wants room for one block more
+            buffer = np.empty(len(blocks) + _BLOCK_BYTES, np.uint8)
+        encryptor.update_into(blocks.data, buffer.data)
+        return buffer[: len(blocks)]
+
+    return encrypt
 
 
 def tokens(array: pa.Array, *, key: bytes, bits: int) -> Outcome:

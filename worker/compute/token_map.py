@@ -1,0 +1,49 @@
+"""The part `token_map`: every token of a job beside the value that it stands for, sealed like every output.
+
+It is how a project finds its way back from HMAC tokens, which nothing else can turn back. One row for each column and
+value, in the order of columns and of first rows; memory grows with the number of distinct values.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import pyarrow as pa
+
+from worker.compute.kernels.distinct import first_rows, positions
+from worker.compute.operation import Part
+from worker.records import SCHEMAS, tagged
+
+__all__ = ["TOKEN_MAP", "TokenMap"]
+
+TOKEN_MAP: Final = Part(
+    name="token_map",
+    schema=tagged("token_map/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["token_map/1"].columns.values()]),
+)
+_BATCH: Final = 16_384
+
+
+class TokenMap:
+    """Gathers pairs batch by batch."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[tuple[pa.Array, pa.Array]]] = {}
+
+    def add(self, column: str, values: pa.Array, tokens: pa.Array) -> None:
+        """The values of one column of a batch and what became of them; a value without a token is not listed."""
+        values, tokens = values.view(pa.binary()), tokens.view(pa.binary())
+        there = tokens.is_valid()
+        self._seen.setdefault(column, []).append(_distinct(values.filter(there), tokens.filter(there)))
+
+    def batches(self) -> Iterable[pa.RecordBatch]:
+        """All pairs."""
+        for column, pieces in self._seen.items():
+            values, tokens = (pa.concat_arrays(list(one)) for one in zip(*pieces, strict=True))
+            values, tokens = _distinct(values, tokens)
+            name = pa.repeat(pa.scalar(column, pa.utf8()), len(values))
+            whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema)
+            yield from (whole.slice(first, _BATCH) for first in range(0, len(values), _BATCH))
+
+
+def _distinct(values: pa.Array, tokens: pa.Array) -> tuple[pa.Array, pa.Array]:
+    first = positions(first_rows(values)[0])
+    return values.take(first), tokens.take(first)
