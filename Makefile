@@ -1,7 +1,7 @@
 # make help lists what there is.
 PY := .venv/bin/python
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz bench lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz mutants coverage bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ deploy-check: setup ## Bicep, units and policies, offline
 
 fuzz: setup ## a million damaged inputs into every reader of foreign bytes, some ten minutes
 	@$(PY) -m tests.fuzz
+
+mutants: setup ## each check of attestation taken out, one at a time: a test must fail
+	@$(PY) -m tests.fuzz.mutants
+
+coverage: setup ## branch coverage of attestation: 98 %, of its verifiers 100 %
+	@tools/coverage
 
 bench: setup ## benchmarks with their peers in the same run
 	@$(PY) -m benchmarks pipeline
