@@ -1,21 +1,39 @@
 """Fixtures for every test of a tree in which this distribution is installed.
 
-`simulation` is one set of servers for the whole session; faults are cleared after each test that uses it.
+| fixture | scope | what |
+|---|---|---|
+| `simulation_options` | session | arguments of `Simulation`; override it for a TDX machine, real limits, real waiting |
+| `simulation` | test | one set of servers for the session; no fault is in force when a test begins |
+| `cji_site` | test | a worker on it with its submitter, one for the session, and the `simulation` it runs on |
+| `client_profile` | test | what an app's operator is given: where the worker is, and the files to call it with |
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cji_simulator.simulation import Simulation
 
-__all__ = ["simulation", "simulation_servers"]
+if TYPE_CHECKING:  # loaded with every session, so it brings in no more than a session that asks for nothing needs
+    from cji_simulator.site import Site
+    from worker.client import ClientProfile
+
+__all__ = ["cji_site", "client_profile", "simulation", "simulation_options", "simulation_servers", "site_servers"]
 
 
 @pytest.fixture(scope="session")
-def simulation_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    """Servers for the session; without the waiting that real limits would cost every test."""
-    with Simulation(tmp_path_factory.mktemp("sim"), release_limit=1000, report_period=0) as running:
+def simulation_options() -> Mapping[str, Any]:
+    """No throttle and no waiting for reports: they would cost every test seconds."""
+    return {"release_limit": 1000, "report_period": 0}
+
+
+@pytest.fixture(scope="session")
+def simulation_servers(
+    tmp_path_factory: pytest.TempPathFactory, simulation_options: Mapping[str, Any]
+) -> Iterator[Simulation]:
+    """Servers for the session, for fixtures of the session; tests ask for `simulation`."""
+    with Simulation(tmp_path_factory.mktemp("sim"), **simulation_options) as running:
         yield running
 
 
@@ -24,3 +42,24 @@ def simulation(simulation_servers: Simulation) -> Iterator[Simulation]:
     """The session's servers, without faults."""
     yield simulation_servers
     simulation_servers.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def site_servers(tmp_path_factory: pytest.TempPathFactory, simulation_servers: Simulation) -> "Iterator[Site]":
+    """A worker for the session; tests ask for `cji_site`."""
+    from cji_simulator.site import open_site
+
+    with open_site(tmp_path_factory.mktemp("site"), simulation_servers) as opened:
+        yield opened
+
+
+@pytest.fixture
+def cji_site(simulation: Simulation, site_servers: "Site") -> "Site":
+    """The session's worker with its submitter, on servers without faults."""
+    return site_servers
+
+
+@pytest.fixture
+def client_profile(cji_site: "Site") -> "ClientProfile":
+    """The client profile of the session's worker."""
+    return cji_site.profile
