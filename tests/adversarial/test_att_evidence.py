@@ -31,6 +31,7 @@ from tests.att_forge import (
     forged,
     key_name,
     machine,
+    machine_of,
     patched_evidence,
     quote_structure,
     rsa_public,
@@ -503,3 +504,12 @@ def test_verdict_comes_from_appraise_only() -> None:
     values = {f.name: getattr(verdict, f.name) for f in dataclasses.fields(verdict) if f.name != "seal"}
     with pytest.raises(TypeError):
         type(verdict)(**values, seal=object())
+
+
+def test_h04_what_the_metadata_service_hands_out_vouches_for_nothing() -> None:
+    """The chain comes from IMDS, so from the host: a sound chain of another chip, another root, or an older one."""
+    m, other = machine(), machine_of("Genoa", tcb=bytes([10, 0, 0, 0, 0, 0, 27, 88]))
+    both = msgspec.structs.replace(m.trust, amd_roots=(*m.trust.amd_roots, *other.trust.amd_roots))
+    refused(m.evidence(certs=other.certs), "E04", Fault.UNTRUSTED_ROOT)
+    refused(m.evidence(certs=other.certs), "E06", trust=both)
+    refused(m.evidence(certs=forge_vcek(values={"3.8": b"\x02\x01\x57"})), "E07")
