@@ -27,11 +27,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US, AttestationError, Fault
+from attestation.maa import SigningKeys
 from attestation.maa.administration import KINDS, PolicySigner, StoredPolicy, _stored, read_policy, write_policy
 from attestation.maa.administration import Kind as AttestationKind
 from attestation.maa.policy import build as build_policy
 from attestation.maa.policy import policy_hash
 from attestation.maa.provider import describe_provider
+from attestation.trust import endpoint
 from worker.cli import build
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "policy" / "attestation-policy.txt"
@@ -107,6 +109,23 @@ def test_a_provider_that_the_trust_does_not_have_is_not_asked(simulation: Simula
 def test_a_provider_under_other_roots_is_not_believed(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, tls_roots=None)
     assert refused(lambda: describe_provider(trust=trust, maa_url=simulation.maa_url)).fault is Fault.MAA_UNAVAILABLE
+
+
+def test_s04_the_environment_names_no_roots(
+    simulation: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_text(simulation.endpoints.tls_roots)
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(roots))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    trust = msgspec.structs.replace(simulation.trust, tls_roots=None)
+    at = endpoint(simulation.maa_url, trust.maa_hosts, resource="", check="maa-url")
+    for call in (
+        lambda: describe_provider(trust=trust, maa_url=simulation.maa_url),
+        lambda: SigningKeys(issuer=at, trust=trust).get("kid"),
+    ):
+        assert refused(call).fault is Fault.MAA_UNAVAILABLE
 
 
 def test_a_provider_that_is_down_or_malformed(simulation: Simulation) -> None:

@@ -8,7 +8,7 @@ from attestation.appraisal import ReferenceValues, check_reference
 from attestation.errors import REMEDIES
 from attestation.evidence import maa_nonce, qualifying
 from attestation.release import Attester
-from attestation.trust import endpoint
+from attestation.trust import endpoint, require_region
 
 
 def base(url: str, *patterns: str) -> str:
@@ -26,7 +26,13 @@ def test_every_fault_has_a_remedy() -> None:
 def test_trust_travels_and_is_compared_whole() -> None:
     for trust in PRODUCTION:
         assert is_production(msgspec.json.decode(msgspec.json.encode(trust), type=Trust))
-    for change in ({"amd_roots": ("00" * 32,)}, {"imds": "http://127.0.0.1:1"}, {"tls_roots": ""}, {"name": "x"}):
+    for change in (
+        {"amd_roots": ("00" * 32,)},
+        {"regions": (*AZURE_US.regions, "westeurope")},
+        {"imds": "http://127.0.0.1:1"},
+        {"tls_roots": ""},
+        {"name": "x"},
+    ):
         assert not is_production(msgspec.structs.replace(AZURE_US, **change))
 
 
@@ -76,6 +82,24 @@ def test_a04_other_hosts(url: str) -> None:
     assert caught.value.fault is Fault.CONFIG_INVALID
     with pytest.raises(AttestationError):
         Attester(trust=AZURE_US, maa_url=url, reference=ReferenceValues())
+
+
+@pytest.mark.parametrize(
+    "region", ["westeurope", "canadacentral", "eastus2euap", "usgovvirginia", "EastUS", "eastus ", ""]
+)
+def test_h04_a_machine_elsewhere_is_refused(region: str) -> None:
+    with pytest.raises(AttestationError) as caught:
+        require_region(AZURE_US, region)
+    assert (caught.value.fault, caught.value.check) == (Fault.POLICY_MISMATCH, "region")
+
+
+def test_regions_of_each_cloud() -> None:
+    assert require_region(AZURE_US, "eastus2") == "eastus2"
+    assert require_region(AZURE_USGOV, "usgovtexas") == "usgovtexas"
+    assert not set(AZURE_US.regions) & set(AZURE_USGOV.regions)
+    nowhere = msgspec.structs.replace(AZURE_US, regions=())
+    with pytest.raises(AttestationError):
+        require_region(nowhere, "eastus")
 
 
 def test_patterns_with_port_and_scheme() -> None:
