@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.encoding import b64url
+from cji_simulator import jws
+from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Cmk, Simulation, SimulationError
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,6 +30,7 @@ from attestation.fetch import exchange
 from attestation.maa import SigningKeys
 from attestation.release import Attestation, Attester, KeySpec
 from attestation.release.keyspec import locate
+from attestation.release.statement import verify_statement
 from attestation.release.vault import Vault
 from attestation.trust import endpoint
 
@@ -654,3 +656,24 @@ def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: At
     other = Attester(trust=confused, maa_url=simulation.maa_url, reference=ReferenceValues())
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), in_hsm.spec)
     assert told(error) == (Fault.IDENTITY_UNAVAILABLE, "resource")
+
+
+@pytest.mark.parametrize("curve", [None, "P-256"])
+def test_a_managed_hsm_writes_in_its_own_way_and_is_understood(
+    simulation: Simulation, attester: Attester, curve: str | None
+) -> None:
+    """As recorded: alphabetical members, kinds without HSM, no `immutable` that is false, a certificate by SHA-256."""
+    cmk = simulation.create_cmk("att-hsm-way", hsm=True, curve=curve)
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    located = locate(cmk.spec, trust=simulation.trust)
+    raw = Vault(trust=simulation.trust, client_id=None).release(located, token=attestation.token.raw, nonce="n")
+    header, payload = jws.split(raw)
+    released = payload["response"]["key"]
+    assert list(header) == ["alg", "kid", "x5c", "x5t#S256"]
+    assert header["kid"] == header["x5t#S256"]
+    assert list(released) == ["attributes", "key", "release_policy"]
+    assert list(released["release_policy"]) == ["contentType", "data"]
+    assert released["key"]["kty"] == ("RSA" if curve is None else "EC")
+    assert unb64url(released["release_policy"]["data"]).startswith(b'{"anyOf":[{"allOf":[{"claim":')
+    statement = verify_statement(raw, key=cmk.spec, located=located, nonce="n", trust=simulation.trust, now=time.time())
+    assert not statement.policy_immutable

@@ -1,8 +1,7 @@
 """A premium Key Vault over TLS: challenge authentication, keys with release policies, release, throttling.
 
 Errors have the codes and texts that the service has been seen to send. Creating and releasing HSM keys is limited to
-ten calls in ten seconds, as in the service's documented limits. A Managed HSM speaks the same protocol for tokens of
-its own audience, and has no such limit.
+ten calls in ten seconds, as in the service's documented limits. `managed_hsm.py` has what an HSM does differently.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from cji_simulator import statement
+from cji_simulator.certificates import Credential
 from cji_simulator.encoding import unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
@@ -24,13 +24,15 @@ from cji_simulator.release_policy import PolicyError, ReleasePolicy
 from cji_simulator.roots import Roots
 from cji_simulator.vault_keys import WRAPS, Key, KeyVersion, new_material, wrap
 
-__all__ = ["TENANT", "KeyVault"]
+__all__ = ["TENANT", "KeyVault", "Refused"]
 
 TENANT: Final = "11111111-1111-1111-1111-111111111111"
 _WINDOW: Final = 10.0  # seconds
 
 
-class _Refused(Exception):  # noqa: N818 - the service's answer
+class Refused(Exception):  # noqa: N818 - the service's answer
+    """An answer with an error, by status and code."""
+
     def __init__(
         self,
         status: int,
@@ -44,24 +46,25 @@ class _Refused(Exception):  # noqa: N818 - the service's answer
         self.status, self.code, self.inner, self.headers = status, code, inner, headers or {}
 
     def response(self) -> web.Response:
+        """Return it as JSON."""
         error: dict[str, Any] = {"code": self.code, "message": str(self)}
         if self.inner:
             error["innererror"] = {"code": self.inner}
         return web.json_response({"error": error}, status=self.status, headers=self.headers)
 
 
-def _bad(message: str) -> _Refused:
-    return _Refused(400, "BadParameter", message)
+def _bad(message: str) -> Refused:
+    return Refused(400, "BadParameter", message)
 
 
 class KeyVault:
-    """One vault or HSM. `url` has no trailing slash; `resource` is the audience that its tokens must have.
+    """One vault. `url` has no trailing slash; `resource` is the audience that its tokens must have.
 
-    `limit` is the number of creations and releases in ten seconds, None for any.
+    `limit` is the number of creations and releases in ten seconds.
     """
 
     def __init__(
-        self, *, url: str, resource: str, roots: Roots, identities: Identities, faults: Faults, limit: int | None
+        self, *, url: str, resource: str, roots: Roots, identities: Identities, faults: Faults, limit: int
     ) -> None:
         self.url = url
         self.resource = resource
@@ -96,10 +99,10 @@ class KeyVault:
             if "api-version" not in request.query:
                 raise _bad("api-version must be specified")
             return await handler(request)
-        except _Refused as refusal:
-            return refusal.response()
+        except Refused as refusal:
+            return self.refused(refusal)
         except statement.Denied as denial:
-            return _Refused(403, "Forbidden", str(denial), inner=denial.inner).response()
+            return Refused(403, "Forbidden", str(denial), inner=denial.inner).response()
 
     def _authorise(self, request: web.Request, *roles: Role) -> None:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -107,32 +110,53 @@ class KeyVault:
         if identity is None:
             challenge = f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="{self.resource}"'
             text = "AKV10000: Request is missing a Bearer or PoP token."
-            raise _Refused(401, "Unauthorized", text, headers={"WWW-Authenticate": challenge})
+            raise Refused(401, "Unauthorized", text, headers={"WWW-Authenticate": challenge})
         if identity.role not in roles:
-            raise _Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
+            raise Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
 
-    def _throttle(self) -> None:
-        if self._limit is None:
-            return
+    def throttle(self) -> None:
+        """Count one creation or release."""
         now = time.monotonic()
         while self._recent and now - self._recent[0] >= _WINDOW:
             self._recent.popleft()
         if len(self._recent) >= self._limit:
             wait = {"Retry-After": str(int(_WINDOW - (now - self._recent[0])) + 1)}
-            raise _Refused(429, "Throttled", "Request was not processed because too many requests.", headers=wait)
+            raise Refused(429, "Throttled", "Request was not processed because too many requests.", headers=wait)
         self._recent.append(now)
+
+    def refused(self, refusal: Refused) -> web.Response:
+        """Return the answer with an error."""
+        return refusal.response()
+
+    def kept(self, policy: ReleasePolicy) -> ReleasePolicy:
+        """Return a policy as it is kept."""
+        return policy
+
+    def shown(self, bundle: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a key as it is shown: `key`, `attributes` and `release_policy`."""
+        return bundle
+
+    def stated(self, bundle: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a key as a statement has it: without the content type that is shown everywhere else."""
+        policy = {name: value for name, value in bundle["release_policy"].items() if name != "contentType"}
+        return {**bundle, "release_policy": policy}
+
+    def signed(self, payload: Mapping[str, Any], signer: Credential) -> str:
+        """Return a statement."""
+        return statement.signed(payload, signer)
 
     def _find(self, request: web.Request) -> tuple[str, Key, KeyVersion]:
         name = request.match_info["name"]
         key = self._keys.get(name)
         version = key.find(request.match_info.get("version", "")) if key else None
         if key is None or version is None:
-            raise _Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
+            raise Refused(404, "KeyNotFound", f"A key with (name/id) {name} was not found in this key vault.")
         return f"{self.url}/keys/{name}", key, version
 
     def _bundle(self, base: str, key: Key, version: KeyVersion) -> web.Response:
         jwk = version.jwk(f"{base}/{version.version}")
-        return web.json_response({"key": jwk, "attributes": version.attributes(), **key.policy_json()})
+        bundle = {"key": jwk, "attributes": version.attributes(), **key.policy_json()}
+        return web.json_response(self.shown(bundle))
 
     async def _get(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER, Role.OPERATOR)
@@ -146,10 +170,10 @@ class KeyVault:
 
     async def _create(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.OPERATOR)
-        self._throttle()
+        self.throttle()
         body = await _body(request)
         exportable = bool(body.get("attributes", {}).get("exportable"))
-        policy, immutable = _policy(body)
+        policy, immutable = self._policy(body)
         if exportable and policy is None:
             raise _bad("AKV.SKR.1004: Exportable keys must have release policy.")
         if policy is not None and not exportable:
@@ -179,7 +203,7 @@ class KeyVault:
 
     async def _rotate(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.OPERATOR)
-        self._throttle()
+        self.throttle()
         base, key, last = self._find(request)
         return self._bundle(base, key, await self._add(key, operations=last.operations, exportable=last.exportable))
 
@@ -190,7 +214,7 @@ class KeyVault:
         attributes = body.get("attributes", {})
         if attributes.get("exportable", version.exportable) != version.exportable:
             raise _bad("AKV.SKR.1014: Cannot modify the exportable state of a key.")
-        policy, immutable = _policy(body)
+        policy, immutable = self._policy(body)
         if policy is not None:
             if request.match_info["version"]:
                 raise _bad("AKV.SKR.1016: Key Release Policy can only be set on versionless key.")
@@ -203,8 +227,8 @@ class KeyVault:
     async def _release(self, request: web.Request) -> web.Response:
         self._authorise(request, Role.WORKER)
         if self._faults.take(Service.VAULT, Kind.FORBIDDEN):
-            raise _Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
-        self._throttle()
+            raise Refused(403, "Forbidden", "Caller is not authorized to perform action.", inner="ForbiddenByRbac")
+        self.throttle()
         base, key, version = self._find(request)
         body = await _body(request)
         token, enc = body.get("target"), body.get("enc", "CKM_RSA_AES_KEY_WRAP")
@@ -228,11 +252,18 @@ class KeyVault:
             about["nonce"] = "another-request"
         jwk = version.jwk(f"{base}/{version.version}")
         jwk["key_hsm"] = statement.key_hsm(kid=kid, enc=enc, ciphertext=ciphertext)
-        policy = key.policy_json()["release_policy"]
-        del policy["contentType"]  # which the service shows everywhere but here
-        released = {"key": jwk, "attributes": version.attributes(), "release_policy": policy}
+        released = self.stated({"key": jwk, "attributes": version.attributes(), **key.policy_json()})
         payload = {"request": about, "response": {"key": released}}
-        return web.json_response({"value": statement.signed(payload, self._signer)})
+        return web.json_response({"value": self.signed(payload, self._signer)})
+
+    def _policy(self, body: Mapping[str, Any]) -> tuple[ReleasePolicy | None, bool]:
+        given = body.get("release_policy")
+        if given is None:
+            return None, False
+        try:
+            return self.kept(ReleasePolicy.parse(unb64url(given["data"]))), bool(given.get("immutable"))
+        except (PolicyError, ValueError, KeyError, TypeError) as error:
+            raise _bad("AKV.SKR.1002: The release policy is not valid.") from error
 
     async def _fetch(self, url: str) -> Mapping[str, Any]:
         connector = aiohttp.TCPConnector(ssl=self._tls)
@@ -250,13 +281,3 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise _bad("Request body is invalid")
     return body
-
-
-def _policy(body: Mapping[str, Any]) -> tuple[ReleasePolicy | None, bool]:
-    given = body.get("release_policy")
-    if given is None:
-        return None, False
-    try:
-        return ReleasePolicy.parse(unb64url(given["data"])), bool(given.get("immutable"))
-    except (PolicyError, ValueError, KeyError, TypeError) as error:
-        raise _bad("AKV.SKR.1002: The release policy is not valid.") from error

@@ -21,6 +21,7 @@ from cji_simulator.imds import LOCATION, MetadataService
 from cji_simulator.intel import Intel
 from cji_simulator.keyvault import KeyVault
 from cji_simulator.maa import AttestationService, SigningKeys
+from cji_simulator.managed_hsm import ManagedHsm
 from cji_simulator.pcs import CertificationService
 from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
@@ -113,15 +114,15 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
         for one, another in ((issuer, other_issuer), (other_issuer, issuer))
     )
     vault, hsm = (
-        KeyVault(
+        kind(
             url=f"https://{HOST}:{port}",
             resource=f"https://0.0.1:{port}",
             roots=roots,
             identities=identities,
             faults=faults,
-            limit=allowed,
+            limit=limit,
         )
-        for port, allowed in ((vault_port, limit), (hsm_port, None))
+        for kind, port in ((KeyVault, vault_port), (ManagedHsm, hsm_port))
     )
     imds = MetadataService(roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults)
     pcs = CertificationService(intel=intel, faults=faults)
