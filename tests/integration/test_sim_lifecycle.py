@@ -2,14 +2,19 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cji_simulator import Simulation, SimulationError
+from cji_simulator import Kind, Service, Simulation, SimulationError
+from cji_simulator.cli import main
 from cji_simulator.launch import Agency, worker_config
+from click.testing import CliRunner
 from cryptography import x509
 
 from worker.client.profile import load_profile
@@ -84,16 +89,60 @@ def test_files_for_a_worker_and_an_agency(simulation: Simulation, tmp_path: Path
         assert os.stat(private).st_mode & 0o077 == 0
 
 
-def test_the_command_runs_until_interrupted(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from cji_simulator.cli import main; main()", "up", "--state", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+@contextmanager
+def up(state: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A running `cji-simulator up` and what it printed; it does not outlive the test."""
+    program = [sys.executable, "-c", "from cji_simulator.cli import main; main()"]
+    command = [*program, "up", "--state", str(state), *options]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
         assert running.stdout is not None
         lines = []
         while not (line := running.stdout.readline()).startswith("Running"):
             assert line, "the command ended"
             lines.append(line)
+        yield running, lines
+    finally:
+        running.kill()
+        running.wait()
+        assert running.stdout is not None
+        running.stdout.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_the_command_runs_until_interrupted(tmp_path: Path) -> None:
+    port = str(free_port())
+    with up(tmp_path, "--port", port) as (running, lines):
+        assert any("worker.toml" in line for line in lines)
+        assert any(f"port {port}" in line for line in lines)
+        shown = CliRunner().invoke(main, ["status", "--state", str(tmp_path)]).output
+        assert f"worker-1 at 127.0.0.1:{port}" in shown
+        assert "none" in shown
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
-    assert any("worker.toml" in line for line in lines)
     assert (tmp_path / "worker" / "client" / "client.toml").exists()
     assert not (tmp_path / "endpoints.json").exists()
+
+
+def test_another_process_finds_the_simulation_and_does_not_end_it(tmp_path: Path) -> None:
+    with up(tmp_path, "--no-worker"):
+        found = Simulation.running(tmp_path)
+        found.fault(Service.MAA, Kind.DOWN)
+        found.stop()
+        again = Simulation.running(tmp_path)
+        assert [order.kind for order in again.faults()] == [Kind.DOWN]
+        assert "does not answer" in CliRunner().invoke(main, ["status", "--state", str(tmp_path)]).output
+        left = (tmp_path / "endpoints.json").read_bytes()
+    until = time.monotonic() + 30
+    while (tmp_path / "endpoints.json").exists():  # the servers end with the command
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    with pytest.raises(SimulationError, match="no simulation runs"):
+        Simulation.running(tmp_path)
+    (tmp_path / "endpoints.json").write_bytes(left)  # as after a crash of the machine
+    with pytest.raises(SimulationError, match="has ended"):
+        Simulation.running(tmp_path)
