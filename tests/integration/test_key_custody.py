@@ -267,7 +267,10 @@ def test_k10_workers_behind_a_vault_that_throttles_all_become_ready(tmp_path: Pa
     with Simulation(tmp_path / "sim", release_limit=4, report_period=0) as azure:
         cmk = azure.create_cmk("shared")  # one of the four
         fleet = [Stepped(tmp_path / f"w{i}", azure, cmk) for i in range(workers)]
-        threads = [threading.Thread(target=one.until, args=(lambda one=one: one.held,)) for one in fleet]
+        threads = [
+            threading.Thread(target=one.until, args=(lambda one=one: one.held,), kwargs={"seconds": 180})
+            for one in fleet
+        ]
         started = time.monotonic()
         for thread in threads:
             thread.start()
