@@ -60,9 +60,24 @@ SELECTION: Final = "sha256:" + ",".join(map(str, PCRS))
 RC_NO_HANDLE: Final = 0x18B  # on NV: the index does not exist
 RC_NV_UNINITIALIZED: Final = 0x14A
 RC_POLICY: Final = 0x99D  # TPM_RC_POLICY_FAIL in a session: a PCR changed
-RC_AGAIN: Final = frozenset({0x908, 0x922})  # TPM_RC_YIELDED, TPM_RC_RETRY
+RC_AGAIN: Final = frozenset(
+    {
+        0x902,  # TPM_RC_OBJECT_MEMORY: objects of other processes, which they flush
+        0x903,  # TPM_RC_SESSION_MEMORY, likewise
+        0x908,  # TPM_RC_YIELDED
+        0x90A,  # TPM_RC_TESTING
+        0x920,  # TPM_RC_NV_RATE
+        0x922,  # TPM_RC_RETRY
+        0x923,  # TPM_RC_NV_UNAVAILABLE
+    }
+)
+"""Warnings that pass (TPM 2.0 part 2 §6.6.3). TPM_RC_LOCKOUT (0x921) is none: no object here counts failures."""
+RC_ABOUT_THE_INPUT: Final = 0x080  # bit RC_FMT1: the command was carried out as far as looking at a parameter or handle
 ATTEMPTS: Final = 6
 PAUSE: Final = 0.05  # seconds, doubled each time
+
+TPM_LAYER: Final = 0
+RESOURCE_MANAGER_LAYER: Final = 11
 
 _LOCK: Final = threading.Lock()
 T = TypeVar("T")
@@ -79,7 +94,9 @@ class EphemeralKey:
 
 
 def _code(error: TSS2_Exception) -> int:
-    return int(error.rc) & 0xFFF
+    """The TPM's own response code; 0 where the TSS's layers failed before there was one (TSS 2.0 overview, §3)."""
+    layer = int(error.rc) >> 16
+    return int(error.rc) & 0xFFF if layer in (TPM_LAYER, RESOURCE_MANAGER_LAYER) else 0
 
 
 def _again(operation: Callable[[], T]) -> T:
@@ -211,7 +228,8 @@ class Tpm:
         """Decrypt with the re-made ephemeral key under a PolicyPCR session; the caller wipes the result.
 
         Errors: EVIDENCE_INVALID "pcr-changed" (attest again), EVIDENCE_INVALID "ephemeral-key" when the key that was
-        attested cannot be made any more (the TPM was reset), RELEASE_INVALID "tpm-decrypt" for a wrong ciphertext.
+        attested cannot be made any more (the TPM was reset), RELEASE_INVALID "tpm-decrypt" for a wrong ciphertext,
+        EVIDENCE_UNAVAILABLE "tpm" when the TPM is busy or gone.
         """
         try:
             with self._primary(salt, pcrs) as (handle, made), self._policy_session() as session:
@@ -228,7 +246,9 @@ class Tpm:
         except TSS2_Exception as error:
             if _code(error) == RC_POLICY:
                 raise AttestationError(Fault.EVIDENCE_INVALID, check="pcr-changed") from error
-            raise AttestationError(Fault.RELEASE_INVALID, check="tpm-decrypt") from error
+            if _code(error) & RC_ABOUT_THE_INPUT:
+                raise AttestationError(Fault.RELEASE_INVALID, check="tpm-decrypt") from error
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="tpm") from error
 
     # ---- below: TPM handles, never outside this class ----
 
@@ -281,7 +301,7 @@ class Tpm:
         try:
             yield handle, public.marshal()
         finally:
-            self._esapi.flush_context(handle)
+            _again(lambda: self._esapi.flush_context(handle))
 
     @contextmanager
     def _policy_session(self) -> Iterator[Any]:
@@ -297,7 +317,7 @@ class Tpm:
         try:
             yield session
         finally:
-            self._esapi.flush_context(session)
+            _again(lambda: self._esapi.flush_context(session))
 
     @staticmethod
     def _nv_error(index: int, error: TSS2_Exception) -> AttestationError:
