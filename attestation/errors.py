@@ -59,8 +59,8 @@ CHECK_REMEDIES: Final[dict[str, str]] = {
     "E29": "Intel's TCB status is not among `tcb_statuses`. Redeploy the VM to reach an updated host; another status "
     "is a decision, with its advisories under `accepted`.",
     "E30": "Intel's statements are older than `tcb_evaluation`. Check the clock, and which number Intel serves now.",
-    "E31": "The list of advisories is out of its time, or the clock is before its review. Read the vendors' bulletins "
-    "since then, then set `reviewed` and `expires` anew.",
+    "E31": "The list of advisories is over, or the clock is before its review. Read the vendors' bulletins since then and "
+    "set `reviewed` and `expires` anew. Old evidence is judged by the list of its time.",
     "E32": "An advisory is open for this machine, or its acceptance is over. Use another machine, or decide again: an "
     "entry under `accepted` with id, reason and a day.",
     "E33": "AMD's CRL is out of its time, not AMD's, or revokes this chain. Fetch it anew from kdsintf.amd.com.",
