@@ -48,7 +48,8 @@ coverage: setup ## branch coverage of attestation: 98 %, of its verifiers 100 %
 	@tools/coverage
 
 bench: setup ## benchmarks with their peers in the same run
-	@$(PY) -m benchmarks pipeline
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
+	@$(PY) -m benchmarks pipeline deidentify
 
 lock: ## write the lock files anew (needs uv)
 	@tools/lock

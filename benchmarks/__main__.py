@@ -8,7 +8,7 @@ from typing import Final
 import click
 import msgspec
 
-from benchmarks import pipeline
+from benchmarks import deidentify, pipeline
 from benchmarks.harness import Result
 from benchmarks.report import Report
 
@@ -16,6 +16,7 @@ __all__ = ["BENCHMARKS", "main"]
 
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., Result]]]] = {
     "pipeline": (pipeline.SUMMARY, pipeline.run),
+    "deidentify": (deidentify.SUMMARY, deidentify.run),
 }
 """Name -> what it measures, and how."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -22,8 +22,8 @@ def test_every_package_has_a_hash(name: str) -> None:
     assert [p.splitlines()[0] for p in packages if "--hash=sha256:" not in p] == []
 
 
-def test_development_lock_has_the_same_versions() -> None:
-    """What is tested is what is shipped."""
+def test_the_larger_locks_have_the_same_versions() -> None:
+    """What is tested and measured is what is shipped."""
     locked = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)) for name in LOCKS]
-    runtime, development = locked
-    assert runtime.items() <= development.items()
+    runtime, development, bench = locked
+    assert runtime.items() <= development.items() <= bench.items()

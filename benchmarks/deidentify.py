@@ -1,0 +1,164 @@
+"""`deidentify`: tokens beside a loop over values, FF1 beside the package ff3, a keyed job beside one that copies.
+
+docs/benchmarks.md says what is inside the clock and what is not.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from ff3 import FF3Cipher
+
+from benchmarks.corpus import people
+from benchmarks.harness import Paired, Result, paired
+from benchmarks.machine import facts
+from benchmarks.report import Report
+from benchmarks.stand import open_stand
+from worker.client import AesToken, DateShift, Ff1, HmacToken, Mask
+from worker.client.transforms import Transform
+from worker.compute.kernels.blocks import block_tokens, encrypt_ff1
+
+__all__ = ["SUMMARY", "run"]
+
+SUMMARY: Final = "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside one that copies"
+
+_KEY: Final = bytes(range(32))
+_CHUNK: Final = 16_384  # as a cell hands them to an operation
+_LOOP: Final = 20_000  # values of a peer that takes one at a time
+
+RULES: Final[Mapping[str, Transform]] = {
+    "SID": "keep",
+    "first": HmacToken(domain="name", bits=128),
+    "last": HmacToken(domain="name", bits=128),
+    "OLN": AesToken(domain="oln"),
+    "SOC": Ff1(domain="soc"),
+    "DOB": DateShift(subject_column="SID", max_days=365),
+    "postcode": Mask(keep_first=2, with_="0"),
+}
+"""Two HMACs, one AES, one FF1, one date shift, one mask; the subjects of the shift are kept as they are."""
+
+
+def run(report: Report, *, quick: bool) -> Result:
+    """Measure and print; one or two minutes."""
+    machine, rows, pairs = facts(), 200_000 if quick else 1_000_000, 3 if quick else 5
+    report.heading("deidentify", machine)
+    numbers = _digits(rows, 9, seed=1)
+    with report.doing("values one by one"):
+        blocks = paired(_rate(numbers, _blocks), lambda: _one_by_one(numbers, _loop_block()), pairs=pairs)
+        ff1 = paired(_rate(numbers, _ff1), lambda: _one_by_one(numbers, _loop_ff3()), pairs=pairs)
+    report.table(
+        "Million values of nine digits a second",
+        ("", "columns", "one by one", "ratio"),
+        [
+            ("AES block tokens / loop", *_cells(blocks)),
+            ("FF1 / ff3 (FF3-1)", *_cells(ff1)),
+        ],
+    )
+    job = _job(report, rows=rows, pairs=pairs)
+    report.note("rules: " + ", ".join(f"{k} {r if isinstance(r, str) else type(r).__name__}" for k, r in RULES.items()))
+    return Result(
+        name="deidentify",
+        machine=machine,
+        figures={
+            "block_tokens_per_s": blocks.subject.middle,
+            "loop_tokens_per_s": blocks.peer.middle,
+            "ff1_per_s": ff1.subject.middle,
+            "ff3_per_s": ff1.peer.middle,
+            "job_rows_per_s": job.subject.middle,
+            "copy_rows_per_s": job.peer.middle,
+        },
+        ratios={"loop": blocks.ratio.middle, "ff3": ff1.ratio.middle, "copy": job.ratio.middle},
+    )
+
+
+def _job(report: Report, *, rows: int, pairs: int) -> Paired:
+    """The whole sealed job with `RULES` and with nothing but keep, in rows a second."""
+    table = _people(rows)
+    copy: Mapping[str, Transform] = dict.fromkeys(RULES, "keep")
+    with report.doing(f"jobs of {rows} rows"), open_stand(room=2 * int(table.nbytes) + (64 << 20)) as stand:
+        found = paired(
+            lambda: rows / stand.job(stand.prepare(table, RULES)),
+            lambda: rows / stand.job(stand.prepare(table, copy)),
+            pairs=pairs,
+        )
+    report.table(
+        f"Sealed job of {rows} rows, thousand rows a second",
+        ("", "six columns", "copy", "ratio"),
+        [
+            (
+                "job",
+                f"{found.subject.middle / 1e3:.0f}",
+                f"{found.peer.middle / 1e3:.0f}",
+                found.ratio.text(places=2),
+            )
+        ],
+    )
+    return found
+
+
+def _people(rows: int) -> pa.Table:
+    """FEBRL's names and postcodes; numbers and dates of its own, three rows for each subject."""
+    rng = np.random.default_rng(3)
+    base = people(rows).select(["first", "last", "postcode"])
+    days = np.datetime64("1940-01-01") + rng.integers(0, 25_000, rows)
+    subjects = pa.array([f"VA{i:08d}" for i in rng.integers(0, max(rows // 3, 1), rows)])
+    return (
+        base.append_column("SID", subjects)
+        .append_column("OLN", pa.array([f"T{i:08d}" for i in rng.integers(0, 10**8, rows)]))
+        .append_column("SOC", _digits(rows, 9, seed=2))
+        .append_column("DOB", pa.array([str(day).replace("-", "") for day in days]))
+    )
+
+
+def _digits(rows: int, width: int, *, seed: int) -> pa.Array:
+    return pa.array([f"{i:0{width}d}" for i in np.random.default_rng(seed).integers(0, 10**width, rows)], pa.utf8())
+
+
+def _rate(values: pa.Array, kernel: Callable[[pa.Array], object]) -> Callable[[], float]:
+    def measure() -> float:
+        started = time.perf_counter()
+        for first in range(0, len(values), _CHUNK):
+            kernel(values.slice(first, _CHUNK))
+        return len(values) / (time.perf_counter() - started)
+
+    return measure
+
+
+def _blocks(values: pa.Array) -> object:
+    return block_tokens(values, key=_KEY)
+
+
+def _ff1(values: pa.Array) -> object:
+    return encrypt_ff1(values, key=_KEY, radix=10)
+
+
+def _one_by_one(values: pa.Array, function: Callable[[str], str]) -> float:
+    few = values.slice(0, _LOOP).to_pylist()
+    started = time.perf_counter()
+    pa.array([function(value) for value in few], pa.utf8())
+    return len(few) / (time.perf_counter() - started)
+
+
+def _loop_block() -> Callable[[str], str]:
+    """The same token, as one writes it for one value."""
+
+    def token(value: str) -> str:
+        data = value.encode()
+        block = bytes([len(data)]) + data + bytes(15 - len(data))
+        encryptor = Cipher(algorithms.AES(_KEY), modes.ECB()).encryptor()  # noqa: S305
+        return (encryptor.update(block) + encryptor.finalize()).hex()
+
+    return token
+
+
+def _loop_ff3() -> Callable[[str], str]:
+    cipher = FF3Cipher(_KEY.hex(), "CBD09280979564")
+    encrypt: Callable[[str], str] = cipher.encrypt
+    return encrypt
+
+
+def _cells(found: Paired) -> tuple[str, str, str]:
+    return (f"{found.subject.middle / 1e6:.2f}", f"{found.peer.middle / 1e6:.3f}", found.ratio.text())
