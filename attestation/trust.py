@@ -110,12 +110,12 @@ def is_production(trust: Trust) -> bool:
     return any(trust == compiled for compiled in PRODUCTION)
 
 
-def require_region(trust: Trust, region: str) -> str:
-    """The region itself, or POLICY_MISMATCH "region" for one that the trust does not name.
+def require_region(trust: Trust, region: str, *, stated: str | None = None) -> str:
+    """The region itself, or POLICY_MISMATCH "region" for one that the trust does not name, or another than the stated.
 
     The host says where a machine is, so a wrong answer only denies: a right one proves nothing.
     """
-    if region not in trust.regions:
+    if region not in trust.regions or stated not in {None, region}:
         raise AttestationError(Fault.POLICY_MISMATCH, check="region")
     return region
 

@@ -79,7 +79,7 @@ def td_quote(trust: Trust, report: bytes) -> bytes:
 
 
 def region(trust: Trust) -> str:
-    """The Azure region's name, such as "eastus"; for receipts and for people, never for a decision."""
+    """The Azure region's name, such as "eastus"; for receipts, for people, and to refuse a machine. It admits none."""
     check = "imds-location"
     path = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
     text = _ask(trust, check=check, path=path).decode("ascii", "replace").strip()

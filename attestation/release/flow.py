@@ -16,7 +16,8 @@ from attestation.appraisal import ReferenceValues, Verdict, appraise, check_refe
 from attestation.errors import AttestationError, Fault
 from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying
 from attestation.evidence.collect import collect, ephemeral_salt
-from attestation.evidence.imds import imds_endpoint, region
+from attestation.evidence.imds import imds_endpoint
+from attestation.evidence.imds import region as imds_region
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import Padding, Tpm
 from attestation.jose import b64url, canonical_jwk
@@ -26,7 +27,7 @@ from attestation.release.policy import PolicyVerdict, judge
 from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
 from attestation.release.vault import Vault
-from attestation.trust import Trust, endpoint
+from attestation.trust import Trust, endpoint, require_region
 
 __all__ = ["Attestation", "Attester", "ReleasedKey"]
 
@@ -62,8 +63,10 @@ class ReleasedKey:
 class Attester:
     """The one object of a key-holding process that talks to TPM, IMDS, Azure Attestation and Key Vault.
 
-    It is used by one thread at a time. `clock` is wall time in seconds since 1970.
-    Raises CONFIG_INVALID at once for a provider that the trust does not name and for impossible reference values.
+    It is used by one thread at a time. `clock` is wall time in seconds since 1970, `region` the one that the operator
+    states; a machine elsewhere is refused.
+    Raises CONFIG_INVALID at once for a provider or region that the trust does not name and for impossible reference
+    values.
     """
 
     def __init__(
@@ -73,14 +76,18 @@ class Attester:
         maa_url: str,
         reference: ReferenceValues,
         client_id: str | None = None,
+        region: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_reference(reference)
+        if region is not None and region not in trust.regions:
+            raise AttestationError(Fault.CONFIG_INVALID, check="region")
         self._provider = endpoint(maa_url, trust.maa_hosts, resource="", check="maa-url")
         if self._provider.path not in {"", "/"}:
             raise AttestationError(Fault.CONFIG_INVALID, check="maa-url")
         imds_endpoint(trust)
         self._trust = trust
+        self._region = region
         self._reference = reference
         self._clock = clock
         self._keys = SigningKeys(issuer=self._provider, trust=trust)
@@ -95,6 +102,7 @@ class Attester:
 
         Faults: NOT_CONFIDENTIAL, EVIDENCE_*, UNTRUSTED_ROOT, POLICY_MISMATCH, MAA_*, TOKEN_INVALID.
         """
+        where = require_region(self._trust, imds_region(self._trust), stated=self._region)
         nonce = secrets.token_bytes(NONCE_BYTES)
         bound = qualifying(receipt_key, nonce)
         evidence = collect(trust=self._trust, qualifying=bound, pcs=self._pcs)
@@ -116,7 +124,7 @@ class Attester:
             token=token,
             receipt_key=receipt_key,
             nonce=nonce,
-            region=region(self._trust),
+            region=where,
         )
 
     def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:

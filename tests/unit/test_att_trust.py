@@ -94,12 +94,13 @@ def test_h04_a_machine_elsewhere_is_refused(region: str) -> None:
 
 
 def test_regions_of_each_cloud() -> None:
-    assert require_region(AZURE_US, "eastus2") == "eastus2"
+    assert require_region(AZURE_US, "eastus2") == require_region(AZURE_US, "eastus2", stated="eastus2") == "eastus2"
     assert require_region(AZURE_USGOV, "usgovtexas") == "usgovtexas"
     assert not set(AZURE_US.regions) & set(AZURE_USGOV.regions)
     nowhere = msgspec.structs.replace(AZURE_US, regions=())
-    with pytest.raises(AttestationError):
-        require_region(nowhere, "eastus")
+    for trust, stated in ((nowhere, None), (AZURE_US, "westus"), (AZURE_US, "")):
+        with pytest.raises(AttestationError):
+            require_region(trust, "eastus", stated=stated)
 
 
 def test_patterns_with_port_and_scheme() -> None:
@@ -124,6 +125,15 @@ def test_attester_takes_a_provider_without_path() -> None:
     with pytest.raises(AttestationError):
         Attester(trust=AZURE_US, maa_url="https://sharedeus.eus.attest.azure.net/x", reference=ReferenceValues())
     Attester(trust=AZURE_US, maa_url="https://sharedeus.eus.attest.azure.net", reference=ReferenceValues())
+
+
+@pytest.mark.parametrize("region", ["westeurope", "usgovvirginia", ""])
+def test_attester_takes_a_region_of_its_cloud(region: str) -> None:
+    url = "https://sharedeus.eus.attest.azure.net"
+    Attester(trust=AZURE_US, maa_url=url, reference=ReferenceValues(), region="eastus")
+    with pytest.raises(AttestationError) as caught:
+        Attester(trust=AZURE_US, maa_url=url, reference=ReferenceValues(), region=region)
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "region")
 
 
 def test_default_reference_values_are_possible() -> None:

@@ -243,7 +243,11 @@ def _endpoints(config: Config, trust: Trust) -> str:
         raise _Found(
             f"{check} is no host of {trust.name}", "Only hosts that the cloud's pins allow are dialled."
         ) from error
-    return f"attestation provider and {len(config.keys)} key(s) are hosts of {trust.name}"
+    if config.worker.region not in trust.regions:
+        raise _Found(f"{config.worker.region} is no region of {trust.name}", f"Known: {', '.join(trust.regions)}.")
+    return (
+        f"attestation provider and {len(config.keys)} key(s) are hosts of {trust.name}; region {config.worker.region}"
+    )
 
 
 def _provider(config: Config, trust: Trust) -> str:

@@ -140,7 +140,11 @@ class Custody:
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
-            trust=trust, maa_url=section.maa_url, reference=reference, client_id=section.client_id
+            trust=trust,
+            maa_url=section.maa_url,
+            reference=reference,
+            client_id=section.client_id,
+            region=config.worker.region,
         )
         self._specs = {
             k.kek_id: KeySpec(
