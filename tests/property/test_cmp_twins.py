@@ -283,7 +283,7 @@ def test_shifts_end_with_the_calendar() -> None:
 def test_tokens(values: list[bytes | None], bits: int) -> None:
     key = tokens.token_key(KEY, project="p1", domain="SOC")
     assert_equal(
-        lambda array: tokens.tokens(array, key=key, bits=bits),
+        lambda array: tokens.tokens(array, macs=tokens.Macs(key), bits=bits),
         lambda _, v: (slow_token(v, "p1", "SOC", bits), None),
         values,
     )
@@ -294,7 +294,7 @@ def test_tokens(values: list[bytes | None], bits: int) -> None:
 def test_shift_days(values: list[bytes | None], max_days: int) -> None:
     key = tokens.shift_key(KEY, project="p1")
     for array in arrays_of(values):
-        days, known = tokens.shift_days(array, key=key, max_days=max_days)
+        days, known = tokens.shift_days(array, macs=tokens.Macs(key), max_days=max_days)
         assert known.tolist() == [bool(v) for v in values]
         for value, day in zip(values, days.tolist(), strict=True):
             assert not value or day == slow_days(value, "p1", max_days)
@@ -302,7 +302,7 @@ def test_shift_days(values: list[bytes | None], max_days: int) -> None:
 
 def test_shift_days_are_uniform_and_never_zero() -> None:
     subjects = pa.array([f"subject-{i}" for i in range(60_000)])
-    days, _ = tokens.shift_days(subjects, key=tokens.shift_key(KEY, project="p1"), max_days=3)
+    days, _ = tokens.shift_days(subjects, macs=tokens.Macs(tokens.shift_key(KEY, project="p1")), max_days=3)
     values, counts = np.unique(days, return_counts=True)
     assert values.tolist() == [-3, -2, -1, 1, 2, 3]
     assert (abs(counts - 10_000) < 500).all()  # five standard deviations
@@ -322,5 +322,15 @@ def test_tokens_differ_across_projects_and_domains_and_with_the_key(bits: int) -
     names = [("p1", "SOC"), ("p2", "SOC"), ("p1", "OLN"), ("p1:SOC", "x"), ("p1", "SOC:x")]
     keys = [tokens.token_key(KEY, project=p, domain=d) for p, d in names]
     keys += [tokens.token_key(bytes(32), project="p1", domain="SOC"), tokens.shift_key(KEY, project="p1")]
-    results = {tokens.tokens(array, key=key, bits=bits).array[0].as_py() for key in keys}
+    results = {tokens.tokens(array, macs=tokens.Macs(key), bits=bits).array[0].as_py() for key in keys}
     assert len(results) == len(keys)
+
+
+def test_what_is_remembered_changes_no_token() -> None:
+    """More values than are remembered, then all of them again in another order."""
+    numbers = np.random.default_rng(5).permutation(20_000)
+    first = pa.array([str(i) for i in numbers])
+    macs = tokens.Macs(KEY)
+    for array in (first, first.take(pa.array(numbers)), first.slice(19_000)):
+        fresh = tokens.tokens(array, macs=tokens.Macs(KEY), bits=80).array
+        assert tokens.tokens(array, macs=macs, bits=80).array.equals(fresh)

@@ -251,7 +251,7 @@ def _transform(rule: worker_pb2.ColumnRule, project: str, schema: pa.Schema, key
         return partial(
             _shift,
             subject=schema.get_field_index(rule.date_shift.subject_column),
-            key=tokens.shift_key(key, project=project),
+            macs=tokens.Macs(tokens.shift_key(key, project=project)),
             max_days=rule.date_shift.max_days,
         )
     kernel = _kernel(rule, project, key)
@@ -277,7 +277,8 @@ def _kernel(rule: worker_pb2.ColumnRule, project: str, key: bytes) -> Callable[[
 def _token_kernel(rule: worker_pb2.ColumnRule, project: str, key: bytes) -> Callable[[pa.Array], Outcome]:
     derive = partial(tokens.token_key, key, project=project)
     if rule.HasField("hmac_token"):
-        return partial(tokens.tokens, key=derive(domain=rule.hmac_token.domain), bits=rule.hmac_token.bits)
+        macs = tokens.Macs(derive(domain=rule.hmac_token.domain))
+        return partial(tokens.tokens, macs=macs, bits=rule.hmac_token.bits)
     if rule.HasField("aes_token"):
         return partial(blocks.block_tokens, key=derive(domain=rule.aes_token.domain, use="cji-block/1"))
     return partial(blocks.encrypt_ff1, key=derive(domain=rule.ff1.domain, use="cji-ff1/1"), radix=rule.ff1.radix)
@@ -295,8 +296,8 @@ def _null(batch: _Batch, column: int) -> Outcome:
     return Outcome(array=pa.nulls(batch.columns.num_rows, batch.columns.schema.field(column).type))
 
 
-def _shift(batch: _Batch, column: int, *, subject: int, key: bytes, max_days: int) -> Outcome:
+def _shift(batch: _Batch, column: int, *, subject: int, macs: tokens.Macs, max_days: int) -> Outcome:
     if subject not in batch.shifts:  # key and bounds are the same for all rules of an operation
-        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), key=key, max_days=max_days)
+        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), macs=macs, max_days=max_days)
     days, known = batch.shifts[subject]
     return dates.shift(batch.columns.column(column), days=days, known=known)

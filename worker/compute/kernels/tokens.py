@@ -15,7 +15,8 @@ and across nothing else.
                  multiple of 2 max_days, modulo 2 max_days, gives one of -max_days..-1, 1..max_days
 
 A value is its bytes exactly: no case folding, no trimming, and the same for `utf8` and `binary`. A missing
-value (null, empty) has no token. Only distinct values are computed; the rest is a gather.
+value (null, empty) has no token. Only distinct values are computed, and those that came before are remembered; the
+rest is a gather.
 """
 
 from typing import Final, Literal
@@ -35,6 +36,7 @@ PROJECT_KEY_BYTES: Final = 32
 TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token
 _DIGEST_BYTES: Final = 32
 _BLOCK_BYTES: Final = 16
+_REMEMBERED: Final = 16_384  # values; the first ones of a column are mostly its frequent ones
 KeyUse = Literal["cji-token/1", "cji-block/1", "cji-ff1/1"]
 _BASE32HEX: Final = np.frombuffer(b"0123456789abcdefghijklmnopqrstuv", np.uint8)
 
@@ -70,18 +72,45 @@ def ecb(key: bytes) -> Ecb:
     return encrypt
 
 
-def tokens(array: pa.Array, *, key: bytes, bits: int) -> Outcome:
+class Macs:
+    """HMACs under one key of value after value; it remembers the first `_REMEMBERED` of them, about 4 MiB."""
+
+    def __init__(self, key: bytes) -> None:
+        self._start = hmac.HMAC(key, hashes.SHA256()).copy
+        self._known: dict[bytes, bytes] = {}
+
+    def of(self, array: pa.Array) -> tuple[Bytes, Ints, Bools]:
+        """HMACs of the distinct values uint8[k, 32] (k >= 1), the distinct value of each row, which rows have one."""
+        filled = read(array).filled
+        encoded = pc.dictionary_encode(array)
+        joined = b"".join(map(self._mac, encoded.dictionary.view(pa.binary()).to_pylist())) or bytes(_DIGEST_BYTES)
+        indices = np.frombuffer(encoded.indices.buffers()[1], np.int32) if len(array) else np.empty(0, np.int32)
+        return np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST_BYTES), np.where(filled, indices, 0), filled
+
+    def _mac(self, value: bytes) -> bytes:
+        known = self._known.get(value)
+        if known is not None:
+            return known
+        mac = self._start()
+        mac.update(value)
+        digest: bytes = mac.finalize()
+        if len(self._known) < _REMEMBERED:
+            self._known[value] = digest
+        return digest
+
+
+def tokens(array: pa.Array, *, macs: Macs, bits: int) -> Outcome:
     """The token of every value; every value that is there has one."""
-    digests, index, filled = _digests(array, key)
+    digests, index, filled = macs.of(array)
     table = _base32hex(digests[:, : bits // 8])
     width = table.shape[1]
     rows = items(table)[index].view(np.uint8).reshape(-1, width)
     return Outcome(array=pack(rows, filled * width, array.type))
 
 
-def shift_days(subjects: pa.Array, *, key: bytes, max_days: int) -> tuple[Ints, Bools]:
+def shift_days(subjects: pa.Array, *, macs: Macs, max_days: int) -> tuple[Ints, Bools]:
     """Days int64[n] in -max_days..-1, 1..max_days for each row's subject, and bool[n] where there is a subject."""
-    digests, index, filled = _digests(subjects, key)
+    digests, index, filled = macs.of(subjects)
     return _days(digests, max_days)[index], filled
 
 
@@ -93,21 +122,6 @@ def _days(digests: Bytes, max_days: int) -> Ints:
     choice = (words[np.arange(len(words)), first] % np.uint64(choices)).astype(np.int64)
     days: Ints = choice - max_days + (choice >= max_days)
     return days
-
-
-def _digests(array: pa.Array, key: bytes) -> tuple[Bytes, Ints, Bools]:
-    """HMACs of the distinct values uint8[k, 32] (k >= 1), the distinct value of each row, and which rows have one."""
-    filled = read(array).filled
-    encoded = pc.dictionary_encode(array)
-    start = hmac.HMAC(key, hashes.SHA256()).copy
-    digests = []
-    for value in encoded.dictionary.view(pa.binary()).to_pylist():
-        mac = start()
-        mac.update(value)
-        digests.append(mac.finalize())
-    joined = b"".join(digests) or bytes(_DIGEST_BYTES)
-    indices = np.frombuffer(encoded.indices.buffers()[1], np.int32) if len(array) else np.empty(0, np.int32)
-    return np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST_BYTES), np.where(filled, indices, 0), filled
 
 
 def _base32hex(values: Bytes) -> Bytes:
