@@ -103,8 +103,8 @@ def verify_ak(evidence: Evidence, ak: rsa.RSAPublicKey, *, signer: bytes) -> Non
 def verify_clock(clock: TpmClock, ak: rsa.RSAPublicKey, earlier: Verdict | None) -> str:
     """E35: the TPM that signed `earlier` went on without reset or restart, and its clock did not go back.
 
-    TPMS_CLOCK_INFO (Part 1, "Timing Components") counts milliseconds inside the vTPM, which the host's clock, time
-    service and wall time do not reach. A virtual machine that was rolled back, resumed or swapped shows it here.
+    TPMS_CLOCK_INFO (Part 1, "Timing Components") counts milliseconds inside the vTPM, apart from wall time and the
+    services that set it. A virtual machine that was rolled back, resumed or swapped shows it here.
     """
     if earlier is None:
         return "first quote; nothing to compare"
