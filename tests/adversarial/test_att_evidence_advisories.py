@@ -413,3 +413,30 @@ reason = "no v6 size in this region yet"
     check_reference(reference)
     assert reference == msgspec.toml.decode(text, type=ReferenceValues)
     assert reference.advisories == AdvisoryList(reviewed=date(2026, 11, 20), expires=date(2027, 5, 20), listed=(FIXED,))
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        *(("products", wrong) for wrong in ([], None, "", {}, "Genoa")),
+        *(("floors", wrong) for wrong in ({}, None, [], "", {"Genoa": {}}, {"Rome": {}})),
+        *(("advisories", wrong) for wrong in ({}, [], "", {"reviewed": "2026-11-01", "expires": "2026-12-01"})),
+        *(("accepted", wrong) for wrong in (None, "", {}, [{}], [{"id": "A", "until": "2026-12-01"}], ["A"])),
+        *(("amd_crls", wrong) for wrong in ({}, [], "", {"Genoa": ""})),
+        *(("tcb_statuses", wrong) for wrong in ([], None, "", {}, ["Revoked"])),
+        *(("measurements", wrong) for wrong in ([], "", {}, [""], ["AB" * 48])),
+        *(
+            ("pcrs", wrong)
+            for wrong in (None, [], "", {"7": []}, {"7": [""]}, {"7": None}, {"8": ["00" * 32]}, {"x": []})
+        ),
+        *(("maa_policy_hashes", wrong) for wrong in ([], "", {}, [""])),
+        *(("token_max_age", wrong) for wrong in (0, None, "600", 3601)),
+        ("product", ["Genoa"]),
+    ],
+)
+def test_a15_nothing_empty_and_nothing_unknown_is_read_as_anything(field: str, wrong: Any) -> None:
+    def read() -> None:
+        check_reference(msgspec.convert({field: wrong}, ReferenceValues, str_keys=True))
+
+    with pytest.raises((msgspec.ValidationError, AttestationError)):
+        read()
