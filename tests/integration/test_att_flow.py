@@ -677,3 +677,15 @@ def test_a_managed_hsm_writes_in_its_own_way_and_is_understood(
     assert unb64url(released["release_policy"]["data"]).startswith(b'{"anyOf":[{"allOf":[{"claim":')
     statement = verify_statement(raw, key=cmk.spec, located=located, nonce="n", trust=simulation.trust, now=time.time())
     assert not statement.policy_immutable
+
+
+@pytest.mark.parametrize("change", ["/x", "/x/", "//", "?a=1", "#a", "evil"])
+def test_a04_provider_that_the_trust_does_not_name(simulation: Simulation, change: str) -> None:
+    for url in (f"{simulation.maa_url}{change}", ""):
+        with pytest.raises(AttestationError) as caught:
+            Attester(trust=simulation.trust, maa_url=url, reference=ReferenceValues())
+        assert fault_of(caught) == (Fault.CONFIG_INVALID, "maa-url")
+    with pytest.raises(AttestationError) as caught:
+        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=ReferenceValues())
+    assert fault_of(caught) == (Fault.CONFIG_INVALID, "maa-url")
+    Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=ReferenceValues())
