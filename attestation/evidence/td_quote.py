@@ -113,7 +113,6 @@ def parse_td_quote(data: bytes) -> TdQuote:
         sound = (
             len(signature) == signature_size == report_at + certified
             and certification == QE_CERTIFICATION
-            and certified >= 384
             and not any(data[at + size + 4 + signature_size :])
         )
         (auth_size,) = struct.unpack_from("<H", signature, report_at + 448)

@@ -105,6 +105,19 @@ def test_broken_report(at: int) -> None:
     refused(msgspec.structs.replace(sound, hcl_report=bytes(raw)), "E24")
 
 
+def test_a25_versions_of_reports() -> None:
+    """0 and 1 are the TDREPORTs of TDX 1.0 and 1.5; the byte is no part of what is hashed or quoted."""
+    sound = evidence()
+    for version in (0, 1, 2, 255):
+        raw = bytearray(sound.hcl_report)
+        raw[32 + 2] = version
+        changed = msgspec.structs.replace(sound, hcl_report=bytes(raw))
+        if version < 2:
+            assert appraise(changed)
+        else:
+            refused(changed, "E24")
+
+
 def test_quote_of_another_report() -> None:
     sound = evidence()
     own = report_of(sound)
@@ -120,10 +133,19 @@ def test_quote_of_another_report() -> None:
     refused(evidence(td_quote=intel().quote(own, qe_cpu_svn=b"\x05" * 16)), "E25")
 
 
+def with_signature_data(quote: bytes, size: int) -> bytes:
+    """Cut the signature data of a quote of version 4 to `size` bytes, with lengths that say so."""
+    data = bytearray(quote[: 636 + size])
+    struct.pack_into("<I", data, 632, size)
+    struct.pack_into("<I", data, 636 + 130, size - 134)
+    return bytes(data)
+
+
 def test_a25_what_is_no_quote_of_a_trust_domain() -> None:
     sound = intel().quote(report_of(evidence()))
     fifth = bytearray(intel().quote(report_of(evidence()), version=5))
     fifth[48] = 1  # the body of an enclave
+    chain_at = sound.index(b"-----BEGIN") - 6
     wrong = {
         "enclave": sound[:4] + bytes(4) + sound[8:],
         "version 3": b"\x03" + sound[1:],
@@ -134,6 +156,10 @@ def test_a25_what_is_no_quote_of_a_trust_domain() -> None:
         "short": sound[:-1],
         "certification": sound[: 636 + 128] + b"\x05" + sound[636 + 129 :],
         "body": bytes(fifth),
+        "certificates of another kind": sound[:chain_at] + b"\x04" + sound[chain_at + 1 :],
+        "shorter certificates": sound[: chain_at + 2] + bytes([sound[chain_at + 2] - 1]) + sound[chain_at + 3 :],
+        "no quoting enclave": with_signature_data(sound, 134),
+        "half a quoting enclave": with_signature_data(sound, 134 + 300),
         "huge": sound + bytes(16384),
         "nothing": b"\x04",
     }
