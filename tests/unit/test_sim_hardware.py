@@ -99,7 +99,7 @@ def test_hcl_report_layout() -> None:
     keys = [rsa.generate_private_key(65537, 2048).public_key() for _ in range(2)]
     claims = hcl.RuntimeClaims(ak=keys[0], ek=keys[1], vm_id=uuid.UUID(int=0xAB)).encode(bytes(range(64)))
     data = hcl.report(b"H" * REPORT_LENGTH, claims)
-    assert len(data) == hcl.NV_SIZE
+    assert len(data) == hcl.NV_SIZE["snp"]
     assert struct.unpack_from("<4sIIII", data) == (b"HCLA", 1, 1236 + len(claims), 2, 0)
     assert struct.unpack_from("<IIIII", data, 1216) == (20 + len(claims), 1, 2, 1, len(claims))
     assert data[1236 : 1236 + len(claims)] == claims
