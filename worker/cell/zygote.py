@@ -6,12 +6,14 @@ never sees a key or a record: it hands the ends of every cell's channels to the 
 """
 
 import gc
+import mmap
 import os
 import select
 import signal
 import socket
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, NoReturn
 
 import pyarrow as pa
@@ -40,6 +42,7 @@ __all__ = ["WINDOW_BYTES", "main"]
 WINDOW_BYTES: Final = 32 << 20
 """The end of each region: where records are unsealed. The rest is the cell's heap."""
 
+_DONE: Final = object()
 _EXIT_FAULT: Final = 70
 _STDERR: Final = 2
 _NOBODY: Final = -1
@@ -74,10 +77,13 @@ class Zygote:
         """Until the keyholder hangs up; then every cell ends with it."""
         try:
             for place in self._places:
-                place.region.wipe()
                 self._populate(place)
+            # the first cells are warm by now; what they have not touched yet is faulted in between messages
+            ahead = chain.from_iterable(place.region.fault_in() for place in self._places)
+            turn: object = None
             while True:
-                for fd, _ in self._poll.poll():
+                turn = next(ahead, _DONE) if turn is not _DONE else _DONE
+                for fd, _ in self._poll.poll(None if turn is _DONE else 0):
                     if fd == self._keyholder.fileno():
                         message, _ = self._keyholder.receive()
                         self._kill(message.cell)
@@ -169,9 +175,9 @@ def main(boot: Boot) -> None:
         _Place(index=index, region=Region(region), slot=KeySlot(slot))
         for index, (region, slot) in enumerate(zip(boot.regions, boot.slots, strict=True))
     ]
-    first = places[0]
     tables = load_tables(boot.config.tables_folder)
-    rehearse(first.region.view(first.region.size - WINDOW_BYTES), first.slot, tables)
+    # made-up records need no secret memory, and the regions stay as new as they are
+    rehearse(memoryview(mmap.mmap(-1, WINDOW_BYTES)), places[0].slot, tables)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

@@ -9,15 +9,14 @@ import os
 from ctypes import c_int, c_size_t, c_void_p
 from typing import Final, NoReturn
 
-import numpy as np
-
 from worker.memory._libc import check, libc
 
 __all__ = ["Touched", "wipe_and_exit"]
 
 _PAGE: Final = 4096
 _PR_SET_DUMPABLE: Final = 4
-_PRESENT: Final = np.uint64(1 << 63)
+_PRESENT: Final = bytes(byte >> 7 for byte in range(256))
+"""Of the last byte of a pagemap entry, which is little-endian: bit 63 says that the page is there (proc(5))."""
 _UCONTEXT_BYTES: Final = 4096
 """Room for one ucontext_t; glibc's has 968 bytes on x86-64."""
 _UC_LINK: Final = 8
@@ -45,9 +44,8 @@ class Touched:
 
     def extent(self, address: int, size: int) -> int:
         """Bytes from `address` to the end of the last of the range's pages that this process has touched."""
-        entries = np.frombuffer(os.pread(self._fd, 8 * (size // _PAGE), 8 * (address // _PAGE)), np.uint64)
-        present = np.flatnonzero(entries & _PRESENT)
-        return int(present[-1] + 1) * _PAGE if len(present) else 0
+        entries = os.pread(self._fd, 8 * (size // _PAGE), 8 * (address // _PAGE))
+        return (entries[7::8].translate(_PRESENT).rfind(1) + 1) * _PAGE
 
 
 def wipe_and_exit(ranges: list[tuple[int, int]], status: int) -> NoReturn:
