@@ -8,7 +8,21 @@ targetScope = 'resourceGroup'
 @maxLength(12)
 param prefix string
 
-@description('Azure region.')
+@description('Azure region. Criminal justice information, its keys and what decides about them stay in the United States.')
+@allowed([
+  'eastus'
+  'eastus2'
+  'centralus'
+  'northcentralus'
+  'southcentralus'
+  'westcentralus'
+  'westus'
+  'westus2'
+  'westus3'
+  'usgovvirginia'
+  'usgovarizona'
+  'usgovtexas'
+])
 param location string = resourceGroup().location
 
 @description('Name of the key.')

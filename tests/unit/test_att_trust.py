@@ -1,5 +1,8 @@
 """Pins, hosts and errors: what is believed is exactly what was written down."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -125,6 +128,13 @@ def test_attester_takes_a_provider_without_path() -> None:
     with pytest.raises(AttestationError):
         Attester(trust=AZURE_US, maa_url="https://sharedeus.eus.attest.azure.net/x", reference=ReferenceValues())
     Attester(trust=AZURE_US, maa_url="https://sharedeus.eus.attest.azure.net", reference=ReferenceValues())
+
+
+def test_the_deployment_takes_the_same_regions() -> None:
+    template = (Path(__file__).parents[2] / "deploy" / "bicep" / "main.bicep").read_text()
+    allowed = re.search(r"@allowed\(\[([^\]]*)\]\)\nparam location ", template)
+    assert allowed is not None
+    assert re.findall(r"'([a-z0-9]+)'", allowed[1]) == [*AZURE_US.regions, *AZURE_USGOV.regions]
 
 
 @pytest.mark.parametrize("region", ["westeurope", "usgovvirginia", ""])
