@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.appraisal.snp import verify_chain
+from attestation.appraisal.snp import Endorsement, verify_chain, verify_not_revoked
 from attestation.certs import load_der, load_pem_chain
 from attestation.evidence import (
     Evidence,
@@ -54,6 +54,9 @@ from attestation.evidence.pcs import _signed as signed_statement
 from attestation.fetch import exchange
 from attestation.jose import UnverifiedJws, rsa_from_jwk, split_jws
 from attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
+from attestation.maa.policy import build as build_maa
+from attestation.maa.policy import lint as lint_maa
+from attestation.maa.policy import parse_policy as parse_maa
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
 from attestation.release.policy import build, lint, parse_policy
@@ -61,10 +64,10 @@ from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
 from attestation.strict_json import parse_object
 from attestation.trust import Endpoint, endpoint
-from tests.att_forge import ISSUER, QUALIFYING, machine, sign
+from tests.att_forge import ISSUER, QUALIFYING, crl, machine, sign
 from tests.att_tdx_forge import intel, raw_signature, td_report
 from tests.fuzz.engine import Target
-from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON, JWS, SIZED, TEXT
+from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON, JWS, SIZED, TEXT, WORDS
 
 __all__ = ["ATTESTATION"]
 
@@ -230,6 +233,23 @@ def _locate_fair(data: bytes, value: Any) -> bool:
 def _policy(data: bytes) -> object:
     policy = parse_policy(data)
     return policy, lint(policy, trust=AZURE_US)
+
+
+def _maa_policy(data: bytes) -> object:
+    policy = parse_maa(data)
+    return policy, lint_maa(policy)
+
+
+@functools.cache
+def _maa_policies() -> tuple[bytes, ...]:
+    """The service's own examples in small: both rule sections, claims issued, patterns, JmesPath, comments."""
+    return (
+        b'version= 1.2;\nconfigurationrules{\n => issueproperty(type="required_pcr_mask", value=15);\n};\n'
+        b'authorizationrules{\n c:[type=="x-ms-azurevm-osdistro", value=="Ubuntu"] && [type=="secureboot", '
+        b'value==true] => permit();\n /* no */ [type=="a"] => deny();\n};\nissuancerules{\n'
+        b' c:[type=="events", issuer=="AttestationService"] => add(type="e", value=JmesPath(c.value, "Events[*]"));\n'
+        b' !exists([type=="b", value>=3]) => issue(type="c", value=-1);\n};\n',
+    )
 
 
 @functools.cache
@@ -698,6 +718,20 @@ def _enclave_report() -> tuple[bytes, ...]:
     return (tdx().td_quote[at : at + 384],)
 
 
+@functools.cache
+def _endorsement() -> Endorsement:
+    return verify_chain(snp().certs, roots=machine().trust.amd_roots, now=machine().now)
+
+
+@functools.cache
+def _amd_crls() -> tuple[bytes, ...]:
+    return crl(), crl(17, 18)
+
+
+def _amd_crl(data: bytes) -> object:
+    return verify_not_revoked(_endorsement(), data, now=machine().now)
+
+
 def _chain_of_snp(data: bytes) -> object:
     return verify_chain(data, roots=machine().trust.amd_roots, now=machine().now)
 
@@ -807,6 +841,8 @@ ATTESTATION: Final = (
         weight=2,
     ),
     target("imds-region", lambda: (b"eastus",), _imds(region), fair=_region_fair, mutators=TEXT, weight=2),
+    target("maa-policy", lambda: (build_maa(), *_maa_policies()), _maa_policy, mutators=WORDS, weight=10),
+    target("amd-crl", _amd_crls, _amd_crl, fair=only(_amd_crls), mutators=DER, weight=10),
     target("unwrap", _vault_keys, _unwrap, fair=_unwrap_fair, mutators=DER, weight=1),
     target(
         "token",

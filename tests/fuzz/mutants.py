@@ -1,51 +1,48 @@
 """`python -m tests.fuzz.mutants`: take each check out of `attestation`, one at a time, and see a test fail.
 
-A mutant is the source without one `raise`, one `_require(...)`, one finding of a lint, one operand of an `and` or `or`,
-or one entry of a table that checks are made from. Coverage of one run of all tests says which tests reach its line;
-they run in a forked child, in a copy of the tree. A mutant that no test fails on is a survivor: a check that nothing
-would miss. EQUIVALENT names those that change nothing, and why.
+A mutant is a module without one `raise`, one `_require(...)`, one finding of a lint, one operand of an `and` or `or`,
+or one entry of a table that checks are made from. The tests run once as they are, which says which of them reach a
+line and how long each takes. Then each mutant runs those in a forked child, quick ones first, until one fails; its code
+takes the place of the true code in memory, and no file is touched. One that no test fails on has survived: a check that
+nothing would miss. EQUIVALENT names those that change nothing, and why.
 """
 
 import argparse
 import ast
-import contextlib
 import copy
-import importlib
 import os
 import resource
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+import types
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-from xml.etree import ElementTree
+from typing import Any, Final
 
-from coverage import CoverageData
-from cryptography.hazmat.primitives.asymmetric import rsa
+import coverage
+import pytest
+from _pytest.runner import runtestprotocol
 
 __all__ = ["EQUIVALENT", "Mutant", "main", "mutants"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+PACKAGE: Final = ROOT / "attestation"
 MODULES: Final = (
-    *("appraisal/*.py", "evidence/[!_c]*.py", "evidence/collateral.py", "maa/[!_p]*.py", "maa/policy/*.py"),
-    *("release/statement.py", "release/unwrap.py", "release/keyspec.py", "release/policy/[!_bc]*.py"),
-    *("certs.py", "jose.py", "strict_json.py", "trust.py", "findings.py"),
+    *("appraisal/*.py", "evidence/*.py", "maa/*.py", "maa/policy/*.py", "release/statement.py", "release/unwrap.py"),
+    *("release/keyspec.py", "release/policy/*.py", "certs.py", "jose.py", "strict_json.py", "trust.py"),
 )
-WITH_IO: Final = frozenset({"imds.py", "service.py", "tpm.py", "collect.py"})  # tested on loopback, which is slower
+ELSEWHERE: Final = frozenset(
+    {"imds.py", "service.py", "tpm.py", "collect.py", "provider.py", "administration.py", "build.py"}
+)
+"""Modules that decide nothing about evidence; loopback tests, which take longer, cover them."""
 TABLES: Final = frozenset({"agreement.py", "quote.py", "reference.py", "token.py", "advisories.py"})
 TESTS: Final = ("unit", "adversarial", "conformance", "property")
-KEYS: Final = {2048: 40, 3072: 4, 4096: 4}  # RSA keys made ahead, by size
+MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 180.0
-LIBRARIES: Final = (
-    *("pytest", "hypothesis", "hypothesis.extra.numpy", "msgspec", "numpy", "pyarrow", "grpc", "click", "rich.table"),
-    *("aiohttp.web", "azure.identity", "azure.keyvault.keys", "azure.security.attestation", "dcap_qvl", "tpm2_pytss"),
-    *("cryptography.x509.verification", "cryptography.hazmat.primitives.ciphers.aead", "pytest_asyncio"),
-)
+_BROKEN: Final = 3  # exit status of a child that did not get as far as the tests
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
 """(module, what was taken out): why nothing can tell."""
@@ -53,12 +50,13 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A module without one piece. `lines` are those of the statement around it."""
+    """A module without one piece. `lines` are those of the statement around it, `names` what it assigns, if a table."""
 
     module: str
     lines: range
+    names: tuple[str, ...]
     taken: str
-    source: str
+    tree: ast.Module
 
 
 # ---------------------------------------------------------------- making them
@@ -73,7 +71,13 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             other = copy.deepcopy(tree)
             change(next(twin for n, twin in enumerate(ast.walk(other)) if n == number))
             around = _statement(tree, node)
-            yield Mutant(module=module, lines=around, taken=taken, source=ast.unparse(ast.fix_missing_locations(other)))
+            yield Mutant(
+                module=module,
+                lines=_lines(around),
+                names=_names(around) if around in tree.body else (),
+                taken=taken,
+                tree=ast.fix_missing_locations(other),
+            )
 
 
 def _changes(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Callable[[ast.AST], None]]]:
@@ -102,7 +106,9 @@ def _is_check(statement: ast.stmt) -> bool:
         return False
     call = statement.value
     return isinstance(call, ast.Yield) or (
-        isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"_require", "_distinct"}
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in {"_require", "require", "_distinct"}
     )
 
 
@@ -144,131 +150,168 @@ def _without_element(at: int) -> Callable[[ast.AST], None]:
     return change
 
 
-def _statement(tree: ast.Module, node: ast.AST) -> range:
-    """The lines of the smallest statement around a node; of an `if`, a loop or a function only its head."""
-    found = [one for one in ast.walk(tree) if isinstance(one, ast.stmt) and any(part is node for part in ast.walk(one))]
-    smallest = min(found, key=lambda one: (one.end_lineno or one.lineno) - one.lineno, default=None)
-    if smallest is None:
-        return range(1, 2)
-    body = getattr(smallest, "body", None)
-    end = body[0].lineno if isinstance(body, list) and body else (smallest.end_lineno or smallest.lineno) + 1
-    return range(smallest.lineno, max(end, smallest.lineno + 1))
+def _statement(tree: ast.Module, node: ast.AST) -> ast.stmt:
+    """The smallest statement around a node, or the module's first."""
+    around = [
+        one for one in ast.walk(tree) if isinstance(one, ast.stmt) and any(part is node for part in ast.walk(one))
+    ]
+    return min(around, key=lambda one: (one.end_lineno or 0) - one.lineno, default=tree.body[0])
+
+
+def _lines(statement: ast.stmt) -> range:
+    """Its lines; of an `if`, a loop or a function only those of its head."""
+    body = getattr(statement, "body", None)
+    end = body[0].lineno if isinstance(body, list) and body else (statement.end_lineno or statement.lineno) + 1
+    return range(statement.lineno, max(end, statement.lineno + 1))
+
+
+def _names(statement: ast.stmt) -> tuple[str, ...]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return tuple(one.id for one in targets if isinstance(one, ast.Name))
+
+
+# ---------------------------------------------------------------- putting one in place
+
+
+def _put(mutant: Mutant, module: types.ModuleType) -> None:
+    """Give the module's functions the mutant's code, and its tables the mutant's values, wherever they are known."""
+    namespace: dict[str, Any] = {"__name__": module.__name__, "__package__": module.__package__}
+    exec(compile(mutant.tree, str(module.__file__), "exec"), namespace)
+    _exchange(vars(module), namespace)
+    for name in mutant.names:
+        old, new = getattr(module, name), namespace[name]
+        for other in list(sys.modules.values()):
+            if (getattr(other, "__name__", "") or "").partition(".")[0] in {"attestation", "tests"}:
+                vars(other).update({known: new for known, value in list(vars(other).items()) if value is old})
+
+
+def _exchange(old: Any, new: Any) -> None:
+    """Functions by name, also those of classes, properties and caches."""
+    for name, found in list(new.items()):
+        theirs, ours = _function(old.get(name)), _function(found)
+        if ours is not None and theirs is not None and theirs.__module__ == ours.__module__:
+            theirs.__code__, theirs.__defaults__ = ours.__code__, ours.__defaults__
+        elif isinstance(found, type) and isinstance(old.get(name), type) and found.__module__ == old[name].__module__:
+            _exchange(vars(old[name]), vars(found))
+
+
+def _function(found: Any) -> types.FunctionType | None:
+    inner = getattr(found, "fget", None) or getattr(found, "__wrapped__", None) or getattr(found, "__func__", found)
+    return inner if isinstance(inner, types.FunctionType) and not inner.__closure__ else None
 
 
 # ---------------------------------------------------------------- running them
 
 
-def _copied_tree() -> Path:
-    """A copy of the tree that nobody edits meanwhile."""
-    folder = Path(tempfile.mkdtemp(prefix="cji-mutants-"))
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "node_modules")
-    shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True)
-    return folder
+class _Runner:
+    """The loop of a pytest session: all tests once, then the mutants."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self.modules = modules
+        self.survivors: list[Mutant] = []
+        self._seconds: dict[str, float] = {}  # by test, of those that pass
+        self._items: dict[str, pytest.Item] = {}
+        self._coverage = coverage.Coverage(source=[str(PACKAGE)], config_file=False, data_file=None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        began = time.monotonic()
+        self._items = {item.nodeid: item for item in session.items}
+        self._as_they_are(session.items)
+        print(f"{len(self._seconds)} tests pass, {time.monotonic() - began:.0f} s", flush=True)
+        for name in self.modules:
+            self._module(name)
+        print(f"\n{len(self.survivors)} survivors, {time.monotonic() - began:.0f} s")
+        return True
+
+    def _as_they_are(self, items: Sequence[pytest.Item]) -> None:
+        self._coverage.start()
+        for item, following in zip(items, (*items[1:], None), strict=True):
+            self._coverage.switch_context(item.nodeid)
+            began = time.perf_counter()
+            if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+                print(f"    fails as it is, and is left out: {item.nodeid}", flush=True)
+            else:
+                self._seconds[item.nodeid] = time.perf_counter() - began
+        self._coverage.stop()
+
+    def _module(self, name: str) -> None:
+        path, began = PACKAGE / name, time.monotonic()
+        module = sys.modules.get(".".join(("attestation", *Path(name).with_suffix("").parts)))
+        source = path.read_text()
+        counts = {"killed": 0, "survived": 0, "equivalent": 0}
+        for mutant in mutants(name, source):
+            if (name, mutant.taken) in EQUIVALENT:
+                counts["equivalent"] += 1
+            elif module is not None and self._is_killed(mutant, module, source):
+                counts["killed"] += 1
+            else:
+                counts["survived"] += 1
+                self.survivors.append(mutant)
+                print(f"    SURVIVED {name}:{mutant.lines.start} without {mutant.taken}", flush=True)
+        said = "".join(f"{count:>6} {what}" for what, count in counts.items())
+        print(f"{name:<32}{said} {time.monotonic() - began:>7.0f} s", flush=True)
+
+    def _tests(self, mutant: Mutant, source: str) -> list[pytest.Item]:
+        """The tests that reach its lines, for a table those that reach a function that reads it; quick ones first."""
+        lines = set(mutant.lines)
+        for node in ast.walk(ast.parse(source)) if mutant.names else ():
+            if isinstance(node, ast.FunctionDef) and _reads(node, mutant.names):
+                lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        reached = self._coverage.get_data().contexts_by_lineno(str(PACKAGE / mutant.module))
+        found = {test for line in lines for test in reached.get(line, ())} & self._seconds.keys()
+        chosen, seconds = [], 0.0
+        for test in sorted(found, key=lambda test: self._seconds[test]):
+            seconds += self._seconds[test]
+            if seconds <= MOST_SECONDS or not chosen:
+                chosen.append(self._items[test])
+        return chosen
+
+    def _is_killed(self, mutant: Mutant, module: types.ModuleType, source: str) -> bool:
+        """Whether a test fails. A second child forgets what tests have cached, for what the first one let live."""
+        tests = self._tests(mutant, source)
+        return any(_fails(mutant, module, tests, forget=forget) for forget in (False, True))
 
 
-def _test_files(tree: Path) -> list[str]:
-    return [
-        str(path.relative_to(tree)) for kind in TESTS for path in sorted((tree / "tests" / kind).glob("test_att_*"))
-    ]
+def _reads(node: ast.AST, names: Sequence[str]) -> bool:
+    return any(isinstance(part, ast.Name) and part.id in names for part in ast.walk(node))
 
 
-def _environment(tree: Path) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": f"{tree}:{tree / 'tests/simulator'}", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Baseline:
-    """Which test function reaches which line, and how long each takes; from one run of all tests."""
-
-    data: CoverageData
-    seconds: Mapping[str, float]  # by function, of those that pass
-
-    def tests(self, path: Path, lines: range) -> list[str]:
-        """The functions that reach these lines, fast ones first; all of them for a line that runs at import."""
-        reached = self.data.contexts_by_lineno(str(path))
-        contexts = {context for line in lines for context in reached.get(line, ())}
-        found = self.seconds if "" in contexts else {_node_id(one) for one in contexts} & self.seconds.keys()
-        return sorted(found, key=lambda one: (self.seconds[one], one))
-
-
-def _node_id(context: str) -> str:
-    """`tests.unit.test_x.test_y` as pytest names it."""
-    module, _, function = context.rpartition(".")
-    return f"{module.replace('.', '/')}.py::{function}"
-
-
-def _baseline(tree: Path) -> _Baseline:
-    (tree / ".coveragerc").write_text("[run]\nsource = attestation\ndynamic_context = test_function\n")
-    options = ["-q", "-m", "not slow", "-p", "no:cacheprovider", "--junitxml=times.xml", "-o", "junit_family=xunit1"]
-    command = [sys.executable, "-m", "coverage", "run", "--rcfile=.coveragerc", "-m", "pytest", *options]
-    done = subprocess.run(
-        [*command, *_test_files(tree)], cwd=tree, env=_environment(tree), capture_output=True, text=True, check=False
-    )
-    seconds: dict[str, float] = {}
-    failing: set[str] = set()
-    for case in ElementTree.parse(tree / "times.xml").iter("testcase"):
-        name = f"{case.get('file')}::{case.get('name', '').partition('[')[0]}"
-        seconds[name] = seconds.get(name, 0.0) + float(case.get("time", "0"))
-        if case.find("failure") is not None or case.find("error") is not None:
-            failing.add(name)
-    for name in failing:
-        print(f"    fails on the tree as it is, and is left out: {name}")
-        del seconds[name]
-    if not seconds:
-        sys.exit(done.stdout[-3000:])
-    data = CoverageData(str(tree / ".coverage"))
-    data.read()
-    return _Baseline(data=data, seconds=seconds)
-
-
-def _warm() -> None:
-    """Import libraries and make keys once, for all the children."""
-    for library in LIBRARIES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(library)
-    made = {size: [rsa.generate_private_key(65537, size) for _ in range(count)] for size, count in KEYS.items()}
-    fresh = rsa.generate_private_key
-
-    def generate(public_exponent: int, key_size: int, backend: object = None) -> rsa.RSAPrivateKey:
-        ready = made.get(key_size)
-        return ready.pop() if public_exponent == 65537 and ready else fresh(public_exponent, key_size)
-
-    rsa.generate_private_key = generate
-
-
-def _survives(tests: Sequence[str], tree: Path) -> bool:
-    """Whether all these tests pass, in a child."""
+def _fails(mutant: Mutant, module: types.ModuleType, tests: Sequence[pytest.Item], *, forget: bool) -> bool:
     child = os.fork()
     if child == 0:
-        status = 1
+        status = _BROKEN
         try:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS)
+            _put(mutant, module)
+            if forget:
+                _forget()
             null = os.open(os.devnull, os.O_RDWR)
             for fd in (0, 1, 2):
                 os.dup2(null, fd)
-            status = _pytest(tests, tree)
+            status = 1
+            status = int(any(_failed(item) for item in tests))
+        except BaseException:  # noqa: BLE001 - nothing of this child may go on behind the fork
+            traceback.print_exc()
         finally:
             os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == _BROKEN:
+        raise RuntimeError(f"{mutant.module}:{mutant.lines.start} without {mutant.taken} cannot be put in place")
+    return code != 0
 
 
-def _pytest(tests: Sequence[str], tree: Path) -> int:
-    import pytest
+def _failed(item: pytest.Item) -> bool:
+    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
 
-    os.chdir(tree)
-    here = str(ROOT)
-    sys.path[:] = [
-        str(tree),
-        str(tree / "tests/simulator"),
-        *(one for one in sys.path if not one.startswith(here) or ".venv" in one),
-    ]
-    for name in [
-        name for name in sys.modules if name.partition(".")[0] in {"tests", "attestation", "worker", "cji_simulator"}
-    ]:
-        del sys.modules[name]
-    return int(pytest.main(["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:faulthandler", *tests]))
+
+def _forget() -> None:
+    for module in [one for name, one in sys.modules.items() if name.startswith("tests.")]:
+        for value in list(vars(module).values()):
+            if callable(clear := getattr(value, "cache_clear", None)):
+                clear()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -277,46 +320,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.fuzz.mutants", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("modules", nargs="*", help="such as maa/token.py; all that check something if none")
-    names = parser.parse_args(arguments).modules
-    tree = _copied_tree()
-    sys.dont_write_bytecode = True
-    began = time.monotonic()
-    try:
-        baseline = _baseline(tree)
-        print(f"{len(baseline.seconds)} test functions, {time.monotonic() - began:.0f} s", flush=True)
-        _warm()
-        survivors = [one for name in names or _modules(tree) for one in _module(name, tree, baseline)]
-    finally:
-        shutil.rmtree(tree)
-    print(f"\n{len(survivors)} survivors, {time.monotonic() - began:.0f} s")
-    return 1 if survivors else 0
+    options = parser.parse_args(arguments)
+    runner = _Runner(options.modules or _modules())
+    tests = [str(path) for kind in TESTS for path in sorted((ROOT / "tests" / kind).glob("test_att_*"))]
+    settings = [
+        "-q",
+        "--no-header",
+        "-m",
+        "not slow",
+        "-k",
+        "not every_changed_byte and not evidence_mutation",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:faulthandler",
+        "-s",
+    ]
+    pytest.main([*settings, f"--rootdir={ROOT}", *tests], plugins=[runner])
+    return 1 if runner.survivors else 0
 
 
-def _modules(tree: Path) -> list[str]:
-    package = tree / "attestation"
-    found = {path for pattern in MODULES for path in package.glob(pattern) if path.name not in WITH_IO}
-    return sorted(str(path.relative_to(package)) for path in found)
-
-
-def _module(name: str, tree: Path, baseline: _Baseline) -> list[Mutant]:
-    path = tree / "attestation" / name
-    source = path.read_text()
-    killed = equivalent = 0
-    survivors: list[Mutant] = []
-    for mutant in mutants(name, source):
-        if (name, mutant.taken) in EQUIVALENT:
-            equivalent += 1
-            continue
-        tests = baseline.tests(path, mutant.lines)
-        path.write_text(mutant.source)
-        if tests and not _survives(tests, tree):
-            killed += 1
-        else:
-            survivors.append(mutant)
-            print(f"    SURVIVED {name}:{mutant.lines.start} without {mutant.taken}", flush=True)
-    path.write_text(source)
-    print(f"{name:<32}{killed:>5} killed {len(survivors):>4} survived {equivalent:>4} equivalent", flush=True)
-    return survivors
+def _modules() -> list[str]:
+    found = {path for pattern in MODULES for path in PACKAGE.glob(pattern) if path.name not in ELSEWHERE}
+    return sorted(str(path.relative_to(PACKAGE)) for path in found)
 
 
 if __name__ == "__main__":

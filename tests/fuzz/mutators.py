@@ -8,12 +8,13 @@ import base64
 import copy
 import json
 import random
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from attestation.jose import b64url
 
-__all__ = ["BYTES", "DER", "IN_PLACE", "JSON", "JWS", "SIZED", "TEXT", "Mutator", "damaged_tree", "dump"]
+__all__ = ["BYTES", "DER", "IN_PLACE", "JSON", "JWS", "SIZED", "TEXT", "WORDS", "Mutator", "damaged_tree", "dump"]
 
 Mutator: TypeAlias = Callable[[random.Random, bytes, bytes], bytes]
 
@@ -338,4 +339,21 @@ def _lines(rng: random.Random, data: bytes, donor: bytes) -> bytes:
     return b"".join(lines)
 
 
+def _words(rng: random.Random, data: bytes, donor: bytes) -> bytes:
+    """Drop, double, swap or borrow one word, string or sign."""
+    words, others = (re.findall(rb'\w+|"[^"]*"|\s+|.', one, re.DOTALL) or [b" "] for one in (data, donor))
+    at, other = rng.randrange(len(words)), rng.randrange(len(words))
+    match rng.randrange(4):
+        case 0:
+            del words[at]
+        case 1:
+            words.insert(at, words[other])
+        case 2:
+            words[at], words[other] = words[other], words[at]
+        case _:
+            words[at] = rng.choice(others)
+    return b"".join(words)
+
+
 TEXT: Final[tuple[Mutator, ...]] = (*BYTES, *(_lines,) * 8)
+WORDS: Final[tuple[Mutator, ...]] = (*BYTES, *(_words,) * 30)

@@ -9,6 +9,7 @@ import operator
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ from worker.client import SpecError, Unverified, decode_spec, load_profile, load
 from worker.client.errors import from_details
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
+from worker.compute import tables
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Reason, Refusal, Unfit
 from worker.front.frames import SegmentFrame, read_request
@@ -480,6 +482,13 @@ def _config_fair(data: bytes, value: Any) -> bool:
     return value.sha384 == hashlib.sha384(data).hexdigest() and bool(value.keys) and all(map(_is_absolute, names))
 
 
+def _tables(data: bytes) -> object:
+    place = folder() / "tables"
+    place.mkdir(exist_ok=True)
+    (place / "dissemination.toml").write_bytes(data)
+    return tables.load(place)
+
+
 def _is_absolute(name: str) -> bool:
     return name.startswith("/")
 
@@ -622,6 +631,14 @@ WORKER: Final = (
         fair=_config_fair,
         mutators=TEXT,
         weight=10,
+    ),
+    target(
+        "tables",
+        lambda: ((files("worker.compute.tables") / "dissemination.toml").read_bytes(),),
+        _tables,
+        refusals=(Unfit,),
+        mutators=TEXT,
+        weight=5,
     ),
     target("job-spec", _specs, decode_spec, refusals=(SpecError,), fair=_spec_fair, mutators=TEXT, weight=20),
     target(

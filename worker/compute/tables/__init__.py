@@ -139,5 +139,5 @@ def _refuse_others(folder: Path) -> None:
 def _decode(name: str, contents: Mapping[str, bytes], kind: type[Dissemination]) -> Dissemination:
     try:
         return msgspec.toml.decode(contents[name], type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise Unfit(f"The table {name} is not valid: {error}", "Compare it with the shipped one.") from error
