@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cji_simulator import Kind, Service, Simulation, SimulationError, measured_boot
 from cji_simulator.cli import main
-from cji_simulator.faults import CATALOGUE, EVENTS, TRANSPORT, Event
+from cji_simulator.faults import CATALOGUE, EVENTS, Event
 from cji_simulator.faults import Fault as Order
 from cji_simulator.server import BOOT_LOG
 from cji_simulator.simulation import Cmk
@@ -22,7 +22,7 @@ from attestation.release import Attester
 from attestation.trust import endpoint
 
 RECEIPT_KEY = b"r" * 32
-MAA, VAULT, IMDS, TPM = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM
+MAA, VAULT, IMDS, TPM, INTEL = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM, Service.INTEL
 THIM, IDENTITY = "/metadata/THIM/", "/metadata/identity/"
 
 
@@ -98,6 +98,7 @@ TABLE = [
     row(IMDS, Kind.MALFORMED, (Fault.EVIDENCE_UNAVAILABLE, "imds-thim")),
     row(IMDS, Kind.WRONG_TCBM, (Fault.EVIDENCE_UNAVAILABLE, "imds-thim-tcb")),
     row(IMDS, Kind.SEVERAL_IDENTITIES, (Fault.IDENTITY_UNAVAILABLE, "imds-identity")),
+    row(IMDS, Kind.ELSEWHERE, (Fault.POLICY_MISMATCH, "region")),
     row(TPM, Kind.RETRY, (Fault.EVIDENCE_UNAVAILABLE, "nv-01400002")),
     row(TPM, Kind.RETRY, None, times=12),
     row(TPM, Kind.YIELDED, None, times=12),
@@ -126,10 +127,46 @@ def test_what_the_worker_makes_of_it(
 
 
 def test_the_table_has_every_fault() -> None:
-    """Intel's service is asked by TDX machines only; where the VM is, is not asked on the way to a key."""
-    tried = {(order.service, order.kind) for order in (given.values[0] for given in TABLE)}
-    elsewhere = {(Service.INTEL, kind) for kind in TRANSPORT} | {(IMDS, Kind.ELSEWHERE)}
-    assert tried | elsewhere == {(service, kind) for kind, entry in CATALOGUE.items() for service in entry.services}
+    tried = {(order.service, order.kind) for order in (given.values[0] for given in (*TABLE, *TDX_TABLE))}
+    assert tried == {(service, kind) for kind, entry in CATALOGUE.items() for service in entry.services}
+
+
+TDX_TABLE = [
+    row(INTEL, Kind.STATUS, (Fault.EVIDENCE_UNAVAILABLE, "pcs-tcb"), path="/tcb"),
+    row(INTEL, Kind.STATUS, None, status=429, seconds=1, times=1),
+    row(INTEL, Kind.SLOW, None, seconds=0.2),
+    row(INTEL, Kind.DOWN, (Fault.EVIDENCE_UNAVAILABLE, "pcs-tcb")),
+    row(INTEL, Kind.MALFORMED, (Fault.EVIDENCE_UNAVAILABLE, "pcs-tcb"), path="/tcb"),
+    row(IMDS, Kind.STATUS, (Fault.EVIDENCE_UNAVAILABLE, "imds-tdquote"), status=404, path="/acc/tdquote"),
+    row(MAA, Kind.DEBUGGABLE, (Fault.TOKEN_INVALID, "T10")),
+    row(TPM, Kind.BOOT_REPORT, None),
+]
+
+
+@pytest.fixture(scope="module")
+def tdx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with Simulation(tmp_path_factory.mktemp("tdx"), report_period=0, tee="tdx") as running:
+        yield running
+
+
+@pytest.mark.parametrize(("order", "ends"), TDX_TABLE)
+def test_what_a_worker_on_tdx_makes_of_it(
+    tdx: Simulation, monkeypatch: pytest.MonkeyPatch, order: Order, ends: tuple[Fault, str] | None
+) -> None:
+    if ends is not None:
+        monkeypatch.setattr("attestation.evidence.imds.TOTAL_SECONDS", 0.1)
+        monkeypatch.setattr("attestation.evidence.pcs.TOTAL_SECONDS", 0.1)
+    fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
+    tdx.fault(order.service, order.kind, **fields)
+    attester = Attester(trust=tdx.trust, maa_url=tdx.maa_url, reference=ReferenceValues())
+    found: tuple[Fault, str] | None = None
+    try:
+        attester.attest(receipt_key=RECEIPT_KEY)
+    except AttestationError as error:
+        found = error.fault, error.check
+    finally:
+        tdx.clear_faults()
+    assert found == ends
 
 
 def test_all_is_well_after_clearing(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
