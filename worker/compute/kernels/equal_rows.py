@@ -1,0 +1,40 @@
+"""Equal rows of several columns: which come again, and numbering them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels.column import Bools, Bytes, Ints
+
+__all__ = ["numbered", "repeats"]
+
+
+def repeats(columns: Sequence[npt.NDArray[Any]], usable: Bools) -> Bools:
+    """bool[n]: an earlier usable row has the same value in every column. Rows that are not usable are False.
+
+    columns[0] is of numbers from 0, the groups within which rows may repeat.
+    """
+    found = np.zeros(len(usable), np.bool_)
+    if not len(found):
+        return found
+    # only rows of a group of several can repeat; for most submissions that is next to none
+    candidates = np.flatnonzero(usable & (np.bincount(columns[0])[columns[0]] > 1))
+    parts = [column[candidates] for column in columns]
+    order = np.lexsort(parts[::-1])  # stable, so equal rows stay in order
+    same = np.ones(max(len(order) - 1, 0), np.bool_)
+    for part in parts:
+        same &= part[order[1:]] == part[order[:-1]]
+    found[candidates[order[1:][same]]] = True
+    return found
+
+
+def numbered(rows: Bytes) -> Ints:
+    """int64[n]: a number for each row of uint8[n, width], equal for equal rows; from 0, in order of appearance."""
+    n, width = rows.shape
+    values = pa.Array.from_buffers(pa.binary(width), n, [None, pa.py_buffer(np.ascontiguousarray(rows))])
+    indices = pc.dictionary_encode(values).indices
+    return np.frombuffer(indices.buffers()[1], np.int32, n).astype(np.int64) if n else np.empty(0, np.int64)

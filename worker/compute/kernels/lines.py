@@ -1,0 +1,60 @@
+"""Lines of a flat file: where they are, and fixed-width matrices of them.
+
+A line ends with LF or CRLF; bytes behind the last LF are a line of their own. Ends are no part of a line.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from worker.compute.kernels.column import Bytes, Ints, Text
+
+__all__ = ["BLANK", "matrix", "split", "trimmed"]
+
+BLANK: Final = np.uint8(ord(" "))
+_LF, _CR = np.uint8(ord("\n")), np.uint8(ord("\r"))
+
+
+def split(data: Bytes) -> Text:
+    """The lines of `data` uint8[]; a view, nothing is copied."""
+    ends = np.flatnonzero(data == _LF)
+    if len(data) and data[-1] != _LF:
+        ends = np.append(ends, len(data))
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1] + 1
+    return trimmed(Text(data=data, starts=starts, lengths=ends - starts))
+
+
+def trimmed(text: Text) -> Text:
+    """The same values without the LF, CRLF or CR that they may end with."""
+    lengths = text.lengths
+    for end in (_LF, _CR):
+        if len(text.data):
+            last = text.starts + lengths - 1
+            lengths = lengths - ((lengths > 0) & (text.data[np.maximum(last, 0)] == end))
+    return Text(data=text.data, starts=text.starts, lengths=lengths)
+
+
+def matrix(text: Text, rows: Ints, width: int) -> Bytes:
+    """uint8[len(rows), width]: the first `width` bytes of each value, shorter ones filled up with blanks."""
+    starts, lengths = text.starts[rows], np.minimum(text.lengths[rows], width)
+    limit = max(len(text.data) - width, 0)
+    if (starts <= limit).all() and len(text.data) >= width:
+        out = _places(text.data, width)[starts]
+    else:  # values near the end are read from a copy of the end that goes on in blanks
+        end = _places(np.concatenate((text.data[limit:], np.full(width, BLANK))), width)
+        out = np.empty(len(rows), f"V{width}")
+        near = starts >= limit
+        out[near] = end[np.minimum(starts[near] - limit, len(end) - 1)]
+        if not near.all():
+            out[~near] = _places(text.data, width)[starts[~near]]
+    filled: Bytes = out.view(np.uint8).reshape(-1, width)
+    shortest = int(lengths.min(initial=width))
+    if shortest < width:  # what was read behind a short value belongs to the next one
+        filled[:, shortest:][np.arange(shortest, width) >= lengths[:, None]] = BLANK
+    return filled
+
+
+def _places(data: Bytes, width: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """Every position of `data` seen as one item of `width` bytes."""
+    return np.ndarray((len(data) - width + 1,), f"V{width}", np.ascontiguousarray(data), strides=(1,))

@@ -1,0 +1,59 @@
+"""Incident numbers, arrest transaction numbers and ORIs: which of their rules they keep.
+
+NIBRS Technical Specification 3.1, data elements 1, 2 and 41: A-Z, 0-9 and (in numbers) hyphens, left-justified, no
+blank between the first and the last character. An ORI has nine characters.
+"""
+
+import enum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.code_tables import BAD_VALUE, BLANK_VALUE
+from worker.compute.kernels.column import Bytes, Ints
+from worker.compute.kernels.lines import BLANK
+
+__all__ = ["Flaw", "identifiers", "names"]
+
+
+class Flaw(enum.IntFlag):
+    """What is odd about a number; flaws add up."""
+
+    INDENTED = 1
+    GAPPED = 2
+    UNCLEAN = 4
+    NOT_ZEROS = 8
+
+
+def _allowed(characters: str) -> npt.NDArray[np.bool_]:
+    allowed = np.zeros(256, np.bool_)
+    allowed[np.frombuffer(characters.encode(), np.uint8)] = True
+    return allowed
+
+
+_ALPHANUMERIC: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_IN_NAME: Final = _allowed(_ALPHANUMERIC)
+_IN_NUMBER: Final = _allowed(_ALPHANUMERIC + "- ")
+
+
+def identifiers(values: Bytes) -> Ints:
+    """int64[n]: the flaws of each number, or BLANK_VALUE."""
+    blank = values == BLANK
+    flaws = np.zeros(len(values), np.int64)
+    flaws[blank[:, 0]] |= Flaw.INDENTED
+    flaws[(values != ord("0")).any(axis=1)] |= Flaw.NOT_ZEROS
+    flaws[~_IN_NUMBER[values].all(axis=1)] |= Flaw.UNCLEAN
+    # a blank with something before it and something behind it
+    before = np.logical_or.accumulate(~blank, axis=1)
+    behind = np.logical_or.accumulate(~blank[:, ::-1], axis=1)[:, ::-1]
+    flaws[(blank & before & behind).any(axis=1)] |= Flaw.GAPPED
+    flaws[blank.all(axis=1)] = BLANK_VALUE
+    return flaws
+
+
+def names(values: Bytes) -> Ints:
+    """int64[n]: 0 for nothing but A-Z and 0-9, BLANK_VALUE, or BAD_VALUE."""
+    found = np.where(_IN_NAME[values].all(axis=1), 0, BAD_VALUE)
+    found[(values == BLANK).all(axis=1)] = BLANK_VALUE
+    return found

@@ -1,0 +1,213 @@
+"""A submission cut into records and reports, and what only the whole of it shows.
+
+* A line of nothing but blanks is no record. Records are numbered without them, as the FBI does.
+* A report is a Group A incident (neighbouring segments of levels 1 to 6 with one ORI and incident number), one
+  Group B arrest segment, or one zero report. A level 1 segment begins a new report when the report has one already,
+  and nothing belongs to a report whose level 1 segment deletes.
+* A record whose level cannot be read belongs to the report around it when ORI and number say so.
+* A record of the wrong length is read as far as it goes; what it lacks counts as blank.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.lines import BLANK, matrix, trimmed
+from worker.compute.validate.facts import UNREADABLE, segment_facts
+from worker.compute.validate.sides import OnFile, OriTable
+from worker.compute.validate.specification import RuleSet
+from worker.compute.validate.tables import Chunk, Table
+
+__all__ = ["GROUP_A", "GROUP_B", "NO_GROUP", "REPORT_FACTS", "ZERO", "Submission", "read"]
+
+Array = npt.NDArray[Any]
+
+GROUP_A, GROUP_B, ZERO, NO_GROUP = (np.uint8(ord(group)) for group in "AB0?")
+
+REPORT_FACTS: Final = (
+    *("incident", "again", "shared_number", "same_arrest", "on_file", "on_file_times", "on_file_outside"),
+    *("group_a_on_file", "group_b_on_file"),
+    *("agency_start", "agency_inactive", "agency_covered", "agency_federal"),
+    *("agency_historical", "agency_duplicated", "agency_deleted", "agency_listed"),
+)
+"""Columns of reports that no data file describes."""
+
+_HEADER: Final = 43  # as far as rules about the whole of a submission look: the period of a zero report
+_KEY: Final = slice(16, 37)
+_SEQUENCE: Final = slice(37, 39)
+_DELETE, _INCIDENT = np.uint8(ord("D")), np.uint8(ord("I"))
+_DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
+_RECORDS_A_CHUNK: Final = 65_536
+"""Large enough that what a rule costs by itself does not count, small enough for the last-level cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Submission:
+    """`n` records in `m` reports.
+
+    records: text of each record, without line ends; rows int64[n]: the input row of each; blank_rows: those of none.
+    levels uint8[n] (UNREADABLE for none of 0 to 7), actions uint8[n], periods uint8[n, 6]; report int64[n],
+    ascending; firsts int64[m]: the first record of each report; groups uint8[m]; keys uint8[m, 21]: ORI and number.
+    facts and report_facts: columns of records and of reports.
+    """
+
+    records: Text
+    rows: Ints
+    blank_rows: Ints
+    levels: Bytes
+    actions: Bytes
+    periods: Bytes
+    report: Ints
+    firsts: Ints
+    groups: Bytes
+    keys: Bytes
+    facts: Mapping[str, Array]
+    report_facts: Mapping[str, Array]
+
+    def chunks(self, rules: RuleSet) -> Iterator[tuple[int, Chunk, Mapping[str, Ints]]]:
+        """Whole reports, about _RECORDS_A_CHUNK records at a time: where they end, their tables, and their records.
+
+        The records are those of the rows of each table of segments, and of `reports` the first of each.
+        """
+        ends = np.append(self.firsts, len(self.levels))[1:]
+        first = 0
+        while first < len(self.firsts):
+            start = int(self.firsts[first])
+            last = max(int(np.searchsorted(ends, start + _RECORDS_A_CHUNK, "right")), first + 1)
+            end = int(ends[last - 1])
+            records = {"reports": self.firsts[first:last], **self._records(rules, start, end)}
+            yield end, self._chunk(rules, first, last, records), records
+            first = last
+
+    def _records(self, rules: RuleSet, start: int, end: int) -> Mapping[str, Ints]:
+        """The records of each table of segments."""
+        levels, deletes = self.levels[start:end], self.actions[start:end] == _DELETE
+        found = {"unreadable": start + np.flatnonzero(levels == UNREADABLE)}
+        for name, level in rules.levels.items():
+            of_level = levels == level
+            if name in _DELETED:
+                of_level &= deletes
+            elif name in _DELETED.values():
+                of_level &= ~deletes
+            found[name] = start + np.flatnonzero(of_level)
+        return found
+
+    def _chunk(self, rules: RuleSet, first: int, last: int, records: Mapping[str, Ints]) -> Chunk:
+        reports = Table(
+            name="reports",
+            n=last - first,
+            within="reports",
+            rules=rules,
+            records=np.arange(first, last),
+            facts=self.report_facts,
+            fields={spec.name: (spec, spec.starts[0] - _KEY.start) for spec in rules.fields["reports"]},
+            bytes=self.keys[first:last],
+        )
+        segments = {name: of_table for name, of_table in records.items() if name != "reports"}
+        return Chunk(reports, self.records, segments, report=self.report, first_report=first, facts=self.facts)
+
+
+def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -> Submission:
+    """Cut a submission, one segment a row."""
+    lines = trimmed(segments)
+    rows, blank_rows = _records(lines)
+    records = Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows])
+    header = matrix(records, np.arange(len(rows)), _HEADER)
+    levels = header[:, 4] - np.uint8(ord("0"))
+    levels[levels > 7] = UNREADABLE
+    actions = np.ascontiguousarray(header[:, 5])
+    report, firsts = _reports(header, levels, actions)
+    groups = np.full(len(firsts), GROUP_A)
+    for level, group in ((0, ZERO), (7, GROUP_B), (UNREADABLE, NO_GROUP)):
+        groups[levels[firsts] == level] = group
+    incident = np.zeros(len(firsts), np.bool_)
+    incident[report[(actions == _INCIDENT) & (levels <= 6)]] = True
+    incident &= groups == GROUP_A
+    keys = np.ascontiguousarray(header[firsts, _KEY])
+    filed = on_file.of_reports(header[firsts], keys, groups)
+    return Submission(
+        records=records,
+        rows=rows,
+        blank_rows=blank_rows,
+        levels=levels,
+        actions=actions,
+        periods=np.ascontiguousarray(header[:, 6:12]),
+        report=report,
+        firsts=firsts,
+        groups=groups,
+        keys=keys,
+        facts=segment_facts(header, levels, report, records, rules),
+        report_facts={
+            "incident": incident,
+            **filed,
+            **ori_table.of_reports(keys[:, :9]),
+            **_relations(header[firsts], groups, incident, filed["on_file"]),
+        },
+    )
+
+
+def _records(lines: Text) -> tuple[Ints, Ints]:
+    """Rows that are records, and rows of nothing but blanks."""
+    blank = lines.lengths == 0
+    doubtful = np.flatnonzero(~blank)
+    if len(doubtful):  # a line with a level is none of them
+        level = lines.starts[doubtful] + np.minimum(lines.lengths[doubtful] - 1, 4)
+        doubtful = doubtful[lines.data[level] == BLANK]
+    if len(doubtful):
+        bounds = np.stack((lines.starts[doubtful], lines.starts[doubtful] + lines.lengths[doubtful]), axis=1)
+        order = np.argsort(bounds[:, 0], kind="stable")
+        inked = np.append(lines.data != BLANK, False)
+        blank[doubtful[order]] = ~np.logical_or.reduceat(inked, bounds[order].ravel())[::2]
+    return np.flatnonzero(~blank), np.flatnonzero(blank)
+
+
+def _reports(header: Bytes, levels: Bytes, actions: Bytes) -> tuple[Ints, Ints]:
+    """The report of each record, and the first record of each report."""
+    n = len(header)
+    if not n:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    of_incident = ((levels >= 1) & (levels <= 6)) | (levels == UNREADABLE)
+    ends = (levels == 1) & (actions == _DELETE)
+    begins = np.ones(n, np.bool_)
+    begins[1:] = (header[1:, _KEY] != header[:-1, _KEY]).any(axis=1)
+    begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | ends[:-1]
+    # a second level 1 segment in a run begins a report of its own
+    run = np.flatnonzero(begins)
+    seen = np.cumsum(levels == 1)
+    before = np.repeat(seen[run] - (levels[run] == 1), np.diff(np.append(run, n)))
+    begins |= (levels == 1) & (seen - before > 1)
+    return np.cumsum(begins) - 1, np.flatnonzero(begins)
+
+
+def _relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: Bools) -> Mapping[str, Array]:
+    """What the reports of a submission have to do with each other. `firsts`: the headers of their first records."""
+    keys, deletes = firsts[:, _KEY], firsts[:, 5] == _DELETE
+    group_b = groups == GROUP_B
+    deleted = (groups == GROUP_A) & (firsts[:, 4] == ord("1")) & deletes
+    number = numbered(keys)
+    has_incident = np.zeros(len(number), np.bool_)
+    has_incident[number[(groups == GROUP_A) & ~deleted]] = True
+    arrest = numbered(np.hstack((keys, firsts[:, _SEQUENCE])))
+    return {
+        "again": _again(number, incident, deleted, on_file),
+        "shared_number": group_b & has_incident[number],
+        "same_arrest": _again(arrest, group_b & ~deletes, group_b & deletes, np.zeros_like(group_b)),
+    }
+
+
+def _again(number: Ints, added: Bools, deleted: Bools, on_file: Bools) -> Bools:
+    """Reports that add what is there already: added before, here or on file, and not deleted since."""
+    found = np.zeros(len(number), np.bool_)
+    acting = np.flatnonzero(added | deleted)
+    order = acting[np.argsort(number[acting], kind="stable")]
+    earlier = np.zeros(len(order), np.bool_)
+    earlier[1:] = number[order[1:]] == number[order[:-1]]
+    there = np.where(earlier, np.roll(added[order], 1), on_file[order])
+    found[order] = added[order] & there
+    return found
