@@ -60,17 +60,22 @@ class IntelPcs:
         """
         subject, now = pck_subject(pck_chain), self._clock()
         kept = self._kept.get(subject)
-        current = kept is not None and kept.fetched <= now < kept.ends
-        if kept is not None and current and now < kept.fetched + KEPT_SECONDS:
+        if kept is not None and not kept.fetched <= now < kept.ends:
+            kept = None
+        if kept is not None and now < kept.fetched + KEPT_SECONDS:
             return kept.collateral
         try:
             found = self._fetch(subject)
+            self._kept[subject] = _Kept(collateral=found, fetched=now, ends=_ends(found))
         except AttestationError:
-            if kept is not None and current:
-                return kept.collateral
-            raise
-        self._kept[subject] = _Kept(collateral=found, fetched=now, ends=_ends(found))
+            if kept is None:
+                raise
+            return kept.collateral
         return found
+
+    def forget(self) -> None:
+        """Ask anew the next time: what evidence was refused with is kept for nobody."""
+        self._kept.clear()
 
     def _fetch(self, subject: PckSubject) -> TdCollateral:
         until = time.monotonic() + TOTAL_SECONDS

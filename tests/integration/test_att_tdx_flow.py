@@ -273,6 +273,17 @@ def test_renewal_needs_no_intel(tdx: Simulation) -> None:
     assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral == first.evidence.collateral
 
 
+def test_a_refusal_is_not_kept(tdx: Simulation) -> None:
+    """Collateral that evidence was refused with is asked for again, not in six hours."""
+    worker = attester(tdx)
+    tdx.publish(Publication(pck_revoked=True))
+    with pytest.raises(AttestationError) as caught:
+        worker.attest(receipt_key=RECEIPT_KEY)
+    assert told(caught) == (Fault.EVIDENCE_INVALID, "E28")
+    tdx.publish(Publication())
+    assert worker.attest(receipt_key=RECEIPT_KEY).verdict.tcb_status == "UpToDate"
+
+
 def test_wrong_tls_root_for_intel(tdx: Simulation, evidence: Evidence) -> None:
     stranger = msgspec.structs.replace(tdx.trust, tls_roots=tdx.endpoints.release_roots)
     with pytest.raises(AttestationError) as caught:
