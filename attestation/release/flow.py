@@ -188,13 +188,17 @@ class Attester:
         )
 
     def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:
-        return appraise(
-            evidence,
-            trust=self._trust,
-            reference=self._reference,
-            expected_qualifying=bound,
-            now=datetime.fromtimestamp(self._clock(), UTC),
-        )
+        try:
+            return appraise(
+                evidence,
+                trust=self._trust,
+                reference=self._reference,
+                expected_qualifying=bound,
+                now=datetime.fromtimestamp(self._clock(), UTC),
+            )
+        except AttestationError:
+            self._pcs.forget()
+            raise
 
     def _ask_maa(self, request: bytes) -> bytes:
         attempt, pause = 1, MAA_PAUSE
