@@ -56,8 +56,8 @@ class Simulation:
 
     `state` keeps the roots between runs; VM, TPM and vault are new each time. `release_limit` is the vault's number
     of creations and releases in ten seconds; `report_period` is the least time in seconds between two hardware reports,
-    2 as in openvmm's REPORT_TIMER_PERIOD; `tee` is the kind of machine, AMD's or Intel's. The servers are one child process, which ends when this object is closed or
-    this process ends.
+    2 as in openvmm's REPORT_TIMER_PERIOD; `tee` is the kind of machine, AMD's or Intel's. The servers are one child
+    process, which ends when this object is closed or this process ends.
     """
 
     def __init__(self, state: Path, *, release_limit: int = 10, report_period: float = 2.0, tee: Tee = "snp") -> None:
