@@ -11,10 +11,13 @@ they repeat, the guest policy or the platform's: ciphertext-hiding-dram-enabled 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from attestation.appraisal import Verdict
-from attestation.evidence import SnpReport, Tcb, TdReport
+from attestation.evidence import SnpReport, TdReport
+
+if TYPE_CHECKING:
+    from attestation.evidence import Tcb
 
 __all__ = ["Expected", "Fact", "expected_claims"]
 
@@ -75,20 +78,17 @@ def expected_claims(verdict: Verdict) -> Expected:
 
 
 def _snp(report: SnpReport, verdict: Verdict) -> Expected:
+    tcb = cast("Tcb", verdict.tcb)  # the reported one, which is the one that the VCEK was made for
     facts: dict[str, Fact] = {
+        "bootloader-svn": tcb.bootloader,
+        "tee-svn": tcb.tee,
+        "snpfw-svn": tcb.snp,
+        "microcode-svn": tcb.microcode,
         "guestsvn": report.guest_svn,
         "vmpl": report.vmpl,
         **{name: report.signed[at].hex() for name, at in _SNP_BYTES.items()},
         **_bits(report.policy, _SNP_POLICY),
     }
-    if isinstance(verdict.tcb, Tcb):  # the reported one, which is the one that the VCEK was made for
-        tcb = verdict.tcb
-        facts |= {
-            "bootloader-svn": tcb.bootloader,
-            "tee-svn": tcb.tee,
-            "snpfw-svn": tcb.snp,
-            "microcode-svn": tcb.microcode,
-        }
     recent: dict[str, Fact] = {
         "chip-family": verdict.product,
         "chipid": report.chip_id.hex(),

@@ -75,12 +75,9 @@ def _commitment(key: rsa.RSAPublicKey) -> bytes:
 def _text(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
     """The DER UTF8String in an extension; ValueError where there is none."""
     try:
-        found = certificate.extensions.get_extension_for_oid(oid).value
+        data = certificate.extensions.get_extension_for_oid(oid).value.public_bytes()
     except x509.ExtensionNotFound as error:
         raise ValueError from error
-    if not isinstance(found, x509.UnrecognizedExtension):
-        raise ValueError
-    data = found.value
     content = data[2 + max(0, data[1] - 0x80) :] if len(data) > 1 else b""
     size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
     length = size if 0 < len(content) < 0x80 else bytes([0x80 + len(size)]) + size

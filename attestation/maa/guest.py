@@ -31,6 +31,8 @@ MAX_BOOT_LOG: Final = 1024 * 1024
 SECONDS: Final = 30.0
 AAD: Final = b"Transport Key"
 INNER_KEY_BYTES: Final = 32
+SECURITYFS: Final = Path("/sys/kernel/security")
+OS_RELEASE: Final = Path("/etc/os-release")
 _KERNEL_TCTI: Final = "device:/dev/tpmrm"
 _CHECK: Final = "maa-reply"
 
@@ -45,7 +47,7 @@ def boot_log(trust: Trust) -> bytes:
     if number == trust.tcti or not number.isdigit():
         return b""
     try:
-        with Path(f"/sys/kernel/security/tpm{number}/binary_bios_measurements").open("rb") as log:
+        with (SECURITYFS / f"tpm{number}" / "binary_bios_measurements").open("rb") as log:
             data = log.read(MAX_BOOT_LOG + 1)
     except OSError:
         return b""
@@ -56,7 +58,7 @@ def _system() -> tuple[str, int, int]:
     """NAME and the two numbers of VERSION_ID of os-release(5)."""
     fields: dict[str, str] = {}
     try:
-        for line in Path("/etc/os-release").read_text("utf-8").splitlines():
+        for line in OS_RELEASE.read_text("utf-8").splitlines():
             name, _, value = line.partition("=")
             fields[name] = value.strip().strip("\"'")
     except (OSError, UnicodeDecodeError):

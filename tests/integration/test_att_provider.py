@@ -1,5 +1,6 @@
 """A provider's description and policies, through Microsoft's SDK and the operator's verbs, against real servers."""
 
+import base64
 import functools
 import hashlib
 import json
@@ -222,9 +223,12 @@ class Liar(ThreadingHTTPServer):
         self.changes: dict[str, object] = {}
         self.drop = ""
 
+    def published(self, path: str) -> bytes:
+        x5c = [base64.b64encode(leaf("provider", KEY, None).certificate.public_bytes(Encoding.DER)).decode()]
+        keys = {"keys": [{"kid": "k", **rsa_jwk(KEY.public_key()), "x5c": self.changes.get("x5c", x5c)}]}
+        return msgspec.json.encode(keys if path == "/certs" else {"issuer": self.changes.get("issuer", self.url)})
+
     def answer(self, statement: bytes) -> bytes:
-        if not statement:
-            return msgspec.json.encode({"keys": [{"kid": "k", **rsa_jwk(KEY.public_key())}]})
         claims: dict[str, object] = {
             "iss": self.url,
             "exp": int(time.time()) + 60,
@@ -239,13 +243,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: Liar
 
     def do_GET(self) -> None:
-        self._say(self.server.answer(b""))
+        self._say(self.server.published(self.path))
 
     def do_PUT(self) -> None:
         self._say(self.server.answer(self.rfile.read(int(self.headers["Content-Length"]))))
 
     def _say(self, body: bytes) -> None:
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(body)
 
@@ -259,6 +264,18 @@ def liar() -> Iterator[Liar]:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
+
+
+def test_a_provider_must_name_itself_and_show_certificates(liar: Liar) -> None:
+    trust = msgspec.structs.replace(AZURE_US, maa_hosts=(liar.url,))
+    assert describe_provider(trust=trust, maa_url=liar.url).signing_keys == 1
+    for changes, check in (
+        ({"issuer": "https://other.example"}, "T05"),
+        ({"issuer": None}, "T05"),
+        ({"x5c": ["AAAA"]}, "T03"),
+    ):
+        liar.changes = dict(changes)
+        assert refused(lambda: describe_provider(trust=trust, maa_url=liar.url)).check == check
 
 
 def told(liar: Liar, **changes: object) -> StoredPolicy:
