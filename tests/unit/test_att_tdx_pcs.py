@@ -35,6 +35,7 @@ class Intel:
     """Answers by path: headers and body."""
 
     answers: dict[str, tuple[dict[str, str], bytes]] = field(default_factory=dict)
+    status: int = 200
     asked: list[str] = field(default_factory=list)
     port: int = 0
 
@@ -68,7 +69,7 @@ def served() -> Iterator[Intel]:
         def do_GET(self) -> None:
             state.asked.append(self.path)
             headers, body = state.answers[self.path.partition("?")[0]]
-            self.send_response(200)
+            self.send_response(state.status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -100,6 +101,13 @@ def test_four_questions_and_the_exact_texts(served: Intel) -> None:
     found = served.pcs.collateral(CHAIN)
     assert sound(found) == served.answers
     assert served.asked == [f"{TCB}?fmspc=90C06F000000", QE, f"{CRL}?ca=platform&encoding=der", ROOT]
+
+
+@pytest.mark.parametrize("status", [204, 301, 400, 401, 404, 410])
+def test_an_answer_that_is_none_is_not_asked_for_again(served: Intel, status: int) -> None:
+    served.status = status
+    refused(served, "pcs-tcb")
+    assert len(served.asked) == 1
 
 
 def test_addresses_of_production() -> None:
