@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from attestation.errors import AttestationError, Fault
@@ -26,8 +28,10 @@ from attestation.release.keyspec import KeySpec, locate
 from attestation.release.policy import PolicyVerdict, judge
 from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
-from attestation.release.vault import Vault
 from attestation.trust import Trust, endpoint, require_region
+
+if TYPE_CHECKING:
+    from attestation.release.vault import Vault
 
 __all__ = ["Attestation", "Attester", "ReleasedKey"]
 
@@ -91,11 +95,22 @@ class Attester:
         self._reference = reference
         self._clock = clock
         self._keys = SigningKeys(issuer=self._provider, trust=trust)
-        self._vault = Vault(trust=trust, client_id=client_id)
+        self._client_id = client_id
         self._pcs = IntelPcs(trust, clock=clock)
         self._known: Evidence | None = None
         self._used: set[tuple[str, str]] = set()
         self._policies: dict[str, str] = {}  # by kek_id: SHA-256 of the policy of the last release
+
+    @cached_property
+    def _vault(self) -> "Vault":
+        from attestation.release.vault import Vault  # noqa: PLC0415 - Microsoft's clients take longer than an attestation
+
+        return Vault(trust=self._trust, client_id=self._client_id)
+
+    @staticmethod
+    def preload() -> None:
+        """Import what a release needs, in any thread: by the time there is an attestation it is at hand."""
+        import_module("attestation.release.vault")
 
     def attest(self, *, receipt_key: bytes) -> Attestation:
         """Attest this machine for a receipt key (32 bytes, RFC 7638 SHA-256 thumbprint); takes seconds.

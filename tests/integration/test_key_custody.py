@@ -268,7 +268,7 @@ def test_k10_workers_behind_a_vault_that_throttles_all_become_ready(tmp_path: Pa
         cmk = azure.create_cmk("shared")  # one of the four
         fleet = [Stepped(tmp_path / f"w{i}", azure, cmk) for i in range(workers)]
         threads = [
-            threading.Thread(target=one.until, args=(lambda one=one: one.held,), kwargs={"seconds": 180})
+            threading.Thread(target=one.until, args=(lambda one=one: one.held,), kwargs={"seconds": 100})
             for one in fleet
         ]
         started = time.monotonic()

@@ -182,6 +182,7 @@ class Custody:
                 log("fault", error=type(fault).__name__)
                 os._exit(1)
 
+        threading.Thread(target=self._attester.preload, name="preload", daemon=True).start()
         threading.Thread(target=run, name="custody", daemon=True).start()
 
     def quote(self, nonce: bytes, answer: Callable[[Evidence | Refusal], None]) -> None:
