@@ -689,3 +689,10 @@ def test_a04_provider_that_the_trust_does_not_name(simulation: Simulation, chang
         Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=ReferenceValues())
     assert fault_of(caught) == (Fault.CONFIG_INVALID, "maa-url")
     Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=ReferenceValues())
+
+
+def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attester: Attester) -> None:
+    simulation.fault(Service.MAA, Kind.STATUS, status=400, times=1)
+    with pytest.raises(AttestationError) as caught:
+        attester.attest(receipt_key=RECEIPT_KEY)
+    assert fault_of(caught) == (Fault.MAA_REFUSED, "maa-400")
