@@ -121,15 +121,17 @@ def test_pcrs_are_what_the_boot_log_leads_to(simulation: Simulation) -> None:
 def test_a_reboot_resets_what_a_reboot_resets(simulation: Simulation) -> None:
     """TPM 2.0 Library part 1, "Startup": PCRs and NULL seed are new and resetCount rises; keys and indices stay."""
 
-    def look() -> tuple[bytes, bytes, int]:
+    def look() -> tuple[bytes, bytes, int, bytes]:
         with ESAPI(simulation.trust.tcti) as tpm:
             ak, *_ = tpm.read_public(tpm.tr_from_tpmpublic(AK))
             transient, primary, *_ = tpm.create_primary(TPM2B_SENSITIVE_CREATE(), "rsa2048", ESYS_TR.NULL)
             tpm.flush_context(transient)
             clock = tpm.read_clock().clockInfo
-            return bytes(ak.marshal()), bytes(primary.marshal()), int(clock.resetCount)
+            report_id = read(tpm, HCL)[32 + 0x140 : 32 + 0x160]
+            return bytes(ak.marshal()), bytes(primary.marshal()), int(clock.resetCount), report_id
 
-    booted, (ak, primary, resets) = pcrs(simulation), look()
+    booted, (ak, primary, resets, report_id) = pcrs(simulation), look()
+    assert look() == (ak, primary, resets, report_id)
     simulation.extend_pcr(4)
     assert [at for at, value in enumerate(pcrs(simulation)) if value != booted[at]] == [4]
     simulation.reboot()
@@ -137,6 +139,7 @@ def test_a_reboot_resets_what_a_reboot_resets(simulation: Simulation) -> None:
     again = look()
     assert (again[0], again[2]) == (ak, resets + 1)
     assert again[1] != primary
+    assert again[3] != report_id
 
 
 LEAK = """
@@ -154,3 +157,30 @@ def test_objects_of_a_killed_process_are_flushed(simulation: Simulation) -> None
     for _ in range(4):  # two objects each: without cleaning, the three slots are full at the second round
         done = subprocess.run([sys.executable, "-c", LEAK, simulation.trust.tcti], capture_output=True, check=False)
         assert done.returncode == 7, done.stderr.decode()
+
+
+HOLD = """
+import sys
+from tpm2_pytss import ESAPI
+with ESAPI(sys.argv[1]) as tpm:
+    tpm.load_external(tpm.read_public(tpm.tr_from_tpmpublic(0x81000003))[0])
+    print(flush=True)
+    sys.stdin.read()
+    __import__("os")._exit(0)
+"""
+
+
+def test_what_a_process_held_before_a_reboot_is_not_flushed_after_it(simulation: Simulation) -> None:
+    """Its handle is another process's by then."""
+    program = [sys.executable, "-c", HOLD, simulation.trust.tcti]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        simulation.reboot()
+        with ESAPI(simulation.trust.tcti) as tpm:
+            mine = tpm.load_external(tpm.read_public(tpm.tr_from_tpmpublic(AK))[0])
+            other.communicate()
+            for _ in range(10):  # the proxy hears of the end in its own time
+                tpm.read_public(mine)
+                time.sleep(0.02)
+            tpm.flush_context(mine)
