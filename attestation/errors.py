@@ -59,13 +59,20 @@ CHECK_REMEDIES: Final[dict[str, str]] = {
     "E29": "Intel's TCB status is not among `tcb_statuses`. Redeploy the VM to reach an updated host; another status "
     "is a decision, with its advisories under `accepted`.",
     "E30": "Intel's statements are older than `tcb_evaluation`. Check the clock, and which number Intel serves now.",
-    "E31": "The list of advisories is over, or the clock is before its review. Read the vendors' bulletins since then and "
-    "set `reviewed` and `expires` anew. Old evidence is judged by the list of its time.",
+    "E31": "The list of advisories is over, or the clock is before its review. Read the vendors' bulletins since then "
+    "and set `reviewed` and `expires` anew. Old evidence is judged by the list of its time.",
     "E32": "An advisory is open for this machine, or its acceptance is over. Use another machine, or decide again: an "
     "entry under `accepted` with id, reason and a day.",
     "E33": "AMD's CRL is out of its time, not AMD's, or revokes this chain. Fetch it anew from kdsintf.amd.com.",
     "E34": "The host did not check its memory for aliases (AMD-SB-3015). Redeploy the VM to reach another host.",
     "E35": "The vTPM was reset, resumed or rolled back. Restart the worker; if nobody rebooted the VM, find out why.",
+    "T06": "The token is not of now. Check the machine's clock.",
+    "T15": "Azure Attestation judged another report than we did. Attest again; if it stays, find out who answers.",
+    "T16": "The provider's policy is not among `maa_policy_hashes`. `cji provider policy show` says which is in force; "
+    "find out who set it.",
+    "T18": "The token's key is not in an enclave that `maa_enclave` names. Ask Microsoft for the values in force.",
+    "region": "The machine is not in the region that the configuration states, or that is none of this cloud's regions "
+    "in the United States.",
     "reference-accepted": "Each entry under `accepted` has id, reason and a day; `products` with Milan needs one for "
     "arXiv:2605.12990.",
     "reference-advisories": "The list of advisories is empty, lasts longer than a year, or names something twice or "

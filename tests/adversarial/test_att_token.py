@@ -533,7 +533,7 @@ def test_nobody_else_makes_a_verified_token() -> None:
     with pytest.raises(TypeError):
         VerifiedToken(raw="", issuer="", jti="", policy_hash="", issued=0, expires=0, sha384=b"", seal=object())
     with pytest.raises((TypeError, ValueError)):
-        dataclasses.replace(token, expires=token.expires + 1)
+        dataclasses.replace(token, expires=token.expires + 1)  # type: ignore[call-arg]
     with pytest.raises(dataclasses.FrozenInstanceError):
         token.expires += 1  # type: ignore[misc]
 

@@ -373,7 +373,7 @@ def test_policies_are_shown_set_and_compared(simulation: Simulation, tmp_path: P
     key, certificate = (tmp_path / name for name in ("signer.key", "signer.pem"))
     key.write_bytes(pems()[0])
     certificate.write_bytes(pems()[1])
-    signer = ["--signing-key", key, "--certificate", certificate]
+    signer: list[str | Path] = ["--signing-key", key, "--certificate", certificate]
     original = read(simulation)
     assert original is not None
     try:

@@ -1,5 +1,6 @@
 """Attestation policies: grammar, build, hash, and every rule of the linter with a policy that breaks it alone."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def without(claim: str) -> str:
 def test_what_build_writes_has_no_finding() -> None:
     assert lint(parse_policy(build())) == ()
     assert build() == build()
+
+
+def test_the_example_configuration_pins_the_policy_that_is_shipped() -> None:
+    shipped = (ROOT / "deploy" / "policy" / "attestation-policy.txt").read_bytes()
+    example = tomllib.loads((ROOT / "deploy" / "worker.example.toml").read_text())
+    assert example["attestation"]["reference_values"]["maa_policy_hashes"] == [policy_hash(shipped)]
 
 
 def test_microsofts_default_has_its_hash_and_permits_everything() -> None:
