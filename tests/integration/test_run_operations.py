@@ -1,10 +1,27 @@
 """Each operation from a sealed job to its sealed outputs."""
 
+from datetime import date
+from pathlib import Path
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from cji_simulator.site import Site
 
-from worker.client import Deidentify, Disseminate, InputSpec, WorkerRefused
+from worker.client import (
+    AesToken,
+    Deidentify,
+    Disseminate,
+    Ff1,
+    InputSpec,
+    SideSpec,
+    SmallClasses,
+    SpecError,
+    Validate,
+    WorkerRefused,
+)
+from worker.compute.kernels.column import read
+from worker.compute.validate import Options, eds, load_rule_set, validate
 
 
 def events(rows: int) -> pa.Table:
@@ -73,3 +90,86 @@ def test_what_the_table_does_not_know_is_refused(site: Site, recipient: str, sch
     with pytest.raises(WorkerRefused) as refused:
         site.run(events(1), spec)
     assert refused.value.reason.value == "BAD_PARAMETERS"
+
+
+def test_deidentify_with_all_that_it_can_do(site: Site) -> None:
+    rows = 3000
+    table = pa.table(
+        {
+            "SEX": ["M", "F", "U"] * (rows // 3),
+            "postcode": [f"{i % 7:05d}" for i in range(rows)],
+            "SOC": [f"{i:09d}" for i in range(rows)],
+            "OLN": [f"T{i:07d}" for i in range(rows)],
+        }
+    )
+    spec = site.spec(
+        deidentify=Deidentify(
+            project="p1",
+            columns={"SEX": "keep", "postcode": "keep", "SOC": Ff1(domain="soc"), "OLN": AesToken(domain="oln")},
+            small_classes=SmallClasses(quasi_identifiers=("SEX", "postcode"), k=143),
+            token_map=True,
+        )
+    )
+    out = site.open(site.run(table, spec))
+    assert list(out) == ["result", "row_status", "token_map", "k_anonymity"]
+    classes = out["result"].group_by(["SEX", "postcode"]).aggregate([([], "count_all")])
+    assert min(classes["count_all"].to_pylist()) >= 143
+    back = {(row["column"], row["token"].decode()): row["value"].decode() for row in out["token_map"].to_pylist()}
+    for name in ("SOC", "OLN"):
+        assert [back[name, token] for token in out["result"][name].to_pylist()] == table[name].to_pylist()
+
+
+@pytest.mark.vectors
+def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> None:
+    """The cell finds what the pure function finds."""
+    lines = (vectors / "cji/nibrs/Test-Submission-1.txt").read_bytes().split(b"\n")
+    table = pa.table({"segment": pa.array(lines, pa.binary())})
+    oris = pa.table(
+        {"ori": ["MNBCA0000"], "status": ["A"], "nibrs_start": ["20200101"], "inactive_from": [None]}
+        | {"covered_from": [None], "federal": [None]}
+    ).cast(
+        pa.schema(
+            [(n, pa.utf8()) for n in ("ori", "status", "nibrs_start", "inactive_from", "covered_from", "federal")]
+        )
+    )
+    sides = {"oris": SideSpec(schema="nibrs_ori/1", file="oris.csv")}
+    spec = site.spec(
+        deidentify=None,
+        validate=Validate(as_of="2017-06-01"),
+        input=InputSpec(schema="nibrs.flat/3.1"),
+        sides=sides,
+    )
+    out = site.open(site.run(table, spec, sides={"oris": oris}))
+    rules = load_rule_set("nibrs/3.1")
+    batch = oris.to_batches()
+    expected = validate(
+        read(table["segment"].combine_chunks()),
+        rules=rules,
+        options=Options(as_of=date(2017, 6, 1)),
+        ori_table=batch,
+    )
+    assert len(expected.row) > 40
+    assert out["result"]["row"].to_pylist() == expected.row.tolist()
+    assert out["result"]["rule"].to_pylist() == expected.rule.tolist()
+    assert out["row_status"]["status"].to_pylist() == expected.status.status.tolist()
+    assert out["incidents"]["accepted"].to_pylist() == expected.reports.accepted.tolist()
+    assert out["rates"]["rejected"].to_pylist() == expected.rates.rejected.tolist()
+    assert b"".join(out["eds"]["record"].to_pylist()) == np.ascontiguousarray(eds(expected, rules)).tobytes()
+    plain = site.open(
+        site.run(table, site.spec(deidentify=None, validate=Validate(as_of="2017-06-01"), input=spec.input))
+    )
+    assert plain["result"].num_rows < out["result"].num_rows
+
+
+def test_findings_are_no_records_and_a_side_table_needs_a_use(site: Site) -> None:
+    nibrs = InputSpec(schema="nibrs.flat/3.1")
+    side = {"oris": SideSpec(schema="nibrs_ori/1", file="x")}
+    for changes in (
+        {"validate": Validate(), "input": nibrs},  # and the default deidentify behind it
+        {"validate": Validate(rule_set="nibrs/9"), "deidentify": None, "input": nibrs},
+        {"validate": Validate(without=("404", "404")), "deidentify": None, "input": nibrs},
+        {"validate": Validate(without=("9999",)), "deidentify": None, "input": nibrs},
+        {"sides": side},
+    ):
+        with pytest.raises(SpecError):
+            site.seal(site.spec(**changes))

@@ -67,6 +67,11 @@ _RULES: Final = (
 
 _SCENES: Final = (
     _Scene(
+        schema="nibrs.flat/3.1",
+        row={"segment": "00431I012026    GA0600000" + "X" * 18},
+        operation=pb.Operation(validate=pb.Validate(rule_set="nibrs/3.1", as_of="2026-01-01")),
+    ),
+    _Scene(
         schema="person/1",
         row={
             "last": "DOE",
@@ -143,7 +148,9 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> N
 
 def _sealed(scene: _Scene, dek: bytes, header: bytes) -> bytes:
     schema = tagged(scene.schema, [pa.field(name, SCHEMAS[scene.schema].columns[name].types[0]) for name in scene.row])
-    batch = pa.RecordBatch.from_pylist([scene.row], schema=schema)
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([value], f.type) for f, value in zip(schema, scene.row.values(), strict=True)], schema=schema
+    )
     writer = StreamWriter(schema, max_batch_bytes=SEGMENT_BYTES)
     messages = [writer.schema_message(), *writer.batch_messages(batch), END_OF_STREAM]
     sealer = Sealer(dek, input_aad(sha384(header), 0))

@@ -13,7 +13,6 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["Disseminate", "Validate"]
 
 _Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-_Month = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}$")]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
@@ -24,7 +23,7 @@ class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rule_set: _Name | None = None
     as_of: _Day | None = None
     without: tuple[_Name, ...] = ()
-    base_date: _Month | None = None
+    also: tuple[_Name, ...] = ()
     tables_sha256: _Sha256 | None = None
 
     def message(self, schema: str, today: str) -> pb.Operation:
@@ -35,7 +34,7 @@ class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 rule_set=self.rule_set or newest,
                 as_of=self.as_of or today,
                 without=self.without,
-                base_date=self.base_date or "",
+                also=self.also,
                 tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
             )
         )

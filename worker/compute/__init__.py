@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from worker.compute import deidentify, disseminate
+from worker.compute import deidentify, disseminate, validation
 from worker.compute.codes import MEANING, Code
 from worker.compute.operation import (
     Applied,
@@ -66,16 +66,16 @@ class _Kind:
     """One member of the `operation` oneof, as its module defines it.
 
     `check` refuses parameters, and `check_tables` those that do not fit the worker's tables; `prepare` binds them to
-    schema id and Arrow schema; `result` is the schema id of the result for one of `accepts`; `parts` are (name, schema
-    id) of the further outputs; `sides` are the schema ids of side tables that it reads. After an operation that is
-    `last` no other one can follow.
+    schema id and Arrow schema; `result` is the schema id of the result for one that it `accepts`; `parts` are (name,
+    schema id) of the further outputs; `sides` are the schema ids of side tables that it reads. After an operation
+    that is `last` no other one can follow.
     """
 
     check: Callable[[Any], None]
     prepare: Callable[[Any, str, pa.Schema, Context], PreparedOperation]
-    accepts: frozenset[str]
+    accepts: Callable[[Any], frozenset[str]]
     check_tables: Callable[[Any, Tables], None] = lambda _parameters, _tables: None
-    result: Callable[[str], str] = lambda schema_id: schema_id
+    result: Callable[[Any, str], str] = lambda _, schema_id: schema_id
     parts: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _: ()
     sides: frozenset[str] = frozenset()
     project: Callable[[Any], Project | None] = lambda _: None
@@ -90,10 +90,20 @@ def _deidentify_project(parameters: worker_pb2.Deidentify) -> Project | None:
 
 _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
     {
+        "validate": _Kind(
+            check=validation.check,
+            check_tables=validation.check_tables,
+            prepare=validation.prepare,
+            accepts=validation.accepts,
+            result=validation.result,
+            parts=validation.output_parts,
+            sides=validation.SIDES,
+            last=True,
+        ),
         "deidentify": _Kind(
             check=deidentify.check,
             prepare=deidentify.prepare,
-            accepts=deidentify.ACCEPTS,
+            accepts=lambda _: deidentify.ACCEPTS,
             parts=deidentify.output_parts,
             project=_deidentify_project,
         ),
@@ -101,7 +111,7 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
             check=disseminate.check,
             check_tables=disseminate.check_tables,
             prepare=disseminate.prepare,
-            accepts=disseminate.ACCEPTS,
+            accepts=lambda _: disseminate.ACCEPTS,
             parts=lambda _: disseminate.PARTS,
         ),
     }
@@ -148,11 +158,11 @@ def output_parts(operations: Sequence[worker_pb2.Operation], schemas: Sequence[s
     schema_id, parts = schemas[-1], list[tuple[str, str]]()
     for position, operation in enumerate(operations):
         kind, parameters = _kind(operation)
-        if schema_id not in kind.accepts:
+        if schema_id not in kind.accepts(parameters):
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
         if kind.last and position + 1 < len(operations):
             raise bad_parameters(Stage.ADMIT)
-        schema_id = kind.result(schema_id)
+        schema_id = kind.result(parameters, schema_id)
         parts.extend(kind.parts(parameters))
     outputs = (("result", schema_id), ("row_status", ROW_STATUS), *parts)
     if len({name for name, _ in outputs}) != len(outputs):

@@ -109,6 +109,40 @@ _K_ANONYMITY: Final = (
     Column(name="stage", data_class=DataClass.NONE, types=(pa.utf8(),)),
     *(Column(name=name, data_class=DataClass.CASE, types=(pa.uint64(),)) for name in ("size", "classes", "rows")),
 )
+_CASE: Final = DataClass.CASE
+
+
+def _needed(names: str) -> tuple[Column, ...]:
+    return tuple(Column(name=name, data_class=_CONTROL, types=_TEXT, required=True) for name in names.split())
+
+
+def _binary(names: str) -> tuple[Column, ...]:
+    return tuple(Column(name=name, data_class=_CASE, types=(pa.binary(),)) for name in names.split())
+
+
+def _counts(names: str) -> tuple[Column, ...]:
+    return tuple(Column(name=name, data_class=_CASE, types=(pa.uint64(),)) for name in names.split())
+
+
+_NIBRS_FINDINGS: Final = (
+    *_counts("row record"),
+    Column(name="level", data_class=_CASE, types=(pa.uint8(),)),
+    *_binary("element"),
+    Column(name="rule", data_class=_CASE, types=(pa.uint16(),)),
+    *_binary("value sequence offense loss"),
+    Column(name="warning", data_class=_CASE, types=(pa.bool_(),)),
+    *_binary("message period action ori number"),
+)
+_NIBRS_INCIDENTS: Final = (
+    *_binary("ori number group action"),
+    *_counts("row segments errors warnings"),
+    Column(name="accepted", data_class=_CASE, types=(pa.bool_(),)),
+)
+_NIBRS_RATES: Final = (
+    *_binary("ori"),
+    *_counts("reports rejected errors"),
+    Column(name="rate", data_class=_CASE, types=(pa.float64(),)),
+)
 _ROW_STATUS: Final = (
     Column(name="row", data_class=DataClass.NONE, types=(pa.uint64(),), required=True),
     Column(name="status", data_class=DataClass.CASE, types=(pa.uint8(),), required=True),
@@ -125,6 +159,12 @@ SCHEMAS: Final = MappingProxyType(
             _schema("chri_event/1", *_CHRI_EVENT),
             _schema("nibrs.flat/3.1", *_NIBRS),
             _schema("row_status/1", *_ROW_STATUS),
+            _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
+            _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
+            _schema("nibrs_findings/1", *_NIBRS_FINDINGS),
+            _schema("nibrs_incidents/1", *_NIBRS_INCIDENTS),
+            _schema("nibrs_rates/1", *_NIBRS_RATES),
+            _schema("nibrs_eds/3.1", *_binary("record")),
             _schema("token_map/1", *_TOKEN_MAP),
             _schema("k_anonymity/1", *_K_ANONYMITY),
             _schema("ledger/1", *_LEDGER),

@@ -143,18 +143,18 @@ class Operation(_message.Message):
     def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
 
 class Validate(_message.Message):
-    __slots__ = ("rule_set", "as_of", "without", "base_date", "tables_sha256")
+    __slots__ = ("rule_set", "as_of", "without", "also", "tables_sha256")
     RULE_SET_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_FIELD_NUMBER: _ClassVar[int]
-    BASE_DATE_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     TABLES_SHA256_FIELD_NUMBER: _ClassVar[int]
     rule_set: str
     as_of: str
     without: _containers.RepeatedScalarFieldContainer[str]
-    base_date: str
+    also: _containers.RepeatedScalarFieldContainer[str]
     tables_sha256: bytes
-    def __init__(self, rule_set: _Optional[str] = ..., as_of: _Optional[str] = ..., without: _Optional[_Iterable[str]] = ..., base_date: _Optional[str] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, rule_set: _Optional[str] = ..., as_of: _Optional[str] = ..., without: _Optional[_Iterable[str]] = ..., also: _Optional[_Iterable[str]] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
 
 class Deidentify(_message.Message):
     __slots__ = ("project", "wrapped_project_key", "columns", "small_classes", "token_map")
