@@ -57,6 +57,7 @@ MAX_QUALIFYING: Final = 50  # bytes; Azure's vTPM answers TPM_RC_SIZE to more
 EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM; policy only
 SELECTION: Final = "sha256:" + ",".join(map(str, PCRS))
 
+RC_NONE: Final = 0
 RC_NO_HANDLE: Final = 0x18B  # on NV: the index does not exist
 RC_NV_UNINITIALIZED: Final = 0x14A
 RC_POLICY: Final = 0x99D  # TPM_RC_POLICY_FAIL in a session: a PCR changed
@@ -72,7 +73,6 @@ RC_AGAIN: Final = frozenset(
     }
 )
 """Warnings that pass (TPM 2.0 part 2 §6.6.3). TPM_RC_LOCKOUT (0x921) is none: no object here counts failures."""
-RC_ABOUT_THE_INPUT: Final = 0x080  # bit RC_FMT1: the command was carried out as far as looking at a parameter or handle
 ATTEMPTS: Final = 6
 PAUSE: Final = 0.05  # seconds, doubled each time
 
@@ -94,9 +94,9 @@ class EphemeralKey:
 
 
 def _code(error: TSS2_Exception) -> int:
-    """The TPM's own response code; 0 where the TSS's layers failed before there was one (TSS 2.0 overview, §3)."""
+    """The TPM's own response code; RC_NONE where the TSS's layers failed before there was one (TSS 2.0 overview)."""
     layer = int(error.rc) >> 16
-    return int(error.rc) & 0xFFF if layer in (TPM_LAYER, RESOURCE_MANAGER_LAYER) else 0
+    return int(error.rc) & 0xFFF if layer in (TPM_LAYER, RESOURCE_MANAGER_LAYER) else RC_NONE
 
 
 def _again(operation: Callable[[], T]) -> T:
@@ -246,9 +246,9 @@ class Tpm:
         except TSS2_Exception as error:
             if _code(error) == RC_POLICY:
                 raise AttestationError(Fault.EVIDENCE_INVALID, check="pcr-changed") from error
-            if _code(error) & RC_ABOUT_THE_INPUT:
-                raise AttestationError(Fault.RELEASE_INVALID, check="tpm-decrypt") from error
-            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="tpm") from error
+            if _code(error) in RC_AGAIN | {RC_NONE}:
+                raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="tpm") from error
+            raise AttestationError(Fault.RELEASE_INVALID, check="tpm-decrypt") from error
 
     # ---- below: TPM handles, never outside this class ----
 
