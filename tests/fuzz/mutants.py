@@ -2,7 +2,7 @@
 
 A mutant is a module without one `raise`, one `_require(...)`, one finding of a lint, one operand of an `and` or `or`,
 or one entry of a table that checks are made from. The tests run once as they are, which says which of them reach a
-line and how long each takes. Then each mutant runs those in a forked child, quick ones first, until one fails; its code
+line and how long each takes. Then each mutant runs those in a forked child, until one fails; its code
 takes the place of the true code in memory, and no file is touched. One that no test fails on has survived: a check that
 nothing would miss. EQUIVALENT names those that change nothing, and why.
 """
@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,10 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     tree = ast.parse(source)
     tables = Path(module).name in TABLES
     for number, node in enumerate(ast.walk(tree)):
-        for taken, change in _changes(node, tables=tables):
+        for taken, change, at in _changes(node, tables=tables):
             other = copy.deepcopy(tree)
             change(next(twin for n, twin in enumerate(ast.walk(other)) if n == number))
-            around = _statement(tree, node)
+            around = _statement(tree, at)
             yield Mutant(
                 module=module,
                 lines=_lines(around),
@@ -80,23 +81,26 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             )
 
 
-def _changes(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Callable[[ast.AST], None]]]:
+def _changes(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Callable[[ast.AST], None], ast.AST]]:
+    """(what is taken out, how, where tests must come by) for each piece right below a node."""
     for name in ("body", "orelse", "finalbody"):
         block = getattr(node, name, None)
         if isinstance(block, list):
             for at, statement in enumerate(block):
                 if _is_check(statement):
-                    yield ast.unparse(statement), _without_statement(name, at)
+                    guarded = isinstance(node, ast.If) and name == "body"
+                    yield ast.unparse(statement), _without_statement(name, at), node if guarded else statement
     if isinstance(node, ast.BoolOp):
         for at, operand in enumerate(node.values):
-            yield f"{ast.unparse(operand)}   of   {ast.unparse(node)}", _without_operand(at)
+            yield f"{ast.unparse(operand)}   of   {ast.unparse(node)}", _without_operand(at), node
     if tables and isinstance(node, ast.Dict) and len(node.keys) > 1:
         for at, key in enumerate(node.keys):
             taken = f"**{ast.unparse(node.values[at])}" if key is None else ast.unparse(key)
-            yield f"entry {taken}", _without_entry(at)
-    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Tuple | ast.Set) and len(node.value.elts) > 1:
-        for at, element in enumerate(node.value.elts):
-            yield f"element {ast.unparse(element)} of {ast.unparse(node.target)}", _without_element(at)
+            yield f"entry {taken}", _without_entry(at), node
+    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Tuple | ast.Set):
+        constant = "Final" in ast.unparse(node.annotation) and len(node.value.elts) > 1
+        for at, element in enumerate(node.value.elts if constant else ()):
+            yield f"element {ast.unparse(element)} of {ast.unparse(node.target)}", _without_element(at), node
 
 
 def _is_check(statement: ast.stmt) -> bool:
@@ -211,6 +215,7 @@ class _Runner:
         self.survivors: list[Mutant] = []
         self._seconds: dict[str, float] = {}  # by test, of those that pass
         self._items: dict[str, pytest.Item] = {}
+        self._reach: Counter[str] = Counter()  # lines of the package by test
         self._coverage = coverage.Coverage(source=[str(PACKAGE)], config_file=False, data_file=None)
 
     @pytest.hookimpl(tryfirst=True)
@@ -234,6 +239,10 @@ class _Runner:
             else:
                 self._seconds[item.nodeid] = time.perf_counter() - began
         self._coverage.stop()
+        data = self._coverage.get_data()
+        for path in data.measured_files():
+            for tests in data.contexts_by_lineno(path).values():
+                self._reach.update(tests)
 
     def _module(self, name: str) -> None:
         path, began = PACKAGE / name, time.monotonic()
@@ -253,15 +262,19 @@ class _Runner:
         print(f"{name:<32}{said} {time.monotonic() - began:>7.0f} s", flush=True)
 
     def _tests(self, mutant: Mutant, source: str) -> list[pytest.Item]:
-        """The tests that reach its lines, for a table those that reach a function that reads it; quick ones first."""
+        """The tests that reach its lines, for a table those that reach a function that reads it.
+
+        In the order of what they cost and how much else they reach: who looks at little looks at this.
+        """
         lines = set(mutant.lines)
         for node in ast.walk(ast.parse(source)) if mutant.names else ():
             if isinstance(node, ast.FunctionDef) and _reads(node, mutant.names):
                 lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
         reached = self._coverage.get_data().contexts_by_lineno(str(PACKAGE / mutant.module))
         found = {test for line in lines for test in reached.get(line, ())} & self._seconds.keys()
-        chosen, seconds = [], 0.0
-        for test in sorted(found, key=lambda test: self._seconds[test]):
+        chosen: list[pytest.Item] = []
+        seconds = 0.0
+        for test in sorted(found, key=lambda test: self._seconds[test] * self._reach[test]):
             seconds += self._seconds[test]
             if seconds <= MOST_SECONDS or not chosen:
                 chosen.append(self._items[test])

@@ -31,7 +31,7 @@ def _span(rng: random.Random, size: int) -> tuple[int, int]:
 
 def _flip(rng: random.Random, data: bytes, _: bytes) -> bytes:
     out = bytearray(data or b"\0")
-    for _ in range(rng.choice((1, 1, 1, 2, 8))):
+    for _bit in range(rng.choice((1, 1, 1, 2, 8))):
         out[rng.randrange(len(out))] ^= 1 << rng.randrange(8)
     return bytes(out)
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, qualifying
@@ -160,7 +160,8 @@ def _signed_headers() -> tuple[bytes, ...]:
 
 
 def _verify_signed(data: bytes) -> object:
-    return verify_header(signing_key().public_key(), data[96:], data[:96])
+    verify_header(signing_key().public_key(), data[96:], data[:96])
+    return data
 
 
 # ---------------------------------------------------------------- FLOE and Arrow
@@ -284,7 +285,7 @@ def _hashed_anew(data: bytes) -> object:
 
 def _first_in_the_trail(_: bytes, value: Any) -> bool:
     head, record = value
-    return record.seq == 1 == head.seq and record.prev == GENESIS.hash and record.hash == head.hash
+    return bool(record.seq == 1 == head.seq and record.prev == GENESIS.hash and record.hash == head.hash)
 
 
 # ---------------------------------------------------------------- processes
@@ -530,7 +531,7 @@ def _spec_fair(_: bytes, value: Any) -> bool:
 
 
 def _rsa_fair(_: bytes, value: Any) -> bool:
-    return 3072 <= value.key_size <= 8192 and parse_rsa(rsa_jwk(value)).public_numbers() == value.public_numbers()
+    return bool(3072 <= value.key_size <= 8192 and parse_rsa(rsa_jwk(value)) == value)
 
 
 def _ec_fair(_: bytes, value: Any) -> bool:
