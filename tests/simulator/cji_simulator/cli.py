@@ -112,6 +112,7 @@ def _log(files: Deployment) -> Path:
 
 def _stay(table: Table, stop: threading.Event) -> None:
     show(Console(highlight=False), table)
+    click.echo("In another terminal: `cji-simulator status`, `cji-simulator fault --help`, `cji-simulator cji --help`.")
     click.echo("Running. Stop with Ctrl-C.")
     stop.wait()
 
