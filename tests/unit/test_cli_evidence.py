@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -130,6 +131,24 @@ def test_a_tdx_bundle_that_lacks_its_parts_is_shown(tmp_path: Path) -> None:
         output = cji("show", bare(tmp_path, found)).output
         assert "collateral         none" in output
         assert ("PCK" in output) == bool(found.td_quote)
+
+
+def test_reference_values_of_a_worker(tmp_path: Path) -> None:
+    evidence, config = bare(tmp_path, machine().evidence()), tmp_path / "worker.toml"
+    today = machine().now.date()
+    shipped = (Path(__file__).parents[2] / "deploy" / "worker.example.toml").read_text()
+    example = re.sub(r"(?m)^reviewed = .*$", f"reviewed = {today - timedelta(days=1)}", shipped)
+    example = re.sub(r"(?m)^expires = .*$", f"expires = {today + timedelta(days=30)}", example)
+    command = ("verify", evidence, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--config", config)
+    for pcr4, status in ((machine().pcrs[4].hex(), 0), ("11" * 32, 3)):
+        config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n4 = ["{pcr4}"]\n')
+        result = cji(*command)
+        assert (result.exit_code, "refused at E19" in result.output) == (status, status == 3), result.output
+    config.write_text(example.replace('products = ["Genoa"]', 'products = ["Rome"]'))
+    assert cji(*command).exit_code == 2
+    config.write_text("cloud = 1")
+    assert cji(*command).exit_code == 2
+    assert cji(*command, "--profile", config).exit_code == 2
 
 
 def test_json_for_machines(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from attestation.appraisal import CHECKS, ReferenceValues
 from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_file import Judged, RefusedEvidence, golden_pcrs, judge, read_file
 from worker.cli.evidence_rows import sections
 from worker.client import load_profile
+from worker.config import load
+from worker.errors import Unfit
 
 __all__ = ["evidence"]
 
@@ -32,6 +35,7 @@ _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one J
 _PROFILE: Final = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
 )
+_CONFIG: Final = click.option("--config", type=FILE, help="worker.toml whose reference values apply instead.")
 _CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="Whose roots judge a bare bundle.")
 
 
@@ -62,6 +66,7 @@ def show(file: Path, *, as_json: bool) -> None:
 @click.argument("file", type=FILE)
 @click.option("--at", metavar="TIME", help="Judge at this time, ISO 8601 with zone; else the file's own, or now.")
 @_PROFILE
+@_CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
 @_CLOUD
 @_JSON
@@ -73,6 +78,7 @@ def verify(
     *,
     at: str | None,
     profile: Path | None,
+    config: Path | None,
     qualifying: str | None,
     cloud: str,
     as_json: bool,
@@ -85,6 +91,7 @@ def verify(
     Examples:
       cji evidence verify out/evidence.json
       cji evidence verify out/evidence.json --profile client.toml --at 2026-03-17T00:00:00Z
+      cji evidence verify out/evidence.json --config worker.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     read = read_file(file)
     when = _time(at)
@@ -92,7 +99,9 @@ def verify(
         raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
     trust = trust_named(context, read.cloud(cloud))
     try:
-        judged = judge(read, trust=trust, reference=_reference(profile), asked=lambda: _qualifying(qualifying), at=when)
+        judged = judge(
+            read, trust=trust, reference=_reference(profile, config), asked=lambda: _qualifying(qualifying), at=when
+        )
     except RefusedEvidence as refused:
         if not as_json:
             raise
@@ -106,11 +115,18 @@ def verify(
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Only these; may be given again.")
 @_PROFILE
+@_CONFIG
 @_CLOUD
 @click.pass_context
 @explained
 def pcrs(
-    context: click.Context, files: tuple[Path, ...], *, chosen: tuple[int, ...], profile: Path | None, cloud: str
+    context: click.Context,
+    files: tuple[Path, ...],
+    *,
+    chosen: tuple[int, ...],
+    profile: Path | None,
+    config: Path | None,
+    cloud: str,
 ) -> None:
     """Print the PCRs of golden machines as reference values: what a worker's machine must have booted.
 
@@ -122,7 +138,7 @@ def pcrs(
       cji evidence pcrs golden.json --pcr 4 --pcr 7
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     found = golden_pcrs(
-        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=_reference(profile)
+        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=_reference(profile, config)
     )
     click.echo("[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]")
     for pcr in sorted(set(chosen or found)):
@@ -130,8 +146,18 @@ def pcrs(
         click.echo(f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}")
 
 
-def _reference(profile: Path | None) -> ReferenceValues:
-    return ReferenceValues() if profile is None else load_profile(profile).reference
+def _reference(profile: Path | None, config: Path | None) -> ReferenceValues:
+    if profile is not None and config is not None:
+        raise Failure("--profile and --config both have reference values", remedy="Give one of them.", status=2)
+    if config is None:
+        return ReferenceValues() if profile is None else load_profile(profile).reference
+    try:
+        return msgspec.convert(load(config).attestation.reference_values, ReferenceValues, str_keys=True)
+    except Unfit as unfit:
+        raise Failure(unfit.what, remedy=unfit.remedy, status=2) from unfit
+    except msgspec.ValidationError as error:
+        remedy = "docs/configuration.md lists its keys."
+        raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error
 
 
 def _time(text: str | None) -> datetime | None:
