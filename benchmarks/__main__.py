@@ -8,7 +8,7 @@ from typing import Final
 import click
 import msgspec
 
-from benchmarks import deidentify, pipeline
+from benchmarks import deidentify, pipeline, start
 from benchmarks.harness import Result
 from benchmarks.report import Report
 
@@ -17,6 +17,7 @@ __all__ = ["BENCHMARKS", "main"]
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., Result]]]] = {
     "pipeline": (pipeline.SUMMARY, pipeline.run),
     "deidentify": (deidentify.SUMMARY, deidentify.run),
+    "start": (start.SUMMARY, start.run),
 }
 """Name -> what it measures, and how."""
 
