@@ -12,7 +12,7 @@ import time
 from typing import Any, Final, NoReturn
 
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.keys import KeyClient
@@ -154,7 +154,7 @@ def _refused(error: HttpResponseError) -> NoReturn:
     retry_after = min(float(wish), MAX_RETRY_AFTER) if wish.isascii() and wish.isdigit() and len(wish) < 9 else None
     if status == 429:
         raise AttestationError(Fault.RELEASE_THROTTLED, check="vault-429", retry_after=retry_after or 10.0) from error
-    if isinstance(error, ClientAuthenticationError) or status in {400, 401, 403, 404}:
+    if status in {400, 401, 403, 404}:
         inner = getattr(error.error, "innererror", None) or {}
         code = inner.get("code") if isinstance(inner, dict) else None
         told = next((kind for text, kind in _REFUSALS.items() if text in str(error.message)), None)
