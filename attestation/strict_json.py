@@ -1,7 +1,7 @@
 """JSON from strangers: bytes in, an object out, or our error.
 
 Refused: more than `limit` bytes, nesting deeper than MAX_DEPTH, duplicate keys, NaN and Infinity, integers that no
-claim can hold, bytes after the value, and anything that is not an object at the top.
+claim can hold, half of a surrogate pair, bytes after the value, and anything that is not an object at the top.
 """
 
 import json
@@ -68,6 +68,8 @@ def parse_object(data: bytes, *, limit: int, fault: Fault, check: str) -> JsonOb
         value = _DECODER.decode(data.decode("utf-8", "strict"))
         if not isinstance(value, dict):
             raise _RefusedError
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise AttestationError(fault, check=check) from error
     return cast("JsonObject", value)

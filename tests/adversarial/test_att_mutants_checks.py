@@ -17,6 +17,13 @@ def test_integers_longer_than_any_claim() -> None:
         parse_object(b'{"a":100000000000000000000}', limit=99, fault=Fault.TOKEN_INVALID, check="x")
 
 
+@pytest.mark.parametrize("text", [rb'{"a":"\ud800"}', rb'{"\uDFFF":1}', rb'{"a":["\udc00\ud800"]}'])
+def test_text_that_utf8_cannot_hold(text: bytes) -> None:
+    with pytest.raises(AttestationError):
+        parse_object(text, limit=99, fault=Fault.TOKEN_INVALID, check="x")
+    assert parse_object(rb'{"a":"\ud83d\ude00"}', limit=99, fault=Fault.TOKEN_INVALID, check="x") == {"a": "\U0001f600"}
+
+
 def test_advisories_may_raise_a_level_that_only_turin_has() -> None:
     def check(product: str) -> None:
         found = Advisory(id="AMD-SB-0001", fixed={product: {"fmc": 2}})  # type: ignore[dict-item]

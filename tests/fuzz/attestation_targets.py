@@ -204,7 +204,8 @@ def _evidence_fair(data: bytes, value: Any) -> bool:
 
 
 def _object_fair(data: bytes, value: Any) -> bool:
-    return isinstance(value, dict) and value == json.loads(data)
+    text = json.dumps(value, ensure_ascii=False).encode()  # whatever it holds, it can be written down
+    return isinstance(value, dict) and json.loads(text) == value == json.loads(data)
 
 
 def _jws_fair(data: bytes, value: Any) -> bool:

@@ -44,6 +44,8 @@ from worker.audit import (
     thumbprint,
     verify_receipt,
 )
+from worker.cli.common import Failure
+from worker.cli.evidence_file import read_file
 from worker.client import SpecError, Unverified, decode_spec, load_profile, load_project_key, read_evidence
 from worker.client.errors import from_details
 from worker.client.parts import open_part
@@ -419,6 +421,11 @@ def _evidence_fair(_: bytes, value: Any) -> bool:
     return bool(same and value.receipt_jwk == true["receipt_jwk"] and value.nonce == base64.b64decode(true["nonce"]))
 
 
+def _bundle_fair(data: bytes, value: Any) -> bool:
+    carried = value.bundle.to_json()
+    return carried == data.rstrip(b"\n") or base64.b64encode(carried).decode() == json.loads(data)["evidence"]
+
+
 # ---------------------------------------------------------------- files of operators and submitters
 
 
@@ -664,6 +671,15 @@ WORKER: Final = (
         lambda data: read_evidence(data, trust=machine().trust, reference=ReferenceValues()),
         refusals=(SpecError, Unverified),
         fair=_evidence_fair,
+        mutators=JSON,
+        weight=4,
+    ),
+    target(
+        "cli-evidence",
+        lambda: (machine().evidence().to_json(), *_evidence_files()),
+        from_file(read_file),
+        refusals=(Failure,),
+        fair=_bundle_fair,
         mutators=JSON,
         weight=4,
     ),
