@@ -3,7 +3,7 @@
 * A line of nothing but blanks is no record. Records are numbered without them, as the FBI does.
 * A report is a Group A incident (neighbouring segments of levels 1 to 6 with one ORI and incident number), one
   Group B arrest segment, or one zero report. A level 1 segment begins a new report when the report has one already,
-  and nothing belongs to a report whose level 1 segment deletes.
+  and one that deletes is a report by itself.
 * A record whose level cannot be read belongs to the report around it when ORI and number say so.
 * A record of the wrong length is read as far as it goes; what it lacks counts as blank.
 """
@@ -123,9 +123,10 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
     levels[levels > 7] = UNREADABLE
     actions = np.ascontiguousarray(header[:, 5])
     report, firsts = _reports(header, levels, actions)
-    groups = np.full(len(firsts), GROUP_A)
-    for level, group in ((0, ZERO), (7, GROUP_B), (UNREADABLE, NO_GROUP)):
-        groups[levels[firsts] == level] = group
+    groups = np.full(len(firsts), NO_GROUP)
+    groups[report[(levels >= 1) & (levels <= 6)]] = GROUP_A
+    groups[levels[firsts] == 0] = ZERO
+    groups[levels[firsts] == 7] = GROUP_B
     incident = np.zeros(len(firsts), np.bool_)
     incident[report[(actions == _INCIDENT) & (levels <= 6)]] = True
     incident &= groups == GROUP_A
@@ -173,10 +174,10 @@ def _reports(header: Bytes, levels: Bytes, actions: Bytes) -> tuple[Ints, Ints]:
     if not n:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     of_incident = ((levels >= 1) & (levels <= 6)) | (levels == UNREADABLE)
-    ends = (levels == 1) & (actions == _DELETE)
+    deletes = (levels == 1) & (actions == _DELETE)
     begins = np.ones(n, np.bool_)
     begins[1:] = (header[1:, _KEY] != header[:-1, _KEY]).any(axis=1)
-    begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | ends[:-1]
+    begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | deletes[1:] | deletes[:-1]
     # a second level 1 segment in a run begins a report of its own
     run = np.flatnonzero(begins)
     seen = np.cumsum(levels == 1)
