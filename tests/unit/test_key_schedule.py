@@ -161,6 +161,9 @@ def test_beginning_again_attests_at_once_but_not_within_a_back_off() -> None:
     assert found.next() == Step(what="attest", at=71.0)
     found.attested(71.0)
     assert found.next().what == "release"
+    found.begin_again(72.0)
+    found.not_attested(72.0)
+    assert found.next() == Step(what="attest", at=73.0)  # an attestation in between: the first window again
 
 
 # ---- any order of events ----
