@@ -25,7 +25,7 @@ from attestation.trust import Trust
 
 __all__ = ["collect", "ephemeral_salt"]
 
-REPORT_PAUSES: Final = (0.0, 1.0, 1.2, 1.5)  # seconds; 3.7 in all, more than the limiter's 2
+REPORT_PAUSES: Final = (1.0, 1.2, 1.5)  # seconds; 3.7 in all, more than the limiter's 2
 QUOTE_ATTEMPTS: Final = 3
 MAX_AK_CERT: Final = 4096
 
@@ -44,7 +44,7 @@ def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None, p
     """
     with Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying))
-        report = _report(tpm, report_user_data(qualifying), REPORT_PAUSES if known is None else (0.0,))
+        report = _report(tpm, report_user_data(qualifying), REPORT_PAUSES if known is None else ())
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
         pcrs, quote, signature = _quote(tpm, qualifying)
         key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying), pcrs=pcrs)
@@ -70,14 +70,12 @@ def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None, p
 
 
 def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
-    report: HclReport | None = None
+    report = parse_hcl(tpm.nv_read(HCL_INDEX))
     for pause in pauses:
-        time.sleep(pause)
-        report = parse_hcl(tpm.nv_read(HCL_INDEX))
         if report.user_data.lower() == user_data.hex():
             break
-    if report is None:
-        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="hcl-report")
+        time.sleep(pause)
+        report = parse_hcl(tpm.nv_read(HCL_INDEX))
     return report
 
 

@@ -22,8 +22,11 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
 from attestation.appraisal import Acceptance, ReferenceValues, Verdict, appraise
 from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying
+from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
+from attestation.evidence.tpm import Tpm
+from attestation.evidence.tpm_structures import parse_attest, pcr_digest
 from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
@@ -139,6 +142,28 @@ def test_doctor_asks_intel(tdx: Simulation, simulation: Simulation, tmp_path: Pa
     assert tdx.trust.intel_root_crl in failed["remedy"]
     tdx.fault(Service.TPM, Kind.NOT_CONFIDENTIAL)
     assert found(tdx)["state"] == "not run"
+
+
+def test_pcrs_that_move_are_quoted_again(tdx: Simulation) -> None:
+    """A PCR is extended between its reading and the quote: once, and then each time."""
+
+    class Moving(Tpm):
+        times = 1
+
+        def pcr_values(self) -> tuple[bytes, ...]:
+            values = super().pcr_values()
+            if self.times:
+                self.times -= 1
+                tdx.extend_pcr(5)
+            return values
+
+    with Moving(tdx.trust.tcti) as tpm:
+        pcrs, quote, _ = _quote(tpm, NONCE)
+        assert parse_attest(quote).digest == pcr_digest(pcrs)
+        tpm.times = QUOTE_ATTEMPTS
+        with pytest.raises(AttestationError) as caught:
+            _quote(tpm, NONCE)
+    assert told(caught) == (Fault.EVIDENCE_UNAVAILABLE, "pcr-moving")
 
 
 # ---------------------------------------------------------------- what Intel says

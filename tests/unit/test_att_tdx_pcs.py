@@ -1,11 +1,8 @@
 """What Intel's service may answer, from a real server on loopback that answers what a test tells it."""
 
 import dataclasses
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +17,7 @@ from attestation.evidence import TdCollateral
 from attestation.evidence.pck import PckSubject, _elements, pck_subject
 from attestation.evidence.pcs import IntelPcs
 from attestation.trust import INTEL_PCS, INTEL_ROOT_CRL
+from tests.att_answers import Answers, serving
 from tests.att_tdx_forge import common_name, intel
 
 TCB, QE, CRL, ROOT = (
@@ -30,20 +28,9 @@ TCB, QE, CRL, ROOT = (
 )
 
 
-@dataclass
-class Intel:
-    """Answers by path: headers and body."""
-
-    answers: dict[str, tuple[dict[str, str], bytes]] = field(default_factory=dict)
-    status: int = 200
-    asked: list[str] = field(default_factory=list)
-    port: int = 0
-
-    @property
-    def pcs(self) -> IntelPcs:
-        base = f"http://127.0.0.1:{self.port}"
-        trust = msgspec.structs.replace(AZURE_US, intel_pcs=base, intel_root_crl=f"{base}{ROOT}")
-        return IntelPcs(trust, clock=intel().now.timestamp)
+def pcs_at(served: Answers) -> IntelPcs:
+    trust = msgspec.structs.replace(AZURE_US, intel_pcs=served.base, intel_root_crl=f"{served.base}{ROOT}")
+    return IntelPcs(trust, clock=intel().now.timestamp)
 
 
 def statement(name: str, text: str, signature: bytes) -> bytes:
@@ -62,49 +49,28 @@ def sound(collateral: TdCollateral) -> dict[str, tuple[dict[str, str], bytes]]:
 
 
 @pytest.fixture
-def served() -> Iterator[Intel]:
-    state = Intel(answers=sound(intel().collateral()))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            state.asked.append(self.path)
-            headers, body = state.answers[self.path.partition("?")[0]]
-            self.send_response(state.status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def served() -> Iterator[Answers]:
+    with serving(Answers(sound(intel().collateral()))) as state:
+        yield state
 
 
 CHAIN = intel().maker.pck_chain
 
 
-def refused(served: Intel, check: str) -> None:
+def refused(served: Answers, check: str) -> None:
     with pytest.raises(AttestationError) as caught:
-        served.pcs.collateral(CHAIN)
+        pcs_at(served).collateral(CHAIN)
     assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, check)
 
 
-def test_four_questions_and_the_exact_texts(served: Intel) -> None:
-    found = served.pcs.collateral(CHAIN)
+def test_four_questions_and_the_exact_texts(served: Answers) -> None:
+    found = pcs_at(served).collateral(CHAIN)
     assert sound(found) == served.answers
-    assert served.asked == [f"{TCB}?fmspc=90C06F000000", QE, f"{CRL}?ca=platform&encoding=der", ROOT]
+    assert served.paths == [f"{TCB}?fmspc=90C06F000000", QE, f"{CRL}?ca=platform&encoding=der", ROOT]
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 404, 410])
-def test_an_answer_that_is_none_is_not_asked_for_again(served: Intel, status: int) -> None:
+def test_an_answer_that_is_none_is_not_asked_for_again(served: Answers, status: int) -> None:
     served.status = status
     refused(served, "pcs-tcb")
     assert len(served.asked) == 1
@@ -116,17 +82,17 @@ def test_addresses_of_production() -> None:
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n\t "])
-def test_texts_are_kept_with_their_own_spaces(served: Intel, space: str) -> None:
+def test_texts_are_kept_with_their_own_spaces(served: Answers, space: str) -> None:
     given = intel().collateral()
     text = given.tcb_info.replace(",", f",{space}")
     signed = f'{{{space}"signature"{space}:{space}"{"AB" * 64}",{space}"tcbInfo"{space}:{space}{text}{space}}}'
     served.answers[TCB] = (served.answers[TCB][0], signed.encode())
-    found = served.pcs.collateral(CHAIN)
+    found = pcs_at(served).collateral(CHAIN)
     assert (found.tcb_info, found.tcb_info_signature) == (text, b"\xab" * 64)
 
 
 @pytest.mark.parametrize("path", [TCB, QE])
-def test_statements_that_are_none(served: Intel, path: str) -> None:
+def test_statements_that_are_none(served: Answers, path: str) -> None:
     headers, body = served.answers[path]
     name = "tcbInfo" if path == TCB else "enclaveIdentity"
     check = "pcs-tcb" if path == TCB else "pcs-qe"
@@ -149,7 +115,7 @@ def test_statements_that_are_none(served: Intel, path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "check"), [(TCB, "pcs-tcb"), (QE, "pcs-qe"), (CRL, "pcs-crl")])
-def test_chains_that_are_missing_or_not_text(served: Intel, path: str, check: str) -> None:
+def test_chains_that_are_missing_or_not_text(served: Answers, path: str, check: str) -> None:
     ((header, _),) = served.answers[path][0].items()
     for headers in ({}, {header: "%FF"}):
         served.answers[path] = (headers, served.answers[path][1])
@@ -165,7 +131,7 @@ def never_ending(crl: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", [CRL, ROOT])
-def test_crls_that_are_none_or_never_end(served: Intel, path: str) -> None:
+def test_crls_that_are_none_or_never_end(served: Answers, path: str) -> None:
     headers, body = served.answers[path]
     assert x509.load_der_x509_crl(never_ending(body)).next_update_utc is None
     for wrong in (b"", b"-----BEGIN X509 CRL-----", body[:-1], never_ending(body)):
@@ -174,7 +140,7 @@ def test_crls_that_are_none_or_never_end(served: Intel, path: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["", '"nextUpdate":7,', '"nextUpdate":"tomorrow",', '"nextUpdate":"2026-01-01",'])
-def test_statements_must_say_when_they_end(served: Intel, end: str) -> None:
+def test_statements_must_say_when_they_end(served: Answers, end: str) -> None:
     given = intel().collateral()
     start = given.tcb_info.index('"nextUpdate"')
     stop = given.tcb_info.index('"fmspc"')
@@ -256,12 +222,12 @@ def test_other_issuers_and_no_certificate() -> None:
         assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_INVALID, "pck")
 
 
-def test_subjects_name_one_kept_collateral(served: Intel) -> None:
+def test_subjects_name_one_kept_collateral(served: Answers) -> None:
     """Another CA is another question, although the FMSPC is the same."""
-    pcs = served.pcs
+    pcs = pcs_at(served)
     pcs.collateral(CHAIN)
     pcs.collateral(CHAIN)
     assert len(served.asked) == 4
     pcs.collateral(pck(common_name("Intel SGX PCK Processor CA"), TRUE))
-    assert served.asked[6] == f"{CRL}?ca=processor&encoding=der"
+    assert served.paths[6] == f"{CRL}?ca=processor&encoding=der"
     assert dataclasses.asdict(PckSubject("A", "b")) == {"fmspc": "A", "ca": "b"}
