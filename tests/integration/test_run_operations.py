@@ -173,3 +173,24 @@ def test_findings_are_no_records_and_a_side_table_needs_a_use(site: Site) -> Non
     ):
         with pytest.raises(SpecError):
             site.seal(site.spec(**changes))
+
+
+def test_validate_columns(site: Site) -> None:
+    rows = 20_000
+    table = pa.table(
+        {
+            "SEX": ["M", "Q"] * (rows // 2),
+            "SOC": ["XXXXX1234", "000123456", "123456789", None] * (rows // 4),
+            "DOB": ["1982-02-XX"] * rows,
+            "MNU": ["AF-1"] * rows,
+        }
+    )
+    spec = site.spec(deidentify=None, validate=Validate(), input=InputSpec(schema="person/1"))
+    out = site.open(site.run(table, spec))
+    assert list(out) == ["result", "row_status", "counts"]
+    assert out["counts"].to_pylist() == [
+        {"column": "SEX", "finding": "NOT_IN_TABLE", "rows": rows // 2},
+        {"column": "SOC", "finding": "NEVER_ISSUED", "rows": rows // 4},
+    ]
+    assert out["result"]["row"].to_pylist()[:4] == [1, 1, 3, 5]
+    assert out["row_status"]["status"].to_pylist() == [0, 2] * (rows // 2)

@@ -96,6 +96,11 @@ _SCENES: Final = (
     ),
     _Scene(
         schema="hotfile/1",
+        row={"NIC": "W", "NAM": "DOE", "SEX": "Q", "SOC": "1", "MNU": "AF-1", "HGT": "1", "VIN": "1", "entered": "1"},
+        operation=pb.Operation(validate=pb.Validate(rule_set="ncic/1", as_of="2026-01-01")),
+    ),
+    _Scene(
+        schema="hotfile/1",
         row={"NIC": "W000000000", "file_code": "W", "NAM": "DOE, J", "SID": None},
         operation=pb.Operation(disseminate=pb.Disseminate(recipient_class="criminal_justice", as_of="2026-01-01")),
     ),

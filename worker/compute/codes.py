@@ -11,7 +11,10 @@ __all__ = ["MEANING", "Code"]
 
 
 class Code(enum.IntEnum):
-    """1xx: why a value was not used as the parameters ask; it is null in the output. 2xx: why a row is not in it."""
+    """1xx: why a value was not used as the parameters ask; it is null in the output. 2xx: why a row is not in it.
+
+    3xx: what `validate` finds in a column.
+    """
 
     NOT_A_DATE = 101
     PARTIAL_DATE = 102
@@ -34,6 +37,18 @@ class Code(enum.IntEnum):
     WITHHELD_NON_CONVICTION = 206
     WITHHELD_UNKNOWN_FILE = 207
     WITHHELD_RESTRICTED_FILE = 208
+
+    VALUE_MISSING = 301
+    WRONG_LENGTH = 302
+    WRONG_CHARACTER = 303
+    NOT_IN_TABLE = 304
+    NO_SUCH_DATE = 305
+    IN_THE_FUTURE = 306
+    OUT_OF_RANGE = 307
+    NEVER_ISSUED = 308
+    WRONG_CHECK_DIGIT = 309
+    WRONG_FORM = 310
+    OUT_OF_ORDER = 311
 
 
 MEANING: Final = MappingProxyType(
@@ -58,5 +73,16 @@ MEANING: Final = MappingProxyType(
         Code.WITHHELD_NON_CONVICTION: "There is no conviction, or no disposition of an event that is too old.",
         Code.WITHHELD_UNKNOWN_FILE: "The record is of a file that the table does not name.",
         Code.WITHHELD_RESTRICTED_FILE: "The record is of a restricted file.",
+        Code.VALUE_MISSING: "There must be a value.",
+        Code.WRONG_LENGTH: "The value is too short or too long.",
+        Code.WRONG_CHARACTER: "The value has a character that its column may not have.",
+        Code.NOT_IN_TABLE: "The value is not a code of its table.",
+        Code.NO_SUCH_DATE: "The value is not a date, or has unknown digits where it may not.",
+        Code.IN_THE_FUTURE: "The date lies after the day of judgement.",
+        Code.OUT_OF_RANGE: "The number is outside of its range.",
+        Code.NEVER_ISSUED: "No such number was ever issued.",
+        Code.WRONG_CHECK_DIGIT: "The check digit does not fit.",
+        Code.WRONG_FORM: "The value does not have the form of its column.",
+        Code.OUT_OF_ORDER: "The date is earlier than another one that it cannot precede.",
     }
 )

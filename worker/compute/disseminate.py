@@ -34,7 +34,8 @@ from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.distinct import first_rows, positions
 from worker.compute.operation import Applied, Context, Part, bad_parameters
-from worker.compute.tables import Dissemination, Grant, Tables
+from worker.compute.tables import Tables
+from worker.compute.tables.dissemination import Dissemination, Grant
 from worker.errors import Reason, Refusal, Stage
 from worker.records import SCHEMAS, RowStatus, Status, tagged
 from worker.records import check as check_schema

@@ -9,6 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from worker.compute import columns
 from worker.compute.operation import Context, TableOperation, bad_parameters
 from worker.compute.tables import Tables
 from worker.compute.validate import operation as nibrs
@@ -41,6 +42,13 @@ _FAMILIES: Final[Mapping[str, _Family]] = MappingProxyType(
             findings=nibrs.FINDINGS,
             parts=nibrs.PARTS,
             sides=nibrs.SIDES,
+        ),
+        "ncic": _Family(
+            check=columns.check,
+            prepare=columns.prepare,
+            accepts=columns.ACCEPTS,
+            findings=columns.FINDINGS,
+            parts=columns.PARTS,
         ),
     }
 )

@@ -78,6 +78,7 @@ _HOTFILE: Final = (
     *_PERSON,
     *_text(_CONTROL, "NIC ORI"),
     *_text(DataClass.CASE, "MKE OCA file_code EXL CMC entered expires"),
+    *_text(DataClass.PROPERTY, "VIN LIC LIS LIY LIT VYR VMA VMO VST VCO"),
 )
 _CHRI_EVENT: Final = (
     *_text(_CONTROL, "subject ORI"),
@@ -138,6 +139,19 @@ _NIBRS_INCIDENTS: Final = (
     *_counts("row segments errors warnings"),
     Column(name="accepted", data_class=_CASE, types=(pa.bool_(),)),
 )
+_FINDINGS: Final = (
+    *_counts("row"),
+    Column(name="column", data_class=_CASE, types=(pa.utf8(),)),
+    Column(name="code", data_class=_CASE, types=(pa.uint16(),)),
+    Column(name="finding", data_class=_CASE, types=(pa.utf8(),)),
+    Column(name="warning", data_class=_CASE, types=(pa.bool_(),)),
+    *_binary("value"),
+)
+_FINDING_COUNTS: Final = (
+    Column(name="column", data_class=_CASE, types=(pa.utf8(),)),
+    Column(name="finding", data_class=_CASE, types=(pa.utf8(),)),
+    *_counts("rows"),
+)
 _NIBRS_RATES: Final = (
     *_binary("ori"),
     *_counts("reports rejected errors"),
@@ -161,6 +175,8 @@ SCHEMAS: Final = MappingProxyType(
             _schema("row_status/1", *_ROW_STATUS),
             _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
             _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
+            _schema("findings/1", *_FINDINGS),
+            _schema("finding_counts/1", *_FINDING_COUNTS),
             _schema("nibrs_findings/1", *_NIBRS_FINDINGS),
             _schema("nibrs_incidents/1", *_NIBRS_INCIDENTS),
             _schema("nibrs_rates/1", *_NIBRS_RATES),
