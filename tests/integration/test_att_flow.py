@@ -5,6 +5,8 @@ import logging
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -696,3 +698,15 @@ def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attes
     with pytest.raises(AttestationError) as caught:
         attester.attest(receipt_key=RECEIPT_KEY)
     assert fault_of(caught) == (Fault.MAA_REFUSED, "maa-400")
+
+
+def test_key_vaults_clients_are_imported_when_asked_for() -> None:
+    """They take longer to import than a machine takes to attest."""
+    modules = '"azure.keyvault.keys" in sys.modules'
+    code = (
+        f"import sys; from attestation.release import Attester; print({modules}); Attester.preload(); print({modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=120)
+    assert done.stdout.split() == [b"False", b"True"]
+    Attester.preload()  # a second time is nothing
+    assert "azure.keyvault.keys" in sys.modules
