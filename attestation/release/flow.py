@@ -98,6 +98,7 @@ class Attester:
         self._client_id = client_id
         self._pcs = IntelPcs(trust, clock=clock)
         self._known: Evidence | None = None
+        self._earlier: Verdict | None = None
         self._used: set[tuple[str, str]] = set()
         self._policies: dict[str, str] = {}  # by kek_id: SHA-256 of the policy of the last release
 
@@ -204,16 +205,19 @@ class Attester:
 
     def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:
         try:
-            return appraise(
+            verdict = appraise(
                 evidence,
                 trust=self._trust,
                 reference=self._reference,
                 expected_qualifying=bound,
                 now=datetime.fromtimestamp(self._clock(), UTC),
+                earlier=self._earlier,
             )
         except AttestationError:
             self._pcs.forget()
             raise
+        self._earlier = verdict  # the next one is of the same boot: the vTPM's clock goes on (E35)
+        return verdict
 
     def _ask_maa(self, request: bytes) -> bytes:
         attempt, pause = 1, MAA_PAUSE

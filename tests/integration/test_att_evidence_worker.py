@@ -1,4 +1,4 @@
-"""A worker whose operator accepts an open advisory: the receipts and the audit trail of its jobs name it."""
+"""What a worker's verdict says of it: advisories that were accepted, and one boot between attestations."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +8,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 
+from attestation.appraisal import ReferenceValues
+from attestation.release import Attester
 from worker.audit import Attested, read
 from worker.client import load_profile
 
@@ -32,3 +34,13 @@ def test_h01_an_accepted_advisory_is_in_receipt_and_audit(tmp_path: Path, azure:
         assert site.run(people(10)).receipt.claims.accepted_advisories == (OPEN,)
     events = [read(line).event for line in files.audit.read_bytes().splitlines(keepends=True)]
     assert {event.accepted_advisories for event in events if isinstance(event, Attested)} == {(OPEN,)}
+
+
+def test_f08_an_attester_sees_that_its_machine_goes_on(azure: Simulation) -> None:
+    attester = Attester(trust=azure.trust, maa_url=azure.maa_url, reference=ReferenceValues())
+    first = attester.attest(receipt_key=b"r" * 32).verdict
+    attester.quote(receipt_key=b"r" * 32, nonce=b"n" * 32)
+    second = attester.attest(receipt_key=b"r" * 32).verdict
+    assert dict(first.checks)["E35"] == "first quote; nothing to compare"
+    assert dict(second.checks)["E35"].endswith("ms after the earlier quote, same boot")
+    assert second.clock.clock > first.clock.clock

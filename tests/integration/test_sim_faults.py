@@ -239,10 +239,12 @@ class TestEvents:
         return None
 
     def test_reboot(self, simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
-        """The ephemeral key dies with the NULL seed."""
+        """The ephemeral key dies with the NULL seed, and so does every process: one that goes on sees another TPM."""
         ends = self.released_after(simulation, attester, cmk, simulation.reboot)
         assert ends == (Fault.EVIDENCE_INVALID, "ephemeral-key")
-        assert outcome(attester, cmk) is None
+        assert outcome(attester, cmk) == (Fault.EVIDENCE_INVALID, "E35")
+        new = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        assert outcome(new, cmk) is None
 
     def test_extend_pcr(self, simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
         """0x99D: the key's policy holds PCRs 0 to 7."""
