@@ -18,10 +18,12 @@ _CUSTOM: Final = "CustomClaim"
 _POLICY: Final = "AttestationPolicy"
 _PCRS: Final = 0xFF  # bits of PCRs 0 to 7
 _MAX_MINUTES: Final = 480
-# names and beginnings of names that tokens have from the service: RFC 7519, the EAT profile, the claim sets
-_OWN: Final = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "secureboot", "cnf", "rp_data"})
-_OWN_ALSO: Final = frozenset({"attester_tcb_status", "dbgstat", "eat_profile", "intuse", "ver", "tee"})
-_OWN_PREFIXES: Final = ("x-ms-", "tdx_", "maa-", "aas-", "policy_", "$")
+# what tokens have from the service: names of RFC 7519 and 7800, of the claim sets and the EAT profile; beginnings of names
+_JWT: Final = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "cnf"})
+_MAA: Final = frozenset(
+    {"secureboot", "rp_data", "ver", "tee", "attester_tcb_status", "dbgstat", "eat_profile", "intuse"}
+)
+_PREFIXES: Final = ("x-ms-", "tdx_", "maa-", "aas-", "policy_", "$")
 _CALLER: Final = ("client-payload", "clientpayload", "x-ms-runtime", "x-ms-inittime")
 
 
@@ -69,7 +71,7 @@ def _claim(rule: ClaimRule) -> Iterator[tuple[str, str]]:
         name = action.assigned["type"]
         if not isinstance(name, str):
             yield "MP20", "a claim whose name is computed"
-        elif name.lower() in _OWN | _OWN_ALSO or name.lower().startswith(_OWN_PREFIXES):
+        elif name.lower() in _JWT | _MAA or name.lower().startswith(_PREFIXES):
             yield "MP20", name
     sources = {one.name: one for one in rule.conditions if one.name is not None}
     used = {action.claim} if action.claim else set().union(*map(_names, action.assigned.values()))
