@@ -18,7 +18,7 @@ _CUSTOM: Final = "CustomClaim"
 _POLICY: Final = "AttestationPolicy"
 _PCRS: Final = 0xFF  # bits of PCRs 0 to 7
 _MAX_MINUTES: Final = 480
-# what tokens have from the service: names of RFC 7519 and 7800, of the claim sets and the EAT profile; beginnings of names
+# what tokens have from the service: names of RFC 7519 and 7800, of the claim sets and the EAT profile, and beginnings
 _JWT: Final = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "nonce", "cnf"})
 _MAA: Final = frozenset(
     {"secureboot", "rp_data", "ver", "tee", "attester_tcb_status", "dbgstat", "eat_profile", "intuse"}
