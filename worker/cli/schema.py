@@ -28,10 +28,10 @@ def list_() -> None:
     Examples:
       cji schema list
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    table = Table("schema", "columns", "required", box=box.SIMPLE_HEAD)
+    table = Table("schema", "made by", "columns", "required", box=box.SIMPLE_HEAD)
     for name, found in SCHEMAS.items():
         required = [column.name for column in found.columns.values() if column.required]
-        table.add_row(name, str(len(found.columns)), " ".join(required))
+        table.add_row(name, "the worker" if found.made else "you", str(len(found.columns)), " ".join(required))
     Console().print(table)
 
 

@@ -46,10 +46,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSchema:
-    """A named, closed list of columns."""
+    """A named, closed list of columns; `made` by an operation and never sent in, or a submitter's own."""
 
     schema_id: str
     columns: MappingProxyType[str, Column]
+    made: bool = False
 
 
 _TEXT: Final = (pa.utf8(), pa.binary())
@@ -62,8 +63,9 @@ def _text(data_class: DataClass, names: str) -> tuple[Column, ...]:
     return tuple(Column(name=name, data_class=data_class, types=_TEXT) for name in names.split())
 
 
-def _schema(schema_id: str, *columns: Column) -> RecordSchema:
-    return RecordSchema(schema_id=schema_id, columns=MappingProxyType({column.name: column for column in columns}))
+def _schema(schema_id: str, *columns: Column, made: bool = False) -> RecordSchema:
+    named = MappingProxyType({column.name: column for column in columns})
+    return RecordSchema(schema_id=schema_id, columns=named, made=made)
 
 
 _PERSON: Final = (
@@ -154,8 +156,7 @@ _FINDING_COUNTS: Final = (
 )
 _NIBRS_RATES: Final = (
     *_binary("ori"),
-    *_counts("reports rejected errors"),
-    Column(name="rate", data_class=_CASE, types=(pa.float64(),)),
+    *_counts("reports rejected errors rejected_per_10000"),
 )
 _ROW_STATUS: Final = (
     Column(name="row", data_class=DataClass.NONE, types=(pa.uint64(),), required=True),
@@ -172,19 +173,19 @@ SCHEMAS: Final = MappingProxyType(
             _schema("hotfile/1", *_HOTFILE),
             _schema("chri_event/1", *_CHRI_EVENT),
             _schema("nibrs.flat/3.1", *_NIBRS),
-            _schema("row_status/1", *_ROW_STATUS),
+            _schema("row_status/1", *_ROW_STATUS, made=True),
             _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
             _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
-            _schema("findings/1", *_FINDINGS),
-            _schema("finding_counts/1", *_FINDING_COUNTS),
-            _schema("nibrs_findings/1", *_NIBRS_FINDINGS),
-            _schema("nibrs_incidents/1", *_NIBRS_INCIDENTS),
-            _schema("nibrs_rates/1", *_NIBRS_RATES),
-            _schema("nibrs_eds/3.1", *_binary("record")),
-            _schema("token_map/1", *_TOKEN_MAP),
-            _schema("k_anonymity/1", *_K_ANONYMITY),
-            _schema("ledger/1", *_LEDGER),
-            _schema("withheld/1", *_WITHHELD),
+            _schema("findings/1", *_FINDINGS, made=True),
+            _schema("finding_counts/1", *_FINDING_COUNTS, made=True),
+            _schema("nibrs_findings/1", *_NIBRS_FINDINGS, made=True),
+            _schema("nibrs_incidents/1", *_NIBRS_INCIDENTS, made=True),
+            _schema("nibrs_rates/1", *_NIBRS_RATES, made=True),
+            _schema("nibrs_eds/3.1", *_binary("record"), made=True),
+            _schema("token_map/1", *_TOKEN_MAP, made=True),
+            _schema("k_anonymity/1", *_K_ANONYMITY, made=True),
+            _schema("ledger/1", *_LEDGER, made=True),
+            _schema("withheld/1", *_WITHHELD, made=True),
         )
     }
 )

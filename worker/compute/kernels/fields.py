@@ -19,15 +19,17 @@ __all__ = ["OUT_OF_RANGE", "UNKNOWN_AGE", "AgeForm", "ages", "dates", "numbers",
 OUT_OF_RANGE: Final = -3
 UNKNOWN_AGE: Final = -4
 
+Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
 _ZERO: Final = np.uint8(ord("0"))
-_LAST_DAY: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_LAST_DAY: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int32)
 _CENTURIES: Final = (1900, 2099)
 
 
-def _positional(values: Bytes) -> tuple[Ints, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _positional(values: Bytes) -> tuple[Whole, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """The decimal value of each row, whether it is nothing but digits, and whether it is nothing but blanks."""
     n, width = values.shape
-    number = np.zeros(n, np.int64)
+    number = np.zeros(n, np.int32 if width <= 9 else np.int64)
     digits = np.ones(n, np.bool_)
     blank = np.ones(n, np.bool_)
     for place in range(width):
@@ -39,8 +41,8 @@ def _positional(values: Bytes) -> tuple[Ints, npt.NDArray[np.bool_], npt.NDArray
     return number, digits, blank
 
 
-def numbers(values: Bytes, low: int, high: int) -> Ints:
-    """int64[n]: unsigned numbers with zero left-fill, from `low` to `high`."""
+def numbers(values: Bytes, low: int, high: int) -> Whole:
+    """int[n]: unsigned numbers with zero left-fill, from `low` to `high`."""
     number, digits, blank = _positional(values)
     number[(number < low) | (number > high)] = OUT_OF_RANGE
     number[~digits] = BAD_VALUE
@@ -55,14 +57,14 @@ def quantities(values: Bytes) -> Ints:
     """
     units, units_digits, units_blank = _positional(values[:, :9])
     parts, parts_digits, parts_blank = _positional(values[:, 9:])
-    number = np.where(units_blank, 0, units) * 1000 + np.where(parts_blank, 0, parts)
+    number = np.where(units_blank, 0, units.astype(np.int64)) * 1000 + np.where(parts_blank, 0, parts)
     number[~(units_digits | units_blank) | ~(parts_digits | parts_blank)] = BAD_VALUE
     number[units_blank & parts_blank] = BLANK_VALUE
     return number
 
 
-def dates(values: Bytes) -> Ints:
-    """int64[n]: YYYYMMDD as a number, for days that exist in the years 1900 to 2099."""
+def dates(values: Bytes) -> Whole:
+    """int32[n]: YYYYMMDD as a number, for days that exist in the years 1900 to 2099."""
     number, digits, blank = _positional(values)
     year, month, day = number // 10_000, number // 100 % 100, number % 100
     leap = (year % 4 == 0) & (year != _CENTURIES[0])  # 2000 is a leap year, 1900 is none
@@ -73,8 +75,8 @@ def dates(values: Bytes) -> Ints:
     return number
 
 
-def periods(values: Bytes, first_year: int) -> Ints:
-    """int64[n]: MMYYYY as the number YYYYMM, for months 01 to 12 of `first_year` to 2099."""
+def periods(values: Bytes, first_year: int) -> Whole:
+    """int32[n]: MMYYYY as the number YYYYMM, for months 01 to 12 of `first_year` to 2099."""
     number, digits, blank = _positional(values)
     month, year = number // 10_000, number % 10_000
     good = digits & (month >= 1) & (month <= 12) & (year >= first_year) & (year <= _CENTURIES[1])

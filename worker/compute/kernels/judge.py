@@ -88,7 +88,8 @@ def shape(text: Text, pattern: str) -> Bools:
 
 def social_form(text: Text) -> Bools:
     """Not nine digits, X for unknown ones."""
-    return text.filled & ~numbers(text, _SOCIAL)[2]
+    wrong: Bools = text.filled & ~numbers(text, _SOCIAL)[2]
+    return wrong
 
 
 def social_never_issued(text: Text) -> Bools:
@@ -96,7 +97,8 @@ def social_never_issued(text: Text) -> Bools:
     columns, form = _fixed(text, _SOCIAL)
     area, group, serial = columns[:, :3], columns[:, 3:5], columns[:, 5:]
     never = _is(area, b"000") | _is(area, b"666") | (area[:, 0] == _9) | _is(group, b"00") | _is(serial, b"0000")
-    return form & never & ~social_form(text)
+    wrong: Bools = form & never & ~social_form(text)
+    return wrong
 
 
 def names(text: Text) -> Bools:

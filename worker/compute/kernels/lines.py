@@ -9,7 +9,7 @@ import numpy as np
 
 from worker.compute.kernels.column import Bytes, Ints, Text
 
-__all__ = ["BLANK", "matrix", "split", "trimmed"]
+__all__ = ["BLANK", "matrix", "slots", "split", "trimmed"]
 
 BLANK: Final = np.uint8(ord(" "))
 _LF, _CR = np.uint8(ord("\n")), np.uint8(ord("\r"))
@@ -22,17 +22,19 @@ def split(data: Bytes) -> Text:
         ends = np.append(ends, len(data))
     starts = np.zeros_like(ends)
     starts[1:] = ends[:-1] + 1
-    return trimmed(Text(data=data, starts=starts, lengths=ends - starts))
+    return _without(Text(data=data, starts=starts, lengths=ends - starts), _CR)
 
 
 def trimmed(text: Text) -> Text:
     """The same values without the LF, CRLF or CR that they may end with."""
-    lengths = text.lengths
-    for end in (_LF, _CR):
-        if len(text.data):
-            last = text.starts + lengths - 1
-            lengths = lengths - ((lengths > 0) & (text.data[np.maximum(last, 0)] == end))
-    return Text(data=text.data, starts=text.starts, lengths=lengths)
+    return _without(_without(text, _LF), _CR)
+
+
+def _without(text: Text, end: np.uint8) -> Text:
+    if not len(text.data):
+        return text
+    last = text.data[np.maximum(text.starts + text.lengths - 1, 0)]
+    return Text(data=text.data, starts=text.starts, lengths=text.lengths - ((last == end) & (text.lengths > 0)))
 
 
 def matrix(text: Text, rows: Ints, width: int) -> Bytes:
@@ -53,6 +55,23 @@ def matrix(text: Text, rows: Ints, width: int) -> Bytes:
     if shortest < width:  # what was read behind a short value belongs to the next one
         filled[:, shortest:][np.arange(shortest, width) >= lengths[:, None]] = BLANK
     return filled
+
+
+def slots(lines: Bytes, base: int, count: int, step: int) -> tuple[Ints, Bytes]:
+    """The slots in use of a group that repeats: `count` slots of `step` bytes from column `base` on.
+
+    A slot is in use when a byte of it is not blank. Returns the row of each, int64[k], in the order of rows and
+    slots, and its bytes, uint8[k, step].
+    """
+    n, width = lines.shape
+    word = min(1 << (step.bit_length() - 1), 8)  # whole words are compared, the last of which may overlap
+    used = np.zeros((n, count), np.bool_)
+    for offset in {*range(0, step - word, word), step - word} if n else ():
+        words = np.ndarray((n, count), f"<u{word}", lines, base + offset, (width, step))
+        used |= words != int.from_bytes(bytes([BLANK]) * word, "little")
+    rows, slot = used.nonzero()
+    found = _places(lines.reshape(-1), step)[rows * width + base + slot * step] if n else np.empty(0, f"V{step}")
+    return rows, found.view(np.uint8).reshape(-1, step)
 
 
 def _places(data: Bytes, width: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:

@@ -138,7 +138,7 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
         loss=joined("loss", "S1")[order],
         warning=warning,
         message=each((part.message for part in parts), np.uint16)[order],
-        period=_strings(submission.periods[record]),
+        period=_strings(submission.headers.distinct[submission.headers.which[record], 6:12]),
         action=_strings(submission.actions[record][:, None]),
         ori=_strings(keys[:, :9]),
         number=_strings(keys[:, 9:]),

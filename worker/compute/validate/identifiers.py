@@ -39,21 +39,25 @@ _IN_NUMBER: Final = _allowed(_ALPHANUMERIC + "- ")
 
 def identifiers(values: Bytes) -> Ints:
     """int64[n]: the flaws of each number, or BLANK_VALUE."""
-    blank = values == BLANK
+    columns = np.ascontiguousarray(values.T)  # along a long axis numpy is ten times as fast
+    blank = columns == BLANK
     flaws = np.zeros(len(values), np.int64)
-    flaws[blank[:, 0]] |= Flaw.INDENTED
-    flaws[(values != ord("0")).any(axis=1)] |= Flaw.NOT_ZEROS
-    flaws[~_IN_NUMBER[values].all(axis=1)] |= Flaw.UNCLEAN
-    # a blank with something before it and something behind it
-    before = np.logical_or.accumulate(~blank, axis=1)
-    behind = np.logical_or.accumulate(~blank[:, ::-1], axis=1)[:, ::-1]
-    flaws[(blank & before & behind).any(axis=1)] |= Flaw.GAPPED
-    flaws[blank.all(axis=1)] = BLANK_VALUE
+    flaws[blank[0]] |= Flaw.INDENTED
+    flaws[(columns != ord("0")).any(axis=0)] |= Flaw.NOT_ZEROS
+    flaws[~_IN_NUMBER[columns].all(axis=0)] |= Flaw.UNCLEAN
+    begun, gap, gapped = ~blank[0], np.zeros_like(blank[0]), np.zeros_like(blank[0])
+    for column in blank[1:]:
+        gapped |= gap & ~column
+        gap |= begun & column
+        begun |= ~column
+    flaws[gapped] |= Flaw.GAPPED
+    flaws[~begun] = BLANK_VALUE
     return flaws
 
 
 def names(values: Bytes) -> Ints:
     """int64[n]: 0 for nothing but A-Z and 0-9, BLANK_VALUE, or BAD_VALUE."""
-    found = np.where(_IN_NAME[values].all(axis=1), 0, BAD_VALUE)
-    found[(values == BLANK).all(axis=1)] = BLANK_VALUE
+    columns = np.ascontiguousarray(values.T)
+    found = np.where(_IN_NAME[columns].all(axis=0), 0, BAD_VALUE)
+    found[(columns == BLANK).all(axis=0)] = BLANK_VALUE
     return found

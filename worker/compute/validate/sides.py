@@ -42,6 +42,7 @@ ON_FILE_SCHEMA: Final = tagged(
 )
 
 _ORI: Final = 9
+_FILED: Final = ("on_file", "on_file_times", "on_file_outside", "group_a_on_file", "group_b_on_file")
 _NUMBER: Final = 12
 
 
@@ -153,14 +154,18 @@ class OnFile:
             dates=_dates(batches, "date"),
         )
 
-    def of_reports(self, headers: Bytes, keys: Bytes, groups: Bytes) -> Mapping[str, Array]:
+    def of_reports(self, headers: Bytes, groups: Bytes) -> Mapping[str, Array]:
         """The facts of m reports, of which `headers` uint8[m, 43] are the first 43 bytes.
 
         on_file: an incident of this number is, or an arrest of this number and sequence number. on_file_times: how
         many of this number. on_file_outside: one lies before the two years that a submission may touch.
         group_a_on_file, group_b_on_file: for a zero report, there is a report of the ORI and month.
         """
-        n, m = len(self.kinds), len(keys)
+        n, m = len(self.kinds), len(headers)
+        if not n:
+            nothing = np.zeros(m, np.bool_)
+            return dict.fromkeys(_FILED, nothing)
+        keys = headers[:, 16:37]
         kind = np.where(groups == ord("B"), ord("B"), ord("A")).astype(np.uint8)
         mine = np.column_stack((kind, keys))
         theirs = np.column_stack((self.kinds, self.keys))

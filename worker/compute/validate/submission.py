@@ -19,7 +19,7 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.lines import BLANK, matrix, trimmed
-from worker.compute.validate.facts import UNREADABLE, segment_facts
+from worker.compute.validate.facts import UNREADABLE, Headers, segment_facts
 from worker.compute.validate.sides import OnFile, OriTable
 from worker.compute.validate.specification import RuleSet
 from worker.compute.validate.tables import Chunk, Table
@@ -38,8 +38,9 @@ REPORT_FACTS: Final = (
 )
 """Columns of reports that no data file describes."""
 
-_HEADER: Final = 43  # as far as rules about the whole of a submission look: the period of a zero report
+_BEGINNING: Final = 43  # as far as rules about the whole of a submission look: the period of a zero report
 _KEY: Final = slice(16, 37)
+_ORI: Final = slice(16, 25)
 _SEQUENCE: Final = slice(37, 39)
 _DELETE, _INCIDENT = np.uint8(ord("D")), np.uint8(ord("I"))
 _DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
@@ -52,7 +53,7 @@ class Submission:
     """`n` records in `m` reports.
 
     records: text of each record, without line ends; rows int64[n]: the input row of each; blank_rows: those of none.
-    levels uint8[n] (UNREADABLE for none of 0 to 7), actions uint8[n], periods uint8[n, 6]; report int64[n],
+    levels uint8[n] (UNREADABLE for none of 0 to 7), actions uint8[n]; report int64[n],
     ascending; firsts int64[m]: the first record of each report; groups uint8[m]; keys uint8[m, 21]: ORI and number.
     facts and report_facts: columns of records and of reports.
     """
@@ -62,7 +63,7 @@ class Submission:
     blank_rows: Ints
     levels: Bytes
     actions: Bytes
-    periods: Bytes
+    headers: Headers
     report: Ints
     firsts: Ints
     groups: Bytes
@@ -118,11 +119,10 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
     lines = trimmed(segments)
     rows, blank_rows = _records(lines)
     records = Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows])
-    header = matrix(records, np.arange(len(rows)), _HEADER)
-    levels = header[:, 4] - np.uint8(ord("0"))
-    levels[levels > 7] = UNREADABLE
-    actions = np.ascontiguousarray(header[:, 5])
-    report, firsts = _reports(header, levels, actions)
+    beginnings = matrix(records, np.arange(len(rows)), _BEGINNING)
+    headers = Headers.of(beginnings)
+    levels, actions = headers.levels, headers.column(5)
+    report, firsts = _reports(_keys(beginnings), levels, actions)
     groups = np.full(len(firsts), NO_GROUP)
     groups[report[(levels >= 1) & (levels <= 6)]] = GROUP_A
     groups[levels[firsts] == 0] = ZERO
@@ -130,25 +130,25 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
     incident = np.zeros(len(firsts), np.bool_)
     incident[report[(actions == _INCIDENT) & (levels <= 6)]] = True
     incident &= groups == GROUP_A
-    keys = np.ascontiguousarray(header[firsts, _KEY])
-    filed = on_file.of_reports(header[firsts], keys, groups)
+    first_headers = beginnings[firsts]
+    filed = on_file.of_reports(first_headers, groups)
     return Submission(
         records=records,
         rows=rows,
         blank_rows=blank_rows,
         levels=levels,
         actions=actions,
-        periods=np.ascontiguousarray(header[:, 6:12]),
+        headers=headers,
         report=report,
         firsts=firsts,
         groups=groups,
-        keys=keys,
-        facts=segment_facts(header, levels, report, records, rules),
+        keys=first_headers[:, _KEY],
+        facts=segment_facts(headers, beginnings, report, records.lengths, rules),
         report_facts={
             "incident": incident,
             **filed,
-            **ori_table.of_reports(keys[:, :9]),
-            **_relations(header[firsts], groups, incident, filed["on_file"]),
+            **ori_table.of_reports(first_headers[:, _ORI]),
+            **_relations(first_headers, groups, incident, filed["on_file"]),
         },
     )
 
@@ -168,15 +168,22 @@ def _records(lines: Text) -> tuple[Ints, Ints]:
     return np.flatnonzero(~blank), np.flatnonzero(blank)
 
 
-def _reports(header: Bytes, levels: Bytes, actions: Bytes) -> tuple[Ints, Ints]:
+def _keys(beginnings: Bytes) -> npt.NDArray[np.uint64]:
+    """uint64[n, 3]: ORI and number of each record."""
+    keys = np.ascontiguousarray(beginnings[:, _KEY.start : _KEY.start + 24]).view("<u8")
+    keys[:, 2] &= np.uint64((1 << 40) - 1)  # the last three of 24 bytes are not the key's
+    return keys
+
+
+def _reports(keys: npt.NDArray[np.uint64], levels: Bytes, actions: Bytes) -> tuple[Ints, Ints]:
     """The report of each record, and the first record of each report."""
-    n = len(header)
+    n = len(levels)
     if not n:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     of_incident = ((levels >= 1) & (levels <= 6)) | (levels == UNREADABLE)
     deletes = (levels == 1) & (actions == _DELETE)
     begins = np.ones(n, np.bool_)
-    begins[1:] = (header[1:, _KEY] != header[:-1, _KEY]).any(axis=1)
+    begins[1:] = (keys[1:, 0] != keys[:-1, 0]) | (keys[1:, 1] != keys[:-1, 1]) | (keys[1:, 2] != keys[:-1, 2])
     begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | deletes[1:] | deletes[:-1]
     # a second level 1 segment in a run begins a report of its own
     run = np.flatnonzero(begins)
@@ -187,18 +194,21 @@ def _reports(header: Bytes, levels: Bytes, actions: Bytes) -> tuple[Ints, Ints]:
 
 
 def _relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: Bools) -> Mapping[str, Array]:
-    """What the reports of a submission have to do with each other. `firsts`: the headers of their first records."""
+    """What the reports of a submission have to do with each other. `firsts`: the beginnings of their first records."""
     keys, deletes = firsts[:, _KEY], firsts[:, 5] == _DELETE
     group_b = groups == GROUP_B
     deleted = (groups == GROUP_A) & (firsts[:, 4] == ord("1")) & deletes
     number = numbered(keys)
     has_incident = np.zeros(len(number), np.bool_)
     has_incident[number[(groups == GROUP_A) & ~deleted]] = True
-    arrest = numbered(np.hstack((keys, firsts[:, _SEQUENCE])))
+    arrests = np.flatnonzero(group_b)
+    same_arrest = np.zeros(len(number), np.bool_)
+    arrest = numbered(firsts[arrests, _KEY.start : _SEQUENCE.stop])
+    same_arrest[arrests] = _again(arrest, ~deletes[arrests], deletes[arrests], np.zeros(len(arrests), np.bool_))
     return {
         "again": _again(number, incident, deleted, on_file),
         "shared_number": group_b & has_incident[number],
-        "same_arrest": _again(arrest, group_b & ~deletes, group_b & deletes, np.zeros_like(group_b)),
+        "same_arrest": same_arrest,
     }
 
 

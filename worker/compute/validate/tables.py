@@ -20,7 +20,7 @@ import numpy.typing as npt
 from worker.compute.kernels.code_tables import BLANK_VALUE
 from worker.compute.kernels.column import Bytes, Ints, Text
 from worker.compute.kernels.fields import ages, dates, numbers, periods, quantities
-from worker.compute.kernels.lines import BLANK, matrix
+from worker.compute.kernels.lines import matrix, slots
 from worker.compute.validate.identifiers import identifiers, names
 from worker.compute.validate.specification import FIRST_YEAR, Field, RuleSet
 
@@ -30,6 +30,7 @@ MAX_PAIRED: Final = 10
 """A cross pairs a row with no more rows than this of its report: offenses beyond are an error anyway (263)."""
 
 _HEADER: Final = 37
+_FIRST_PRINTABLE, _LAST_PRINTABLE = np.uint8(0x20), np.uint8(0x7E)
 _NONE: Final = np.empty(0, np.int64)
 
 Array = npt.NDArray[Any]
@@ -55,7 +56,7 @@ class Table:
     facts: Mapping[str, Array] = field(default_factory=dict)
     fields: Mapping[str, tuple[Field, int]] = field(default_factory=dict)
     bytes: Bytes = field(default_factory=lambda: np.empty((0, 0), np.uint8))
-    _columns: dict[str, Array] = field(default_factory=dict)
+    columns: dict[str, Array] = field(default_factory=dict)
     _places: dict[str, Ints] = field(default_factory=dict)
 
     def line(self) -> "Iterator[Table]":
@@ -83,9 +84,10 @@ class Table:
     def column(self, name: str, rows: Ints | None = None) -> Array:
         """The values of a field or a fact, here or in an owner, for `rows` (None: all). Raises: KeyError."""
         table = self
-        while name not in table._columns:
+        while name not in table.columns:
             if name in table.facts:
-                table._columns[name] = table.facts[name][table.records]
+                facts = table.facts[name]  # of one value where all records have the same
+                table.columns[name] = facts[table.records] if len(facts) > 1 else np.broadcast_to(facts, table.n)
             elif name in table.fields:
                 table._read(*table.fields[name])
             elif table.owner is None:
@@ -93,7 +95,7 @@ class Table:
             else:
                 rows = table.up if rows is None else table.up[rows]
                 table = table.owner
-        values = table._columns[name]
+        values = table.columns[name]
         return values if rows is None else values[rows]
 
     def text(self, name: str, rows: Ints) -> npt.NDArray[np.bytes_]:
@@ -109,23 +111,23 @@ class Table:
         values, name = self.bytes[:, start : start + spec.width], spec.name
         match spec.type:
             case "code":
-                self._columns[name] = self.rules.codes[spec.of].lookup(values)
+                self.columns[name] = self.rules.codes[spec.of].lookup(values)
             case "number":
                 low, high = (int(bound) for bound in spec.of.split("-"))
-                self._columns[name] = numbers(values, low, high)
+                self.columns[name] = numbers(values, low, high)
             case "date":
-                self._columns[name] = dates(values)
+                self.columns[name] = dates(values)
             case "period":
-                self._columns[name] = periods(values, FIRST_YEAR)
+                self.columns[name] = periods(values, FIRST_YEAR)
             case "quantity":
-                self._columns[name] = quantities(values)
+                self.columns[name] = quantities(values)
             case "name":
-                self._columns[name] = names(values)
+                self.columns[name] = names(values)
             case "identifier":
-                self._columns[name] = identifiers(values)
+                self.columns[name] = identifiers(values)
             case _:
                 years, form, low_end, high_end = ages(values)
-                self._columns |= {name: years, f"{name}.form": form, f"{name}.low": low_end, f"{name}.high": high_end}
+                self.columns |= {name: years, f"{name}.form": form, f"{name}.low": low_end, f"{name}.high": high_end}
 
 
 class Chunk:
@@ -177,17 +179,20 @@ class Chunk:
 
     def _segments(self, name: str) -> Table:
         records, reports = self._records[name], self._tables["reports"]
+        report = self._report[records] - self._first_report
+        lines = matrix(self._text, records, max(self._rules.lengths.get(name, (_HEADER,))))
         return Table(
             name=name,
             n=len(records),
             within="reports",
             rules=self._rules,
             owner=reports,
-            up=self._report[records] - self._first_report,
+            up=report,
             records=records,
             facts=self._facts,
             fields={spec.name: (spec, spec.starts[0]) for spec in self._rules.fields[name]},
-            bytes=matrix(self._text, records, max(self._rules.lengths.get(name, (_HEADER,)))),
+            bytes=lines,
+            columns={"ordinal": _ordinal(report), "printable": _printable(lines)},
         )
 
     def _slots(self, name: str) -> Table:
@@ -195,21 +200,16 @@ class Chunk:
         specs = self._rules.fields[name]
         base, count = min(spec.starts[0] for spec in specs), len(specs[0].starts)
         step = specs[0].starts[1] - specs[0].starts[0]
-        region = owner.bytes[:, base : base + count * step].reshape(owner.n, count, step)
-        inked = region[:, :, 0] != BLANK
-        for place in range(1, step):  # numpy's `any` along a short axis takes five times as long
-            inked |= region[:, :, place] != BLANK
-        used = np.flatnonzero(inked)
-        rows = used // count
+        rows, found = slots(owner.bytes, base, count, step)
         return Table(
             name=name,
-            n=len(used),
+            n=len(rows),
             within=owner.name,
             rules=self._rules,
             owner=owner,
             up=rows,
             fields={spec.name: (spec, spec.starts[0] - base) for spec in specs},
-            bytes=region[rows, used % count],
+            bytes=found,
         )
 
     def _cross(self, name: str) -> Table:
@@ -252,6 +252,22 @@ class Chunk:
         usable = np.flatnonzero(key >= 0)[::-1]
         found[theirs[usable] * size + key[usable]] = usable
         return np.where(wanted >= 0, found[mine * size + np.maximum(wanted, 0)], -1)
+
+
+def _ordinal(group: Ints) -> Ints:
+    """Which row of its group each row is, from 1; `group` ascends."""
+    place = np.arange(len(group))
+    begins = np.ones(len(group), np.bool_)
+    begins[1:] = group[1:] != group[:-1]
+    return place - np.maximum.accumulate(place * begins) + 1
+
+
+def _printable(lines: Bytes) -> npt.NDArray[np.bool_]:
+    """Whether each line has nothing but printable ASCII."""
+    if lines.min(initial=_FIRST_PRINTABLE) >= _FIRST_PRINTABLE and lines.max(initial=0) <= _LAST_PRINTABLE:
+        return np.ones(len(lines), np.bool_)
+    odd = lines - _FIRST_PRINTABLE > _LAST_PRINTABLE - _FIRST_PRINTABLE  # what is less wraps around to more
+    return ~odd.any(axis=1)
 
 
 def missing(rows: Ints, values: Array) -> Array:
