@@ -5,6 +5,7 @@ Ends with 1 if a foreign exception, a wrong acceptance or the end of a process w
 """
 
 import argparse
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds, failures = time.monotonic() - began, sum(len(one.failures) for one in results)
     accepted, refused = sum(one.accepted for one in results), sum(one.refused.total() for one in results)
     print(
-        f"\n{done:,} inputs in {seconds:.0f} s ({done / seconds:,.0f}/s, seed {options.seed}): {refused:,} refused, "
-        f"{accepted:,} accepted as what they are, {failures} failures"
+        f"\n{done:,} inputs, seed {options.seed}: {refused:,} refused, {accepted:,} accepted as what they are, "
+        f"{failures} failures\n{seconds:.0f} s, of processor time {_processor():.0f} s"
     )
     return 1 if failures else 0
 
@@ -78,6 +79,11 @@ def _print(result: Result) -> None:
     found = [f"{name} {count}" for name, count in result.refused.most_common()]
     for start in range(0, len(found), 6):
         print(f"    {' · '.join(found[start : start + 6])}")
+
+
+def _processor() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _keep(target: Target, result: Result, *, seed: int) -> None:

@@ -10,7 +10,9 @@ nothing would miss. EQUIVALENT names those that change nothing, and why.
 import argparse
 import ast
 import copy
+import inspect
 import os
+import re
 import resource
 import signal
 import sys
@@ -45,7 +47,9 @@ MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they too
 STUCK_SECONDS: Final = 180.0
 _BROKEN: Final = 3  # exit status of a child that did not get as far as the tests
 
-EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
+EQUIVALENT: Final[dict[tuple[str, str], str]] = {
+    ("maa/token.py", "bool(kid)   of   isinstance(kid, str) and bool(kid)"): "no published key has an empty id",
+}
 """(module, what was taken out): why nothing can tell."""
 
 
@@ -57,6 +61,7 @@ class Mutant:
     lines: range
     names: tuple[str, ...]
     taken: str
+    ids: frozenset[str]  # of checks, in what was taken or else in the function around it
     tree: ast.Module
 
 
@@ -77,6 +82,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
                 lines=_lines(around),
                 names=_names(around) if around in tree.body else (),
                 taken=taken,
+                ids=_ids(taken) or _ids(ast.unparse(_function_around(tree, at))),
                 tree=ast.fix_missing_locations(other),
             )
 
@@ -162,6 +168,16 @@ def _statement(tree: ast.Module, node: ast.AST) -> ast.stmt:
     return min(around, key=lambda one: (one.end_lineno or 0) - one.lineno, default=tree.body[0])
 
 
+def _function_around(tree: ast.Module, node: ast.AST) -> ast.AST:
+    """The outermost function around a node, or the node itself."""
+    found = (one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef) and node in ast.walk(one))
+    return next(found, node)
+
+
+def _ids(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\b[A-Z]{1,2}\d\d\b", text))
+
+
 def _lines(statement: ast.stmt) -> range:
     """Its lines; of an `if`, a loop or a function only those of its head."""
     body = getattr(statement, "body", None)
@@ -215,6 +231,7 @@ class _Runner:
         self.survivors: list[Mutant] = []
         self._seconds: dict[str, float] = {}  # by test, of those that pass
         self._items: dict[str, pytest.Item] = {}
+        self._ids: dict[str, frozenset[str]] = {}  # of checks, by the test that names them
         self._reach: Counter[str] = Counter()  # lines of the package by test
         self._coverage = coverage.Coverage(source=[str(PACKAGE)], config_file=False, data_file=None)
 
@@ -222,6 +239,7 @@ class _Runner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         began = time.monotonic()
         self._items = {item.nodeid: item for item in session.items}
+        self._ids = {name: _ids(_text(item)) for name, item in self._items.items()}
         self._as_they_are(session.items)
         print(f"{len(self._seconds)} tests pass, {time.monotonic() - began:.0f} s", flush=True)
         for name in self.modules:
@@ -264,7 +282,8 @@ class _Runner:
     def _tests(self, mutant: Mutant, source: str) -> list[pytest.Item]:
         """The tests that reach its lines, for a table those that reach a function that reads it.
 
-        In the order of what they cost and how much else they reach: who looks at little looks at this.
+        Those that name its check first, and then in the order of what they cost and how much else they reach: a test
+        that looks at little looks at this.
         """
         lines = set(mutant.lines)
         for node in ast.walk(ast.parse(source)) if mutant.names else ():
@@ -274,7 +293,8 @@ class _Runner:
         found = {test for line in lines for test in reached.get(line, ())} & self._seconds.keys()
         chosen: list[pytest.Item] = []
         seconds = 0.0
-        for test in sorted(found, key=lambda test: self._seconds[test] * self._reach[test]):
+        order = {test: (not mutant.ids & self._ids[test], self._seconds[test] * self._reach[test]) for test in found}
+        for test in sorted(found, key=order.__getitem__):
             seconds += self._seconds[test]
             if seconds <= MOST_SECONDS or not chosen:
                 chosen.append(self._items[test])
@@ -284,6 +304,12 @@ class _Runner:
         """Whether a test fails. A second child forgets what tests have cached, for what the first one let live."""
         tests = self._tests(mutant, source)
         return any(_fails(mutant, module, tests, forget=forget) for forget in (False, True))
+
+
+def _text(item: pytest.Item) -> str:
+    """A test's source, with the parameters of this one of its cases."""
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    return f"{inspect.getsource(getattr(item, 'function', type(item)))} {given}"
 
 
 def _reads(node: ast.AST, names: Sequence[str]) -> bool:
