@@ -33,7 +33,8 @@ def cmk(simulation_servers: Simulation) -> Cmk:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries as in production, without their pauses."""
+    """Retries as in production, without their pauses; tests of one process have several metadata services."""
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
     monkeypatch.setenv("TSS2_LOG", "all+NONE")
     monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
     monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
@@ -220,13 +221,23 @@ def test_control_refuses_what_it_does_not_know(simulation: Simulation) -> None:
             simulation._control(method, path, body)
 
 
-class TestEvents:
-    """What happens once; each test leaves a machine that attests."""
+@pytest.fixture(scope="module")
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    """For what cannot be undone."""
+    with Simulation(tmp_path_factory.mktemp("own"), release_limit=1000, report_period=0) as running:
+        yield running
 
-    @pytest.fixture(autouse=True)
-    def _whole_again(self, simulation: Simulation) -> Iterator[None]:
-        yield
-        simulation.reboot()
+
+class TestEvents:
+    """What happens once, to servers that no other test uses."""
+
+    @pytest.fixture
+    def simulation(self, own_servers: Simulation) -> Simulation:
+        return own_servers
+
+    @pytest.fixture
+    def cmk(self, own_servers: Simulation) -> Cmk:
+        return own_servers.create_cmk("sim-faults")
 
     def released_after(self, simulation: Simulation, attester: Attester, cmk: Cmk, event: Callable[[], None]) -> object:
         """Attest, let something happen, and then ask for the key with what was attested before."""
@@ -308,18 +319,34 @@ def test_the_command_line_lists_what_is_in_force(simulation: Simulation) -> None
     assert CATALOGUE[Kind.STATUS].does in shown
 
 
-def test_the_command_line_lets_events_happen(simulation: Simulation, cmk: Cmk) -> None:
-    state = str(simulation.state)
-    for event in Event:
-        assert command("fault", event, "--state", state).exit_code == 0
-    assert command("fault", "disable-key", "--key", "sim-faults", "--state", state).exit_code == 0
-    assert command("fault", "enable-key", "--key", "sim-faults", "--state", state).exit_code == 0
-    simulation.create_cmk("sim-faults-cli")
-    rotated = command("fault", "rotate-key", "--key", "sim-faults-cli", "--state", state)
-    assert rotated.output.strip() == simulation.cmk("sim-faults-cli").kek_id
-    changed = command("fault", "change-policy", "--key", "sim-faults-cli", "--state", state)
-    assert simulation.cmk("sim-faults-cli").policy_sha256 in changed.output
-    simulation.reboot()
+def test_the_command_line_lets_events_happen(own_servers: Simulation) -> None:
+    state, before = str(own_servers.state), own_servers.create_cmk("cli")
+    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=ReferenceValues())
+
+    def ends(*arguments: str) -> str | None:
+        """Where a release ends when this happened after the attestation that it is asked with."""
+        attestation = attester.attest(receipt_key=RECEIPT_KEY)
+        done = command("fault", *arguments, "--state", state)
+        assert done.exit_code == 0, done.output
+        try:
+            attester.release_into(attestation, before.spec, memoryview(bytearray(4096)))
+        except AttestationError as error:
+            return error.check
+        return None
+
+    assert ends(Event.EXTEND_PCR, "--pcr", "5") == "pcr-changed"
+    assert ends(Event.ROTATE_SIGNING_KEYS) == "vault-403-unverified"
+    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=ReferenceValues())
+    assert ends(Event.REBOOT) == "ephemeral-key"
+    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=ReferenceValues())
+    assert ends("disable-key", "--key", "cli") == "vault-403-KeyDisabled"
+    assert ends("enable-key", "--key", "cli") is None
+    assert ends("change-policy", "--key", "cli") == "vault-403-policy"
+    tcb = attester.attest(receipt_key=RECEIPT_KEY).verdict.tcb
+    assert command("fault", Event.UPDATE_HOST, "--state", state).exit_code == 0
+    assert attester.attest(receipt_key=RECEIPT_KEY).verdict.tcb != tcb
+    rotated = command("fault", "rotate-key", "--key", "cli", "--state", state)
+    assert rotated.output.strip() == own_servers.cmk("cli").kek_id != before.kek_id
 
 
 @pytest.mark.parametrize(
