@@ -1,7 +1,7 @@
 """`TdCollateral`: what Intel publishes about a processor, as it was when the quote was made.
 
-Each text is kept exactly as it was served, because the signatures are over those bytes. Where they come from: Intel
-PCS API v4, GET /sgx/certification/v4/{pckcrl,rootcacrl}, /tdx/certification/v4/{tcb,qe/identity}.
+Each text is kept exactly as it was served, because the signatures are over those bytes. Where they come from:
+`attestation.evidence.pcs`.
 """
 
 import msgspec
