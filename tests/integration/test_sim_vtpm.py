@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,18 @@ def test_pcrs_are_what_the_boot_log_leads_to(simulation: Simulation) -> None:
     assert pcrs(simulation) == [measured_boot.replay(log)[pcr] for pcr in range(8)]
 
 
-def test_a_reboot_resets_what_a_reboot_resets(simulation: Simulation) -> None:
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    """A machine that may be rebooted."""
+    with Simulation(tmp_path_factory.mktemp("own"), report_period=0) as running:
+        yield running
+
+
+def test_a_reboot_resets_what_a_reboot_resets(own: Simulation) -> None:
     """TPM 2.0 Library part 1, "Startup": PCRs and NULL seed are new and resetCount rises; keys and indices stay."""
 
     def look() -> tuple[bytes, bytes, int, bytes]:
-        with ESAPI(simulation.trust.tcti) as tpm:
+        with ESAPI(own.trust.tcti) as tpm:
             ak, *_ = tpm.read_public(tpm.tr_from_tpmpublic(AK))
             transient, primary, *_ = tpm.create_primary(TPM2B_SENSITIVE_CREATE(), "rsa2048", ESYS_TR.NULL)
             tpm.flush_context(transient)
@@ -130,12 +138,12 @@ def test_a_reboot_resets_what_a_reboot_resets(simulation: Simulation) -> None:
             report_id = read(tpm, HCL)[32 + 0x140 : 32 + 0x160]
             return bytes(ak.marshal()), bytes(primary.marshal()), int(clock.resetCount), report_id
 
-    booted, (ak, primary, resets, report_id) = pcrs(simulation), look()
+    booted, (ak, primary, resets, report_id) = pcrs(own), look()
     assert look() == (ak, primary, resets, report_id)
-    simulation.extend_pcr(4)
-    assert [at for at, value in enumerate(pcrs(simulation)) if value != booted[at]] == [4]
-    simulation.reboot()
-    assert pcrs(simulation) == booted
+    own.extend_pcr(4)
+    assert [at for at, value in enumerate(pcrs(own)) if value != booted[at]] == [4]
+    own.reboot()
+    assert pcrs(own) == booted
     again = look()
     assert (again[0], again[2]) == (ak, resets + 1)
     assert again[1] != primary
@@ -170,14 +178,14 @@ with ESAPI(sys.argv[1]) as tpm:
 """
 
 
-def test_what_a_process_held_before_a_reboot_is_not_flushed_after_it(simulation: Simulation) -> None:
+def test_what_a_process_held_before_a_reboot_is_not_flushed_after_it(own: Simulation) -> None:
     """Its handle is another process's by then."""
-    program = [sys.executable, "-c", HOLD, simulation.trust.tcti]
+    program = [sys.executable, "-c", HOLD, own.trust.tcti]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        simulation.reboot()
-        with ESAPI(simulation.trust.tcti) as tpm:
+        own.reboot()
+        with ESAPI(own.trust.tcti) as tpm:
             mine = tpm.load_external(tpm.read_public(tpm.tr_from_tpmpublic(AK))[0])
             other.communicate()
             for _ in range(10):  # the proxy hears of the end in its own time
