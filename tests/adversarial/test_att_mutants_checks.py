@@ -1,17 +1,22 @@
 """What no other test would miss if it were gone; `python -m tests.fuzz.mutants` found each."""
 
+import re
 from datetime import date
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.advisories import Advisory, AdvisoryList
+from attestation.appraisal.snp import verify_chain, verify_not_revoked
 from attestation.evidence import maa_nonce
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.strict_json import parse_object
 from attestation.trust import endpoint
-from tests.att_forge import ISSUER, QUALIFYING, machine
+from tests.att_forge import ISSUER, QUALIFYING, crl, machine
 
 
 def test_integers_longer_than_any_claim() -> None:
@@ -28,13 +33,13 @@ def test_text_that_utf8_cannot_hold(text: bytes) -> None:
     assert parse_object(rb'{"a":"\ud83d\ude00"}', limit=99, fault=Fault.TOKEN_INVALID, check="x") == {"a": "\U0001f600"}
 
 
-def verified(raw: str, *, document: bytes | None = None) -> VerifiedToken:
+def verified(raw: str, *, document: bytes | None = None, nonce: str = maa_nonce(QUALIFYING)) -> VerifiedToken:
     issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="x")
     return verify_token(
         raw,
         keys=SigningKeys(issuer=issuer, trust=AZURE_US, ask=lambda: document or machine().jwks()),
         verdict=machine().appraise(machine().evidence()),
-        nonce=maa_nonce(QUALIFYING),
+        nonce=nonce,
         reference=ReferenceValues(),
         now=machine().now.timestamp(),
     )
@@ -62,6 +67,48 @@ def test_a03_a_number_is_no_key_id() -> None:
     with pytest.raises(AttestationError) as caught:
         verified(machine().token(claims, kid=7), document=document)
     assert caught.value.check == "T03"
+
+
+def test_a19_no_nonce_is_no_nonce_to_echo() -> None:
+    claims = machine().token_claims(machine().evidence())
+    claims["x-ms-runtime"]["client-payload"]["nonce"] = ""
+    with pytest.raises(AttestationError) as caught:
+        verified(machine().token(claims), nonce="")
+    assert caught.value.check == "T12"
+
+
+@pytest.mark.parametrize("operations", ["encrypt", {"encrypt": True}, None])
+def test_a20_key_operations_are_a_list(operations: object) -> None:
+    claims = machine().token_claims(machine().evidence())
+    claims["x-ms-runtime"]["keys"][0]["key_ops"] = operations
+    with pytest.raises(AttestationError) as caught:
+        verified(machine().token(claims))
+    assert caught.value.check == "T13"
+
+
+def test_crl_that_never_ends() -> None:
+    """AMD's CRL without nextUpdate, which X.509 leaves optional; signed by the ARK."""
+
+    def sequence(body: bytes) -> bytes:
+        size = len(body).to_bytes(2, "big").lstrip(b"\0")  # of 128 bytes or more
+        return b"\x30" + bytes([0x80 | len(size)]) + size + body
+
+    whole = crl()
+    found = x509.load_der_x509_crl(whole)
+    tbs, (_, until) = found.tbs_certlist_bytes, re.findall(rb"\x17\x0d[0-9]{12}Z", found.tbs_certlist_bytes)
+    tbs = sequence(tbs[2 + (tbs[1] & 0x7F) :].replace(until, b""))
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
+    signature = machine().chip.ark.rsa().sign(tbs, pss, hashes.SHA384())
+    _, _, behind = whole.partition(found.tbs_certlist_bytes)
+    algorithm = behind[: -(len(signature) + 5)]
+    endless = sequence(tbs + algorithm + b"\x03\x82" + (len(signature) + 1).to_bytes(2, "big") + b"\0" + signature)
+    assert x509.load_der_x509_crl(endless).next_update_utc is None
+
+    endorsement = verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now)
+    verify_not_revoked(endorsement, crl(), now=machine().now)
+    with pytest.raises(AttestationError) as caught:
+        verify_not_revoked(endorsement, endless, now=machine().now)
+    assert (caught.value.fault, caught.value.check) == (Fault.POLICY_MISMATCH, "E33")
 
 
 def test_advisories_may_raise_a_level_that_only_turin_has() -> None:

@@ -49,6 +49,10 @@ _BROKEN: Final = 3  # exit status of a child that did not get as far as the test
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("maa/token.py", "bool(kid)   of   isinstance(kid, str) and bool(kid)"): "no published key has an empty id",
+    **{
+        ("maa/agreement.py", f"entry '{name}'"): "T10 demands the value that the appraisal demands of the report"
+        for name in ("migration-allowed", "is-debuggable", "debug", "migratable", "vmpl")
+    },
 }
 """(module, what was taken out): why nothing can tell."""
 
