@@ -4,14 +4,16 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, get_args
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from attestation.appraisal import TcbStatus
 from cji_simulator.faults import CATALOGUE, EVENTS, Event, Fault, Kind, Service
+from cji_simulator.intel import Publication
 from cji_simulator.simulation import Simulation, SimulationError
 from cji_simulator.tables import show
 
@@ -161,6 +163,22 @@ def extend_pcr(state: Path, pcr: int) -> None:
 def update_host(state: Path) -> None:
     with opened(state) as simulation:
         simulation.update_host()
+
+
+@fault.command()
+@state_option
+@click.option("--status", type=click.Choice([*get_args(TcbStatus), "Revoked"]), default="UpToDate", show_default=True)
+@click.option("--advisory", "advisories", multiple=True, help="Such as INTEL-SA-01036; may be given twice.")
+@click.option("--evaluation", type=click.IntRange(1), default=18, show_default=True, help="tcbEvaluationDataNumber.")
+@click.option("--days", type=float, default=30.0, show_default=True, help="Until nextUpdate; negative is out of it.")
+@click.option("--pck-revoked", is_flag=True, help="Revoke the processor's certificate.")
+def publish(state: Path, status: str, advisories: tuple[str, ...], evaluation: int, days: float, pck_revoked: bool) -> None:
+    """Have Intel say this of a TDX machine from now on; without options, that all is well."""
+    said = Publication(
+        status=status, advisories=advisories, evaluation=evaluation, days=days, pck_revoked=pck_revoked
+    )
+    with opened(state) as simulation:
+        simulation.publish(said)
 
 
 @fault.command()
