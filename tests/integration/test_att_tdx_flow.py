@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 from cji_simulator.encoding import b64url
+from cji_simulator.fault_cli import fault
 from cji_simulator.faults import Kind, Service
 from cji_simulator.intel import Publication
 from cji_simulator.launch import worker_config
@@ -175,6 +176,18 @@ def test_outdated_tcb_is_refused_unless_accepted_by_name(tdx: Simulation) -> Non
     worker = attester(tdx, tcb_statuses=("UpToDate", "OutOfDate"), accepted=(accepted,))
     verdict = worker.attest(receipt_key=RECEIPT_KEY).verdict  # the token's attester_tcb_status agrees
     assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", (ADVISORY,))
+
+
+def test_what_intel_says_is_ordered_from_a_terminal(tdx: Simulation) -> None:
+    arguments = ["publish", "--state", str(tdx.state), "--status", "OutOfDate", "--advisory", ADVISORY]
+    assert CliRunner().invoke(fault, [*arguments, "--evaluation", "17"], catch_exceptions=False).exit_code == 0
+    worker = attester(tdx)
+    with pytest.raises(AttestationError) as caught:
+        worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE)
+    assert told(caught) == (Fault.POLICY_MISMATCH, "E29")
+    assert CliRunner().invoke(fault, arguments[:3], catch_exceptions=False).exit_code == 0
+    assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral
+    assert CliRunner().invoke(fault, [*arguments[:3], "--status", "outofdate"]).exit_code == 2
 
 
 def test_the_services_verdict_must_be_ours(tdx: Simulation) -> None:

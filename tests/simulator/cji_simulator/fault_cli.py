@@ -172,11 +172,11 @@ def update_host(state: Path) -> None:
 @click.option("--evaluation", type=click.IntRange(1), default=18, show_default=True, help="tcbEvaluationDataNumber.")
 @click.option("--days", type=float, default=30.0, show_default=True, help="Until nextUpdate; negative is out of it.")
 @click.option("--pck-revoked", is_flag=True, help="Revoke the processor's certificate.")
-def publish(state: Path, status: str, advisories: tuple[str, ...], evaluation: int, days: float, pck_revoked: bool) -> None:
+def publish(
+    state: Path, status: str, advisories: tuple[str, ...], evaluation: int, days: float, pck_revoked: bool
+) -> None:
     """Have Intel say this of a TDX machine from now on; without options, that all is well."""
-    said = Publication(
-        status=status, advisories=advisories, evaluation=evaluation, days=days, pck_revoked=pck_revoked
-    )
+    said = Publication(status=status, advisories=advisories, evaluation=evaluation, days=days, pck_revoked=pck_revoked)
     with opened(state) as simulation:
         simulation.publish(said)
 
