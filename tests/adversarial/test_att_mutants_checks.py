@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.advisories import Advisory, AdvisoryList
-from attestation.appraisal.snp import verify_chain, verify_not_revoked
+from attestation.appraisal.snp import _product_of_cpuid, verify_chain, verify_not_revoked
 from attestation.evidence import maa_nonce
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.strict_json import parse_object
@@ -84,6 +84,18 @@ def test_a20_key_operations_are_a_list(operations: object) -> None:
     with pytest.raises(AttestationError) as caught:
         verified(machine().token(claims))
     assert caught.value.check == "T13"
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "product"),
+    [
+        *((0x19, 0x01, "Milan"), (0x19, 0x0F, "Milan"), (0x19, 0x11, "Genoa"), (0x19, 0xA0, "Genoa")),
+        *((0x1A, 0x02, "Turin"), (0x1A, 0x11, "Turin")),
+        *((0x19, 0x20, None), (0x19, 0xB0, None), (0x1A, 0x12, None), (0x1B, 0x02, None), (0x18, 0x01, None)),
+    ],
+)
+def test_a13_processors_that_a_vcek_may_be_of(family: int, model: int, product: str | None) -> None:
+    assert _product_of_cpuid(family, model) == product
 
 
 def test_crl_that_never_ends() -> None:
