@@ -34,7 +34,16 @@ VEHICLES = codes("03 05 24 28 37")
 STRUCTURES = codes("29-35")
 OFFICER = codes("09A 13A 13B 13C")
 
-LENGTHS = {"0": (43,), "1": (87, 88), "2": (63, 71), "3": (307,), "4": (129, 141), "5": (45, 46), "6": (110,), "7": (66,)}
+LENGTHS = {
+    "0": (43,),
+    "1": (87, 88),
+    "2": (63, 71),
+    "3": (307,),
+    "4": (129, 141),
+    "5": (45, 46),
+    "6": (110,),
+    "7": (66,),
+}
 ACTIONS = {"0": "AD", "1": "IDWM", "2": "I", "3": "IWAM", "4": "I", "5": "I", "6": "IWAM", "7": "AD"}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
@@ -157,9 +166,8 @@ class Twin:
 
     def judge(self, lines: Iterable[bytes]) -> list[Found]:
         records = []
-        for row, raw in enumerate(lines):
-            for end in (b"\n", b"\r"):
-                raw = raw.removesuffix(end)
+        for row, ended in enumerate(lines):
+            raw = ended.removesuffix(b"\n").removesuffix(b"\r")
             if raw.strip(b" "):
                 records.append(Line(row, raw.decode("latin-1"), raw))
         reports: list[list[Line]] = []
@@ -266,7 +274,9 @@ class Twin:
         if line.level != "0" and city.strip(" ") and not all(c in LETTERS + DIGITS for c in city):
             self.say(hundred + 4, line, "", city)
         self.identifier(line, hundred, number, line[26, 37])
-        if any(not 0x20 <= byte <= 0x7E for byte in line.raw) and not self.unclean(line[26, 37]):
+        if any(not 0x20 <= byte <= 0x7E for byte in line.raw[: LENGTHS[line.level][-1]]) and not self.unclean(
+            line[26, 37]
+        ):
             self.say(hundred + 17, line)
         self.oris(line)
         if line[7, 12] != first[7, 12] and line[7, 8].strip(" ") and line[9, 12].strip(" "):
@@ -658,7 +668,9 @@ class Incident:
 
     # 3.3.3
 
-    def several(self, line: Line, element: str, slots: list[str], allowed: frozenset[str], alone: frozenset[str]) -> None:
+    def several(
+        self, line: Line, element: str, slots: list[str], allowed: frozenset[str], alone: frozenset[str]
+    ) -> None:
         """204, 206 and 207 of an element with several values."""
         for i, code in enumerate(slots):
             if code not in allowed:
@@ -671,7 +683,13 @@ class Incident:
                 self.say(207, line, element, code)
 
     def offense(self, line: Line, seen: list[str], n: int) -> None:
-        code, completed, location, premises, entry = line[38, 40], line[41, 41], line[45, 46], line[47, 48], line[49, 49]
+        code, completed, location, premises, entry = (
+            line[38, 40],
+            line[41, 41],
+            line[45, 46],
+            line[47, 48],
+            line[49, 49],
+        )
         known = code in self.known
         locations = codes("01-25 37-42 44-58")
         for element, text in (("06", code), ("07", completed), ("09", location)):
@@ -691,7 +709,9 @@ class Incident:
         if entry not in "FN ":
             self.say(204, line, "11", entry)
         self.several(line, "08", using, frozenset("ACDN"), frozenset("N"))
-        self.several(line, "08A", biases, codes("11-16 21-29 31-33 41-45 51-52 61-62 71-72 81-85 88 99"), codes("88 99"))
+        self.several(
+            line, "08A", biases, codes("11-16 21-29 31-33 41-45 51-52 61-62 71-72 81-85 88 99"), codes("88 99")
+        )
         self.several(line, "12", activities, frozenset("ABCDEFGIJNOPSTU"), frozenset("N"))
         self.several(line, "13", kinds, codes("11-15 20 30 35 40 50 60 65 70 85 90 95 99"), codes("99"))
         if completed not in "AC ":
@@ -1267,7 +1287,13 @@ class Incident:
     def offenders(self) -> None:
         seen: list[str] = []
         for line in self.of["5"]:
-            sequence, age_text, sex, race, ethnicity = line[38, 39], line[40, 43], line[44, 44], line[45, 45], line[46, 46]
+            sequence, age_text, sex, race, ethnicity = (
+                line[38, 39],
+                line[40, 43],
+                line[44, 44],
+                line[45, 45],
+                line[46, 46],
+            )
             n = number_of(sequence)
             if not sequence.strip(" "):
                 self.say(501, line, "36")

@@ -19,7 +19,7 @@ __all__ = ["OUT_OF_RANGE", "UNKNOWN_AGE", "AgeForm", "ages", "dates", "numbers",
 OUT_OF_RANGE: Final = -3
 UNKNOWN_AGE: Final = -4
 
-Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+Whole = npt.NDArray[np.signedinteger]
 
 _ZERO: Final = np.uint8(ord("0"))
 _LAST_DAY: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int32)
@@ -29,7 +29,7 @@ _CENTURIES: Final = (1900, 2099)
 def _positional(values: Bytes) -> tuple[Whole, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """The decimal value of each row, whether it is nothing but digits, and whether it is nothing but blanks."""
     n, width = values.shape
-    number = np.zeros(n, np.int32 if width <= 9 else np.int64)
+    number: Whole = np.zeros(n, np.int32 if width <= 9 else np.int64)
     digits = np.ones(n, np.bool_)
     blank = np.ones(n, np.bool_)
     for place in range(width):

@@ -46,15 +46,17 @@ _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = MappingPr
         ast.GtE: operator.ge,
     }
 )
-_WRITTEN: Final[Mapping[str, Callable[[Array], Bools]]] = MappingProxyType(
+_WRITTEN: Final[Mapping[str, tuple[Callable[[Array], Bools], int, bool]]] = MappingProxyType(
     {
-        "blank": lambda values: values == BLANK_VALUE,
-        "filled": lambda values: values != BLANK_VALUE,
-        "valid": lambda values: (values >= 0) | (values == UNKNOWN_AGE),
-        "invalid": lambda values: (values < BLANK_VALUE) & (values != UNKNOWN_AGE),
-        "digits": lambda values: (values >= 0) | (values == OUT_OF_RANGE),
+        "blank": (lambda values: values == BLANK_VALUE, 0, False),
+        "filled": (lambda values: values != BLANK_VALUE, 0, True),
+        "valid": (lambda values: (values >= 0) | (values == UNKNOWN_AGE), 0, True),
+        "invalid": (lambda values: (values < BLANK_VALUE) & (values != UNKNOWN_AGE), BLANK_VALUE, False),
+        "digits": (lambda values: (values >= 0) | (values == OUT_OF_RANGE), 0, True),
     }
 )
+"""How a value is written; and what the answer is for all of a column whose lowest value is not below a bound."""
+
 _FLAWS: Final = MappingProxyType({"indented": Flaw.INDENTED, "gapped": Flaw.GAPPED, "unclean": Flaw.UNCLEAN})
 _FORMS: Final = MappingProxyType(
     {
@@ -230,11 +232,20 @@ class Compiler:
                 keys = [self._number(arg, table) for arg in args]
                 return lambda scope: scope.repeated(keys, across=name == "repeated_across")
             case _, [field] if name in _WRITTEN:
-                written, values = _WRITTEN[name], self._number(field, table)
-                return lambda scope: written(values(scope))
+                return self._written(name, field, table)
             case _, [ast.Name(id=field_name) as field]:
                 return self._of_field(node, name, field_name, self._field(field, table))
         raise _unknown(node)
+
+    def _written(self, name: str, field: ast.expr, table: str) -> Condition:
+        (written, bound, otherwise), values = _WRITTEN[name], self._number(field, table)
+        if not isinstance(field, ast.Name):
+            return lambda scope: written(values(scope))
+        column = field.id
+        # most columns of most submissions are without a blank or a fault: one look at the lowest value settles those
+        return lambda scope: (
+            np.full(scope.n, otherwise) if scope.lowest(column) >= bound else written(scope.column(column))
+        )
 
     def _of_field(self, node: ast.expr, name: str, field: str, spec: Field | None) -> Condition:
         match name, spec and spec.type:

@@ -101,7 +101,7 @@ def segment_facts(
     return facts
 
 
-def _is_allowed(headers: Headers, stated: Ints, rules: RuleSet) -> Bools:
+def _is_allowed(headers: Headers, stated: Array, rules: RuleSet) -> Bools:
     """Whether each distinct header's segment length is one of its level."""
     levels = headers.distinct[:, 4] - np.uint8(ord("0"))
     allowed = np.zeros(len(stated), np.bool_)

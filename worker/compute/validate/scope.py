@@ -80,6 +80,15 @@ class Scope:
         """Some of these rows."""
         return Scope(self.run, self.table, places if self.rows is None else self.rows[places])
 
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return self.table.n if self.rows is None else len(self.rows)
+
+    def lowest(self, name: str) -> int:
+        """A bound: no value of the column is lower, in these rows or others."""
+        return self.table.lowest(name)
+
     def column(self, name: str) -> Array:
         """The values of a field or fact of these rows."""
         return self.table.column(name, self.rows)

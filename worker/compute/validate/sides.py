@@ -64,7 +64,7 @@ def _letters(batches: Sequence[pa.RecordBatch], name: str, allowed: str) -> Byte
     return values
 
 
-def _dates(batches: Sequence[pa.RecordBatch], name: str) -> Ints:
+def _dates(batches: Sequence[pa.RecordBatch], name: str) -> Array:
     found = dates(_column(batches, name, 8))
     if (found == BAD_VALUE).any():
         raise bad_parameters(Stage.COMPUTE)
@@ -137,7 +137,7 @@ class OnFile:
     kinds: Bytes
     keys: Bytes
     sequences: Bytes
-    dates: Ints
+    dates: Array
 
     @classmethod
     def empty(cls) -> Self:

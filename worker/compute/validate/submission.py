@@ -44,7 +44,7 @@ _ORI: Final = slice(16, 25)
 _SEQUENCE: Final = slice(37, 39)
 _DELETE, _INCIDENT = np.uint8(ord("D")), np.uint8(ord("I"))
 _DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
-_RECORDS_A_CHUNK: Final = 65_536
+_RECORDS_A_CHUNK: Final = 131_072
 """Large enough that what a rule costs by itself does not count, small enough for the last-level cache."""
 
 

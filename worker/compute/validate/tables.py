@@ -57,6 +57,7 @@ class Table:
     fields: Mapping[str, tuple[Field, int]] = field(default_factory=dict)
     bytes: Bytes = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     columns: dict[str, Array] = field(default_factory=dict)
+    _lows: dict[str, int] = field(default_factory=dict)
     _places: dict[str, Ints] = field(default_factory=dict)
 
     def line(self) -> "Iterator[Table]":
@@ -97,6 +98,16 @@ class Table:
                 table = table.owner
         values = table.columns[name]
         return values if rows is None else values[rows]
+
+    def lowest(self, name: str) -> int:
+        """The lowest value of the whole column, here or in an owner; 0 if there is none below."""
+        if name not in self._lows:
+            owned = name in self.facts or name in self.fields or name in self.columns
+            if self.owner is None or owned:
+                self._lows[name] = int(self.column(name).min(initial=0))
+            else:
+                self._lows[name] = self.owner.lowest(name)
+        return self._lows[name]
 
     def text(self, name: str, rows: Ints) -> npt.NDArray[np.bytes_]:
         """S[len(rows)]: the bytes of a field, here or in an owner. Raises: KeyError."""
@@ -266,8 +277,8 @@ def _printable(lines: Bytes) -> npt.NDArray[np.bool_]:
     """Whether each line has nothing but printable ASCII."""
     if lines.min(initial=_FIRST_PRINTABLE) >= _FIRST_PRINTABLE and lines.max(initial=0) <= _LAST_PRINTABLE:
         return np.ones(len(lines), np.bool_)
-    odd = lines - _FIRST_PRINTABLE > _LAST_PRINTABLE - _FIRST_PRINTABLE  # what is less wraps around to more
-    return ~odd.any(axis=1)
+    good: npt.NDArray[np.bool_] = lines - _FIRST_PRINTABLE <= _LAST_PRINTABLE - _FIRST_PRINTABLE  # less wraps to more
+    return np.logical_and.reduce(good, axis=1)
 
 
 def missing(rows: Ints, values: Array) -> Array:

@@ -1,0 +1,131 @@
+"""`validate`: the full rule set over a real NIBRS submission, beside a slow twin and beside reading alone.
+
+docs/benchmarks.md says what is inside the clock and what is not.
+"""
+
+import gzip
+import os
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.harness import Paired, Result, paired
+from benchmarks.machine import facts
+from benchmarks.report import Report
+from tests import nibrs_twin
+from worker.compute.kernels.lines import matrix, split
+from worker.compute.validate import Options, RuleSet, load_rule_set, validate
+
+__all__ = ["SUMMARY", "run", "submission"]
+
+SUMMARY: Final = "NIBRS segments a second with all rules, beside a twin in plain Python and beside reading every field"
+
+_FILE: Final = "cji/nibrs/vt_2020_04_deid.txt.gz"
+_AS_OF: Final = date(2020, 5, 5)
+_NUMBER: Final = slice(25, 29)  # of a segment: the first characters of its incident or transaction number
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def submission(copies: int) -> Bytes:
+    """The monthly submission of a state, de-identified, so many times over; the reports of each copy have new numbers.
+
+    Raises: UsageError where CJI_VECTORS does not name the folder of real data.
+    """
+    folder = os.environ.get("CJI_VECTORS")
+    if not folder:
+        raise click.UsageError("CJI_VECTORS must name the folder of real data")
+    with gzip.open(Path(folder) / _FILE) as file:
+        once = np.frombuffer(file.read().rstrip(b"\r\n") + b"\r\n", np.uint8)
+    starts = split(once).starts[:, None]
+    parts = []
+    for copy in range(copies):
+        part = once.copy()
+        part[starts + np.arange(_NUMBER.start, _NUMBER.stop)] = np.frombuffer(f"{copy:04d}".encode(), np.uint8)
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def run(report: Report, *, quick: bool) -> Result:
+    """Measure and print; a minute or two."""
+    machine, copies, pairs = facts(), 8 if quick else 31, 3 if quick else 7
+    report.heading("validate", machine)
+    rules = load_rule_set("nibrs/3.1")
+    data, sample = submission(copies), submission(1)
+    with report.doing(f"all rules beside reading, {pairs} pairs"):
+        floor = paired(
+            _rate(data, lambda part: _judge(part, rules)), _rate(data, lambda p: _read(p, rules)), pairs=pairs
+        )
+    with report.doing(f"all rules beside the twin, {pairs} pairs"):
+        twin = paired(_rate(data, lambda part: _judge(part, rules)), _rate(sample, _twin), pairs=pairs)
+    segments = len(split(data).starts)
+    report.table(
+        f"Thousand segments a second, one core, {segments} segments ({len(data) / 1e6:.0f} MB)",
+        ("", "all rules", "peer", "ratio"),
+        [("beside reading every field", *_cells(floor)), ("beside the slow twin", *_cells(twin))],
+    )
+    report.note(f"judging costs {1 / floor.ratio.middle:.1f} times what reading every field does")
+    return Result(
+        name="validate",
+        machine=machine,
+        figures={
+            "segments_per_s": floor.subject.middle,
+            "floor_segments_per_s": floor.peer.middle,
+            "twin_segments_per_s": twin.peer.middle,
+        },
+        ratios={"twin": twin.ratio.middle, "floor": floor.ratio.middle},
+    )
+
+
+def _rate(data: Bytes, work: Callable[[Bytes], object]) -> Callable[[], float]:
+    segments = len(split(data).starts)
+
+    def measure() -> float:
+        started = time.perf_counter()
+        work(data)
+        return segments / (time.perf_counter() - started)
+
+    return measure
+
+
+def _judge(data: Bytes, rules: RuleSet) -> object:
+    return validate(split(data), rules=rules, options=Options(as_of=_AS_OF))
+
+
+def _read(data: Bytes, rules: RuleSet) -> object:
+    """The least that any check of the file would do: find the lines, and gather every field of each level."""
+    text = split(data)
+    known = text.lengths > 4
+    level = np.where(known, text.data[text.starts + 4 * known] - ord("0"), 99)
+    gathered = []
+    for table, of in rules.levels.items():
+        if table.startswith("deleted"):
+            continue
+        rows = np.flatnonzero(level == of)
+        lines = matrix(text, rows, max(rules.lengths[table]))
+        groups = [
+            table,
+            *(name for name, of_name in rules.fields.items() if of_name[0].slots and rules.owner(name) == table),
+        ]
+        for spec in (spec for name in (*groups, "reports") for spec in rules.fields[name]):
+            gathered += [np.ascontiguousarray(lines[:, start : start + spec.width]) for start in spec.starts]
+    return gathered
+
+
+def _twin(data: Bytes) -> object:
+    lines = data.tobytes().split(b"\n")[:-1]
+    return nibrs_twin.judge(lines, new=True, today=_AS_OF.year * 10_000 + _AS_OF.month * 100 + _AS_OF.day)
+
+
+def _cells(found: Paired) -> tuple[str, str, str]:
+    return (
+        f"{found.subject.middle / 1e3:.0f}",
+        f"{found.peer.middle / 1e3:.1f}",
+        found.ratio.text(places=3 if found.ratio.middle < 1 else 0),
+    )
