@@ -223,6 +223,26 @@ def test_files_are_relative_to_the_spec(tmp_path: Path) -> None:
         load_spec(folder / "absent.toml")
 
 
+def test_a_profile_says_what_specs_need_not_repeat(tmp_path: Path) -> None:
+    (tmp_path / "agency").mkdir()
+    (tmp_path / "agency" / "r.jwk").write_text(public_jwk(RECIPIENT.public_key()))
+    (tmp_path / "agency" / "client.toml").write_text(
+        'target = "h:1"\ncloud = "azure-us"\nmaa_url = "https://m"\nca = "ca.pem"\ncertificate = "c.pem"\n'
+        'private_key = "k.pem"\nsigning_key = "s.pem"\n[reference]\nproducts = ["Genoa"]\n'
+        '[job]\naudience = "theirs"\nreason = "theirs"\nrecipients = ["r.jwk"]\n'
+    )
+    defaults = load_profile(tmp_path / "agency" / "client.toml").job
+    kept = [line for line in TEXT.splitlines() if not line.startswith(("audience", "recipients"))]
+    (tmp_path / "job.toml").write_text("\n".join(kept))
+    loaded = load_spec(tmp_path / "job.toml", defaults=defaults)
+    own = decode_spec(TEXT)
+    assert (loaded.audience, loaded.reason) == ("theirs", own.reason)
+    assert loaded.recipients == (public_jwk(RECIPIENT.public_key()),)
+    for without in ({}, {**defaults, "audiense": "x"}):
+        with pytest.raises(SpecError, match="audien"):
+            load_spec(tmp_path / "job.toml", defaults=without)
+
+
 def test_profiles_are_strict(tmp_path: Path) -> None:
     path = tmp_path / "client.toml"
     good = (

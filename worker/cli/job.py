@@ -21,7 +21,6 @@ from worker.client import (
     AttestedWorker,
     ClientProfile,
     Deidentify,
-    InputSpec,
     JobSpec,
     ProjectKey,
     SealedResult,
@@ -52,7 +51,7 @@ def job() -> None:
 
 @job.command()
 @click.argument("file", metavar="IN", type=FILE)
-@click.option("--spec", "spec_file", type=FILE, help="job.toml: who asks, why, what to do. Else the profile's `spec`.")
+@click.option("--spec", "spec_file", type=FILE, help="job.toml: who asks, why, what to do. docs/job.md.")
 @click.option(
     "--op",
     type=click.Choice(["validate"]),
@@ -135,16 +134,14 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
 
 
 def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
-    """The spec that was named, with the one operation that was asked for by name in the place of its own."""
-    if path is None and profile.spec is None:
-        raise SpecError("no --spec, and the profile names none", remedy="docs/job.md describes job.toml.")
-    spec = load_spec(path or Path(profile.spec or ""))
+    """The spec over what the profile says of all jobs, with the operation asked for by name in the place of its own."""
+    defaults = dict(profile.job)
+    if op is not None and file.suffix.lower() == LINES:
+        defaults["input"] = {"schema": "nibrs.flat/3.1"}
+    spec = load_spec(path, defaults=defaults)
     if op is None:
         return spec
-    schema = InputSpec(schema="nibrs.flat/3.1") if file.suffix.lower() == LINES else spec.input
-    return msgspec.structs.replace(
-        spec, input=schema, validate=spec.validate or Validate(), deidentify=None, disseminate=None
-    )
+    return msgspec.structs.replace(spec, validate=spec.validate or Validate(), deidentify=None, disseminate=None)
 
 
 def _project_key(spec: JobSpec) -> ProjectKey | None:

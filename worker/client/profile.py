@@ -9,7 +9,7 @@ from msgspec import Meta
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
 
-__all__ = ["ClientProfile", "ClientTls", "load_profile"]
+__all__ = ["ClientProfile", "ClientTls", "absolute_recipient", "load_profile"]
 
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -42,8 +42,8 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reference: ReferenceValues
     server_name: str | None = None
     recipient_key: str | None = None
-    spec: str | None = None
-    """The job spec of jobs that name none."""
+    job: dict[str, object] = {}
+    """What job specs need not repeat: fields of a `JobSpec`, for those that a spec leaves out."""
 
     def tls(self) -> ClientTls:
         """The TLS material, read from its files."""
@@ -62,7 +62,15 @@ def load_profile(path: Path) -> ClientProfile:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy="docs/job.md describes every field.") from None
-    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key", "spec")
+    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
     found = {name: getattr(profile, name) for name in files}
     absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}
-    return msgspec.structs.replace(profile, **absolute)
+    job = dict(profile.job)
+    if isinstance(recipients := job.get("recipients"), list):
+        job["recipients"] = [absolute_recipient(item, path.parent) for item in recipients]
+    return msgspec.structs.replace(profile, **absolute, job=job)
+
+
+def absolute_recipient(item: object, folder: Path) -> object:
+    """A recipient as it stands in a spec or profile: a JWK as it is, the name of a file as a path below `folder`."""
+    return str(folder / item) if isinstance(item, str) and not item.lstrip().startswith("{") else item

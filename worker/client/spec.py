@@ -3,7 +3,9 @@
 Strict: an unknown or missing field is a SpecError that names it. File names are relative to the spec's folder.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,6 +13,7 @@ from msgspec import Meta
 
 from worker.client.errors import SpecError
 from worker.client.operations import Disseminate, Validate
+from worker.client.profile import absolute_recipient
 from worker.client.transforms import Deidentify
 
 __all__ = ["InputSpec", "JobSpec", "SideSpec", "decode_spec", "load_spec"]
@@ -66,28 +69,49 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def decode_spec(text: bytes | str) -> JobSpec:
     """The job spec of this TOML text; file names in it are left as they are."""
+    return _spec(_table(text))
+
+
+def load_spec(path: Path | None, *, defaults: Mapping[str, object] = MappingProxyType({})) -> JobSpec:
+    """The job spec of this file over `defaults`, recipients read in and names of other files made absolute.
+
+    `defaults` are fields of a spec, as a profile has them under `job`; without a file they are all there is.
+    """
+    folder, found = Path(), dict[str, object]()
+    if path is not None:
+        folder = path.parent
+        try:
+            found = _table(path.read_bytes())
+        except OSError as error:
+            raise SpecError(f"{path} cannot be read ({error.strerror})") from None
+    spec = _spec({**defaults, **found})
+    deidentify = spec.deidentify
+    if deidentify is not None and deidentify.project_key is not None:
+        deidentify = msgspec.structs.replace(deidentify, project_key=str(folder / deidentify.project_key))
+    sides = {name: msgspec.structs.replace(side, file=str(folder / side.file)) for name, side in spec.sides.items()}
+    recipients = tuple(_recipient(str(absolute_recipient(item, folder))) for item in spec.recipients)
+    return msgspec.structs.replace(spec, recipients=recipients, deidentify=deidentify, sides=sides)
+
+
+def _table(text: bytes | str) -> dict[str, object]:
     try:
-        return msgspec.toml.decode(text, type=JobSpec)
+        return msgspec.toml.decode(text, type=dict[str, object])
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
 
 
-def load_spec(path: Path) -> JobSpec:
-    """The job spec of this file, recipients read in and the project key's file name made absolute."""
+def _spec(table: dict[str, object]) -> JobSpec:
     try:
-        spec = decode_spec(path.read_bytes())
-        recipients = tuple(
-            item if item.lstrip().startswith("{") else (path.parent / item).read_text().strip()
-            for item in spec.recipients
-        )
+        return msgspec.convert(table, JobSpec)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
+
+
+def _recipient(item: str) -> str:
+    if item.lstrip().startswith("{"):
+        return item
+    try:
+        return Path(item).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        name = getattr(error, "filename", None) or path
-        raise SpecError(f"{name} cannot be read ({reason})") from None
-    deidentify = spec.deidentify
-    if deidentify is not None and deidentify.project_key is not None:
-        deidentify = msgspec.structs.replace(deidentify, project_key=str(path.parent / deidentify.project_key))
-    sides = {
-        name: msgspec.structs.replace(side, file=str(path.parent / side.file)) for name, side in spec.sides.items()
-    }
-    return msgspec.structs.replace(spec, recipients=recipients, deidentify=deidentify, sides=sides)
+        raise SpecError(f"{item} cannot be read ({reason})") from None

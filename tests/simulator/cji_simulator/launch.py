@@ -23,6 +23,7 @@ from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
+from worker.client import public_jwk
 from worker.compute import OPERATIONS
 
 __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
@@ -114,7 +115,7 @@ def _config(
     return "\n".join(parts)
 
 
-def _profile(simulation: Simulation, target: str) -> str:
+def _profile(simulation: Simulation, target: str, *, key: Cmk, agency: Agency, recipient: str) -> str:
     head = {
         "target": target,
         "cloud": CLOUD,
@@ -125,8 +126,22 @@ def _profile(simulation: Simulation, target: str) -> str:
         "signing_key": "signing.key",
         "recipient_key": "recipient.key",
     }
-    lines = [f"{key} = {_text(value)}" for key, value in head.items()]
-    return "\n".join([*lines, "", "[reference]", f"products = {_texts(_PRODUCTS)}", ""])
+    lines = [f"{name} = {_text(value)}" for name, value in head.items()]
+    ori = agency.oris[0]
+    job = _table(
+        "job",
+        audience=AUDIENCE,
+        originating_ori=ori,
+        requesting_ori=ori,
+        operator_id="tester",
+        requestor="Test desk",
+        reason="test",
+        purpose_code=agency.purposes[0],
+        kek_id=key.kek_id,
+        kek_thumbprint=key.public_thumbprint,
+    )
+    reference = f"[reference]\nproducts = {_texts(_PRODUCTS)}\n"
+    return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", reference])
 
 
 def _chain(folder: Path, stem: str, credential: Credential) -> None:
@@ -178,5 +193,7 @@ def worker_config(
     files.config.write_text(
         _config(simulation, keys, port=port, cells=cells, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s)
     )
-    files.profile.write_text(_profile(simulation, target))
+    files.profile.write_text(
+        _profile(simulation, target, key=keys[0], agency=agency, recipient=public_jwk(recipient.public_key()))
+    )
     return files

@@ -1,0 +1,90 @@
+"""The examples, run as their page says, with the outputs that it promises."""
+
+import csv
+import shlex
+from pathlib import Path
+
+import pytest
+from cji_simulator.site import Site
+from click.testing import CliRunner
+
+from worker.cli import build
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "examples/README.md").read_text()
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith("cji-simulator cji job run")]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All commands of the page, one after the other, in a copy of the repository's examples."""
+    folder = tmp_path_factory.mktemp("examples")
+    for source in sorted((ROOT / "examples").rglob("*.*")):
+        target = folder / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    cji = build(site.simulation.trust)
+    commands = ["cji key project study examples/deidentify/study.json", *COMMANDS]
+    assert len(commands) == 5
+    for command in commands:
+        words = shlex.split(command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)))[1:]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            result = CliRunner().invoke(cji, words, catch_exceptions=False)
+        assert result.exit_code == 0, f"{command}: {result.output}"
+    return folder
+
+
+def test_validate(outputs: Path) -> None:
+    found = rows(outputs / "findings/result.csv")
+    assert [(row["row"], row["rule"], row["value"]) for row in found] == [("11", "404", "X"), ("13", "152", "24")]
+    assert [row["accepted"] for row in rows(outputs / "findings/incidents.csv")] == ["true", "true", "false", "false"]
+    assert [row["rejected_per_10000"] for row in rows(outputs / "findings/rates.csv")] == ["5000"]
+    lines = (outputs / "findings/eds.txt").read_text().splitlines()
+    assert [len(line) for line in lines] == [146] * 3
+    assert lines[-1][14:23] == "999999999"
+
+
+def test_persons(outputs: Path) -> None:
+    found = rows(outputs / "judged/result.csv")
+    assert [(row["row"], row["column"], row["code"]) for row in found] == [
+        ("2", "NAM", "310"),
+        ("2", "DOB", "305"),
+        ("2", "HGT", "307"),
+        ("2", "SOC", "308"),
+        ("3", "SEX", "304"),
+        ("3", "DOB", "306"),
+        ("3", "WGT", "310"),
+        ("3", "SOC", "308"),
+        ("3", "OLS", "304"),
+    ]
+    assert sum(int(row["rows"]) for row in rows(outputs / "judged/counts.csv")) == 9
+
+
+def test_deidentify(outputs: Path) -> None:
+    people, result = rows(outputs / "examples/deidentify/people.csv"), rows(outputs / "study/result.csv")
+    assert len(result) == len(people)
+    back = {(row["column"], row["token"]): row["value"] for row in rows(outputs / "study/token_map.csv")}
+    for name in ("SID", "SOC", "OLN"):
+        assert [back[name, row[name]] for row in result] == [row[name] for row in people]
+    classes = [(row["SEX"], row["postcode"]) for row in result]
+    assert min(classes.count(one) for one in classes) >= 3
+
+
+def test_disseminate(outputs: Path) -> None:
+    result, ledger = rows(outputs / "sent/result.csv"), rows(outputs / "sent/ledger.csv")
+    assert [(row["subject"], row["charge"]) for row in result] == [("GA00000001", "burglary"), ("GA00000006", "fraud")]
+    assert [(row["subject"], row["rows"]) for row in ledger] == [("GA00000001", "1"), ("GA00000006", "1")]
+    assert {row["secondary_recipient"] for row in ledger} == {"Board of Private Security"}
+    reasons = {row["reason"]: int(row["rows"]) for row in rows(outputs / "sent/withheld.csv")}
+    assert {reason for reason, n in reasons.items() if n} == {
+        "WITHHELD_EXPUNGED",
+        "WITHHELD_SEALED",
+        "WITHHELD_JUVENILE",
+        "WITHHELD_NON_CONVICTION",
+    }
