@@ -49,6 +49,7 @@ _BROKEN: Final = 3  # exit status of a child that did not get as far as the test
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("maa/token.py", "bool(kid)   of   isinstance(kid, str) and bool(kid)"): "no published key has an empty id",
+    ("jose.py", "len(parts) != 3   of   len(parts) != 3 or not all(parts)"): "unpacking into three refuses the same",
     **{
         ("maa/agreement.py", f"entry '{name}'"): "T10 demands the value that the appraisal demands of the report"
         for name in ("migration-allowed", "is-debuggable", "debug", "migratable", "vmpl")
