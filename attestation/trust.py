@@ -139,10 +139,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 def _parse(url: str) -> tuple[str, str, int, str]:
     """(scheme, host, port, path) of a plain URL; ValueError for anything that two parsers could read differently."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError  # urlsplit drops line feeds and tabs wherever they are
+        raise ValueError
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or parts.query or parts.fragment:
+    plain = f"{parts.scheme}://{parts.netloc}{parts.path}"  # no query or fragment, not even an empty one
+    if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or url != plain:
         raise ValueError
     if not host or set(host) - _HOST_CHARACTERS or parts.netloc.split(":")[0] != host or host.endswith("."):
         raise ValueError  # upper case, unicode, brackets and the root dot included

@@ -217,7 +217,8 @@ def _agreement(tee: JsonObject, verdict: Verdict) -> None:
 
 def _pcrs(claims: JsonObject, verdict: Verdict) -> None:
     """T17."""
-    _require(claims.get("x-ms-azurevm-attested-pcrs") == list(range(8)), "T17")
+    attested = claims.get("x-ms-azurevm-attested-pcrs")
+    _require(isinstance(attested, list) and len(attested) == 8 and all(map(_is, attested, range(8))), "T17")
     values = claims.get("x-ms-azurevm-attested-pcr-values")
     if values is None:
         return  # tokens before 2026

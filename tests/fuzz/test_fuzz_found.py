@@ -14,6 +14,7 @@ from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence.pcs import _ends
 from attestation.release.unwrap import unwrap_into
 from attestation.trust import endpoint
+from tests.adversarial.test_att_mutants_checks import verified
 from tests.att_forge import machine
 from tests.att_tdx_forge import intel
 from worker import config
@@ -32,6 +33,25 @@ def test_k04_characters_that_url_readers_drop(url: str, odd: str) -> None:
     with pytest.raises(AttestationError) as caught:
         endpoint(url.format(odd), AZURE_US.vault_hosts, resource="", check="url")
     assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+@pytest.mark.parametrize(
+    "url", ["httpS://cji.vault.azure.net", "https://cji.vault.azure.net?", "https://cji.vault.azure.net/#"]
+)
+def test_k04_addresses_that_are_not_what_their_parts_are(url: str) -> None:
+    assert endpoint("https://cji.vault.azure.net/", AZURE_US.vault_hosts, resource="", check="url")
+    with pytest.raises(AttestationError) as caught:
+        endpoint(url, AZURE_US.vault_hosts, resource="", check="url")
+    assert caught.value.fault is Fault.CONFIG_INVALID
+
+
+@pytest.mark.parametrize("odd", [-0.0, 0.0, False, "0", None])
+def test_a18_numbers_of_pcrs_are_integers(odd: object) -> None:
+    claims = machine().token_claims(machine().evidence())
+    claims["x-ms-azurevm-attested-pcrs"][0] = odd
+    with pytest.raises(AttestationError) as caught:
+        verified(machine().token(claims))
+    assert caught.value.check == "T17"
 
 
 def test_released_key_of_an_unknown_kind() -> None:
