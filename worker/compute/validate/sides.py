@@ -44,6 +44,10 @@ ON_FILE_SCHEMA: Final = tagged(
 _ORI: Final = 9
 _FILED: Final = ("on_file", "on_file_times", "on_file_outside", "group_a_on_file", "group_b_on_file")
 _NUMBER: Final = 12
+_KEY: Final = slice(16, 37)
+_SEQUENCE: Final = slice(37, 39)
+_NEVER: Final = np.iinfo(np.int64).max
+_MONTHS: Final = 1_000_000  # YYYYMM is less
 
 
 def _column(batches: Sequence[pa.RecordBatch], name: str, width: int) -> Bytes:
@@ -161,44 +165,39 @@ class OnFile:
         many of this number. on_file_outside: one lies before the two years that a submission may touch.
         group_a_on_file, group_b_on_file: for a zero report, there is a report of the ORI and month.
         """
-        n, m = len(self.kinds), len(headers)
+        n = len(self.kinds)
         if not n:
-            nothing = np.zeros(m, np.bool_)
-            return dict.fromkeys(_FILED, nothing)
-        keys = headers[:, 16:37]
-        kind = np.where(groups == ord("B"), ord("B"), ord("A")).astype(np.uint8)
-        mine = np.column_stack((kind, keys))
+            return dict.fromkeys(_FILED, np.zeros(len(headers), np.bool_))
+        of_arrest, arrest_filed = groups == ord("B"), self.kinds == ord("B")
+        mine = np.column_stack((np.where(of_arrest, np.uint8(ord("B")), np.uint8(ord("A"))), headers[:, _KEY]))
         theirs = np.column_stack((self.kinds, self.keys))
         number = numbered(np.concatenate((theirs, mine)))
-        times = np.bincount(number[:n], minlength=int(number.max(initial=-1)) + 1)[number[n:]]
-        blank = np.full((m, 2), ord(" "), np.uint8)
-        sequence = np.where((groups == ord("B"))[:, None], headers[:, 37:39], blank)
+        times = np.bincount(number[:n], minlength=int(number.max()) + 1)
+        earliest = np.full(len(times), _NEVER)
+        np.minimum.at(earliest, number[:n], np.where(self.dates >= 0, self.dates.astype(np.int64), _NEVER))
         exact = numbered(
             np.concatenate(
                 (
-                    np.hstack((theirs, np.where((self.kinds == ord("B"))[:, None], self.sequences, ord(" ")))),
-                    np.hstack((mine, sequence)),
+                    np.hstack((theirs, self.sequences * arrest_filed[:, None])),
+                    np.hstack((mine, headers[:, _SEQUENCE] * of_arrest[:, None])),
                 )
-            ).astype(np.uint8)
+            )
         )
         base = (numbers(headers[:, 8:12], 1, 9999) - 1) * 10_000 + 101  # 1 January of the year before
-        last = np.full(int(number.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-        np.minimum.at(last, number[:n], np.where(self.dates >= 0, self.dates, np.iinfo(np.int64).max))
-        facts: dict[str, Array] = {
-            "on_file": np.isin(exact[n:], exact[:n]),
-            "on_file_times": times,
-            "on_file_outside": (times > 0) & (last[number[n:]] < base),
-        }
         month = numbers(headers[:, 39:43], 0, 9999) * 100 + numbers(headers[:, 37:39], 0, 99)
-        for name, letter in (("group_a_on_file", "A"), ("group_b_on_file", "B")):
-            of_kind = self.kinds == ord(letter)
-            facts[name] = self._has_month(keys, month, of_kind) & (groups == ord("0"))
-        return facts
+        of_zero = groups == ord("0")
+        return {
+            "on_file": np.isin(exact[n:], exact[:n]),
+            "on_file_times": times[number[n:]],
+            "on_file_outside": earliest[number[n:]] < base,
+            "group_a_on_file": self._has_month(headers, month, ~arrest_filed) & of_zero,
+            "group_b_on_file": self._has_month(headers, month, arrest_filed) & of_zero,
+        }
 
-    def _has_month(self, keys: Bytes, month: Ints, of_kind: Bools) -> Bools:
-        theirs = self.keys[of_kind, :_ORI]
-        number = numbered(np.concatenate((theirs, keys[:, :_ORI])))
+    def _has_month(self, headers: Bytes, month: Array, of_kind: Bools) -> Bools:
+        theirs, days = self.keys[of_kind, :_ORI], self.dates[of_kind]
+        number = numbered(np.concatenate((theirs, headers[:, _KEY][:, :_ORI])))
         n = len(theirs)
-        have = number[:n] * 1_000_000 + self.dates[of_kind] // 100
-        found: Bools = np.isin(number[n:] * 1_000_000 + month, have[self.dates[of_kind] >= 0])
+        have = number[:n] * _MONTHS + days // 100
+        found: Bools = np.isin(number[n:] * _MONTHS + month, have[days >= 0])
         return found

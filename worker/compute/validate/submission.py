@@ -170,7 +170,7 @@ def _records(lines: Text) -> tuple[Ints, Ints]:
 
 def _keys(beginnings: Bytes) -> npt.NDArray[np.uint64]:
     """uint64[n, 3]: ORI and number of each record."""
-    keys = np.ascontiguousarray(beginnings[:, _KEY.start : _KEY.start + 24]).view("<u8")
+    keys = beginnings[:, _KEY.start : _KEY.start + 24].copy().view("<u8")
     keys[:, 2] &= np.uint64((1 << 40) - 1)  # the last three of 24 bytes are not the key's
     return keys
 

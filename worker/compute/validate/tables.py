@@ -278,7 +278,8 @@ def _printable(lines: Bytes) -> npt.NDArray[np.bool_]:
     if lines.min(initial=_FIRST_PRINTABLE) >= _FIRST_PRINTABLE and lines.max(initial=0) <= _LAST_PRINTABLE:
         return np.ones(len(lines), np.bool_)
     good: npt.NDArray[np.bool_] = lines - _FIRST_PRINTABLE <= _LAST_PRINTABLE - _FIRST_PRINTABLE  # less wraps to more
-    return np.logical_and.reduce(good, axis=1)
+    printable: npt.NDArray[np.bool_] = np.logical_and.reduce(good, axis=1)
+    return printable
 
 
 def missing(rows: Ints, values: Array) -> Array:
