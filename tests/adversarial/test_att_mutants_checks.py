@@ -13,6 +13,7 @@ from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.advisories import Advisory, AdvisoryList
 from attestation.appraisal.snp import _product_of_cpuid, verify_chain, verify_not_revoked
 from attestation.evidence import maa_nonce
+from attestation.jose import split_jws
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.strict_json import parse_object
 from attestation.trust import endpoint
@@ -67,6 +68,14 @@ def test_a03_a_number_is_no_key_id() -> None:
     with pytest.raises(AttestationError) as caught:
         verified(machine().token(claims, kid=7), document=document)
     assert caught.value.check == "T03"
+
+
+def test_a02_token_of_more_than_the_limit() -> None:
+    raw = machine().token(machine().token_claims(machine().evidence()))
+    split_jws(raw, limit=len(raw), fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
+    with pytest.raises(AttestationError) as caught:
+        split_jws(raw, limit=len(raw) - 1, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
+    assert caught.value.check == "T01"
 
 
 def test_a19_no_nonce_is_no_nonce_to_echo() -> None:
