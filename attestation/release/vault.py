@@ -8,7 +8,10 @@ a wrong answer from a wrong host never gets a token.
 """
 
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
@@ -31,9 +34,11 @@ READ_SECONDS: Final = 20.0
 IDENTITY_ATTEMPTS: Final = 3
 IDENTITY_PAUSE: Final = 0.5  # seconds, doubled
 MAX_RETRY_AFTER: Final = 300.0
+_ENVIRONMENT: Final = threading.Lock()
 _AUTHORITY: Final = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
 # Variables that make ManagedIdentityCredential ask somebody else than the instance metadata service.
 _ELSEWHERE: Final = (
+    _AUTHORITY,
     "IDENTITY_ENDPOINT",
     "IMDS_ENDPOINT",
     "MSI_ENDPOINT",
@@ -52,9 +57,11 @@ _REFUSALS: Final = {
 class _PinnedCredential:
     """A managed identity that makes tokens for one resource only."""
 
-    def __init__(self, inner: ManagedIdentityCredential, resource: str) -> None:
+    def __init__(self, inner: ManagedIdentityCredential, resource: str, *, authority: str | None) -> None:
+        """`authority` is the metadata service's address where it is not the one that the client knows."""
         self._inner = inner
         self._scope = f"{resource}/.default"
+        self._authority = authority
 
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """Return a token for the pinned scope; IDENTITY_UNAVAILABLE for any other."""
@@ -63,7 +70,8 @@ class _PinnedCredential:
         attempt, pause = 1, IDENTITY_PAUSE
         while True:
             try:
-                info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options or {})
+                with _asking(self._authority):
+                    info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options or {})
                 return info
             except AzureError as error:
                 if attempt == IDENTITY_ATTEMPTS:
@@ -84,7 +92,8 @@ class Vault:
         """The release statement for one key version, not verified. Faults: IDENTITY_UNAVAILABLE, RELEASE_*."""
         with roots_file(self._trust.tls_roots) as verify:
             transport = _transport(verify)
-            credential: Any = _PinnedCredential(self._identity(), key.vault.resource)
+            authority = None if self._trust.imds == AZURE_US.imds else imds_endpoint(self._trust).base
+            credential: Any = _PinnedCredential(self._identity(), key.vault.resource, authority=authority)
             client = KeyClient(
                 key.vault.base,
                 credential,
@@ -109,12 +118,8 @@ class Vault:
 
     def _identity(self) -> ManagedIdentityCredential:
         """The identity, made at first use; its token stays in its own cache."""
-        base = imds_endpoint(self._trust).base
-        expected = None if self._trust.imds == AZURE_US.imds else base
-        if any(os.environ.get(name) for name in _ELSEWHERE) or os.environ.get(_AUTHORITY) not in {None, expected}:
+        if any(os.environ.get(name) for name in _ELSEWHERE):
             raise AttestationError(Fault.CONFIG_INVALID, check="identity-environment")
-        if expected is not None:
-            os.environ[_AUTHORITY] = expected  # the only way in which the client takes another address
         if self._credential is None:
             self._credential = ManagedIdentityCredential(
                 client_id=self._client_id,
@@ -125,6 +130,20 @@ class Vault:
                 read_timeout=CONNECT_SECONDS,
             )
         return self._credential
+
+
+@contextmanager
+def _asking(authority: str | None) -> Iterator[None]:
+    """While a token is asked for, the environment names this address: the only way to tell the client another one."""
+    if authority is None:
+        yield
+        return
+    with _ENVIRONMENT:
+        os.environ[_AUTHORITY] = authority
+        try:
+            yield
+        finally:
+            del os.environ[_AUTHORITY]
 
 
 def _transport(verify: str) -> RequestsTransport:

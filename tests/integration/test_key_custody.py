@@ -18,7 +18,6 @@ from worker.errors import Reason, Refusal
 from worker.keyholder.custody import Custody, Dropped, HeldKey, Turn
 
 LONG = 3600.0
-METADATA = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +25,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """Servers of this module: its tests change the machine."""
     with Simulation(tmp_path_factory.mktemp("custody"), release_limit=1000, report_period=0) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process keeps to the metadata service that it asked first; these tests have machines of their own."""
-    monkeypatch.setenv(METADATA, "")  # so that what is there now comes back in the end
-    monkeypatch.delenv(METADATA)
 
 
 @pytest.fixture

@@ -55,7 +55,6 @@ BOUND = qualifying(b"r" * 32, b"n" * 32)
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TSS2_LOG", "all+NONE")
-    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
     monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
 
 

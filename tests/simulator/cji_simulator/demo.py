@@ -49,6 +49,7 @@ from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["run_demo"]
 
+_PROJECT: Final = "demo"
 _SHOWN_ROWS: Final = 4
 _SHOWN_COLUMNS: Final = ("record_id", "first", "last", "DOB", "SOC", "postcode", "state")
 _RENAME: Final = {
@@ -105,7 +106,7 @@ def _session(folder: Path, site: Site, console: Console) -> None:
         spec = load_spec(spec_file)
         source = read_file(csv, rename=spec.input.rename)
         rows = open_source(source, spec.input.schema).rows
-        project = _project_key(folder / "demo.project.json", spec.deidentify.project)
+        project = _project_key(folder / "demo.project.json", _PROJECT)
         with _bar(console) as progress:
             sealed_bytes = progress.add_task("sealed job", total=csv.stat().st_size)
 
@@ -184,7 +185,7 @@ def _write_job(folder: Path, site: Site) -> tuple[Path, Path]:
         "".join(f"{key} = {json.dumps(value)}\n" for key, value in head.items())
         + 'recipients = ["recipient.jwk"]\n\n'
         + f'[input]\nschema = "person/1"\nrename = {{ {rename} }}\n\n'
-        + '[deidentify]\nproject = "demo"\nproject_key = "demo.project.json"\n\n'
+        + f'[deidentify]\nproject = "{_PROJECT}"\nproject_key = "demo.project.json"\n\n'
         + f"[deidentify.columns]\n{_COLUMNS}"
     )
     return csv, spec

@@ -6,6 +6,7 @@ is in production, but for the constructor argument: it passes the simulation's `
 
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main", "memory_kind"]
 
+_START_S: Final = 180.0
+"""A vault that throttles is waited for."""
 _STOP_S: Final = 30.0
 _CAP_IPC_LOCK: Final = 14
 _ENOUGH_BYTES: Final = 1 << 30
@@ -55,8 +58,10 @@ class Worker:
         assert self.process.stdout is not None
         self.process.stdin.write(msgspec.json.encode(trust))
         self.process.stdin.close()
-        line = self.process.stdout.readline()
+        served, *_ = select.select([self.process.stdout], [], [], _START_S)
+        line = self.process.stdout.readline() if served else b""
         if not line:
+            self.process.kill()
             self.process.wait()
             self._sink.close()
             raise WorkerDied(f"the worker did not start; its reasons are in {log}")
