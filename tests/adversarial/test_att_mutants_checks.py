@@ -70,6 +70,15 @@ def test_a03_a_number_is_no_key_id() -> None:
     assert caught.value.check == "T03"
 
 
+@pytest.mark.parametrize(
+    "host", ["CJI.vault.azure.net", "c_ji.vault.azure.net", "c%6ai.vault.azure.net", "*.vault.azure.net", "localhost"]
+)
+def test_k04_hosts_are_written_in_one_way(host: str) -> None:
+    assert endpoint("https://cji.vault.azure.net", AZURE_US.vault_hosts, resource="", check="x").host
+    with pytest.raises(AttestationError):
+        endpoint(f"https://{host}", AZURE_US.vault_hosts, resource="", check="x")
+
+
 def test_a02_token_of_more_than_the_limit() -> None:
     raw = machine().token(machine().token_claims(machine().evidence()))
     split_jws(raw, limit=len(raw), fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
