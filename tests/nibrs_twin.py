@@ -391,9 +391,12 @@ class Twin:
         if line[7, 8].strip(" ") and line[9, 12].strip(" ") and line.period is None:
             self.say(704, line, "", line[7, 8])
         base = self.base(line)
-        if line.action == "A" and day is not None:
-            if (base is not None and day < base) or (agency.start is not None and day < agency.start):
-                self.say(720, line, "42", line[40, 47])
+        if (
+            line.action == "A"
+            and day is not None
+            and ((base is not None and day < base) or (agency.start is not None and day < agency.start))
+        ):
+            self.say(720, line, "42", line[40, 47])
         if offense in GROUP_A:
             self.say(760, line, "45", offense)
         years = age_of(line[58, 61])[1]
@@ -819,9 +822,15 @@ class Incident:
         if loss == "5" and n_recovered and vehicles > 1 and n_recovered < vehicles:
             self.say(389, line, "19", recovered)
         thefts = [number_of(s[229, 230]) for s in self.stolen[:1]]
-        if self.whole and loss == "5" and n_recovered is not None and thefts and thefts[0] is not None:
-            if n_recovered > thefts[0]:
-                self.tell(73, line, "19", recovered)
+        if (
+            self.whole
+            and loss == "5"
+            and n_recovered is not None
+            and thefts
+            and thefts[0] is not None
+            and n_recovered > thefts[0]
+        ):
+            self.tell(73, line, "19", recovered)
         nothing = not items and not drugs and not stolen.strip(" ") and not recovered.strip(" ")
         described = loss in "234567"
         if described and nothing:
@@ -835,9 +844,15 @@ class Incident:
         seized = any(s[38, 38] == "6" and any(i[:2] == "10" for i in s.slots(39, 19, 10)) for s in self.of["3"])
         if loss == "1" and not drugs and only_35a and not seized:
             self.say(392, line, "20")
-        if self.whole and loss == "5" and vehicles and self.has("280") and self.has("240"):
-            if not any(item[:2] in VEHICLES for s in self.stolen for item in s.slots(39, 19, 10)):
-                self.say(343, line, "15")
+        if (
+            self.whole
+            and loss == "5"
+            and vehicles
+            and self.has("280")
+            and self.has("240")
+            and not any(item[:2] in VEHICLES for s in self.stolen for item in s.slots(39, 19, 10))
+        ):
+            self.say(343, line, "15")
         self.items(line, loss, items, only_35a)
         self.drugs(line, loss, drugs, ten)
 
@@ -898,9 +913,13 @@ class Incident:
                 self.say(383, line, "16", value_text)
             if loss == "6" and kind == "11" and self.has("35A") and not others:
                 self.say(387, line, "15", kind)
-            if loss == "6" and kind == "10" and self.has("35B"):
-                if not any(code in WITH_PROPERTY - {"35B"} for code in self.codes):
-                    self.say(387, line, "15", kind)
+            if (
+                loss == "6"
+                and kind == "10"
+                and self.has("35B")
+                and not any(code in WITH_PROPERTY - {"35B"} for code in self.codes)
+            ):
+                self.say(387, line, "15", kind)
             if valid and not self.logical(loss, kind):
                 illogical = True
             if self.whole and loss == "5" and valid:
@@ -953,9 +972,8 @@ class Incident:
             if valid and ((drug, category) in seen or (drug == "U" and "U" in kinds[:i])):
                 self.say(306, line, "20", drug)
             seen.append((drug, category))
-            if loss == "8" or (loss == "1" and not self.has("35A")):
-                if drug != " ":
-                    self.say(352, line, "20", drug)
+            if (loss == "8" or (loss == "1" and not self.has("35A"))) and drug != " ":
+                self.say(352, line, "20", drug)
             if loss in "18":
                 for element, text in (("21", quantity_text), ("22", measure)):
                     if text.strip(" "):
@@ -1075,9 +1093,13 @@ class Incident:
             self.say(481, line, "26", age_text)
         if officer and connected and not doubtful and not any(code in OFFICER for code in connected):
             self.say(482, line, "25", kind)
-        if officer and self.admin is not None and any(code in OFFICER for code in connected):
-            if not self.admin[47, 48].strip(" "):
-                self.say(490, line, "25", kind)
+        if (
+            officer
+            and self.admin is not None
+            and any(code in OFFICER for code in connected)
+            and not self.admin[47, 48].strip(" ")
+        ):
+            self.say(490, line, "25", kind)
         if self.exclusive(known):
             self.say(478, line, "24")
         self.circumstances(line, circumstances, connected, known, doubtful, justifiable)
@@ -1227,9 +1249,14 @@ class Incident:
             if years is not None and years < (13 if self.new else 10):
                 self.say(450, line, "26", age_text)
         enough = 2 if not self.new else 3
-        if self.whole and against and len(relations) == 1 and len(offenders) >= enough:
-            if not self.new or kind in "IL":
-                self.tell(85, line, "34")
+        if (
+            self.whole
+            and against
+            and len(relations) == 1
+            and len(offenders) >= enough
+            and (not self.new or kind in "IL")
+        ):
+            self.tell(85, line, "34")
         self.rape(line, relations, connected, sex)
 
     def rape(self, line: Line, relations: list[str], connected: list[str], sex: str) -> None:
@@ -1272,9 +1299,12 @@ class Incident:
                 self.say(549, offender, "37", offender[40, 43])
             if theirs < (13 if self.new else 10):
                 self.say(550, offender, "37", offender[40, 43])
-        if years is not None and theirs is not None:
-            if (relation in ("CH", "GC") and years >= theirs) or (relation in ("PA", "GP") and years <= theirs):
-                self.say(554, offender, "37", offender[40, 43])
+        if (
+            years is not None
+            and theirs is not None
+            and ((relation in ("CH", "GC") and years >= theirs) or (relation in ("PA", "GP") and years <= theirs))
+        ):
+            self.say(554, offender, "37", offender[40, 43])
         if not self.new and sex in "FM":
             same = their_sex == sex
             if relation in ("BG", "XS", "SE", "CS") and same:

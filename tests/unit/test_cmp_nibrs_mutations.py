@@ -1,0 +1,81 @@
+"""One change to a valid report brings exactly the rules foreseen; the table is tests/nibrs_mutations.py."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests import nibrs_twin
+from tests.nibrs_forge import REPORTS, lines
+from tests.nibrs_mutations import MUTATIONS, RULES_WITHOUT, Mutation
+from tests.nibrs_tools import TODAY, as_found, judged
+from worker.compute.validate import Findings, load_rule_set
+
+SETS = ("nibrs/3.1", "nibrs/2016")
+
+
+@pytest.mark.parametrize("rule_set", SETS)
+@pytest.mark.parametrize("name", REPORTS)
+def test_valid_reports_have_no_findings(name: str, rule_set: str) -> None:
+    found = judged(b"\r\n".join(lines(REPORTS[name])), rule_set)
+    expected = {85} if (name, rule_set) == ("brawl", "nibrs/2016") else set()
+    assert set(found.rule.tolist()) == expected
+    assert found.reports.accepted.all() == (not expected)
+
+
+@pytest.mark.parametrize(
+    "mutation", MUTATIONS, ids=[f"{i}-{m.rule:03d}-{m.report.replace(' ', '-')}" for i, m in enumerate(MUTATIONS)]
+)
+def test_a_change_brings_the_rules_foreseen(mutation: Mutation) -> None:
+    found = _judged(mutation)
+    assert set(found.rule.tolist()) == mutation.foreseen
+    if not mutation.also:  # the twin knows no rules that were withdrawn
+        assert as_found(found) == nibrs_twin.judge(
+            lines(mutation.change(REPORTS[mutation.report])),
+            new=mutation.rule_set == "nibrs/3.1",
+            today=TODAY,
+            agencies=None if mutation.agency is None else {mutation.agency["ori"]: _agency(mutation.agency)},
+            filed=[
+                (row["kind"], row["ori"].ljust(9) + row["number"].ljust(12), row["sequence"], _day(row["date"]))
+                for row in mutation.filed
+            ],
+        )
+
+
+def _judged(mutation: Mutation) -> Findings:
+    return judged(
+        b"\n".join(lines(mutation.change(REPORTS[mutation.report]))),
+        mutation.rule_set,
+        also=mutation.also,
+        agencies=None if mutation.agency is None else [mutation.agency],
+        filed=mutation.filed,
+    )
+
+
+def _day(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def _agency(row: Mapping[str, str]) -> nibrs_twin.Agency:
+    return nibrs_twin.Agency(
+        status=row["status"],
+        start=_day(row["nibrs_start"]),
+        inactive=_day(row["inactive_from"]),
+        covered=_day(row["covered_from"]),
+        federal=row["federal"] == "Y",
+    )
+
+
+def test_every_rule_has_a_change_or_a_reason() -> None:
+    rules = {rule.number for rule in load_rule_set("nibrs/3.1").rules}
+    assert rules == {mutation.rule for mutation in MUTATIONS} | RULES_WITHOUT.keys()
+    assert not RULES_WITHOUT.keys() & {mutation.rule for mutation in MUTATIONS}
+
+
+def test_every_line_of_the_rules_finds_something() -> None:
+    """Lines, not rules: one rule may judge several data elements and tables."""
+    found: set[int] = set()
+    for mutation in MUTATIONS:
+        found |= set(_judged(mutation).message.tolist())
+    rules = load_rule_set("nibrs/3.1").rules
+    missing = [line for line, rule in enumerate(rules) if rule.when is not None and line not in found]
+    assert [(rules[line].number, rules[line].on, rules[line].element) for line in missing] == []
