@@ -21,9 +21,7 @@ from worker.client import AesToken, DateShift, Ff1, HmacToken, Mask
 from worker.client.transforms import Transform
 from worker.compute.kernels.blocks import block_tokens, encrypt_ff1
 
-__all__ = ["SUMMARY", "run"]
-
-SUMMARY: Final = "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside one that copies"
+__all__ = ["run"]
 
 _KEY: Final = bytes(range(32))
 _CHUNK: Final = 16_384  # as a cell hands them to an operation

@@ -21,9 +21,8 @@ from benchmarks.machine import facts
 from benchmarks.processes import CpuClock
 from benchmarks.report import Report
 
-__all__ = ["SUMMARY", "run"]
+__all__ = ["run"]
 
-SUMMARY: Final = "seconds from exec of the supervisor to SERVING, and what they were spent on"
 _RUNS, _QUICK_RUNS = 5, 3
 _LIMITER_S: Final = 2.5
 """A paravisor makes a hardware report every two seconds at most; a machine that has just booted does not wait."""
