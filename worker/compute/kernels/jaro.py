@@ -28,7 +28,7 @@ __all__ = ["above", "pairs"]
 Floats = npt.NDArray[np.float64]
 
 _PREFIX: Final = 4
-_CHUNK: Final = 16_384  # pairs: two words of 16 bytes, twice, stay within a megabyte of cache
+_CHUNK: Final = 8_192  # pairs: two words of 16 bytes, twice, stay within a megabyte of cache
 
 
 def pairs(
@@ -57,15 +57,12 @@ def pairs(
     for window, end in enumerate(ends.tolist()):
         for first in range(start, end, _CHUNK):
             rows = order[first : min(first + _CHUNK, end)]
-            jaro, prefix = _same_reach(
-                _gather(columns_a, left[rows], int(length_a[rows].max())),
-                _gather(columns_b, right[rows], int(length_b[rows].max())),
-                length_a[rows],
-                length_b[rows],
-                window,
-            )
+            la, lb = length_a[rows], length_b[rows]
+            at_a = _gather(columns_a, left[rows], int(la.max()))
+            at_b = _gather(columns_b, right[rows], int(lb.max()))
+            jaro = _jaro(at_a, at_b, la, lb, window)
             if winkler:
-                jaro = np.where(jaro > boost_threshold, jaro + prefix * prefix_weight * (1 - jaro), jaro)
+                jaro = np.where(jaro > boost_threshold, jaro + _prefix(at_a, at_b) * prefix_weight * (1 - jaro), jaro)
             score[rows] = jaro
         start = end
     return score
@@ -84,46 +81,62 @@ def _gather(columns: Bytes, index: Ints, width: int) -> Bytes:
     return places
 
 
-def _same_reach(a: Bytes, b: Bytes, length_a: Ints, length_b: Ints, window: int) -> tuple[Floats, Bytes]:
-    """(Jaro, length of the common prefix) of pairs with one window; a uint8[wa, n], b uint8[wb, n]."""
-    n = len(length_a)
-    prefix, same = np.zeros(n, np.uint8), np.ones(n, np.bool_)
+def _prefix(a: Bytes, b: Bytes) -> Bytes:
+    """uint8[n]: the length of the common prefix, at most 4."""
+    length, same = np.zeros(a.shape[1], np.uint8), np.ones(a.shape[1], np.bool_)
     for place in range(min(_PREFIX, len(a), len(b))):
         same &= (a[place] == b[place]) & (a[place] != 0)
-        prefix += same
-    free_a, free_b = a.copy(), b.copy()
-    differ = np.empty(n, np.bool_)
-    for j in range(len(b)):
-        for i in range(max(j - window, 0), min(j + window + 1, len(a))):
-            np.not_equal(free_a[i], free_b[j], out=differ)
-            free_a[i] *= differ
-            free_b[j] *= differ
-    key_a, matches = _ranked(a - free_a)
-    key_b, _ = _ranked(b - free_b)
-    key_b += key_b == 0  # no match of a has the rank 0
-    in_order = np.zeros(n, np.uint8)
-    for j in range(len(b)):
-        for i in range(max(j - window, 0), min(j + window + 1, len(a))):
-            in_order += np.equal(key_a[i], key_b[j], out=differ)
+        length += same
+    return length
+
+
+def _jaro(a: Bytes, b: Bytes, length_a: Ints, length_b: Ints, window: int) -> Floats:
+    """Jaro of pairs with one window; a uint8[wa, n], b uint8[wb, n]."""
+    free_a, free_b = a.copy(), b[::-1].copy()
+    differ = np.empty((window + 1, a.shape[1]), np.bool_)
+    # Places i and j meet after all (i, j') and (i', j) with j' < j and i' < i: those with one sum i + j all at once.
+    # Against the reversed b they are a block.
+    for total in range(len(a) + len(b) - 1):
+        low = max(0, total - len(b) + 1, (total - window + 1) // 2)
+        high = min(len(a) - 1, total, (total + window) // 2)
+        if low > high:
+            continue
+        block_a = free_a[low : high + 1]
+        offset = len(b) - 1 - total
+        block_b = free_b[low + offset : high + 1 + offset]
+        block = np.not_equal(block_a, block_b, out=differ[: high + 1 - low])
+        block_a *= block
+        block_b *= block
+    key_a, matches = _ranked(a - free_a, unmatched=0)
+    key_b, _ = _ranked(b - free_b[::-1], unmatched=1)
+    in_order = np.zeros(a.shape[1], np.uint8)
+    for shift in range(-window, window + 1):  # the matches of one rank are as near to each other as any
+        low, high = max(0, shift), min(len(a), len(b) + shift)
+        if low < high:
+            in_order += np.add.reduce((key_a[low:high] == key_b[low - shift : high - shift]).view(np.uint8), axis=0)
     m = matches.astype(np.float64)
     swapped = (matches - in_order) // 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        jaro = (m / length_a + m / length_b + (m - swapped) / m) / 3
+        jaro: Floats = (m / length_a + m / length_b + (m - swapped) / m) / 3
     jaro[matches == 0] = 0
     jaro[(length_a == 0) & (length_b == 0)] = 1
-    return jaro, prefix
+    return jaro
 
 
-def _ranked(matched: Bytes) -> tuple[npt.NDArray[np.uint16], Bytes]:
-    """(rank * 256 + byte of each matched place, 0 of the others; uint8[n] number of matches)."""
-    keys = np.empty(matched.shape, np.uint16)
-    rank = np.zeros(matched.shape[1], np.uint8)
-    for place, byte in enumerate(matched):
-        rank += byte != 0
-        np.multiply(rank, np.uint16(256), out=keys[place], dtype=np.uint16)
-        keys[place] += byte
-        keys[place] *= byte != 0
-    return keys, rank
+def _ranked(matched: Bytes, *, unmatched: int) -> tuple[npt.NDArray[np.uint16], Bytes]:
+    """(rank from 1 on * 256 + byte of each matched place, `unmatched` for the others; uint8[n] number of matches)."""
+    hit = matched != 0
+    rank = hit.view(np.uint8).copy()
+    for place in range(1, len(rank)):
+        rank[place] += rank[place - 1]
+    count = rank[-1].copy() if len(rank) else np.zeros(matched.shape[1], np.uint8)
+    rank *= hit
+    keys = rank.astype(np.uint16)
+    keys <<= 8
+    keys |= matched.astype(np.uint16)
+    if unmatched:
+        keys += (~hit).astype(np.uint16)
+    return keys, count
 
 
 def above(queries: Words, vocabulary: Words, cutoff: float) -> tuple[Ints, Ints, Floats]:

@@ -1,6 +1,7 @@
 """Distinct words as byte matrices: what the kernels that compare names take."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -8,14 +9,19 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bytes, Ints, read
 
-__all__ = ["Words", "fold", "words"]
+__all__ = ["MAX_BYTES", "Words", "fold", "words"]
+
+
+MAX_BYTES: Final = 255
+"""Of a longer value only so many bytes are kept, so that one long text does not widen the matrix of all names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Words:
     """`k` distinct values: value i is data[i, : lengths[i]].
 
-    data uint8[k, w], C order, zero beyond the length; lengths int64[k].
+    data uint8[k, w], w at most MAX_BYTES, zero beyond the length; place after place in memory (Fortran order), because
+    kernels go through all words place by place. lengths int64[k].
     """
 
     data: Bytes
@@ -26,9 +32,10 @@ class Words:
 
 
 def words(array: pa.Array) -> tuple[Words, Ints]:
-    """The distinct values of a `utf8` or `binary` array in the order of first appearance, and int64[n]: which a row has.
+    """(the distinct values of a `utf8` or `binary` array by first appearance, int64[n]: which of them a row has).
 
-    A row that is null or empty has -1. Values are bytes: no case folding, no trimming.
+    A row that is null or empty has -1. Values are bytes: no case folding, no trimming. Values that differ only beyond
+    MAX_BYTES are distinct, with the same bytes.
     """
     encoded = pc.dictionary_encode(array)
     text = read(encoded.dictionary)
@@ -37,19 +44,17 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
     number[named] = np.arange(len(named))
     indices = encoded.indices.fill_null(len(text.lengths))
     code = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset) if len(indices) else _NONE
-    lengths = text.lengths[named]
-    data = np.zeros((len(named), int(lengths.max(initial=0))), np.uint8)
-    # the bytes of all values in one go: row by row, each up to its length
-    inside = np.arange(data.shape[1]) < lengths[:, None]
-    offsets = np.cumsum(lengths) - lengths
-    places = np.repeat(text.starts[named] - offsets, lengths) + np.arange(int(lengths.sum()))
-    data[inside] = text.data[places]
-    return Words(data=data, lengths=lengths), number[code]
+    starts, lengths = text.starts[named], np.minimum(text.lengths[named], MAX_BYTES)
+    columns = np.zeros((int(lengths.max(initial=0)), len(named)), np.uint8)
+    for place, column in enumerate(columns):
+        rows = np.flatnonzero(lengths > place)
+        column[rows] = text.data[starts[rows] + place]
+    return Words(data=columns.T, lengths=lengths), number[code]
 
 
 def fold(data: Bytes) -> Bytes:
-    """uint8: ASCII letters as capitals, every other byte as it is."""
+    """ASCII letters as capitals, every other byte as it is."""
     return data - np.uint8(0x20) * ((data >= ord("a")) & (data <= ord("z")))
 
 
-_NONE = np.empty(0, np.int32)
+_NONE: Final = np.empty(0, np.int32)
