@@ -3,6 +3,7 @@
 import re
 from datetime import date
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +15,7 @@ from attestation.appraisal.advisories import Advisory, AdvisoryList
 from attestation.appraisal.snp import _product_of_cpuid, verify_chain, verify_not_revoked
 from attestation.evidence import maa_nonce
 from attestation.jose import split_jws
-from attestation.maa import SigningKeys, VerifiedToken, verify_token
+from attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
 from attestation.strict_json import parse_object
 from attestation.trust import endpoint
 from tests.att_forge import ISSUER, QUALIFYING, crl, machine
@@ -85,6 +86,16 @@ def test_a02_token_of_more_than_the_limit() -> None:
     with pytest.raises(AttestationError) as caught:
         split_jws(raw, limit=len(raw) - 1, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     assert caught.value.check == "T01"
+
+
+def test_a03_keys_of_another_kind_and_more_than_a_provider_has() -> None:
+    entry = msgspec.json.decode(machine().jwks())["keys"][0]
+    many = [entry | {"kid": str(n)} for n in range(64)]
+    assert set(parse_jwks(msgspec.json.encode({"keys": [*many[1:], entry]}))) == {*map(str, range(1, 64)), "k1"}
+    assert set(parse_jwks(msgspec.json.encode({"keys": [entry, entry | {"kid": "k2", "kty": "oct"}]}))) == {"k1"}
+    with pytest.raises(AttestationError) as caught:
+        parse_jwks(msgspec.json.encode({"keys": [*many, entry]}))
+    assert caught.value.check == "T03"
 
 
 def test_a19_no_nonce_is_no_nonce_to_echo() -> None:
