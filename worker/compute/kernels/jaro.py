@@ -47,24 +47,25 @@ def pairs(
     """
     _check(left, len(a))
     _check(right, len(b))
-    length_a, length_b = a.lengths[left], b.lengths[right]
-    score = np.empty(len(left))
-    reach = np.maximum(np.maximum(length_a, length_b) // 2 - 1, 0)
-    order = np.argsort(reach.astype(np.uint8), kind="stable")
-    ends = np.cumsum(np.bincount(reach))
     columns_a, columns_b = np.ascontiguousarray(a.data.T), np.ascontiguousarray(b.data.T)
-    start = 0
-    for window, end in enumerate(ends.tolist()):
+    lengths_a, lengths_b = a.lengths.astype(np.uint8), b.lengths.astype(np.uint8)
+    half = np.maximum(lengths_a[left], lengths_b[right]) // 2
+    order = np.argsort(half, kind="stable")
+    score = np.empty(len(left))
+    end = 0
+    for window, count in enumerate(np.bincount(half), -1):
+        start, end = end, end + int(count)
         for first in range(start, end, _CHUNK):
             rows = order[first : min(first + _CHUNK, end)]
-            la, lb = length_a[rows], length_b[rows]
-            at_a = _gather(columns_a, left[rows], int(la.max()))
-            at_b = _gather(columns_b, right[rows], int(lb.max()))
-            jaro = _jaro(at_a, at_b, la, lb, window)
+            of_a, of_b = left[rows], right[rows]
+            length_a, length_b = lengths_a[of_a], lengths_b[of_b]
+            at_a = _gather(columns_a, of_a, int(length_a.max()))
+            at_b = _gather(columns_b, of_b, int(length_b.max()))
+            jaro = _jaro(at_a, at_b, length_a, length_b, max(window, 0))
             if winkler:
-                jaro = np.where(jaro > boost_threshold, jaro + _prefix(at_a, at_b) * prefix_weight * (1 - jaro), jaro)
+                boosted = jaro + _prefix(at_a, at_b) * prefix_weight * (1 - jaro)
+                jaro = np.where(jaro > boost_threshold, boosted, jaro)
             score[rows] = jaro
-        start = end
     return score
 
 
@@ -90,7 +91,7 @@ def _prefix(a: Bytes, b: Bytes) -> Bytes:
     return length
 
 
-def _jaro(a: Bytes, b: Bytes, length_a: Ints, length_b: Ints, window: int) -> Floats:
+def _jaro(a: Bytes, b: Bytes, length_a: Bytes, length_b: Bytes, window: int) -> Floats:
     """Jaro of pairs with one window; a uint8[wa, n], b uint8[wb, n]."""
     free_a, free_b = a.copy(), b[::-1].copy()
     differ = np.empty((window + 1, a.shape[1]), np.bool_)
@@ -109,11 +110,13 @@ def _jaro(a: Bytes, b: Bytes, length_a: Ints, length_b: Ints, window: int) -> Fl
         block_b *= block
     key_a, matches = _ranked(a - free_a, unmatched=0)
     key_b, _ = _ranked(b - free_b[::-1], unmatched=1)
-    in_order = np.zeros(a.shape[1], np.uint8)
+    at_place, in_order = np.zeros(a.shape, np.uint8), np.zeros(a.shape[1], np.uint8)
     for shift in range(-window, window + 1):  # the matches of one rank are as near to each other as any
         low, high = max(0, shift), min(len(a), len(b) + shift)
         if low < high:
-            in_order += np.add.reduce((key_a[low:high] == key_b[low - shift : high - shift]).view(np.uint8), axis=0)
+            at_place[low:high] += key_a[low:high] == key_b[low - shift : high - shift]
+    for place in at_place:
+        in_order += place
     m = matches.astype(np.float64)
     swapped = (matches - in_order) // 2
     with np.errstate(invalid="ignore", divide="ignore"):
