@@ -319,6 +319,8 @@ class _Runner:
                 lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
         reached = self._coverage.get_data().contexts_by_lineno(str(PACKAGE / mutant.module))
         found = {test for line in lines for test in reached.get(line, ())} & self._seconds.keys()
+        if mutant.names and not found:  # a table that only other modules read
+            found = set(self._seconds)
         chosen: list[pytest.Item] = []
         seconds = 0.0
         order = {test: (not mutant.ids & self._ids[test], self._seconds[test] * self._reach[test]) for test in found}
