@@ -143,18 +143,15 @@ class Twin:
 
     def say(self, rule: int, line: Line, element: str = "", value: str = "", *, report: bool = False) -> None:
         sequence = {"4": line[38, 40], "5": "0" + line[38, 39], "6": "0" + line[38, 39]}.get(line.level, "")
-        self.found.append(
-            (
-                line.row,
-                report,
-                rule,
-                element,
-                value[:12].rstrip(" "),
-                "" if report else sequence.rstrip(" "),
-                line[38, 40].rstrip(" ") if line.level == "2" and not report else "",
-                line[38, 38].strip(" ") if line.level == "3" and not report else "",
-            )
+        of_segment = (
+            sequence,
+            line[38, 40] if line.level == "2" else "",
+            line[38, 38] if line.level == "3" else "",
         )
+        shown = (value[:12], *(("", "", "") if report else of_segment))
+        # fixed-width strings lose what fills them up
+        value, sequence, offense, loss = (text.rstrip("\0").rstrip(" ") for text in shown)
+        self.found.append((line.row, report, rule, element, value, sequence, offense, loss))
 
     def agency(self, ori: str) -> Agency:
         return (self.agencies or {}).get(ori, Agency(status="A"))

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.kernels.equal_rows import numbered
 from worker.compute.validate.submission import GROUP_A, GROUP_B, ZERO, Submission
 from worker.records import RowStatus, Status
 
@@ -170,18 +169,14 @@ def _reports(submission: Submission, report: Ints, warning: Bools) -> Reports:
 
 
 def _rates(reports: Reports) -> Rates:
-    oris = np.ascontiguousarray(reports.ori).view(np.uint8).reshape(-1, 9)
-    number = numbered(oris)
-    count = int(number.max(initial=-1)) + 1
-    example = np.empty(count, np.int64)
-    example[number] = np.arange(len(number))
-    total = np.bincount(number, minlength=count)
-    rejected = np.bincount(number[~reports.accepted], minlength=count)
+    oris, number = np.unique(reports.ori, return_inverse=True)
+    total = np.bincount(number, minlength=len(oris))
+    rejected = np.bincount(number[~reports.accepted], minlength=len(oris))
     return Rates(
-        ori=reports.ori[example],
+        ori=oris,
         reports=total,
         rejected=rejected,
-        errors=np.bincount(number, reports.errors, minlength=count).astype(np.int64),
+        errors=np.bincount(number, reports.errors, minlength=len(oris)).astype(np.int64),
         rate=rejected / np.maximum(total, 1),
     )
 

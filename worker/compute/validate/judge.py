@@ -127,7 +127,10 @@ _PERSONS: Final = ("victims", "offenders", "arrestees")
 def _sequence(persons: Table, rows: Ints) -> Strings:
     """The number of the victim, offender or arrestee, filled up with zeros to three digits."""
     number = persons.text("sequence", rows)
-    return number if number.dtype.itemsize == 3 else np.strings.add(b"0", number)
+    digits = number.view(np.uint8).reshape(len(rows), -1)
+    filled = np.full((len(rows), 3), ord("0"), np.uint8)
+    filled[:, 3 - digits.shape[1] :] = digits
+    return filled.view("S3")[:, 0]
 
 
 def _nothing(rows: Ints) -> Strings:

@@ -114,11 +114,10 @@ class OriTable:
         return {**facts, "agency_listed": known | (not self.given)}
 
     def unlisted(self, oris: npt.NDArray[np.bytes_]) -> Bools:
-        """bool[n]: there is a table, and it lacks the ORI."""
+        """bool[n]: there is a table, and it lacks the ORI (S9)."""
         if not self.given:
             return np.zeros(len(oris), np.bool_)
-        padded = np.char.ljust(oris, _ORI).view(np.uint8).reshape(-1, _ORI)
-        return self._rows(padded) < 0
+        return self._rows(oris.view(np.uint8).reshape(-1, _ORI)) < 0
 
 
 def _agency(batches: Sequence[pa.RecordBatch]) -> Mapping[str, Array]:
