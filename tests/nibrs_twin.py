@@ -370,12 +370,12 @@ class Twin:
 
     def arrest_report(self, line: Line, arrests: dict[str, bool], incidents: set[str]) -> None:
         key = line.key + line[38, 39]
-        if line.key in incidents:
-            self.say(88, line, "41", line[26, 37], report=True)
         if line.action == "D":
             arrests[key] = False
             self.delete(line, "B", 42, line[40, 47], (797, 798, 799))
             return
+        if line.key in incidents:
+            self.say(88, line, "41", line[26, 37], report=True)
         if arrests.get(key, False) and line.action == "A":
             self.say(751, line, "40", line[38, 39])
         elif line.action == "A" and any(
