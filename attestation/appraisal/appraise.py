@@ -2,7 +2,7 @@
 
 Both kinds
  E31 the operator's list of advisories, where there is one, is in its time
- E01 the HCL report parses, and it and the rest of the bundle are of the kind that the bundle names
+ E01 the HCL report parses, has nothing behind it and is of the kind that the bundle names
  E02 report_data is the hash of the exact runtime claims, the rest of it zero
  E03 the claims hold exactly one HCLAkPub, RSA of at least 2048 bits with exponent 65537
  E11 the launch measurement (MRTD) is not empty and, where pinned, known
@@ -120,8 +120,7 @@ def _hcl(evidence: Evidence) -> HclReport:
         report = parse_hcl(evidence.hcl_report)
     except AttestationError as error:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E03" if error.check == "hcl-ak" else "E01") from error
-    foreign = evidence.td_quote if report.tee == "snp" else evidence.certs
-    if report.tee != evidence.tee or report.raw != evidence.hcl_report or foreign:
+    if report.tee != evidence.tee or report.raw != evidence.hcl_report:
         raise AttestationError(Fault.EVIDENCE_INVALID, check="E01")
     digest = hashlib.new(report.hash_name, report.claims_bytes).digest()
     if report.report_data != digest.ljust(64, b"\0"):

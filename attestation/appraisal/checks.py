@@ -5,7 +5,7 @@ from typing import Final
 __all__ = ["CHECKS"]
 
 CHECKS: Final[dict[str, str]] = {
-    "E01": "the HCL report parses, and it and the rest of the bundle are of the kind that the bundle names",
+    "E01": "the HCL report parses, has nothing behind it and is of the kind that the bundle names",
     "E02": "report_data is the hash of the exact runtime claims, the rest of it zero",
     "E03": "the claims hold exactly one HCLAkPub, RSA of at least 2048 bits with exponent 65537",
     "E04": "the AMD root's key is one of the trust's pins",

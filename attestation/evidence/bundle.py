@@ -43,6 +43,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             self.version == 2 and self.tee != "tdx"
         ):
             raise ValueError("collateral belongs to version 2 and to tdx")
+        if self.td_quote if self.tee == "snp" else self.certs:
+            raise ValueError("an SNP machine has a certificate chain, a trust domain has a quote")
 
     def to_json(self) -> bytes:
         """The canonical text."""

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
-from attestation.evidence import Evidence, Tcb, qualifying
+from attestation.evidence import Evidence, Tcb, Tee, qualifying
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from tests.att_forge import (
     NONCE,
@@ -477,7 +477,18 @@ def test_a25_report_signature() -> None:
 
 
 def test_a07_bundle_that_claims_another_tee() -> None:
-    refused(machine().evidence(tee="tdx"), "E01")
+    refused(machine().evidence(tee="tdx", certs=b""), "E01")
+
+
+@pytest.mark.parametrize(("name", "tee"), [("td_quote", "snp"), ("certs", "tdx")])
+def test_a07_bundle_with_a_part_of_another_tee(name: str, tee: Tee) -> None:
+    sound = machine().evidence(tee=tee, certs=b"").to_json()
+    assert Evidence.from_json(sound)
+    with pytest.raises(AttestationError) as caught:
+        Evidence.from_json(sound.replace(f'"{name}":""'.encode(), f'"{name}":"AAAA"'.encode()))
+    assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_INVALID, "evidence-json")
+    with pytest.raises(ValueError, match="trust domain"):
+        machine().evidence(tee=tee, **{"certs": b"", name: b"x"})
 
 
 def test_tdx_is_refused_honestly() -> None:
@@ -494,7 +505,7 @@ def test_a25_tdreport_is_1024_bytes() -> None:
     m = machine()
     raw = bytearray(m.evidence().hcl_report)
     raw[1224], raw[32 + 1024] = 4, 1
-    refused(m.evidence(tee="tdx", hcl_report=bytes(raw)), "E01")
+    refused(m.evidence(tee="tdx", certs=b"", hcl_report=bytes(raw)), "E01")
 
 
 def test_verdict_comes_from_appraise_only() -> None:

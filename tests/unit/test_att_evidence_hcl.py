@@ -129,7 +129,7 @@ def test_claims_that_are_always_there(missing: str) -> None:
 def test_a_bundle_of_any_size_is_none() -> None:
     text = machine().evidence().to_json()
     assert Evidence.from_json(text)
-    large = msgspec.structs.replace(machine().evidence(), td_quote=bytes(MAX_EVIDENCE_BYTES)).to_json()
+    large = msgspec.structs.replace(machine().evidence(), hcl_report=bytes(MAX_EVIDENCE_BYTES)).to_json()
     with pytest.raises(AttestationError) as caught:
         Evidence.from_json(large)
     assert caught.value.check == "evidence-json"
