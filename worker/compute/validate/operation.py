@@ -151,7 +151,8 @@ def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
     """Null where there is nothing."""
     width = max(values.dtype.itemsize, 1)
     matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
-    return pack(matrix, np.char.str_len(values).astype(np.int64), pa.binary())
+    used = matrix != 0  # what fills up a fixed width
+    return pack(matrix, np.where(used.any(axis=1), width - used[:, ::-1].argmax(axis=1), 0), pa.binary())
 
 
 def _batches(schema: pa.Schema, columns: Sequence[pa.Array]) -> Iterator[pa.RecordBatch]:
