@@ -1,5 +1,7 @@
 # make help lists what there is.
 PY := .venv/bin/python
+# the tests of one file share a simulation and run in one process; two processes for two cores
+TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
 
 .PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz mutants coverage bench lock clean
 
@@ -13,10 +15,10 @@ demo: setup ## the whole product once: attest, release a key, run a sealed job, 
 	@.venv/bin/cji-simulator demo
 
 test: setup ## all tests; those on real vectors too where CJI_VECTORS names their folder
-	@$(PY) -m pytest
+	@$(TESTS)
 
 check: setup lint types contracts generated deploy-check ## everything that must hold before a change lands
-	@$(PY) -m pytest
+	@$(TESTS)
 
 lint: setup ## format and lint, without changing anything
 	@$(PY) -m ruff format --check --quiet .
