@@ -1,0 +1,28 @@
+"""`screen`: inquiries against a reference in memory, by the rules of NCIC and III; scored hits, never a match."""
+
+from worker.compute.screen.findings import Finding
+from worker.compute.screen.index import MAX_RECORDS, SHOWN, Index, build, memory
+from worker.compute.screen.operation import HITS, MAX_HITS, OUTCOMES, HitClass, Outcome, Screen, Screened, check, run
+from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules
+
+__all__ = [
+    "HITS",
+    "MAX_HITS",
+    "MAX_RECORDS",
+    "MODEL",
+    "OUTCOMES",
+    "PRESETS",
+    "SHOWN",
+    "Finding",
+    "HitClass",
+    "Index",
+    "Model",
+    "Outcome",
+    "Rules",
+    "Screen",
+    "Screened",
+    "build",
+    "check",
+    "memory",
+    "run",
+]

@@ -1,0 +1,222 @@
+"""Which records an inquiry has to be compared with: ranges of the index, counted before any of them is expanded.
+
+A search asks for several ranges. Those by identifier, and by sound and day, hold nothing else than what is sought;
+others hold more, and say how it is told apart:
+
+    COMMON_YEAR   28 February and 1 March, for an inquiry of 29 February: only in years that have no 29 February
+    DIGITS        all days of a sound, where one of the two dates has unknown digits: those whose known digits agree
+"""
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.kernels.ranges import cuts, expand, within
+from worker.compute.screen.index import Index, all_days, day_key
+from worker.compute.screen.people import NO_SOUND, People
+from worker.compute.screen.rules import Rules
+from worker.errors import Reason, Refusal, Stage
+
+__all__ = ["CHUNK", "MAX_CANDIDATES", "MAX_COMPARISONS", "Candidates", "Plan", "common", "digits_agree", "plan"]
+
+CHUNK: Final = 50_000
+"""Pairs that are compared at once: their columns stay in the L2 cache."""
+
+MAX_CANDIDATES: Final = 1_000_000
+"""Records for one inquiry, whose comparison takes some 300 MB."""
+
+MAX_COMPARISONS: Final = 500_000_000
+"""Pairs of one batch of inquiries, minutes of work; more is refused instead of running into the deadline."""
+
+_X: Final = np.uint8(ord("X"))
+_ZERO: Final = np.uint8(ord("0"))
+_LEAP_DAY: Final = 229
+_BESIDE: Final = (228, 301)
+_LAST_YEAR: Final = 9_999
+
+
+class _Told(enum.IntEnum):
+    """What a record of a range must be besides."""
+
+    ANYTHING = 0
+    COMMON_YEAR = 1
+    DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Ranges:
+    """row int64[r]: whose range it is; first, count int64[r]; told: for all of them."""
+
+    row: Ints
+    first: Ints
+    count: Ints
+    told: _Told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Candidates:
+    """Pairs int64[m] of inquiry and position in the index, each pair once, by inquiry, then position."""
+
+    row: Ints
+    position: Ints
+
+    def take(self, which: Ints) -> "Candidates":
+        """Some of them."""
+        return Candidates(row=self.row[which], position=self.position[which])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Plan:
+    """What will be compared with each of n inquiries.
+
+    searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than MAX_CANDIDATES
+    records, so it is not searched after all. values: for each kind of identifier int64[n], which of the index's values
+    the inquiry has, -1 for none of them. row, first, count int64[r], told uint8[r]: the ranges, by inquiry.
+    """
+
+    inquiries: People
+    index: Index
+    rules: Rules
+    searched: Bools
+    too_many: Bools
+    values: Mapping[str, Ints]
+    row: Ints
+    first: Ints
+    count: Ints
+    told: Bytes
+
+    def chunks(self) -> Iterator[Candidates]:
+        """The candidates, CHUNK at once or those of one inquiry; an inquiry is never in two chunks."""
+        starts = np.flatnonzero(np.diff(self.row, prepend=-1))
+        if not len(starts):
+            return
+        bounds = np.append(starts, len(self.row))
+        for low, high in cuts(np.add.reduceat(self.count, starts), CHUNK):
+            yield self._expanded(slice(bounds[low], bounds[high]))
+
+    def _expanded(self, ranges: slice) -> Candidates:
+        told, rows, index = self.told[ranges], self.row[ranges], self.index
+        which, place = expand(self.first[ranges], self.count[ranges])
+        position = index.positions(place)
+        kept = np.ones(len(which), np.bool_)
+        for sort, agrees in ((_Told.COMMON_YEAR, self._common_year), (_Told.DIGITS, self._digits)):
+            asked = np.flatnonzero((told == sort)[which])
+            if len(asked):
+                kept[asked] = agrees(rows[which[asked]], position[asked])
+        # a record that was found in two ways is one candidate
+        pair = np.unique(rows[which[kept]] * len(index) + position[kept])
+        return Candidates(row=pair // max(len(index), 1), position=pair % max(len(index), 1))
+
+    def _common_year(self, _row: Ints, position: Ints) -> Bools:
+        return common(self.index.people.date[position] // 10_000)
+
+    def _digits(self, row: Ints, position: Ints) -> Bools:
+        return digits_agree(self.inquiries.digits[row], self.index.people.digits[position], self.rules.years)
+
+
+def digits_agree(a: Bytes, b: Bytes, years: int) -> Bools:
+    """bool[n]: months and days uint8[n, 8] agree wherever both are known, years can be at most `years` apart."""
+    agree: Bools = ((a == b) | (a == _X) | (b == _X))[:, 4:].all(axis=1)
+    low_a, high_a = _years(a)
+    low_b, high_b = _years(b)
+    return agree & (low_a - high_b <= years) & (low_b - high_a <= years)
+
+
+def common(year: Ints) -> Bools:
+    """bool[n]: the year has no 29 February."""
+    is_common: Bools = (year % 4 != 0) | ((year % 100 == 0) & (year % 400 != 0))
+    return is_common
+
+
+def plan(inquiries: People, index: Index, rules: Rules) -> Plan:
+    """The ranges of every inquiry. Raises: Refusal(LIMIT_EXCEEDED) where they hold more than MAX_COMPARISONS."""
+    n, values = len(inquiries), index.values(inquiries)
+    listed, named, ranges = np.zeros(n, np.bool_), np.zeros(n, np.bool_), list[_Ranges]()
+    for name in rules.identifiers:
+        whole = inquiries.identifiers[name].usable()
+        listed |= whole
+        rows = np.flatnonzero(whole & (values[name] >= 0))
+        first, count = index.postings[name].records(values[name][rows])
+        ranges.append(_Ranges(row=rows, first=first, count=count, told=_Told.ANYTHING))
+    by_name = inquiries.dated() & ~(listed & rules.identifiers_alone)
+    for sound in [inquiries.last.sounds(), *([inquiries.first.sounds()] if rules.names_exchanged else [])]:
+        usable = by_name & (sound != NO_SOUND)
+        named |= usable
+        ranges.extend(_by_name(inquiries, index, rules, sound, usable))
+    filled = [(each, np.flatnonzero(each.count)) for each in ranges]
+    row, first, count, told = (
+        np.concatenate([np.empty(0, kind), *columns])
+        for kind, columns in (
+            (np.int64, [each.row[some] for each, some in filled]),
+            (np.int64, [each.first[some] for each, some in filled]),
+            (np.int64, [each.count[some] for each, some in filled]),
+            (np.uint8, [np.full(len(some), each.told, np.uint8) for each, some in filled]),
+        )
+    )
+    total = np.zeros(n, np.int64)
+    np.add.at(total, row, count)
+    too_many = total > MAX_CANDIDATES
+    order = np.argsort(row, kind="stable")
+    order = order[~too_many[row[order]]]
+    if int(count[order].sum()) > MAX_COMPARISONS:
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+    return Plan(
+        inquiries=inquiries,
+        index=index,
+        rules=rules,
+        searched=listed | named,
+        too_many=too_many,
+        values=values,
+        row=row[order],
+        first=first[order],
+        count=count[order],
+        told=told[order],
+    )
+
+
+def _by_name(inquiries: People, index: Index, rules: Rules, sound: Ints, usable: Bools) -> Iterator[_Ranges]:
+    """The ranges of inquiries bool[n] by this sound of theirs."""
+    date = inquiries.date
+
+    def days(rows: Ints, monthday: Ints, years: int, told: _Told = _Told.ANYTHING) -> _Ranges:
+        """The records of this month and day, at most `years` years from the year of birth."""
+        year = date[rows] // 10_000
+        key = day_key(sound[rows], monthday // 100, monthday % 100, np.zeros(len(rows), np.int64))
+        low = key + np.maximum(year - years, 0)
+        high = key + np.minimum(year + years, _LAST_YEAR)
+        first, count = within(index.keys, low, high)
+        return _Ranges(row=rows, first=first, count=count, told=told)
+
+    whole = np.flatnonzero(usable & (date > 0))
+    monthday = date[whole] % 10_000
+    yield days(whole, monthday, rules.years)
+    if rules.month_day_exchanged:
+        month, day = monthday // 100, monthday % 100
+        other = np.flatnonzero((day <= 12) & (day != month))
+        yield days(whole[other], (day * 100 + month)[other], 0)
+    if rules.years:
+        leap = whole[monthday == _LEAP_DAY]
+        for beside in _BESIDE:
+            yield days(leap, np.full(len(leap), beside), rules.years, _Told.COMMON_YEAR)
+        beside_leap = np.isin(monthday, _BESIDE) & common(date[whole] // 10_000)
+        rows = whole[beside_leap]
+        yield days(rows, np.full(len(rows), _LEAP_DAY), rules.years)
+    partial = np.flatnonzero(usable & (date == 0))
+    first, count = within(index.keys, *all_days(sound[partial]))
+    yield _Ranges(row=partial, first=first, count=count, told=_Told.DIGITS)
+    if len(index.partial_sounds):
+        every = np.flatnonzero(usable)
+        first, count = within(index.partial_sounds, sound[every], sound[every])
+        yield _Ranges(row=every, first=first + len(index.keys), count=count, told=_Told.DIGITS)
+
+
+def _years(digits: Bytes) -> tuple[Ints, Ints]:
+    """(the earliest, the latest year) that uint8[n, 8] can be of: X stands for 0 to 9."""
+    unknown, scale = digits[:, :4] == _X, 10 ** np.arange(3, -1, -1)
+    known = np.where(unknown, 0, digits[:, :4] - _ZERO)
+    low: Ints = known.astype(np.int64) @ scale
+    return low, low + (unknown * 9) @ scale

@@ -1,0 +1,218 @@
+"""How much of an inquiry and of a record agree, field by field, and what that is worth in bits.
+
+Every candidate gets a level of `rules.LEVELS` for each field, and the levels together are its pattern, one number.
+The score is the sum of the weights of the levels: the same pattern always has the same score, and its words say why.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels import edits, jaro, nicknames
+from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.screen.candidates import Candidates, Plan, common, digits_agree
+from worker.compute.screen.people import IDENTIFIERS, SOCIAL, Codes, Identifier, Names, People
+from worker.compute.screen.rules import LEVELS, MISSING, UNKNOWN, Model, Rules
+
+__all__ = ["CLOSE", "LEVEL", "Scores", "known", "score", "words_of"]
+
+CLOSE: Final = 0.92
+"""Jaro-Winkler similarity from which on two names are close."""
+
+Floats = npt.NDArray[np.float64]
+
+_X: Final = np.uint8(ord("X"))
+_U: Final = np.uint8(ord(UNKNOWN))
+_RADIX: Final = np.array([len(levels) for levels in LEVELS.values()])
+_PLACE: Final = np.cumprod(np.append(1, _RADIX[:-1]))
+LEVEL: Final = {
+    field: {name: np.uint8(number) for number, name in enumerate(levels)} for field, levels in LEVELS.items()
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Scores:
+    """Of m candidates. pattern int64[m]; bits float64[m]; listed bool[m]: one of the search's identifiers agrees."""
+
+    pattern: Ints
+    bits: Floats
+    listed: Bools
+
+    def level(self, field: str) -> Ints:
+        """int64[m]: the level of one field."""
+        at = list(LEVELS).index(field)
+        level: Ints = self.pattern // _PLACE[at] % _RADIX[at]
+        return level
+
+
+def score(found: Candidates, planned: Plan, model: Model) -> Scores:
+    """Compare every candidate."""
+    inquiries, rules, row, position = planned.inquiries, planned.rules, found.row, found.position
+    people = planned.index.people
+    levels = {
+        "DOB": _dates(inquiries, people, found, rules),
+        "SEX": _codes("SEX", inquiries.sex[row], people.sex[position], rules.sex),
+        "RAC": _codes("RAC", inquiries.race[row], people.race[position], rules.race),
+    }
+    listed = np.zeros(len(row), np.bool_)
+    for name in IDENTIFIERS:
+        theirs = people.identifiers[name].code[position]
+        levels[name] = _identifiers(name, planned.values[name][row], theirs, inquiries.identifiers[name].code[row] < 0)
+        if name == "SOC":
+            _socials(levels[name], inquiries.identifiers[name], people.identifiers[name], found)
+        if name in rules.identifiers:
+            listed |= levels[name] == LEVEL[name]["same"]
+
+    def named(last: Names, first: Names, order: np.uint8) -> Scores:
+        names = {"last": _surnames(last, people.last, found), "first": _given_names(first, people.first, found)}
+        return _weighed({**levels, **names, "names": np.full(len(row), order)}, listed, model)
+
+    if not rules.names_exchanged:
+        return named(inquiries.last, inquiries.first, LEVEL["names"][MISSING])
+    as_written = named(inquiries.last, inquiries.first, LEVEL["names"]["as_written"])
+    return _better(as_written, named(inquiries.first, inquiries.last, LEVEL["names"]["exchanged"]))
+
+
+def words_of(pattern: int) -> str:
+    """What agrees and what differs, as people read it: `last exact, first nickname, DOB equal, SEX same`."""
+    levels = [(field, names[pattern // place % len(names)]) for (field, names), place in _placed()]
+    return ", ".join(f"{field} {level}" for field, level in levels if level != MISSING)
+
+
+def _placed() -> list[tuple[tuple[str, tuple[str, ...]], int]]:
+    return list(zip(LEVELS.items(), _PLACE.tolist(), strict=True))
+
+
+def _weighed(levels: dict[str, Bytes], listed: Bools, model: Model) -> Scores:
+    pattern, bits = np.zeros(len(listed), np.int64), np.zeros(len(listed))
+    for (field, _), place in _placed():
+        chances = model.levels[field].values()
+        weights = np.array([*(np.log2(each.m / each.u) for each in chances), 0.0])
+        pattern += levels[field] * np.int64(place)
+        bits += weights[levels[field]]
+    return Scores(pattern=pattern, bits=bits, listed=listed)
+
+
+def _better(one: Scores, other: Scores) -> Scores:
+    wins = other.bits > one.bits
+    return Scores(
+        pattern=np.where(wins, other.pattern, one.pattern),
+        bits=np.where(wins, other.bits, one.bits),
+        listed=one.listed,
+    )
+
+
+def _surnames(ours: Names, theirs: Names, found: Candidates) -> Bytes:
+    level, pairs = LEVEL["last"], _Pairs.of(ours, theirs, found)
+    same_sound = ours.sound[pairs.a] == theirs.sound[pairs.b]
+    cases = [(pairs.similar >= 1, "exact"), (pairs.similar >= CLOSE, "close"), (same_sound, "phonetic")]
+    return pairs.placed(_first_of(cases, level), level[MISSING])
+
+
+def _given_names(ours: Names, theirs: Names, found: Candidates) -> Bytes:
+    level, pairs = LEVEL["first"], _Pairs.of(ours, theirs, found)
+    short = (ours.words.lengths[pairs.a] == 1) | (theirs.words.lengths[pairs.b] == 1)
+    initial = short & (ours.words.data[pairs.a, :1] == theirs.words.data[pairs.b, :1]).all(axis=1)
+    related = nicknames.related(ours.roots[pairs.a], theirs.roots[pairs.b])
+    cases = [
+        (pairs.similar >= 1, "exact"),
+        (related, "nickname"),
+        (pairs.similar >= CLOSE, "close"),
+        (initial, "initial"),
+    ]
+    return pairs.placed(_first_of(cases, level), level[MISSING])
+
+
+def _first_of(cases: list[tuple[Bools, str]], level: Mapping[str, np.uint8]) -> Bytes:
+    """uint8[m]: the level of the first case that holds, "differs" where none does."""
+    found: Bytes = np.select([case for case, _ in cases], [level[name] for _, name in cases], level["differs"])
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Pairs:
+    """The words of those candidates, `which` of all `m`, that have one on both sides: a, b int64[k], how similar."""
+
+    m: int
+    which: Ints
+    a: Ints
+    b: Ints
+    similar: Floats
+
+    @classmethod
+    def of(cls, ours: Names, theirs: Names, found: Candidates) -> Self:
+        a, b = ours.code[found.row].astype(np.int64), theirs.code[found.position].astype(np.int64)
+        which = np.flatnonzero((a >= 0) & (b >= 0))
+        a, b = a[which], b[which]
+        return cls(m=len(found.row), which=which, a=a, b=b, similar=jaro.pairs(ours.words, theirs.words, a, b))
+
+    def placed(self, levels: Bytes, missing: np.uint8) -> Bytes:
+        """uint8[m]: the levels of these candidates, `missing` of the others."""
+        every = np.full(self.m, missing)
+        every[self.which] = levels
+        return every
+
+
+def _dates(inquiries: People, people: People, found: Candidates, rules: Rules) -> Bytes:
+    level = LEVEL["DOB"]
+    ours, theirs = inquiries.date[found.row], people.date[found.position]
+    digits_a, digits_b = inquiries.digits[found.row], people.digits[found.position]
+    none = (digits_a == _X).all(axis=1) | (digits_b == _X).all(axis=1)
+    partial = (ours == 0) | (theirs == 0)
+    year_a, year_b = ours // 10_000, theirs // 10_000
+    day_a, day_b = ours % 10_000, theirs % 10_000
+    near = np.abs(year_a - year_b) <= rules.years
+    leap = ((day_a == 229) & ((day_b == 228) | (day_b == 301)) & common(year_b)) | (
+        (day_b == 229) & ((day_a == 228) | (day_a == 301)) & common(year_a)
+    )
+    cases = [
+        (partial & ~digits_agree(digits_a, digits_b, rules.years), "differs"),
+        (partial, "partial"),
+        (ours == theirs, "equal"),
+        (near & ((day_a == day_b) | leap), "years"),
+        (_exchanged(ours, theirs), "exchanged"),
+    ]
+    return np.where(none, level[MISSING], _first_of(cases, level))
+
+
+def _exchanged(ours: Ints, theirs: Ints) -> Bools:
+    month, day = ours // 100 % 100, ours % 100
+    same: Bools = theirs == ours // 10_000 * 10_000 + day * 100 + month
+    return same
+
+
+def known(codes: Bytes, table: dict[str, str]) -> Bytes:
+    """uint8[n]: the codes, with U for those that are missing or not in the table."""
+    among = np.zeros(256, np.bool_)
+    among[[ord(code) for code in table]] = True
+    return np.where(among[codes], codes, _U)
+
+
+def _codes(field: str, ours: Bytes, theirs: Bytes, table: dict[str, str]) -> Bytes:
+    ours, theirs = known(ours, table), known(theirs, table)
+    level = LEVEL[field]
+    missing = (ours == _U) | (theirs == _U)
+    return np.where(missing, level[MISSING], _first_of([(ours == theirs, "same")], level))
+
+
+def _identifiers(name: str, ours: Ints, theirs: Codes, none: Bools) -> Bytes:
+    """`ours` int64[m]: which of the index's values the inquiry's is; `none`: it has no value at all."""
+    level = LEVEL[name]
+    return np.where(none | (theirs < 0), level[MISSING], _first_of([(ours == theirs, "same")], level))
+
+
+def _socials(levels: Bytes, ours: Identifier, theirs: Identifier, found: Candidates) -> None:
+    """Compare Social Security numbers digit by digit: what is nearly the same, or the same as far as it is known."""
+    level = LEVEL["SOC"]
+    some = np.flatnonzero(levels != level[MISSING])
+    if not len(some):
+        return
+    a, b = ours.code[found.row[some]], theirs.code[found.position[some]]
+    edit = edits.one_edit(ours.words.data[a, :SOCIAL], theirs.words.data[b, :SOCIAL])
+    same = edit.kind == edits.Edit.SAME
+    one = (edit.kind == edits.Edit.SUBSTITUTION) | (edit.kind == edits.Edit.TRANSPOSITION)
+    cases = [(same & (edit.unknown == 0), "same"), (same, "partial"), (one, "one_edit")]
+    levels[some] = _first_of(cases, level)
