@@ -1,5 +1,6 @@
 """What no other test would miss if it were gone; `python -m tests.fuzz.mutants` found each."""
 
+import base64
 import re
 from datetime import date
 
@@ -8,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, check_reference
@@ -96,6 +98,24 @@ def test_a03_keys_of_another_kind_and_more_than_a_provider_has() -> None:
     with pytest.raises(AttestationError) as caught:
         parse_jwks(msgspec.json.encode({"keys": [*many, entry]}))
     assert caught.value.check == "T03"
+
+
+@pytest.mark.parametrize("x5c", [7, None, {}, {"0": "x"}, "MII", [], [7], [""], ["!"], ["AAAA"]])
+def test_a03_certificates_that_are_none(x5c: object) -> None:
+    """The entry is left out, and the document's others are read."""
+    entry = msgspec.json.decode(machine().jwks())["keys"][0]
+    document = {"keys": [entry, {"kid": "k2", "kty": "RSA", "x5c": x5c}, entry | {"kid": "k3", "x5c": x5c}]}
+    assert set(parse_jwks(msgspec.json.encode(document))) == {"k1"}
+
+
+def test_a03_a_certificate_of_another_kind_of_key() -> None:
+    entry = msgspec.json.decode(machine().jwks())["keys"][0]
+    vcek = base64.b64encode(machine().chip.vcek.certificate.public_bytes(Encoding.DER)).decode()
+    ask = base64.b64encode(machine().chip.ask.certificate.public_bytes(Encoding.DER)).decode()
+    document = {
+        "keys": [entry, *({"kid": kid, "kty": "RSA", "x5c": [one]} for kid, one in (("ec", vcek), ("rsa", ask)))]
+    }
+    assert set(parse_jwks(msgspec.json.encode(document))) == {"k1", "rsa"}
 
 
 def test_a19_no_nonce_is_no_nonce_to_echo() -> None:

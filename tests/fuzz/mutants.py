@@ -44,7 +44,7 @@ ELSEWHERE: Final = frozenset(
 TABLES: Final = frozenset({"agreement.py", "quote.py", "reference.py", "token.py", "advisories.py"})
 TESTS: Final = (
     *(f"{kind}/test_att_*.py" for kind in ("unit", "adversarial", "conformance", "property")),
-    "fuzz/test_fuzz_found.py",
+    *("integration/test_att_jwks.py", "fuzz/test_fuzz_found.py"),
 )
 MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 180.0

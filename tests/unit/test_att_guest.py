@@ -1,7 +1,6 @@
 """The AzureGuest exchange: the request of real systems, and replies that are not what the service would send."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence import Evidence, parse_hcl
-from attestation.maa import boot_log, guest, guest_request, open_reply
+from attestation.maa import boot_log, guest, guest_request, open_reply, send_request
 from attestation.maa.guest import MAX_BOOT_LOG
+from attestation.trust import endpoint
+from tests.att_answers import Answers, serving
 from tests.att_forge import machine
 from tests.att_tdx_forge import intel
 
@@ -58,6 +59,7 @@ def test_a_trust_domain_shows_its_quote() -> None:
         (b'NAME="SLES"\nVERSION_ID="15.7"\n', ("SLES", 15, 7)),
         (b"NAME=Debian\nVERSION_ID=12\n", ("Debian", 12, 0)),
         (b"VERSION_ID=rolling.x\n", ("Linux", 0, 0)),
+        ("VERSION_ID=1.²\n".encode(), ("Linux", 1, 0)),  # a digit that is no number
         (b"NAME=\xff\n", ("Linux", 0, 0)),
         (None, ("Linux", 0, 0)),
     ],
@@ -79,6 +81,8 @@ def test_distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: by
         ("device:/dev/tpmrm2", b""),
         ("device:/dev/tpmrm", b""),
         ("device:/dev/tpmrm../tpm0", b""),
+        ("device:/dev/tpmrm0/../tpm0", b""),
+        ("0", b""),
         ("swtpm:port=1", b""),
     ],
 )
@@ -91,15 +95,22 @@ def test_the_kernels_boot_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t
     assert boot_log(msgspec.structs.replace(AZURE_US, tcti=tcti)) == log
 
 
-def reply(*, parameters: dict[str, object] | None = None, **members: object) -> bytes:
-    iv = os.urandom(12)
-    sealed = AESGCM(INNER).encrypt(iv, TOKEN.encode(), b"Transport Key")
+def reply(
+    *,
+    parameters: dict[str, object] | None = None,
+    key: bytes = INNER,
+    iv: bytes = bytes(range(12)),
+    tag: int = 16,
+    **members: object,
+) -> bytes:
+    """The last `tag` bytes of what is sealed are in AuthenticationData, whatever their number."""
+    sealed = AESGCM(key).encrypt(iv, TOKEN.encode(), b"Transport Key")
     cipher = {"BlockMode": "ChainingModeGCM", "BlockPadding": "PKCS7", "Cipher": "AES", "KeySizeInBits": 256}
     envelope = {
         "EncryptedInnerKey": b64(bytes(256)),
         "EncryptionParams": {**cipher, "Iv": b64(iv), **(parameters or {})},
-        "AuthenticationData": b64(sealed[-16:]),
-        "Jwt": b64(sealed[:-16]),
+        "AuthenticationData": b64(sealed[-tag:]),
+        "Jwt": b64(sealed[:-tag]),
     }
     return outer(json.dumps(envelope | members).encode())
 
@@ -133,7 +144,9 @@ def test_a_reply_is_opened_and_its_key_wiped() -> None:
         reply(parameters={"KeySizeInBits": 128}),
         reply(parameters={"Iv": None}),
         reply(parameters={"Iv": "!"}),
-        reply(parameters={"Iv": b64(bytes(16))}),
+        reply(iv=bytes(16)),
+        reply(tag=17),
+        reply(tag=15),
         reply(EncryptionParams=None),
         reply(EncryptedInnerKey=b64(bytes(128))),
         reply(EncryptedInnerKey="!"),
@@ -155,3 +168,26 @@ def test_another_key_opens_nothing(key: bytes) -> None:
     with pytest.raises(AttestationError):
         open_reply(reply(), decrypt=lambda _: released)
     assert not any(released)
+
+
+@pytest.mark.parametrize("size", [16, 24])
+def test_a_shorter_key_opens_nothing_although_it_was_sealed_with(size: int) -> None:
+    with pytest.raises(AttestationError) as caught:
+        opened(reply(key=INNER[:size]), INNER[:size])
+    assert (caught.value.fault, caught.value.check) == (Fault.TOKEN_INVALID, "maa-reply")
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        *((status, Fault.MAA_REFUSED) for status in (400, 401, 403)),
+        *((status, Fault.MAA_UNAVAILABLE) for status in (201, 204, 302, 404, 429, 500, 503)),
+    ],
+)
+def test_a_status_that_is_not_200_is_no_reply(status: int, fault: Fault) -> None:
+    with serving(Answers({"/attest/AzureGuest": ({"Retry-After": "7"}, b"")}, status=status)) as served:
+        provider = endpoint(served.base, (served.base,), resource="", check="maa-url")
+        with pytest.raises(AttestationError) as caught:
+            send_request(b"{}", provider=provider, trust=AZURE_US)
+    assert (caught.value.fault, caught.value.check, caught.value.retry_after) == (fault, f"maa-{status}", 7.0)
+    assert served.asked == [("POST", guest.PATH, b"{}")]

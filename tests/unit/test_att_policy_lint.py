@@ -17,6 +17,7 @@ from attestation.release.policy import (
     lint,
     parse_policy,
 )
+from attestation.release.policy.claims import TEE_CLAIMS, TOP_CLAIMS
 
 ROOT = Path(__file__).parents[2]
 OWN = "https://agency.eus.attest.azure.net"
@@ -96,6 +97,7 @@ def test_a_template_is_filled_and_nothing_else_is() -> None:
         ("RP01", by("https://sharedeus.eus.attest.azure.net")),
         ("RP02", by(OWN + ":443")),
         ("RP02", by(OWN + "/x")),
+        ("RP02", by(OWN + "/x/")),
         ("RP02", by("http://agency.eus.attest.azure.net")),
         ("RP02", by("https://user@agency.eus.attest.azure.net")),
         ("RP02", by("https://agency.eus.attest.azure.net.evil.example")),
@@ -142,6 +144,25 @@ def test_hardware_has_to_be_named_and_its_own_claims_pinned() -> None:
         if one["claim"] == TEE + "x-ms-attestation-type":
             one["equals"] = "tdxvm"
     assert {"RP12", "RP13"} <= ids(policy)
+
+
+@pytest.mark.parametrize("hardware", ["", "sgx", "azurevm"])
+def test_hardware_that_is_no_confidential_vm(hardware: str) -> None:
+    policy = strong()
+    for one in conditions(policy):
+        if one["claim"] == TEE + "x-ms-attestation-type":
+            one["equals"] = hardware
+    assert ids(policy) == {"RP11", "RP20"}
+
+
+def test_two_kinds_of_hardware_at_once() -> None:
+    policy = strong()
+    conditions(policy).extend(json.loads(build(OWN, hardware=("tdx",)))["anyOf"][0]["allOf"])
+    assert ids(policy) == {"RP11", "RP23"}
+
+
+def test_no_claim_but_the_type_is_at_both_levels() -> None:
+    assert TOP_CLAIMS.keys() & TEE_CLAIMS.keys() == {"x-ms-attestation-type"}
 
 
 def test_type_at_the_wrong_level() -> None:

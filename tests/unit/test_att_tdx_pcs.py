@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence import TdCollateral
 from attestation.evidence.pck import PckSubject, _elements, pck_subject
-from attestation.evidence.pcs import IntelPcs
-from attestation.trust import INTEL_PCS, INTEL_ROOT_CRL
+from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
+from attestation.trust import INTEL_PCS, INTEL_ROOT_CRL, Trust
 from tests.att_answers import Answers, serving
 from tests.att_tdx_forge import common_name, intel
 
@@ -28,9 +28,12 @@ TCB, QE, CRL, ROOT = (
 )
 
 
+def trust_of(served: Answers) -> Trust:
+    return msgspec.structs.replace(AZURE_US, intel_pcs=served.base, intel_root_crl=f"{served.base}{ROOT}")
+
+
 def pcs_at(served: Answers) -> IntelPcs:
-    trust = msgspec.structs.replace(AZURE_US, intel_pcs=served.base, intel_root_crl=f"{served.base}{ROOT}")
-    return IntelPcs(trust, clock=intel().now.timestamp)
+    return IntelPcs(trust_of(served), clock=intel().now.timestamp)
 
 
 def statement(name: str, text: str, signature: bytes) -> bytes:
@@ -220,6 +223,17 @@ def test_other_issuers_and_no_certificate() -> None:
         with pytest.raises(AttestationError) as caught:
             pck_subject(chain)
         assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_INVALID, "pck")
+
+
+def test_collateral_is_asked_for_again_after_some_hours(served: Answers) -> None:
+    now = intel().now.timestamp()
+    clock = iter([now, now + KEPT_SECONDS - 1, now + KEPT_SECONDS, now + KEPT_SECONDS + 1])
+    pcs = IntelPcs(trust_of(served), clock=lambda: next(clock))
+    asked = []
+    for _ in range(4):
+        assert sound(pcs.collateral(CHAIN)) == served.answers
+        asked.append(len(served.asked))
+    assert asked == [4, 4, 8, 8]
 
 
 def test_subjects_name_one_kept_collateral(served: Answers) -> None:

@@ -81,11 +81,11 @@ def _condition(condition: Condition) -> Iterator[Hit]:
     below, above = inner in TEE_CLAIMS, inner in TOP_CLAIMS
     if inner == "x-ms-attestation-type":  # is at both levels, with values of its own at each
         below, above = value in PER_HARDWARE, value not in PER_HARDWARE
-    if inner == claim and below and not above:
+    if inner == claim and below:
         yield "RP20", f"{claim} of {json.dumps(value)} belongs under x-ms-isolation-tee", condition.where
-    elif inner != claim and above and not below:
+    elif inner != claim and above:
         yield "RP20", f"{inner} of {json.dumps(value)} belongs at the top of the token", condition.where
-    elif not claim.startswith(OPEN) and claim not in TOP_CLAIMS and not (inner != claim and inner in TEE_CLAIMS):
+    elif not claim.startswith(OPEN) and claim not in TOP_CLAIMS and inner not in TEE_CLAIMS:
         yield "RP21", claim, condition.where
     kind = TOP_CLAIMS.get(inner) or TEE_CLAIMS.get(inner)
     if kind is not None and not _has_type(value, kind):
