@@ -212,6 +212,7 @@ def nested(depth: int) -> str:
         ("MP45", rule("[] => permit();")),
         ("MP45", rule("[type==1] => permit();")),
         ("MP45", rule('[type>"a"] => permit();')),
+        ("MP45", rule('c:[type=="a"] && [type>c.type] => permit();')),
         ("MP45", rule('[value>"a"] => permit();')),
         ("MP45", rule("[value>=true] => permit();")),
         ("MP45", rule('c:[type=="a"] && [value==c.kind] => permit();')),
@@ -263,6 +264,12 @@ def test_what_is_read_is_what_was_written() -> None:
     assert called.arguments[1] == Call(function="JmesPath", arguments=(Reference(name="d", property="type"), "x"))
     assert (second.action.verb, second.action.claim, second.where) == ("issue", "e", "issuancerules 2")
     assert parse_policy(nested(MAX_CALLS).encode())
+
+
+def test_what_another_claim_says_is_no_literal() -> None:
+    text = rule('c:[type=="a"] && [type==c.value, issuer==AppendString("a", "b"), value==7] => permit();')
+    (found,) = parse_policy(text.encode()).authorization
+    assert [found.conditions[1].equals(prop) for prop in ("type", "issuer", "value")] == [None, None, 7]
 
 
 def test_every_rule_is_documented_with_its_severity() -> None:
