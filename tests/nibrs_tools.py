@@ -6,11 +6,11 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from tests.nibrs_twin import Found
+from tests.nibrs_twin import Found, Outcome
 from worker.compute.kernels.lines import split
-from worker.compute.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Findings, Options, load_rule_set, validate
+from worker.compute.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Findings, Options, eds, load_rule_set, validate
 
-__all__ = ["AS_OF", "TODAY", "as_found", "judged", "side"]
+__all__ = ["AS_OF", "TODAY", "as_found", "as_outcome", "judged", "side"]
 
 AS_OF = date(2020, 5, 5)
 TODAY = 20200505
@@ -60,4 +60,26 @@ def as_found(findings: Findings) -> list[Found]:
             words(findings.loss),
             strict=True,
         )
+    )
+
+
+def as_outcome(findings: Findings, rule_set: str) -> Outcome:
+    """What follows from findings, as the twin gives it."""
+    status = findings.status
+    codes: list[list[int]] = [[] for _ in status.status]
+    for row, code in zip(status.rows.tolist(), status.codes.tolist(), strict=True):
+        codes[row].append(code)
+    rates = findings.rates
+    records = [bytes(record)[:61].decode() for record in eds(findings, load_rule_set(rule_set))[:-1]]
+    return Outcome(
+        accepted=findings.reports.accepted.tolist(),
+        rates={
+            ori.decode("latin-1").ljust(9, "\0"): (reports, rejected, errors)
+            for ori, reports, rejected, errors in zip(
+                rates.ori.tolist(), rates.reports.tolist(), rates.rejected.tolist(), rates.errors.tolist(), strict=True
+            )
+        },
+        status=status.status.tolist(),
+        codes=[sorted(one) for one in codes],
+        error_data_set=records,
     )

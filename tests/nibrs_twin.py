@@ -5,9 +5,10 @@ of the Technical Specification 3.1 without a look at the engine's data files. Te
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 Found = tuple[int, bool, int, str, str, str, str, str]
 
@@ -45,6 +46,7 @@ LENGTHS = {
     "7": (66,),
 }
 ACTIONS = {"0": "AD", "1": "IDWM", "2": "I", "3": "IWAM", "4": "I", "5": "I", "6": "IWAM", "7": "AD"}
+WARNINGS = {342, 343, 449, 549, 640, 641, 740, 741}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 
@@ -131,6 +133,18 @@ class Agency:
     federal: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What follows from findings. accepted: each report; rates: of each ORI reports, rejected ones and errors; status
+    and sorted codes: each row; error_data_set: its records up to their messages."""
+
+    accepted: list[bool]
+    rates: dict[str, tuple[int, int, int]]
+    status: list[int]
+    codes: list[list[int]]
+    error_data_set: list[str]
+
+
 @dataclass(kw_only=True)
 class Twin:
     """One submission under judgement. `agencies` by ORI, or None for no table; `filed`: (kind, key, sequence, day)."""
@@ -140,6 +154,8 @@ class Twin:
     agencies: dict[str, Agency] | None = None
     filed: Sequence[tuple[str, str, str, int | None]] = ()
     found: list[Found] = field(default_factory=list)
+    reports: list[list[Line]] = field(default_factory=list)
+    blank: list[int] = field(default_factory=list)
 
     def say(self, rule: int, line: Line, element: str = "", value: str = "", *, report: bool = False) -> None:
         sequence = {"4": line[38, 40], "5": "0" + line[38, 39], "6": "0" + line[38, 39]}.get(line.level, "")
@@ -167,7 +183,9 @@ class Twin:
             raw = ended.removesuffix(b"\n").removesuffix(b"\r")
             if raw.strip(b" "):
                 records.append(Line(row, raw.decode("latin-1"), raw))
-        reports: list[list[Line]] = []
+            else:
+                self.blank.append(row)
+        reports = self.reports
         for line in records:
             last = reports[-1] if reports else None
             joins = (
@@ -194,6 +212,57 @@ class Twin:
         for report in reports:
             self.report(report, records[0], added, arrests, incidents)
         return sorted(self.found)
+
+    def outcome(self) -> "Outcome":
+        """What follows from the findings: see Outcome."""
+        of_row = {line.row: n for n, report in enumerate(self.reports) for line in report}
+        lines = {line.row: line for report in self.reports for line in report}
+        number = {line.row: n for n, line in enumerate(lines.values(), 1)}
+        ordered = sorted(self.found, key=lambda f: (of_row[f[0]], f[1], f[0], f[3], f[2], f[4], f[5]))
+        errors = Counter(of_row[found[0]] for found in self.found if found[2] not in WARNINGS)
+        codes_of: dict[int, list[int]] = {row: [] for row in lines} | {row: [21_001] for row in self.blank}
+        status = dict.fromkeys(self.blank, 1)
+        for found in ordered:
+            codes_of[found[0]].append(20_000 + found[2])
+        accepted: list[bool] = []
+        rates: dict[str, tuple[int, int, int]] = {}
+        for n, report in enumerate(self.reports):
+            good = errors[n] == 0 and any(line.level != "?" for line in report)
+            accepted.append(good)
+            total, rejected, faults = rates.get(report[0][17, 25], (0, 0, 0))
+            rates[report[0][17, 25]] = (total + 1, rejected + (not good), faults + errors[n])
+            for line in report:
+                own = any(code - 20_000 not in WARNINGS for code in codes_of[line.row])
+                if not good and not own:
+                    codes_of[line.row].append(21_000)
+                status[line.row] = 3 if not good else 1 if codes_of[line.row] else 0
+        rows = sorted(status)
+        return Outcome(
+            accepted=accepted,
+            rates=rates,
+            status=[status[row] for row in rows],
+            codes=[sorted(codes_of[row]) for row in rows],
+            error_data_set=[self.record(found, lines[found[0]], number[found[0]]) for found in ordered],
+        )
+
+    @staticmethod
+    def record(found: Found, line: Line, number: int) -> str:
+        """Table 5-1, up to position 61."""
+        _, report, rule, element, value, sequence, offense, loss = found
+        return (
+            line[9, 12]
+            + line[7, 8]
+            + f"{0 if report else number:07d}"
+            + line.action
+            + line.key
+            + (" " if report or line.level == "?" else line.level)
+            + offense.ljust(3)
+            + sequence.ljust(3)
+            + loss.ljust(1)
+            + element.ljust(3)
+            + f"{rule:03d}"
+            + value.ljust(12)
+        )
 
     def lengths(self, records: list[Line]) -> None:
         """178, 284, 484, 584: one length for all segments of a level."""
@@ -1388,19 +1457,12 @@ class Incident:
             self.say(623, line, "", line[80, 80])
 
 
-def judge(
-    lines: Iterable[bytes],
-    *,
-    new: bool,
-    today: int,
-    agencies: dict[str, Agency] | None = None,
-    filed: Sequence[tuple[str, str, str, int | None]] = (),
-) -> list[Found]:
-    """The findings of a submission, sorted. `new`: by 3.1, else by what was in force in 2016."""
-    return Twin(new=new, today=today, agencies=agencies, filed=filed).judge(lines)
+def judge(lines: Iterable[bytes], *, new: bool, today: int, **sides: Any) -> list[Found]:
+    """The findings of a submission, sorted. `new`: by 3.1, else by what was in force in 2016. `sides`: see Twin."""
+    return Twin(new=new, today=today, **sides).judge(lines)
 
 
-def each(found: Iterable[Found]) -> Iterator[str]:
-    """Findings for people."""
-    for row, report, rule, element, value, *_ in found:
-        yield f"row {row} rule {rule:03d} element {element or '-'} value {value or '-'}{' (report)' if report else ''}"
+def whole(lines: Iterable[bytes], *, new: bool, today: int) -> tuple[list[Found], Outcome]:
+    """The findings, and what follows from them."""
+    twin = Twin(new=new, today=today)
+    return twin.judge(lines), twin.outcome()

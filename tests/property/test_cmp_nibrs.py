@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import nibrs_twin
 from tests.nibrs_forge import REPORTS, lines
-from tests.nibrs_tools import TODAY, as_found, judged
+from tests.nibrs_tools import TODAY, as_found, as_outcome, judged
 from worker.compute.kernels.lines import split
 from worker.compute.validate import EDS_BYTES, Options, eds, load_rule_set, submission, validate
 
@@ -89,7 +89,13 @@ def test_any_bytes_behind_a_level_are_judged(made: list[tuple[str, str, bytes]],
 def test_engine_and_twin_agree_on_damaged_submissions(data: bytes, rule_set: str) -> None:
     found = judged(data, rule_set)
     records = data.removesuffix(b"\n").split(b"\n") if data else []
-    assert as_found(found) == nibrs_twin.judge(records, new=rule_set == "nibrs/3.1", today=TODAY)
+    expected, outcome = nibrs_twin.whole(records, new=rule_set == "nibrs/3.1", today=TODAY)
+    assert as_found(found) == expected
+    ours = as_outcome(found, rule_set)
+    assert (ours.accepted, ours.rates) == (outcome.accepted, outcome.rates)
+    assert (ours.status, ours.codes) == (outcome.status, outcome.codes)
+    if data.isascii() and b"\0" not in data and b"\t" not in data:  # what else there is becomes a question mark
+        assert ours.error_data_set == outcome.error_data_set
     check(data, rule_set)
 
 

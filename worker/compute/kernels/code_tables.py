@@ -51,6 +51,8 @@ class CodeTable:
         object.__setattr__(self, "_of_key", of_key)
         for position, code in enumerate([" " * width, *self.codes], BLANK_VALUE):
             of_key[self._keys(np.frombuffer(code.encode(), np.uint8)[None])] = position
+        if width == 1:  # then a byte itself can be the key
+            object.__setattr__(self, "_of_key", of_key[_SYMBOL])
 
     def _keys(self, values: Bytes) -> npt.NDArray[np.int32]:
         keys: npt.NDArray[np.int32] = _WEIGHTED[0][values[:, 0]]
@@ -60,4 +62,4 @@ class CodeTable:
 
     def lookup(self, values: Bytes) -> Codes:
         """int16[n]: the position of each of the values uint8[n, width] in the table, or BLANK_VALUE or BAD_VALUE."""
-        return self._of_key[self._keys(values)]
+        return self._of_key[values[:, 0] if self.width == 1 else self._keys(values)]

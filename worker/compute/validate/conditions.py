@@ -189,6 +189,8 @@ class Compiler:
         if isinstance(right, ast.Constant) and isinstance(right.value, str):
             codes = self._rules.codes[self._codes(left, table)].codes
             position = codes.index(right.value) if right.value in codes else len(codes)
+            if compare is operator.eq:
+                return lambda scope: mine(scope) == position
             return lambda scope: compare(values := mine(scope), position) & (values >= 0)
         theirs = self._number(right, table)
         return lambda scope: compare(values := mine(scope), others := theirs(scope)) & (values >= 0) & (others >= 0)
@@ -255,7 +257,11 @@ class Compiler:
                 return lambda scope: scope.column(field) == 0
             case _, "identifier" if name in _FLAWS:
                 flaw = _FLAWS[name]
-                return lambda scope: (np.maximum(scope.column(field), 0) & flaw) > 0
+                return lambda scope: (
+                    (np.maximum(scope.column(field), 0) & flaw) > 0
+                    if scope.flaws(field) & flaw
+                    else np.zeros(scope.n, np.bool_)
+                )
             case _, "age" if name in _FORMS:
                 form = _FORMS[name]
                 return lambda scope: scope.derived(field, "form") == form

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bytes
 from worker.compute.kernels.lines import BLANK
+from worker.compute.validate.facts import UNREADABLE
 from worker.compute.validate.findings import Findings
 from worker.compute.validate.specification import RuleSet
 
@@ -33,7 +34,8 @@ def eds(findings: Findings, rules: RuleSet) -> Bytes:
     body[:, 13:14] = _columns(findings.action, 1)
     body[:, 14:23] = _columns(findings.ori, 9)
     body[:, 23:35] = _columns(findings.number, 12)
-    body[:, 35] = np.where(findings.record > 0, findings.level + np.uint8(ord("0")), BLANK)
+    readable = (findings.record > 0) & (findings.level < UNREADABLE)
+    body[:, 35] = np.where(readable, findings.level + np.uint8(ord("0")), BLANK)
     body[:, 36:39] = _columns(findings.offense, 3)
     body[:, 39:42] = _columns(findings.sequence, 3)
     body[:, 42:43] = _columns(findings.loss, 1)

@@ -17,7 +17,7 @@ from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.fields import numbers, periods
 from worker.compute.validate.specification import FIRST_YEAR, RuleSet
 
-__all__ = ["SEGMENT_FACTS", "UNREADABLE", "Headers", "segment_facts"]
+__all__ = ["SEGMENT_FACTS", "UNREADABLE", "Headers", "segment_facts", "shared"]
 
 Array = npt.NDArray[Any]
 
@@ -90,15 +90,21 @@ def segment_facts(
         "base_month": np.where(control >= 0, year_before * 100 + 1, BLANK_VALUE),
     }
     states = beginnings[:, _STATE]
-    facts = {
+    of_records = {
         "fits": fits,
         "other_length": _first_of_other_length(fitting, fits, levels),
         "disordered": _disordered(levels, report),
         "other_state": (states[:, 0] != states[:1, 0]) | (states[:, 1] != states[:1, 1]),
     }
-    for name, values in of_distinct.items():
-        facts[name] = values[:1] if (values == values[:1]).all() else values[which]
-    return facts
+    return {
+        **{name: shared(values) for name, values in of_records.items()},
+        **{name: one if len(one := shared(values)) == 1 else values[which] for name, values in of_distinct.items()},
+    }
+
+
+def shared(values: Array) -> Array:
+    """The one value that all of `values` have, or all of them."""
+    return values[:1] if len(values) > 1 and (values == values[0]).all() else values
 
 
 def _is_allowed(headers: Headers, stated: Array, rules: RuleSet) -> Bools:
@@ -120,7 +126,10 @@ def _first_of_other_length(lengths: Ints, fits: Bools, levels: Bytes) -> Bools:
 
 def _disordered(levels: Bytes, report: Ints) -> Bools:
     found = np.zeros(len(levels), np.bool_)
-    readable = np.flatnonzero(levels != UNREADABLE)
-    later, before = readable[1:], readable[:-1]
+    later: slice | Ints = slice(1, None)
+    before: slice | Ints = slice(None, -1)
+    if (levels == UNREADABLE).any():
+        readable = np.flatnonzero(levels != UNREADABLE)
+        later, before = readable[1:], readable[:-1]
     found[later] = (levels[later] < levels[before]) & (report[later] == report[before])
     return found

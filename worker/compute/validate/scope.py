@@ -89,6 +89,10 @@ class Scope:
         """A bound: no value of the column is lower, in these rows or others."""
         return self.table.lowest(name)
 
+    def flaws(self, name: str) -> int:
+        """All flaws that there are in a column of identifiers, in these rows or others."""
+        return self.table.flaws(name)
+
     def column(self, name: str) -> Array:
         """The values of a field or fact of these rows."""
         return self.table.column(name, self.rows)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.lines import BLANK, matrix, trimmed
-from worker.compute.validate.facts import UNREADABLE, Headers, segment_facts
+from worker.compute.validate.facts import UNREADABLE, Headers, segment_facts, shared
 from worker.compute.validate.sides import OnFile, OriTable
 from worker.compute.validate.specification import RuleSet
 from worker.compute.validate.tables import Chunk, Table
@@ -145,10 +145,13 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
         keys=first_headers[:, _KEY],
         facts=segment_facts(headers, beginnings, report, records.lengths, rules),
         report_facts={
-            "incident": incident,
-            **filed,
-            **ori_table.of_reports(first_headers[:, _ORI]),
-            **_relations(first_headers, groups, incident, filed["on_file"]),
+            name: shared(values)
+            for name, values in {
+                "incident": incident,
+                **filed,
+                **ori_table.of_reports(first_headers[:, _ORI]),
+                **_relations(first_headers, groups, incident, filed["on_file"]),
+            }.items()
         },
     )
 

@@ -58,6 +58,7 @@ class Table:
     bytes: Bytes = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     columns: dict[str, Array] = field(default_factory=dict)
     _lows: dict[str, int] = field(default_factory=dict)
+    _flaws: dict[str, int] = field(default_factory=dict)
     _places: dict[str, Ints] = field(default_factory=dict)
 
     def line(self) -> "Iterator[Table]":
@@ -97,17 +98,29 @@ class Table:
                 rows = table.up if rows is None else table.up[rows]
                 table = table.owner
         values = table.columns[name]
-        return values if rows is None else values[rows]
+        if rows is None:
+            return values
+        return values[rows] if values.strides[0] else np.broadcast_to(values[:1], len(rows) * bool(table.n))
+
+    def home(self, name: str) -> "Table":
+        """The table in its line that has the column. Raises: KeyError."""
+        for table in self.line():
+            if name in table.facts or name in table.fields or name in table.columns:
+                return table
+        raise KeyError(name)
 
     def lowest(self, name: str) -> int:
         """The lowest value of the whole column, here or in an owner; 0 if there is none below."""
         if name not in self._lows:
-            owned = name in self.facts or name in self.fields or name in self.columns
-            if self.owner is None or owned:
-                self._lows[name] = int(self.column(name).min(initial=0))
-            else:
-                self._lows[name] = self.owner.lowest(name)
+            self._lows[name] = int(self.home(name).column(name).min(initial=0))
         return self._lows[name]
+
+    def flaws(self, name: str) -> int:
+        """The flaws of a whole column of identifiers, here or in an owner, together."""
+        if name not in self._flaws:
+            found = np.maximum(self.home(name).column(name), 0)
+            self._flaws[name] = int(np.bitwise_or.reduce(found, initial=0))
+        return self._flaws[name]
 
     def text(self, name: str, rows: Ints) -> npt.NDArray[np.bytes_]:
         """S[len(rows)]: the bytes of a field, here or in an owner. Raises: KeyError."""
