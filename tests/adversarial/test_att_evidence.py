@@ -258,7 +258,7 @@ def test_f04_certify_is_of_this_key() -> None:
     refused(m.evidence(certify=right, certify_signature=sign(m.ek, right)), "E20")
 
 
-def test_f01_quote_of_another_nonce() -> None:
+def test_f01_c02_a_quote_bound_to_another_nonce_or_key_or_to_nothing() -> None:
     m = machine()
     for other in (qualifying(RECEIPT_KEY, bytes(32)), qualifying(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
         refused(m.evidence(quote=quote_structure(m.pcrs, extra=other)), "E16")

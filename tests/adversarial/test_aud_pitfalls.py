@@ -1,5 +1,6 @@
 """Rows of the pitfall list that the audit room answers for; the row's id is in the test's name."""
 
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_f06_a_refusal_alone_does_not_use_up_a_job_id(tmp_path: Path) -> None:
             )
         )
     assert _reason(restarted(tmp_path / "audit"), ONE) is None
+
+
+def test_o04_a_trail_without_room_takes_no_job_and_forgets_none(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(path) as trail:
+        trail.append(admitted())
+        trail.append(completed())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, before[1]))
+        try:
+            with pytest.raises(Refusal) as caught:
+                trail.append(msgspec.structs.replace(admitted(), job_id="00" * 16))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert caught.value.reason is Reason.AUDIT_UNAVAILABLE
+        assert not trail.writable()
+    assert _reason(restarted(path), ONE) is Reason.ALREADY_EXISTS
 
 
 def test_f07_a_completion_under_another_header_is_never_written(tmp_path: Path) -> None:

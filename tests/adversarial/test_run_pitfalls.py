@@ -352,6 +352,23 @@ def test_k04_a_foreign_key_address_is_refused_before_any_connection(town: Town) 
     assert [type(e) for e in trail(town, job)] == [JobRefused]
 
 
+def test_k09_a_key_is_found_by_its_whole_address_only(town: Town) -> None:
+    """Another version, key, vault or cloud is another key, although the data key is wrapped to the one that is held."""
+    held = town.site.kek.kek_id
+    base, name, version = held.rsplit("/", 2)
+    for other in (
+        f"{base}/{name}/{'0' * 32}",
+        f"{base}/{name}/{version[1:]}{version[0]}",
+        f"{base}/{name}x/{version}",
+        f"https://other.vault.azure.net/keys/{name}/{version}",
+        f"https://other.vault.usgovcloudapi.net/keys/{name}/{version}",
+    ):
+        assert other != held
+        answer = town.good(forge(town.site, lambda h, other=other: setattr(h, "kek_id", other)))
+        assert (answer.reason, answer.stage) == (Reason.UNKNOWN_KEY, Stage.ADMIT), other
+    assert town.good(forge(town.site, lambda h: setattr(h, "kek_id", held))).receipt
+
+
 def test_k06_a_wrapped_data_key_of_another_job_opens_nothing(town: Town) -> None:
     one, two = forge(town.site), forge(town.site)
     wrapped = pb.JobHeader.FromString(two.header).wrapped_dek

@@ -157,7 +157,7 @@ def test_the_cell_held_plaintext_while_it_was_looked_at(seen: Seen, planted: Pla
 
 
 @pytest.mark.parametrize("moment", ["waiting for input", "waiting for the reader", "after the job"])
-def test_no_canary_in_the_memory_of_any_process(seen: Seen, moment: str) -> None:
+def test_k14_l08_no_canary_in_the_memory_of_any_process(seen: Seen, moment: str) -> None:
     scans = seen.scans[moment]
     assert [scan.process for scan in scans] == PROCESSES
     found = [hit for scan in scans for hit in scan.hits if hit.label != CONTROL]
@@ -173,7 +173,7 @@ def test_recycled_regions_hold_nothing_of_the_job(seen: Seen) -> None:
     assert seen.cells["after the job"] == set()
 
 
-def test_no_canary_in_a_core_taken_by_root(seen: Seen) -> None:
+def test_l06_no_canary_in_a_core_taken_by_root(seen: Seen) -> None:
     if not seen.cores:
         pytest.skip("gdb is not installed: no core can be taken of a living process")
     assert len(seen.cores) == 2

@@ -132,7 +132,7 @@ def test_k08_a_role_that_is_taken_away_denies_every_key(
     found.until(lambda: len(found.held) == 2)
 
 
-def test_a_vault_that_is_away_costs_no_key_before_its_own_time(
+def test_o02_a_vault_that_is_away_costs_no_key_before_its_own_time(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
     found = Stepped(tmp_path, azure, keys[0], lifetime=6)

@@ -38,7 +38,7 @@ def test_many_segments(site: Site) -> None:
     assert (volumes.rows_in, volumes.rows_out) == (200_000, 200_000)
 
 
-def test_padded_outputs_have_power_of_two_plaintext(site: Site) -> None:
+def test_l07_padded_outputs_have_power_of_two_plaintext(site: Site) -> None:
     result = site.run(people(1000), site.spec(size_class="power_of_two"))
     for part in result.receipt.claims.outputs:
         segments = -(-(part.bytes - 74) // (1 << 20))

@@ -11,6 +11,7 @@ from cji_simulator.simulation import Simulation
 
 from attestation import AZURE_US, AttestationError
 from attestation.appraisal import ReferenceValues
+from attestation.evidence import Evidence
 from tests.integration.sdk_server import KEK_ID, Certificates, ReferenceWorker, served
 from worker.audit import thumbprint as receipt_thumbprint
 from worker.client import (
@@ -116,6 +117,26 @@ def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: S
         verify_attestation(good, nonce=nonce, **{**judge, "trust": AZURE_US})  # type: ignore[arg-type]
     with pytest.raises(Unverified, match="E08"):
         verify_attestation(good, nonce=nonce, **{**judge, "reference": ReferenceValues(products=("Turin",))})  # type: ignore[arg-type]
+
+
+class Recording:
+    """A machine that could attest once: whatever the nonce, it shows what it showed then."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+    def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
+        return self.evidence
+
+
+def test_c06_evidence_from_earlier_is_refused_although_the_certificate_is_good(bench: Bench) -> None:
+    worker = bench.worker
+    assert worker.attester is not None
+    before = bench.client.attest()
+    key = receipt_thumbprint(worker.receipt_key.public_key())
+    worker.attester = Recording(worker.attester.quote(receipt_key=key, nonce=before.nonce))  # type: ignore[assignment]
+    with pytest.raises(Unverified, match="E16"):
+        bench.client.attest()
 
 
 def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:

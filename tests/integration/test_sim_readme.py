@@ -1,4 +1,4 @@
-"""The simulator's README says what is so: its Python runs, its commands exist (pitfall O05)."""
+"""The simulator's README says what is so: its Python runs, its commands exist."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ COMMANDS = re.findall(r"^    cji-simulator (.*)$", README.read_text(), re.MULTIL
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0])
-def test_python(block: str, tmp_path: Path) -> None:
+def test_o05_python(block: str, tmp_path: Path) -> None:
     (tmp_path / "test_my_app.py").write_text(block)
     runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block else []
     command = [sys.executable, *runner, "test_my_app.py"]
@@ -25,7 +25,7 @@ def test_python(block: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_commands(line: str) -> None:
+def test_o05_commands(line: str) -> None:
     """Parsed as they stand by the command that they name, down to the last option."""
     words = shlex.split(line.partition("#")[0])
     command: click.Command = main

@@ -121,7 +121,7 @@ def test_part_number_and_direction_are_in_the_aad() -> None:
     assert input_aad(digest, 1) == b"cji-part/1\0" + digest + b"\0\0\0\x01"
 
 
-def test_wrong_lengths_are_refused(stream: tuple[bytes, list[bytes]]) -> None:
+def test_e10_wrong_lengths_are_refused(stream: tuple[bytes, list[bytes]]) -> None:
     header, segments = stream
     for bad in (
         b"",
@@ -137,7 +137,7 @@ def test_wrong_lengths_are_refused(stream: tuple[bytes, list[bytes]]) -> None:
         refused((header + b"\0")[:n], segments)
 
 
-def test_not_last_mark_on_a_short_segment_and_length_on_a_long_one_are_refused(
+def test_e10_not_last_mark_on_a_short_segment_and_length_on_a_long_one_are_refused(
     stream: tuple[bytes, list[bytes]],
 ) -> None:
     header, segments = stream
