@@ -561,8 +561,12 @@ def test_a19_keys_of_other_kinds(keys: object) -> None:
     changed(lambda out: out["x-ms-runtime"].update(keys=keys), "T13")
 
 
-def test_a16_attested_pcrs() -> None:
-    changed(lambda out: out.update({"x-ms-azurevm-attested-pcrs": [0, 1, 2, 3, 4, 5, 6]}), "T17")
+@pytest.mark.parametrize("pcrs", [None, 255, "01234567", {}, [], [0, 1, 2, 3, 4, 5, 6], [*range(7), 7.0], [*range(9)]])
+def test_a16_attested_pcrs_are_those_of_the_platform(pcrs: object) -> None:
+    changed(lambda out: out.update({"x-ms-azurevm-attested-pcrs": pcrs}), "T17")
+
+
+def test_a16_values_of_attested_pcrs() -> None:
     changed(lambda out: out["x-ms-azurevm-attested-pcr-values"].update(pcr7="AAAA"), "T17")
     older = claims(lambda out: out.pop("x-ms-azurevm-attested-pcr-values"))
     assert verify(machine().token(older))

@@ -151,6 +151,17 @@ def test_what_is_no_weakness(text: str) -> None:
     assert ids(text) == set()
 
 
+@pytest.mark.parametrize("name", ["x-ms-a", "TDX_a", "maa-a", "aas-a", "policy_a", "$a"])
+def test_names_of_the_service_by_their_beginning(name: str) -> None:
+    assert ids(issuing(f'=> issue(type="{name}", value=1);')) == {"MP20"}
+    assert ids(issuing(f'=> issue(type="a{name}", value=1);')) == set()
+
+
+@pytest.mark.parametrize("name", ["x-ms-client-payload", "ClientPayload", "x-ms-runtime", "x-ms-inittime"])
+def test_claims_of_the_caller(name: str) -> None:
+    assert ids(issuing(f'c:[type=="{name}", {SERVICE}] => issue(type="a", value=c.value);')) == {"MP21"}
+
+
 def test_one_weak_permission_is_enough_and_its_place_is_named() -> None:
     weak = also(f'[type=="secureboot", value==true, {SERVICE}] => permit();')
     found = lint(parse_policy(weak.encode()))
@@ -270,6 +281,7 @@ def test_what_another_claim_says_is_no_literal() -> None:
     text = rule('c:[type=="a"] && [type==c.value, issuer==AppendString("a", "b"), value==7] => permit();')
     (found,) = parse_policy(text.encode()).authorization
     assert [found.conditions[1].equals(prop) for prop in ("type", "issuer", "value")] == [None, None, 7]
+    assert parse_policy(rule('c:[type=="a"] && [value<c.value] => permit();').encode())
 
 
 def test_every_rule_is_documented_with_its_severity() -> None:
