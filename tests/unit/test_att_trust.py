@@ -68,6 +68,7 @@ def test_production_providers() -> None:
         "https://sharedeus.eus.attest.azure.net:",
         "https://sharedeus.eus.attest.azure.net.",
         "https://SHAREDEUS.eus.attest.azure.net",
+        "https://SHAREDEUS.eus.attest.azure.net:443",
         "https://sharedеus.eus.attest.azure.net",  # noqa: RUF001 - a Cyrillic letter, that is the point
         "https://sharedeus.eus.attest.azure.net?x=1",
         "https://sharedeus.eus.attest.azure.net#x",
