@@ -88,7 +88,7 @@ def verify_token(
     """Check `raw` against the issuer's keys and our own verdict; raises TOKEN_INVALID with the check's number."""
     jws = split_jws(raw, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     kid = jws.header.get("kid")
-    _require(isinstance(kid, str) and bool(kid), "T03")
+    _require(isinstance(kid, str), "T03")
     signing = keys.get(str(kid))
     payload = verify_rs256(jws, signing.key, fault=Fault.TOKEN_INVALID, check="T04")
     claims = parse_object(payload, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01")

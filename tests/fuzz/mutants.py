@@ -51,25 +51,9 @@ STUCK_SECONDS: Final = 180.0
 _BROKEN: Final = 3  # exit status of a child that did not get as far as the tests
 
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
-    ("maa/token.py", "bool(kid)   of   isinstance(kid, str) and bool(kid)"): "no published key has an empty id",
     ("jose.py", "len(parts) != 3   of   len(parts) != 3 or not all(parts)"): "unpacking into three refuses the same",
     ("jose.py", "text.isascii()   of   len(text) <= limit and text.isascii()"): "base64 of other text is refused too",
     ("trust.py", "''   of   parts.hostname or ''"): "no host is as empty as an empty one; this is for the type checker",
-    (
-        "trust.py",
-        "'@' in parts.netloc   of   parts.scheme not in _DEFAULT_PORTS or '@' in parts.netloc or url != plain",
-    ): "a user before the host makes netloc another text than the host",
-    (
-        "trust.py",
-        "not host   of   not host or set(host) - _HOST_CHARACTERS or parts.netloc.split(':')[0] != host or "
-        "host.endswith('.')",
-    ): "no pattern matches an empty host",
-    (
-        "trust.py",
-        "host.endswith('.')   of   not host or set(host) - _HOST_CHARACTERS or parts.netloc.split(':')[0] != host or "
-        "host.endswith('.')",
-    ): "no pattern ends in the root's dot",
-    ("trust.py", "raise AttestationError(Fault.CONFIG_INVALID, check=check) from error"): "the end raises the same",
     **{
         ("maa/agreement.py", f"entry '{name}'"): "T10 demands the value that the appraisal demands of the report"
         for name in ("migration-allowed", "is-debuggable", "debug", "migratable", "vmpl")

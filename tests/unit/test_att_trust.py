@@ -64,6 +64,7 @@ def test_production_providers() -> None:
         "https://evil.example#x.eus.attest.azure.net",
         "https://evil.example?x.eus.attest.azure.net",
         "https://user:pw@sharedeus.eus.attest.azure.net",
+        "https://sharedeus.eus.attest.azure.net:443@sharedeus.eus.attest.azure.net:443",
         "https://sharedeus.eus.attest.azure.net:444",
         "https://sharedeus.eus.attest.azure.net:",
         "https://sharedeus.eus.attest.azure.net.",
@@ -86,6 +87,13 @@ def test_a04_other_hosts(url: str) -> None:
     assert caught.value.fault is Fault.CONFIG_INVALID
     with pytest.raises(AttestationError):
         Attester(trust=AZURE_US, maa_url=url, reference=ReferenceValues())
+
+
+@pytest.mark.parametrize(("url", "pattern"), [("https://", ""), ("https:///x", "https://"), ("https://a.", "a.")])
+def test_a15_a_pin_without_a_name_is_none(url: str, pattern: str) -> None:
+    with pytest.raises(AttestationError) as caught:
+        base(url, pattern)
+    assert isinstance(caught.value.__cause__, ValueError)  # neither is read, so they are not compared
 
 
 @pytest.mark.parametrize(
