@@ -16,6 +16,8 @@ def within(keys: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any]
     keys: sorted; low, high: of the type of `keys`, both ends belong to the range. An empty range has no keys.
     """
     first, count = np.zeros(len(low), np.int64), np.zeros(len(low), np.int64)
+    if not len(low):
+        return first, count
     order = np.argsort(low)  # neighbouring searches meet in the cache; what is equal has one result
     at = np.searchsorted(keys, low[order])
     inside = np.flatnonzero(at < len(keys))

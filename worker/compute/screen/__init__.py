@@ -1,5 +1,6 @@
 """`screen`: inquiries against a reference in memory, by the rules of NCIC and III; scored hits, never a match."""
 
+from worker.compute.screen.candidates import Limits
 from worker.compute.screen.findings import Finding
 from worker.compute.screen.index import MAX_RECORDS, SHOWN, Index, build, memory
 from worker.compute.screen.operation import HITS, MAX_HITS, OUTCOMES, HitClass, Outcome, Screen, Screened, check, run
@@ -16,6 +17,7 @@ __all__ = [
     "Finding",
     "HitClass",
     "Index",
+    "Limits",
     "Model",
     "Outcome",
     "Rules",

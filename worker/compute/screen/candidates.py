@@ -18,25 +18,27 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.ranges import cuts, expand, within
 from worker.compute.screen.index import Index, all_days, day_key
 from worker.compute.screen.people import NO_SOUND, People
-from worker.compute.screen.rules import Rules
+from worker.compute.screen.rules import Equivalence, Rules
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["CHUNK", "MAX_CANDIDATES", "MAX_COMPARISONS", "Candidates", "Plan", "common", "digits_agree", "plan"]
+__all__ = ["CHUNK", "Candidates", "Limits", "Plan", "common", "digits_agree", "plan"]
 
 CHUNK: Final = 50_000
 """Pairs that are compared at once: their columns stay in the L2 cache."""
-
-MAX_CANDIDATES: Final = 1_000_000
-"""Records for one inquiry, whose comparison takes some 300 MB."""
-
-MAX_COMPARISONS: Final = 500_000_000
-"""Pairs of one batch of inquiries, minutes of work; more is refused instead of running into the deadline."""
 
 _X: Final = np.uint8(ord("X"))
 _ZERO: Final = np.uint8(ord("0"))
 _LEAP_DAY: Final = 229
 _BESIDE: Final = (228, 301)
 _LAST_YEAR: Final = 9_999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Records for one inquiry (1 000 000 take some 300 MB to compare), and pairs for a batch of them (minutes)."""
+
+    candidates: int = 1_000_000
+    comparisons: int = 500_000_000
 
 
 class _Told(enum.IntEnum):
@@ -73,14 +75,17 @@ class Candidates:
 class Plan:
     """What will be compared with each of n inquiries.
 
-    searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than MAX_CANDIDATES
-    records, so it is not searched after all. values: for each kind of identifier int64[n], which of the index's values
-    the inquiry has, -1 for none of them. row, first, count int64[r], told uint8[r]: the ranges, by inquiry.
+    searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than
+    `Limits.candidates` records, so it is not searched after all. values: for each kind of identifier int64[n], which
+    of the index's values the inquiry has, -1 for none of them. row, first, count int64[r], told uint8[r]: the ranges,
+    by inquiry.
     """
 
     inquiries: People
     index: Index
     rules: Rules
+    sex: Equivalence
+    race: Equivalence
     searched: Bools
     too_many: Bools
     values: Mapping[str, Ints]
@@ -132,8 +137,8 @@ def common(year: Ints) -> Bools:
     return is_common
 
 
-def plan(inquiries: People, index: Index, rules: Rules) -> Plan:
-    """The ranges of every inquiry. Raises: Refusal(LIMIT_EXCEEDED) where they hold more than MAX_COMPARISONS."""
+def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
+    """The ranges of every inquiry. Raises: Refusal(LIMIT_EXCEEDED) where they hold more than `limits.comparisons`."""
     n, values = len(inquiries), index.values(inquiries)
     listed, named, ranges = np.zeros(n, np.bool_), np.zeros(n, np.bool_), list[_Ranges]()
     for name in rules.identifiers:
@@ -159,15 +164,17 @@ def plan(inquiries: People, index: Index, rules: Rules) -> Plan:
     )
     total = np.zeros(n, np.int64)
     np.add.at(total, row, count)
-    too_many = total > MAX_CANDIDATES
+    too_many = total > limits.candidates
     order = np.argsort(row, kind="stable")
     order = order[~too_many[row[order]]]
-    if int(count[order].sum()) > MAX_COMPARISONS:
+    if int(count[order].sum()) > limits.comparisons:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     return Plan(
         inquiries=inquiries,
         index=index,
         rules=rules,
+        sex=Equivalence.of(rules.sex),
+        race=Equivalence.of(rules.race),
         searched=listed | named,
         too_many=too_many,
         values=values,

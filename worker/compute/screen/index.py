@@ -57,6 +57,8 @@ class Postings:
         """int64[n]: which value each word is, -1 of one that no record has."""
         width = self.words.data.shape[1]
         found = np.full(len(words), -1, np.int64)
+        if not len(words):
+            return found
         rows = np.flatnonzero(words.lengths <= width)
         data = _fixed(words.data[rows], width)
         mixed = _mixed(data)
@@ -145,6 +147,7 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
     order = np.lexsort((np.where(dated, key, sound), np.where(dated, 0, np.where(partial, 1, 2))))
     counts = int(dated.sum()), int(partial.sum())
     moved = _moved(people, order)
+    _ = moved.last.sound, moved.first.roots  # now, and not for the first inquiry
     postings, lists, place = dict[str, Postings](), list[Small](), len(order)
     for name, identifier in moved.identifiers.items():
         postings[name], records = _postings(identifier, place)
@@ -180,9 +183,7 @@ def _moved(people: People, order: Ints) -> People:
     """The persons in another order, with the codes of words in 32 bits."""
 
     def names(column: Names) -> Names:
-        return Names(
-            words=column.words, sound=column.sound, roots=column.roots, code=column.code[order].astype(np.int32)
-        )
+        return Names(words=column.words, code=column.code[order].astype(np.int32))
 
     return People(
         last=names(people.last),

@@ -23,18 +23,19 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.operation import bad_parameters
-from worker.compute.screen.candidates import Candidates, Plan, plan
+from worker.compute.screen.candidates import Candidates, Limits, Plan, plan
 from worker.compute.screen.findings import Finding
 from worker.compute.screen.index import SHOWN, Index
 from worker.compute.screen.people import read_people
-from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules
-from worker.compute.screen.score import LEVEL, Floats, Scores, known, score, words_of
+from worker.compute.screen.rules import MODEL, PRESETS, Equivalence, Model, Rules, Weights, weights
+from worker.compute.screen.score import LEVEL, Floats, Scores, score, words_of
 from worker.errors import Stage
 from worker.records import RowStatus, Status
 
 __all__ = ["HITS", "MAX_HITS", "OUTCOMES", "HitClass", "Outcome", "Screen", "Screened", "check", "run"]
 
 MAX_HITS: Final = 1_000
+LIMITS: Final = Limits()
 
 OUTCOMES: Final = pa.schema(
     [
@@ -167,18 +168,21 @@ def check(parameters: Screen) -> None:
         raise bad_parameters(Stage.ADMIT)
 
 
-def run(batch: pa.RecordBatch, index: Index, parameters: Screen, *, model: Model = MODEL) -> Screened:
+def run(
+    batch: pa.RecordBatch, index: Index, parameters: Screen, *, model: Model = MODEL, limits: Limits = LIMITS
+) -> Screened:
     """Screen a batch of inquiries, `person/1` or `hotfile/1`. Inquiries are independent of each other.
 
-    Raises: Refusal(LIMIT_EXCEEDED) where the batch would have more comparisons than a batch may have.
+    Raises: Refusal(LIMIT_EXCEEDED) where the batch would take more comparisons than `limits` has.
     """
     rules, n = parameters.rules, batch.num_rows
     inquiries = read_people(batch)
-    planned = plan(inquiries, index, rules)
+    planned = plan(inquiries, index, rules, limits)
+    bits = weights(model)
     found, best = np.zeros(n, np.int64), np.full(n, HitClass.NONE, np.uint8)
     kept = list[_Hits]()
     for candidates in planned.chunks():
-        hits = _judged(candidates, planned, parameters, model)
+        hits = _judged(candidates, planned, parameters, model.strong, bits)
         found += np.bincount(hits.row, minlength=n)
         np.minimum.at(best, hits.row, hits.hit_class)
         kept.append(hits.first_of_each(parameters.max_hits))
@@ -235,17 +239,17 @@ class _Hits:
         )
 
 
-def _judged(found: Candidates, planned: Plan, parameters: Screen, model: Model) -> _Hits:
+def _judged(found: Candidates, planned: Plan, parameters: Screen, strong: float, bits: Weights) -> _Hits:
     """The candidates that are hits."""
     index = planned.index
     if not parameters.include_restricted:
         found = found.take(np.flatnonzero(~index.restricted[found.position]))
-    scores = score(found, planned, model)
+    scores = score(found, planned, bits)
     kept = _confined(found, planned)
     if parameters.min_score is not None:
         kept &= scores.bits >= parameters.min_score
     kept |= scores.listed
-    hit_class, of_reference = _classes(scores, model), index.row[found.position]
+    hit_class, of_reference = _classes(scores, strong), index.row[found.position]
     order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
     order = order[kept[order]]
     return _Hits(
@@ -259,23 +263,22 @@ def _judged(found: Candidates, planned: Plan, parameters: Screen, model: Model) 
 
 def _confined(found: Candidates, planned: Plan) -> Bools:
     """bool[m]: sex and race of the record are among those that the inquiry's search."""
-    kept = np.ones(len(found.row), np.bool_)
-    ours, theirs, rules = planned.inquiries, planned.index.people, planned.rules
-    for table, asked, recorded in ((rules.sex, ours.sex, theirs.sex), (rules.race, ours.race, theirs.race)):
-        searched = np.zeros((256, 256), np.bool_)
-        for code, codes in table.items():
-            searched[ord(code), [ord(each) for each in codes]] = True
-        kept &= searched[known(asked[found.row], table), known(recorded[found.position], table)]
-    return kept
+    ours, theirs = planned.inquiries, planned.index.people
+
+    def among(table: Equivalence, asked: Bytes, recorded: Bytes) -> Bools:
+        kept: Bools = table.searched[table.number[asked[found.row]], table.number[recorded[found.position]]]
+        return kept
+
+    return among(planned.sex, ours.sex, theirs.sex) & among(planned.race, ours.race, theirs.race)
 
 
-def _classes(scores: Scores, model: Model) -> Bytes:
+def _classes(scores: Scores, strong: float) -> Bytes:
     date, level = scores.level("DOB"), LEVEL["DOB"]
     return np.select(
         [
             scores.listed,
             date == level["partial"],
-            (date == level["equal"]) & (scores.bits >= model.strong),
+            (date == level["equal"]) & (scores.bits >= strong),
         ],
         [HitClass.IDENTIFIER, HitClass.NAME_ONLY, HitClass.STRONG],
         HitClass.POSSIBLE,

@@ -9,6 +9,7 @@ search by name finds. A driver's licence (OLN) counts together with its state (O
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.codes import Code
-from worker.compute.kernels import dates, judge, nicknames
+from worker.compute.kernels import dates, judge, nicknames, phonetics
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, from_bytes, pack, read
-from worker.compute.kernels.phonetics import soundex
 from worker.compute.kernels.strings import Words, words
 from worker.records import RowStatus, Status
 
@@ -52,18 +52,26 @@ _LETTERS: Final = _table(range(0x80, 0x100))  # of other alphabets too, as bytes
 _LETTERS_AND_DIGITS: Final = _table(_bytes("0", "9"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Names:
-    """A column of names: the distinct ones, and which of them row i has.
-
-    words of k; sound int64[k] (Soundex as a number below 26 * 7**3, or NO_SOUND); roots int64[k]
-    (`kernels.nicknames`); code int[n], -1 where there is none.
-    """
+    """A column of names: k distinct words, and code int[n], which of them a row has, -1 where there is none."""
 
     words: Words
-    sound: Ints
-    roots: Ints
     code: Codes
+
+    @cached_property
+    def sound(self) -> Ints:
+        """int64[k]: Soundex as a number below 26 * 7**3, or NO_SOUND of a word without a letter from A to Z."""
+        soundex = phonetics.soundex(self.words).astype(np.int64)
+        number = soundex[:, 0] - ord("A")
+        for place in (1, 2, 3):
+            number = number * 7 + soundex[:, place] - ord("0")
+        return np.where(soundex[:, 0] > 0, number, NO_SOUND)
+
+    @cached_property
+    def roots(self) -> Ints:
+        """int64[k]: what `nicknames.related` compares."""
+        return nicknames.roots(self.words)
 
     def sounds(self) -> Ints:
         """int64[n]: the sound of each row's name."""
@@ -176,7 +184,7 @@ class _Reader:
             self._wrong(source, np.append(foreign, [False])[code], Code.WRONG_CHARACTER, Status.WARNED)
         compared = _only(spoken, _LETTERS)
         code = np.append(np.where(compared.lengths > 0, np.arange(len(compared)), -1), -1)[code]
-        return Names(words=compared, sound=_sounds(compared), roots=nicknames.roots(compared), code=code)
+        return Names(words=compared, code=code)
 
     def _cut(self, name: str, array: pa.Array, most: int) -> pa.Array:
         """The first `most` bytes of each value: one row must not decide how wide the matrix of all words is."""
@@ -269,7 +277,7 @@ def _piece(text: Text, start: Ints, end: Ints) -> pa.Array:
 
 def _only(spoken: Words, table: Bytes) -> Words:
     """The words with each byte as in `table`, and without those that are 0 there."""
-    data = table[spoken.data]
+    data = np.asfortranarray(table[spoken.data])
     kept = data != 0
     lengths = kept.sum(axis=1)
     rows = np.flatnonzero(lengths < spoken.lengths)
@@ -280,11 +288,3 @@ def _only(spoken: Words, table: Bytes) -> Words:
 
 def _array(compared: Words) -> pa.Array:
     return pack(np.ascontiguousarray(compared.data), compared.lengths, pa.binary())
-
-
-def _sounds(spoken: Words) -> Ints:
-    code = soundex(spoken).astype(np.int64)
-    number = code[:, 0] - ord("A")
-    for place in (1, 2, 3):
-        number = number * 7 + code[:, place] - ord("0")
-    return np.where(code[:, 0] > 0, number, NO_SOUND)

@@ -1,13 +1,31 @@
 """`presets.toml`: what a search by name asks for, and what agreement is worth."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import Meta
 
-__all__ = ["LEVELS", "MISSING", "MODEL", "PRESETS", "UNKNOWN", "Model", "Rules", "load"]
+from worker.compute.kernels.column import Bools, Bytes
+
+__all__ = [
+    "LEVELS",
+    "MISSING",
+    "MODEL",
+    "PRESETS",
+    "UNKNOWN",
+    "Equivalence",
+    "Model",
+    "Rules",
+    "Weights",
+    "load",
+    "weights",
+]
 
 UNKNOWN: Final = "U"
 MISSING: Final = "missing"
@@ -33,6 +51,28 @@ _Share = Annotated[float, Meta(gt=0, le=1)]
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Equivalence:
+    """A table of codes as numpy looks things up in it.
+
+    number uint8[256]: of each code in ASCII from 0 on, that of U for what is not in the table; searched bool[c, c]:
+    an inquiry of one searches records of the other.
+    """
+
+    number: Bytes
+    searched: Bools
+    unknown: int
+
+    @classmethod
+    def of(cls, table: Mapping[str, str]) -> Self:
+        """Of `Rules.sex` or `Rules.race`."""
+        codes = list(table)
+        number = np.full(256, codes.index(UNKNOWN), np.uint8)
+        number[[ord(code) for code in codes]] = np.arange(len(codes))
+        searched = np.array([[other in table[code] for other in codes] for code in codes])
+        return cls(number=number, searched=searched, unknown=codes.index(UNKNOWN))
 
 
 class Rules(_Table, frozen=True, kw_only=True):
@@ -81,6 +121,17 @@ class Model(_Table, frozen=True, kw_only=True):
             for sum_ in (sum(each.m for each in levels.values()), sum(each.u for each in levels.values())):
                 if abs(sum_ - 1) > 1e-9:
                     raise ValueError(f"the chances of the levels of {name} are not 1 in sum")
+
+
+Weights = Mapping[str, npt.NDArray[np.float64]]
+
+
+def weights(model: Model) -> Weights:
+    """For each field the bits of each of its LEVELS; 0 of a value that is missing."""
+    return {
+        field: np.array([*(math.log2(chance.m / chance.u) for chance in levels.values()), 0.0])
+        for field, levels in model.levels.items()
+    }
 
 
 class _Presets(_Table, frozen=True, kw_only=True):

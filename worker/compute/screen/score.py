@@ -14,10 +14,10 @@ import numpy.typing as npt
 from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.screen.candidates import Candidates, Plan, common, digits_agree
-from worker.compute.screen.people import IDENTIFIERS, SOCIAL, Codes, Identifier, Names, People
-from worker.compute.screen.rules import LEVELS, MISSING, UNKNOWN, Model, Rules
+from worker.compute.screen.people import SOCIAL, Codes, Identifier, Names, People
+from worker.compute.screen.rules import LEVELS, MISSING, Equivalence, Rules, Weights
 
-__all__ = ["CLOSE", "LEVEL", "Scores", "known", "score", "words_of"]
+__all__ = ["CLOSE", "LEVEL", "Scores", "score", "words_of"]
 
 CLOSE: Final = 0.92
 """Jaro-Winkler similarity from which on two names are close."""
@@ -25,7 +25,6 @@ CLOSE: Final = 0.92
 Floats = npt.NDArray[np.float64]
 
 _X: Final = np.uint8(ord("X"))
-_U: Final = np.uint8(ord(UNKNOWN))
 _RADIX: Final = np.array([len(levels) for levels in LEVELS.values()])
 _PLACE: Final = np.cumprod(np.append(1, _RADIX[:-1]))
 LEVEL: Final = {
@@ -48,27 +47,30 @@ class Scores:
         return level
 
 
-def score(found: Candidates, planned: Plan, model: Model) -> Scores:
+def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
     """Compare every candidate."""
     inquiries, rules, row, position = planned.inquiries, planned.rules, found.row, found.position
     people = planned.index.people
     levels = {
         "DOB": _dates(inquiries, people, found, rules),
-        "SEX": _codes("SEX", inquiries.sex[row], people.sex[position], rules.sex),
-        "RAC": _codes("RAC", inquiries.race[row], people.race[position], rules.race),
+        "SEX": _codes("SEX", planned.sex, inquiries.sex[row], people.sex[position]),
+        "RAC": _codes("RAC", planned.race, inquiries.race[row], people.race[position]),
     }
     listed = np.zeros(len(row), np.bool_)
-    for name in IDENTIFIERS:
-        theirs = people.identifiers[name].code[position]
-        levels[name] = _identifiers(name, planned.values[name][row], theirs, inquiries.identifiers[name].code[row] < 0)
+    for name, ours in inquiries.identifiers.items():
+        if not len(ours.words):  # no inquiry of the batch has one
+            levels[name] = LEVEL[name][MISSING]
+            continue
+        theirs = people.identifiers[name]
+        levels[name] = _identifiers(name, planned.values[name][row], theirs.code[position], none=ours.code[row] < 0)
         if name == "SOC":
-            _socials(levels[name], inquiries.identifiers[name], people.identifiers[name], found)
+            _socials(levels[name], ours, theirs, found)
         if name in rules.identifiers:
             listed |= levels[name] == LEVEL[name]["same"]
 
     def named(last: Names, first: Names, order: np.uint8) -> Scores:
         names = {"last": _surnames(last, people.last, found), "first": _given_names(first, people.first, found)}
-        return _weighed({**levels, **names, "names": np.full(len(row), order)}, listed, model)
+        return _weighed({**levels, **names, "names": order}, listed, weights)
 
     if not rules.names_exchanged:
         return named(inquiries.last, inquiries.first, LEVEL["names"][MISSING])
@@ -86,13 +88,12 @@ def _placed() -> list[tuple[tuple[str, tuple[str, ...]], int]]:
     return list(zip(LEVELS.items(), _PLACE.tolist(), strict=True))
 
 
-def _weighed(levels: dict[str, Bytes], listed: Bools, model: Model) -> Scores:
+def _weighed(levels: Mapping[str, Bytes | np.uint8], listed: Bools, weights: Weights) -> Scores:
+    """`levels` by field: uint8[m], or one for all."""
     pattern, bits = np.zeros(len(listed), np.int64), np.zeros(len(listed))
     for (field, _), place in _placed():
-        chances = model.levels[field].values()
-        weights = np.array([*(np.log2(each.m / each.u) for each in chances), 0.0])
         pattern += levels[field] * np.int64(place)
-        bits += weights[levels[field]]
+        bits += weights[field][levels[field]]
     return Scores(pattern=pattern, bits=bits, listed=listed)
 
 
@@ -128,7 +129,9 @@ def _given_names(ours: Names, theirs: Names, found: Candidates) -> Bytes:
 
 def _first_of(cases: list[tuple[Bools, str]], level: Mapping[str, np.uint8]) -> Bytes:
     """uint8[m]: the level of the first case that holds, "differs" where none does."""
-    found: Bytes = np.select([case for case, _ in cases], [level[name] for _, name in cases], level["differs"])
+    found = np.full(len(cases[0][0]), level["differs"])
+    for case, name in reversed(cases):
+        found[case] = level[name]
     return found
 
 
@@ -184,21 +187,12 @@ def _exchanged(ours: Ints, theirs: Ints) -> Bools:
     return same
 
 
-def known(codes: Bytes, table: dict[str, str]) -> Bytes:
-    """uint8[n]: the codes, with U for those that are missing or not in the table."""
-    among = np.zeros(256, np.bool_)
-    among[[ord(code) for code in table]] = True
-    return np.where(among[codes], codes, _U)
+def _codes(field: str, table: Equivalence, ours: Bytes, theirs: Bytes) -> Bytes:
+    level, a, b = LEVEL[field], table.number[ours], table.number[theirs]
+    return np.where((a == table.unknown) | (b == table.unknown), level[MISSING], _first_of([(a == b, "same")], level))
 
 
-def _codes(field: str, ours: Bytes, theirs: Bytes, table: dict[str, str]) -> Bytes:
-    ours, theirs = known(ours, table), known(theirs, table)
-    level = LEVEL[field]
-    missing = (ours == _U) | (theirs == _U)
-    return np.where(missing, level[MISSING], _first_of([(ours == theirs, "same")], level))
-
-
-def _identifiers(name: str, ours: Ints, theirs: Codes, none: Bools) -> Bytes:
+def _identifiers(name: str, ours: Ints, theirs: Codes, *, none: Bools) -> Bytes:
     """`ours` int64[m]: which of the index's values the inquiry's is; `none`: it has no value at all."""
     level = LEVEL[name]
     return np.where(none | (theirs < 0), level[MISSING], _first_of([(ours == theirs, "same")], level))
