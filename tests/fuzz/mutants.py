@@ -33,18 +33,11 @@ __all__ = ["EQUIVALENT", "Mutant", "main", "mutants"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGE: Final = ROOT / "attestation"
-MODULES: Final = (
-    *("appraisal/*.py", "evidence/*.py", "maa/*.py", "maa/policy/*.py", "release/statement.py", "release/unwrap.py"),
-    *("release/keyspec.py", "release/policy/*.py", "certs.py", "jose.py", "strict_json.py", "trust.py"),
-)
-ELSEWHERE: Final = frozenset(
-    {"imds.py", "service.py", "tpm.py", "collect.py", "provider.py", "administration.py", "build.py"}
-)
-"""Modules that decide nothing about evidence; loopback tests, which take longer, cover them."""
 TABLES: Final = frozenset({"agreement.py", "quote.py", "reference.py", "token.py", "advisories.py"})
 TESTS: Final = (
     *(f"{kind}/test_att_*.py" for kind in ("unit", "adversarial", "conformance", "property")),
-    *("integration/test_att_jwks.py", "fuzz/test_fuzz_found.py"),
+    *(f"integration/test_att_{name}.py" for name in ("flow", "jwks", "provider", "tdx_flow", "tpm")),
+    "fuzz/test_fuzz_found.py",
 )
 MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 180.0
@@ -261,7 +254,7 @@ class _Runner:
 
     def _as_they_are(self, items: Sequence[pytest.Item]) -> None:
         self._coverage.start()
-        for item, following in zip(items, (*items[1:], None), strict=True):
+        for item, following in zip(items, (*items[1:], items[0]), strict=True):  # what the session started stays
             self._coverage.switch_context(item.nodeid)
             began = time.perf_counter()
             if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
@@ -358,7 +351,10 @@ def _fails(mutant: Mutant, module: types.ModuleType, tests: Sequence[pytest.Item
 
 
 def _failed(item: pytest.Item) -> bool:
-    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+    """As if a test of another module came next: servers of the session belong to the parent and go on."""
+    ends = item.session.items[0], item.session.items[-1]
+    following = next(other for other in ends if other.path != item.path)
+    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
 
 def _forget() -> None:
@@ -395,8 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _modules() -> list[str]:
-    found = {path for pattern in MODULES for path in PACKAGE.glob(pattern) if path.name not in ELSEWHERE}
-    return sorted(str(path.relative_to(PACKAGE)) for path in found)
+    return sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 
 
 if __name__ == "__main__":
