@@ -27,7 +27,10 @@ def split(data: Bytes) -> Text:
 
 def trimmed(text: Text) -> Text:
     """The same values without the LF, CRLF or CR that they may end with."""
-    return _without(_without(text, _LF), _CR)
+    if not len(text.data):
+        return text
+    last = text.data[np.maximum(text.starts + text.lengths - 1, 0)]
+    return _without(_without(text, _LF), _CR) if ((last == _LF) | (last == _CR)).any() else text
 
 
 def _without(text: Text, end: np.uint8) -> Text:

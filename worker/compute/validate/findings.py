@@ -119,7 +119,8 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
     value, sequence = joined("value", "S12"), joined("sequence", "S3")
     report = submission.report[record]
     level = submission.levels[record]
-    order = np.lexsort((sequence, value, rule, element, record, of_report, report))
+    # segments of a report have the same sequence only if they are one record, so it decides nothing
+    order = np.lexsort((*_words(value), rule, *_words(element), record, of_report, report))
     record, of_report, report = record[order], of_report[order], report[order]
     warning = each((part.warning for part in parts), np.bool_)[order]
     reports = _reports(submission, report, warning)
@@ -146,6 +147,13 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
         status=_status(submission, record, RULE_CODES + rule.astype(np.int64), warning, reports.accepted),
         as_of=as_of,
     )
+
+
+def _words(values: Strings) -> list[npt.NDArray[np.uint32]]:
+    """The last four bytes first, as numbers: in their order values are in order, and numbers are quicker to sort."""
+    width = -(-values.dtype.itemsize // 4) * 4
+    words = values.astype(f"S{width}").view(">u4").reshape(len(values), width // 4)
+    return [words[:, place].astype(np.uint32) for place in range(words.shape[1])][::-1]
 
 
 def _strings(values: Bytes) -> Strings:

@@ -117,9 +117,11 @@ class Submission:
 def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -> Submission:
     """Cut a submission, one segment a row."""
     lines = trimmed(segments)
-    rows, blank_rows = _records(lines)
+    beginnings = matrix(lines, np.arange(len(lines.lengths)), _BEGINNING)
+    rows, blank_rows = _records(lines, beginnings)
     records = Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows])
-    beginnings = matrix(records, np.arange(len(rows)), _BEGINNING)
+    if len(blank_rows):
+        beginnings = beginnings[rows]
     headers = Headers.of(beginnings)
     levels, actions = headers.levels, headers.column(5)
     report, firsts = _reports(_keys(beginnings), levels, actions)
@@ -156,13 +158,11 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
     )
 
 
-def _records(lines: Text) -> tuple[Ints, Ints]:
+def _records(lines: Text, beginnings: Bytes) -> tuple[Ints, Ints]:
     """Rows that are records, and rows of nothing but blanks."""
-    blank = lines.lengths == 0
-    doubtful = np.flatnonzero(~blank)
-    if len(doubtful):  # a line with a level is none of them
-        level = lines.starts[doubtful] + np.minimum(lines.lengths[doubtful] - 1, 4)
-        doubtful = doubtful[lines.data[level] == BLANK]
+    blank = beginnings[:, 4] == BLANK  # else there is a level
+    doubtful = np.flatnonzero(blank)
+    doubtful = doubtful[lines.lengths[doubtful] > 0]
     if len(doubtful):
         bounds = np.stack((lines.starts[doubtful], lines.starts[doubtful] + lines.lengths[doubtful]), axis=1)
         order = np.argsort(bounds[:, 0], kind="stable")
