@@ -88,7 +88,8 @@ def _agree(a: Bytes, b: Bytes) -> tuple[Bools, Bools]:
 
 
 def _unknown(known: Bools) -> Bytes:
-    return np.add.reduce(~known, axis=0, dtype=np.uint8)
+    unknown: Bytes = np.add.reduce(~known, axis=0, dtype=np.uint8)
+    return unknown
 
 
 def _apart(a: Bytes, b: Bytes, step: int) -> Bools:

@@ -15,28 +15,23 @@ bytes: where a place of `a` meets a place of `b`, both are multiplied by "they d
 padding is, and takes no further part.
 """
 
-import math
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bytes, Ints
+from worker.compute.kernels.jaro_bounds import Sorted, candidates
 from worker.compute.kernels.strings import Words
 
-__all__ = ["above", "pairs"]
+__all__ = ["Sorted", "above", "pairs"]
 
 Floats = npt.NDArray[np.float64]
-Sets = npt.NDArray[np.uint64]
 
 _PREFIX: Final = 4
 _PREFIX_WEIGHT: Final = 0.1
 _BOOST_THRESHOLD: Final = 0.7
-_ROUNDING: Final = 1e-9  # matches; a bound must not fail by what floats round
 _CHUNK: Final = 8_192  # pairs: two words of 16 bytes, twice, stay within a megabyte of cache
-_BLOCK: Final = 16_384  # pairs whose bits are compared at once
-_HELD: Final = 1 << 20  # candidates
 
 
 def pairs(
@@ -150,20 +145,18 @@ def _ranked(matched: Bytes, *, unmatched: int) -> tuple[npt.NDArray[np.uint16], 
     return keys, count
 
 
-def above(queries: Words, vocabulary: Words, cutoff: float) -> tuple[Ints, Ints, Floats]:
+def above(queries: Words, vocabulary: Words | Sorted, cutoff: float) -> tuple[Ints, Ints, Floats]:
     """(query, entry, score) of all pairs whose Jaro-Winkler similarity is at least `cutoff`, by query, then entry.
 
-    The prefix weight is 0.1 and the boost threshold 0.7. What comes back is as long as there are such pairs: a low
-    cut-off means all of them.
-
-    Both sides are sorted by length and first byte. A score needs a least number of matches, which depends on the two
-    lengths and on whether there is a common prefix; so many bytes of the query may be missing from the entry and no
-    more. How many are missing at least shows in one word of bits of each (`_sets`), and what passes is scored.
+    Prefix weight and boost threshold are the ones that `pairs` has unless told otherwise. A vocabulary that is asked
+    often comes Sorted. The lower the cut-off, the more pairs are scored and come back, up to all of them.
     """
-    if not len(queries) or not len(vocabulary):
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    of_queries, of_vocabulary = _Sorted(queries), _Sorted(vocabulary)
-    found = [_scored(queries, vocabulary, q, v, cutoff) for q, v in _candidates(of_queries, of_vocabulary, cutoff)]
+    entries = vocabulary if isinstance(vocabulary, Sorted) else Sorted(vocabulary)
+    alike, unlike = _least_jaro(cutoff, prefix=_PREFIX), _least_jaro(cutoff, prefix=0)
+    found = [
+        _scored(queries, entries.words, q, v, cutoff)
+        for q, v in candidates(Sorted(queries), entries, alike=alike, unlike=unlike)
+    ]
     query, entry, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(query * len(vocabulary) + entry, kind="stable")
     return query[order], entry[order], score[order]
@@ -175,93 +168,9 @@ def _scored(queries: Words, vocabulary: Words, q: Ints, v: Ints, cutoff: float) 
     return q[kept], v[kept], score[kept]
 
 
-class _Sorted:
-    """Words by length, then first byte. Groups are runs of the sorted words: (start, end)."""
-
-    def __init__(self, words: Words) -> None:
-        first = words.data[:, 0] if words.data.shape[1] else np.zeros(len(words), np.uint8)
-        key = words.lengths.astype(np.uint16) << 8 | first
-        self.order: Ints = np.argsort(key, kind="stable")
-        key = key[self.order]
-        self.first = key & 0xFF
-        self.sets = _sets(words)[self.order]
-        self.lengths = _groups(key >> 8)
-        self.lengths_and_firsts = _groups(key)
-
-
-def _groups(key: npt.NDArray[np.uint16]) -> dict[int, tuple[int, int]]:
-    """Each value of a sorted array, and the run of it."""
-    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])).tolist()
-    return dict(zip(key[starts].tolist(), zip(starts, [*starts[1:], len(key)], strict=True), strict=True))
-
-
-def _sets(words: Words) -> Sets:
-    """uint64[k]: bit c where a byte of class c (its low 5 bits) is in the word, bit 32 + c where there are two.
-
-    Each bit of one word that is not set in another stands for a byte of the one without a match in the other.
-    """
-    sets = np.zeros(len(words), np.uint64)
-    for column in np.ascontiguousarray(words.data.T):
-        bit = (column != 0) * np.left_shift(np.uint64(1), (column & 31).astype(np.uint64))
-        sets |= bit | (sets & bit) << np.uint64(32)
-    return sets
-
-
-def _candidates(queries: _Sorted, vocabulary: _Sorted, cutoff: float) -> Iterator[tuple[Ints, Ints]]:
-    """(query, entry) of all pairs that may reach the cut-off, about a million at a time."""
-    q_held: list[Ints] = []
-    v_held: list[Ints] = []
-    for q, v in _blocks(queries, vocabulary, cutoff):
-        q_held.append(q)
-        v_held.append(v)
-        if sum(map(len, q_held)) >= _HELD:
-            yield queries.order[np.concatenate(q_held)], vocabulary.order[np.concatenate(v_held)]
-            q_held, v_held = [], []
-    if q_held:
-        yield queries.order[np.concatenate(q_held)], vocabulary.order[np.concatenate(v_held)]
-
-
-def _blocks(queries: _Sorted, vocabulary: _Sorted, cutoff: float) -> Iterator[tuple[Ints, Ints]]:
-    for length, q_run in queries.lengths.items():
-        for other, v_run in vocabulary.lengths.items():
-            missing = _may_miss(length, other, _least_jaro(cutoff, prefix=0))
-            for q, v in _few_missing(queries.sets, vocabulary.sets, q_run, v_run, missing):
-                unlike = queries.first[q] != vocabulary.first[v]
-                yield q[unlike], v[unlike]
-    for key, q_run in queries.lengths_and_firsts.items():
-        length, first = divmod(key, 256)
-        for other in vocabulary.lengths:
-            missing = _may_miss(length, other, _least_jaro(cutoff, prefix=_PREFIX))
-            v_run = vocabulary.lengths_and_firsts.get(other * 256 + first, (0, 0))
-            yield from _few_missing(queries.sets, vocabulary.sets, q_run, v_run, missing)
-
-
 def _least_jaro(cutoff: float, *, prefix: int) -> float:
     """What Jaro must be at least for a Jaro-Winkler of `cutoff` with this common prefix."""
     if cutoff <= _BOOST_THRESHOLD:
         return cutoff
     boost = prefix * _PREFIX_WEIGHT
     return max(_BOOST_THRESHOLD, (cutoff - boost) / (1 - boost))
-
-
-def _may_miss(length: int, other: int, jaro: float) -> int:
-    """How many bytes of a word of `length` may be without a match in one of `other`; negative: no pair reaches it."""
-    least = (3 * jaro - 1) * length * other / max(length + other, 1)
-    matches = math.ceil(least - _ROUNDING)
-    return -1 if matches > min(length, other) else length - max(matches, 0)
-
-
-def _few_missing(
-    of_queries: Sets, of_vocabulary: Sets, q_run: tuple[int, int], v_run: tuple[int, int], missing: int
-) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs of two runs where at most so many bytes of the query are missing from the entry."""
-    if missing < 0:
-        return
-    for v in range(*v_run, _BLOCK):
-        entries = ~of_vocabulary[v : min(v + _BLOCK, v_run[1])]
-        rows = _BLOCK // len(entries)
-        for q in range(*q_run, rows):
-            block = of_queries[q : min(q + rows, q_run[1]), None] & entries
-            passed = np.flatnonzero(np.bitwise_count(block) <= missing)
-            query, entry = np.divmod(passed, len(entries))
-            yield query + q, entry + v
