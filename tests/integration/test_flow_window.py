@@ -140,6 +140,10 @@ def test_sigterm_drains(azure: Simulation, tmp_path: Path) -> None:
         assert site.worker.process.wait(20) == 0
 
 
+_WINDOWS = 64 << 20
+"""Segments that gRPC and the ring may hold, both ways; the larger job has ten times as many bytes."""
+
+
 @needs_root
 @pytest.mark.root
 def test_memory_does_not_grow_with_the_job(site: Site) -> None:
@@ -154,7 +158,9 @@ def test_memory_does_not_grow_with_the_job(site: Site) -> None:
     assert small.front
     assert small.cell
     assert large.cell <= 1.1 * small.cell, peaks
-    assert large.total <= 1.1 * small.total, peaks
+    # the front holds what is on its way, which is bounded by the windows and not by the job; how much of that there
+    # is at a time depends on who is slower
+    assert large.front <= small.front + _WINDOWS, peaks
 
 
 @needs_root

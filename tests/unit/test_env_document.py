@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import worker
 from tests.property.test_env_streams import expand
 from worker.audit import Claims
-from worker.client import ClientProfile, Deidentify, decode_spec, load_profile
+from worker.client import ClientProfile, Deidentify, decode_spec, load_profile, load_spec
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from worker.errors import Refusal
 from worker.job import LIMITS
@@ -80,14 +80,19 @@ def test_every_field_and_claim_is_in_the_document() -> None:
 
 
 def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
-    job, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
-    spec = decode_spec(job)
-    assert spec.deidentify.needs_project_key
+    job, operations, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
+    own = decode_spec(job)
+    spec = decode_spec(f"{job}\n{operations}")
+    assert own.deidentify.needs_project_key
     (tmp_path / "client.toml").write_text(client)
     profile = load_profile(tmp_path / "client.toml")
     assert set(msgspec.toml.decode(client)) == set(ClientProfile.__struct_fields__)
     assert profile.reference.products == ("Genoa", "Turin")
-    assert set(msgspec.toml.decode(job)) == set(type(spec).__struct_fields__)
+    assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
+    assert {"validate", "disseminate", "sides"} == set(msgspec.toml.decode(operations))
+    assert (
+        load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
+    )
     for text in re.findall(r"`(\{ do = .*?\})`", (DOCS / "job.md").read_text()):
         table = msgspec.toml.decode(f"x = {text}")
         msgspec.convert({"project": "p", "columns": table}, Deidentify)

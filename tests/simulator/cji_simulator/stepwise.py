@@ -53,7 +53,7 @@ class Stepwise:
         job: SealedJob,
         segments: Sequence[bytes],
         *,
-        deadline: float = 60,
+        deadline: float = 300,
         target: str | None = None,
         hold: bool = False,
     ) -> None:
