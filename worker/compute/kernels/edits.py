@@ -4,31 +4,34 @@ An unknown digit is X and agrees with every digit. `unknown` counts the places w
 what agrees on fewer known digits is weaker evidence, and the caller says how much.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes
 
 __all__ = ["Edit", "Edits", "dates", "one_edit"]
 
 _X: Final = np.uint8(ord("X"))
-_ZERO: Final = np.uint8(ord("0"))
+_YEAR, _MONTH, _DAY = slice(0, 4), slice(4, 6), slice(6, 8)
+_CHUNK: Final = 16_384  # pairs
 
 
 class Edit(IntEnum):
     """What turns one value into the other; of several, the first in this order."""
 
     SAME = 0
-    SUBSTITUTION = 1  # of one digit
-    TRANSPOSITION = 2  # of two neighbouring digits
-    MONTH_DAY = 3  # month and day in each other's place
-    DAY = 4  # one day more or less, in the same month
-    MONTH = 5  # one month more or less, in the same year
-    YEAR = 6
-    TEN_YEARS = 7
+    MONTH_DAY = 1  # month and day in each other's place
+    DAY = 2  # one day more or less, in the same month
+    MONTH = 3  # one month more or less, in the same year
+    YEAR = 4
+    TEN_YEARS = 5
+    SUBSTITUTION = 6  # of one digit
+    TRANSPOSITION = 7  # of two neighbouring digits
     OTHER = 8
 
 
@@ -43,61 +46,79 @@ class Edits:
 def one_edit(a: Bytes, b: Bytes) -> Edits:
     """Compare numbers of one width digit by digit: SAME, SUBSTITUTION, TRANSPOSITION or OTHER.
 
-    a, b: uint8[n, w], ASCII, capital X for an unknown digit. A transposition has four known digits.
+    a, b: uint8[n, w], ASCII, capital X for an unknown digit. The digits of a transposition are all known.
     """
-    columns_a, columns_b = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
-    known, agree = _agree(columns_a, columns_b)
-    wrong = np.zeros(len(a), np.uint8)
-    crossed = np.zeros(len(a), np.bool_)
-    for place in range(len(agree)):
-        wrong += ~agree[place]
-        if place:
-            both = ~agree[place] & ~agree[place - 1]
-            crossed |= both & (columns_a[place] == columns_b[place - 1]) & (columns_a[place - 1] == columns_b[place])
-    kind = np.full(len(a), Edit.OTHER, np.uint8)
-    kind[(wrong == 2) & crossed] = Edit.TRANSPOSITION
-    kind[wrong == 1] = Edit.SUBSTITUTION
-    kind[wrong == 0] = Edit.SAME
-    return Edits(kind=kind, unknown=_unknown(known))
+    return _by_chunks(_one_edit, a, b)
 
 
 def dates(a: Bytes, b: Bytes) -> Edits:
-    """Compare dates, uint8[n, 8] as `dates.parse(...).digits` gives them.
+    """Compare dates: uint8[n, 8] YYYYMMDD, capital X for an unknown digit, as `dates.parse` gives those that fit.
 
-    Not one_edit alone: MONTH_DAY, DAY, MONTH, YEAR and TEN_YEARS are told apart from a slip of one digit and come
-    before it. A component that steps must be known on both sides; the others may have unknown digits.
+    The part that steps by one, or years by ten, is known on both sides. What else there is may have unknown digits.
     """
-    edits = one_edit(a, b)
-    columns_a, columns_b = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
-    _, agree = _agree(columns_a, columns_b)
-    year, month, day = agree[:4].all(axis=0), agree[4:6].all(axis=0), agree[6:].all(axis=0)
-    _, crossed = _agree(columns_a[[4, 5, 6, 7]], columns_b[[6, 7, 4, 5]])
-    kind = edits.kind
-    differs = kind != Edit.SAME
-    kind[differs & month & day & _apart(columns_a[:4], columns_b[:4], 10)] = Edit.TEN_YEARS
-    kind[differs & month & day & _apart(columns_a[:4], columns_b[:4], 1)] = Edit.YEAR
-    kind[differs & year & day & _apart(columns_a[4:6], columns_b[4:6], 1)] = Edit.MONTH
-    kind[differs & year & month & _apart(columns_a[6:], columns_b[6:], 1)] = Edit.DAY
-    kind[differs & year & crossed.all(axis=0)] = Edit.MONTH_DAY
+    return _by_chunks(_dates, a, b)
+
+
+def _by_chunks(compare: Callable[[Bytes, Bytes], Edits], a: Bytes, b: Bytes) -> Edits:
+    found = Edits(kind=np.empty(len(a), np.uint8), unknown=np.empty(len(a), np.uint8))
+    for first in range(0, len(a), _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        part = compare(np.ascontiguousarray(a[rows].T), np.ascontiguousarray(b[rows].T))
+        found.kind[rows] = part.kind
+        found.unknown[rows] = part.unknown
+    return found
+
+
+def _one_edit(a: Bytes, b: Bytes) -> Edits:
+    """Of numbers that stand in columns, uint8[w, n]."""
+    known, agree = _agree(a, b)
+    wrong = ~agree
+    crossed = wrong[1:] & wrong[:-1] & (a[1:] == b[:-1]) & (a[:-1] == b[1:])
+    count = _count(wrong)
+    kind = np.full(a.shape[1], Edit.OTHER, np.uint8)
+    kind[(count == 2) & crossed.any(axis=0)] = Edit.TRANSPOSITION
+    kind[count == 1] = Edit.SUBSTITUTION
+    kind[count == 0] = Edit.SAME
+    return Edits(kind=kind, unknown=_count(~known))
+
+
+def _dates(a: Bytes, b: Bytes) -> Edits:
+    edits = _one_edit(a, b)
+    _, agree = _agree(a, b)
+    year, month, day = (agree[part].all(axis=0) for part in (_YEAR, _MONTH, _DAY))
+    _, swapped = _agree(a[4:], np.concatenate((b[_DAY], b[_MONTH])))
+    years = _apart(a[_YEAR], b[_YEAR])
+    slips = (
+        (Edit.TEN_YEARS, month & day & (years == 10)),
+        (Edit.YEAR, month & day & (years == 1)),
+        (Edit.MONTH, year & day & (_apart(a[_MONTH], b[_MONTH]) == 1)),
+        (Edit.DAY, year & month & (_apart(a[_DAY], b[_DAY]) == 1)),
+        (Edit.MONTH_DAY, year & swapped.all(axis=0)),
+        (Edit.SAME, edits.kind == Edit.SAME),
+    )
+    for kind, fits in slips:  # the first of Edit comes last
+        edits.kind[fits] = kind
     return edits
 
 
 def _agree(a: Bytes, b: Bytes) -> tuple[Bools, Bools]:
+    """(known on both sides, equal or not known on both sides), for each place."""
     known = (a != _X) & (b != _X)
     return known, (a == b) | ~known
 
 
-def _unknown(known: Bools) -> Bytes:
-    unknown: Bytes = np.add.reduce(~known, axis=0, dtype=np.uint8)
-    return unknown
+def _count(places: Bools) -> Bytes:
+    """uint8[n]: how many of bool[w, n] are set in each column."""
+    count = np.zeros(places.shape[1], np.uint8)
+    for place in places:
+        count += place
+    return count
 
 
-def _apart(a: Bytes, b: Bytes, step: int) -> Bools:
-    """bool[n]: numbers uint8[w, n] of known digits that differ by `step`."""
-    number_a, number_b = np.zeros(a.shape[1], np.int16), np.zeros(a.shape[1], np.int16)
+def _apart(a: Bytes, b: Bytes) -> npt.NDArray[np.int32]:
+    """int32[n]: by how much two numbers uint8[w, n] differ, 0 where a digit is unknown."""
+    difference = np.zeros(a.shape[1], np.int32)
     for digit_a, digit_b in zip(a, b, strict=True):
-        number_a = number_a * 10 + (digit_a - _ZERO)
-        number_b = number_b * 10 + (digit_b - _ZERO)
-    known = ((a != _X) & (b != _X)).all(axis=0)
-    found: Bools = known & (np.abs(number_a - number_b) == step)
-    return found
+        difference = difference * 10 + digit_a - digit_b.astype(np.int32)
+    known: Bools = ((a != _X) & (b != _X)).all(axis=0)
+    return np.abs(difference) * known
