@@ -1,0 +1,72 @@
+"""Which records make a report, and how far its pairings go: engine and twin on cases that chance would not meet."""
+
+from collections import Counter
+
+import pytest
+
+from tests import nibrs_twin
+from tests.nibrs_forge import REPORTS, Report, lines, segment, with_fields
+from tests.nibrs_tools import TODAY, as_found, as_outcome, judged
+from worker.compute.validate.tables import MAX_PAIRED
+
+LARCENY = REPORTS["larceny"]
+DELETE = segment("deleted_incidents", date="20200401")
+
+
+def both(report: Report) -> Counter[int]:
+    """The rules found, by engine and twin alike."""
+    made = lines(report)
+    found = judged(b"\n".join(made))
+    expected, outcome = nibrs_twin.whole(made, new=True, today=TODAY)
+    assert as_found(found) == expected
+    assert as_outcome(found, "nibrs/3.1") == outcome
+    return Counter(found.rule.tolist())
+
+
+def test_a_delete_and_the_report_anew() -> None:
+    assert both([DELETE, *LARCENY]) == {}
+    assert len(judged(b"\n".join(lines([DELETE, *LARCENY]))).reports.accepted) == 2
+
+
+def test_nothing_belongs_to_a_delete() -> None:
+    assert both([DELETE, *LARCENY[1:]]) == {55: 1}
+
+
+def test_a_delete_behind_a_report_is_a_report_by_itself() -> None:
+    assert both([*LARCENY[1:], DELETE]) == {55: 1}
+    assert len(judged(b"\n".join(lines([*LARCENY[1:], DELETE]))).reports.accepted) == 2
+
+
+def test_a_second_level_1_begins_a_report() -> None:
+    assert both([*LARCENY, *LARCENY]) == {56: 1}
+    assert both([*LARCENY, LARCENY[0]]) == {56: 1, 75: 3}
+
+
+def test_a_deleted_incident_may_be_added_again() -> None:
+    assert both([*LARCENY, DELETE, *LARCENY]) == {}
+
+
+def test_a_report_that_is_interrupted_is_two() -> None:
+    other = with_fields(LARCENY, "*", number="20-9")
+    assert both([*LARCENY[:3], *other, *LARCENY[3:]])[55] == 1
+
+
+def test_an_unreadable_record_does_not_part_a_report() -> None:
+    odd = segment("unreadable", level="X")
+    assert both([*LARCENY[:2], odd, *LARCENY[2:]]) == {51: 1}
+    assert both([odd, *LARCENY]) == {51: 1}
+
+
+@pytest.mark.parametrize("before", [MAX_PAIRED - 1, MAX_PAIRED])
+def test_an_offense_is_paired_with_ten_property_segments(before: int) -> None:
+    wrong = segment("properties", loss="4", description=["20"], value=["000000100"])
+    found = both([*LARCENY[:2], *[wrong] * before, *LARCENY[2:]])
+    assert found[78] == (before >= MAX_PAIRED)
+    assert found[376] == before - 1
+
+
+@pytest.mark.parametrize("before", [MAX_PAIRED - 1, MAX_PAIRED])
+def test_a_property_segment_is_paired_with_ten_offenses(before: int) -> None:
+    other = segment("offenses", offense="13C", completed="C", substance=["N"], location="20", bias=["88"])
+    found = both([LARCENY[0], *[other] * before, *LARCENY[1:]])
+    assert found[81] == found[390] == (before >= MAX_PAIRED)
