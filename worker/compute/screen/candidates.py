@@ -77,8 +77,8 @@ class Plan:
 
     searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than
     `Limits.candidates` records, so it is not searched after all. values: for each kind of identifier int64[n], which
-    of the index's values the inquiry has, -1 for none of them. row, first, count int64[r], told uint8[r]: the ranges,
-    by inquiry.
+    of the index's values the inquiry has, -1 for none of them; sought: the same of those that it is searched by.
+    row, first, count int64[r], told uint8[r]: the ranges, by inquiry.
     """
 
     inquiries: People
@@ -89,6 +89,7 @@ class Plan:
     searched: Bools
     too_many: Bools
     values: Mapping[str, Ints]
+    sought: Mapping[str, Ints]
     row: Ints
     first: Ints
     count: Ints
@@ -116,6 +117,24 @@ class Plan:
         pair = np.unique(rows[which[kept]] * len(index) + position[kept])
         return Candidates(row=pair // max(len(index), 1), position=pair % max(len(index), 1))
 
+    def listed(self, found: Candidates) -> Bools:
+        """bool[m]: the record has one of the identifiers that the inquiry is searched by."""
+        same = np.zeros(len(found.row), np.bool_)
+        for name, value in self.sought.items():
+            asked, recorded = value[found.row], self.index.people.identifiers[name].code[found.position]
+            same |= (asked >= 0) & (asked == recorded)
+        return same
+
+    def confined(self, found: Candidates) -> Bools:
+        """bool[m]: sex and race of the record are among those that the inquiry's search."""
+        ours, theirs = self.inquiries, self.index.people
+
+        def among(table: Equivalence, asked: Bytes, recorded: Bytes) -> Bools:
+            kept: Bools = table.searched[table.number[asked[found.row]], table.number[recorded[found.position]]]
+            return kept
+
+        return among(self.sex, ours.sex, theirs.sex) & among(self.race, ours.race, theirs.race)
+
     def _common_year(self, _row: Ints, position: Ints) -> Bools:
         return common(self.index.people.date[position] // 10_000)
 
@@ -141,11 +160,15 @@ def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
     """The ranges of every inquiry. Raises: Refusal(LIMIT_EXCEEDED) where they hold more than `limits.comparisons`."""
     n, values = len(inquiries), index.values(inquiries)
     listed, named, ranges = np.zeros(n, np.bool_), np.zeros(n, np.bool_), list[_Ranges]()
+    sought = dict[str, Ints]()
     for name in rules.identifiers:
+        if not len(inquiries.identifiers[name].words):
+            continue
         whole = inquiries.identifiers[name].usable()
         listed |= whole
-        rows = np.flatnonzero(whole & (values[name] >= 0))
-        first, count = index.postings[name].records(values[name][rows])
+        sought[name] = np.where(whole, values[name], -1)
+        rows = np.flatnonzero(sought[name] >= 0)
+        first, count = index.postings[name].records(sought[name][rows])
         ranges.append(_Ranges(row=rows, first=first, count=count, told=_Told.ANYTHING))
     by_name = inquiries.dated() & ~(listed & rules.identifiers_alone)
     for sound in [inquiries.last.sounds(), *([inquiries.first.sounds()] if rules.names_exchanged else [])]:
@@ -178,6 +201,7 @@ def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
         searched=listed | named,
         too_many=too_many,
         values=values,
+        sought=sought,
         row=row[order],
         first=first[order],
         count=count[order],

@@ -27,7 +27,7 @@ from worker.compute.screen.candidates import Candidates, Limits, Plan, plan
 from worker.compute.screen.findings import Finding
 from worker.compute.screen.index import SHOWN, Index
 from worker.compute.screen.people import read_people
-from worker.compute.screen.rules import MODEL, PRESETS, Equivalence, Model, Rules, Weights, weights
+from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules, Weights, weights
 from worker.compute.screen.score import LEVEL, Floats, Scores, score, words_of
 from worker.errors import Stage
 from worker.records import RowStatus, Status
@@ -241,17 +241,17 @@ class _Hits:
 
 def _judged(found: Candidates, planned: Plan, parameters: Screen, strong: float, bits: Weights) -> _Hits:
     """The candidates that are hits."""
-    index = planned.index
+    index, listed = planned.index, planned.listed(found)
+    kept = listed | planned.confined(found)
     if not parameters.include_restricted:
-        found = found.take(np.flatnonzero(~index.restricted[found.position]))
+        kept &= ~index.restricted[found.position]
+    kept = np.flatnonzero(kept)  # of most, only the sound and the day agree: do not weigh those
+    found, listed = found.take(kept), listed[kept]
     scores = score(found, planned, bits)
-    kept = _confined(found, planned)
-    if parameters.min_score is not None:
-        kept &= scores.bits >= parameters.min_score
-    kept |= scores.listed
-    hit_class, of_reference = _classes(scores, strong), index.row[found.position]
+    hit_class, of_reference = _classes(scores, listed, strong), index.row[found.position]
     order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
-    order = order[kept[order]]
+    if parameters.min_score is not None:
+        order = order[listed[order] | (scores.bits[order] >= parameters.min_score)]
     return _Hits(
         row=found.row[order],
         position=found.position[order],
@@ -261,22 +261,11 @@ def _judged(found: Candidates, planned: Plan, parameters: Screen, strong: float,
     )
 
 
-def _confined(found: Candidates, planned: Plan) -> Bools:
-    """bool[m]: sex and race of the record are among those that the inquiry's search."""
-    ours, theirs = planned.inquiries, planned.index.people
-
-    def among(table: Equivalence, asked: Bytes, recorded: Bytes) -> Bools:
-        kept: Bools = table.searched[table.number[asked[found.row]], table.number[recorded[found.position]]]
-        return kept
-
-    return among(planned.sex, ours.sex, theirs.sex) & among(planned.race, ours.race, theirs.race)
-
-
-def _classes(scores: Scores, strong: float) -> Bytes:
+def _classes(scores: Scores, listed: Bools, strong: float) -> Bytes:
     date, level = scores.level("DOB"), LEVEL["DOB"]
     return np.select(
         [
-            scores.listed,
+            listed,
             date == level["partial"],
             (date == level["equal"]) & (scores.bits >= strong),
         ],

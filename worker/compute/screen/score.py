@@ -34,11 +34,10 @@ LEVEL: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Scores:
-    """Of m candidates. pattern int64[m]; bits float64[m]; listed bool[m]: one of the search's identifiers agrees."""
+    """Of m candidates. pattern int64[m]; bits float64[m]."""
 
     pattern: Ints
     bits: Floats
-    listed: Bools
 
     def level(self, field: str) -> Ints:
         """int64[m]: the level of one field."""
@@ -56,7 +55,6 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
         "SEX": _codes("SEX", planned.sex, inquiries.sex[row], people.sex[position]),
         "RAC": _codes("RAC", planned.race, inquiries.race[row], people.race[position]),
     }
-    listed = np.zeros(len(row), np.bool_)
     for name, ours in inquiries.identifiers.items():
         if not len(ours.words):  # no inquiry of the batch has one
             levels[name] = LEVEL[name][MISSING]
@@ -65,12 +63,10 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
         levels[name] = _identifiers(name, planned.values[name][row], theirs.code[position], none=ours.code[row] < 0)
         if name == "SOC":
             _socials(levels[name], ours, theirs, found)
-        if name in rules.identifiers:
-            listed |= levels[name] == LEVEL[name]["same"]
 
     def named(last: Names, first: Names, order: np.uint8) -> Scores:
         names = {"last": _surnames(last, people.last, found), "first": _given_names(first, people.first, found)}
-        return _weighed({**levels, **names, "names": order}, listed, weights)
+        return _weighed({**levels, **names, "names": order}, len(row), weights)
 
     if not rules.names_exchanged:
         return named(inquiries.last, inquiries.first, LEVEL["names"][MISSING])
@@ -88,13 +84,13 @@ def _placed() -> list[tuple[tuple[str, tuple[str, ...]], int]]:
     return list(zip(LEVELS.items(), _PLACE.tolist(), strict=True))
 
 
-def _weighed(levels: Mapping[str, Bytes | np.uint8], listed: Bools, weights: Weights) -> Scores:
+def _weighed(levels: Mapping[str, Bytes | np.uint8], m: int, weights: Weights) -> Scores:
     """`levels` by field: uint8[m], or one for all."""
-    pattern, bits = np.zeros(len(listed), np.int64), np.zeros(len(listed))
+    pattern, bits = np.zeros(m, np.int64), np.zeros(m)
     for (field, _), place in _placed():
         pattern += levels[field] * np.int64(place)
         bits += weights[field][levels[field]]
-    return Scores(pattern=pattern, bits=bits, listed=listed)
+    return Scores(pattern=pattern, bits=bits)
 
 
 def _better(one: Scores, other: Scores) -> Scores:
@@ -102,7 +98,6 @@ def _better(one: Scores, other: Scores) -> Scores:
     return Scores(
         pattern=np.where(wins, other.pattern, one.pattern),
         bits=np.where(wins, other.bits, one.bits),
-        listed=one.listed,
     )
 
 
@@ -162,9 +157,6 @@ class _Pairs:
 def _dates(inquiries: People, people: People, found: Candidates, rules: Rules) -> Bytes:
     level = LEVEL["DOB"]
     ours, theirs = inquiries.date[found.row], people.date[found.position]
-    digits_a, digits_b = inquiries.digits[found.row], people.digits[found.position]
-    none = (digits_a == _X).all(axis=1) | (digits_b == _X).all(axis=1)
-    partial = (ours == 0) | (theirs == 0)
     year_a, year_b = ours // 10_000, theirs // 10_000
     day_a, day_b = ours % 10_000, theirs % 10_000
     near = np.abs(year_a - year_b) <= rules.years
@@ -172,13 +164,17 @@ def _dates(inquiries: People, people: People, found: Candidates, rules: Rules) -
         (day_b == 229) & ((day_a == 228) | (day_a == 301)) & common(year_a)
     )
     cases = [
-        (partial & ~digits_agree(digits_a, digits_b, rules.years), "differs"),
-        (partial, "partial"),
         (ours == theirs, "equal"),
         (near & ((day_a == day_b) | leap), "years"),
         (_exchanged(ours, theirs), "exchanged"),
     ]
-    return np.where(none, level[MISSING], _first_of(cases, level))
+    levels = _first_of(cases, level)
+    partial = np.flatnonzero((ours == 0) | (theirs == 0))
+    a, b = inquiries.digits[found.row[partial]], people.digits[found.position[partial]]
+    none = (a == _X).all(axis=1) | (b == _X).all(axis=1)
+    agree = digits_agree(a, b, rules.years)
+    levels[partial] = np.where(none, level[MISSING], np.where(agree, level["partial"], level["differs"]))
+    return levels
 
 
 def _exchanged(ours: Ints, theirs: Ints) -> Bools:

@@ -1,0 +1,251 @@
+"""`screen`: inquiries against a hot file in memory, beside the same search and score written in SQL for DuckDB.
+
+Both sides have the reference ready (DuckDB with the Soundex, month and day and year of every record as columns, sorted
+by them), get the inquiries as Arrow and give hits as Arrow, on one thread each. Both must find the same pairs, or there
+is no result. What SQL leaves out is in DuckDB's favour: nicknames, numbers with unknown digits, what a hit rests on.
+"""
+
+import gzip
+import os
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks.corpus import people
+from benchmarks.harness import Paired, Result, paired, percentile
+from benchmarks.machine import facts
+from benchmarks.report import Report
+from worker.compute.screen import MODEL, PRESETS, Index, Screen, build
+from worker.compute.screen import run as screen
+from worker.compute.screen.rules import LEVELS, weights
+from worker.compute.tables import load
+
+__all__ = ["run"]
+
+Strings = npt.NDArray[Any]
+
+_CHUNK: Final = 65_536  # the most that a batch of a stream may have
+_FIRST_DAY: Final = np.datetime64("1945-01-01")
+_DAYS: Final = 60 * 365
+_HITS: Final = 20
+
+
+def run(report: Report, *, quick: bool) -> Result:
+    """Measure and print; two or three minutes."""
+    machine, records, pairs = facts(), 200_000 if quick else 1_000_000, 3 if quick else 5
+    inquiries = records // 10
+    report.heading("screen", machine)
+    with report.doing("making people"):
+        reference = _reference(records, seed=1)
+        asked = _inquiries(reference, inquiries, seed=2)
+    with report.doing("building the index"):
+        started = time.perf_counter()
+        index = build(reference.to_batches(), load().dissemination.files, room=1 << 34)
+        build_seconds = time.perf_counter() - started
+    connection = _load(reference, asked)
+    found = {}
+    for preset in PRESETS:
+        ours, theirs = partial(_ours, index, asked, preset), partial(_theirs, connection, asked, preset)
+        with report.doing(f"{preset}: {inquiries} inquiries"):
+            _same_pairs(ours(), theirs())
+            found[preset] = paired(_rate(asked, ours), _rate(asked, theirs), pairs=pairs)
+    report.table(
+        f"Thousand inquiries a second against {records} records, scored",
+        ("", "screen", "DuckDB", "ratio"),
+        [(preset, *_cells(each)) for preset, each in found.items()],
+    )
+    with report.doing("single inquiries"):
+        one, theirs = _latency(index, connection, asked, times=100 if quick else 400)
+    report.table(
+        "Milliseconds for one inquiry",
+        ("", "median", "95 %"),
+        [
+            (name, f"{median(each):.2f}", f"{percentile(each, 95):.2f}")
+            for name, each in (("screen", one), ("DuckDB", theirs))
+        ],
+    )
+    report.note(f"names: {_source()}; index built in {build_seconds:.1f} s")
+    main, wide = found["ncic_qw"], found["iii_qh"]
+    return Result(
+        name="screen",
+        machine=machine,
+        figures={
+            "inquiries_per_s": main.subject.middle,
+            "duckdb_inquiries_per_s": main.peer.middle,
+            "iii_inquiries_per_s": wide.subject.middle,
+            "single_inquiry_ms": median(one),
+            "duckdb_single_inquiry_ms": median(theirs),
+            "build_records_per_s": records / build_seconds,
+        },
+        ratios={"duckdb": main.ratio.middle, "duckdb_iii": wide.ratio.middle},
+    )
+
+
+# ---------------------------------------------------------------------- people
+
+
+def _source() -> str:
+    return "US Census 1990" if os.environ.get("CJI_VECTORS") else "FEBRL 4 (CJI_VECTORS does not name the census)"
+
+
+@cache
+def _names(kind: str) -> tuple[Strings, npt.NDArray[np.float64]]:
+    """Names and how frequent they are: surnames (`all.last`) or given names (`male.first`, `female.first`)."""
+    folder = os.environ.get("CJI_VECTORS")
+    if folder:
+        lines = gzip.decompress((Path(folder) / f"cji/names/dist.{kind}.gz").read_bytes()).decode().splitlines()
+        names, counts = (
+            np.array([line.split()[0] for line in lines]),
+            np.array([float(line.split()[1]) for line in lines]),
+        )
+    else:
+        column = people(10_000)[kind.split(".")[1]].drop_null()
+        names, counts = np.unique(column.to_numpy(zero_copy_only=False).astype(str), return_counts=True)
+    return names, counts / counts.sum()
+
+
+def _people(rows: int, rng: np.random.Generator) -> dict[str, Strings]:
+    man = rng.random(rows) < 0.5
+    last, male, female = (
+        rng.choice(names, rows, p=chances) for names, chances in map(_names, ("all.last", "male.first", "female.first"))
+    )
+    days = (_FIRST_DAY + rng.integers(0, _DAYS, rows)).astype(str)
+    return {
+        "last": last,
+        "first": np.where(man, male, female),
+        "DOB": np.char.replace(days, "-", ""),
+        "SEX": np.where(man, "M", "F"),
+        "RAC": rng.choice(list("WBAIU"), rows, p=[0.6, 0.25, 0.06, 0.02, 0.07]),
+        "SOC": np.char.zfill(rng.integers(1_010_001, 899_999_999, rows).astype(str), 9),
+    }
+
+
+def _reference(rows: int, *, seed: int) -> pa.Table:
+    """Records of a hot file; half of them have a Social Security number."""
+    rng = np.random.default_rng(seed)
+    columns = _people(rows, rng)
+    numbers = np.char.add("W", np.char.zfill(np.arange(rows).astype(str), 9))
+    table = {name: pa.array(values) for name, values in columns.items()}
+    table["SOC"] = pa.array(columns["SOC"], mask=rng.random(rows) < 0.5)
+    return pa.table({**table, "NIC": pa.array(numbers), "file_code": pa.array(["W"] * rows)}).combine_chunks()
+
+
+def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
+    """Strangers, and a tenth that are on file; one of twenty asks by number."""
+    rng = np.random.default_rng(seed)
+    columns = _people(rows, rng)
+    on_file = reference.take(rng.integers(0, len(reference), rows // 10))
+    table = {
+        name: pa.concat_arrays([on_file[name].combine_chunks(), pa.array(values[rows // 10 :])])
+        for name, values in columns.items()
+    }
+    asked = pa.table(table).take(rng.permutation(rows)).append_column("row", pa.array(np.arange(rows)))
+    number = pc.if_else(pa.array(rng.random(rows) < 0.05), asked["SOC"], pa.nulls(rows, pa.utf8()))
+    return asked.set_column(asked.schema.get_field_index("SOC"), "SOC", number).combine_chunks()
+
+
+# ---------------------------------------------------------------------- the two sides
+
+
+def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
+    parameters = Screen.preset(preset, max_hits=_HITS)
+    (batch,) = asked.to_batches()  # `row` is no column of person/1, and not read
+    hits = list[pa.RecordBatch]()
+    for first in range(0, len(asked), _CHUNK):
+        screened = screen(batch.slice(first, _CHUNK), index, parameters)
+        screened.outcomes(first)
+        hits.append(screened.hits(first))
+    return pa.Table.from_batches(hits)
+
+
+def _theirs(connection: duckdb.DuckDBPyConnection, asked: pa.Table, preset: str) -> pa.Table:
+    connection.register("asked", asked)
+    hits: pa.Table = connection.execute(f"select * from hits_{preset}").to_arrow_table()  # noqa: S608
+    return hits
+
+
+def _load(reference: pa.Table, asked: pa.Table) -> duckdb.DuckDBPyConnection:
+    """DuckDB with the reference, and a view of hits for each preset."""
+    connection = duckdb.connect(config={"threads": 1})
+    connection.register("reference", reference)
+    connection.register("asked", asked)
+    script = (Path(__file__).parent / "screen.sql").read_text()
+    macros, _, view = script.partition("create or replace view hits as")
+    for preset in PRESETS:
+        connection.execute(_filled(macros, preset))
+        if preset == next(iter(PRESETS)):
+            connection.execute(
+                "create table hot as select *, row_number() over () - 1 as position, soundex(last) as sound,"
+                " substr(DOB, 5)::int as day, left(DOB, 4)::int as year from reference order by sound, day, year"
+            )
+        connection.execute(f"create view hits_{preset} as " + _filled(view, preset))
+    return connection
+
+
+def _filled(text: str, preset: str) -> str:
+    rules = PRESETS[preset]
+    among = " and ".join(
+        f"(q.{column}, h.{column}) in ("
+        + ", ".join(f"('{asked}', '{recorded}')" for asked, codes in table.items() for recorded in codes)
+        + ")"
+        for column, table in (("SEX", rules.sex), ("RAC", rules.race))
+    )
+    values = {
+        "years": str(rules.years),
+        "hits": str(_HITS),
+        "among": among,
+        **{
+            f"{field} {level}": f"{bits:.12f}"
+            for field, every in weights(MODEL).items()
+            for level, bits in zip(LEVELS[field], every.tolist(), strict=True)
+        },
+    }
+    for name, value in values.items():
+        text = text.replace("{{" + name + "}}", value)
+    return text
+
+
+def _same_pairs(ours: pa.Table, theirs: pa.Table) -> None:
+    """Both have found the same records for the same inquiries, in number at least one."""
+    pairs = [
+        np.unique(table[row].to_numpy().astype(np.int64) * (1 << 32) + table[record].to_numpy().astype(np.int64))
+        for table, row, record in ((ours, "row", "reference_row"), (theirs, "row", "position"))
+    ]
+    assert len(pairs[0]), "no inquiry has a hit"
+    assert np.array_equal(*pairs), "screen and DuckDB do not find the same records"
+
+
+def _latency(
+    index: Index, connection: duckdb.DuckDBPyConnection, asked: pa.Table, *, times: int
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of single inquiries by ncic_qw, in turns."""
+    ours, theirs = list[float](), list[float]()
+    for at in range(times):
+        one = asked.slice(at, 1)
+        for spent, search in ((ours, partial(_ours, index)), (theirs, partial(_theirs, connection))):
+            started = time.perf_counter()
+            search(one, "ncic_qw")
+            spent.append(1e3 * (time.perf_counter() - started))
+    return ours, theirs
+
+
+def _rate(asked: pa.Table, search: Callable[[], object]) -> Callable[[], float]:
+    def measure() -> float:
+        started = time.perf_counter()
+        search()
+        return len(asked) / (time.perf_counter() - started)
+
+    return measure
+
+
+def _cells(found: Paired) -> tuple[str, str, str]:
+    return (f"{found.subject.middle / 1e3:.0f}", f"{found.peer.middle / 1e3:.0f}", found.ratio.text(places=1))
