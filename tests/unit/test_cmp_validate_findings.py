@@ -53,11 +53,11 @@ def test_rates_count_reports_of_each_ori() -> None:
             found.rates.reports.tolist(),
             found.rates.rejected.tolist(),
             found.rates.errors.tolist(),
-            found.rates.rate.tolist(),
+            found.rates.rejected_per_10000.tolist(),
             strict=True,
         )
     }
-    assert rates == {b"VT0010000": [1, 0, 0, 0.0], b"VT0020000": [2, 1, 1, 0.5]}
+    assert rates == {b"VT0010000": [1, 0, 0, 0], b"VT0020000": [2, 1, 1, 5000]}
     assert found.rates.ori.tolist() == sorted(rates)
 
 

@@ -61,13 +61,13 @@ class Reports:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rates:
-    """Per ORI, in order of the ORI: reports, rejected ones, errors, and rejected / reports."""
+    """Per ORI, in order of the ORI: reports, rejected ones, errors, and rejected ones in 10 000, rounded down."""
 
     ori: Strings
     reports: Ints
     rejected: Ints
     errors: Ints
-    rate: npt.NDArray[np.float64]
+    rejected_per_10000: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -185,7 +185,7 @@ def _rates(reports: Reports) -> Rates:
         reports=total,
         rejected=rejected,
         errors=np.bincount(number, reports.errors, minlength=len(oris)).astype(np.int64),
-        rate=rejected / np.maximum(total, 1),
+        rejected_per_10000=rejected * 10_000 // total,
     )
 
 

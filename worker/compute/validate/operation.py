@@ -18,7 +18,7 @@ import pyarrow as pa
 from worker.compute.kernels.column import pack, read
 from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.validate.eds import EDS, EDS_BYTES, eds
-from worker.compute.validate.findings import Findings, Rates
+from worker.compute.validate.findings import Findings
 from worker.compute.validate.judge import Options, validate
 from worker.compute.validate.sides import ON_FILE, ORI_TABLE
 from worker.compute.validate.specification import RULE_SETS, RuleSet, load_rule_set
@@ -112,7 +112,7 @@ class ValidateNibrs:
             result=_batches(self.output_schema, _findings(found, self.rules)),
             parts={
                 "incidents": _batches(incidents, _columns(incidents, found.reports)),
-                "rates": _batches(rates, _rates(rates, found.rates)),
+                "rates": _batches(rates, _columns(rates, found.rates)),
                 "eds": _batches(lines, [_text(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
             },
         )
@@ -125,12 +125,6 @@ def _findings(found: Findings, rules: RuleSet) -> list[pa.Array]:
         _text(messages[found.message]) if field.name == "message" else _column(getattr(found, field.name), field.type)
         for field in schema
     ]
-
-
-def _rates(schema: pa.Schema, rates: Rates) -> list[pa.Array]:
-    share = rates.rejected * 10_000 // np.maximum(rates.reports, 1)
-    values = {"rejected_per_10000": share}
-    return [_column(values.get(f.name, getattr(rates, f.name, share)), f.type) for f in schema]
 
 
 def _columns(schema: pa.Schema, source: object) -> list[pa.Array]:
