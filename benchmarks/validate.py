@@ -22,9 +22,7 @@ from tests import nibrs_twin
 from worker.compute.kernels.lines import matrix, split
 from worker.compute.validate import Options, RuleSet, load_rule_set, validate
 
-__all__ = ["SUMMARY", "run", "submission"]
-
-SUMMARY: Final = "NIBRS segments a second with all rules, beside a twin in plain Python and beside reading every field"
+__all__ = ["run", "submission"]
 
 _FILE: Final = "cji/nibrs/vt_2020_04_deid.txt.gz"
 _AS_OF: Final = date(2020, 5, 5)

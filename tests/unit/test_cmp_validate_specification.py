@@ -1,8 +1,11 @@
 """Data files, conditions and side tables of `validate`: what is wrong in them is found when they are read."""
 
 import ast
+import csv
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 
@@ -61,6 +64,18 @@ def test_a_rule_is_in_a_rule_set_or_withdrawn_and_never_both_without_a_condition
         if rule.when is None:
             assert rule.omitted
     assert sorted({rule.number for rule in RULES.rules if not rule.rule_sets}) == [157, 171, 320, 668, 671]
+
+
+def test_the_table_says_which_rules_read_side_tables_and_why_others_are_in_no_set() -> None:
+    text = files("worker.compute.validate").joinpath("data", "rules.csv").read_text("utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        facts = set(re.findall(r"[a-z_]+", row["when"]))
+        reads = {
+            "ori_table": any(fact.startswith("agency_") or fact == "unlisted" for fact in facts),
+            "on_file": any("on_file" in fact or fact == "again" for fact in facts),
+        }
+        assert row["reads"].split() == [name for name, asked in reads.items() if asked]
+        assert bool(row["omitted"]) == (not row["rule_sets"] or not row["when"])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@
     codes.csv     the code tables, one code a line, with the class that rules sort it into
     sets.csv      named sets of codes of a table;  pairs.csv  named relations between the codes of two tables
     views.csv     further tables that rules look at: parts (view), pairings (cross) and partners (join) of others
-    rules.csv     one line a rule: its number, which table it judges, and the condition under which it finds
+    rules.csv     one line a rule: its number, which table it judges, and the condition under which it finds; `reads`
+                  names the side tables it asks, `omitted` says why a rule is in no rule set
 
 They are read once, when this module is imported, because a cell can open no file.
 
