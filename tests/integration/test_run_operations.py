@@ -14,6 +14,7 @@ from worker.client import (
     Disseminate,
     Ff1,
     InputSpec,
+    Screen,
     SideSpec,
     SmallClasses,
     SpecError,
@@ -194,3 +195,38 @@ def test_validate_columns(site: Site) -> None:
     ]
     assert out["result"]["row"].to_pylist()[:4] == [1, 1, 3, 5]
     assert out["row_status"]["status"].to_pylist() == [0, 2] * (rows // 2)
+
+
+def test_screen_against_a_reference(site: Site) -> None:
+    rows = 18_000  # more than a chunk
+    wanted = {"NAM": "ROE, RICHARD", "SEX": "M", "RAC": "W", "DOB": "19700131", "NIC": "W000000001", "file_code": "W"}
+    gang = {**wanted, "NIC": "T000000002", "file_code": "T"}
+    reference = pa.Table.from_pylist([wanted, gang]).cast(pa.schema([(name, pa.utf8()) for name in wanted]))
+    names = ["ROE, RICHARD", "DOE, JANE", None]
+    table = pa.table(
+        {
+            "NAM": pa.array([names[i % 3] for i in range(rows)], pa.utf8()),
+            "SEX": ["M"] * rows,
+            "DOB": ["19700131"] * rows,
+        }
+    )
+    spec = site.spec(
+        deidentify=None,
+        screen=Screen(),
+        input=InputSpec(schema="person/1"),
+        sides={"hot": SideSpec(schema="hotfile/1", file="hot.csv")},
+    )
+    out = site.open(site.run(table, spec, sides={"hot": reference}))
+    assert list(out) == ["result", "row_status", "hits", "reference_status"]
+    assert out["result"]["outcome"].to_pylist() == ["hit", "no_hit", "not_screenable"] * (rows // 3)
+    assert out["hits"]["row"].to_pylist() == list(range(0, rows, 3))
+    assert set(out["hits"]["NIC"].to_pylist()) == {b"W000000001"}
+    assert out["row_status"]["status"].to_pylist() == [0, 0, 3] * (rows // 3)
+    assert out["reference_status"].num_rows == 2
+    for changes in ({"sides": {}}, {"screen": Screen(preset="ncic_q")}, {"screen": Screen(rules={"years": 1})}):
+        with pytest.raises(SpecError):
+            site.seal(
+                site.spec(
+                    **{"deidentify": None, "input": spec.input, "sides": spec.sides, "screen": spec.screen} | changes
+                )
+            )

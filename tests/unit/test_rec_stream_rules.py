@@ -67,7 +67,7 @@ def test_dictionaries_are_refused() -> None:
         pa.array(["a"], pa.large_utf8()),
         pa.array(["a"], pa.string_view()),
         pa.array([None]),
-        pa.array([1.5]),
+        pa.array([1.5], pa.float32()),
         pa.array([[(1, 2)]], pa.map_(pa.int8(), pa.int8())),
     ],
     ids=lambda array: str(array.type),

@@ -164,7 +164,7 @@ class Job:
         keys, facts = iter(self._project_keys), _facts(self._header)
         for operation in self._header.operations:
             key = next(keys) if compute.project_of(operation) else None
-            context = compute.Context(facts=facts, tables=self._tables, project_key=key)
+            context = compute.Context(facts=facts, tables=self._tables, project_key=key, sides=self._sides)
             prepared = compute.prepare(operation, schema_id, schema, context)
             operations.append(prepared)
             parts.extend(prepared.parts)

@@ -44,11 +44,18 @@ __all__ = ["rehearse"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scene:
-    """One made-up record and what is done with it."""
+    """One made-up record and what is done with it, with one record of a side table where there is one."""
 
     schema: str
     row: Mapping[str, str | None]
     operation: pb.Operation
+    side: tuple[str, Mapping[str, str | None]] | None = None
+
+    @property
+    def inputs(self) -> tuple[tuple[str, Mapping[str, str | None]], ...]:
+        """(schema, row) of each input, in their order."""
+        records = (self.schema, self.row)
+        return (records,) if self.side is None else (self.side, records)
 
 
 _STARS: Final[dict[str, Any]] = {"with": "*"}  # a keyword of Python
@@ -100,6 +107,15 @@ _SCENES: Final = (
         operation=pb.Operation(validate=pb.Validate(rule_set="ncic/1", as_of="2026-01-01")),
     ),
     _Scene(
+        schema="person/1",
+        row={"NAM": "DOE, JOHN", "SEX": "M", "RAC": "W", "DOB": "19800101", "SOC": "1"},
+        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5)),
+        side=(
+            "hotfile/1",
+            {"NAM": "DOE, JON", "SEX": "M", "RAC": "W", "DOB": "19800102", "SOC": "2", "NIC": "W", "file_code": "W"},
+        ),
+    ),
+    _Scene(
         schema="hotfile/1",
         row={"NIC": "W000000000", "file_code": "W", "NAM": "DOE, J", "SID": None},
         operation=pb.Operation(disseminate=pb.Disseminate(recipient_class="criminal_justice", as_of="2026-01-01")),
@@ -131,13 +147,15 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> N
     slot.put(keys)
     keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
     front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-    sealed = _sealed(scene, keys[0], header)
-    ring.input(0)[: len(sealed)] = sealed
+    sealed = [_sealed(part, *one, dek=keys[0], header=header) for part, one in enumerate(scene.inputs)]
+    for part, segment in enumerate(sealed):
+        ring.input(part)[: len(segment)] = segment
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
         keyholder.send(OpenJob(header=header, worker_id="rehearsal"))
-        front.send(InputReady(slot=0, part=0, length=len(sealed)))
+        for part, segment in enumerate(sealed):
+            front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())
         keyholder.receive()
         keyholder.send(Commit())
@@ -151,14 +169,13 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> N
         raise RuntimeError(f"the rehearsal of {scene.operation.WhichOneof('operation')} failed")
 
 
-def _sealed(scene: _Scene, dek: bytes, header: bytes) -> bytes:
-    schema = tagged(scene.schema, [pa.field(name, SCHEMAS[scene.schema].columns[name].types[0]) for name in scene.row])
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array([value], f.type) for f, value in zip(schema, scene.row.values(), strict=True)], schema=schema
-    )
+def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: bytes, header: bytes) -> bytes:
+    schema = tagged(schema_id, [pa.field(name, SCHEMAS[schema_id].columns[name].types[0]) for name in row])
+    columns = [pa.array([value], field.type) for field, value in zip(schema, row.values(), strict=True)]
+    batch = pa.RecordBatch.from_arrays(columns, schema=schema)
     writer = StreamWriter(schema, max_batch_bytes=SEGMENT_BYTES)
     messages = [writer.schema_message(), *writer.batch_messages(batch), END_OF_STREAM]
-    sealer = Sealer(dek, input_aad(sha384(header), 0))
+    sealer = Sealer(dek, input_aad(sha384(header), part))
     plain = b"".join(bytes(m) for m in messages)
     sealed = sealer.header + sealer.seal(plain, last=True)
     assert len(sealed) > FLOE_HEADER_BYTES  # noqa: S101 - both parts are there
@@ -179,7 +196,7 @@ def _header(scene: _Scene) -> tuple[bytes, list[bytes]]:
         requestor="rehearsal",
         reason="rehearsal",
         purpose_code="C",
-        inputs=[InputPart(name="rows", schema=scene.schema)],
+        inputs=[InputPart(name=f"part{part}", schema=schema) for part, (schema, _) in enumerate(scene.inputs)],
         operations=[scene.operation],
         kek_id="https://rehearsal.invalid/keys/rehearsal/" + "0" * 32,
         wrapped_dek=os.urandom(384),

@@ -141,7 +141,9 @@ def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Pa
     spec = load_spec(path, defaults=defaults)
     if op is None:
         return spec
-    return msgspec.structs.replace(spec, validate=spec.validate or Validate(), deidentify=None, disseminate=None)
+    return msgspec.structs.replace(
+        spec, validate=spec.validate or Validate(), screen=None, deidentify=None, disseminate=None
+    )
 
 
 def _project_key(spec: JobSpec) -> ProjectKey | None:

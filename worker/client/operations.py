@@ -1,4 +1,4 @@
-"""The tables of a job spec that name operations, and their protobuf form: `[validate]`, `[disseminate]`.
+"""The tables of a job spec that name operations, and their protobuf form: `[validate]`, `[screen]`, `[disseminate]`.
 
 `[deidentify]`, which has a rule for each column, is in `worker.client.transforms`.
 """
@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Disseminate", "Validate"]
+__all__ = ["Disseminate", "Screen", "Validate"]
 
 _Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -38,6 +38,33 @@ class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
             )
         )
+
+
+class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the operation `screen`: a preset, or `rules` of its own; the reference is a side table."""
+
+    preset: _Name | None = None
+    rules: dict[str, object] | None = None
+    max_hits: Annotated[int, Meta(ge=1, le=1000)] = 20
+    min_score: float | None = None
+    include_restricted: bool = False
+    status_only: bool = False
+    tables_sha256: _Sha256 | None = None
+
+    def message(self) -> pb.Operation:
+        """The operation as it stands in a job header; NCIC's name inquiry unless told otherwise."""
+        preset = self.preset or ("" if self.rules else "ncic_qw")
+        message = pb.Screen(
+            preset=preset,
+            rules=msgspec.json.encode(self.rules) if self.rules else b"",
+            max_hits=self.max_hits,
+            include_restricted=self.include_restricted,
+            status_only=self.status_only,
+            tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
+        )
+        if self.min_score is not None:
+            message.min_score = self.min_score
+        return pb.Operation(screen=message)
 
 
 class Disseminate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

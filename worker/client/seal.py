@@ -107,6 +107,8 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *
     operations: list[pb.Operation] = []
     if spec.validate is not None:
         operations.append(spec.validate.message(spec.input.schema, today))
+    if spec.screen is not None:
+        operations.append(spec.screen.message())
     if spec.deidentify is not None:
         operations.append(spec.deidentify.message(_wrapped_project_key(spec.deidentify, kek, project_key)))
     if spec.disseminate is not None:

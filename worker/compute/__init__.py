@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from worker.compute import deidentify, disseminate, validation
+from worker.compute import deidentify, disseminate, screening, validation
 from worker.compute.codes import MEANING, Code
 from worker.compute.operation import (
     Applied,
@@ -67,8 +67,8 @@ class _Kind:
 
     `check` refuses parameters, and `check_tables` those that do not fit the worker's tables; `prepare` binds them to
     schema id and Arrow schema; `result` is the schema id of the result for one that it `accepts`; `parts` are (name,
-    schema id) of the further outputs; `sides` are the schema ids of side tables that it reads. After an operation
-    that is `last` no other one can follow.
+    schema id) of the further outputs; `sides` are the schema ids of side tables that it reads, and without which it
+    does nothing if it `needs_sides`. After an operation that is `last` no other one can follow.
     """
 
     check: Callable[[Any], None]
@@ -79,6 +79,7 @@ class _Kind:
     parts: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _: ()
     sides: frozenset[str] = frozenset()
     project: Callable[[Any], Project | None] = lambda _: None
+    needs_sides: bool = False
     last: bool = False
 
 
@@ -98,6 +99,17 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
             result=validation.result,
             parts=validation.output_parts,
             sides=validation.SIDES,
+            last=True,
+        ),
+        "screen": _Kind(
+            check=screening.check,
+            check_tables=screening.check_tables,
+            prepare=screening.prepare,
+            accepts=lambda _: screening.ACCEPTS,
+            result=lambda _, _schema: screening.OUTCOMES,
+            parts=lambda _: screening.PARTS,
+            sides=frozenset((screening.REFERENCE,)),
+            needs_sides=True,
             last=True,
         ),
         "deidentify": _Kind(
@@ -144,6 +156,9 @@ def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str], ta
         used |= kind.sides
     output_parts(operations, schemas)
     sides = schemas[:-1]
+    needed = [kind.sides for kind, _ in map(_kind, operations) if kind.needs_sides]
+    if not all(one.issubset(sides) for one in needed):
+        raise bad_parameters(Stage.ADMIT)
     if len(set(sides)) != len(sides) or not used.issuperset(sides):
         raise bad_parameters(Stage.ADMIT)
 

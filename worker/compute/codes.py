@@ -1,6 +1,6 @@
 """The codes that `row_status/1` carries, one table for all operations: what was found, in words.
 
-A code is stable once released. 1xx belong to `deidentify`, 2xx to `disseminate`, 3xx to `validate`.
+A code is stable once released. 1xx belong to `deidentify`, 2xx to `disseminate`, 3xx to `validate`, 5xx to `screen`.
 """
 
 import enum
@@ -13,7 +13,7 @@ __all__ = ["MEANING", "Code"]
 class Code(enum.IntEnum):
     """1xx: why a value was not used as the parameters ask; it is null in the output. 2xx: why a row is not in it.
 
-    3xx: what `validate` finds in a column.
+    3xx: what `validate` finds in a column. 5xx: what `screen` could not search, or not find.
     """
 
     NOT_A_DATE = 101
@@ -50,6 +50,11 @@ class Code(enum.IntEnum):
     WRONG_FORM = 310
     OUT_OF_ORDER = 311
 
+    NOT_SCREENABLE = 501
+    TOO_MANY_CANDIDATES = 502
+    NOT_REACHABLE = 503
+    UNKNOWN_FILE = 504
+
 
 MEANING: Final = MappingProxyType(
     {
@@ -84,5 +89,9 @@ MEANING: Final = MappingProxyType(
         Code.WRONG_CHECK_DIGIT: "The check digit does not fit.",
         Code.WRONG_FORM: "The value does not have the form of its column.",
         Code.OUT_OF_ORDER: "The date is earlier than another one that it cannot precede.",
+        Code.NOT_SCREENABLE: "There is nothing to search by: no identifier, and no surname with a date of birth.",
+        Code.TOO_MANY_CANDIDATES: "The inquiry is so broad that too many records would have to be compared with it.",
+        Code.NOT_REACHABLE: "No inquiry can find the record: no identifier, and no surname with a date of birth.",
+        Code.UNKNOWN_FILE: "The record is of a file that the table does not name, and counts as restricted.",
     }
 )

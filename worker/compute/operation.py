@@ -79,6 +79,8 @@ class Context:
     facts: Facts
     tables: Tables = field(repr=False)
     project_key: bytes | None = field(default=None, repr=False)
+    sides: Mapping[str, Sequence[pa.RecordBatch]] = field(default_factory=dict, repr=False)
+    """The job's side tables, whole, by record schema id."""
 
 
 class _Operation(Protocol):

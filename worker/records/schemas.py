@@ -136,6 +136,21 @@ _NIBRS_FINDINGS: Final = (
     Column(name="warning", data_class=_CASE, types=(pa.bool_(),)),
     *_binary("message period action ori number"),
 )
+_OUTCOMES: Final = (
+    *_counts("row"),
+    *(Column(name=name, data_class=_CASE, types=(pa.utf8(),)) for name in ("outcome", "best")),
+    *_counts("hits listed"),
+)
+_HITS: Final = (
+    *_counts("row"),
+    Column(name="rank", data_class=_CASE, types=(pa.uint32(),)),
+    Column(name="class", data_class=_CASE, types=(pa.utf8(),)),
+    Column(name="score", data_class=_CASE, types=(pa.float64(),)),
+    Column(name="agreement", data_class=_CASE, types=(pa.utf8(),)),
+    *_counts("reference_row"),
+    Column(name="restricted", data_class=_CASE, types=(pa.bool_(),)),
+    *_binary("NIC ORI OCA MKE file_code EXL CMC"),
+)
 _NIBRS_INCIDENTS: Final = (
     *_binary("ori number group action"),
     *_counts("row segments errors warnings"),
@@ -176,6 +191,8 @@ SCHEMAS: Final = MappingProxyType(
             _schema("row_status/1", *_ROW_STATUS, made=True),
             _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
             _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
+            _schema("outcomes/1", *_OUTCOMES, made=True),
+            _schema("hits/1", *_HITS, made=True),
             _schema("findings/1", *_FINDINGS, made=True),
             _schema("finding_counts/1", *_FINDING_COUNTS, made=True),
             _schema("nibrs_findings/1", *_NIBRS_FINDINGS, made=True),

@@ -133,14 +133,34 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "deidentify", "disseminate")
+    __slots__ = ("validate", "screen", "deidentify", "disseminate")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
+    SCREEN_FIELD_NUMBER: _ClassVar[int]
     DEIDENTIFY_FIELD_NUMBER: _ClassVar[int]
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
+    screen: Screen
     deidentify: Deidentify
     disseminate: Disseminate
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+
+class Screen(_message.Message):
+    __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    MAX_HITS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    STATUS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TABLES_SHA256_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    rules: bytes
+    max_hits: int
+    min_score: float
+    include_restricted: bool
+    status_only: bool
+    tables_sha256: bytes
+    def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
 
 class Validate(_message.Message):
     __slots__ = ("rule_set", "as_of", "without", "also", "tables_sha256")
