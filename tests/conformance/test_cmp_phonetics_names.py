@@ -1,0 +1,27 @@
+"""Phonetic codes beside the package jellyfish on every name of the census."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from worker.compute.kernels import phonetics
+from worker.compute.kernels.strings import words
+
+jellyfish = pytest.importorskip("jellyfish")
+
+pytestmark = pytest.mark.vectors
+
+
+@pytest.mark.parametrize("code", ["soundex", "nysiis"])
+def test_census_names_have_the_codes_of_jellyfish(vectors: Path, code: str) -> None:
+    names: list[str] = []
+    for file in ("all.last", "male.first", "female.first"):
+        lines = gzip.decompress((vectors / f"cji/names/dist.{file}.gz").read_bytes()).decode("ascii").splitlines()
+        names += [line.split()[0] for line in lines]
+    known, number = words(pa.array(names))
+    assert len(known) > 90_000
+    codes = getattr(phonetics, code)(known)
+    found = [row.tobytes().rstrip(b"\0").decode() for row in codes[number]]
+    assert found == list(map(getattr(jellyfish, code), names))

@@ -1,0 +1,107 @@
+"""Phonetic codes beside twins that spell out the rules for one word."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from worker.compute.kernels import phonetics
+from worker.compute.kernels.column import Bytes
+from worker.compute.kernels.strings import words
+
+VOWELS = "AEIOU"
+SOUNDEX = {c: str(i) for i, group in enumerate(("BFPV", "CGJKQSXZ", "DT", "L", "MN", "R"), 1) for c in group}
+
+
+def letters(value: str) -> str:
+    return "".join(c for c in value.encode().decode("latin-1") if c.isascii() and c.isalpha()).upper()
+
+
+def twin_soundex(value: str) -> str:
+    name = letters(value)
+    if not name:
+        return ""
+    code, last = name[0], SOUNDEX.get(name[0])
+    for letter in name[1:]:
+        digit = SOUNDEX.get(letter)
+        if digit and digit != last:
+            code += digit
+        if letter not in "HW":
+            last = digit
+    return (code + "000")[:4]
+
+
+def twin_nysiis(value: str) -> str:
+    name = letters(value)
+    for start, instead in (("MAC", "MCC"), ("KN", "N"), ("K", "C"), ("PH", "FF"), ("PF", "FF"), ("SCH", "SSS")):
+        if name.startswith(start):
+            name = instead + name[len(start) :]
+            break
+    if name.endswith(("EE", "IE")):
+        name = name[:-2] + "Y"
+    elif name.endswith(("DT", "RT", "RD", "NT", "ND")):
+        name = name[:-2] + "D"
+    code, i = name[:1], 1
+    while i < len(name):
+        before, letter, after = name[i - 1], name[i], name[i + 1 : i + 2]
+        took = 1
+        if name[i : i + 2] == "EV":
+            sound, took = "AF", 2
+        elif letter in VOWELS:
+            sound = "A"
+        elif name[i : i + 3] == "SCH":
+            sound, took = "SS", 3
+        elif name[i : i + 2] == "PH":
+            sound, took = "F", 2
+        elif letter == "K":
+            sound = "N" if after == "N" else "C"
+        elif letter == "H" and not (before in VOWELS and after and after in VOWELS):
+            sound = "A" if before in VOWELS else before
+        elif letter == "W" and before in VOWELS:
+            sound = before
+        else:
+            sound = {"Q": "G", "Z": "S", "M": "N"}.get(letter, letter)
+        if sound[-1] != code[-1]:
+            code += sound
+        i += took
+    if len(code) > 1 and code.endswith("S"):
+        code = code[:-1]
+    if code.endswith("AY"):
+        code = code[:-2] + "Y"
+    if len(code) > 1 and code.endswith("A"):
+        code = code[:-1]
+    return code
+
+
+def texts(codes: Bytes) -> list[str]:
+    return [row.tobytes().rstrip(b"\0").decode("ascii") for row in codes]
+
+
+HARD = st.lists(st.sampled_from("AEHKNSCPFVWMDTRIYZQBL"), min_size=1, max_size=14).map("".join)
+VALUES = st.lists(HARD | HARD.map(str.lower) | st.text(min_size=1, max_size=10), max_size=8, unique=True)
+
+
+@given(VALUES)
+@example(["Ashcraft", "Ashcroft", "Tymczak", "Pfister", "Lloyd", "O'Brien", "De La Cruz", "-", "MUÑOZ"])
+@example(["SCHMIT", "FISCHER", "MACINTOSH", "KNUTH", "PHILLIPSON", "STEVENS", "BEE", "EVEVE", "K", "KN", "AY", "SS"])
+def test_codes_are_the_rules(values: list[str]) -> None:
+    known, _ = words(pa.array(values, pa.utf8()))
+    assert texts(phonetics.soundex(known)) == [twin_soundex(value) for value in values]
+    assert texts(phonetics.nysiis(known)) == [twin_nysiis(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Washington", "W252"),
+        ("Lee", "L000"),
+        ("Gutierrez", "G362"),
+        ("Pfister", "P236"),
+        ("Jackson", "J250"),
+        ("Tymczak", "T522"),
+        ("VanDeusen", "V532"),
+        ("Ashcraft", "A261"),
+    ],
+)
+def test_the_examples_of_the_national_archives(name: str, code: str) -> None:
+    assert texts(phonetics.soundex(words(pa.array([name]))[0])) == [code]
