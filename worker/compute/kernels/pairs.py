@@ -1,0 +1,78 @@
+"""Pairs of rows with equal keys: blocks, counted before any pair is made.
+
+The rows of a block lie side by side, so the partners of a row are a range of places. That holds for pairs within one
+table, where a row meets those behind it, and for pairs across two tables, where it meets those of the other one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Bools, Ints
+from worker.compute.kernels.ranges import expand
+
+__all__ = ["Blocks", "blocks", "pairs_at", "pairs_of"]
+
+Groups = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Blocks:
+    """`m` rows in the order of their blocks.
+
+    rows int64[m]; first, count int64[m]: the partners of rows[p] are rows[first[p] : first[p] + count[p]].
+    """
+
+    rows: Ints
+    first: Ints
+    count: Ints
+
+    @property
+    def pairs(self) -> int:
+        """The number of pairs."""
+        return int(self.count.sum())
+
+
+def blocks(group: Groups, second: Bools | None = None) -> Blocks:
+    """The blocks of rows with equal group[i] from 0 on; -1 is in no block, and neither is a row without a partner.
+
+    group int32[n]. second bool[n] says which rows are of the second of two tables: a pair has one of each, the first
+    table's first. Without it, a pair (i, j) has i < j.
+    """
+    usable = np.flatnonzero(group >= 0)
+    key = group[usable].astype(np.int64)
+    if second is not None:
+        key = 2 * key + second[usable]
+    order = usable[np.argsort(key, kind="stable")]
+    sorted_group = group[order]
+    starts = np.flatnonzero(np.diff(sorted_group, prepend=-1))
+    lengths = np.diff(starts, append=len(order))
+    end = np.repeat(starts + lengths, lengths)
+    place = np.arange(len(order))
+    if second is None:
+        first = place + 1
+    else:
+        of_second = second[order]
+        block = np.repeat(np.arange(len(starts)), lengths)
+        of_first_table = np.bincount(block[~of_second], minlength=len(starts))
+        first = np.where(of_second, end, (starts + of_first_table)[block])
+    count = end - first
+    paired = np.repeat(np.bincount(np.repeat(np.arange(len(starts)), lengths), count, len(starts)) > 0, lengths)
+    moved = np.cumsum(paired) - paired  # blocks stay or go as a whole, so a range stays a range
+    kept = np.flatnonzero(paired)
+    return Blocks(rows=order[kept], first=first[kept] - (kept - moved[kept]), count=count[kept])
+
+
+def pairs_of(found: Blocks, start: int, stop: int) -> tuple[Ints, Ints]:
+    """(int64[k] left, int64[k] right): all pairs of the places `start` to `stop` - 1, in order."""
+    which, partner = expand(found.first[start:stop], found.count[start:stop])
+    return found.rows[start:stop][which], found.rows[partner]
+
+
+def pairs_at(found: Blocks, numbers: Ints) -> tuple[Ints, Ints]:
+    """(int64[k] left, int64[k] right): the pairs of these numbers, of all pairs in order."""
+    ends = np.cumsum(found.count)
+    place = np.searchsorted(ends, numbers, side="right")
+    before = ends[place] - found.count[place]
+    return found.rows[place], found.rows[found.first[place] + numbers - before]

@@ -1,0 +1,225 @@
+"""What a linkage model is: how values are compared, which pairs are looked at, and how probable a match is at first.
+
+A comparison has levels, tried in order; a pair has the first one whose conditions all hold, and the last one, which has
+no condition, if none does. Where a value that a comparison needs is missing, it says nothing. `m` and `u` are the
+probabilities of a level in pairs of the same person and of different persons; what is None is trained.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias, get_args
+
+from worker.compute.operation import bad_parameters
+from worker.errors import Stage
+
+__all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Parameters", "Rule", "Test", "check"]
+
+Test: TypeAlias = Literal["same", "similar", "sound", "nickname", "prefix", "date", "date_slip", "year", "number_slip"]
+"""What may hold of two values; `similar` and `prefix` have a number, the least similarity or how many bytes.
+
+same        equal bytes, ASCII case and outer blanks aside
+similar     Jaro-Winkler similarity of at least `number`
+sound       equal Soundex codes
+nickname    forms of one given name
+prefix      the first `number` bytes are equal
+date        dates that agree in all known digits, X being an unknown one
+date_slip   dates that one slip of the hand turns into each other, as `kernels.edits` lists them
+year        dates of one known year
+number_slip equal but for one place or two neighbouring ones in each other's place, X being unknown
+"""
+
+Form: TypeAlias = Literal["whole", "sound", "prefix", "year", "year_month", "month_day"]
+"""What of a value has to be equal in a block: all, its Soundex code, its first bytes, parts of a date."""
+
+MAX_COMPARISONS: Final = 24
+MAX_LEVELS: Final = 12
+MAX_RULES: Final = 48
+_MAX_PLACES: Final = 64
+_NUMBERED: Final = frozenset(("similar", "prefix"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What holds of the values of one column on both sides; see `Test` for `number`."""
+
+    column: str
+    test: Test = "same"
+    number: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """All of some conditions, and in words what that means.
+
+    `frequency_of` names a column: where the level holds, the share of records with the value takes the place of u of
+    the comparison's first level, to the power of `frequency_weight` (0 to 1); of two values the more frequent one.
+    """
+
+    words: str
+    conditions: tuple[Condition, ...] = ()
+    m: float | None = None
+    u: float | None = None
+    frequency_of: str = ""
+    frequency_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Levels from the strongest to the one that always holds; `start` is m before training, one for each level."""
+
+    name: str
+    levels: tuple[Level, ...]
+    start: tuple[float, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of all conditions, each once."""
+        return tuple(dict.fromkeys(condition.column for level in self.levels for condition in level.conditions))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A part of a blocking key; `places` is how many bytes of a prefix."""
+
+    column: str
+    form: Form = "whole"
+    places: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Pairs whose keys are all there and equal are looked at. No key: all pairs are.
+
+    A rule that brings together more than `most_pairs` is left out, and the report says so.
+    """
+
+    keys: tuple[Key, ...]
+    most_pairs: int | None = None
+
+    @property
+    def words(self) -> str:
+        """The rule as people read it: `last sound + DOB year`."""
+        parts = (f"{key.column} {_FORM_WORDS[key.form].format(key.places)}".strip() for key in self.keys)
+        return " + ".join(parts) or "all pairs"
+
+
+_FORM_WORDS: Final[dict[Form, str]] = {
+    "whole": "",
+    "sound": "sound",
+    "prefix": "first {}",
+    "year": "year",
+    "year_month": "year and month",
+    "month_day": "month and day",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Comparisons, blocking rules, and what is known of how many pairs match.
+
+    `prior` is the probability that two records taken at random are of one person. Where it is None, it is the number of
+    pairs that the `certain` rules find, divided by `certain_recall` (the share of matches that they are thought to
+    find) and by the number of all pairs. It is never learnt from blocked pairs, which are not taken at random.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    blocking: tuple[Rule, ...]
+    certain: tuple[Rule, ...] = ()
+    certain_recall: float = 0.6
+    prior: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """A job's parameters. `model` None: the default for persons, of those columns that the records have.
+
+    A pair is a match from the probability `match` on, and one for a clerk from `clerical` on. Blocks of more than
+    `block_rows` rows are split by `split` (key after key), or refused; blocks that stay too large are refused. More
+    than `pairs` pairs, or more than `memory` bytes for them, are refused before the first one is compared.
+    `random_pairs` are compared to learn u, at most `training_pairs` of each blocking rule to learn m.
+    """
+
+    model: Model | None = None
+    match: float = 0.9
+    clerical: float = 0.01
+    oversized: Literal["split", "refuse"] = "split"
+    split: tuple[Key, ...] = ()
+    block_rows: int = 5_000
+    pairs: int = 200_000_000
+    memory: int = 4 << 30
+    random_pairs: int = 1_000_000
+    training_pairs: int = 200_000
+    seed: int = 1
+    accepts: frozenset[str] = field(default=frozenset(("person/1", "hotfile/1")), init=False)
+
+
+def check(parameters: Parameters) -> None:
+    """Refuse parameters that are wrong for every input. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    p = parameters
+    counts = (
+        2 <= p.block_rows <= 1 << 20
+        and 1 <= p.pairs <= 1 << 34
+        and p.memory >= 1 << 20
+        and 1_000 <= p.random_pairs <= 1 << 26
+        and 1_000 <= p.training_pairs <= 1 << 26
+        and 0 <= p.seed < 1 << 63
+    )
+    if not (counts and 0 < p.clerical <= p.match < 1 and p.oversized in {"split", "refuse"}):
+        raise bad_parameters(Stage.ADMIT)
+    if not all(map(_is_key, p.split)) or (p.model is not None and not _is_model(p.model)):
+        raise bad_parameters(Stage.ADMIT)
+
+
+def _is_model(model: Model) -> bool:
+    names = [comparison.name for comparison in model.comparisons]
+    rules = (*model.blocking, *model.certain)
+    return (
+        0 < len(names) == len(set(names)) <= MAX_COMPARISONS
+        and all(map(_is_comparison, model.comparisons))
+        and math.prod(len(comparison.levels) + 1 for comparison in model.comparisons) < 1 << 62
+        and 0 < len(model.blocking) <= MAX_RULES
+        and len(model.certain) <= MAX_RULES
+        and all(_is_key(key) for rule in rules for key in rule.keys)
+        and 0 < model.certain_recall <= 1
+        and (bool(model.certain) if model.prior is None else 0 < model.prior < 1)
+    )
+
+
+def _is_comparison(comparison: Comparison) -> bool:
+    levels, start = comparison.levels, comparison.start
+    given = [level.m for level in levels if level.m is not None], [level.u for level in levels if level.u is not None]
+    return (
+        bool(comparison.name)
+        and 2 <= len(levels) <= MAX_LEVELS
+        and all(level.conditions for level in levels[:-1])
+        and not levels[-1].conditions
+        and all(map(_is_level, levels))
+        and all(not values or len(values) == len(levels) for values in given)
+        and (not start or (len(start) == len(levels) and min(start) > 0))
+        and all(level.frequency_of in {"", *comparison.columns} for level in levels)
+    )
+
+
+def _is_level(level: Level) -> bool:
+    given = [value for value in (level.m, level.u) if value is not None]
+    return (
+        bool(level.words)
+        and all(0 < value < 1 for value in given)
+        and 0 <= level.frequency_weight <= 1
+        and all(map(_is_condition, level.conditions))
+    )
+
+
+def _is_condition(condition: Condition) -> bool:
+    number = condition.number
+    return (
+        condition.test in get_args(Test)
+        and (condition.test in _NUMBERED or number == 0)
+        and (condition.test != "similar" or 0 < number <= 1)
+        and (condition.test != "prefix" or (number == int(number) and 1 <= number <= _MAX_PLACES))
+    )
+
+
+def _is_key(key: Key) -> bool:
+    is_prefix = key.form == "prefix"
+    return key.form in get_args(Form) and (1 <= key.places <= _MAX_PLACES if is_prefix else key.places == 0)

@@ -1,0 +1,172 @@
+"""What the levels of a model weigh in these records: m and u of every level, and how probable a match is at first.
+
+u comes from pairs of rows taken at random, each weighed by the probability that it is no match: where most pairs that
+agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree. m
+comes from blocked pairs by EM, rule by rule; a comparison takes no part for rules that look at one of its columns,
+because all pairs there agree. The prior never comes from blocked pairs.
+
+The two depend on each other, so both are repeated a few times.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels import em
+from worker.compute.kernels.column import Ints
+from worker.compute.kernels.em import Levels
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.pairs import blocks, pairs_of
+from worker.compute.link.blocking import Blocking, group
+from worker.compute.link.columns import Table
+from worker.compute.link.compare import Comparer, levels
+from worker.compute.link.model import Comparison, Model, Parameters
+
+__all__ = ["Trained", "train"]
+
+Floats = npt.NDArray[np.float64]
+
+_ROUNDS: Final = 4
+_PRIOR_PAIRS: Final = 20.0
+"""What m is before training counts as much as so many matches."""
+_LEAST_COMPARISONS: Final = 2
+"""With fewer free comparisons, share and m cannot be told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Trained:
+    """m and u of every comparison's levels, and the probability that two records taken at random match."""
+
+    m: tuple[Floats, ...]
+    u: tuple[Floats, ...]
+    prior: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Patterns:
+    """Distinct patterns, levels int8[p, c], and how many pairs have each; `free` bool[c]: may be learnt from."""
+
+    levels: Levels
+    counts: Floats
+    free: npt.NDArray[np.bool_]
+
+
+def train(model: Model, table: Table, comparers: list[Comparer], blocking: Blocking, parameters: Parameters) -> Trained:
+    """Train what the model does not give."""
+    rng = np.random.default_rng(parameters.seed)
+    prior = _prior(model, table) if model.prior is None else model.prior
+    given = [_given(comparison) for comparison in model.comparisons]
+    start = [_start(comparison) for comparison in model.comparisons]
+    m = [start_m if of_m is None else of_m for start_m, (of_m, _) in zip(start, given, strict=True)]
+    u = [_unknown(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(start, given, strict=True)]
+    if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
+        return Trained(m=tuple(m), u=tuple(u), prior=prior)
+    random = _patterns(comparers, *_random_pairs(table, parameters.random_pairs, rng), 1.0, frozenset())
+    by_rule = [
+        _patterns(comparers, *blocking.sample(i, parameters.training_pairs, rng), _columns(one.rule.keys))
+        for i, one in enumerate(blocking.rules)
+        if one.rule.keys and one.blocks.pairs
+    ]
+    by_rule = [one for one in by_rule if np.count_nonzero(one.free) >= min(_LEAST_COMPARISONS, len(comparers))]
+    for _ in range(_ROUNDS):
+        strangers = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), prior))
+        u = [
+            em.shares(column, strangers, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
+            for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
+        ]
+        found = _matches(by_rule, start, m, u)
+        m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
+    return Trained(m=tuple(m), u=tuple(u), prior=prior)
+
+
+def _prior(model: Model, table: Table) -> float:
+    """The pairs that certain rules find, over their recall and all pairs; at least one pair is taken to match."""
+    second = table.second
+    of_second = table.n - table.first_of_second
+    all_pairs = table.n * (table.n - 1) // 2 if second is None else table.first_of_second * of_second
+    groups = [group(table, rule.keys) for rule in model.certain]
+    certain = 0
+    for number, one in enumerate(groups):
+        found = blocks(one, second)
+        if not number or found.pairs > all_pairs // 2:
+            certain += found.pairs
+            continue
+        left, right = pairs_of(found, 0, len(found.rows))
+        new = np.ones(len(left), np.bool_)
+        for earlier in groups[:number]:
+            new &= (earlier[left] != earlier[right]) | (earlier[left] < 0)
+        certain += int(np.count_nonzero(new))
+    return min(max(certain / model.certain_recall, 1.0) / max(all_pairs, 1), 0.5)
+
+
+def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
+    m = [level.m for level in comparison.levels if level.m is not None]
+    u = [level.u for level in comparison.levels if level.u is not None]
+    return (np.array(m) if m else None), (np.array(u) if u else None)
+
+
+def _start(comparison: Comparison) -> Floats:
+    """M before training: the model's, or falling from level to level."""
+    values = np.array(comparison.start or [0.5**i for i in range(len(comparison.levels))])
+    normal: Floats = values / values.sum()
+    return normal
+
+
+def _unknown(k: int) -> Floats:
+    """U before training: agreement is rare."""
+    return np.array([*[0.05 / (k - 1)] * (k - 1), 0.95])
+
+
+def _columns(keys: Sequence[object]) -> frozenset[str]:
+    return frozenset(key.column for key in keys)
+
+
+def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Pairs of different rows, one of each table where there are two; all pairs where those are fewer."""
+    n, cut = table.n, table.first_of_second
+    if table.second is None:
+        if n * (n - 1) // 2 <= most:
+            left, right = np.triu_indices(n, 1)
+            return left, right
+        left = rng.integers(0, n, most)
+        return left, (left + rng.integers(1, n, most)) % n
+    if cut * (n - cut) <= most:
+        return np.repeat(np.arange(cut), n - cut), np.tile(np.arange(cut, n), cut)
+    return rng.integers(0, cut, most), rng.integers(cut, n, most)
+
+
+def _patterns(comparers: list[Comparer], left: Ints, right: Ints, weight: float, columns: frozenset[str]) -> _Patterns:
+    found = np.ascontiguousarray(levels(comparers, left, right).T)
+    number = numbered(found.view(np.uint8))
+    k = int(number.max(initial=-1)) + 1
+    distinct = np.empty((k, len(comparers)), np.int8)
+    distinct[number] = found
+    free = np.array([columns.isdisjoint(one.comparison.columns) for one in comparers])
+    return _Patterns(levels=distinct, counts=np.bincount(number, minlength=k) * weight, free=free)
+
+
+def _matches(
+    by_rule: Sequence[_Patterns], start: Sequence[Floats], m: Sequence[Floats], u: Sequence[Floats]
+) -> list[Floats]:
+    """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
+    totals = [_PRIOR_PAIRS * values for values in start]
+    for one in by_rule:
+        free = np.flatnonzero(one.free)
+        seen = np.ascontiguousarray(one.levels[:, free])
+        of_u = [u[i] for i in free]
+        fit = em.maximise(
+            seen,
+            one.counts,
+            m=[m[i] for i in free],
+            u=of_u,
+            share=0.3,
+            prior_pairs=_PRIOR_PAIRS,
+        )
+        matches = one.counts * em.match_probability(em.log_ratio(seen, fit.m, of_u), fit.share)
+        for i, column in zip(free, seen.T, strict=True):
+            present = column >= 0
+            totals[i] = totals[i] + np.bincount(column[present], matches[present], len(totals[i]))
+    return [values / values.sum() for values in totals]
