@@ -41,7 +41,7 @@ class Hit:
 
 
 def letters(value: str | None) -> str:
-    return "".join(c for c in (value or "").upper() if c.isalpha() or not c.isascii())
+    return "".join(c.upper() if c.isascii() else c for c in value or "" if c.isalpha() or not c.isascii())
 
 
 def surname(row: Row) -> str:

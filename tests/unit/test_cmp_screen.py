@@ -1,0 +1,436 @@
+"""The search rules of `screen`, as the manuals say them, and what it refuses."""
+
+import itertools
+import math
+import tracemalloc
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests import cmp_screen_twin as twin
+from worker.compute.screen import (
+    HITS,
+    MAX_HITS,
+    MAX_RECORDS,
+    MODEL,
+    OUTCOMES,
+    PRESETS,
+    Finding,
+    HitClass,
+    Limits,
+    Outcome,
+    Rules,
+    Screen,
+    Screened,
+    build,
+    check,
+    memory,
+    run,
+)
+from worker.compute.screen.findings import MEANING
+from worker.compute.screen.rules import LEVELS, load, weights
+from worker.compute.screen.score import words_of
+from worker.errors import Reason, Refusal, Stage
+from worker.records import Status, tagged
+
+Row = dict[str, str | None]
+PERSON = ("NAM", "DOB", "SEX", "RAC", "SOC", "FBI")
+HOTFILE = (*PERSON, "NIC", "file_code", "EXL", "CMC")
+SMITH: Row = {"NAM": "SMITH, JOHN", "DOB": "19800615", "SEX": "M", "RAC": "W", "SOC": None, "FBI": None}
+RECORD: Row = {**SMITH, "NIC": "W123456789", "file_code": "W", "EXL": "A", "CMC": "00"}
+
+
+def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **limits: int) -> Screened:
+    index = twin.index(reference, HOTFILE)
+    return run(twin.batch("person/1", inquiries, PERSON), index, parameters, limits=Limits(**limits))
+
+
+def is_hit(inquiry: Row, record: Row, rules: Rules) -> bool:
+    return Outcome(screened([inquiry], [record], Screen(rules=rules)).outcome[0]) is Outcome.HIT
+
+
+# "Additional Guidelines for Identity Theft Inquiry", TIME manual: race in the inquiry, race codes searched.
+# Sex restricts where both are known.
+NCIC_RACES = {"A": "ABIUW", "I": "ABIUW", "B": "ABIU", "W": "AIUW", "U": "ABIUW"}
+NCIC_SEXES = {"M": "MU", "F": "FU", "U": "MFU"}
+# "Searching the Index", TIME manual: an absolute match on sex and race, but U in an inquiry searches all.
+III_RACES = {"A": "A", "I": "I", "B": "B", "W": "W", "U": "ABIUW"}
+III_SEXES = {"M": "M", "F": "F", "U": "MFU"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "sexes", "races"),
+    [
+        ("ncic_qw", NCIC_SEXES, NCIC_RACES),
+        ("ncic_qw_expanded_dob", NCIC_SEXES, NCIC_RACES),
+        ("iii_qh", III_SEXES, III_RACES),
+    ],
+)
+def test_every_sex_and_race(preset: str, sexes: Mapping[str, str], races: Mapping[str, str]) -> None:
+    """Every code on both sides; what is missing or no code of the table is U."""
+    codes = list(itertools.product([*"MFUXm", None, "MF"], [*"ABIWUHw", None, "WW"]))
+    reference: list[Row] = [{**RECORD, "SEX": sex, "RAC": race} for sex, race in codes]
+    inquiries: list[Row] = [{**SMITH, "SEX": sex, "RAC": race} for sex, race in codes]
+    found = screened(inquiries, reference, Screen.preset(preset, max_hits=MAX_HITS))
+
+    def known(code: str | None, table: Mapping[str, str]) -> str:
+        return code.upper() if code and code.upper() in table else "U"
+
+    wanted = [
+        (i, j)
+        for i, (sex_a, race_a) in enumerate(codes)
+        for j, (sex_b, race_b) in enumerate(codes)
+        if known(sex_b, sexes) in sexes[known(sex_a, sexes)] and known(race_b, races) in races[known(race_a, races)]
+    ]
+    assert sorted(zip(found.row.tolist(), found.reference_row.tolist(), strict=True)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("years", "asked", "recorded", "hit"),
+    [
+        (0, "19800615", "1980-06-15", True),
+        (0, "19800615", "19810615", False),
+        (1, "19800615", "19810615", True),
+        (1, "19800615", "19790615", True),
+        (1, "19800615", "19820615", False),
+        (1, "19800615", "19810616", False),
+        (3, "19800615", "19830615", True),
+        (3, "19800615", "19770615", True),
+        (3, "19800615", "19840615", False),
+        (3, "00020615", "00010615", True),
+        (3, "99980615", "99990615", True),
+        # 29 February is 28 February and 1 March of years that have none, and only of those
+        (0, "19800229", "19800229", True),
+        (0, "19800229", "19800228", False),
+        (1, "19800229", "19810228", True),
+        (1, "19800229", "19810301", True),
+        (1, "19800229", "19790228", True),
+        (1, "19800229", "19800228", False),
+        (1, "19800229", "19800301", False),
+        (1, "19810228", "19800229", True),
+        (1, "19810301", "19800229", True),
+        (1, "19800228", "19800229", False),
+        (3, "19800228", "19840229", False),
+        (3, "19830228", "19800229", True),
+        (4, "19800229", "19840229", True),
+        (4, "19800229", "19840228", False),
+        (3, "19820228", "19800301", False),
+        (4, "19000228", "19040229", True),
+        (4, "20000228", "20040229", False),
+        # a date with unknown digits: what is known must agree
+        (0, "1980-06-XX", "19800630", True),
+        (0, "1980-06-XX", "19800730", False),
+        (0, "1980XXXX", "19801231", True),
+        (0, "1980XXXX", "19811231", False),
+        (1, "1980XXXX", "19811231", True),
+        (0, "XXXX0615", "19800615", True),
+        (0, "198XXXXX", "19800615", False),  # neither a year nor a day: no search
+        (0, "19800630", "1980-06-XX", True),
+        (0, "19800615", "XXXX0615", True),
+        (0, "19800615", "XXXX0616", False),
+        (0, "1980-06-XX", "19XX-06-15", True),
+    ],
+)
+def test_dates(years: int, asked: str, recorded: str, hit: bool) -> None:
+    rules = msgspec.structs.replace(PRESETS["ncic_qw"], years=years)
+    assert is_hit({**SMITH, "DOB": asked}, {**RECORD, "DOB": recorded}, rules) is hit
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "hit"),
+    [
+        ("SMITH, JOHN", "SMYTHE, PETER", True),
+        ("Smith,John", "SCHMIDT, J", True),
+        ("SMITH, JOHN", "SMITHERS, JOHN", False),
+        ("OBRIEN, PAT", "O'BRIEN, PAT", True),
+        ("MARTINEZ-LOPEZ, A", "MARTINEZ LOPEZ, A", True),
+        ("JOHN, SMITH", "SMITH, JOHN", False),
+    ],
+)
+def test_surnames_are_compared_by_their_sound(asked: str, recorded: str, hit: bool) -> None:
+    assert is_hit({**SMITH, "NAM": asked}, {**RECORD, "NAM": recorded}, PRESETS["ncic_qw"]) is hit
+
+
+def test_custom_searches() -> None:
+    rules = PRESETS["ncic_qw"]
+    exchanged = {**SMITH, "NAM": "JOHN, SMITH"}
+    assert is_hit(exchanged, RECORD, msgspec.structs.replace(rules, names_exchanged=True))
+    other_day: Row = {**SMITH, "DOB": "19801206"}
+    record: Row = {**RECORD, "DOB": "19800612"}
+    assert not is_hit(other_day, record, rules)
+    assert is_hit(other_day, record, msgspec.structs.replace(rules, month_day_exchanged=True))
+    assert not is_hit({**SMITH, "DOB": "19811206"}, record, msgspec.structs.replace(rules, month_day_exchanged=True))
+
+
+def test_an_identifier_is_searched_alone() -> None:
+    stranger: Row = {**RECORD, "NAM": "DOE, JANE", "DOB": "19500101", "SEX": "F", "RAC": "B", "SOC": "123456789"}
+    asked: Row = {**SMITH, "SOC": "123-45-6789"}
+    alone = screened([asked], [stranger, RECORD], Screen.preset("ncic_qw"))
+    assert alone.reference_row.tolist() == [0]
+    assert alone.best.tolist() == [HitClass.IDENTIFIER]
+    both = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers_alone=False)
+    assert screened([asked], [stranger, RECORD], Screen(rules=both)).reference_row.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("placeholder", ["000000000", "666123456", "999999999", "123006789", "123450000", "XXXXX6789"])
+def test_a_number_that_identifies_nobody_does_not_hide_a_name(placeholder: str) -> None:
+    assert is_hit({**SMITH, "SOC": placeholder}, RECORD, PRESETS["ncic_qw"])
+    assert is_hit({**SMITH, "FBI": "UNKNOWN"}, RECORD, PRESETS["ncic_qw"])
+
+
+def test_two_unknown_numbers_that_look_alike_are_no_identifier() -> None:
+    record: Row = {**RECORD, "NAM": "DOE, JANE", "SOC": "XXXXX6789"}
+    assert not is_hit({**SMITH, "SOC": "XXXXX6789"}, record, PRESETS["ncic_qw"])
+
+
+def test_not_screenable_is_not_no_hit() -> None:
+    inquiries: list[Row] = [
+        {**SMITH, "DOB": None},
+        {**SMITH, "DOB": "19801399"},
+        {**SMITH, "NAM": None},
+        {**SMITH, "NAM": "李, 小龙"},
+        {**SMITH, "DOB": None, "FBI": "99A"},
+        {**SMITH, "NAM": "NOBODY, NO"},
+    ]
+    found = screened(inquiries, [RECORD], Screen.preset("ncic_qw"))
+    assert found.outcome.tolist() == [Outcome.NOT_SCREENABLE] * 4 + [Outcome.NO_HIT] * 2
+    assert found.status.status.tolist() == [Status.NOT_USABLE] * 4 + [Status.OK] * 2
+
+
+def test_hits_beyond_the_most_are_counted() -> None:
+    reference: list[Row] = [{**RECORD, "NAM": f"SMITH, {name}"} for name in ("PETER", "JOHN", "JACK", "J", "MARY")]
+    found = screened([SMITH, SMITH], reference, Screen.preset("ncic_qw", max_hits=2))
+    assert found.found.tolist() == [5, 5]
+    assert found.listed.tolist() == [2, 2]
+    assert found.reference_row.tolist() == [1, 2, 1, 2]
+    assert found.hits(7).column("rank").to_pylist() == [1, 2, 1, 2]
+    assert found.hits(7).column("row").to_pylist() == [7, 7, 8, 8]
+
+
+def test_scores_below_the_least_are_dropped_but_not_identifiers() -> None:
+    reference: list[Row] = [
+        {**RECORD, "NAM": "SMYTHE, MARY"},
+        RECORD,
+        {**RECORD, "NAM": "DOE, MARY", "SOC": "123456789"},
+    ]
+    rules = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers_alone=False)
+    asked: Row = {**SMITH, "SOC": "123456789"}
+    every = screened([asked], reference, Screen(rules=rules))
+    assert every.reference_row.tolist() == [2, 1, 0]
+    some = screened([asked], reference, Screen(rules=rules, min_score=1000.0))
+    assert some.reference_row.tolist() == [2]
+    assert some.found.tolist() == [1]
+
+
+def test_restricted_files_take_asking() -> None:
+    reference: list[Row] = [{**RECORD, "file_code": code} for code in ("W", "T", None, "Q")]
+    found = screened([SMITH], reference, Screen.preset("ncic_qw"))
+    assert found.reference_row.tolist() == [0]
+    assert found.found.tolist() == [1]
+    every = screened([SMITH], reference, Screen.preset("ncic_qw", include_restricted=True))
+    assert every.reference_row.tolist() == [0, 1, 2, 3]
+    assert every.hits(0).column("restricted").to_pylist() == [False, True, True, True]
+
+
+def test_status_only_shows_nothing_of_the_records() -> None:
+    inquiries: list[Row] = [SMITH, {**SMITH, "NAM": "NOBODY, NO"}, {**SMITH, "NAM": None}]
+    found = screened(inquiries, [RECORD], Screen.preset("ncic_qw", status_only=True))
+    assert found.hits(0).num_rows == 0
+    assert found.hits(0).schema == HITS
+    assert found.outcomes(0).schema == OUTCOMES
+    assert found.outcomes(0).to_pylist() == [
+        {"row": row, "outcome": outcome, "best": None, "hits": None, "listed": None}
+        for row, outcome in enumerate(("hit", "no_hit", "not_screenable"))
+    ]
+
+
+def test_classes_and_words() -> None:
+    reference: list[Row] = [
+        RECORD,
+        {**RECORD, "NAM": "SMYTHE, MARY"},
+        {**RECORD, "DOB": "1980-06-XX"},
+        {**RECORD, "DOB": "19810615"},
+        {**RECORD, "NAM": "SMITH, JACK", "RAC": "U", "SOC": "123456780"},
+    ]
+    asked: Row = {**SMITH, "SOC": "XXX45678X"}
+    found = screened([asked], reference, Screen.preset("ncic_qw_expanded_dob")).hits(0)
+    assert [(hit["class"], hit["reference_row"], hit["agreement"]) for hit in found.to_pylist()] == [
+        ("strong", 4, "last exact, first nickname, DOB equal, SEX same, SOC partial"),
+        ("strong", 0, "last exact, first exact, DOB equal, SEX same, RAC same"),
+        ("possible", 3, "last exact, first exact, DOB years, SEX same, RAC same"),
+        ("possible", 1, "last phonetic, first differs, DOB equal, SEX same, RAC same"),
+        ("name_only", 2, "last exact, first exact, DOB partial, SEX same, RAC same"),
+    ]
+    assert found.column("NIC").to_pylist() == [b"W123456789"] * 5
+    assert found.column("EXL").to_pylist() == [b"A"] * 5
+    assert found.column("ORI").null_count == 5  # the reference has none
+    bits = found.column("score").to_pylist()[1]
+    chances = [MODEL.levels[f][level] for f, level in (("last", "exact"), ("first", "exact"), ("DOB", "equal"))]
+    chances += [MODEL.levels["SEX"]["same"], MODEL.levels["RAC"]["same"]]
+    assert bits == pytest.approx(sum(math.log2(chance.m / chance.u) for chance in chances))
+
+
+def test_a_hit_is_never_called_a_match() -> None:
+    said = [name for schema in (HITS, OUTCOMES) for name in schema.names]
+    said += [member.name for kind in (HitClass, Outcome) for member in kind]
+    place = 1
+    for levels in LEVELS.values():
+        said += [words_of(level * place) for level in range(len(levels))]
+        place *= len(levels)
+    assert not [text for text in said if "match" in text.lower()]
+
+
+def test_same_input_same_bytes() -> None:
+    reference = [{**RECORD, "NAM": f"SMITH, {name}"} for name in "ABCDEFGH"]
+    ours, again = (screened([SMITH] * 3, reference, Screen.preset("iii_qh")) for _ in range(2))
+    assert ours.hits(0).serialize().to_pybytes() == again.hits(0).serialize().to_pybytes()
+
+
+# ---------------------------------------------------------------------- refusals and limits
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_hits": 0}, {"max_hits": MAX_HITS + 1}, {"min_score": math.nan}, {"min_score": math.inf}]
+)
+def test_wrong_parameters(wrong: dict[str, float]) -> None:
+    check(Screen.preset("ncic_qw", max_hits=MAX_HITS, min_score=0.0))
+    with pytest.raises(Refusal) as refused:
+        check(Screen.preset("ncic_qw", **wrong))
+    assert (refused.value.reason, refused.value.stage) == (Reason.BAD_PARAMETERS, Stage.ADMIT)
+
+
+def test_unknown_presets() -> None:
+    with pytest.raises(Refusal) as refused:
+        Screen.preset("ncic_qx")
+    assert refused.value.reason is Reason.BAD_PARAMETERS
+
+
+def test_a_reference_that_does_not_say_which_file() -> None:
+    """Its restricted records could not be told apart, so a search would silently leave all of them out."""
+    for batches in ([], [twin.batch("hotfile/1", [RECORD], PERSON)]):
+        with pytest.raises(Refusal) as refused:
+            build(batches, twin.FILES, room=1 << 30)
+        assert refused.value.reason is Reason.SCHEMA_MISMATCH
+
+
+def test_a_reference_that_is_too_large() -> None:
+    schema = tagged("hotfile/1", [pa.field("file_code", pa.utf8())])
+    large = pa.RecordBatch.from_arrays([pa.nulls(MAX_RECORDS + 1, pa.utf8())], schema=schema)
+    small = twin.batch("hotfile/1", [RECORD], HOTFILE)
+    for batch, room in ((large, 1 << 40), (small, memory([small]) - 1)):
+        with pytest.raises(Refusal) as refused:
+            build([batch], twin.FILES, room=room)
+        assert refused.value.reason is Reason.LIMIT_EXCEEDED
+    assert len(build([small], twin.FILES, room=memory([small]))) == 1
+
+
+def test_the_memory_of_building_is_within_its_estimate() -> None:
+    rows = 50_000
+    columns = {name: pa.array([f"{i:09d}" for i in range(rows)]) for name in ("SOC", "FBI", "MNU", "SID", "OLN", "NIC")}
+    columns |= {
+        "last": pa.array([f"N{i}" for i in range(rows)]),
+        "first": pa.array([f"G{i}" for i in range(rows)]),
+        "OLS": pa.array(["TX"] * rows),
+        "DOB": pa.array([f"19{i % 90 + 10}0{i % 9 + 1}{i % 28 + 1:02d}" for i in range(rows)]),
+        "file_code": pa.array(["W"] * rows),
+    }
+    schema = tagged("hotfile/1", [pa.field(name, pa.utf8()) for name in columns])
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
+    arrow = pa.total_allocated_bytes()
+    tracemalloc.start()
+    index = build([batch], twin.FILES, room=1 << 34)
+    arrow = pa.default_memory_pool().max_memory() - arrow
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(index) == rows
+    assert peak + arrow <= memory([batch])
+
+
+def test_an_inquiry_that_is_too_broad() -> None:
+    reference: list[Row] = [{**RECORD, "DOB": f"1980-06-{day:02d}"} for day in range(1, 21)]
+    inquiries: list[Row] = [{**SMITH, "DOB": "1980-06-XX"}, SMITH]
+    found = screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=19)
+    assert found.outcome.tolist() == [Outcome.NOT_SCREENABLE, Outcome.HIT]
+    assert found.status.codes.tolist() == [Finding.TOO_MANY_CANDIDATES]
+    assert found.status.status.tolist() == [Status.NOT_USABLE, Status.OK]
+    assert screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=20).found.tolist() == [20, 1]
+    with pytest.raises(Refusal) as refused:
+        screened(inquiries, reference, Screen.preset("ncic_qw"), comparisons=20)
+    assert refused.value.reason is Reason.LIMIT_EXCEEDED
+
+
+def test_one_long_name_does_not_widen_all() -> None:
+    found = screened([{**SMITH, "NAM": "SMITH" * 20 + ", JOHN"}, SMITH], [RECORD], Screen.preset("ncic_qw"))
+    assert found.found.tolist()[1] == 1
+    assert found.status.status.tolist() == [Status.PARTLY_USED, Status.OK]
+
+
+def test_every_finding_has_words() -> None:
+    assert set(MEANING) == set(Finding)
+
+
+# ---------------------------------------------------------------------- presets
+
+
+PRESET = """
+version = 1
+[presets.p]
+identifiers = ["SOC"]
+identifiers_alone = true
+years = 0
+month_day_exchanged = false
+names_exchanged = false
+sex = { M = "MU", U = "MU" }
+race = { W = "W", U = "WU" }
+[model]
+strong = 1.0
+"""
+
+
+def model() -> str:
+    return "".join(
+        f"[model.levels.{field}]\n"
+        + "".join(f"{n} = {{ m = {1 / len(names)}, u = {1 / len(names)} }}\n" for n in names)
+        for field, (*names, _) in LEVELS.items()
+    )
+
+
+def test_presets_are_read() -> None:
+    presets, read = load((PRESET + model()).encode())
+    assert presets["p"].race == {"W": "W", "U": "WU"}
+    assert all(not bits.any() for bits in weights(read).values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('["SOC"]', '["SOC", "SOC"]'),
+        ('["SOC"]', '["VIN"]'),
+        ("years = 0", "years = 11"),
+        ("years = 0", "years = -1"),
+        ('U = "MU" }', "}"),
+        ('U = "WU"', 'U = "WX"'),
+        ("version = 1", "version = 2"),
+        ("[model.levels.last]", "[model.levels.lost]"),
+        ("m = 0.5", "m = 0.6"),
+        ("u = 0.5", "u = 0.0"),
+        ("years = 0", "years = 0\nfurther = 1"),
+    ],
+)
+def test_presets_that_make_no_sense(old: str, new: str) -> None:
+    text = PRESET + model()
+    assert old in text
+    with pytest.raises(ValueError, match=r"."):
+        load(text.replace(old, new, 1).encode())
+
+
+def test_the_classes_follow_the_threshold() -> None:
+    index = twin.index([RECORD], HOTFILE)
+    inquiry = twin.batch("person/1", [SMITH], PERSON)
+    bits = run(inquiry, index, Screen.preset("ncic_qw")).bits[0]
+    for strong, wanted in ((bits, HitClass.STRONG), (np.nextafter(bits, np.inf), HitClass.POSSIBLE)):
+        changed = msgspec.structs.replace(MODEL, strong=float(strong))
+        assert run(inquiry, index, Screen.preset("ncic_qw"), model=changed).best.tolist() == [wanted]
