@@ -15,6 +15,7 @@ from worker.compute.kernels.code_tables import BLANK_VALUE
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.fields import numbers, periods
+from worker.compute.validate.identifiers import names
 from worker.compute.validate.specification import FIRST_YEAR, RuleSet
 
 __all__ = ["SEGMENT_FACTS", "UNREADABLE", "Headers", "segment_facts", "shared"]
@@ -70,7 +71,7 @@ class Headers:
 def segment_facts(
     headers: Headers, beginnings: Bytes, report: Ints, lengths: Ints, rules: RuleSet
 ) -> Mapping[str, Array]:
-    """The facts of n records, `report` and `lengths` int64[n]; also length, control, month and year, read here once.
+    """The facts of n records, `report` and `lengths` int64[n]; also length, control, month, year and city, read once.
 
     A fact that all records have in common has one value.
     """
@@ -85,6 +86,7 @@ def segment_facts(
         "control": control,
         "month": numbers(distinct[:, 6:8], 1, 12),
         "year": numbers(distinct[:, 8:12], FIRST_YEAR, 2099),
+        "city": names(distinct[:, 12:16]),
         "other_month": (distinct[:, 6:12] != distinct[:1, 6:12]).any(axis=1),
         "base_date": np.where(control >= 0, year_before * 10_000 + 101, BLANK_VALUE),
         "base_month": np.where(control >= 0, year_before * 100 + 1, BLANK_VALUE),

@@ -104,8 +104,8 @@ class OriTable:
         return row[number[len(self.oris) :]]
 
     def of_reports(self, oris: Bytes) -> Mapping[str, Array]:
-        """The facts of each of uint8[m, 9]."""
-        rows = self._rows(oris)
+        """The facts of each of uint8[m, 9]; one value for all where there is no table."""
+        rows = self._rows(oris) if self.given else np.full(1, -1)
         known = rows >= 0
         facts = {
             f"agency_{name}": np.where(known, np.append(values, 0)[rows], BLANK_VALUE * (values.dtype != np.bool_))
