@@ -13,7 +13,7 @@ from worker.cell.pipeline import CHUNK_ROWS, Pipeline
 from worker.compute import Applied, Outputs, Part, PreparedOperation
 from worker.errors import Reason, Refusal
 from worker.progress import Step, Tell
-from worker.records import RowStatus, Status, tagged
+from worker.records import WHOLE_ROW, RowStatus, Status, tagged
 
 PART = tagged("person/1", [pa.field("n", pa.int64())])
 
@@ -29,6 +29,7 @@ class _Common:
     columns: tuple[int, ...]
     marks: int
     name: str
+    from_row: bool = False
     output_schema_id = "person/1"
 
     @property
@@ -37,7 +38,7 @@ class _Common:
 
     @property
     def sources(self) -> np.ndarray:
-        return np.array(self.columns, np.int16)
+        return np.array([WHOLE_ROW if self.from_row else column for column in self.columns], np.int16)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -55,7 +56,7 @@ class _Common:
 class Drop(_Common):
     """Of scope batch: rows whose first value is divisible by `divisor` go no further."""
 
-    divisor: int
+    divisor: int = 1
 
     def apply(self, batch: pa.RecordBatch) -> Applied:
         kept = np.flatnonzero(batch.column(0).to_numpy() % self.divisor != 0)
@@ -71,7 +72,7 @@ class Drop(_Common):
 class Whole(_Common):
     """Of scope table; gives its rows back in batches of `cut` rows, or their number only."""
 
-    cut: int
+    cut: int = 1
     keeps_rows: bool = True
 
     def run(
@@ -121,7 +122,13 @@ def twin(
                 found[i].append((operation.marks, origin[0]))
             if isinstance(operation, Drop) and row[0] % operation.divisor == 0:
                 continue
-            following.append((i, [row[c] for c in operation.columns], [origin[c] for c in operation.columns]))
+            following.append(
+                (
+                    i,
+                    [row[c] for c in operation.columns],
+                    [WHOLE_ROW if operation.from_row else origin[c] for c in operation.columns],
+                )
+            )
         alive = following
     return [row for _, row, _ in alive], found
 
@@ -132,7 +139,8 @@ def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole
     operations: list[Drop | Whole] = []
     for k in range(draw(st.integers(0, 4))):
         chosen = tuple(draw(st.lists(st.integers(0, columns - 1), min_size=1, max_size=4)))
-        common = {"columns": chosen, "marks": draw(st.integers(1, 5)), "name": f"part{k}"}
+        from_row = draw(st.booleans())
+        common = {"columns": chosen, "marks": draw(st.integers(1, 5)), "name": f"part{k}", "from_row": from_row}
         if draw(st.booleans()):
             operations.append(Drop(**common, divisor=draw(st.integers(1, 7))))
         else:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from worker.compute import BatchOperation, PreparedOperation, TableOperation
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import Tell
-from worker.records import RowStatus
+from worker.records import WHOLE_ROW, RowStatus
 
 __all__ = ["CHUNK_ROWS", "Pipeline", "Sink", "own"]
 
@@ -72,7 +72,8 @@ class Pipeline:
         }
         self._origins = [np.arange(columns, dtype=np.int16)]
         for operation in operations:
-            self._origins.append(self._origins[-1][operation.sources])
+            from_row = operation.sources == WHOLE_ROW
+            self._origins.append(np.where(from_row, np.int16(WHOLE_ROW), self._origins[-1][operation.sources]))
 
     def push(self, batch: pa.RecordBatch) -> None:
         """The next rows of the input."""

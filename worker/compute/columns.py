@@ -39,7 +39,7 @@ from worker.compute.tables.ncic import (
 )
 from worker.errors import Stage
 from worker.progress import Tell
-from worker.records import SCHEMAS, RowStatus, Status, tagged
+from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
 
@@ -112,7 +112,7 @@ class ValidateColumns:
     @property
     def sources(self) -> npt.NDArray[np.int16]:
         """Findings are made from the row as a whole."""
-        return np.zeros(len(_SCHEMA), np.int16)
+        return np.full(len(_SCHEMA), WHOLE_ROW, np.int16)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -94,7 +94,7 @@ class _Operation(Protocol):
 
     @property
     def sources(self) -> npt.NDArray[np.int16]:
-        """For each output column, the position of the input column that it was made from."""
+        """For each output column, the position of the input column that it was made from; WHOLE_ROW for the row."""
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -18,7 +18,7 @@ from worker.compute import screen
 from worker.compute.operation import Applied, Context, Part, bad_parameters
 from worker.compute.tables import Tables
 from worker.errors import Stage
-from worker.records import ROW_STATUS_SCHEMA, tagged
+from worker.records import ROW_STATUS_SCHEMA, WHOLE_ROW, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
 
@@ -100,7 +100,7 @@ class Screening:
     @property
     def sources(self) -> npt.NDArray[np.int16]:
         """Outcomes are made from the inquiry as a whole."""
-        return np.zeros(len(screen.OUTCOMES), np.int16)
+        return np.full(len(screen.OUTCOMES), WHOLE_ROW, np.int16)
 
     @property
     def parts(self) -> tuple[Part, ...]:
