@@ -20,6 +20,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
     "screen": "inquiries a second against a hot file in memory, beside the same search and score in SQL by DuckDB",
+    "kernels": "Jaro-Winkler of any pairs and above a cut-off beside rapidfuzz, phonetic codes beside jellyfish",
 }
 """Name of a module in this package -> what its `run` measures."""
 
