@@ -226,7 +226,8 @@ class Liar(ThreadingHTTPServer):
     def published(self, path: str) -> bytes:
         x5c = [base64.b64encode(leaf("provider", KEY, None).certificate.public_bytes(Encoding.DER)).decode()]
         keys = {"keys": [{"kid": "k", **rsa_jwk(KEY.public_key()), "x5c": self.changes.get("x5c", x5c)}]}
-        return msgspec.json.encode(keys if path == "/certs" else {"issuer": self.changes.get("issuer", self.url)})
+        metadata = self.changes.get("metadata", {"issuer": self.changes.get("issuer", self.url)})
+        return msgspec.json.encode(keys if path == "/certs" else metadata)
 
     def answer(self, statement: bytes) -> bytes:
         claims: dict[str, object] = {
@@ -272,6 +273,8 @@ def test_a_provider_must_name_itself_and_show_certificates(liar: Liar) -> None:
     for changes, check in (
         ({"issuer": "https://other.example"}, "T05"),
         ({"issuer": None}, "T05"),
+        ({"metadata": [liar.url]}, "T05"),
+        ({"metadata": liar.url}, "T05"),
         ({"x5c": ["AAAA"]}, "T03"),
     ):
         liar.changes = dict(changes)
