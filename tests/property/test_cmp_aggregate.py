@@ -1,0 +1,130 @@
+"""`aggregate` against a loop over rows that says the same slowly."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Finding, Key, run
+from worker.compute.aggregate.suppression import hidden
+from worker.compute.kernels.cells import coded, with_totals
+from worker.records import Status
+
+Row = tuple[str | None, str | None, str | None, str | None]
+NAMES = ("a", "b", "person", "number")
+WORDS = st.none() | st.sampled_from(["", "x", "y", "zz", "abc", "é"])
+ROWS = st.lists(
+    st.tuples(
+        WORDS,
+        st.none() | st.sampled_from(["1", "2", "3"]),
+        st.none() | st.sampled_from(["p", "q", "r", ""]),
+        st.none() | st.sampled_from(["0", "7", "012", "-1", "1.5", "", "999999999999999", "1000000000000000", "9 "]),
+    ),
+    max_size=40,
+)
+PARAMETERS = Aggregate(
+    keys=(Key(column="a"), Key(column="b", categories=(b"2", b"1"))), person="person", sums=("number",), threshold=1
+)
+
+
+def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
+    schema = pa.schema([pa.field(name, pa.utf8()) for name in NAMES])
+    table = pa.Table.from_pylist([dict(zip(NAMES, row, strict=True)) for row in rows], schema=schema)
+    return table.to_batches(max_chunksize=size)
+
+
+def cells_of(found: Sequence[pa.RecordBatch]) -> dict[tuple[object, ...], tuple[object, ...]]:
+    rows = pa.Table.from_batches(found, schema=CELLS_SCHEMA).to_pylist()
+    key = ("grouping", "unclassifiable", "key_1", "key_2")
+    return {tuple(r[k] for k in key): (r["rows"], r["persons"], r["sum_1"]) for r in rows}
+
+
+def twin(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[object, ...]]:
+    """Each row goes into each of the four tables by itself."""
+    count: dict[tuple[object, ...], int] = defaultdict(int)
+    people: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    total: dict[tuple[object, ...], int] = defaultdict(int)
+    for a, b, person, number in rows:
+        for all_a, all_b in product((False, True), repeat=2):
+            no_a, no_b = not a and not all_a, b not in ("1", "2") and not all_b
+            value_a = None if all_a or no_a else str(a).encode()
+            value_b = None if all_b or no_b else str(b).encode()
+            cell = (all_a + 2 * all_b, no_a + 2 * no_b, value_a, value_b)
+            count[cell] += 1
+            people[cell] |= {person} if person else set()
+            total[cell] += int(number) if number and number.isdecimal() and len(number) <= 15 else 0
+    return {cell: (count[cell], len(people[cell]), total[cell]) for cell in count}
+
+
+@given(ROWS, st.integers(1, 9))
+def test_every_table_and_total_is_what_a_loop_over_rows_counts(rows: list[Row], size: int) -> None:
+    outputs = run(PARAMETERS, batches(rows, size), lambda *_: None)
+    assert cells_of(list(outputs.result)) == twin(rows)
+
+
+@given(ROWS)
+def test_totals_reconcile_and_every_row_is_accounted_for(rows: list[Row]) -> None:
+    outputs = run(PARAMETERS, batches(rows, 7), lambda *_: None)
+    table = pa.Table.from_batches(list(outputs.result), schema=CELLS_SCHEMA).to_pylist()
+    for grouping in range(4):
+        assert sum(r["rows"] for r in table if r["grouping"] == grouping) == len(rows)
+    missing = [not a or b not in ("1", "2") for a, b, _, _ in rows]
+    apart = sum(r["rows"] for r in table if r["grouping"] == 0 and r["unclassifiable"])
+    assert apart == sum(missing)
+    assert sum(outputs.status.counts()) == len(rows)
+    found = set(outputs.status.rows[outputs.status.codes == Finding.UNCLASSIFIABLE].tolist())
+    assert found == {i for i, wrong in enumerate(missing) if wrong}
+    assert set(outputs.status.status.tolist()) <= {Status.OK, Status.PARTLY_USED}
+
+
+@given(ROWS, st.integers(2, 12), st.integers(1, 7))
+def test_hidden_cells_show_no_number_and_others_are_rounded_halves_up(
+    rows: list[Row], threshold: int, base: int
+) -> None:
+    parameters = Aggregate(keys=PARAMETERS.keys, person="person", sums=("number",), threshold=threshold, base=base)
+    outputs = run(parameters, batches(rows, 7), lambda *_: None)
+    exact = twin(rows)
+    for r in pa.Table.from_batches(list(outputs.result), schema=CELLS_SCHEMA).to_pylist():
+        count, people, total = exact[r["grouping"], r["unclassifiable"], r["key_1"], r["key_2"]]
+        if r["hidden"]:
+            assert (r["rows"], r["persons"], r["sum_1"]) == (None, None, None)
+        else:
+            assert people >= threshold
+            assert (r["rows"], r["persons"], r["sum_1"]) == tuple(
+                (v + base // 2) // base * base for v in (count, people, total)
+            )
+
+
+@given(st.lists(st.none() | st.binary(max_size=3), max_size=30))
+def test_codes_are_positions_in_the_sorted_distinct_values(words: list[bytes | None]) -> None:
+    code, values = coded(pa.array(words, pa.binary()))
+    assert values.to_pylist() == sorted({word for word in words if word})
+    assert code.tolist() == [values.to_pylist().index(word) if word else len(values) for word in words]
+
+
+@given(st.integers(1, 2), st.data())
+def test_short_codes_of_one_width_are_sorted_and_sliced_arrays_are_read_from_their_start(
+    width: int, data: st.DataObject
+) -> None:
+    words = data.draw(st.lists(st.binary(min_size=width, max_size=width), min_size=2, max_size=30))
+    code, values = coded(pa.array([b"?" * width, *words], pa.binary()).slice(1))
+    assert values.to_pylist() == sorted(set(words))
+    assert [values[c].as_py() for c in code.tolist()] == words
+
+
+@given(st.data())
+def test_every_hidden_cell_has_a_second_table_that_is_published_alike(data: st.DataObject) -> None:
+    shape = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    flat = data.draw(st.lists(st.integers(0, 15), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
+    rows = with_totals(np.array(flat, np.int64).reshape(shape))
+    gone = hidden([rows], rows, 11)
+    small = (rows > 0) & (rows < 11)
+    assert (gone | ~small).all()
+    assert not gone[rows == 0].any()
+    # each axis: at least two are hidden wherever one is
+    for axis in range(rows.ndim):
+        assert (gone.sum(axis=axis) != 1).all()
