@@ -4,7 +4,7 @@ A mutant is a module without one `raise`, one `_require(...)`, one finding of a 
 or one entry of a table that checks are made from. The tests run once as they are, which says which of them reach a
 line and how long each takes. Then each mutant runs those in a forked child, until one fails; its code
 takes the place of the true code in memory, and no file is touched. One that no test fails on has survived: a check that
-nothing would miss. Tests that failed then run in such a child with nothing taken out, where they must pass. EQUIVALENT
+nothing would miss. A test that fails also in a child with nothing taken out says nothing, and is left out. EQUIVALENT
 names mutants that change nothing, and why.
 """
 
@@ -237,6 +237,7 @@ class _Runner:
         self.survivors: list[Mutant] = []
         self._seconds: dict[str, float] = {}  # by test, of those that pass
         self._items: dict[str, pytest.Item] = {}
+        self._whole: dict[tuple[str, bool], bool] = {}  # by test and `forget`: whether it passes in a child
         self._ids: dict[str, frozenset[str]] = {}  # of checks, by the test that names them
         self._reach: Counter[str] = Counter()  # lines of the package by test
         self._coverage = coverage.Coverage(source=[str(PACKAGE)], config_file=False, data_file=None)
@@ -273,21 +274,15 @@ class _Runner:
         module = sys.modules.get(".".join(("attestation", *Path(name).with_suffix("").parts)))
         source = path.read_text()
         counts = {"killed": 0, "survived": 0, "equivalent": 0}
-        killers: dict[str, pytest.Item] = {}
         for mutant in mutants(name, source):
             if (name, mutant.taken) in EQUIVALENT:
                 counts["equivalent"] += 1
-            elif module is not None and (failed := self._failed(mutant, module, source)) is not None:
+            elif module is not None and self._is_killed(mutant, module, source):
                 counts["killed"] += 1
-                killers |= {item.nodeid: item for item in failed}
             else:
                 counts["survived"] += 1
                 self.survivors.append(mutant)
                 print(f"    SURVIVED {name}:{mutant.lines.start} without {mutant.taken}", flush=True)
-        whole = Mutant(module=name, lines=range(1), names=(), taken="nothing", ids=frozenset(), tree=ast.parse(source))
-        if module is not None and (failed := _failed(whole, module, list(killers.values()), forget=False)) is not None:
-            self.survivors.append(whole)
-            print(f"    fails with nothing taken out of {name}: {[item.nodeid for item in failed]}", flush=True)
         said = "".join(f"{count:>6} {what}" for what, count in counts.items())
         print(f"{name:<32}{said} {time.monotonic() - began:>7.0f} s", flush=True)
 
@@ -314,11 +309,30 @@ class _Runner:
                 chosen.append(self._items[test])
         return chosen
 
-    def _failed(self, mutant: Mutant, module: types.ModuleType, source: str) -> list[pytest.Item] | None:
-        """As `_failed`; a second child forgets what tests have cached, for what the first one let live."""
-        tests = self._tests(mutant, source)
-        found = _failed(mutant, module, tests, forget=False)
-        return _failed(mutant, module, tests, forget=True) if found is None else found
+    def _is_killed(self, mutant: Mutant, module: types.ModuleType, source: str) -> bool:
+        """Whether a test fails. A second child forgets what tests have cached, for what the first one let live."""
+        for forget in (False, True):
+            while (failed := _failed(mutant, module, self._tests(mutant, source), forget=forget)) is not None:
+                if all(self._passes_whole(item, module, source, forget=forget) for item in failed):
+                    return True
+        return False
+
+    def _passes_whole(self, item: pytest.Item, module: types.ModuleType, source: str, *, forget: bool) -> bool:
+        known = (item.nodeid, forget)
+        if known not in self._whole:
+            whole = Mutant(
+                module=module.__name__,
+                lines=range(1),
+                names=(),
+                taken="nothing",
+                ids=frozenset(),
+                tree=ast.parse(source),
+            )
+            self._whole[known] = _failed(whole, module, [item], forget=forget) is None
+            if not self._whole[known]:
+                self._seconds.pop(item.nodeid, None)
+                print(f"    fails with nothing taken out, and is left out: {item.nodeid}", flush=True)
+        return self._whole[known]
 
 
 def _text(item: pytest.Item) -> str:

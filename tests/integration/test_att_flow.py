@@ -153,6 +153,13 @@ def test_maa_comes_back_after_one_failure(simulation: Simulation, attester: Atte
     attester.attest(receipt_key=RECEIPT_KEY)
 
 
+def test_maa_says_when_to_come_back(simulation: Simulation, attester: Attester) -> None:
+    simulation.fault(Service.MAA, Kind.STATUS, status=503, seconds=2, times=1)
+    began = time.monotonic()
+    attester.attest(receipt_key=RECEIPT_KEY)
+    assert time.monotonic() - began >= 2  # MAA_PAUSE alone is shorter
+
+
 def test_maa_is_away(simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
     for kind in (Kind.DOWN, Kind.STATUS):

@@ -24,7 +24,7 @@ from cji_simulator.faults import Kind, Service
 from cji_simulator.policies import RESOURCE
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US, AttestationError, Fault
@@ -183,6 +183,10 @@ def test_a_signed_policy(simulation: Simulation) -> None:
         (pems(rsa.generate_private_key(65537, 2048))[0], pems()[1]),
         pems(rsa.generate_private_key(65537, 1024)),
         pems(ec.generate_private_key(ec.SECP256R1())),
+        (
+            ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            pems()[1],
+        ),
     ],
 )
 def test_no_signer(key: bytes, certificate: bytes) -> None:
@@ -322,6 +326,17 @@ def test_an_answer_that_is_too_old(simulation: Simulation) -> None:
 )
 def test_statements_that_hold_no_policy(statement: str) -> None:
     assert refused(lambda: _stored(statement)).fault is Fault.TOKEN_INVALID
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "signature", "signed"),
+    [("RS256", "AAAA", True), ("RS256", "", False), ("none", "AAAA", False), ("none", "", False)],
+)
+def test_a_policy_is_signed_by_an_algorithm_and_a_signature(algorithm: str, signature: str, signed: bool) -> None:
+    parts = (b64url(msgspec.json.encode(part)) for part in ({"alg": algorithm}, {"AttestationPolicy": b64url(b"a")}))
+    stored = _stored(".".join((*parts, signature)))
+    assert stored is not None
+    assert (stored.text, stored.signed) == (b"a", signed)
 
 
 @pytest.mark.parametrize(
