@@ -1,7 +1,7 @@
 """Probabilistic record linkage: `link` and what a job says about it."""
 
 from worker.compute.link.model import Comparison, Condition, Key, Level, Model, Parameters, Rule, check
-from worker.compute.link.operation import NO_BLOCKING_KEY, Linked, link
+from worker.compute.link.operation import NO_BLOCKING_KEY, Linked, bind, link
 
 __all__ = [
     "NO_BLOCKING_KEY",
@@ -13,6 +13,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Rule",
+    "bind",
     "check",
     "link",
 ]

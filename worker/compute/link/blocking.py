@@ -20,7 +20,7 @@ from worker.errors import Reason, Refusal, Stage
 
 __all__ = ["Blocked", "Blocking", "group", "plan"]
 
-CHUNK: Final = 1 << 19  # pairs of rows at once, of which pairs of values are far fewer
+CHUNK: Final = 1 << 17  # pairs of rows at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

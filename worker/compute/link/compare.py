@@ -5,6 +5,7 @@ values and the levels of those are gathered back. A comparison of several column
 as one value. Values are compared with the lower code first, which makes every comparison symmetric.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,9 @@ __all__ = ["MISSING", "Comparer", "comparer", "levels"]
 Levels = npt.NDArray[np.int8]
 
 MISSING: Final = -1
-_DENSE: Final = 4  # places for each value up to which a table of all that there can be is faster than sorting
+_CHUNK: Final = 1 << 17  # pairs of rows at once: each step's arrays stay within the L2 cache
+_SLOTS: Final = 18  # bits
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth, TAOCP 3, section 6.4)
 _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them stays in the L2 cache
 
 
@@ -40,17 +43,26 @@ class Comparer:
 
     def levels(self, left: Ints, right: Ints) -> Levels:
         """int8[p]: the level of each pair of rows, MISSING where a value is."""
-        a, b = self.value[left].astype(np.int64), self.value[right].astype(np.int64)
-        low, high = np.minimum(a, b), np.maximum(a, b)
-        found = np.full(len(left), MISSING, np.int8)
-        present = np.flatnonzero(low >= 0)
+        a, b = self.value[left], self.value[right]
+        levels = self.comparison.levels
+        found = np.full(len(left), len(levels) - 1, np.int8)
+        found[(a < 0) | (b < 0)] = MISSING
+        unsettled = found != MISSING
+        if all(condition.test == "same" for condition in levels[0].conditions):
+            equal = (a == b) & unsettled
+            found[equal] = 0
+            if len(levels) == 2:
+                return found
+            unsettled &= ~equal
+        rows = np.flatnonzero(unsettled)
+        a, b = a[rows], b[rows]
         k = len(self.sample)
-        pair, which = _distinct(low[present] * k + high[present], k * k)
+        pair, which = _reduced(np.minimum(a, b).astype(np.int64) * k + np.maximum(a, b))
         of_pair = np.empty(len(pair), np.int8)
         for start in range(0, len(pair), _KERNEL):
             some = pair[start : start + _KERNEL]
             of_pair[start : start + _KERNEL] = self._decide(self.sample[some // k], self.sample[some % k])
-        found[present] = of_pair[which]
+        found[rows] = of_pair[which]
         return found
 
     def _decide(self, left: Ints, right: Ints) -> Levels:
@@ -93,23 +105,32 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
     return Comparer(comparison=comparison, columns=columns, value=value, sample=sample)
 
 
-def levels(comparers: list[Comparer], left: Ints, right: Ints) -> Levels:
+def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
     """int8[c, p]: every comparison's level of each pair of rows."""
-    return np.stack([one.levels(left, right) for one in comparers])
+    found = np.empty((len(comparers), len(left)), np.int8)
+    for start in range(0, len(left), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for row, one in zip(found, comparers, strict=True):
+            row[part] = one.levels(left[part], right[part])
+    return found
 
 
-def _distinct(values: Ints, bound: int) -> tuple[Ints, Ints]:
-    """(the distinct values, all from 0 to below `bound`, ascending; which of them each is)."""
-    if bound > _DENSE * len(values):
-        order = np.argsort(values)
-        sorted_values = values[order]
-        new = np.diff(sorted_values, prepend=-1) != 0
-        which = np.empty(len(values), np.int64)
-        which[order] = np.cumsum(new) - 1
-        return sorted_values[new], which
-    seen = np.zeros(bound, np.bool_)
-    seen[values] = True
-    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[values]
+def _reduced(values: Ints) -> tuple[Ints, Ints]:
+    """(values that have each of `values` at least once, int64[n]: which of them each is).
+
+    Every value has a slot, which the last one to come takes; what finds another value in its slot stands for itself.
+    So some values may be there twice, but nothing has to be sorted.
+    """
+    slot = ((values.view(np.uint64) * _SPREAD) >> np.uint64(64 - _SLOTS)).astype(np.int64)
+    numbers = np.arange(len(values))
+    taken = np.empty(1 << _SLOTS, np.int64)
+    taken[slot] = numbers
+    by = taken[slot]
+    by = np.where(values[by] == values, by, numbers)
+    kept = np.flatnonzero(by == numbers)
+    place = np.empty(len(values), np.int64)
+    place[kept] = np.arange(len(kept))
+    return values[kept], place[by]
 
 
 def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:

@@ -148,7 +148,7 @@ class Parameters:
     pairs: int = 200_000_000
     memory: int = 4 << 30
     random_pairs: int = 1_000_000
-    training_pairs: int = 200_000
+    training_pairs: int = 100_000
     seed: int = 1
     accepts: frozenset[str] = field(default=frozenset(("person/1", "hotfile/1")), init=False)
 

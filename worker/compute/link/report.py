@@ -113,9 +113,9 @@ class Report:
             offsets.append(len(lines) + 1)  # level MISSING is in front of level 0
             lines.append(_line(one.name, MISSING, f"{one.name}: missing in a record, says nothing", 0.0))
             for number, level in enumerate(one.levels):
-                values = float(m[number]), float(u[number])
-                words = _words(one, level, *values)
-                lines.append(_line(one.name, number, words, float(weights[number]), *values))
+                of_m, of_u = float(m[number]), float(u[number])
+                words = _words(one, level, of_m, of_u)
+                lines.append(_line(one.name, number, words, float(weights[number]), m=of_m, u=of_u))
         which = np.hstack((np.zeros((len(levels), 1), np.int64), levels + np.array(offsets, np.int64)))
         taken = positions(which.reshape(-1).astype(np.int64))
         pattern = np.repeat(np.arange(len(levels)), which.shape[1])
@@ -146,7 +146,7 @@ class Report:
 
 
 def _line(
-    comparison: str, level: int, words: str, weight: float, m: float | None = None, u: float | None = None
+    comparison: str, level: int, words: str, weight: float, *, m: float | None = None, u: float | None = None
 ) -> dict[str, object]:
     return {"comparison": comparison, "level": level, "words": words, "m": m, "u": u, "weight": weight}
 

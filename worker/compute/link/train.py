@@ -65,10 +65,16 @@ def train(model: Model, table: Table, comparers: list[Comparer], blocking: Block
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
         return Trained(m=tuple(m), u=tuple(u), prior=prior)
     random = _patterns(comparers, *_random_pairs(table, parameters.random_pairs, rng), 1.0, frozenset())
+    # of rules that are wide for so many records, a sample has hardly any matches
+    narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
     by_rule = [
-        _patterns(comparers, *blocking.sample(i, parameters.training_pairs, rng), _columns(one.rule.keys))
+        _patterns(
+            comparers,
+            *blocking.sample(i, parameters.training_pairs, rng),
+            frozenset(key.column for key in one.rule.keys),
+        )
         for i, one in enumerate(blocking.rules)
-        if one.rule.keys and one.blocks.pairs
+        if one.rule.keys and one.blocks.pairs and (narrow[i] or not any(narrow))
     ]
     by_rule = [one for one in by_rule if np.count_nonzero(one.free) >= min(_LEAST_COMPARISONS, len(comparers))]
     for _ in range(_ROUNDS):
@@ -120,10 +126,6 @@ def _unknown(k: int) -> Floats:
     return np.array([*[0.05 / (k - 1)] * (k - 1), 0.95])
 
 
-def _columns(keys: Sequence[object]) -> frozenset[str]:
-    return frozenset(key.column for key in keys)
-
-
 def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Pairs of different rows, one of each table where there are two; all pairs where those are fewer."""
     n, cut = table.n, table.first_of_second
@@ -145,7 +147,7 @@ def _patterns(comparers: list[Comparer], left: Ints, right: Ints, weight: float,
     distinct = np.empty((k, len(comparers)), np.int8)
     distinct[number] = found
     free = np.array([columns.isdisjoint(one.comparison.columns) for one in comparers])
-    return _Patterns(levels=distinct, counts=np.bincount(number, minlength=k) * weight, free=free)
+    return _Patterns(levels=distinct, counts=weight * np.bincount(number, minlength=k).astype(np.float64), free=free)
 
 
 def _matches(
@@ -154,7 +156,7 @@ def _matches(
     """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
     totals = [_PRIOR_PAIRS * values for values in start]
     for one in by_rule:
-        free = np.flatnonzero(one.free)
+        free = np.flatnonzero(one.free).tolist()
         seen = np.ascontiguousarray(one.levels[:, free])
         of_u = [u[i] for i in free]
         fit = em.maximise(

@@ -1,0 +1,156 @@
+"""A population of any size with records as agencies have them: several of one person, with the errors of hand and ear.
+
+Names come in the frequencies of the US Census of 1990 (the files `dist.*` of the folder of real data), everything else
+is uniform. Errors are made record by record, in these shares at strength 1: a slip in a name (one letter replaced, left
+out, doubled, or two in each other's place), a short form of a given name, first and last name in each other's place, a
+slip in the date of birth, month and day swapped, a value missing, another address after a move.
+"""
+
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.compute.kernels.column import pack
+
+__all__ = ["Population", "population"]
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+_SLIP, _NICKNAME, _SWAP, _DATE, _MONTH_DAY, _MISSING, _MOVED = 0.12, 0.08, 0.01, 0.08, 0.01, 0.04, 0.25
+_WIDTH: Final = 16
+_DAYS: Final = 25_000
+_POSTCODES: Final = 30_000
+_PLACES: Final = 2_000  # the first so many surnames, as towns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """`n` records of `person/1`, and whose they are: int64[n]."""
+
+    records: pa.RecordBatch
+    person: Ints
+
+    @property
+    def true_pairs(self) -> int:
+        """How many pairs of records are of one person."""
+        sizes = np.bincount(self.person)
+        return int((sizes * (sizes - 1) // 2).sum())
+
+
+def population(rows: int, *, per_person: float = 2.0, strength: float = 1.0, seed: int = 1) -> Population:
+    """`rows` records of about rows / per_person persons; `strength` multiplies the shares of all errors.
+
+    Raises: UsageError where CJI_VECTORS does not name the folder of real data.
+    """
+    rng = np.random.default_rng(seed)
+    people = max(int(rows / per_person), 1)
+    person = rng.integers(0, people, rows)
+    woman = rng.random(people) < 0.5
+    last_names, first_names = _names("all.last"), (_names("male.first"), _names("female.first"))
+    first = np.where(woman[:, None], first_names[1].draw(people, rng), first_names[0].draw(people, rng))
+    last = last_names.draw(people, rng)
+    born = rng.integers(0, _DAYS, people)
+    place = rng.integers(0, _PLACES, people)
+    social = rng.integers(10**8, 9 * 10**8, people)
+    home = rng.integers(0, _POSTCODES, people)
+
+    def errs(share: float) -> npt.NDArray[np.bool_]:
+        return rng.random(rows) < share * strength
+
+    given, surname = first[person], last[person]
+    _shorten(given, errs(_NICKNAME), rng)
+    for names in (given, surname):
+        _slip(names, np.flatnonzero(errs(_SLIP)), rng)
+    swapped = errs(_SWAP)
+    given[swapped], surname[swapped] = surname[swapped], given[swapped]
+    moved = errs(_MOVED)
+    postcode = _decimal(np.where(moved, rng.integers(0, _POSTCODES, rows), home[person]) * 3 + 10_000, 5)
+    dates = _dates(born[person])
+    month_day = np.flatnonzero(errs(_MONTH_DAY) & (dates[:, 6:].astype(np.int64) @ (10, 1) <= 11 * ord("0") + 12))
+    dates[month_day, 4:] = dates[month_day][:, [6, 7, 4, 5]]
+    _wrong_digit(dates, np.flatnonzero(errs(_DATE)), (3, 5, 7), rng)
+    number = _decimal(social[person], 9)
+    _wrong_digit(number, np.flatnonzero(errs(_DATE)), tuple(range(9)), rng)
+    sex = np.where(woman[person], ord("F"), ord("M")).astype(np.uint8)[:, None]
+    columns = {
+        "first": (given, _MISSING),
+        "last": (surname, _MISSING / 2),
+        "SEX": (sex, _MISSING),
+        "DOB": (dates, _MISSING),
+        "POB": (last_names.words[place][person], 2 * _MISSING),
+        "postcode": (postcode, 2 * _MISSING),
+        "SOC": (number, 10 * _MISSING),
+    }
+    arrays = {
+        name: pack(matrix, np.count_nonzero(matrix, axis=1) * ~errs(share), pa.binary())
+        for name, (matrix, share) in columns.items()
+    }
+    return Population(records=pa.RecordBatch.from_pydict(arrays), person=person)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """Names in uint8[k, 16] and how frequent they are up to each, float64[k]."""
+
+    words: Bytes
+    up_to: npt.NDArray[np.float64]
+
+    def draw(self, n: int, rng: np.random.Generator) -> Bytes:
+        return self.words[np.searchsorted(self.up_to, rng.random(n) * self.up_to[-1])]
+
+
+def _names(which: str) -> _Names:
+    folder = os.environ.get("CJI_VECTORS")
+    if not folder:
+        raise click.UsageError("CJI_VECTORS must name the folder of real data")
+    lines = gzip.decompress((Path(folder) / f"cji/names/dist.{which}.gz").read_bytes()).split(b"\n")
+    fields = [line.split() for line in lines if line.strip()]
+    words = np.array([field[0] for field in fields], f"S{_WIDTH}")
+    return _Names(
+        words=words.view(np.uint8).reshape(-1, _WIDTH), up_to=np.cumsum([float(field[1]) + 1e-5 for field in fields])
+    )
+
+
+def _shorten(names: Bytes, chosen: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+    """Keep the first three to five letters, as people do."""
+    kept = rng.integers(3, 6, len(names))
+    names[chosen[:, None] & (np.arange(_WIDTH) >= kept[:, None])] = 0
+
+
+def _slip(names: Bytes, rows: Ints, rng: np.random.Generator) -> None:
+    """Replace a letter, leave one out, double one, or swap two, each in a quarter of `rows`."""
+    length = np.count_nonzero(names[rows], axis=1)
+    rows, length = rows[length > 2], length[length > 2]
+    at = rng.integers(1, length)
+    kind = rng.integers(0, 4, len(rows))
+    replaced = kind == 0
+    names[rows[replaced], at[replaced]] = rng.integers(ord("A"), ord("Z") + 1, int(replaced.sum()))
+    places = np.arange(_WIDTH)
+    for number, step in ((1, 1), (2, -1)):
+        chosen = kind == number
+        source = np.clip(places + step * (places >= at[chosen, None] + (step < 0)), 0, _WIDTH - 1)
+        names[rows[chosen]] = np.take_along_axis(names[rows[chosen]], source, axis=1)
+    swapped, here = rows[kind == 3], at[kind == 3]
+    names[swapped, here], names[swapped, here - 1] = names[swapped, here - 1], names[swapped, here]
+
+
+def _wrong_digit(numbers: Bytes, rows: Ints, places: tuple[int, ...], rng: np.random.Generator) -> None:
+    numbers[rows, rng.choice(places, len(rows))] = rng.integers(ord("0"), ord("9") + 1, len(rows))
+
+
+def _dates(days: Ints) -> Bytes:
+    text = (np.datetime64("1935-01-01") + days).astype("S10").view(np.uint8).reshape(-1, 10)
+    return np.ascontiguousarray(text[:, [0, 1, 2, 3, 5, 6, 8, 9]])
+
+
+def _decimal(numbers: npt.NDArray[Any], width: int) -> Bytes:
+    powers = 10 ** np.arange(width - 1, -1, -1)
+    return (numbers[:, None] // powers % 10 + ord("0")).astype(np.uint8)
