@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests import cmp_screen_twin as twin
+from worker.compute.codes import Code
 from worker.compute.screen import (
     HITS,
     MAX_HITS,
@@ -34,7 +35,7 @@ from worker.compute.screen.findings import MEANING
 from worker.compute.screen.rules import LEVELS, load, weights
 from worker.compute.screen.score import words_of
 from worker.errors import Reason, Refusal, Stage
-from worker.records import Status, tagged
+from worker.records import RowStatus, Status, tagged
 
 Row = dict[str, str | None]
 PERSON = ("NAM", "DOB", "SEX", "RAC", "SOC", "FBI")
@@ -327,6 +328,18 @@ def test_a_reference_that_is_too_large() -> None:
     assert len(build([small], twin.FILES, room=memory([small]))) == 1
 
 
+def test_a_column_beyond_what_arrow_can_address() -> None:
+    """Its pages are never touched: it is refused by its size."""
+    schema = tagged("hotfile/1", [pa.field("file_code", pa.binary())])
+    offsets = np.array([0, 1 << 30], np.int32)
+    column = pa.Array.from_buffers(
+        pa.binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(np.zeros(1 << 30, np.uint8))]
+    )
+    with pytest.raises(Refusal) as refused:
+        build([pa.RecordBatch.from_arrays([column], schema=schema)] * 2, twin.FILES, room=1 << 40)
+    assert refused.value.reason is Reason.LIMIT_EXCEEDED
+
+
 def test_the_memory_of_building_is_within_its_estimate() -> None:
     rows = 50_000
     columns = {name: pa.array([f"{i:09d}" for i in range(rows)]) for name in ("SOC", "FBI", "MNU", "SID", "OLN", "NIC")}
@@ -360,6 +373,32 @@ def test_an_inquiry_that_is_too_broad() -> None:
     with pytest.raises(Refusal) as refused:
         screened(inquiries, reference, Screen.preset("ncic_qw"), comparisons=20)
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
+
+
+def test_what_is_wrong_is_said_of_its_column() -> None:
+    columns = ("OCA", "SEX", "RAC", "DOB", "SOC", "NAM", "file_code")
+    rows: list[Row] = [
+        {"NAM": "SMITH", "DOB": "19800230", "SEX": "Q", "RAC": "1", "SOC": "000123456", "file_code": "W", "OCA": None},
+        {"NAM": "PEÑA, JO", "DOB": "19800229", "SEX": "MF", "RAC": "W", "SOC": "12", "file_code": "Q", "OCA": None},
+    ]
+    wrong = [
+        (0, Code.NOT_IN_TABLE, 2),
+        (0, Code.NOT_A_DATE, 3),
+        (0, Code.NEVER_ISSUED, 4),
+        (0, Code.WRONG_FORM, 5),
+        (1, Code.NOT_IN_TABLE, 1),
+        (1, Code.WRONG_FORM, 4),
+        (1, Code.WRONG_CHARACTER, 5),
+    ]
+    index = twin.index(rows, columns)
+    status = run(twin.batch("hotfile/1", rows, columns), index, Screen.preset("ncic_qw")).status
+
+    def said(status: RowStatus) -> list[tuple[int, int, int]]:
+        return sorted(zip(status.rows.tolist(), status.codes.tolist(), status.columns.tolist(), strict=True))
+
+    assert said(status) == sorted([*wrong, (0, Code.NOT_IN_TABLE, 1), (0, Finding.NOT_SCREENABLE, -1)])
+    assert said(index.status) == sorted([*wrong, (0, Finding.NOT_REACHABLE, -1), (1, Finding.UNKNOWN_FILE, -1)])
+    assert status.status.tolist() == [Status.NOT_USABLE, Status.PARTLY_USED]
 
 
 def test_one_long_name_does_not_widen_all() -> None:

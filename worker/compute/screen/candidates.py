@@ -21,14 +21,14 @@ from worker.compute.screen.people import NO_SOUND, People
 from worker.compute.screen.rules import Equivalence, Rules
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["CHUNK", "Candidates", "Limits", "Plan", "common", "digits_agree", "plan"]
+__all__ = ["CHUNK", "Candidates", "Limits", "Plan", "digits_agree", "leap_days_meet", "plan"]
 
 CHUNK: Final = 50_000
 """Pairs that are compared at once: their columns stay in the L2 cache."""
 
 _X: Final = np.uint8(ord("X"))
 _ZERO: Final = np.uint8(ord("0"))
-_LEAP_DAY: Final = 229
+_LEAP_DAY: Final = 229  # month and day, as one number
 _BESIDE: Final = (228, 301)
 _LAST_YEAR: Final = 9_999
 
@@ -136,7 +136,7 @@ class Plan:
         return among(self.sex, ours.sex, theirs.sex) & among(self.race, ours.race, theirs.race)
 
     def _common_year(self, _row: Ints, position: Ints) -> Bools:
-        return common(self.index.people.date[position] // 10_000)
+        return _is_common(self.index.people.date[position] // 10_000)
 
     def _digits(self, row: Ints, position: Ints) -> Bools:
         return digits_agree(self.inquiries.digits[row], self.index.people.digits[position], self.rules.years)
@@ -150,10 +150,18 @@ def digits_agree(a: Bytes, b: Bytes, years: int) -> Bools:
     return agree & (low_a - high_b <= years) & (low_b - high_a <= years)
 
 
-def common(year: Ints) -> Bools:
-    """bool[n]: the year has no 29 February."""
-    is_common: Bools = (year % 4 != 0) | ((year % 100 == 0) & (year % 400 != 0))
-    return is_common
+def leap_days_meet(day_a: Ints, year_a: Ints, day_b: Ints, year_b: Ints) -> Bools:
+    """bool[n]: one is 29 February, and the other 28 February or 1 March of a year that has none."""
+    return ((day_a == _LEAP_DAY) & _beside(day_b, year_b)) | ((day_b == _LEAP_DAY) & _beside(day_a, year_a))
+
+
+def _beside(day: Ints, year: Ints) -> Bools:
+    return np.isin(day, _BESIDE) & _is_common(year)
+
+
+def _is_common(year: Ints) -> Bools:
+    common: Bools = (year % 4 != 0) | ((year % 100 == 0) & (year % 400 != 0))
+    return common
 
 
 def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
@@ -233,8 +241,7 @@ def _by_name(inquiries: People, index: Index, rules: Rules, sound: Ints, usable:
         leap = whole[monthday == _LEAP_DAY]
         for beside in _BESIDE:
             yield days(leap, np.full(len(leap), beside), rules.years, _Told.COMMON_YEAR)
-        beside_leap = np.isin(monthday, _BESIDE) & common(date[whole] // 10_000)
-        rows = whole[beside_leap]
+        rows = whole[_beside(monthday, date[whole] // 10_000)]
         yield days(rows, np.full(len(rows), _LEAP_DAY), rules.years)
     partial = np.flatnonzero(usable & (date == 0))
     first, count = within(index.keys, *all_days(sound[partial]))

@@ -18,7 +18,7 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
 from worker.compute.screen.findings import Finding
-from worker.compute.screen.people import NO_SOUND, Identifier, Names, People, read_people
+from worker.compute.screen.people import COLUMNS, NO_SOUND, Identifier, Names, People, read_people
 from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status
@@ -35,6 +35,8 @@ SHOWN: Final = ("NIC", "ORI", "OCA", "MKE", "file_code", "EXL", "CMC")
 _BYTES_A_RECORD: Final = 400
 _TIMES_TEXT: Final = 5
 """What building takes at most: so much for a record, and so many times its columns. Measured, with room to spare."""
+
+_MAX_COLUMN: Final = 2**31 - 1  # bytes; offsets of an Arrow column have 32 bits
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: Knuth, TAOCP 3, 6.4
 _WORD: Final = 8
@@ -123,7 +125,8 @@ def all_days(sound: Ints) -> tuple[Ints, Ints]:
 
 def memory(batches: Sequence[pa.RecordBatch]) -> int:
     """Bytes that `build` takes at most."""
-    return sum(batch.num_rows * _BYTES_A_RECORD + _TIMES_TEXT * batch.nbytes for batch in batches)
+    used = [batch.select(_used(batch.schema)) for batch in batches]
+    return sum(batch.num_rows * _BYTES_A_RECORD + _TIMES_TEXT * batch.nbytes for batch in used)
 
 
 def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Index:
@@ -137,7 +140,11 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     if sum(batch.num_rows for batch in batches) > MAX_RECORDS or memory(batches) > room:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    (whole,) = pa.Table.from_batches(batches).combine_chunks().to_batches() or [batches[0]]
+    used = _used(batches[0].schema)
+    table = pa.Table.from_batches(batches).select(used)
+    if any(column.nbytes > _MAX_COLUMN for column in table.columns):
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+    (whole,) = table.combine_chunks().to_batches() or [batches[0].select(used)]
     people = read_people(whole)
     status, restricted = _judged(people, whole, files)
     sound = people.last.sounds()
@@ -164,8 +171,13 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         posted=np.concatenate([np.empty(0, np.int32), *lists]),
         postings=postings,
         shown=whole.select(shown).take(pa.array(order)),
-        status=status,
+        status=status.traced(np.array(used, np.int16)),
     )
+
+
+def _used(schema: pa.Schema) -> list[int]:
+    """The positions of the columns that an index is made of."""
+    return [position for position, name in enumerate(schema.names) if name in (*COLUMNS, *SHOWN)]
 
 
 def _judged(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowStatus, Bools]:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from worker.compute.codes import Code
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.operation import bad_parameters
 from worker.compute.screen.candidates import Candidates, Limits, Plan, plan
@@ -192,6 +193,10 @@ def run(
     missed = ~planned.searched | planned.too_many
     outcome = np.select([missed, found > 0], [Outcome.NOT_SCREENABLE, Outcome.HIT], Outcome.NO_HIT)
     status = inquiries.status
+    for column, codes, table in (("SEX", inquiries.sex, rules.sex), ("RAC", inquiries.race, rules.race)):
+        unknown = np.flatnonzero((codes != 0) & ~np.isin(codes, [ord(code) for code in table]))
+        at = batch.schema.get_field_index(column)
+        status = status.found(unknown, status=Status.PARTLY_USED, code=Code.NOT_IN_TABLE, column=at)
     for rows, code in ((~planned.searched, Finding.NOT_SCREENABLE), (planned.too_many, Finding.TOO_MANY_CANDIDATES)):
         status = status.found(np.flatnonzero(rows), status=Status.NOT_USABLE, code=code)
     return Screened(

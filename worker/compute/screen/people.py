@@ -23,11 +23,14 @@ from worker.compute.kernels.column import Bools, Bytes, Ints, Text, from_bytes, 
 from worker.compute.kernels.strings import Words, words
 from worker.records import RowStatus, Status
 
-__all__ = ["IDENTIFIERS", "NO_SOUND", "SOCIAL", "Codes", "Identifier", "Names", "People", "read_people"]
+__all__ = ["COLUMNS", "IDENTIFIERS", "NO_SOUND", "SOCIAL", "Codes", "Identifier", "Names", "People", "read_people"]
 
 Codes = npt.NDArray[np.signedinteger[Any]]
 
 IDENTIFIERS: Final = ("SOC", "FBI", "MNU", "SID", "OLN")
+COLUMNS: Final = ("NAM", "last", "first", "DOB", "SEX", "RAC", *IDENTIFIERS, "OLS")
+"""What `read_people` reads."""
+
 NO_SOUND: Final = -1
 _MAX_NAME: Final = 64  # bytes; NAM has 30 at most
 _MAX_IDENTIFIER: Final = 32  # bytes as written; the longest, OLN, has 20
@@ -165,7 +168,7 @@ class _Reader:
 
     def _split(self, whole: pa.Array) -> tuple[pa.Array, pa.Array]:
         """The surname and the first given name of `LAST, FIRST MIDDLE SUFFIX`, null where there is no comma."""
-        text = read(whole)
+        text = _window(read(whole))
         comma = _next(text.data == ord(","), text.starts, text)
         named = comma < text.starts + text.lengths
         self._wrong("NAM", text.filled & ~named, Code.WRONG_FORM)
@@ -215,9 +218,9 @@ class _Reader:
             return np.zeros(self._n, np.uint8)
         text = read(column)
         short = text.lengths == 1
-        self._wrong(name, text.filled & ~short, Code.NOT_IN_TABLE)
         letters = np.zeros(self._n, np.uint8)
         letters[short] = _LETTERS[text.data[text.starts[short]]]
+        self._wrong(name, text.filled & (letters == 0), Code.NOT_IN_TABLE)
         return letters
 
     # ------------------------------------------------------------------ identifiers
@@ -258,6 +261,12 @@ def _either(first: pa.Array | None, second: pa.Array) -> pa.Array:
         return second
     missing = pc.fill_null(pc.equal(pc.binary_length(first), 0), True)
     return pc.if_else(missing, second, first)
+
+
+def _window(text: Text) -> Text:
+    """The same values without the data before and behind them, of which a slice of a column has much."""
+    first, last = int(text.starts.min(initial=len(text.data))), int((text.starts + text.lengths).max(initial=0))
+    return Text(data=text.data[first:last], starts=text.starts - first, lengths=text.lengths)
 
 
 def _next(wanted: Bools, start: Ints, text: Text) -> Ints:

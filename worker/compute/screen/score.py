@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.screen.candidates import Candidates, Plan, common, digits_agree
+from worker.compute.screen.candidates import Candidates, Plan, digits_agree, leap_days_meet
 from worker.compute.screen.people import SOCIAL, Codes, Identifier, Names, People
 from worker.compute.screen.rules import LEVELS, MISSING, Equivalence, Rules, Weights
 
@@ -95,10 +95,7 @@ def _weighed(levels: Mapping[str, Bytes | np.uint8], m: int, weights: Weights) -
 
 def _better(one: Scores, other: Scores) -> Scores:
     wins = other.bits > one.bits
-    return Scores(
-        pattern=np.where(wins, other.pattern, one.pattern),
-        bits=np.where(wins, other.bits, one.bits),
-    )
+    return Scores(pattern=np.where(wins, other.pattern, one.pattern), bits=np.where(wins, other.bits, one.bits))
 
 
 def _surnames(ours: Names, theirs: Names, found: Candidates) -> Bytes:
@@ -160,12 +157,10 @@ def _dates(inquiries: People, people: People, found: Candidates, rules: Rules) -
     year_a, year_b = ours // 10_000, theirs // 10_000
     day_a, day_b = ours % 10_000, theirs % 10_000
     near = np.abs(year_a - year_b) <= rules.years
-    leap = ((day_a == 229) & ((day_b == 228) | (day_b == 301)) & common(year_b)) | (
-        (day_b == 229) & ((day_a == 228) | (day_a == 301)) & common(year_a)
-    )
+    same_day = (day_a == day_b) | leap_days_meet(day_a, year_a, day_b, year_b)
     cases = [
         (ours == theirs, "equal"),
-        (near & ((day_a == day_b) | leap), "years"),
+        (near & same_day, "years"),
         (_exchanged(ours, theirs), "exchanged"),
     ]
     levels = _first_of(cases, level)
