@@ -14,6 +14,7 @@ from worker.client import (
     Disseminate,
     Ff1,
     InputSpec,
+    Link,
     Screen,
     SideSpec,
     SmallClasses,
@@ -230,3 +231,23 @@ def test_screen_against_a_reference(site: Site) -> None:
                     **{"deidentify": None, "input": spec.input, "sides": spec.sides, "screen": spec.screen} | changes
                 )
             )
+
+
+def test_link_one_table_then_deidentify_it(site: Site) -> None:
+    people = [("DOE", "JANE", "19820214", "123456789"), ("ROE", "RICHARD", "19750601", "223456789")]
+    rows = [(last, first, dob, soc) for last, first, dob, soc in people for _ in range(2)]
+    rows[1] = ("DOE", "JAYNE", "19820214", "123456789")
+    filler = [
+        (f"N{i:04d}", f"F{i:04d}", f"{1950 + i % 50}0{1 + i % 9}1{i % 10}", f"{i + 300_000_000}") for i in range(3000)
+    ]
+    columns = list(zip(*rows, *filler, strict=True))
+    table = pa.table(dict(zip(("last", "first", "DOB", "SOC"), map(list, columns), strict=True)))
+    rules = {"last": "keep", "first": "drop", "DOB": "drop", "SOC": "drop", "cluster": "keep"}
+    spec = site.spec(link=Link(random_pairs=100_000), deidentify=Deidentify(project="p1", columns=rules))
+    out = site.open(site.run(table, spec))
+    assert list(out) == ["result", "row_status", "pairs", "patterns", "blocks"]
+    assert out["result"].column_names == ["last", "cluster"]
+    assert out["result"]["cluster"].to_pylist()[:4] == [0, 0, 2, 2]
+    assert out["result"]["cluster"].to_pylist()[4:] == list(range(4, 3004))
+    assert {(row["left"], row["right"]) for row in out["pairs"].to_pylist() if row["match"]} == {(0, 1), (2, 3)}
+    assert any("SOC" in (row["comparison"] or "") for row in out["patterns"].to_pylist())

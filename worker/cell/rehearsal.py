@@ -108,6 +108,25 @@ _SCENES: Final = (
     ),
     _Scene(
         schema="person/1",
+        row={"last": "DOE", "first": "JOHN", "DOB": "19800101", "SOC": "123456789", "postcode": "12345"},
+        operation=pb.Operation(
+            link=pb.Link(
+                match=0.9,
+                clerical=0.01,
+                block_rows=100,
+                pairs=100,
+                random_pairs=1000,
+                training_pairs=1000,
+                seed=1,
+            )
+        ),
+        side=(
+            "person/1",
+            {"last": "DOE", "first": "JON", "DOB": "19800101", "SOC": "123456789", "postcode": "12345"},
+        ),
+    ),
+    _Scene(
+        schema="person/1",
         row={"NAM": "DOE, JOHN", "SEX": "M", "RAC": "W", "DOB": "19800101", "SOC": "1"},
         operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5)),
         side=(

@@ -142,7 +142,7 @@ def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Pa
     if op is None:
         return spec
     return msgspec.structs.replace(
-        spec, validate=spec.validate or Validate(), screen=None, deidentify=None, disseminate=None
+        spec, validate=spec.validate or Validate(), link=None, screen=None, deidentify=None, disseminate=None
     )
 
 

@@ -1,16 +1,16 @@
-"""The tables of a job spec that name operations, and their protobuf form: `[validate]`, `[screen]`, `[disseminate]`.
+"""The tables of a job spec that name operations, and their protobuf form.
 
-`[deidentify]`, which has a rule for each column, is in `worker.client.transforms`.
+`[validate]`, `[link]`, `[screen]`, `[disseminate]` are here; `[deidentify]`, which has a rule for each column, is in `worker.client.transforms`.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Disseminate", "Screen", "Validate"]
+__all__ = ["Disseminate", "Link", "Screen", "Validate"]
 
 _Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -36,6 +36,36 @@ class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 without=self.without,
                 also=self.also,
                 tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
+            )
+        )
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the operation `link`; `model` as docs/operations.md has it, or the default for persons."""
+
+    model: dict[str, object] | None = None
+    match: Annotated[float, Meta(gt=0, lt=1)] = 0.9
+    clerical: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    oversized: Literal["split", "refuse"] = "split"
+    block_rows: Annotated[int, Meta(ge=2)] = 5_000
+    pairs: Annotated[int, Meta(ge=1)] = 200_000_000
+    random_pairs: Annotated[int, Meta(ge=1_000)] = 1_000_000
+    training_pairs: Annotated[int, Meta(ge=1_000)] = 200_000
+    seed: Annotated[int, Meta(ge=0)] = 1
+
+    def message(self) -> pb.Operation:
+        """The operation as it stands in a job header."""
+        return pb.Operation(
+            link=pb.Link(
+                model=b"" if self.model is None else msgspec.json.encode(self.model),
+                match=self.match,
+                clerical=self.clerical,
+                refuse_oversized=self.oversized == "refuse",
+                block_rows=self.block_rows,
+                pairs=self.pairs,
+                random_pairs=self.random_pairs,
+                training_pairs=self.training_pairs,
+                seed=self.seed,
             )
         )
 

@@ -107,6 +107,8 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *
     operations: list[pb.Operation] = []
     if spec.validate is not None:
         operations.append(spec.validate.message(spec.input.schema, today))
+    if spec.link is not None:
+        operations.append(spec.link.message())
     if spec.screen is not None:
         operations.append(spec.screen.message())
     if spec.deidentify is not None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from worker.client.errors import SpecError
-from worker.client.operations import Disseminate, Screen, Validate
+from worker.client.operations import Disseminate, Link, Screen, Validate
 from worker.client.profile import absolute_recipient
 from worker.client.transforms import Deidentify
 
@@ -58,6 +58,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     input: InputSpec
     sides: dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SideSpec] = {}
     validate: Validate | None = None
+    link: Link | None = None
     screen: Screen | None = None
     deidentify: Deidentify | None = None
     disseminate: Disseminate | None = None

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from worker.compute import deidentify, disseminate, screening, validation
+from worker.compute import deidentify, disseminate, linking, screening, validation
 from worker.compute.codes import MEANING, Code
 from worker.compute.operation import (
     Applied,
@@ -100,6 +100,13 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
             parts=validation.output_parts,
             sides=validation.SIDES,
             last=True,
+        ),
+        "link": _Kind(
+            check=linking.check,
+            prepare=linking.prepare,
+            accepts=lambda _: linking.ACCEPTS,
+            parts=lambda _: linking.PARTS,
+            sides=linking.SIDES,
         ),
         "screen": _Kind(
             check=screening.check,

@@ -1,6 +1,7 @@
 """The codes that `row_status/1` carries, one table for all operations: what was found, in words.
 
-A code is stable once released. 1xx belong to `deidentify`, 2xx to `disseminate`, 3xx to `validate`, 5xx to `screen`.
+A code is stable once released. 1xx belong to `deidentify`, 2xx to `disseminate`, 3xx to `validate`, 4xx to `link`,
+5xx to `screen`.
 """
 
 import enum
@@ -13,7 +14,8 @@ __all__ = ["MEANING", "Code"]
 class Code(enum.IntEnum):
     """1xx: why a value was not used as the parameters ask; it is null in the output. 2xx: why a row is not in it.
 
-    3xx: what `validate` finds in a column. 5xx: what `screen` could not search, or not find.
+    3xx: what `validate` finds in a column. 4xx: what `link` could not compare. 5xx: what `screen` could not search, or
+    not find.
     """
 
     NOT_A_DATE = 101
@@ -49,6 +51,8 @@ class Code(enum.IntEnum):
     WRONG_CHECK_DIGIT = 309
     WRONG_FORM = 310
     OUT_OF_ORDER = 311
+
+    NO_BLOCKING_KEY = 401
 
     NOT_SCREENABLE = 501
     TOO_MANY_CANDIDATES = 502
@@ -89,6 +93,7 @@ MEANING: Final = MappingProxyType(
         Code.WRONG_CHECK_DIGIT: "The check digit does not fit.",
         Code.WRONG_FORM: "The value does not have the form of its column.",
         Code.OUT_OF_ORDER: "The date is earlier than another one that it cannot precede.",
+        Code.NO_BLOCKING_KEY: "The row has no value in the columns of any blocking rule; it was compared with none.",
         Code.NOT_SCREENABLE: "There is nothing to search by: no identifier, and no surname with a date of birth.",
         Code.TOO_MANY_CANDIDATES: "The inquiry is so broad that too many records would have to be compared with it.",
         Code.NOT_REACHABLE: "No inquiry can find the record: no identifier, and no surname with a date of birth.",

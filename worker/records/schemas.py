@@ -76,6 +76,7 @@ _PERSON: Final = (
     *_text(_CONTROL, "FBI SID"),
     *_text(_BIOGRAPHIC, "street_number address_1 address_2 suburb city county state postcode country"),
 )
+_CLUSTER: Final = Column(name="cluster", data_class=_CONTROL, types=(pa.uint64(),))
 _HOTFILE: Final = (
     *_PERSON,
     *_text(_CONTROL, "NIC ORI"),
@@ -136,6 +137,32 @@ _NIBRS_FINDINGS: Final = (
     Column(name="warning", data_class=_CASE, types=(pa.bool_(),)),
     *_binary("message period action ori number"),
 )
+
+
+def _numbers(names: str) -> tuple[Column, ...]:
+    return tuple(Column(name=name, data_class=_CASE, types=(pa.float64(),)) for name in names.split())
+
+
+_PAIRS: Final = (
+    *_counts("left right"),
+    *_numbers("weight frequency probability"),
+    Column(name="pattern", data_class=_CASE, types=(pa.uint32(),)),
+    Column(name="match", data_class=_CASE, types=(pa.bool_(),)),
+)
+_PATTERNS: Final = (
+    Column(name="pattern", data_class=_CASE, types=(pa.uint32(),)),
+    *_counts("pairs"),
+    Column(name="comparison", data_class=_CASE, types=(pa.utf8(),)),
+    Column(name="level", data_class=_CASE, types=(pa.int8(),)),
+    Column(name="words", data_class=_CASE, types=(pa.utf8(),)),
+    *_numbers("m u weight"),
+)
+_BLOCKS: Final = (
+    Column(name="rule", data_class=_CASE, types=(pa.utf8(),)),
+    *_counts("blocks largest pairs new_pairs"),
+    Column(name="left_out", data_class=_CASE, types=(pa.bool_(),)),
+    *_counts("split split_rows"),
+)
 _OUTCOMES: Final = (
     *_counts("row"),
     *(Column(name=name, data_class=_CASE, types=(pa.utf8(),)) for name in ("outcome", "best")),
@@ -184,13 +211,16 @@ SCHEMAS: Final = MappingProxyType(
     {
         schema.schema_id: schema
         for schema in (
-            _schema("person/1", *_PERSON),
-            _schema("hotfile/1", *_HOTFILE),
+            _schema("person/1", *_PERSON, _CLUSTER),
+            _schema("hotfile/1", *_HOTFILE, _CLUSTER),
             _schema("chri_event/1", *_CHRI_EVENT),
             _schema("nibrs.flat/3.1", *_NIBRS),
             _schema("row_status/1", *_ROW_STATUS, made=True),
             _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
             _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
+            _schema("pairs/1", *_PAIRS, made=True),
+            _schema("patterns/1", *_PATTERNS, made=True),
+            _schema("blocks/1", *_BLOCKS, made=True),
             _schema("outcomes/1", *_OUTCOMES, made=True),
             _schema("hits/1", *_HITS, made=True),
             _schema("findings/1", *_FINDINGS, made=True),

@@ -133,16 +133,40 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "screen", "deidentify", "disseminate")
+    __slots__ = ("validate", "link", "screen", "deidentify", "disseminate")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
     DEIDENTIFY_FIELD_NUMBER: _ClassVar[int]
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
+    link: Link
     screen: Screen
     deidentify: Deidentify
     disseminate: Disseminate
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+
+class Link(_message.Message):
+    __slots__ = ("model", "match", "clerical", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    CLERICAL_FIELD_NUMBER: _ClassVar[int]
+    REFUSE_OVERSIZED_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_ROWS_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    RANDOM_PAIRS_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_PAIRS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    model: bytes
+    match: float
+    clerical: float
+    refuse_oversized: bool
+    block_rows: int
+    pairs: int
+    random_pairs: int
+    training_pairs: int
+    seed: int
+    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical: _Optional[float] = ..., refuse_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class Screen(_message.Message):
     __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256")
