@@ -478,7 +478,7 @@ def test_k05_other_wraps_and_altered_ciphertexts() -> None:
         good[:-8],
         good + bytes(8),
         bytes([good[0] ^ 1]) + good[1:],
-        good[:-1] + b"x",
+        good[:-1] + bytes([good[-1] ^ 1]),
     ):
         unwrap_refused(data)
     unwrap_refused(good, size=100, fault=Fault.CONFIG_INVALID)
