@@ -1,0 +1,256 @@
+"""`link`: one model on one population, here and in Splink with DuckDB, and the cost as the work grows.
+
+Both train on the same records, look at pairs by the same rules and compare the same columns with the same levels, on
+one thread. docs/benchmarks.md says what is inside the clock and what is not.
+"""
+
+import logging
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from matplotlib.figure import Figure
+from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink import comparison_level_library as cll
+from splink import comparison_library as cl
+
+from benchmarks.generate import Population, population
+from benchmarks.harness import Result, paired
+from benchmarks.machine import facts
+from benchmarks.report import Report
+from worker.compute.link import Comparison, Condition, Key, Level, Model, Parameters, Rule, link
+
+__all__ = ["run"]
+
+_PLOT: Final = Path("link.svg")
+_RECALL: Final = 0.6
+_RULES: Final = (
+    ("SOC",),
+    ("first", "last"),
+    ("last", "DOB"),
+    ("first", "DOB"),
+    ("DOB", "postcode"),
+    ("first", "postcode"),
+    ("last", "postcode"),
+)
+_CERTAIN: Final = (("SOC", "last"), ("last", "DOB"), ("first", "DOB", "postcode"))
+_TRAINING: Final = (("first", "last"), ("DOB",))
+"""What Splink trains on: two rules that leave each comparison free in one of them, as its manual advises."""
+_NAMES: Final = (0.92, 0.8)
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Scored pairs, by falling weight; and the seconds that it took."""
+
+    true: npt.NDArray[np.bool_]
+    seconds: float
+
+    def accuracy(self, total: int) -> tuple[float, float, float, float]:
+        """(precision, recall, F1) at the best threshold, and recall at a precision of 0.99 or more."""
+        hits = np.cumsum(self.true)
+        precision, recall = hits / np.arange(1, len(hits) + 1), hits / total
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        best = int(f1.argmax())
+        at_99 = recall[precision >= 0.99].max(initial=0)
+        return float(precision[best]), float(recall[best]), float(f1[best]), float(at_99)
+
+
+def run(report: Report, *, quick: bool) -> Result:
+    """Measure and print; one minute, or ten without `quick`. Writes the plot beside the caller."""
+    machine = facts()
+    report.heading("link", machine)
+    people = population(20_000 if quick else 50_000, per_person=3.0)
+    last: dict[str, _Found] = {}
+
+    def timed(name: str, find: Callable[[Population], _Found]) -> Callable[[], float]:
+        def measure() -> float:
+            last[name] = find(people)
+            return people.records.num_rows / last[name].seconds
+
+        return measure
+
+    with report.doing("the same model here and in Splink"):
+        found = paired(timed("ours", _ours), timed("splink", _splink), pairs=1 if quick else 3)
+    accuracy = {name: one.accuracy(people.true_pairs) for name, one in last.items()}
+    report.table(
+        f"{people.records.num_rows} records, training included, one thread",
+        ("", "records/s", "pairs", "precision", "recall", "F1", "recall at P >= 0.99"),
+        [
+            (name, rate.text(), f"{len(last[name].true)}", *(f"{value:.4f}" for value in accuracy[name]))
+            for name, rate in (("ours", found.subject), ("splink", found.peer))
+        ],
+    )
+    report.note(f"ratio {found.ratio.text(2)}")
+    sizes = (10_000, 30_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
+    costs = list[tuple[int, float, float]]()
+    for rows in sizes:
+        with report.doing(f"{rows} records with the default model"):
+            costs.append((rows, *_alone(rows)))
+    report.table(
+        "The default model, in a process of its own",
+        ("records", "seconds", "records/s", "peak MiB"),
+        [(f"{n}", f"{s:.1f}", f"{n / s:.0f}", f"{mib:.0f}") for n, s, mib in costs],
+    )
+    _plot(costs)
+    report.note(f"plot: {_PLOT}")
+    figures = {
+        "records_per_s": found.subject.middle,
+        "splink_records_per_s": found.peer.middle,
+        "f1": accuracy["ours"][2],
+        "splink_f1": accuracy["splink"][2],
+        "recall_at_99": accuracy["ours"][3],
+        "splink_recall_at_99": accuracy["splink"][3],
+    }
+    for rows, seconds, mib in costs:
+        figures |= {f"rows_{rows}_s": seconds, f"rows_{rows}_peak_mib": mib}
+    return Result(name="link", machine=machine, figures=figures, ratios={"splink": found.ratio.middle})
+
+
+# ------------------------------------------------------------------ the same model twice
+
+
+def _ours(people: Population) -> _Found:
+    parameters = Parameters(model=_model(), clerical=0.01)
+    started = time.perf_counter()
+    found = link([people.records], people.records.schema, parameters, _untold)
+    seconds = time.perf_counter() - started
+    pairs = found.report.pairs
+    order = np.argsort(-pairs.weight, kind="stable")
+    true = people.person[pairs.left] == people.person[pairs.right]
+    return _Found(true=true[order], seconds=seconds)
+
+
+def _untold(_step: str, _per_cent: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _model() -> Model:
+    def comparison(column: str, *tests: tuple[Any, float], frequency: bool = False) -> Comparison:
+        same = Level(words="the same", conditions=(Condition(column=column),), frequency_of=column if frequency else "")
+        levels = [
+            Level(words=f"{test} {number:g}", conditions=(Condition(column=column, test=test, number=number),))
+            for test, number in tests
+        ]
+        return Comparison(name=column, levels=(same, *levels, Level(words="different")))
+
+    names = tuple(("similar", number) for number in _NAMES)
+    return Model(
+        comparisons=(
+            comparison("first", *names, frequency=True),
+            comparison("last", *names, frequency=True),
+            comparison("DOB", ("date_slip", 0), ("year", 0)),
+            comparison("SOC", ("number_slip", 0)),
+            comparison("postcode", ("number_slip", 0)),
+            comparison("POB", frequency=True),
+            comparison("SEX"),
+        ),
+        blocking=_rules(_RULES),
+        certain=_rules(_CERTAIN),
+        certain_recall=_RECALL,
+    )
+
+
+def _rules(rules: tuple[tuple[str, ...], ...]) -> tuple[Rule, ...]:
+    return tuple(Rule(keys=tuple(Key(column=column) for column in rule)) for rule in rules)
+
+
+def _splink(people: Population) -> _Found:
+    """Splink's own levels come nearest: Damerau-Levenshtein of one for a slip of the hand."""
+    table = pa.Table.from_batches([people.records])
+    text = pa.schema([(name, pa.utf8()) for name in table.schema.names])
+    table = table.cast(text).append_column("unique_id", pa.array(np.arange(table.num_rows)))
+    connection = duckdb.connect(config={"threads": 1})
+    connection.register("records", table)
+
+    def slip(column: str, *more: Any) -> Any:
+        levels = [cll.NullLevel(column), cll.ExactMatchLevel(column), cll.DamerauLevenshteinLevel(column, 1)]
+        return cl.CustomComparison(output_column_name=column, comparison_levels=[*levels, *more, cll.ElseLevel()])
+
+    def with_frequency(comparison: Any) -> Any:
+        return comparison.configure(term_frequency_adjustments=True)
+
+    year = cll.CustomLevel("substr(DOB_l, 1, 4) = substr(DOB_r, 1, 4)", "the same year")
+    settings = SettingsCreator(
+        link_type="dedupe_only",
+        comparisons=[
+            with_frequency(cl.JaroWinklerAtThresholds("first", list(_NAMES))),
+            with_frequency(cl.JaroWinklerAtThresholds("last", list(_NAMES))),
+            slip("DOB", year),
+            slip("SOC"),
+            slip("postcode"),
+            with_frequency(cl.ExactMatch("POB")),
+            cl.ExactMatch("SEX"),
+        ],
+        blocking_rules_to_generate_predictions=[block_on(*rule) for rule in _RULES],
+        retain_matching_columns=False,
+    )
+    started = time.perf_counter()
+    database = DuckDBAPI(connection)
+    linker = Linker(database.register("records"), settings, log_level=logging.ERROR)
+    linker.training.estimate_probability_two_random_records_match(
+        [block_on(*rule) for rule in _CERTAIN], recall=_RECALL
+    )
+    linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
+    for rule in _TRAINING:
+        linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
+    predicted = linker.inference.predict(threshold_match_probability=0.01)
+    linker.clustering.cluster_pairwise_predictions_at_threshold(predicted, threshold_match_probability=0.9)
+    seconds = time.perf_counter() - started
+    frame = predicted.as_pandas_dataframe()
+    left, right, weight = (frame[name].to_numpy() for name in ("unique_id_l", "unique_id_r", "match_weight"))
+    order = np.argsort(-weight, kind="stable")
+    return _Found(true=(people.person[left] == people.person[right])[order], seconds=seconds)
+
+
+# ------------------------------------------------------------------ cost as the work grows
+
+
+def _alone(rows: int) -> tuple[float, float]:
+    """(seconds, peak MiB) of a dedupe with the default model, in a process that does nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.link", str(rows)], check=True, capture_output=True, text=True
+    )
+    seconds, mib = map(float, done.stdout.split())
+    return seconds, mib
+
+
+def _main() -> None:
+    people = population(int(sys.argv[1]), per_person=2.0)
+    records = people.records
+    del people
+    started = time.perf_counter()
+    found = link([records], records.schema, Parameters(), _untold)
+    for part in found.report.batches().values():
+        for _ in part:
+            pass
+    seconds = time.perf_counter() - started
+    sys.stdout.write(f"{seconds} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
+
+
+def _plot(costs: list[tuple[int, float, float]]) -> None:
+    rows, seconds, mib = zip(*costs, strict=True)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(rows, seconds, "o-", label="seconds")
+    axes.loglog(rows, mib, "s--", label="peak MiB")
+    axes.set_xlabel("records")
+    axes.set_title("link: default model, one thread")
+    axes.legend()
+    figure.savefig(_PLOT)
+
+
+if __name__ == "__main__":
+    _main()
