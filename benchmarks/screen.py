@@ -64,13 +64,13 @@ def run(report: Report, *, quick: bool) -> Result:
         [(preset, *_cells(each)) for preset, each in found.items()],
     )
     with report.doing("single inquiries"):
-        one, theirs = _latency(index, connection, asked, times=100 if quick else 400)
+        single, peer_single = _latency(index, connection, asked, times=100 if quick else 400)
     report.table(
         "Milliseconds for one inquiry",
         ("", "median", "95 %"),
         [
             (name, f"{median(each):.2f}", f"{percentile(each, 95):.2f}")
-            for name, each in (("screen", one), ("DuckDB", theirs))
+            for name, each in (("screen", single), ("DuckDB", peer_single))
         ],
     )
     report.note(f"names: {_source()}; index built in {build_seconds:.1f} s")
@@ -82,8 +82,8 @@ def run(report: Report, *, quick: bool) -> Result:
             "inquiries_per_s": main.subject.middle,
             "duckdb_inquiries_per_s": main.peer.middle,
             "iii_inquiries_per_s": wide.subject.middle,
-            "single_inquiry_ms": median(one),
-            "duckdb_single_inquiry_ms": median(theirs),
+            "single_inquiry_ms": median(single),
+            "duckdb_single_inquiry_ms": median(peer_single),
             "build_records_per_s": records / build_seconds,
         },
         ratios={"duckdb": main.ratio.middle, "duckdb_iii": wide.ratio.middle},
@@ -169,7 +169,7 @@ def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
 
 def _theirs(connection: duckdb.DuckDBPyConnection, asked: pa.Table, preset: str) -> pa.Table:
     connection.register("asked", asked)
-    hits: pa.Table = connection.execute(f"select * from hits_{preset}").to_arrow_table()  # noqa: S608
+    hits: pa.Table = connection.sql(f"select * from hits_{preset}").to_arrow_table()  # noqa: S608
     return hits
 
 
@@ -216,12 +216,12 @@ def _filled(text: str, preset: str) -> str:
 
 def _same_pairs(ours: pa.Table, theirs: pa.Table) -> None:
     """Both have found the same records for the same inquiries, in number at least one."""
-    pairs = [
+    one, other = [
         np.unique(table[row].to_numpy().astype(np.int64) * (1 << 32) + table[record].to_numpy().astype(np.int64))
         for table, row, record in ((ours, "row", "reference_row"), (theirs, "row", "position"))
     ]
-    assert len(pairs[0]), "no inquiry has a hit"
-    assert np.array_equal(*pairs), "screen and DuckDB do not find the same records"
+    assert len(one), "no inquiry has a hit"
+    assert np.array_equal(one, other), "screen and DuckDB do not find the same records"
 
 
 def _latency(

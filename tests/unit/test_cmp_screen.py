@@ -103,6 +103,8 @@ def test_every_sex_and_race(preset: str, sexes: Mapping[str, str], races: Mappin
         (3, "19800615", "19840615", False),
         (3, "00020615", "00010615", True),
         (3, "99980615", "99990615", True),
+        (3, "00020615", "99990614", False),
+        (3, "99980615", "00010616", False),
         # 29 February is 28 February and 1 March of years that have none, and only of those
         (0, "19800229", "19800229", True),
         (0, "19800229", "19800228", False),
@@ -367,6 +369,8 @@ def test_an_inquiry_that_is_too_broad() -> None:
     inquiries: list[Row] = [{**SMITH, "DOB": "1980-06-XX"}, SMITH]
     found = screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=19)
     assert found.outcome.tolist() == [Outcome.NOT_SCREENABLE, Outcome.HIT]
+    assert found.found.tolist() == [0, 1]
+    assert found.row.tolist() == [1]
     assert found.status.codes.tolist() == [Finding.TOO_MANY_CANDIDATES]
     assert found.status.status.tolist() == [Status.NOT_USABLE, Status.OK]
     assert screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=20).found.tolist() == [20, 1]

@@ -152,11 +152,13 @@ def digits_agree(a: Bytes, b: Bytes, years: int) -> Bools:
 
 def leap_days_meet(day_a: Ints, year_a: Ints, day_b: Ints, year_b: Ints) -> Bools:
     """bool[n]: one is 29 February, and the other 28 February or 1 March of a year that has none."""
-    return ((day_a == _LEAP_DAY) & _beside(day_b, year_b)) | ((day_b == _LEAP_DAY) & _beside(day_a, year_a))
+    meet: Bools = ((day_a == _LEAP_DAY) & _beside(day_b, year_b)) | ((day_b == _LEAP_DAY) & _beside(day_a, year_a))
+    return meet
 
 
 def _beside(day: Ints, year: Ints) -> Bools:
-    return np.isin(day, _BESIDE) & _is_common(year)
+    beside: Bools = np.isin(day, _BESIDE) & _is_common(year)
+    return beside
 
 
 def _is_common(year: Ints) -> Bools:
@@ -235,7 +237,7 @@ def _by_name(inquiries: People, index: Index, rules: Rules, sound: Ints, usable:
     yield days(whole, monthday, rules.years)
     if rules.month_day_exchanged:
         month, day = monthday // 100, monthday % 100
-        other = np.flatnonzero((day <= 12) & (day != month))
+        other = np.flatnonzero(day <= 12)
         yield days(whole[other], (day * 100 + month)[other], 0)
     if rules.years:
         leap = whole[monthday == _LEAP_DAY]

@@ -250,8 +250,8 @@ def _judged(found: Candidates, planned: Plan, parameters: Screen, strong: float,
     kept = listed | planned.confined(found)
     if not parameters.include_restricted:
         kept &= ~index.restricted[found.position]
-    kept = np.flatnonzero(kept)  # of most, only the sound and the day agree: do not weigh those
-    found, listed = found.take(kept), listed[kept]
+    hits = np.flatnonzero(kept)  # of most candidates only the sound and the day agree: do not weigh those
+    found, listed = found.take(hits), listed[hits]
     scores = score(found, planned, bits)
     hit_class, of_reference = _classes(scores, listed, strong), index.row[found.position]
     order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))

@@ -241,8 +241,8 @@ class _Reader:
             self._wrong(name, np.append(never, [False])[code], Code.NEVER_ISSUED)
             usable = form & ~never & (compared.data != _X).any(axis=1, where=compared.data != 0)
         else:
-            form = ((compared.data > ord("0")) & (compared.data <= ord("9"))).any(axis=1)
-            form &= written.lengths < _MAX_IDENTIFIER
+            form = written.lengths < _MAX_IDENTIFIER
+            form &= ((compared.data > ord("0")) & (compared.data <= ord("9"))).any(axis=1)
             usable, whole = form, form
         self._wrong(name, np.append(~form, [False])[code], Code.WRONG_FORM)
         compared, again = words(_array(compared))  # what became equal is one
@@ -272,8 +272,9 @@ def _window(text: Text) -> Text:
 def _next(wanted: Bools, start: Ints, text: Text) -> Ints:
     """int64[n]: the first place from start[i] on that is wanted, or the end of value i."""
     places = np.flatnonzero(wanted)
-    found: Ints = np.append(places, len(text.data))[np.searchsorted(places, start)]
-    return np.minimum(found, text.starts + text.lengths)
+    found = np.append(places, len(text.data))[np.searchsorted(places, start)]
+    next_: Ints = np.minimum(found, text.starts + text.lengths)
+    return next_
 
 
 def _piece(text: Text, start: Ints, end: Ints) -> pa.Array:

@@ -50,7 +50,7 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
     """Compare every candidate."""
     inquiries, rules, row, position = planned.inquiries, planned.rules, found.row, found.position
     people = planned.index.people
-    levels = {
+    levels: dict[str, Bytes | np.uint8] = {
         "DOB": _dates(inquiries, people, found, rules),
         "SEX": _codes("SEX", planned.sex, inquiries.sex[row], people.sex[position]),
         "RAC": _codes("RAC", planned.race, inquiries.race[row], people.race[position]),
@@ -60,9 +60,8 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
             levels[name] = LEVEL[name][MISSING]
             continue
         theirs = people.identifiers[name]
-        levels[name] = _identifiers(name, planned.values[name][row], theirs.code[position], none=ours.code[row] < 0)
-        if name == "SOC":
-            _socials(levels[name], ours, theirs, found)
+        level = _identifiers(name, planned.values[name][row], theirs.code[position], none=ours.code[row] < 0)
+        levels[name] = _socials(level, ours, theirs, found) if name == "SOC" else level
 
     def named(last: Names, first: Names, order: np.uint8) -> Scores:
         names = {"last": _surnames(last, people.last, found), "first": _given_names(first, people.first, found)}
@@ -189,15 +188,16 @@ def _identifiers(name: str, ours: Ints, theirs: Codes, *, none: Bools) -> Bytes:
     return np.where(none | (theirs < 0), level[MISSING], _first_of([(ours == theirs, "same")], level))
 
 
-def _socials(levels: Bytes, ours: Identifier, theirs: Identifier, found: Candidates) -> None:
-    """Compare Social Security numbers digit by digit: what is nearly the same, or the same as far as it is known."""
+def _socials(levels: Bytes, ours: Identifier, theirs: Identifier, found: Candidates) -> Bytes:
+    """`levels`, but Social Security numbers also nearly the same, or the same as far as they are known."""
     level = LEVEL["SOC"]
     some = np.flatnonzero(levels != level[MISSING])
     if not len(some):
-        return
+        return levels
     a, b = ours.code[found.row[some]], theirs.code[found.position[some]]
     edit = edits.one_edit(ours.words.data[a, :SOCIAL], theirs.words.data[b, :SOCIAL])
     same = edit.kind == edits.Edit.SAME
     one = (edit.kind == edits.Edit.SUBSTITUTION) | (edit.kind == edits.Edit.TRANSPOSITION)
     cases = [(same & (edit.unknown == 0), "same"), (same, "partial"), (one, "one_edit")]
     levels[some] = _first_of(cases, level)
+    return levels
