@@ -19,7 +19,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
-    "link": "one model trained and applied here and in Splink on DuckDB, accuracy, cost and memory up to a million records",
+    "link": "one model trained and applied here and in Splink on DuckDB; cost and memory up to a million records",
     "screen": "inquiries a second against a hot file in memory, beside the same search and score in SQL by DuckDB",
     "kernels": "Jaro-Winkler of any pairs and above a cut-off beside rapidfuzz, phonetic codes beside jellyfish",
 }

@@ -147,7 +147,7 @@ class Parameters:
     block_rows: int = 5_000
     pairs: int = 200_000_000
     memory: int = 4 << 30
-    random_pairs: int = 1_000_000
+    random_pairs: int = 500_000
     training_pairs: int = 100_000
     seed: int = 1
     accepts: frozenset[str] = field(default=frozenset(("person/1", "hotfile/1")), init=False)
