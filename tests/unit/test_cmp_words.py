@@ -22,6 +22,13 @@ def test_words_are_the_distinct_values_in_order(rows: list[bytes | None], skippe
     assert (known.data.sum(axis=1) == [sum(value[:MAX_BYTES]) for value in seen]).all()  # zero beyond the length
 
 
+def test_one_long_text_does_not_widen_the_matrix() -> None:
+    known, code = words(pa.array([b"A" * 100_000, b"A" * 99_999, b"B"], pa.binary()))
+    assert known.data.shape == (3, MAX_BYTES)
+    assert values(known) == [b"A" * MAX_BYTES, b"A" * MAX_BYTES, b"B"]
+    assert code.tolist() == [0, 1, 2]
+
+
 def test_words_take_text_as_its_bytes() -> None:
     known, code = words(pa.array(["MUÑOZ", None, "muñoz", "MUÑOZ"]))
     assert values(known) == ["MUÑOZ".encode(), "muñoz".encode()]

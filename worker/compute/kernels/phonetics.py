@@ -100,7 +100,7 @@ def _begin(letters: Bytes, lengths: Ints) -> None:
     kn = _text(letters, 0, b"KN")
     for text, instead in ((b"MAC", b"MCC"), (b"PH", b"FF"), (b"PF", b"FF"), (b"SCH", b"SSS")):
         letters[: len(text), _text(letters, 0, text)] = np.frombuffer(instead, np.uint8)[:, None]
-    letters[0, (letters[0] == ord("K")) & ~kn] = ord("C")
+    letters[0, letters[0] == ord("K")] = ord("C")
     letters[:-1, kn] = letters[1:, kn]
     lengths -= kn
 
