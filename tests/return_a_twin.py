@@ -12,6 +12,7 @@ Cells = dict[tuple[str, str, str, str], list[int]]
 RANKS = (("09A",), ("09B",), ("11A", "11B", "11C"), ("120",), ("13A",), ("220",), tuple("23" + c for c in "ABCDEFGH"))
 RANKS += (("240",), ("13B", "13C"))
 FIREARM, KNIFE, OTHER, HANDS = "11 12 13 14 15", "20", "30 35 50 60 65 70 85 90 95", "40 99"
+LEVELS = tuple("0123456")
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -51,7 +52,8 @@ def incidents(lines: Sequence[str]) -> list[list[str]]:
             continue
         level, key = line[4:5], line[16:37].ljust(21)
         last = reports[-1] if reports else [""]
-        joins = level in tuple("123456") and last[0][4:5] in tuple("123456") and last[0][16:37].ljust(21) == key
+        of_incident = level not in ("0", "7") and bool(reports) and last[-1][4:5] not in ("0", "7")
+        joins = of_incident and last[0][16:37].ljust(21) == key
         deletes = line[4:6] == "1D" or last[0][4:6] == "1D"
         if joins and not deletes and not (level == "1" and any(s[4:5] == "1" for s in last)):
             last.append(line)
@@ -62,7 +64,7 @@ def incidents(lines: Sequence[str]) -> list[list[str]]:
         key = report[0][16:37].ljust(21)
         if report[0][4:6] == "1D":
             standing.pop(key, None)
-        elif report[0][4:5] in tuple("123456") and any(s[5:6] == "I" for s in report):
+        elif any(s[4:5] in tuple("123456") for s in report) and any(s[5:6] == "I" for s in report if s[4:5] in LEVELS):
             standing.setdefault(key, report)
     return list(standing.values())
 

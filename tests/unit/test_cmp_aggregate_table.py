@@ -1,0 +1,123 @@
+"""`aggregate` at its edges: parameters that are refused, limits, columns of other types, a released order."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from worker.compute.aggregate import CELLS_SCHEMA, MEANING, Aggregate, Finding, Key, check, run, table
+from worker.compute.operation import Outputs
+from worker.errors import Reason, Refusal, Stage
+
+GOOD = Aggregate(keys=(Key(column="SEX", categories=(b"F", b"M")), Key(column="RAC")), person="SID", sums=("n",))
+
+
+def outputs(parameters: Aggregate, *batches: pa.RecordBatch) -> Outputs:
+    return run(parameters, batches, lambda *_: None)
+
+
+def rows(parameters: Aggregate, *batches: pa.RecordBatch) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = pa.Table.from_batches(list(outputs(parameters, *batches).result)).to_pylist()
+    return found
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(replace(GOOD, keys=()), id="no key"),
+        pytest.param(replace(GOOD, keys=tuple(Key(column=c) for c in "abcde")), id="five keys"),
+        pytest.param(replace(GOOD, keys=(Key(column=""),)), id="a key without a column"),
+        pytest.param(replace(GOOD, keys=(Key(column="a"), Key(column="a"))), id="a key twice"),
+        pytest.param(replace(GOOD, keys=(Key(column="a", categories=(b"",)),)), id="an empty category"),
+        pytest.param(replace(GOOD, keys=(Key(column="a", categories=(b"x", b"x")),)), id="a category twice"),
+        pytest.param(
+            replace(GOOD, keys=(Key(column="a", categories=tuple(b"%d" % i for i in range(4097))),)), id="too many"
+        ),
+        pytest.param(replace(GOOD, sums=tuple("abcde")), id="five sums"),
+        pytest.param(replace(GOOD, sums=("",)), id="a sum without a column"),
+        pytest.param(replace(GOOD, sums=("a", "a")), id="a sum twice"),
+        pytest.param(replace(GOOD, threshold=0), id="a threshold of 0"),
+        pytest.param(replace(GOOD, threshold=1001), id="a threshold too high"),
+        pytest.param(replace(GOOD, base=0), id="a base of 0"),
+        pytest.param(replace(GOOD, base=1001), id="a base too high"),
+    ],
+)
+def test_parameters_that_no_table_could_make_right_are_refused(bad: Aggregate) -> None:
+    check(GOOD)
+    with pytest.raises(Refusal) as refused:
+        check(bad)
+    assert (refused.value.reason, refused.value.stage) == (Reason.BAD_PARAMETERS, Stage.ADMIT)
+
+
+@pytest.mark.parametrize("missing", ["SEX", "RAC", "SID", "n"])
+def test_a_column_that_is_not_there_is_a_mismatch(missing: str) -> None:
+    batch = pa.RecordBatch.from_pydict({name: ["1"] for name in ("SEX", "RAC", "SID", "n") if name != missing})
+    with pytest.raises(Refusal) as refused:
+        outputs(GOOD, batch)
+    assert refused.value.reason is Reason.SCHEMA_MISMATCH
+
+
+def test_small_cells_are_hidden_unless_the_caller_says_otherwise() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": ["x"] * 10 + ["y"] * 30 + ["z"] * 11})
+    found = rows(Aggregate(keys=(Key(column="a"),)), batch)
+    assert [(r["key_1"], r["hidden"], r["rows"]) for r in found] == [
+        (b"x", True, None),
+        (b"y", False, 30),
+        (b"z", True, None),
+        (None, False, 51),
+    ]
+
+
+def test_cells_and_totals_are_in_one_order_whatever_the_order_of_the_rows() -> None:
+    columns = {"a": ["x", "yy", None, "x"], "b": [True, False, True, None]}
+    parameters = Aggregate(keys=(Key(column="a"), Key(column="b")), threshold=1)
+    batch = pa.RecordBatch.from_pydict(columns)
+    again = pa.RecordBatch.from_pydict({name: column[::-1] for name, column in columns.items()})
+    assert rows(parameters, batch) == rows(parameters, again)
+    assert [(r["grouping"], r["key_1"], r["key_2"]) for r in rows(parameters, batch)][-4:] == [
+        (2, b"x", None),
+        (2, b"yy", None),
+        (2, None, None),
+        (3, None, None),
+    ]
+
+
+def test_numbers_may_be_of_a_number_type() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": ["x", "x"], "n": pa.array([7, 8], pa.uint64())})
+    assert rows(Aggregate(keys=(Key(column="a"),), sums=("n",), threshold=1), batch)[0]["sum_1"] == 15
+
+
+@pytest.mark.parametrize(("threshold", "limit"), [(1, "MAX_CELLS"), (2, "MAX_PROTECTED")])
+def test_more_cells_than_the_limit_are_refused_before_they_are_made(
+    threshold: int, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = pa.RecordBatch.from_pydict({"a": [str(i) for i in range(6)]})  # 8 with unclassifiable and total
+    parameters = Aggregate(keys=(Key(column="a"),), threshold=threshold)
+    monkeypatch.setattr(table, limit, 8)
+    outputs(parameters, batch)
+    monkeypatch.setattr(table, limit, 7)
+    with pytest.raises(Refusal) as refused:
+        outputs(parameters, batch)
+    assert (refused.value.reason, refused.value.stage) == (Reason.LIMIT_EXCEEDED, Stage.COMPUTE)
+
+
+def test_sums_that_would_not_be_exact_are_refused() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": ["x"] * 10, "n": ["9" * 15] * 10})
+    with pytest.raises(Refusal) as refused:
+        outputs(Aggregate(keys=(Key(column="a"),), sums=("n",), threshold=1), batch)
+    assert refused.value.reason is Reason.LIMIT_EXCEEDED
+    batch = batch.slice(0, 9)
+    assert rows(Aggregate(keys=(Key(column="a"),), sums=("n",), threshold=1), batch)[0]["sum_1"] == 9 * (10**15 - 1)
+
+
+def test_no_rows_make_no_cell() -> None:
+    assert list(outputs(GOOD).result) == []
+    batch = pa.RecordBatch.from_pydict({"SEX": [], "RAC": [], "SID": [], "n": []}, schema=pa.schema(
+        [pa.field(name, pa.utf8()) for name in ("SEX", "RAC", "SID", "n")]
+    ))  # fmt: skip
+    assert list(outputs(GOOD, batch).result) == []
+
+
+def test_every_finding_has_a_meaning() -> None:
+    assert set(MEANING) == set(Finding)
+    assert CELLS_SCHEMA.names[0] == "grouping"
