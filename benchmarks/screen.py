@@ -125,8 +125,13 @@ def _people(rows: int, rng: np.random.Generator) -> dict[str, Strings]:
         "DOB": np.char.replace(days, "-", ""),
         "SEX": np.where(man, "M", "F"),
         "RAC": rng.choice(list("WBAIU"), rows, p=[0.6, 0.25, 0.06, 0.02, 0.07]),
-        "SOC": np.char.zfill(rng.integers(1_010_001, 899_999_999, rows).astype(str), 9),
+        "SOC": np.char.zfill(_socials(rows, rng).astype(str), 9),
     }
+
+
+def _socials(rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Numbers that can have been issued: area 001 to 665, group and serial not zero."""
+    return rng.integers(1, 666, rows) * 1_000_000 + rng.integers(1, 100, rows) * 10_000 + rng.integers(1, 10_000, rows)
 
 
 def _reference(rows: int, *, seed: int) -> pa.Table:
