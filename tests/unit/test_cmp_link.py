@@ -302,6 +302,55 @@ def test_the_prior_comes_from_certain_rules_and_their_recall() -> None:
     assert _link(people(last=names), model=model).report.trained.prior == pytest.approx(2 / 0.5 / 28)
 
 
+def test_of_two_values_the_more_frequent_one_counts() -> None:
+    similar = Level(
+        words="alike",
+        conditions=(Condition(column="last", test="similar", number=0.8),),
+        m=0.3,
+        u=0.2,
+        frequency_of="last",
+    )
+    levels = (replace(_SAME, m=0.6, u=0.1), similar, replace(_ELSE, m=0.1, u=0.7))
+    model = replace(_MODEL, comparisons=(replace(_LAST, levels=levels),), blocking=(Rule(keys=()),))
+    found = _link(people(last=["JOHNSON"] * 3 + ["JOHNSTON"]), model=model, clerical=1e-4)
+    frequencies = {(row["left"], row["right"]): row["frequency"] for row in _part(found, "pairs")}
+    assert frequencies[0, 1] == 0
+    assert frequencies[0, 3] == pytest.approx(np.log2(0.1 / (3 / 4)))
+
+
+# ------------------------------------------------------------------ training
+
+
+def _persons(columns: tuple[str, ...], *, agree: float, values: int) -> pa.RecordBatch:
+    """Two records of each of 600 persons, of which each value of the second one is kept with probability `agree`."""
+    rng = np.random.default_rng(7)
+    made = {}
+    for name in columns:
+        first = rng.integers(0, values, 600)
+        second = np.where(rng.random(600) < agree, first, rng.integers(0, values, 600))
+        made[name] = [f"{int(value):05d}" for value in (*first, *second)]
+    return people(**made)
+
+
+def test_training_finds_how_often_values_agree_in_both_kinds_of_pairs() -> None:
+    columns = ("first", "last", "city", "county")
+    exact = [
+        Comparison(
+            name=name, levels=(Level(words="the same", conditions=(Condition(column=name),)), Level(words="different"))
+        )
+        for name in columns
+    ]
+    model = Model(
+        comparisons=tuple(exact),
+        blocking=tuple(Rule(keys=(Key(column=name),)) for name in columns[:2]),
+        prior=600 / 719_400,
+    )
+    trained = _link(_persons(columns, agree=0.7, values=5000), model=model).report.trained
+    assert [m[0] for m in trained.m] == pytest.approx([0.7] * 4, abs=0.06)
+    # of all pairs, 0.0008 agree: most of those are one person's
+    assert [u[0] for u in trained.u] == pytest.approx([1 / 5000] * 4, rel=0.6)
+
+
 # ------------------------------------------------------------------ same input, same bytes
 
 
