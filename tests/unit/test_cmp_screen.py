@@ -213,6 +213,15 @@ def test_hits_beyond_the_most_are_counted() -> None:
     assert found.hits(7).column("row").to_pylist() == [7, 7, 8, 8]
 
 
+def test_a_record_that_is_found_in_several_ways_is_one_hit() -> None:
+    rules = msgspec.structs.replace(
+        PRESETS["ncic_qw"], identifiers_alone=False, month_day_exchanged=True, names_exchanged=True
+    )
+    record: Row = {**RECORD, "NAM": "SMITH, SMITH", "DOB": "19800606", "SOC": "123456789", "FBI": "99A"}
+    asked: Row = {**SMITH, **{name: record[name] for name in PERSON}}
+    assert screened([asked], [record], Screen(rules=rules)).found.tolist() == [1]
+
+
 def test_scores_below_the_least_are_dropped_but_not_identifiers() -> None:
     reference: list[Row] = [
         {**RECORD, "NAM": "SMYTHE, MARY"},
