@@ -70,7 +70,7 @@ class Form:
     def sums(self) -> Sequence[tuple[str, tuple[str, ...]]]:
         """What is printed, in order: a line, and the lines of the file that it is the sum of."""
         total_of = {line.line: line.total for each in self.classes for line in each.lines}
-        found = {line: (line,) for line in total_of}
+        found: dict[str, tuple[str, ...]] = {line: (line,) for line in total_of}
         for total in total_of.values():
             found[total] = tuple(line for line in total_of if total_of[line] == total)
         if len(total_of) > 1:

@@ -63,7 +63,7 @@ def _cube(measures: Sequence[Ints], found: Bools, cell: list[int], threshold: in
 
 def _partners(rows: Ints, cell: list[int], axis: int) -> Ints:
     """The places along `axis` with which a cube of `cell` can be made: all but its own that are not empty."""
-    line = rows[(*cell[:axis], slice(None), *cell[axis + 1 :])].copy()
+    line: Ints = np.moveaxis(rows, axis, -1)[tuple(cell[:axis] + cell[axis + 1 :])].copy()
     line[cell[axis]] = 0
     return np.flatnonzero(line)
 

@@ -29,6 +29,7 @@ from worker.compute.aggregate.findings import Finding
 from worker.compute.aggregate.suppression import hidden
 from worker.compute.kernels.cells import cells, coded, counts, distinct, sums, with_totals
 from worker.compute.kernels.column import Bools, Ints, Text, read
+from worker.compute.kernels.distinct import codes
 from worker.compute.operation import Outputs, bad_parameters
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import Tell
@@ -128,8 +129,8 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) ->
     tell("group", 40)
     numbers = {"rows": rows}
     if parameters.person:
-        person, people = coded(_column(records, parameters.person))
-        known = person < len(people)
+        people = _column(records, parameters.person)
+        person, known = codes(people)[0], read(people).filled
         status = _judged(status, ~known, Finding.NO_PERSON, names.index(parameters.person) if n else 0)
         numbers["persons"] = distinct(cell, person, known, shape)
     for i, name in enumerate(parameters.sums):
