@@ -184,6 +184,13 @@ def test_a_number_that_identifies_nobody_does_not_hide_a_name(placeholder: str) 
     assert is_hit({**SMITH, "FBI": "UNKNOWN"}, RECORD, PRESETS["ncic_qw"])
 
 
+def test_a_longer_number_is_another_one() -> None:
+    """Even where no record has one of its length, and a whole word of memory agrees."""
+    record: Row = {**RECORD, "NAM": "DOE, JANE", "FBI": "12345678"}
+    assert not is_hit({**SMITH, "FBI": "123456789"}, record, PRESETS["ncic_qw"])
+    assert is_hit({**SMITH, "FBI": "12345678"}, record, PRESETS["ncic_qw"])
+
+
 def test_two_unknown_numbers_that_look_alike_are_no_identifier() -> None:
     record: Row = {**RECORD, "NAM": "DOE, JANE", "SOC": "XXXXX6789"}
     assert not is_hit({**SMITH, "SOC": "XXXXX6789"}, record, PRESETS["ncic_qw"])
@@ -486,3 +493,39 @@ def test_the_classes_follow_the_threshold() -> None:
     for strong, wanted in ((bits, HitClass.STRONG), (np.nextafter(bits, np.inf), HitClass.POSSIBLE)):
         changed = msgspec.structs.replace(MODEL, strong=float(strong))
         assert run(inquiry, index, Screen.preset("ncic_qw"), model=changed).best.tolist() == [wanted]
+
+
+# ---------------------------------------------------------------------- identifiers that are made to collide
+
+
+def mixed(words: np.ndarray) -> np.ndarray:
+    number = words * np.uint64(0x9E3779B97F4A7C15)
+    return number ^ (number >> np.uint64(32))
+
+
+def colliding() -> tuple[str, str]:
+    """Two identifiers of 16 characters with the same number in the index: the second word undoes the first one."""
+    rng = np.random.default_rng(1)
+    alphabet = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", np.uint8)
+    heads = rng.choice(alphabet, (2, 50_000, 8)).view(np.uint64)[..., 0]
+    difference = mixed(heads[0]) ^ mixed(heads[1])
+    pairs = {int(a ^ b): (int(a), int(b)) for a in alphabet for b in alphabet}
+    for (one, other), wanted in zip(heads.T.tolist(), difference.tolist(), strict=True):
+        steps = wanted.to_bytes(8, "little")
+        if all(step in pairs for step in steps):
+            tails = [bytes(pairs[step][side] for step in steps) for side in (0, 1)]
+            first, second = (
+                (head.to_bytes(8, "little") + tail).decode() for head, tail in zip((one, other), tails, strict=True)
+            )
+            return first, second
+    raise AssertionError("no two of them collide")
+
+
+def test_identifiers_that_collide_are_told_apart() -> None:
+    first, second = colliding()
+    reference: list[Row] = [{**RECORD, "NAM": None, "FBI": value} for value in (first, second)]
+    index = twin.index(reference, HOTFILE)
+    assert len(set(index.postings["FBI"].mixed.tolist())) == 1
+    inquiries: list[Row] = [{**SMITH, "FBI": value} for value in (second, first)]
+    assert screened(inquiries, reference, Screen.preset("ncic_qw")).reference_row.tolist() == [1, 0]
+    assert screened(inquiries[:1], reference[:1], Screen.preset("ncic_qw")).found.tolist() == [0]

@@ -35,7 +35,7 @@ _LAST_YEAR: Final = 9_999
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Records for one inquiry (1 000 000 take some 300 MB to compare), and pairs for a batch of them (minutes)."""
+    """Records for one inquiry (1 000 000 take 200 MB to compare), and pairs for a batch of them (minutes)."""
 
     candidates: int = 1_000_000
     comparisons: int = 500_000_000
