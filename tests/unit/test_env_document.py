@@ -89,7 +89,7 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     assert set(msgspec.toml.decode(client)) == set(ClientProfile.__struct_fields__)
     assert profile.reference.products == ("Genoa", "Turin")
     assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
-    assert {"validate", "link", "screen", "disseminate", "sides"} == set(msgspec.toml.decode(operations))
+    assert {"validate", "link", "screen", "aggregate", "disseminate", "sides"} == set(msgspec.toml.decode(operations))
     assert (
         load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
     )

@@ -107,6 +107,20 @@ _SCENES: Final = (
         operation=pb.Operation(validate=pb.Validate(rule_set="ncic/1", as_of="2026-01-01")),
     ),
     _Scene(
+        schema="nibrs.flat/3.1",
+        row={"segment": "00431I012026    GA0600000" + "X" * 18},
+        operation=pb.Operation(aggregate=pb.Aggregate(preset="srs_return_a")),
+    ),
+    _Scene(
+        schema="person/1",
+        row={"SEX": "M", "SID": "XX1", "WGT": "150"},
+        operation=pb.Operation(
+            aggregate=pb.Aggregate(
+                keys=[pb.GroupKey(column="SEX", categories=["F", "M"])], person="SID", sums=["WGT"], threshold=2, base=5
+            )
+        ),
+    ),
+    _Scene(
         schema="person/1",
         row={"last": "DOE", "first": "JOHN", "DOB": "19800101", "SOC": "123456789", "postcode": "12345"},
         operation=pb.Operation(

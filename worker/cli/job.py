@@ -141,9 +141,8 @@ def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Pa
     spec = load_spec(path, defaults=defaults)
     if op is None:
         return spec
-    return msgspec.structs.replace(
-        spec, validate=spec.validate or Validate(), link=None, screen=None, deidentify=None, disseminate=None
-    )
+    others = dict.fromkeys(("link", "screen", "deidentify", "aggregate", "disseminate"))
+    return msgspec.structs.replace(spec, validate=spec.validate or Validate(), **others)
 
 
 def _project_key(spec: JobSpec) -> ProjectKey | None:

@@ -29,7 +29,7 @@ from worker.client.keys import (
     save_project_key,
     thumbprint,
 )
-from worker.client.operations import Disseminate, Link, Screen, Validate
+from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
 from worker.client.profile import ClientProfile, ClientTls, load_profile
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result, read_output
@@ -56,6 +56,7 @@ __all__ = [
     "LINES",
     "AesToken",
     "AgeBand",
+    "Aggregate",
     "AttestedWorker",
     "Batches",
     "Client",

@@ -1,6 +1,6 @@
 """The tables of a job spec that name operations, and their protobuf form.
 
-`[validate]`, `[link]`, `[screen]`, `[disseminate]` are here; `[deidentify]`, which has a rule for each column, is in `worker.client.transforms`.
+All but `[deidentify]`, which has a rule for each column and is in `worker.client.transforms`.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Disseminate", "Link", "Screen", "Validate"]
+__all__ = ["Aggregate", "Disseminate", "Link", "Screen", "Validate"]
 
 _Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -95,6 +95,31 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.min_score is not None:
             message.min_score = self.min_score
         return pb.Operation(screen=message)
+
+
+class Aggregate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the operation `aggregate`: a preset, or `keys` with their categories (none: whatever there is)."""
+
+    preset: Literal["srs_return_a"] | None = None
+    keys: dict[_Name, tuple[str, ...]] = {}
+    person: str = ""
+    sums: tuple[_Name, ...] = ()
+    threshold: Annotated[int, Meta(ge=1, le=1000)] = 11
+    base: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+    def message(self) -> pb.Operation:
+        """The operation as it stands in a job header."""
+        if self.preset is not None:
+            return pb.Operation(aggregate=pb.Aggregate(preset=self.preset))
+        return pb.Operation(
+            aggregate=pb.Aggregate(
+                keys=[pb.GroupKey(column=column, categories=values) for column, values in self.keys.items()],
+                person=self.person,
+                sums=self.sums,
+                threshold=self.threshold,
+                base=self.base,
+            )
+        )
 
 
 class Disseminate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

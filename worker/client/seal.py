@@ -113,6 +113,8 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *
         operations.append(spec.screen.message())
     if spec.deidentify is not None:
         operations.append(spec.deidentify.message(_wrapped_project_key(spec.deidentify, kek, project_key)))
+    if spec.aggregate is not None:
+        operations.append(spec.aggregate.message())
     if spec.disseminate is not None:
         operations.append(spec.disseminate.message(today))
     if not operations:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from worker.client.errors import SpecError
-from worker.client.operations import Disseminate, Link, Screen, Validate
+from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
 from worker.client.profile import absolute_recipient
 from worker.client.transforms import Deidentify
 
@@ -61,6 +61,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     link: Link | None = None
     screen: Screen | None = None
     deidentify: Deidentify | None = None
+    aggregate: Aggregate | None = None
     disseminate: Disseminate | None = None
     secondary_recipient: Annotated[str, Meta(max_length=256)] = ""
     case_number: Annotated[str, Meta(max_length=256)] = ""

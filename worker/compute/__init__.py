@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from worker.compute import deidentify, disseminate, linking, screening, validation
+from worker.compute import aggregating, deidentify, disseminate, linking, screening, validation
 from worker.compute.codes import MEANING, Code
 from worker.compute.operation import (
     Applied,
@@ -125,6 +125,14 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
             accepts=lambda _: deidentify.ACCEPTS,
             parts=deidentify.output_parts,
             project=_deidentify_project,
+        ),
+        "aggregate": _Kind(
+            check=aggregating.check,
+            prepare=aggregating.prepare,
+            accepts=aggregating.accepts,
+            result=aggregating.result,
+            parts=aggregating.output_parts,
+            last=True,
         ),
         "disseminate": _Kind(
             check=disseminate.check,

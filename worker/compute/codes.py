@@ -1,7 +1,7 @@
 """The codes that `row_status/1` carries, one table for all operations: what was found, in words.
 
 A code is stable once released. 1xx belong to `deidentify`, 2xx to `disseminate`, 3xx to `validate`, 4xx to `link`,
-5xx to `screen`.
+5xx to `screen`, 6xx to `aggregate`.
 """
 
 import enum
@@ -15,7 +15,7 @@ class Code(enum.IntEnum):
     """1xx: why a value was not used as the parameters ask; it is null in the output. 2xx: why a row is not in it.
 
     3xx: what `validate` finds in a column. 4xx: what `link` could not compare. 5xx: what `screen` could not search, or
-    not find.
+    not find. 6xx: what `aggregate` could not place.
     """
 
     NOT_A_DATE = 101
@@ -59,6 +59,13 @@ class Code(enum.IntEnum):
     NOT_REACHABLE = 503
     UNKNOWN_FILE = 504
 
+    UNCLASSIFIABLE = 601
+    NO_PERSON = 602
+    NOT_A_NUMBER = 603
+    NOT_COUNTED = 611
+    FITS_NO_LINE = 612
+    UNREADABLE_SEGMENT = 613
+
 
 MEANING: Final = MappingProxyType(
     {
@@ -98,5 +105,11 @@ MEANING: Final = MappingProxyType(
         Code.TOO_MANY_CANDIDATES: "The inquiry is so broad that too many records would have to be compared with it.",
         Code.NOT_REACHABLE: "No inquiry can find the record: no identifier, and no surname with a date of birth.",
         Code.UNKNOWN_FILE: "The record is of a file that the table does not name, and counts as restricted.",
+        Code.UNCLASSIFIABLE: "The value is missing or is no category; the row is counted as unclassifiable.",
+        Code.NO_PERSON: "The row names no person; it is counted as a row only.",
+        Code.NOT_A_NUMBER: "The value is not a whole number of one to fifteen digits; it is in no sum.",
+        Code.NOT_COUNTED: "The report is deleted later, is there already, or changes one that is not here.",
+        Code.FITS_NO_LINE: "Something in the incident fits no line of its form, or its month is not known.",
+        Code.UNREADABLE_SEGMENT: "The level of the segment cannot be read; nothing in it is counted.",
     }
 )

@@ -163,6 +163,18 @@ _BLOCKS: Final = (
     Column(name="left_out", data_class=_CASE, types=(pa.bool_(),)),
     *_counts("split split_rows"),
 )
+_CELLS: Final = (
+    Column(name="grouping", data_class=_CASE, types=(pa.uint16(),)),
+    *_binary("key_1 key_2 key_3 key_4"),
+    Column(name="unclassifiable", data_class=_CASE, types=(pa.uint16(),)),
+    Column(name="hidden", data_class=_CASE, types=(pa.bool_(),)),
+    *_counts("rows persons sum_1 sum_2 sum_3 sum_4"),
+)
+_RETURN_A: Final = (*_binary("form ori month line"), *_counts("actual cleared cleared_under_18"))
+_ACCOUNTING: Final = (
+    Column(name="outcome", data_class=_CASE, types=(pa.utf8(),)),
+    *_counts("reports"),
+)
 _OUTCOMES: Final = (
     *_counts("row"),
     *(Column(name=name, data_class=_CASE, types=(pa.utf8(),)) for name in ("outcome", "best")),
@@ -218,6 +230,9 @@ SCHEMAS: Final = MappingProxyType(
             _schema("row_status/1", *_ROW_STATUS, made=True),
             _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
             _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
+            _schema("aggregate_cells/1", *_CELLS, made=True),
+            _schema("return_a/1", *_RETURN_A, made=True),
+            _schema("return_a_accounting/1", *_ACCOUNTING, made=True),
             _schema("pairs/1", *_PAIRS, made=True),
             _schema("patterns/1", *_PATTERNS, made=True),
             _schema("blocks/1", *_BLOCKS, made=True),

@@ -133,18 +133,20 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "link", "screen", "deidentify", "disseminate")
+    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
     DEIDENTIFY_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATE_FIELD_NUMBER: _ClassVar[int]
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
     link: Link
     screen: Screen
     deidentify: Deidentify
+    aggregate: Aggregate
     disseminate: Disseminate
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("model", "match", "clerical", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
@@ -185,6 +187,30 @@ class Screen(_message.Message):
     status_only: bool
     tables_sha256: bytes
     def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+
+class Aggregate(_message.Message):
+    __slots__ = ("preset", "keys", "person", "sums", "threshold", "base")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    keys: _containers.RepeatedCompositeFieldContainer[GroupKey]
+    person: str
+    sums: _containers.RepeatedScalarFieldContainer[str]
+    threshold: int
+    base: int
+    def __init__(self, preset: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[GroupKey, _Mapping]]] = ..., person: _Optional[str] = ..., sums: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ..., base: _Optional[int] = ...) -> None: ...
+
+class GroupKey(_message.Message):
+    __slots__ = ("column", "categories")
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, column: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Validate(_message.Message):
     __slots__ = ("rule_set", "as_of", "without", "also", "tables_sha256")
