@@ -37,9 +37,16 @@ PACKAGE: Final = ROOT / "attestation"
 TABLES: Final = frozenset({"agreement.py", "quote.py", "reference.py", "token.py", "advisories.py"})
 TESTS: Final = (
     *(f"{kind}/test_att_*.py" for kind in ("unit", "adversarial", "conformance", "property")),
-    *(f"integration/test_att_{name}.py" for name in ("flow", "jwks", "provider", "tdx_flow", "tpm")),
     "fuzz/test_fuzz_found.py",
 )
+SERVED: Final = frozenset(
+    {
+        *("evidence/collect.py", "evidence/imds.py", "evidence/service.py", "evidence/tpm.py", "fetch.py"),
+        *("maa/administration.py", "maa/jwks.py", "maa/provider.py", "release/flow.py", "release/vault.py"),
+    }
+)
+"""Modules that ask somebody: they are also tested against the simulation, which costs seconds for each mutant."""
+TESTS_OF_SERVED: Final = tuple(f"integration/test_att_{name}.py" for name in ("flow", "jwks", "provider", "tpm"))
 MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 90.0
 _BROKEN: Final = 3  # exit status of a child that did not get as far as the tests
@@ -256,10 +263,10 @@ class _Runner:
 
     def _as_they_are(self, items: Sequence[pytest.Item]) -> None:
         self._coverage.start()
-        for item, following in zip(items, (*items[1:], items[0]), strict=True):  # what the session started stays
+        for item in items:
             self._coverage.switch_context(item.nodeid)
             began = time.perf_counter()
-            if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+            if not _passes(item):
                 print(f"    fails as it is, and is left out: {item.nodeid}", flush=True)
             else:
                 self._seconds[item.nodeid] = time.perf_counter() - began
@@ -300,6 +307,8 @@ class _Runner:
         found = {test for line in lines for test in reached.get(line, ())} & self._seconds.keys()
         if mutant.names and not found:  # a table that only other modules read
             found = set(self._seconds)
+        if mutant.module not in SERVED:
+            found = {test for test in found if not test.startswith("tests/integration/")}
         chosen: list[pytest.Item] = []
         seconds = 0.0
         order = {test: (not mutant.ids & self._ids[test], self._seconds[test] * self._reach[test]) for test in found}
@@ -385,10 +394,9 @@ def _failed(
 
 
 def _passes(item: pytest.Item) -> bool:
-    """As if a test of another module came next: servers of the session belong to the parent and go on."""
-    ends = item.session.items[0], item.session.items[-1]
-    following = next(other for other in ends if other.path != item.path)
-    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+    """All but the session is torn down behind the test: the session's servers are the parent's, for every child."""
+    session: Any = item.session
+    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=session))
 
 
 def _forget() -> None:
@@ -407,7 +415,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     os.environ["TSS2_LOG"] = "all+NONE"  # what a TPM refuses in tests is no news
     runner = _Runner(options.modules or _modules())
-    tests = [str(path) for pattern in TESTS for path in sorted((ROOT / "tests").glob(pattern))]
+    patterns = TESTS if SERVED.isdisjoint(runner.modules) else (*TESTS, *TESTS_OF_SERVED)
+    tests = [str(path) for pattern in patterns for path in sorted((ROOT / "tests").glob(pattern))]
     settings = [
         "-q",
         "--no-header",
