@@ -246,6 +246,31 @@ def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
     assert found.status.columns.tolist() == [1]
 
 
+@pytest.mark.parametrize("side", [None, 0, 1])
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> None:
+    batch = people(last=[None] * rows, DOB=[None] * rows, SOC=[None] * rows)
+    other = None if side is None else [people(last=[None] * side)]
+    found = link([batch], batch.schema, Parameters(), ignore, side=other)
+    assert found.cluster.tolist() == list(range(rows))
+    assert not len(found.report.pairs)
+    assert found.status.counts() == (0, 0, 0, rows)
+    assert {row["pairs"] for row in _part(found, "blocks")} == {0}
+
+
+def test_any_bytes_are_values() -> None:
+    junk = [b"\xff\xfeO'B\xc3\x28", b"", None, b"\x00", b"A\x00B", b"\n,", b"x" * 400, b"\xc3\x89", b"\xc3"]
+    n = len(junk)
+    columns = {
+        name: pa.array([junk[(i * step) % n] for i in range(4 * n)], pa.binary())
+        for step, name in enumerate(("first", "last", "DOB", "SOC", "postcode"), 1)
+    }
+    found = _link(pa.RecordBatch.from_pydict(columns))
+    assert sum(found.status.counts()) == 4 * n
+    nam = _link(pa.RecordBatch.from_pydict({"NAM": columns["first"], "DOB": columns["DOB"]}))
+    assert sum(nam.status.counts()) == 4 * n
+
+
 # ------------------------------------------------------------------ weights
 
 
