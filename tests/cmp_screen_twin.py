@@ -78,7 +78,7 @@ def identifier(kind: str, row: Row) -> str:
     if kind != "SOC":
         return text if re.search("[1-9]", text) else ""
     never = re.match(r"000|666|9", text) or text[3:5] == "00" or text[5:] == "0000"
-    return text if re.fullmatch("[0-9X]{9}", text) and not never and set(text) != {"X"} else ""
+    return text if re.fullmatch("[0-9X]{9}", text) and not never else ""
 
 
 def date(row: Row) -> str:
@@ -221,11 +221,12 @@ def identifier_level(kind: str, a: str, b: str) -> str:
         return ""
     if kind != "SOC":
         return "same" if a == b else "differs"
-    if alike(a, b):
-        return "partial" if "X" in a + b else "same"
-    wrong = [i for i in range(9) if "X" not in (a[i], b[i]) and a[i] != b[i]]
+    known = [i for i in range(9) if "X" not in (a[i], b[i])]
+    wrong = [i for i in known if a[i] != b[i]]
+    if not wrong:
+        return "same" if len(known) == 9 else "partial" if len(known) >= 4 else ""
     swapped = len(wrong) == 2 and wrong[1] == wrong[0] + 1 and a[wrong[0]] + a[wrong[1]] == b[wrong[1]] + b[wrong[0]]
-    return "one_edit" if len(wrong) == 1 or swapped else "differs"
+    return "one_edit" if len(known) == 9 and (len(wrong) == 1 or swapped) else "differs"
 
 
 def winkler(a: str, b: str) -> float:

@@ -44,6 +44,9 @@ SMITH: Row = {"NAM": "SMITH, JOHN", "DOB": "19800615", "SEX": "M", "RAC": "W", "
 RECORD: Row = {**SMITH, "NIC": "W123456789", "file_code": "W", "EXL": "A", "CMC": "00"}
 
 
+BOTH_WAYS = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers_alone=False)
+
+
 def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **limits: int) -> Screened:
     index = twin.index(reference, HOTFILE)
     return run(twin.batch("person/1", inquiries, PERSON), index, parameters, limits=Limits(**limits))
@@ -174,8 +177,7 @@ def test_an_identifier_is_searched_alone() -> None:
     alone = screened([asked], [stranger, RECORD], Screen.preset("ncic_qw"))
     assert alone.reference_row.tolist() == [0]
     assert alone.best.tolist() == [HitClass.IDENTIFIER]
-    both = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers_alone=False)
-    assert screened([asked], [stranger, RECORD], Screen(rules=both)).reference_row.tolist() == [0, 1]
+    assert screened([asked], [stranger, RECORD], Screen(rules=BOTH_WAYS)).reference_row.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("placeholder", ["000000000", "666123456", "999999999", "123006789", "123450000", "XXXXX6789"])
@@ -235,11 +237,10 @@ def test_scores_below_the_least_are_dropped_but_not_identifiers() -> None:
         RECORD,
         {**RECORD, "NAM": "DOE, MARY", "SOC": "123456789"},
     ]
-    rules = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers_alone=False)
     asked: Row = {**SMITH, "SOC": "123456789"}
-    every = screened([asked], reference, Screen(rules=rules))
+    every = screened([asked], reference, Screen(rules=BOTH_WAYS))
     assert every.reference_row.tolist() == [2, 1, 0]
-    some = screened([asked], reference, Screen(rules=rules, min_score=1000.0))
+    some = screened([asked], reference, Screen(rules=BOTH_WAYS, min_score=1000.0))
     assert some.reference_row.tolist() == [2]
     assert some.found.tolist() == [1]
 
@@ -290,6 +291,29 @@ def test_classes_and_words() -> None:
     chances = [MODEL.levels[f][level] for f, level in (("last", "exact"), ("first", "exact"), ("DOB", "equal"))]
     chances += [MODEL.levels["SEX"]["same"], MODEL.levels["RAC"]["same"]]
     assert bits == pytest.approx(sum(math.log2(chance.m / chance.u) for chance in chances))
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "words"),
+    [
+        ("XXXXX6789", "123456789", "SOC partial"),
+        ("XXXXXX789", "123456789", ""),
+        ("XXXXXXXXX", "123456789", ""),
+        ("XXXXX6789", "12345XXXX", ""),
+        ("XXXXX6789", "123456780", "SOC differs"),
+        ("123456780", "12345678X", "SOC partial"),
+        ("X23456789", "123456780", "SOC differs"),
+    ],
+)
+def test_unknown_digits_of_a_number(asked: str, recorded: str, words: str) -> None:
+    found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": recorded}], Screen(rules=BOTH_WAYS)).hits(0)
+    assert found.column("agreement").to_pylist()[0].partition("RAC same")[2].removeprefix(", ") == words
+
+
+@pytest.mark.parametrize(("asked", "words"), [("123456798", "SOC one_edit"), ("123456780", "SOC one_edit")])
+def test_numbers_of_one_slip(asked: str, words: str) -> None:
+    found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": "123456789"}], Screen(rules=BOTH_WAYS)).hits(0)
+    assert found.column("agreement").to_pylist()[0].endswith(words)
 
 
 def test_a_hit_is_never_called_a_match() -> None:

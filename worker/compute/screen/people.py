@@ -239,7 +239,7 @@ class _Reader:
             _, whole, form = judge.numbers(text, SOCIAL)
             never = judge.social_never_issued(text)
             self._wrong(name, np.append(never, [False])[code], Code.NEVER_ISSUED)
-            usable = form & ~never & (compared.data != _X).any(axis=1, where=compared.data != 0)
+            usable = form & ~never
         else:
             form = written.lengths < _MAX_IDENTIFIER
             form &= ((compared.data > ord("0")) & (compared.data <= ord("9"))).any(axis=1)

@@ -24,6 +24,9 @@ CLOSE: Final = 0.92
 
 Floats = npt.NDArray[np.float64]
 
+_KNOWN: Final = (
+    4  # digits of a Social Security number that are known on both sides: the last four are often all there is
+)
 _X: Final = np.uint8(ord("X"))
 _RADIX: Final = np.array([len(levels) for levels in LEVELS.values()])
 _PLACE: Final = np.cumprod(np.append(1, _RADIX[:-1]))
@@ -189,15 +192,19 @@ def _identifiers(name: str, ours: Ints, theirs: Codes, *, none: Bools) -> Bytes:
 
 
 def _socials(levels: Bytes, ours: Identifier, theirs: Identifier, found: Candidates) -> Bytes:
-    """`levels`, but Social Security numbers also nearly the same, or the same as far as they are known."""
+    """`levels`, but Social Security numbers also one digit or one transposition apart, or the same as far as known."""
     level = LEVEL["SOC"]
     some = np.flatnonzero(levels != level[MISSING])
     if not len(some):
         return levels
     a, b = ours.code[found.row[some]], theirs.code[found.position[some]]
     edit = edits.one_edit(ours.words.data[a, :SOCIAL], theirs.words.data[b, :SOCIAL])
-    same = edit.kind == edits.Edit.SAME
-    one = (edit.kind == edits.Edit.SUBSTITUTION) | (edit.kind == edits.Edit.TRANSPOSITION)
-    cases = [(same & (edit.unknown == 0), "same"), (same, "partial"), (one, "one_edit")]
+    whole, same = edit.unknown == 0, edit.kind == edits.Edit.SAME
+    cases = [
+        (same & whole, "same"),
+        (same & (edit.unknown <= SOCIAL - _KNOWN), "partial"),
+        (same, MISSING),
+        (whole & (edit.kind != edits.Edit.OTHER), "one_edit"),
+    ]
     levels[some] = _first_of(cases, level)
     return levels
