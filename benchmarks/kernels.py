@@ -89,9 +89,10 @@ def _cpdist(names: list[str], known: Words, *, number: int, pairs: int) -> Paire
         return jaro.pairs(known, known, left[rows], right[rows])
 
     def theirs(rows: slice) -> npt.NDArray[np.float64]:
-        return process.cpdist(
+        found: npt.NDArray[np.float64] = process.cpdist(
             strings[0][rows], strings[1][rows], scorer=JaroWinkler.similarity, dtype=np.float64, workers=1
         )
+        return found
 
     calls = [slice(first, first + _CHUNK) for first in range(0, number, _CHUNK)]
     for rows in calls:
@@ -109,7 +110,7 @@ def _cdist(names: list[str], known: Words, *, cutoff: float, queries: int, pairs
         return jaro.above(asked[call], known, cutoff)
 
     def theirs(call: int, dtype: type[np.float32 | np.float64], at_least: float) -> npt.NDArray[Any]:
-        return process.cdist(
+        found: npt.NDArray[Any] = process.cdist(
             [names[i] for i in calls[call]],
             names,
             scorer=JaroWinkler.similarity,
@@ -117,6 +118,7 @@ def _cdist(names: list[str], known: Words, *, cutoff: float, queries: int, pairs
             dtype=dtype,
             workers=1,
         )
+        return found
 
     query, entry, score = ours(0)
     scores = theirs(0, np.float64, 0)  # with the cut-off, rapidfuzz drops pairs that have exactly that score
