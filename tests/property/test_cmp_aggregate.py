@@ -22,7 +22,8 @@ ROWS = st.lists(
         WORDS,
         st.none() | st.sampled_from(["1", "2", "3"]),
         st.none() | st.sampled_from(["p", "q", "r", ""]),
-        st.none() | st.sampled_from(["0", "7", "012", "-1", "1.5", "", "999999999999999", "1000000000000000", "9 "]),
+        st.none()
+        | st.sampled_from(["0", "7", "012", "-1", "1.5", "1A", "", "999999999999999", "1000000000000000", "9 "]),
     ),
     max_size=40,
 )

@@ -1,5 +1,7 @@
 """Return A rule by rule: small incidents, and what the FBI's text of conversion says of each."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,9 @@ from tests.return_a_tools import Converted, engine
 from tests.return_a_twin import convert
 from worker.compute.aggregate import Finding
 from worker.compute.aggregate.forms import FORMS
+from worker.errors import Reason, Refusal, Stage
+
+conversion = import_module("worker.compute.aggregate.return_a")  # the package has a function of this name
 
 ORI = "VT0010000"
 
@@ -201,3 +206,13 @@ def test_any_bytes_are_converted_without_an_error_and_accounted_for() -> None:
             lines[i] = b"0063" + bytes([rng.integers(48, 57)]) + lines[i][5:]
         found = engine(lines)
         assert sum(found.outputs.status.counts()) == 20
+
+
+def test_more_months_of_agencies_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [admin(), offense("23H"), arrest("25  ")]  # an incident in April that is cleared in May
+    monkeypatch.setattr(conversion, "MAX_FORMS", 2)
+    engine(lines)
+    monkeypatch.setattr(conversion, "MAX_FORMS", 1)
+    with pytest.raises(Refusal) as refused:
+        engine(lines)
+    assert (refused.value.reason, refused.value.stage) == (Reason.LIMIT_EXCEEDED, Stage.COMPUTE)

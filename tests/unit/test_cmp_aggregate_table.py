@@ -101,6 +101,18 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_made(
     assert (refused.value.reason, refused.value.stage) == (Reason.LIMIT_EXCEEDED, Stage.COMPUTE)
 
 
+@pytest.mark.parametrize(("count", "rounded"), [(12, 10), (14, 15), (17, 15), (18, 20), (20, 20)])
+def test_numbers_are_rounded_to_the_nearest_multiple(count: int, rounded: int) -> None:
+    batch = pa.RecordBatch.from_pydict({"a": ["x"] * count, "n": ["1"] * count})
+    found = rows(Aggregate(keys=(Key(column="a"),), person="a", sums=("n",), threshold=1, base=5), batch)[0]
+    assert (found["rows"], found["sum_1"], found["persons"]) == (rounded, rounded, 0)
+
+
+def test_halves_are_rounded_up() -> None:
+    batch = pa.RecordBatch.from_pydict({"a": ["x"] * 15})
+    assert rows(Aggregate(keys=(Key(column="a"),), threshold=1, base=10), batch)[0]["rows"] == 20
+
+
 def test_sums_that_would_not_be_exact_are_refused() -> None:
     batch = pa.RecordBatch.from_pydict({"a": ["x"] * 10, "n": ["9" * 15] * 10})
     with pytest.raises(Refusal) as refused:
