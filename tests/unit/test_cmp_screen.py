@@ -222,6 +222,43 @@ def test_hits_beyond_the_most_are_counted() -> None:
     assert found.hits(7).column("row").to_pylist() == [7, 7, 8, 8]
 
 
+def test_equal_hits_are_in_the_order_of_the_reference() -> None:
+    """Which is not that of the index, where 1979 comes before 1981."""
+    reference: list[Row] = [{**RECORD, "DOB": day} for day in ("19810615", "19790615", "19810615")]
+    found = screened([SMITH], reference, Screen.preset("ncic_qw_expanded_dob"))
+    assert len(set(found.bits.tolist())) == 1
+    assert found.reference_row.tolist() == [0, 1, 2]
+
+
+def test_a_licence_counts_with_its_state() -> None:
+    columns = ("NAM", "OLN", "OLS", "file_code")
+    rules = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers=("OLN",))
+    reference: list[Row] = [
+        {"OLN": "D-123 45", "OLS": state, "NAM": None, "file_code": "W"} for state in ("TX", "CA", None)
+    ]
+    inquiries: list[Row] = [{"OLN": "D12345", "OLS": state} for state in ("CA", "NV", None)]
+    index = twin.index(reference, columns)
+    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, Screen(rules=rules))
+    assert found.reference_row.tolist() == [1]
+    assert found.outcome.tolist() == [Outcome.HIT, Outcome.NO_HIT, Outcome.NOT_SCREENABLE]
+    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, Screen(rules=rules))
+    assert without.outcome.tolist() == [Outcome.NOT_SCREENABLE] * 3
+
+
+def test_initials() -> None:
+    reference: list[Row] = [{**RECORD, "NAM": f"SMITH, {name}"} for name in ("J", "K", "JOHN")]
+    found = screened([SMITH, {**SMITH, "NAM": "SMITH, K"}], reference, Screen.preset("ncic_qw")).hits(0).to_pylist()
+    said = {(hit["row"], hit["reference_row"]): hit["agreement"].split(", ")[1] for hit in found}
+    assert said == {
+        (0, 0): "first initial",
+        (0, 1): "first differs",
+        (0, 2): "first exact",
+        (1, 0): "first differs",
+        (1, 1): "first exact",
+        (1, 2): "first differs",
+    }
+
+
 def test_a_record_that_is_found_in_several_ways_is_one_hit() -> None:
     rules = msgspec.structs.replace(
         PRESETS["ncic_qw"], identifiers_alone=False, month_day_exchanged=True, names_exchanged=True
@@ -420,10 +457,10 @@ def test_an_inquiry_that_is_too_broad() -> None:
 
 
 def test_what_is_wrong_is_said_of_its_column() -> None:
-    columns = ("OCA", "SEX", "RAC", "DOB", "SOC", "NAM", "file_code")
+    columns = ("city", "SEX", "RAC", "DOB", "SOC", "NAM", "file_code")
     rows: list[Row] = [
-        {"NAM": "SMITH", "DOB": "19800230", "SEX": "Q", "RAC": "1", "SOC": "000123456", "file_code": "W", "OCA": None},
-        {"NAM": "PEÑA, JO", "DOB": "19800229", "SEX": "MF", "RAC": "W", "SOC": "12", "file_code": "Q", "OCA": None},
+        {"NAM": "SMITH", "DOB": "19800230", "SEX": "Q", "RAC": "1", "SOC": "000123456", "file_code": "W", "city": None},
+        {"NAM": "PEÑA, JO", "DOB": "19800229", "SEX": "MF", "RAC": "W", "SOC": "12", "file_code": "Q", "city": None},
     ]
     wrong = [
         (0, Code.NOT_IN_TABLE, 2),
