@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AttestationError, Fault
@@ -20,7 +20,7 @@ from attestation.jose import split_jws
 from attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
 from attestation.strict_json import parse_object
 from attestation.trust import endpoint
-from tests.att_forge import ISSUER, QUALIFYING, crl, machine
+from tests.att_forge import ISSUER, QUALIFYING, crl, forged, machine
 
 
 def test_integers_longer_than_any_claim() -> None:
@@ -110,11 +110,15 @@ def test_a03_certificates_that_are_none(x5c: object) -> None:
 
 def test_a03_a_certificate_of_another_kind_of_key() -> None:
     entry = msgspec.json.decode(machine().jwks())["keys"][0]
-    vcek = base64.b64encode(machine().chip.vcek.certificate.public_bytes(Encoding.DER)).decode()
-    ask = base64.b64encode(machine().chip.ask.certificate.public_bytes(Encoding.DER)).decode()
-    document = {
-        "keys": [entry, *({"kid": kid, "kty": "RSA", "x5c": [one]} for kid, one in (("ec", vcek), ("rsa", ask)))]
-    }
+    chip = machine().chip
+    public = ed25519.Ed25519PrivateKey.generate().public_key()
+    edwards = forged("signer", public, chip.ask, {}).sign(chip.ask.rsa(), hashes.SHA384())
+    certificates = {"ec": chip.vcek.certificate, "ed": edwards, "rsa": chip.ask.certificate}
+    others = [
+        {"kid": kid, "kty": "RSA", "x5c": [base64.b64encode(one.public_bytes(Encoding.DER)).decode()]}
+        for kid, one in certificates.items()
+    ]
+    document = {"keys": [entry, *others]}
     assert set(parse_jwks(msgspec.json.encode(document))) == {"k1", "rsa"}
 
 
