@@ -104,7 +104,8 @@ class _Names:
     up_to: npt.NDArray[np.float64]
 
     def draw(self, n: int, rng: np.random.Generator) -> Bytes:
-        return self.words[np.searchsorted(self.up_to, rng.random(n) * self.up_to[-1])]
+        words: Bytes = self.words[np.searchsorted(self.up_to, rng.random(n) * self.up_to[-1])]
+        return words
 
 
 def _names(which: str) -> _Names:

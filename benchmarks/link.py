@@ -32,6 +32,7 @@ from benchmarks.harness import Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from worker.compute.link import Comparison, Condition, Key, Level, Model, Parameters, Rule, link
+from worker.progress import Step
 
 __all__ = ["run"]
 
@@ -82,7 +83,8 @@ def run(report: Report, *, quick: bool) -> Result:
     def timed(name: str, find: Callable[[Population], _Found]) -> Callable[[], float]:
         def measure() -> float:
             last[name] = find(people)
-            return people.records.num_rows / last[name].seconds
+            rate: float = people.records.num_rows / last[name].seconds
+            return rate
 
         return measure
 
@@ -148,7 +150,7 @@ def _ours(people: Population) -> _Found:
     return _Found(true=true[order], seconds=seconds)
 
 
-def _untold(_step: str, _per_cent: int) -> None:
+def _untold(step: Step, per_cent: int) -> None:
     """Progress that nobody watches."""
 
 

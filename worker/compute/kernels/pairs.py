@@ -59,7 +59,7 @@ def blocks(group: Groups, second: Bools | None = None) -> Blocks:
         first = np.where(of_second, end, (starts + of_first_table)[block])
     count = end - first
     paired = np.repeat(np.bincount(np.repeat(np.arange(len(starts)), lengths), count, len(starts)) > 0, lengths)
-    moved = np.cumsum(paired) - paired  # blocks stay or go as a whole, so a range stays a range
+    moved: Ints = np.cumsum(paired) - paired  # blocks stay or go as a whole, so a range stays a range
     kept = np.flatnonzero(paired)
     return Blocks(rows=order[kept], first=first[kept] - (kept - moved[kept]), count=count[kept])
 

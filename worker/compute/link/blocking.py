@@ -18,7 +18,7 @@ from worker.compute.link.columns import Table
 from worker.compute.link.model import Key, Parameters, Rule
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["Blocked", "Blocking", "group", "plan"]
+__all__ = ["Blocked", "Blocking", "plan"]
 
 CHUNK: Final = 1 << 17  # pairs of rows at once
 
@@ -94,7 +94,7 @@ def plan(table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], paramete
     return found
 
 
-def group(table: Table, keys: tuple[Key, ...]) -> Groups:
+def _group(table: Table, keys: tuple[Key, ...]) -> Groups:
     """int32[n]: rows with equal keys have the same number, -1 where a key is missing. No key: all rows have 0."""
     number = np.zeros(table.n, np.int32)
     for key in keys:
@@ -118,7 +118,7 @@ def _refined(number: Groups, code: Groups) -> Groups:
 
 
 def _blocked(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> Blocked:
-    number = group(table, rule.keys)
+    number = _group(table, rule.keys)
     large = _large(number, most)
     split, split_rows = len(np.unique(number[large])), int(np.count_nonzero(large))
     for key in further:

@@ -6,7 +6,7 @@ probabilities of a level in pairs of the same person and of different persons; w
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from worker.compute.operation import bad_parameters
@@ -150,7 +150,6 @@ class Parameters:
     random_pairs: int = 500_000
     training_pairs: int = 100_000
     seed: int = 1
-    accepts: frozenset[str] = field(default=frozenset(("person/1", "hotfile/1")), init=False)
 
 
 def check(parameters: Parameters) -> None:

@@ -97,9 +97,10 @@ def link(
     blocking = plan(table, model.blocking, split, parameters)
     if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > parameters.memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+    certain = plan(table, model.certain if model.prior is None else (), split, parameters)
     tell("train", 0)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
-    trained = train(model, table, comparers, blocking, parameters)
+    trained = train(model, table, comparers, parameters, blocking=blocking, certain=certain)
     scorer = Scorer(comparers, trained)
     least = log2_odds(parameters.clerical)
     pieces = list[Pairs]()

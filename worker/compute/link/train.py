@@ -19,8 +19,7 @@ from worker.compute.kernels import em
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.em import Levels
 from worker.compute.kernels.equal_rows import numbered
-from worker.compute.kernels.pairs import blocks, pairs_of
-from worker.compute.link.blocking import Blocking, group
+from worker.compute.link.blocking import Blocking
 from worker.compute.link.columns import Table
 from worker.compute.link.compare import Comparer, levels
 from worker.compute.link.model import Comparison, Model, Parameters
@@ -54,10 +53,18 @@ class _Patterns:
     free: npt.NDArray[np.bool_]
 
 
-def train(model: Model, table: Table, comparers: list[Comparer], blocking: Blocking, parameters: Parameters) -> Trained:
-    """Train what the model does not give."""
+def train(
+    model: Model,
+    table: Table,
+    comparers: list[Comparer],
+    parameters: Parameters,
+    *,
+    blocking: Blocking,
+    certain: Blocking,
+) -> Trained:
+    """Train what the model does not give; `blocking` and `certain` are its rules, bound to the table."""
     rng = np.random.default_rng(parameters.seed)
-    prior = _prior(model, table) if model.prior is None else model.prior
+    prior = _prior(model, table, certain) if model.prior is None else model.prior
     given = [_given(comparison) for comparison in model.comparisons]
     start = [_start(comparison) for comparison in model.comparisons]
     m = [start_m if of_m is None else of_m for start_m, (of_m, _) in zip(start, given, strict=True)]
@@ -88,24 +95,12 @@ def train(model: Model, table: Table, comparers: list[Comparer], blocking: Block
     return Trained(m=tuple(m), u=tuple(u), prior=prior)
 
 
-def _prior(model: Model, table: Table) -> float:
+def _prior(model: Model, table: Table, certain: Blocking) -> float:
     """The pairs that certain rules find, over their recall and all pairs; at least one pair is taken to match."""
-    second = table.second
     of_second = table.n - table.first_of_second
-    all_pairs = table.n * (table.n - 1) // 2 if second is None else table.first_of_second * of_second
-    groups = [group(table, rule.keys) for rule in model.certain]
-    certain = 0
-    for number, one in enumerate(groups):
-        found = blocks(one, second)
-        if not number or found.pairs > all_pairs // 2:
-            certain += found.pairs
-            continue
-        left, right = pairs_of(found, 0, len(found.rows))
-        new = np.ones(len(left), np.bool_)
-        for earlier in groups[:number]:
-            new &= (earlier[left] != earlier[right]) | (earlier[left] < 0)
-        certain += int(np.count_nonzero(new))
-    return min(max(certain / model.certain_recall, 1.0) / max(all_pairs, 1), 0.5)
+    all_pairs = table.first_of_second * of_second if of_second else table.n * (table.n - 1) // 2
+    found = sum(len(left) for _, _, left, _ in certain.chunks())
+    return min(max(found / model.certain_recall, 1.0) / max(all_pairs, 1), 0.5)
 
 
 def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
