@@ -96,7 +96,3 @@ def test_every_length_of_a_bundle_matters(name: str, how: str) -> None:
     if name == "certs" and how == "byte-less":
         wrong = value.rstrip()[:-1]  # behind the last line is white space
     assert not judged(with_field(sound, name, wrong))
-
-
-def test_a_bundle_holds_nothing_of_another_kind() -> None:
-    assert not judged(msgspec.structs.replace(machine().evidence(), td_quote=b"\0"))

@@ -7,11 +7,10 @@ at least. He asks for the least and the most that each hidden cell can be.
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import optimize
 
 from worker.compute.aggregate.suppression import hidden
 from worker.compute.kernels.cells import distinct, with_totals
-
-optimize = pytest.importorskip("scipy.optimize")
 
 Table = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -41,7 +40,7 @@ def attack(table: Table, gone: Mask, *, least: int, whole: bool) -> tuple[list[i
     """The least and the most of every hidden cell."""
     system, known, at = equations(table.shape), ~gone.ravel(), np.flatnonzero(gone.ravel())
     right = -system[:, known] @ table.ravel()[known]
-    low, high = [], []
+    low, high = list[int](), list[int]()
     for i in range(len(at)):
         wanted = np.zeros(len(at))
         wanted[i] = 1

@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from rapidfuzz import distance, process
 
 from worker.compute.kernels import jaro
 from worker.compute.kernels.strings import words
-
-process = pytest.importorskip("rapidfuzz.process")
-distance = pytest.importorskip("rapidfuzz.distance")
 
 pytestmark = pytest.mark.vectors
 

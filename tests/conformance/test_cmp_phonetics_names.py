@@ -3,13 +3,12 @@
 import gzip
 from pathlib import Path
 
+import jellyfish
 import pyarrow as pa
 import pytest
 
 from worker.compute.kernels import phonetics
 from worker.compute.kernels.strings import words
-
-jellyfish = pytest.importorskip("jellyfish")
 
 pytestmark = pytest.mark.vectors
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Finding, Key, run
+from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Key, run
 from worker.compute.aggregate.suppression import hidden
 from worker.compute.kernels.cells import coded, with_totals
 from worker.records import Status
@@ -77,7 +77,7 @@ def test_totals_reconcile_and_every_row_is_accounted_for(rows: list[Row]) -> Non
     apart = sum(r["rows"] for r in table if r["grouping"] == 0 and r["unclassifiable"])
     assert apart == sum(missing)
     assert sum(outputs.status.counts()) == len(rows)
-    found = set(outputs.status.rows[outputs.status.codes == Finding.UNCLASSIFIABLE].tolist())
+    found = set(outputs.status.rows[outputs.status.codes == Code.UNCLASSIFIABLE].tolist())
     assert found == {i for i, wrong in enumerate(missing) if wrong}
     assert set(outputs.status.status.tolist()) <= {Status.OK, Status.PARTLY_USED}
 

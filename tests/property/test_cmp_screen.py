@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests import cmp_screen_twin as twin
 from worker.compute.kernels import ranges
-from worker.compute.screen import HITS, OUTCOMES, PRESETS, Finding, Rules, Screen, run
+from worker.compute.screen import HITS, OUTCOMES, PRESETS, Rules, Screen, run
 from worker.records import RowStatus, Status
 
 NAMES = ("NAM", "last", "first")
@@ -180,7 +180,7 @@ def test_every_row_has_a_status(inquiries: list[dict[str, str | None]]) -> None:
     assert sum(screened.status.counts()) == len(inquiries)
     missed = [not twin.searched(inquiry, parameters.rules) for inquiry in inquiries]
     assert (screened.status.status == Status.NOT_USABLE).tolist() == missed
-    told = screened.status.rows[screened.status.codes == Finding.NOT_SCREENABLE]
+    told = screened.status.rows[screened.status.codes == Code.NOT_SCREENABLE]
     assert told.tolist() == np.flatnonzero(missed).tolist()
 
 
@@ -194,7 +194,7 @@ def test_the_reference_has_a_status_too(reference: list[dict[str, str | None]]) 
         for row in reference
     ]
     assert (status.status == Status.NOT_USABLE).tolist() == lost
-    unknown = status.rows[status.codes == Finding.UNKNOWN_FILE].tolist()
+    unknown = status.rows[status.codes == Code.UNKNOWN_FILE].tolist()
     assert unknown == [i for i, row in enumerate(reference) if row["file_code"] not in ("W", "M", "T")]
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from tests.return_a_tools import Converted, engine
 from tests.return_a_twin import convert
-from worker.compute.aggregate import Finding
 from worker.compute.aggregate.forms import FORMS
 from worker.errors import Reason, Refusal, Stage
 
@@ -156,11 +155,11 @@ def test_an_incident_counts_as_the_submission_leaves_it() -> None:
     ]
     found = engine([*added, *deleted])
     assert (found.cells, reports(found)) == ({}, {"deletion": 1, "not counted": 1})
-    assert found.outputs.status.codes.tolist() == [Finding.NOT_COUNTED]
+    assert found.outputs.status.codes.tolist() == [Code.NOT_COUNTED]
     found = engine([*added, *deleted, *added, *other, *added])
     assert reports(found) == {"counted": 2, "deletion": 1, "not counted": 2}
     assert {key[3]: cell[0] for key, cell in found.cells.items()} == {"6": 1, "3d": 1}
-    assert found.outputs.status.rows[found.outputs.status.codes == Finding.NOT_COUNTED].tolist() == [0, 7]
+    assert found.outputs.status.rows[found.outputs.status.codes == Code.NOT_COUNTED].tolist() == [0, 7]
 
 
 def test_changes_of_what_is_not_here_zero_reports_and_unreadable_lines_are_accounted_for() -> None:
@@ -175,13 +174,13 @@ def test_changes_of_what_is_not_here_zero_reports_and_unreadable_lines_are_accou
     assert reports(found) == {"not counted": 1, "zero report": 1, "unreadable": 1, "group b arrest": 1}
     assert found.cells == {}
     assert found.outputs.status.counts() == (3, 1, 0, 1)
-    assert found.outputs.status.rows[found.outputs.status.codes == Finding.UNREADABLE_SEGMENT].tolist() == [2]
+    assert found.outputs.status.rows[found.outputs.status.codes == Code.UNREADABLE_SEGMENT].tolist() == [2]
 
 
 def test_a_month_that_cannot_be_read_is_a_sheet_of_its_own_and_a_warning() -> None:
     found = engine([admin(date="20200230"), offense("23H")])
     assert found.cells == {("return_a", ORI, "", "6"): [1, 0, 0]}
-    assert found.outputs.status.codes.tolist() == [Finding.FITS_NO_LINE]
+    assert found.outputs.status.codes.tolist() == [Code.FITS_NO_LINE]
 
 
 def test_nothing_makes_no_sheet() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from tests.cmp_link_twin import ignore, people
 from worker.compute.link import (
-    NO_BLOCKING_KEY,
     Comparison,
     Condition,
     Key,
@@ -161,7 +160,7 @@ def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:
     wide, narrow = _part(found, "blocks")
     assert (wide["left_out"], wide["pairs"], wide["new_pairs"]) == (True, 6, 0)
     assert (narrow["left_out"], narrow["pairs"], narrow["new_pairs"]) == (False, 1, 1)
-    assert found.status.rows[found.status.codes == NO_BLOCKING_KEY].tolist() == []
+    assert found.status.rows[found.status.codes == Code.NO_BLOCKING_KEY].tolist() == []
 
 
 def test_a_pair_counts_for_its_first_rule_only() -> None:
@@ -229,7 +228,7 @@ def test_names_come_from_the_whole_name() -> None:
     rules = (Rule(keys=(Key(column="last"), Key(column="first"))),)
     found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
     assert list(zip(found.report.pairs.left, found.report.pairs.right, strict=True)) == [(0, 1)]
-    assert found.status.rows[found.status.codes == NO_BLOCKING_KEY].tolist() == [2, 3]
+    assert found.status.rows[found.status.codes == Code.NO_BLOCKING_KEY].tolist() == [2, 3]
 
 
 def test_an_identifier_without_a_digit_is_none() -> None:

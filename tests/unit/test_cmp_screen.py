@@ -19,7 +19,6 @@ from worker.compute.screen import (
     MODEL,
     OUTCOMES,
     PRESETS,
-    Finding,
     HitClass,
     Limits,
     Outcome,
@@ -31,7 +30,6 @@ from worker.compute.screen import (
     memory,
     run,
 )
-from worker.compute.screen.findings import MEANING
 from worker.compute.screen.rules import LEVELS, load, weights
 from worker.compute.screen.score import words_of
 from worker.errors import Reason, Refusal, Stage
@@ -448,7 +446,7 @@ def test_an_inquiry_that_is_too_broad() -> None:
     assert found.outcome.tolist() == [Outcome.NOT_SCREENABLE, Outcome.HIT]
     assert found.found.tolist() == [0, 1]
     assert found.row.tolist() == [1]
-    assert found.status.codes.tolist() == [Finding.TOO_MANY_CANDIDATES]
+    assert found.status.codes.tolist() == [Code.TOO_MANY_CANDIDATES]
     assert found.status.status.tolist() == [Status.NOT_USABLE, Status.OK]
     assert screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=20).found.tolist() == [20, 1]
     with pytest.raises(Refusal) as refused:
@@ -477,8 +475,8 @@ def test_what_is_wrong_is_said_of_its_column() -> None:
     def said(status: RowStatus) -> list[tuple[int, int, int]]:
         return sorted(zip(status.rows.tolist(), status.codes.tolist(), status.columns.tolist(), strict=True))
 
-    assert said(status) == sorted([*wrong, (0, Code.NOT_IN_TABLE, 1), (0, Finding.NOT_SCREENABLE, -1)])
-    assert said(index.status) == sorted([*wrong, (0, Finding.NOT_REACHABLE, -1), (1, Finding.UNKNOWN_FILE, -1)])
+    assert said(status) == sorted([*wrong, (0, Code.NOT_IN_TABLE, 1), (0, Code.NOT_SCREENABLE, -1)])
+    assert said(index.status) == sorted([*wrong, (0, Code.NOT_REACHABLE, -1), (1, Code.UNKNOWN_FILE, -1)])
     assert status.status.tolist() == [Status.NOT_USABLE, Status.PARTLY_USED]
 
 
@@ -486,10 +484,6 @@ def test_one_long_name_does_not_widen_all() -> None:
     found = screened([{**SMITH, "NAM": "SMITH" * 20 + ", JOHN"}, SMITH], [RECORD], Screen.preset("ncic_qw"))
     assert found.found.tolist()[1] == 1
     assert found.status.status.tolist() == [Status.PARTLY_USED, Status.OK]
-
-
-def test_every_finding_has_words() -> None:
-    assert set(MEANING) == set(Finding)
 
 
 # ---------------------------------------------------------------------- presets
