@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Key, run
 from worker.compute.aggregate.suppression import hidden
+from worker.compute.codes import Code
 from worker.compute.kernels.cells import coded, with_totals
 from worker.records import Status
 

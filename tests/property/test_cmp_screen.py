@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import cmp_screen_twin as twin
+from worker.compute.codes import Code
 from worker.compute.kernels import ranges
 from worker.compute.screen import HITS, OUTCOMES, PRESETS, Rules, Screen, run
 from worker.records import RowStatus, Status

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Key, check, run, table
+from worker.compute.aggregate import Aggregate, Key, check, run, table
 from worker.compute.operation import Outputs
 from worker.errors import Reason, Refusal, Stage
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.cmp_link_twin import ignore, people
+from worker.compute.codes import Code
 from worker.compute.link import (
     Comparison,
     Condition,

@@ -1,6 +1,5 @@
 """`aggregate`: tables of counts that give nobody away, and the FBI's Return A from NIBRS."""
 
-from worker.compute.aggregate.findings import MEANING, Finding
 from worker.compute.aggregate.return_a import ACCOUNTING, ACCOUNTING_SCHEMA, RETURN_A, RETURN_A_SCHEMA, return_a
 from worker.compute.aggregate.table import CELLS, CELLS_SCHEMA, Aggregate, Key, check, run
 
@@ -9,11 +8,9 @@ __all__ = [
     "ACCOUNTING_SCHEMA",
     "CELLS",
     "CELLS_SCHEMA",
-    "MEANING",
     "RETURN_A",
     "RETURN_A_SCHEMA",
     "Aggregate",
-    "Finding",
     "Key",
     "check",
     "return_a",

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.aggregate.findings import Finding
 from worker.compute.aggregate.forms import FORMS, LINES, UNCLASSIFIABLE, Class, Line
+from worker.compute.codes import Code
 from worker.compute.kernels.column import Bools, Ints, Text, pack
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.operation import Outputs
@@ -382,6 +382,6 @@ def _unclear(counted: Bools, units: _Units, facts: _Incidents) -> Bools:
 
 
 def _status(status: RowStatus, *, first: Ints, left: Bools, unclear: Bools, unreadable: Ints) -> RowStatus:
-    status = status.found(first[left], status=Status.WARNED, code=Finding.NOT_COUNTED)
-    status = status.found(first[unclear], status=Status.WARNED, code=Finding.FITS_NO_LINE)
-    return status.found(unreadable, status=Status.NOT_USABLE, code=Finding.UNREADABLE_SEGMENT)
+    status = status.found(first[left], status=Status.WARNED, code=Code.NOT_COUNTED)
+    status = status.found(first[unclear], status=Status.WARNED, code=Code.FITS_NO_LINE)
+    return status.found(unreadable, status=Status.NOT_USABLE, code=Code.UNREADABLE_SEGMENT)

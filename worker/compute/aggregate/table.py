@@ -25,8 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.aggregate.findings import Finding
 from worker.compute.aggregate.suppression import hidden
+from worker.compute.codes import Code
 from worker.compute.kernels.cells import cells, coded, counts, distinct, sums, with_totals
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
@@ -117,7 +117,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) ->
     values: list[pa.Array] = []
     for key in parameters.keys:
         code, categories = _categories(key, _column(records, key.column))
-        status = _judged(status, code == len(categories), Finding.UNCLASSIFIABLE, names.index(key.column) if n else 0)
+        status = _judged(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(key.column) if n else 0)
         columns.append(code)
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
@@ -131,11 +131,11 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) ->
     if parameters.person:
         people = _column(records, parameters.person)
         person, known = codes(people)[0], read(people).filled
-        status = _judged(status, ~known, Finding.NO_PERSON, names.index(parameters.person) if n else 0)
+        status = _judged(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
         numbers["persons"] = distinct(cell, person, known, shape)
     for i, name in enumerate(parameters.sums):
         number = _whole(_column(records, name))
-        status = _judged(status, number < 0, Finding.NOT_A_NUMBER, names.index(name) if n else 0)
+        status = _judged(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
         try:
             numbers[f"sum_{i + 1}"] = with_totals(sums(cell, np.maximum(number, 0), shape))
         except OverflowError as error:
@@ -156,7 +156,7 @@ def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:
     return pa.concat_arrays([pa.nulls(0, pa.binary()), *arrays])
 
 
-def _judged(status: RowStatus, wrong: Bools, code: Finding, column: int) -> RowStatus:
+def _judged(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
     return status.found(np.flatnonzero(wrong), status=Status.PARTLY_USED, code=code, column=column)
 
 

@@ -32,10 +32,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import Tell
 from worker.records import RowStatus, Status
 
-__all__ = ["NO_BLOCKING_KEY", "Linked", "bind", "check", "link"]
-
-NO_BLOCKING_KEY: Final = 401
-"""Code of a row that has no value in the columns of any blocking rule."""
+__all__ = ["Linked", "bind", "check", "link"]
 
 _PAIR_BYTES: Final = 72  # of a pair that is kept: 24, held twice while sorted, and its batch of the output
 _ROW_BYTES: Final = 64  # of a row, besides its records: codes, blocks, cluster
@@ -139,7 +136,7 @@ def link(
 def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:
     """Rows that no rule has a key for are not usable, those with a date that is none are partly used."""
     status = RowStatus.all_ok(n)
-    status = status.found(np.flatnonzero(~blocking.keyed[:n]), status=Status.NOT_USABLE, code=NO_BLOCKING_KEY)
+    status = status.found(np.flatnonzero(~blocking.keyed[:n]), status=Status.NOT_USABLE, code=Code.NO_BLOCKING_KEY)
     for name, wrong in table.not_dates.items():
         rows = np.flatnonzero(wrong[:n])
         column = schema.names.index(name) if name in schema.names else -1

@@ -1,7 +1,6 @@
 """`screen`: inquiries against a reference in memory, by the rules of NCIC and III; scored hits, never a match."""
 
 from worker.compute.screen.candidates import Limits
-from worker.compute.screen.findings import Finding
 from worker.compute.screen.index import MAX_RECORDS, SHOWN, Index, build, memory
 from worker.compute.screen.operation import HITS, MAX_HITS, OUTCOMES, HitClass, Outcome, Screen, Screened, check, run
 from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules
@@ -14,7 +13,6 @@ __all__ = [
     "OUTCOMES",
     "PRESETS",
     "SHOWN",
-    "Finding",
     "HitClass",
     "Index",
     "Limits",

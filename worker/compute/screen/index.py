@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from worker.compute.codes import Code
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
-from worker.compute.screen.findings import Finding
 from worker.compute.screen.people import COLUMNS, NO_SOUND, Identifier, Names, People, read_people
 from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
@@ -188,8 +188,8 @@ def _judged(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowSta
     found = (people.last.sounds() != NO_SOUND) & people.dated()
     for identifier in people.identifiers.values():
         found |= identifier.usable()
-    status = people.status.found(np.flatnonzero(~known), status=Status.WARNED, code=Finding.UNKNOWN_FILE)
-    return status.found(np.flatnonzero(~found), status=Status.NOT_USABLE, code=Finding.NOT_REACHABLE), ~open_
+    status = people.status.found(np.flatnonzero(~known), status=Status.WARNED, code=Code.UNKNOWN_FILE)
+    return status.found(np.flatnonzero(~found), status=Status.NOT_USABLE, code=Code.NOT_REACHABLE), ~open_
 
 
 def _moved(people: People, order: Ints) -> People:

@@ -25,7 +25,6 @@ from worker.compute.codes import Code
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.operation import bad_parameters
 from worker.compute.screen.candidates import Candidates, Limits, Plan, plan
-from worker.compute.screen.findings import Finding
 from worker.compute.screen.index import SHOWN, Index
 from worker.compute.screen.people import read_people
 from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules, Weights, weights
@@ -197,7 +196,7 @@ def run(
         unknown = np.flatnonzero((codes != 0) & ~np.isin(codes, [ord(code) for code in table]))
         at = batch.schema.get_field_index(column)
         status = status.found(unknown, status=Status.PARTLY_USED, code=Code.NOT_IN_TABLE, column=at)
-    for rows, code in ((~planned.searched, Finding.NOT_SCREENABLE), (planned.too_many, Finding.TOO_MANY_CANDIDATES)):
+    for rows, code in ((~planned.searched, Code.NOT_SCREENABLE), (planned.too_many, Code.TOO_MANY_CANDIDATES)):
         status = status.found(np.flatnonzero(rows), status=Status.NOT_USABLE, code=code)
     return Screened(
         outcome=outcome.astype(np.uint8),
