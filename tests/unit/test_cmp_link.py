@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,8 +22,12 @@ from worker.compute.link import (
     check,
     link,
 )
+from worker.compute.link.blocking import CHUNK, plan
+from worker.compute.link.columns import read_table
+from worker.compute.link.compare import comparer
 from worker.compute.link.report import BLOCKS, PAIRS, PATTERNS
 from worker.compute.link.splink import UnsupportedModelError, from_splink
+from worker.compute.link.train import train
 from worker.errors import Reason, Refusal
 from worker.progress import Step
 
@@ -239,6 +244,48 @@ def test_an_identifier_without_a_digit_is_none() -> None:
     assert found.status.counts() == (0, 0, 0, 4)
 
 
+@pytest.mark.parametrize(
+    ("column", "nothing"),
+    [
+        ("DOB", "XXXXXXXX"),
+        ("DOB", "XXXX-XX-XX"),
+        ("DOB", "XX"),
+        ("DOB", "----"),
+        ("SOC", "XXXXXXXXX"),
+        ("SOC", "XXX-XX-XXXX"),
+        ("postcode", "XXXXX"),
+        ("postcode", "-"),
+        ("postcode", "00000"),
+        ("HGT", "XXX"),
+    ],
+)
+def test_a_value_of_which_nothing_is_known_is_none(column: str, nothing: str) -> None:
+    batch = people(last=["A"] * 3, **{column: [nothing, nothing.lower(), "19800101"]})
+    key = Rule(keys=(Key(column=column),))
+    assert not len(_link(batch, model=replace(_given(0.9, 0.1), blocking=(key,)), clerical=1e-3).report.pairs)
+    test = "date_slip" if column == "DOB" else "number_slip"
+    level = Level(words="x", conditions=(Condition(column=column, test=test),), m=0.9, u=0.1)  # type: ignore[arg-type]
+    comparison = Comparison(name="x", levels=(level, Level(words="y", m=0.1, u=0.9)))
+    found = _link(batch, model=replace(_MODEL, comparisons=(comparison,), blocking=(Rule(keys=()),)), clerical=1e-3)
+    assert found.report.pairs.weight == pytest.approx([np.log2(0.01 / 0.99)] * 3)  # the prior's: nothing was said
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("SOC", ["XXXXX6789", "XXXXX4321"]), ("postcode", ["XXX10", "XXX20"]), ("DOB", ["XXXX0102", "XXXX0304"])],
+)
+def test_a_prefix_of_which_nothing_is_known_is_no_key(column: str, values: list[str]) -> None:
+    rules = (Rule(keys=(Key(column=column, form="prefix", places=3),)),)
+    found = _link(people(last=["A"] * 2, **{column: values}), model=replace(_given(0.9, 0.1), blocking=rules))
+    assert found.status.codes.tolist() == [Code.NO_BLOCKING_KEY] * 2
+
+
+def test_x_in_a_name_is_a_letter() -> None:
+    rules = (Rule(keys=(Key(column="last", form="prefix", places=1),)),)
+    found = _link(people(last=["X", "X"]), model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
+    assert len(found.report.pairs) == 1
+
+
 def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
     batch = people(last=["SMITH", "SMITH", "LEE"], DOB=["19801399", "19800101", "19800101"])
     found = _link(batch)
@@ -256,6 +303,13 @@ def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> 
     assert not len(found.report.pairs)
     assert found.status.counts() == (0, 0, 0, rows)
     assert {row["pairs"] for row in _part(found, "blocks")} == {0}
+
+
+def test_an_empty_second_table_has_no_partners() -> None:
+    batch = people(last=["SMITH", "SMITH"])
+    found = link([batch], batch.schema, Parameters(model=_given(0.9, 0.1), clerical=1e-3), ignore, side=[])
+    assert not len(found.report.pairs)
+    assert found.cluster.tolist() == [0, 1]
 
 
 def test_any_bytes_are_values() -> None:
@@ -355,6 +409,41 @@ def _persons(columns: tuple[str, ...], *, agree: float, values: int) -> pa.Recor
         second = np.where(rng.random(600) < agree, first, rng.integers(0, values, 600))
         made[name] = [f"{int(value):05d}" for value in (*first, *second)]
     return people(**made)
+
+
+def test_training_takes_no_more_memory_for_more_pairs() -> None:
+    rng = np.random.default_rng(2)
+    names = [f"{number:04d}" for number in rng.integers(0, 2000, 4000)]
+    table = read_table([people(last=names, first=names[::-1])], (), frozenset(("last", "first")), linking=False)
+    model = replace(
+        _MODEL,
+        comparisons=(
+            _LAST,
+            Comparison(name="first", levels=(replace(_SAME, conditions=(Condition(column="first"),)), _ELSE)),
+        ),
+    )
+    comparers = [comparer(one, table) for one in model.comparisons]
+    peaks = []
+    for pairs in (1 << 17, 1 << 21):
+        parameters = Parameters(random_pairs=pairs, training_pairs=pairs)
+        blocking = plan(table, (Rule(keys=()),), (), parameters)
+        tracemalloc.start()
+        train(model, table, comparers, parameters, blocking=blocking, certain=plan(table, (), (), parameters))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < 1.2 * min(peaks) < 24 << 20
+
+
+@pytest.mark.parametrize("most", [1_000, 3_000_000])
+def test_a_sample_is_of_the_pairs_of_its_rule(most: int) -> None:
+    """In chunks, each pair at most once, and all where there are no more."""
+    table = read_table([people(last=["A"] * 700 + ["B"] * 1000)], (), frozenset(("last",)), linking=False)
+    blocking = plan(table, (_BY_LAST,), (), Parameters())
+    chunks = list(blocking.sample(0, most, np.random.default_rng(3)))
+    left, right = (np.concatenate(side) for side in zip(*chunks, strict=True))
+    assert len(set(zip(left.tolist(), right.tolist(), strict=True))) == len(left) == min(most, 744_150)
+    assert ((left < right) & ((left < 700) == (right < 700))).all()
+    assert max(len(one) for one, _ in chunks) <= CHUNK
 
 
 def test_training_finds_how_often_values_agree_in_both_kinds_of_pairs() -> None:

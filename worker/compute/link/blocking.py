@@ -18,7 +18,7 @@ from worker.compute.link.columns import Table
 from worker.compute.link.model import Key, Parameters, Rule
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["Blocked", "Blocking", "plan"]
+__all__ = ["CHUNK", "Blocked", "Blocking", "every_pair", "plan"]
 
 CHUNK: Final = 1 << 17  # pairs of rows at once
 
@@ -72,17 +72,23 @@ class Blocking:
                         left, right = left[new], right[new]
                 yield number, total, left, right
 
-    def sample(self, number: int, most: int, rng: np.random.Generator) -> tuple[Ints, Ints, float]:
-        """(left, right, how many pairs each stands for): at most `most` of the pairs of one rule, spread evenly."""
+    def sample(self, number: int, most: int, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+        """(left, right) in chunks: at most `most` of the pairs of one rule, spread evenly."""
         found = self.rules[number].blocks
         total = found.pairs
         if total <= most:
-            left, right = pairs_of(found, 0, len(found.rows))
-            return left, right, 1.0
-        # one of each stretch of equal length, as the pairs of a block lie together
-        edges = np.arange(most + 1) * total // most
-        left, right = pairs_at(found, rng.integers(edges[:-1], edges[1:]))
-        return left, right, total / most
+            yield from every_pair(found)
+            return
+        for start in range(0, most, CHUNK):
+            # one of each stretch of equal length, as the pairs of a block lie together
+            edges = np.arange(start, min(start + CHUNK, most) + 1) * total // most
+            yield pairs_at(found, rng.integers(edges[:-1], edges[1:]))
+
+
+def every_pair(found: Blocks) -> Iterator[tuple[Ints, Ints]]:
+    """(left, right) of all pairs, in order and in chunks."""
+    for start, stop in cuts(found.count, CHUNK):
+        yield pairs_of(found, start, stop)
 
 
 def plan(table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], parameters: Parameters) -> Blocking:

@@ -1,8 +1,9 @@
 """The columns of all records as comparisons and blocking keys see them: distinct values, and which of them a row has.
 
 Case does not matter, nor do outer blanks. Names are compared without blanks, hyphens, apostrophes and dots. Identifiers
-are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none. A date that is none is
-missing and its row partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
+are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number of
+which nothing is known (XXXXX, 0, -). A date of which nothing is known is missing; what is no date is missing and its
+row partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
 before the comma, and the first word behind it.
 """
 
@@ -29,6 +30,7 @@ Codes = npt.NDArray[np.int32]
 
 _NAMES: Final = frozenset(("last", "first", "middle"))
 _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
+_NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
 DATES: Final = frozenset(("DOB",))
 _X: Final = ord("X")
 _DATE_PLACES: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_day": slice(4, 8)}
@@ -36,11 +38,15 @@ _DATE_PLACES: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_da
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Column:
-    """One column of `n` rows with `k` distinct values: code int32[n], -1 where there is none."""
+    """One column of `n` rows with `k` distinct values: code int32[n], -1 where there is none.
+
+    Capital X stands for an unknown digit in a column that `is_number` or `is_date`.
+    """
 
     words: Words
     code: Codes
-    is_date: bool
+    is_number: bool = False
+    is_date: bool = False
 
     @cached_property
     def counts(self) -> Ints:
@@ -85,7 +91,10 @@ class Column:
             case "sound":
                 of_value = self.sounds
             case "prefix":
-                of_value = numbered(np.ascontiguousarray(self.words.data[:, : key.places]))
+                prefix = np.ascontiguousarray(self.words.data[:, : key.places])
+                of_value = numbered(prefix)
+                if self.is_number or self.is_date:
+                    of_value = np.where((prefix != _X).any(axis=1), of_value, -1)
             case _:
                 of_value = self.parts(_DATE_PLACES[key.form])
         return np.append(of_value, -1).astype(np.int32)[self.code]
@@ -93,20 +102,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Table:
-    """`n` rows of which those from `first_of_second` on are the second table's; without one it is n.
+    """`n` rows; where two tables are linked, those from `first_of_second` on are the second one's, else it is None.
 
     `not_dates` bool[n] by column: there is a value, and it is not a date.
     """
 
     n: int
-    first_of_second: int
+    first_of_second: int | None
     columns: dict[str, Column]
     not_dates: dict[str, Bools]
 
     @property
     def second(self) -> Bools | None:
         """bool[n]: the rows of the second table; None if there is none."""
-        return None if self.first_of_second == self.n else np.arange(self.n) >= self.first_of_second
+        return None if self.first_of_second is None else np.arange(self.n) >= self.first_of_second
+
+    @property
+    def all_pairs(self) -> int:
+        """How many pairs of rows there are: of different rows, or of one of each table."""
+        if self.first_of_second is None:
+            return self.n * (self.n - 1) // 2
+        return self.first_of_second * (self.n - self.first_of_second)
 
 
 def read_table(
@@ -125,7 +141,7 @@ def read_table(
             columns[name], not_dates[name] = _dates(array)
         else:
             columns[name] = _words(array, name)
-    first_of_second = sum(batch.num_rows for batch in records) if linking else n
+    first_of_second = sum(batch.num_rows for batch in records) if linking else None
     return Table(n=n, first_of_second=first_of_second, columns=columns, not_dates=not_dates)
 
 
@@ -154,10 +170,12 @@ def _words(array: pa.Array, name: str) -> Column:
         alike = pc.replace_substring_regex(alike, rb"[ '.-]", b"")
     elif name in _IDENTIFIERS:
         alike = pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
-        alike = pc.if_else(pc.match_substring_regex(alike, rb"[1-9]"), alike, pa.scalar(None, pa.binary()))
+    if name in _NUMBERS:
+        known = rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]"
+        alike = pc.if_else(pc.match_substring_regex(alike, known), alike, pa.scalar(None, pa.binary()))
     vocabulary, of_value = words(alike)
     code = _codes(encoded)
-    return Column(words=vocabulary, code=np.append(of_value, -1).astype(np.int32)[code], is_date=False)
+    return Column(words=vocabulary, code=np.append(of_value, -1).astype(np.int32)[code], is_number=name in _NUMBERS)
 
 
 def _dates(array: pa.Array) -> tuple[Column, Bools]:

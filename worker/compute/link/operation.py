@@ -115,7 +115,7 @@ def link(
     match = log2_odds(parameters.match)
     matches = np.flatnonzero(pairs.weight >= match)
     root = components(table.n, pairs.left[matches].astype(np.int64), pairs.right[matches].astype(np.int64))
-    n = table.first_of_second
+    n = table.n if table.first_of_second is None else table.first_of_second
     tell("cluster", 100)
     return Linked(
         cluster=root[:n],
@@ -128,7 +128,7 @@ def link(
             blocking=blocking,
             new_pairs=new,
             least=match,
-            first_of_second=None if side is None else n,
+            first_of_second=table.first_of_second,
         ),
     )
 

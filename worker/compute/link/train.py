@@ -8,7 +8,7 @@ because all pairs there agree. The prior never comes from blocked pairs.
 The two depend on each other, so both are repeated a few times.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,8 @@ from worker.compute.kernels import em
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.em import Levels
 from worker.compute.kernels.equal_rows import numbered
-from worker.compute.link.blocking import Blocking
+from worker.compute.kernels.pairs import blocks
+from worker.compute.link.blocking import CHUNK, Blocked, Blocking, every_pair
 from worker.compute.link.columns import Table
 from worker.compute.link.compare import Comparer, levels
 from worker.compute.link.model import Comparison, Model, Parameters
@@ -71,15 +72,11 @@ def train(
     u = [_unknown(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(start, given, strict=True)]
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
         return Trained(m=tuple(m), u=tuple(u), prior=prior)
-    random = _patterns(comparers, *_random_pairs(table, parameters.random_pairs, rng), 1.0, frozenset())
+    random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
     # of rules that are wide for so many records, a sample has hardly any matches
     narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
     by_rule = [
-        _patterns(
-            comparers,
-            *blocking.sample(i, parameters.training_pairs, rng),
-            frozenset(key.column for key in one.rule.keys),
-        )
+        _patterns(comparers, blocking.sample(i, parameters.training_pairs, rng), one)
         for i, one in enumerate(blocking.rules)
         if one.rule.keys and one.blocks.pairs and (narrow[i] or not any(narrow))
     ]
@@ -97,10 +94,8 @@ def train(
 
 def _prior(model: Model, table: Table, certain: Blocking) -> float:
     """The pairs that certain rules find, over their recall and all pairs; at least one pair is taken to match."""
-    of_second = table.n - table.first_of_second
-    all_pairs = table.first_of_second * of_second if of_second else table.n * (table.n - 1) // 2
     found = sum(len(left) for _, _, left, _ in certain.chunks())
-    return min(max(found / model.certain_recall, 1.0) / max(all_pairs, 1), 0.5)
+    return min(max(found / model.certain_recall, 1.0) / max(table.all_pairs, 1), 0.5)
 
 
 def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
@@ -121,28 +116,34 @@ def _unknown(k: int) -> Floats:
     return np.array([*[0.05 / (k - 1)] * (k - 1), 0.95])
 
 
-def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Pairs of different rows, one of each table where there are two; all pairs where those are fewer."""
+def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+    """Chunks of pairs of different rows, one of each table where there are two; all pairs where those are fewer."""
     n, cut = table.n, table.first_of_second
-    if table.second is None:
-        if n * (n - 1) // 2 <= most:
-            left, right = np.triu_indices(n, 1)
-            return left, right
-        left = rng.integers(0, n, most)
-        return left, (left + rng.integers(1, n, most)) % n
-    if cut * (n - cut) <= most:
-        return np.repeat(np.arange(cut), n - cut), np.tile(np.arange(cut, n), cut)
-    return rng.integers(0, cut, most), rng.integers(cut, n, most)
+    if table.all_pairs <= most:
+        yield from every_pair(blocks(np.zeros(n, np.int32), table.second))
+        return
+    for start in range(0, most, CHUNK):
+        size = min(CHUNK, most - start)
+        if cut is None:
+            left = rng.integers(0, n, size)
+            yield left, (left + rng.integers(1, n, size)) % n
+        else:
+            yield rng.integers(0, cut, size), rng.integers(cut, n, size)
 
 
-def _patterns(comparers: list[Comparer], left: Ints, right: Ints, weight: float, columns: frozenset[str]) -> _Patterns:
-    found = np.ascontiguousarray(levels(comparers, left, right).T)
-    number = numbered(found.view(np.uint8))
-    k = int(number.max(initial=-1)) + 1
-    distinct = np.empty((k, len(comparers)), np.int8)
-    distinct[number] = found
+def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], of: Blocked | None = None) -> _Patterns:
+    """The patterns of these pairs: a sample of a rule's, each of which then stands for several, or random ones."""
+    distinct, counts = np.empty((0, len(comparers)), np.int8), np.empty(0, np.int64)
+    for left, right in pairs:
+        found = np.concatenate((distinct, levels(comparers, left, right).T))
+        number = numbered(found.view(np.uint8))
+        distinct = np.empty((int(number.max(initial=-1)) + 1, len(comparers)), np.int8)
+        distinct[number] = found
+        counts = np.bincount(number, np.concatenate((counts, np.ones(len(left), np.int64))), len(distinct))
+    columns = frozenset[str]() if of is None else frozenset(key.column for key in of.rule.keys)
     free = np.array([columns.isdisjoint(one.comparison.columns) for one in comparers])
-    return _Patterns(levels=distinct, counts=weight * np.bincount(number, minlength=k).astype(np.float64), free=free)
+    weight = 1.0 if of is None else of.blocks.pairs / counts.sum()
+    return _Patterns(levels=distinct, counts=weight * counts, free=free)
 
 
 def _matches(
