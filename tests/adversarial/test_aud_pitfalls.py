@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.job_headers import make
 from worker.audit import (
     AuditFile,
     ChainError,
@@ -15,20 +16,16 @@ from worker.audit import (
     JobCompleted,
     JobEnded,
     JobRefused,
-    JobState,
     Volumes,
     WorkerStarted,
 )
 from worker.errors import Reason, Refusal, Stage
-from worker.job import Attempt, Entry, MemoryLedger
+from worker.job import Header, parse
+from worker.keyholder.ledger import AuditLedger
 
-JOB, ONE, TWO = b"j" * 16, b"\x01" * 48, b"\x02" * 48
+HEADER, ALTERED = parse(make()), parse(make(reason="another"))
+JOB, ONE, TWO = HEADER.job_id, HEADER.sha384, ALTERED.sha384
 WHO = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
-ATTEMPTS = {
-    JobState.ADMITTED: Attempt.RUNNING,
-    JobState.ENDED: Attempt.ENDED,
-    JobState.COMPLETED: Attempt.RECEIPTED,
-}
 
 
 def opened(path: Path) -> AuditFile:
@@ -71,20 +68,14 @@ def ended(header: bytes = ONE) -> JobEnded:
     )
 
 
-def restarted(path: Path) -> MemoryLedger:
-    """What a keyholder does at start: the ledger is filled from the trail."""
+def restarted(path: Path, header: Header) -> Reason | None:
+    """Why a worker that starts anew on this trail does not let the job begin; None where it does."""
     with opened(path) as trail:
-        return MemoryLedger(
-            (job, Entry(header_sha384=entry.header_sha384, attempt=ATTEMPTS[entry.state]))
-            for job, entry in trail.jobs()
-        )
-
-
-def _reason(ledger: MemoryLedger, digest: bytes) -> Reason | None:
-    try:
-        ledger.begin(JOB, digest)
-    except Refusal as refusal:
-        return refusal.reason
+        ledger = AuditLedger(trail)
+        try:
+            ledger.decide(header)
+        except Refusal as refusal:
+            return refusal.reason
     return None
 
 
@@ -103,8 +94,8 @@ def test_f06_a_replay_after_a_restart_is_refused(
     with opened(tmp_path / "audit") as trail:
         for event in events:
             trail.append(event)
-    assert _reason(restarted(tmp_path / "audit"), ONE) is same
-    assert _reason(restarted(tmp_path / "audit"), TWO) is other
+    assert restarted(tmp_path / "audit", HEADER) is same
+    assert restarted(tmp_path / "audit", ALTERED) is other
 
 
 def test_f06_a_ledger_that_cannot_be_read_starts_no_worker(tmp_path: Path) -> None:
@@ -114,7 +105,7 @@ def test_f06_a_ledger_that_cannot_be_read_starts_no_worker(tmp_path: Path) -> No
         trail.append(completed())
     path.write_bytes(path.read_bytes()[1:])
     with pytest.raises(Refusal) as caught:
-        restarted(path)
+        restarted(path, HEADER)
     assert caught.value.reason is Reason.AUDIT_UNAVAILABLE
     assert isinstance(caught.value.__cause__, ChainError)
 
@@ -132,7 +123,7 @@ def test_f06_a_refusal_alone_does_not_use_up_a_job_id(tmp_path: Path) -> None:
                 header_sha384=TWO.hex(),
             )
         )
-    assert _reason(restarted(tmp_path / "audit"), ONE) is None
+    assert restarted(tmp_path / "audit", HEADER) is None
 
 
 def test_o04_a_trail_without_room_takes_no_job_and_forgets_none(tmp_path: Path) -> None:
@@ -149,7 +140,7 @@ def test_o04_a_trail_without_room_takes_no_job_and_forgets_none(tmp_path: Path) 
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert caught.value.reason is Reason.AUDIT_UNAVAILABLE
         assert not trail.writable()
-    assert _reason(restarted(path), ONE) is Reason.ALREADY_EXISTS
+    assert restarted(path, HEADER) is Reason.ALREADY_EXISTS
 
 
 def test_f07_a_completion_under_another_header_is_never_written(tmp_path: Path) -> None:

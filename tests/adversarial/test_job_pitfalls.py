@@ -2,22 +2,20 @@
 
 import json
 import logging
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tests.job_headers import NOW, OPERATION, OURS, THEIRS, make
 from worker.errors import REASONS, Reason, Refusal
-from worker.job import HalfClose as Close
 from worker.job import (
+    Attempt,
+    Entry,
     Header,
-    InputPart,
-    JobId,
-    MemoryLedger,
     Open,
     Policy,
     PolicyInvalid,
@@ -26,50 +24,14 @@ from worker.job import (
     Segment,
     advance,
     check_times,
-    new_header,
+    decide,
     parse,
-    thumbprint_rsa,
 )
+from worker.job import HalfClose as Close
 from worker.wire.v1 import worker_pb2
 
-NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 CANARY = "canary-7f3a"
 SAN = "spiffe://cji.example/agency/metro-pd"
-
-
-def _recipient(number: int) -> Recipient:
-    """A public modulus that nobody has the factors of."""
-    key = rsa.RSAPublicNumbers(65537, (1 << 3071) + 2 * number + 1).public_key()
-    n = urlsafe_b64encode(key.public_numbers().n.to_bytes(384, "big")).rstrip(b"=").decode()
-    return Recipient(key_id=thumbprint_rsa(key), jwk=json.dumps({"kty": "RSA", "n": n, "e": "AQAB"}))
-
-
-OURS, THEIRS = _recipient(1), _recipient(2)
-OPERATION = worker_pb2.Operation(
-    deidentify=worker_pb2.Deidentify(columns=[worker_pb2.ColumnRule(column="DOB", keep=worker_pb2.Keep())])
-)
-
-
-def make(**changes: object) -> bytes:
-    values = {
-        "job_id": JobId(b"j" * 16),
-        "audience": "pool-1",
-        "originating_ori": "WI0130000",
-        "requesting_ori": "WI0130000",
-        "operator_id": "op",
-        "requestor": "who",
-        "reason": "why",
-        "purpose_code": "C",
-        "inputs": [InputPart(name="people", schema="person/1")],
-        "operations": [OPERATION],
-        "kek_id": "https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
-        "wrapped_dek": b"\x07" * 384,
-        "recipients": [OURS],
-        "created": NOW,
-        "not_after": NOW + timedelta(hours=1),
-        **changes,
-    }
-    return new_header(**values)  # type: ignore[arg-type]
 
 
 def policy(*, purposes: str = '[{ code = "C", operations = ["deidentify"] }]', extra: str = "") -> bytes:
@@ -221,10 +183,10 @@ def test_e07_a_stream_cut_at_99_per_cent_is_incomplete() -> None:
 
 
 def test_f06_of_two_racing_attempts_one_is_refused() -> None:
-    ledger, header = MemoryLedger(), parse(make())
-    ledger.begin(header.job_id, header.sha384)
+    header = parse(make())
+    decide(None, header.sha384)
     with pytest.raises(Refusal) as caught:
-        ledger.begin(header.job_id, header.sha384)
+        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RUNNING), header.sha384)
     assert caught.value.reason is Reason.ALREADY_EXISTS
 
 
@@ -235,30 +197,23 @@ def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
     assert caught.value.reason is Reason.EXPIRED
 
 
-def test_f07_the_same_job_id_with_another_body_is_a_replay_at_every_stage() -> None:
+@pytest.mark.parametrize("attempt", Attempt)
+def test_f07_the_same_job_id_with_another_body_is_a_replay_at_every_stage(attempt: Attempt) -> None:
     one, two = parse(make()), parse(make(reason="another"))
     assert one.job_id == two.job_id
-    ledger = MemoryLedger()
-    for receipted in (False, True):
-        ledger.begin(one.job_id, one.sha384)
-        for _ in range(2):
-            with pytest.raises(Refusal) as caught:
-                ledger.begin(two.job_id, two.sha384)
-            assert caught.value.reason is Reason.REPLAYED
-        ledger.finish(one.job_id, receipted=receipted)
+    with pytest.raises(Refusal) as caught:
+        decide(Entry(header_sha384=one.sha384, attempt=attempt), two.sha384)
+    assert caught.value.reason is Reason.REPLAYED
 
 
 def test_f08_a_clock_that_jumps_back_does_not_make_an_old_job_new() -> None:
     header = parse(make())
-    ledger = MemoryLedger()
-    ledger.begin(header.job_id, header.sha384)
-    ledger.finish(header.job_id, receipted=True)
     for now in (NOW + timedelta(days=366), NOW - timedelta(days=1)):
         with pytest.raises(Refusal):
             check_times(header, now)
     check_times(header, NOW)
     with pytest.raises(Refusal) as caught:
-        ledger.begin(header.job_id, header.sha384)
+        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RECEIPTED), header.sha384)
     assert caught.value.reason is Reason.ALREADY_EXISTS
 
 

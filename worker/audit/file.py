@@ -145,10 +145,6 @@ class AuditFile:
             return False
         return room.f_bavail * room.f_frsize >= RESERVE_BYTES
 
-    def jobs(self) -> Iterator[tuple[bytes, JobEntry]]:
-        """Every admitted job id, with what the index keeps of it: what a replay ledger is filled from."""
-        return iter(self._jobs.items())
-
     def unfinished(self) -> tuple[bytes, ...]:
         """Job ids whose last attempt has no end. Right after start a crash cut them short: append their `JobEnded`."""
         return tuple(job_id for job_id, entry in self._jobs.items() if entry.state is JobState.ADMITTED)

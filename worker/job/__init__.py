@@ -16,7 +16,7 @@ from worker.job.header import (
     parse,
 )
 from worker.job.jwk import parse_p384, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
-from worker.job.ledger import Attempt, Entry, MemoryLedger, ReplayLedger, decide
+from worker.job.ledger import Attempt, Entry, decide
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
@@ -39,13 +39,11 @@ __all__ = [
     "InputPart",
     "JobId",
     "Limits",
-    "MemoryLedger",
     "Open",
     "Phase",
     "Policy",
     "PolicyInvalid",
     "Recipient",
-    "ReplayLedger",
     "RunState",
     "Segment",
     "SizeClass",

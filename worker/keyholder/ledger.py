@@ -30,7 +30,7 @@ class AuditLedger:
     def decide(self, header: Header) -> None:
         """Return if an attempt may begin, else raise REPLAYED or ALREADY_EXISTS."""
         known = self._audit.entry(header.job_id)
-        if known is None or known.header_sha384 is None:
+        if known is None:
             return
         decide(Entry(header_sha384=known.header_sha384, attempt=_ATTEMPTS[known.state]), header.sha384)
 
