@@ -1,10 +1,11 @@
 """JSON from strangers: bytes in, an object out, or our error.
 
-Refused: more than `limit` bytes, nesting deeper than MAX_DEPTH, duplicate keys, NaN and Infinity, integers that no
-claim can hold, half of a surrogate pair, bytes after the value, and anything that is not an object at the top.
+Refused: more than `limit` bytes, nesting deeper than MAX_DEPTH, duplicate keys, NaN and Infinity (1e999 too), integers
+that no claim can hold, half of a surrogate pair, bytes after the value, and anything that is not an object at the top.
 """
 
 import json
+import math
 from typing import Any, Final, TypeAlias, cast
 
 from attestation.errors import AttestationError, Fault
@@ -33,6 +34,13 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _fraction(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _RefusedError
+    return value
+
+
 def _constant(_: str) -> Any:
     raise _RefusedError
 
@@ -56,7 +64,9 @@ def _check_depth(data: bytes) -> None:
             depth -= 1
 
 
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer, parse_constant=_constant)
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+)
 
 
 def parse_object(data: bytes, *, limit: int, fault: Fault, check: str) -> JsonObject:

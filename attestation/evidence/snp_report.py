@@ -1,6 +1,8 @@
 """The SEV-SNP ATTESTATION_REPORT, 1184 bytes, little-endian (AMD 56860, "SEV Secure Nested Paging Firmware ABI").
 
-Versions 2, 3 and 5 are known; another version may mean other offsets and is refused.
+Versions 2 to 5 are known; another version may mean other offsets and is refused. AMD has not published version 4,
+which firmware 1.55.31 writes: every verifier reads it as version 3 (virtee/sev pull request 307, Microsoft's
+TEE-Attestation-Verification), and what is reserved there is reserved here.
 """
 
 import struct
@@ -13,7 +15,7 @@ __all__ = ["REPORT_BYTES", "SIGNED_BYTES", "SnpReport", "Tcb", "parse_snp_report
 
 REPORT_BYTES: Final = 1184
 SIGNED_BYTES: Final = 0x2A0
-VERSIONS: Final = frozenset({2, 3, 5})
+VERSIONS: Final = frozenset({2, 3, 4, 5})
 _CHECK: Final = "snp-report"
 
 # Names of the bits of POLICY and PLATFORM_INFO (AMD 56860, "Guest Policy", "PLATFORM_INFO Field").

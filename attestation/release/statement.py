@@ -148,7 +148,8 @@ def verify_statement(
     request = _member(statement, "request", "S04")
     released = _member(_member(statement, "response", "S04"), "key", "S04")
     jwk = _member(released, "key", "S04")
-    _require(request.get("kid") == key.kek_id and jwk.get("kid") == key.kek_id, "S04")
+    spellings = (key.kek_id, _with_port(located))
+    _require(request.get("kid") in spellings and jwk.get("kid") in spellings, "S04")
     echoed = request.get("nonce")
     _require(bool(nonce) and isinstance(echoed, str) and echoed.isascii(), "S05")
     _require(hmac.compare_digest(str(echoed), nonce), "S05")
@@ -164,6 +165,12 @@ def verify_statement(
         sha384=hashlib.sha384(raw.encode("ascii")).digest(),
         seal=_SEAL,
     )
+
+
+def _with_port(located: VaultKey) -> str:
+    """How a Managed HSM writes an id, "https://{hsm}.managedhsm.azure.net:443/keys/..." (Az.KeyVault's examples)."""
+    vault = located.vault
+    return f"{vault.scheme}://{vault.host}:{vault.port}{vault.path}"
 
 
 _ENCRYPTION: Final = frozenset({"encrypt", "decrypt", "wrapKey", "unwrapKey"})

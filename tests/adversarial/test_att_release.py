@@ -397,6 +397,22 @@ def test_statement_of_a_managed_hsm() -> None:
     refused(signed(payload(), hsm), "S02")
 
 
+@pytest.mark.parametrize(
+    ("port", "same"), [("443", True), ("", False), ("0443", False), ("8443", False), ("443.", False)]
+)
+def test_k02_a_managed_hsm_writes_the_port_of_https_into_an_id(port: str, same: bool) -> None:
+    kid = KEK.replace("vault", "managedhsm")
+    hsm, key = signer("*.managedhsm.azure.net"), spec(kek_id=kid)
+    written = kid.replace(".net/", f".net:{port}/")
+    for asked, answered in ((written, written), (kid, written), (written, kid)):
+        out = payload()
+        out["request"]["kid"], released(out)["key"]["kid"] = asked, answered
+        if same:
+            assert verify(signed(out, hsm), key=key).public_key == cmk().public_key()
+        else:
+            refused(signed(out, hsm), "S04", key=key)
+
+
 def decrypt(data: bytes) -> bytearray:
     oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
     try:

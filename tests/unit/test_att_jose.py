@@ -154,6 +154,8 @@ def test_depth_is_counted_outside_strings() -> None:
         b'{"a":{"b":1,"b":1}}',
         b'{"a":NaN}',
         b'{"a":-Infinity}',
+        b'{"a":1e999}',
+        b'{"a":-1e999}',
         b"{}{}",
         b"{} x",
         b'{"a":' + b"1" * 21 + b"}",
