@@ -1,12 +1,12 @@
 import json
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from tests.cmp_link_twin import ignore, people
 from worker.compute.codes import Code
@@ -70,8 +70,8 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         Parameters(memory=1),
         Parameters(random_pairs=10),
         Parameters(oversized="cut"),  # type: ignore[arg-type]
-        Parameters(split=(Key(column="last", form="prefix"),)),
-        Parameters(split=(Key(column="last", places=3),)),
+        Parameters(model=replace(_MODEL, split=(Key(column="last", form="prefix"),))),
+        Parameters(model=replace(_MODEL, split=(Key(column="last", places=3),))),
         Parameters(model=replace(_MODEL, comparisons=())),
         Parameters(model=replace(_MODEL, comparisons=(_LAST, _LAST))),
         Parameters(model=replace(_MODEL, blocking=())),
@@ -148,13 +148,14 @@ def test_what_exceeds_a_limit_is_refused_before_a_pair_is_compared(limits: dict[
 def test_a_block_that_is_too_large_is_split_and_reported() -> None:
     batch = people(last=["SMITH"] * 6, SEX=["M", "M", "M", "F", "F", None])
     split = (Key(column="SEX"),)
-    found = _link(batch, model=_given(0.9, 0.1), block_rows=3, split=split, clerical=1e-3)
+    model = replace(_given(0.9, 0.1), split=split)
+    found = _link(batch, model=model, block_rows=3, clerical=1e-3)
     pairs = {(row["left"], row["right"]) for row in _part(found, "pairs")}
     assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
     (block,) = _part(found, "blocks")
     assert (block["split"], block["split_rows"], block["pairs"], block["largest"]) == (1, 6, 4, 3)
     with pytest.raises(Refusal) as refused:
-        _link(batch, model=_given(0.9, 0.1), block_rows=2, split=split)
+        _link(batch, model=model, block_rows=2)
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
 
 

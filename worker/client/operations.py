@@ -3,18 +3,24 @@
 All but `[deidentify]`, which has a rule for each column and is in `worker.client.transforms`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
+from worker.client.errors import SpecError
+from worker.compute import link
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Aggregate", "Disseminate", "Link", "Screen", "Validate"]
 
 _Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_Share = Annotated[float, Meta(gt=0, lt=1)]
+_Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+_LINK: Final = link.Parameters()
 
 
 class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,20 +47,44 @@ class Validate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the operation `link`; `model` as docs/operations.md has it, or the default for persons."""
+    """Parameters of the operation `link`: with a `model` of its own, one that Splink saved, or the default for persons.
 
-    model: dict[str, object] | None = None
-    match: Annotated[float, Meta(gt=0, lt=1)] = 0.9
-    clerical: Annotated[float, Meta(gt=0, lt=1)] = 0.05
-    oversized: Literal["split", "refuse"] = "split"
-    block_rows: Annotated[int, Meta(ge=2)] = 5_000
-    pairs: Annotated[int, Meta(ge=1)] = 200_000_000
-    random_pairs: Annotated[int, Meta(ge=1_000)] = 1_000_000
-    training_pairs: Annotated[int, Meta(ge=1_000)] = 200_000
-    seed: Annotated[int, Meta(ge=0)] = 1
+    `splink` names the file of the latter, which `load_spec` reads. docs/operations.md has models and ranges.
+    """
+
+    model: link.Model | None = None
+    splink: _Name | None = None
+    match: _Share = _LINK.match
+    clerical: _Share = _LINK.clerical
+    oversized: Literal["split", "refuse"] = _LINK.oversized
+    block_rows: Annotated[int, Meta(ge=2, lt=1 << 32)] = _LINK.block_rows
+    pairs: _Count = _LINK.pairs
+    random_pairs: _Count = _LINK.random_pairs
+    training_pairs: _Count = _LINK.training_pairs
+    seed: _Count = _LINK.seed
+
+    def __post_init__(self) -> None:
+        if self.model is not None and self.splink is not None:
+            raise ValueError("a model and one of Splink")
+
+    @classmethod
+    def from_splink(cls, data: bytes) -> Self:
+        """With the model that Splink saved as JSON, m and u included; its link_type is up to the job's side tables.
+
+        Raises: SpecError, which names what cannot be taken over.
+        """
+        try:
+            return cls(model=link.from_splink(data))
+        except link.UnsupportedModelError as error:
+            raise SpecError(
+                f"the Splink model has {error}, which is not taken over",
+                remedy="Write it as [link.model] with what comes nearest; docs/operations.md has the tests of a level.",
+            ) from None
 
     def message(self) -> pb.Operation:
-        """The operation as it stands in a job header."""
+        """The operation as it stands in a job header. Raises: SpecError where `splink` has not been read."""
+        if self.splink is not None:
+            raise SpecError("[link] names a model of Splink that is not read", remedy="Use load_spec or from_splink.")
         return pb.Operation(
             link=pb.Link(
                 model=b"" if self.model is None else msgspec.json.encode(self.model),

@@ -76,24 +76,32 @@ def decode_spec(text: bytes | str) -> JobSpec:
 
 
 def load_spec(path: Path | None, *, defaults: Mapping[str, object] = MappingProxyType({})) -> JobSpec:
-    """The job spec of this file over `defaults`, recipients read in and names of other files made absolute.
+    """The job spec of this file over `defaults`; recipients and models are read in, names of other files made absolute.
 
     `defaults` are fields of a spec, as a profile has them under `job`; without a file they are all there is.
     """
     folder, found = Path(), dict[str, object]()
     if path is not None:
         folder = path.parent
-        try:
-            found = _table(path.read_bytes())
-        except OSError as error:
-            raise SpecError(f"{path} cannot be read ({error.strerror})") from None
+        found = _table(_bytes(path))
     spec = _spec({**defaults, **found})
     deidentify = spec.deidentify
     if deidentify is not None and deidentify.project_key is not None:
         deidentify = msgspec.structs.replace(deidentify, project_key=str(folder / deidentify.project_key))
+    link = spec.link
+    if link is not None and link.splink is not None:
+        model = Link.from_splink(_bytes(folder / link.splink)).model
+        link = msgspec.structs.replace(link, model=model, splink=None)
     sides = {name: msgspec.structs.replace(side, file=str(folder / side.file)) for name, side in spec.sides.items()}
     recipients = tuple(_recipient(str(absolute_recipient(item, folder))) for item in spec.recipients)
-    return msgspec.structs.replace(spec, recipients=recipients, deidentify=deidentify, sides=sides)
+    return msgspec.structs.replace(spec, recipients=recipients, link=link, deidentify=deidentify, sides=sides)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def _table(text: bytes | str) -> dict[str, object]:

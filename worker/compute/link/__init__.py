@@ -2,6 +2,7 @@
 
 from worker.compute.link.model import Comparison, Condition, Key, Level, Model, Parameters, Rule, check
 from worker.compute.link.operation import Linked, bind, link
+from worker.compute.link.splink import UnsupportedModelError, from_splink
 
 __all__ = [
     "Comparison",
@@ -12,7 +13,9 @@ __all__ = [
     "Model",
     "Parameters",
     "Rule",
+    "UnsupportedModelError",
     "bind",
     "check",
+    "from_splink",
     "link",
 ]

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+import msgspec
+
 from worker.compute.operation import bad_parameters
 from worker.errors import Stage
 
@@ -38,8 +40,11 @@ _MAX_PLACES: Final = 64
 _NUMBERED: Final = frozenset(("similar", "prefix"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Condition(_Table, frozen=True, kw_only=True):
     """What holds of the values of one column on both sides; see `Test` for `number`."""
 
     column: str
@@ -47,8 +52,7 @@ class Condition:
     number: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class Level(_Table, frozen=True, kw_only=True):
     """All of some conditions, and in words what that means.
 
     `frequency_of` names a column: where the level holds, the share of records with the value takes the place of u of
@@ -63,8 +67,7 @@ class Level:
     frequency_weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(_Table, frozen=True, kw_only=True):
     """Levels from the strongest to the one that always holds; `start` is m before training, one for each level."""
 
     name: str
@@ -77,8 +80,7 @@ class Comparison:
         return tuple(dict.fromkeys(condition.column for level in self.levels for condition in level.conditions))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(_Table, frozen=True, kw_only=True):
     """A part of a blocking key; `places` is how many bytes of a prefix."""
 
     column: str
@@ -86,8 +88,7 @@ class Key:
     places: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(_Table, frozen=True, kw_only=True):
     """Pairs whose keys are all there and equal are looked at. No key: all pairs are.
 
     A rule that brings together more than `most_pairs` is left out, and the report says so.
@@ -113,13 +114,13 @@ _FORM_WORDS: Final[dict[Form, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(_Table, frozen=True, kw_only=True):
     """Comparisons, blocking rules, and what is known of how many pairs match.
 
     `prior` is the probability that two records taken at random are of one person. Where it is None, it is the number of
     pairs that the `certain` rules find, divided by `certain_recall` (the share of matches that they are thought to
     find) and by the number of all pairs. It is never learnt from blocked pairs, which are not taken at random.
+    Blocks that are too large are split by the keys of `split`, one after the other; none: by those for persons.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -127,15 +128,17 @@ class Model:
     certain: tuple[Rule, ...] = ()
     certain_recall: float = 0.6
     prior: float | None = None
+    split: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """A job's parameters. `model` None: the default for persons, of those columns that the records have.
+    """A job's parameters, and what they are unless it says otherwise.
 
-    A pair is a match from the probability `match` on, and one for a clerk from `clerical` on. Blocks of more than
-    `block_rows` rows are split by `split` (key after key), or refused; blocks that stay too large are refused. More
-    than `pairs` pairs, or more than `memory` bytes for them, are refused before the first one is compared.
+    `model` None: the default for persons, of those columns that the records have. A pair is a match from the
+    probability `match` on, and one for a clerk from `clerical` on. Blocks of more than `block_rows` rows are split by
+    the keys of the model, or refused; blocks that stay too large are refused. More than `pairs` pairs, or more than
+    `memory` bytes for them, are refused before the first one is compared.
     `random_pairs` are compared to learn u, at most `training_pairs` of each blocking rule to learn m.
     """
 
@@ -143,7 +146,6 @@ class Parameters:
     match: float = 0.9
     clerical: float = 0.01
     oversized: Literal["split", "refuse"] = "split"
-    split: tuple[Key, ...] = ()
     block_rows: int = 5_000
     pairs: int = 200_000_000
     memory: int = 4 << 30
@@ -165,7 +167,7 @@ def check(parameters: Parameters) -> None:
     )
     if not (counts and 0 < p.clerical <= p.match < 1 and p.oversized in {"split", "refuse"}):
         raise bad_parameters(Stage.ADMIT)
-    if not all(map(_is_key, p.split)) or (p.model is not None and not _is_model(p.model)):
+    if p.model is not None and not _is_model(p.model):
         raise bad_parameters(Stage.ADMIT)
 
 
@@ -179,6 +181,7 @@ def _is_model(model: Model) -> bool:
         and 0 < len(model.blocking) <= MAX_RULES
         and len(model.certain) <= MAX_RULES
         and all(_is_key(key) for rule in rules for key in rule.keys)
+        and all(map(_is_key, model.split))
         and 0 < model.certain_recall <= 1
         and (bool(model.certain) if model.prior is None else 0 < model.prior < 1)
     )
@@ -215,7 +218,7 @@ def _is_condition(condition: Condition) -> bool:
         condition.test in get_args(Test)
         and (condition.test in _NUMBERED or number == 0)
         and (condition.test != "similar" or 0 < number <= 1)
-        and (condition.test != "prefix" or (number == int(number) and 1 <= number <= _MAX_PLACES))
+        and (condition.test != "prefix" or (1 <= number <= _MAX_PLACES and number == int(number)))
     )
 
 

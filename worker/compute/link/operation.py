@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
 from worker.compute.codes import Code
 from worker.compute.kernels.column import Ints
@@ -22,7 +23,7 @@ from worker.compute.kernels.components import components
 from worker.compute.link.blocking import Blocking, plan
 from worker.compute.link.columns import DATES, Table, has, read_table
 from worker.compute.link.compare import comparer
-from worker.compute.link.model import Key, Model, Parameters, check
+from worker.compute.link.model import Model, Parameters, check
 from worker.compute.link.person import model_for, split_for
 from worker.compute.link.report import Report
 from worker.compute.link.score import Pairs, Scorer, gather, log2_odds
@@ -52,25 +53,25 @@ class Linked:
     report: Report
 
 
-def bind(parameters: Parameters, schema: pa.Schema) -> tuple[Model, tuple[Key, ...]]:
-    """The model for records of these columns, and the keys to split blocks by.
+def bind(parameters: Parameters, schema: pa.Schema) -> Model:
+    """The model for records of these columns.
 
     Raises: Refusal(BAD_PARAMETERS) at COMPUTE where the model names a column that the records do not have, asks for a
     date where there is none, or where the default has no blocking rule for them.
     """
     model = model_for(schema) if parameters.model is None else parameters.model
-    split = parameters.split or split_for(schema)
-    keys = [key for rule in (*model.blocking, *model.certain) for key in rule.keys]
+    model = replace(model, split=model.split or split_for(schema))
+    keys = [*model.split, *(key for rule in (*model.blocking, *model.certain) for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
-    named = {key.column for key in (*keys, *split)} | {condition.column for condition in conditions}
-    of_dates = {key.column for key in (*keys, *split) if key.form in _DATE_FORMS} | {
+    named = {key.column for key in keys} | {condition.column for condition in conditions}
+    of_dates = {key.column for key in keys if key.form in _DATE_FORMS} | {
         condition.column for condition in conditions if condition.test in _DATE_TESTS
     }
     if not all(has(schema, name) for name in named) or not of_dates <= DATES:
         raise bad_parameters(Stage.COMPUTE)
     if not model.comparisons or not model.blocking:
         raise bad_parameters(Stage.COMPUTE)
-    return model, split
+    return model
 
 
 def link(
@@ -86,15 +87,15 @@ def link(
     Raises: Refusal(BAD_PARAMETERS) as `bind` does, Refusal(LIMIT_EXCEEDED) where blocks, pairs or memory exceed the
     limits, all at COMPUTE.
     """
-    model, split = bind(parameters, schema)
+    model = bind(parameters, schema)
     names = frozenset(key.column for rule in (*model.blocking, *model.certain) for key in rule.keys)
-    names |= {key.column for key in split} | {name for one in model.comparisons for name in one.columns}
+    names |= {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
     tell("count", 0)
     table = read_table(records, side or (), names, linking=side is not None)
-    blocking = plan(table, model.blocking, split, parameters)
+    blocking = plan(table, model.blocking, model.split, parameters)
     if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > parameters.memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    certain = plan(table, model.certain if model.prior is None else (), split, parameters)
+    certain = plan(table, model.certain if model.prior is None else (), model.split, parameters)
     tell("train", 0)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
     trained = train(model, table, comparers, parameters, blocking=blocking, certain=certain)

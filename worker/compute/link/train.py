@@ -133,13 +133,13 @@ def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> Iterator
 
 def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], of: Blocked | None = None) -> _Patterns:
     """The patterns of these pairs: a sample of a rule's, each of which then stands for several, or random ones."""
-    distinct, counts = np.empty((0, len(comparers)), np.int8), np.empty(0, np.int64)
+    distinct, counts = np.empty((0, len(comparers)), np.int8), np.empty(0)
     for left, right in pairs:
         found = np.concatenate((distinct, levels(comparers, left, right).T))
         number = numbered(found.view(np.uint8))
         distinct = np.empty((int(number.max(initial=-1)) + 1, len(comparers)), np.int8)
         distinct[number] = found
-        counts = np.bincount(number, np.concatenate((counts, np.ones(len(left), np.int64))), len(distinct))
+        counts = np.bincount(number, np.append(counts, np.ones(len(left))), len(distinct)).astype(np.float64)
     columns = frozenset[str]() if of is None else frozenset(key.column for key in of.rule.keys)
     free = np.array([columns.isdisjoint(one.comparison.columns) for one in comparers])
     weight = 1.0 if of is None else of.blocks.pairs / counts.sum()
