@@ -19,9 +19,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from worker.audit import public_jwk as p384_jwk
 from worker.client.errors import SpecError, Unverified
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
-from worker.job import parse_rsa, thumbprint_p384, thumbprint_rsa
+from worker.job import LIMITS, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
 
 __all__ = [
     "PinnedKey",
@@ -41,8 +42,7 @@ __all__ = [
     "write_public",
 ]
 
-RECIPIENT_BITS: Final = 3072
-"""Smallest RSA key that may receive results (wire.md: at least 3072; NIST SP 800-57 for 128-bit strength)."""
+_RECIPIENT_BITS: Final = LIMITS.recipient_rsa_min_bits
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -87,11 +87,7 @@ class PinnedKey:
 
 def public_jwk(key: PublicKey) -> str:
     """The public JWK with its required members only, in the one form that RFC 7638 hashes."""
-    if isinstance(key, rsa.RSAPublicKey):
-        numbers = key.public_numbers()
-        return f'{{"e":"{_uint(numbers.e)}","kty":"RSA","n":"{_uint(numbers.n)}"}}'
-    point = key.public_numbers()
-    return f'{{"crv":"P-384","kty":"EC","x":"{_uint(point.x, 48)}","y":"{_uint(point.y, 48)}"}}'
+    return rsa_jwk(key) if isinstance(key, rsa.RSAPublicKey) else p384_jwk(key)
 
 
 def thumbprint(key: PublicKey) -> str:
@@ -117,7 +113,7 @@ def new_signing_key() -> ec.EllipticCurvePrivateKey:
 
 def new_recipient_key() -> rsa.RSAPrivateKey:
     """An RSA-3072 key that opens results."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=RECIPIENT_BITS)
+    return rsa.generate_private_key(public_exponent=65537, key_size=_RECIPIENT_BITS)
 
 
 def new_project_key(project: str) -> ProjectKey:
@@ -147,7 +143,7 @@ def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> ec.Ellip
 def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
     """The RSA private key of a PEM file, of at least 3072 bits."""
     key = _load_pem(path, passphrase)
-    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < RECIPIENT_BITS:
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < _RECIPIENT_BITS:
         raise SpecError(f"{path.name} is not an RSA-3072 private key", remedy="Make one with `cji key new-recipient`.")
     return key
 
@@ -196,10 +192,6 @@ def _load_pem(path: Path, passphrase: bytes | None) -> object:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SpecError(f"{path.name} is not a private key in PEM, or its passphrase is wrong or missing") from None
-
-
-def _uint(value: int, size: int | None = None) -> str:
-    return _b64(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
 
 
 def _b64(data: bytes) -> str:

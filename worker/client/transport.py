@@ -36,8 +36,8 @@ from worker.client.sealed_result import SealedResult
 from worker.client.sending import Sender
 from worker.client.sources import Source
 from worker.client.verify import verify_result
-from worker.envelope import SEGMENT_BYTES
 from worker.errors import Reason
+from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
@@ -46,7 +46,7 @@ __all__ = ["Cancellation", "SyncClient"]
 _CALL_SECONDS: Final = 30.0
 """Deadline of every call but Run."""
 
-_MESSAGE_BYTES: Final = SEGMENT_BYTES + (64 << 10)
+_MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
 _AGAIN: Final = frozenset({Reason.OVERLOADED, Reason.NOT_READY, Reason.DRAINING, Reason.KEY_THROTTLED})
 

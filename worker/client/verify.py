@@ -1,7 +1,7 @@
 """Receipts against what the submitter knows: the attested key, the job it sealed, the bytes it sent and received.
 
 `Unverified.check` is the claim that is wrong, as `worker.audit.verify_receipt` names it, for example
-`outputs[0].sha384`, `header_sha384`, `kid` or `signature`.
+`outputs[0].sha256`, `header_sha384`, `kid` or `signature`.
 """
 
 from collections.abc import Sequence

@@ -36,7 +36,6 @@ class Limits:
     recipients: int = 8
     # Texts of the header end up in audit records and receipts, which stay one line each.
     text_bytes: int = 256
-    name_bytes: int = 64  # input part and schema names
     url_bytes: int = 512  # kek_id
     wrapped_dek_min_bytes: int = 256  # RSA-2048 ... RSA-8192
     wrapped_dek_max_bytes: int = 1024
