@@ -1,8 +1,10 @@
 """Each operation from a sealed job to its sealed outputs."""
 
+import json
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -24,6 +26,7 @@ from worker.client import (
     Validate,
     WorkerRefused,
 )
+from worker.compute import link
 from worker.compute.kernels.column import read
 from worker.compute.validate import Options, eds, load_rule_set, validate
 
@@ -268,6 +271,50 @@ def test_link_one_table_then_deidentify_it(site: Site) -> None:
     assert sum(truth[a] == truth[b] for a, b in matches) > 950
     words = {row["words"] for row in out["patterns"].to_pylist()}
     assert any("one pair in" in each for each in words)
+
+
+def test_link_by_a_model_of_the_job(site: Site) -> None:
+    """Written out or saved by Splink, a model that gives m, u and prior weighs pairs by these and nothing else."""
+    levels = [("last_l = last_r", "The same", 0.9, 0.01), ("ELSE", "Different", 0.1, 0.99)]
+    saved = {
+        "link_type": "dedupe_only",
+        "probability_two_random_records_match": 0.2,
+        "comparisons": [
+            {
+                "output_column_name": "last",
+                "comparison_levels": [
+                    {"sql_condition": sql, "label_for_charts": words, "m_probability": m, "u_probability": u}
+                    for sql, words, m, u in levels
+                ],
+            }
+        ],
+        "blocking_rules_to_generate_predictions": ["l.DOB = r.DOB"],
+    }
+    (_, *same, m, u), (_, *other, not_m, not_u) = levels
+    conditions = (link.Condition(column="last"),)
+    by_hand = link.Model(
+        comparisons=(
+            link.Comparison(
+                name="last",
+                levels=(
+                    link.Level(words=same[0], conditions=conditions, m=m, u=u),
+                    link.Level(words=other[0], m=not_m, u=not_u),
+                ),
+            ),
+        ),
+        blocking=(link.Rule(keys=(link.Key(column="DOB"),)),),
+        prior=0.2,
+    )
+    table = pa.table({"last": ["ROE", "ROE", "POE"], "DOB": ["19700101"] * 3})
+    weights = [np.log2(0.2 / 0.8) + np.log2(ratio) for ratio in (90, 0.1 / 0.99, 0.1 / 0.99)]
+    for chosen in (Link(model=by_hand), Link.from_splink(json.dumps(saved).encode())):
+        spec = site.spec(link=msgspec.structs.replace(chosen, clerical=0.001), deidentify=None)
+        out = site.open(site.run(table, spec))
+        assert out["result"]["cluster"].to_pylist() == [0, 0, 2]
+        assert out["pairs"]["weight"].to_pylist() == pytest.approx(weights)
+        assert {"last: The same", "last: Different"} <= {
+            words.split(";")[0] for words in out["patterns"]["words"].to_pylist()
+        }
 
 
 def test_aggregate_persons(site: Site) -> None:
