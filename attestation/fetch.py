@@ -17,7 +17,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.system_roots import system_roots_file
 from attestation.trust import Endpoint
 
-__all__ = ["Response", "exchange", "tls_context"]
+__all__ = ["Response", "exchange", "retry_after", "tls_context"]
 
 USER_AGENT: Final = "cji-worker"
 MAX_RETRY_AFTER: Final = 300.0  # seconds; a longer wish is cut to this
@@ -88,8 +88,9 @@ def tls_context(roots: str | None, *, check: str) -> ssl.SSLContext:
     return context
 
 
-def _retry_after(value: str | None) -> float | None:
-    if value is None or not value.isascii() or not value.isdigit() or len(value) > 9:
+def retry_after(value: str | None) -> float | None:
+    """The seconds of a Retry-After header (RFC 9110 §10.2.3), at most MAX_RETRY_AFTER; a date is no wish here."""
+    if value is None or not value.isascii() or not value.isdigit():
         return None
     return min(float(value), MAX_RETRY_AFTER)
 
@@ -126,7 +127,7 @@ def exchange(
             raise ValueError
         return Response(
             status=reply.status,
-            retry_after=_retry_after(reply.getheader("Retry-After")),
+            retry_after=retry_after(reply.getheader("Retry-After")),
             headers={name.lower(): value for name, value in reply.getheaders()},
             body=data,
         )

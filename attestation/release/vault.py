@@ -22,6 +22,7 @@ from azure.keyvault.keys import KeyClient
 
 from attestation.errors import AttestationError, Fault
 from attestation.evidence.imds import imds_endpoint
+from attestation.fetch import retry_after
 from attestation.release.keyspec import VaultKey
 from attestation.release.statement import WRAP
 from attestation.system_roots import roots_file, system_roots_file
@@ -33,17 +34,11 @@ CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 20.0
 IDENTITY_ATTEMPTS: Final = 3
 IDENTITY_PAUSE: Final = 0.5  # seconds, doubled
-MAX_RETRY_AFTER: Final = 300.0
 _ENVIRONMENT: Final = threading.Lock()
 _AUTHORITY: Final = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
-# Variables that make ManagedIdentityCredential ask somebody else than the instance metadata service.
-_ELSEWHERE: Final = (
-    _AUTHORITY,
-    "IDENTITY_ENDPOINT",
-    "IMDS_ENDPOINT",
-    "MSI_ENDPOINT",
-    "AZURE_FEDERATED_TOKEN_FILE",
-)
+# Variables that make ManagedIdentityCredential ask somebody else than the instance metadata service; others, such as
+# IMDS_ENDPOINT, only beside one of these.
+_ELSEWHERE: Final = (_AUTHORITY, "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE")
 _INNER_CODES: Final = frozenset(
     {"AccessDenied", "ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByConnection", "KeyDisabled"}
 )
@@ -71,7 +66,7 @@ class _PinnedCredential:
         while True:
             try:
                 with _asking(self._authority):
-                    info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options or {})
+                    info: AccessTokenInfo = self._inner.get_token_info(self._scope, options=options)
                 return info
             except AzureError as error:
                 if attempt == IDENTITY_ATTEMPTS:
@@ -168,16 +163,14 @@ def _fits(key: VaultKey) -> bool:
 def _refused(error: HttpResponseError) -> NoReturn:
     """Map an HTTP answer. Only codes from closed sets are kept, never the service's text."""
     status = error.status_code or 0
-    headers = getattr(error.response, "headers", None) or {}
-    wish = str(headers.get("Retry-After", ""))
-    retry_after = min(float(wish), MAX_RETRY_AFTER) if wish.isascii() and wish.isdigit() and len(wish) < 9 else None
+    wish = retry_after(getattr(error.response, "headers", {}).get("Retry-After"))
     if status == 429:
-        raise AttestationError(Fault.RELEASE_THROTTLED, check="vault-429", retry_after=retry_after or 10.0) from error
+        raise AttestationError(Fault.RELEASE_THROTTLED, check="vault-429", retry_after=wish or 10.0) from error
     if status in {400, 401, 403, 404}:
-        inner = getattr(error.error, "innererror", None) or {}
-        code = inner.get("code") if isinstance(inner, dict) else None
+        inner = getattr(error.error, "innererror", None)
+        code = str(inner.get("code")) if isinstance(inner, dict) else ""
         told = next((kind for text, kind in _REFUSALS.items() if text in str(error.message)), None)
-        detail = told or (code if isinstance(code, str) and code in _INNER_CODES else None)
+        detail = told or (code if code in _INNER_CODES else None)
         check = f"vault-{status}-{detail}" if detail else f"vault-{status}"
         raise AttestationError(Fault.RELEASE_DENIED, check=check) from error
-    raise AttestationError(Fault.RELEASE_UNAVAILABLE, check=f"vault-{status}", retry_after=retry_after) from error
+    raise AttestationError(Fault.RELEASE_UNAVAILABLE, check=f"vault-{status}", retry_after=wish) from error
