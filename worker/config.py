@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from worker.errors import Unfit
 
-__all__ = ["AttestationSection", "Config", "KeySection", "ListenSection", "WorkerSection", "load"]
+__all__ = ["AttestationSection", "Config", "KeySection", "ListenSection", "ReferencesSection", "WorkerSection", "load"]
 
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
 
@@ -37,6 +37,17 @@ class WorkerSection(_Section, frozen=True, kw_only=True):
     """Jobs at the same time; each has its own process and secret region."""
     cell_memory_mib: Annotated[int, Meta(ge=128, le=65536, multiple_of=32)] = 160
     """Secret memory of one cell in MiB; 32 of them hold the records that are being read."""
+
+
+class ReferencesSection(_Section, frozen=True, kw_only=True):
+    """References of `screen` that stay in secret memory between jobs of their submitter."""
+
+    places: Annotated[int, Meta(ge=1, le=64)]
+    """So many at once."""
+    memory_mib: Annotated[int, Meta(ge=32, le=65536, multiple_of=32)]
+    """Secret memory of each in MiB; a record takes up to half a KiB."""
+    hold_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """For so long at most."""
 
 
 class ListenSection(_Section, frozen=True, kw_only=True):
@@ -85,6 +96,8 @@ class Config(_Section, frozen=True, kw_only=True):
     keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
     policy_file: NonEmpty
     audit_file: NonEmpty
+    references: ReferencesSection | None = None
+    """Without it no reference outlives its job."""
     tables: NonEmpty | None = None
     """Folder of tables that replace the shipped ones by name."""
     sha384: str = ""

@@ -41,6 +41,7 @@ class Reason(enum.StrEnum):
     CELL_FAILED = "CELL_FAILED"
     DRAINING = "DRAINING"
     INTERNAL = "INTERNAL"
+    UNKNOWN_REFERENCE = "UNKNOWN_REFERENCE"
 
 
 class Stage(enum.StrEnum):
@@ -119,6 +120,11 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.DRAINING: _info("platform", "This worker is shutting down. Send the job to another.", retryable=True),
     Reason.INTERNAL: _info(
         "platform", "A fault of the worker. Give the correlation id to its operator.", retryable=True
+    ),
+    Reason.UNKNOWN_REFERENCE: _info(
+        "caller",
+        "This worker holds no such reference for you under this key: its time is over, or the worker started anew. "
+        "Send the reference along with the inquiries.",
     ),
 }
 

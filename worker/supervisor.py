@@ -92,13 +92,21 @@ class Supervisor:
         config, worker = self._config, self._config.worker
         regions = [self._memory(worker.cell_memory_mib << 20) for _ in range(worker.cells)]
         slots = [self._memory(SLOT_PAGE_BYTES) for _ in regions]
+        held = config.references
+        shelves = [self._memory(held.memory_mib << 20) for _ in range(held.places)] if held else []
         vault = self._memory(_KEYHOLDER_BYTES)
         door, door_end = Channel.pair()
         nursery, nursery_end = Channel.pair()
         self._spawn(
             "zygote",
             "worker.cell.zygote",
-            Boot(config=config, zygote=nursery_end.fileno(), regions=tuple(regions), slots=tuple(slots)),
+            Boot(
+                config=config,
+                zygote=nursery_end.fileno(),
+                regions=tuple(regions),
+                slots=tuple(slots),
+                shelves=tuple(shelves),
+            ),
             secret_heap=True,
         )
         self._spawn(
@@ -117,19 +125,19 @@ class Supervisor:
         self._spawn("front", "worker.front.server", Boot(config=config, keyholder=door_end.fileno()), secret_heap=False)
         for end in (door, door_end, nursery, nursery_end):
             end.close()
-        for fd in (*regions, *slots, vault):
+        for fd in (*regions, *slots, *shelves, vault):
             os.close(fd)
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:
         ours, theirs = Channel.pair()
         boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
         boot_fd = send_boot(boot)
-        kept = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote, *boot.regions, *boot.slots} - {-1}
+        channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} - {-1}
         environment = {**_ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             # not -I: it would ignore PYTHONMALLOC. The environment is ours, -s and -P do the rest.
             [sys.executable, "-s", "-P", "-m", module, str(boot_fd)],
-            pass_fds=tuple(kept),
+            pass_fds=(*channels, *boot.regions, *boot.slots, *boot.shelves),
             env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
             stdin=subprocess.DEVNULL,
         )

@@ -29,6 +29,9 @@ __all__ = [
     "JobRefused",
     "KeyDropped",
     "KeyReleased",
+    "ReferenceCause",
+    "ReferenceDropped",
+    "ReferenceHeld",
     "TailRecovered",
     "TpmClock",
     "Volumes",
@@ -55,6 +58,7 @@ _UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e
 Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
+ReferenceCause = Literal["expired", "replaced", "key"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
 
@@ -181,6 +185,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
     recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]
     kek_id: Url
     policy_sha384: Hex96
+    held_reference: Hex64 | None = None
 
 
 class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
@@ -224,6 +229,30 @@ class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
     correlation_id: Token
 
 
+class ReferenceHeld(_Event, frozen=True, kw_only=True, tag="reference_held"):
+    """A side table of a completed job stays in secret memory; `sha256` is that of the sealed part in its receipt."""
+
+    job_id: Hex32
+    submitter: Token
+    kek_id: Url
+    sha256: Hex64
+    until: Utc
+
+
+class ReferenceDropped(_Event, frozen=True, kw_only=True, tag="reference_dropped"):
+    """No further job gets it, and it is wiped when the last one that has it is over; at the latest with the worker.
+
+    expired   its time was over
+    replaced  its submitter brought another one, and there was no room for both
+    key       the key version that opened it was let go
+    """
+
+    submitter: Token
+    kek_id: Url
+    sha256: Hex64
+    cause: ReferenceCause
+
+
 Event = (
     WorkerStarted
     | WorkerReady
@@ -237,6 +266,8 @@ Event = (
     | JobRefused
     | JobCompleted
     | JobEnded
+    | ReferenceHeld
+    | ReferenceDropped
 )
 
 

@@ -9,6 +9,8 @@
 Any refusal goes to the keyholder as a Reason and ends the cell.
 """
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from worker import compute
@@ -25,6 +27,7 @@ from worker.ipc.messages import (
     Finish,
     InputFreed,
     Opened,
+    OpenJob,
     OutputReady,
     OutputsDone,
     ProgressMade,
@@ -32,6 +35,7 @@ from worker.ipc.messages import (
     Summary,
 )
 from worker.job import LIMITS, Header, InputPart, SizeClass, parse
+from worker.memory import Region
 from worker.progress import Step
 from worker.records import StreamReader
 from worker.records import check as check_schema
@@ -39,12 +43,15 @@ from worker.records import check as check_schema
 __all__ = ["Job", "run_job"]
 
 
-def run_job(wires: Wires, *, slot: KeySlot, window: memoryview, tables: compute.Tables) -> int:
+def run_job(
+    wires: Wires, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: compute.Tables
+) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
     try:
         header, keys = parse(message.header), slot.take()
-        Job(wires, header=header, worker_id=message.worker_id, keys=keys, window=window, tables=tables).run()
+        shelf = _shelf(message, header, shelves)
+        Job(wires, message, header=header, keys=keys, window=window, shelf=shelf, tables=tables).run()
     except Refusal as refusal:
         wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
@@ -54,25 +61,41 @@ def run_job(wires: Wires, *, slot: KeySlot, window: memoryview, tables: compute.
     return 0
 
 
+def _shelf(message: OpenJob, header: Header, shelves: Sequence[Region]) -> memoryview | None:
+    """The shelf of this job's reference, to be read if it holds one already; all others are gone from here on."""
+    for number, shelf in enumerate(shelves):
+        if number != message.shelf:
+            shelf.unmap()
+    reference = compute.reference_of(header.operations)
+    if reference is None or message.shelf < 0:
+        return None
+    ours = shelves[message.shelf]
+    if reference.sha256:
+        ours.protect()
+    return ours.view()
+
+
 class Job:
     """The state of the one job of this process."""
 
     def __init__(
         self,
         wires: Wires,
+        message: OpenJob,
         *,
         header: Header,
-        worker_id: str,
         keys: list[bytes],
         window: memoryview,
+        shelf: memoryview | None,
         tables: compute.Tables,
     ) -> None:
-        self._wires, self._header, self._window, self._tables = wires, header, window, tables
+        self._wires, self._header, self._window = wires, header, window
+        self._shelf, self._tables = shelf, tables
         self._dek, *self._project_keys = keys
         schemas = [part.schema for part in header.inputs]
         outputs = compute.output_parts(header.operations, schemas)
         self._is_chri = outputs[0][1].startswith("chri_")
-        self._result_header, result_key = make_result_header(header, worker_id=worker_id, outputs=outputs)
+        self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
             {
@@ -164,7 +187,9 @@ class Job:
         keys, facts = iter(self._project_keys), _facts(self._header)
         for operation in self._header.operations:
             key = next(keys) if compute.project_of(operation) else None
-            context = compute.Context(facts=facts, tables=self._tables, project_key=key, sides=self._sides)
+            context = compute.Context(
+                facts=facts, tables=self._tables, project_key=key, sides=self._sides, shelf=self._shelf
+            )
             prepared = compute.prepare(operation, schema_id, schema, context)
             operations.append(prepared)
             parts.extend(prepared.parts)

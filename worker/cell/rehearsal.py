@@ -36,6 +36,7 @@ from worker.ipc.messages import (
     OutputsDone,
 )
 from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id, rsa_jwk, thumbprint_rsa
+from worker.memory import ALIGNMENT, Region
 from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -142,11 +143,16 @@ _SCENES: Final = (
     _Scene(
         schema="person/1",
         row={"NAM": "DOE, JOHN", "SEX": "M", "RAC": "W", "DOB": "19800101", "SOC": "1"},
-        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5)),
+        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5, hold_s=1)),
         side=(
             "hotfile/1",
             {"NAM": "DOE, JON", "SEX": "M", "RAC": "W", "DOB": "19800102", "SOC": "2", "NIC": "W", "file_code": "W"},
         ),
+    ),
+    _Scene(  # against the reference that the scene before has left
+        schema="person/1",
+        row={"last": "DOE", "first": "JOHN", "DOB": "19800101"},
+        operation=pb.Operation(screen=pb.Screen(preset="iii_qh", max_hits=5, held_reference=bytes(32))),
     ),
     _Scene(
         schema="hotfile/1",
@@ -158,11 +164,15 @@ _SCENES: Final = (
 
 def rehearse(window: memoryview, slot: KeySlot, tables: Tables) -> None:
     """Run a job of every operation; raises RuntimeError when one does not come out whole."""
+    fd = os.memfd_create("cji-rehearsal", os.MFD_CLOEXEC)
+    os.ftruncate(fd, ALIGNMENT)
+    shelf = Region(fd)
     for scene in _SCENES:
-        _play(scene, window, slot, tables)
+        _play(scene, window, slot, shelf, tables)
+    shelf.unmap()
 
 
-def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> None:
+def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, tables: Tables) -> None:
     """One job in a second thread of this process."""
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
@@ -172,7 +182,7 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> N
 
     def cell() -> None:
         try:
-            status.append(run_job(wires, slot=slot, window=window, tables=tables))
+            status.append(run_job(wires, slot=slot, window=window, shelves=[shelf], tables=tables))
         finally:
             wires.close()
 
@@ -186,7 +196,7 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, tables: Tables) -> N
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="rehearsal"))
+        keyholder.send(OpenJob(header=header, worker_id="rehearsal", shelf=0))
         for part, segment in enumerate(sealed):
             front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())

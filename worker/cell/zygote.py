@@ -3,6 +3,9 @@
 Per secret region it keeps one warm cell: forked, its heap inside the region, sandboxed, waiting for a job. When a
 cell is gone the region is wiped again, whatever the cell itself did, and a new cell is forked into it. The zygote
 never sees a key or a record: it hands the ends of every cell's channels to the keyholder and keeps none.
+
+Shelves are regions that outlive a cell: every cell is born with all of them, and keeps the one at most that its job
+is given. The zygote wipes one when the keyholder says so.
 """
 
 import gc
@@ -29,7 +32,10 @@ from worker.ipc.messages import (
     CellFromKeyholder,
     CellGone,
     CellReady,
+    Clear,
+    Cleared,
     KeyholderFromZygote,
+    Kill,
     SupervisorFromChild,
     Up,
     ZygoteFromKeyholder,
@@ -64,10 +70,14 @@ class Zygote:
     """Keeps every place populated with a warm cell until the keyholder hangs up."""
 
     def __init__(
-        self, keyholder: Channel[ZygoteFromKeyholder, KeyholderFromZygote], places: list[_Place], tables: Tables
+        self,
+        keyholder: Channel[ZygoteFromKeyholder, KeyholderFromZygote],
+        places: list[_Place],
+        shelves: list[Region],
+        tables: Tables,
     ) -> None:
         self._keyholder = keyholder
-        self._places = places
+        self._places, self._shelves = places, shelves
         self._tables = tables
         self._next = 0
         self._poll = select.poll()
@@ -79,19 +89,28 @@ class Zygote:
             for place in self._places:
                 self._populate(place)
             # the first cells are warm by now; what they have not touched yet is faulted in between messages
-            ahead = chain.from_iterable(place.region.fault_in() for place in self._places)
+            regions = [*(place.region for place in self._places), *self._shelves]
+            ahead = chain.from_iterable(region.fault_in() for region in regions)
             turn: object = None
             while True:
                 turn = next(ahead, _DONE) if turn is not _DONE else _DONE
                 for fd, _ in self._poll.poll(None if turn is _DONE else 0):
                     if fd == self._keyholder.fileno():
-                        message, _ = self._keyholder.receive()
-                        self._kill(message.cell)
+                        self._follow()
                     else:
                         self._reap(next(p for p in self._places if p.pidfd == fd))
         except ChannelClosed:
             for place in self._places:
                 self._kill(place.cell)
+
+    def _follow(self) -> None:
+        message, _ = self._keyholder.receive()
+        match message:
+            case Kill(cell=cell):
+                self._kill(cell)
+            case Clear(shelf=shelf):
+                self._shelves[shelf].wipe()
+                self._keyholder.send(Cleared(shelf=shelf))
 
     def _populate(self, place: _Place) -> None:
         control, cell_control = Channel.pair()
@@ -104,7 +123,7 @@ class Zygote:
         place.pid = os.fork()
         if place.pid == 0:
             others = [other for other in self._places if other is not place]
-            _cell(place, others, cell_control, cell_data, ring=ring, tables=self._tables)
+            _cell(place, others, cell_control, cell_data, ring=ring, shelves=self._shelves, tables=self._tables)
         place.pidfd = os.pidfd_open(place.pid)
         self._poll.register(place.pidfd, select.POLLIN)
         ready = CellReady(cell=place.cell, place=place.index)
@@ -130,7 +149,14 @@ class Zygote:
 
 
 def _cell(
-    place: _Place, others: list[_Place], control: socket.socket, data: socket.socket, *, ring: Ring, tables: Tables
+    place: _Place,
+    others: list[_Place],
+    control: socket.socket,
+    data: socket.socket,
+    *,
+    ring: Ring,
+    shelves: list[Region],
+    tables: Tables,
 ) -> NoReturn:
     """The life of a cell, from the fork to the exit. Never returns, never unwinds into the zygote's code."""
     status = _EXIT_FAULT
@@ -148,7 +174,7 @@ def _cell(
         enter_sandbox()
         wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring)
         window = place.region.view(heap_bytes)
-        status = run_job(wires, slot=place.slot, window=window, tables=tables)
+        status = run_job(wires, slot=place.slot, window=window, shelves=shelves, tables=tables)
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
@@ -182,7 +208,8 @@ def main(boot: Boot) -> None:
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
     supervisor.send(Up())
-    Zygote(Channel(boot.zygote, ZygoteFromKeyholder), places, tables).serve()
+    shelves = [Region(shelf) for shelf in boot.shelves]
+    Zygote(Channel(boot.zygote, ZygoteFromKeyholder), places, shelves, tables).serve()
 
 
 if __name__ == "__main__":

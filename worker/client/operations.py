@@ -101,7 +101,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the operation `screen`: a preset, or `rules` of its own; the reference is a side table."""
+    """Parameters of the operation `screen`: a preset, or `rules` of its own.
+
+    The reference is a side table; with `hold_s` it stays in the worker's memory for later jobs. Those name it by
+    `held_reference`, the SHA-256 that the receipt of the first job gives for the part, and bring none.
+    """
 
     preset: _Name | None = None
     rules: dict[str, object] | None = None
@@ -109,6 +113,8 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_score: float | None = None
     include_restricted: bool = False
     status_only: bool = False
+    hold_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    held_reference: _Sha256 | None = None
     tables_sha256: _Sha256 | None = None
 
     def message(self) -> pb.Operation:
@@ -120,6 +126,8 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             max_hits=self.max_hits,
             include_restricted=self.include_restricted,
             status_only=self.status_only,
+            hold_s=self.hold_s,
+            held_reference=bytes.fromhex(self.held_reference or ""),
             tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
         )
         if self.min_score is not None:

@@ -23,6 +23,7 @@ from worker.compute.operation import (
     Outputs,
     Part,
     PreparedOperation,
+    Reference,
     TableOperation,
     bad_parameters,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Part",
     "PreparedOperation",
     "Project",
+    "Reference",
     "TableOperation",
     "Tables",
     "check",
@@ -51,6 +53,7 @@ __all__ = [
     "output_parts",
     "prepare",
     "project_of",
+    "reference_of",
 ]
 
 
@@ -67,8 +70,9 @@ class _Kind:
 
     `check` refuses parameters, and `check_tables` those that do not fit the worker's tables; `prepare` binds them to
     schema id and Arrow schema; `result` is the schema id of the result for one that it `accepts`; `parts` are (name,
-    schema id) of the further outputs; `sides` are the schema ids of side tables that it reads, and without which it
-    does nothing if it `needs_sides`. After an operation that is `last` no other one can follow.
+    schema id) of the further outputs; `sides` are the schema ids of side tables that it reads, `needs` those of them
+    without which it does nothing. `reference` is the side table that outlives the job, if there is one. After an
+    operation that is `last` no other one can follow.
     """
 
     check: Callable[[Any], None]
@@ -78,8 +82,9 @@ class _Kind:
     result: Callable[[Any, str], str] = lambda _, schema_id: schema_id
     parts: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _: ()
     sides: frozenset[str] = frozenset()
+    needs: Callable[[Any], frozenset[str]] = lambda _: frozenset()
+    reference: Callable[[Any], Reference | None] = lambda _: None
     project: Callable[[Any], Project | None] = lambda _: None
-    needs_sides: bool = False
     last: bool = False
 
 
@@ -114,9 +119,10 @@ _KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
             prepare=screening.prepare,
             accepts=lambda _: screening.ACCEPTS,
             result=lambda _, _schema: screening.OUTCOMES,
-            parts=lambda _: screening.PARTS,
+            parts=screening.output_parts,
             sides=frozenset((screening.REFERENCE,)),
-            needs_sides=True,
+            needs=screening.needs,
+            reference=screening.reference,
             last=True,
         ),
         "deidentify": _Kind(
@@ -162,19 +168,18 @@ def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str], ta
     Raises at ADMIT: Refusal(SCHEMA_MISMATCH) where an operation does not take the records that it would get;
     Refusal(BAD_PARAMETERS) for parameters, an order or a side table that makes no sense.
     """
-    used: set[str] = set()
+    used, needed = set[str](), set[str]()
     for operation in operations:
         kind, parameters = _kind(operation)
         kind.check(parameters)
         if tables is not None:
             kind.check_tables(parameters, tables)
-        used |= kind.sides
+        reference = kind.reference(parameters)
+        used |= kind.sides - ({reference.schema} if reference and reference.sha256 else set())
+        needed |= kind.needs(parameters)
     output_parts(operations, schemas)
     sides = schemas[:-1]
-    needed = [kind.sides for kind, _ in map(_kind, operations) if kind.needs_sides]
-    if not all(one.issubset(sides) for one in needed):
-        raise bad_parameters(Stage.ADMIT)
-    if len(set(sides)) != len(sides) or not used.issuperset(sides):
+    if len(set(sides)) != len(sides) or not needed <= set(sides) <= used:
         raise bad_parameters(Stage.ADMIT)
 
 
@@ -204,6 +209,12 @@ def project_of(operation: worker_pb2.Operation) -> Project | None:
     """The project whose key must be opened for the operation, if it needs one."""
     kind, parameters = _kind(operation)
     return kind.project(parameters)
+
+
+def reference_of(operations: Sequence[worker_pb2.Operation]) -> Reference | None:
+    """The reference that the job leaves behind, or uses."""
+    found = [kind.reference(parameters) for kind, parameters in map(_kind, operations)]
+    return next((reference for reference in found if reference), None)
 
 
 def prepare(operation: worker_pb2.Operation, schema_id: str, schema: pa.Schema, context: Context) -> PreparedOperation:

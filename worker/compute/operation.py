@@ -26,6 +26,7 @@ __all__ = [
     "Outputs",
     "Part",
     "PreparedOperation",
+    "Reference",
     "TableOperation",
     "bad_parameters",
 ]
@@ -73,6 +74,19 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a job has to do with a side table that outlives a job.
+
+    Either it is to be held for `seconds`, then `schema` says which of the side tables it is; or `sha256`, that of the
+    sealed part, names one that is held.
+    """
+
+    schema: str
+    seconds: int = 0
+    sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What an operation may know besides its parameters and the records."""
 
@@ -81,6 +95,8 @@ class Context:
     project_key: bytes | None = field(default=None, repr=False)
     sides: Mapping[str, Sequence[pa.RecordBatch]] = field(default_factory=dict, repr=False)
     """The job's side tables, whole, by record schema id."""
+    shelf: memoryview | None = field(default=None, repr=False)
+    """Where the job's `Reference` is to be laid out, or lies."""
 
 
 class _Operation(Protocol):

@@ -37,7 +37,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         """What this worker can do, for whom, and with which keys."""
 
         async def body(_: Call) -> pb.DescribeResponse:
-            offer = self._link.offer()
+            offer, references = self._link.offer(), self._config.references
             return pb.DescribeResponse(
                 audience=self._config.worker.audience,
                 worker_id=self._config.worker.id,
@@ -51,6 +51,8 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                     batch_bytes=LIMITS.batch_bytes,
                     parts=LIMITS.parts,
                     job_bytes=LIMITS.job_bytes,
+                    references=references.places if references else 0,
+                    reference_hold_s=references.hold_s if references else 0,
                 ),
             )
 

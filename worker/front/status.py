@@ -45,6 +45,7 @@ CODES: Final[dict[Reason, grpc.StatusCode]] = {
     Reason.CELL_FAILED: _C.ABORTED,
     Reason.DRAINING: _C.UNAVAILABLE,
     Reason.INTERNAL: _C.INTERNAL,
+    Reason.UNKNOWN_REFERENCE: _C.FAILED_PRECONDITION,
 }
 
 

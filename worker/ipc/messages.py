@@ -17,6 +17,8 @@ __all__ = [
     "CellGone",
     "CellReady",
     "ChildFromSupervisor",
+    "Clear",
+    "Cleared",
     "Commit",
     "Completed",
     "Drain",
@@ -180,18 +182,31 @@ class Kill(Message, frozen=True, kw_only=True):
     cell: int
 
 
-KeyholderFromZygote = CellReady | CellGone
-ZygoteFromKeyholder = Kill
+class Clear(Message, frozen=True, kw_only=True):
+    """Wipe a shelf; no cell has it any more."""
+
+    shelf: int
+
+
+class Cleared(Message, frozen=True, kw_only=True):
+    """The shelf is wiped."""
+
+    shelf: int
+
+
+KeyholderFromZygote = CellReady | CellGone | Cleared
+ZygoteFromKeyholder = Kill | Clear
 
 
 # ------------------------------------------------------------------ keyholder <-> cell
 
 
 class OpenJob(Message, frozen=True, kw_only=True):
-    """Run the job of this header; its keys are in the key slot."""
+    """Run the job of this header; its keys are in the key slot. `shelf` is that of its reference, -1 if it has none."""
 
     header: bytes
     worker_id: str
+    shelf: int = -1
 
 
 class Opened(Message, frozen=True, kw_only=True):

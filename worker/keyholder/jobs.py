@@ -41,6 +41,7 @@ from worker.keyholder.cells import Cell, Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.ledger import AuditLedger
 from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.references import Owner, References
 from worker.keyholder.running import Running
 from worker.log import log
 
@@ -61,11 +62,12 @@ class Jobs:
         custody: Custody,
         signer: ReceiptSigner,
         cells: Cells,
+        references: References,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
     ) -> None:
         self._config, self._policy, self._audit, self._custody, self._signer = config, policy, audit, custody, signer
-        self._cells, self._front, self._zygote = cells, front, zygote
+        self._cells, self._references, self._front, self._zygote = cells, references, front, zygote
         self._ledger = AuditLedger(audit)
         self._tables = compute.load_tables(config.tables_folder)
         self._running: dict[int, Running] = {}
@@ -96,12 +98,14 @@ class Jobs:
             if not self._audit.writable():
                 raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
             self._ledger.decide(header)
+            reference = compute.reference_of(header.operations)
+            shelf = self._references.find(reference, Owner(admission.grant.submitter, header.kek_id))
             cell = self._cells.take()
         except Refusal as refusal:
             self._audit_refusal(ask, header, refusal)
             self.refuse(ask.call, refusal)
             return
-        self._start(ask, admission, cell)
+        self._start(ask, admission, cell, reference=reference, shelf=shelf)
 
     def abort(self, call: int, refusal: Refusal) -> None:
         """The front gave up on a call."""
@@ -131,7 +135,9 @@ class Jobs:
         except Refusal as refusal:
             self.refuse(ask.call, refusal)
 
-    def _start(self, ask: Admit, admission: Admission, cell: Cell) -> None:
+    def _start(
+        self, ask: Admit, admission: Admission, cell: Cell, *, reference: compute.Reference | None, shelf: int
+    ) -> None:
         """From here on the job has a line in the audit trail, so it also gets an end there."""
         header, grant = admission.header, admission.grant
         try:
@@ -151,6 +157,7 @@ class Jobs:
                     recipients=tuple(r.key_id for r in header.recipients),
                     kek_id=header.kek_id,
                     policy_sha384=self._policy.sha384.hex(),
+                    held_reference=reference.sha256.hex() if reference and reference.sha256 else None,
                 )
             )
         except Refusal as refusal:
@@ -164,11 +171,14 @@ class Jobs:
             cell=cell,
             started=time.monotonic(),
             admitted_at=datetime.now(UTC),
+            reference=reference,
+            shelf=shelf,
         )
+        self._references.give(shelf, cell.number)
         self._running[ask.call] = job
         try:
             cell.slot.put(open_keys(admission))
-            cell.control.send(OpenJob(header=header.data, worker_id=self._config.worker.id))
+            cell.control.send(OpenJob(header=header.data, worker_id=self._config.worker.id, shelf=shelf))
             self._front.send(Admitted(call=ask.call), [cell.data_fd, cell.ring_fd])
         except Refusal as refusal:
             self._end(job, refusal)
@@ -209,6 +219,7 @@ class Jobs:
             return
         self._signer.issued(event.receipt)
         self.completed += 1
+        self._hold(job, summary)
         self._over(job)
         try:
             job.cell.control.send(Commit())
@@ -218,6 +229,19 @@ class Jobs:
         finally:
             job.cell.control.close()
         self._front.send(Completed(call=job.call, receipt=event.receipt))
+
+    def _hold(self, job: Running, summary: Summary) -> None:
+        header, reference = job.admission.header, job.reference
+        if reference is None or not reference.seconds:
+            return
+        part = [part.schema for part in header.inputs[:-1]].index(reference.schema)
+        self._references.keep(
+            job.shelf,
+            owner=Owner(job.admission.grant.submitter, header.kek_id),
+            job_id=header.job_id.hex(),
+            sha256=summary.inputs[part].sha256,
+            seconds=reference.seconds,
+        )
 
     def _end(self, job: Running, refusal: Refusal) -> None:
         """The one way for a job to end without a receipt."""
@@ -254,6 +278,7 @@ class Jobs:
 
     def _over(self, job: Running) -> None:
         job.over = True
+        self._references.abandon(job.shelf)
         self._running.pop(job.call, None)
 
     def _audit_refusal(self, ask: Admit, header: Header | None, refusal: Refusal) -> None:

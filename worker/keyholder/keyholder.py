@@ -17,6 +17,7 @@ from worker.ipc.messages import (
     Attested,
     CellGone,
     CellReady,
+    Cleared,
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
@@ -30,6 +31,7 @@ from worker.keyholder.custody import Custody, Dropped
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.references import References
 from worker.log import log
 
 __all__ = ["Keyholder"]
@@ -55,6 +57,7 @@ class Keyholder:
         self._audit, self._custody, self._signer = audit, custody, signer
         self._front, self._zygote = front, zygote
         self._cells = Cells(slots)
+        self._references = References(config.references, audit=audit, zygote=zygote)
         self._jobs = Jobs(
             config=config,
             policy=policy,
@@ -62,6 +65,7 @@ class Keyholder:
             custody=custody,
             signer=signer,
             cells=self._cells,
+            references=self._references,
             front=front,
             zygote=zygote,
         )
@@ -98,8 +102,11 @@ class Keyholder:
         """
         for turn in self._custody.turns():
             self._readiness.note(turn)
-            if isinstance(turn, Dropped) and turn.cause != "expired":
-                self._jobs.end_of_key(turn.kek_id, turn.reason)
+            if isinstance(turn, Dropped):
+                if turn.cause != "expired":
+                    self._jobs.end_of_key(turn.kek_id, turn.reason)
+                self._references.end_of_key(turn.kek_id)
+        self._references.sweep()
         self._readiness.tell()
 
     async def _serve_front(self) -> None:
@@ -125,7 +132,10 @@ class Keyholder:
                     self._cells.add(number, place=place, fds=fds)
                 case CellGone(cell=number, status=status):
                     self._cells.remove(number)
+                    self._references.cell_gone(number)
                     log("cell gone", cell=number, status=status)
+                case Cleared(shelf=shelf):
+                    self._references.cleared(shelf)
             self._readiness.tell()
 
     def _attest(self, call: int, nonce: bytes) -> None:

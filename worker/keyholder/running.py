@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from worker.compute import Reference
 from worker.keyholder.admission import Admission
 from worker.keyholder.cells import Cell
 
@@ -20,4 +21,6 @@ class Running:
     started: float
     """time.monotonic"""
     admitted_at: datetime
+    reference: Reference | None
+    shelf: int
     over: bool = False

@@ -8,10 +8,11 @@
 
 from worker.memory.hardening import forbid_files, harden, refuse_swap
 from worker.memory.heap import SecretHeap, heap_environment
-from worker.memory.region import Region, RegionFactory, secret_fd
+from worker.memory.region import ALIGNMENT, Region, RegionFactory, secret_fd
 from worker.memory.wipe import Touched, wipe_and_exit
 
 __all__ = [
+    "ALIGNMENT",
     "Region",
     "RegionFactory",
     "SecretHeap",

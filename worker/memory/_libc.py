@@ -11,6 +11,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = c_void_p
 libc.mmap.argtypes = [c_void_p, c_size_t, c_int, c_int, c_int, c_long]
 libc.munmap.argtypes = [c_void_p, c_size_t]
+libc.mprotect.argtypes = [c_void_p, c_size_t, c_int]
 libc.madvise.argtypes = [c_void_p, c_size_t, c_int]
 libc.memset.restype = c_void_p
 libc.memset.argtypes = [c_void_p, c_int, c_size_t]

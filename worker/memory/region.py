@@ -92,6 +92,10 @@ class Region:
             self.view(start, min(_TURN_BYTES, self.size - start))[:: mmap.PAGESIZE].tobytes()
             yield
 
+    def protect(self) -> None:
+        """Let this process only read from now on."""
+        check(libc.mprotect(self.address, self.size, mmap.PROT_READ))
+
     def unmap(self) -> None:
         """Give the address range back; no view may be used any more."""
         libc.munmap(self._base, self.size + ALIGNMENT)

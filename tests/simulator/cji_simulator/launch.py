@@ -92,7 +92,14 @@ def _policy(agency: Agency, signing: ec.EllipticCurvePublicKey, recipient: str) 
 
 
 def _config(
-    simulation: Simulation, keys: Sequence[Cmk], *, port: int, cells: int, key_lifetime_s: int, pcr_check_s: int
+    simulation: Simulation,
+    keys: Sequence[Cmk],
+    *,
+    port: int,
+    cells: int,
+    shelf_mib: int,
+    key_lifetime_s: int,
+    pcr_check_s: int,
 ) -> str:
     parts = [
         f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n",
@@ -108,6 +115,8 @@ def _config(
         _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
         f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
     ]
+    if shelf_mib:
+        parts.append(_table("references", places=1, memory_mib=shelf_mib))
     parts += [
         _table("[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256)
         for key in keys
@@ -158,11 +167,13 @@ def worker_config(
     agency: Agency | None = None,
     port: int | None = None,
     cells: int = 2,
+    shelf_mib: int = 32,
     key_lifetime_s: int = 3600,
     pcr_check_s: int = 30,
 ) -> Deployment:
     """Write all files for one worker that releases `keys`; `port=None` takes one that is free now.
 
+    One reference of `shelf_mib` is held for its submitter, none if that is 0.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
     agency, port = agency or Agency(), port or _free_port()
@@ -191,7 +202,15 @@ def worker_config(
     )
     files.policy.write_text(_policy(agency, signing.public_key(), recipient_id))
     files.config.write_text(
-        _config(simulation, keys, port=port, cells=cells, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s)
+        _config(
+            simulation,
+            keys,
+            port=port,
+            cells=cells,
+            shelf_mib=shelf_mib,
+            key_lifetime_s=key_lifetime_s,
+            pcr_check_s=pcr_check_s,
+        )
     )
     files.profile.write_text(
         _profile(simulation, target, key=keys[0], agency=agency, recipient=public_jwk(recipient.public_key()))

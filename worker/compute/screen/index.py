@@ -83,8 +83,9 @@ class Index:
 
     keys int64[dated]: `day_key` of the first records, ascending; partial_sounds int64[partial]: the sounds of those
     behind them. posted int32[p]: the positions of the records of each identifier, for all `postings`. row int32[n]:
-    where each record was in the reference; people: the persons; restricted bool[n]; shown: the columns of SHOWN that
-    there are. status: of the reference, by row.
+    where each record was in the reference; people: the persons; sound, roots int64[k]: of the surnames and of the
+    given names, as `Names` has them; restricted bool[n]; shown: the columns of SHOWN that there are. status: of the
+    reference, by row.
     """
 
     keys: Ints
@@ -93,6 +94,8 @@ class Index:
     postings: Mapping[str, Postings]
     row: Small
     people: People
+    sound: Ints
+    roots: Ints
     restricted: Bools
     shown: pa.RecordBatch
     status: RowStatus
@@ -155,7 +158,6 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
     order = np.lexsort((np.where(dated, key, sound), np.where(dated, 0, np.where(partial, 1, 2))))
     counts = int(dated.sum()), int(partial.sum())
     moved = _moved(people, order)
-    _ = moved.last.sound, moved.first.roots  # now, and not for the first inquiry
     postings, lists, place = dict[str, Postings](), list[Small](), len(order)
     for name, identifier in moved.identifiers.items():
         postings[name], records = _postings(identifier, place)
@@ -167,6 +169,8 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         partial_sounds=sound[order[counts[0] : sum(counts)]],
         row=order.astype(np.int32),
         people=moved,
+        sound=moved.last.sound,
+        roots=moved.first.roots,
         restricted=restricted[order],
         posted=np.concatenate([np.empty(0, np.int32), *lists]),
         postings=postings,

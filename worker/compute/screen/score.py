@@ -14,6 +14,7 @@ import numpy.typing as npt
 from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.screen.candidates import Candidates, Plan, digits_agree, leap_days_meet
+from worker.compute.screen.index import Index
 from worker.compute.screen.people import SOCIAL, Codes, Identifier, Names, People
 from worker.compute.screen.rules import LEVELS, MISSING, Equivalence, Rules, Weights
 
@@ -67,7 +68,7 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
         levels[name] = _socials(level, ours, theirs, found) if name == "SOC" else level
 
     def named(last: Names, first: Names, order: np.uint8) -> Scores:
-        names = {"last": _surnames(last, people.last, found), "first": _given_names(first, people.first, found)}
+        names = {"last": _surnames(last, planned.index, found), "first": _given_names(first, planned.index, found)}
         return _weighed({**levels, **names, "names": order}, len(row), weights)
 
     if not rules.names_exchanged:
@@ -100,18 +101,19 @@ def _better(one: Scores, other: Scores) -> Scores:
     return Scores(pattern=np.where(wins, other.pattern, one.pattern), bits=np.where(wins, other.bits, one.bits))
 
 
-def _surnames(ours: Names, theirs: Names, found: Candidates) -> Bytes:
-    level, pairs = LEVEL["last"], _Pairs.of(ours, theirs, found)
-    same_sound = ours.sound[pairs.a] == theirs.sound[pairs.b]
+def _surnames(ours: Names, index: Index, found: Candidates) -> Bytes:
+    level, pairs = LEVEL["last"], _Pairs.of(ours, index.people.last, found)
+    same_sound = ours.sound[pairs.a] == index.sound[pairs.b]
     cases = [(pairs.similar >= 1, "exact"), (pairs.similar >= CLOSE, "close"), (same_sound, "phonetic")]
     return pairs.placed(_first_of(cases, level), level[MISSING])
 
 
-def _given_names(ours: Names, theirs: Names, found: Candidates) -> Bytes:
+def _given_names(ours: Names, index: Index, found: Candidates) -> Bytes:
+    theirs = index.people.first
     level, pairs = LEVEL["first"], _Pairs.of(ours, theirs, found)
     short = (ours.words.lengths[pairs.a] == 1) | (theirs.words.lengths[pairs.b] == 1)
     initial = short & (ours.words.data[pairs.a, :1] == theirs.words.data[pairs.b, :1]).all(axis=1)
-    related = nicknames.related(ours.roots[pairs.a], theirs.roots[pairs.b])
+    related = nicknames.related(ours.roots[pairs.a], index.roots[pairs.b])
     cases = [
         (pairs.similar >= 1, "exact"),
         (related, "nickname"),

@@ -37,6 +37,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CELL_FAILED: _ClassVar[Reason]
     DRAINING: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    UNKNOWN_REFERENCE: _ClassVar[Reason]
 
 class SizeClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -68,6 +69,7 @@ DEADLINE: Reason
 CELL_FAILED: Reason
 DRAINING: Reason
 INTERNAL: Reason
+UNKNOWN_REFERENCE: Reason
 SIZE_CLASS_UNSPECIFIED: SizeClass
 EXACT: SizeClass
 POWER_OF_TWO: SizeClass
@@ -171,7 +173,7 @@ class Link(_message.Message):
     def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical: _Optional[float] = ..., refuse_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class Screen(_message.Message):
-    __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256")
+    __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256", "hold_s", "held_reference")
     PRESET_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     MAX_HITS_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +181,8 @@ class Screen(_message.Message):
     INCLUDE_RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     STATUS_ONLY_FIELD_NUMBER: _ClassVar[int]
     TABLES_SHA256_FIELD_NUMBER: _ClassVar[int]
+    HOLD_S_FIELD_NUMBER: _ClassVar[int]
+    HELD_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     preset: str
     rules: bytes
     max_hits: int
@@ -186,7 +190,9 @@ class Screen(_message.Message):
     include_restricted: bool
     status_only: bool
     tables_sha256: bytes
-    def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+    hold_s: int
+    held_reference: bytes
+    def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ..., hold_s: _Optional[int] = ..., held_reference: _Optional[bytes] = ...) -> None: ...
 
 class Aggregate(_message.Message):
     __slots__ = ("preset", "keys", "person", "sums", "threshold", "base")
@@ -498,20 +504,24 @@ class KeyDescription(_message.Message):
     def __init__(self, kek_id: _Optional[str] = ..., public_jwk: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes")
+    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes", "references", "reference_hold_s")
     HEADER_BYTES_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
     BATCH_BYTES_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     JOB_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_HOLD_S_FIELD_NUMBER: _ClassVar[int]
     header_bytes: int
     segment_bytes: int
     batch_rows: int
     batch_bytes: int
     parts: int
     job_bytes: int
-    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ...) -> None: ...
+    references: int
+    reference_hold_s: int
+    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ..., references: _Optional[int] = ..., reference_hold_s: _Optional[int] = ...) -> None: ...
 
 class AttestRequest(_message.Message):
     __slots__ = ("nonce",)
