@@ -36,6 +36,20 @@ def test_files_keep_their_text_as_it_is(tmp_path: Path, suffix: str) -> None:
     assert read(source).schema.metadata == {b"cji.schema": b"person/1"}
 
 
+def test_the_rows_of_a_file_are_known_before_they_are_read(tmp_path: Path) -> None:
+    """Else a worker can tell no per cent, and nobody would notice a file that ends early."""
+    pyarrow.csv.write_csv(TABLE, tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text('record_id,DOB\n1,\n\n"",19150101\n3,""')
+    pyarrow.parquet.write_table(TABLE, tmp_path / "c.parquet")
+    with pa.ipc.new_file(tmp_path / "d.arrow", TABLE.schema) as writer:
+        writer.write_table(TABLE, max_chunksize=1)
+    (tmp_path / "e.txt").write_bytes(b"one\ntwo")
+    for name in ("a.csv", "b.csv", "c.parquet", "d.arrow", "e.txt"):
+        schema = "nibrs.flat/3.1" if name == "e.txt" else "person/1"
+        opened = open_source(read_file(tmp_path / name, rename={}), schema)
+        assert opened.rows == sum(batch.num_rows for batch in opened.batches) > 1, name
+
+
 def test_columns_are_renamed(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text("id,born\n7,1915\n")

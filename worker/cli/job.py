@@ -1,8 +1,6 @@
 """`cji job run`: from a file of records to a file of results, with the receipt that vouches for them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -10,10 +8,10 @@ import msgspec
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
 
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
 from worker.cli.output import LINE_SCHEMAS, RESULT, Target, write_batches, write_lines
+from worker.cli.progress import shown
 from worker.client import (
     FORMATS,
     INPUT_NAME,
@@ -39,7 +37,6 @@ from worker.client import (
     thumbprint,
 )
 from worker.client.keys import recipient_thumbprints
-from worker.client.result import Progress as Report
 
 __all__ = ["job"]
 
@@ -113,7 +110,7 @@ def run(
         attested = client.attest()
         _introduce(console, attested)
         sealed = seal(spec, kek=kek, signing_key=signing, project_key=_project_key(spec), rows=opened.rows)
-        with _progress(console) as report:
+        with shown(console) as report:
             result = client.run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
@@ -167,30 +164,6 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
     console.print(
         f"attested: {kind}{verdict.tee} {verdict.product}, {len(verdict.checks)} checks passed", highlight=False
     )
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Report]:
-    """A bar for what is sent and one for what the worker has done."""
-    with Progress(
-        TextColumn("{task.description:7}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bars:
-        sent, done = bars.add_task("sending", total=None), bars.add_task("worker", total=100)
-
-        def report(stage: str, amount: int) -> None:
-            if stage == "sent":
-                bars.update(sent, completed=amount)
-            else:
-                bars.update(done, completed=amount)
-
-        yield report
 
 
 def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, target: Target, *, header: bytes) -> None:

@@ -163,13 +163,13 @@ def _csv(path: Path) -> Batches:
         names = next(csv.reader(file), [])
     if not names or len(set(names)) != len(names):
         raise SpecError(f"{path.name} needs a first line of distinct column names")
-    reader = pyarrow.csv.open_csv(
-        path,
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
+    options = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
     )
-    return Batches(schema=reader.schema, batches=iter(reader))
+    reader = pyarrow.csv.open_csv(path, convert_options=options)
+    options.include_columns = names[:1]
+    rows = sum(batch.num_rows for batch in pyarrow.csv.open_csv(path, convert_options=options))
+    return Batches(schema=reader.schema, batches=iter(reader), rows=rows)
 
 
 def _parquet(path: Path) -> Batches:
@@ -185,7 +185,8 @@ def _arrow(path: Path) -> Batches:
     except pa.ArrowInvalid:
         stream = pa.ipc.open_stream(source)
         return Batches(schema=stream.schema, batches=iter(stream))
-    return Batches(schema=file.schema, batches=(file.get_batch(i) for i in range(file.num_record_batches)))
+    batches = (file.get_batch(i) for i in range(file.num_record_batches))
+    return Batches(schema=file.schema, batches=batches, rows=file.count_rows())
 
 
 def _lines(path: Path) -> Batches:

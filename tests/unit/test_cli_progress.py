@@ -1,0 +1,40 @@
+"""What `cji job run` shows of a job at work."""
+
+import io
+import re
+
+from rich.console import Console
+
+from worker.cli.progress import shown
+
+TOLD = (
+    ("sent", 1_048_576),
+    ("sent", 2_500_000),
+    ("rows", 40),
+    ("sent", 3_500_000),
+    ("rows", 100),
+    ("train", 0),
+    ("compare", 7),
+    ("compare", 93),
+)
+
+
+def output(*told: tuple[str, int], terminal: bool) -> str:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=80, color_system=None)
+    with shown(console) as report:
+        for stage, amount in told:
+            report(stage, amount)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_terminal_shows_bytes_until_the_worker_tells_a_step_and_then_how_far_it_is() -> None:
+    assert "2.5 MB" in output(*TOLD[:2], terminal=True)
+    text = output(*TOLD, terminal=True)
+    for step, amount in TOLD[2:]:
+        assert step == "sent" or re.search(rf"{step} .* {amount} %", text)
+    assert "3.5 MB" not in text
+
+
+def test_a_log_has_a_line_for_each_step_and_nothing_that_moves_a_cursor() -> None:
+    assert output(*TOLD, terminal=False) == "step: rows\nstep: train\nstep: compare\n"
