@@ -22,8 +22,8 @@ NAMES = ("ROE", "DOE", "MOE", "POE", "LOWE")
 
 @pytest.fixture(scope="module")
 def keeper(azure: Simulation, state: Path) -> Iterator[Site]:
-    """A worker with one shelf."""
-    with open_site(state / "keeper", azure, shelf_mib=SHELF_MIB) as opened:
+    """A worker with one shelf, and cells for references that are too large for it."""
+    with open_site(state / "keeper", azure, cell_mib=256, shelf_mib=SHELF_MIB) as opened:
         yield opened
 
 
@@ -138,7 +138,8 @@ def test_when_its_time_is_over_it_is_wiped(keeper: Site) -> None:
 
 
 def test_one_that_is_too_large_for_the_shelf_leaves_it_free(keeper: Site) -> None:
-    large = reference(165_000)
+    rows = 145_000
+    large = reference(rows).append_column("OCA", pa.array(["X" * 100] * rows))
     with pytest.raises(WorkerRefused) as refusal:
         keeper.run(inquiries(1), asking(keeper, hold_s=60), sides={"hot": large})
     assert refusal.value.reason.value == "LIMIT_EXCEEDED"

@@ -97,13 +97,21 @@ def _config(
     *,
     port: int,
     cells: int,
+    cell_mib: int,
     shelf_mib: int,
     key_lifetime_s: int,
     pcr_check_s: int,
 ) -> str:
     parts = [
         f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n",
-        _table("worker", id="worker-1", audience=AUDIENCE, region=simulation.region, cells=cells),
+        _table(
+            "worker",
+            id="worker-1",
+            audience=AUDIENCE,
+            region=simulation.region,
+            cells=cells,
+            cell_memory_mib=cell_mib,
+        ),
         _table(
             "listen",
             host=HOST,
@@ -167,6 +175,7 @@ def worker_config(
     agency: Agency | None = None,
     port: int | None = None,
     cells: int = 2,
+    cell_mib: int = 160,
     shelf_mib: int = 32,
     key_lifetime_s: int = 3600,
     pcr_check_s: int = 30,
@@ -207,6 +216,7 @@ def worker_config(
             keys,
             port=port,
             cells=cells,
+            cell_mib=cell_mib,
             shelf_mib=shelf_mib,
             key_lifetime_s=key_lifetime_s,
             pcr_check_s=pcr_check_s,
