@@ -1,11 +1,11 @@
 """`python -m tests.fuzz.mutants`: take each check out of `attestation`, one at a time, and see a test fail.
 
 A mutant is a module without one `raise`, one `_require(...)`, one finding of a lint, one operand of an `and` or `or`,
-or one entry of a table that checks are made from. The tests run once as they are, which says which of them reach a
-line and how long each takes. Then each mutant runs those in a forked child, until one fails; its code
-takes the place of the true code in memory, and no file is touched. One that no test fails on has survived: a check that
-nothing would miss. A test that fails also in a child with nothing taken out says nothing, and is left out. EQUIVALENT
-names mutants that change nothing, and why.
+or one entry of a table that checks are made from; times to wait are no checks. The tests run once as they are, which
+says which of them reach a line and how long each takes. Then each mutant runs those in a forked child, until one
+fails; its code takes the place of the true code in memory, and no file is touched. One that no test fails on has
+survived: a check that nothing would miss. A test that fails also in a child with nothing taken out says nothing, and
+is left out. EQUIVALENT names mutants that change nothing, and why.
 """
 
 import argparse
@@ -119,7 +119,8 @@ def _changes(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Callable[[as
     if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Tuple | ast.Set):
         constant = "Final" in ast.unparse(node.annotation) and len(node.value.elts) > 1
         for at, element in enumerate(node.value.elts if constant else ()):
-            yield f"element {ast.unparse(element)} of {ast.unparse(node.target)}", _without_element(at), node
+            if not (isinstance(element, ast.Constant) and isinstance(element.value, float)):
+                yield f"element {ast.unparse(element)} of {ast.unparse(node.target)}", _without_element(at), node
 
 
 def _is_check(statement: ast.stmt) -> bool:

@@ -1,9 +1,15 @@
 """A TPM that is busy, full or wrong, through the real client: what is retried, what comes out, what stays loaded."""
 
-from collections.abc import Callable
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cji_simulator import tpm_wire as wire
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
@@ -12,7 +18,17 @@ from tpm2_pytss.constants import TPM2_CAP, TPM2_HC
 from attestation import AttestationError, Fault
 from attestation.evidence import qualifying
 from attestation.evidence.collect import collect, ephemeral_salt
-from attestation.evidence.tpm import ATTEMPTS, EphemeralKey, Tpm
+from attestation.evidence.tpm import (
+    AK_CERT_INDEX,
+    ATTEMPTS,
+    HCL_INDEX,
+    MAX_NV_BYTES,
+    MAX_QUALIFYING,
+    USER_DATA_BYTES,
+    USER_DATA_INDEX,
+    EphemeralKey,
+    Tpm,
+)
 
 BOUND = qualifying(b"r" * 32, b"n" * 32)
 SALT = ephemeral_salt(BOUND)
@@ -88,4 +104,158 @@ def test_nothing_stays_loaded_whatever_comes_of_a_decryption(simulation: Simulat
         assert refusal(lambda: decrypt(pcrs=other)) == (Fault.EVIDENCE_INVALID, "ephemeral-key")
         again = tpm.ephemeral_key(salt=SALT, pcrs=other)
         assert refusal(lambda: decrypt(pcrs=other, public=again.public)) == (Fault.EVIDENCE_INVALID, "pcr-changed")
+    assert loaded(simulation) == []
+
+
+NV_WRITE, PCR_READ, READ_PUBLIC = 0x137, 0x17E, 0x173
+RC_FAILURE, RC_NV_AUTHORIZATION = 0x101, 0x149
+
+
+class Between:
+    """The simulation's TPM behind a socket of its own, some of whose responses a test replaces by command code."""
+
+    def __init__(self, path: Path, behind: str) -> None:
+        self.tcti = f"swtpm:path={path}"
+        self.replaced: dict[int, Callable[[bytes], bytes]] = {}  # from the true response
+        self.asked: list[int] = []  # command codes
+        between = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.socket(socket.AF_UNIX) as tpm:
+                    tpm.connect(behind)
+                    while command := message(self.request):
+                        between.asked.append(wire.code(command))
+                        tpm.sendall(command)
+                        response = message(tpm)
+                        self.request.sendall(between.replaced.get(wire.code(command), bytes)(response))
+
+        class Control(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                while self.request.recv(256):
+                    self.request.sendall(bytes(4))
+
+        self._servers = [
+            socketserver.ThreadingUnixStreamServer(str(path), Handler),
+            socketserver.ThreadingUnixStreamServer(f"{path}.ctrl", Control),
+        ]
+        for server in self._servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+
+def message(peer: socket.socket) -> bytes:
+    """One command or response, or nothing at the end."""
+    head = peer.recv(wire.HEADER, socket.MSG_WAITALL)
+    return head and head + peer.recv(wire.header_size(head) - wire.HEADER, socket.MSG_WAITALL)
+
+
+@pytest.fixture
+def between(simulation: Simulation, tmp_path: Path) -> Iterator[Between]:
+    found = Between(tmp_path / "tpm", simulation.trust.tcti.partition("=")[2])
+    yield found
+    found.close()
+
+
+def refused(between: Between, act: Callable[[Tpm], Any]) -> tuple[Fault, str]:
+    with Tpm(between.tcti) as tpm:
+        return refusal(lambda: act(tpm))
+
+
+def test_the_tpm_in_between_changes_nothing_by_itself(simulation: Simulation, between: Between) -> None:
+    with Tpm(between.tcti) as tpm:
+        through = tpm.pcr_values(), tpm.ak_public(), tpm.nv_read(AK_CERT_INDEX)
+    with Tpm(simulation.trust.tcti) as tpm:
+        assert through == (tpm.pcr_values(), tpm.ak_public(), tpm.nv_read(AK_CERT_INDEX))
+
+
+@pytest.mark.parametrize(
+    ("index", "rc", "expected"),
+    [
+        (HCL_INDEX, wire.RC_HANDLE, (Fault.NOT_CONFIDENTIAL, "hcl-report")),
+        (HCL_INDEX, wire.RC_NV_UNINITIALIZED, (Fault.EVIDENCE_UNAVAILABLE, "nv-01400001")),
+        (HCL_INDEX, RC_NV_AUTHORIZATION, (Fault.EVIDENCE_UNAVAILABLE, "nv-01400001")),
+        (AK_CERT_INDEX, wire.RC_HANDLE, (Fault.EVIDENCE_UNAVAILABLE, "nv-01c101d0")),
+        (AK_CERT_INDEX, wire.RC_NV_UNINITIALIZED, (Fault.EVIDENCE_UNAVAILABLE, "ak-cert-pending")),
+        (AK_CERT_INDEX, RC_NV_AUTHORIZATION, (Fault.EVIDENCE_UNAVAILABLE, "nv-01c101d0")),
+    ],
+)
+def test_what_an_index_that_cannot_be_read_means(
+    between: Between, index: int, rc: int, expected: tuple[Fault, str]
+) -> None:
+    for command in (wire.NV_READ_PUBLIC, wire.NV_READ):
+        between.replaced = {command: lambda _: wire.error(rc)}
+        assert refused(between, lambda tpm: tpm.nv_read(index)) == expected
+
+
+@pytest.mark.parametrize("command", [wire.NV_READ_PUBLIC, NV_WRITE])
+def test_user_data_that_cannot_be_written(between: Between, command: int) -> None:
+    between.replaced[command] = lambda _: wire.error(RC_NV_AUTHORIZATION)
+    found = refused(between, lambda tpm: tpm.write_user_data(bytes(USER_DATA_BYTES)))
+    assert found == (Fault.EVIDENCE_UNAVAILABLE, f"nv-{USER_DATA_INDEX:08x}")
+
+
+@pytest.mark.parametrize("length", [0, USER_DATA_BYTES - 1, USER_DATA_BYTES + 1])
+def test_user_data_have_their_length(simulation: Simulation, length: int) -> None:
+    with Tpm(simulation.trust.tcti) as tpm:
+        tpm.write_user_data(bytes(range(USER_DATA_BYTES)))
+        assert refusal(lambda: tpm.write_user_data(b"x" * length)) == (Fault.CONFIG_INVALID, "user-data-length")
+        assert tpm.nv_read(USER_DATA_INDEX) == bytes(range(USER_DATA_BYTES))
+
+
+def test_qualifying_data_that_azures_tpm_would_not_take(simulation: Simulation) -> None:
+    with Tpm(simulation.trust.tcti) as tpm:
+        assert tpm.quote(b"x" * MAX_QUALIFYING)
+        assert refusal(lambda: tpm.quote(b"x" * (MAX_QUALIFYING + 1))) == (Fault.CONFIG_INVALID, "qualifying-length")
+
+
+def test_an_index_of_any_size_is_not_read(between: Between) -> None:
+    between.replaced[wire.NV_READ_PUBLIC] = lambda _: wire.nv_public(HCL_INDEX, MAX_NV_BYTES + 1)
+    assert refused(between, lambda tpm: tpm.nv_read(HCL_INDEX)) == (Fault.EVIDENCE_INVALID, "nv-01400001")
+
+
+@pytest.mark.parametrize("length", [0, 1023, 1025])
+def test_a_part_of_another_length(between: Between, length: int) -> None:
+    between.replaced[wire.NV_READ] = lambda _: wire.nv_read_response(bytes(length))
+    assert refused(between, lambda tpm: tpm.nv_read(HCL_INDEX)) == (Fault.EVIDENCE_UNAVAILABLE, "nv-01400001")
+
+
+def pcrs_of(response: bytes, *, bank: int = 0x0B, selected: bytes = b"\xff\0\0", count: int = 8) -> bytes:
+    """A response of TPM2_PCR_Read with another selection, or the first `count` of its digests."""
+    digests = response[28 : 28 + 34 * count]
+    body = response[10:14] + struct.pack(">IHB", 1, bank, 3) + selected + struct.pack(">I", count) + digests
+    return struct.pack(">HII", 0x8001, 10 + len(body), 0) + body
+
+
+@pytest.mark.parametrize(
+    "changes", [{"count": 7}, {"count": 0}, {"selected": b"\x7f\0\0"}, {"selected": b"\0\xff\0"}, {"bank": 0x04}]
+)
+def test_other_pcrs_than_were_asked_for(between: Between, changes: dict[str, Any]) -> None:
+    between.replaced[PCR_READ] = pcrs_of
+    with Tpm(between.tcti) as tpm:
+        assert len(tpm.pcr_values()) == 8
+    between.replaced[PCR_READ] = lambda response: pcrs_of(response, **changes)
+    assert refused(between, Tpm.pcr_values) == (Fault.EVIDENCE_INVALID, "pcr-read")
+
+
+@pytest.mark.parametrize(
+    ("command", "act", "check"),
+    [
+        (PCR_READ, Tpm.pcr_values, "pcr-read"),
+        (READ_PUBLIC, Tpm.ak_public, "ak"),
+        (wire.QUOTE, lambda tpm: tpm.quote(BOUND), "quote"),
+        (wire.CERTIFY, lambda tpm: tpm.ephemeral_key(salt=SALT, pcrs=tpm.pcr_values()), "ephemeral-key"),
+    ],
+)
+def test_a_tpm_that_fails_at_one_thing(
+    simulation: Simulation, between: Between, command: int, act: Callable[[Tpm], Any], check: str
+) -> None:
+    between.replaced[command] = lambda _: wire.error(RC_FAILURE)
+    assert refused(between, act) == (Fault.EVIDENCE_UNAVAILABLE, check)
+    assert between.asked.count(command) == 1
     assert loaded(simulation) == []
