@@ -74,6 +74,17 @@ def test_other_memory_says_what_it_is() -> None:
     region.unmap()
 
 
+def test_a_protected_region_can_be_read_and_not_written() -> None:
+    fd = secret_fd(PAGE)
+    script = (
+        "import sys; from worker.memory import Region; region = Region(int(sys.argv[1])); view = region.view();"
+        "view[0] = 7; region.protect(); print(view[0], flush=True); view[0] = 8; print('written')"
+    )
+    done = run(script, fd)
+    os.close(fd)
+    assert (done.stdout, done.returncode) == (b"7\n", -signal.SIGSEGV)
+
+
 def test_no_descriptor_of_a_mapped_region_stays() -> None:
     """Whoever could take one from this process (pidfd_getfd) could map the region as well."""
     fd = secret_fd(PAGE)

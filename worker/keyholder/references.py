@@ -11,6 +11,7 @@ another one and no shelf is free.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -51,7 +52,7 @@ class _Shelf:
     owner: Owner | None = None
     sha256: bytes = b""
     until: float = 0.0
-    """time.monotonic"""
+    """By the clock of `References`."""
     cells: set[int] = field(default_factory=set)
     """That have it in their memory."""
 
@@ -65,8 +66,9 @@ class References:
         *,
         audit: AuditFile,
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._audit, self._zygote = audit, zygote
+        self._audit, self._zygote, self._clock = audit, zygote, clock
         self._longest = section.hold_s if section else 0
         self._shelves = [_Shelf(number=number) for number in range(section.places if section else 0)]
 
@@ -105,7 +107,7 @@ class References:
         """A job is done, and so is the shelf that it filled. Without a line in the trail the reference is not held."""
         shelf, until = self._shelves[number], datetime.now(UTC) + timedelta(seconds=seconds)
         shelf.state, shelf.owner, shelf.sha256 = _State.HELD, owner, sha256
-        shelf.until = time.monotonic() + seconds
+        shelf.until = self._clock() + seconds
         try:
             self._audit.append(
                 ReferenceHeld(
@@ -145,7 +147,7 @@ class References:
 
     def sweep(self) -> None:
         """What is over leaves; what has left is wiped. Called every second, and when a cell is gone."""
-        now = time.monotonic()
+        now = self._clock()
         for shelf in self._in(_State.HELD):
             if shelf.until <= now:
                 self._leave(shelf, "expired")
