@@ -203,6 +203,8 @@ def _roots(trust: Trust) -> str:
 
 def _locked_memory(config: Config) -> str:
     needed = config.worker.cells * config.worker.cell_memory_mib + _OVERHEAD_MIB
+    if config.references:
+        needed += config.references.places * config.references.memory_mib
     capabilities = next(
         line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
     )
@@ -212,7 +214,7 @@ def _locked_memory(config: Config) -> str:
     if limit != resource.RLIM_INFINITY and limit < needed << 20:
         raise _Found(
             f"{needed} MiB of secret memory needed, RLIMIT_MEMLOCK is {limit >> 20} MiB",
-            "Raise LimitMEMLOCK in the unit file, or configure fewer or smaller cells.",
+            "Raise LimitMEMLOCK in the unit file, or configure fewer or smaller cells and references.",
         )
     return f"{needed} MiB needed and allowed"
 

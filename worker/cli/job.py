@@ -37,6 +37,7 @@ from worker.client import (
     thumbprint,
 )
 from worker.client.keys import recipient_thumbprints
+from worker.compute.screening import REFERENCE
 
 __all__ = ["job"]
 
@@ -117,7 +118,7 @@ def run(
         with result:
             _write(result, recipient, target, header=sealed.header.data)
     if not quiet:
-        _conclude(result, out)
+        _conclude(result, out, spec)
 
 
 def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
@@ -179,8 +180,12 @@ def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, target: Target, *
         (folder / "header.bin").write_bytes(header)
 
 
-def _conclude(result: SealedResult, out: Path) -> None:
+def _conclude(result: SealedResult, out: Path, spec: JobSpec) -> None:
     claims = result.receipt.claims
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
+    if spec.screen is not None and spec.screen.hold_s:
+        held = {name for name, side in spec.sides.items() if side.schema == REFERENCE}
+        (digest,) = (part.sha256 for part in claims.inputs if part.name in held)
+        click.echo(f'held     for {spec.screen.hold_s} s: held_reference = "{digest}"')
