@@ -95,6 +95,14 @@ def test_usage_errors_are_status_two(tmp_path: Path) -> None:
         assert cji(*arguments).exit_code == 2
 
 
+@pytest.mark.parametrize("name", ["", "study 17", "-17", "étude", "study\n", "x" * 65])
+def test_a_project_has_a_name_that_jobs_may_give(tmp_path: Path, name: str) -> None:
+    result = cji("key", "project", "--", name, tmp_path / "p")
+    assert result.exit_code == 2
+    assert "1 to 64 characters" in result.stderr
+    assert not (tmp_path / "p").exists()
+
+
 def test_public_halves_are_those_of_the_policy(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -111,7 +119,7 @@ def test_serve_refuses_a_configuration_that_it_cannot_run(tmp_path: Path) -> Non
     text = example.read_text()
     for old, new, status, says in [
         ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "not known here"),
-        ("audience", "audiance", 1, "audiance"),
+        ("audience", "audiance", 2, "audiance"),
     ]:
         assert old in text
         config.write_text(text.replace(old, new, 1))

@@ -70,11 +70,16 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_takes_no_files_is_named() -> None:
+    with pytest.raises(SpecError, match="/proc cannot be written"), Target(Path("/proc/out"), suffix=".csv").writing():
+        pytest.fail("there is nowhere to write to")
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow"])
 @pytest.mark.parametrize("rows", [0, 3])
 def test_tables_are_written_batch_by_batch(tmp_path: Path, suffix: str, rows: int) -> None:
     path, table = tmp_path / f"t{suffix}", TABLE.slice(0, rows)
-    assert write_batches(path, batches(table)) == rows
+    write_batches(path, batches(table))
     assert path.stat().st_mode & 0o777 == 0o600
     match suffix:
         case ".csv":

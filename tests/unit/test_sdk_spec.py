@@ -144,6 +144,8 @@ def test_keys_do_not_show_in_reprs() -> None:
         ("bits = 80", "bits = 81", "bits"),
         ('RAC = "null"', 'RAC = "none"', "none"),
         ('as_of = "2026-01-01"', 'as_of = "today"', "as_of"),
+        ('project = "study-17"', 'project = "study 17"', "project"),
+        ('project = "study-17"', 'project = "study-17\\n"', "project"),
         ("[input]", "[input", "TOML|job spec"),
     ],
 )

@@ -9,9 +9,10 @@ import click
 
 from attestation import AttestationError, Trust
 from worker.client import ClientError, SpecError, Unverified
-from worker.errors import Refusal
+from worker.config import Config, load
+from worker.errors import Refusal, Unfit
 
-__all__ = ["FILE", "Failure", "explained", "passphrase_for", "trust_named"]
+__all__ = ["FILE", "Failure", "configuration", "explained", "passphrase_for", "trust_named"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,8 +54,20 @@ def trust_named(context: click.Context, cloud: str) -> Trust:
     """The trust that `cloud` names among those that the command was built with."""
     trusts: dict[str, Trust] = context.find_root().obj
     if cloud not in trusts:
-        raise Failure(f'cloud = "{cloud}" is not known here', remedy=f"Known: {', '.join(trusts)}.", status=2)
+        raise Failure(
+            f'cloud = "{cloud}" is not known here',
+            remedy=f"Known: {', '.join(trusts)}. A profile, a configuration or --cloud names one.",
+            status=2,
+        )
     return trusts[cloud]
+
+
+def configuration(path: Path) -> Config:
+    """A worker's configuration, or a Failure that says what is wrong with the file."""
+    try:
+        return load(path)
+    except Unfit as unfit:
+        raise Failure(unfit.what, remedy=unfit.remedy, status=2) from unfit
 
 
 def passphrase_for(path: Path) -> bytes | None:

@@ -10,12 +10,10 @@ import click
 import msgspec
 
 from attestation.appraisal import CHECKS, ReferenceValues
-from worker.cli.common import FILE, Failure, explained, trust_named
+from worker.cli.common import FILE, Failure, configuration, explained, trust_named
 from worker.cli.evidence_file import Judged, RefusedEvidence, golden_pcrs, judge, read_file
 from worker.cli.evidence_rows import sections
 from worker.client import load_profile
-from worker.config import load
-from worker.errors import Unfit
 
 __all__ = ["evidence"]
 
@@ -49,7 +47,12 @@ def evidence() -> None:
 @_JSON
 @explained
 def show(file: Path, *, as_json: bool) -> None:
-    """Show what FILE says of itself. Nothing of it is verified; `cji evidence verify` does that."""
+    """Show what FILE says of itself. Nothing of it is verified; `cji evidence verify` does that.
+
+    \b
+    Example:
+      cji evidence show out/evidence.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     read = read_file(file)
     found = sections(read.wrapper, read.bundle)
     if as_json:
@@ -152,9 +155,7 @@ def _reference(profile: Path | None, config: Path | None) -> ReferenceValues:
     if config is None:
         return ReferenceValues() if profile is None else load_profile(profile).reference
     try:
-        return msgspec.convert(load(config).attestation.reference_values, ReferenceValues, str_keys=True)
-    except Unfit as unfit:
-        raise Failure(unfit.what, remedy=unfit.remedy, status=2) from unfit
+        return msgspec.convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
     except msgspec.ValidationError as error:
         remedy = "docs/configuration.md lists its keys."
         raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error

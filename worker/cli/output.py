@@ -43,7 +43,10 @@ class Target:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
         """A folder to write to; what it holds moves to its place when the block ends well, and is gone otherwise."""
-        folder = Path(tempfile.mkdtemp(prefix=f".{self._out.name}.", dir=self._out.parent))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=f".{self._out.name}.", dir=self._out.parent))
+        except OSError as error:
+            raise SpecError(f"the folder {self._out.parent} cannot be written ({error.strerror})") from None
         try:
             yield folder
             if self._single:
@@ -62,12 +65,14 @@ class Target:
         return self._out if name == f"{RESULT}{self.suffix}" else self._out.with_name(f"{self._out.stem}.{name}")
 
 
-def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> int:
-    """Write a table as .csv, .parquet or .arrow, batch by batch; returns its rows. Lists become text in .csv."""
-    first = next(batches)
-    rows = int(first.num_rows)
+def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    """Write a table as .csv, .parquet or .arrow, batch by batch, of which the first is empty and tells the schema.
+
+    Lists become text in .csv.
+    """
+    empty = next(batches)
     flat = path.suffix == ".csv"
-    schema = _flat(first).schema if flat else first.schema
+    schema = _flat(empty).schema if flat else empty.schema
     with contextlib.ExitStack() as stack:
         if flat:
             writer = stack.enter_context(pyarrow.csv.CSVWriter(path, schema))
@@ -77,9 +82,7 @@ def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> int:
             writer = stack.enter_context(pa.ipc.new_file(path, schema))
         for batch in batches:
             writer.write_batch(_flat(batch) if flat else batch)
-            rows += int(batch.num_rows)
     path.chmod(0o600)
-    return rows
 
 
 def write_lines(path: Path, batches: Iterator[pa.RecordBatch]) -> None:

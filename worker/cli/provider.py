@@ -4,6 +4,7 @@ For the provider's operator, on a machine that may reach it. `show` needs no sig
 """
 
 import json
+import logging
 import time
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _STATUS = {Fault.CONFIG_INVALID: 2, Fault.TOKEN_INVALID: 3, Fault.MAA_UNAVAILABL
 @click.group()
 def provider() -> None:
     """Look at an attestation provider, and keep its policies."""
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # what it says of a failure, our error says
 
 
 @provider.command()

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from worker.cli.common import FILE, explained, trust_named
-from worker.config import load
+from worker.cli.common import FILE, configuration, explained, trust_named
 from worker.supervisor import serve as serve_worker
 
 __all__ = ["serve"]
@@ -25,5 +24,5 @@ def serve(context: click.Context, config: Path) -> None:
     Example:
       cji doctor --config /etc/cji/worker.toml && cji serve --config /etc/cji/worker.toml
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    loaded = load(config)
+    loaded = configuration(config)
     context.exit(serve_worker(loaded, trust=trust_named(context, loaded.cloud)))

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.audit import public_jwk as p384_jwk
 from worker.client.errors import SpecError, Unverified
+from worker.compute.deidentify import NAME
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
 from worker.job import LIMITS, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
 
@@ -117,7 +118,12 @@ def new_recipient_key() -> rsa.RSAPrivateKey:
 
 
 def new_project_key(project: str) -> ProjectKey:
-    """32 fresh random bytes for the project of this name."""
+    """32 fresh random bytes for the project of this name; SpecError for a name that no job may give."""
+    if NAME.fullmatch(project) is None:
+        raise SpecError(
+            "this is no name of a project",
+            remedy="1 to 64 characters A-Z a-z 0-9 . _ : / -, the first a letter or a digit.",
+        )
     return ProjectKey(project=project, key=secrets.token_bytes(PROJECT_KEY_BYTES))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from worker.compute.deidentify import NAME
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
 _Small = Annotated[int, Meta(ge=0, le=0xFFFF)]
 _Positive = Annotated[int, Meta(ge=1, le=0xFFFF)]
 _Name = Annotated[str, Meta(min_length=1, max_length=256)]
+_Domain = Annotated[str, Meta(pattern=rf"^{NAME.pattern}\Z")]
 
 
 class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do"):
@@ -45,20 +47,20 @@ class Mask(_Rule, frozen=True, kw_only=True, tag="mask"):
 class HmacToken(_Rule, frozen=True, kw_only=True, tag="hmac_token"):
     """A keyed token; columns of one `domain` join with each other inside a project. `bits` of 80, 128 or 160."""
 
-    domain: _Name
+    domain: _Domain
     bits: Literal[80, 128, 160] = 128
 
 
 class AesToken(_Rule, frozen=True, kw_only=True, tag="aes_token"):
     """A keyed token of a value of at most 15 bytes, which the project key turns back."""
 
-    domain: _Name
+    domain: _Domain
 
 
 class Ff1(_Rule, frozen=True, kw_only=True, tag="ff1"):
     """Format-preserving encryption: another value of the same length, of digits or of digits and capitals."""
 
-    domain: _Name
+    domain: _Domain
     radix: Literal[10, 36] = 10
 
 
@@ -104,7 +106,7 @@ class SmallClasses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Deidentify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of the operation `deidentify`; `project_key` names a file of `cji key project`."""
 
-    project: _Name
+    project: _Domain
     columns: Annotated[dict[_Name, Transform], Meta(min_length=1)]
     project_key: str | None = None
     small_classes: SmallClasses | None = None

@@ -70,4 +70,5 @@ def _verify(receipt: str, attested: AttestedWorker, expected: Expected) -> Verif
     try:
         return verify_receipt(receipt, key=attested.receipt_key, expected=expected)
     except ReceiptError as error:
-        raise Unverified(error.field, str(error)) from None
+        differing = f"not as expected in {', '.join(error.differing)}" if error.differing else "not sound here"
+        raise Unverified(error.field, f"the receipt is {differing}") from None

@@ -42,13 +42,13 @@ from worker.records import METADATA_KEY, RowStatus, Status, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["ACCEPTS", "Deidentify", "check", "needs_project_key", "output_parts", "prepare"]
+__all__ = ["ACCEPTS", "NAME", "Deidentify", "check", "needs_project_key", "output_parts", "prepare"]
 
 MAX_KEPT_BYTES: Final = 32  # of a mask: more is no mask
 MAX_SHIFT_DAYS: Final = 3650
 MAX_BAND_YEARS: Final = 50
 MAX_TOP_AGE: Final = 120  # Safe Harbor asks for 90 at most: 45 CFR 164.514(b)(2)(i)(C)
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")  # of projects and domains; no NUL, see kernels.tokens
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")  # of projects and domains; no NUL, see kernels.tokens
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TOKENS: Final = ("hmac_token", "aes_token", "ff1")
 _KEYED: Final = (*_TOKENS, "date_shift")
@@ -185,7 +185,7 @@ def _is_good_generalisation(rule: worker_pb2.Generalise) -> bool:
 
 
 def _is_name(value: str) -> bool:
-    return _NAME.fullmatch(value) is not None
+    return NAME.fullmatch(value) is not None
 
 
 def _is_day(value: str) -> bool:
