@@ -91,7 +91,7 @@ def _quote(tpm: Tpm, qualifying: bytes) -> tuple[tuple[bytes, ...], bytes, bytes
 
 def _certificates(trust: Trust, report: HclReport, known: Evidence | None) -> bytes:
     mine = parse_snp_report(report.hardware)
-    if known is not None and known.tee == "snp":
+    if known is not None:  # of the same machine, so of the same kind
         earlier = parse_snp_report(parse_hcl(known.hcl_report).hardware)
         if (earlier.chip_id, earlier.reported_tcb) == (mine.chip_id, mine.reported_tcb):
             return known.certs
@@ -104,7 +104,7 @@ def _certificates(trust: Trust, report: HclReport, known: Evidence | None) -> by
 
 def _der(padded: bytes) -> bytes:
     """One DER SEQUENCE without the zeros that fill its NV index; the length has two bytes in every AK certificate."""
-    if len(padded) < 4 or padded[:2] != b"\x30\x82":
+    if not padded.startswith(b"\x30\x82"):
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="ak-cert-pending")
     end = 4 + int.from_bytes(padded[2:4], "big")
     if end > min(len(padded), MAX_AK_CERT) or any(padded[end:]):

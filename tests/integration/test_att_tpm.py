@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cji_simulator import tpm_wire as wire
 from cji_simulator.faults import Kind, Service
@@ -15,9 +16,9 @@ from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
 from tpm2_pytss.constants import TPM2_CAP, TPM2_HC
 
-from attestation import AttestationError, Fault
+from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence import qualifying
-from attestation.evidence.collect import collect, ephemeral_salt
+from attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
 from attestation.evidence.tpm import (
     AK_CERT_INDEX,
     ATTEMPTS,
@@ -241,6 +242,15 @@ def test_other_pcrs_than_were_asked_for(between: Between, changes: dict[str, Any
         assert len(tpm.pcr_values()) == 8
     between.replaced[PCR_READ] = lambda response: pcrs_of(response, **changes)
     assert refused(between, Tpm.pcr_values) == (Fault.EVIDENCE_INVALID, "pcr-read")
+
+
+def test_pcrs_that_never_stand_still(between: Between) -> None:
+    """Not a second attempt only: what is read is never what is quoted."""
+    between.replaced[PCR_READ] = lambda response: response[:-1] + bytes([response[-1] ^ 1])
+    with pytest.raises(AttestationError) as caught:
+        collect(trust=msgspec.structs.replace(AZURE_US, tcti=between.tcti), qualifying=BOUND)
+    assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, "pcr-moving")
+    assert between.asked.count(wire.QUOTE) == QUOTE_ATTEMPTS
 
 
 @pytest.mark.parametrize(
