@@ -100,6 +100,8 @@ def _behind(name: str, **fields: str) -> Edit:
     return lambda report: [*report, *with_fields(REPORTS[name], "*", number=number, **fields)]
 
 
+_DELETES: Final = ("deleted", "deleted arrest")
+_ODD_ZEROS: Final = ((15, "000 00000000"), (16, " 00000000000"), (17, "00000/000000"))
 _SOCIETY: Final = {"type": "S", "age": "", "sex": "", "race": "", "ethnicity": "", "resident": ""}
 _ORI: Final = {
     "ori": "VT0010000",
@@ -162,8 +164,8 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(51, "robbery", _insert(segment("unreadable", level="9"), 2)),
     _set(952, "robbery", "*", ori="VT001-000"),
     _set(952, "officer", "victims", officer_ori="VT002"),
-    *[_set(952, name, "*", ori="VT001-000") for name in ("arrest", "zero")],
-    *[_old(_set(52, name, "*", ori="VT001-000")) for name in ("robbery", "arrest", "zero")],
+    *[_set(952, name, "*", ori="VT001-000") for name in ("arrest", "zero", *_DELETES)],
+    *[_old(_set(52, name, "*", ori="VT001-000")) for name in ("robbery", "arrest", "zero", *_DELETES)],
     _old(_set(52, "officer", "victims", officer_ori="VT002")),
     _m(55, "intimidation", _less("admin")),
     _m(56, "intimidation", lambda report: [*report, *report]),
@@ -174,9 +176,9 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         "intimidation",
         _then(_both("20-12346", "couple"), lambda r: [*r[:4], *with_fields(r[4:], "*", ori="NH0010000")]),
     ),
-    *[_m(58, name, _behind(name, month="05")) for name in ("robbery", "arrest", "zero")],
-    *[_m(59, name, _behind(name, ori="NH0010000")) for name in ("robbery", "arrest", "zero")],
-    *[_set(60, name, "*", month="06") for name in ("zero", "intimidation", "arrest")],
+    *[_m(58, name, _behind(name, month="05")) for name in ("robbery", "arrest", "zero", *_DELETES)],
+    *[_m(59, name, _behind(name, ori="NH0010000")) for name in ("robbery", "arrest", "zero", *_DELETES)],
+    *[_set(60, name, "*", month="06") for name in ("zero", "intimidation", "arrest", *_DELETES)],
     _m(
         65,
         "robbery",
@@ -204,6 +206,15 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         ),
     ),
     _m(85, "intimidation", _then(_more("offenders", sequence="03"), _more("offenders", sequence="02"))),
+    _m(
+        85,
+        "intimidation",
+        _then(
+            _more("offenders", sequence="03"),
+            _more("offenders", sequence="02"),
+            edit("victims", offender_number=["01", ""], relationship=["AQ", "AQ"]),
+        ),
+    ),
     _old(_m(85, "intimidation", _more("offenders", sequence="02"))),
     _m(88, "intimidation", _both("20-12345", "arrest")),
     # level 0
@@ -218,10 +229,8 @@ MUTATIONS: Final[Sequence[Mutation]] = [
             {"length": "0044"},
         )
     ],
-    *[
-        _set(r, "zero", "zero", 92, number=n)
-        for r, n in ((15, "000 00000000"), (16, " 00000000000"), (17, "00000/000000"))
-    ],
+    *[_old(_set(rule, "zero", "zero", number=number)) for rule, number in _ODD_ZEROS],
+    *[_set(92, "zero", "zero", number=number) for _, number in _ODD_ZEROS],
     _set(90, "zero", "zero", zero_month="13"),
     _set(91, "zero", "zero", zero_year="20A0"),
     _set(92, "zero", "zero", number="000000000001"),
@@ -235,7 +244,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     # the ORI table
     *[
         _agency(rule, name, **facts)
-        for name in ("robbery", "arrest", "zero")
+        for name in ("robbery", "arrest", "zero", *_DELETES)
         for rule, facts in (
             (930, {"status": "H"}),
             (932, {"status": "D"}),
@@ -277,6 +286,17 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         for rule, name in ((101, "deleted"), (701, "deleted arrest"))
         for fields in ({"ori": ""}, {"number": ""}, {"month": ""}, {"length": "0089"})
     ],
+    *[
+        _set(rule + hundred, name, "*", **fields)
+        for hundred, name in ((100, "deleted"), (700, "deleted arrest"))
+        for rule, fields in (
+            (4, {"city": "GA-7"}),
+            (15, {"number": "20 12345"}),
+            (16, {"number": " 20-12345"}),
+            (17, {"number": "20/12345"}),
+        )
+    ],
+    *[_set(105, "deleted", "deleted_incidents", date=date) for date in ("20200431", "20200506")],
     _set(197, "deleted", "deleted_incidents", date=""),
     _filed(198, "deleted", edit("deleted_incidents", date=""), {"date": "20181231"}),
     _filed(199, "deleted", edit("deleted_incidents", date=""), {"date": "20200401"}, {"date": "20200402"}),
@@ -321,6 +341,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(219, "weapon law", edit("offenses", activity=["G"])),
     _m(220, "weapon law", edit("offenses", activity=[""])),
     _m(221, "weapon law", edit("offenses", weapon=[""])),
+    _m(221, "weapon law", edit("offenses", weapon=[""], automatic=["A"]), 258),
     _m(222, "intimidation", edit("offenses", weapon=["12"])),
     _set(251, "intimidation", "offenses", completed="X"),
     _set(252, "burglary", "offenses", premises="01"),
@@ -330,6 +351,8 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(256, "intimidation", "offenses", completed="A"),
     _set(257, "burglary", "offenses", location="14"),
     _m(258, "simple assault", edit("offenses", automatic=["A"])),
+    _m(258, "simple assault", edit("offenses", weapon=["99", ""], automatic=["", "A"])),
+    _m(258, "intimidation", edit("offenses", automatic=["A"])),
     _m(262, "intimidation", _more("offenses")),
     _m(
         263,
@@ -521,8 +544,10 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(401, "murder", edit("victims", circumstance=[""])),
     _m(401, "simple assault", edit("victims", injury=[""])),
     _m(401, "intimidation", edit("victims", offender_number=[""], relationship=[""])),
+    _m(401, "intimidation", edit("victims", offender_number=[""])),
     _set(402, "larceny", "victims", sequence="A01"),
     _m(402, "intimidation", edit("victims", offender_number=["A1"])),
+    *[_m(402, "murder", edit("victims", circumstance=[number])) for number in ("1", " 1", "X1")],
     _set(404, "larceny", "victims", sequence="000"),
     _m(404, "larceny", edit("victims", connected=["23H", "99Z"])),
     *[
@@ -714,6 +739,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(653, "assault", "arrestees", disposition="H"),
     _m(654, "assault", edit("arrestees", armed_with=["12"], automatic=["X"])),
     _m(655, "assault", edit("arrestees", automatic=["A"])),
+    _m(655, "assault", edit("arrestees", armed_with=["01", ""], automatic=["", "A"])),
     _m(656, "assault", _more("arrestees", sequence="02")),
     _m(661, "assault", _then(_more("arrestees"), _more("offenders", sequence="02"))),
     _set(664, "assault", "arrestees", age="7"),
@@ -798,11 +824,17 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(753, "arrest", "group_b", disposition="H"),
     _m(754, "arrest", edit("group_b", armed_with=["12"], automatic=["X"])),
     _m(755, "arrest", edit("group_b", automatic=["A"])),
+    _m(755, "arrest", edit("group_b", armed_with=["01", ""], automatic=["", "A"])),
     _set(757, "arrest", "group_b", age="7"),
     _set(758, "arrest", "group_b", sex="U"),
     _filed(759, "arrest", lambda report: report, {"kind": "B", "sequence": "01"}),
     _set(760, "arrest", "group_b", arrest_offense="13A"),
     _old(_set(761, "arrest", "group_b", arrest_offense="90I")),
+    _set(702, "deleted arrest", "deleted_arrests", sequence="00"),
+    *[
+        _set(705, "deleted arrest", "deleted_arrests", arrest_date=date)
+        for date in ("20200431", "20200501", "20200506")
+    ],
     _set(797, "deleted arrest", "deleted_arrests", arrest_date=""),
     _filed(
         798,

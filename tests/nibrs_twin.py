@@ -156,9 +156,11 @@ class Twin:
     found: list[Found] = field(default_factory=list)
     reports: list[list[Line]] = field(default_factory=list)
     blank: list[int] = field(default_factory=list)
+    deleted: set[str] = field(default_factory=set)
 
     def say(self, rule: int, line: Line, element: str = "", value: str = "", *, report: bool = False) -> None:
-        sequence = {"4": line[38, 40], "5": "0" + line[38, 39], "6": "0" + line[38, 39]}.get(line.level, "")
+        number = line[38, 40] if line.level == "4" else "0" + line[38, 39]
+        sequence = number if line.level in "456" and number not in ("   ", "0  ") else ""
         of_segment = (
             sequence,
             line[38, 40] if line.level == "2" else "",
@@ -325,13 +327,9 @@ class Twin:
             self.say(hundred + 1, line, number)
         if not line[7, 8].strip(" ") or not line[9, 12].strip(" "):
             self.say(hundred + 1, line)
-        if delete:
-            if not self.fits(line):
-                self.say(hundred + 1, line, "", line[1, 4])
-            return
-        if line.action not in ACTIONS[line.level]:
+        if not delete and line.action not in ACTIONS[line.level]:
             self.say(hundred + 1, line, "", line.action)
-        own = {"1": 178, "2": 284, "4": 484, "5": 584}.get(line.level)
+        own = None if delete else {"1": 178, "2": 284, "4": 484, "5": 584}.get(line.level)
         if own is not None and not line[1, 4].strip(" "):
             self.say(hundred + 1, line)
         elif not self.fits(line):
@@ -339,9 +337,12 @@ class Twin:
         city = line[13, 16]
         if line.level != "0" and city.strip(" ") and not all(c in LETTERS + DIGITS for c in city):
             self.say(hundred + 4, line, "", city)
-        self.identifier(line, hundred, number, line[26, 37])
-        if any(not 0x20 <= byte <= 0x7E for byte in line.raw[: LENGTHS[line.level][-1]]) and not self.unclean(
-            line[26, 37]
+        if line.level != "0" or not self.new:
+            self.identifier(line, hundred, number, line[26, 37])
+        if (
+            not delete
+            and any(not 0x20 <= byte <= 0x7E for byte in line.raw[: LENGTHS[line.level][-1]])
+            and not self.unclean(line[26, 37])
         ):
             self.say(hundred + 17, line)
         self.oris(line)
@@ -395,7 +396,12 @@ class Twin:
         return [day for k, key, _, day in self.filed if k == kind and key == line.key]
 
     def delete(self, line: Line, kind: str, element: int, day: str, rules: tuple[int, int, int]) -> None:
-        if day.strip(" ") or not self.new:
+        if not self.new:
+            return
+        if day.strip(" "):
+            date, period = day_of(day), line.period if kind == "B" else None
+            if date is None or date > self.today or (period is not None and date // 100 > period):
+                self.say(105 if kind == "A" else 705, line, f"{element:02d}", day)
             return
         there = self.on_file(kind, line)
         year = number_of(line[9, 12], 1)
@@ -438,17 +444,25 @@ class Twin:
                     self.say(rule, line, "02", number)
 
     def arrest_report(self, line: Line, arrests: dict[str, bool], incidents: set[str]) -> None:
-        key = line.key + line[38, 39]
+        key, sequence = line.key + line[38, 39], line[38, 39]
         if line.action == "D":
             arrests[key] = False
+            if not sequence.strip(" "):  # all arrests of this number
+                self.deleted.add(line.key)
+                arrests.update({other: False for other in arrests if other.startswith(line.key)})
+            elif self.new and number_of(sequence, 1, 99) is None:
+                self.say(702, line, "40", sequence)
             self.delete(line, "B", 42, line[40, 47], (797, 798, 799))
             return
         if line.key in incidents:
             self.say(88, line, "41", line[26, 37], report=True)
         if arrests.get(key, False) and line.action == "A":
-            self.say(751, line, "40", line[38, 39])
-        elif line.action == "A" and any(
-            k == "B" and filed == line.key and sequence == line[38, 39] for k, filed, sequence, _ in self.filed
+            self.say(751, line, "40", sequence)
+        elif (
+            line.action == "A"
+            and key not in arrests
+            and line.key not in self.deleted
+            and any(k == "B" and filed == line.key and other == sequence for k, filed, other, _ in self.filed)
         ):
             self.say(759, line, "41", line[26, 37])
         arrests[key] = True
@@ -519,12 +533,12 @@ class Twin:
             coded("46", weapon, codes("01 11-17"))
             if weapon in codes("01 11-17") and weapon in weapons[:i]:
                 self.say(hundred + 6, line, "46", weapon)
-            if weapon == "01" and len(armed) > 1:
+            if weapon == "01" and sum(other.strip(" ") != "" for other in weapons) > 1:
                 self.say(hundred + 7, line, "46", weapon)
             if automatic not in "A ":
                 self.say(hundred + 54, line, "46", automatic)
             if automatic == "A" and weapon not in codes("11-15"):
-                self.say(hundred + 55, line, "46", automatic)
+                self.say(hundred + 55, line, "46", weapon)
         age_text = line[age_at, age_at + 3]
         form, years, low, high = age_of(age_text)
         if form == "blank":
@@ -618,8 +632,6 @@ class Incident:
             if not segments:
                 self.tell(75, head, f"L {level}")
         takes = any(code in WITH_PROPERTY for code in self.codes)
-        if takes and not properties:
-            self.tell(74, head, "L 3")
         if properties and offenses and not takes and not self.doubtful:
             self.tell(76, head, "L 3")
         if offenses and all(code in SOCIETY for code in self.codes):
@@ -629,7 +641,9 @@ class Incident:
         connected = {code for victim in victims for code in victim.slots(41, 3, 10)}
         for line in offenses:
             if line[38, 40] in GROUP_A and victims and line[38, 40] not in connected:
-                self.tell(65, line, "06", line[38, 40])
+                self.tell(65, line, "L 2", line[38, 40])
+            if line[38, 40] in WITH_PROPERTY and not properties:
+                self.tell(74, line, "L 3", line[38, 40])
             if line[38, 40] in WITH_PROPERTY and properties:
                 self.losses(line, properties)
         for line in properties:
@@ -714,7 +728,9 @@ class Incident:
             self.say(170, line, "03", day_text)
         if day is not None and line.action == "I" and day < 19910101:
             self.say(172, line, "03", day_text)
-        if day is not None and line.action == "I" and agency.start is not None and day < agency.start:
+        older = day is not None and agency.start is not None and day < agency.start
+        cleared_since = cleared in "ABCDE" and clear is not None and agency.start is not None and clear >= agency.start
+        if older and line.action == "I" and not cleared_since:
             self.say(173, line, "03", day_text)
         if clear is not None and agency.start is not None and clear < agency.start:
             self.say(173, line, "05", clear_text)
@@ -748,7 +764,7 @@ class Incident:
                 continue
             if code in slots[:i]:
                 self.say(206, line, element, code)
-            if code in alone and len(slots) > 1:
+            if code in alone and sum(other.strip(" ") != "" for other in slots) > 1:
                 self.say(207, line, element, code)
 
     def offense(self, line: Line, seen: list[str], n: int) -> None:
@@ -803,16 +819,16 @@ class Incident:
             self.say(256, line, "07", completed)
         self.activities(line, code, known, activities)
         armed = codes("09A 09B 09C 100 11A 11B 11C 11D 120 13A 13B 210 520 64A 64B")
-        if code in armed and not weapons:
+        if code in armed and not any(kind.strip(" ") for kind in kinds):
             self.say(221, line, "13")
         for slot in weapons:
             weapon, automatic = slot[:2], slot[2]
-            if known and code not in armed:
+            if known and code not in armed and weapon.strip(" "):
                 self.say(222, line, "13", weapon)
             if automatic not in "A ":
                 self.say(255, line, "13", automatic)
             if automatic == "A" and weapon not in codes("11-15"):
-                self.say(258, line, "13", automatic)
+                self.say(258, line, "13", weapon)
             valid = weapon in codes("11-15 20 30 35 40 50 60 65 70 85 90 95 99")
             if code == "13B" and valid and weapon not in codes("40 90 95 99"):
                 self.say(265, line, "13", weapon)
@@ -1111,7 +1127,7 @@ class Incident:
         if person and needs and not injuries:
             self.say(401, line, "33")
         against = [code for code in connected if code in PERSON | {"120"}]
-        if person and against and not relations:
+        if person and against and not any(slot[:2].strip(" ") for slot in relations):
             self.say(401, line, "34")
         if form == "bad":
             self.say(404, line, "26", age_text)
@@ -1243,7 +1259,9 @@ class Incident:
         for i, code in enumerate(circumstances):
             if code in valid and code in circumstances[:i]:
                 self.say(406, line, "31", code)
-            if code not in valid:
+            if number_of(code) is None:
+                self.say(402, line, "31", code)
+            elif code not in valid:
                 self.say(404, line, "31", code)
             if connected and not doubtful and not any(c in homicide for c in connected):
                 self.say(419, line, "31", code)
@@ -1318,7 +1336,7 @@ class Incident:
         if (
             self.whole
             and against
-            and len(relations) == 1
+            and sum(slot[:2].strip(" ") != "" for slot in relations) == 1
             and len(offenders) >= enough
             and (not self.new or kind in "IL")
         ):
@@ -1335,7 +1353,7 @@ class Incident:
             offender = self.offender(number)
             if offender is None or offender[44, 44] != sex:
                 return
-        self.tell(560, line, "38")
+        self.tell(560, line, "38", sex)
 
     def offender(self, number: str) -> Line | None:
         return next((offender for offender in self.of["5"] if offender[38, 39] == number), None)
@@ -1420,7 +1438,11 @@ class Incident:
         seen: list[str] = []
         offenders = self.of["5"]
         counted = sum(number_of(offender[38, 39]) != 0 for offender in offenders)
-        cleared = day_of(self.admin[50, 57]) if self.admin is not None else None
+        if self.admin is not None and self.cleared:
+            cleared = day_of(self.admin[50, 57]) or 0
+            days = [day_of(line[52, 59]) for line in self.of["6"] if line.action == "I"]
+            if any(day is not None and day <= cleared for day in days):
+                self.tell(71, self.admin, "04", self.admin[49, 49])
         for i, line in enumerate(self.of["6"], 1):
             sequence, day = line[38, 39], day_of(line[52, 59])
             if not line[40, 51].strip(" "):
@@ -1438,8 +1460,6 @@ class Incident:
                 continue
             if day is not None and self.day is not None and day < self.day:
                 self.say(665, line, "42", line[52, 59])
-            if self.cleared and day is not None and cleared is not None and day <= cleared:
-                self.tell(71, line, "42", line[52, 59])
             if offenders and i > counted:
                 self.tell(656, line, "L 6")
             if "09C" in self.codes:
@@ -1462,7 +1482,7 @@ def judge(lines: Iterable[bytes], *, new: bool, today: int, **sides: Any) -> lis
     return Twin(new=new, today=today, **sides).judge(lines)
 
 
-def whole(lines: Iterable[bytes], *, new: bool, today: int) -> tuple[list[Found], Outcome]:
+def whole(lines: Iterable[bytes], *, new: bool, today: int, **sides: Any) -> tuple[list[Found], Outcome]:
     """The findings, and what follows from them."""
-    twin = Twin(new=new, today=today)
+    twin = Twin(new=new, today=today, **sides)
     return twin.judge(lines), twin.outcome()

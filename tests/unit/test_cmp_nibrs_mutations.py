@@ -28,6 +28,8 @@ def test_valid_reports_have_no_findings(name: str, rule_set: str) -> None:
 def test_a_change_brings_the_rules_foreseen(mutation: Mutation) -> None:
     found = _judged(mutation)
     assert set(found.rule.tolist()) == mutation.foreseen
+    once = set(zip(found.row.tolist(), found.rule.tolist(), found.element.tolist(), strict=True))
+    assert len(found.rule) == len(once)  # one fault of a data element is one finding of a rule
     if not mutation.also:  # the twin knows no rules that were withdrawn
         assert as_found(found) == nibrs_twin.judge(
             lines(mutation.change(REPORTS[mutation.report])),

@@ -1,6 +1,7 @@
 """Which records make a report, and how far its pairings go: engine and twin on cases that chance would not meet."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -13,11 +14,21 @@ LARCENY = REPORTS["larceny"]
 DELETE = segment("deleted_incidents", date="20200401")
 
 
-def both(report: Report) -> Counter[int]:
-    """The rules found, by engine and twin alike."""
+FILED = {"kind": "B", "ori": "VT0010000", "number": "20-12345", "sequence": "01", "date": "20200410"}
+
+
+def both(report: Report, *, filed: Sequence[Mapping[str, str]] = (), start: str = "") -> Counter[int]:
+    """The rules found, by engine and twin alike. `start`: when the agency's NIBRS data began."""
     made = lines(report)
-    found = judged(b"\n".join(made))
-    expected, outcome = nibrs_twin.whole(made, new=True, today=TODAY)
+    agency = {"ori": "VT0010000", "status": "A", "nibrs_start": start}
+    found = judged(b"\n".join(made), filed=filed, agencies=[agency])
+    expected, outcome = nibrs_twin.whole(
+        made,
+        new=True,
+        today=TODAY,
+        agencies={"VT0010000": nibrs_twin.Agency(start=int(start) if start else None)},
+        filed=[(row["kind"], row["ori"] + row["number"].ljust(12), row["sequence"], int(row["date"])) for row in filed],
+    )
     assert as_found(found) == expected
     assert as_outcome(found, "nibrs/3.1") == outcome
     return Counter(found.rule.tolist())
@@ -44,6 +55,28 @@ def test_a_second_level_1_begins_a_report() -> None:
 
 def test_a_deleted_incident_may_be_added_again() -> None:
     assert both([*LARCENY, DELETE, *LARCENY]) == {}
+
+
+@pytest.mark.parametrize("sequence", ["01", ""])
+def test_an_arrest_may_be_deleted_and_added_again(sequence: str) -> None:
+    arrest, delete = REPORTS["arrest"], with_fields(REPORTS["deleted arrest"], "*", sequence=sequence)
+    assert both([*arrest, *delete, *arrest]) == {}
+    assert both([*delete, *arrest], filed=[FILED]) == {}
+    assert both([*delete, *arrest, *arrest], filed=[FILED]) == {751: 1}
+    assert both([*arrest, *delete], filed=[FILED]) == {759: 1}
+
+
+def test_a_delete_of_another_arrest_leaves_this_one() -> None:
+    arrest = REPORTS["arrest"]
+    other = with_fields(REPORTS["deleted arrest"], "*", sequence="02")
+    elsewhere = with_fields(REPORTS["deleted arrest"], "*", number="20-9", sequence="")
+    assert both([*arrest, *other, *elsewhere, *arrest]) == {751: 1}
+    assert both([*other, *elsewhere, *arrest], filed=[FILED]) == {759: 1}
+
+
+@pytest.mark.parametrize(("start", "rules"), [("20200405", {}), ("20200406", {173: 2})])
+def test_a_clearance_may_be_of_an_incident_before_the_agencys_data_began(start: str, rules: dict[int, int]) -> None:
+    assert both(REPORTS["cleared"], start=start) == rules
 
 
 def test_a_report_that_is_interrupted_is_two() -> None:

@@ -75,7 +75,7 @@ def test_a_record_of_the_error_data_set() -> None:
 def test_a_finding_about_a_report_has_no_record_number() -> None:
     found = judged(b"\n".join(text for text in GOOD if text[4:5] != b"3"))
     record = bytes(eds(found, RULES)[0])
-    assert record[:61] == b"2020040000000IVT001000020-12345            L 3074            "
+    assert record[:61] == b"2020040000000IVT001000020-12345            L 307423H         "
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints, Text
+from worker.compute.kernels.lines import BLANK
 from worker.compute.validate.conditions import Compiler
 from worker.compute.validate.facts import SEGMENT_FACTS
 from worker.compute.validate.findings import Finding, Findings, collect
@@ -125,11 +126,12 @@ _PERSONS: Final = ("victims", "offenders", "arrestees")
 
 
 def _sequence(persons: Table, rows: Ints) -> Strings:
-    """The number of the victim, offender or arrestee, filled up with zeros to three digits."""
+    """The number of the victim, offender or arrestee, filled up with zeros to three digits; blank where it is."""
     number = persons.text("sequence", rows)
     digits = number.view(np.uint8).reshape(len(rows), -1)
     filled = np.full((len(rows), 3), ord("0"), np.uint8)
     filled[:, 3 - digits.shape[1] :] = digits
+    filled[(digits == BLANK).all(axis=1)] = BLANK
     return filled.view("S3")[:, 0]
 
 

@@ -31,8 +31,8 @@ Array = npt.NDArray[Any]
 GROUP_A, GROUP_B, ZERO, NO_GROUP = (np.uint8(ord(group)) for group in "AB0?")
 
 REPORT_FACTS: Final = (
-    *("incident", "again", "shared_number", "same_arrest", "on_file", "on_file_times", "on_file_outside"),
-    *("group_a_on_file", "group_b_on_file"),
+    *("incident", "again", "shared_number", "same_arrest", "arrest_on_file"),
+    *("on_file_times", "on_file_outside", "group_a_on_file", "group_b_on_file"),
     *("agency_start", "agency_inactive", "agency_covered", "agency_federal"),
     *("agency_historical", "agency_duplicated", "agency_deleted", "agency_listed"),
 )
@@ -204,24 +204,39 @@ def _relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: Bools) ->
     number = numbered(keys)
     has_incident = np.zeros(len(number), np.bool_)
     has_incident[number[(groups == GROUP_A) & ~deleted]] = True
+    again = np.zeros(len(number), np.bool_)
+    acting = np.flatnonzero(incident | deleted)
+    last = _last_before(number[acting], np.ones(len(acting), np.bool_))
+    again[acting] = incident[acting] & np.where(last >= 0, incident[acting][last], on_file[acting])
+    same_arrest, arrest_on_file = np.zeros((2, len(number)), np.bool_)
     arrests = np.flatnonzero(group_b)
-    same_arrest = np.zeros(len(number), np.bool_)
-    arrest = numbered(firsts[arrests, _KEY.start : _SEQUENCE.stop])
-    same_arrest[arrests] = _again(arrest, ~deletes[arrests], deletes[arrests], np.zeros(len(arrests), np.bool_))
+    same_arrest[arrests], arrest_on_file[arrests] = _arrests(firsts[arrests], number[arrests], on_file[arrests])
     return {
-        "again": _again(number, incident, deleted, on_file),
+        "again": again,
         "shared_number": group_b & has_incident[number],
         "same_arrest": same_arrest,
+        "arrest_on_file": arrest_on_file,
     }
 
 
-def _again(number: Ints, added: Bools, deleted: Bools, on_file: Bools) -> Bools:
-    """Reports that add what is there already: added before, here or on file, and not deleted since."""
-    found = np.zeros(len(number), np.bool_)
-    acting = np.flatnonzero(added | deleted)
-    order = acting[np.argsort(number[acting], kind="stable")]
-    earlier = np.zeros(len(order), np.bool_)
-    earlier[1:] = number[order[1:]] == number[order[:-1]]
-    there = np.where(earlier, np.roll(added[order], 1), on_file[order])
-    found[order] = added[order] & there
+def _arrests(firsts: Bytes, number: Ints, on_file: Bools) -> tuple[Bools, Bools]:
+    """Which Group B arrests an earlier record adds, which others are on file; in both cases not deleted in between.
+
+    A delete without a sequence number deletes all arrests of its transaction number (4.6.2).
+    """
+    deletes = firsts[:, 5] == _DELETE
+    of_all = deletes & (firsts[:, _SEQUENCE] == BLANK).all(axis=1)
+    last = _last_before(numbered(firsts[:, _KEY.start : _SEQUENCE.stop]), ~of_all)
+    all_deleted = _last_before(number, of_all)
+    touched = last > all_deleted
+    return ~deletes & touched & ~deletes[last], ~deletes & on_file & ~touched & (all_deleted < 0)
+
+
+def _last_before(key: Ints, counts: Bools) -> Ints:
+    """For each row the last one before it that has the same key, from 0, and counts; -1 where there is none."""
+    order, n = np.argsort(key, kind="stable"), len(key)
+    none = key[order] * (n + 1)  # of a key: rows count from here, from 1, below those of the next key
+    seen = np.maximum.accumulate(none + (order + 1) * counts[order])
+    found = np.full(n, -1)
+    found[order[1:]] = np.maximum(seen[:-1], none[1:]) - none[1:] - 1
     return found
