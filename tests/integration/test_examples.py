@@ -30,7 +30,7 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.write_bytes(source.read_bytes())
     cji = build(site.simulation.trust)
     commands = ["cji key project study examples/deidentify/study.json", *COMMANDS]
-    assert len(commands) == 5
+    assert len(commands) == 9
     for command in commands:
         words = shlex.split(command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)))[1:]
         with pytest.MonkeyPatch.context() as patch:
@@ -48,6 +48,39 @@ def test_validate(outputs: Path) -> None:
     lines = (outputs / "findings/eds.txt").read_text().splitlines()
     assert [len(line) for line in lines] == [146] * 3
     assert lines[-1][14:23] == "999999999"
+
+
+def test_link(outputs: Path) -> None:
+    clusters: dict[str, list[str]] = {}
+    for row in rows(outputs / "linked/result.csv"):
+        clusters.setdefault(row["cluster"], []).append(row["record_id"])
+    assert sorted(clusters.values(), key=len) == [
+        ["6"],
+        ["9"],
+        ["10"],
+        ["1", "2"],
+        ["7", "8"],
+        ["11", "12"],
+        ["3", "4", "5"],
+    ]
+    assert "given name: the same" in "".join(row["words"] for row in rows(outputs / "linked/patterns.csv"))
+
+
+def test_screen(outputs: Path) -> None:
+    outcomes = [(row["outcome"], row["best"]) for row in rows(outputs / "hits/result.csv")]
+    hits = [("hit", "strong"), ("no_hit", ""), ("hit", "possible"), ("hit", "name_only")]
+    assert outcomes == [*hits, ("no_hit", ""), ("not_screenable", "")]
+    assert [row["NIC"] for row in rows(outputs / "hits/hits.csv")] == ["W100000001", "W100000002", "W100000003"]
+
+
+def test_aggregate(outputs: Path) -> None:
+    cells = rows(outputs / "counts/result.csv")
+    assert {cell["rows"] for cell in cells if cell["hidden"] == "true"} == {""}
+    shown = {(cell["key_1"], cell["key_2"]): int(cell["rows"]) for cell in cells if cell["hidden"] == "false"}
+    assert min(shown.values()) >= 3
+    assert shown["", "FULTON"] == 18
+    actual = {(row["form"], row["line"]): row["actual"] for row in rows(outputs / "return_a/result.csv")}
+    assert (actual["return_a", "3a"], actual["return_a", "4e"], actual["return_a", "total"]) == ("1", "3", "4")
 
 
 def test_persons(outputs: Path) -> None:
