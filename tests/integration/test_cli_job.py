@@ -225,11 +225,16 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
         (people, "DOB", "BIRTH", "BIRTH"),
         (people, CSV, "", "column names"),
         (people, "DOB", "record_id", "distinct"),
+        (spec, "[deidentify]", "[link]\n[deidentify]", "no rule for cluster"),
+        (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "absent.csv"\n[input]', "absent.csv"),
+        (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "people.csv"\n[input]', "nibrs_ori/1"),
     ]:
         path.write_text(texts[path].replace(old, new))
         result = desk.run("out")
         assert (result.exit_code, says in result.stderr) == (2, True), (new, result.output)
         path.write_text(texts[path])
+    nowhere = desk.run("/proc/out")
+    assert (nowhere.exit_code, "/proc cannot be written" in nowhere.stderr) == (2, True), nowhere.output
     assert not desk.worker.seen
     assert "out" not in desk.files()
 

@@ -74,6 +74,17 @@ def test_a_job_runs_and_its_receipt_verifies_with_no_worker(tmp_path: Path, site
     assert "5000 in, 5000 out" in verified.stdout
 
 
+def test_what_link_adds_is_a_column_like_others(tmp_path: Path, site: Site) -> None:
+    spec, out = write(tmp_path, site), tmp_path / "out.parquet"
+    text = spec.read_text().replace("columns = { ", 'columns = { cluster = "keep", ')
+    spec.write_text(f"{text}\n[link]\n")
+    ran = cji(
+        site, "job", "run", tmp_path / "people.parquet", "--spec", spec, "--profile", site.files.profile, "--out", out
+    )
+    assert ran.exit_code == 0, ran.output
+    assert pyarrow.parquet.read_table(out).column_names == ["last", "SOC", "cluster"]
+
+
 def test_a_refusal_leaves_nothing_behind(tmp_path: Path, site: Site) -> None:
     spec = write(tmp_path, site, ori="GA0610000")
     before = sorted(tmp_path.iterdir())

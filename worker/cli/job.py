@@ -18,7 +18,6 @@ from worker.client import (
     LINES,
     AttestedWorker,
     ClientProfile,
-    Deidentify,
     JobSpec,
     ProjectKey,
     SealedResult,
@@ -37,6 +36,8 @@ from worker.client import (
     thumbprint,
 )
 from worker.client.keys import recipient_thumbprints
+from worker.compute import OPERATIONS
+from worker.compute.linking import CLUSTER
 from worker.compute.screening import REFERENCE
 
 __all__ = ["job"]
@@ -95,18 +96,23 @@ def run(
     signing = load_signing_key(Path(profile.signing_key), passphrase=passphrase_for(Path(profile.signing_key)))
     source = read_file(file, rename=spec.input.rename)
     opened = open_source(source, spec.input.schema)
-    if spec.deidentify is not None:
-        _check_columns(opened.schema, spec.deidentify)
+    _check_columns(opened.schema, spec)
     sides = {name: read_file(Path(side.file), rename=side.rename) for name, side in spec.sides.items()}
+    for name, side in spec.sides.items():
+        open_source(sides[name], side.schema)
     console = Console(stderr=True, quiet=quiet)
-    with SyncClient(
-        profile.target,
-        tls=profile.tls(),
-        trust=trust,
-        reference=profile.reference,
-        maa_url=profile.maa_url,
-        server_name=profile.server_name,
-    ) as client:
+    # results are not kept: whether there is a place for them is known before anything is sent
+    with (
+        target.writing() as folder,
+        SyncClient(
+            profile.target,
+            tls=profile.tls(),
+            trust=trust,
+            reference=profile.reference,
+            maa_url=profile.maa_url,
+            server_name=profile.server_name,
+        ) as client,
+    ):
         kek = client.describe().pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
         attested = client.attest()
         _introduce(console, attested)
@@ -116,7 +122,7 @@ def run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
         with result:
-            _write(result, recipient, target, header=sealed.header.data)
+            _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
     if not quiet:
         _conclude(result, out, spec)
 
@@ -139,7 +145,7 @@ def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Pa
     spec = load_spec(path, defaults=defaults)
     if op is None:
         return spec
-    others = dict.fromkeys(("link", "screen", "deidentify", "aggregate", "disseminate"))
+    others = dict.fromkeys(name for name in OPERATIONS if name != op)
     return msgspec.structs.replace(spec, validate=spec.validate or Validate(), **others)
 
 
@@ -148,14 +154,16 @@ def _project_key(spec: JobSpec) -> ProjectKey | None:
     return None if path is None else load_project_key(Path(path))
 
 
-def _check_columns(schema: pa.Schema, deidentify: Deidentify) -> None:
-    """Each input column has a rule and each rule a column: said here with names, refused by the worker without."""
-    given, ruled = set(schema.names), set(deidentify.columns)
+def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
+    """`deidentify` has a rule for each column and no other: said here with names, refused by the worker without."""
+    if spec.deidentify is None:
+        return
+    given, ruled = {*schema.names, *([CLUSTER] if spec.link is not None else [])}, set(spec.deidentify.columns)
     if given != ruled:
         parts = (("no rule for", given - ruled), ("no column for the rule of", ruled - given))
         raise SpecError(
             "; ".join(f"{text} {', '.join(sorted(names))}" for text, names in parts if names),
-            remedy="deidentify.columns names every input column once, after renaming.",
+            remedy="deidentify.columns names every column once, after renaming, and with [link] its cluster too.",
         )
 
 
@@ -167,17 +175,16 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, target: Target, *, header: bytes) -> None:
-    with target.writing() as folder:
-        for name, schema in result.header.outputs:
-            batches = read_output(result, recipient, name)
-            if schema in LINE_SCHEMAS:
-                write_lines(folder / f"{name}.txt", batches)
-            else:
-                write_batches(folder / f"{name}{target.suffix}", batches)
-        (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
-        (folder / "evidence.json").write_bytes(result.attested.to_file())
-        (folder / "header.bin").write_bytes(header)
+def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
+    for name, schema in result.header.outputs:
+        batches = read_output(result, recipient, name)
+        if schema in LINE_SCHEMAS:
+            write_lines(folder / f"{name}.txt", batches)
+        else:
+            write_batches(folder / f"{name}{suffix}", batches)
+    (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
+    (folder / "evidence.json").write_bytes(result.attested.to_file())
+    (folder / "header.bin").write_bytes(header)
 
 
 def _conclude(result: SealedResult, out: Path, spec: JobSpec) -> None:
