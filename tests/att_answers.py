@@ -9,10 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Answers:
-    """By path without query: headers and body, all with one status. `asked` has (method, path with query, body)."""
+    """By path without query: headers and body. All have one status, save the first ones, whose statuses are `first`.
+
+    `asked` has (method, path with query, body).
+    """
 
     answers: dict[str, tuple[dict[str, str], bytes]] = field(default_factory=dict)
     status: int = 200
+    first: list[int] = field(default_factory=list)
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
     base: str = ""
 
@@ -28,7 +32,7 @@ def serving(state: Answers) -> Iterator[Answers]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             state.asked.append((self.command, self.path, body))
             headers, answer = state.answers[self.path.partition("?")[0]]
-            self.send_response(state.status)
+            self.send_response(state.first.pop(0) if state.first else state.status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
