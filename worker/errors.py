@@ -52,10 +52,8 @@ class Stage(enum.StrEnum):
     ADMIT = "admit"
     UNSEAL = "unseal"
     COMPUTE = "compute"
-    SEAL = "seal"
     COMMIT = "commit"
     RECEIPT = "receipt"
-    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "caller", "Check the clock; created and not_after lie at most 24 hours apart. Seal the job again."
     ),
     Reason.REPLAYED: _info("caller", "This job_id was used with another header. Seal the job with a new job_id."),
-    Reason.ALREADY_EXISTS: _info("caller", "This job is done. Fetch its receipt with GetReceipt."),
+    Reason.ALREADY_EXISTS: _info("caller", "This job is done or at work. GetReceipt has its receipt once it is done."),
     Reason.POLICY_DENIED: _info(
         "caller",
         "No rule of the worker's policy allows this submitter, agency, purpose, operation and recipient together.",
@@ -99,8 +97,12 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         retryable=True,
     ),
     Reason.SCHEMA_MISMATCH: _info("caller", "Compare the columns and types of each part with the schema it declares."),
-    Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with its documentation."),
-    Reason.LIMIT_EXCEEDED: _info("caller", "Stay within the limits that Describe returns; send smaller batches."),
+    Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with docs/operations.md."),
+    Reason.LIMIT_EXCEEDED: _info(
+        "caller",
+        "Stay within the limits that Describe returns. A job that needs more memory than a cell has must be cut, or its "
+        "operator raises cell_memory_mib.",
+    ),
     Reason.OVERLOADED: _info("platform", "All cells are busy. Try again after the time given.", retryable=True),
     Reason.NOT_READY: _info(
         "operator", "The worker has no fresh evidence or key yet. `cji doctor` says which.", retryable=True
