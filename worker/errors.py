@@ -100,8 +100,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with docs/operations.md."),
     Reason.LIMIT_EXCEEDED: _info(
         "caller",
-        "Stay within the limits that Describe returns. A job that needs more memory than a cell has must be cut, or its "
-        "operator raises cell_memory_mib.",
+        "Stay within the limits that Describe returns. A job that needs more memory than a cell has must be cut, or "
+        "its operator raises cell_memory_mib.",
     ),
     Reason.OVERLOADED: _info("platform", "All cells are busy. Try again after the time given.", retryable=True),
     Reason.NOT_READY: _info(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
 
 from attestation import AZURE_US, Trust
+from worker.audit import AuditFile, WorkerStopped
 from worker.cli import build
 
 OLD_LIST = '{ reviewed = 2026-01-01, expires = 2026-02-01, listed = [{ id = "AMD-SB-1", unfixed = ["Turin"] }] }'
@@ -80,6 +82,24 @@ def test_what_is_wrong_is_named(folder: Path, azure: Simulation, file: str, old:
         path.write_text(text)
     assert status == 1
     assert {name for name, finding in found.items() if finding["state"] == "failed"} == {check}
+
+
+def test_the_audit_trail_is_read_to_its_end(folder: Path, azure: Simulation) -> None:
+    path, config = folder / "audit.jsonl", folder / "worker.toml"
+    try:
+        with AuditFile(path, worker="worker-1", clock=lambda: datetime(2026, 11, 24, tzinfo=UTC)) as trail:
+            trail.append(WorkerStopped(jobs_completed=7))
+        whole = path.read_bytes()
+        for data, state, says in [
+            (whole + b'{"seq":2', "ok", "1 lines, in one chain"),
+            (whole.replace(b":7", b":8"), "failed", "audit line 1: hash"),
+            (whole + whole, "failed", "audit line 2: seq"),
+        ]:
+            path.write_bytes(data)
+            _, found = doctor(azure.trust, "--config", config)
+            assert (found["audit file"]["state"], says in found["audit file"]["found"]) == (state, True), found
+    finally:
+        path.unlink()
 
 
 def test_s02_no_vtpm_is_a_failure(folder: Path, azure: Simulation) -> None:

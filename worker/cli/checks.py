@@ -30,6 +30,7 @@ from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
 from attestation.maa.provider import describe_provider
 from attestation.trust import endpoint
+from worker.audit import ChainError, verify_chain
 from worker.config import Config
 from worker.errors import Refusal, Unfit
 from worker.job import Policy
@@ -316,7 +317,20 @@ def _audit(config: Config) -> str:
         ) from error
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise _Found(f"{path} cannot be read and appended", "Give it to the worker's user.")
-    return f"{path.parent} is writable"
+    return f"{path.parent} is writable; {_audit_lines(path)} lines, in one chain"
+
+
+def _audit_lines(path: Path) -> int:
+    """Lines of the trail; one without its line feed was never acknowledged, and the worker cuts it off."""
+    if not path.exists():
+        return 0
+    try:
+        with path.open("rb") as file:
+            return verify_chain(line for line in file if line.endswith(b"\n")).seq
+    except ChainError as error:
+        raise _Found(
+            str(error), "No worker starts on a trail that was changed. Find out by whom; keep it, and name a new one."
+        ) from error
 
 
 def _tls(config: Config) -> str:
