@@ -24,6 +24,10 @@ from benchmarks.corpus import people
 from benchmarks.harness import Paired, Result, paired, percentile
 from benchmarks.machine import facts
 from benchmarks.report import Report
+from benchmarks.stand import open_stand
+from benchmarks.wire import prepare
+from worker.client import InputSpec, SideSpec
+from worker.client import Screen as Screening
 from worker.compute.screen import MODEL, PRESETS, Index, Screen, build
 from worker.compute.screen import run as screen
 from worker.compute.screen.rules import LEVELS, weights
@@ -37,6 +41,8 @@ _CHUNK: Final = 65_536  # the most that a batch of a stream may have
 _FIRST_DAY: Final = np.datetime64("1945-01-01")
 _DAYS: Final = 60 * 365
 _HITS: Final = 20
+_CELL_BYTES: Final = 1000  # of a record, while it is indexed
+_SHELF_BYTES: Final = 300
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -73,6 +79,7 @@ def run(report: Report, *, quick: bool) -> Result:
             for name, each in (("screen", single), ("DuckDB", peer_single))
         ],
     )
+    sealed = _sealed(report, reference, asked, times=50 if quick else 200)
     report.note(f"names: {_source()}; index built in {build_seconds:.1f} s")
     main, wide = found["ncic_qw"], found["iii_qh"]
     return Result(
@@ -84,6 +91,7 @@ def run(report: Report, *, quick: bool) -> Result:
             "iii_inquiries_per_s": wide.subject.middle,
             "single_inquiry_ms": median(single),
             "duckdb_single_inquiry_ms": median(peer_single),
+            **sealed,
             "build_records_per_s": records / build_seconds,
         },
         ratios={"duckdb": main.ratio.middle, "duckdb_iii": wide.ratio.middle},
@@ -241,6 +249,42 @@ def _latency(
             search(one, "ncic_qw")
             spent.append(1e3 * (time.perf_counter() - started))
     return ours, theirs
+
+
+def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int) -> dict[str, float]:
+    """Milliseconds of single inquiries as jobs against a reference that the worker holds, from open to receipt."""
+    inquiry = {"input": InputSpec(schema="person/1"), "deidentify": None}
+    cell_mib, shelf_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _SHELF_BYTES))
+    sides = {"hot": SideSpec(schema="hotfile/1", file="-")}
+    columns = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
+    with open_stand(room=8 << 20, cell_mib=160 + cell_mib, shelf_mib=shelf_mib) as stand:
+        with report.doing("sealing and holding the reference"):
+            spec = stand.site.spec(screen=Screening(hold_s=3600), sides=sides, **inquiry)
+            started = time.perf_counter()
+            result = stand.site.run(asked.select(columns).slice(0, 1), spec, sides={"hot": reference}, deadline=600)
+            held_seconds = time.perf_counter() - started
+        digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "hot")
+        again, spent = stand.site.spec(screen=Screening(held_reference=digest), **inquiry), list[float]()
+        for _ in range(4):  # waits until both cells are warm again
+            stand.site.run(asked.select(columns).slice(0, 1), again)
+        with report.doing(f"{times} jobs of one inquiry"):
+            for at in range(times):
+                spent.append(1e3 * stand.job(prepare(stand.site, again, asked.select(columns).slice(at, 1), batch=1)))
+    found = {
+        "sealed_inquiry_ms": median(spent),
+        "sealed_inquiry_p95_ms": percentile(spent, 95),
+        "sealed_reference_s": held_seconds,
+    }
+    report.table(
+        f"One inquiry as a sealed job against {len(reference)} records that the worker holds",
+        ("", ""),
+        [
+            ("median, ms", f"{found['sealed_inquiry_ms']:.1f}"),
+            ("95 %, ms", f"{found['sealed_inquiry_p95_ms']:.1f}"),
+            ("sending, indexing and holding the reference, s", f"{held_seconds:.1f}"),
+        ],
+    )
+    return found
 
 
 def _rate(asked: pa.Table, search: Callable[[], object]) -> Callable[[], float]:
