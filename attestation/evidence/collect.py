@@ -35,11 +35,11 @@ def ephemeral_salt(qualifying: bytes) -> bytes:
     return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying).digest()
 
 
-def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None, pcs: IntelPcs | None = None) -> Evidence:
+def collect(*, trust: Trust, qualifying: bytes, pcs: IntelPcs, known: Evidence | None = None) -> Evidence:
     """Collect evidence whose quote carries `qualifying`, 32 bytes (`attestation.evidence.binding.qualifying`).
 
     `known` is earlier evidence of this boot: its certificates are used again while chip and TCB are the same, and
-    the hardware report is read once instead of waited for. `pcs` has Intel's collateral from earlier.
+    the hardware report is read once instead of waited for. `pcs` is asked on TDX.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
     with Tpm(trust.tcti) as tpm:
@@ -65,7 +65,7 @@ def collect(*, trust: Trust, qualifying: bytes, known: Evidence | None = None, p
     if report.tee == "snp":
         return replace(shown, certs=_certificates(trust, report, known))
     quoted = td_quote(trust, report.hardware)
-    collateral = (pcs or IntelPcs(trust)).collateral(parse_td_quote(quoted).pck_chain)
+    collateral = pcs.collateral(parse_td_quote(quoted).pck_chain)
     return replace(shown, version=2, td_quote=quoted, collateral=collateral)
 
 

@@ -19,6 +19,7 @@ from tpm2_pytss.constants import TPM2_CAP, TPM2_HC
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence import qualifying
 from attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
+from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import (
     AK_CERT_INDEX,
     ATTEMPTS,
@@ -65,7 +66,7 @@ def refusal(act: Callable[[], Any]) -> tuple[Fault, str]:
 @pytest.mark.parametrize("kind", [Kind.RETRY, Kind.YIELDED, Kind.OBJECT_MEMORY])
 def test_a_busy_tpm_is_asked_again(simulation: Simulation, kind: Kind) -> None:
     simulation.fault(Service.TPM, kind, times=ATTEMPTS - 1)
-    evidence = collect(trust=simulation.trust, qualifying=BOUND)
+    evidence = collect(trust=simulation.trust, qualifying=BOUND, pcs=IntelPcs(simulation.trust))
     assert simulation.faults() == []  # all of them struck
     assert evidence.quote
     assert loaded(simulation) == []
@@ -246,9 +247,10 @@ def test_other_pcrs_than_were_asked_for(between: Between, changes: dict[str, Any
 
 def test_pcrs_that_never_stand_still(between: Between) -> None:
     """Not a second attempt only: what is read is never what is quoted."""
+    wrong = msgspec.structs.replace(AZURE_US, tcti=between.tcti)
     between.replaced[PCR_READ] = lambda response: response[:-1] + bytes([response[-1] ^ 1])
     with pytest.raises(AttestationError) as caught:
-        collect(trust=msgspec.structs.replace(AZURE_US, tcti=between.tcti), qualifying=BOUND)
+        collect(trust=wrong, qualifying=BOUND, pcs=IntelPcs(wrong))
     assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, "pcr-moving")
     assert between.asked.count(wire.QUOTE) == QUOTE_ATTEMPTS
 

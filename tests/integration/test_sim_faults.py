@@ -17,6 +17,7 @@ from attestation import AttestationError, Fault
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, maa_nonce, qualifying
 from attestation.evidence.collect import collect
+from attestation.evidence.pcs import IntelPcs
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
@@ -373,7 +374,7 @@ def test_the_command_line_without_a_simulation(tmp_path: Path) -> None:
 
 def collected(simulation: Simulation) -> tuple[Evidence, str]:
     bound = qualifying(RECEIPT_KEY, bytes(32))
-    return collect(trust=simulation.trust, qualifying=bound), maa_nonce(bound)
+    return collect(trust=simulation.trust, qualifying=bound, pcs=IntelPcs(simulation.trust)), maa_nonce(bound)
 
 
 def test_a_boot_log_is_replayed(simulation: Simulation) -> None:

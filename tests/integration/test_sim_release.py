@@ -43,6 +43,7 @@ from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust, i
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import Evidence, maa_nonce, qualifying
 from attestation.evidence.collect import collect, ephemeral_salt
+from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import Tpm
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from attestation.maa import guest_request, open_reply, send_request
@@ -65,7 +66,7 @@ def attester(simulation: Simulation) -> Attester:
 
 @pytest.fixture(scope="module")
 def evidence(simulation_servers: Simulation) -> Evidence:
-    return collect(trust=simulation_servers.trust, qualifying=BOUND)
+    return collect(trust=simulation_servers.trust, qualifying=BOUND, pcs=IntelPcs(simulation_servers.trust))
 
 
 def ask(simulation: Simulation, body: bytes) -> bytes:
