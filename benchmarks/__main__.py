@@ -41,6 +41,7 @@ Examples:
   python -m benchmarks pipeline
   python -m benchmarks pipeline --quick --profile
   python -m benchmarks pipeline --json pipeline.json
+  python -m benchmarks link screen aggregate --plot core.svg
 
 Ratios may be compared between machines, figures may not. docs/benchmarks.md says what is inside each clock. Run as
 root, which reading the worker's /proc takes, on a machine that does nothing else. Needs the extras bench and dev.
@@ -48,14 +49,17 @@ root, which reading the worker's /proc takes, on a machine that does nothing els
 )
 @click.argument("names", nargs=-1, required=True, type=click.Choice(list(BENCHMARKS)), metavar="NAME...")
 @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here too.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw them here too: .svg, .png, .pdf.")
 @click.option("--quick", is_flag=True, help="Less input and fewer runs: a first look, not a result.")
 @click.option("--profile", is_flag=True, help="Show the CPU time of each process as well.")
-def main(names: tuple[str, ...], *, target: Path | None, quick: bool, profile: bool) -> None:
+def main(names: tuple[str, ...], *, target: Path | None, plot: Path | None, quick: bool, profile: bool) -> None:
     """Run the benchmarks of these names in order."""
     report = Report(profile=profile)
     results = [_run(name)(report, quick=quick) for name in dict.fromkeys(names)]
     if target is not None:
         target.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    if plot is not None:
+        import_module("benchmarks.plot").write(results, plot)  # an extra of its own needs no more than a table
 
 
 def _run(name: str) -> Callable[..., Result]:

@@ -77,6 +77,8 @@ def run(report: Report, *, quick: bool) -> Result:
         ],
     )
     hiding = _hiding(report)
+    growth = [(rows, _all_totals(rows)) for rows in ((10_000, 100_000) if quick else (10_000, 100_000, 1_000_000))]
+    report.table("Seconds for all totals", ("rows", "s"), [(f"{rows}", f"{s:.3f}") for rows, s in growth])
     return Result(
         name="aggregate",
         machine=machine,
@@ -95,6 +97,7 @@ def run(report: Report, *, quick: bool) -> Result:
             "duckdb_cube": cube.ratio.middle,
             "twin": converted.ratio.middle,
         },
+        growth={"all totals, seconds": growth},
     )
 
 
@@ -136,6 +139,12 @@ def _hiding(report: Report) -> float:
     gone = sum(result["hidden"].to_pylist())
     report.note(f"hiding {gone} of {result.num_rows} cells of a table of 20000 rows takes {taken:.2f} s")
     return taken
+
+
+def _all_totals(rows: int) -> float:
+    """Seconds for rows, persons and sums of every cell and all totals."""
+    (batch,) = _rows(rows).to_batches()
+    return rows / _rate(rows, lambda: aggregate(_PARAMETERS, [batch], _quiet))()
 
 
 def _rate(n: int, work: Callable[[], object]) -> Callable[[], float]:

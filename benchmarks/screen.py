@@ -79,6 +79,12 @@ def run(report: Report, *, quick: bool) -> Result:
             for name, each in (("screen", single), ("DuckDB", peer_single))
         ],
     )
+    growth = _growth(reference, asked)
+    report.table(
+        "Seconds by records of the reference, one thread",
+        ("records", "index", "a tenth as many inquiries"),
+        [(f"{n}", f"{built:.2f}", f"{searched:.3f}") for n, built, searched in growth],
+    )
     sealed = _sealed(report, reference, asked, times=50 if quick else 200)
     report.note(f"names: {_source()}; index built in {build_seconds:.1f} s")
     main, wide = found["ncic_qw"], found["iii_qh"]
@@ -95,6 +101,10 @@ def run(report: Report, *, quick: bool) -> Result:
             "build_records_per_s": records / build_seconds,
         },
         ratios={"duckdb": main.ratio.middle, "duckdb_iii": wide.ratio.middle},
+        growth={
+            "index, seconds": [(n, built) for n, built, _ in growth],
+            "a tenth as many inquiries, seconds": [(n, searched) for n, _, searched in growth],
+        },
     )
 
 
@@ -249,6 +259,19 @@ def _latency(
             search(one, "ncic_qw")
             spent.append(1e3 * (time.perf_counter() - started))
     return ours, theirs
+
+
+def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, float]]:
+    """(records, seconds to index them, seconds for a tenth as many inquiries by ncic_qw)."""
+    found = list[tuple[int, float, float]]()
+    for records in (10_000, 100_000, 1_000_000):
+        if records <= len(reference):
+            started = time.perf_counter()
+            index = build(reference.slice(0, records).to_batches(), load().dissemination.files, room=1 << 34)
+            built = time.perf_counter()
+            _ours(index, asked.slice(0, records // 10), "ncic_qw")
+            found.append((records, built - started, time.perf_counter() - built))
+    return found
 
 
 def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int) -> dict[str, float]:
