@@ -1,18 +1,40 @@
 """The examples, run as their page says, with the outputs that it promises."""
 
 import csv
+import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
-from cji_simulator.site import Site
+from cji_simulator.site import Site, people
 from click.testing import CliRunner
 
 from worker.cli import build
+from worker.client import new_project_key, save_project_key
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "examples/README.md").read_text()
-COMMANDS = [line for line in PAGE.splitlines() if line.startswith("cji-simulator cji job run")]
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji-simulator cji"))]
+
+
+def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
+    """As it stands, but for the roots; with the files that it names."""
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shutil.copytree(site.files.profile.parent, tmp_path, dirs_exist_ok=True)
+    save_project_key(new_project_key("study-17"), tmp_path / "study-17.json")
+    (tmp_path / "job.toml").write_text(
+        '[input]\nschema = "person/1"\n[deidentify]\nproject = "study-17"\n[deidentify.columns]\n'
+        'last = { do = "hmac_token", domain = "name" }\nfirst = "drop"\nSOC = "null"\n'
+    )
+    scope: dict[str, object] = {"table": people(50), "AZURE_US": site.simulation.trust}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        exec(program.replace("from attestation import AZURE_US\n", ""), scope)
+    tables = scope["tables"]
+    assert isinstance(tables, dict)
+    assert tables["result"].column_names == ["last", "SOC"]
+    assert tables["row_status"].num_rows == 50
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -29,10 +51,11 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     cji = build(site.simulation.trust)
-    commands = ["cji key project study examples/deidentify/study.json", *COMMANDS]
-    assert len(commands) == 9
-    for command in commands:
-        words = shlex.split(command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)))[1:]
+    assert len(COMMANDS) == 9
+    for command in COMMANDS:
+        words = shlex.split(
+            command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
+        )[1:]
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             result = CliRunner().invoke(cji, words, catch_exceptions=False)

@@ -39,6 +39,8 @@ def main() -> None:
       cji-simulator status
       cji-simulator fault set vault status --status 429 --retry-after 5 --times 3
       cji-simulator cji job run people.csv --spec job.toml --profile .demo/worker/client/client.toml --out result/
+
+    Records and job specs to begin with are in the folder examples of the repository.
     """
 
 
@@ -75,7 +77,16 @@ def _where(simulation: Simulation) -> Table:
 @click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True, help="The worker's port.")
 @click.option("--worker/--no-worker", "with_worker", default=True, show_default=True, help="Start a worker as well.")
 @click.option("--tee", type=click.Choice(get_args(Tee)), default="snp", show_default=True, help="Kind of machine.")
-def up(state: Path, port: int, *, with_worker: bool, tee: Tee) -> None:
+@click.option(
+    "--cell-memory",
+    "cell_mib",
+    metavar="MIB",
+    type=click.IntRange(128, 65536),
+    default=160,
+    show_default=True,
+    help="Memory of each cell, a multiple of 32; operations on whole tables need more for more rows.",
+)
+def up(state: Path, port: int, *, with_worker: bool, tee: Tee, cell_mib: int) -> None:
     """Start everything and stay until interrupted.
 
     \b
@@ -88,7 +99,7 @@ def up(state: Path, port: int, *, with_worker: bool, tee: Tee) -> None:
     try:
         with Simulation(state, tee=tee) as simulation:
             key = simulation.create_cmk()
-            files = worker_config(state / "worker", simulation=simulation, keys=[key], port=port)
+            files = worker_config(state / "worker", simulation=simulation, keys=[key], port=port, cell_mib=cell_mib)
             (state / _TRUST).write_bytes(msgspec.json.encode(simulation.trust))
             table = _where(simulation)
             table.add_row("key", key.kek_id)
