@@ -104,6 +104,13 @@ def test_em_finds_the_parameters_that_made_the_pairs() -> None:
     assert [one[0] for one in fit.m] == pytest.approx(m, abs=0.02)
 
 
+def _exchanged() -> tuple[Level, ...]:
+    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]  # type: ignore[arg-type]
+    m_u = ((0.1, 0.01), (0.2, 0.02), (0.7, 0.97))
+    conditions = ((there[0],), (there[1],), ())
+    return tuple(Level(words="x", conditions=c, m=m, u=u) for c, (m, u) in zip(conditions, m_u, strict=True))
+
+
 def _model(*rules: Rule) -> Model:
     """Given m and u: weights do not depend on which pairs are looked at."""
 
@@ -120,6 +127,7 @@ def _model(*rules: Rule) -> Model:
         comparisons=(
             Comparison(name="first", levels=levels(("first", "same", 0), ("first", "similar", 0.8))),
             Comparison(name="last", levels=levels(("last", "same", 0), ("last", "similar", 0.9), ("last", "sound", 0))),
+            Comparison(name="names", levels=_exchanged()),
             Comparison(name="DOB", levels=levels(("DOB", "same", 0), ("DOB", "date", 0), ("DOB", "date_slip", 0))),
         ),
         blocking=rules,

@@ -95,6 +95,19 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
                 ),
             )
         ),
+        *(
+            Parameters(
+                model=replace(
+                    _MODEL, comparisons=(replace(_LAST, levels=(Level(words="x", conditions=(wrong,)), _ELSE)),)
+                )
+            )
+            for wrong in (
+                Condition(column="last", test="exchanged"),
+                Condition(column="last", test="exchanged", other="last"),
+                Condition(column="last", test="same", other="first"),
+            )
+        ),
+        Parameters(model=replace(_MODEL, prior=None, certain=(_BY_LAST,), certain_recall=0.0)),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> None:
@@ -109,6 +122,18 @@ def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> No
     [
         replace(_MODEL, blocking=(Rule(keys=(Key(column="first"),)),)),
         replace(_MODEL, blocking=(Rule(keys=(Key(column="last", form="year"),)),)),
+        replace(
+            _MODEL,
+            comparisons=(
+                Comparison(
+                    name="x",
+                    levels=(
+                        Level(words="x", conditions=(Condition(column="last", test="crossed", other="first"),)),
+                        _ELSE,
+                    ),
+                ),
+            ),
+        ),
         replace(
             _MODEL,
             comparisons=(
@@ -170,6 +195,17 @@ def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:
     assert found.status.rows[found.status.codes == Code.NO_BLOCKING_KEY].tolist() == []
 
 
+@pytest.mark.parametrize(("most", "pairs"), [(4, 4), (3, 0)])
+def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: int) -> None:
+    one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
+    rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="sound"))))
+    model = replace(_given(0.9, 0.1), blocking=rules)
+    found = link([one], one.schema, Parameters(model=model, clerical=1e-3), ignore, side=[other])
+    blocks = _part(found, "blocks")
+    assert [row["pairs"] for row in blocks] == [4, 4]
+    assert [row["new_pairs"] for row in blocks] == [pairs, 4 - pairs]
+
+
 def test_a_pair_counts_for_its_first_rule_only() -> None:
     batch = people(last=["SMITH", "SMITH"], first=["A", "A"])
     rules = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="first"),)))
@@ -213,6 +249,8 @@ def test_a_key_brings_together_what_it_says(
         ("DOB", "date", 0, ("198001XX", "19800102"), ("198001XX", "19800202")),
         ("DOB", "date_slip", 0, ("19800102", "19800201"), ("19800102", "19911231")),
         ("DOB", "year", 0, ("19800102", "19801231"), ("19800102", "19810102")),
+        ("DOB", "year_month", 0, ("19800102", "198001XX"), ("19800102", "19800202")),
+        ("DOB", "date_slip", 0, ("19808612", "19800612"), ("19808612", "19840613")),
         ("SOC", "number_slip", 0, ("123456789", "123456798"), ("123456789", "987654321")),
         ("SOC", "number_slip", 0, ("XXXXX6789", "123456789"), ("XXXXX6789", "123459999")),
     ],
@@ -228,6 +266,35 @@ def test_a_level_holds_where_it_says(
     )
     holds = [_link(people(**{column: list(values)}), model=model, clerical=1e-3).report.pairs for values in (yes, no)]
     assert [one.weight[0] for one in holds] == pytest.approx([np.log2(9), -np.log2(9)])
+
+
+@pytest.mark.parametrize(
+    ("other", "level"),
+    [
+        (("smith", "John"), 0),
+        (("SMITH", "ADAM"), 1),
+        (("ADAM", "JOHN"), 1),
+        (("JOHN", "SMITH"), 2),
+        (("JOHN", "ADAM"), 2),
+        (("SMITH", None), None),
+    ],
+)
+def test_names_in_each_others_place(other: tuple[str, str | None], level: int | None) -> None:
+    tests = ("exchanged", "crossed")
+    given = [Condition(column="first", test=test, other="last") for test in tests]  # type: ignore[arg-type]
+    levels = (
+        Level(words="x", conditions=(given[0],), m=0.5, u=0.1),
+        Level(words="y", conditions=(given[1],), m=0.3, u=0.1),
+        Level(words="z", m=0.2, u=0.8),
+    )
+    model = Model(
+        comparisons=(Comparison(name="x", levels=levels),), blocking=(Rule(keys=(Key(column="DOB"),)),), prior=0.5
+    )
+    expected = 0 if level is None else np.log2([5, 3, 0.25][level])
+    for rows in ((("JOHN", "SMITH"), other), (other, ("JOHN", "SMITH"))):
+        first, last = zip(*rows, strict=True)
+        found = _link(people(first=first, last=last, DOB=["19800101"] * 2), model=model, clerical=1e-3)
+        assert found.report.pairs.weight == pytest.approx([expected])
 
 
 def test_names_come_from_the_whole_name() -> None:
@@ -288,10 +355,14 @@ def test_x_in_a_name_is_a_letter() -> None:
 
 
 def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
-    batch = people(last=["SMITH", "SMITH", "LEE"], DOB=["19801399", "19800101", "19800101"])
+    batch = people(last=["SMITH", "SMITH", "LEE", "LEE"], DOB=["1 May 80", "19800101", "19801399", "19800101"])
     found = _link(batch)
-    assert found.status.counts() == (2, 0, 1, 0)
-    assert found.status.columns.tolist() == [1]
+    assert found.status.counts() == (2, 0, 2, 0)
+    assert found.status.rows.tolist() == [0, 2]
+    assert found.status.columns.tolist() == [1, 1]
+    assert set(found.status.codes.tolist()) == {Code.NOT_A_DATE}
+    table = read_table([batch], (), frozenset(("DOB",)), linking=False)
+    assert table.columns["DOB"].code.tolist() == [-1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("side", [None, 0, 1])
@@ -380,6 +451,55 @@ def test_the_prior_comes_from_certain_rules_and_their_recall() -> None:
     names = ["A", "A", "B", "B", "C", "D", "E", "F"]
     model = replace(_given(0.9, 0.1), prior=None, certain=(_BY_LAST, _BY_LAST), certain_recall=0.5)
     assert _link(people(last=names), model=model).report.trained.prior == pytest.approx(2 / 0.5 / 28)
+
+
+def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
+    columns = ("first", "last", "city", "county")
+    comparisons = [
+        Comparison(
+            name=name, levels=(Level(words="the same", conditions=(Condition(column=name),)), Level(words="different"))
+        )
+        for name in columns
+    ]
+    model = Model(
+        comparisons=tuple(comparisons),
+        blocking=tuple(Rule(keys=(Key(column=name),)) for name in columns),
+        certain=(
+            Rule(keys=(Key(column="first"), Key(column="last"))),
+            Rule(keys=(Key(column="city"), Key(column="county"))),
+        ),
+    )
+    whole = _persons(columns, agree=0.6, values=5000)
+    assert _link(whole, model=model).report.trained.prior == pytest.approx(600 / 719_400, rel=0.1)
+    there = np.random.default_rng(8).random(1200) < 0.7
+    some = [value.as_py() if yes else None for value, yes in zip(whole.column(0), there, strict=True)]
+    missing = people(**{name: whole.column(name).to_pylist() for name in columns[1:]}, first=some)
+    assert _link(missing, model=model).report.trained.prior == pytest.approx(600 / 719_400, rel=0.1)
+    told = _link(whole, model=replace(model, certain_recall=1.0)).report.trained.prior
+    assert told == pytest.approx(0.59 * 600 / 719_400, rel=0.1)  # 1 - (1 - 0.36) ** 2
+
+
+def test_records_of_one_person_do_not_make_their_name_common() -> None:
+    """Of ten records of each of forty persons of as many names, a name is as rare as persons of it are."""
+    names = [f"{name:03d}" for name in range(40) for _ in range(10)] + ["COMMON"] * 20
+    persons = [name + str(i % 2) if name == "COMMON" else name for i, name in enumerate(names)]
+    batch = people(last=names, SOC=[f"{100 + sorted(set(persons)).index(one)}" for one in persons])
+    model = Model(
+        comparisons=(
+            replace(_LAST, levels=(replace(_SAME, frequency_of="last"), _ELSE)),
+            Comparison(name="SOC", levels=(Level(words="the same", conditions=(Condition(column="SOC"),)), _ELSE)),
+        ),
+        blocking=(_BY_LAST, Rule(keys=(Key(column="SOC"),))),
+        prior=0.02,
+    )
+    found = _link(batch, model=model, clerical=1e-6)
+    u = found.report.trained.u[0][0]
+    shares = np.array([10 / 420] * 40 + [20 / 420])
+    own = (shares**2).sum() - u
+    assert own == pytest.approx(10 / 420, rel=0.1)
+    by_pair = {(row["left"], row["right"]): row["frequency"] for row in _part(found, "pairs")}
+    assert by_pair[400, 402] == pytest.approx(np.log2(u / (20 / 420 - own)))
+    assert by_pair[0, 1] == pytest.approx(np.log2(u / max(10 / 420 - own, min(u, 1 / 420))))
 
 
 def test_of_two_values_the_more_frequent_one_counts() -> None:

@@ -138,16 +138,14 @@ def _blocked(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> B
     if large.any():
         raise _too_many()
     sizes = np.bincount(number[number >= 0])
-    found = blocks(number, table.second)
-    pairs = found.pairs
+    pairs = _pairs(sizes, number, table)
     left_out = rule.most_pairs is not None and pairs > rule.most_pairs
     if left_out:
         number = np.full(table.n, -1, np.int32)
-        found = blocks(number)
     return Blocked(
         rule=rule,
         group=number,
-        blocks=found,
+        blocks=blocks(number, table.second),
         pairs=pairs,
         left_out=left_out,
         number=int(np.count_nonzero(sizes)),
@@ -155,6 +153,14 @@ def _blocked(table: Table, rule: Rule, further: tuple[Key, ...], most: int) -> B
         split=split,
         split_rows=split_rows,
     )
+
+
+def _pairs(sizes: Ints, number: Groups, table: Table) -> int:
+    """How many pairs blocks of these sizes have."""
+    if table.second is None:
+        return int((sizes * (sizes - 1) // 2).sum())
+    of_second = np.bincount(number[table.second & (number >= 0)], minlength=len(sizes))
+    return int(((sizes - of_second) * of_second).sum())
 
 
 def _large(number: Groups, most: int) -> Bools:

@@ -2,9 +2,10 @@
 
 Case does not matter, nor do outer blanks. Names are compared without blanks, hyphens, apostrophes and dots. Identifiers
 are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number of
-which nothing is known (XXXXX, 0, -). A date of which nothing is known is missing; what is no date is missing and its
-row partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
-before the comma, and the first word behind it.
+which nothing is known (XXXXX, 0, -). A date of which nothing is known is missing. What has the digits of a date but is
+no day of the calendar (month 86) is taken for a slip of the hand and compared digit by digit; other values are missing.
+The row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what
+is before the comma, and the first word behind it.
 """
 
 from collections.abc import Sequence
@@ -53,6 +54,11 @@ class Column:
         """int64[k]: how many rows have each value."""
         return np.bincount(self.code[self.code >= 0], minlength=len(self.words))
 
+    @property
+    def filled(self) -> float:
+        """The share of rows that have a value."""
+        return float((self.code >= 0).mean()) if len(self.code) else 0.0
+
     @cached_property
     def sounds(self) -> Ints:
         """int64[k]: equal for values of one Soundex code, -1 without a letter."""
@@ -73,6 +79,11 @@ class Column:
     def years(self) -> Ints:
         """int64[k]: equal for dates of one known year, else -1."""
         return self.parts(_DATE_PLACES["year"])
+
+    @cached_property
+    def months(self) -> Ints:
+        """int64[k]: equal for dates of one known month of one known year, else -1."""
+        return self.parts(_DATE_PLACES["year_month"])
 
     def parts(self, places: slice) -> Ints:
         """int64[k]: equal for dates that agree in these places, -1 where a digit is unknown or it is no date."""
@@ -182,7 +193,8 @@ def _dates(array: pa.Array) -> tuple[Column, Bools]:
     encoded = pc.dictionary_encode(array)
     text = read(encoded.dictionary)
     parsed = dates.parse(text)
-    usable = parsed.fits & (parsed.digits != _X).any(axis=1)
+    known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
+    usable = known.any(axis=1) & (known | (parsed.digits == _X)).all(axis=1)
     number = np.full(len(usable) + 1, -1, np.int64)
     kept = np.flatnonzero(usable)
     digits = np.ascontiguousarray(parsed.digits[kept])

@@ -5,7 +5,7 @@ values and the levels of those are gathered back. A comparison of several column
 as one value. Values are compared with the lower code first, which makes every comparison symmetric.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.edits import Edit
+from worker.compute.kernels.equal_rows import numbered
 from worker.compute.link.columns import Codes, Column, Table
 from worker.compute.link.model import Comparison, Condition
 
@@ -33,13 +34,15 @@ _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them 
 class Comparer:
     """A comparison over the rows of a table.
 
-    value int32[n]: what a row has, -1 where something is missing; sample int64[k]: a row with each value.
+    value int32[n]: what a row has, -1 where something is missing; sample int64[k]: a row with each value. `number`
+    int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
     """
 
     comparison: Comparison
     columns: dict[str, Column]
     value: Codes
     sample: Ints
+    number: dict[str, Ints]
 
     def levels(self, left: Ints, right: Ints) -> Levels:
         """int8[p]: the level of each pair of rows, MISSING where a value is."""
@@ -55,6 +58,9 @@ class Comparer:
                 return found
             unsettled &= ~equal
         rows = np.flatnonzero(unsettled)
+        if self.number:  # names of two persons are hardly ever those of two others, and codes are compared at once
+            found[rows] = self._decide(left[rows], right[rows])
+            return found
         a, b = a[rows], b[rows]
         k = len(self.sample)
         pair, which = _reduced(np.minimum(a, b).astype(np.int64) * k + np.maximum(a, b))
@@ -82,11 +88,21 @@ class Comparer:
                             column.words, column.words, a.astype(np.int64), b.astype(np.int64)
                         )
                     holds &= similarity[condition.column][open_] >= condition.number
+                elif condition.other:
+                    holds &= self._crossed(condition, left[open_], right[open_])
                 else:
                     holds &= _holds(condition, column, a, b)
             level[open_[holds]] = number
             open_ = open_[~holds]
         return level
+
+    def _crossed(self, condition: Condition, left: Ints, right: Ints) -> Bools:
+        """bool[p]: whether values of one column are those of another one in the other record, both ways or one way."""
+        value, other = ((self.number[name], self.columns[name].code) for name in (condition.column, condition.other))
+        there = value[0][value[1][left]] == other[0][other[1][right]]
+        back = value[0][value[1][right]] == other[0][other[1][left]]
+        found: Bools = there & back if condition.test == "exchanged" else there | back
+        return found
 
 
 def comparer(comparison: Comparison, table: Table) -> Comparer:
@@ -102,7 +118,22 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
     sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
     rows = np.flatnonzero(value >= 0)[::-1]
     sample[value[rows]] = rows  # the first row that has the value
-    return Comparer(comparison=comparison, columns=columns, value=value, sample=sample)
+    crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
+    return Comparer(
+        comparison=comparison,
+        columns=columns,
+        value=value,
+        sample=sample,
+        number=_numbers(columns) if crossed else {},
+    )
+
+
+def _numbers(columns: Mapping[str, Column]) -> dict[str, Ints]:
+    """int64[k] by column: equal for equal values of any of the columns."""
+    words = [column.words.data for column in columns.values()]
+    width = max(data.shape[1] for data in words)
+    number = numbered(np.vstack([np.pad(data, ((0, 0), (0, width - data.shape[1]))) for data in words]))
+    return dict(zip(columns, np.split(number, np.cumsum([len(data) for data in words[:-1]])), strict=True))
 
 
 def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
@@ -152,6 +183,8 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
             found = edits.dates(column.digits[a], column.digits[b]).kind != Edit.OTHER
         case "year":
             found = _equal(column.years, a, b)
+        case "year_month":
+            found = _equal(column.months, a, b)
         case _:
             found = edits.one_edit(column.digits[a], column.digits[b]).kind != Edit.OTHER
     return found

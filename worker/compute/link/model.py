@@ -16,8 +16,21 @@ from worker.errors import Stage
 
 __all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Parameters", "Rule", "Test", "check"]
 
-Test: TypeAlias = Literal["same", "similar", "sound", "nickname", "prefix", "date", "date_slip", "year", "number_slip"]
-"""What may hold of two values; `similar` and `prefix` have a number, the least similarity or how many bytes.
+Test: TypeAlias = Literal[
+    "same",
+    "similar",
+    "sound",
+    "nickname",
+    "prefix",
+    "date",
+    "date_slip",
+    "year",
+    "year_month",
+    "number_slip",
+    "exchanged",
+    "crossed",
+]
+"""What may hold of two records; `similar` and `prefix` have a number, the least similarity or how many bytes.
 
 same        equal bytes, ASCII case and outer blanks aside
 similar     Jaro-Winkler similarity of at least `number`
@@ -27,7 +40,10 @@ prefix      the first `number` bytes are equal
 date        dates that agree in all known digits, X being an unknown one
 date_slip   dates that one slip of the hand turns into each other, as `kernels.edits` lists them
 year        dates of one known year
+year_month  dates of one known month of one known year
 number_slip equal but for one place or two neighbouring ones in each other's place, X being unknown
+exchanged   `column` of each record is equal to column `other` of the other one
+crossed     `column` of one record is equal to column `other` of the other one
 """
 
 Form: TypeAlias = Literal["whole", "sound", "prefix", "year", "year_month", "month_day"]
@@ -38,6 +54,7 @@ MAX_LEVELS: Final = 12
 MAX_RULES: Final = 48
 _MAX_PLACES: Final = 64
 _NUMBERED: Final = frozenset(("similar", "prefix"))
+_OF_TWO: Final = frozenset(("exchanged", "crossed"))
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,11 +62,17 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Condition(_Table, frozen=True, kw_only=True):
-    """What holds of the values of one column on both sides; see `Test` for `number`."""
+    """What holds of the values of one column on both sides, or of two; see `Test` for `number` and `other`."""
 
     column: str
     test: Test = "same"
     number: float = 0.0
+    other: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that it looks at."""
+        return (self.column, self.other) if self.other else (self.column,)
 
 
 class Level(_Table, frozen=True, kw_only=True):
@@ -77,7 +100,8 @@ class Comparison(_Table, frozen=True, kw_only=True):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of all conditions, each once."""
-        return tuple(dict.fromkeys(condition.column for level in self.levels for condition in level.conditions))
+        conditions = [condition for level in self.levels for condition in level.conditions]
+        return tuple(dict.fromkeys(name for condition in conditions for name in condition.columns))
 
 
 class Key(_Table, frozen=True, kw_only=True):
@@ -126,7 +150,7 @@ class Model(_Table, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     blocking: tuple[Rule, ...]
     certain: tuple[Rule, ...] = ()
-    certain_recall: float = 0.6
+    certain_recall: float | None = None
     prior: float | None = None
     split: tuple[Key, ...] = ()
 
@@ -182,7 +206,7 @@ def _is_model(model: Model) -> bool:
         and len(model.certain) <= MAX_RULES
         and all(_is_key(key) for rule in rules for key in rule.keys)
         and all(map(_is_key, model.split))
-        and 0 < model.certain_recall <= 1
+        and (model.certain_recall is None or 0 < model.certain_recall <= 1)
         and (bool(model.certain) if model.prior is None else 0 < model.prior < 1)
     )
 
@@ -216,6 +240,7 @@ def _is_condition(condition: Condition) -> bool:
     number = condition.number
     return (
         condition.test in get_args(Test)
+        and (condition.other not in {"", condition.column} if condition.test in _OF_TWO else not condition.other)
         and (condition.test in _NUMBERED or number == 0)
         and (condition.test != "similar" or 0 < number <= 1)
         and (condition.test != "prefix" or (1 <= number <= _MAX_PLACES and number == int(number)))

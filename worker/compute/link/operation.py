@@ -37,7 +37,7 @@ __all__ = ["Linked", "bind", "check", "link"]
 
 _PAIR_BYTES: Final = 72  # of a pair that is kept: 24, held twice while sorted, and its batch of the output
 _ROW_BYTES: Final = 64  # of a row, besides its records: codes, blocks, cluster
-_DATE_TESTS: Final = frozenset(("date", "date_slip", "year"))
+_DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 
 
@@ -63,7 +63,7 @@ def bind(parameters: Parameters, schema: pa.Schema) -> Model:
     model = replace(model, split=model.split or split_for(schema))
     keys = [*model.split, *(key for rule in (*model.blocking, *model.certain) for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
-    named = {key.column for key in keys} | {condition.column for condition in conditions}
+    named = {key.column for key in keys} | {name for condition in conditions for name in condition.columns}
     of_dates = {key.column for key in keys if key.form in _DATE_FORMS} | {
         condition.column for condition in conditions if condition.test in _DATE_TESTS
     }

@@ -23,8 +23,13 @@ def _when(column: str, test: str, number: float = 0.0) -> Condition:
     return Condition(column=column, test=test, number=number)  # type: ignore[arg-type]
 
 
-def _same(column: str, *, frequency: bool = False) -> Level:
-    return Level(words="the same", conditions=(_when(column, "same"),), frequency_of=column if frequency else "")
+def _same(column: str, *, frequency: float = 0.0) -> Level:
+    return Level(
+        words="the same",
+        conditions=(_when(column, "same"),),
+        frequency_of=column if frequency else "",
+        frequency_weight=frequency or 1.0,
+    )
 
 
 _DIFFERENT: Final = Level(words="different")
@@ -35,7 +40,7 @@ def _given_name() -> Comparison:
     return Comparison(
         name="given name",
         levels=(
-            _same("first", frequency=True),
+            _same("first", frequency=1.0),
             nickname,
             _similar("first", 0.92),
             _similar("first", 0.8),
@@ -50,7 +55,7 @@ def _surname() -> Comparison:
     return Comparison(
         name="surname",
         levels=(
-            _same("last", frequency=True),
+            _same("last", frequency=1.0),
             _similar("last", 0.92),
             _similar("last", 0.8),
             Level(words="the same Soundex code", conditions=(_when("last", "sound"),)),
@@ -60,9 +65,29 @@ def _surname() -> Comparison:
     )
 
 
+def _exchanged() -> Comparison:
+    """Its columns are compared by themselves too: what is exchanged differs there."""
+    exchanged, crossed = (
+        Condition(column="first", other="last", test="exchanged"),
+        Condition(column="first", other="last", test="crossed"),
+    )
+    return Comparison(
+        name="names in each other's place",
+        levels=(
+            Level(
+                words="given name and surname of each are the surname and given name of the other",
+                conditions=(exchanged,),
+            ),
+            Level(words="the given name of one is the surname of the other", conditions=(crossed,)),
+            Level(words="neither is the other's"),
+        ),
+        start=(0.01, 0.02, 0.97),
+    )
+
+
 def _middle_name() -> Comparison:
     initial = Level(words="the same initial", conditions=(_when("middle", "prefix", 1),))
-    levels = (_same("middle", frequency=True), initial, _DIFFERENT)
+    levels = (_same("middle", frequency=1.0), initial, _DIFFERENT)
     return Comparison(name="middle name", levels=levels, start=(0.6, 0.2, 0.2))
 
 
@@ -70,13 +95,14 @@ def _birth() -> Comparison:
     return Comparison(
         name="date of birth",
         levels=(
-            _same("DOB"),
+            _same("DOB", frequency=0.5),
             Level(words="equal in all known digits", conditions=(_when("DOB", "date"),)),
             Level(words="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
+            Level(words="the same year and month", conditions=(_when("DOB", "year_month"),)),
             Level(words="the same year", conditions=(_when("DOB", "year"),)),
             _DIFFERENT,
         ),
-        start=(0.75, 0.03, 0.12, 0.05, 0.05),
+        start=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
     )
 
 
@@ -86,7 +112,7 @@ def _number(column: str, name: str) -> Comparison:
 
 
 def _text(column: str, name: str) -> Comparison:
-    levels = (_same(column, frequency=True), _similar(column, 0.9), _similar(column, 0.75), _DIFFERENT)
+    levels = (_same(column, frequency=1.0), _similar(column, 0.9), _similar(column, 0.75), _DIFFERENT)
     return Comparison(name=name, levels=levels, start=(0.6, 0.15, 0.05, 0.2))
 
 
@@ -94,7 +120,7 @@ def _postcode() -> Comparison:
     return Comparison(
         name="postcode",
         levels=(
-            _same("postcode", frequency=True),
+            _same("postcode", frequency=1.0),
             Level(words="one slip of the hand apart", conditions=(_when("postcode", "number_slip"),)),
             Level(words="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
             _DIFFERENT,
@@ -104,13 +130,14 @@ def _postcode() -> Comparison:
 
 
 def _code(column: str, name: str) -> Comparison:
-    return Comparison(name=name, levels=(_same(column, frequency=True), _DIFFERENT), start=(0.9, 0.1))
+    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), start=(0.9, 0.1))
 
 
 _COMPARISONS: Final = (
     _given_name(),
     _middle_name(),
     _surname(),
+    _exchanged(),
     _birth(),
     _number("SOC", "Social Security number"),
     _number("OLN", "driver's licence number"),
@@ -184,6 +211,11 @@ _WIDE: Final = tuple(
         "city last:1",
         "POB first:1",
         "city",
+        "first:sound postcode:3",
+        "first DOB:year",
+        "postcode:3 DOB:year",
+        "postcode:3 POB",
+        "POB DOB:year",
     )
 )
 """For few records: each is left out where it brings together more than so many pairs, two seconds' work."""

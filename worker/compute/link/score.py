@@ -3,7 +3,9 @@
 The weight is the binary logarithm of the odds that a pair is of one person: that of the prior, plus log2(m/u) of every
 comparison that says something (Fellegi and Sunter, 1969). Where a level has a frequency, the share of rows with the
 value takes the place of u of the comparison's first level: agreement on a rare name says more (W. E. Winkler,
-"Frequency-Based Matching in Fellegi-Sunter Model of Record Linkage", US Census Bureau RR2000-06).
+"Frequency-Based Matching in Fellegi-Sunter Model of Record Linkage", US Census Bureau RR2000-06). Of a u that was
+trained, all shares are lowered by what they have of the person's own records: as much as makes strangers agree as
+often as u says.
 """
 
 from collections.abc import Sequence
@@ -136,6 +138,9 @@ def _frequency(one: Comparer, level: int, u: Floats) -> _Frequency | None:
         return None
     column = one.columns[found.frequency_of]
     counts = column.counts
-    share = counts / max(int(counts.sum()), 1)
-    added = found.frequency_weight * np.log2(u[0] / np.maximum(share, np.finfo(np.float64).tiny))
+    rows = max(int(counts.sum()), 1)
+    share = counts / rows
+    if found.u is None:
+        share = np.maximum(share - max(float(share @ share) - u[0], 0.0), min(u[0], 1 / rows))
+    added = found.frequency_weight * np.log2(u[0] / share)
     return _Frequency(added=added, column=column)

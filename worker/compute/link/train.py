@@ -23,7 +23,7 @@ from worker.compute.kernels.pairs import blocks
 from worker.compute.link.blocking import CHUNK, Blocked, Blocking, every_pair
 from worker.compute.link.columns import Table
 from worker.compute.link.compare import Comparer, levels
-from worker.compute.link.model import Comparison, Model, Parameters
+from worker.compute.link.model import Comparison, Condition, Model, Parameters
 
 __all__ = ["Trained", "train"]
 
@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float64]
 _ROUNDS: Final = 4
 _PRIOR_PAIRS: Final = 20.0
 """What m is before training counts as much as so many matches."""
+_DRAWS: Final = 1 << 14
+_LEAST_RECALL: Final = 0.05
 _LEAST_COMPARISONS: Final = 2
 """With fewer free comparisons, share and m cannot be told apart."""
 
@@ -65,13 +67,13 @@ def train(
 ) -> Trained:
     """Train what the model does not give; `blocking` and `certain` are its rules, bound to the table."""
     rng = np.random.default_rng(parameters.seed)
-    prior = _prior(model, table, certain) if model.prior is None else model.prior
+    certain_pairs = sum(len(left) for _, _, left, _ in certain.chunks())
     given = [_given(comparison) for comparison in model.comparisons]
     start = [_start(comparison) for comparison in model.comparisons]
     m = [start_m if of_m is None else of_m for start_m, (of_m, _) in zip(start, given, strict=True)]
     u = [_unknown(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(start, given, strict=True)]
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
-        return Trained(m=tuple(m), u=tuple(u), prior=prior)
+        return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, certain_pairs, m))
     random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
     # of rules that are wide for so many records, a sample has hardly any matches
     narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
@@ -82,6 +84,7 @@ def train(
     ]
     by_rule = [one for one in by_rule if np.count_nonzero(one.free) >= min(_LEAST_COMPARISONS, len(comparers))]
     for _ in range(_ROUNDS):
+        prior = _prior(model, table, certain_pairs, m)
         strangers = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), prior))
         u = [
             em.shares(column, strangers, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
@@ -89,13 +92,37 @@ def train(
         ]
         found = _matches(by_rule, start, m, u)
         m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
-    return Trained(m=tuple(m), u=tuple(u), prior=prior)
+    return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, certain_pairs, m))
 
 
-def _prior(model: Model, table: Table, certain: Blocking) -> float:
+def _prior(model: Model, table: Table, certain_pairs: int, m: Sequence[Floats]) -> float:
     """The pairs that certain rules find, over their recall and all pairs; at least one pair is taken to match."""
-    found = sum(len(left) for _, _, left, _ in certain.chunks())
-    return min(max(found / model.certain_recall, 1.0) / max(table.all_pairs, 1), 0.5)
+    if model.prior is not None:
+        return model.prior
+    recall = _recall(model, table, m) if model.certain_recall is None else model.certain_recall
+    return min(max(certain_pairs / recall, 1.0) / max(table.all_pairs, 1), 0.5)
+
+
+def _recall(model: Model, table: Table, m: Sequence[Floats]) -> float:
+    """Which share of the matches the certain rules find, if errors in one column say nothing of those in another.
+
+    A column agrees in a match as often as the first level of its comparison holds, where both records have a value.
+    Worked out by chance: _DRAWS matches, and which of their columns agree.
+    """
+    agrees = {
+        comparison.columns[0]: float(of_m[0])
+        for comparison, of_m in zip(model.comparisons, m, strict=True)
+        if comparison.levels[0].conditions == (Condition(column=comparison.columns[0]),)
+    }
+    rng = np.random.default_rng(0)
+    agree = {
+        name: rng.random(_DRAWS) < agrees.get(name, 1.0) * table.columns[name].filled ** 2
+        for name in sorted({key.column for rule in model.certain for key in rule.keys})
+    }
+    found = np.zeros(_DRAWS, np.bool_)
+    for rule in model.certain:
+        found |= np.all([agree[key.column] for key in rule.keys], axis=0)
+    return max(float(found.mean()), _LEAST_RECALL)
 
 
 def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
