@@ -76,14 +76,21 @@ def test_own_cpu_time_grows() -> None:
 
 def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(report: Report, *, quick: bool) -> Result:
-        return Result(name="toy", machine={"cores": 1}, figures={"p50_ms": 2.0 if quick else 1.0}, ratios={"echo": 0.5})
+        figures, growth = {"p50_ms": 2.0 if quick else 1.0}, {"seconds": [(10, 1.0), (100, 9.0)]}
+        return Result(name="toy", machine={"cores": 1}, figures=figures, ratios={"echo": 0.5}, growth=growth)
 
     monkeypatch.setattr("benchmarks.pipeline.run", run)
     target = tmp_path / "out.json"
     outcome = CliRunner().invoke(command.main, ["pipeline", "--quick", "--json", str(target)])
     assert outcome.exit_code == 0, outcome.output
     assert json.loads(target.read_bytes()) == [
-        {"name": "toy", "machine": {"cores": 1}, "figures": {"p50_ms": 2.0}, "ratios": {"echo": 0.5}}
+        {
+            "name": "toy",
+            "machine": {"cores": 1},
+            "figures": {"p50_ms": 2.0},
+            "ratios": {"echo": 0.5},
+            "growth": {"seconds": [[10, 1.0], [100, 9.0]]},
+        }
     ]
 
 
