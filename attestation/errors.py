@@ -71,6 +71,8 @@ CHECK_REMEDIES: Final[dict[str, str]] = {
     "T16": "The provider's policy is not among `maa_policy_hashes`. `cji provider policy show` says which is in force; "
     "find out who set it.",
     "T18": "The token's key is not in an enclave that `maa_enclave` names. Ask Microsoft for the values in force.",
+    "kek-id": "A key's id is https://{vault or HSM}/keys/{name}/{version}: with its version, and without the port that "
+    "some tools print for a Managed HSM.",
     "region": "The machine is not in the region that the configuration states, or that is none of this cloud's regions "
     "in the United States.",
     "reference-accepted": "Each entry under `accepted` has id, reason and a day; `products` with Milan needs one for "

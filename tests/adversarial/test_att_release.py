@@ -324,6 +324,13 @@ def test_k04_key_ids_outside_the_pins(kek: str) -> None:
     assert caught.value.fault is Fault.CONFIG_INVALID
 
 
+def test_k04_an_id_has_a_version_and_no_port() -> None:
+    for kek in (KEK.replace(".net/", ".net:443/"), KEK.rpartition("/")[0], f"{KEK}/"):
+        with pytest.raises(AttestationError, match="without the port") as caught:
+            locate(spec(kek_id=kek), trust=AZURE_US)
+        assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "kek-id")
+
+
 def test_k04_no_key_without_tls_whatever_the_trust_says() -> None:
     trust = msgspec.structs.replace(AZURE_US, vault_hosts=("http://cji.vault.azure.net",))
     with pytest.raises(AttestationError) as caught:
