@@ -1,9 +1,7 @@
 """A population of any size with records as agencies have them: several of one person, with the errors of hand and ear.
 
 Names come in the frequencies of the US Census of 1990 (the files `dist.*` of the folder of real data), everything else
-is uniform. Errors are made record by record, in these shares at strength 1: a slip in a name (one letter replaced, left
-out, doubled, or two in each other's place), a short form of a given name, first and last name in each other's place, a
-slip in the date of birth, month and day swapped, a value missing, another address after a move.
+is uniform. Errors are made record by record, each by itself.
 """
 
 import gzip
@@ -19,12 +17,11 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import pack
 
-__all__ = ["Population", "population"]
+__all__ = ["HEAVY", "USUAL", "Errors", "Population", "population"]
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
-_SLIP, _NICKNAME, _SWAP, _DATE, _MONTH_DAY, _MISSING, _MOVED = 0.12, 0.08, 0.01, 0.08, 0.01, 0.04, 0.25
 _WIDTH: Final = 16
 _DAYS: Final = 25_000
 _POSTCODES: Final = 30_000
@@ -45,8 +42,52 @@ class Population:
         return int((sizes * (sizes - 1) // 2).sum())
 
 
-def population(rows: int, *, per_person: float = 2.0, strength: float = 1.0, seed: int = 1) -> Population:
-    """`rows` records of about rows / per_person persons; `strength` multiplies the shares of all errors.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Shares of records with an error; of persons, where it says so.
+
+    slip       in a name: one letter replaced, left out, doubled, or two in each other's place
+    short      a short form of the given name
+    swap       first and last name in each other's place
+    one_name   the surname is missing, and in half of these records it stands in the place of the given name
+    date       another digit in the date of birth, and in the Social Security number
+    month_day  month and day in each other's place
+    new_year   persons of whose birth the year is known, and who were given 1 January
+    elsewhere  another place of birth
+    moved      another postcode
+    missing    no value: so many in a given name, a sex or a date, half as many surnames, twice as many places and
+               postcodes, ten times as many Social Security numbers
+    """
+
+    slip: float
+    short: float
+    swap: float
+    date: float
+    month_day: float
+    moved: float
+    missing: float
+    one_name: float = 0.0
+    new_year: float = 0.0
+    elsewhere: float = 0.0
+
+
+USUAL: Final = Errors(slip=0.12, short=0.08, swap=0.01, date=0.08, month_day=0.01, moved=0.25, missing=0.04)
+HEAVY: Final = Errors(
+    slip=0.3,
+    short=0.2,
+    swap=0.02,
+    date=0.3,
+    month_day=0.02,
+    moved=0.5,
+    missing=0.15,
+    one_name=0.2,
+    new_year=0.3,
+    elsewhere=0.3,
+)
+
+
+def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, seed: int = 1) -> Population:
+    """`rows` records of about rows / per_person persons.
 
     Raises: UsageError where CJI_VECTORS does not name the folder of real data.
     """
@@ -57,37 +98,43 @@ def population(rows: int, *, per_person: float = 2.0, strength: float = 1.0, see
     last_names, first_names = _names("all.last"), (_names("male.first"), _names("female.first"))
     first = np.where(woman[:, None], first_names[1].draw(people, rng), first_names[0].draw(people, rng))
     last = last_names.draw(people, rng)
-    born = rng.integers(0, _DAYS, people)
+    born = np.datetime64("1935-01-01") + rng.integers(0, _DAYS, people)
+    born = np.where(rng.random(people) < errors.new_year, born.astype("M8[Y]").astype("M8[D]"), born)
     place = rng.integers(0, _PLACES, people)
     social = rng.integers(10**8, 9 * 10**8, people)
     home = rng.integers(0, _POSTCODES, people)
 
     def errs(share: float) -> npt.NDArray[np.bool_]:
-        return rng.random(rows) < share * strength
+        return rng.random(rows) < share
 
     given, surname = first[person], last[person]
-    _shorten(given, errs(_NICKNAME), rng)
+    _shorten(given, errs(errors.short), rng)
     for names in (given, surname):
-        _slip(names, np.flatnonzero(errs(_SLIP)), rng)
-    swapped = errs(_SWAP)
+        _slip(names, np.flatnonzero(errs(errors.slip)), rng)
+    swapped = errs(errors.swap)
     given[swapped], surname[swapped] = surname[swapped], given[swapped]
-    moved = errs(_MOVED)
+    one_name = errs(errors.one_name)
+    moved_up = np.flatnonzero(one_name & (rng.random(rows) < 0.5))
+    given[moved_up] = surname[moved_up]
+    surname[one_name] = 0
+    moved = errs(errors.moved)
     postcode = _decimal(np.where(moved, rng.integers(0, _POSTCODES, rows), home[person]) * 3 + 10_000, 5)
     dates = _dates(born[person])
-    month_day = np.flatnonzero(errs(_MONTH_DAY) & (dates[:, 6:].astype(np.int64) @ (10, 1) <= 11 * ord("0") + 12))
+    month_day = np.flatnonzero(errs(errors.month_day) & (dates[:, 6:].astype(np.int64) @ (10, 1) <= 11 * ord("0") + 12))
     dates[month_day, 4:] = dates[month_day][:, [6, 7, 4, 5]]
-    _wrong_digit(dates, np.flatnonzero(errs(_DATE)), (3, 5, 7), rng)
+    _wrong_digit(dates, np.flatnonzero(errs(errors.date)), (3, 5, 7), rng)
     number = _decimal(social[person], 9)
-    _wrong_digit(number, np.flatnonzero(errs(_DATE)), tuple(range(9)), rng)
+    _wrong_digit(number, np.flatnonzero(errs(errors.date)), tuple(range(9)), rng)
+    town = np.where(errs(errors.elsewhere), rng.integers(0, _PLACES, rows), place[person])
     sex = np.where(woman[person], ord("F"), ord("M")).astype(np.uint8)[:, None]
     columns = {
-        "first": (given, _MISSING),
-        "last": (surname, _MISSING / 2),
-        "SEX": (sex, _MISSING),
-        "DOB": (dates, _MISSING),
-        "POB": (last_names.words[place][person], 2 * _MISSING),
-        "postcode": (postcode, 2 * _MISSING),
-        "SOC": (number, 10 * _MISSING),
+        "first": (given, errors.missing),
+        "last": (surname, errors.missing / 2),
+        "SEX": (sex, errors.missing),
+        "DOB": (dates, errors.missing),
+        "POB": (last_names.words[town], 2 * errors.missing),
+        "postcode": (postcode, 2 * errors.missing),
+        "SOC": (number, 10 * errors.missing),
     }
     arrays = {
         name: pack(matrix, np.count_nonzero(matrix, axis=1) * ~errs(share), pa.binary())
@@ -147,8 +194,8 @@ def _wrong_digit(numbers: Bytes, rows: Ints, places: tuple[int, ...], rng: np.ra
     numbers[rows, rng.choice(places, len(rows))] = rng.integers(ord("0"), ord("9") + 1, len(rows))
 
 
-def _dates(days: Ints) -> Bytes:
-    text = (np.datetime64("1935-01-01") + days).astype("S10").view(np.uint8).reshape(-1, 10)
+def _dates(days: npt.NDArray[np.datetime64]) -> Bytes:
+    text = days.astype("S10").view(np.uint8).reshape(-1, 10)
     return np.ascontiguousarray(text[:, [0, 1, 2, 3, 5, 6, 8, 9]])
 
 

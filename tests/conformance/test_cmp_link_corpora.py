@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from benchmarks.generate import population
+from benchmarks.generate import HEAVY, population
 from tests.cmp_link_twin import ignore
 from worker.compute.link import Linked, Parameters, link
 
@@ -70,17 +70,17 @@ def test_fake_1000_is_deduplicated() -> None:
     person = np.array([int(one) for one in of])
     found = link([batch], batch.schema, Parameters(), ignore)
     f1, recall, _ = _best(found, person, sum(np.bincount(person) * (np.bincount(person) - 1)) // 2)
-    assert f1 >= 0.87
+    assert f1 >= 0.91
     assert recall >= 0.88  # of blocking
 
 
 @pytest.mark.slow
 def test_heavy_errors_are_seen_through() -> None:
-    made = population(10_000, per_person=10, strength=2.5)
+    made = population(20_000, per_person=10, errors=HEAVY)
     batch = made.records.select(["first", "last", "DOB", "POB", "postcode", "SEX"])
     found = link([batch], batch.schema, Parameters(), ignore)
     f1, recall, at_99 = _best(found, made.person, made.true_pairs)
-    assert (f1 >= 0.93, recall >= 0.9, at_99 >= 0.85) == (True, True, True)
+    assert (f1 >= 0.79, recall >= 0.76, at_99 >= 0.6) == (True, True, True)
 
 
 def test_blocked_is_what_brute_force_finds_among_the_same_pairs() -> None:

@@ -195,7 +195,7 @@ _BLOCKING: Final = tuple(
 )
 
 _WIDE: Final = tuple(
-    _rule(text, 2_000_000)
+    _rule(text, 3_000_000)
     for text in (
         "DOB",
         "last",
@@ -218,7 +218,7 @@ _WIDE: Final = tuple(
         "POB DOB:year",
     )
 )
-"""For few records: each is left out where it brings together more than so many pairs, two seconds' work."""
+"""For few records: each is left out where it brings together more than so many pairs, a few seconds' work."""
 
 _CERTAIN: Final = tuple(
     map(
