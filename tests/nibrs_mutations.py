@@ -338,6 +338,16 @@ MUTATIONS: Final[Sequence[Mutation]] = [
             {"weapon": ["40", "99"]},
         )
     ],
+    *[
+        _m(206, "simple assault", edit("offenses", **fields), *others)
+        for fields, others in (
+            ({"substance": ["N", "N"]}, ()),
+            ({"bias": ["88", "88"]}, ()),
+            ({"weapon": ["99", "99"]}, ()),
+            ({"substance": ["N", "N", "A"]}, (207,)),
+        )
+    ],
+    _m(207, "simple assault", edit("offenses", substance=["N", "X"]), 204),
     _m(219, "weapon law", edit("offenses", activity=["G"])),
     _m(220, "weapon law", edit("offenses", activity=[""])),
     _m(221, "weapon law", edit("offenses", weapon=[""])),
@@ -571,6 +581,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(406, "murder", edit("victims", circumstance=["01", "01"])),
     _m(406, "assault", edit("victims", injury=["M", "M"])),
     _m(406, "intimidation", edit("victims", offender_number=["01", "01"], relationship=["AQ", "AQ"])),
+    _m(406, "assault", edit("victims", injury=["N", "N"])),
     _m(407, "assault", edit("victims", injury=["M", "N"])),
     _set(408, "larceny", "victims", age=" 30"),
     _set(409, "larceny", "victims", age="303"),
@@ -723,7 +734,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _old(_set(604, "assault", "arrestees", 623, clearance="X")),
     _old(_m(604, "assault", edit("arrestees", clearance_offense=["99Z"]), 623)),
     _set(605, "assault", "arrestees", arrest_date="20200431"),
-    _m(606, "assault", edit("arrestees", armed_with=["12", "12"])),
+    *[_m(606, "assault", edit("arrestees", armed_with=[code] * 2)) for code in ("12", "01")],
     _m(607, "assault", edit("arrestees", armed_with=["12", "01"])),
     _set(608, "assault", "arrestees", age=" 25"),
     _set(609, "assault", "arrestees", age="252"),
@@ -807,7 +818,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(704, "arrest", edit("group_b", armed_with=["10"])),
     _set(704, "arrest", "group_b", age="15", disposition="X"),
     _set(705, "arrest", "group_b", arrest_date="20200431"),
-    _m(706, "arrest", edit("group_b", armed_with=["12", "12"])),
+    *[_m(706, "arrest", edit("group_b", armed_with=[code] * 2)) for code in ("12", "01")],
     _m(707, "arrest", edit("group_b", armed_with=["12", "01"])),
     _set(708, "arrest", "group_b", age=" 25"),
     _set(709, "arrest", "group_b", age="252"),

@@ -159,8 +159,8 @@ class Twin:
     deleted: set[str] = field(default_factory=set)
 
     def say(self, rule: int, line: Line, element: str = "", value: str = "", *, report: bool = False) -> None:
-        number = line[38, 40] if line.level == "4" else "0" + line[38, 39]
-        sequence = number if line.level in "456" and number not in ("   ", "0  ") else ""
+        number = line[38, 40] if line.level == "4" else line[38, 39]
+        sequence = number.rjust(3, "0") if line.level in "456" and number.strip(" ") else ""
         of_segment = (
             sequence,
             line[38, 40] if line.level == "2" else "",
@@ -533,7 +533,7 @@ class Twin:
             coded("46", weapon, codes("01 11-17"))
             if weapon in codes("01 11-17") and weapon in weapons[:i]:
                 self.say(hundred + 6, line, "46", weapon)
-            if weapon == "01" and sum(other.strip(" ") != "" for other in weapons) > 1:
+            if weapon == "01" and any(other.strip(" ") and other != "01" for other in weapons):
                 self.say(hundred + 7, line, "46", weapon)
             if automatic not in "A ":
                 self.say(hundred + 54, line, "46", automatic)
@@ -764,7 +764,7 @@ class Incident:
                 continue
             if code in slots[:i]:
                 self.say(206, line, element, code)
-            if code in alone and sum(other.strip(" ") != "" for other in slots) > 1:
+            elif code in alone and any(other.strip(" ") and other != code for other in slots):
                 self.say(207, line, element, code)
 
     def offense(self, line: Line, seen: list[str], n: int) -> None:
@@ -1190,7 +1190,7 @@ class Incident:
                 self.say(404, line, "33", injury)
             elif injury in injuries[:i]:
                 self.say(406, line, "33", injury)
-            if injury == "N" and len(injuries) > 1:
+            if injury == "N" and injury not in injuries[:i] and any(other != "N" for other in injuries):
                 self.say(407, line, "33", injury)
             if connected and not doubtful and not any(code in injury_codes for code in connected):
                 self.say(419, line, "33", injury)
