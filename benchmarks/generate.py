@@ -41,6 +41,10 @@ class Population:
         sizes = np.bincount(self.person)
         return int((sizes * (sizes - 1) // 2).sum())
 
+    def same(self, left: Ints, right: Ints) -> int:
+        """How many of these pairs of rows are of one person."""
+        return int(np.count_nonzero(self.person[left] == self.person[right]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errors:
