@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "TSS2_LOG": "all+none",
 }
-"""All that children inherit; proxies, CA overrides, PYTHON* and OPENSSL_* of the caller do not reach them."""
+"""What children inherit besides `_FIPS`; proxies, CA overrides and PYTHON* of the caller do not reach them."""
 
 _ORDINARY_HEAP: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
@@ -51,7 +51,6 @@ class _Child:
     process: subprocess.Popen[bytes]
     channel: Channel[SupervisorFromChild, ChildFromSupervisor]
     up: bool = False
-    fds: list[int] = field(default_factory=list)
 
 
 class Supervisor:

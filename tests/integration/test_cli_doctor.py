@@ -67,6 +67,7 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
         ("worker.toml", "audit.jsonl", "absent/audit.jsonl", "audit file"),
         ("worker.toml", "server.key", "client/client.key", "TLS files"),
         ("worker.toml", "client-roots.pem", "policy.toml", "TLS files"),
+        ("worker.toml", "policy_file", 'tables = "client"\npolicy_file', "tables"),
         ("policy.toml", "operations", "operation", "policy"),
         ("policy.toml", 'code = "C"', 'code = "*"', "policy"),
     ],

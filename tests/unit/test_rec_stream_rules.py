@@ -3,7 +3,9 @@
 import pyarrow as pa
 import pytest
 
+from worker.cell.zygote import WINDOW_BYTES
 from worker.errors import Reason, Refusal
+from worker.job import LIMITS
 from worker.records import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.stream import MAX_HEADER_BYTES
 
@@ -154,3 +156,7 @@ def test_misuse_by_the_caller_is_no_refusal() -> None:
         reader.advance(65)
     with pytest.raises(ValueError, match="another schema"):
         list(StreamWriter(SCHEMA, max_batch_bytes=1).batch_messages(pa.record_batch({"x": ["y"]})))
+
+
+def test_the_window_of_a_cell_takes_the_largest_batch_and_the_next_segment() -> None:
+    assert window_bytes(LIMITS.batch_bytes) <= WINDOW_BYTES

@@ -31,6 +31,7 @@ from attestation.evidence.pcs import IntelPcs
 from attestation.maa.provider import describe_provider
 from attestation.trust import endpoint
 from worker.audit import ChainError, verify_chain
+from worker.compute import load_tables
 from worker.config import Config
 from worker.errors import Refusal, Unfit
 from worker.job import Policy
@@ -113,6 +114,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         _check("vTPM", lambda: _vtpm(trust)),
         _check("TDX collateral", lambda: _collateral(trust)),
         _check("policy", lambda: _policy(config)),
+        _check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         _check("audit file", lambda: _audit(config)),
         _check("TLS files", lambda: _tls(config)),
     ]
