@@ -46,6 +46,13 @@ def test_the_systems_roots_are_a_file_of_the_system(tmp_path: Path, monkeypatch:
     assert system_roots.system_roots() == [ROOT]
 
 
+def test_given_roots_are_a_file_in_memory_for_as_long_as_they_are_used() -> None:
+    with system_roots.roots_file(pem(ROOT).decode()) as path:
+        assert Path(path).read_bytes() == pem(ROOT)
+        assert Path(path).readlink().name.startswith("memfd:")
+    assert not Path(path).exists()
+
+
 def test_roots_that_cannot_be_read_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = tmp_path / "bundle.crt"
     bundle.write_bytes(pem(ROOT))

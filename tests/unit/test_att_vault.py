@@ -11,7 +11,7 @@ from azure.identity import ManagedIdentityCredential
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.fetch import MAX_RETRY_AFTER, retry_after
-from attestation.release.vault import _ELSEWHERE, Vault, _asking, _refused
+from attestation.release.vault import _ELSEWHERE, Vault, _asking, _PinnedCredential, _refused
 from tests.att_answers import Answers, serving
 
 
@@ -85,6 +85,22 @@ def test_k10_the_wait_that_a_throttling_vault_asks_for(said: str, wait: float) -
 )
 def test_retry_after_is_a_number_of_seconds(said: str | None, wait: float | None) -> None:
     assert retry_after(said) == wait
+
+
+def test_k04_a_token_is_asked_for_the_pinned_resource_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
+    pinned = "https://vault.azure.net"
+    token = {"access_token": "t", "expires_in": 3600, "resource": pinned, "token_type": "Bearer"}
+    path = "/metadata/identity/oauth2/token"
+    with serving(Answers({path: ({}, json.dumps(token).encode())})) as server:
+        credential = _PinnedCredential(ManagedIdentityCredential(), pinned, authority=server.base)
+        for scopes in ((), ("https://evil.example/.default",), (f"{pinned}/.default", "openid"), (pinned,)):
+            with pytest.raises(AttestationError) as caught:
+                credential.get_token_info(*scopes)
+            assert (caught.value.fault, caught.value.check) == (Fault.IDENTITY_UNAVAILABLE, "resource")
+        assert server.asked == []
+        assert credential.get_token_info(f"{pinned}/.default").token == "t"
+        assert server.paths == [f"{path}?api-version=2018-02-01&resource={pinned}"]
 
 
 def test_r02_on_azure_the_client_finds_the_metadata_service_itself(monkeypatch: pytest.MonkeyPatch) -> None:
