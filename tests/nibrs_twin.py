@@ -204,6 +204,10 @@ class Twin:
                 reports.append([line])
         if self.new:
             self.lengths(records)
+        fitting = [line for line in records if self.fits(line)]
+        dated = [line for line in fitting if line[7, 8].strip(" ") and line[9, 12].strip(" ")]
+        month = next((line[7, 12] for line in (*dated, *records)), "")
+        state = next((line[17, 18] for line in (*(one for one in fitting if one[17, 18].strip(" ")), *records)), "")
         added: dict[str, bool] = {}
         arrests: dict[str, bool] = {}
         incidents = {
@@ -212,7 +216,7 @@ class Twin:
             if any(line.level in "123456" and not (line.level == "1" and line.action == "D") for line in report)
         }
         for report in reports:
-            self.report(report, records[0], added, arrests, incidents)
+            self.report(report, month, state, added, arrests, incidents)
         return sorted(self.found)
 
     def outcome(self) -> "Outcome":
@@ -283,14 +287,15 @@ class Twin:
     def report(
         self,
         report: list[Line],
-        first: Line,
+        month: str,
+        state: str,
         added: dict[str, bool],
         arrests: dict[str, bool],
         incidents: set[str],
     ) -> None:
         level = 0
         for line in report:
-            self.header(line, first, delete=line.level in "17" and line.action == "D")
+            self.header(line, month, state, delete=line.level in "17" and line.action == "D")
             if line.level in "123456":
                 if int(line.level) < level:
                     self.say(50, line, "", line.level)
@@ -314,7 +319,7 @@ class Twin:
 
     # headers
 
-    def header(self, line: Line, first: Line, *, delete: bool) -> None:
+    def header(self, line: Line, month: str, state: str, *, delete: bool) -> None:
         hundred = int(line.level) * 100 if line.level != "?" else -1
         if line.level == "?":
             self.say(51, line, "", line[5, 5])
@@ -346,9 +351,9 @@ class Twin:
         ):
             self.say(hundred + 17, line)
         self.oris(line)
-        if line[7, 12] != first[7, 12] and line[7, 8].strip(" ") and line[9, 12].strip(" "):
+        if line[7, 12] != month and line[7, 8].strip(" ") and line[9, 12].strip(" "):
             self.say(58, line, "", line[7, 8])
-        if line[17, 18] != first[17, 18] and ori.strip(" ") and not self.agency(ori).federal:
+        if line[17, 18] != state and ori.strip(" ") and not self.agency(ori).federal:
             self.say(59, line, "01", ori)
         if line.level in "107" and line.period is not None and line.period > self.today // 100:
             self.say(60, line, "", line[7, 8])

@@ -90,6 +90,17 @@ def test_an_unreadable_record_does_not_part_a_report() -> None:
     assert both([odd, *LARCENY]) == {51: 1}
 
 
+def test_segments_are_compared_with_the_first_one_that_can_be_read() -> None:
+    elsewhere = {"month": "03", "ori": "NH0010000"}
+    assert both([segment("unreadable", level="X", **elsewhere), *LARCENY]) == {51: 1}
+    assert both([*with_fields(REPORTS["arrest"], "*", month="", ori=""), *LARCENY]) == {701: 2}
+    damaged = with_fields(REPORTS["arrest"], "*", length="0067", arrest_date="20200301", **elsewhere)
+    assert both([*damaged, *LARCENY]) == {701: 1, 58: 1, 59: 1, 933: 1}
+    assert both([*with_fields(REPORTS["arrest"], "*", number="9", month="03", arrest_date="20200301"), *LARCENY]) == {
+        58: 5
+    }
+
+
 @pytest.mark.parametrize("before", [MAX_PAIRED - 1, MAX_PAIRED])
 def test_an_offense_is_paired_with_ten_property_segments(before: int) -> None:
     wrong = segment("properties", loss="4", description=["20"], value=["000000100"])

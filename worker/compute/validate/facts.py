@@ -15,6 +15,7 @@ from worker.compute.kernels.code_tables import BLANK_VALUE
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.fields import numbers, periods
+from worker.compute.kernels.lines import BLANK
 from worker.compute.validate.identifiers import names
 from worker.compute.validate.specification import FIRST_YEAR, RuleSet
 
@@ -33,8 +34,9 @@ SEGMENT_FACTS: Final = (
 
 fits: the segment length is one of its level and that of the record. other_length: the first segment of its level
 that fits and is not as long as the first of all. disordered: the level is below that of the segment before.
-other_month, other_state: not those of the first segment. printable: nothing but printable ASCII. ordinal: which
-segment of its table in the report, from 1. base_date, base_month: 1 January of the year before the submission.
+other_month, other_state: not those of the first segment that fits and has them. printable: nothing but printable
+ASCII. ordinal: which segment of its table in the report, from 1. base_date, base_month: 1 January of the year before
+the submission.
 """
 
 _PREFIX: Final = 16
@@ -80,6 +82,10 @@ def segment_facts(
     fitting = np.where(_is_allowed(headers, stated, rules), stated, -1)[which]
     fits = fitting == lengths
     control = periods(distinct[:, 6:12], FIRST_YEAR)
+    dated = (distinct[:, 6:8] != BLANK).any(axis=1) & (distinct[:, 8:12] != BLANK).any(axis=1)
+    first_month = distinct[which[_first(fits & dated[which])], 6:12]
+    states = beginnings[:, _STATE]
+    first_state = states[_first(fits & ((states[:, 0] != BLANK) | (states[:, 1] != BLANK)))]
     year_before = control // 100 - 1
     of_distinct = {
         "length": stated,
@@ -87,16 +93,15 @@ def segment_facts(
         "month": numbers(distinct[:, 6:8], 1, 12),
         "year": numbers(distinct[:, 8:12], FIRST_YEAR, 2099),
         "city": names(distinct[:, 12:16]),
-        "other_month": (distinct[:, 6:12] != distinct[:1, 6:12]).any(axis=1),
+        "other_month": (distinct[:, 6:12] != first_month).any(axis=1),
         "base_date": np.where(control >= 0, year_before * 10_000 + 101, BLANK_VALUE),
         "base_month": np.where(control >= 0, year_before * 100 + 1, BLANK_VALUE),
     }
-    states = beginnings[:, _STATE]
     of_records = {
         "fits": fits,
         "other_length": _first_of_other_length(fitting, fits, levels),
         "disordered": _disordered(levels, report),
-        "other_state": (states[:, 0] != states[:1, 0]) | (states[:, 1] != states[:1, 1]),
+        "other_state": (states[:, 0] != first_state[:, 0]) | (states[:, 1] != first_state[:, 1]),
     }
     return {
         **{name: shared(values) for name, values in of_records.items()},
@@ -107,6 +112,12 @@ def segment_facts(
 def shared(values: Array) -> Array:
     """The one value that all of `values` have, or all of them."""
     return values[:1] if len(values) > 1 and (values == values[0]).all() else values
+
+
+def _first(usable: Bools) -> slice:
+    """The first usable row, or the first of all; nothing of no rows."""
+    first = int(usable.argmax()) if len(usable) else 0
+    return slice(first, first + 1)
 
 
 def _is_allowed(headers: Headers, stated: Array, rules: RuleSet) -> Bools:
