@@ -48,9 +48,12 @@ def run_job(
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
+    for number, other in enumerate(shelves):
+        if number != message.shelf:
+            other.unmap()
     try:
         header, keys = parse(message.header), slot.take()
-        shelf = _shelf(message, header, shelves)
+        shelf = _shelf(header, shelves[message.shelf]) if message.shelf >= 0 else None
         Job(wires, message, header=header, keys=keys, window=window, shelf=shelf, tables=tables).run()
     except Refusal as refusal:
         wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
@@ -61,18 +64,12 @@ def run_job(
     return 0
 
 
-def _shelf(message: OpenJob, header: Header, shelves: Sequence[Region]) -> memoryview | None:
-    """The shelf of this job's reference, to be read if it holds one already; all others are gone from here on."""
-    for number, shelf in enumerate(shelves):
-        if number != message.shelf:
-            shelf.unmap()
+def _shelf(header: Header, region: Region) -> memoryview:
+    """The shelf of this job's reference; it can only be read unless the job is to fill it."""
     reference = compute.reference_of(header.operations)
-    if reference is None or message.shelf < 0:
-        return None
-    ours = shelves[message.shelf]
-    if reference.sha256:
-        ours.protect()
-    return ours.view()
+    if reference is None or not reference.seconds:
+        region.protect()
+    return region.view()
 
 
 class Job:

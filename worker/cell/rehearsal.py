@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
-from worker.compute import Tables, project_of
+from worker.compute import Tables, project_of, reference_of
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
 from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from worker.ipc.messages import (
@@ -179,10 +179,11 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, table
     ring = Ring.create()
     wires = Wires(control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring)
     status: list[int] = []
+    shelves = [] if reference_of([scene.operation]) is None else [shelf]
 
     def cell() -> None:
         try:
-            status.append(run_job(wires, slot=slot, window=window, shelves=[shelf], tables=tables))
+            status.append(run_job(wires, slot=slot, window=window, shelves=shelves, tables=tables))
         finally:
             wires.close()
 
@@ -196,7 +197,7 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, table
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="rehearsal", shelf=0))
+        keyholder.send(OpenJob(header=header, worker_id="rehearsal", shelf=len(shelves) - 1))
         for part, segment in enumerate(sealed):
             front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())
