@@ -157,6 +157,8 @@ async def test_a_job_runs_and_its_result_opens(scene: Scene) -> None:
         )
     with result:
         tables = open_result(result, scene.recipient)
+        with pytest.raises(SpecError, match="no output pairs"):
+            next(read_output(result, scene.recipient, "pairs"))
     assert tables["result"].column_names == ["record_id", "last", "first", "DOB"]
     assert tables["result"]["DOB"].to_pylist() == ["1915"] * 3
     assert tables["result"]["first"].to_pylist() == ["m*******"] * 3

@@ -50,6 +50,13 @@ def test_the_rows_of_a_file_are_known_before_they_are_read(tmp_path: Path) -> No
         assert opened.rows == sum(batch.num_rows for batch in opened.batches) > 1, name
 
 
+def test_a_value_may_have_lines_wherever_a_block_of_the_file_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("record_id,last\n" + "".join(f'{i},"a\n{i}"\n' for i in range(200_000)))
+    table = read(read_file(path, rename={}))
+    assert table["last"].to_pylist() == [f"a\n{i}" for i in range(200_000)]
+
+
 def test_columns_are_renamed(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text("id,born\n7,1915\n")

@@ -52,9 +52,11 @@ class SealedResult:
 def read_output(result: SealedResult, private_key: rsa.RSAPrivateKey, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of one output, a 0-row one with the schema first. One reader at a time for each output.
 
-    SpecError when the key is not a recipient's; Unverified when the bytes do not open, or when `row_status` does not
-    have one row for each row that the receipt says went in.
+    SpecError when there is no such output, or the key is not a recipient's. Unverified when the bytes do not open, or
+    when `row_status` does not have one row for each row that the receipt says went in.
     """
+    if name not in result.names:
+        raise SpecError(f"the result has no output {name}", remedy=f"It has {', '.join(result.names)}.")
     part = result.names.index(name)
     output = result.outputs[part]
     output.file.seek(0)

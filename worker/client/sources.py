@@ -163,12 +163,12 @@ def _csv(path: Path) -> Batches:
         names = next(csv.reader(file), [])
     if not names or len(set(names)) != len(names):
         raise SpecError(f"{path.name} needs a first line of distinct column names")
-    options = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-    )
-    reader = pyarrow.csv.open_csv(path, convert_options=options)
-    options.include_columns = names[:1]
-    rows = sum(batch.num_rows for batch in pyarrow.csv.open_csv(path, convert_options=options))
+    text = dict.fromkeys(names, pa.string())
+    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)  # as RFC 4180 §2.6 has it
+    first = pyarrow.csv.ConvertOptions(column_types=text, include_columns=names[:1])
+    rows = sum(b.num_rows for b in pyarrow.csv.open_csv(path, parse_options=lines, convert_options=first))
+    values = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""])
+    reader = pyarrow.csv.open_csv(path, parse_options=lines, convert_options=values)
     return Batches(schema=reader.schema, batches=iter(reader), rows=rows)
 
 
