@@ -28,15 +28,17 @@ from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
 from worker.client import InputSpec, SideSpec
 from worker.client import Screen as Screening
-from worker.compute.screen import MODEL, PRESETS, Index, Screen, build
+from worker.compute.screen import Index, Screen, build
 from worker.compute.screen import run as screen
-from worker.compute.screen.rules import LEVELS, weights
+from worker.compute.screen.rules import weights
 from worker.compute.tables import load
+from worker.compute.tables.screening import LEVELS
 
 __all__ = ["run"]
 
 Strings = npt.NDArray[Any]
 
+_TABLES: Final = load()
 _CHUNK: Final = 65_536  # the most that a batch of a stream may have
 _FIRST_DAY: Final = np.datetime64("1945-01-01")
 _DAYS: Final = 60 * 365
@@ -55,11 +57,11 @@ def run(report: Report, *, quick: bool) -> Result:
         asked = _inquiries(reference, inquiries, seed=2)
     with report.doing("building the index"):
         started = time.perf_counter()
-        index = build(reference.to_batches(), load().dissemination.files, room=1 << 34)
+        index = build(reference.to_batches(), _TABLES.dissemination.files, room=1 << 34)
         build_seconds = time.perf_counter() - started
     connection = _load(reference, asked)
     found = {}
-    for preset in PRESETS:
+    for preset in _TABLES.screening.presets:
         ours, theirs = partial(_ours, index, asked, preset), partial(_theirs, connection, asked, preset)
         with report.doing(f"{preset}: {inquiries} inquiries"):
             _same_pairs(ours(), theirs())
@@ -180,7 +182,7 @@ def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
 
 
 def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
-    parameters = Screen.preset(preset, max_hits=_HITS)
+    parameters = Screen(rules=_TABLES.screening.presets[preset], model=_TABLES.screening.model, max_hits=_HITS)
     (batch,) = asked.to_batches()  # `row` is no column of person/1, and not read
     hits = list[pa.RecordBatch]()
     for first in range(0, len(asked), _CHUNK):
@@ -203,9 +205,9 @@ def _load(reference: pa.Table, asked: pa.Table) -> duckdb.DuckDBPyConnection:
     connection.register("asked", asked)
     script = (Path(__file__).parent / "screen.sql").read_text()
     macros, _, view = script.partition("create or replace view hits as")
-    for preset in PRESETS:
+    for preset in _TABLES.screening.presets:
         connection.execute(_filled(macros, preset))
-        if preset == next(iter(PRESETS)):
+        if preset == next(iter(_TABLES.screening.presets)):
             connection.execute(
                 "create table hot as select *, row_number() over () - 1 as position, soundex(last) as sound,"
                 " substr(DOB, 5)::int as day, left(DOB, 4)::int as year from reference order by sound, day, year"
@@ -215,7 +217,7 @@ def _load(reference: pa.Table, asked: pa.Table) -> duckdb.DuckDBPyConnection:
 
 
 def _filled(text: str, preset: str) -> str:
-    rules = PRESETS[preset]
+    rules = _TABLES.screening.presets[preset]
     among = " and ".join(
         f"(q.{column}, h.{column}) in ("
         + ", ".join(f"('{asked}', '{recorded}')" for asked, codes in table.items() for recorded in codes)
@@ -228,7 +230,7 @@ def _filled(text: str, preset: str) -> str:
         "among": among,
         **{
             f"{field} {level}": f"{bits:.12f}"
-            for field, every in weights(MODEL).items()
+            for field, every in weights(_TABLES.screening.model).items()
             for level, bits in zip(LEVELS[field], every.tolist(), strict=True)
         },
     }
@@ -267,7 +269,7 @@ def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, floa
     for records in (10_000, 100_000, 1_000_000):
         if records <= len(reference):
             started = time.perf_counter()
-            index = build(reference.slice(0, records).to_batches(), load().dissemination.files, room=1 << 34)
+            index = build(reference.slice(0, records).to_batches(), _TABLES.dissemination.files, room=1 << 34)
             built = time.perf_counter()
             _ours(index, asked.slice(0, records // 10), "ncic_qw")
             found.append((records, built - started, time.perf_counter() - built))

@@ -6,18 +6,25 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import pyarrow as pa
 
 from tests.cmp_context import TABLES
-from worker.compute.screen import MODEL, Index, Rules, build
+from worker.compute.screen import Index, Rules, Screen, build
 from worker.records import tagged
 
 FILES = TABLES.dissemination.files
+PRESETS, MODEL = TABLES.screening.presets, TABLES.screening.model
 Row = Mapping[str, str | None]
 KINDS = ("SOC", "FBI", "MNU", "SID", "OLN")
 LINES = (files("worker.compute.kernels") / "data/nicknames.csv").read_text().splitlines()
 NICKNAMES = [set(line.replace(",", " ").split()) for line in LINES if not line.startswith("#")][1:]
+
+
+def asked(rules: str | Rules, **options: Any) -> Screen:
+    """The parameters of a search by a preset, or by rules of its own."""
+    return Screen(rules=PRESETS[rules] if isinstance(rules, str) else rules, model=MODEL, **options)
 
 
 def batch(schema_id: str, rows: Sequence[Row], columns: Sequence[str]) -> pa.RecordBatch:

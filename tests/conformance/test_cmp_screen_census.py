@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests import cmp_screen_twin as twin
-from worker.compute.screen import MAX_HITS, PRESETS, HitClass, Index, Rules, Screen, build, run
+from worker.compute.screen import MAX_HITS, HitClass, Index, Rules, build, run
 from worker.records import tagged
 
 pytestmark = pytest.mark.vectors
@@ -75,19 +75,19 @@ def brute_force(asked: Columns, on_file: Columns, rules: Rules) -> set[tuple[int
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", twin.PRESETS)
 def test_equal_to_brute_force(vectors: Path, preset: str) -> None:
     """20 000 inquiries against 20 000 records."""
     asked, on_file = (people(vectors, 20_000, seed) for seed in SEEDS.values())
-    screened = run(batch(asked, "person/1"), built(on_file), Screen.preset(preset, max_hits=MAX_HITS))
+    screened = run(batch(asked, "person/1"), built(on_file), twin.asked(preset, max_hits=MAX_HITS))
     pairs = list(zip(screened.row.tolist(), screened.reference_row.tolist(), strict=True))
-    wanted = brute_force(asked, on_file, PRESETS[preset])
+    wanted = brute_force(asked, on_file, twin.PRESETS[preset])
     assert len(wanted) > 100
     assert len(pairs) == len(wanted)
     assert set(pairs) == wanted
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", twin.PRESETS)
 def test_everybody_on_file_is_found(vectors: Path, preset: str) -> None:
     """Each of 5 000 people of 50 000 on file is asked for as the search allows: another year, sex unknown."""
     rng = np.random.default_rng(13)
@@ -95,7 +95,7 @@ def test_everybody_on_file_is_found(vectors: Path, preset: str) -> None:
     rows = rng.choice(50_000, 5_000, replace=False)
     asked = {name: values[rows].copy() for name, values in on_file.items()}
     asked["SEX"][::3], asked["RAC"][::5] = "U", "U"
-    years = PRESETS[preset].years
+    years = twin.PRESETS[preset].years
     moved = np.array(
         [
             born if born[4:] == "0229" else f"{int(born[:4]) + by}{born[4:]}"
@@ -103,7 +103,7 @@ def test_everybody_on_file_is_found(vectors: Path, preset: str) -> None:
         ]
     )
     asked["DOB"] = moved
-    screened = run(batch(asked, "person/1"), built(on_file), Screen.preset(preset, max_hits=MAX_HITS))
+    screened = run(batch(asked, "person/1"), built(on_file), twin.asked(preset, max_hits=MAX_HITS))
     found = set(zip(screened.row.tolist(), screened.reference_row.tolist(), strict=True))
     missed = [i for i, row in enumerate(rows.tolist()) if (i, row) not in found]
     assert not missed

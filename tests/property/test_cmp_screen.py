@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests import cmp_screen_twin as twin
 from worker.compute.codes import Code
 from worker.compute.kernels import ranges
-from worker.compute.screen import HITS, OUTCOMES, PRESETS, Rules, Screen, run
+from worker.compute.screen import HITS, OUTCOMES, Rules, run
 from worker.records import RowStatus, Status
 
 NAMES = ("NAM", "last", "first")
@@ -84,10 +84,10 @@ def records(draw: st.DrawFn) -> dict[str, str | None]:
 
 kinds = st.lists(st.sampled_from(twin.KINDS), unique=True).map(tuple)
 rules = st.one_of(
-    st.sampled_from(list(PRESETS.values())),
+    st.sampled_from(list(twin.PRESETS.values())),
     st.builds(
         msgspec.structs.replace,
-        st.sampled_from(list(PRESETS.values())),
+        st.sampled_from(list(twin.PRESETS.values())),
         identifiers=kinds,
         identifiers_alone=st.booleans(),
         years=st.integers(0, 4),
@@ -114,7 +114,7 @@ def test_equal_to_the_twin(
     cut: int,
 ) -> None:
     index = twin.index(reference, HOTFILE, cut=cut)
-    parameters = Screen(rules=rules, **options)  # type: ignore[arg-type]
+    parameters = twin.asked(rules=rules, **options)  # type: ignore[arg-type]
     screened = run(twin.batch("person/1", inquiries, COLUMNS), index, parameters)
     outcomes, hits = screened.outcomes(5), screened.hits(5)
     outcomes.validate(full=True)
@@ -161,7 +161,7 @@ def test_inquiries_are_independent_of_each_other(
     inquiries: list[dict[str, str | None]], reference: list[dict[str, str | None]], cut: int
 ) -> None:
     index = twin.index(reference, HOTFILE)
-    parameters = Screen.preset("ncic_qw_expanded_dob", include_restricted=True)
+    parameters = twin.asked("ncic_qw_expanded_dob", include_restricted=True)
     batch = twin.batch("person/1", inquiries, COLUMNS)
     whole = run(batch, index, parameters)
     pieces = [(at, run(batch.slice(at, cut), index, parameters)) for at in range(0, max(len(inquiries), 1), cut)]
@@ -176,7 +176,7 @@ def test_inquiries_are_independent_of_each_other(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(people(), max_size=12))
 def test_every_row_has_a_status(inquiries: list[dict[str, str | None]]) -> None:
-    parameters = Screen.preset("iii_qh")
+    parameters = twin.asked("iii_qh")
     screened = run(twin.batch("person/1", inquiries, COLUMNS), twin.index([], HOTFILE), parameters)
     assert sum(screened.status.counts()) == len(inquiries)
     missed = [not twin.searched(inquiry, parameters.rules) for inquiry in inquiries]
@@ -188,7 +188,7 @@ def test_every_row_has_a_status(inquiries: list[dict[str, str | None]]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(records(), max_size=15))
 def test_the_reference_has_a_status_too(reference: list[dict[str, str | None]]) -> None:
-    every = msgspec.structs.replace(PRESETS["iii_qh"], identifiers=twin.KINDS)
+    every = msgspec.structs.replace(twin.PRESETS["iii_qh"], identifiers=twin.KINDS)
     status = twin.index(reference, HOTFILE).status
     lost = [
         not twin.listed(row, every) and not (twin.soundex(twin.surname(row)) and twin.dated(twin.date(row)))

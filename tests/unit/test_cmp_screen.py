@@ -4,6 +4,10 @@ import itertools
 import math
 import tracemalloc
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,14 +15,15 @@ import pyarrow as pa
 import pytest
 
 from tests import cmp_screen_twin as twin
+from tests.cmp_context import TABLES, context
+from worker.compute import check as admit
+from worker.compute import load_tables, prepare
 from worker.compute.codes import Code
 from worker.compute.screen import (
     HITS,
     MAX_HITS,
     MAX_RECORDS,
-    MODEL,
     OUTCOMES,
-    PRESETS,
     HitClass,
     Limits,
     Outcome,
@@ -30,10 +35,12 @@ from worker.compute.screen import (
     memory,
     run,
 )
-from worker.compute.screen.rules import LEVELS, load, weights
 from worker.compute.screen.score import words_of
-from worker.errors import Reason, Refusal, Stage
+from worker.compute.screening import Screening
+from worker.compute.tables.screening import LEVELS, Model
+from worker.errors import Reason, Refusal, Stage, Unfit
 from worker.records import RowStatus, Status, tagged
+from worker.wire.v1 import worker_pb2 as wire
 
 Row = dict[str, str | None]
 PERSON = ("NAM", "DOB", "SEX", "RAC", "SOC", "FBI")
@@ -42,7 +49,7 @@ SMITH: Row = {"NAM": "SMITH, JOHN", "DOB": "19800615", "SEX": "M", "RAC": "W", "
 RECORD: Row = {**SMITH, "NIC": "W123456789", "file_code": "W", "EXL": "A", "CMC": "00"}
 
 
-BOTH_WAYS = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers_alone=False)
+BOTH_WAYS = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers_alone=False)
 
 
 def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **limits: int) -> Screened:
@@ -51,7 +58,7 @@ def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **l
 
 
 def is_hit(inquiry: Row, record: Row, rules: Rules) -> bool:
-    return Outcome(screened([inquiry], [record], Screen(rules=rules)).outcome[0]) is Outcome.HIT
+    return Outcome(screened([inquiry], [record], twin.asked(rules=rules)).outcome[0]) is Outcome.HIT
 
 
 # "Additional Guidelines for Identity Theft Inquiry", TIME manual: race in the inquiry, race codes searched.
@@ -76,7 +83,7 @@ def test_every_sex_and_race(preset: str, sexes: Mapping[str, str], races: Mappin
     codes = list(itertools.product([*"MFUXm", None, "MF"], [*"ABIWUHw", None, "WW"]))
     reference: list[Row] = [{**RECORD, "SEX": sex, "RAC": race} for sex, race in codes]
     inquiries: list[Row] = [{**SMITH, "SEX": sex, "RAC": race} for sex, race in codes]
-    found = screened(inquiries, reference, Screen.preset(preset, max_hits=MAX_HITS))
+    found = screened(inquiries, reference, twin.asked(preset, max_hits=MAX_HITS))
 
     def known(code: str | None, table: Mapping[str, str]) -> str:
         return code.upper() if code and code.upper() in table else "U"
@@ -139,7 +146,7 @@ def test_every_sex_and_race(preset: str, sexes: Mapping[str, str], races: Mappin
     ],
 )
 def test_dates(years: int, asked: str, recorded: str, hit: bool) -> None:
-    rules = msgspec.structs.replace(PRESETS["ncic_qw"], years=years)
+    rules = msgspec.structs.replace(twin.PRESETS["ncic_qw"], years=years)
     assert is_hit({**SMITH, "DOB": asked}, {**RECORD, "DOB": recorded}, rules) is hit
 
 
@@ -155,11 +162,11 @@ def test_dates(years: int, asked: str, recorded: str, hit: bool) -> None:
     ],
 )
 def test_surnames_are_compared_by_their_sound(asked: str, recorded: str, hit: bool) -> None:
-    assert is_hit({**SMITH, "NAM": asked}, {**RECORD, "NAM": recorded}, PRESETS["ncic_qw"]) is hit
+    assert is_hit({**SMITH, "NAM": asked}, {**RECORD, "NAM": recorded}, twin.PRESETS["ncic_qw"]) is hit
 
 
 def test_custom_searches() -> None:
-    rules = PRESETS["ncic_qw"]
+    rules = twin.PRESETS["ncic_qw"]
     exchanged = {**SMITH, "NAM": "JOHN, SMITH"}
     assert is_hit(exchanged, RECORD, msgspec.structs.replace(rules, names_exchanged=True))
     other_day: Row = {**SMITH, "DOB": "19801206"}
@@ -172,28 +179,28 @@ def test_custom_searches() -> None:
 def test_an_identifier_is_searched_alone() -> None:
     stranger: Row = {**RECORD, "NAM": "DOE, JANE", "DOB": "19500101", "SEX": "F", "RAC": "B", "SOC": "123456789"}
     asked: Row = {**SMITH, "SOC": "123-45-6789"}
-    alone = screened([asked], [stranger, RECORD], Screen.preset("ncic_qw"))
+    alone = screened([asked], [stranger, RECORD], twin.asked("ncic_qw"))
     assert alone.reference_row.tolist() == [0]
     assert alone.best.tolist() == [HitClass.IDENTIFIER]
-    assert screened([asked], [stranger, RECORD], Screen(rules=BOTH_WAYS)).reference_row.tolist() == [0, 1]
+    assert screened([asked], [stranger, RECORD], twin.asked(rules=BOTH_WAYS)).reference_row.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("placeholder", ["000000000", "666123456", "999999999", "123006789", "123450000", "XXXXX6789"])
 def test_a_number_that_identifies_nobody_does_not_hide_a_name(placeholder: str) -> None:
-    assert is_hit({**SMITH, "SOC": placeholder}, RECORD, PRESETS["ncic_qw"])
-    assert is_hit({**SMITH, "FBI": "UNKNOWN"}, RECORD, PRESETS["ncic_qw"])
+    assert is_hit({**SMITH, "SOC": placeholder}, RECORD, twin.PRESETS["ncic_qw"])
+    assert is_hit({**SMITH, "FBI": "UNKNOWN"}, RECORD, twin.PRESETS["ncic_qw"])
 
 
 def test_a_longer_number_is_another_one() -> None:
     """Even where no record has one of its length, and a whole word of memory agrees."""
     record: Row = {**RECORD, "NAM": "DOE, JANE", "FBI": "12345678"}
-    assert not is_hit({**SMITH, "FBI": "123456789"}, record, PRESETS["ncic_qw"])
-    assert is_hit({**SMITH, "FBI": "12345678"}, record, PRESETS["ncic_qw"])
+    assert not is_hit({**SMITH, "FBI": "123456789"}, record, twin.PRESETS["ncic_qw"])
+    assert is_hit({**SMITH, "FBI": "12345678"}, record, twin.PRESETS["ncic_qw"])
 
 
 def test_two_unknown_numbers_that_look_alike_are_no_identifier() -> None:
     record: Row = {**RECORD, "NAM": "DOE, JANE", "SOC": "XXXXX6789"}
-    assert not is_hit({**SMITH, "SOC": "XXXXX6789"}, record, PRESETS["ncic_qw"])
+    assert not is_hit({**SMITH, "SOC": "XXXXX6789"}, record, twin.PRESETS["ncic_qw"])
 
 
 def test_not_screenable_is_not_no_hit() -> None:
@@ -205,14 +212,14 @@ def test_not_screenable_is_not_no_hit() -> None:
         {**SMITH, "DOB": None, "FBI": "99A"},
         {**SMITH, "NAM": "NOBODY, NO"},
     ]
-    found = screened(inquiries, [RECORD], Screen.preset("ncic_qw"))
+    found = screened(inquiries, [RECORD], twin.asked("ncic_qw"))
     assert found.outcome.tolist() == [Outcome.NOT_SCREENABLE] * 4 + [Outcome.NO_HIT] * 2
     assert found.status.status.tolist() == [Status.NOT_USABLE] * 4 + [Status.OK] * 2
 
 
 def test_hits_beyond_the_most_are_counted() -> None:
     reference: list[Row] = [{**RECORD, "NAM": f"SMITH, {name}"} for name in ("PETER", "JOHN", "JACK", "J", "MARY")]
-    found = screened([SMITH, SMITH], reference, Screen.preset("ncic_qw", max_hits=2))
+    found = screened([SMITH, SMITH], reference, twin.asked("ncic_qw", max_hits=2))
     assert found.found.tolist() == [5, 5]
     assert found.listed.tolist() == [2, 2]
     assert found.reference_row.tolist() == [1, 2, 1, 2]
@@ -223,29 +230,29 @@ def test_hits_beyond_the_most_are_counted() -> None:
 def test_equal_hits_are_in_the_order_of_the_reference() -> None:
     """Which is not that of the index, where 1979 comes before 1981."""
     reference: list[Row] = [{**RECORD, "DOB": day} for day in ("19810615", "19790615", "19810615")]
-    found = screened([SMITH], reference, Screen.preset("ncic_qw_expanded_dob"))
+    found = screened([SMITH], reference, twin.asked("ncic_qw_expanded_dob"))
     assert len(set(found.bits.tolist())) == 1
     assert found.reference_row.tolist() == [0, 1, 2]
 
 
 def test_a_licence_counts_with_its_state() -> None:
     columns = ("NAM", "OLN", "OLS", "file_code")
-    rules = msgspec.structs.replace(PRESETS["ncic_qw"], identifiers=("OLN",))
+    rules = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers=("OLN",))
     reference: list[Row] = [
         {"OLN": "D-123 45", "OLS": state, "NAM": None, "file_code": "W"} for state in ("TX", "CA", None)
     ]
     inquiries: list[Row] = [{"OLN": "D12345", "OLS": state} for state in ("CA", "NV", None)]
     index = twin.index(reference, columns)
-    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, Screen(rules=rules))
+    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, twin.asked(rules=rules))
     assert found.reference_row.tolist() == [1]
     assert found.outcome.tolist() == [Outcome.HIT, Outcome.NO_HIT, Outcome.NOT_SCREENABLE]
-    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, Screen(rules=rules))
+    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, twin.asked(rules=rules))
     assert without.outcome.tolist() == [Outcome.NOT_SCREENABLE] * 3
 
 
 def test_initials() -> None:
     reference: list[Row] = [{**RECORD, "NAM": f"SMITH, {name}"} for name in ("J", "K", "JOHN")]
-    found = screened([SMITH, {**SMITH, "NAM": "SMITH, K"}], reference, Screen.preset("ncic_qw")).hits(0).to_pylist()
+    found = screened([SMITH, {**SMITH, "NAM": "SMITH, K"}], reference, twin.asked("ncic_qw")).hits(0).to_pylist()
     said = {(hit["row"], hit["reference_row"]): hit["agreement"].split(", ")[1] for hit in found}
     assert said == {
         (0, 0): "first initial",
@@ -259,11 +266,11 @@ def test_initials() -> None:
 
 def test_a_record_that_is_found_in_several_ways_is_one_hit() -> None:
     rules = msgspec.structs.replace(
-        PRESETS["ncic_qw"], identifiers_alone=False, month_day_exchanged=True, names_exchanged=True
+        twin.PRESETS["ncic_qw"], identifiers_alone=False, month_day_exchanged=True, names_exchanged=True
     )
     record: Row = {**RECORD, "NAM": "SMITH, SMITH", "DOB": "19800606", "SOC": "123456789", "FBI": "99A"}
     asked: Row = {**SMITH, **{name: record[name] for name in PERSON}}
-    assert screened([asked], [record], Screen(rules=rules)).found.tolist() == [1]
+    assert screened([asked], [record], twin.asked(rules=rules)).found.tolist() == [1]
 
 
 def test_scores_below_the_least_are_dropped_but_not_identifiers() -> None:
@@ -273,26 +280,26 @@ def test_scores_below_the_least_are_dropped_but_not_identifiers() -> None:
         {**RECORD, "NAM": "DOE, MARY", "SOC": "123456789"},
     ]
     asked: Row = {**SMITH, "SOC": "123456789"}
-    every = screened([asked], reference, Screen(rules=BOTH_WAYS))
+    every = screened([asked], reference, twin.asked(rules=BOTH_WAYS))
     assert every.reference_row.tolist() == [2, 1, 0]
-    some = screened([asked], reference, Screen(rules=BOTH_WAYS, min_score=1000.0))
+    some = screened([asked], reference, twin.asked(rules=BOTH_WAYS, min_score=1000.0))
     assert some.reference_row.tolist() == [2]
     assert some.found.tolist() == [1]
 
 
 def test_restricted_files_take_asking() -> None:
     reference: list[Row] = [{**RECORD, "file_code": code} for code in ("W", "T", None, "Q")]
-    found = screened([SMITH], reference, Screen.preset("ncic_qw"))
+    found = screened([SMITH], reference, twin.asked("ncic_qw"))
     assert found.reference_row.tolist() == [0]
     assert found.found.tolist() == [1]
-    every = screened([SMITH], reference, Screen.preset("ncic_qw", include_restricted=True))
+    every = screened([SMITH], reference, twin.asked("ncic_qw", include_restricted=True))
     assert every.reference_row.tolist() == [0, 1, 2, 3]
     assert every.hits(0).column("restricted").to_pylist() == [False, True, True, True]
 
 
 def test_status_only_shows_nothing_of_the_records() -> None:
     inquiries: list[Row] = [SMITH, {**SMITH, "NAM": "NOBODY, NO"}, {**SMITH, "NAM": None}]
-    found = screened(inquiries, [RECORD], Screen.preset("ncic_qw", status_only=True))
+    found = screened(inquiries, [RECORD], twin.asked("ncic_qw", status_only=True))
     assert found.hits(0).num_rows == 0
     assert found.hits(0).schema == HITS
     assert found.outcomes(0).schema == OUTCOMES
@@ -311,7 +318,7 @@ def test_classes_and_words() -> None:
         {**RECORD, "NAM": "SMITH, JACK", "RAC": "U", "SOC": "123456780"},
     ]
     asked: Row = {**SMITH, "SOC": "XXX45678X"}
-    found = screened([asked], reference, Screen.preset("ncic_qw_expanded_dob")).hits(0)
+    found = screened([asked], reference, twin.asked("ncic_qw_expanded_dob")).hits(0)
     assert [(hit["class"], hit["reference_row"], hit["agreement"]) for hit in found.to_pylist()] == [
         ("strong", 4, "last exact, first nickname, DOB equal, SEX same, SOC partial"),
         ("strong", 0, "last exact, first exact, DOB equal, SEX same, RAC same"),
@@ -323,8 +330,8 @@ def test_classes_and_words() -> None:
     assert found.column("EXL").to_pylist() == [b"A"] * 5
     assert found.column("ORI").null_count == 5  # the reference has none
     bits = found.column("score").to_pylist()[1]
-    chances = [MODEL.levels[f][level] for f, level in (("last", "exact"), ("first", "exact"), ("DOB", "equal"))]
-    chances += [MODEL.levels["SEX"]["same"], MODEL.levels["RAC"]["same"]]
+    chances = [twin.MODEL.levels[f][level] for f, level in (("last", "exact"), ("first", "exact"), ("DOB", "equal"))]
+    chances += [twin.MODEL.levels["SEX"]["same"], twin.MODEL.levels["RAC"]["same"]]
     assert bits == pytest.approx(sum(math.log2(chance.m / chance.u) for chance in chances))
 
 
@@ -341,13 +348,13 @@ def test_classes_and_words() -> None:
     ],
 )
 def test_unknown_digits_of_a_number(asked: str, recorded: str, words: str) -> None:
-    found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": recorded}], Screen(rules=BOTH_WAYS)).hits(0)
+    found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": recorded}], twin.asked(rules=BOTH_WAYS)).hits(0)
     assert found.column("agreement").to_pylist()[0].partition("RAC same")[2].removeprefix(", ") == words
 
 
 @pytest.mark.parametrize(("asked", "words"), [("123456798", "SOC one_edit"), ("123456780", "SOC one_edit")])
 def test_numbers_of_one_slip(asked: str, words: str) -> None:
-    found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": "123456789"}], Screen(rules=BOTH_WAYS)).hits(0)
+    found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": "123456789"}], twin.asked(rules=BOTH_WAYS)).hits(0)
     assert found.column("agreement").to_pylist()[0].endswith(words)
 
 
@@ -363,7 +370,7 @@ def test_a_hit_is_never_called_a_match() -> None:
 
 def test_same_input_same_bytes() -> None:
     reference = [{**RECORD, "NAM": f"SMITH, {name}"} for name in "ABCDEFGH"]
-    ours, again = (screened([SMITH] * 3, reference, Screen.preset("iii_qh")) for _ in range(2))
+    ours, again = (screened([SMITH] * 3, reference, twin.asked("iii_qh")) for _ in range(2))
     assert ours.hits(0).serialize().to_pybytes() == again.hits(0).serialize().to_pybytes()
 
 
@@ -374,16 +381,10 @@ def test_same_input_same_bytes() -> None:
     "wrong", [{"max_hits": 0}, {"max_hits": MAX_HITS + 1}, {"min_score": math.nan}, {"min_score": math.inf}]
 )
 def test_wrong_parameters(wrong: dict[str, float]) -> None:
-    check(Screen.preset("ncic_qw", max_hits=MAX_HITS, min_score=0.0))
+    check(max_hits=MAX_HITS, min_score=0.0)
     with pytest.raises(Refusal) as refused:
-        check(Screen.preset("ncic_qw", **wrong))
+        check(**{"max_hits": 1, "min_score": None, **wrong})
     assert (refused.value.reason, refused.value.stage) == (Reason.BAD_PARAMETERS, Stage.ADMIT)
-
-
-def test_unknown_presets() -> None:
-    with pytest.raises(Refusal) as refused:
-        Screen.preset("ncic_qx")
-    assert refused.value.reason is Reason.BAD_PARAMETERS
 
 
 def test_a_reference_that_does_not_say_which_file() -> None:
@@ -442,15 +443,15 @@ def test_the_memory_of_building_is_within_its_estimate() -> None:
 def test_an_inquiry_that_is_too_broad() -> None:
     reference: list[Row] = [{**RECORD, "DOB": f"1980-06-{day:02d}"} for day in range(1, 21)]
     inquiries: list[Row] = [{**SMITH, "DOB": "1980-06-XX"}, SMITH]
-    found = screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=19)
+    found = screened(inquiries, reference, twin.asked("ncic_qw"), candidates=19)
     assert found.outcome.tolist() == [Outcome.NOT_SCREENABLE, Outcome.HIT]
     assert found.found.tolist() == [0, 1]
     assert found.row.tolist() == [1]
     assert found.status.codes.tolist() == [Code.TOO_MANY_CANDIDATES]
     assert found.status.status.tolist() == [Status.NOT_USABLE, Status.OK]
-    assert screened(inquiries, reference, Screen.preset("ncic_qw"), candidates=20).found.tolist() == [20, 1]
+    assert screened(inquiries, reference, twin.asked("ncic_qw"), candidates=20).found.tolist() == [20, 1]
     with pytest.raises(Refusal) as refused:
-        screened(inquiries, reference, Screen.preset("ncic_qw"), comparisons=20)
+        screened(inquiries, reference, twin.asked("ncic_qw"), comparisons=20)
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
 
 
@@ -470,7 +471,7 @@ def test_what_is_wrong_is_said_of_its_column() -> None:
         (1, Code.WRONG_CHARACTER, 5),
     ]
     index = twin.index(rows, columns)
-    status = run(twin.batch("hotfile/1", rows, columns), index, Screen.preset("ncic_qw")).status
+    status = run(twin.batch("hotfile/1", rows, columns), index, twin.asked("ncic_qw")).status
 
     def said(status: RowStatus) -> list[tuple[int, int, int]]:
         return sorted(zip(status.rows.tolist(), status.codes.tolist(), status.columns.tolist(), strict=True))
@@ -481,73 +482,86 @@ def test_what_is_wrong_is_said_of_its_column() -> None:
 
 
 def test_one_long_name_does_not_widen_all() -> None:
-    found = screened([{**SMITH, "NAM": "SMITH" * 20 + ", JOHN"}, SMITH], [RECORD], Screen.preset("ncic_qw"))
+    found = screened([{**SMITH, "NAM": "SMITH" * 20 + ", JOHN"}, SMITH], [RECORD], twin.asked("ncic_qw"))
     assert found.found.tolist()[1] == 1
     assert found.status.status.tolist() == [Status.PARTLY_USED, Status.OK]
 
 
-# ---------------------------------------------------------------------- presets
+# ---------------------------------------------------------------------- the table
 
 
-PRESET = """
-version = 1
-[presets.p]
-identifiers = ["SOC"]
-identifiers_alone = true
-years = 0
-month_day_exchanged = false
-names_exchanged = false
-sex = { M = "MU", U = "MU" }
-race = { W = "W", U = "WU" }
-[model]
-strong = 1.0
-"""
+def shipped() -> str:
+    return (files("worker.compute.tables") / "screening.toml").read_text()
 
 
-def model() -> str:
-    return "".join(
-        f"[model.levels.{field}]\n"
-        + "".join(f"{n} = {{ m = {1 / len(names)}, u = {1 / len(names)} }}\n" for n in names)
-        for field, (*names, _) in LEVELS.items()
-    )
+def operation(**parameters: Any) -> wire.Operation:
+    return wire.Operation(screen=wire.Screen(max_hits=1, **parameters))
 
 
-def test_presets_are_read() -> None:
-    presets, read = load((PRESET + model()).encode())
-    assert presets["p"].race == {"W": "W", "U": "WU"}
-    assert all(not bits.any() for bits in weights(read).values())
+def test_an_operator_replaces_the_presets(tmp_path: Path) -> None:
+    """Its rules decide, its weights count, and a preset of its own has a name that only its worker knows."""
+    assert load_tables(tmp_path).sha256 == TABLES.sha256
+    rules = shipped().partition("[presets.ncic_qw]")[2].partition("[presets.")[0]
+    strict = rules.replace('M = "MU"', 'M = "M"')
+    own = shipped().replace(rules, f"{strict}[presets.county]{strict}", 1)
+    own = own.replace("exact = { m = 0.90", "exact = { m = 0.89").replace("close = { m = 0.05", "close = { m = 0.06", 1)
+    (tmp_path / "screening.toml").write_text(own)
+    tables = load_tables(tmp_path)
+    assert tables.sha256 != TABLES.sha256
+    sides = {"hotfile/1": [twin.batch("hotfile/1", [{**RECORD, "SEX": "U"}, RECORD], HOTFILE)]}
+    inquiry = twin.batch("person/1", [SMITH], PERSON)
+    for preset, of_tables, hits in (("county", tables, 1), ("ncic_qw", tables, 1), ("ncic_qw", TABLES, 2)):
+        job = operation(preset=preset)
+        admit([job], ["hotfile/1", "person/1"], of_tables)
+        bound = prepare(job, "person/1", inquiry.schema, replace(context(tables=of_tables), sides=sides))
+        assert isinstance(bound, Screening)
+        found = run(inquiry, bound.index, bound.parameters)
+        assert found.found.tolist() == [hits]
+        assert found.bits[0] == pytest.approx(sum(math.log2(ratio) for ratio in ratios(of_tables.screening.model)))
+    for wrong in (operation(preset="county"), operation(preset="ncic_qw", tables_sha256=tables.sha256)):
+        admit([wrong], ["hotfile/1", "person/1"])  # a client does not know the worker's tables
+        with pytest.raises(Refusal) as refused:
+            admit([wrong], ["hotfile/1", "person/1"], TABLES)
+        assert (refused.value.reason, refused.value.stage) == (Reason.BAD_PARAMETERS, Stage.ADMIT)
+
+
+def ratios(model: Model) -> list[float]:
+    """Of a record that agrees with its inquiry in name, date, sex and race."""
+    levels = (("last", "exact"), ("first", "exact"), ("DOB", "equal"), ("SEX", "same"), ("RAC", "same"))
+    return [model.levels[field][level].m / model.levels[field][level].u for field, level in levels]
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('["SOC"]', '["SOC", "SOC"]'),
-        ('["SOC"]', '["VIN"]'),
+        ('["SOC", "FBI", "MNU"]', '["SOC", "SOC"]'),
+        ('["SOC", "FBI", "MNU"]', '["VIN"]'),
         ("years = 0", "years = 11"),
         ("years = 0", "years = -1"),
-        ('U = "MU" }', "}"),
-        ('U = "WU"', 'U = "WX"'),
+        (', U = "MFU" }', " }"),
+        ('U = "ABIUW"', 'U = "ABIUWX"'),
         ("version = 1", "version = 2"),
         ("[model.levels.last]", "[model.levels.lost]"),
-        ("m = 0.5", "m = 0.6"),
-        ("u = 0.5", "u = 0.0"),
+        ("m = 0.90", "m = 0.91"),
+        ("u = 0.55", "u = 0.0"),
         ("years = 0", "years = 0\nfurther = 1"),
+        ("[presets.iii_qh]", "[presets.iii]"),
     ],
 )
-def test_presets_that_make_no_sense(old: str, new: str) -> None:
-    text = PRESET + model()
-    assert old in text
-    with pytest.raises(ValueError, match=r"."):
-        load(text.replace(old, new, 1).encode())
+def test_a_table_that_makes_no_sense(old: str, new: str, tmp_path: Path) -> None:
+    assert old in shipped()
+    (tmp_path / "screening.toml").write_text(shipped().replace(old, new, 1))
+    with pytest.raises(Unfit, match=r"screening\.toml"):
+        load_tables(tmp_path)
 
 
 def test_the_classes_follow_the_threshold() -> None:
     index = twin.index([RECORD], HOTFILE)
     inquiry = twin.batch("person/1", [SMITH], PERSON)
-    bits = run(inquiry, index, Screen.preset("ncic_qw")).bits[0]
+    bits = run(inquiry, index, twin.asked("ncic_qw")).bits[0]
     for strong, wanted in ((bits, HitClass.STRONG), (np.nextafter(bits, np.inf), HitClass.POSSIBLE)):
-        changed = msgspec.structs.replace(MODEL, strong=float(strong))
-        assert run(inquiry, index, Screen.preset("ncic_qw"), model=changed).best.tolist() == [wanted]
+        changed = msgspec.structs.replace(twin.MODEL, strong=float(strong))
+        assert run(inquiry, index, replace(twin.asked("ncic_qw"), model=changed)).best.tolist() == [wanted]
 
 
 # ---------------------------------------------------------------------- identifiers that are made to collide
@@ -582,5 +596,5 @@ def test_identifiers_that_collide_are_told_apart() -> None:
     index = twin.index(reference, HOTFILE)
     assert len(set(index.postings["FBI"].mixed.tolist())) == 1
     inquiries: list[Row] = [{**SMITH, "FBI": value} for value in (second, first)]
-    assert screened(inquiries, reference, Screen.preset("ncic_qw")).reference_row.tolist() == [1, 0]
-    assert screened(inquiries[:1], reference[:1], Screen.preset("ncic_qw")).found.tolist() == [0]
+    assert screened(inquiries, reference, twin.asked("ncic_qw")).reference_row.tolist() == [1, 0]
+    assert screened(inquiries[:1], reference[:1], twin.asked("ncic_qw")).found.tolist() == [0]

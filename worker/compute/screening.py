@@ -49,21 +49,28 @@ _ROOM: Final = 8 << 30  # the cell's own memory is the limit that counts; see `c
 _BATCH: Final = 16_384
 
 
-def _parameters(parameters: worker_pb2.Screen) -> screen.Screen:
+def _rules(parameters: worker_pb2.Screen) -> screen.Rules | None:
+    """The job's own; None with a preset."""
     if bool(parameters.preset) == bool(parameters.rules) or len(parameters.rules) > _MAX_RULES:
         raise bad_parameters(Stage.ADMIT)
+    if parameters.preset:
+        return None
     try:
-        rules = (
-            screen.PRESETS[parameters.preset]
-            if parameters.preset
-            else msgspec.json.decode(parameters.rules, type=screen.Rules)
-        )
-    except (KeyError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return msgspec.json.decode(parameters.rules, type=screen.Rules)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         raise bad_parameters(Stage.ADMIT) from None
+
+
+def _min_score(parameters: worker_pb2.Screen) -> float | None:
+    return parameters.min_score if parameters.HasField("min_score") else None
+
+
+def _parameters(parameters: worker_pb2.Screen, tables: Tables) -> screen.Screen:
     return screen.Screen(
-        rules=rules,
+        rules=_rules(parameters) or tables.screening.presets[parameters.preset],
+        model=tables.screening.model,
         max_hits=parameters.max_hits,
-        min_score=parameters.min_score if parameters.HasField("min_score") else None,
+        min_score=_min_score(parameters),
         include_restricted=parameters.include_restricted,
         status_only=parameters.status_only,
     )
@@ -75,12 +82,14 @@ def check(parameters: worker_pb2.Screen) -> None:
         raise bad_parameters(Stage.ADMIT)
     if parameters.hold_s > (0 if parameters.held_reference else HOLD_SECONDS):
         raise bad_parameters(Stage.ADMIT)
-    screen.check(_parameters(parameters))
+    _rules(parameters)
+    screen.check(max_hits=parameters.max_hits, min_score=_min_score(parameters))
 
 
 def check_tables(parameters: worker_pb2.Screen, tables: Tables) -> None:
-    """Refuse other tables than the job expects."""
-    if parameters.tables_sha256 not in {b"", tables.sha256}:
+    """Refuse other tables than the job expects, and a preset that they do not have."""
+    known = not parameters.preset or parameters.preset in tables.screening.presets
+    if parameters.tables_sha256 not in {b"", tables.sha256} or not known:
         raise bad_parameters(Stage.ADMIT)
 
 
@@ -110,7 +119,7 @@ def prepare(parameters: worker_pb2.Screen, schema_id: str, schema: pa.Schema, co
     """
     check_tables(parameters, context.tables)
     check_schema(schema_id, schema)
-    wanted, index = _parameters(parameters), _index(parameters, context)
+    wanted, index = _parameters(parameters, context.tables), _index(parameters, context)
     return Screening(parameters=wanted, index=index, held=bool(parameters.held_reference))
 
 

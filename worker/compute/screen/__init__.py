@@ -3,15 +3,13 @@
 from worker.compute.screen.candidates import Limits
 from worker.compute.screen.index import MAX_RECORDS, SHOWN, Index, build, memory
 from worker.compute.screen.operation import HITS, MAX_HITS, OUTCOMES, HitClass, Outcome, Screen, Screened, check, run
-from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules
+from worker.compute.tables.screening import Model, Rules
 
 __all__ = [
     "HITS",
     "MAX_HITS",
     "MAX_RECORDS",
-    "MODEL",
     "OUTCOMES",
-    "PRESETS",
     "SHOWN",
     "HitClass",
     "Index",

@@ -18,7 +18,8 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.ranges import cuts, expand, within
 from worker.compute.screen.index import Index, all_days, day_key
 from worker.compute.screen.people import NO_SOUND, People
-from worker.compute.screen.rules import Equivalence, Rules
+from worker.compute.screen.rules import Equivalence
+from worker.compute.tables.screening import Rules
 from worker.errors import Reason, Refusal, Stage
 
 __all__ = ["CHUNK", "Candidates", "Limits", "Plan", "digits_agree", "leap_days_meet", "plan"]

@@ -27,8 +27,9 @@ from worker.compute.operation import bad_parameters
 from worker.compute.screen.candidates import Candidates, Limits, Plan, plan
 from worker.compute.screen.index import SHOWN, Index
 from worker.compute.screen.people import read_people
-from worker.compute.screen.rules import MODEL, PRESETS, Model, Rules, Weights, weights
+from worker.compute.screen.rules import Weights, weights
 from worker.compute.screen.score import LEVEL, Floats, Scores, score, words_of
+from worker.compute.tables.screening import Model, Rules
 from worker.errors import Stage
 from worker.records import RowStatus, Status
 
@@ -83,24 +84,18 @@ class HitClass(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """The parameters of a job. `min_score`, in bits: hits by name of less are dropped and not counted.
+    """The parameters of a job, and what agreement is worth.
 
-    include_restricted: records of restricted files (CJISSECPOL 4.2.2) are searched too. status_only: whether there is
-    a hit, and nothing of the records (4.2.3.2).
+    min_score, in bits: hits by name of less are dropped and not counted. include_restricted: records of restricted
+    files (CJISSECPOL 4.2.2) are searched too. status_only: whether there is a hit, nothing of the records (4.2.3.2).
     """
 
     rules: Rules
+    model: Model
     max_hits: int = 20
     min_score: float | None = None
     include_restricted: bool = False
     status_only: bool = False
-
-    @classmethod
-    def preset(cls, name: str, **options: Any) -> "Screen":
-        """With the rules of a preset. Raises at ADMIT: Refusal(BAD_PARAMETERS)."""
-        if name not in PRESETS:
-            raise bad_parameters(Stage.ADMIT)
-        return cls(rules=PRESETS[name], **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -161,16 +156,14 @@ class Screened:
         )
 
 
-def check(parameters: Screen) -> None:
+def check(*, max_hits: int, min_score: float | None) -> None:
     """Refuse parameters that are wrong for every reference. Raises at ADMIT: Refusal(BAD_PARAMETERS)."""
-    finite = parameters.min_score is None or np.isfinite(parameters.min_score)
-    if not 1 <= parameters.max_hits <= MAX_HITS or not finite:
+    finite = min_score is None or np.isfinite(min_score)
+    if not 1 <= max_hits <= MAX_HITS or not finite:
         raise bad_parameters(Stage.ADMIT)
 
 
-def run(
-    batch: pa.RecordBatch, index: Index, parameters: Screen, *, model: Model = MODEL, limits: Limits = LIMITS
-) -> Screened:
+def run(batch: pa.RecordBatch, index: Index, parameters: Screen, *, limits: Limits = LIMITS) -> Screened:
     """Screen a batch of inquiries, `person/1` or `hotfile/1`. Inquiries are independent of each other.
 
     Raises: Refusal(LIMIT_EXCEEDED) where the batch would take more comparisons than `limits` has.
@@ -178,11 +171,11 @@ def run(
     rules, n = parameters.rules, batch.num_rows
     inquiries = read_people(batch)
     planned = plan(inquiries, index, rules, limits)
-    bits = weights(model)
+    bits = weights(parameters.model)
     found, best = np.zeros(n, np.int64), np.full(n, HitClass.NONE, np.uint8)
     kept = list[_Hits]()
     for candidates in planned.chunks():
-        hits = _judged(candidates, planned, parameters, model.strong, bits)
+        hits = _judged(candidates, planned, parameters, bits)
         found += np.bincount(hits.row, minlength=n)
         np.minimum.at(best, hits.row, hits.hit_class)
         kept.append(hits.first_of_each(parameters.max_hits))
@@ -243,7 +236,7 @@ class _Hits:
         )
 
 
-def _judged(found: Candidates, planned: Plan, parameters: Screen, strong: float, bits: Weights) -> _Hits:
+def _judged(found: Candidates, planned: Plan, parameters: Screen, bits: Weights) -> _Hits:
     """The candidates that are hits."""
     index, listed = planned.index, planned.listed(found)
     kept = listed | planned.confined(found)
@@ -252,7 +245,7 @@ def _judged(found: Candidates, planned: Plan, parameters: Screen, strong: float,
     hits = np.flatnonzero(kept)  # of most candidates only the sound and the day agree: do not weigh those
     found, listed = found.take(hits), listed[hits]
     scores = score(found, planned, bits)
-    hit_class, of_reference = _classes(scores, listed, strong), index.row[found.position]
+    hit_class, of_reference = _classes(scores, listed, parameters.model.strong), index.row[found.position]
     order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
     if parameters.min_score is not None:
         order = order[listed[order] | (scores.bits[order] >= parameters.min_score)]

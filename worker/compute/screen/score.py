@@ -16,7 +16,8 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.screen.candidates import Candidates, Plan, digits_agree, leap_days_meet
 from worker.compute.screen.index import Index
 from worker.compute.screen.people import SOCIAL, Codes, Identifier, Names, People
-from worker.compute.screen.rules import LEVELS, MISSING, Equivalence, Rules, Weights
+from worker.compute.screen.rules import Equivalence, Weights
+from worker.compute.tables.screening import LEVELS, MISSING, Rules
 
 __all__ = ["CLOSE", "LEVEL", "Scores", "score", "words_of"]
 

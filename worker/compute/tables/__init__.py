@@ -15,11 +15,12 @@ import msgspec
 
 from worker.compute.tables.dissemination import Dissemination
 from worker.compute.tables.ncic import Ncic
+from worker.compute.tables.screening import Screening
 from worker.errors import Unfit
 
-__all__ = ["Dissemination", "Ncic", "Tables", "load"]
+__all__ = ["Dissemination", "Ncic", "Screening", "Tables", "load"]
 
-_NAMES: Final = ("dissemination.toml", "ncic.toml")
+_NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
 _MAX_BYTES: Final = 1 << 20
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ class Tables:
 
     dissemination: Dissemination
     ncic: Ncic
+    screening: Screening
     sha256: bytes
 
 
@@ -44,6 +46,7 @@ def load(folder: Path | None = None) -> Tables:
     return Tables(
         dissemination=_decode("dissemination.toml", contents, Dissemination),
         ncic=_decode("ncic.toml", contents, Ncic),
+        screening=_decode("screening.toml", contents, Screening),
         sha256=digest.digest(),
     )
 
