@@ -1,4 +1,4 @@
-"""`deidentify` on a public linkage corpus (FEBRL 4a, 5 000 persons), beside what the standard library says."""
+"""`deidentify` on a public linkage corpus (FEBRL 4a, 5 000 persons), beside what plain code says."""
 
 import base64
 import csv
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.cmac import CMAC
 
 from tests.cmp_context import context
 from worker.compute import prepare
@@ -84,12 +86,14 @@ def slow_shift(value: str | None, subject: str) -> str | None:
         day = datetime.datetime.strptime(value or "", "%Y%m%d").date()
     except ValueError:
         return None
-    word = int.from_bytes(hmac.digest(mac(b"cji-shift/1", "p"), subject.encode(), "sha256")[:8], "big")
+    subject_mac = CMAC(algorithms.AES(mac(b"cji-shift/1", "p")))
+    subject_mac.update(subject.encode())
+    word = int.from_bytes(subject_mac.finalize()[:8], "big")
     choice = word % 730
     return (day + datetime.timedelta(days=choice - 365 if choice < 365 else choice - 364)).strftime("%Y%m%d")
 
 
-def test_every_row_as_the_standard_library_says(persons: pa.RecordBatch) -> None:
+def test_every_row_as_plain_code_says(persons: pa.RecordBatch) -> None:
     check("person/1", persons.schema)
     applied = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons)
     out, status = applied.batch, applied.status

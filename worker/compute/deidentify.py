@@ -34,6 +34,7 @@ import pyarrow as pa
 
 from worker.compute.kernels import blocks, dates, text, tokens
 from worker.compute.kernels.column import Bools, Ints, Outcome
+from worker.compute.kernels.ff1 import Ecb
 from worker.compute.operation import Applied, Context, Part, bad_parameters
 from worker.compute.small_classes import K_ANONYMITY, MAX_K, SmallClasses
 from worker.compute.token_map import TOKEN_MAP, TokenMap
@@ -251,7 +252,7 @@ def _transform(rule: worker_pb2.ColumnRule, project: str, schema: pa.Schema, key
         return partial(
             _shift,
             subject=schema.get_field_index(rule.date_shift.subject_column),
-            macs=tokens.Macs(tokens.shift_key(key, project=project)),
+            encrypt=tokens.ecb(tokens.shift_key(key, project=project)),
             max_days=rule.date_shift.max_days,
         )
     kernel = _kernel(rule, project, key)
@@ -296,8 +297,8 @@ def _null(batch: _Batch, column: int) -> Outcome:
     return Outcome(array=pa.nulls(batch.columns.num_rows, batch.columns.schema.field(column).type))
 
 
-def _shift(batch: _Batch, column: int, *, subject: int, macs: tokens.Macs, max_days: int) -> Outcome:
+def _shift(batch: _Batch, column: int, *, subject: int, encrypt: Ecb, max_days: int) -> Outcome:
     if subject not in batch.shifts:  # key and bounds are the same for all rules of an operation
-        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), macs=macs, max_days=max_days)
+        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), encrypt=encrypt, max_days=max_days)
     days, known = batch.shifts[subject]
     return dates.shift(batch.columns.column(column), days=days, known=known)

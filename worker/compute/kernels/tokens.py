@@ -11,12 +11,12 @@ Project and domain have no NUL, so no two of them give the same key. Tokens of o
 and across nothing else.
 
     token      = the first `bits` bits of HMAC(token key, value), base32hex (RFC 4648), lower case, no padding
-    shift      = HMAC(shift key, subject) as four big-endian 64-bit words; the first word below the largest
+    shift      = AES-CMAC(shift key, subject) as two big-endian 64-bit words; the first word below the largest
                  multiple of 2 max_days, modulo 2 max_days, gives one of -max_days..-1, 1..max_days
 
 A value is its bytes exactly: no case folding, no trimming, and the same for `utf8` and `binary`. A missing
 value (null, empty) has no token. Only distinct values are computed, and those that came before are remembered; the
-rest is a gather.
+rest is a gather. Subjects are mostly distinct, so their MAC is one that goes over a whole column at once.
 """
 
 from typing import Final, Literal
@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from worker.compute.kernels import cmac
 from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, items, pack, read
 from worker.compute.kernels.ff1 import Ecb
 
@@ -108,16 +109,19 @@ def tokens(array: pa.Array, *, macs: Macs, bits: int) -> Outcome:
     return Outcome(array=pack(rows, filled * width, array.type))
 
 
-def shift_days(subjects: pa.Array, *, macs: Macs, max_days: int) -> tuple[Ints, Bools]:
-    """Days int64[n] in -max_days..-1, 1..max_days for each row's subject, and bool[n] where there is a subject."""
-    digests, index, filled = macs.of(subjects)
-    return _days(digests, max_days)[index], filled
+def shift_days(subjects: pa.Array, *, encrypt: Ecb, max_days: int) -> tuple[Ints, Bools]:
+    """Days int64[n] in -max_days..-1, 1..max_days for each row's subject, and bool[n] where there is a subject.
+
+    `encrypt` is AES under the shift key.
+    """
+    text = read(subjects)
+    return _days(cmac.macs(text, encrypt=encrypt), max_days), text.filled
 
 
 def _days(digests: Bytes, max_days: int) -> Ints:
     choices = 2 * max_days
     words = digests.view(">u8").astype(np.uint64)
-    # a word of the incomplete last cycle would favour small results; that all four are there has odds below 2^-160
+    # a word of the incomplete last cycle would favour small results; that both are there has odds below 2^-100
     first = (words <= np.uint64(2**64 // choices * choices - 1)).argmax(axis=1)
     choice = (words[np.arange(len(words)), first] % np.uint64(choices)).astype(np.int64)
     days: Ints = choice - max_days + (choice >= max_days)
