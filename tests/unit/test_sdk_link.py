@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from worker import compute
 from worker.client import Link, SpecError, decode_spec, load_spec, new_recipient_key, public_jwk, thumbprint
 from worker.compute.link import Comparison, Condition, Key, Level, Model, Parameters, Rule
+from worker.compute.link.model import Form, Test
 
 KEY = new_recipient_key().public_key()
 TEXT = f"""
@@ -138,6 +140,17 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(SpecError, match=r"model\.json"):
         load_spec(tmp_path / "job.toml")
+
+
+def test_the_model_of_the_manual_is_one() -> None:
+    manual = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    example = manual.partition("### A model of one's own")[2].partition("```toml\n")[2].partition("```")[0]
+    for text in (example, example.replace("# certain", "certain").replace("prior = 0.0001", "")):
+        spec = decode_spec(TEXT + text)
+        assert spec.link is not None
+        compute.check([spec.link.message()], ["person/1"])
+    for name in (*get_args(Test), *get_args(Form)):
+        assert f"`{name}`" in manual
 
 
 def test_a_model_that_was_not_read_is_not_left_out() -> None:
