@@ -75,7 +75,8 @@ class OrdinaryCell:
 def main(control: int, data: int, ring: int, slot: int) -> int:
     """Body of the process."""
     wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring(ring))
-    return run_job(wires, slot=KeySlot(slot), window=memoryview(bytearray(_WINDOW)), tables=load_tables())
+    window = memoryview(bytearray(_WINDOW))
+    return run_job(wires, slot=KeySlot(slot), window=window, shelves=[], tables=load_tables())
 
 
 if __name__ == "__main__":
