@@ -1,6 +1,7 @@
 # make help lists what there is.
 PY := .venv/bin/python
 # the tests of one file share a simulation and run in one process; two processes for two cores
+BENCH ?= pipeline start validate deidentify kernels link screen aggregate
 TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
 
 .PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz mutants coverage bench lock clean
@@ -49,9 +50,9 @@ mutants: setup ## each check of attestation taken out, one at a time: a test mus
 coverage: setup ## branch coverage of attestation: 98 %, of its verifiers 100 %
 	@tools/coverage
 
-bench: setup ## benchmarks with their peers in the same run
+bench: setup ## benchmarks with their peers in the same run, half an hour; make bench BENCH="link screen" for some
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
-	@$(PY) -m benchmarks pipeline deidentify
+	@$(PY) -m benchmarks $(BENCH)
 
 lock: ## write the lock files anew (needs uv)
 	@tools/lock
