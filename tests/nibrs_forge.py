@@ -260,6 +260,7 @@ REPORTS: Mapping[str, Report] = {
         _offender(),
     ),
     "weapon law": _incident(_offense("520", activity=["P"], weapon=["12"]), _victim("520", **_SOCIETY), _offender()),
+    "cruelty": _incident(_offense("720", activity=["A"]), _victim("720", **_SOCIETY), _offender()),
     "cleared": _incident(
         _offense("13C"),
         _victim("13C", **_RELATED),
@@ -293,3 +294,40 @@ Edit = Callable[[Report], Report]
 def edit(place: str, **fields: str | Sequence[str]) -> Edit:
     """What `with_fields` does, later."""
     return lambda report: with_fields(report, place, **fields)
+
+
+def insert(made: Segment, at: int) -> Edit:
+    """One more segment at a place."""
+    return lambda report: [*report[:at], made, *report[at:]]
+
+
+def swap(one: int, two: int) -> Edit:
+    """Two segments, each in the place of the other."""
+
+    def swapped(report: Report) -> Report:
+        order = list(report)
+        order[one], order[two] = order[two], order[one]
+        return order
+
+    return swapped
+
+
+def more(table: str, **fields: str | Sequence[str]) -> Edit:
+    """What `twice` does, later."""
+    return lambda report: twice(report, table, **fields)
+
+
+def less(table: str) -> Edit:
+    """What `without` does, later."""
+    return lambda report: without(report, table)
+
+
+def then(*edits: Edit) -> Edit:
+    """One edit after the other."""
+
+    def all_of(report: Report) -> Report:
+        for one in edits:
+            report = one(report)
+        return report
+
+    return all_of

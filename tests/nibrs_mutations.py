@@ -3,13 +3,12 @@
 Where the specification has two rules for one fault, both are foreseen. RULES_WITHOUT says why a rule has no change.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tests.nibrs_forge import REPORTS, Report, edit, segment, twice, with_fields, without
+from tests.nibrs_forge import REPORTS, Edit, edit, insert, less, more, segment, swap, then, with_fields
 
-Edit = Callable[[Report], Report]
 Row = Mapping[str, str]
 
 
@@ -48,34 +47,16 @@ def _everywhere(hundreds: Sequence[int], report: str, last: int, **fields: str) 
     return [_m(rule, report, edit("*", **fields), *rules) for rule in rules]
 
 
-def _insert(made: tuple[str, dict[str, str | Sequence[str]]], at: int) -> Edit:
-    return lambda report: [*report[:at], made, *report[at:]]
+_OF_SOCIETY: Final = (
+    segment("offenses", offense="370", completed="C", substance=["N"], location="20", bias=["88"], activity=["P"]),
+    segment("victims", sequence="009", connected=["370"], type="S"),
+)
+"""An offense that takes no property, and its victim."""
 
 
-def _swap(one: int, two: int) -> Edit:
-    def swapped(report: Report) -> Report:
-        order = list(report)
-        order[one], order[two] = order[two], order[one]
-        return order
-
-    return swapped
-
-
-def _then(*edits: Edit) -> Edit:
-    def all_of(report: Report) -> Report:
-        for one in edits:
-            report = one(report)
-        return report
-
-    return all_of
-
-
-def _more(table: str, **fields: str | Sequence[str]) -> Edit:
-    return lambda report: twice(report, table, **fields)
-
-
-def _less(table: str) -> Edit:
-    return lambda report: without(report, table)
+def _and_of_society(offense: str) -> Edit:
+    """One more offense against society in a report of one."""
+    return then(insert(_OF_SOCIETY[0], 2), edit("victims", connected=[offense, "370"]))
 
 
 def _both(number: str, second: str) -> Edit:
@@ -156,25 +137,25 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     *[_set(r, "robbery", t, length="0099") for r, t in ((301, "properties"), (601, "arrestees"))],
     _m(178, "larceny", _both("20-12346", "cargo")),
     _m(484, "assault", _both("20-12346", "officer")),
-    _m(284, "intimidation", _then(_both("20-12346", "couple"), edit("offenses/2", bias=["11", "12"]))),
+    _m(284, "intimidation", then(_both("20-12346", "couple"), edit("offenses/2", bias=["11", "12"]))),
     *[_set(h + 17, "robbery", t, h + 4, city="G\x80A7") for h, t in _LEVELS],
     _set(717, "arrest", "group_b", 704, city="G\x80A7"),
     _set(17, "zero", "zero", city="G\x80A7"),
-    *[_m(50, "robbery", _swap(place, place + 1)) for place in range(5)],
-    _m(51, "robbery", _insert(segment("unreadable", level="9"), 2)),
+    *[_m(50, "robbery", swap(place, place + 1)) for place in range(5)],
+    _m(51, "robbery", insert(segment("unreadable", level="9"), 2)),
     _set(952, "robbery", "*", ori="VT001-000"),
     _set(952, "officer", "victims", officer_ori="VT002"),
     *[_set(952, name, "*", ori="VT001-000") for name in ("arrest", "zero", *_DELETES)],
     *[_old(_set(52, name, "*", ori="VT001-000")) for name in ("robbery", "arrest", "zero", *_DELETES)],
     _old(_set(52, "officer", "victims", officer_ori="VT002")),
-    _m(55, "intimidation", _less("admin")),
+    _m(55, "intimidation", less("admin")),
     _m(56, "intimidation", lambda report: [*report, *report]),
     _filed(56, "intimidation", lambda report: report, {}),
-    _m(58, "intimidation", _then(_both("20-12346", "couple"), edit("offenses/2", month="03"))),
+    _m(58, "intimidation", then(_both("20-12346", "couple"), edit("offenses/2", month="03"))),
     _m(
         59,
         "intimidation",
-        _then(_both("20-12346", "couple"), lambda r: [*r[:4], *with_fields(r[4:], "*", ori="NH0010000")]),
+        then(_both("20-12346", "couple"), lambda r: [*r[:4], *with_fields(r[4:], "*", ori="NH0010000")]),
     ),
     *[_m(58, name, _behind(name, month="05")) for name in ("robbery", "arrest", "zero", *_DELETES)],
     *[_m(59, name, _behind(name, ori="NH0010000")) for name in ("robbery", "arrest", "zero", *_DELETES)],
@@ -182,21 +163,30 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(
         65,
         "robbery",
-        _insert(segment("offenses", offense="13C", completed="C", substance=["N"], location="20", bias=["88"]), 2),
+        insert(segment("offenses", offense="13C", completed="C", substance=["N"], location="20", bias=["88"]), 2),
     ),
     _set(70, "intimidation", "victims", offender_number=["02"]),
     _set(71, "cleared", "arrestees", arrest_date="20200405"),
     _set(72, "recovery", "properties", description=["25"]),
     _set(73, "vehicle", "properties", recovered_vehicles="02"),
-    _m(74, "larceny", _less("properties")),
-    _m(75, "intimidation", _less("offenders")),
-    _m(75, "weapon law", _less("victims")),
-    _m(75, "intimidation", _less("offenses"), 466),
-    _m(76, "intimidation", _insert(segment("properties", loss="1"), 2)),
+    _m(74, "larceny", less("properties")),
+    _m(75, "intimidation", less("offenders")),
+    _m(75, "weapon law", less("victims")),
+    _m(75, "intimidation", less("offenses"), 466),
+    _m(76, "intimidation", insert(segment("properties", loss="1"), 2)),
     _m(77, "larceny", edit("offenses", completed="A"), 81),
     _m(78, "larceny", edit("properties", loss="4"), 81),
-    _m(80, "weapon law", _more("victims", sequence="002")),
+    _m(80, "weapon law", more("victims", sequence="002")),
     _m(81, "recovery", edit("properties", loss="4", recovered=[""])),
+    _m(
+        81,
+        "robbery",
+        then(
+            insert(segment("properties", loss="1"), 2),
+            insert(with_fields([*_OF_SOCIETY], "offenses", completed="A")[0], 2),
+            insert(_OF_SOCIETY[1], 6),
+        ),
+    ),
     _set(84, "recovery", "properties", value=["000000101"]),
     _m(
         84,
@@ -205,17 +195,17 @@ MUTATIONS: Final[Sequence[Mutation]] = [
             "properties", description=["03", "38"], value=["000004000", "000005001"], recovered=["20200402", "20200402"]
         ),
     ),
-    _m(85, "intimidation", _then(_more("offenders", sequence="03"), _more("offenders", sequence="02"))),
+    _m(85, "intimidation", then(more("offenders", sequence="03"), more("offenders", sequence="02"))),
     _m(
         85,
         "intimidation",
-        _then(
-            _more("offenders", sequence="03"),
-            _more("offenders", sequence="02"),
+        then(
+            more("offenders", sequence="03"),
+            more("offenders", sequence="02"),
             edit("victims", offender_number=["01", ""], relationship=["AQ", "AQ"]),
         ),
     ),
-    _old(_m(85, "intimidation", _more("offenders", sequence="02"))),
+    _old(_m(85, "intimidation", more("offenders", sequence="02"))),
     _m(88, "intimidation", _both("20-12345", "arrest")),
     # level 0
     *[
@@ -250,6 +240,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
             (932, {"status": "D"}),
             (933, {"ori": "VT0090000"}),
             (934, {"status": "X"}),
+            *(((934, {"covered_from": "20200505"}),) if name != "zero" else ()),  # 096 as well
         )
     ],
     _agency(173, "cleared", nibrs_start="20200406"),
@@ -257,7 +248,9 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _agency(173, "intimidation", nibrs_start="20200402"),
     _agency(618, "assault", 118, inactive_from="20200401"),
     _agency(718, "arrest", inactive_from="20200410"),
-    _agency(52, "zero", rule_set="nibrs/2016", ori="VT0090000"),
+    *[_agency(52, name, rule_set="nibrs/2016", ori="VT0090000") for name in ("robbery", "arrest", "zero", *_DELETES)],
+    _agency(52, "officer", rule_set="nibrs/2016"),  # whose own agency is not listed
+    _agency(952, "officer"),
     # level 1
     _set(101, "burglary", "admin", date=""),
     _set(101, "burglary", "admin", cleared=""),
@@ -347,6 +340,15 @@ MUTATIONS: Final[Sequence[Mutation]] = [
             ({"substance": ["N", "N", "A"]}, (207,)),
         )
     ],
+    *[
+        _m(207, "simple assault", edit("offenses", **fields), 206)
+        for fields in (
+            {"bias": ["88", "88", "11"]},
+            {"bias": ["99", "99", "11"]},
+            {"activity": ["N", "N", "G"]},
+            {"weapon": ["99", "99", "40"]},
+        )
+    ],
     _m(207, "simple assault", edit("offenses", substance=["N", "X"]), 204),
     _m(219, "weapon law", edit("offenses", activity=["G"])),
     _m(220, "weapon law", edit("offenses", activity=[""])),
@@ -363,19 +365,17 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(258, "simple assault", edit("offenses", automatic=["A"])),
     _m(258, "simple assault", edit("offenses", weapon=["99", ""], automatic=["", "A"])),
     _m(258, "intimidation", edit("offenses", automatic=["A"])),
-    _m(262, "intimidation", _more("offenses")),
+    _m(262, "intimidation", more("offenses")),
     _m(
         263,
         "weapon law",
-        _then(
+        then(
             *[
-                _insert(
-                    segment("offenses", offense=code, completed="C", substance=["N"], location="20", bias=["88"]), 2
-                )
+                insert(segment("offenses", offense=code, completed="C", substance=["N"], location="20", bias=["88"]), 2)
                 for code in ("40A", "40B", "40C")
             ],
             *[
-                _insert(
+                insert(
                     segment(
                         "offenses",
                         offense="370",
@@ -388,11 +388,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
                     2,
                 )
             ],
-            *[
-                _insert(
-                    segment("offenses", offense="40A", completed="C", substance=["N"], location="20", bias=["88"]), 2
-                )
-            ]
+            *[insert(segment("offenses", offense="40A", completed="C", substance=["N"], location="20", bias=["88"]), 2)]
             * 6,
             edit("victims", connected=["520", "40A", "40B", "40C", "370"]),
         ),
@@ -403,8 +399,8 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(
         266,
         "justified",
-        _then(
-            _insert(
+        then(
+            insert(
                 segment(
                     "offenses",
                     offense="520",
@@ -426,12 +422,12 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(270, "justified", edit("offenses", bias=["11"])),
     # level 3
     _m(301, "drugs", edit("properties", drug=[""], quantity=[""], measure=[""])),
-    _m(301, "burglary", _more("properties", loss="")),
+    _m(301, "burglary", more("properties", loss="")),
     _m(302, "larceny", edit("properties", value=["0000001 0"])),
     _set(302, "vehicle", "properties/2", stolen_vehicles="A1"),
     _set(302, "vehicle", "properties", recovered_vehicles="A1"),
     _m(302, "drugs", edit("properties", quantity=["00000000A000"])),
-    _m(304, "burglary", _more("properties", loss="9")),
+    _m(304, "burglary", more("properties", loss="9")),
     _m(304, "larceny", edit("properties", description=["40"])),
     _m(304, "drugs", edit("properties", drug=["Z"])),
     _m(304, "drugs", edit("properties", measure=["ZZ"])),
@@ -443,15 +439,16 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         "drugs",
         edit("properties", drug=["E", "E"], quantity=["000000001000", "000000001000"], measure=["GM", "KG"]),
     ),
+    _m(306, "drugs", edit("properties", drug=["U", "U"], quantity=["000000001000"] * 2, measure=["GM", "LT"])),
     _also(320, "recovery", edit("properties", recovered=["20200331"]), 305),
     _m(342, "larceny", edit("properties", value=["001000000"])),
     _m(
         343,
         "vehicle",
-        _then(
+        then(
             edit("properties/2", description=["20"], stolen_vehicles="00"),
             edit("properties", recovered_vehicles="00"),
-            _insert(
+            insert(
                 segment(
                     "offenses",
                     offense="280",
@@ -489,18 +486,18 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(
         359,
         "vehicle",
-        _then(
-            _less("properties"),
-            _insert(segment("properties", loss="7", description=["20"], value=["000000100"], stolen_vehicles="01"), 2),
+        then(
+            less("properties"),
+            insert(segment("properties", loss="7", description=["20"], value=["000000100"], stolen_vehicles="01"), 2),
         ),
     ),
     _old(
         _m(
             359,
             "vehicle",
-            _then(
-                _less("properties"),
-                _insert(
+            then(
+                less("properties"),
+                insert(
                     segment("properties", loss="7", description=["20"], value=["000000100"], stolen_vehicles="01"), 2
                 ),
             ),
@@ -524,10 +521,11 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(372, "larceny", edit("properties", value=[""])),
     _m(372, "stolen goods", edit("properties", recovered=[""])),
     _m(375, "larceny", edit("properties", description=[""]), 354),
-    _m(376, "larceny", _more("properties")),
+    _m(376, "larceny", more("properties")),
     _m(382, "larceny", edit("properties", description=["10"], value=[""])),
     _m(383, "drugs", edit("properties", value=["000000100"])),
     _old(_m(383, "drugs", edit("properties", value=["000000100"]))),
+    _old(_m(383, "drugs", then(edit("properties", value=["000000100"]), _and_of_society("35A")))),
     _m(384, "drugs", edit("properties", measure=["XX"], quantity=["000000002000"])),
     _m(
         387,
@@ -535,11 +533,20 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         edit("properties", description=["11"], value=["000000010"], drug=[""], quantity=[""], measure=[""]),
     ),
     _m(387, "paraphernalia", edit("properties", description=["10"])),
+    _m(387, "paraphernalia", then(edit("properties", description=["10"]), _and_of_society("35B"))),
+    _m(
+        387,
+        "drugs",
+        then(
+            edit("properties", description=["11"], value=["000000010"], drug=[""], quantity=[""], measure=[""]),
+            _and_of_society("35A"),
+        ),
+    ),
     _m(388, "vehicle", edit("properties/2", description=["03", "05"], value=["000005000", "000005000"])),
     _m(
         389,
         "vehicle",
-        _then(
+        then(
             edit("properties", description=["03", "05"], value=["000004000"] * 2, recovered=["20200402"] * 2),
             edit("properties/2", description=["03", "05"], value=["000005000"] * 2, stolen_vehicles="02"),
         ),
@@ -583,6 +590,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(406, "intimidation", edit("victims", offender_number=["01", "01"], relationship=["AQ", "AQ"])),
     _m(406, "assault", edit("victims", injury=["N", "N"])),
     _m(407, "assault", edit("victims", injury=["M", "N"])),
+    _m(407, "assault", edit("victims", injury=["N", "N", "M"]), 406),
     _set(408, "larceny", "victims", age=" 30"),
     _set(409, "larceny", "victims", age="303"),
     _set(410, "larceny", "victims", age="3025"),
@@ -592,7 +600,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(449, "couple", "victims", age="17"),
     _set(450, "couple", "victims", 449, age="12"),
     _old(_set(450, "couple", "victims", age="09")),
-    _m(451, "larceny", _more("victims")),
+    _m(451, "larceny", more("victims")),
     _set(452, "officer", "victims", age="16"),
     *[_set(453, "larceny", "victims", **fields) for fields in ({"age": ""}, {"sex": ""}, {"race": ""})],
     *[
@@ -611,7 +619,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(
         459,
         "larceny",
-        _then(
+        then(
             edit("victims", offender_number=["01"], relationship=["AQ"]),
             edit("offenders", sequence="01", age="25", sex="M", race="W"),
         ),
@@ -641,32 +649,47 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(
         468,
         "intimidation",
-        _then(edit("victims", offender_number=["00"]), edit("offenders", sequence="00", age="", sex="", race="")),
+        then(edit("victims", offender_number=["00"]), edit("offenders", sequence="00", age="", sex="", race="")),
     ),
     _set(469, "statutory", "victims", sex="U"),
     _m(470, "intimidation", edit("victims", relationship=["VO"])),
+    _m(470, "intimidation", then(edit("victims", relationship=["VO"]), more("offenders", sequence="02"))),
+    _m(
+        470,
+        "intimidation",
+        then(more("victims", sequence="002"), edit("victims", relationship=["VO"])),
+    ),
     _m(471, "brawl", edit("victims", offender_number=["01", "02"], relationship=["VO", "VO"]), 474),
     _m(472, "intimidation", edit("offenders", age="00", sex="U", race="U")),
     _m(474, "brawl", edit("victims/2", offender_number=["01"])),
     _m(
         475,
         "couple",
-        _then(
-            edit("victims", offender_number=["01", "02"], relationship=["SE", "SE"]), _more("offenders", sequence="02")
+        then(
+            edit("victims", offender_number=["01", "02"], relationship=["SE", "SE"]), more("offenders", sequence="02")
         ),
     ),
-    _m(476, "couple", _more("victims", sequence="002")),
+    _m(476, "couple", more("victims", sequence="002")),
     _m(477, "negligence", edit("victims", circumstance=["01"])),
     _m(
         478,
         "assault",
-        _then(
-            _insert(segment("offenses", offense="13C", completed="C", substance=["N"], location="20", bias=["88"]), 2),
+        then(
+            insert(segment("offenses", offense="13C", completed="C", substance=["N"], location="20", bias=["88"]), 2),
             edit("victims", connected=["13A", "13C"]),
         ),
     ),
     _m(479, "simple assault", edit("victims", injury=["O"])),
     _old(_m(479, "simple assault", edit("victims", injury=["O"]))),
+    _m(
+        479,
+        "simple assault",
+        then(
+            insert(REPORTS["larceny"][2], 2),
+            insert(REPORTS["larceny"][1], 2),
+            edit("victims", connected=["13B", "23H"], injury=["O"]),
+        ),
+    ),
     _m(480, "murder", edit("victims", circumstance=["08"])),
     _set(481, "statutory", "victims", age="18"),
     _m(482, "larceny", edit("victims", type="L", officer_activity="01", officer_assignment="F")),
@@ -687,20 +710,27 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(549, "couple", "offenders", age="17"),
     _set(550, "couple", "offenders", 549, age="12"),
     _old(_set(550, "couple", "offenders", age="09")),
-    _m(551, "intimidation", _more("offenders")),
+    _m(551, "intimidation", more("offenders")),
     *[
         _set(552, "larceny", "offenders", **fields)
         for fields in ({"age": "25"}, {"sex": "M"}, {"race": "W"}, {"ethnicity": "N"})
     ],
     _old(_set(553, "couple", "offenders", sex="F")),
+    _old(_m(553, "couple", edit("victims", relationship=["HR"]))),
     _set(554, "family", "offenders", age="04"),
-    _m(555, "larceny", _more("offenders", sequence="01", age="25", sex="M", race="W")),
+    _m(555, "larceny", more("offenders", sequence="01", age="25", sex="M", race="W")),
     _set(556, "intimidation", "offenders", age="7"),
     _m(557, "larceny", edit("admin", cleared="A", cleared_date="20200405"), 558),
-    _m(558, "intimidation", _then(edit("admin", cleared="A", cleared_date="20200405"), edit("offenders", age="00"))),
+    _m(558, "intimidation", then(edit("admin", cleared="A", cleared_date="20200405"), edit("offenders", age="00"))),
     _set(559, "justified", "offenders", age="00"),
     _set(560, "rape", "offenders", sex="F"),
-    _m(584, "intimidation", _then(_both("20-12346", "couple"), edit("offenders/2", ethnicity="N"))),
+    _m(
+        560,
+        "rape",
+        then(edit("offenders", sex="F"), edit("victims", offender_number=["01", "00"], relationship=["AQ", ""])),
+        70,
+    ),
+    _m(584, "intimidation", then(_both("20-12346", "couple"), edit("offenders/2", ethnicity="N"))),
     # level 6
     *[
         _set(601, "assault", "arrestees", **fields)
@@ -734,6 +764,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _old(_set(604, "assault", "arrestees", 623, clearance="X")),
     _old(_m(604, "assault", edit("arrestees", clearance_offense=["99Z"]), 623)),
     _set(605, "assault", "arrestees", arrest_date="20200431"),
+    _m(605, "assault", then(edit("*", month="05"), edit("arrestees", arrest_date="20200506"))),
     *[_m(606, "assault", edit("arrestees", armed_with=[code] * 2)) for code in ("12", "01")],
     _m(607, "assault", edit("arrestees", armed_with=["12", "01"])),
     _set(608, "assault", "arrestees", age=" 25"),
@@ -751,15 +782,15 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(654, "assault", edit("arrestees", armed_with=["12"], automatic=["X"])),
     _m(655, "assault", edit("arrestees", automatic=["A"])),
     _m(655, "assault", edit("arrestees", armed_with=["01", ""], automatic=["", "A"])),
-    _m(656, "assault", _more("arrestees", sequence="02")),
-    _m(661, "assault", _then(_more("arrestees"), _more("offenders", sequence="02"))),
+    _m(656, "assault", more("arrestees", sequence="02")),
+    _m(661, "assault", then(more("arrestees"), more("offenders", sequence="02"))),
     _set(664, "assault", "arrestees", age="7"),
     _set(665, "assault", "arrestees", arrest_date="20200331"),
     _set(667, "assault", "arrestees", sex="U"),
     _also(
         668,
         "assault",
-        _then(edit("arrestees", clearance="Y"), _more("arrestees", sequence="02"), _more("offenders", sequence="02")),
+        then(edit("arrestees", clearance="Y"), more("arrestees", sequence="02"), more("offenders", sequence="02")),
     ),
     _m(
         669,
@@ -818,6 +849,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(704, "arrest", edit("group_b", armed_with=["10"])),
     _set(704, "arrest", "group_b", age="15", disposition="X"),
     _set(705, "arrest", "group_b", arrest_date="20200431"),
+    *[_set(705, name, "*", month="05", arrest_date="20200506") for name in ("arrest", "deleted arrest")],
     *[_m(706, "arrest", edit("group_b", armed_with=[code] * 2)) for code in ("12", "01")],
     _m(707, "arrest", edit("group_b", armed_with=["12", "01"])),
     _set(708, "arrest", "group_b", age=" 25"),
@@ -827,6 +859,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(716, "arrest", "group_b", number=" 20-12345"),
     _set(717, "arrest", "group_b", number="20/12345"),
     _set(720, "arrest", "group_b", arrest_date="20181231"),
+    _agency(720, "arrest", nibrs_start="20200411"),
     _set(722, "arrest", "group_b", age="0025"),
     _set(740, "arrest", "group_b", age="1618"),
     _set(741, "arrest", "group_b", age="99"),
@@ -840,7 +873,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(758, "arrest", "group_b", sex="U"),
     _filed(759, "arrest", lambda report: report, {"kind": "B", "sequence": "01"}),
     _set(760, "arrest", "group_b", arrest_offense="13A"),
-    _old(_set(761, "arrest", "group_b", arrest_offense="90I")),
+    *[_old(_set(761, "arrest", "group_b", arrest_offense="90I", age=age)) for age in ("25", "00")],
     _set(702, "deleted arrest", "deleted_arrests", sequence="00"),
     *[
         _set(705, "deleted arrest", "deleted_arrests", arrest_date=date)

@@ -1,11 +1,14 @@
 """One change to a valid report brings exactly the rules foreseen; the table is tests/nibrs_mutations.py."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from tests import nibrs_twin
-from tests.nibrs_forge import REPORTS, lines
+from tests.nibrs_exceptions import EXCEPTIONS, OF_INCIDENTS
+from tests.nibrs_forge import REPORTS, edit, lines, then, with_fields
 from tests.nibrs_mutations import MUTATIONS, RULES_WITHOUT, Mutation
 from tests.nibrs_tools import TODAY, as_found, judged
 from worker.compute.validate import Findings, load_rule_set
@@ -26,6 +29,18 @@ def test_valid_reports_have_no_findings(name: str, rule_set: str) -> None:
     "mutation", MUTATIONS, ids=[f"{i}-{m.rule:03d}-{m.report.replace(' ', '-')}" for i, m in enumerate(MUTATIONS)]
 )
 def test_a_change_brings_the_rules_foreseen(mutation: Mutation) -> None:
+    _as_foreseen(mutation)
+
+
+@pytest.mark.parametrize(
+    "mutation", EXCEPTIONS, ids=[f"{i}-{m.rule:03d}-{m.report.replace(' ', '-')}" for i, m in enumerate(EXCEPTIONS)]
+)
+def test_an_exception_is_not_found(mutation: Mutation) -> None:
+    assert mutation.rule not in mutation.foreseen
+    _as_foreseen(mutation)
+
+
+def _as_foreseen(mutation: Mutation) -> None:
     found = _judged(mutation)
     assert set(found.rule.tolist()) == mutation.foreseen
     once = set(zip(found.row.tolist(), found.rule.tolist(), found.element.tolist(), strict=True))
@@ -41,6 +56,21 @@ def test_a_change_brings_the_rules_foreseen(mutation: Mutation) -> None:
                 for row in mutation.filed
             ],
         )
+
+
+@pytest.mark.parametrize("rule", sorted(OF_INCIDENTS))
+def test_updates_are_not_asked_to_be_whole_incidents(rule: int) -> None:
+    """The same changes in reports of action M, which levels 2, 4 and 5 do not have."""
+    for mutation in (one for one in MUTATIONS if one.rule == rule and not one.filed):
+        update = replace(mutation, change=then(mutation.change, edit("*", action="M")))
+        found = set(_judged(update).rule.tolist())
+        assert found
+        assert not found & OF_INCIDENTS
+
+
+def test_a_byte_that_is_no_ascii_is_found_once_where_the_number_has_it() -> None:
+    made = lines(with_fields(REPORTS["robbery"], "*", number="20\x8012345"))
+    assert Counter(judged(b"\n".join(made)).rule.tolist()) == {117: 1, 217: 1, 317: 1, 417: 1, 517: 1, 617: 1}
 
 
 def _judged(mutation: Mutation) -> Findings:
@@ -60,10 +90,10 @@ def _day(text: str) -> int | None:
 def _agency(row: Mapping[str, str]) -> nibrs_twin.Agency:
     return nibrs_twin.Agency(
         status=row["status"],
-        start=_day(row["nibrs_start"]),
-        inactive=_day(row["inactive_from"]),
-        covered=_day(row["covered_from"]),
-        federal=row["federal"] == "Y",
+        start=_day(row.get("nibrs_start", "")),
+        inactive=_day(row.get("inactive_from", "")),
+        covered=_day(row.get("covered_from", "")),
+        federal=row.get("federal") == "Y",
     )
 
 
