@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 import pyarrow as pa
 import pytest
+from cji_simulator import Kind, Service
 from cji_simulator.simulation import Simulation
 
 from attestation import AZURE_US, AttestationError
@@ -21,7 +22,9 @@ from worker.client import (
     JobSpec,
     PinnedKey,
     SealedJob,
+    SpecError,
     SyncClient,
+    Unreachable,
     Unverified,
     new_recipient_key,
     new_signing_key,
@@ -147,6 +150,28 @@ def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:
     assert attested.maa_token not in repr(attested)
     with pytest.raises(Unverified, match="cloud"):
         read_evidence(attested.to_file(), trust=AZURE_US, reference=REFERENCE)
+
+
+def test_a_profile_that_no_worker_could_match_is_no_fault_of_the_worker(bench: Bench, azure: Simulation) -> None:
+    answer = bench.client._stub.Attest(pb.AttestRequest(nonce=bytes(32)))
+
+    def judge(*, maa_url: str = azure.maa_url, reference: ReferenceValues = REFERENCE) -> AttestedWorker:
+        return verify_attestation(answer, nonce=bytes(32), trust=azure.trust, reference=reference, maa_url=maa_url)
+
+    judge()
+    with pytest.raises(SpecError, match="maa-url"):
+        judge(maa_url="https://other.example")
+    with pytest.raises(SpecError, match="reference-measurements"):
+        judge(reference=ReferenceValues(products=("Genoa",), measurements=("zz",)))
+
+
+def test_an_issuer_that_does_not_answer_may_answer_later(bench: Bench, azure: Simulation) -> None:
+    azure.fault(Service.MAA, Kind.DOWN)
+    try:
+        with pytest.raises(Unreachable, match="MAA_UNAVAILABLE"):
+            bench.client.attest()
+    finally:
+        azure.clear_faults()
 
 
 def test_the_token_must_be_of_the_same_machine_issuer_and_time(bench: Bench, azure: Simulation) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.sdk_server import Certificates
 from worker import compute
 from worker.client import (
     AgeBand,
@@ -243,6 +244,32 @@ def test_a_profile_says_what_specs_need_not_repeat(tmp_path: Path) -> None:
     for without in ({}, {**defaults, "audiense": "x"}):
         with pytest.raises(SpecError, match="audien"):
             load_spec(tmp_path / "job.toml", defaults=without)
+
+
+def test_tls_files_that_no_handshake_could_use_are_named(tmp_path: Path) -> None:
+    path, tls = tmp_path / "client.toml", Certificates.make().client
+    path.write_text(
+        'target = "h:1"\ncloud = "azure-us"\nmaa_url = "https://m"\nca = "ca.pem"\ncertificate = "c.pem"\n'
+        'private_key = "k.pem"\nsigning_key = "s.pem"\n[reference]\nproducts = ["Genoa"]\n'
+    )
+    good = {"ca.pem": tls.ca_pem, "c.pem": tls.cert_pem, "k.pem": tls.key_pem}
+    for name, data in good.items():
+        (tmp_path / name).write_bytes(data)
+    profile = load_profile(path)
+    assert profile.tls() == tls
+    save_private_key(new_signing_key(), tmp_path / "other.pem", passphrase=None)
+    save_private_key(new_signing_key(), tmp_path / "closed.pem", passphrase=b"x")
+    for name, data, says in [
+        ("ca.pem", b"canary", r"ca\.pem holds no certificate"),
+        ("c.pem", tls.key_pem, r"c\.pem holds no certificate"),
+        ("k.pem", tls.cert_pem, r"k\.pem holds no private key"),
+        ("k.pem", (tmp_path / "closed.pem").read_bytes(), "passphrase"),
+        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"not the key of .*c\.pem"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(SpecError, match=says):
+            profile.tls()
+        (tmp_path / name).write_bytes(good[name])
 
 
 def test_profiles_are_strict(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
-from attestation import AttestationError, Trust, is_production
+from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict, appraise
 from attestation.evidence import NONCE_BYTES, Evidence, qualifying
 from worker.audit import key_from_jwk, thumbprint
-from worker.client.errors import SpecError, Unverified
+from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
 from worker.client.token import check_token
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -84,7 +84,10 @@ def verify_attestation(
     reference: ReferenceValues,
     maa_url: str,
 ) -> AttestedWorker:
-    """Judge the worker's answer to `nonce`; Unverified names the check that failed. Asks the issuer for its keys."""
+    """Judge the worker's answer to `nonce`; Unverified names the check that failed. Asks the issuer for its keys.
+
+    SpecError for reference values or an address that no worker could match, Unreachable when the issuer is silent.
+    """
     now = datetime.now(UTC)
     found = _EvidenceFile(
         version=1,
@@ -100,7 +103,7 @@ def verify_attestation(
         try:
             check_token(attested.maa_token, trust=trust, maa_url=maa_url, verdict=attested.verdict, now=now.timestamp())
         except AttestationError as error:
-            raise Unverified(f"attestation {error.check}", str(error)) from None
+            raise _refused(error) from None
     return attested
 
 
@@ -140,7 +143,7 @@ def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) ->
             now=found.attested_at,
         )
     except AttestationError as error:
-        raise Unverified(f"attestation {error.check}", str(error)) from None
+        raise _refused(error) from None
     return AttestedWorker(
         verdict=verdict,
         cloud=trust.name,
@@ -152,3 +155,14 @@ def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) ->
         nonce=found.nonce,
         attested_at=found.attested_at,
     )
+
+
+def _refused(error: AttestationError) -> ClientError:
+    """What it means to a submitter: mostly that the worker did not prove itself."""
+    match error.fault:
+        case Fault.CONFIG_INVALID:
+            return SpecError(f"the profile cannot be used: {error.check}", remedy="Correct its maa_url or [reference].")
+        case Fault.MAA_UNAVAILABLE:
+            return Unreachable(f"{error.fault} at {error.check}", remedy=error.remedy)
+        case _:
+            return Unverified(f"attestation {error.check}", str(error))

@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Meta
 
 from attestation.appraisal import ReferenceValues
@@ -46,11 +50,14 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What job specs need not repeat: fields of a `JobSpec`, for those that a spec leaves out."""
 
     def tls(self) -> ClientTls:
-        """The TLS material, read from its files."""
+        """The TLS material, read from its files; SpecError for what no handshake could use."""
         try:
             ca, cert, key = (Path(name).read_bytes() for name in (self.ca, self.certificate, self.private_key))
         except OSError as error:
             raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
+        _first_certificate(self.ca, ca)
+        if _first_certificate(self.certificate, cert).public_key() != _private_key(self.private_key, key).public_key():
+            raise SpecError(f"{self.private_key} is not the key of {self.certificate}")
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 
@@ -69,6 +76,20 @@ def load_profile(path: Path) -> ClientProfile:
     if isinstance(recipients := job.get("recipients"), list):
         job["recipients"] = [absolute_recipient(item, path.parent) for item in recipients]
     return msgspec.structs.replace(profile, **absolute, job=job)
+
+
+def _first_certificate(name: str, pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificates(pem)[0]
+    except ValueError:
+        raise SpecError(f"{name} holds no certificate in PEM") from None
+
+
+def _private_key(name: str, pem: bytes) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SpecError(f"{name} holds no private key in PEM, or one with a passphrase, which TLS cannot use") from None
 
 
 def absolute_recipient(item: object, folder: Path) -> object:
