@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.errors import CHECK_REMEDIES
 from attestation.evidence import NONCE_BYTES, Evidence, qualifying
 from worker.audit import key_from_jwk, thumbprint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
@@ -161,7 +162,8 @@ def _refused(error: AttestationError) -> ClientError:
     """What it means to a submitter: mostly that the worker did not prove itself."""
     match error.fault:
         case Fault.CONFIG_INVALID:
-            return SpecError(f"the profile cannot be used: {error.check}", remedy="Correct its maa_url or [reference].")
+            remedy = CHECK_REMEDIES.get(error.check, "Correct maa_url, or the reference values.")
+            return SpecError(f"{error.check}: nothing can be judged by this", remedy=remedy)
         case Fault.MAA_UNAVAILABLE:
             return Unreachable(f"{error.fault} at {error.check}", remedy=error.remedy)
         case _:
