@@ -15,10 +15,7 @@ from benchmarks.generate import HEAVY, population
 from tests.cmp_link_twin import ignore
 from worker.compute.link import Linked, Parameters, link
 
-pytestmark = [
-    pytest.mark.vectors,
-    pytest.mark.skipif("CJI_VECTORS" not in os.environ, reason="CJI_VECTORS names no folder"),
-]
+pytestmark = pytest.mark.vectors
 
 _FEBRL = {
     "given_name": "first",

@@ -10,22 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pytest
+from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink import comparison_library as cl
 
 from tests.cmp_link_twin import ignore
 from worker.compute.link import Parameters, from_splink, link
 
-splink = pytest.importorskip("splink")
-pytestmark = [
-    pytest.mark.vectors,
-    pytest.mark.skipif("CJI_VECTORS" not in os.environ, reason="CJI_VECTORS names no folder"),
-]
+pytestmark = pytest.mark.vectors
 COLUMNS = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city"}
 
 
 def test_a_saved_model_weighs_as_splink_does(tmp_path: Path) -> None:
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
-    from splink import comparison_library as cl
-
     text = pacsv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.utf8()), strings_can_be_null=True)
     table = pacsv.read_csv(Path(os.environ["CJI_VECTORS"]) / "cji/linkage/fake_1000.csv", convert_options=text)
     table = table.select(list(COLUMNS)).rename_columns(list(COLUMNS.values()))
