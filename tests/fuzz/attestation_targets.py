@@ -8,6 +8,7 @@ import base64
 import contextlib
 import functools
 import hashlib
+import http.client
 import json
 import os
 import random
@@ -319,8 +320,10 @@ def _served(data: bytes, ask: Callable[[Endpoint], object]) -> object:
     server = _listener()
 
     def serve() -> None:
-        with server.accept()[0] as peer, contextlib.suppress(OSError):
-            peer.recv(65536)
+        with server.accept()[0] as peer, contextlib.suppress(OSError), peer.makefile("rb") as request:
+            request.readline()
+            headers = http.client.parse_headers(request)
+            request.read(int(headers.get("Content-Length", 0)))  # closing before it is read would reset the answer
             peer.sendall(data)
 
     thread = threading.Thread(target=serve)
