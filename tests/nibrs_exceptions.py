@@ -26,8 +26,8 @@ __all__ = ["EXCEPTIONS", "OF_INCIDENTS"]
 
 OF_INCIDENTS: Final = frozenset(
     (
-        *(55, 65, 70, 71, 72, 73, 74, 75, 76, 77, 78, 80, 81, 84, 85, 172, 262, 263, 268, 376, 451, 466, 470, 474, 476),
-        *(480, 551, 555, 558, 559, 560, 656, 661, 665, 669),
+        *(55, 65, 70, 71, 72, 73, 74, 75, 76, 77, 78, 80, 81, 84, 85, 172, 262, 263, 268, 343, 376, 451, 466, 470, 474),
+        *(476, 480, 551, 555, 558, 559, 560, 656, 661, 665, 669),
     )
 )
 """What is asked of incidents (action I) and not of updates to them."""
@@ -48,6 +48,8 @@ def _property(loss: str, description: str, value: int, **fields: str | Sequence[
 _SOCIETY: Final = segment("victims", sequence="009", connected=["370"], type="S")
 _PORNOGRAPHY: Final = _offense("370", activity=["P"])
 _PLATE: Final = {"description": ["03", "38"], "recovered": ["20200402"] * 2}
+_TWO_STOLEN: Final = {"description": ["03", "05"], "value": ["000005000"] * 2}
+_TWO_RECOVERED: Final = {"description": ["03", "05"], "value": ["000002000"] * 2, "recovered": ["20200402"] * 2}
 _ELSEWHERE: Final = {"ori": "VT0090000", "status": "A"}
 _HERE: Final = {"ori": "VT0010000", "status": "A"}
 _A_FILED: Final = {"kind": "A", "ori": "VT0010000", "number": "20-12345", "sequence": "", "date": "20200401"}
@@ -55,6 +57,11 @@ _B_FILED: Final = {**_A_FILED, "kind": "B", "sequence": "01"}
 _OLD: Final = {"date": "20181231"}
 
 _NO_DRUG: Final = {"drug": [""], "quantity": [""], "measure": [""]}
+_THREE_DRUGS: Final = {
+    "drug": ["A", "B", "X"],
+    "quantity": ["000000001000", "000000001000", ""],
+    "measure": ["GM", "GM", ""],
+}
 _SEIZED: Final = segment(
     "properties", loss="6", description=["10"], drug=["E"], quantity=["000000001000"], measure=["GM"]
 )
@@ -99,11 +106,18 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
         for rule, row in ((28, _A_FILED), (29, _B_FILED))
     ],
     _no(93, "zero", edit("zero", action="D", zero_year="2018")),
-    _no(96, "zero", edit("zero", action="D"), agency={**_HERE, "covered_from": "20200601"}),
+    _no(96, "zero", edit("zero", action="D"), 934, agency={**_HERE, "covered_from": "20200301"}),
     # agencies
     *[
-        _no(rule, "arrest", edit("*", ori=""), 701, rule_set=rule_set, agency=_ELSEWHERE)
+        _no(rule, name, edit("*", ori=""), *blank, rule_set=rule_set, agency=_ELSEWHERE)
         for rule, rule_set in ((52, "nibrs/2016"), (933, "nibrs/3.1"))
+        for name, blank in (
+            ("robbery", (101, 201, 301, 401, 501, 601)),
+            ("arrest", (701,)),
+            ("zero", (1,)),
+            ("deleted", (101,)),
+            ("deleted arrest", (701,)),
+        )
     ],
     *[
         _no(rule, "officer", edit("victims", officer_ori=""), rule_set=rule_set, agency=_HERE)
@@ -168,6 +182,7 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
         then(less("arrestees"), edit("admin", date="20200401", cleared_date="20200402")),
         agency={**_HERE, "nibrs_start": "20200402"},
     ),
+    _no(197, "deleted", edit("deleted_incidents", date=""), 199, filed=[_A_FILED] * 2),
     _no(197, "deleted", edit("deleted_incidents", date=""), 198, filed=[{**_A_FILED, **_OLD}]),
     _no(198, "deleted", lambda report: report, filed=[{**_A_FILED, **_OLD}]),
     *[
@@ -181,6 +196,7 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
         for location, foreseen in (("14", ()), ("19", ()), ("43", (204,)))
     ],
     _no(252, "burglary", edit("offenses", offense="99Z", location="14", premises="02"), 204, 466),
+    _no(207, "simple assault", edit("offenses", weapon=["99", ""], automatic=["", "A"]), 258),
     _no(254, "burglary", edit("offenses", offense="99Z"), 204, 466),
     _no(
         268,
@@ -208,6 +224,16 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
             ),
         )
     ],
+    _no(
+        343,
+        "vehicle",
+        then(
+            edit("properties", loss="6", recovered="", recovered_vehicles=""),
+            insert(_offense("280", activity=["P"]), 2),
+            edit("victims", connected=["240", "280"]),
+        ),
+        *(78, 81),
+    ),
     *[
         _no(351, "larceny", edit("properties", description=[code], value=["000000000"]))
         for code in ("09", "22", "48", "65", "66", "77")
@@ -219,10 +245,14 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
     _no(383, "larceny", edit("properties", description=["10"])),
     _no(383, "drugs", then(edit("properties", value=["000000100"]), _broken_into), rule_set="nibrs/2016"),
     *[_no(rule, "drugs", less("offenses"), 75, 365, 466) for rule in (382, 383)],
+    _no(383, "weapon law", insert(_property("6", "10", 100), 2), 76, rule_set="nibrs/2016"),
     _no(383, "drugs", then(edit("properties", value=["000000100"]), less("offenses")), 75, 365, 466),
     _no(387, "drugs", then(edit("properties", description=["11"], value=["000000010"], **_NO_DRUG), _broken_into)),
     _no(387, "paraphernalia", then(edit("properties", description=["10"]), _broken_into)),
     _no(387, "paraphernalia", edit("properties", loss="5", description=["10"], recovered=["20200402"]), 72, 78, 81),
+    _no(362, "drugs", edit("properties", **_THREE_DRUGS)),
+    _no(366, "drugs", edit("properties", **{**_THREE_DRUGS, "quantity": ["000000001000"] * 3}), 363),
+    _no(368, "drugs", edit("properties", **{**_THREE_DRUGS, "measure": ["GM"] * 3}), 363),
     _no(364, "paraphernalia", edit("properties", description=["10"], drug=["E"]), 365, 387),
     *[_no(rule, "vehicle", _ATTEMPT, 77, 81) for rule in (358, 361)],
     _no(372, "larceny", edit("properties", description=["40"], value=[""]), 304),
@@ -234,17 +264,19 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
     _no(390, "burglary", then(edit("properties", description=["29"]), insert(_offense("99Z"), 2)), 204),
     _no(392, "nothing seized", then(edit("properties", drug=[""]), insert(_SEIZED, 3))),
     _no(392, "nothing seized", then(edit("properties", drug=[""]), less("offenses")), 75, 466),
+    _no(388, "vehicle", edit("properties/2", **_TWO_STOLEN, stolen_vehicles="00"), 73),
+    _no(388, "vehicle", edit("properties/2", **_TWO_STOLEN, stolen_vehicles="02")),
     _no(
         388,
         "vehicle",
-        edit(
-            "properties/2",
-            description=["03", "05"],
-            value=["000005000"] * 2,
-            stolen_vehicles="00",
-        ),
-        73,
+        edit("properties", **_TWO_RECOVERED, recovered_vehicles="02", stolen_vehicles="01"),
+        *(72, 73, 357),
     ),
+    *[
+        _no(389, "vehicle", edit("properties", **_TWO_RECOVERED, recovered_vehicles=count), *foreseen)
+        for count, foreseen in (("00", (72,)), ("02", (72, 73)))
+    ],
+    _no(389, "vehicle", edit("properties/2", **_TWO_STOLEN, stolen_vehicles="02", recovered_vehicles="01"), 360),
     # level 4
     _no(401, "robbery", edit("victims", type="L", injury=[""], officer_activity="01", officer_assignment="F"), 482),
     _no(
@@ -254,6 +286,7 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
     _no(477, "murder", _connected("09C", circumstance=["30"], weapon=["12"]), 266, 463, 478),
     _no(478, "robbery", edit("victims", connected=["120", "120"]), 406),
     _no(479, "simple assault", _connected("36A", injury=["O"])),
+    _no(480, "murder", then(_connected("36A"), edit("victims", circumstance=["08"]))),
     _no(480, "murder", then(edit("victims", circumstance=["08"]), more("victims", sequence="002"))),
     _no(480, "murder", then(edit("victims", circumstance=["08"]), insert(_PORNOGRAPHY, 2), insert(_SOCIETY, 4))),
     # level 5
@@ -286,6 +319,8 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
         _no(rule, "arrest", edit("group_b", age=age, disposition=disposition))
         for rule, age, disposition in ((740, "1618", "H"), (740, "1016", "R"), (753, "1618", "H"))
     ],
+    _no(607, "assault", edit("arrestees", armed_with=["01", ""], automatic=["", "A"]), 655),
+    _no(707, "arrest", edit("group_b", armed_with=["01", ""], automatic=["", "A"]), 755),
     _no(623, "assault", edit("arrestees", action="M", clearance="Y"), rule_set="nibrs/2016"),
     _no(652, "assault", edit("arrestees", age="1618"), 640),
     _no(656, "assault", less("offenders"), 75),
@@ -302,6 +337,7 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
     _no(752, "arrest", edit("group_b", age="1618"), 740),
     *[_no(655, "assault", edit("arrestees", armed_with=[code], automatic=["A"])) for code in ("11", "15")],
     *[_no(755, "arrest", edit("group_b", armed_with=[code], automatic=["A"])) for code in ("11", "15")],
+    _no(797, "deleted arrest", edit("deleted_arrests", arrest_date=""), 799, filed=[_B_FILED] * 2),
     _no(797, "deleted arrest", edit("deleted_arrests", arrest_date=""), 798, filed=[{**_B_FILED, **_OLD}]),
     _no(798, "deleted arrest", lambda report: report, filed=[{**_B_FILED, **_OLD}]),
     *[

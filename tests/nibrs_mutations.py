@@ -246,6 +246,10 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _agency(173, "cleared", nibrs_start="20200406"),
     _agency(118, "intimidation", inactive_from="20200401"),
     _agency(173, "intimidation", nibrs_start="20200402"),
+    replace(
+        _agency(173, "intimidation", 153, nibrs_start="20200402"),
+        change=edit("admin", cleared="N", cleared_date="20200402"),
+    ),
     _agency(618, "assault", 118, inactive_from="20200401"),
     _agency(718, "arrest", inactive_from="20200410"),
     *[_agency(52, name, rule_set="nibrs/2016", ori="VT0090000") for name in ("robbery", "arrest", "zero", *_DELETES)],
@@ -357,6 +361,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(222, "intimidation", edit("offenses", weapon=["12"])),
     _set(251, "intimidation", "offenses", completed="X"),
     _set(252, "burglary", "offenses", premises="01"),
+    _set(252, "larceny", "offenses", location="14", premises="02"),
     _set(253, "burglary", "offenses", entry=""),
     _set(254, "larceny", "offenses", entry="F"),
     _m(255, "weapon law", edit("offenses", automatic=["X"])),
@@ -418,6 +423,12 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     ),
     _m(267, "murder", edit("offenses", weapon=["99"])),
     _m(268, "larceny", edit("properties", description=["03"]), 390),
+    _m(
+        268,
+        "larceny",
+        then(edit("properties", description=["03"]), insert(_OF_SOCIETY[0], 2), insert(_OF_SOCIETY[1], 5)),
+        390,
+    ),
     _m(269, "simple assault", edit("offenses", weapon=["12"]), 265),
     _m(270, "justified", edit("offenses", bias=["11"])),
     # level 3
@@ -464,6 +475,12 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         ),
     ),
     _m(351, "larceny", edit("properties", value=["000000000"])),
+    _m(351, "drugs", then(edit("properties", value=["000000000"]), _and_of_society("35A"))),
+    _m(
+        351,
+        "drugs",
+        edit("properties", description=["20"], value=["000000000"], drug=[""], quantity=[""], measure=[""]),
+    ),
     *[
         _m(352, "kidnapping", edit("properties", **fields), *others)
         for fields, others in (
@@ -874,6 +891,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _filed(759, "arrest", lambda report: report, {"kind": "B", "sequence": "01"}),
     _set(760, "arrest", "group_b", arrest_offense="13A"),
     *[_old(_set(761, "arrest", "group_b", arrest_offense="90I", age=age)) for age in ("25", "00")],
+    _old(_set(761, "arrest", "group_b", 757, arrest_offense="90I", age="BB")),
     _set(702, "deleted arrest", "deleted_arrests", sequence="00"),
     *[
         _set(705, "deleted arrest", "deleted_arrests", arrest_date=date)
