@@ -19,19 +19,19 @@ Groups = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Blocks:
-    """`m` rows in the order of their blocks.
+    """`m` rows in the order of their blocks, 12 bytes each.
 
-    rows int64[m]; first, count int64[m]: the partners of rows[p] are rows[first[p] : first[p] + count[p]].
+    rows, first, count int32[m]: the partners of rows[p] are rows[first[p] : first[p] + count[p]].
     """
 
-    rows: Ints
-    first: Ints
-    count: Ints
+    rows: Groups
+    first: Groups
+    count: Groups
 
     @property
     def pairs(self) -> int:
         """The number of pairs."""
-        return int(self.count.sum())
+        return int(self.count.sum(dtype=np.int64))
 
 
 def blocks(group: Groups, second: Bools | None = None) -> Blocks:
@@ -61,18 +61,23 @@ def blocks(group: Groups, second: Bools | None = None) -> Blocks:
     paired = np.repeat(np.bincount(np.repeat(np.arange(len(starts)), lengths), count, len(starts)) > 0, lengths)
     moved: Ints = np.cumsum(paired) - paired  # blocks stay or go as a whole, so a range stays a range
     kept = np.flatnonzero(paired)
-    return Blocks(rows=order[kept], first=first[kept] - (kept - moved[kept]), count=count[kept])
+    return Blocks(
+        rows=order[kept].astype(np.int32),
+        first=(first[kept] - (kept - moved[kept])).astype(np.int32),
+        count=count[kept].astype(np.int32),
+    )
 
 
 def pairs_of(found: Blocks, start: int, stop: int) -> tuple[Ints, Ints]:
     """(int64[k] left, int64[k] right): all pairs of the places `start` to `stop` - 1, in order."""
     which, partner = expand(found.first[start:stop], found.count[start:stop])
-    return found.rows[start:stop][which], found.rows[partner]
+    return found.rows[start:stop][which].astype(np.int64), found.rows[partner].astype(np.int64)
 
 
 def pairs_at(found: Blocks, numbers: Ints) -> tuple[Ints, Ints]:
     """(int64[k] left, int64[k] right): the pairs of these numbers, of all pairs in order."""
-    ends = np.cumsum(found.count)
+    ends = np.cumsum(found.count, dtype=np.int64)
     place = np.searchsorted(ends, numbers, side="right")
     before = ends[place] - found.count[place]
-    return found.rows[place], found.rows[found.first[place] + numbers - before]
+    partner = found.first[place] + numbers - before
+    return found.rows[place].astype(np.int64), found.rows[partner].astype(np.int64)

@@ -28,16 +28,19 @@ def within(keys: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any]
     return first, count
 
 
-def expand(first: Ints, count: Ints) -> tuple[Ints, Ints]:
-    """(int64[m] range, int64[m] position): one row for each position of each range, in the order of ranges."""
+def expand(first: npt.NDArray[Any], count: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+    """(int64[m] range, int64[m] position): one row for each position of each range, in the order of ranges.
+
+    first, count: whole numbers of any width.
+    """
     which = np.repeat(np.arange(len(first)), count)
-    before = np.cumsum(count) - count
+    before = np.cumsum(count, dtype=np.int64) - count
     return which, np.arange(len(which)) + (first - before)[which]
 
 
-def cuts(counts: Ints, most: int) -> list[tuple[int, int]]:
+def cuts(counts: npt.NDArray[Any], most: int) -> list[tuple[int, int]]:
     """Slices of consecutive items with a sum of counts of at most `most`; an item of more has a slice of its own."""
-    ends = np.cumsum(counts)
+    ends = np.cumsum(counts, dtype=np.int64)
     slices, start, done = list[tuple[int, int]](), 0, 0
     while start < len(counts):
         stop = max(int(np.searchsorted(ends, done + most, side="right")), start + 1)

@@ -20,7 +20,7 @@ from worker.errors import Reason, Refusal, Stage
 
 __all__ = ["CHUNK", "Blocked", "Blocking", "every_pair", "plan"]
 
-CHUNK: Final = 1 << 17  # pairs of rows at once
+CHUNK: Final = 1 << 16  # pairs of rows at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -24,7 +24,7 @@ __all__ = ["MISSING", "Comparer", "comparer", "levels"]
 Levels = npt.NDArray[np.int8]
 
 MISSING: Final = -1
-_CHUNK: Final = 1 << 17  # pairs of rows at once: each step's arrays stay within the L2 cache
+_CHUNK: Final = 1 << 16  # pairs of rows at once: each step's arrays stay within the L2 cache
 _SLOTS: Final = 18  # bits
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth, TAOCP 3, section 6.4)
 _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them stays in the L2 cache

@@ -113,6 +113,7 @@ def link(
             tell("compare", per_cent)
     tell("cluster", 0)
     pairs = gather(pieces)
+    del pieces
     match = log2_odds(parameters.match)
     matches = np.flatnonzero(pairs.weight >= match)
     root = components(table.n, pairs.left[matches].astype(np.int64), pairs.right[matches].astype(np.int64))
