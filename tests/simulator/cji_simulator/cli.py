@@ -164,7 +164,7 @@ def _worker(state: Path, simulation: Simulation) -> str:
     help="Where everything it makes is kept.",
 )
 def demo(folder: Path) -> None:
-    """Run the whole product once: attest, release a key, run a sealed job on real data, verify its receipt."""
+    """Run the whole product once: attest, release a key, run a sealed job of made-up persons, verify its receipt."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         run_demo(folder, Console(highlight=False))

