@@ -6,7 +6,7 @@
     offense in connections.connected       some row of that table in the same report has this value
     any(items, description == '10')        some row of that table; `count` and `total(items, value, ...)` likewise
     other.offense                in a cross: the field of the second table
-    and, or, not                 the right side is looked at only where the left side leaves it open
+    and, or, not                 the right side may be looked at where the left side settles it already
 
 Functions of one field: blank filled valid invalid digits (how it is written), indented gapped unclean zeros
 (identifiers; `indented` also of ages), newborn unknown range bad_range bad_exact low high (ages), month_of (dates),
@@ -69,6 +69,7 @@ _FORMS: Final = MappingProxyType(
     }
 )
 _CONSTANTS: Final = ("today", "this_month")
+_MANY: Final = 0.25  # of the rows: to look at all of them costs less than to gather these
 
 
 def _unknown(node: ast.AST) -> ValueError:
@@ -274,10 +275,14 @@ def _all_of(parts: list[Condition]) -> Condition:
     def condition(scope: Scope) -> Bools:
         meant = first(scope)
         for part in others:
-            left = meant.nonzero()[0]
-            if not len(left):
+            left = np.count_nonzero(meant)
+            if not left:
                 break
-            meant[left] = part(scope.narrowed(left))
+            if left > _MANY * len(meant):
+                meant &= part(scope)
+            else:
+                rows = meant.nonzero()[0]
+                meant[rows] = part(scope.narrowed(rows))
         return meant
 
     return condition
@@ -289,8 +294,12 @@ def _any_of(parts: list[Condition]) -> Condition:
     def condition(scope: Scope) -> Bools:
         meant = first(scope)
         for part in others:
-            left = (~meant).nonzero()[0]
-            meant[left] = part(scope.narrowed(left))
+            left = len(meant) - np.count_nonzero(meant)
+            if left > _MANY * len(meant):
+                meant |= part(scope)
+            elif left:
+                rows = (~meant).nonzero()[0]
+                meant[rows] = part(scope.narrowed(rows))
         return meant
 
     return condition
