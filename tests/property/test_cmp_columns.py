@@ -80,7 +80,7 @@ def twin(rule: ColumnRule, value: str | None) -> Code | None:
     if kind == "PrefixedRule":
         if not 4 <= size <= rule.most:
             return Code.WRONG_LENGTH
-        if value[2] != "-" or value[:2] not in NCIC.codes[rule.table]:
+        if value[2:3] != "-" or value[:2] not in NCIC.codes[rule.table]:
             return Code.NOT_IN_TABLE
         return None if set(value) <= set(characters("A9", "-")) else Code.WRONG_CHARACTER
     shapes = {"A": "[A-Z]", "9": "[0-9]", "N": "[A-Z0-9]"}
