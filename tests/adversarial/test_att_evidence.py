@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import struct
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -100,6 +101,7 @@ def test_a12_each_component_has_its_floor(component: str) -> None:
 def test_a13_committed_and_launch_tcb_reach_the_floor_too(at: int) -> None:
     machine().appraise(patched_evidence(at, ReportTcb().encode()))
     refused(patched_evidence(at, ReportTcb(snp=22).encode()), "E12", Fault.POLICY_MISMATCH)
+    refused(patched_evidence(at + 2, b"\x01"), "E12", Fault.POLICY_MISMATCH)  # a byte that has no meaning here
 
 
 def test_a13_reported_tcb_is_the_one_that_the_vcek_was_made_for() -> None:
@@ -160,6 +162,18 @@ def test_a16_pcr_values_are_those_of_the_quote() -> None:
     refused(machine().evidence(quote=quote, pcrs=(hashlib.sha256(b"evil").digest(), *machine().pcrs[1:])), "E18")
 
 
+def test_a16_pcr_values_are_eight_of_32_bytes() -> None:
+    """A quote signs the digest of all bytes, wherever one value ends and the next begins."""
+    first, second, *others = machine().pcrs
+    for pcrs in (
+        machine().pcrs[:7],
+        (*machine().pcrs, b"\x01" * 32),
+        (first[:16], first[16:] + second, *others),
+        (first + second, b"", *others),
+    ):
+        refused(machine().evidence(pcrs=pcrs), "E18")
+
+
 def test_a16_pinned_pcr() -> None:
     pinned = {7: (machine().pcrs[7].hex(),), 4: ("11" * 32,)}
     refused(machine().evidence(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs=pinned))
@@ -207,6 +221,12 @@ def test_a17_bytes_behind_the_claims() -> None:
     refused(m.evidence(claims=m.claims() + b" {}"), "E01")
 
 
+def _named(public: bytes) -> Evidence:
+    """The AK's public area is this one, and the quote names it as its signer."""
+    m = machine()
+    return m.evidence(ak_public=public, quote=quote_structure(m.pcrs, extra=QUALIFYING, ak_public=public))
+
+
 def test_a17_quote_of_another_ak() -> None:
     m = machine()
     quote = quote_structure(m.pcrs, extra=QUALIFYING)
@@ -214,17 +234,27 @@ def test_a17_quote_of_another_ak() -> None:
     refused(m.evidence(ak_cert=m.other_cert), "E22")
     other = rsa_public(m.ek.public_key(), attributes=0x50072, policy=b"", scheme=b"\x00\x14\x00\x0b")
     refused(m.evidence(ak_public=other), "E22")
+    refused(_named(other), "E22")
 
 
 def test_a18_unrestricted_ak() -> None:
+    """Its name is in the quote and its key in the report; what it may sign is not what a TPM says alone."""
     m = machine()
+    m.appraise(_named(m.ak_public))
     public = rsa_public(m.ak.public_key(), attributes=0x40072, policy=b"", scheme=b"\x00\x14\x00\x0b")
     refused(m.evidence(ak_public=public), "E22")
+    refused(_named(public), "E22")
+    refused(_named(rsa_public(m.ak.public_key(), attributes=0x50472, policy=b"")), "E22")  # signs in any way
 
 
 @pytest.mark.parametrize("kind", [0x8017, 0x8019, 0x801A, 0x0000])
 def test_a18_only_a_quote_is_a_quote(kind: int) -> None:
     refused(machine().evidence(quote=quote_structure(machine().pcrs, extra=QUALIFYING, kind=kind)), "E15")
+
+
+def test_a18_a_certify_for_this_nonce_is_no_quote() -> None:
+    certify = attest_structure(sized(key_name(_ephemeral())) + sized(b""), kind=0x8017, extra=QUALIFYING)
+    refused(machine().evidence(quote=certify), "E15")
 
 
 def test_a18_magic_and_length() -> None:
@@ -245,6 +275,18 @@ def test_f04_ephemeral_key_stays_in_the_tpm(attributes: int) -> None:
     refused(machine().evidence(ephemeral=_ephemeral(attributes=attributes)), "E21")
 
 
+def test_f04_ephemeral_key_is_rsa_2048_that_does_not_sign() -> None:
+    m = machine()
+    policy = policy_pcr_digest(m.pcrs)
+    public = m.ephemeral.public_key()
+    signs = rsa_public(public, attributes=0x20432, policy=policy, scheme=b"\x00\x14\x00\x0b")
+    refused(m.evidence(ephemeral=signs), "E21")
+    for key in (rsa.generate_private_key(65537, 1024), rsa.generate_private_key(3, 2048)):
+        refused(m.evidence(ephemeral=_ephemeral(key=key.public_key())), "E21")
+    said = _ephemeral().replace(struct.pack(">HI", 2048, 0), struct.pack(">HI", 3072, 0))
+    refused(m.evidence(ephemeral=said), "E21")
+
+
 @pytest.mark.parametrize("policy", [b"", bytes(32), policy_pcr_digest((bytes(32),) * 8)])
 def test_f04_ephemeral_key_is_bound_to_the_quoted_pcrs(policy: bytes) -> None:
     refused(machine().evidence(ephemeral=_ephemeral(policy=policy)), "E21")
@@ -263,7 +305,8 @@ def test_f01_c02_a_quote_bound_to_another_nonce_or_key_or_to_nothing() -> None:
     m = machine()
     for other in (qualifying(RECEIPT_KEY, bytes(32)), qualifying(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
         refused(m.evidence(quote=quote_structure(m.pcrs, extra=other)), "E16")
-    refused(m.evidence(), "E16", expected_qualifying=b"")
+    for extra in (QUALIFYING, b""):
+        refused(m.evidence(quote=quote_structure(m.pcrs, extra=extra)), "E16", expected_qualifying=b"")
 
 
 def test_f01_a_report_made_at_boot_is_named_so() -> None:

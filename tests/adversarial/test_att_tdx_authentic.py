@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AttestationError, Fault
@@ -49,6 +49,13 @@ def test_crls_of_another_genuine_ca() -> None:
     refused(replaced(pck_crl=maker.crl(name, maker.ca_key)))  # its key, another's name
     refused(replaced(pck_crl=maker.crl(maker.ca.subject, key)))  # its name, another's key
     refused(replaced(root_ca_crl=maker.crl(maker.ca.subject, maker.ca_key)))
+
+
+@pytest.mark.parametrize("member", ["pck_crl", "root_ca_crl"])
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x30\x00"])
+def test_crls_that_are_none(member: str, data: bytes) -> None:
+    refused(replaced(**{member: data}))
+    refused(replaced(**{member: getattr(intel().collateral(), member)[:-1]}))
 
 
 @pytest.mark.parametrize("member", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
@@ -96,6 +103,13 @@ def test_signer_that_the_root_did_not_sign_or_of_another_curve(curve: ec.Ellipti
     text = maker.collateral().tcb_info
     signature = raw_signature(key, text.encode())
     refused(replaced(tcb_info_issuer_chain=pem, tcb_info=text, tcb_info_signature=signature))
+
+
+def test_signer_of_another_kind_of_key() -> None:
+    maker, key = intel(), rsa.generate_private_key(65537, 2048)
+    forged = maker.certificate(maker.tcb_signer.subject, key, maker.root.subject, maker.root_key)  # type: ignore[arg-type]
+    pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in (forged, maker.root))
+    refused(replaced(tcb_info_issuer_chain=pem))
 
 
 def test_a15_no_pin_no_trust() -> None:
