@@ -14,7 +14,8 @@ from cji_simulator import tpm_wire as wire
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 from tpm2_pytss import ESAPI
-from tpm2_pytss.constants import TPM2_CAP, TPM2_HC
+from tpm2_pytss.constants import TPM2_ALG, TPM2_CAP, TPM2_HC, TPMA_NV
+from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence import qualifying
@@ -200,6 +201,27 @@ def test_user_data_that_cannot_be_written(between: Between, command: int) -> Non
     between.replaced[command] = lambda _: wire.error(RC_NV_AUTHORIZATION)
     found = refused(between, lambda tpm: tpm.write_user_data(bytes(USER_DATA_BYTES)))
     assert found == (Fault.EVIDENCE_UNAVAILABLE, f"nv-{USER_DATA_INDEX:08x}")
+
+
+@pytest.mark.parametrize("size", [USER_DATA_BYTES // 2, 2 * USER_DATA_BYTES])
+def test_an_index_of_another_size_is_defined_anew(simulation: Simulation, size: int) -> None:
+    """As another program left it."""
+    tcti = simulation.trust.tcti
+    with Tpm(tcti) as tpm:
+        tpm.write_user_data(bytes(USER_DATA_BYTES))
+    public = TPMS_NV_PUBLIC(
+        nvIndex=USER_DATA_INDEX,
+        nameAlg=TPM2_ALG.SHA256,
+        attributes=TPMA_NV.OWNERREAD | TPMA_NV.OWNERWRITE,
+        authPolicy=b"",
+        dataSize=size,
+    )
+    with ESAPI(tcti) as esapi:
+        esapi.nv_undefine_space(esapi.tr_from_tpmpublic(USER_DATA_INDEX))
+        esapi.nv_define_space(b"", TPM2B_NV_PUBLIC(nvPublic=public))
+    with Tpm(tcti) as tpm:
+        tpm.write_user_data(bytes(range(USER_DATA_BYTES)))
+        assert tpm.nv_read(USER_DATA_INDEX) == bytes(range(USER_DATA_BYTES))
 
 
 @pytest.mark.parametrize("length", [0, USER_DATA_BYTES - 1, USER_DATA_BYTES + 1])
