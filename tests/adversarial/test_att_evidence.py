@@ -340,6 +340,26 @@ def test_a22_vcek_that_the_ask_did_not_issue(wrong: dict[str, Any]) -> None:
     machine().appraise(machine().evidence(certs=forge_vcek()))
 
 
+@pytest.mark.parametrize(
+    ("product", "ask", "ark"), [("Genoa", "Milan", "Genoa"), ("Genoa", "Genoa", "Milan"), ("Naples", "None", "None")]
+)
+def test_a22_every_certificate_is_of_the_same_product(product: str, ask: str, ark: str) -> None:
+    """Each is signed by the one above it, and all under the pinned root's key."""
+    chip = machine().chip
+
+    def certs(product: str, ask: str, ark: str) -> bytes:
+        root = forged(f"ARK-{ark}", chip.ark.certificate.public_key(), None, {})
+        top = root.sign(chip.ark.rsa(), hashes.SHA384(), rsa_padding=PSS)
+        above = Credential(key=chip.ark.key, certificate=top, above=())
+        middle = forged(f"SEV-{ask}", chip.ask.certificate.public_key(), above, {})
+        issuer = middle.sign(chip.ark.rsa(), hashes.SHA384(), rsa_padding=PSS)
+        vcek = x509.load_pem_x509_certificate(forge_vcek(issuer=issuer.subject, product=product))
+        return b"".join(map(pem, (vcek, issuer, top)))
+
+    machine().appraise(machine().evidence(certs=certs("Genoa", "Genoa", "Genoa")))
+    refused(machine().evidence(certs=certs(product, ask, ark)), "E05")
+
+
 def test_a22_vcek_under_another_algorithm() -> None:
     """Signed by the right ASK, and in a way that AMD does not sign."""
     builder = forged("SEV-VCEK", machine().chip.vcek.certificate.public_key(), machine().chip.ask, {})
@@ -389,6 +409,10 @@ def test_a22_text_between_certificates() -> None:
         {"3.1": b"\x02\x01\x8a"},
         {"3.1": b"\x02\x00"},
         {"3.1": b"\x04\x01\x0a"},
+        {"3.1": b""},
+        {"3.1": b"\x02"},
+        {"3.1": b"\x02\x80" + b"\x0a".rjust(128, b"\0")},
+        {"3.2": b"\x02\x00"},
         {"3.3": b"\x02\x01\x1a"},
         {"3.4": b"\x02\x01\x01"},
         {"3.8": b"\x02\x01\x57"},

@@ -12,6 +12,7 @@ from attestation.appraisal import (
     Acceptance,
     Advisory,
     AdvisoryList,
+    MaaEnclave,
     Product,
     ReferenceValues,
     TcbFloor,
@@ -21,6 +22,7 @@ from attestation.appraisal.advisories import BADRAM, MILAN_SEED
 from attestation.appraisal.reference import floor_in_force
 from attestation.evidence import Evidence, Tcb
 from tests.att_forge import (
+    POLICY_HASH,
     QUALIFYING,
     Machine,
     crl,
@@ -378,6 +380,8 @@ ONE = Acceptance(id="INTEL-SA-01036", until=date(2026, 12, 31), reason="no fix y
             {"floors": {p: TcbFloor(bootloader=1, tee=0, snp=1, microcode=1, fmc=1) for p in ("Genoa", "Turin")}},
             "floors",
         ),
+        ({"floors": {p: TcbFloor(bootloader=1, tee=0, snp=1, microcode=256) for p in ("Genoa", "Turin")}}, "floors"),
+        ({"floors": {p: TcbFloor(bootloader=-1, tee=0, snp=1, microcode=1) for p in ("Genoa", "Turin")}}, "floors"),
     ],
 )
 def test_a15_lists_that_could_not_mean_what_they_say(values: dict[str, Any], field: str) -> None:
@@ -389,6 +393,8 @@ def test_a15_lists_that_could_not_mean_what_they_say(values: dict[str, Any], fie
 def test_a15_lists_that_mean_what_they_say() -> None:
     check_reference(ReferenceValues(**listed(FIXED, days=366), accepted=(ONE,)))
     check_reference(accepting(MILAN_SEED, products=("Milan",)))
+    check_reference(ReferenceValues(maa_policy_hashes=(POLICY_HASH,)))
+    check_reference(ReferenceValues(maa_enclave=MaaEnclave(measurements=("0a" * 48,), host_data=("0a" * 32,))))
 
 
 def test_reference_values_are_read_from_toml() -> None:
