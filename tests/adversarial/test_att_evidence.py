@@ -1,5 +1,6 @@
 """Evidence that must not be accepted: one test a row of the pitfalls list, its id in the name."""
 
+import dataclasses
 import hashlib
 import os
 import struct
@@ -442,6 +443,31 @@ def test_a14_vcek_of_another_curve() -> None:
     refused(machine().evidence(certs=forge_vcek(key=machine().ek.public_key())), "E06")
 
 
+@pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP256R1()])
+def test_a14_a_curve_that_no_vcek_has(curve: ec.EllipticCurve) -> None:
+    """The report is signed by the key that its certificate has."""
+    m, key = machine(), ec.generate_private_key(curve)
+    chip = dataclasses.replace(m.chip, vcek=dataclasses.replace(m.chip.vcek, key=key))
+    evidence = m.evidence(
+        report=patched(m.report(m.claims()), 0, b"", chip=chip), certs=forge_vcek(key=key.public_key())
+    )
+    if isinstance(curve, ec.SECP384R1):
+        m.appraise(evidence)
+    else:
+        refused(evidence, "E06")
+
+
+@pytest.mark.parametrize("algorithm", [0, 2, 0x101])
+def test_a14_a_signature_by_another_algorithm(algorithm: int) -> None:
+    refused(patched_evidence(0x34, algorithm.to_bytes(4, "little")), "E06")
+
+
+def test_a14_a_chip_without_a_name() -> None:
+    m = machine()
+    report = m.report(m.claims(), chip_id=bytes(64))
+    refused(m.evidence(report=report, certs=forge_vcek(values={"4": bytes(64)})), "E07")
+
+
 def test_a14_cpuid_of_another_product() -> None:
     refused(patched_evidence(0x188, bytes([0x19, 0x01])), "E07")
     refused(patched_evidence(0x188, bytes([0x1A, 0x02])), "E07")
@@ -591,8 +617,6 @@ def test_a25_tdreport_is_1024_bytes() -> None:
 
 def test_verdict_comes_from_appraise_only() -> None:
     verdict = machine().appraise(machine().evidence())
-    import dataclasses
-
     values = {f.name: getattr(verdict, f.name) for f in dataclasses.fields(verdict) if f.name != "seal"}
     with pytest.raises(TypeError):
         type(verdict)(**values, seal=object())
