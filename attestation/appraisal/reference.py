@@ -63,6 +63,10 @@ GENOA_FLOOR: Final = TcbFloor(bootloader=10, tee=0, snp=23, microcode=84)
 TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
 
 
+def _floors() -> dict[Product, TcbFloor]:
+    return {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
+
+
 class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Allowed values, hex, of the enclave that holds a token's signing key.
 
@@ -77,9 +81,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Milan is not in the default products: its VCEK can be extracted. Naming it needs `MILAN_SEED` accepted."""
 
     products: tuple[Product, ...] = ("Genoa", "Turin")
-    floors: dict[Product, TcbFloor] = msgspec.field(
-        default_factory=lambda: {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
-    )
+    floors: dict[Product, TcbFloor] = msgspec.field(default_factory=_floors)
     advisories: AdvisoryList | None = None  # with its own expiry
     accepted: tuple[Acceptance, ...] = ()  # open advisories, of both vendors
     amd_crls: dict[Product, bytes] | None = None  # DER, as kdsintf.amd.com serves at /vcek/v1/{product}/crl

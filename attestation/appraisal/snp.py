@@ -184,7 +184,7 @@ def verify_chip(report: SnpReport, endorsement: Endorsement) -> Tcb:
     raw = _extension(endorsement.vcek, "4")
     size = 8 if turin else 64
     hwid = raw if len(raw) == size else _der_value(raw, tag=0x04)
-    if len(hwid) != size or hwid != report.chip_id[:size] or any(report.chip_id[size:]) or not any(hwid):
+    if hwid != report.chip_id[:size] or any(report.chip_id[size:]) or not any(hwid):
         raise _refuse("E07")
     if report.cpuid != (0, 0) and _product_of_cpuid(*report.cpuid) != endorsement.product:
         raise _refuse("E07")
