@@ -55,6 +55,20 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("jose.py", "len(parts) != 3   of   len(parts) != 3 or not all(parts)"): "unpacking into three refuses the same",
     ("jose.py", "text.isascii()   of   len(text) <= limit and text.isascii()"): "base64 of other text is refused too",
     ("trust.py", "''   of   parts.hostname or ''"): "no host is as empty as an empty one; this is for the type checker",
+    ("fetch.py", "raise TimeoutError"): "no socket takes a negative time-out",
+    (
+        "appraisal/snp.py",
+        "not 0 <= value <= 255   of   not content or not 0 <= value <= 255",
+    ): "no level that it is compared with is another number",
+    (
+        "appraisal/snp.py",
+        "isinstance(extension.value, x509.UnrecognizedExtension)   of   isinstance(extension.value, "
+        "x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)",
+    ): "none of AMD's extensions is recognized; this is for the type checker",
+    (
+        "appraisal/quote.py",
+        "attest.kind != 'certify'   of   attest.kind != 'certify' or attest.name != key.name",
+    ): "a quote has no name, and every key has one",
     **{
         ("maa/agreement.py", f"entry '{name}'"): "T10 demands the value that the appraisal demands of the report"
         for name in ("migration-allowed", "is-debuggable", "debug", "migratable", "vmpl")
