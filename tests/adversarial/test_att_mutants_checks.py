@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.advisories import Advisory, AdvisoryList
-from attestation.appraisal.snp import _product_of_cpuid, verify_chain, verify_not_revoked
+from attestation.appraisal.snp import _extensions, _product_of_cpuid, verify_chain, verify_not_revoked
 from attestation.evidence import maa_nonce
 from attestation.jose import split_jws
 from attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
@@ -149,6 +149,14 @@ def test_a20_key_operations_are_a_list(operations: object) -> None:
 )
 def test_a13_processors_that_a_vcek_may_be_of(family: int, model: int, product: str | None) -> None:
     assert _product_of_cpuid(family, model) == product
+
+
+def test_a14_extensions_of_others_are_none_of_a_vcek() -> None:
+    chip = machine().chip
+    builder = forged("SEV-VCEK", chip.vcek.certificate.public_key(), chip.ask, {"4": b"x"})
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.3705.1.2"), b"y")
+    made = builder.add_extension(other, critical=False).sign(chip.ask.rsa(), hashes.SHA384())
+    assert _extensions(made) == {"4": b"x"}
 
 
 def test_crl_that_never_ends() -> None:
