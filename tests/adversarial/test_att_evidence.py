@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
-from attestation.evidence import Evidence, Tcb, Tee, parse_snp_report, qualifying
+from attestation.evidence import Evidence, Tcb, Tee, parse_hcl, parse_snp_report, qualifying
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from tests.att_forge import (
     NONCE,
@@ -474,10 +474,11 @@ def test_a14_cpuid_of_another_product() -> None:
     refused(patched_evidence(0x188, bytes([0x17, 0x31])), "E07")
 
 
-def test_a25_bytes_in_the_signatures_unused_part() -> None:
+@pytest.mark.parametrize("at", [0x2A0 + 48, 0x2E7, 0x2E8 + 48, 1183])
+def test_a25_bytes_in_the_signatures_unused_part(at: int) -> None:
     m = machine()
     report = bytearray(m.report(m.claims()))
-    report[0x2A0 + 50] = 1
+    report[at] = 1
     refused(m.evidence(report=bytes(report)), "E36")
 
 
@@ -534,6 +535,13 @@ def test_a25_hcl_sizes_and_claims() -> None:
     raw = m.evidence().hcl_report
     for broken in (b"", raw[:1236], raw[:-1], raw + b"\x01", raw + bytes(8192)):
         refused(m.evidence(hcl_report=broken), "E01")
+    longer = bytearray(raw)
+    for at in (8, 1216, 1232):  # all three sizes say that there is one more byte
+        struct.pack_into("<I", longer, at, struct.unpack_from("<I", raw, at)[0] + 1)
+    refused(m.evidence(hcl_report=bytes(longer)), "E01")
+    assert parse_hcl(raw + bytes(9)).raw == raw
+    with pytest.raises(AttestationError):
+        parse_hcl(raw + bytes(9) + b"\x01")
     for claims in (b"[]", b"{}", b'{"keys":[]}', b"\xff"):
         refused(m.evidence(claims=claims), "E01")
     odd = msgspec.json.decode(m.claims())

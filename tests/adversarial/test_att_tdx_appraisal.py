@@ -293,6 +293,8 @@ def test_versions_of_the_bundle_are_strict() -> None:
         with pytest.raises(AttestationError) as caught:
             Evidence.from_json(wrong)
         assert caught.value.check == "evidence-json"
+    with pytest.raises(ValueError, match="to version 2 and to tdx"):
+        msgspec.structs.replace(machine().evidence(), version=2, collateral=sound.collateral)
 
 
 def _rejected(found: Evidence) -> bool:
