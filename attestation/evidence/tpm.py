@@ -101,14 +101,15 @@ def _code(error: TSS2_Exception) -> int:
 
 def _again(operation: Callable[[], T]) -> T:
     """Repeat while the TPM asks for it."""
-    for attempt in range(ATTEMPTS):
+    attempt, pause = 1, PAUSE
+    while True:
         try:
             return operation()
         except TSS2_Exception as error:
-            if _code(error) not in RC_AGAIN or attempt == ATTEMPTS - 1:
+            if _code(error) not in RC_AGAIN or attempt == ATTEMPTS:
                 raise
-            time.sleep(PAUSE * 2**attempt)
-    raise AssertionError("unreachable")
+        time.sleep(pause)
+        attempt, pause = attempt + 1, 2 * pause
 
 
 class Tpm:

@@ -139,7 +139,7 @@ def _changes(node: ast.AST, *, tables: bool) -> Iterator[tuple[str, Callable[[as
 
 def _is_check(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Raise):
-        return statement.exc is not None and not _is_unreachable(statement.exc)
+        return statement.exc is not None
     if not isinstance(statement, ast.Expr):
         return False
     call = statement.value
@@ -148,10 +148,6 @@ def _is_check(statement: ast.stmt) -> bool:
         and isinstance(call.func, ast.Name)
         and call.func.id in {"_require", "require", "_distinct"}
     )
-
-
-def _is_unreachable(raised: ast.expr) -> bool:
-    return isinstance(raised, ast.Call) and isinstance(raised.func, ast.Name) and raised.func.id == "AssertionError"
 
 
 def _without_statement(name: str, at: int) -> Callable[[ast.AST], None]:
