@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
-from attestation.evidence import Evidence, Tcb, Tee, parse_hcl, parse_snp_report, qualifying
+from attestation.evidence import (
+    Evidence,
+    Tcb,
+    Tee,
+    parse_attest,
+    parse_hcl,
+    parse_rsa_public,
+    parse_snp_report,
+    qualifying,
+)
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from tests.att_forge import (
     NONCE,
@@ -491,6 +500,26 @@ def test_a18_public_area_of_another_kind(at: int, value: bytes) -> None:
     public = bytearray(machine().ak_public)
     public[at : at + len(value)] = value
     refused(machine().evidence(ak_public=bytes(public)), "E22")
+    with pytest.raises(AttestationError) as caught:
+        parse_rsa_public(bytes(public))
+    assert caught.value.check == "tpm-structure"
+
+
+@pytest.mark.parametrize("scheme", [b"\x00\x15", b"\x00\x16", b"\x00\x00"], ids=["rsaes", "rsapss", "error"])
+def test_a18_another_scheme_without_a_hash(scheme: bytes) -> None:
+    with pytest.raises(AttestationError) as caught:
+        parse_rsa_public(rsa_public(machine().ak.public_key(), attributes=0x50472, policy=b"", scheme=scheme))
+    assert caught.value.check == "tpm-structure"
+
+
+@pytest.mark.parametrize("kind", [0x8014, 0x8019, 0x801A, 0x0000])
+def test_a18_an_attestation_of_another_kind(kind: int) -> None:
+    """In the form of a certify."""
+    name = sized(key_name(_ephemeral())) + sized(b"")
+    assert parse_attest(attest_structure(name, kind=0x8017, extra=b"")).kind == "certify"
+    with pytest.raises(AttestationError) as caught:
+        parse_attest(attest_structure(name, kind=kind, extra=b""))
+    assert caught.value.check == "tpm-structure"
 
 
 def test_a17_malformed_public_areas() -> None:

@@ -154,6 +154,10 @@ def test_a25_what_is_no_quote_of_a_trust_domain() -> None:
         "key": sound[:2] + b"\x03" + sound[3:],
         "tail": sound + b"\x01",
         "short": sound[:-1],
+        "shorter than it says": sound[:632] + struct.pack("<I", len(sound) - 636 + 1) + sound[636:],
+        "certification of another length": sound[: 636 + 130]
+        + struct.pack("<I", len(sound) - 636 - 134 - 1)
+        + sound[636 + 134 :],
         "certification": sound[: 636 + 128] + b"\x05" + sound[636 + 129 :],
         "body": bytes(fifth),
         "certificates of another kind": sound[:chain_at] + b"\x04" + sound[chain_at + 1 :],

@@ -49,7 +49,7 @@ def test_thumbprint_of_rfc_7638() -> None:
 
 def test_exponent_is_a_number() -> None:
     jwk = rsa_jwk(KEY.public_key())
-    for e in ("AQAB", "AAEAAQ"):
+    for e in ("AQAB", "AAEAAQ", b64url((65537).to_bytes(12, "big"))):
         assert rsa_from_jwk(jwk | {"e": e}, fault=Fault.TOKEN_INVALID, check="x") == KEY.public_key()
 
 
@@ -67,6 +67,8 @@ def test_exponent_is_a_number() -> None:
         {"n": b64url(b"\xff" * 128)},
         {"n": b64url(b"\xff" * 1025)},
         {"n": "A" * 2049},
+        {"e": b64url((65537).to_bytes(13, "big"))},
+        {"n": b64url(KEY.public_key().public_numbers().n.to_bytes(1537, "big"))},
     ],
 )
 def test_keys_of_the_wrong_size(change: dict[str, object]) -> None:
