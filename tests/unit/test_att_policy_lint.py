@@ -79,8 +79,45 @@ def test_what_build_writes_has_no_finding(hardware: Any) -> None:
 def test_build_pins_nothing_twice_and_leaves_the_grammar_alone(claim: str) -> None:
     with pytest.raises(AttestationError):
         build(OWN, pins={claim: "true"})
-    with pytest.raises(AttestationError):
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_build_pins_nothing_twice_of_one_hardware(value: int) -> None:
+    pins = {TEE + "x-ms-sevsnpvm-vmpl": value}
+    with pytest.raises(AttestationError) as caught:
+        build(OWN, hardware=("tdx", "snp"), pins=pins)
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "pins")
+
+
+def test_build_is_for_some_hardware() -> None:
+    with pytest.raises(AttestationError) as caught:
         build(OWN, hardware=())
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "hardware")
+
+
+def test_build_writes_any_authority() -> None:
+    authority = "https://claim.eus.attest.azure.net"
+    assert json.loads(build(authority))["anyOf"][0]["authority"] == authority
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "x-ms-azurevm-attested-pcr-values.pcr11",
+        "x-ms-azurevm-vmid",
+        TEE + "x-ms-runtime.vm-configuration.vmUniqueId",
+        "x-ms-policy.image",
+    ],
+)
+def test_what_ties_a_key_to_an_image_or_a_machine(claim: str) -> None:
+    assert ids(build(OWN, pins={claim: "AAAA"})) == set()
+
+
+@pytest.mark.parametrize("parent", ["x-ms-policy", "x-ms-runtime", TEE + "x-ms-runtime"])
+def test_claims_that_may_have_any_name_and_type(parent: str) -> None:
+    for value in ("x", 7, True):
+        assert ids(plus(f"{parent}.anything", value)) == set()
+    assert ids(plus(f"{parent}-anything", "x")) == {"RP21"}
 
 
 def test_a_template_is_filled_and_nothing_else_is() -> None:
