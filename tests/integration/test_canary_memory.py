@@ -33,6 +33,7 @@ from worker.envelope import Unsealer, output_aad, unwrap_dek
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="reading the memory of other processes needs root"),
+    pytest.mark.timeout(600),  # every byte of every process is looked at, three times
 ]
 
 ROWS = 120_000
