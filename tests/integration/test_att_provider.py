@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -139,6 +139,10 @@ def test_a_provider_that_is_down_or_malformed(simulation: Simulation) -> None:
         ):
             assert refused(call).fault in {Fault.MAA_UNAVAILABLE, Fault.TOKEN_INVALID}
         simulation.clear_faults()
+
+
+def test_every_kind_of_policy_is_listed() -> None:
+    assert get_args(AttestationKind) == KINDS == ("AzureGuest", "SevSnpVm", "TdxVm")
 
 
 def test_the_policies_in_force_have_their_names(simulation: Simulation) -> None:
