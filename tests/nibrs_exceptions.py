@@ -207,6 +207,7 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
             edit("victims", connected=["23H", "270"]),
         ),
     ),
+    _no(266, "justified", more("offenses"), 262),
     # level 3
     _no(301, "drugs", edit("properties", loss="5", recovered=["20200402"], **_NO_DRUG), 72, 78, 81, 356),
     _no(306, "drugs", edit("properties", drug=["E", "E"], quantity=["000000001000"] * 2, measure=["GM", "NP"])),
@@ -241,6 +242,11 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
     _no(351, "drugs", edit("properties", value=["000000000"]), 383),
     _no(353, "larceny", edit("properties", description=["88"], value=["000000001"])),
     *[_no(356, "stolen goods", edit("properties", description=[code], value=[""])) for code in ("09", "77")],
+    *[
+        _no(rule, "vehicle", edit("offenses", completed=completed), found)
+        for rule in (357, 360)
+        for completed, found in (("", 201), ("X", 251))
+    ],
     _no(360, "larceny", edit("properties", action="A", recovered_vehicles="01")),
     _no(383, "larceny", edit("properties", description=["10"])),
     _no(383, "drugs", then(edit("properties", value=["000000100"]), _broken_into), rule_set="nibrs/2016"),
@@ -301,7 +307,18 @@ EXCEPTIONS: Final[Sequence[Mutation]] = [
     ],
     _no(558, "cleared", then(less("arrestees"), less("offenders")), 75),
     _no(559, "justified", less("offenders"), 75),
-    _no(560, "rape", then(edit("victims", sex="U"), edit("offenders", sex="U")), 469),
+    *[
+        _no(560, "rape", then(edit("victims", sex="U"), edit("offenders", sex="U")), 469, rule_set=rule_set)
+        for rule_set in ("nibrs/3.1", "nibrs/2016")
+    ],
+    _no(
+        560,
+        "rape",
+        then(more("offenders", sequence="02"), edit("offenders", sex="F")),
+        85,
+        rule_set="nibrs/2016",
+    ),
+    _no(560, "rape", less("offenders"), 75, rule_set="nibrs/2016"),
     _no(
         560,
         "rape",

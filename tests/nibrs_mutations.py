@@ -82,6 +82,7 @@ def _behind(name: str, **fields: str) -> Edit:
 
 
 _DELETES: Final = ("deleted", "deleted arrest")
+_NO_MONTHS: Final = ({"month": "13"}, {"year": "1990"})
 _ODD_ZEROS: Final = ((15, "000 00000000"), (16, " 00000000000"), (17, "00000/000000"))
 _SOCIETY: Final = {"type": "S", "age": "", "sex": "", "race": "", "ethnicity": "", "resident": ""}
 _ORI: Final = {
@@ -215,6 +216,8 @@ MUTATIONS: Final[Sequence[Mutation]] = [
             {"number": ""},
             {"year": ""},
             {"zero_month": ""},
+            {"month": "13"},
+            {"year": "1990"},
             {"action": "I"},
             {"length": "0044"},
         )
@@ -225,8 +228,9 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(91, "zero", "zero", zero_year="20A0"),
     _set(92, "zero", "zero", number="000000000001"),
     _old(_set(92, "zero", "zero", number="000000000001")),
-    _set(93, "zero", "zero", zero_year="2018"),
+    *[_set(93, "zero", "zero", zero_year=year) for year in ("2018", "1990", "0000")],
     _set(94, "zero", "zero", zero_month="05"),
+    _set(94, "zero", "zero", zero_year="2100"),
     _agency(93, "zero", nibrs_start="20200401"),
     _agency(96, "zero", 934, covered_from="20200301"),
     _filed(28, "zero", lambda report: report, {"date": "20200315"}),
@@ -265,6 +269,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(105, "intimidation", "admin", cleared="A", cleared_date="20200431"),
     _set(106, "officer", "admin", 490, hour=""),
     _set(119, "intimidation", "admin", cargo="N"),
+    _set(119, "intimidation", "admin", 104, cargo="X"),
     _set(122, "cargo", "admin", cargo="", length="0088", size="88"),
     _old(_set(119, "cargo", "admin", cargo="", length="0088", size="88")),
     _old(_set(122, "intimidation", "admin", cargo="Y")),
@@ -277,7 +282,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(170, "intimidation", "admin", date="20200501"),
     _also(171, "intimidation", edit("admin", date="20181231")),
     _set(172, "intimidation", "admin", date="19901231"),
-    _set(175, "intimidation", "*", month="13"),
+    *[_set(175, name, "*", **fields) for name in ("intimidation", "deleted") for fields in _NO_MONTHS],
     *[
         _set(rule, name, "*", **fields)
         for rule, name in ((101, "deleted"), (701, "deleted arrest"))
@@ -433,6 +438,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(270, "justified", edit("offenses", bias=["11"])),
     # level 3
     _m(301, "drugs", edit("properties", drug=[""], quantity=[""], measure=[""])),
+    _m(301, "drugs", edit("properties", drug=[""]), 366, 368),
     _m(301, "burglary", more("properties", loss="")),
     _m(302, "larceny", edit("properties", value=["0000001 0"])),
     _set(302, "vehicle", "properties/2", stolen_vehicles="A1"),
@@ -499,6 +505,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(355, "larceny", edit("properties", recovered=["20200402"])),
     _m(356, "stolen goods", edit("properties", description=["20", ""], recovered=["20200402", "20200402"])),
     _set(357, "larceny", "properties", stolen_vehicles="00"),
+    _m(357, "vehicle", edit("offenses", completed="A"), 77, 81, 360),
     _set(358, "vehicle", "properties/2", stolen_vehicles=""),
     _m(
         359,
@@ -571,6 +578,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(390, "burglary", edit("properties", description=["29"])),
     _m(391, "larceny", edit("properties", description=["09"])),
     _m(392, "nothing seized", edit("properties", drug=[""])),
+    _m(392, "nothing seized", edit("properties", drug=[""], measure=["GM"]), 352, 368),
     # level 4
     _set(401, "larceny", "victims", sequence=""),
     _m(401, "weapon law", edit("victims", connected=[""]), 65),
@@ -602,7 +610,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(404, "simple assault", edit("victims", injury=["X"])),
     _m(404, "intimidation", edit("victims", relationship=["XX"])),
     _m(406, "larceny", edit("victims", connected=["23H", "23H"])),
-    _m(406, "murder", edit("victims", circumstance=["01", "01"])),
+    *[_m(406, "murder", edit("victims", circumstance=[code] * 2)) for code in ("01", "10")],
     _m(406, "assault", edit("victims", injury=["M", "M"])),
     _m(406, "intimidation", edit("victims", offender_number=["01", "01"], relationship=["AQ", "AQ"])),
     _m(406, "assault", edit("victims", injury=["N", "N"])),
@@ -626,6 +634,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     ],
     _set(455, "justified", "victims", justifiable=""),
     _m(456, "murder", edit("victims", circumstance=["01", "10"])),
+    _m(456, "murder", edit("victims", circumstance=["10", "11"]), 404),
     _set(457, "murder", "victims", justifiable="C"),
     *[
         _m(458, "weapon law", edit("victims", **fields))
@@ -741,6 +750,9 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _m(558, "intimidation", then(edit("admin", cleared="A", cleared_date="20200405"), edit("offenders", age="00"))),
     _set(559, "justified", "offenders", age="00"),
     _set(560, "rape", "offenders", sex="F"),
+    _m(560, "rape", then(more("offenders", sequence="02"), edit("offenders", sex="F"))),
+    _old(_set(560, "rape", "offenders", sex="F")),
+    _old(_m(560, "rape", then(edit("offenders", sex="F"), edit("victims", offender_number=["02"])), 70)),
     _m(
         560,
         "rape",
@@ -867,6 +879,7 @@ MUTATIONS: Final[Sequence[Mutation]] = [
     _set(704, "arrest", "group_b", age="15", disposition="X"),
     _set(705, "arrest", "group_b", arrest_date="20200431"),
     *[_set(705, name, "*", month="05", arrest_date="20200506") for name in ("arrest", "deleted arrest")],
+    *[_set(704, "deleted arrest", "*", **fields) for fields in _NO_MONTHS],
     *[_m(706, "arrest", edit("group_b", armed_with=[code] * 2)) for code in ("12", "01")],
     _m(707, "arrest", edit("group_b", armed_with=["12", "01"])),
     _set(708, "arrest", "group_b", age=" 25"),

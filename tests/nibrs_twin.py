@@ -357,6 +357,11 @@ class Twin:
             self.say(59, line, "01", ori)
         if line.level in "107" and line.period is not None and line.period > self.today // 100:
             self.say(60, line, "", line[7, 8])
+        if line.level in "107" and line[7, 8].strip(" ") and line[9, 12].strip(" ") and line.period is None:
+            if line.level == "1":
+                self.say(175, line, "03", line[38, 45])
+            else:
+                self.say({"0": 1, "7": 704}[line.level], line, "", line[7, 8])
 
     @staticmethod
     def unclean(number: str) -> bool:
@@ -427,18 +432,19 @@ class Twin:
         odd = " " in number.strip(" ") or number[0] == " " or self.unclean(number)
         if number.strip(" ") and number != "0" * 12 and (self.new or not odd):
             self.say(92, line, "02", number)
-        m, y = number_of(month, 1, 12), number_of(year, 1991, 2099)
-        period = None if m is None or y is None else y * 100 + m
-        if period is not None:
-            base = self.base(line)
-            start = agency.start
+        m, y = number_of(month, 1, 12), number_of(year)
+        if m is not None and y is not None:
+            period, base, start = y * 100 + m, self.base(line), agency.start
+            never = y < 1991
             if line.action == "A" and (
-                (base is not None and period < base // 100) or (start is not None and period < start // 100)
+                never or (base is not None and period < base // 100) or (start is not None and period < start // 100)
             ):
                 self.say(93, line, "", month)
-            if line.period is not None and period > line.period:
+            late = line.period is not None and period > line.period
+            if y > 2099 or late:
                 self.say(94, line, "", month)
-            if line.action == "A" and agency.covered is not None and period >= agency.covered // 100:
+            covered = agency.covered is not None and period >= agency.covered // 100
+            if line.action == "A" and covered and 1991 <= y <= 2099:
                 self.say(96, line, "", month)
         if self.new and line.action == "A" and number_of(month) is not None and number_of(year) is not None:
             for rule, kind in ((28, "A"), (29, "B")):
@@ -473,8 +479,6 @@ class Twin:
         arrests[key] = True
         self.arrestee(line, 700, line[38, 39], 40, 48, 49, 52, 58, None)
         agency, day, offense = self.agency(line[17, 25]), day_of(line[40, 47]), line[49, 51]
-        if line[7, 8].strip(" ") and line[9, 12].strip(" ") and line.period is None:
-            self.say(704, line, "", line[7, 8])
         base = self.base(line)
         if (
             line.action == "A"
@@ -741,13 +745,11 @@ class Incident:
             self.say(173, line, "05", clear_text)
         if day is not None and agency.inactive is not None and day >= agency.inactive:
             self.say(118, line, "03", day_text)
-        if line[7, 8].strip(" ") and line[9, 12].strip(" ") and line.period is None:
-            self.say(175, line, "03", day_text)
         takes = any(code in CARGO for code in self.codes)
         none_takes = bool(self.codes) and not takes and not self.doubtful
         if cargo == " " and line[1, 4] == "0088" and takes:
             self.say(122 if self.new else 119, line, "02A")
-        if self.new and cargo in "YN" and none_takes:
+        if self.new and cargo != " " and none_takes:
             self.say(119, line, "02A", cargo)
         if not self.new and cargo == "Y" and none_takes:
             self.say(122, line, "02A", cargo)
@@ -851,7 +853,7 @@ class Incident:
             self.say(263, line, "06", code)
         if code in GROUP_B or (code == "90I" and known):
             self.say(264, line, "06", code)
-        if code == "09C" and len(self.of["2"]) > 1:
+        if code == "09C" and any(other != "09C" for other in self.codes):
             self.say(266, line, "06", code)
         vehicles = any(item[:2] in VEHICLES for s in self.stolen for item in s.slots(39, 19, 10))
         others = any(c in PROPERTY - LARCENY for c in self.codes)
@@ -892,7 +894,8 @@ class Incident:
                 if text.strip(" "):
                     self.say(352, line, element, text)
         theft = self.has("240", "C")
-        if stolen.strip(" ") and not (loss == "7" and theft):
+        attempted = not any(offense[38, 40] == "240" and offense[41, 41] != "A" for offense in self.of["2"])
+        if stolen.strip(" ") and (loss != "7" or attempted):
             self.say(357, line, "18", stolen)
         if not stolen.strip(" ") and loss == "7" and theft:
             self.say(358, line, "18")
@@ -900,7 +903,7 @@ class Incident:
         counted = (n_stolen or 0) > 0 or (n_recovered or 0) > 0
         if counted and not vehicles and (self.has("240") or not self.new):
             self.say(359, line, "15")
-        if recovered.strip(" ") and line.action in "IWM" and not (loss == "5" and theft):
+        if recovered.strip(" ") and line.action in "IWM" and (loss != "5" or attempted):
             self.say(360, line, "19", recovered)
         if not recovered.strip(" ") and loss == "5" and vehicles and theft:
             self.say(361, line, "19")
@@ -925,11 +928,12 @@ class Incident:
         if described and not nothing and not any(item[:2].strip(" ") for item in items):
             self.say(375, line, "15")
         ten = any(item[:2] == "10" for item in items)
+        typed = any(drug[0] != " " for drug in drugs)
         only_35a = bool(self.codes) and all(code == "35A" for code in self.codes)
-        if self.new and loss == "6" and ten and self.has("35A") and not drugs:
+        if self.new and loss == "6" and ten and self.has("35A") and not typed:
             self.say(301, line, "20")
         seized = any(s[38, 38] == "6" and any(i[:2] == "10" for i in s.slots(39, 19, 10)) for s in self.of["3"])
-        if loss == "1" and not drugs and only_35a and not seized:
+        if loss == "1" and not typed and only_35a and not seized:
             self.say(392, line, "20")
         if (
             self.whole
@@ -1257,7 +1261,7 @@ class Incident:
             self.say(455, line, "32")
         if not lawful and justifiable != " ":
             self.say(457, line, "32", justifiable)
-        if len(valid) > 1 and any(code in codes("10 20-21 30-34") for code in valid):
+        if len(set(circumstances)) > 1 and any(code in codes("10 20-21 30-34") for code in valid):
             self.say(456, line, "31")
         homicide = codes("09A 09B 09C 13A")
         allowed = {"09A": codes("01-10"), "09B": codes("30-34"), "09C": codes("20-21"), "13A": codes("01-06 08-10")}
@@ -1350,6 +1354,10 @@ class Incident:
 
     def rape(self, line: Line, relations: list[str], connected: list[str], sex: str) -> None:
         if not self.whole or "11A" not in connected or sex not in "FM":
+            return
+        if not self.new:
+            if self.of["5"] and all(offender[44, 44] == sex for offender in self.of["5"]):
+                self.tell(560, line, "38", sex)
             return
         related = [slot[:2] for slot in relations if (number_of(slot[:2]) or 0) > 0]
         if not related:
