@@ -11,6 +11,7 @@ is left out. EQUIVALENT names mutants that change nothing, and why.
 import argparse
 import ast
 import copy
+import functools
 import inspect
 import os
 import re
@@ -304,19 +305,21 @@ class _Runner:
         said = "".join(f"{count:>6} {what}" for what, count in counts.items())
         print(f"{name:<32}{said} {time.monotonic() - began:>7.0f} s", flush=True)
 
-    def _tests(self, mutant: Mutant, source: str) -> list[pytest.Item]:
-        """The tests that reach its lines, for a table those that reach a function that reads it.
+    def _tests(self, mutant: Mutant) -> list[pytest.Item]:
+        """The tests that reach its lines, for a table those that reach a function of any module that reads it.
 
         Those that name its check first, and then in the order of what they cost and how much else they reach: a test
         that looks at little looks at this.
         """
-        lines = set(mutant.lines)
-        for node in ast.walk(ast.parse(source)) if mutant.names else ():
-            if isinstance(node, ast.FunctionDef) and _reads(node, mutant.names):
-                lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-        reached = self._coverage.get_data().contexts_by_lineno(str(PACKAGE / mutant.module))
-        found = {test for line in lines for test in reached.get(line, ())} & self._seconds.keys()
-        if mutant.names and not found:  # a table that only other modules read
+        places = [(mutant.module, mutant.lines)]
+        for name in _modules() if mutant.names else ():
+            readers = (node for node in _functions(name) if _reads(node, mutant.names))
+            places += [(name, range(node.lineno, (node.end_lineno or node.lineno) + 1)) for node in readers]
+        data = self._coverage.get_data()
+        reached = {name: data.contexts_by_lineno(str(PACKAGE / name)) for name, _ in places}
+        found = {test for name, lines in places for line in lines for test in reached[name].get(line, ())}
+        found &= self._seconds.keys()
+        if mutant.names and not found:  # a table that only others read
             found = set(self._seconds)
         if mutant.module not in SERVED:
             found = {test for test in found if not test.startswith("tests/integration/")}
@@ -332,7 +335,7 @@ class _Runner:
     def _is_killed(self, mutant: Mutant, module: types.ModuleType, source: str) -> bool:
         """Whether a test fails. A second child forgets what tests have cached, for what the first one let live."""
         for forget in (False, True):
-            while (failed := _failed(mutant, module, self._tests(mutant, source), forget=forget)) is not None:
+            while (failed := _failed(mutant, module, self._tests(mutant), forget=forget)) is not None:
                 if all(self._passes_whole(item, module, source, forget=forget) for item in failed):
                     return True
         return False
@@ -359,6 +362,13 @@ def _text(item: pytest.Item) -> str:
     """A test's source, with the parameters of this one of its cases."""
     given = getattr(getattr(item, "callspec", None), "params", {})
     return f"{inspect.getsource(getattr(item, 'function', type(item)))} {given}"
+
+
+@functools.cache
+def _functions(module: str) -> tuple[ast.FunctionDef, ...]:
+    return tuple(
+        node for node in ast.walk(ast.parse((PACKAGE / module).read_text())) if isinstance(node, ast.FunctionDef)
+    )
 
 
 def _reads(node: ast.AST, names: Sequence[str]) -> bool:
