@@ -41,7 +41,7 @@ generated: setup ## stubs and descriptor snapshot are what the contract generate
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m deploy.check
 
-fuzz: setup ## a million damaged inputs into every reader of foreign bytes, some ten minutes
+fuzz: setup ## a million damaged inputs into every reader of foreign bytes, minutes
 	@$(PY) -m tests.fuzz
 
 mutants: setup ## each check of attestation taken out, one at a time: a test must fail
