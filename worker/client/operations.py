@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from worker.client.errors import SpecError
 from worker.compute import link
+from worker.compute.screening import HOLD_SECONDS
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Aggregate", "Disseminate", "Link", "Screen", "Validate"]
@@ -113,7 +114,7 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_score: float | None = None
     include_restricted: bool = False
     status_only: bool = False
-    hold_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    hold_s: Annotated[int, Meta(ge=0, le=HOLD_SECONDS)] = 0
     held_reference: _Sha256 | None = None
     tables_sha256: _Sha256 | None = None
 

@@ -28,6 +28,7 @@ from worker.wire.v1 import worker_pb2
 
 __all__ = [
     "ACCEPTS",
+    "HOLD_SECONDS",
     "OUTCOMES",
     "REFERENCE",
     "Screening",
