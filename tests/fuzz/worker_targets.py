@@ -8,7 +8,6 @@ import json
 import operator
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +26,7 @@ from attestation.evidence import Evidence, qualifying
 from tests.att_forge import machine, quote_structure
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
+from tests.job_headers import make
 from tests.unit.test_aud_receipts import CLAIMS
 from worker import config
 from worker.audit import (
@@ -58,12 +58,10 @@ from worker.ipc import Channel, ChannelClosed
 from worker.ipc import messages as m
 from worker.job import (
     InputPart,
-    JobId,
     Policy,
     PolicyInvalid,
     Recipient,
     is_ori,
-    new_header,
     parse,
     parse_p384,
     parse_rsa,
@@ -77,7 +75,6 @@ from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["WORKER"]
 
-NOW: Final = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 KEK: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
 SAN: Final = "spiffe://cji.example/agency/metro-pd"
 SEGMENT: Final = 64  # bytes; small, so that a stream has many
@@ -122,29 +119,10 @@ def recipient() -> Recipient:
 
 @functools.cache
 def _headers() -> tuple[bytes, ...]:
-    def make(**changes: Any) -> bytes:
-        columns = [pb.ColumnRule(column="a", keep=pb.Keep()), pb.ColumnRule(column="b", drop=pb.Drop())]
-        given: dict[str, Any] = {
-            "job_id": JobId(b"j" * 16),
-            "audience": "pool-1",
-            "originating_ori": "WI0130000",
-            "requesting_ori": "WI0130000",
-            "operator_id": "op",
-            "requestor": "who",
-            "reason": "why",
-            "purpose_code": "C",
-            "inputs": [InputPart(name="people", schema="person/1")],
-            "operations": [pb.Operation(deidentify=pb.Deidentify(columns=columns))],
-            "kek_id": KEK,
-            "wrapped_dek": b"\x07" * 384,
-            "recipients": [recipient()],
-            "created": NOW,
-            "not_after": NOW + timedelta(hours=1),
-        }
-        return new_header(**(given | changes))
-
+    columns = [pb.ColumnRule(column="a", keep=pb.Keep()), pb.ColumnRule(column="b", drop=pb.Drop())]
+    ours = {"operations": [pb.Operation(deidentify=pb.Deidentify(columns=columns))], "recipients": [recipient()]}
     inputs = [InputPart(name=f"part_{n}", schema="hotfile/1", rows_declared=n) for n in range(4)]
-    return make(), make(inputs=inputs, case_number="17", secondary_recipient="other")
+    return make(**ours), make(**ours, inputs=inputs, case_number="17", secondary_recipient="other")
 
 
 def _header_fair(data: bytes, value: Any) -> bool:
