@@ -19,11 +19,16 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.validate import submission
 from tests.return_a_twin import convert
-from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Key, return_a
-from worker.compute.aggregate import run as aggregate
-from worker.compute.kernels.cells import cells, coded, counts
 from worker.compute.kernels.column import Text
+from worker.compute.kernels.group_by import cells, coded, counts
 from worker.compute.kernels.lines import split
+from worker.compute.operations.aggregate import (
+    CELLS_SCHEMA,
+    Aggregate,
+    Key,
+    return_a,
+)
+from worker.compute.operations.aggregate import run as aggregate
 
 os.environ["POLARS_MAX_THREADS"] = "1"  # read when it is imported
 import polars

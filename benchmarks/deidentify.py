@@ -19,7 +19,7 @@ from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from worker.client import AesToken, DateShift, Ff1, HmacToken, Mask
 from worker.client.transforms import Transform
-from worker.compute.kernels.blocks import block_tokens, encrypt_ff1
+from worker.compute.operations.deidentify.block_ciphers import block_tokens, encrypt_ff1
 
 __all__ = ["run"]
 

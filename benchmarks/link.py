@@ -30,7 +30,16 @@ from benchmarks.generate import HEAVY, Population, population
 from benchmarks.harness import Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from worker.compute.link import Comparison, Condition, Key, Level, Model, Parameters, Rule, link
+from worker.compute.operations.link import (
+    Comparison,
+    Condition,
+    Key,
+    Level,
+    Model,
+    Parameters,
+    Rule,
+    link,
+)
 from worker.progress import Step
 
 __all__ = ["run"]

@@ -28,9 +28,9 @@ from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
 from worker.client import InputSpec, SideSpec
 from worker.client import Screen as Screening
-from worker.compute.screen import Index, Screen, build
-from worker.compute.screen import run as screen
-from worker.compute.screen.rules import weights
+from worker.compute.operations.screen import Index, Screen, build
+from worker.compute.operations.screen import run as screen
+from worker.compute.operations.screen.rules import weights
 from worker.compute.tables import load
 from worker.compute.tables.screening import LEVELS
 

@@ -20,7 +20,12 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from tests import nibrs_twin
 from worker.compute.kernels.lines import matrix, split
-from worker.compute.validate import Options, RuleSet, load_rule_set, validate
+from worker.compute.operations.validate import (
+    Options,
+    RuleSet,
+    load_rule_set,
+    validate,
+)
 
 __all__ = ["run", "submission"]
 

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 
-from worker.compute import Context, Facts, Tables, load_tables
+from worker.compute.operation import Context, Facts
+from worker.compute.tables import Tables
+from worker.compute.tables import load as load_tables
 
 TABLES = load_tables()
 

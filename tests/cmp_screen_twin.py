@@ -11,7 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from tests.cmp_context import TABLES
-from worker.compute.screen import Index, Rules, Screen, build
+from worker.compute.operations.screen import (
+    Index,
+    Rules,
+    Screen,
+    build,
+)
 from worker.records import tagged
 
 FILES = TABLES.dissemination.files

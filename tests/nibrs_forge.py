@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from worker.compute.validate import load_rule_set
+from worker.compute.operations.validate import load_rule_set
 
 Values = Mapping[str, str | Sequence[str]]
 Segment = tuple[str, dict[str, str | Sequence[str]]]

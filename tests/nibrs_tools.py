@@ -8,7 +8,15 @@ import pyarrow as pa
 
 from tests.nibrs_twin import Found, Outcome
 from worker.compute.kernels.lines import split
-from worker.compute.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Findings, Options, eds, load_rule_set, validate
+from worker.compute.operations.validate import (
+    ON_FILE_SCHEMA,
+    ORI_TABLE_SCHEMA,
+    Findings,
+    Options,
+    eds,
+    load_rule_set,
+    validate,
+)
 
 __all__ = ["AS_OF", "TODAY", "as_found", "as_outcome", "judged", "side"]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from scipy import optimize
 
-from worker.compute.aggregate.suppression import hidden
-from worker.compute.kernels.cells import distinct, with_totals
+from worker.compute.kernels.group_by import distinct, with_totals
+from worker.compute.operations.aggregate.suppression import hidden
 
 Table = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from tests.cmp_context import context
-from worker.compute import prepare
+from worker.compute.registry import prepare
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire
 

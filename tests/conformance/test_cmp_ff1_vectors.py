@@ -10,7 +10,7 @@ import pytest
 
 from tests import cmp_ff1_twin
 from worker.compute.kernels.ff1 import Ff1
-from worker.compute.kernels.tokens import ecb
+from worker.compute.operations.deidentify.tokens import ecb
 
 VECTORS = os.environ.get("CJI_VECTORS")
 ALPHABET = string.digits + string.ascii_lowercase

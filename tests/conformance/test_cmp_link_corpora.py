@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.generate import HEAVY, population
 from tests.cmp_link_twin import ignore
-from worker.compute.link import Linked, Parameters, link
+from worker.compute.operations.link import Linked, Parameters, link
 
 pytestmark = pytest.mark.vectors
 

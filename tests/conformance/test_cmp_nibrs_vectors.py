@@ -12,7 +12,7 @@ import pytest
 
 from tests import nibrs_twin
 from tests.nibrs_tools import AS_OF, TODAY, as_found, as_outcome, judged
-from worker.compute.validate import EDS_BYTES, eds, load_rule_set
+from worker.compute.operations.validate import EDS_BYTES, eds, load_rule_set
 
 pytestmark = pytest.mark.vectors
 

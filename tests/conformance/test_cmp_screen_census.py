@@ -9,7 +9,14 @@ import pyarrow as pa
 import pytest
 
 from tests import cmp_screen_twin as twin
-from worker.compute.screen import MAX_HITS, HitClass, Index, Rules, build, run
+from worker.compute.operations.screen import (
+    MAX_HITS,
+    HitClass,
+    Index,
+    Rules,
+    build,
+    run,
+)
 from worker.records import tagged
 
 pytestmark = pytest.mark.vectors

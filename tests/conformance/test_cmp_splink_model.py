@@ -14,7 +14,7 @@ from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_library as cl
 
 from tests.cmp_link_twin import ignore
-from worker.compute.link import Parameters, from_splink, link
+from worker.compute.operations.link import Parameters, from_splink, link
 
 pytestmark = pytest.mark.vectors
 COLUMNS = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city"}

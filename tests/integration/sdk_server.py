@@ -29,13 +29,13 @@ from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
 from tests.cmp_context import context
-from worker import compute
 from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
 from worker.client import AttestedWorker, ClientTls
 from worker.client.keys import public_jwk as rsa_jwk
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import Batches
+from worker.compute import registry
 from worker.envelope import (
     Unsealer,
     input_aad,
@@ -92,7 +92,7 @@ class ReferenceWorker(CjiWorkerServicer):
         return pb.DescribeResponse(
             audience="pool",
             worker_id="worker-1",
-            operations=compute.OPERATIONS,
+            operations=registry.OPERATIONS,
             schemas=["person/1"],
             keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=rsa_jwk(self.cmk.public_key()))],
         )
@@ -135,7 +135,7 @@ class ReferenceWorker(CjiWorkerServicer):
         project_key = None
         if parameters.wrapped_project_key:
             project_key = unwrap_project_key(self.cmk, parameters.project, parameters.wrapped_project_key)
-        operation = compute.prepare(header.operations[0], header.inputs[0].schema, table.schema, context(project_key))
+        operation = registry.prepare(header.operations[0], header.inputs[0].schema, table.schema, context(project_key))
         results, statuses = [], []
         row = 0
         for batch in table.to_batches():

@@ -26,9 +26,14 @@ from worker.client import (
     Validate,
     WorkerRefused,
 )
-from worker.compute import link
 from worker.compute.kernels.column import read
-from worker.compute.validate import Options, eds, load_rule_set, validate
+from worker.compute.operations import link
+from worker.compute.operations.validate import (
+    Options,
+    eds,
+    load_rule_set,
+    validate,
+)
 
 
 def events(rows: int) -> pa.Table:

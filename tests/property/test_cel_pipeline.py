@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.cell.pipeline import CHUNK_ROWS, Pipeline
-from worker.compute import Applied, Outputs, Part, PreparedOperation
+from worker.compute.operation import Applied, Outputs, Part, PreparedOperation
 from worker.errors import Reason, Refusal
 from worker.progress import Step, Tell
 from worker.records import WHOLE_ROW, RowStatus, Status, tagged

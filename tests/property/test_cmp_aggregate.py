@@ -9,10 +9,15 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.aggregate import CELLS_SCHEMA, Aggregate, Key, run
-from worker.compute.aggregate.suppression import hidden
-from worker.compute.codes import Code
-from worker.compute.kernels.cells import coded, with_totals
+from worker.compute.kernels.group_by import coded, with_totals
+from worker.compute.operations.aggregate import (
+    CELLS_SCHEMA,
+    Aggregate,
+    Key,
+    run,
+)
+from worker.compute.operations.aggregate.suppression import hidden
+from worker.compute.status_codes import Code
 from worker.records import Status
 
 Row = tuple[str | None, str | None, str | None, str | None]

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import cmp_ff1_twin
-from worker.compute.codes import Code
-from worker.compute.kernels.blocks import RADIXES, block_tokens, encrypt_ff1
 from worker.compute.kernels.ff1 import Ff1, lengths
-from worker.compute.kernels.tokens import ecb
+from worker.compute.operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
+from worker.compute.operations.deidentify.tokens import ecb
+from worker.compute.status_codes import Code
 
 KEY = bytes(range(32))
 ALPHABET = string.digits + string.ascii_uppercase

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cmp_context import TABLES, context
-from worker.compute import Code, check, load_tables, output_parts, prepare
-from worker.compute.columns import wrong
 from worker.compute.kernels.column import read
+from worker.compute.operations.validate.ncic import wrong
+from worker.compute.registry import check, output_parts, prepare
+from worker.compute.status_codes import Code
+from worker.compute.tables import load as load_tables
 from worker.compute.tables.ncic import ColumnRule
 from worker.errors import Reason, Refusal, Unfit
 from worker.records import SCHEMAS, RowStatus, Status, tagged

@@ -12,8 +12,17 @@ from worker.compute.kernels import em
 from worker.compute.kernels.components import components
 from worker.compute.kernels.pairs import blocks, pairs_at
 from worker.compute.kernels.pairs import pairs_of as pairs_of_places
-from worker.compute.link import Comparison, Condition, Key, Level, Model, Parameters, Rule, link
-from worker.compute.link.compare import _reduced
+from worker.compute.operations.link import (
+    Comparison,
+    Condition,
+    Key,
+    Level,
+    Model,
+    Parameters,
+    Rule,
+    link,
+)
+from worker.compute.operations.link.comparison import _reduced
 
 _NAMES = st.sampled_from(["SMITH", "SMYTH", "JONES", "JONAS", "LEE", "smith ", "", None])
 _DATES = st.sampled_from(["19800102", "1980-01-02", "19800201", "19XX0102", "20001231", "oops", None])

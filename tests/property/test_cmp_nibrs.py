@@ -11,7 +11,14 @@ from tests import nibrs_twin
 from tests.nibrs_forge import REPORTS, lines
 from tests.nibrs_tools import TODAY, as_found, as_outcome, judged
 from worker.compute.kernels.lines import split
-from worker.compute.validate import EDS_BYTES, Options, eds, load_rule_set, submission, validate
+from worker.compute.nibrs import submission
+from worker.compute.operations.validate import (
+    EDS_BYTES,
+    Options,
+    eds,
+    load_rule_set,
+    validate,
+)
 
 SETS = ("nibrs/3.1", "nibrs/2016")
 _CHARACTERS = b" 0123456789ABCDEFGHILMNOPRSTUVWX-+\t\x80\x00"

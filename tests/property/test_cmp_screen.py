@@ -9,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import cmp_screen_twin as twin
-from worker.compute.codes import Code
 from worker.compute.kernels import ranges
-from worker.compute.screen import HITS, OUTCOMES, Rules, run
+from worker.compute.operations.screen import (
+    HITS,
+    OUTCOMES,
+    Rules,
+    run,
+)
+from worker.compute.status_codes import Code
 from worker.records import RowStatus, Status
 
 NAMES = ("NAM", "last", "first")

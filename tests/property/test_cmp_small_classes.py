@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.cmp_context import context
 from worker.cell.pipeline import Pipeline
-from worker.compute import Code, output_parts, prepare
-from worker.compute.small_classes import too_small
+from worker.compute.operations.deidentify.k_anonymity import too_small
+from worker.compute.registry import output_parts, prepare
+from worker.compute.status_codes import Code
 from worker.records import RowStatus, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
 

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.compute import Code
-from worker.compute.kernels import cmac, dates, text, tokens
+from worker.compute.kernels import cmac, dates
 from worker.compute.kernels.column import Outcome, read
+from worker.compute.operations.deidentify import masks, tokens
+from worker.compute.status_codes import Code
 
 Judged = tuple[bytes | None, Code | None]
 KEY = bytes(range(32))
@@ -42,7 +43,7 @@ def slow_zip(value: bytes, digits: int) -> Judged:
     if not re.fullmatch(rb"[0-9]{5}|[0-9]{9}|[0-9]{5}-[0-9]{4}", value):
         return None, Code.NOT_A_ZIP
     prefix = value[:digits]
-    return (b"000" if prefix.decode() in text.SPARSE_ZIP3 else prefix), None
+    return (b"000" if prefix.decode() in masks.SPARSE_ZIP3 else prefix), None
 
 
 def slow_parse(value: bytes) -> tuple[str, str, str, str] | None:
@@ -200,21 +201,21 @@ text_values = st.lists(st.none() | st.binary(max_size=12) | st.text("abXé語 ",
 @given(text_values, st.integers(0, 4), st.integers(0, 4))
 def test_mask(values: list[bytes | None], first: int, last: int) -> None:
     assert_equal(
-        lambda array: text.mask(array, keep_first=first, keep_last=last, fill=ord("*")),
+        lambda array: masks.mask(array, keep_first=first, keep_last=last, fill=ord("*")),
         lambda _, v: slow_mask(v, first, last, ord("*")),
         values,
     )
 
 
 zips = st.from_regex(rb"[0-9]{4,5}(-?[0-9]{4})?", fullmatch=True) | st.sampled_from(
-    [*[f"{z}01".encode() for z in text.SPARSE_ZIP3], b"12345 6789", b"1234-56789"]
+    [*[f"{z}01".encode() for z in masks.SPARSE_ZIP3], b"12345 6789", b"1234-56789"]
 )
 
 
 @untimed
 @given(st.lists(st.none() | zips | st.binary(max_size=11), max_size=30), st.integers(1, 3))
 def test_zip_prefix(values: list[bytes | None], digits: int) -> None:
-    assert_equal(lambda array: text.zip_prefix(array, digits=digits), lambda _, v: slow_zip(v, digits), values)
+    assert_equal(lambda array: masks.zip_prefix(array, digits=digits), lambda _, v: slow_zip(v, digits), values)
 
 
 @untimed

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels.code_tables import BAD_VALUE, BLANK_VALUE, CodeTable
 from worker.compute.kernels.column import Bytes, Text
 from worker.compute.kernels.equal_rows import numbered, repeats
-from worker.compute.kernels.fields import (
+from worker.compute.kernels.lines import matrix, slots, split, trimmed
+from worker.compute.nibrs.code_tables import BAD_VALUE, BLANK_VALUE, CodeTable
+from worker.compute.nibrs.fields import (
     OUT_OF_RANGE,
     UNKNOWN_AGE,
     AgeForm,
@@ -21,7 +22,6 @@ from worker.compute.kernels.fields import (
     periods,
     quantities,
 )
-from worker.compute.kernels.lines import matrix, slots, split, trimmed
 
 _NUMBERISH = "0123456789 X"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.audit import AuditFile, ReferenceDropped, ReferenceHeld, read
-from worker.compute import Reference
+from worker.compute.operation import Reference
 from worker.config import ReferencesSection
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel

@@ -7,11 +7,11 @@ import pytest
 
 from tests.return_a_tools import Converted, engine
 from tests.return_a_twin import convert
-from worker.compute.aggregate.forms import FORMS
-from worker.compute.codes import Code
+from worker.compute.operations.aggregate.forms import FORMS
+from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 
-conversion = import_module("worker.compute.aggregate.return_a")  # the package has a function of this name
+conversion = import_module("worker.compute.operations.aggregate.return_a")  # the package has a function of this name
 
 ORI = "VT0010000"
 

@@ -5,8 +5,14 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from worker.compute.aggregate import Aggregate, Key, check, run, table
 from worker.compute.operation import Outputs
+from worker.compute.operations.aggregate import (
+    Aggregate,
+    Key,
+    cell_table,
+    check,
+    run,
+)
 from worker.errors import Reason, Refusal, Stage
 
 GOOD = Aggregate(keys=(Key(column="SEX", categories=(b"F", b"M")), Key(column="RAC")), person="SID", sums=("n",))
@@ -93,9 +99,9 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_made(
 ) -> None:
     batch = pa.RecordBatch.from_pydict({"a": [str(i) for i in range(6)]})  # 8 with unclassifiable and total
     parameters = Aggregate(keys=(Key(column="a"),), threshold=threshold)
-    monkeypatch.setattr(table, limit, 8)
+    monkeypatch.setattr(cell_table, limit, 8)
     outputs(parameters, batch)
-    monkeypatch.setattr(table, limit, 7)
+    monkeypatch.setattr(cell_table, limit, 7)
     with pytest.raises(Refusal) as refused:
         outputs(parameters, batch)
     assert (refused.value.reason, refused.value.stage) == (Reason.LIMIT_EXCEEDED, Stage.COMPUTE)

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pytest
 
 from tests.cmp_context import context
-from worker.compute import MEANING, OPERATIONS, BatchOperation, Code, check, output_parts, prepare, project_of
-from worker.compute.kernels import tokens
+from worker.compute.operation import BatchOperation
+from worker.compute.operations.deidentify import tokens
+from worker.compute.registry import OPERATIONS, check, output_parts, prepare, project_of
+from worker.compute.status_codes import MEANING, Code
 from worker.errors import Reason, Refusal, Stage
 from worker.records import Status, tagged
 from worker.wire.v1 import worker_pb2 as wire

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cmp_context import TABLES, context
-from worker.compute import check, load_tables, prepare
-from worker.compute.codes import Code
+from worker.compute.registry import check, prepare
+from worker.compute.status_codes import Code
 from worker.compute.tables import Dissemination, Tables
+from worker.compute.tables import load as load_tables
 from worker.errors import Reason, Refusal, Unfit
 from worker.records import SCHEMAS, tagged
 from worker.wire.v1 import worker_pb2 as wire

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from worker.compute import Code
+from worker.compute.status_codes import Code
 from worker.records import SCHEMAS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

@@ -9,8 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.cmp_link_twin import ignore, people
-from worker.compute.codes import Code
-from worker.compute.link import (
+from worker.compute.operations.link import (
     Comparison,
     Condition,
     Key,
@@ -22,12 +21,13 @@ from worker.compute.link import (
     check,
     link,
 )
-from worker.compute.link.blocking import CHUNK, plan
-from worker.compute.link.columns import read_table
-from worker.compute.link.compare import comparer
-from worker.compute.link.report import BLOCKS, PAIRS, PATTERNS
-from worker.compute.link.splink import UnsupportedModelError, from_splink
-from worker.compute.link.train import train
+from worker.compute.operations.link.blocking import CHUNK, plan
+from worker.compute.operations.link.columns import read_table
+from worker.compute.operations.link.comparison import comparer
+from worker.compute.operations.link.report import BLOCKS, PAIRS, PATTERNS
+from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
+from worker.compute.operations.link.training import train
+from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal
 from worker.progress import Step
 

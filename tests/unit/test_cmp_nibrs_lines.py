@@ -6,7 +6,7 @@ import pytest
 
 from tests.nibrs_forge import REPORTS, Report, lines, segment, twice, with_fields, without
 from tests.nibrs_tools import judged
-from worker.compute.validate import eds, load_rule_set
+from worker.compute.operations.validate import eds, load_rule_set
 
 RULES = load_rule_set("nibrs/3.1")
 ROBBERY = REPORTS["robbery"]

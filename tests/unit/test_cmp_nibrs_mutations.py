@@ -11,7 +11,7 @@ from tests.nibrs_exceptions import EXCEPTIONS, OF_INCIDENTS
 from tests.nibrs_forge import REPORTS, edit, lines, then, with_fields
 from tests.nibrs_mutations import MUTATIONS, RULES_WITHOUT, Mutation
 from tests.nibrs_tools import TODAY, as_found, judged
-from worker.compute.validate import Findings, load_rule_set
+from worker.compute.operations.validate import Findings, load_rule_set
 
 SETS = ("nibrs/3.1", "nibrs/2016")
 

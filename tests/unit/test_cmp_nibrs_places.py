@@ -7,8 +7,8 @@ import pytest
 from tests import nibrs_twin
 from tests.nibrs_forge import REPORTS, Report, lines, with_fields
 from tests.nibrs_tools import TODAY, as_found, as_outcome, judged
-from worker.compute.validate import load_rule_set
-from worker.compute.validate.specification import Field
+from worker.compute.nibrs.specification import Field
+from worker.compute.operations.validate import load_rule_set
 
 RULES = load_rule_set("nibrs/2016")  # has one code more
 ELSEWHERE = frozenset(("ori", "number", "level", "control", "zero_period"))

@@ -8,7 +8,7 @@ import pytest
 from tests import nibrs_twin
 from tests.nibrs_forge import REPORTS, Report, lines, segment, with_fields
 from tests.nibrs_tools import TODAY, as_found, as_outcome, judged
-from worker.compute.validate.tables import MAX_PAIRED
+from worker.compute.nibrs.segments import MAX_PAIRED
 
 LARCENY = REPORTS["larceny"]
 DELETE = segment("deleted_incidents", date="20200401")

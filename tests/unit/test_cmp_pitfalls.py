@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.cmp_context import context
-from worker.compute import prepare
+from worker.compute.registry import prepare
 from worker.errors import Reason, Refusal
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from worker.compute.resident import restore, store
+from worker.compute.operations.screen.reference_store import restore, store
 from worker.errors import Reason, Refusal
 
 

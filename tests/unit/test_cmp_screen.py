@@ -16,10 +16,7 @@ import pytest
 
 from tests import cmp_screen_twin as twin
 from tests.cmp_context import TABLES, context
-from worker.compute import check as admit
-from worker.compute import load_tables, prepare
-from worker.compute.codes import Code
-from worker.compute.screen import (
+from worker.compute.operations.screen import (
     HITS,
     MAX_HITS,
     MAX_RECORDS,
@@ -35,8 +32,12 @@ from worker.compute.screen import (
     memory,
     run,
 )
-from worker.compute.screen.score import words_of
-from worker.compute.screening import Screening
+from worker.compute.operations.screen.operation import Screening
+from worker.compute.operations.screen.score import words_of
+from worker.compute.registry import check as admit
+from worker.compute.registry import prepare
+from worker.compute.status_codes import Code
+from worker.compute.tables import load as load_tables
 from worker.compute.tables.screening import LEVELS, Model
 from worker.errors import Reason, Refusal, Stage, Unfit
 from worker.records import RowStatus, Status, tagged

@@ -9,7 +9,8 @@ import sys
 SCRIPT = """
 import sys
 import pyarrow as pa
-from worker import compute, records
+from worker import records
+from worker.compute import registry
 from worker.wire.v1 import worker_pb2 as wire
 from tests.cmp_context import context
 
@@ -52,12 +53,12 @@ ONE_MORE = "import colorsys" if "--break" in sys.argv else ""
 sys.addaudithook(watch)
 exec(ONE_MORE)
 operation = wire.Operation.FromString(sent)
-compute.check([operation], ["hotfile/1"])
+registry.check([operation], ["hotfile/1"])
 reader = records.StreamReader(window, max_batch_rows=10, max_batch_bytes=1 << 16)
 reader.free[: len(data)] = data
 reader.advance(len(data))
 for batch in reader.batches():
-    run = compute.prepare(operation, "hotfile/1", reader.schema, context(bytes(32)))
+    run = registry.prepare(operation, "hotfile/1", reader.schema, context(bytes(32)))
     applied = run.apply(batch)
     result, status = applied.batch, applied.status
     writer = records.StreamWriter(run.output_schema, max_batch_bytes=1 << 16)

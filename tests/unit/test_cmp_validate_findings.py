@@ -5,8 +5,8 @@ import pytest
 
 from tests.nibrs_forge import REPORTS, line, lines, segment, with_fields
 from tests.nibrs_tools import judged
-from worker.compute.validate import EDS_BYTES, eds, load_rule_set
-from worker.compute.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
+from worker.compute.operations.validate import EDS_BYTES, eds, load_rule_set
+from worker.compute.operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 from worker.records import Status
 
 RULES = load_rule_set("nibrs/3.1")

@@ -18,9 +18,9 @@ from tests.nibrs_forge import REPORTS, lines
 from tests.nibrs_mutations import MUTATIONS
 from tests.nibrs_tools import side
 from worker.compute.kernels.lines import split
-from worker.compute.validate import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA, Options
-from worker.compute.validate import eds, load_rule_set, validate
-from worker.compute.validate.operation import ValidateNibrs
+from worker.compute.operations.validate import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA, Options
+from worker.compute.operations.validate import eds, load_rule_set, validate
+from worker.compute.operations.validate.nibrs import ValidateNibrs
 
 good = [line for report in REPORTS.values() for line in lines(report)]
 bad = [line for mutation in MUTATIONS[::5] for line in lines(mutation.change(REPORTS[mutation.report]))]

@@ -11,11 +11,11 @@ import pytest
 
 from tests.nibrs_forge import REPORTS, lines
 from tests.nibrs_tools import judged, side
-from worker.compute.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
-from worker.compute.validate.conditions import Compiler
-from worker.compute.validate.facts import SEGMENT_FACTS
-from worker.compute.validate.sides import OnFile, OriTable
-from worker.compute.validate.submission import REPORT_FACTS
+from worker.compute.nibrs.conditions import Compiler
+from worker.compute.nibrs.headers import SEGMENT_FACTS
+from worker.compute.nibrs.side_tables import OnFile, OriTable
+from worker.compute.nibrs.submission import REPORT_FACTS
+from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 from worker.errors import Reason, Refusal
 
 RULES = load_rule_set("nibrs/3.1")
@@ -68,7 +68,7 @@ def test_a_rule_is_in_a_rule_set_or_withdrawn_and_never_both_without_a_condition
 
 
 def test_the_table_says_which_rules_read_side_tables_and_why_others_are_in_no_set() -> None:
-    text = files("worker.compute.validate").joinpath("data", "rules.csv").read_text("utf-8")
+    text = files("worker.compute.nibrs").joinpath("data", "rules.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):
         facts = set(re.findall(r"[a-z_]+", row["when"]))
         reads = {

@@ -7,10 +7,18 @@ from typing import get_args
 import msgspec
 import pytest
 
-from worker import compute
 from worker.client import Link, SpecError, decode_spec, load_spec, new_recipient_key, public_jwk, thumbprint
-from worker.compute.link import Comparison, Condition, Key, Level, Model, Parameters, Rule
-from worker.compute.link.model import Form, Test
+from worker.compute import registry
+from worker.compute.operations.link import (
+    Comparison,
+    Condition,
+    Key,
+    Level,
+    Model,
+    Parameters,
+    Rule,
+)
+from worker.compute.operations.link.model import Form, Test
 
 KEY = new_recipient_key().public_key()
 TEXT = f"""
@@ -89,7 +97,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     assert similar.conditions == (Condition(column="last", test="similar", number=0.9),)
     assert [(level.m, level.u) for level in model.comparisons[0].levels] == [(0.8, 0.001), (0.1, 0.009), (0.1, 0.99)]
     assert model.comparisons[1].start == (0.9, 0.1)
-    compute.check([operation], ["person/1"])
+    registry.check([operation], ["person/1"])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +122,7 @@ def test_a_prefix_has_a_whole_number(number: str) -> None:
     spec = decode_spec(TEXT + changed)
     assert spec.link is not None
     with pytest.raises(Exception, match="BAD_PARAMETERS"):
-        compute.check([spec.link.message()], ["person/1"])
+        registry.check([spec.link.message()], ["person/1"])
 
 
 def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
@@ -131,7 +139,7 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
         prior=0.001,
     )
     assert found.match == 0.95
-    compute.check([found.message()], ["person/1"])
+    registry.check([found.message()], ["person/1"])
     assert Link.from_splink(file.read_bytes()).model == found.model
     file.write_text(json.dumps({**SPLINK, "link_type": "link_and_dedupe"}))
     with pytest.raises(SpecError, match="link_and_dedupe") as refused:
@@ -148,7 +156,7 @@ def test_the_model_of_the_manual_is_one() -> None:
     for text in (example, example.replace("# certain", "certain").replace("prior = 0.0001", "")):
         spec = decode_spec(TEXT + text)
         assert spec.link is not None
-        compute.check([spec.link.message()], ["person/1"])
+        registry.check([spec.link.message()], ["person/1"])
     for name in (*get_args(Test), *get_args(Form)):
         assert f"`{name}`" in manual
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.sdk_server import Certificates
-from worker import compute
 from worker.client import (
     AgeBand,
     DateShift,
@@ -33,6 +32,7 @@ from worker.client import (
     seal,
     thumbprint,
 )
+from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
 from worker.wire.v1 import worker_pb2 as pb
@@ -103,7 +103,7 @@ def test_a_spec_becomes_a_signed_header() -> None:
     ]
     assert unwrap_project_key(CMK, "study-17", operation.deidentify.wrapped_project_key) == project.key
     assert len(unwrap_dek(CMK, header.wrapped_dek)) == 32
-    compute.check([operation], ["person/1"])
+    registry.check([operation], ["person/1"])
 
 
 def test_e12_every_job_has_its_own_keys_and_id() -> None:
@@ -194,7 +194,7 @@ def test_all_transforms_have_their_protobuf_form() -> None:
     assert by_name["d"].generalise.date_to.unit == pb.DateTo.MONTH
     assert (by_name["b"].mask.keep_last, getattr(by_name["b"].mask, "with")) == (4, "*")
     assert by_name["g"].date_shift.max_days == 30
-    compute.check([operation], ["person/1"])
+    registry.check([operation], ["person/1"])
 
 
 def test_a_key_is_pinned_by_its_thumbprint_only() -> None:

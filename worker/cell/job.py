@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from worker import compute
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
 from worker.cell.result import make_result_header
 from worker.cell.streams import InputStream, OutputStream
 from worker.cell.wires import Wires
+from worker.compute import registry
 from worker.envelope import input_aad, output_aad, sha384
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import KeySlot
@@ -44,7 +44,7 @@ __all__ = ["Job", "run_job"]
 
 
 def run_job(
-    wires: Wires, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: compute.Tables
+    wires: Wires, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: registry.Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
@@ -66,7 +66,7 @@ def run_job(
 
 def _shelf(header: Header, region: Region) -> memoryview:
     """The shelf of this job's reference; it can only be read unless the job is to fill it."""
-    reference = compute.reference_of(header.operations)
+    reference = registry.reference_of(header.operations)
     if reference is None or not reference.seconds:
         region.protect()
     return region.view()
@@ -84,13 +84,13 @@ class Job:
         keys: list[bytes],
         window: memoryview,
         shelf: memoryview | None,
-        tables: compute.Tables,
+        tables: registry.Tables,
     ) -> None:
         self._wires, self._header, self._window = wires, header, window
         self._shelf, self._tables = shelf, tables
         self._dek, *self._project_keys = keys
         schemas = [part.schema for part in header.inputs]
-        outputs = compute.output_parts(header.operations, schemas)
+        outputs = registry.output_parts(header.operations, schemas)
         self._is_chri = outputs[0][1].startswith("chri_")
         self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
         digest = sha384(self._result_header)
@@ -180,14 +180,14 @@ class Job:
         schema, schema_id = self._input.reader.schema, self._part.schema
         if schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        columns, operations, parts = len(schema), list[compute.PreparedOperation](), list[compute.Part]()
+        columns, operations, parts = len(schema), list[registry.PreparedOperation](), list[registry.Part]()
         keys, facts = iter(self._project_keys), _facts(self._header)
         for operation in self._header.operations:
-            key = next(keys) if compute.project_of(operation) else None
-            context = compute.Context(
+            key = next(keys) if registry.project_of(operation) else None
+            context = registry.Context(
                 facts=facts, tables=self._tables, project_key=key, sides=self._sides, shelf=self._shelf
             )
-            prepared = compute.prepare(operation, schema_id, schema, context)
+            prepared = registry.prepare(operation, schema_id, schema, context)
             operations.append(prepared)
             parts.extend(prepared.parts)
             schema, schema_id = prepared.output_schema, prepared.output_schema_id
@@ -232,8 +232,8 @@ class Job:
             self._wires.data.send(ProgressMade(stage=step, per_cent=per_cent))
 
 
-def _facts(header: Header) -> compute.Facts:
-    return compute.Facts(
+def _facts(header: Header) -> registry.Facts:
+    return registry.Facts(
         purpose_code=header.purpose_code,
         requesting_ori=header.requesting_ori,
         requestor=header.requestor,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute import BatchOperation, PreparedOperation, TableOperation
+from worker.compute.operation import BatchOperation, PreparedOperation, TableOperation
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import Tell
 from worker.records import WHOLE_ROW, RowStatus

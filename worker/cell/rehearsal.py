@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
-from worker.compute import Tables, project_of, reference_of
+from worker.compute.registry import project_of, reference_of
+from worker.compute.tables import Tables
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
 from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from worker.ipc.messages import (

@@ -25,7 +25,8 @@ from worker.cell.job import run_job
 from worker.cell.rehearsal import rehearse
 from worker.cell.sandbox import enter_sandbox
 from worker.cell.wires import Wires
-from worker.compute import Tables, load_tables
+from worker.compute.tables import Tables
+from worker.compute.tables import load as load_tables
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.messages import (
     CellFromFront,

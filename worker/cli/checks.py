@@ -31,7 +31,7 @@ from attestation.evidence.pcs import IntelPcs
 from attestation.maa.provider import describe_provider
 from attestation.trust import endpoint
 from worker.audit import ChainError, verify_chain
-from worker.compute import load_tables
+from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.errors import Refusal, Unfit
 from worker.job import Policy

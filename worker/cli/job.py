@@ -36,9 +36,9 @@ from worker.client import (
     thumbprint,
 )
 from worker.client.keys import recipient_thumbprints
-from worker.compute import OPERATIONS
-from worker.compute.linking import CLUSTER
-from worker.compute.screening import REFERENCE
+from worker.compute.operations.link.operation import CLUSTER
+from worker.compute.operations.screen.operation import REFERENCE
+from worker.compute.registry import OPERATIONS
 
 __all__ = ["job"]
 

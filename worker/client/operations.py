@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from worker.client.errors import SpecError
-from worker.compute import link
-from worker.compute.screening import HOLD_SECONDS
+from worker.compute.operations import link
+from worker.compute.operations.screen.operation import HOLD_SECONDS
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["Aggregate", "Disseminate", "Link", "Screen", "Validate"]

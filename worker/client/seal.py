@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from worker import compute
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey, ProjectKey, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import Source, open_source
 from worker.client.spec import JobSpec
 from worker.client.transforms import Deidentify
+from worker.compute import registry
 from worker.envelope import DEK_BYTES, input_aad, sign_header, wrap_dek
 from worker.errors import Reason, Refusal
 from worker.job import (
@@ -118,9 +118,9 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *
     if spec.disseminate is not None:
         operations.append(spec.disseminate.message(today))
     if not operations:
-        raise SpecError("the spec names no operation", remedy=f"Add one of {', '.join(compute.OPERATIONS)}.")
+        raise SpecError("the spec names no operation", remedy=f"Add one of {', '.join(registry.OPERATIONS)}.")
     try:
-        compute.check(operations, [*(side.schema for side in spec.sides.values()), spec.input.schema])
+        registry.check(operations, [*(side.schema for side in spec.sides.values()), spec.input.schema])
     except Refusal as refusal:
         names = ", ".join(f"[{operation.WhichOneof('operation')}]" for operation in operations)
         what = f"{names}: parameters, order or side tables that do not fit"

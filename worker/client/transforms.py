@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.compute.deidentify import NAME
+from worker.compute.operations.deidentify.operation import NAME
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = [

@@ -12,7 +12,7 @@ Nothing is decrypted before step 8 has passed.
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker import compute
+from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, Stage
 from worker.job import Grant, Header, Policy, check_audience, check_times, parse
@@ -38,7 +38,7 @@ def check(
     audience: str,
     policy: Policy,
     holdings: Holdings,
-    tables: compute.Tables,
+    tables: registry.Tables,
     now: datetime,
 ) -> Admission:
     """Steps 2 to 6 on a header that `parse_header` returned."""
@@ -47,7 +47,7 @@ def check(
     submitter = policy.submitter(san)
     verify_header(submitter.signing_key, header.data, signature)
     grant = policy.authorise(header, submitter)
-    compute.check(header.operations, [part.schema for part in header.inputs], tables)
+    registry.check(header.operations, [part.schema for part in header.inputs], tables)
     return Admission(header=header, grant=grant, key=holdings.key(header.kek_id))
 
 
@@ -61,7 +61,7 @@ def open_keys(admission: Admission) -> list[bytes]:
     private, header = admission.key.private, admission.header
     keys = [unwrap_dek(private, header.wrapped_dek)]
     for operation in header.operations:
-        project = compute.project_of(operation)
+        project = registry.project_of(operation)
         if project is not None:
             keys.append(unwrap_project_key(private, project.name, project.wrapped_key))
     if any(key == keys[0] for key in keys[1:]):

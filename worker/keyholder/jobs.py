@@ -13,8 +13,8 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from worker import compute
 from worker.audit import AuditFile, Event, JobAdmitted, JobEnded, JobRefused
+from worker.compute import registry
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel, ChannelClosed
@@ -69,7 +69,7 @@ class Jobs:
         self._config, self._policy, self._audit, self._custody, self._signer = config, policy, audit, custody, signer
         self._cells, self._references, self._front, self._zygote = cells, references, front, zygote
         self._ledger = AuditLedger(audit)
-        self._tables = compute.load_tables(config.tables_folder)
+        self._tables = registry.load_tables(config.tables_folder)
         self._running: dict[int, Running] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self.completed = 0
@@ -98,7 +98,7 @@ class Jobs:
             if not self._audit.writable():
                 raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
             self._ledger.decide(header)
-            reference = compute.reference_of(header.operations)
+            reference = registry.reference_of(header.operations)
             shelf = self._references.find(reference, Owner(admission.grant.submitter, header.kek_id))
             cell = self._cells.take()
         except Refusal as refusal:
@@ -136,7 +136,7 @@ class Jobs:
             self.refuse(ask.call, refusal)
 
     def _start(
-        self, ask: Admit, admission: Admission, cell: Cell, *, reference: compute.Reference | None, shelf: int
+        self, ask: Admit, admission: Admission, cell: Cell, *, reference: registry.Reference | None, shelf: int
     ) -> None:
         """From here on the job has a line in the audit trail, so it also gets an end there."""
         header, grant = admission.header, admission.grant

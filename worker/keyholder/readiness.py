@@ -4,8 +4,8 @@ Ready is: fresh evidence and a key released under it, a policy (or the process w
 once, a writable trail. Time passes and disks fill up without a word, so all of it is looked at every second.
 """
 
-from worker import compute
 from worker.audit import AuditFile, Event, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
+from worker.compute import registry
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
@@ -85,4 +85,4 @@ class Readiness:
         if not self._cells.populated:
             return NotReady(reason=Reason.NOT_READY)
         keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
-        return Ready(keys=tuple(keys), operations=tuple(sorted(compute.OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
+        return Ready(keys=tuple(keys), operations=tuple(sorted(registry.OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from worker.audit import AuditFile, ReferenceCause, ReferenceDropped, ReferenceHeld, utc_hundredths
-from worker.compute import Reference
+from worker.compute.operation import Reference
 from worker.config import ReferencesSection
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel

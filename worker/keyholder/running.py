@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker.compute import Reference
+from worker.compute.operation import Reference
 from worker.keyholder.admission import Admission
 from worker.keyholder.cells import Cell
 

@@ -24,7 +24,7 @@ from cji_simulator.certificates import Credential, authority, leaf, pem, private
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.client import public_jwk
-from worker.compute import OPERATIONS
+from worker.compute.registry import OPERATIONS
 
 __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 from worker.cell.job import run_job
 from worker.cell.wires import Wires
 from worker.client import SealedJob
-from worker.compute import load_tables
+from worker.compute.tables import load as load_tables
 from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
 from worker.ipc.messages import (
     CellFromFront,

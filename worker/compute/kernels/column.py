@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.codes import Code
+from worker.compute.status_codes import Code
 
 __all__ = ["Bools", "Bytes", "Ints", "Outcome", "Text", "fixed", "from_bytes", "items", "pack", "read"]
 

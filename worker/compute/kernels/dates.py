@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.codes import Code
 from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, Text, fixed, items, pack, read
+from worker.compute.status_codes import Code
 
 __all__ = ["Dates", "age_band", "date_to_month", "date_to_year", "parse", "shift"]
 

@@ -1,0 +1,1 @@
+"""Reading NIBRS submissions: specification, segments, reports and scopes; `validate` and `aggregate` share it."""

@@ -1,0 +1,148 @@
+"""What is known of a segment before any of its data elements is read: columns of records, for conditions to name.
+
+The first sixteen bytes of segments (length, level, action, month and year, city) have few distinct values, so what
+they say is worked out once for each of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.lines import BLANK
+from worker.compute.nibrs.code_tables import BLANK_VALUE
+from worker.compute.nibrs.fields import numbers, periods
+from worker.compute.nibrs.identifiers import names
+from worker.compute.nibrs.specification import FIRST_YEAR, RuleSet
+
+__all__ = ["SEGMENT_FACTS", "UNREADABLE", "Headers", "segment_facts", "shared"]
+
+Array = npt.NDArray[Any]
+
+UNREADABLE: Final = 8
+"""Stands for the level of a record whose level is none of 0 to 7."""
+
+SEGMENT_FACTS: Final = (
+    *("fits", "other_length", "disordered", "other_month", "other_state", "printable", "ordinal"),
+    *("base_date", "base_month"),
+)
+"""Columns of segments that no data file describes.
+
+fits: the segment length is one of its level and that of the record. other_length: the first segment of its level
+that fits and is not as long as the first of all. disordered: the level is below that of the segment before.
+other_month, other_state: not those of the first segment that fits and has them. printable: nothing but printable
+ASCII. ordinal: which segment of its table in the report, from 1. base_date, base_month: 1 January of the year before
+the submission.
+"""
+
+_PREFIX: Final = 16
+_STATE: Final = slice(16, 18)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Headers:
+    """The distinct first sixteen bytes, uint8[d, 16], and which of them each of n records has, int64[n]."""
+
+    distinct: Bytes
+    which: Ints
+
+    @classmethod
+    def of(cls, beginnings: Bytes) -> Self:
+        """Of the beginnings of n records."""
+        prefixes = np.ascontiguousarray(beginnings[:, :_PREFIX])
+        which = numbered(prefixes)
+        first = np.empty(int(which.max(initial=-1)) + 1, np.int64)
+        first[which[::-1]] = np.arange(len(which))[::-1]
+        return cls(distinct=prefixes[first], which=which)
+
+    @property
+    def levels(self) -> Bytes:
+        """uint8[n]: 0 to 7, or UNREADABLE."""
+        level = self.distinct[:, 4] - np.uint8(ord("0"))
+        return np.where(level > 7, np.uint8(UNREADABLE), level)[self.which]
+
+    def column(self, place: int) -> Bytes:
+        """uint8[n]: one of the sixteen bytes."""
+        return self.distinct[:, place][self.which]
+
+
+def segment_facts(
+    headers: Headers, beginnings: Bytes, report: Ints, lengths: Ints, rules: RuleSet
+) -> Mapping[str, Array]:
+    """The facts of n records, `report` and `lengths` int64[n]; also length, control, month, year and city, read once.
+
+    A fact that all records have in common has one value.
+    """
+    distinct, which, levels = headers.distinct, headers.which, headers.levels
+    stated = numbers(distinct[:, :4], 0, 9999)
+    fitting = np.where(_is_allowed(headers, stated, rules), stated, -1)[which]
+    fits = fitting == lengths
+    control = periods(distinct[:, 6:12], FIRST_YEAR)
+    dated = (distinct[:, 6:8] != BLANK).any(axis=1) & (distinct[:, 8:12] != BLANK).any(axis=1)
+    first_month = distinct[which[_first(fits & dated[which])], 6:12]
+    states = beginnings[:, _STATE]
+    first_state = states[_first(fits & ((states[:, 0] != BLANK) | (states[:, 1] != BLANK)))]
+    year_before = control // 100 - 1
+    of_distinct = {
+        "length": stated,
+        "control": control,
+        "month": numbers(distinct[:, 6:8], 1, 12),
+        "year": numbers(distinct[:, 8:12], FIRST_YEAR, 2099),
+        "city": names(distinct[:, 12:16]),
+        "other_month": (distinct[:, 6:12] != first_month).any(axis=1),
+        "base_date": np.where(control >= 0, year_before * 10_000 + 101, BLANK_VALUE),
+        "base_month": np.where(control >= 0, year_before * 100 + 1, BLANK_VALUE),
+    }
+    of_records = {
+        "fits": fits,
+        "other_length": _first_of_other_length(fitting, fits, levels),
+        "disordered": _disordered(levels, report),
+        "other_state": (states[:, 0] != first_state[:, 0]) | (states[:, 1] != first_state[:, 1]),
+    }
+    return {
+        **{name: shared(values) for name, values in of_records.items()},
+        **{name: one if len(one := shared(values)) == 1 else values[which] for name, values in of_distinct.items()},
+    }
+
+
+def shared(values: Array) -> Array:
+    """The one value that all of `values` have, or all of them."""
+    return values[:1] if len(values) > 1 and (values == values[0]).all() else values
+
+
+def _first(usable: Bools) -> slice:
+    """The first usable row, or the first of all; nothing of no rows."""
+    first = int(usable.argmax()) if len(usable) else 0
+    return slice(first, first + 1)
+
+
+def _is_allowed(headers: Headers, stated: Array, rules: RuleSet) -> Bools:
+    """Whether each distinct header's segment length is one of its level."""
+    levels = headers.distinct[:, 4] - np.uint8(ord("0"))
+    allowed = np.zeros(len(stated), np.bool_)
+    for table, lengths in rules.lengths.items():
+        allowed |= (levels == rules.levels[table]) & np.isin(stated, lengths)
+    return allowed
+
+
+def _first_of_other_length(lengths: Ints, fits: Bools, levels: Bytes) -> Bools:
+    found = np.zeros(len(levels), np.bool_)
+    for level in range(UNREADABLE):
+        at = np.flatnonzero(fits & (levels == level))
+        found[at[lengths[at] != lengths[at[:1]]][:1]] = True
+    return found
+
+
+def _disordered(levels: Bytes, report: Ints) -> Bools:
+    found = np.zeros(len(levels), np.bool_)
+    later: slice | Ints = slice(1, None)
+    before: slice | Ints = slice(None, -1)
+    if (levels == UNREADABLE).any():
+        readable = np.flatnonzero(levels != UNREADABLE)
+        later, before = readable[1:], readable[:-1]
+    found[later] = (levels[later] < levels[before]) & (report[later] == report[before])
+    return found

@@ -1,0 +1,228 @@
+"""Rule sets: the layout, code tables and rules of a NIBRS specification, read from the CSV files in `data`.
+
+    segments.csv  the segment levels, the lengths that each may have, and the tables of its segments: those that
+                  delete a report have one of their own, because next to nothing is asked of them (4.6.2)
+    layout.csv    every data element in use: level, positions (from 1), type. `slots` names a group that repeats
+    codes.csv     the code tables, one code a line, with the class that rules sort it into
+    sets.csv      named sets of codes of a table;  pairs.csv  named relations between the codes of two tables
+    views.csv     further tables that rules look at: parts (view), pairings (cross) and partners (join) of others
+    rules.csv     one line a rule: its number, which table it judges, and the condition under which it finds; `reads`
+                  names the side tables it asks, `omitted` says why a rule is in no rule set
+
+They are read once, when this module is imported, because a cell can open no file.
+
+Source: FBI, National Incident-Based Reporting System Technical Specification 3.1 (UCR-DOC-04521-3.1, 2017-01-15).
+"""
+
+import ast
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.nibrs.code_tables import CodeTable
+
+__all__ = ["FIRST_YEAR", "RULE_SETS", "Field", "Rule", "RuleSet", "View", "load_rule_set"]
+
+RULE_SETS: Final = MappingProxyType({"nibrs/3.1": "3.1", "nibrs/2016": "2016"})
+"""Rule set -> what the data files call it."""
+
+FIRST_YEAR: Final = 1991
+"""NIBRS data begin: 3.3.1, "Year of Submission"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A data element: where it is (`starts` from 0, one for each slot), how it is written, and what it may hold."""
+
+    level: str
+    slots: str
+    name: str
+    element: str
+    width: int
+    starts: tuple[int, ...]
+    type: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A table made of others: a part of one (`view`), pairs of two (`cross`), or partners by value (`join`)."""
+
+    name: str
+    kind: str
+    of: str
+    by: str
+    on: str
+    equals: str
+    within: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule as one table is judged by it: there is a finding for each row of table `on` where `when` holds.
+
+    `value` is the field whose text the finding shows, `at` where the finding is: `segment`, `report` (no record
+    number in the Error Data Set), or the name of a join. `when` is None for a rule that is not implemented; then
+    `omitted` says why.
+    """
+
+    number: int
+    rule_sets: frozenset[str]
+    on: str
+    element: str
+    value: str
+    at: str
+    warning: bool
+    when: ast.expr | None
+    message: str
+    omitted: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RuleSet:
+    """Everything that `validate` needs to know of one specification.
+
+    `rules` are those of all rule sets; `in_force` picks from them.
+    """
+
+    name: str
+    lengths: Mapping[str, tuple[int, ...]]
+    levels: Mapping[str, int]
+    fields: Mapping[str, tuple[Field, ...]]
+    codes: Mapping[str, CodeTable]
+    classes: Mapping[str, npt.NDArray[np.int16]]
+    sets: Mapping[str, tuple[str, ...]]
+    pairs: Mapping[str, frozenset[tuple[str, str]]]
+    views: Mapping[str, View]
+    rules: tuple[Rule, ...]
+
+    def owner(self, table: str) -> str | None:
+        """The table whose rows have the rows of `table`; None for reports. Raises: ValueError for no table."""
+        if table == "reports":
+            return None
+        if table in self.views and self.views[table].kind != "join":
+            return self.views[table].of
+        if table not in self.fields:
+            raise ValueError(f"no table: {table}")
+        slots = self.fields[table][0].slots
+        return (
+            next(name for name, level in self.levels.items() if str(level) == self.fields[table][0].level)
+            if slots
+            else "reports"
+        )
+
+    def in_force(self, *, without: frozenset[int], also: frozenset[int]) -> tuple[int, ...]:
+        """Which of `rules` judge: those of this set but `without`, and those of any set in `also`."""
+        short = RULE_SETS[self.name]
+        return tuple(
+            line
+            for line, rule in enumerate(self.rules)
+            if rule.when is not None and rule.number not in without and (short in rule.rule_sets or rule.number in also)
+        )
+
+
+def load_rule_set(name: str) -> RuleSet:
+    """The rule set of this name: `nibrs/3.1`, or `nibrs/2016` for what was in force before. Raises: KeyError."""
+    return _RULE_SETS[name]
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    text = files(__package__).joinpath("data", name).read_text("utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _layout(levels: Mapping[str, int]) -> Mapping[str, tuple[Field, ...]]:
+    """The fields of each table: of reports, of each level with its header, and of each group of slots."""
+    segments = ("unreadable", *levels)
+    found: dict[str, list[Field]] = {name: [] for name in ("reports", *segments)}
+    for row in _read("layout.csv"):
+        spec = Field(
+            level=row["level"],
+            slots=row["slots"],
+            name=row["field"],
+            element=row["element"],
+            width=int(row["width"]),
+            starts=tuple(int(start) - 1 for start in row["starts"].split()),
+            type=row["type"],
+            of=row["of"],
+        )
+        if spec.slots:
+            tables = [spec.slots]
+        elif spec.level != "*":
+            tables = [name for name, level in levels.items() if str(level) == spec.level]
+        else:  # the segments of a report have ORI and number in common
+            tables = ["reports"] if spec.name in ("ori", "number") else list(segments)
+        for table in tables:
+            found.setdefault(table, []).append(spec)
+    return MappingProxyType({name: tuple(fields) for name, fields in found.items()})
+
+
+def _rules() -> tuple[Rule, ...]:
+    """A line may hold several rules that say the same of several tables: as many numbers as tables, or one."""
+    rules = []
+    for row in _read("rules.csv"):
+        numbers, tables = row["rule"].split(), row["on"].split() or [""]
+        if len(numbers) == 1:
+            numbers *= len(tables)
+        for number, table in zip(numbers, tables, strict=True):
+            rules.append(
+                Rule(
+                    number=int(number),
+                    rule_sets=frozenset(row["rule_sets"].split()),
+                    on=table,
+                    element=row["element"],
+                    value=row["value"],
+                    at=row["at"] or "segment",
+                    warning=row["severity"] == "warning",
+                    when=ast.parse(row["when"], mode="eval").body if row["when"] else None,
+                    message=row["message"],
+                    omitted=row["omitted"],
+                )
+            )
+    return tuple(rules)
+
+
+def _view(row: dict[str, str]) -> View:
+    return View(**{name: value for name, value in row.items() if name != "note"})
+
+
+def _read_rule_set(name: str) -> RuleSet:
+    levels: dict[str, int] = {}
+    lengths: dict[str, tuple[int, ...]] = {}
+    for row in _read("segments.csv"):
+        for table in row["tables"].split():
+            levels[table] = int(row["level"])
+            lengths[table] = (*lengths.get(table, ()), int(row["length"]))
+    codes: dict[str, dict[str, str]] = {}
+    for row in _read("codes.csv"):
+        if row["rule_set"] in ("", RULE_SETS[name]):
+            codes.setdefault(row["table"], {})[row["code"]] = row["class"]
+    classes = {
+        table: np.array([sorted(set(entries.values())).index(kind) for kind in entries.values()], np.int16)
+        for table, entries in codes.items()
+    }
+    pairs: dict[str, set[tuple[str, str]]] = {}
+    for row in _read("pairs.csv"):
+        both = {(left, right) for left in row["left"].split() for right in row["right"].split()}
+        pairs.setdefault(row["pairs"], set()).update(both)
+    return RuleSet(
+        name=name,
+        lengths=MappingProxyType(lengths),
+        levels=MappingProxyType(levels),
+        fields=_layout(levels),
+        codes=MappingProxyType({table: CodeTable(tuple(entries)) for table, entries in codes.items()}),
+        classes=MappingProxyType(classes),
+        sets=MappingProxyType({row["set"]: tuple(row["codes"].split()) for row in _read("sets.csv")}),
+        pairs=MappingProxyType({name: frozenset(both) for name, both in pairs.items()}),
+        views=MappingProxyType({row["name"]: _view(row) for row in _read("views.csv")}),
+        rules=_rules(),
+    )
+
+
+_RULE_SETS: Final = MappingProxyType({name: _read_rule_set(name) for name in RULE_SETS})

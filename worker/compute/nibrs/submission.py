@@ -1,0 +1,247 @@
+"""A submission cut into records and reports, and what only the whole of it shows.
+
+* A line of nothing but blanks is no record. Records are numbered without them, as the FBI does.
+* A report is a Group A incident (neighbouring segments of levels 1 to 6 with one ORI and incident number), one
+  Group B arrest segment, or one zero report. A level 1 segment begins a new report when the report has one already,
+  and one that deletes is a report by itself.
+* A record whose level cannot be read belongs to the report around it when ORI and number say so.
+* A record of the wrong length is read as far as it goes; what it lacks counts as blank.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.lines import BLANK, matrix, trimmed
+from worker.compute.nibrs.headers import (
+    UNREADABLE,
+    Headers,
+    segment_facts,
+    shared,
+)
+from worker.compute.nibrs.segments import Chunk, Table
+from worker.compute.nibrs.side_tables import OnFile, OriTable
+from worker.compute.nibrs.specification import RuleSet
+
+__all__ = ["GROUP_A", "GROUP_B", "NO_GROUP", "REPORT_FACTS", "ZERO", "Submission", "read"]
+
+Array = npt.NDArray[Any]
+
+GROUP_A, GROUP_B, ZERO, NO_GROUP = (np.uint8(ord(group)) for group in "AB0?")
+
+REPORT_FACTS: Final = (
+    *("incident", "again", "shared_number", "same_arrest", "arrest_on_file"),
+    *("on_file_times", "on_file_outside", "group_a_on_file", "group_b_on_file"),
+    *("agency_start", "agency_inactive", "agency_covered", "agency_federal"),
+    *("agency_historical", "agency_duplicated", "agency_deleted", "agency_listed"),
+)
+"""Columns of reports that no data file describes."""
+
+_BEGINNING: Final = 43  # as far as rules about the whole of a submission look: the period of a zero report
+_KEY: Final = slice(16, 37)
+_ORI: Final = slice(16, 25)
+_SEQUENCE: Final = slice(37, 39)
+_DELETE, _INCIDENT = np.uint8(ord("D")), np.uint8(ord("I"))
+_DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
+_RECORDS_A_CHUNK: Final = 131_072
+"""Large enough that what a rule costs by itself does not count, small enough for the last-level cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Submission:
+    """`n` records in `m` reports.
+
+    records: text of each record, without line ends; rows int64[n]: the input row of each; blank_rows: those of none.
+    levels uint8[n] (UNREADABLE for none of 0 to 7), actions uint8[n]; report int64[n],
+    ascending; firsts int64[m]: the first record of each report; groups uint8[m]; keys uint8[m, 21]: ORI and number.
+    facts and report_facts: columns of records and of reports.
+    """
+
+    records: Text
+    rows: Ints
+    blank_rows: Ints
+    levels: Bytes
+    actions: Bytes
+    headers: Headers
+    report: Ints
+    firsts: Ints
+    groups: Bytes
+    keys: Bytes
+    facts: Mapping[str, Array]
+    report_facts: Mapping[str, Array]
+
+    def chunks(self, rules: RuleSet) -> Iterator[tuple[int, Chunk, Mapping[str, Ints]]]:
+        """Whole reports, about _RECORDS_A_CHUNK records at a time: where they end, their tables, and their records.
+
+        The records are those of the rows of each table of segments, and of `reports` the first of each.
+        """
+        ends = np.append(self.firsts, len(self.levels))[1:]
+        first = 0
+        while first < len(self.firsts):
+            start = int(self.firsts[first])
+            last = max(int(np.searchsorted(ends, start + _RECORDS_A_CHUNK, "right")), first + 1)
+            end = int(ends[last - 1])
+            records = {"reports": self.firsts[first:last], **self._records(rules, start, end)}
+            yield end, self._chunk(rules, first, last, records), records
+            first = last
+
+    def _records(self, rules: RuleSet, start: int, end: int) -> Mapping[str, Ints]:
+        """The records of each table of segments."""
+        levels, deletes = self.levels[start:end], self.actions[start:end] == _DELETE
+        found = {"unreadable": start + np.flatnonzero(levels == UNREADABLE)}
+        for name, level in rules.levels.items():
+            of_level = levels == level
+            if name in _DELETED:
+                of_level &= deletes
+            elif name in _DELETED.values():
+                of_level &= ~deletes
+            found[name] = start + np.flatnonzero(of_level)
+        return found
+
+    def _chunk(self, rules: RuleSet, first: int, last: int, records: Mapping[str, Ints]) -> Chunk:
+        reports = Table(
+            name="reports",
+            n=last - first,
+            within="reports",
+            rules=rules,
+            records=np.arange(first, last),
+            facts=self.report_facts,
+            fields={spec.name: (spec, spec.starts[0] - _KEY.start) for spec in rules.fields["reports"]},
+            bytes=self.keys[first:last],
+        )
+        segments = {name: of_table for name, of_table in records.items() if name != "reports"}
+        return Chunk(reports, self.records, segments, report=self.report, first_report=first, facts=self.facts)
+
+
+def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -> Submission:
+    """Cut a submission, one segment a row."""
+    lines = trimmed(segments)
+    beginnings = matrix(lines, np.arange(len(lines.lengths)), _BEGINNING)
+    rows, blank_rows = _records(lines, beginnings)
+    records = Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows])
+    if len(blank_rows):
+        beginnings = beginnings[rows]
+    headers = Headers.of(beginnings)
+    levels, actions = headers.levels, headers.column(5)
+    report, firsts = _reports(_keys(beginnings), levels, actions)
+    groups = np.full(len(firsts), NO_GROUP)
+    groups[report[(levels >= 1) & (levels <= 6)]] = GROUP_A
+    groups[levels[firsts] == 0] = ZERO
+    groups[levels[firsts] == 7] = GROUP_B
+    incident = np.zeros(len(firsts), np.bool_)
+    incident[report[(actions == _INCIDENT) & (levels <= 6)]] = True
+    incident &= groups == GROUP_A
+    first_headers = beginnings[firsts]
+    filed = on_file.of_reports(first_headers, groups)
+    return Submission(
+        records=records,
+        rows=rows,
+        blank_rows=blank_rows,
+        levels=levels,
+        actions=actions,
+        headers=headers,
+        report=report,
+        firsts=firsts,
+        groups=groups,
+        keys=first_headers[:, _KEY],
+        facts=segment_facts(headers, beginnings, report, records.lengths, rules),
+        report_facts={
+            name: shared(values)
+            for name, values in {
+                "incident": incident,
+                **filed,
+                **ori_table.of_reports(first_headers[:, _ORI]),
+                **_relations(first_headers, groups, incident, filed["on_file"]),
+            }.items()
+        },
+    )
+
+
+def _records(lines: Text, beginnings: Bytes) -> tuple[Ints, Ints]:
+    """Rows that are records, and rows of nothing but blanks."""
+    blank = beginnings[:, 4] == BLANK  # else there is a level
+    doubtful = np.flatnonzero(blank)
+    doubtful = doubtful[lines.lengths[doubtful] > 0]
+    if len(doubtful):
+        bounds = np.stack((lines.starts[doubtful], lines.starts[doubtful] + lines.lengths[doubtful]), axis=1)
+        order = np.argsort(bounds[:, 0], kind="stable")
+        inked = np.append(lines.data != BLANK, False)
+        blank[doubtful[order]] = ~np.logical_or.reduceat(inked, bounds[order].ravel())[::2]
+    return np.flatnonzero(~blank), np.flatnonzero(blank)
+
+
+def _keys(beginnings: Bytes) -> npt.NDArray[np.uint64]:
+    """uint64[n, 3]: ORI and number of each record."""
+    keys = beginnings[:, _KEY.start : _KEY.start + 24].copy().view("<u8")
+    keys[:, 2] &= np.uint64((1 << 40) - 1)  # the last three of 24 bytes are not the key's
+    return keys
+
+
+def _reports(keys: npt.NDArray[np.uint64], levels: Bytes, actions: Bytes) -> tuple[Ints, Ints]:
+    """The report of each record, and the first record of each report."""
+    n = len(levels)
+    if not n:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    of_incident = ((levels >= 1) & (levels <= 6)) | (levels == UNREADABLE)
+    deletes = (levels == 1) & (actions == _DELETE)
+    begins = np.ones(n, np.bool_)
+    begins[1:] = (keys[1:, 0] != keys[:-1, 0]) | (keys[1:, 1] != keys[:-1, 1]) | (keys[1:, 2] != keys[:-1, 2])
+    begins[1:] |= ~of_incident[1:] | ~of_incident[:-1] | deletes[1:] | deletes[:-1]
+    # a second level 1 segment in a run begins a report of its own
+    run = np.flatnonzero(begins)
+    seen = np.cumsum(levels == 1)
+    before = np.repeat(seen[run] - (levels[run] == 1), np.diff(np.append(run, n)))
+    begins |= (levels == 1) & (seen - before > 1)
+    return np.cumsum(begins) - 1, np.flatnonzero(begins)
+
+
+def _relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: Bools) -> Mapping[str, Array]:
+    """What the reports of a submission have to do with each other. `firsts`: the beginnings of their first records."""
+    keys, deletes = firsts[:, _KEY], firsts[:, 5] == _DELETE
+    group_b = groups == GROUP_B
+    deleted = (groups == GROUP_A) & (firsts[:, 4] == ord("1")) & deletes
+    number = numbered(keys)
+    has_incident = np.zeros(len(number), np.bool_)
+    has_incident[number[(groups == GROUP_A) & ~deleted]] = True
+    again = np.zeros(len(number), np.bool_)
+    acting = np.flatnonzero(incident | deleted)
+    last = _last_before(number[acting], np.ones(len(acting), np.bool_))
+    again[acting] = incident[acting] & np.where(last >= 0, incident[acting][last], on_file[acting])
+    same_arrest, arrest_on_file = np.zeros((2, len(number)), np.bool_)
+    arrests = np.flatnonzero(group_b)
+    same_arrest[arrests], arrest_on_file[arrests] = _arrests(firsts[arrests], number[arrests], on_file[arrests])
+    return {
+        "again": again,
+        "shared_number": group_b & has_incident[number],
+        "same_arrest": same_arrest,
+        "arrest_on_file": arrest_on_file,
+    }
+
+
+def _arrests(firsts: Bytes, number: Ints, on_file: Bools) -> tuple[Bools, Bools]:
+    """Which Group B arrests an earlier record adds, which others are on file; in both cases not deleted in between.
+
+    A delete without a sequence number deletes all arrests of its transaction number (4.6.2).
+    """
+    deletes = firsts[:, 5] == _DELETE
+    of_all = deletes & (firsts[:, _SEQUENCE] == BLANK).all(axis=1)
+    last = _last_before(numbered(firsts[:, _KEY.start : _SEQUENCE.stop]), ~of_all)
+    all_deleted = _last_before(number, of_all)
+    touched = last > all_deleted
+    return ~deletes & touched & ~deletes[last], ~deletes & on_file & ~touched & (all_deleted < 0)
+
+
+def _last_before(key: Ints, counts: Bools) -> Ints:
+    """For each row the last one before it that has the same key, from 0, and counts; -1 where there is none."""
+    order, n = np.argsort(key, kind="stable"), len(key)
+    none = key[order] * (n + 1)  # of a key: rows count from here, from 1, below those of the next key
+    seen = np.maximum.accumulate(none + (order + 1) * counts[order])
+    found = np.full(n, -1)
+    found[order[1:]] = np.maximum(seen[:-1], none[1:]) - none[1:] - 1
+    return found

@@ -1,0 +1,1 @@
+"""One folder for each operation; they do not import each other."""

@@ -1,0 +1,246 @@
+"""`aggregate`: rows, persons and sums of every combination of values, with all totals, and nobody to be found in it.
+
+result            `aggregate_cells/1`: one row a cell that is not empty, in the order of `grouping` and of the values
+row_status        PARTLY_USED where a value could not be used; such a row is counted all the same
+
+    grouping         uint16      bit i: all values of key i together (as GROUPING_ID of SQL); 0 is the finest table
+    key_1 .. key_4   binary      the value of each key; null where it is all together, unclassifiable, or no key
+    unclassifiable   uint16      bit i: the rows whose key i is missing or no category
+    hidden           bool        the numbers are withheld
+    rows, persons    uint64      rows, different persons
+    sum_1 .. sum_4   uint64      sums; null as `rows` and `persons` where hidden, where not asked for as well
+
+Totals are complete: unclassifiable rows are in them, and every table adds up to the next (persons do not: who is in two
+cells is in their total once). Numbers are rounded last and each by itself, so that rounded ones add up only nearly.
+A sum is hidden where its rows are; that one person makes up most of it is not looked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels.column import Bools, Ints, Text, read
+from worker.compute.kernels.distinct import codes
+from worker.compute.kernels.group_by import (
+    cells,
+    coded,
+    counts,
+    distinct,
+    sums,
+    with_totals,
+)
+from worker.compute.operation import Outputs, bad_parameters
+from worker.compute.operations.aggregate.suppression import hidden
+from worker.compute.status_codes import Code
+from worker.errors import Reason, Refusal, Stage
+from worker.progress import Tell
+from worker.records import RowStatus, Status, tagged
+
+__all__ = ["CELLS", "CELLS_SCHEMA", "MAX_CELLS", "MAX_KEYS", "MAX_PROTECTED", "Aggregate", "Key", "check", "run"]
+
+MAX_KEYS: Final = 4
+MAX_SUMS: Final = 4
+MAX_CELLS: Final = 1 << 22
+"""Cells of a table with its totals: 32 MiB for each number in it."""
+MAX_PROTECTED: Final = 1 << 15
+"""Cells where small ones are to be hidden: the search goes through all of them for every small one."""
+MAX_THRESHOLD: Final = 1000
+MAX_BASE: Final = 1000
+MAX_CATEGORIES: Final = 4096
+_DIGITS: Final = 15
+_BATCH: Final = 16_384
+
+CELLS: Final = "aggregate_cells/1"
+CELLS_SCHEMA: Final = tagged(
+    CELLS,
+    [
+        pa.field("grouping", pa.uint16()),
+        *(pa.field(f"key_{i + 1}", pa.binary()) for i in range(MAX_KEYS)),
+        pa.field("unclassifiable", pa.uint16()),
+        pa.field("hidden", pa.bool_()),
+        pa.field("rows", pa.uint64()),
+        pa.field("persons", pa.uint64()),
+        *(pa.field(f"sum_{i + 1}", pa.uint64()) for i in range(MAX_SUMS)),
+    ],
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A column to group by. `categories`: its only values, every other is unclassifiable; none = whatever there is."""
+
+    column: str
+    categories: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """What to count. `person`: the column that tells persons apart, "" for none; `sums`: columns of whole numbers.
+
+    `threshold`: a cell of fewer persons (rows, where there is no `person`) is hidden, and others so that it cannot be
+    worked out; 1 hides nothing. `base`: numbers are rounded to its multiples, halves up; 1 rounds nothing.
+    """
+
+    keys: tuple[Key, ...]
+    person: str = ""
+    sums: tuple[str, ...] = ()
+    threshold: int = 11
+    base: int = 1
+
+
+def check(parameters: Aggregate) -> None:
+    """Refuse parameters that no table could make right. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    names = [key.column for key in parameters.keys]
+    good = 1 <= len(names) <= MAX_KEYS and len(parameters.sums) <= MAX_SUMS
+    good &= all(names) and len(set(names)) == len(names)
+    good &= all(parameters.sums) and len(set(parameters.sums)) == len(parameters.sums)
+    good &= 1 <= parameters.threshold <= MAX_THRESHOLD and 1 <= parameters.base <= MAX_BASE
+    for key in parameters.keys:
+        good &= all(key.categories) and len(set(key.categories)) == len(key.categories) <= MAX_CATEGORIES
+    if not good:
+        raise bad_parameters(Stage.ADMIT)
+
+
+def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) -> Outputs:
+    """Count the rows of `records`, batches of one schema.
+
+    Raises at COMPUTE: Refusal(SCHEMA_MISMATCH) for a column that is not there; Refusal(LIMIT_EXCEEDED) for more than
+    MAX_CELLS or MAX_PROTECTED cells, or sums that are not exact; MemoryError.
+    """
+    names = records[0].schema.names if records else []
+    asked = [key.column for key in parameters.keys] + [parameters.person] * bool(parameters.person)
+    if records and not set(asked).union(parameters.sums).issubset(names):
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    n = sum(batch.num_rows for batch in records)
+    tell("group", 0)
+    status = RowStatus.all_ok(n)
+    columns: list[npt.NDArray[np.int32]] = []
+    values: list[pa.Array] = []
+    for key in parameters.keys:
+        code, categories = _categories(key, _column(records, key.column))
+        status = _judged(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(key.column) if n else 0)
+        columns.append(code)
+        values.append(categories)
+    shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
+    size = int(np.prod([places + 1 for places in shape], dtype=object))
+    if size > (MAX_CELLS if parameters.threshold == 1 else MAX_PROTECTED):
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
+    cell = cells(columns, shape)
+    rows = with_totals(counts(cell, shape))
+    tell("group", 40)
+    numbers = {"rows": rows}
+    if parameters.person:
+        people = _column(records, parameters.person)
+        person, known = codes(people)[0], read(people).filled
+        status = _judged(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
+        numbers["persons"] = distinct(cell, person, known, shape)
+    for i, name in enumerate(parameters.sums):
+        number = _whole(_column(records, name))
+        status = _judged(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
+        try:
+            numbers[f"sum_{i + 1}"] = with_totals(sums(cell, np.maximum(number, 0), shape))
+        except OverflowError as error:
+            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE) from error
+    tell("group", 80)
+    additive = [table for name, table in numbers.items() if name != "persons"]
+    withheld = hidden(additive, numbers.get("persons", rows), parameters.threshold)
+    tell("group", 100)
+    result = _result(values, numbers, withheld, parameters.base)
+    return Outputs(status=status, result=[result.slice(at, _BATCH) for at in range(0, result.num_rows, _BATCH)])
+
+
+def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:
+    """All values of a column, as text."""
+    arrays = [batch.column(name) for batch in records]
+    if arrays and not pa.types.is_binary(arrays[0].type):
+        arrays = [pc.cast(pc.cast(array, pa.utf8()), pa.binary()) for array in arrays]
+    return pa.concat_arrays([pa.nulls(0, pa.binary()), *arrays])
+
+
+def _judged(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
+    return status.found(np.flatnonzero(wrong), status=Status.PARTLY_USED, code=code, column=column)
+
+
+def _categories(key: Key, array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """(int32[n] codes, d categories); what is none of them has code d."""
+    code, values = coded(array)
+    if not key.categories:
+        return code, values
+    categories = pa.array(key.categories, pa.binary())
+    place = pc.index_in(values, categories).fill_null(len(categories))
+    places = np.frombuffer(place.buffers()[1], np.int32, len(values)) if len(values) else np.empty(0, np.int32)
+    return np.append(places, np.int32(len(categories)))[code], categories
+
+
+def _whole(array: pa.Array) -> Ints:
+    """int64[n]: decimal numbers of one to fifteen digits; -1 for anything else."""
+    code, values = coded(array)
+    text = read(values)
+    return np.append(_decimal(text), -1)[code]
+
+
+def _decimal(text: Text) -> Ints:
+    number = np.zeros(len(text.lengths), np.int64)
+    good = (text.lengths > 0) & (text.lengths <= _DIGITS)
+    for place in range(_DIGITS):
+        rows = np.flatnonzero(good & (text.lengths > place))
+        digit = text.data[text.starts[rows] + place].astype(np.int64) - ord("0")
+        number[rows] = number[rows] * 10 + digit
+        good[rows] &= (digit >= 0) & (digit <= 9)
+    return np.where(good, number, -1)
+
+
+def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: Bools, base: int) -> pa.RecordBatch:
+    keys, full = len(values), withheld.shape
+    order = [
+        np.ravel_multi_index(np.ix_(*_places(full, together)), full).ravel()
+        for together in sorted(product((0, 1), repeat=keys), key=_mask)
+    ]
+    every = np.concatenate(order)
+    listed = every[numbers["rows"].ravel()[every] > 0]
+    places = np.unravel_index(listed, full)
+    gone = withheld.ravel()[listed]
+    columns: dict[str, pa.Array] = {
+        "grouping": _fixed(pa.uint16(), _bits([at == size - 1 for at, size in zip(places, full, strict=True)])),
+        "unclassifiable": _fixed(pa.uint16(), _bits([at == size - 2 for at, size in zip(places, full, strict=True)])),
+        "hidden": pa.Array.from_buffers(pa.bool_(), len(listed), [None, _packed(gone)]),
+    }
+    for i, (at, categories) in enumerate(zip(places, values, strict=True)):
+        columns[f"key_{i + 1}"] = categories.take(_fixed(pa.int64(), at, at < len(categories)))
+    for name, table in numbers.items():
+        rounded = (table.ravel()[listed] + base // 2) // base * base
+        columns[name] = _fixed(pa.uint64(), np.where(gone, 0, rounded), ~gone)
+    return pa.RecordBatch.from_arrays(
+        [columns.get(field.name, pa.nulls(len(listed), field.type)) for field in CELLS_SCHEMA], schema=CELLS_SCHEMA
+    )
+
+
+def _places(full: Sequence[int], together: Sequence[int]) -> list[Ints]:
+    """Along each axis the places of one grouping."""
+    return [
+        np.arange(size - 1, size) if all_ else np.arange(size - 1) for size, all_ in zip(full, together, strict=True)
+    ]
+
+
+def _mask(together: Sequence[int]) -> int:
+    return sum(bit << i for i, bit in enumerate(together))
+
+
+def _bits(flags: Sequence[npt.NDArray[np.bool_]]) -> Ints:
+    return sum((flag.astype(np.int64) << i for i, flag in enumerate(flags)), np.zeros(len(flags[0]), np.int64))
+
+
+def _packed(flags: Bools) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))
+
+
+def _fixed(kind: pa.DataType, values: npt.NDArray[Any], there: Bools | None = None) -> pa.Array:
+    """Numbers as Arrow takes them, null where not `there`."""
+    data = pa.py_buffer(np.ascontiguousarray(values.astype(kind.to_pandas_dtype())))
+    return pa.Array.from_buffers(kind, len(values), [None if there is None else _packed(there), data])

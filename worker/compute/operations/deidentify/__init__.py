@@ -1,0 +1,1 @@
+"""`deidentify`: one transform for each column, small classes, the token map."""

@@ -1,0 +1,152 @@
+"""k-anonymity of a de-identified table: rows that are too few to hide among each other lose their quasi-identifiers.
+
+Rows that agree in all quasi-identifiers are a class (L. Sweeney, "k-anonymity", 2002; null is a value like any other).
+The quasi-identifiers of every class of fewer than k rows become null, so that those rows form one class. Where that
+class has fewer than k rows itself, the smallest of the other classes joins it, the one that appears first among equals.
+A table of fewer than k rows cannot be helped; the report says so.
+
+The part `k_anonymity` has, before and after, the number of classes and of rows for each size of class.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels.column import Bools, Ints
+from worker.compute.kernels.distinct import classes, codes
+from worker.compute.operation import BatchOperation, Outputs, Part
+from worker.compute.status_codes import Code
+from worker.progress import Tell
+from worker.records import SCHEMAS, RowStatus, Status, tagged
+
+__all__ = ["K_ANONYMITY", "MAX_K", "SmallClasses", "too_small"]
+
+MAX_K: Final = 1000
+K_ANONYMITY: Final = Part(
+    name="k_anonymity",
+    schema=tagged("k_anonymity/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["k_anonymity/1"].columns.values()]),
+)
+
+
+def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
+    """bool[n]: rows whose quasi-identifiers become null.
+
+    `together` is the class of each row, 0 to c - 1; `nothing` says where all quasi-identifiers are null already.
+    """
+    sizes = np.bincount(together)
+    empty = np.zeros(len(sizes), np.bool_)
+    empty[together[nothing]] = True
+    pooled = (sizes < k) | empty
+    n = int(sizes[pooled].sum())
+    if 0 < n < k and not pooled.all():
+        first = np.full(len(sizes), len(together))
+        np.minimum.at(first, together, np.arange(len(together)))
+        others = np.flatnonzero(~pooled)
+        pooled[others[np.lexsort((first[others], sizes[others]))[0]]] = True
+    suppressed: Bools = (pooled & ~empty)[together]
+    return suppressed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallClasses:
+    """An operation of scope table around one of scope batch; `columns` are positions in its output."""
+
+    inner: BatchOperation
+    columns: tuple[int, ...]
+    k: int
+    keeps_rows: bool = True
+
+    @property
+    def output_schema(self) -> pa.Schema:
+        """That of the operation inside."""
+        return self.inner.output_schema
+
+    @property
+    def output_schema_id(self) -> str:
+        """That of the operation inside."""
+        return self.inner.output_schema_id
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """Those of the operation inside."""
+        return self.inner.sources
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those of the operation inside, and the report."""
+        return (*self.inner.parts, K_ANONYMITY)
+
+    def run(
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
+        tell: Tell,
+    ) -> Outputs:
+        """De-identify every batch, then suppress; see TableOperation."""
+        done = [self.inner.apply(batch) for batch in records]
+        batches, starts = [one.batch for one in done], np.cumsum([0, *(one.batch.num_rows for one in done)])
+        n = int(starts[-1])
+        tell("count", 0)
+        columns = [codes(_whole(batches, self.output_schema, i)) for i in self.columns]
+        nothing = np.ones(n, np.bool_)
+        for i in self.columns:
+            nothing &= _nulls(_whole(batches, self.output_schema, i))
+        before = classes(columns, n)
+        suppressed = too_small(before, nothing, self.k)
+        after = np.where(suppressed | nothing, before.max(initial=0) + 1, before)
+        status = RowStatus.concatenate([one.status for one in done])
+        tell("count", 100)
+        return Outputs(
+            status=status.found(np.flatnonzero(suppressed), status=Status.WARNED, code=Code.SMALL_CLASS),
+            result=(
+                self._without(batch, suppressed[first : first + batch.num_rows])
+                for batch, first in zip(batches, starts.tolist(), strict=False)
+            ),
+            parts={**self.inner.finish(), K_ANONYMITY.name: [_report(before, after)]},
+        )
+
+    def _without(self, batch: pa.RecordBatch, suppressed: Bools) -> pa.RecordBatch:
+        if not suppressed.any():
+            return batch
+        bits = pa.py_buffer(np.packbits(suppressed, bitorder="little"))
+        mask = pa.Array.from_buffers(pa.bool_(), len(suppressed), [None, bits])
+        arrays = [
+            pc.if_else(mask, pa.scalar(None, column.type), column) if i in self.columns else column
+            for i, column in enumerate(batch.columns)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+
+
+def _whole(batches: Sequence[pa.RecordBatch], schema: pa.Schema, column: int) -> pa.Array:
+    return pa.concat_arrays([pa.nulls(0, schema.types[column]), *(batch.column(column) for batch in batches)])
+
+
+def _nulls(array: pa.Array) -> Bools:
+    found = array.is_null()
+    bits = np.unpackbits(np.frombuffer(found.buffers()[1], np.uint8), count=len(array), bitorder="little")
+    return bits.view(np.bool_) if len(array) else np.empty(0, np.bool_)
+
+
+def _report(before: Ints, after: Ints) -> pa.RecordBatch:
+    stages: list[str] = []
+    sizes: list[Ints] = []
+    counts: list[Ints] = []
+    for stage, together in (("before", before), ("after", after)):
+        size, count = np.unique(np.bincount(together)[np.unique(together)], return_counts=True)
+        stages.extend([stage] * len(size))
+        sizes.append(size)
+        counts.append(count)
+    all_sizes, all_counts = np.concatenate(sizes), np.concatenate(counts)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(stages, pa.utf8()), *map(_numbers, (all_sizes, all_counts, all_sizes * all_counts))],
+        schema=K_ANONYMITY.schema,
+    )
+
+
+def _numbers(values: Ints) -> pa.Array:
+    return pa.Array.from_buffers(pa.uint64(), len(values), [None, pa.py_buffer(values.astype(np.uint64))])

@@ -1,0 +1,289 @@
+"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a ledger of whom they are about.
+
+The dissemination table (`worker.compute.tables`) has at most one grant for the job's purpose code and recipient class.
+A grant names the classes of data that pass, as columns, and what a record may be and still pass, as flags:
+
+    sealed, juvenile       from the record's own flag
+    non_conviction         from the record's own flag, or an event without disposition that is older than the table's
+                           number of days on the day `as_of` (28 CFR 20.3, "nonconviction data")
+    restricted_file        from the letter of its NCIC file (CJISSECPOL 4.2.2)
+    expunged               never passes
+
+Denied is the default. A flag that is null or whose column is absent is taken as set, a date that is not one as old, a
+file that the table does not name as not to be disseminated, and a row without a subject cannot be logged, so it is
+withheld too. Without a grant everything is withheld.
+
+Outputs besides the result: `ledger` with one row for each subject of whom anything passed (CJISSECPOL AU-3(1), 5.1.3;
+subject, SID, FBI number, time, purpose, who asked and for whom), in the order of their first rows; `withheld` with the
+number of rows by reason. A row counts under the first reason of `_REASONS` that holds.
+"""
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels import dates
+from worker.compute.kernels.column import Bools, Ints, read
+from worker.compute.kernels.distinct import first_rows, positions
+from worker.compute.operation import Applied, Context, Part, bad_parameters
+from worker.compute.status_codes import Code
+from worker.compute.tables import Tables
+from worker.compute.tables.dissemination import Dissemination, Grant
+from worker.errors import Reason, Refusal, Stage
+from worker.records import SCHEMAS, RowStatus, Status, tagged
+from worker.records import check as check_schema
+from worker.wire.v1 import worker_pb2
+
+__all__ = ["ACCEPTS", "PARTS", "Disseminate", "check", "check_tables", "prepare"]
+
+ACCEPTS: Final = frozenset(("chri_event/1", "hotfile/1"))
+PARTS: Final = (("ledger", "ledger/1"), ("withheld", "withheld/1"))
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CLASS: Final = re.compile(r"[a-z][a-z_]{0,63}")
+
+_REASONS: Final = (
+    Code.WITHHELD_PURPOSE,
+    Code.WITHHELD_NO_SUBJECT,
+    Code.WITHHELD_EXPUNGED,
+    Code.WITHHELD_SEALED,
+    Code.WITHHELD_JUVENILE,
+    Code.WITHHELD_NON_CONVICTION,
+    Code.WITHHELD_UNKNOWN_FILE,
+    Code.WITHHELD_RESTRICTED_FILE,
+)
+_UNJUDGED: Final = frozenset((Code.WITHHELD_NO_SUBJECT, Code.WITHHELD_UNKNOWN_FILE))  # the record itself is at fault
+
+_LEDGER: Final = tagged("ledger/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["ledger/1"].columns.values()])
+_WITHHELD: Final = tagged("withheld/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["withheld/1"].columns.values()])
+_SEEN: Final = pa.schema([(name, pa.binary()) for name in ("subject", "SID", "FBI", "file")] + [("rows", pa.uint64())])
+_BATCH: Final = 16_384
+
+
+def check(parameters: worker_pb2.Disseminate) -> None:
+    """Refuse parameters that are wrong for every table. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    try:
+        day = _DAY.fullmatch(parameters.as_of) is not None and bool(datetime.date.fromisoformat(parameters.as_of))
+    except ValueError:
+        day = False
+    if not day or not _CLASS.fullmatch(parameters.recipient_class) or len(parameters.tables_sha256) not in {0, 32}:
+        raise bad_parameters(Stage.ADMIT)
+
+
+def check_tables(parameters: worker_pb2.Disseminate, tables: Tables) -> None:
+    """Refuse other tables than the job expects, and recipient classes that the table does not know."""
+    if parameters.tables_sha256 not in {b"", tables.sha256}:
+        raise bad_parameters(Stage.ADMIT)
+    if parameters.recipient_class not in tables.dissemination.recipients:
+        raise bad_parameters(Stage.ADMIT)
+
+
+def prepare(parameters: worker_pb2.Disseminate, schema_id: str, schema: pa.Schema, context: Context) -> "Disseminate":
+    """Bind checked parameters to the columns of the records. Raises: Refusal(SCHEMA_MISMATCH, BAD_PARAMETERS)."""
+    check_tables(parameters, context.tables)
+    check_schema(schema_id, schema)
+    if schema_id not in ACCEPTS:
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    table = context.tables.dissemination
+    grant = table.grant(context.facts.purpose_code, parameters.recipient_class)
+    classes = frozenset() if grant is None else frozenset(grant.data)
+    columns = SCHEMAS[schema_id].columns
+    kept = [i for i, name in enumerate(schema.names) if columns[name].data_class in classes]
+    if not kept:  # a stream has to have a column; with no row in it, it says nothing
+        kept = [0]
+        grant = None
+    return Disseminate(
+        output_schema=tagged(schema_id, [pa.field(schema.names[i], schema.types[i]) for i in kept]),
+        output_schema_id=schema_id,
+        sources=np.array(kept, np.int16),
+        grant=grant,
+        table=table,
+        as_of=datetime.date.fromisoformat(parameters.as_of),
+        names=tuple(schema.names),
+        subject="subject" if schema_id == "chri_event/1" else "NIC",
+        recipient_class=parameters.recipient_class,
+        context=context,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Disseminate:
+    """A prepared operation; made by `prepare` alone. It keeps the subjects that passed until the end."""
+
+    output_schema: pa.Schema
+    output_schema_id: str
+    sources: npt.NDArray[np.int16]
+    grant: Grant | None
+    table: Dissemination
+    as_of: datetime.date
+    names: tuple[str, ...]
+    subject: str
+    recipient_class: str
+    context: Context = field(repr=False)
+    _subjects: list[pa.RecordBatch] = field(default_factory=list, repr=False)
+    _counts: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(len(_REASONS), np.uint64), repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The ledger, and what was withheld."""
+        return (Part(name="ledger", schema=_LEDGER), Part(name="withheld", schema=_WITHHELD))
+
+    def apply(self, batch: pa.RecordBatch) -> Applied:
+        """Withhold what is not granted; see BatchOperation."""
+        first = self._first_reason(batch)
+        self._counts += np.bincount(first, minlength=len(_REASONS) + 1)[:-1].astype(np.uint64)
+        status = RowStatus.all_ok(batch.num_rows)
+        for position, code in enumerate(_REASONS):
+            judged = Status.NOT_USABLE if code in _UNJUDGED else Status.WARNED
+            status = status.found(np.flatnonzero(first == position), status=judged, code=code)
+        kept = np.flatnonzero(first == len(_REASONS))
+        columns = [batch.column(int(i)) for i in self.sources]
+        out = pa.RecordBatch.from_arrays(columns, schema=self.output_schema)
+        if len(kept) < batch.num_rows:
+            out = out.take(positions(kept))
+        self._log(batch, kept)
+        return Applied(batch=out, status=status, kept=kept)
+
+    def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
+        """The ledger and the counts."""
+        return {"ledger": self._ledger(), "withheld": [self._withheld()]}
+
+    # ------------------------------------------------------------------ what passes
+
+    def _first_reason(self, batch: pa.RecordBatch) -> Ints:
+        """int64[n]: the position in `_REASONS` of the first one that withholds the row, or len(_REASONS)."""
+        n = batch.num_rows
+        none, every = np.zeros(n, np.bool_), np.ones(n, np.bool_)
+        if self.grant is None:
+            return np.zeros(n, np.int64)
+        flags = set(self.grant.flags)
+        known_file, restricted = self._files(batch)
+        holds: dict[Code, Bools] = {
+            Code.WITHHELD_PURPOSE: none,
+            Code.WITHHELD_NO_SUBJECT: ~self._filled(batch, self.subject),
+            Code.WITHHELD_EXPUNGED: self._flag(batch, "expunged"),
+            Code.WITHHELD_SEALED: none if "sealed" in flags else self._flag(batch, "sealed"),
+            Code.WITHHELD_JUVENILE: none if "juvenile" in flags else self._flag(batch, "juvenile"),
+            Code.WITHHELD_NON_CONVICTION: none if "non_conviction" in flags else self._non_conviction(batch),
+            Code.WITHHELD_UNKNOWN_FILE: ~known_file,
+            Code.WITHHELD_RESTRICTED_FILE: none if "restricted_file" in flags else restricted,
+        }
+        matrix = np.vstack([holds[code] for code in _REASONS] + [every])
+        first: Ints = matrix.argmax(axis=0)
+        return first
+
+    def _flag(self, batch: pa.RecordBatch, name: str) -> Bools:
+        """bool[n]: the flag is set, or nobody knows. Records of hot files have none of these flags."""
+        n = batch.num_rows
+        if self.output_schema_id != "chri_event/1":
+            return np.zeros(n, np.bool_)
+        if name not in self.names:
+            return np.ones(n, np.bool_)
+        column = batch.column(self.names.index(name))
+        validity, values = column.buffers()
+        set_ = _bits(values, column.offset, n)
+        return set_ if validity is None else set_ | ~_bits(validity, column.offset, n)
+
+    def _non_conviction(self, batch: pa.RecordBatch) -> Bools:
+        flag = self._flag(batch, "non_conviction")
+        if self.output_schema_id != "chri_event/1":
+            return flag
+        return flag | (~self._filled(batch, "disposition") & ~self._is_recent(batch))
+
+    def _is_recent(self, batch: pa.RecordBatch) -> Bools:
+        """bool[n]: a whole date that lies at most the table's number of days before `as_of`, and not after it."""
+        if "date" not in self.names:
+            return np.zeros(batch.num_rows, np.bool_)
+        parsed = dates.parse(read(batch.column(self.names.index("date"))))
+        earliest = self.as_of - datetime.timedelta(days=self.table.non_conviction_after_days)
+        number = parsed.year * 10_000 + parsed.month * 100 + parsed.day
+        recent: Bools = parsed.whole & (number >= _number(earliest)) & (number <= _number(self.as_of))
+        return recent
+
+    def _files(self, batch: pa.RecordBatch) -> tuple[Bools, Bools]:
+        """bool[n] each: the table names the record's file; it names it as restricted. Events are of no file."""
+        n = batch.num_rows
+        if self.output_schema_id != "hotfile/1":
+            return np.ones(n, np.bool_), np.zeros(n, np.bool_)
+        if "file_code" not in self.names:
+            return np.zeros(n, np.bool_), np.ones(n, np.bool_)
+        column = batch.column(self.names.index("file_code"))
+        restricted = _is_among(column, self.table.files.restricted)
+        return restricted | _is_among(column, self.table.files.unrestricted), restricted
+
+    def _filled(self, batch: pa.RecordBatch, name: str) -> Bools:
+        if name not in self.names:
+            return np.zeros(batch.num_rows, np.bool_)
+        return read(batch.column(self.names.index(name))).filled
+
+    # ------------------------------------------------------------------ the ledger
+
+    def _log(self, batch: pa.RecordBatch, kept: Ints) -> None:
+        """Keep each subject of these rows once, with the first of its rows."""
+        rows = positions(kept)
+        columns = [self._text(batch, name).take(rows) for name in (self.subject, "SID", "FBI", "file_code")]
+        first, counts = _distinct(columns[0], np.ones(len(kept), np.uint64))
+        self._subjects.append(pa.RecordBatch.from_arrays([*(c.take(first) for c in columns), counts], schema=_SEEN))
+
+    def _text(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        """The column as bytes, all null where there is none."""
+        if name not in self.names:
+            return pa.nulls(batch.num_rows, pa.binary())
+        return batch.column(self.names.index(name)).view(pa.binary())
+
+    def _ledger(self) -> Iterable[pa.RecordBatch]:
+        seen = [
+            pa.concat_arrays([batch.column(i) for batch in self._subjects])
+            if self._subjects
+            else pa.nulls(0, _SEEN.types[i])
+            for i in range(len(_SEEN))
+        ]
+        rows = np.frombuffer(seen[4].buffers()[1], np.uint64, len(seen[4])) if len(seen[4]) else np.empty(0, np.uint64)
+        first, counts = _distinct(seen[0], rows)
+        facts, n = self.context.facts, len(first)
+        texts = (
+            facts.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            facts.purpose_code,
+            facts.requestor,
+            facts.requesting_ori,
+            facts.secondary_recipient or None,
+            self.recipient_class,
+        )
+        columns = [
+            *(column.take(first) for column in seen[:4]),
+            *(pa.repeat(pa.scalar(text, pa.utf8()), n) for text in texts),
+            counts,
+        ]
+        return [pa.RecordBatch.from_arrays(columns, schema=_LEDGER).slice(at, _BATCH) for at in range(0, n, _BATCH)]
+
+    def _withheld(self) -> pa.RecordBatch:
+        names = [code.name for code in _REASONS]
+        counts = pa.Array.from_buffers(pa.uint64(), len(names), [None, pa.py_buffer(self._counts)])
+        return pa.RecordBatch.from_arrays([pa.array(names, pa.utf8()), counts], schema=_WITHHELD)
+
+
+def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Array, pa.Array]:
+    """(position of the first row of each distinct subject, sum of `rows` of each), in the order of first rows."""
+    first, code = first_rows(subjects)
+    sums = np.bincount(code, weights=rows, minlength=len(first)).astype(np.uint64)
+    return positions(first), pa.Array.from_buffers(pa.uint64(), len(first), [None, pa.py_buffer(sums)])
+
+
+def _bits(buffer: pa.Buffer, offset: int, n: int) -> Bools:
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), count=offset + n, bitorder="little")
+    return bits[offset:].view(np.bool_)
+
+
+def _is_among(column: pa.Array, values: Iterable[str]) -> Bools:
+    found = pc.is_in(column.view(pa.binary()), value_set=pa.array([value.encode() for value in values], pa.binary()))
+    return _bits(found.buffers()[1], found.offset, len(column))
+
+
+def _number(day: datetime.date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day

@@ -1,0 +1,217 @@
+"""The columns of all records as comparisons and blocking keys see them: distinct values, and which of them a row has.
+
+Case does not matter, nor do outer blanks. Names are compared without blanks, hyphens, apostrophes and dots. Identifiers
+are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number of
+which nothing is known (XXXXX, 0, -). A date of which nothing is known is missing. What has the digits of a date but is
+no day of the calendar (month 86) is taken for a slip of the hand and compared digit by digit; other values are missing.
+The row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what
+is before the comma, and the first word behind it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels import dates, nicknames
+from worker.compute.kernels.column import Bools, Bytes, Ints, read
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.phonetics import soundex
+from worker.compute.kernels.strings import Words, words
+from worker.compute.operations.link.model import Key
+
+__all__ = ["DATES", "Codes", "Column", "Table", "has", "read_table"]
+
+Codes = npt.NDArray[np.int32]
+
+_NAMES: Final = frozenset(("last", "first", "middle"))
+_IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
+_NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
+DATES: Final = frozenset(("DOB",))
+_X: Final = ord("X")
+_DATE_PLACES: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_day": slice(4, 8)}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Column:
+    """One column of `n` rows with `k` distinct values: code int32[n], -1 where there is none.
+
+    Capital X stands for an unknown digit in a column that `is_number` or `is_date`.
+    """
+
+    words: Words
+    code: Codes
+    is_number: bool = False
+    is_date: bool = False
+
+    @cached_property
+    def counts(self) -> Ints:
+        """int64[k]: how many rows have each value."""
+        return np.bincount(self.code[self.code >= 0], minlength=len(self.words))
+
+    @property
+    def filled(self) -> float:
+        """The share of rows that have a value."""
+        return float((self.code >= 0).mean()) if len(self.code) else 0.0
+
+    @cached_property
+    def sounds(self) -> Ints:
+        """int64[k]: equal for values of one Soundex code, -1 without a letter."""
+        code = soundex(self.words)
+        return np.where(code[:, 0] > 0, numbered(code), -1)
+
+    @cached_property
+    def roots(self) -> Ints:
+        """int64[k]: the number of each given name, see `kernels.nicknames`."""
+        return nicknames.roots(self.words)
+
+    @cached_property
+    def digits(self) -> Bytes:
+        """uint8[k, w]: values as places; capital X is an unknown digit."""
+        return np.ascontiguousarray(self.words.data)
+
+    @cached_property
+    def years(self) -> Ints:
+        """int64[k]: equal for dates of one known year, else -1."""
+        return self.parts(_DATE_PLACES["year"])
+
+    @cached_property
+    def months(self) -> Ints:
+        """int64[k]: equal for dates of one known month of one known year, else -1."""
+        return self.parts(_DATE_PLACES["year_month"])
+
+    def parts(self, places: slice) -> Ints:
+        """int64[k]: equal for dates that agree in these places, -1 where a digit is unknown or it is no date."""
+        if not self.is_date:
+            return np.full(len(self.words), -1)
+        part = np.ascontiguousarray(self.digits[:, places])
+        return np.where((part != _X).all(axis=1), numbered(part), -1)
+
+    def key(self, key: Key) -> Codes:
+        """int32[n]: equal for rows whose values are equal in this form, -1 where there is none."""
+        match key.form:
+            case "whole" if self.is_date:
+                of_value = self.parts(slice(0, 8))
+            case "whole":
+                return self.code
+            case "sound":
+                of_value = self.sounds
+            case "prefix":
+                prefix = np.ascontiguousarray(self.words.data[:, : key.places])
+                of_value = numbered(prefix)
+                if self.is_number or self.is_date:
+                    of_value = np.where((prefix != _X).any(axis=1), of_value, -1)
+            case _:
+                of_value = self.parts(_DATE_PLACES[key.form])
+        return np.append(of_value, -1).astype(np.int32)[self.code]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Table:
+    """`n` rows; where two tables are linked, those from `first_of_second` on are the second one's, else it is None.
+
+    `not_dates` bool[n] by column: there is a value, and it is not a date.
+    """
+
+    n: int
+    first_of_second: int | None
+    columns: dict[str, Column]
+    not_dates: dict[str, Bools]
+
+    @property
+    def second(self) -> Bools | None:
+        """bool[n]: the rows of the second table; None if there is none."""
+        return None if self.first_of_second is None else np.arange(self.n) >= self.first_of_second
+
+    @property
+    def all_pairs(self) -> int:
+        """How many pairs of rows there are: of different rows, or of one of each table."""
+        if self.first_of_second is None:
+            return self.n * (self.n - 1) // 2
+        return self.first_of_second * (self.n - self.first_of_second)
+
+
+def read_table(
+    records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], names: frozenset[str], *, linking: bool
+) -> Table:
+    """The named columns of records and, where two tables are linked, of the side table below them.
+
+    A column that one of the two tables does not have has no values there.
+    """
+    batches = [*records, *side] if linking else list(records)
+    n = sum(batch.num_rows for batch in batches)
+    columns, not_dates = dict[str, Column](), dict[str, Bools]()
+    for name in sorted(names):
+        array = pa.concat_arrays([pa.nulls(0, pa.binary()), *(_values(batch, name) for batch in batches)])
+        if name in DATES:
+            columns[name], not_dates[name] = _dates(array)
+        else:
+            columns[name] = _words(array, name)
+    first_of_second = sum(batch.num_rows for batch in records) if linking else None
+    return Table(n=n, first_of_second=first_of_second, columns=columns, not_dates=not_dates)
+
+
+def has(schema: pa.Schema, name: str) -> bool:
+    """Whether records of this schema have the column, or one that it can be made from."""
+    return name in schema.names or (name in _OF_NAM and "NAM" in schema.names)
+
+
+_OF_NAM: Final = {"last": rb"^([^,]*)(?s:.*)$", "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$"}
+
+
+def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name in batch.schema.names:
+        return batch.column(batch.schema.names.index(name)).view(pa.binary())
+    if name in _OF_NAM and "NAM" in batch.schema.names:
+        whole = batch.column(batch.schema.names.index("NAM")).view(pa.binary())
+        return pc.replace_substring_regex(whole, _OF_NAM[name], rb"\1")
+    return pa.nulls(batch.num_rows, pa.binary())
+
+
+def _words(array: pa.Array, name: str) -> Column:
+    """Distinct values are written alike first, then told apart again: there are fewer of them than rows."""
+    encoded = pc.dictionary_encode(array)
+    alike = pc.ascii_upper(pc.ascii_trim_whitespace(encoded.dictionary.view(pa.utf8()))).view(pa.binary())
+    if name in _NAMES:
+        alike = pc.replace_substring_regex(alike, rb"[ '.-]", b"")
+    elif name in _IDENTIFIERS:
+        alike = pc.replace_substring_regex(alike, rb"[^0-9A-Z]", b"")
+    if name in _NUMBERS:
+        known = rb"[1-9]" if name in _IDENTIFIERS else rb"[1-9A-WYZ]"
+        alike = pc.if_else(pc.match_substring_regex(alike, known), alike, pa.scalar(None, pa.binary()))
+    vocabulary, of_value = words(alike)
+    code = _codes(encoded)
+    return Column(words=vocabulary, code=np.append(of_value, -1).astype(np.int32)[code], is_number=name in _NUMBERS)
+
+
+def _dates(array: pa.Array) -> tuple[Column, Bools]:
+    encoded = pc.dictionary_encode(array)
+    text = read(encoded.dictionary)
+    parsed = dates.parse(text)
+    known = (parsed.digits >= ord("0")) & (parsed.digits <= ord("9"))
+    usable = known.any(axis=1) & (known | (parsed.digits == _X)).all(axis=1)
+    number = np.full(len(usable) + 1, -1, np.int64)
+    kept = np.flatnonzero(usable)
+    digits = np.ascontiguousarray(parsed.digits[kept])
+    group = numbered(digits)
+    number[kept] = group
+    k = int(group.max(initial=-1)) + 1
+    vocabulary = np.zeros((k, 8), np.uint8)
+    vocabulary[group] = digits
+    code = _codes(encoded)
+    wrong = np.append(text.filled & ~parsed.fits, False)[code]
+    column = Column(
+        words=Words(data=vocabulary, lengths=np.full(k, 8)), code=number.astype(np.int32)[code], is_date=True
+    )
+    return column, wrong
+
+
+def _codes(encoded: pa.DictionaryArray) -> Codes:
+    """int32[n]: which entry of the dictionary each row has, -1 for null."""
+    indices = encoded.indices.fill_null(-1)
+    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset).copy()

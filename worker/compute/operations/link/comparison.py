@@ -1,0 +1,195 @@
+"""The level that every comparison of a pair has.
+
+A level depends on values alone, so each pair of values is compared once: pairs of rows are reduced to distinct pairs of
+values and the levels of those are gathered back. A comparison of several columns takes rows that agree in all of them
+as one value. Values are compared with the lower code first, which makes every comparison symmetric.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels import edits, jaro, nicknames
+from worker.compute.kernels.column import Bools, Ints
+from worker.compute.kernels.edits import Edit
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.operations.link.columns import Codes, Column, Table
+from worker.compute.operations.link.model import Comparison, Condition
+
+__all__ = ["MISSING", "Comparer", "comparer", "levels"]
+
+Levels = npt.NDArray[np.int8]
+
+MISSING: Final = -1
+_CHUNK: Final = 1 << 16  # pairs of rows at once: each step's arrays stay within the L2 cache
+_SLOTS: Final = 18  # bits
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth, TAOCP 3, section 6.4)
+_KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them stays in the L2 cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Comparer:
+    """A comparison over the rows of a table.
+
+    value int32[n]: what a row has, -1 where something is missing; sample int64[k]: a row with each value. `number`
+    int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
+    """
+
+    comparison: Comparison
+    columns: dict[str, Column]
+    value: Codes
+    sample: Ints
+    number: dict[str, Ints]
+
+    def levels(self, left: Ints, right: Ints) -> Levels:
+        """int8[p]: the level of each pair of rows, MISSING where a value is."""
+        a, b = self.value[left], self.value[right]
+        levels = self.comparison.levels
+        found = np.full(len(left), len(levels) - 1, np.int8)
+        found[(a < 0) | (b < 0)] = MISSING
+        unsettled = found != MISSING
+        if all(condition.test == "same" for condition in levels[0].conditions):
+            equal = (a == b) & unsettled
+            found[equal] = 0
+            if len(levels) == 2:
+                return found
+            unsettled &= ~equal
+        rows = np.flatnonzero(unsettled)
+        if self.number:  # names of two persons are hardly ever those of two others, and codes are compared at once
+            found[rows] = self._decide(left[rows], right[rows])
+            return found
+        a, b = a[rows], b[rows]
+        k = len(self.sample)
+        pair, which = _reduced(np.minimum(a, b).astype(np.int64) * k + np.maximum(a, b))
+        of_pair = np.empty(len(pair), np.int8)
+        for start in range(0, len(pair), _KERNEL):
+            some = pair[start : start + _KERNEL]
+            of_pair[start : start + _KERNEL] = self._decide(self.sample[some // k], self.sample[some % k])
+        found[rows] = of_pair[which]
+        return found
+
+    def _decide(self, left: Ints, right: Ints) -> Levels:
+        """int8[p]: the first level whose conditions hold for these rows, whose values are all there."""
+        level = np.full(len(left), len(self.comparison.levels) - 1, np.int8)
+        open_ = np.arange(len(left))
+        similarity: dict[str, npt.NDArray[np.float64]] = {}
+        for number, one in enumerate(self.comparison.levels[:-1]):
+            holds = np.ones(len(open_), np.bool_)
+            for condition in one.conditions:
+                column = self.columns[condition.column]
+                a, b = column.code[left[open_]], column.code[right[open_]]
+                if condition.test == "similar":
+                    if condition.column not in similarity:
+                        similarity[condition.column] = np.zeros(len(left))
+                        similarity[condition.column][open_] = jaro.pairs(
+                            column.words, column.words, a.astype(np.int64), b.astype(np.int64)
+                        )
+                    holds &= similarity[condition.column][open_] >= condition.number
+                elif condition.other:
+                    holds &= self._crossed(condition, left[open_], right[open_])
+                else:
+                    holds &= _holds(condition, column, a, b)
+            level[open_[holds]] = number
+            open_ = open_[~holds]
+        return level
+
+    def _crossed(self, condition: Condition, left: Ints, right: Ints) -> Bools:
+        """bool[p]: whether values of one column are those of another one in the other record, both ways or one way."""
+        value, other = ((self.number[name], self.columns[name].code) for name in (condition.column, condition.other))
+        there = value[0][value[1][left]] == other[0][other[1][right]]
+        back = value[0][value[1][right]] == other[0][other[1][left]]
+        found: Bools = there & back if condition.test == "exchanged" else there | back
+        return found
+
+
+def comparer(comparison: Comparison, table: Table) -> Comparer:
+    """Bind a comparison to a table that has its columns."""
+    columns = {name: table.columns[name] for name in comparison.columns}
+    codes = [column.code for column in columns.values()]
+    value = codes[0]
+    for code in codes[1:]:
+        joint = value.astype(np.int64) * (int(code.max(initial=0)) + 1) + code
+        joint[(value < 0) | (code < 0)] = -1
+        distinct, number = np.unique(joint, return_inverse=True)
+        value = (number - int(distinct[:1].min(initial=0) < 0)).astype(np.int32)
+    sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
+    rows = np.flatnonzero(value >= 0)[::-1]
+    sample[value[rows]] = rows  # the first row that has the value
+    crossed = any(condition.other for level in comparison.levels for condition in level.conditions)
+    return Comparer(
+        comparison=comparison,
+        columns=columns,
+        value=value,
+        sample=sample,
+        number=_numbers(columns) if crossed else {},
+    )
+
+
+def _numbers(columns: Mapping[str, Column]) -> dict[str, Ints]:
+    """int64[k] by column: equal for equal values of any of the columns."""
+    words = [column.words.data for column in columns.values()]
+    width = max(data.shape[1] for data in words)
+    number = numbered(np.vstack([np.pad(data, ((0, 0), (0, width - data.shape[1]))) for data in words]))
+    return dict(zip(columns, np.split(number, np.cumsum([len(data) for data in words[:-1]])), strict=True))
+
+
+def levels(comparers: Sequence[Comparer], left: Ints, right: Ints) -> Levels:
+    """int8[c, p]: every comparison's level of each pair of rows."""
+    found = np.empty((len(comparers), len(left)), np.int8)
+    for start in range(0, len(left), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for row, one in zip(found, comparers, strict=True):
+            row[part] = one.levels(left[part], right[part])
+    return found
+
+
+def _reduced(values: Ints) -> tuple[Ints, Ints]:
+    """(values that have each of `values` at least once, int64[n]: which of them each is).
+
+    Every value has a slot, which the last one to come takes; what finds another value in its slot stands for itself.
+    So some values may be there twice, but nothing has to be sorted.
+    """
+    slot = ((values.view(np.uint64) * _SPREAD) >> np.uint64(64 - _SLOTS)).astype(np.int64)
+    numbers = np.arange(len(values))
+    taken = np.empty(1 << _SLOTS, np.int64)
+    taken[slot] = numbers
+    by = taken[slot]
+    by = np.where(values[by] == values, by, numbers)
+    kept = np.flatnonzero(by == numbers)
+    place = np.empty(len(values), np.int64)
+    place[kept] = np.arange(len(kept))
+    return values[kept], place[by]
+
+
+def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
+    """bool[p]: whether the condition holds for two values of the column, given by their codes."""
+    found: Bools
+    match condition.test:
+        case "same":
+            found = a == b
+        case "sound":
+            found = _equal(column.sounds, a, b)
+        case "nickname":
+            found = nicknames.related(column.roots[a], column.roots[b])
+        case "prefix":
+            places = column.digits[:, : int(condition.number)]
+            found = (places[a] == places[b]).all(axis=1)
+        case "date":
+            found = edits.dates(column.digits[a], column.digits[b]).kind == Edit.SAME
+        case "date_slip":
+            found = edits.dates(column.digits[a], column.digits[b]).kind != Edit.OTHER
+        case "year":
+            found = _equal(column.years, a, b)
+        case "year_month":
+            found = _equal(column.months, a, b)
+        case _:
+            found = edits.one_edit(column.digits[a], column.digits[b]).kind != Edit.OTHER
+    return found
+
+
+def _equal(of_value: Ints, a: Codes, b: Codes) -> Bools:
+    equal: Bools = (of_value[a] == of_value[b]) & (of_value[a] >= 0)
+    return equal

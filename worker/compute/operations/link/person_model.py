@@ -1,0 +1,266 @@
+"""The default model for `person/1` and `hotfile/1`: of those columns that the records have.
+
+Levels follow the practice of probabilistic linkage: agreement by value with its frequency, close spellings by
+Jaro-Winkler (W. E. Winkler, 1990), one slip of the hand in dates and numbers, and for given names their short forms.
+`start` values only say where training begins.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+from worker.compute.operations.link.columns import has
+from worker.compute.operations.link.model import (
+    Comparison,
+    Condition,
+    Key,
+    Level,
+    Model,
+    Rule,
+)
+
+__all__ = ["SPLIT", "model_for", "split_for"]
+
+
+def _similar(column: str, number: float) -> Level:
+    return Level(words=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "similar", number),))
+
+
+def _when(column: str, test: str, number: float = 0.0) -> Condition:
+    return Condition(column=column, test=test, number=number)  # type: ignore[arg-type]
+
+
+def _same(column: str, *, frequency: float = 0.0) -> Level:
+    return Level(
+        words="the same",
+        conditions=(_when(column, "same"),),
+        frequency_of=column if frequency else "",
+        frequency_weight=frequency or 1.0,
+    )
+
+
+_DIFFERENT: Final = Level(words="different")
+
+
+def _given_name() -> Comparison:
+    nickname = Level(words="forms of one given name", conditions=(_when("first", "nickname"),))
+    return Comparison(
+        name="given name",
+        levels=(
+            _same("first", frequency=1.0),
+            nickname,
+            _similar("first", 0.92),
+            _similar("first", 0.8),
+            Level(words="the same initial", conditions=(_when("first", "prefix", 1),)),
+            _DIFFERENT,
+        ),
+        start=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
+    )
+
+
+def _surname() -> Comparison:
+    return Comparison(
+        name="surname",
+        levels=(
+            _same("last", frequency=1.0),
+            _similar("last", 0.92),
+            _similar("last", 0.8),
+            Level(words="the same Soundex code", conditions=(_when("last", "sound"),)),
+            _DIFFERENT,
+        ),
+        start=(0.7, 0.12, 0.05, 0.03, 0.1),
+    )
+
+
+def _exchanged() -> Comparison:
+    """Its columns are compared by themselves too: what is exchanged differs there."""
+    exchanged, crossed = (
+        Condition(column="first", other="last", test="exchanged"),
+        Condition(column="first", other="last", test="crossed"),
+    )
+    return Comparison(
+        name="names in each other's place",
+        levels=(
+            Level(
+                words="given name and surname of each are the surname and given name of the other",
+                conditions=(exchanged,),
+            ),
+            Level(words="the given name of one is the surname of the other", conditions=(crossed,)),
+            Level(words="neither is the other's"),
+        ),
+        start=(0.01, 0.02, 0.97),
+    )
+
+
+def _middle_name() -> Comparison:
+    initial = Level(words="the same initial", conditions=(_when("middle", "prefix", 1),))
+    levels = (_same("middle", frequency=1.0), initial, _DIFFERENT)
+    return Comparison(name="middle name", levels=levels, start=(0.6, 0.2, 0.2))
+
+
+def _birth() -> Comparison:
+    return Comparison(
+        name="date of birth",
+        levels=(
+            _same("DOB", frequency=0.5),
+            Level(words="equal in all known digits", conditions=(_when("DOB", "date"),)),
+            Level(words="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
+            Level(words="the same year and month", conditions=(_when("DOB", "year_month"),)),
+            Level(words="the same year", conditions=(_when("DOB", "year"),)),
+            _DIFFERENT,
+        ),
+        start=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
+    )
+
+
+def _number(column: str, name: str) -> Comparison:
+    slip = Level(words="one slip of the hand apart", conditions=(_when(column, "number_slip"),))
+    return Comparison(name=name, levels=(_same(column), slip, _DIFFERENT), start=(0.8, 0.12, 0.08))
+
+
+def _text(column: str, name: str) -> Comparison:
+    levels = (_same(column, frequency=1.0), _similar(column, 0.9), _similar(column, 0.75), _DIFFERENT)
+    return Comparison(name=name, levels=levels, start=(0.6, 0.15, 0.05, 0.2))
+
+
+def _postcode() -> Comparison:
+    return Comparison(
+        name="postcode",
+        levels=(
+            _same("postcode", frequency=1.0),
+            Level(words="one slip of the hand apart", conditions=(_when("postcode", "number_slip"),)),
+            Level(words="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
+            _DIFFERENT,
+        ),
+        start=(0.6, 0.1, 0.1, 0.2),
+    )
+
+
+def _code(column: str, name: str) -> Comparison:
+    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), start=(0.9, 0.1))
+
+
+_COMPARISONS: Final = (
+    _given_name(),
+    _middle_name(),
+    _surname(),
+    _exchanged(),
+    _birth(),
+    _number("SOC", "Social Security number"),
+    _number("OLN", "driver's licence number"),
+    _number("FBI", "FBI number"),
+    _number("SID", "state identification number"),
+    _code("SEX", "sex"),
+    _code("RAC", "race"),
+    _text("POB", "place of birth"),
+    _postcode(),
+    _code("street_number", "street number"),
+    _text("address_1", "first address line"),
+    _text("address_2", "second address line"),
+    _text("suburb", "suburb"),
+    _text("city", "city"),
+)
+
+
+def _rule(text: str, most_pairs: int | None = None) -> Rule:
+    return Rule(keys=tuple(map(_key, text.split())), most_pairs=most_pairs)
+
+
+def _key(text: str) -> Key:
+    """`column`, `column:form` or `column:places`."""
+    column, _, form = text.partition(":")
+    if form.isdigit():
+        return Key(column=column, form="prefix", places=int(form))
+    return Key(column=column, form=form or "whole")  # type: ignore[arg-type]
+
+
+_BLOCKING: Final = tuple(
+    map(
+        _rule,
+        (
+            "SOC",
+            "OLN",
+            "FBI",
+            "SID",
+            "first last",
+            "last DOB",
+            "first DOB",
+            "DOB postcode",
+            "DOB POB",
+            "DOB address_1",
+            "DOB first:1 last:1",
+            "last:sound first:sound DOB:year",
+            "last:sound DOB:month_day",
+            "first postcode",
+            "last postcode",
+            "address_1 last",
+            "address_1 first",
+            "address_1 street_number",
+            "first:3 last:4",
+        ),
+    )
+)
+
+_WIDE: Final = tuple(
+    _rule(text, 3_000_000)
+    for text in (
+        "DOB",
+        "last",
+        "address_1",
+        "first",
+        "postcode",
+        "last:sound first:1",
+        "first:sound last:1",
+        "address_1:5",
+        "DOB:year_month",
+        "DOB:month_day",
+        "city first:1",
+        "city last:1",
+        "POB first:1",
+        "city",
+        "first:sound postcode:3",
+        "first DOB:year",
+        "postcode:3 DOB:year",
+        "postcode:3 POB",
+        "POB DOB:year",
+    )
+)
+"""For few records: each is left out where it brings together more than so many pairs, a few seconds' work."""
+
+_CERTAIN: Final = tuple(
+    map(
+        _rule,
+        (
+            "SOC DOB",
+            "SOC last",
+            "FBI",
+            "SID",
+            "last DOB",
+            "first DOB postcode",
+            "first DOB POB",
+            "first DOB city",
+            "first DOB address_1",
+        ),
+    )
+)
+
+SPLIT: Final = tuple(map(_key, ("DOB:year", "first:1", "DOB", "postcode", "SEX", "first", "last", "address_1", "SOC")))
+"""By what blocks that are too large are split."""
+
+
+def model_for(schema: pa.Schema) -> Model:
+    """The default for records with these columns; comparisons and rules of other columns are left out."""
+    return Model(
+        comparisons=tuple(one for one in _COMPARISONS if all(has(schema, name) for name in one.columns)),
+        blocking=tuple(rule for rule in (*_BLOCKING, *_WIDE) if _fits(rule, schema)),
+        certain=tuple(rule for rule in _CERTAIN if _fits(rule, schema)),
+    )
+
+
+def split_for(schema: pa.Schema) -> tuple[Key, ...]:
+    """`SPLIT`, of the columns that the records have."""
+    return tuple(key for key in SPLIT if has(schema, key.column))
+
+
+def _fits(rule: Rule, schema: pa.Schema) -> bool:
+    return all(has(schema, key.column) for key in rule.keys)

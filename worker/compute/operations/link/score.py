@@ -1,0 +1,146 @@
+"""The weight of every pair, and of those that count what they are: a match, or one for a clerk.
+
+The weight is the binary logarithm of the odds that a pair is of one person: that of the prior, plus log2(m/u) of every
+comparison that says something (Fellegi and Sunter, 1969). Where a level has a frequency, the share of rows with the
+value takes the place of u of the comparison's first level: agreement on a rare name says more (W. E. Winkler,
+"Frequency-Based Matching in Fellegi-Sunter Model of Record Linkage", US Census Bureau RR2000-06). Of a u that was
+trained, all shares are lowered by what they have of the person's own records: as much as makes strangers agree as
+often as u says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Ints
+from worker.compute.operations.link.columns import Column
+from worker.compute.operations.link.comparison import Comparer, levels
+from worker.compute.operations.link.training import Trained
+
+__all__ = ["Pairs", "Scorer", "gather", "log2_odds", "probability"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def log2_odds(probability: float) -> float:
+    """The weight at which a pair has this probability."""
+    return float(np.log2(probability) - np.log2(1 - probability))
+
+
+def probability(weights: Floats) -> Floats:
+    """float64[p]: the probability of a match at these weights."""
+    found: Floats = 0.5 * (1 + np.tanh(weights * (np.log(2) / 2)))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Pairs:
+    """`p` pairs of rows that count, 24 bytes each: left, right int32[p]; weight float64[p].
+
+    pattern int64[p]: the levels of all comparisons in one number, see `Scorer.levels_of`.
+    """
+
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    pattern: Ints
+    weight: Floats
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Frequency:
+    """What a level's frequency adds, for each value of its column: float64[k], and the value of every row."""
+
+    added: Floats
+    column: Column
+
+
+class Scorer:
+    """A trained model, bound to the rows of a table."""
+
+    def __init__(self, comparers: Sequence[Comparer], trained: Trained) -> None:
+        """The comparers of all comparisons, in the order of the model."""
+        self._comparers = list(comparers)
+        self.base = log2_odds(trained.prior)
+        self.weights = tuple(np.log2(m / u) for m, u in zip(trained.m, trained.u, strict=True))
+        self._frequencies = [
+            [_frequency(one, level, u) for level in range(len(one.comparison.levels))]
+            for one, u in zip(comparers, trained.u, strict=True)
+        ]
+        self._radix = np.array([len(one.comparison.levels) + 1 for one in comparers], np.int64)
+
+    def score(self, left: Ints, right: Ints, least: float) -> Pairs:
+        """Those of the pairs whose weight is at least `least`."""
+        found = levels(self._comparers, left, right)
+        weight = np.full(len(left), self.base)
+        pattern = np.zeros(len(left), np.int64)
+        for column, values, radix, frequencies in zip(found, self.weights, self._radix, self._frequencies, strict=True):
+            weight += np.append(values, 0.0)[column]
+            pattern = pattern * radix + (column + 1)
+            for level, frequency in enumerate(frequencies):
+                if frequency is None:
+                    continue
+                pairs = np.flatnonzero(column == level)
+                code = frequency.column.code
+                # the more frequent of two values: what it adds is less
+                weight[pairs] += np.minimum(frequency.added[code[left[pairs]]], frequency.added[code[right[pairs]]])
+        kept = np.flatnonzero(weight >= least)
+        return Pairs(
+            left=left[kept].astype(np.int32),
+            right=right[kept].astype(np.int32),
+            pattern=pattern[kept],
+            weight=weight[kept],
+        )
+
+    def levels_of(self, patterns: Ints) -> npt.NDArray[np.int8]:
+        """int8[k, c]: the level of each comparison in these patterns, -1 where a value is missing."""
+        found = np.empty((len(patterns), len(self._radix)), np.int8)
+        rest = patterns.copy()
+        for position in reversed(range(len(self._radix))):
+            rest, digit = np.divmod(rest, self._radix[position])
+            found[:, position] = digit - 1
+        return found
+
+    def weights_of(self, levels: npt.NDArray[np.int8]) -> Floats:
+        """float64[k]: the weight of each pattern without frequencies, prior included."""
+        total = np.full(len(levels), self.base)
+        for column, values in zip(levels.T, self.weights, strict=True):
+            total += np.append(values, 0.0)[column]
+        return total
+
+
+_NOTHING: Final = Pairs(
+    left=np.empty(0, np.int32), right=np.empty(0, np.int32), pattern=np.empty(0, np.int64), weight=np.empty(0)
+)
+
+
+def gather(pieces: Sequence[Pairs]) -> Pairs:
+    """All pairs of all pieces, by left, then right."""
+    pieces = [_NOTHING, *pieces]
+    left, right = np.concatenate([one.left for one in pieces]), np.concatenate([one.right for one in pieces])
+    order = np.argsort((left.astype(np.int64) << 32) | right)  # no pair comes twice
+    return Pairs(
+        left=left[order],
+        right=right[order],
+        pattern=np.concatenate([one.pattern for one in pieces])[order],
+        weight=np.concatenate([one.weight for one in pieces])[order],
+    )
+
+
+def _frequency(one: Comparer, level: int, u: Floats) -> _Frequency | None:
+    found = one.comparison.levels[level]
+    if not found.frequency_of:
+        return None
+    column = one.columns[found.frequency_of]
+    counts = column.counts
+    rows = max(int(counts.sum()), 1)
+    share = counts / rows
+    if found.u is None:
+        share = np.maximum(share - max(float(share @ share) - u[0], 0.0), min(u[0], 1 / rows))
+    added = found.frequency_weight * np.log2(u[0] / share)
+    return _Frequency(added=added, column=column)

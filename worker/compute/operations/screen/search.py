@@ -1,0 +1,293 @@
+"""`screen`: inquiries against a reference in memory, by the search rules of NCIC and III.
+
+An inquiry is a hit, no hit, or not screenable, and each of them is said of every row: what could not be searched was
+not looked for, which is not the same as not found. A hit says that a record may be about the person, never that it is.
+The classes of hits, the best first:
+
+    identifier   an identifier that is searched by agrees in full
+    strong       found by name, dates of birth equal, and at least `strong` bits of the model in sum
+    possible     found by name and a date of birth that could be compared in full
+    name_only    found by name; what is known of the two dates of birth does not contradict
+
+Hits of an inquiry are listed by class, then score, then row of the reference; of more than `max_hits` the first, and
+the number of all.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.operation import bad_parameters
+from worker.compute.operations.screen.candidates import (
+    Candidates,
+    Limits,
+    Plan,
+    plan,
+)
+from worker.compute.operations.screen.descriptors import read_people
+from worker.compute.operations.screen.index import SHOWN, Index
+from worker.compute.operations.screen.rules import Weights, weights
+from worker.compute.operations.screen.score import (
+    LEVEL,
+    Floats,
+    Scores,
+    score,
+    words_of,
+)
+from worker.compute.status_codes import Code
+from worker.compute.tables.screening import Model, Rules
+from worker.errors import Stage
+from worker.records import RowStatus, Status
+
+__all__ = ["HITS", "MAX_HITS", "OUTCOMES", "HitClass", "Outcome", "Screen", "Screened", "check", "run"]
+
+MAX_HITS: Final = 1_000
+LIMITS: Final = Limits()
+
+OUTCOMES: Final = pa.schema(
+    [
+        pa.field("row", pa.uint64()),
+        pa.field("outcome", pa.utf8()),
+        pa.field("best", pa.utf8()),
+        pa.field("hits", pa.uint64()),
+        pa.field("listed", pa.uint64()),
+    ]
+)
+"""One row an inquiry. `status_only`: best, hits and listed are null."""
+
+HITS: Final = pa.schema(
+    [
+        pa.field("row", pa.uint64()),
+        pa.field("rank", pa.uint32()),
+        pa.field("class", pa.utf8()),
+        pa.field("score", pa.float64()),
+        pa.field("agreement", pa.utf8()),
+        pa.field("reference_row", pa.uint64()),
+        pa.field("restricted", pa.bool_()),
+        *(pa.field(name, pa.binary()) for name in SHOWN),
+    ]
+)
+"""One row a hit: row of the inquiry, its rank there from 1 on, score in bits. What the reference has not is null."""
+
+
+class Outcome(enum.IntEnum):
+    """What became of an inquiry."""
+
+    HIT = 0
+    NO_HIT = 1
+    NOT_SCREENABLE = 2
+
+
+class HitClass(enum.IntEnum):
+    """What a hit rests on, the best first; NONE where there is no hit."""
+
+    IDENTIFIER = 0
+    STRONG = 1
+    POSSIBLE = 2
+    NAME_ONLY = 3
+    NONE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """The parameters of a job, and what agreement is worth.
+
+    min_score, in bits: hits by name of less are dropped and not counted. include_restricted: records of restricted
+    files (CJISSECPOL 4.2.2) are searched too. status_only: whether there is a hit, nothing of the records (4.2.3.2).
+    """
+
+    rules: Rules
+    model: Model
+    max_hits: int = 20
+    min_score: float | None = None
+    include_restricted: bool = False
+    status_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Screened:
+    """What was found for n inquiries.
+
+    outcome, best uint8[n] (Outcome, HitClass); found, listed int64[n]. Of the listed hits: row, reference_row int64[m],
+    hit_class uint8[m], scores, restricted bool[m], and `shown`, columns of the reference. status: of the inquiries.
+    """
+
+    outcome: Bytes
+    best: Bytes
+    found: Ints
+    listed: Ints
+    row: Ints
+    reference_row: Ints
+    hit_class: Bytes
+    bits: Floats
+    pattern: Ints
+    restricted: Bools
+    shown: pa.RecordBatch
+    status: RowStatus
+    status_only: bool
+
+    def outcomes(self, first_row: int) -> pa.RecordBatch:
+        """A batch of OUTCOMES for inquiries that are numbered from `first_row` on."""
+        n = len(self.outcome)
+        best, counts = _names(HitClass, self.best), [_numbers(each, pa.uint64()) for each in (self.found, self.listed)]
+        if self.status_only:
+            best, counts = pa.nulls(n, pa.utf8()), [pa.nulls(n, pa.uint64())] * 2
+        return pa.RecordBatch.from_arrays(
+            [_numbers(np.arange(first_row, first_row + n), pa.uint64()), _names(Outcome, self.outcome), best, *counts],
+            schema=OUTCOMES,
+        )
+
+    def hits(self, first_row: int) -> pa.RecordBatch:
+        """A batch of HITS."""
+        n = len(self.row)
+        starts = np.cumsum(self.listed) - self.listed
+        rank = np.arange(n) - starts[self.row] + 1
+        distinct, which = np.unique(self.pattern, return_inverse=True)
+        words = pa.array([words_of(pattern) for pattern in distinct.tolist()], pa.utf8())
+        shown = {name: self.shown.column(name).cast(pa.binary()) for name in self.shown.schema.names}
+        return pa.RecordBatch.from_arrays(
+            [
+                _numbers(self.row + first_row, pa.uint64()),
+                _numbers(rank, pa.uint32()),
+                _names(HitClass, self.hit_class),
+                _numbers(self.bits, pa.float64()),
+                words.take(_numbers(which, pa.int64())),
+                _numbers(self.reference_row, pa.uint64()),
+                pa.Array.from_buffers(
+                    pa.bool_(), n, [None, pa.py_buffer(np.packbits(self.restricted, bitorder="little"))]
+                ),
+                *(shown.get(name, pa.nulls(n, pa.binary())) for name in SHOWN),
+            ],
+            schema=HITS,
+        )
+
+
+def check(*, max_hits: int, min_score: float | None) -> None:
+    """Refuse parameters that are wrong for every reference. Raises at ADMIT: Refusal(BAD_PARAMETERS)."""
+    finite = min_score is None or np.isfinite(min_score)
+    if not 1 <= max_hits <= MAX_HITS or not finite:
+        raise bad_parameters(Stage.ADMIT)
+
+
+def run(batch: pa.RecordBatch, index: Index, parameters: Screen, *, limits: Limits = LIMITS) -> Screened:
+    """Screen a batch of inquiries, `person/1` or `hotfile/1`. Inquiries are independent of each other.
+
+    Raises: Refusal(LIMIT_EXCEEDED) where the batch would take more comparisons than `limits` has.
+    """
+    rules, n = parameters.rules, batch.num_rows
+    inquiries = read_people(batch)
+    planned = plan(inquiries, index, rules, limits)
+    bits = weights(parameters.model)
+    found, best = np.zeros(n, np.int64), np.full(n, HitClass.NONE, np.uint8)
+    kept = list[_Hits]()
+    for candidates in planned.chunks():
+        hits = _judged(candidates, planned, parameters, bits)
+        found += np.bincount(hits.row, minlength=n)
+        np.minimum.at(best, hits.row, hits.hit_class)
+        kept.append(hits.first_of_each(parameters.max_hits))
+    hits = _Hits.concatenate(kept)
+    if parameters.status_only:
+        hits = hits.take(np.empty(0, np.int64))
+    missed = ~planned.searched | planned.too_many
+    outcome = np.select([missed, found > 0], [Outcome.NOT_SCREENABLE, Outcome.HIT], Outcome.NO_HIT)
+    status = inquiries.status
+    for column, codes, table in (("SEX", inquiries.sex, rules.sex), ("RAC", inquiries.race, rules.race)):
+        unknown = np.flatnonzero((codes != 0) & ~np.isin(codes, [ord(code) for code in table]))
+        at = batch.schema.get_field_index(column)
+        status = status.found(unknown, status=Status.PARTLY_USED, code=Code.NOT_IN_TABLE, column=at)
+    for rows, code in ((~planned.searched, Code.NOT_SCREENABLE), (planned.too_many, Code.TOO_MANY_CANDIDATES)):
+        status = status.found(np.flatnonzero(rows), status=Status.NOT_USABLE, code=code)
+    return Screened(
+        outcome=outcome.astype(np.uint8),
+        best=best,
+        found=found,
+        listed=np.bincount(hits.row, minlength=n),
+        row=hits.row,
+        reference_row=index.row[hits.position].astype(np.int64),
+        hit_class=hits.hit_class,
+        bits=hits.bits,
+        pattern=hits.pattern,
+        restricted=index.restricted[hits.position],
+        shown=index.shown.take(_numbers(hits.position, pa.int64())),
+        status=status,
+        status_only=parameters.status_only,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Hits:
+    """Of each hit: inquiry, position in the index, class, score, pattern; by inquiry, the best first."""
+
+    row: Ints
+    position: Ints
+    hit_class: Bytes
+    bits: Floats
+    pattern: Ints
+
+    def take(self, which: Ints) -> "_Hits":
+        return _Hits(**{name: getattr(self, name)[which] for name in self.__slots__})
+
+    def first_of_each(self, most: int) -> "_Hits":
+        start = np.searchsorted(self.row, self.row)
+        return self.take(np.flatnonzero(np.arange(len(self.row)) - start < most))
+
+    @classmethod
+    def concatenate(cls, pieces: list["_Hits"]) -> "_Hits":
+        return cls(
+            row=np.concatenate([np.empty(0, np.int64), *(each.row for each in pieces)]),
+            position=np.concatenate([np.empty(0, np.int64), *(each.position for each in pieces)]),
+            hit_class=np.concatenate([np.empty(0, np.uint8), *(each.hit_class for each in pieces)]),
+            bits=np.concatenate([np.empty(0, np.float64), *(each.bits for each in pieces)]),
+            pattern=np.concatenate([np.empty(0, np.int64), *(each.pattern for each in pieces)]),
+        )
+
+
+def _judged(found: Candidates, planned: Plan, parameters: Screen, bits: Weights) -> _Hits:
+    """The candidates that are hits."""
+    index, listed = planned.index, planned.listed(found)
+    kept = listed | planned.confined(found)
+    if not parameters.include_restricted:
+        kept &= ~index.restricted[found.position]
+    hits = np.flatnonzero(kept)  # of most candidates only the sound and the day agree: do not weigh those
+    found, listed = found.take(hits), listed[hits]
+    scores = score(found, planned, bits)
+    hit_class, of_reference = _classes(scores, listed, parameters.model.strong), index.row[found.position]
+    order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
+    if parameters.min_score is not None:
+        order = order[listed[order] | (scores.bits[order] >= parameters.min_score)]
+    return _Hits(
+        row=found.row[order],
+        position=found.position[order],
+        hit_class=hit_class[order],
+        bits=scores.bits[order],
+        pattern=scores.pattern[order],
+    )
+
+
+def _classes(scores: Scores, listed: Bools, strong: float) -> Bytes:
+    date, level = scores.level("DOB"), LEVEL["DOB"]
+    return np.select(
+        [
+            listed,
+            date == level["partial"],
+            (date == level["equal"]) & (scores.bits >= strong),
+        ],
+        [HitClass.IDENTIFIER, HitClass.NAME_ONLY, HitClass.STRONG],
+        HitClass.POSSIBLE,
+    ).astype(np.uint8)
+
+
+def _names(kind: type[enum.IntEnum], values: Bytes) -> pa.Array:
+    """utf8[n]: the names of the members, null for NONE."""
+    names = [None if member.name == "NONE" else member.name.lower() for member in kind]
+    return pa.array(names, pa.utf8()).take(_numbers(values.astype(np.int64), pa.int64()))
+
+
+def _numbers(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    data = np.ascontiguousarray(values.astype(kind.to_pandas_dtype()))
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])

@@ -1,0 +1,144 @@
+"""`validate`: the edits of a NIBRS specification, over a whole submission.
+
+Pure: same submission, options and side tables, same findings. It reads a submission chunk by chunk; a chunk is
+whole reports. A bad record never fails the job and never hides another: it has its finding, and judging goes on.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.compute.kernels.column import Ints, Text
+from worker.compute.kernels.lines import BLANK
+from worker.compute.nibrs.conditions import Compiler
+from worker.compute.nibrs.headers import SEGMENT_FACTS
+from worker.compute.nibrs.scope import Condition, Run, Scope
+from worker.compute.nibrs.segments import Table
+from worker.compute.nibrs.side_tables import OnFile, OriTable
+from worker.compute.nibrs.specification import (
+    RULE_SETS,
+    Rule,
+    RuleSet,
+    load_rule_set,
+)
+from worker.compute.nibrs.submission import REPORT_FACTS, read
+from worker.compute.operations.validate.findings import Finding, Findings, collect
+from worker.progress import Tell
+
+__all__ = ["Options", "validate"]
+
+Strings = npt.NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`as_of`: the day on which the submission counts as received. `without`: rules switched off.
+
+    `also`: rules that the rule set has withdrawn or not yet, and that the caller wants all the same.
+    """
+
+    as_of: date
+    without: frozenset[int] = frozenset()
+    also: frozenset[int] = frozenset()
+
+
+def validate(
+    segments: Text,
+    *,
+    rules: RuleSet,
+    options: Options,
+    ori_table: Sequence[pa.RecordBatch] | None = None,
+    on_file: Sequence[pa.RecordBatch] | None = None,
+    tell: Tell | None = None,
+) -> Findings:
+    """Judge a submission, one segment (with or without its line end) a row, in order.
+
+    Side tables are batches of `nibrs_ori/1` and `nibrs_on_file/1`; rules that need one find nothing without it.
+    Raises: Refusal(BAD_PARAMETERS) for a side table with odd values; MemoryError.
+    """
+    oris = OriTable.empty() if ori_table is None else OriTable.of(ori_table)
+    filed = OnFile.empty() if on_file is None else OnFile.of(on_file)
+    submission = read(segments, rules, oris, filed)
+    compiled = _COMPILED[rules.name]
+    judging = rules.in_force(without=options.without, also=options.also)
+    today = options.as_of.year * 10_000 + options.as_of.month * 100 + options.as_of.day
+    constants = {"today": today, "this_month": today // 100}
+    found: list[Finding] = []
+    for end, chunk, records in submission.chunks(rules):
+        run = Run(chunk=chunk, views=rules.views, parts=compiled.parts, constants=constants, unlisted=oris.unlisted)
+        for line in judging:
+            found += _judge(run, rules.rules[line], compiled.conditions[line], line, records)
+        if tell is not None:
+            tell("check", 100 * end // len(submission.levels))
+    return collect(submission, found, options.as_of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compiled:
+    """Conditions of a rule set: of its rules, by line, and of the views that are parts of tables."""
+
+    conditions: Mapping[int, Condition]
+    parts: Mapping[str, Condition]
+
+
+def _compile(rules: RuleSet) -> _Compiled:
+    facts = {"reports": REPORT_FACTS, **dict.fromkeys(("unreadable", *rules.levels), SEGMENT_FACTS)}
+    compiler = Compiler(rules, facts)
+    conditions = {
+        line: compiler.condition(rule.when, rule.on) for line, rule in enumerate(rules.rules) if rule.when is not None
+    }
+    return _Compiled(conditions=conditions, parts=compiler.parts())
+
+
+_COMPILED: Final = MappingProxyType({name: _compile(load_rule_set(name)) for name in RULE_SETS})
+
+
+def _judge(run: Run, rule: Rule, condition: Condition, line: int, records: Mapping[str, Ints]) -> Iterator[Finding]:
+    table = run.table(rule.on)
+    if not table.n:
+        return
+    rows = condition(Scope(run, table)).nonzero()[0]
+    if not len(rows):
+        return
+    if rule.at in run.views:  # the finding is where the partners are
+        view = run.views[rule.at]
+        rows = run.partners(rule.at)[table.climb(view.of)[rows]]
+        table = run.table(view.by)
+    segments = next(ancestor for ancestor in table.line() if ancestor.name in records)
+    places = table.climb(segments.name)[rows]
+    shown = segments.name if rule.at != "report" else ""
+    yield Finding(
+        records=records[segments.name][places],
+        rule=rule.number,
+        element=rule.element,
+        of_report=rule.at == "report",
+        warning=rule.warning,
+        message=line,
+        value=table.text(rule.value, rows) if rule.value else _nothing(rows),
+        sequence=_sequence(segments, places) if shown in _PERSONS else _nothing(rows),
+        offense=segments.text("offense", places) if shown == "offenses" else _nothing(rows),
+        loss=segments.text("loss", places) if shown == "properties" else _nothing(rows),
+    )
+
+
+_PERSONS: Final = ("victims", "offenders", "arrestees")
+
+
+def _sequence(persons: Table, rows: Ints) -> Strings:
+    """The number of the victim, offender or arrestee, filled up with zeros to three digits; blank where it is."""
+    number = persons.text("sequence", rows)
+    digits = number.view(np.uint8).reshape(len(rows), -1)
+    filled = np.full((len(rows), 3), ord("0"), np.uint8)
+    filled[:, 3 - digits.shape[1] :] = digits
+    filled[(digits == BLANK).all(axis=1)] = BLANK
+    return filled.view("S3")[:, 0]
+
+
+def _nothing(rows: Ints) -> Strings:
+    return np.zeros(len(rows), "S1")

@@ -1,0 +1,229 @@
+"""What `validate` found, and what follows from it: accepted reports, error rates, the status of every input row."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.kernels.equal_rows import numbered
+from worker.compute.nibrs.submission import (
+    GROUP_A,
+    GROUP_B,
+    ZERO,
+    Submission,
+)
+from worker.records import RowStatus, Status
+
+__all__ = ["NO_RECORD", "OF_REJECTED_REPORT", "RULE_CODES", "Finding", "Findings", "Rates", "Reports", "collect"]
+
+RULE_CODES: Final = 20_000
+"""In `row_status/1` the finding of rule r has the code RULE_CODES + r; a rule number is less than 1000."""
+OF_REJECTED_REPORT: Final = 21_000
+"""Code of a row without an error of its own in a report that is rejected as a whole (specification, 5.1)."""
+NO_RECORD: Final = 21_001
+"""Code of a row of nothing but blanks."""
+
+Strings = npt.NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Finding:
+    """The findings of one rule in one chunk: k records, and the text of the field that is wrong."""
+
+    records: Ints
+    rule: int
+    element: str
+    of_report: bool
+    warning: bool
+    message: int
+    value: Strings
+    sequence: Strings
+    offense: Strings
+    loss: Strings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Reports:
+    """`m` reports in their order.
+
+    ori S9, number S12; group S1 (A incident, B arrest, 0 zero report, ? unreadable); action S1; row int64: the first
+    input row; segments, errors, warnings int64; accepted bool: no error in any of its segments.
+    """
+
+    ori: Strings
+    number: Strings
+    group: Strings
+    action: Strings
+    row: Ints
+    segments: Ints
+    errors: Ints
+    warnings: Ints
+    accepted: Bools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rates:
+    """Per ORI, in order of the ORI: reports, rejected ones, errors, and rejected ones in 10 000, rounded down."""
+
+    ori: Strings
+    reports: Ints
+    rejected: Ints
+    errors: Ints
+    rejected_per_10000: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Findings:
+    """`k` findings: by report, those of a segment before those of the report, by record, data element, rule, value.
+
+    row int64: the input row; record int64: its number as the Error Data Set counts, from 1 and without blank rows,
+    0 for a finding about the report as a whole. level uint8 (8: not readable); element S3; rule uint16; value S12;
+    sequence S3 (victim, offender, arrestee), offense S3 (level 2), loss S1 (level 3), blank elsewhere. warning bool;
+    message uint16: line of the rule set's rules. period S6 (MMYYYY of submission), action S1, ori S9, number S12.
+    """
+
+    row: Ints
+    record: Ints
+    level: Bytes
+    element: Strings
+    rule: npt.NDArray[np.uint16]
+    value: Strings
+    sequence: Strings
+    offense: Strings
+    loss: Strings
+    warning: Bools
+    message: npt.NDArray[np.uint16]
+    period: Strings
+    action: Strings
+    ori: Strings
+    number: Strings
+    reports: Reports
+    rates: Rates
+    status: RowStatus
+    as_of: date
+
+
+def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Findings:
+    """Sort the findings and judge reports and rows."""
+    parts = [part for part in found if len(part.records)]
+    lengths = [len(part.records) for part in parts]
+
+    def each(values: Iterable[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.repeat(np.array(list(values), dtype), lengths)
+
+    def joined(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.concatenate([np.empty(0, dtype), *(getattr(part, name).astype(dtype) for part in parts)])
+
+    record = joined("records", np.int64)
+    rule = each((part.rule for part in parts), np.uint16)
+    element = each((part.element for part in parts), "S3")
+    of_report = each((part.of_report for part in parts), np.bool_)
+    value, sequence = joined("value", "S12"), joined("sequence", "S3")
+    report = submission.report[record]
+    level = submission.levels[record]
+    order = np.lexsort(
+        (
+            _number(value, 4, 8),
+            (rule.astype(np.uint64) << 32) + _number(value, 0, 4),
+            (record.astype(np.uint64) << 32) + _number(element, 0, 4),
+            2 * report + of_report,
+        )
+    )
+    record, of_report, report = record[order], of_report[order], report[order]
+    warning = each((part.warning for part in parts), np.bool_)[order]
+    reports = _reports(submission, report, warning)
+    keys = submission.keys[report]
+    rule = rule[order]
+    return Findings(
+        row=submission.rows[record],
+        record=np.where(of_report, 0, record + 1),
+        level=level[order],
+        element=element[order],
+        rule=rule,
+        value=value[order],
+        sequence=sequence[order],
+        offense=joined("offense", "S3")[order],
+        loss=joined("loss", "S1")[order],
+        warning=warning,
+        message=each((part.message for part in parts), np.uint16)[order],
+        period=_strings(submission.headers.distinct[submission.headers.which[record], 6:12]),
+        action=_strings(submission.actions[record][:, None]),
+        ori=_strings(keys[:, :9]),
+        number=_strings(keys[:, 9:]),
+        reports=reports,
+        rates=_rates(reports),
+        status=_status(submission, record, RULE_CODES + rule.astype(np.int64), warning, reports.accepted),
+        as_of=as_of,
+    )
+
+
+def _number(values: Strings, first: int, length: int) -> npt.NDArray[np.uint64]:
+    """Some bytes of each value as a number: in its order values are in order, and numbers are quicker to sort."""
+    wide = np.zeros((len(values), 12), np.uint8)
+    wide[:, : values.dtype.itemsize] = values.view(np.uint8).reshape(len(values), values.dtype.itemsize)
+    return np.ascontiguousarray(wide[:, first : first + length]).view(f">u{length}")[:, 0].astype(np.uint64)
+
+
+def _strings(values: Bytes) -> Strings:
+    return np.ascontiguousarray(values).view(f"S{values.shape[1]}")[:, 0]
+
+
+def _reports(submission: Submission, report: Ints, warning: Bools) -> Reports:
+    m = len(submission.firsts)
+    errors = np.bincount(report[~warning], minlength=m)
+    return Reports(
+        ori=_strings(submission.keys[:, :9]),
+        number=_strings(submission.keys[:, 9:]),
+        group=_strings(submission.groups[:, None]),
+        action=_strings(submission.actions[submission.firsts][:, None]),
+        row=submission.rows[submission.firsts],
+        segments=np.bincount(submission.report, minlength=m),
+        errors=errors,
+        warnings=np.bincount(report[warning], minlength=m),
+        accepted=(errors == 0) & np.isin(submission.groups, (GROUP_A, GROUP_B, ZERO)),
+    )
+
+
+def _rates(reports: Reports) -> Rates:
+    number = numbered(reports.ori.view(np.uint8).reshape(len(reports.ori), 9))
+    examples = np.empty(int(number.max(initial=-1)) + 1, np.int64)
+    examples[number] = np.arange(len(number))
+    oris = reports.ori[examples]
+    order = np.argsort(oris)
+    total, rejected, errors = (
+        np.bincount(number, weights, len(oris)).astype(np.int64)[order]
+        for weights in (None, ~reports.accepted, reports.errors)
+    )
+    return Rates(
+        ori=oris[order],
+        reports=total,
+        rejected=rejected,
+        errors=errors,
+        rejected_per_10000=rejected * 10_000 // total,
+    )
+
+
+def _status(submission: Submission, record: Ints, codes: Ints, warning: Bools, accepted: Bools) -> RowStatus:
+    """NOT_USABLE: the row's report is rejected. WARNED: it has warnings only, or nothing to judge. Else OK."""
+    status = np.zeros(len(submission.rows) + len(submission.blank_rows), np.uint8)
+    status[submission.blank_rows] = Status.WARNED
+    status[submission.rows[record[warning]]] = Status.WARNED
+    rejected = ~accepted[submission.report]
+    status[submission.rows[rejected]] = Status.NOT_USABLE
+    own = np.zeros(len(submission.levels), np.bool_)
+    own[record[~warning]] = True
+    led = submission.rows[rejected & ~own]
+    at = np.concatenate((submission.rows[record], led, submission.blank_rows))
+    all_codes = np.concatenate(
+        (
+            codes,
+            np.full(len(led), OF_REJECTED_REPORT),
+            np.full(len(submission.blank_rows), NO_RECORD),
+        )
+    ).astype(np.uint16)
+    order = np.argsort(at, kind="stable")
+    return RowStatus(status=status, rows=at[order], codes=all_codes[order], columns=np.zeros(len(at), np.int16))

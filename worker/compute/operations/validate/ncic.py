@@ -1,0 +1,276 @@
+"""`validate` of persons, hot files and criminal histories: each column by its own rule in `ncic.toml`.
+
+result            `findings/1`: one row a finding: input row, column, code, what it means, whether only a warning, value
+counts            `finding_counts/1`: rows by column and code
+row_status        PARTLY_USED where a value is wrong, WARNED where there are warnings only
+
+A value has one finding at most, the first that its rule gives; a pair of dates in the wrong order is one of the later
+column. A missing value is wrong only where the rule says `required`.
+"""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels import dates, predicates
+from worker.compute.kernels.column import Bools, Ints, Text, read
+from worker.compute.kernels.distinct import positions
+from worker.compute.operation import Context, Outputs, Part, bad_parameters
+from worker.compute.status_codes import MEANING, Code
+from worker.compute.tables import Ncic
+from worker.compute.tables.ncic import (
+    CodeRule,
+    ColumnRule,
+    DateRule,
+    HeightRule,
+    NameRule,
+    NumberRule,
+    PrefixedRule,
+    ShapeRule,
+    SocialRule,
+    TextRule,
+    VinRule,
+)
+from worker.errors import Stage
+from worker.progress import Tell
+from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, tagged
+from worker.records import check as check_schema
+from worker.wire.v1 import worker_pb2
+
+__all__ = ["ACCEPTS", "FINDINGS", "PARTS", "RULE_SET", "ValidateColumns", "check", "prepare", "wrong"]
+
+RULE_SET: Final = "ncic/1"
+ACCEPTS: Final = frozenset(("person/1", "hotfile/1", "chri_event/1"))
+FINDINGS: Final = "findings/1"
+PARTS: Final = (("counts", "finding_counts/1"),)
+_SCHEMA: Final = tagged(FINDINGS, [pa.field(c.name, c.types[0]) for c in SCHEMAS[FINDINGS].columns.values()])
+_COUNTS: Final = tagged(
+    "finding_counts/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["finding_counts/1"].columns.values()]
+)
+
+Wrong = tuple[tuple[Code, Bools], ...]
+
+
+def check(parameters: worker_pb2.Validate) -> None:
+    """Refuse parameters that this rule set does not have. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    known = {str(code.value) for code in Code if 300 <= code < 400}
+    without = list(parameters.without)
+    if parameters.rule_set != RULE_SET or parameters.also:
+        raise bad_parameters(Stage.ADMIT)
+    if len(set(without)) != len(without) or not known.issuperset(without):
+        raise bad_parameters(Stage.ADMIT)
+
+
+def prepare(parameters: worker_pb2.Validate, schema_id: str, schema: pa.Schema, context: Context) -> "ValidateColumns":
+    """Bind checked parameters to the columns that are there. Raises: Refusal(SCHEMA_MISMATCH)."""
+    check_schema(schema_id, schema)
+    return ValidateColumns(
+        table=context.tables.ncic,
+        names=tuple(schema.names),
+        as_of=datetime.date.fromisoformat(parameters.as_of),
+        without=frozenset(map(int, parameters.without)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Found:
+    """Rows of one batch in which a column is wrong in one way."""
+
+    rows: Ints
+    column: int
+    code: Code
+    warning: bool
+    values: pa.Array = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateColumns:
+    """A prepared operation; made by `prepare` alone."""
+
+    table: Ncic
+    names: tuple[str, ...]
+    as_of: datetime.date
+    without: frozenset[int]
+    keeps_rows: bool = False
+
+    @property
+    def output_schema(self) -> pa.Schema:
+        """Of the findings."""
+        return _SCHEMA
+
+    @property
+    def output_schema_id(self) -> str:
+        """Of the findings."""
+        return FINDINGS
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """Findings are made from the row as a whole."""
+        return np.full(len(_SCHEMA), WHOLE_ROW, np.int16)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Counts by column and code."""
+        return (Part(name="counts", schema=_COUNTS),)
+
+    def run(
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
+        tell: Tell,
+    ) -> Outputs:
+        """Judge every column of every batch; see TableOperation."""
+        total = max(sum(batch.num_rows for batch in records), 1)
+        statuses, results = list[RowStatus](), list[pa.RecordBatch]()
+        counts: dict[tuple[int, Code], int] = {}
+        first = 0
+        for batch in records:
+            found = list(self._judge(batch))
+            status = RowStatus.all_ok(batch.num_rows)
+            for one in found:
+                judged = Status.WARNED if one.warning else Status.PARTLY_USED
+                status = status.found(one.rows, status=judged, code=one.code, column=one.column)
+                counts[one.column, one.code] = counts.get((one.column, one.code), 0) + len(one.rows)
+            statuses.append(status)
+            results.append(self._findings(found, first))
+            first += batch.num_rows
+            tell("check", 100 * first // total)
+        return Outputs(status=RowStatus.concatenate(statuses), result=results, parts={"counts": [self._counts(counts)]})
+
+    def _judge(self, batch: pa.RecordBatch) -> Iterator[_Found]:
+        texts = {name: read(batch.column(i)) for i, name in enumerate(self.names) if name in self.table.columns}
+        for i, name in enumerate(self.names):
+            if name not in texts:
+                continue
+            rule, undecided = self.table.columns[name], np.ones(batch.num_rows, np.bool_)
+            column = batch.column(i).view(pa.binary())
+            for code, is_wrong in (*self._wrong(rule, texts[name], column), *self._order(name, texts)):
+                rows = np.flatnonzero(is_wrong & undecided)
+                undecided &= ~is_wrong
+                if len(rows) and code not in self.without:
+                    values = column.take(positions(rows))
+                    yield _Found(rows=rows, column=i, code=code, warning=rule.warning, values=values)
+
+    def _wrong(self, rule: ColumnRule, text: Text, column: pa.Array) -> Wrong:
+        missing = ((Code.VALUE_MISSING, ~text.filled),) if rule.required else ()
+        return (*missing, *wrong(rule, text, column, self.table, self.as_of))
+
+    def _order(self, name: str, texts: Mapping[str, Text]) -> Wrong:
+        pairs = [pair for pair in self.table.order if pair.then == name and pair.first in texts]
+        return tuple((Code.OUT_OF_ORDER, _after(texts[pair.first], texts[name])) for pair in pairs)
+
+    def _findings(self, found: Sequence[_Found], first: int) -> pa.RecordBatch:
+        """Sorted by row, and by column within it."""
+        rows = np.concatenate([np.empty(0, np.int64), *(one.rows for one in found)])
+        which = np.repeat(np.arange(len(found)), [len(one.rows) for one in found])
+        order = np.lexsort((which, rows))
+        which, rows = which[order], rows[order]
+
+        def each(kind: pa.DataType, values: Sequence[object]) -> pa.Array:
+            return pa.array(values, kind).take(positions(which))
+
+        values = pa.concat_arrays([pa.nulls(0, pa.binary()), *(one.values for one in found)]).take(positions(order))
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.Array.from_buffers(pa.uint64(), len(rows), [None, pa.py_buffer((rows + first).astype(np.uint64))]),
+                each(pa.utf8(), [self.names[one.column] for one in found]),
+                each(pa.uint16(), [one.code.value for one in found]),
+                each(pa.utf8(), [MEANING[one.code] for one in found]),
+                each(pa.bool_(), [one.warning for one in found]),
+                values,
+            ],
+            schema=_SCHEMA,
+        )
+
+    def _counts(self, counts: Mapping[tuple[int, Code], int]) -> pa.RecordBatch:
+        lines = sorted(counts.items())
+        return pa.RecordBatch.from_arrays(
+            [
+                pa.array([self.names[column] for (column, _), _ in lines], pa.utf8()),
+                pa.array([code.name for (_, code), _ in lines], pa.utf8()),
+                pa.array([rows for _, rows in lines], pa.uint64()),
+            ],
+            schema=_COUNTS,
+        )
+
+
+def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: datetime.date) -> Wrong:
+    """(code, bool[n]) of everything that can be wrong with a value by this rule, the first to be asked first."""
+    match rule:
+        case TextRule(least=least, most=most):
+            allowed = predicates.alphabet(rule.alphabet, rule.also)
+            found: Wrong = (
+                (Code.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
+                (Code.WRONG_CHARACTER, predicates.strangers(text, allowed)),
+            )
+        case CodeRule():
+            found = ((Code.NOT_IN_TABLE, text.filled & ~_is_among(column, table.codes[rule.table])),)
+        case NameRule():
+            found = (
+                (Code.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
+                (Code.WRONG_FORM, predicates.names(text)),
+            )
+        case DateRule():
+            found = _dates(rule, text, as_of)
+        case NumberRule():
+            form, out = predicates.outside(text, rule.digits, rule.low, rule.high)
+            found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out))
+        case HeightRule():
+            form, out = predicates.outside(text, 3, rule.low, rule.high)
+            values, whole, _ = predicates.numbers(text, 3)
+            found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out | (whole & (values % 100 > 11))))
+        case SocialRule():
+            found = (
+                (Code.WRONG_FORM, predicates.social_form(text)),
+                (Code.NEVER_ISSUED, predicates.social_never_issued(text)),
+            )
+        case VinRule():
+            found = (
+                (Code.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
+                (Code.WRONG_CHARACTER, predicates.strangers(text, predicates.alphabet("A9"))),
+                (Code.WRONG_CHECK_DIGIT, predicates.vin_check_digit(text)),
+            )
+        case PrefixedRule():
+            prefix = pc.binary_slice(column, 0, 3)
+            codes = [f"{code}-" for code in table.codes[rule.table]]
+            found = (
+                (Code.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
+                (Code.NOT_IN_TABLE, text.filled & ~_is_among(prefix, codes)),
+                (Code.WRONG_CHARACTER, predicates.strangers(text, predicates.alphabet("A9", "-"))),
+            )
+        case ShapeRule():
+            found = ((Code.WRONG_FORM, predicates.shape(text, rule.shape)),)
+    return found
+
+
+def _dates(rule: DateRule, text: Text, as_of: datetime.date) -> Wrong:
+    parsed = dates.parse(text)
+    day = parsed.year * 10_000 + np.maximum(parsed.month, 1) * 100 + np.maximum(parsed.day, 1)
+    wanted = parsed.fits if rule.partial else parsed.whole
+    future = parsed.fits & (parsed.year > 0) & (day > as_of.year * 10_000 + as_of.month * 100 + as_of.day)
+    return (
+        (Code.NO_SUCH_DATE, text.filled & ~wanted),
+        (Code.IN_THE_FUTURE, future & (not rule.future)),
+    )
+
+
+def _after(first: Text, then: Text) -> Bools:
+    """Both are whole dates, and `first` is the later one."""
+    one, two = dates.parse(first), dates.parse(then)
+    days = [(each.year * 100 + each.month) * 100 + each.day for each in (one, two)]
+    later: Bools = one.whole & two.whole & (days[0] > days[1])
+    return later
+
+
+def _is_among(column: pa.Array, codes: Sequence[str]) -> Bools:
+    found = pc.is_in(column, value_set=pa.array([code.encode() for code in codes], pa.binary()))
+    bits = np.unpackbits(
+        np.frombuffer(found.buffers()[1], np.uint8), count=found.offset + len(found), bitorder="little"
+    )
+    return bits[found.offset :].view(np.bool_)

@@ -1,0 +1,155 @@
+"""`validate` of a NIBRS submission as an operation: parameters in, findings, reports, rates and Error Data Set out.
+
+result            `nibrs_findings/1`: one row a finding, as `Findings` has them, with the message of its rule
+incidents         `nibrs_incidents/1`: one row a report, whether it is accepted
+rates             `nibrs_rates/1`: one row an ORI
+eds               `nibrs_eds/3.1`: the FBI's Error Data Set, a record a row
+"""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from worker.compute.kernels.column import pack, read
+from worker.compute.nibrs.side_tables import ON_FILE, ORI_TABLE
+from worker.compute.nibrs.specification import RULE_SETS, RuleSet, load_rule_set
+from worker.compute.operation import Context, Outputs, Part, bad_parameters
+from worker.compute.operations.validate.edits import Options, validate
+from worker.compute.operations.validate.error_data_set import EDS, EDS_BYTES, eds
+from worker.compute.operations.validate.findings import Findings
+from worker.errors import Stage
+from worker.progress import Tell
+from worker.records import SCHEMAS, tagged
+from worker.records import check as check_schema
+from worker.wire.v1 import worker_pb2
+
+__all__ = ["ACCEPTS", "FINDINGS", "PARTS", "SIDES", "ValidateNibrs", "check", "prepare"]
+
+ACCEPTS: Final = frozenset(("nibrs.flat/3.1",))
+FINDINGS: Final = "nibrs_findings/1"
+PARTS: Final = (("incidents", "nibrs_incidents/1"), ("rates", "nibrs_rates/1"), ("eds", EDS))
+SIDES: Final = frozenset((ORI_TABLE, ON_FILE))
+_BATCH: Final = 16_384
+
+
+def _schema(schema_id: str) -> pa.Schema:
+    columns = SCHEMAS[schema_id].columns.values()
+    return tagged(schema_id, [pa.field(column.name, column.types[0]) for column in columns])
+
+
+def check(parameters: worker_pb2.Validate) -> None:
+    """Refuse an unknown rule set, and rules that it does not have. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    if parameters.rule_set not in RULE_SETS:
+        raise bad_parameters(Stage.ADMIT)
+    known = {f"{rule.number:03d}" for rule in load_rule_set(parameters.rule_set).rules}
+    asked = [*parameters.without, *parameters.also]
+    if len(set(asked)) != len(asked) or not known.issuperset(asked):
+        raise bad_parameters(Stage.ADMIT)
+
+
+def prepare(parameters: worker_pb2.Validate, schema_id: str, schema: pa.Schema, context: Context) -> "ValidateNibrs":  # noqa: ARG001 - it needs no context
+    """Bind checked parameters. Raises: Refusal(SCHEMA_MISMATCH)."""
+    check_schema(schema_id, schema)
+    return ValidateNibrs(
+        rules=load_rule_set(parameters.rule_set),
+        options=Options(
+            as_of=datetime.date.fromisoformat(parameters.as_of),
+            without=frozenset(map(int, parameters.without)),
+            also=frozenset(map(int, parameters.also)),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateNibrs:
+    """A prepared operation; made by `prepare` alone."""
+
+    rules: RuleSet
+    options: Options
+    keeps_rows: bool = False
+
+    @property
+    def output_schema(self) -> pa.Schema:
+        """Of the findings."""
+        return _schema(FINDINGS)
+
+    @property
+    def output_schema_id(self) -> str:
+        """Of the findings."""
+        return FINDINGS
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """All columns are made from the one that there is."""
+        return np.zeros(len(SCHEMAS[FINDINGS].columns), np.int16)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Reports, rates, Error Data Set."""
+        return tuple(Part(name=name, schema=_schema(schema_id)) for name, schema_id in PARTS)
+
+    def run(
+        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+    ) -> Outputs:
+        """Judge the submission; see TableOperation."""
+        segments = pa.concat_arrays([pa.nulls(0, pa.binary()), *(batch.column(0) for batch in records)])
+        found = validate(
+            read(segments),
+            rules=self.rules,
+            options=self.options,
+            ori_table=sides.get(ORI_TABLE),
+            on_file=sides.get(ON_FILE),
+            tell=tell,
+        )
+        incidents, rates, lines = (part.schema for part in self.parts)
+        return Outputs(
+            status=found.status,
+            result=_batches(self.output_schema, _findings(found, self.rules)),
+            parts={
+                "incidents": _batches(incidents, _columns(incidents, found.reports)),
+                "rates": _batches(rates, _columns(rates, found.rates)),
+                "eds": _batches(lines, [_text(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
+            },
+        )
+
+
+def _findings(found: Findings, rules: RuleSet) -> list[pa.Array]:
+    messages = np.array([rule.message.encode() for rule in rules.rules])
+    schema = _schema(FINDINGS)
+    return [
+        _text(messages[found.message]) if field.name == "message" else _column(getattr(found, field.name), field.type)
+        for field in schema
+    ]
+
+
+def _columns(schema: pa.Schema, source: object) -> list[pa.Array]:
+    return [_column(getattr(source, field.name), field.type) for field in schema]
+
+
+def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    if kind == pa.binary():
+        return _text(values)
+    if kind == pa.bool_():
+        bits = pa.py_buffer(np.packbits(values, bitorder="little"))
+        return pa.Array.from_buffers(kind, len(values), [None, bits])
+    numbers = np.ascontiguousarray(values.astype(kind.to_pandas_dtype()))
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
+
+
+def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
+    """Null where there is nothing."""
+    width = max(values.dtype.itemsize, 1)
+    matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
+    used = matrix != 0  # what fills up a fixed width
+    return pack(matrix, np.where(used.any(axis=1), width - used[:, ::-1].argmax(axis=1), 0), pa.binary())
+
+
+def _batches(schema: pa.Schema, columns: Sequence[pa.Array]) -> Iterator[pa.RecordBatch]:
+    whole = pa.RecordBatch.from_arrays(list(columns), schema=schema)
+    for first in range(0, whole.num_rows, _BATCH):
+        yield whole.slice(first, _BATCH)
