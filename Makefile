@@ -45,7 +45,7 @@ fuzz: setup ## a million damaged inputs into every reader of foreign bytes, minu
 	@$(PY) -m tests.fuzz
 
 mutants: setup ## each check of attestation taken out, one at a time: a test must fail
-	@$(PY) -m tests.fuzz.mutants
+	@$(PY) -m tools.mutants
 
 coverage: setup ## branch coverage of attestation: 98 %, of its verifiers 100 %
 	@tools/coverage

@@ -18,7 +18,7 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.validate import submission
-from tests.return_a_twin import convert
+from tests.reference.return_a import convert
 from worker.compute.kernels.column import Text
 from worker.compute.kernels.group_by import cells, coded, counts
 from worker.compute.kernels.lines import split

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from tests import nibrs_twin
+from tests.reference import nibrs as nibrs_twin
 from worker.compute.kernels.lines import matrix, split
 from worker.compute.operations.validate import (
     Options,

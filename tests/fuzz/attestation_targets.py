@@ -65,10 +65,16 @@ from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
 from attestation.strict_json import parse_object
 from attestation.trust import Endpoint, endpoint
-from tests.att_forge import ISSUER, QUALIFYING, crl, machine, sign
-from tests.att_tdx_forge import intel, raw_signature, td_report
 from tests.fuzz.engine import Target
 from tests.fuzz.mutators import BYTES, DER, IN_PLACE, JSON, JWS, SIZED, TEXT, WORDS
+from tests.support.forge import (
+    ISSUER,
+    QUALIFYING,
+    crl,
+    machine,
+    sign,
+)
+from tests.support.tdx_forge import intel, raw_signature, td_report
 
 __all__ = ["ATTESTATION"]
 

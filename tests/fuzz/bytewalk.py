@@ -92,8 +92,8 @@ def indifferent(evidence: Evidence, name: str) -> set[int]:
 
 def bundles() -> dict[str, tuple[Evidence, Callable[[Evidence], object]]]:
     """A sound bundle of each kind, and what appraises it."""
-    from tests.att_forge import machine
-    from tests.att_tdx_forge import intel
+    from tests.support.forge import machine
+    from tests.support.tdx_forge import intel
 
     return {
         "snp": (machine().evidence(), machine().appraise),

@@ -14,9 +14,9 @@ from attestation import AZURE_US, AttestationError, Fault
 from attestation.evidence.pcs import _ends
 from attestation.release.unwrap import unwrap_into
 from attestation.trust import endpoint
-from tests.adversarial.test_att_mutants_checks import verified
-from tests.att_forge import machine
-from tests.att_tdx_forge import intel
+from tests.adversarial.attestation.test_mutants_checks import verified
+from tests.support.forge import machine
+from tests.support.tdx_forge import intel
 from worker import config
 from worker.client import SpecError, Unverified, decode_spec, load_profile
 from worker.client.parts import open_part, seal_stream

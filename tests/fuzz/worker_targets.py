@@ -23,11 +23,11 @@ from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, qualifying
-from tests.att_forge import machine, quote_structure
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
-from tests.job_headers import make
-from tests.unit.test_aud_receipts import CLAIMS
+from tests.support.forge import machine, quote_structure
+from tests.support.job_headers import make
+from tests.unit.audit.test_receipts import CLAIMS
 from worker import config
 from worker.audit import (
     GENESIS,

@@ -1,11 +1,11 @@
 """Lock files: every package pinned by hash, no address in any tracked file that locks."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 
 

@@ -1,0 +1,98 @@
+"""Every byte of one sound bundle, changed: all of them are refused, but for those that are named here, with the reason.
+
+The AK's certificate is for Azure Attestation to judge: which authority signed it, for which machine and how long. What
+counts here is its key, which the hardware report vouches for. And PEM may be broken into lines in more than one way.
+"""
+
+import collections
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from attestation import AttestationError
+from attestation.certs import load_der
+from attestation.errors import Fault
+from attestation.evidence import Evidence
+from tests.support.forge import machine
+
+FIELDS = (
+    "hcl_report",
+    "ak_public",
+    "ak_cert",
+    "certs",
+    "quote",
+    "quote_signature",
+    "pcrs",
+    "ephemeral",
+    "certify",
+    "certify_signature",
+)
+WHITESPACE = frozenset(b" \t\n\r\v\f")
+
+
+def fields(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
+    for name in FIELDS:
+        value = getattr(evidence, name)
+        yield name, b"".join(value) if name == "pcrs" else value
+
+
+def with_field(evidence: Evidence, name: str, value: bytes) -> Evidence:
+    if name == "pcrs":
+        return msgspec.structs.replace(evidence, pcrs=tuple(value[at : at + 32] for at in range(0, len(value), 32)))
+    return msgspec.structs.replace(evidence, **{name: value})
+
+
+def judged(evidence: Evidence) -> bool:
+    """Whether it is accepted; nothing but AttestationError may be raised."""
+    try:
+        machine().appraise(evidence)
+    except AttestationError:
+        return False
+    return True
+
+
+def not_ours_to_judge(name: str, value: bytes, at: int, flip: int) -> bool:
+    if name == "ak_cert":
+        key = load_der(value, fault=Fault.EVIDENCE_INVALID, check="ak").public_key()
+        start = value.index(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        return not start <= at < start + 294  # SubjectPublicKeyInfo of RSA-2048
+    return name == "certs" and {value[at], value[at] ^ flip} <= WHITESPACE
+
+
+def test_every_byte_of_a_bundle_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    sound = machine().evidence()
+    assert judged(sound)
+    changed: collections.Counter[str] = collections.Counter()
+    passed: list[tuple[str, int]] = []
+    for name, value in fields(sound):
+        for at in range(len(value)):
+            flip = 1 << at % 8
+            data = bytearray(value)
+            data[at] ^= flip
+            changed[name] += 1
+            if judged(with_field(sound, name, bytes(data))) and not not_ours_to_judge(name, value, at, flip):
+                passed.append((name, at))
+    with capsys.disabled():
+        print(f"\n{changed.total()} changed bytes of one SNP bundle: {dict(changed)}")
+    assert not passed
+    assert set(changed) == set(FIELDS)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("how", ["byte-more", "zero-more", "byte-less", "first-byte-less", "nothing", "twice"])
+def test_every_length_of_a_bundle_matters(name: str, how: str) -> None:
+    sound = machine().evidence()
+    value = dict(fields(sound))[name]
+    wrong = {
+        "byte-more": value + b"\x01",
+        "zero-more": value + b"\0",
+        "byte-less": value[:-1],
+        "first-byte-less": value[1:],
+        "nothing": b"",
+        "twice": value * 2,
+    }[how]
+    if name == "certs" and how == "byte-less":
+        wrong = value.rstrip()[:-1]  # behind the last line is white space
+    assert not judged(with_field(sound, name, wrong))

@@ -1,0 +1,201 @@
+"""What no other test would miss if it were gone; `python -m tools.mutants` found each."""
+
+import base64
+import re
+from datetime import date
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from attestation import AZURE_US, AttestationError, Fault
+from attestation.appraisal import ReferenceValues, check_reference
+from attestation.appraisal.advisories import Advisory, AdvisoryList
+from attestation.appraisal.snp import _extensions, _product_of_cpuid, verify_chain, verify_not_revoked
+from attestation.evidence import maa_nonce
+from attestation.jose import split_jws
+from attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
+from attestation.strict_json import parse_object
+from attestation.trust import endpoint
+from tests.support.forge import (
+    ISSUER,
+    QUALIFYING,
+    crl,
+    forged,
+    machine,
+)
+
+
+def test_integers_longer_than_any_claim() -> None:
+    """Python itself refuses only those of more than 4300 digits."""
+    assert parse_object(b'{"a":18446744073709551615}', limit=99, fault=Fault.TOKEN_INVALID, check="x")["a"] == 2**64 - 1
+    with pytest.raises(AttestationError):
+        parse_object(b'{"a":100000000000000000000}', limit=99, fault=Fault.TOKEN_INVALID, check="x")
+
+
+@pytest.mark.parametrize("text", [rb'{"a":"\ud800"}', rb'{"\uDFFF":1}', rb'{"a":["\udc00\ud800"]}'])
+def test_text_that_utf8_cannot_hold(text: bytes) -> None:
+    with pytest.raises(AttestationError):
+        parse_object(text, limit=99, fault=Fault.TOKEN_INVALID, check="x")
+    assert parse_object(rb'{"a":"\ud83d\ude00"}', limit=99, fault=Fault.TOKEN_INVALID, check="x") == {"a": "\U0001f600"}
+
+
+def verified(raw: str, *, document: bytes | None = None, nonce: str = maa_nonce(QUALIFYING)) -> VerifiedToken:
+    issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="x")
+    return verify_token(
+        raw,
+        keys=SigningKeys(issuer=issuer, trust=AZURE_US, ask=lambda: document or machine().jwks()),
+        verdict=machine().appraise(machine().evidence()),
+        nonce=nonce,
+        reference=ReferenceValues(),
+        now=machine().now.timestamp(),
+    )
+
+
+@pytest.mark.parametrize(("name", "late"), [("iat", 61), ("nbf", 61), ("exp", -60)])
+def test_a05_each_time_alone_is_a_minute_out(name: str, late: int) -> None:
+    """The other two are good; a second less, and all three are."""
+
+    def token(seconds: int) -> str:
+        now = int(machine().now.timestamp())
+        times = {"iat": now - 300, "nbf": now - 300, "exp": now + 300, name: now + seconds}
+        return machine().token(machine().token_claims(machine().evidence()) | times)
+
+    assert verified(token(late - 1 if late > 0 else late + 1))
+    with pytest.raises(AttestationError) as caught:
+        verified(token(late))
+    assert caught.value.check == "T06"
+
+
+def test_a03_a_number_is_no_key_id() -> None:
+    claims = machine().token_claims(machine().evidence())
+    document = machine().jwks().replace(b'"k1"', b'"7"')
+    assert verified(machine().token(claims, kid="7"), document=document)
+    with pytest.raises(AttestationError) as caught:
+        verified(machine().token(claims, kid=7), document=document)
+    assert caught.value.check == "T03"
+
+
+@pytest.mark.parametrize(
+    "host", ["CJI.vault.azure.net", "c_ji.vault.azure.net", "c%6ai.vault.azure.net", "*.vault.azure.net", "localhost"]
+)
+def test_k04_hosts_are_written_in_one_way(host: str) -> None:
+    assert endpoint("https://cji.vault.azure.net", AZURE_US.vault_hosts, resource="", check="x").host
+    with pytest.raises(AttestationError):
+        endpoint(f"https://{host}", AZURE_US.vault_hosts, resource="", check="x")
+
+
+def test_a02_token_of_more_than_the_limit() -> None:
+    raw = machine().token(machine().token_claims(machine().evidence()))
+    split_jws(raw, limit=len(raw), fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
+    with pytest.raises(AttestationError) as caught:
+        split_jws(raw, limit=len(raw) - 1, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
+    assert caught.value.check == "T01"
+
+
+def test_a03_keys_of_another_kind_and_more_than_a_provider_has() -> None:
+    entry = msgspec.json.decode(machine().jwks())["keys"][0]
+    many = [entry | {"kid": str(n)} for n in range(64)]
+    assert set(parse_jwks(msgspec.json.encode({"keys": [*many[1:], entry]}))) == {*map(str, range(1, 64)), "k1"}
+    assert set(parse_jwks(msgspec.json.encode({"keys": [entry, entry | {"kid": "k2", "kty": "oct"}]}))) == {"k1"}
+    with pytest.raises(AttestationError) as caught:
+        parse_jwks(msgspec.json.encode({"keys": [*many, entry]}))
+    assert caught.value.check == "T03"
+
+
+@pytest.mark.parametrize("x5c", [7, None, {}, {"0": "x"}, "MII", [], [7], [""], ["!"], ["AAAA"]])
+def test_a03_certificates_that_are_none(x5c: object) -> None:
+    """The entry is left out, and the document's others are read."""
+    entry = msgspec.json.decode(machine().jwks())["keys"][0]
+    document = {"keys": [entry, {"kid": "k2", "kty": "RSA", "x5c": x5c}, entry | {"kid": "k3", "x5c": x5c}]}
+    assert set(parse_jwks(msgspec.json.encode(document))) == {"k1"}
+
+
+def test_a03_a_certificate_of_another_kind_of_key() -> None:
+    entry = msgspec.json.decode(machine().jwks())["keys"][0]
+    chip = machine().chip
+    public = ed25519.Ed25519PrivateKey.generate().public_key()
+    edwards = forged("signer", public, chip.ask, {}).sign(chip.ask.rsa(), hashes.SHA384())
+    certificates = {"ec": chip.vcek.certificate, "ed": edwards, "rsa": chip.ask.certificate}
+    others = [
+        {"kid": kid, "kty": "RSA", "x5c": [base64.b64encode(one.public_bytes(Encoding.DER)).decode()]}
+        for kid, one in certificates.items()
+    ]
+    document = {"keys": [entry, *others]}
+    assert set(parse_jwks(msgspec.json.encode(document))) == {"k1", "rsa"}
+
+
+def test_a19_no_nonce_is_no_nonce_to_echo() -> None:
+    claims = machine().token_claims(machine().evidence())
+    claims["x-ms-runtime"]["client-payload"]["nonce"] = ""
+    with pytest.raises(AttestationError) as caught:
+        verified(machine().token(claims), nonce="")
+    assert caught.value.check == "T12"
+
+
+@pytest.mark.parametrize("operations", ["encrypt", {"encrypt": True}, None])
+def test_a20_key_operations_are_a_list(operations: object) -> None:
+    claims = machine().token_claims(machine().evidence())
+    claims["x-ms-runtime"]["keys"][0]["key_ops"] = operations
+    with pytest.raises(AttestationError) as caught:
+        verified(machine().token(claims))
+    assert caught.value.check == "T13"
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "product"),
+    [
+        *((0x19, 0x01, "Milan"), (0x19, 0x0F, "Milan"), (0x19, 0x11, "Genoa"), (0x19, 0xA0, "Genoa")),
+        *((0x1A, 0x02, "Turin"), (0x1A, 0x11, "Turin")),
+        *((0x19, 0x20, None), (0x19, 0xB0, None), (0x1A, 0x12, None), (0x1B, 0x02, None), (0x18, 0x01, None)),
+    ],
+)
+def test_a13_processors_that_a_vcek_may_be_of(family: int, model: int, product: str | None) -> None:
+    assert _product_of_cpuid(family, model) == product
+
+
+def test_a14_extensions_of_others_are_none_of_a_vcek() -> None:
+    chip = machine().chip
+    builder = forged("SEV-VCEK", chip.vcek.certificate.public_key(), chip.ask, {"4": b"x"})
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.3705.1.2"), b"y")
+    made = builder.add_extension(other, critical=False).sign(chip.ask.rsa(), hashes.SHA384())
+    assert _extensions(made) == {"4": b"x"}
+
+
+def test_crl_that_never_ends() -> None:
+    """AMD's CRL without nextUpdate, which X.509 leaves optional; signed by the ARK."""
+
+    def sequence(body: bytes) -> bytes:
+        size = len(body).to_bytes(2, "big").lstrip(b"\0")  # of 128 bytes or more
+        return b"\x30" + bytes([0x80 | len(size)]) + size + body
+
+    whole = crl()
+    found = x509.load_der_x509_crl(whole)
+    tbs, (_, until) = found.tbs_certlist_bytes, re.findall(rb"\x17\x0d[0-9]{12}Z", found.tbs_certlist_bytes)
+    tbs = sequence(tbs[2 + (tbs[1] & 0x7F) :].replace(until, b""))
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
+    signature = machine().chip.ark.rsa().sign(tbs, pss, hashes.SHA384())
+    _, _, behind = whole.partition(found.tbs_certlist_bytes)
+    algorithm = behind[: -(len(signature) + 5)]
+    endless = sequence(tbs + algorithm + b"\x03\x82" + (len(signature) + 1).to_bytes(2, "big") + b"\0" + signature)
+    assert x509.load_der_x509_crl(endless).next_update_utc is None
+
+    endorsement = verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now)
+    verify_not_revoked(endorsement, crl(), now=machine().now)
+    with pytest.raises(AttestationError) as caught:
+        verify_not_revoked(endorsement, endless, now=machine().now)
+    assert (caught.value.fault, caught.value.check) == (Fault.POLICY_MISMATCH, "E33")
+
+
+def test_advisories_may_raise_a_level_that_only_turin_has() -> None:
+    def check(product: str) -> None:
+        found = Advisory(id="AMD-SB-0001", fixed={product: {"fmc": 2}})  # type: ignore[dict-item]
+        listed = AdvisoryList(reviewed=date(2026, 1, 1), expires=date(2026, 2, 1), listed=(found,))
+        check_reference(ReferenceValues(advisories=listed))
+
+    check("Turin")
+    with pytest.raises(AttestationError):
+        check("Genoa")

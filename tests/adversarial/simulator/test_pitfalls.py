@@ -1,0 +1,213 @@
+"""Rows S01 to S08 of the pitfalls: nothing simulated reaches production, and production cannot be made to simulate."""
+
+import itertools
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from cji_simulator import Kind, Service, Simulation
+from cji_simulator.simulation import Cmk
+from cji_simulator.site import Site, people
+
+from attestation import AZURE_US, PRODUCTION, AttestationError, Fault, Trust, is_production
+from attestation.appraisal import ReferenceValues, appraise
+from attestation.evidence import qualifying
+from attestation.release import Attester
+from tests.support.paths import ROOT
+from worker.audit.claims import Expected
+from worker.audit.receipts import ReceiptError
+from worker.audit.receipts import verify as verify_receipt
+from worker.config import load
+from worker.errors import Unfit
+
+RECEIPT_KEY = b"r" * 32
+SWITCHES = {
+    "CJI_CLOUD": "simulation",
+    "CJI_INSECURE": "1",
+    "CJI_SIMULATED": "true",
+    "CJI_SIMULATOR": "1",
+    "CJI_TCTI": "swtpm:path=/tmp/tpm.sock",
+    "CJI_TEST_PURPOSE": "1",
+    "CJI_TRUST": '{"name":"simulation"}',
+    "TPM2TOOLS_TCTI": "swtpm:path=/tmp/tpm.sock",
+    "TCTI": "swtpm:path=/tmp/tpm.sock",
+}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a production image has in its site-packages of this project: the wheel, unpacked."""
+    out = tmp_path_factory.mktemp("shipped")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = out.glob("cji_worker-*.whl")
+    zipfile.ZipFile(wheel).extractall(out / "site")
+    return out / "site"
+
+
+def production(shipped: Path, code: str, *, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run code as a production image would: the wheel and its dependencies, and no editable installation (-S)."""
+    paths = [str(shipped), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    head = f"import sys; sys.path[:0] = {paths!r}\n"
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", head + code],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        cwd=shipped,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("environment", [{}, SWITCHES], ids=["plain", "switches"])
+def test_s01_a_production_image_has_no_simulator_and_no_switch_to_one(
+    shipped: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    without = production(shipped, "import cji_simulator", environment=environment)
+    assert "No module named 'cji_simulator'" in without.stderr
+    pins = "from attestation import *; import msgspec; print(msgspec.json.encode(PRODUCTION).decode())"
+    found = production(shipped, pins, environment=environment)
+    assert msgspec.json.decode(found.stdout, type=tuple[Trust, ...]) == PRODUCTION
+    config = tmp_path / "worker.toml"
+    example = (ROOT / "deploy" / "worker.example.toml").read_text()
+    config.write_text(example.replace('cloud = "azure-us"', 'cloud = "simulation"'))
+    serve = f"from worker.cli import main; sys.argv[1:] = ['serve', '--config', {str(config)!r}]; main()"
+    refused = production(shipped, serve, environment=environment)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert 'cloud = "simulation" is not known here' in refused.stderr
+    assert "Known: azure-us, azure-usgov." in refused.stderr
+
+
+@pytest.fixture
+def attester(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> Attester:
+    monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+
+
+@pytest.fixture(scope="module")
+def cmk(simulation_servers: Simulation) -> Cmk:
+    return simulation_servers.create_cmk("sim-pitfalls")
+
+
+def fault_of(caught: pytest.ExceptionInfo[AttestationError]) -> tuple[Fault, str]:
+    return caught.value.fault, caught.value.check
+
+
+@pytest.mark.parametrize("production", PRODUCTION, ids=lambda trust: trust.name)
+def test_s03_what_a_simulation_vouches_for_is_worth_nothing_in_production(
+    simulation: Simulation, attester: Attester, cmk: Cmk, production: Trust
+) -> None:
+    """SEV-SNP: the hardware's root, the provider's name, the vault's name and its signature, each on its own."""
+    import datetime
+
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    at = datetime.datetime.now(datetime.UTC)
+    bound = qualifying(RECEIPT_KEY, attestation.nonce)
+
+    def judged(trust: Trust) -> str:
+        appraise(attestation.evidence, trust=trust, reference=ReferenceValues(), expected_qualifying=bound, now=at)
+        return trust.name
+
+    assert judged(simulation.trust) == "simulation"
+    with pytest.raises(AttestationError) as caught:
+        judged(production)
+    assert fault_of(caught) == (Fault.UNTRUSTED_ROOT, "E04")
+    with pytest.raises(AttestationError) as caught:
+        Attester(trust=production, maa_url=simulation.maa_url, reference=ReferenceValues())
+    assert fault_of(caught) == (Fault.CONFIG_INVALID, "maa-url")
+
+    def released(**pins: object) -> None:
+        trust = msgspec.structs.replace(simulation.trust, **pins)
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        other.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
+
+    released()
+    with pytest.raises(AttestationError) as caught:
+        released(vault_hosts=production.vault_hosts)
+    assert fault_of(caught) == (Fault.CONFIG_INVALID, "kek-host")
+    with pytest.raises(AttestationError) as caught:
+        released(release_roots=production.release_roots)
+    assert fault_of(caught) == (Fault.RELEASE_INVALID, "S02")
+    with pytest.raises(AttestationError) as caught:
+        released(tls_roots=production.tls_roots)
+    assert caught.value.fault is Fault.RELEASE_UNAVAILABLE
+
+
+def test_s04_a_configuration_cannot_name_a_pin(tmp_path: Path) -> None:
+    """No member of Trust is an item of any section."""
+    example = (ROOT / "deploy" / "worker.example.toml").read_text()
+    config = tmp_path / "worker.toml"
+    config.write_text(example)
+    assert load(config).cloud == "azure-us"
+    sections = [line for line in example.splitlines() if line.startswith("[")]
+    for pin, section in itertools.product(Trust.__struct_fields__, ["", *sections]):
+        text = example.replace(section, f"{section}\n{pin} = 'x'", 1) if section else f"{pin} = 'x'\n{example}"
+        if "reference_values" in section:
+            continue  # checked against ReferenceValues below, when the keyholder starts
+        config.write_text(text)
+        with pytest.raises(Unfit):
+            load(config)
+    assert not set(Trust.__struct_fields__) & set(ReferenceValues.__struct_fields__)
+
+
+def test_s05_one_foreign_pin_makes_a_trust_that_is_not_productions(simulation: Simulation) -> None:
+    """The matrix of all mixtures: whatever is taken from a simulation, the whole is no production."""
+    base, foreign = AZURE_US, simulation.trust
+    assert is_production(base)
+    assert not is_production(foreign)
+    names = [name for name in Trust.__struct_fields__ if getattr(base, name) != getattr(foreign, name)]
+    assert len(names) >= 10
+    for count in range(1, len(names) + 1):
+        for chosen in itertools.combinations(names, count):
+            mixed = msgspec.structs.replace(base, **{name: getattr(foreign, name) for name in chosen})
+            assert not is_production(mixed), chosen
+
+
+@pytest.mark.parametrize("kind", [Kind.NOT_CONFIDENTIAL, Kind.AK_CERTIFICATE_PENDING, Kind.OBJECT_MEMORY])
+def test_s06_without_evidence_of_its_own_nobody_is_asked(
+    simulation: Simulation, attester: Attester, kind: Kind
+) -> None:
+    simulation.fault(Service.TPM, kind)
+    simulation.fault(Service.MAA, Kind.STATUS, times=1)
+    with pytest.raises(AttestationError):
+        attester.attest(receipt_key=RECEIPT_KEY)
+    assert [(order.service, order.times) for order in simulation.faults()] == [(Service.TPM, None), (Service.MAA, 1)]
+
+
+def test_s07_what_is_believed_is_frozen(
+    simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for trust in (simulation.trust, *PRODUCTION):
+        for name in Trust.__struct_fields__:
+            with pytest.raises(AttributeError):
+                setattr(trust, name, getattr(simulation.trust, name))
+    for name, value in SWITCHES.items():
+        monkeypatch.setenv(name, value)
+    assert attester.attest(receipt_key=RECEIPT_KEY).token.issuer == simulation.maa_url
+
+
+def test_s07_the_workers_processes_inherit_no_environment(cji_site: Site) -> None:
+    """What an operator's shell holds cannot change a mode: each process is given an environment of its own."""
+    for name, pid in cji_site.worker.pids.items():
+        if name == "supervisor":
+            continue
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        given = {pair.partition(b"=")[0].decode() for pair in pairs if pair}
+        assert given
+        assert not given & (set(SWITCHES) | {"HOME", "PYTEST_VERSION", "VIRTUAL_ENV", "CJI_VECTORS"})
+        assert "HOME" in os.environ
+
+
+def test_s08_a_simulated_receipt_is_refused_by_a_production_reader(cji_site: Site) -> None:
+    receipt = cji_site.run(people(10)).receipt
+    with cji_site.client() as client:
+        key = client.attest().receipt_key
+    assert verify_receipt(receipt.compact, key=key, expected=Expected(simulated=True)).claims.simulated
+    with pytest.raises(ReceiptError) as caught:
+        verify_receipt(receipt.compact, key=key, expected=Expected(simulated=False))
+    assert caught.value.field == "simulated"

@@ -1,0 +1,92 @@
+"""Corpora with known truth, linked with the default model. Their columns are named as `person/1` names them."""
+
+import csv
+import os
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from benchmarks.generate import HEAVY, population
+from tests.reference.link import ignore
+from worker.compute.operations.link import Linked, Parameters, link
+
+pytestmark = pytest.mark.vectors
+
+_FEBRL = {
+    "given_name": "first",
+    "surname": "last",
+    "street_number": "street_number",
+    "address_1": "address_1",
+    "address_2": "address_2",
+    "suburb": "suburb",
+    "postcode": "postcode",
+    "state": "state",
+    "date_of_birth": "DOB",
+    "soc_sec_id": "SOC",
+}
+_FAKE = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city", "email": "address_1"}
+
+Ints = npt.NDArray[np.int64]
+
+
+def _read(name: str, columns: Mapping[str, str], truth: str) -> tuple[pa.RecordBatch, list[str]]:
+    with (Path(os.environ["CJI_VECTORS"]) / "cji/linkage" / name).open(encoding="utf-8", newline="") as file:
+        rows = [{key.strip(): value.strip() for key, value in row.items()} for row in csv.DictReader(file)]
+    batch = pa.RecordBatch.from_pydict(
+        {new: pa.array([row[old] or None for row in rows], pa.utf8()) for old, new in columns.items()}
+    )
+    return batch, [row[truth] for row in rows]
+
+
+def _best(found: Linked, person: Ints, total: int) -> tuple[float, float, float]:
+    """(F1 at the best threshold, recall of what blocking and the lower threshold leave, recall at P >= 0.99)."""
+    pairs = found.report.pairs
+    order = np.argsort(-pairs.weight, kind="stable")
+    true = np.cumsum((person[pairs.left] == person[pairs.right])[order])
+    precision, recall = true / np.arange(1, len(true) + 1), true / total
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(f1.max()), float(recall[-1]), float(recall[precision >= 0.99].max(initial=0))
+
+
+def test_febrl_4_is_linked() -> None:
+    (a, of_a), (b, of_b) = (_read(f"febrl_dataset4{one}.csv", _FEBRL, "rec_id") for one in "ab")
+    person = np.array([int(name.split("-")[1]) for name in of_a + of_b])
+    found = link([a], a.schema, Parameters(), ignore, side=[b])
+    f1, _, at_99 = _best(found, person, 5000)
+    assert f1 >= 0.995
+    assert at_99 >= 0.995
+
+
+def test_fake_1000_is_deduplicated() -> None:
+    batch, of = _read("fake_1000.csv", _FAKE, "cluster")
+    person = np.array([int(one) for one in of])
+    found = link([batch], batch.schema, Parameters(), ignore)
+    f1, recall, _ = _best(found, person, sum(np.bincount(person) * (np.bincount(person) - 1)) // 2)
+    assert f1 >= 0.91
+    assert recall >= 0.88  # of blocking
+
+
+@pytest.mark.slow
+def test_heavy_errors_are_seen_through() -> None:
+    made = population(20_000, per_person=10, errors=HEAVY)
+    batch = made.records.select(["first", "last", "DOB", "POB", "postcode", "SEX"])
+    found = link([batch], batch.schema, Parameters(), ignore)
+    f1, recall, at_99 = _best(found, made.person, made.true_pairs)
+    assert (f1 >= 0.79, recall >= 0.76, at_99 >= 0.6) == (True, True, True)
+
+
+def test_blocked_is_what_brute_force_finds_among_the_same_pairs() -> None:
+    batch, _ = _read("fake_1000.csv", _FAKE, "cluster")
+    batch = batch.slice(0, 150)
+    found = link([batch], batch.schema, Parameters(clerical=1e-9), ignore)
+    groups = [one.group for one in found.report.blocking.rules]
+    expected = {(i, j) for i, j in combinations(range(150), 2) if any(group[i] == group[j] >= 0 for group in groups)}
+    assert int(found.report.new_pairs.sum()) == len(expected)
+    assert {
+        (int(i), int(j)) for i, j in zip(found.report.pairs.left, found.report.pairs.right, strict=True)
+    } <= expected

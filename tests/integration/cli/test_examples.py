@@ -1,0 +1,146 @@
+"""The examples, run as their page says, with the outputs that it promises."""
+
+import csv
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from cji_simulator.site import Site, people
+from click.testing import CliRunner
+
+from tests.support.paths import ROOT
+from worker.cli import build
+from worker.client import new_project_key, save_project_key
+
+PAGE = (ROOT / "examples/README.md").read_text()
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji-simulator cji"))]
+
+
+def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
+    """As it stands, but for the roots; with the files that it names."""
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shutil.copytree(site.files.profile.parent, tmp_path, dirs_exist_ok=True)
+    save_project_key(new_project_key("study-17"), tmp_path / "study-17.json")
+    (tmp_path / "job.toml").write_text(
+        '[input]\nschema = "person/1"\n[deidentify]\nproject = "study-17"\n[deidentify.columns]\n'
+        'last = { do = "hmac_token", domain = "name" }\nfirst = "drop"\nSOC = "null"\n'
+    )
+    scope: dict[str, object] = {"table": people(50), "AZURE_US": site.simulation.trust}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        exec(program.replace("from attestation import AZURE_US\n", ""), scope)
+    tables = scope["tables"]
+    assert isinstance(tables, dict)
+    assert tables["result"].column_names == ["last", "SOC"]
+    assert tables["row_status"].num_rows == 50
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All commands of the page, one after the other, in a copy of the repository's examples."""
+    folder = tmp_path_factory.mktemp("examples")
+    for source in sorted((ROOT / "examples").rglob("*.*")):
+        target = folder / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    cji = build(site.simulation.trust)
+    assert len(COMMANDS) == 9
+    for command in COMMANDS:
+        words = shlex.split(
+            command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
+        )[1:]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            result = CliRunner().invoke(cji, words, catch_exceptions=False)
+        assert result.exit_code == 0, f"{command}: {result.output}"
+    return folder
+
+
+def test_validate(outputs: Path) -> None:
+    found = rows(outputs / "findings/result.csv")
+    assert [(row["row"], row["rule"], row["value"]) for row in found] == [("11", "404", "X"), ("13", "152", "24")]
+    assert [row["accepted"] for row in rows(outputs / "findings/incidents.csv")] == ["true", "true", "false", "false"]
+    assert [row["rejected_per_10000"] for row in rows(outputs / "findings/rates.csv")] == ["5000"]
+    lines = (outputs / "findings/eds.txt").read_text().splitlines()
+    assert [len(line) for line in lines] == [146] * 3
+    assert lines[-1][14:23] == "999999999"
+
+
+def test_link(outputs: Path) -> None:
+    clusters: dict[str, list[str]] = {}
+    for row in rows(outputs / "linked/result.csv"):
+        clusters.setdefault(row["cluster"], []).append(row["record_id"])
+    assert sorted(clusters.values(), key=len) == [
+        ["6"],
+        ["9"],
+        ["10"],
+        ["1", "2"],
+        ["7", "8"],
+        ["11", "12"],
+        ["3", "4", "5"],
+    ]
+    assert "given name: the same" in "".join(row["words"] for row in rows(outputs / "linked/patterns.csv"))
+
+
+def test_screen(outputs: Path) -> None:
+    outcomes = [(row["outcome"], row["best"]) for row in rows(outputs / "hits/result.csv")]
+    hits = [("hit", "strong"), ("no_hit", ""), ("hit", "possible"), ("hit", "name_only")]
+    assert outcomes == [*hits, ("no_hit", ""), ("not_screenable", "")]
+    assert [row["NIC"] for row in rows(outputs / "hits/hits.csv")] == ["W100000001", "W100000002", "W100000003"]
+
+
+def test_aggregate(outputs: Path) -> None:
+    cells = rows(outputs / "counts/result.csv")
+    assert {cell["rows"] for cell in cells if cell["hidden"] == "true"} == {""}
+    shown = {(cell["key_1"], cell["key_2"]): int(cell["rows"]) for cell in cells if cell["hidden"] == "false"}
+    assert min(shown.values()) >= 3
+    assert shown["", "FULTON"] == 18
+    actual = {(row["form"], row["line"]): row["actual"] for row in rows(outputs / "return_a/result.csv")}
+    assert (actual["return_a", "3a"], actual["return_a", "4e"], actual["return_a", "total"]) == ("1", "3", "4")
+
+
+def test_persons(outputs: Path) -> None:
+    found = rows(outputs / "judged/result.csv")
+    assert [(row["row"], row["column"], row["code"]) for row in found] == [
+        ("2", "NAM", "310"),
+        ("2", "DOB", "305"),
+        ("2", "HGT", "307"),
+        ("2", "SOC", "308"),
+        ("3", "SEX", "304"),
+        ("3", "DOB", "306"),
+        ("3", "WGT", "310"),
+        ("3", "SOC", "308"),
+        ("3", "OLS", "304"),
+    ]
+    assert sum(int(row["rows"]) for row in rows(outputs / "judged/counts.csv")) == 9
+
+
+def test_deidentify(outputs: Path) -> None:
+    people, result = rows(outputs / "examples/deidentify/people.csv"), rows(outputs / "study/result.csv")
+    assert len(result) == len(people)
+    back = {(row["column"], row["token"]): row["value"] for row in rows(outputs / "study/token_map.csv")}
+    for name in ("SID", "SOC", "OLN"):
+        assert [back[name, row[name]] for row in result] == [row[name] for row in people]
+    classes = [(row["SEX"], row["postcode"]) for row in result]
+    assert min(classes.count(one) for one in classes) >= 3
+
+
+def test_disseminate(outputs: Path) -> None:
+    result, ledger = rows(outputs / "sent/result.csv"), rows(outputs / "sent/ledger.csv")
+    assert [(row["subject"], row["charge"]) for row in result] == [("GA00000001", "burglary"), ("GA00000006", "fraud")]
+    assert [(row["subject"], row["rows"]) for row in ledger] == [("GA00000001", "1"), ("GA00000006", "1")]
+    assert {row["secondary_recipient"] for row in ledger} == {"Board of Private Security"}
+    reasons = {row["reason"]: int(row["rows"]) for row in rows(outputs / "sent/withheld.csv")}
+    assert {reason for reason, n in reasons.items() if n} == {
+        "WITHHELD_EXPUNGED",
+        "WITHHELD_SEALED",
+        "WITHHELD_JUVENILE",
+        "WITHHELD_NON_CONVICTION",
+    }

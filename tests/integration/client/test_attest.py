@@ -1,0 +1,207 @@
+"""What the SDK accepts as a worker's proof of itself, and how it follows a worker that renews it."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+import pytest
+from cji_simulator import Kind, Service
+from cji_simulator.simulation import Simulation
+
+from attestation import AZURE_US, AttestationError
+from attestation.appraisal import ReferenceValues
+from attestation.evidence import Evidence
+from tests.support.sdk_server import (
+    KEK_ID,
+    Certificates,
+    ReferenceWorker,
+    served,
+)
+from worker.audit import thumbprint as receipt_thumbprint
+from worker.client import (
+    AttestedWorker,
+    Deidentify,
+    InputSpec,
+    JobSpec,
+    PinnedKey,
+    SealedJob,
+    SpecError,
+    SyncClient,
+    Unreachable,
+    Unverified,
+    new_recipient_key,
+    new_signing_key,
+    public_jwk,
+    read_evidence,
+    seal,
+    thumbprint,
+    verify_attestation,
+)
+from worker.client.token import check_token
+from worker.wire.v1 import worker_pb2 as pb
+
+REFERENCE = ReferenceValues(products=("Genoa",))
+RECORDS = {"records": pa.table({"last": ["neumann"]})}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    worker: ReferenceWorker
+    client: SyncClient
+    job: SealedJob
+
+
+@pytest.fixture
+def bench(azure: Simulation) -> Iterator[Bench]:
+    cmk, signing = new_recipient_key(), new_signing_key()
+    jwk, print_ = public_jwk(cmk.public_key()), thumbprint(cmk.public_key())
+    spec = JobSpec(
+        audience="pool",
+        originating_ori="CA0190000",
+        requesting_ori="CA0190000",
+        operator_id="o",
+        requestor="r",
+        reason="r",
+        purpose_code="C",
+        kek_id=KEK_ID,
+        kek_thumbprint=print_,
+        recipients=(jwk,),
+        input=InputSpec(schema="person/1"),
+        deidentify=Deidentify(project="p", columns={"last": "keep"}),
+    )
+    job = seal(spec, kek=PinnedKey.check(KEK_ID, jwk, expected=print_), signing_key=signing)
+    worker, tls = ReferenceWorker(cmk=cmk, submitter=signing.public_key()), Certificates.make()
+    worker.attest(azure)
+    with (
+        served(worker, tls) as target,
+        SyncClient(target, tls=tls.client, trust=azure.trust, reference=REFERENCE, maa_url=azure.maa_url) as client,
+    ):
+        yield Bench(worker=worker, client=client, job=job)
+
+
+def test_a_worker_that_renewed_its_token_is_asked_once_more(bench: Bench, azure: Simulation) -> None:
+    before = bench.client.attest()
+    bench.worker.attest(azure)
+    with bench.client.run(bench.job, RECORDS, attested=before, deadline=20) as result:
+        assert result.attested.maa_token != before.maa_token
+        assert result.receipt.claims.maa_token_sha384 == result.attested.maa_token_sha384
+
+
+def test_a_receipt_for_a_token_that_is_not_shown_is_not_accepted(bench: Bench) -> None:
+    attested = bench.client.attest()
+    claims = bench.worker.claims
+    bench.worker.claims = lambda *a: msgspec.structs.replace(claims(*a), maa_token_sha384="0" * 96)  # type: ignore[method-assign]
+    with pytest.raises(Unverified, match="maa_token_sha384"):
+        bench.client.run(bench.job, RECORDS, attested=attested, deadline=20)
+
+
+def test_f01_every_attestation_has_its_own_nonce(bench: Bench) -> None:
+    nonces = {bench.client.attest().nonce for _ in range(3)}
+    assert len(nonces) == 3
+
+
+def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: Simulation) -> None:
+    worker = bench.worker
+    assert worker.attester is not None
+    key = receipt_thumbprint(worker.receipt_key.public_key())
+    nonce = bytes(range(32))
+    good = pb.AttestResponse(
+        evidence=worker.attester.quote(receipt_key=key, nonce=nonce).to_json(),
+        maa_token="",
+        receipt_jwk=public_jwk(worker.receipt_key.public_key()),
+    )
+    judge = {"trust": azure.trust, "reference": REFERENCE, "maa_url": azure.maa_url}
+    assert verify_attestation(good, nonce=nonce, **judge).simulated  # type: ignore[arg-type]
+    with pytest.raises(Unverified, match="E16"):
+        verify_attestation(good, nonce=bytes(32), **judge)  # type: ignore[arg-type]
+    other = pb.AttestResponse()
+    other.CopyFrom(good)
+    other.receipt_jwk = public_jwk(new_signing_key().public_key())
+    with pytest.raises(Unverified, match="E16"):
+        verify_attestation(other, nonce=nonce, **judge)  # type: ignore[arg-type]
+    with pytest.raises(Unverified, match="E04"):
+        verify_attestation(good, nonce=nonce, **{**judge, "trust": AZURE_US})  # type: ignore[arg-type]
+    with pytest.raises(Unverified, match="E08"):
+        verify_attestation(good, nonce=nonce, **{**judge, "reference": ReferenceValues(products=("Turin",))})  # type: ignore[arg-type]
+
+
+class Recording:
+    """A machine that could attest once: whatever the nonce, it shows what it showed then."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+    def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
+        return self.evidence
+
+
+def test_c06_evidence_from_earlier_is_refused_although_the_certificate_is_good(bench: Bench) -> None:
+    worker = bench.worker
+    assert worker.attester is not None
+    before = bench.client.attest()
+    key = receipt_thumbprint(worker.receipt_key.public_key())
+    worker.attester = Recording(worker.attester.quote(receipt_key=key, nonce=before.nonce))  # type: ignore[assignment]
+    with pytest.raises(Unverified, match="E16"):
+        bench.client.attest()
+
+
+def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:
+    attested = bench.client.attest()
+    again = read_evidence(attested.to_file(), trust=azure.trust, reference=REFERENCE)
+    assert again.to_file() == attested.to_file()
+    assert again.verdict.checks == attested.verdict.checks
+    assert attested.maa_token not in repr(attested)
+    with pytest.raises(Unverified, match="cloud"):
+        read_evidence(attested.to_file(), trust=AZURE_US, reference=REFERENCE)
+
+
+def test_a_profile_that_no_worker_could_match_is_no_fault_of_the_worker(bench: Bench, azure: Simulation) -> None:
+    answer = bench.client._stub.Attest(pb.AttestRequest(nonce=bytes(32)))
+
+    def judge(*, maa_url: str = azure.maa_url, reference: ReferenceValues = REFERENCE) -> AttestedWorker:
+        return verify_attestation(answer, nonce=bytes(32), trust=azure.trust, reference=reference, maa_url=maa_url)
+
+    judge()
+    with pytest.raises(SpecError, match="maa-url"):
+        judge(maa_url="https://other.example")
+    with pytest.raises(SpecError, match="reference-measurements"):
+        judge(reference=ReferenceValues(products=("Genoa",), measurements=("zz",)))
+
+
+def test_an_issuer_that_does_not_answer_may_answer_later(bench: Bench, azure: Simulation) -> None:
+    azure.fault(Service.MAA, Kind.DOWN)
+    try:
+        with pytest.raises(Unreachable, match="MAA_UNAVAILABLE"):
+            bench.client.attest()
+    finally:
+        azure.clear_faults()
+
+
+def test_the_token_must_be_of_the_same_machine_issuer_and_time(bench: Bench, azure: Simulation) -> None:
+    attested: AttestedWorker = bench.client.attest()
+    verdict, now = attested.verdict, attested.attested_at.timestamp()
+
+    def check(token: str = attested.maa_token, **changes: object) -> None:
+        values = {"trust": azure.trust, "maa_url": azure.maa_url, "verdict": verdict, "now": now, **changes}
+        check_token(token, **values)  # type: ignore[arg-type]
+
+    check()
+    header, payload, signature = attested.maa_token.split(".")
+    stranger = dataclasses.replace(verdict, ak=new_recipient_key().public_key())
+    for call, number in [
+        (lambda: check(verdict=stranger), "T14"),
+        (lambda: check(verdict=dataclasses.replace(verdict, vm_unique_id="other")), "T15"),
+        (lambda: check(verdict=dataclasses.replace(verdict, tee="tdx")), "T08"),
+        (lambda: check(now=now + 86_400), "T06"),
+        (lambda: check(now=now - 86_400), "T06"),
+        (lambda: check(maa_url="https://other.example"), "maa-url"),
+        (lambda: check(trust=AZURE_US), "maa-url"),
+        (lambda: check(f"{header}.{payload}.{signature[:-8]}AAAAAAAA"), "T04"),
+        (lambda: check("eyJhbGciOiJub25lIn0." + payload + ".AAAA"), "T02"),
+        (lambda: check("a.b"), "T01"),
+    ]:
+        with pytest.raises(AttestationError) as caught:
+            call()  # type: ignore[no-untyped-call]
+        assert caught.value.check == number

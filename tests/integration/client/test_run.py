@@ -1,0 +1,500 @@
+"""The SDK against a worker that follows the contract, and against the same worker when it does not."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from attestation import AZURE_US
+from attestation.appraisal import ReferenceValues
+from tests.support.sdk_server import (
+    KEK_ID,
+    Certificates,
+    ReferenceWorker,
+    served,
+)
+from worker.audit import Claims, sign
+from worker.client import (
+    Batches,
+    Client,
+    DateTo,
+    Deidentify,
+    HmacToken,
+    InputSpec,
+    JobSpec,
+    Mask,
+    PinnedKey,
+    SealedJob,
+    SealedResult,
+    SpecError,
+    SyncClient,
+    Unreachable,
+    Unverified,
+    WorkerRefused,
+    new_project_key,
+    new_recipient_key,
+    new_signing_key,
+    open_result,
+    public_jwk,
+    read_output,
+    seal,
+    thumbprint,
+)
+from worker.errors import Reason
+from worker.wire.v1 import worker_pb2 as pb
+
+MAA = "https://sharedeus.eus.attest.azure.net"
+PROJECT = new_project_key("study-17")
+
+
+@dataclass(kw_only=True)
+class Scene:
+    worker: ReferenceWorker
+    target: str
+    tls: Certificates
+    signing: ec.EllipticCurvePrivateKey
+    recipient: rsa.RSAPrivateKey
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        return {
+            "tls": self.tls.client,
+            "trust": AZURE_US,
+            "reference": ReferenceValues(),
+            "maa_url": MAA,
+        }
+
+    def client(self) -> Client:
+        return Client(self.target, **self.arguments)  # type: ignore[arg-type]
+
+    def spec(self, **changes: object) -> JobSpec:
+        fields: dict[str, object] = {
+            "audience": "pool",
+            "originating_ori": "CA0190000",
+            "requesting_ori": "CA0190000",
+            "operator_id": "jdoe",
+            "requestor": "Jane Doe",
+            "reason": "research extract",
+            "purpose_code": "C",
+            "kek_id": KEK_ID,
+            "kek_thumbprint": thumbprint(self.worker.cmk.public_key()),
+            "recipients": (public_jwk(self.recipient.public_key()),),
+            "input": InputSpec(schema="person/1"),
+            "deidentify": Deidentify(
+                project="study-17",
+                columns={
+                    "record_id": "keep",
+                    "last": HmacToken(domain="name"),
+                    "first": Mask(keep_first=1),
+                    "DOB": DateTo(unit="year"),
+                    "SOC": "drop",
+                },
+            ),
+        }
+        return JobSpec(**{**fields, **changes})  # type: ignore[arg-type]
+
+    def pinned(self) -> PinnedKey:
+        return PinnedKey.check(
+            KEK_ID, public_jwk(self.worker.cmk.public_key()), expected=thumbprint(self.worker.cmk.public_key())
+        )
+
+    def job(self) -> SealedJob:
+        return seal(self.spec(), kek=self.pinned(), signing_key=self.signing, project_key=PROJECT)
+
+    async def run(self, source: object = None, *, deadline: float = 20.0) -> SealedResult:
+        async with self.client() as client:
+            records = people(3) if source is None else source
+            return await client.run(
+                self.job(),
+                {"records": records},
+                attested=self.worker.attested(),
+                deadline=deadline,  # type: ignore[dict-item]
+            )
+
+
+@pytest.fixture(scope="module")
+def keys() -> tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certificates]:
+    return new_recipient_key(), new_recipient_key(), Certificates.make()
+
+
+@pytest.fixture
+async def scene(keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certificates]) -> AsyncIterator[Scene]:
+    cmk, recipient, tls = keys
+    signing = new_signing_key()
+    worker = ReferenceWorker(cmk=cmk, submitter=signing.public_key())
+    server, target = tls.listen(worker)
+    await server.start()
+    yield Scene(worker=worker, target=target, tls=tls, signing=signing, recipient=recipient)
+    await server.stop(None)
+
+
+def people(rows: int) -> pa.Table:
+    return pa.table(
+        {
+            "record_id": [f"r{i:07}" for i in range(rows)],
+            "last": [f"canary-surname-{i % 97}" for i in range(rows)],
+            "first": ["michaela"] * rows,
+            "DOB": ["19151111"] * rows,
+            "SOC": ["530421812"] * rows,
+        }
+    )
+
+
+async def test_a_job_runs_and_its_result_opens(scene: Scene) -> None:
+    async with scene.client() as client:
+        description = await client.describe()
+        spec = scene.spec()
+        kek = description.pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
+        job = seal(spec, kek=kek, signing_key=scene.signing, project_key=PROJECT, rows=3)
+        seen: list[tuple[str, int]] = []
+        result = await client.run(
+            job,
+            {"records": people(3)},
+            attested=scene.worker.attested(),
+            deadline=20,
+            progress=lambda stage, n: seen.append((stage, n)),
+        )
+    with result:
+        tables = open_result(result, scene.recipient)
+        with pytest.raises(SpecError, match="no output pairs"):
+            next(read_output(result, scene.recipient, "pairs"))
+    assert tables["result"].column_names == ["record_id", "last", "first", "DOB"]
+    assert tables["result"]["DOB"].to_pylist() == ["1915"] * 3
+    assert tables["result"]["first"].to_pylist() == ["m*******"] * 3
+    assert tables["row_status"]["status"].to_pylist() == [0, 0, 0]
+    assert result.receipt.claims.job_id == job.header.job_id.hex()
+    assert ("rows", 50) in seen
+    assert any(stage == "sent" for stage, _ in seen)
+
+
+async def test_large_and_empty_inputs_pass_through(scene: Scene) -> None:
+    for rows in (0, 150_000):
+        result = await scene.run(people(rows))
+        with result:
+            tables = open_result(result, scene.recipient)
+        assert tables["result"].num_rows == tables["row_status"].num_rows == rows
+        assert result.receipt.claims.volumes.rows_in == rows
+        assert tables["result"]["record_id"].to_pylist() == [f"r{i:07}" for i in range(rows)]
+
+
+async def test_the_same_project_key_joins_across_jobs(scene: Scene) -> None:
+    tokens = []
+    for _ in range(2):
+        with await scene.run() as result:
+            tokens.append(open_result(result, scene.recipient)["result"]["last"].to_pylist())
+    assert tokens[0] == tokens[1]
+    assert len(set(tokens[0])) == 3
+
+
+async def test_nothing_readable_is_sent(scene: Scene) -> None:
+    sent: list[bytes] = []
+    answer = scene.worker.answer
+
+    def watch(header: object, parts: list[list[bytes]]) -> Iterator[pb.RunResponse]:
+        sent.extend(segment for part in parts for segment in part)
+        return answer(header, parts)  # type: ignore[arg-type]
+
+    scene.worker.answer = watch  # type: ignore[method-assign, assignment]
+    with await scene.run():
+        pass
+    assert b"canary" not in b"".join(sent) + b"".join(scene.worker.seen)
+    assert b"canary" in people(3).to_batches()[0].serialize().to_pybytes()
+
+
+async def test_overload_is_tried_again_with_the_same_header(scene: Scene) -> None:
+    scene.worker.refusals = [(Reason.OVERLOADED, 0.05), (Reason.DRAINING, 0.0), (Reason.NOT_READY, 0.0)]
+    with await scene.run() as result:
+        assert len(open_result(result, scene.recipient)) == 2
+    assert len(scene.worker.seen) == 4
+    assert len(set(scene.worker.seen)) == 1
+
+
+async def test_retry_stops_at_the_deadline(scene: Scene) -> None:
+    scene.worker.refusals = [(Reason.OVERLOADED, 60.0)]
+    with pytest.raises(WorkerRefused) as caught:
+        await scene.run(deadline=5)
+    assert caught.value.reason is Reason.OVERLOADED
+    assert caught.value.retry_after == pytest.approx(60)
+    assert len(scene.worker.seen) == 1
+
+
+async def test_one_shot_inputs_are_not_sent_twice(scene: Scene) -> None:
+    scene.worker.refusals = [(Reason.OVERLOADED, 0.0)]
+    with pytest.raises(WorkerRefused):
+        await scene.run(iter(people(3).to_batches()))
+    with await scene.run(iter(people(3).to_batches())) as result:
+        assert open_result(result, scene.recipient)["result"].num_rows == 3
+
+
+async def test_refusals_carry_reason_stage_remedy_and_correlation(scene: Scene) -> None:
+    scene.worker.refusals = [(Reason.POLICY_DENIED, 0.0)]
+    with pytest.raises(WorkerRefused) as caught:
+        await scene.run()
+    refused = caught.value
+    assert (refused.reason, refused.stage, refused.retryable) == (Reason.POLICY_DENIED, "admit", False)
+    assert refused.correlation_id == "c-1"
+    assert "policy" in refused.remedy
+
+
+async def test_wrong_signing_key_is_refused(scene: Scene) -> None:
+    scene.signing = new_signing_key()
+    with pytest.raises(WorkerRefused) as caught:
+        await scene.run()
+    assert caught.value.reason is Reason.HEADER_SIGNATURE_INVALID
+
+
+async def test_deadline(scene: Scene) -> None:
+    async def stall(*_: object) -> None:
+        await asyncio.sleep(30)
+
+    scene.worker.Run = stall  # type: ignore[method-assign, assignment]
+    server, target = scene.tls.listen(scene.worker)
+    await server.start()
+    scene.target = target
+    with pytest.raises(WorkerRefused) as caught:
+        await scene.run(deadline=0.5)
+    assert caught.value.reason is Reason.DEADLINE
+    await server.stop(None)
+
+
+async def test_a_lost_answer_says_whether_the_job_was_done(scene: Scene) -> None:
+    scene.worker.vanish = True
+    with pytest.raises(Unreachable, match="the job was done") as caught:
+        await scene.run()
+    assert "\x1b" not in str(caught.value)
+
+
+async def test_a_lost_answer_without_receipt_may_run_again(scene: Scene) -> None:
+    scene.worker.vanish = True
+    scene.worker.receipts = _Forgetful()
+    with pytest.raises(Unreachable, match="no receipt was found"):
+        await scene.run()
+
+
+async def test_no_worker_is_unreachable(scene: Scene) -> None:
+    scene.target = "127.0.0.1:1"
+    with pytest.raises(Unreachable, match="UNAVAILABLE"):
+        await scene.run(deadline=5)
+
+
+async def test_c04_other_roots_and_names_are_refused(scene: Scene) -> None:
+    other = Certificates.make()
+    own, scene.tls = scene.tls, other
+    with pytest.raises(Unreachable):
+        await scene.run(deadline=5)
+    scene.tls = own
+    client = Client(scene.target, server_name="elsewhere.example", **scene.arguments)  # type: ignore[arg-type]
+    async with client:
+        with pytest.raises(Unreachable):
+            await client.describe()
+    client = Client(scene.target, server_name="worker.example", **scene.arguments)  # type: ignore[arg-type]
+    async with client:
+        assert (await client.describe()).audience == "pool"
+
+
+async def test_a_fault_of_the_input_is_told_as_such(scene: Scene) -> None:
+    def broken() -> Batches:
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield from people(10).to_batches()
+            raise RuntimeError("canary")
+
+        return Batches(schema=people(1).schema, batches=batches())
+
+    with pytest.raises(SpecError, match="cannot be read") as caught:
+        await scene.run(broken)
+    assert "canary" not in str(caught.value)
+    with pytest.raises(SpecError, match="unknown or of another type: colour"):
+        await scene.run(people(1).append_column("colour", pa.array(["red"])))
+
+
+async def test_wrong_input_names_are_refused_before_anything_is_sent(scene: Scene) -> None:
+    async with scene.client() as client:
+        for inputs in ({}, {"other": people(1)}, {"records": people(1), "more": people(1)}):
+            with pytest.raises(SpecError, match="records"):
+                await client.run(scene.job(), inputs, attested=scene.worker.attested(), deadline=5)
+    assert not scene.worker.seen
+
+
+async def test_callers_cancellation_stays_a_cancellation(scene: Scene) -> None:
+    def slow() -> Batches:
+        def batches() -> Iterator[pa.RecordBatch]:
+            import time
+
+            while True:
+                time.sleep(0.05)
+                yield people(1000).to_batches()[0]
+
+        return Batches(schema=people(1).schema, batches=batches())
+
+    task = asyncio.create_task(scene.run(slow))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_blocking_client(keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certificates]) -> None:
+    cmk, recipient, tls = keys
+    signing = new_signing_key()
+    worker = ReferenceWorker(cmk=cmk, submitter=signing.public_key())
+    with served(worker, tls) as target:
+        scene = Scene(worker=worker, target=target, tls=tls, signing=signing, recipient=recipient)
+        with SyncClient(target, **scene.arguments) as client:  # type: ignore[arg-type]
+            kek = client.describe().pin(KEK_ID, thumbprint=thumbprint(cmk.public_key()))
+            job = seal(scene.spec(), kek=kek, signing_key=signing, project_key=PROJECT)
+            result = client.run(job, {"records": people(2)}, attested=worker.attested(), deadline=20)
+            with result:
+                assert open_result(result, recipient)["result"].num_rows == 2
+            assert client.get_receipt(job.header.job_id) == result.receipt.compact
+
+
+# ---------------------------------------------------------------- a worker that does not keep the contract
+
+Edit = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
+
+
+def _edit(change: Callable[[list[pb.RunResponse]], None]) -> Edit:
+    def twist(messages: list[pb.RunResponse]) -> list[pb.RunResponse]:
+        copied = copy.deepcopy(messages)
+        change(copied)
+        return copied
+
+    return twist
+
+
+def _flip(messages: list[pb.RunResponse]) -> None:
+    data = bytearray(messages[2].segment.data)
+    data[200] ^= 1
+    messages[2].segment.data = bytes(data)
+
+
+def _reheader(**changes: object) -> Callable[[list[pb.RunResponse]], None]:
+    def change(messages: list[pb.RunResponse]) -> None:
+        header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
+        for name, value in changes.items():
+            setattr(header, name, value)
+        messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
+
+    return change
+
+
+def _exchange(messages: list[pb.RunResponse]) -> None:
+    messages[2].segment.part, messages[3].segment.part = 1, 0
+
+
+def _only_result(messages: list[pb.RunResponse]) -> None:
+    header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
+    del header.outputs[1]
+    messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
+
+
+def _other_recipient(messages: list[pb.RunResponse]) -> None:
+    header = pb.ResultHeader.FromString(messages[0].accepted.result_header)
+    header.recipients[0].key_id = "A" * 43
+    messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
+
+
+BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], None], str]] = {
+    "flipped byte": (_flip, "outputs[0].sha256"),
+    "no accepted": (lambda m: m.pop(0) and None, "stream"),
+    "two accepted": (lambda m: m.insert(1, m[0]), "stream"),
+    "nothing": (lambda m: m.clear(), "stream"),
+    "no receipt": (lambda m: m.pop() and None, "stream"),
+    "message after receipt": (lambda m: m.append(m[1]), "stream"),
+    "empty message": (lambda m: m.insert(1, pb.RunResponse()), "stream"),
+    "part missing": (lambda m: m.pop(3) and None, "stream"),
+    "segment twice": (lambda m: m.insert(3, m[2]), "segment"),
+    "index skipped": (lambda m: setattr(m[2].segment, "index", 1), "segment"),
+    "part unknown": (lambda m: setattr(m[3].segment, "part", 2), "segment"),
+    "segment too short": (lambda m: setattr(m[3].segment, "data", m[3].segment.data[:100]), "segment"),
+    "segment too long": (lambda m: setattr(m[3].segment, "data", bytes(1 << 20) + m[3].segment.data), "segment"),
+    "parts exchanged": (_exchange, "outputs[0].sha256"),
+    "header not protobuf": (lambda m: setattr(m[0].accepted, "result_header", b"\xff"), "result_header"),
+    "header not canonical": (
+        lambda m: setattr(m[0].accepted, "result_header", m[0].accepted.result_header + b"\x08\x01"),
+        "result_header",
+    ),
+    "header unknown field": (
+        lambda m: setattr(m[0].accepted, "result_header", m[0].accepted.result_header + b"\xf8\x07\x01"),
+        "result_header",
+    ),
+    "other job id": (_reheader(job_id=bytes(16)), "result_header"),
+    "other job header": (_reheader(job_header_sha384=bytes(48)), "result_header"),
+    "other version": (_reheader(version=2), "result_header"),
+    "other worker": (_reheader(worker_id="worker-2"), "worker"),
+    "no row status": (_only_result, "result_header"),
+    "other recipient": (_other_recipient, "result_header"),
+    "receipt garbage": (lambda m: setattr(m[-1].done, "receipt", "a.b.c"), "header"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_broken_answer_is_not_accepted(scene: Scene, name: str) -> None:
+    change, check = BROKEN[name]
+    scene.worker.twist = _edit(change)
+    with pytest.raises(Unverified) as caught:
+        await scene.run()
+    assert caught.value.check == check
+
+
+async def test_receipt_of_another_key_job_or_kind_is_not_accepted(scene: Scene) -> None:
+    stranger = ec.generate_private_key(ec.SECP384R1())
+    with await scene.run() as result:
+        claims = result.receipt.claims
+    for key, changed, check in [
+        (stranger, claims, "kid"),
+        (scene.worker.receipt_key, claims, "job_id"),
+    ]:
+        receipt = sign(changed, key)
+        scene.worker.twist = _edit(lambda m, receipt=receipt: setattr(m[-1].done, "receipt", receipt))  # type: ignore[misc]
+        with pytest.raises(Unverified) as caught:
+            await scene.run()
+        assert caught.value.check == check
+    scene.worker.twist = lambda m: m
+    scene.worker.simulated = True
+    with pytest.raises(Unverified) as caught:
+        await scene.run()
+    assert caught.value.check == "simulated"
+    assert msgspec.structs.replace(claims, simulated=True) != claims
+
+
+async def test_c01_another_key_than_the_pinned_is_not_sealed_to(scene: Scene) -> None:
+    scene.worker.cmk = new_recipient_key()
+    async with scene.client() as client:
+        description = await client.describe()
+        with pytest.raises(Unverified, match="kek"):
+            description.pin(KEK_ID, thumbprint="A" * 43)
+        with pytest.raises(Unverified, match="kek"):
+            description.pin(KEK_ID[:-1] + "0", thumbprint="A" * 43)
+
+
+async def test_results_open_for_recipients_only_and_any_number_of_times(scene: Scene) -> None:
+    with await scene.run() as result:
+        with pytest.raises(SpecError, match="recipients"):
+            open_result(result, new_recipient_key())
+        for _ in range(2):
+            assert sum(b.num_rows for b in read_output(result, scene.recipient, "row_status")) == 3
+
+
+async def test_e14_a_missing_row_status_is_noticed_before_results_are_given(scene: Scene) -> None:
+    claims = scene.worker.claims
+
+    def one_row_more(*arguments: Any) -> Claims:
+        honest = claims(*arguments)
+        volumes = msgspec.structs.replace(honest.volumes, rows_in=honest.volumes.rows_in + 1)
+        return msgspec.structs.replace(honest, volumes=volumes)
+
+    scene.worker.claims = one_row_more  # type: ignore[method-assign]
+    with await scene.run() as result, pytest.raises(Unverified, match="row_status"):
+        open_result(result, scene.recipient)
+
+
+class _Forgetful(dict[bytes, str]):
+    def __setitem__(self, key: bytes, value: str) -> None:
+        pass

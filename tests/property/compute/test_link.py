@@ -1,0 +1,231 @@
+import math
+from itertools import combinations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference.link import (
+    clusters,
+    em_round,
+    ignore,
+    pairs_of,
+    people,
+)
+from worker.compute.kernels import em
+from worker.compute.kernels.components import components
+from worker.compute.kernels.pairs import blocks, pairs_at
+from worker.compute.kernels.pairs import pairs_of as pairs_of_places
+from worker.compute.operations.link import (
+    Comparison,
+    Condition,
+    Key,
+    Level,
+    Model,
+    Parameters,
+    Rule,
+    link,
+)
+from worker.compute.operations.link.comparison import _reduced
+
+_NAMES = st.sampled_from(["SMITH", "SMYTH", "JONES", "JONAS", "LEE", "smith ", "", None])
+_DATES = st.sampled_from(["19800102", "1980-01-02", "19800201", "19XX0102", "20001231", "oops", None])
+_ROWS = st.lists(st.tuples(_NAMES, _NAMES, _DATES), min_size=2, max_size=30)
+
+
+@given(groups=st.lists(st.integers(-1, 5), max_size=40), seed=st.integers(0, 9), linking=st.booleans())
+def test_every_pair_of_a_block_comes_once(groups: list[int], seed: int, linking: bool) -> None:
+    second = np.random.default_rng(seed).random(len(groups)) < 0.5 if linking else None
+    found = blocks(np.array(groups, np.int32), second)
+    left, right = pairs_of_places(found, 0, len(found.rows))
+    listed = list(zip(left.tolist(), right.tolist(), strict=True))
+    assert len(listed) == len(set(listed)) == found.pairs
+    assert set(listed) == pairs_of(groups, None if second is None else second.tolist())
+    by_number = pairs_at(found, np.arange(found.pairs))
+    assert list(zip(*(one.tolist() for one in by_number), strict=True)) == listed
+
+
+@given(n=st.integers(1, 30), data=st.data())
+def test_components_are_those_of_a_slow_twin(n: int, data: st.DataObject) -> None:
+    edges = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=40))
+    left, right = np.array(edges, np.int64).reshape(-1, 2).T
+    assert components(n, left, right).tolist() == clusters(n, edges)
+
+
+def test_a_long_chain_is_one_component() -> None:
+    nodes = np.random.default_rng(5).permutation(50_000)
+    assert not components(len(nodes), nodes[:-1], nodes[1:]).any()
+
+
+@given(values=st.lists(st.integers(0, 1 << 62), max_size=200))
+def test_reduced_values_stand_for_all(values: list[int]) -> None:
+    kept, which = _reduced(np.array(values, np.int64))
+    assert kept[which].tolist() == values
+    assert len(kept) <= len(values)
+
+
+def test_equal_values_are_reduced() -> None:
+    kept, _ = _reduced(np.tile(np.arange(100, dtype=np.int64), 1000))
+    assert len(kept) <= 110
+
+
+@given(data=st.data())
+def test_em_takes_the_steps_of_a_slow_twin(data: st.DataObject) -> None:
+    levels = [2, 3]
+    rows = st.tuples(*(st.integers(-1, k - 1) for k in levels))
+    patterns = data.draw(st.lists(rows, min_size=1, max_size=12, unique=True))
+    counts = data.draw(st.lists(st.integers(1, 1000), min_size=len(patterns), max_size=len(patterns)))
+    start = [[0.9, 0.1], [0.7, 0.2, 0.1]]
+    u = [[0.05, 0.95], [0.01, 0.09, 0.9]]
+    m, share = start, 0.3
+    for _ in range(100):
+        new, new_share = em_round(patterns, counts, m, u, share, start=start, prior_pairs=5.0)
+        moved = max(abs(a - b) for old, fresh in zip(m, new, strict=True) for a, b in zip(old, fresh, strict=True))
+        moved = max(moved, abs(new_share - share))
+        m, share = new, new_share
+        if moved < 1e-5:
+            break
+    fit = em.maximise(
+        np.array(patterns, np.int8),
+        np.array(counts, np.float64),
+        m=[np.array(one) for one in start],
+        u=[np.array(one) for one in u],
+        share=0.3,
+        prior_pairs=5.0,
+    )
+    assert fit.share == pytest.approx(share, abs=1e-9)
+    for found, expected in zip(fit.m, m, strict=True):
+        assert found.tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_em_finds_the_parameters_that_made_the_pairs() -> None:
+    rng = np.random.default_rng(1)
+    n, share = 400_000, 0.05
+    m, u = [0.9, 0.8, 0.95, 0.7], [0.1, 0.02, 0.3, 0.05]
+    match = rng.random(n) < share
+    agree = rng.random((n, 4)) < np.where(match[:, None], m, u)
+    patterns, counts = np.unique((~agree).astype(np.int8), axis=0, return_counts=True)
+    fit = em.maximise(
+        patterns,
+        counts.astype(np.float64),
+        m=[np.array([0.6, 0.4])] * 4,
+        u=[np.array([one, 1 - one]) for one in u],
+        share=0.3,
+        prior_pairs=1.0,
+    )
+    assert fit.share == pytest.approx(share, abs=0.003)
+    assert [one[0] for one in fit.m] == pytest.approx(m, abs=0.02)
+
+
+def _exchanged() -> tuple[Level, ...]:
+    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]  # type: ignore[arg-type]
+    m_u = ((0.1, 0.01), (0.2, 0.02), (0.7, 0.97))
+    conditions = ((there[0],), (there[1],), ())
+    return tuple(Level(words="x", conditions=c, m=m, u=u) for c, (m, u) in zip(conditions, m_u, strict=True))
+
+
+def _model(*rules: Rule) -> Model:
+    """Given m and u: weights do not depend on which pairs are looked at."""
+
+    def levels(*conditions: tuple[str, str, float]) -> tuple[Level, ...]:
+        k = len(conditions)
+        m, u = [0.8, *[0.15 / k] * (k - 1), 0.05 + 0.15 / k], [0.01, *[0.04 / k] * (k - 1), 0.95 + 0.04 / k]
+        made = [
+            Level(words=test, conditions=(Condition(column=c, test=test, number=number),), m=m[i], u=u[i])  # type: ignore[arg-type]
+            for i, (c, test, number) in enumerate(conditions)
+        ]
+        return (*made, Level(words="else", m=m[-1], u=u[-1]))
+
+    return Model(
+        comparisons=(
+            Comparison(name="first", levels=levels(("first", "same", 0), ("first", "similar", 0.8))),
+            Comparison(name="last", levels=levels(("last", "same", 0), ("last", "similar", 0.9), ("last", "sound", 0))),
+            Comparison(name="names", levels=_exchanged()),
+            Comparison(name="DOB", levels=levels(("DOB", "same", 0), ("DOB", "date", 0), ("DOB", "date_slip", 0))),
+        ),
+        blocking=rules,
+        prior=0.05,
+    )
+
+
+_ALL = Rule(keys=())
+_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", places=1))))
+
+
+def _pairs(batch: pa.RecordBatch, *rules: Rule, side: pa.RecordBatch | None = None) -> dict[tuple[int, int], float]:
+    parameters = Parameters(model=_model(*rules), clerical=1e-6, match=0.5)
+    found = link([batch], batch.schema, parameters, ignore, side=None if side is None else [side])
+    (pairs,) = found.report.batches()["pairs"] if len(found.report.pairs) else (None,)
+    if pairs is None:
+        return {}
+    return dict(
+        zip(zip(*(pairs.column(i).to_pylist() for i in (0, 1)), strict=True), pairs.column(2).to_pylist(), strict=True)
+    )
+
+
+def _batch(rows: list[tuple[str | None, str | None, str | None]]) -> pa.RecordBatch:
+    first, last, born = zip(*rows, strict=True)
+    return people(first=first, last=last, DOB=born)
+
+
+@settings(max_examples=50)
+@given(rows=_ROWS)
+def test_blocked_pairs_weigh_as_by_brute_force(rows: list[tuple[str | None, str | None, str | None]]) -> None:
+    every, blocked = _pairs(_batch(rows), _ALL), _pairs(_batch(rows), *_BOTH)
+
+    def folded(value: str | None) -> str:
+        return (value or "").strip().upper()
+
+    def keys(row: tuple[str | None, str | None, str | None]) -> tuple[str, tuple[str, str]]:
+        born = (row[2] or "").replace("-", "")
+        whole = born if born.isdigit() else ""
+        return folded(row[1]), (whole, folded(row[0])[:1])
+
+    expected = {
+        (i, j)
+        for i, j in combinations(range(len(rows)), 2)
+        for a, b in [(keys(rows[i]), keys(rows[j]))]
+        if (a[0] and a[0] == b[0]) or (all(a[1]) and a[1] == b[1])
+    }
+    assert set(blocked) == {pair for pair in expected if pair in every}
+    assert all(blocked[pair] == every[pair] for pair in blocked)
+
+
+@settings(max_examples=50)
+@given(rows=_ROWS, data=st.data())
+def test_two_tables_pair_as_one_does_across(
+    rows: list[tuple[str | None, str | None, str | None]], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(1, len(rows) - 1))
+    one = _pairs(_batch(rows), _ALL)
+    two = _pairs(_batch(rows[:cut]), _ALL, side=_batch(rows[cut:]))
+    assert two == {(i, j - cut): weight for (i, j), weight in one.items() if i < cut <= j}
+
+
+@settings(max_examples=30)
+@given(rows=_ROWS, seed=st.integers(0, 99))
+def test_weights_do_not_depend_on_the_order_of_rows(
+    rows: list[tuple[str | None, str | None, str | None]], seed: int
+) -> None:
+    order = np.random.default_rng(seed).permutation(len(rows)).tolist()
+    one, other = _pairs(_batch(rows), *_BOTH), _pairs(_batch([rows[i] for i in order]), *_BOTH)
+    back = {tuple(sorted((order[i], order[j]))): weight for (i, j), weight in other.items()}
+    assert back == one
+
+
+@settings(max_examples=30)
+@given(rows=_ROWS)
+def test_every_row_has_a_status_and_a_cluster(rows: list[tuple[str | None, str | None, str | None]]) -> None:
+    batch = _batch(rows)
+    found = link([batch], batch.schema, Parameters(model=_model(*_BOTH)), ignore)
+    assert sum(found.status.counts()) == len(rows) == len(found.cluster)
+    assert (found.cluster <= np.arange(len(rows))).all()
+    assert (found.cluster[found.cluster] == found.cluster).all()
+    matches = [
+        (int(i), int(j))
+        for i, j, w in zip(found.report.pairs.left, found.report.pairs.right, found.report.pairs.weight, strict=True)
+        if w >= math.log2(0.9 / 0.1)
+    ]
+    assert found.cluster.tolist() == clusters(len(rows), matches)

@@ -1,0 +1,1 @@
+"""What tests share: forged machines, made-up reports and headers, servers on loopback."""

@@ -1,0 +1,388 @@
+"""A worker in one process, for tests of the SDK and the command: the whole contract honestly, without isolation.
+
+It follows docs/format.md from header to receipt. `twist` lets a test alter the messages that it is about to send.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import hashlib
+import io
+import ipaddress
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+
+import grpc
+import grpc.aio
+import pyarrow as pa
+from cji_simulator import Simulation
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal.verdict import _SEAL
+from attestation.evidence import Tcb, TpmClock, parse_snp_report
+from attestation.release import Attestation, Attester
+from tests.support.contexts import context
+from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
+from worker.audit import TpmClock as ReceiptClock
+from worker.client import AttestedWorker, ClientTls
+from worker.client.keys import public_jwk as rsa_jwk
+from worker.client.parts import arrow_messages, seal_stream
+from worker.client.sources import Batches
+from worker.compute import registry
+from worker.envelope import (
+    Unsealer,
+    input_aad,
+    output_aad,
+    sha384,
+    unwrap_dek,
+    unwrap_project_key,
+    verify_header,
+    wrap_dek,
+)
+from worker.errors import REASONS, Reason, Refusal
+from worker.job import Header, parse, parse_rsa
+from worker.records import ROW_STATUS, ROW_STATUS_SCHEMA
+from worker.wire.v1 import worker_pb2 as pb
+from worker.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
+
+KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
+RESULT_KEY = bytes(range(32))
+Twist = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
+
+
+@dataclass(kw_only=True)
+class ReferenceWorker(CjiWorkerServicer):
+    cmk: rsa.RSAPrivateKey
+    submitter: ec.EllipticCurvePublicKey
+    receipt_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP384R1()))
+    twist: Twist = list
+    refusals: list[tuple[Reason, float]] = field(default_factory=list)
+    receipts: dict[bytes, str] = field(default_factory=dict)
+    seen: list[bytes] = field(default_factory=list)
+    simulated: bool = False
+    vanish: bool = False
+    attester: Attester | None = None
+    attestation: Attestation | None = None
+
+    def attest(self, simulation: Simulation) -> None:
+        """Attest this machine, which is the simulation's."""
+        self.attester = Attester(
+            trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues(products=("Genoa",))
+        )
+        self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
+        self.simulated = True
+
+    async def Attest(self, request: pb.AttestRequest, context: grpc.aio.ServicerContext) -> pb.AttestResponse:  # noqa: N802
+        assert self.attester is not None
+        assert self.attestation is not None
+        key = self.receipt_key.public_key()
+        evidence = await asyncio.to_thread(self.attester.quote, receipt_key=thumbprint(key), nonce=request.nonce)
+        return pb.AttestResponse(
+            evidence=evidence.to_json(), maa_token=self.attestation.token.raw, receipt_jwk=public_jwk(key)
+        )
+
+    async def Describe(self, request: pb.DescribeRequest, context: grpc.aio.ServicerContext) -> pb.DescribeResponse:  # noqa: N802
+        return pb.DescribeResponse(
+            audience="pool",
+            worker_id="worker-1",
+            operations=registry.OPERATIONS,
+            schemas=["person/1"],
+            keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=rsa_jwk(self.cmk.public_key()))],
+        )
+
+    async def GetReceipt(  # noqa: N802
+        self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetReceiptResponse:
+        if request.job_id not in self.receipts:
+            await refuse(context, Reason.POLICY_DENIED)
+        return pb.GetReceiptResponse(receipt=self.receipts[request.job_id])
+
+    async def Run(  # noqa: N802
+        self, requests: AsyncIterator[pb.RunRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.RunResponse]:
+        first = await anext(aiter(requests))
+        self.seen.append(first.open.header)
+        if self.refusals:
+            await refuse(context, *self.refusals.pop(0))
+        try:
+            header = parse(first.open.header)
+            verify_header(self.submitter, header.data, first.open.signature)
+            parts: list[list[bytes]] = [[] for _ in header.inputs]
+            async for request in requests:
+                if request.WhichOneof("message") == "segment":
+                    assert request.segment.index == len(parts[request.segment.part])
+                    parts[request.segment.part].append(request.segment.data)
+            messages = self.twist(list(self.answer(header, parts)))
+        except Refusal as refusal:
+            await refuse(context, refusal.reason)
+        if self.vanish:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset by \x1b[31mpeer")
+        for message in messages:
+            yield message
+
+    def answer(self, header: Header, parts: list[list[bytes]]) -> Iterator[pb.RunResponse]:
+        dek = unwrap_dek(self.cmk, header.wrapped_dek)
+        plain = open_stream(dek, input_aad(header.sha384, 0), parts[0])
+        table = pa.ipc.open_stream(io.BytesIO(plain)).read_all()
+        parameters = header.operations[0].deidentify
+        project_key = None
+        if parameters.wrapped_project_key:
+            project_key = unwrap_project_key(self.cmk, parameters.project, parameters.wrapped_project_key)
+        operation = registry.prepare(header.operations[0], header.inputs[0].schema, table.schema, context(project_key))
+        results, statuses = [], []
+        row = 0
+        for batch in table.to_batches():
+            applied = operation.apply(batch)
+            out, status = applied.batch, applied.status
+            results.append(out)
+            statuses.append(status.to_batch(row))
+            row += batch.num_rows
+        result_header = pb.ResultHeader(
+            version=1,
+            job_id=header.job_id,
+            job_header_sha384=header.sha384,
+            worker_id="worker-1",
+            outputs=[
+                pb.OutputPart(name="result", schema=operation.output_schema_id),
+                pb.OutputPart(name="row_status", schema=ROW_STATUS),
+            ],
+            recipients=[
+                pb.WrappedKey(key_id=r.key_id, wrapped_dek=wrap_dek(parse_rsa(r.jwk), RESULT_KEY))
+                for r in header.recipients
+            ],
+        ).SerializeToString(deterministic=True)
+        yield pb.RunResponse(accepted=pb.Accepted(result_header=result_header))
+        yield pb.RunResponse(progress=pb.Progress(stage="rows", per_cent=50))
+        outputs = []
+        for part, (name, schema, batches) in enumerate(
+            [("result", operation.output_schema, results), ("row_status", ROW_STATUS_SCHEMA, statuses)]
+        ):
+            messages = arrow_messages(Batches(schema=schema, batches=iter(batches)))
+            sealed = list(seal_stream(RESULT_KEY, output_aad(sha384(result_header), part), messages))
+            outputs.append(digest(name, sealed))
+            for index, data in enumerate(sealed):
+                yield pb.RunResponse(segment=pb.Segment(part=part, index=index, data=data))
+        inputs = [digest(part.name, sent) for part, sent in zip(header.inputs, parts, strict=True)]
+        receipt = sign(self.claims(header, result_header, inputs, outputs, row), self.receipt_key)
+        self.receipts[header.job_id] = receipt
+        yield pb.RunResponse(done=pb.Done(receipt=receipt))
+
+    def claims(
+        self, header: Header, result_header: bytes, inputs: list[Part], outputs: list[Part], rows: int
+    ) -> Claims:
+        return Claims(
+            version=1,
+            worker="worker-1",
+            sequence=1,
+            previous_sha384=FIRST_PREVIOUS,
+            job_id=header.job_id.hex(),
+            header_sha384=header.sha384.hex(),
+            result_header_sha384=sha384(result_header).hex(),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            submitter="spiffe://cji.example/agency/test",
+            originating_ori=header.originating_ori,
+            requesting_ori=header.requesting_ori,
+            operator_id=header.operator_id,
+            purpose_code=header.purpose_code,
+            operations=header.operation_names,
+            recipients=tuple(r.key_id for r in header.recipients),
+            kek_id=header.kek_id,
+            volumes=Volumes(
+                rows_in=rows,
+                rows_out=rows,
+                bytes_in=inputs[0].bytes,
+                bytes_out=sum(o.bytes for o in outputs),
+                chri_rows_out=0,
+                subjects_out=rows,
+            ),
+            started="2026-11-24T00:00:00.00Z",
+            ended="2026-11-24T00:00:01.00Z",
+            region="eastus",
+            tee="snp",
+            tcb={"snp": 23},
+            accepted_advisories=(),
+            evidence_sha384="0" * 96,
+            maa_token_sha384=(self.attestation.token.sha384 if self.attestation else sha384(b"")).hex(),
+            policy_sha384="0" * 96,
+            config_sha384="0" * 96,
+            code_sha384="0" * 96,
+            fips="not_approved",
+            simulated=self.simulated,
+            tpm=ReceiptClock(clock=1, reset_count=1, restart_count=1),
+        )
+
+    def claims_of(self, receipt: str) -> Claims:
+        return verify_receipt(
+            receipt, key=self.receipt_key.public_key(), expected=Expected(simulated=self.simulated)
+        ).claims
+
+    def attested(self) -> AttestedWorker:
+        """What `Client.attest` returns for this worker, had it a machine to show."""
+        key = self.receipt_key.public_key()
+        ak = rsa.RSAPublicNumbers(65537, (1 << 2047) + 1).public_key()
+        verdict = Verdict(
+            tee="snp",
+            product="Genoa",
+            measurement=bytes(48),
+            report_data=bytes(64),
+            tcb=Tcb(bootloader=10, tee=0, snp=23, microcode=84, fmc=0),
+            policy=0,
+            vmpl=0,
+            chip_id=bytes(64),
+            hardware=parse_snp_report(struct.pack("<IIQ", 3, 0, 1 << 17).ljust(1184, b"\0")),
+            vm_unique_id="vm",
+            ak=ak,
+            ephemeral=ak,
+            pcrs=(bytes(32),) * 8,
+            clock=TpmClock(clock=1, reset_count=1, restart_count=1, safe=True),
+            evidence_sha384=bytes(48),
+            checks=(),
+            seal=_SEAL,
+        )
+        return AttestedWorker(
+            verdict=verdict,
+            cloud="azure-us",
+            simulated=False,
+            receipt_key=key,
+            receipt_jwk=public_jwk(key),
+            evidence=b"",
+            maa_token="",
+            nonce=bytes(32),
+            attested_at=datetime.datetime.now(datetime.UTC),
+        )
+
+
+def open_stream(key: bytes, aad: bytes, segments: list[bytes]) -> bytes:
+    unsealer, plain = Unsealer(key, aad, segments[0][:74]), io.BytesIO()
+    out = memoryview(bytearray(1 << 20))
+    for segment in [segments[0][74:], *segments[1:]]:
+        n = unsealer.unseal_into(out, memoryview(segment))
+        plain.write(out[:n])
+    if not unsealer.complete:
+        raise Refusal(Reason.INCOMPLETE, stage="unseal")  # type: ignore[arg-type]
+    return plain.getvalue()
+
+
+def digest(name: str, segments: list[bytes]) -> Part:
+    data = b"".join(segments)
+    return Part(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+
+
+async def refuse(context: grpc.aio.ServicerContext, reason: Reason, after: float = 0.0) -> None:
+    info = error_details_pb2.ErrorInfo(
+        reason=reason.value,
+        domain="worker.cji",
+        metadata={
+            "stage": "admit",
+            "retryable": str(REASONS[reason].retryable).lower(),
+            "blame": REASONS[reason].blame,
+            "correlation_id": "c-1",
+        },
+    )
+    details = [any_pb2.Any(), any_pb2.Any()]
+    details[0].Pack(info)
+    details[1].Pack(
+        error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=int(after), nanos=int(after % 1 * 1e9)))
+    )
+    status = status_pb2.Status(code=9, message=reason.value, details=details)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificates:
+    ca: bytes
+    server: bytes
+    server_key: bytes
+    client: ClientTls
+
+    @classmethod
+    def make(cls) -> "Certificates":
+        ca_key = ec.generate_private_key(ec.SECP256R1())
+        ca = _certificate("test CA", ca_key, ca_key, None, [])
+        keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+        server = _certificate(
+            "worker",
+            keys[0],
+            ca_key,
+            ca,
+            [x509.DNSName("worker.example"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))],
+        )
+        client = _certificate(
+            "agency", keys[1], ca_key, ca, [x509.UniformResourceIdentifier("spiffe://cji.example/agency/test")]
+        )
+        pem = [c.public_bytes(serialization.Encoding.PEM) for c in (ca, server, client)]
+        private = [
+            k.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            for k in keys
+        ]
+        tls = ClientTls(ca_pem=pem[0], cert_pem=pem[2], key_pem=private[1])
+        return cls(ca=pem[0], server=pem[1], server_key=private[0], client=tls)
+
+    def listen(self, servicer: ReferenceWorker) -> tuple[grpc.aio.Server, str]:
+        server = grpc.aio.server(
+            options=[("grpc.max_receive_message_length", 2 << 20), ("grpc.max_send_message_length", 2 << 20)]
+        )
+        add_CjiWorkerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        credentials = grpc.ssl_server_credentials(
+            [(self.server_key, self.server)], root_certificates=self.ca, require_client_auth=True
+        )
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+        return server, f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def served(worker: ReferenceWorker, certificates: Certificates) -> Iterator[str]:
+    """Serve `worker` from a thread of its own; gives the address."""
+    loop, ready, target = asyncio.new_event_loop(), threading.Event(), ""
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        nonlocal target
+        server, target = certificates.listen(worker)
+        await server.start()
+        ready.set()
+        await stop.wait()
+        await server.stop(None)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield target
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    issuer: x509.Certificate | None,
+    names: list[x509.GeneralName],
+) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(signer, hashes.SHA256())

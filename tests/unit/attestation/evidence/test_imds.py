@@ -1,0 +1,71 @@
+"""What the metadata service may answer, from a real server on loopback that answers what a test tells it."""
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from attestation import AZURE_US, AttestationError, Fault, Trust
+from attestation.evidence.imds import amd_certificates, region, td_quote
+from tests.support.answers import Answers, serving
+
+THIM, QUOTE = "/metadata/THIM/amd/certification", "/acc/tdquote"
+PLACE = "/metadata/instance/compute/location"
+CERTIFICATES = {"vcekCert": "V\n", "certificateChain": "A\nB\n", "tcbm": "DB18000000000004"}
+
+
+@pytest.fixture
+def served() -> Iterator[Answers]:
+    answers = {
+        THIM: json.dumps(CERTIFICATES).encode(),
+        QUOTE: b'{"quote":"cXVvdGU"}',
+        PLACE: b"eastus\n",
+    }
+    with serving(Answers({path: ({}, body) for path, body in answers.items()})) as state:
+        yield state
+
+
+def trust(served: Answers) -> Trust:
+    return msgspec.structs.replace(AZURE_US, imds=served.base)
+
+
+def refused(served: Answers, path: str, body: bytes, check: str) -> None:
+    served.answers[path] = ({}, body)
+    with pytest.raises(AttestationError) as caught:
+        {THIM: amd_certificates, PLACE: region, QUOTE: lambda of: td_quote(of, bytes(1024))}[path](trust(served))
+    assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, check)
+
+
+def test_certificates(served: Answers) -> None:
+    found = amd_certificates(trust(served))
+    assert (found.pem, found.tcb) == (b"V\nA\nB\n", bytes.fromhex("04000000000018db"))
+    assert served.asked == [("GET", THIM, b"")]
+
+
+@pytest.mark.parametrize(
+    "change", [{"tcbm": "DB1800000000000"}, {"tcbm": "x"}, {"tcbm": 7}, {"vcekCert": "ä"}, {"certificateChain": None}]
+)
+def test_certificates_that_are_none(served: Answers, change: dict[str, object]) -> None:
+    refused(served, THIM, json.dumps(CERTIFICATES | change).encode(), "imds-thim")
+    refused(served, THIM, b"[]", "imds-thim")
+
+
+def test_quotes(served: Answers) -> None:
+    report = bytes(range(256)) * 4
+    assert td_quote(trust(served), report) == b"quote"
+    ((method, path, body),) = served.asked
+    assert (method, path, len(json.loads(body)["report"])) == ("POST", QUOTE, 1366)  # base64url of 1024, unpadded
+    served.answers[QUOTE] = ({}, b'{"quote":"cXVvdGU="}')
+    assert td_quote(trust(served), report) == b"quote"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"quote":7}', b'{"quote":"*"}', b'{"quote":"cXVvdGV"}'])
+def test_quotes_that_are_none(served: Answers, body: bytes) -> None:
+    refused(served, QUOTE, body, "imds-tdquote")
+
+
+def test_region(served: Answers) -> None:
+    assert region(trust(served)) == "eastus"
+    for body in (b"", b"East US", b"\xff", b"a" * 41):
+        refused(served, PLACE, body, "imds-location")

@@ -1,0 +1,128 @@
+"""What is made of a vault's refusals and of waits that a service asks for, from a real server on loopback."""
+
+import json
+import os
+
+import pytest
+from azure.core import PipelineClient
+from azure.core.exceptions import HttpResponseError
+from azure.core.rest import HttpRequest, HttpResponse
+from azure.identity import ManagedIdentityCredential
+
+from attestation import AZURE_US, AttestationError, Fault
+from attestation.fetch import MAX_RETRY_AFTER, retry_after
+from attestation.release.vault import _ELSEWHERE, Vault, _asking, _PinnedCredential, _refused
+from tests.support.answers import Answers, serving
+
+
+def refusal(status: int, body: object, **headers: str) -> AttestationError:
+    """What becomes of an answer, as Microsoft's client raises it."""
+    answer = (headers, json.dumps(body).encode())
+    with serving(Answers({"/": answer}, status=status)) as server:
+        client = PipelineClient[HttpRequest, HttpResponse](server.base)
+        with client:
+            found = client.send_request(HttpRequest("GET", server.base + "/"))
+    with pytest.raises(AttestationError) as caught:
+        _refused(HttpResponseError(response=found))
+    return caught.value
+
+
+def inner(value: object) -> dict[str, object]:
+    return {"error": {"code": "Forbidden", "message": "no", "innererror": value}}
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ({"code": "ForbiddenByRbac"}, "-ForbiddenByRbac"),
+        ({"code": "ForbiddenByConnection", "innererror": {"code": "AccessDenied"}}, "-ForbiddenByConnection"),
+        ({"code": "SomethingElse"}, ""),
+        ({"code": ["ForbiddenByRbac"]}, ""),
+        ({}, ""),
+        (["ForbiddenByRbac"], ""),
+        ("ForbiddenByRbac", ""),
+        (None, ""),
+    ],
+)
+def test_only_known_codes_are_told(value: object, detail: str) -> None:
+    error = refusal(403, inner(value))
+    assert (error.fault, error.check) == (Fault.RELEASE_DENIED, f"vault-403{detail}")
+
+
+@pytest.mark.parametrize("body", [{}, [], {"error": None}, {"error": "x"}, "x"])
+def test_a_refusal_without_a_code(body: object) -> None:
+    assert refusal(404, body).check == "vault-404"
+
+
+def test_an_error_of_the_client_has_no_status_and_no_answer() -> None:
+    with pytest.raises(AttestationError) as caught:
+        _refused(HttpResponseError("the answer cannot be read"))
+    assert (caught.value.fault, caught.value.check) == (Fault.RELEASE_UNAVAILABLE, "vault-0")
+    assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize(("said", "wait"), [("7", 7.0), ("\u00b2", 10.0), ("soon", 10.0), ("0", 10.0)])
+def test_k10_the_wait_that_a_throttling_vault_asks_for(said: str, wait: float) -> None:
+    error = refusal(429, {}, **{"Retry-After": said})
+    assert (error.fault, error.check, error.retry_after) == (Fault.RELEASE_THROTTLED, "vault-429", wait)
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0.0),
+        ("120", 120.0),
+        ("301", MAX_RETRY_AFTER),
+        ("9" * 400, MAX_RETRY_AFTER),
+        ("\u00b2", None),  # a digit that is no number
+        ("\u0667", None),  # a number that is not ASCII
+        ("1.5", None),
+        ("-1", None),
+        ("Tue, 24 Nov 2026 12:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds(said: str | None, wait: float | None) -> None:
+    assert retry_after(said) == wait
+
+
+def test_k04_a_token_is_asked_for_the_pinned_resource_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
+    pinned = "https://vault.azure.net"
+    token = {"access_token": "t", "expires_in": 3600, "resource": pinned, "token_type": "Bearer"}
+    path = "/metadata/identity/oauth2/token"
+    with serving(Answers({path: ({}, json.dumps(token).encode())})) as server:
+        credential = _PinnedCredential(ManagedIdentityCredential(), pinned, authority=server.base)
+        for scopes in ((), ("https://evil.example/.default",), (f"{pinned}/.default", "openid"), (pinned,)):
+            with pytest.raises(AttestationError) as caught:
+                credential.get_token_info(*scopes)
+            assert (caught.value.fault, caught.value.check) == (Fault.IDENTITY_UNAVAILABLE, "resource")
+        assert server.asked == []
+        assert credential.get_token_info(f"{pinned}/.default").token == "t"
+        assert server.paths == [f"{path}?api-version=2018-02-01&resource={pinned}"]
+
+
+def test_r02_on_azure_the_client_finds_the_metadata_service_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
+    before = dict(os.environ)
+    with _asking(None):
+        assert dict(os.environ) == before
+    with _asking("http://127.0.0.1:9"):
+        assert os.environ["AZURE_POD_IDENTITY_AUTHORITY_HOST"] == "http://127.0.0.1:9"
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("name", _ELSEWHERE)
+def test_r02_no_variable_names_another_service(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with pytest.raises(AttestationError) as caught:
+        Vault(trust=AZURE_US, client_id=None)._identity()
+    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "identity-environment")
+
+
+def test_r02_a_variable_that_is_read_beside_another_changes_nothing_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMDS_ENDPOINT", "http://127.0.0.1:9")
+    found = Vault(trust=AZURE_US, client_id=None)._identity()
+    assert isinstance(found, ManagedIdentityCredential)
+    assert type(found._credential).__name__ == "ImdsCredential"

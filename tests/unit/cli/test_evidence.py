@@ -1,0 +1,270 @@
+"""`cji evidence`: shows what a file holds, explains every check, and says which one refused. No network."""
+
+import base64
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from attestation import AZURE_US
+from attestation.appraisal import CHECKS, ReferenceValues, check_reference
+from attestation.evidence import Evidence, qualifying
+from tests.support.forge import (
+    NONCE,
+    QUALIFYING,
+    evidence_of,
+    machine,
+    machine_of,
+    quote_structure,
+    sign,
+)
+from tests.support.paths import ROOT
+from tests.support.tdx_forge import intel
+from worker.audit import public_jwk, thumbprint
+from worker.cli import build
+
+
+def cji(*arguments: object) -> Result:
+    trust = msgspec.structs.replace(intel().trust, amd_roots=machine().trust.amd_roots)
+    command = build(AZURE_US, trust)
+    return CliRunner().invoke(command, ["evidence", *map(str, arguments)], catch_exceptions=False)
+
+
+def bare(folder: Path, evidence: Evidence) -> Path:
+    path = folder / "bundle.json"
+    path.write_bytes(evidence.to_json())
+    return path
+
+
+def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = NONCE) -> Path:
+    """As `cji job run` writes it."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    quote = quote_structure(machine().pcrs, extra=qualifying(thumbprint(key.public_key()), NONCE))
+    found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
+    path = folder / "evidence.json"
+    content = {
+        "version": 1,
+        "cloud": cloud,
+        "attested_at": at,
+        "nonce": nonce,
+        "receipt_jwk": public_jwk(key.public_key()),
+        "evidence": found.to_json(),
+        "maa_token": "",
+    }
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
+    return path
+
+
+@pytest.mark.parametrize("tee", ["snp", "tdx"])
+def test_a_bare_bundle(tmp_path: Path, tee: str) -> None:
+    found = machine().evidence() if tee == "snp" else intel().evidence(machine())
+    path = bare(tmp_path, found)
+    shown = cji("show", path)
+    assert shown.exit_code == 0
+    assert shown.output.startswith("not verified")
+    for text in (found.sha384.hex(), QUALIFYING.hex(), "vmUniqueId", "PCR 7"):
+        assert text in shown.output
+    assert "unreadable" not in shown.output
+    judged = cji("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    assert judged.exit_code == 0, judged.output
+    assert judged.output.startswith(f"accepted: {tee} ")
+    assert f"E16  {CHECKS['E16']}" in judged.output
+    assert ("E29" in judged.output) == (tee == "tdx")
+
+
+def test_a_bare_bundle_does_not_say_what_was_asked(tmp_path: Path) -> None:
+    path = bare(tmp_path, machine().evidence())
+    for options in ((), ("--qualifying", "00"), ("--qualifying", "zz")):
+        result = cji("verify", path, "--cloud", "test", *options)
+        assert (result.exit_code, "--qualifying" in result.output) == (2, True)
+    other = cji("verify", path, "--cloud", "test", "--qualifying", "00" * 32)
+    assert (other.exit_code, f"refused at E16: {CHECKS['E16']}" in other.output) == (3, True)
+
+
+def test_production_roots_refuse_it(tmp_path: Path) -> None:
+    for found, check in ((machine().evidence(), "E04"), (intel().evidence(machine()), "E23")):
+        result = cji("verify", bare(tmp_path, found), "--qualifying", QUALIFYING.hex())
+        assert (result.exit_code, f"refused at {check}: {CHECKS[check]}" in result.output) == (3, True)
+    assert cji("verify", bare(tmp_path, machine().evidence()), "--cloud", "other").exit_code == 2
+
+
+def test_the_file_of_a_job(tmp_path: Path) -> None:
+    now = machine().now
+    path = wrapped(tmp_path, at=now)
+    assert "attested_at" in cji("show", path).output
+    assert cji("verify", path).exit_code == 0
+    later = (now + timedelta(days=9000)).isoformat()
+    result = cji("verify", path, "--at", later)
+    assert (result.exit_code, "refused at E05" in result.output) == (3, True)
+    assert cji("verify", path, "--qualifying", QUALIFYING.hex()).exit_code == 2
+    for when in ("yesterday", "2026-03-17T00:00:00"):
+        assert cji("verify", path, "--at", when).exit_code == 2
+    result = cji("verify", wrapped(tmp_path, at=now, nonce=b"x" * 32))
+    assert (result.exit_code, "refused at E16" in result.output) == (3, True)
+    assert cji("verify", wrapped(tmp_path, at=now, cloud="elsewhere")).exit_code == 2
+
+
+def test_reference_values_of_a_profile_are_not_guessed(tmp_path: Path) -> None:
+    outdated = intel().evidence(machine(), collateral=intel().collateral(status="OutOfDate"))
+    result = cji("verify", bare(tmp_path, outdated), "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    assert (result.exit_code, f"refused at E29: {CHECKS['E29']}" in result.output) == (3, True)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"evidence":1}', '{"evidence":"#"}', '{"evidence":"e30="}', "\xff"])
+def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(text.encode("latin-1"))
+    for verb in ("show", "verify"):
+        assert cji(verb, path).exit_code == 2
+
+
+def test_a_broken_part_is_shown_as_such_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
+    broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
+    result = cji("show", bare(tmp_path, broken))
+    assert (result.exit_code, result.output.count("unreadable")) == (0, 3)
+    path = wrapped(tmp_path, at=datetime.now(UTC))
+    content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
+    path.write_text(json.dumps(content))
+    assert "\x1b" not in cji("show", path).output
+
+
+def test_a_tdx_bundle_that_lacks_its_parts_is_shown(tmp_path: Path) -> None:
+    whole = intel().evidence(machine())
+    older = msgspec.structs.replace(whole, version=1, collateral=msgspec.UNSET)
+    for found in (older, msgspec.structs.replace(older, td_quote=b"")):
+        output = cji("show", bare(tmp_path, found)).output
+        assert "collateral         none" in output
+        assert ("PCK" in output) == bool(found.td_quote)
+
+
+def test_reference_values_of_a_worker(tmp_path: Path) -> None:
+    evidence, config = bare(tmp_path, machine().evidence()), tmp_path / "worker.toml"
+    today = machine().now.date()
+    shipped = (ROOT / "deploy" / "worker.example.toml").read_text()
+    example = re.sub(r"(?m)^reviewed = .*$", f"reviewed = {today - timedelta(days=1)}", shipped)
+    example = re.sub(r"(?m)^expires = .*$", f"expires = {today + timedelta(days=30)}", example)
+    command = ("verify", evidence, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--config", config)
+    for pcr4, status in ((machine().pcrs[4].hex(), 0), ("11" * 32, 3)):
+        config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n4 = ["{pcr4}"]\n')
+        result = cji(*command)
+        assert (result.exit_code, "refused at E19" in result.output) == (status, status == 3), result.output
+    config.write_text(example.replace('products = ["Genoa"]', 'products = ["Rome"]'))
+    assert cji(*command).exit_code == 2
+    config.write_text("cloud = 1")
+    assert cji(*command).exit_code == 2
+    assert cji(*command, "--profile", config).exit_code == 2
+
+
+def test_json_for_machines(tmp_path: Path) -> None:
+    path = wrapped(tmp_path, at=machine().now)
+    shown = json.loads(cji("show", path, "--json").output)
+    assert shown["verified"] is False
+    assert list(shown["sections"]) == [
+        "file",
+        "bundle",
+        "hardware report",
+        "runtime claims",
+        "certificates",
+        "TPM quote",
+    ]
+    found = json.loads(cji("verify", path, "--json").output)
+    assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", [])
+    assert {one["id"]: one["demand"] for one in found["checks"]} == {
+        one["id"]: CHECKS[one["id"]] for one in found["checks"]
+    }
+    bad = wrapped(tmp_path, at=machine().now, nonce=b"x" * 32)
+    result = cji("verify", bad, "--json")
+    told = json.loads(result.output)
+    assert (result.exit_code, told["accepted"], told["check"], told["demand"]) == (3, False, "E16", CHECKS["E16"])
+    assert told["remedy"]
+
+
+def test_h01_milan_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    m = machine_of("Milan")
+    path = bare(tmp_path, evidence_of(m, "Milan", tcb=bytes([4, 0, 0, 0, 0, 0, 24, 219])))
+    command = ["evidence", "verify", str(path), "--cloud", "test", "--qualifying", QUALIFYING.hex()]
+    result = CliRunner().invoke(build(AZURE_US, m.trust), command)
+    assert result.exit_code == 3
+    assert "refused at E08" in result.output
+    assert "arXiv:2605.12990" in result.output
+
+
+def golden(folder: Path, *names: str, pcr4: bytes | None = None) -> list[Path]:
+    """Bundles of machines that differ in PCR 4, if at all."""
+    out = []
+    for number, name in enumerate(names):
+        values = list(machine().pcrs)
+        if pcr4 is not None and number:
+            values[4] = pcr4
+        out.append(folder / name)
+        out[-1].write_bytes(machine().evidence(pcrs=tuple(values)).to_json())
+    return out
+
+
+def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
+    updated = b"\x11" * 32
+    files = golden(tmp_path, "a.json", "b.json", pcr4=updated)
+    result = cji("pcrs", *files, "--cloud", "test")
+    assert result.exit_code == 0, result.output
+    config = msgspec.toml.decode(result.output)
+    table = config["attestation"]["reference_values"]
+    reference = msgspec.convert(table, ReferenceValues, str_keys=True)
+    check_reference(reference)
+    assert reference.pcrs == {
+        pcr: (value.hex(), updated.hex()) if pcr == 4 else (value.hex(),) for pcr, value in enumerate(machine().pcrs)
+    }
+    for path in files:
+        machine().appraise(Evidence.from_json(path.read_bytes()), reference=reference)
+    only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4")
+    assert list(msgspec.toml.decode(only.output)["attestation"]["reference_values"]["pcrs"]) == ["4", "7"]
+
+
+def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
+    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0")
+    assert machine().pcrs[0].hex() in result.output
+
+
+def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path) -> None:
+    (good,) = golden(tmp_path, "a.json")
+    assert (cji("pcrs", good).exit_code, "refused at E04" in cji("pcrs", good).output) == (3, True)
+    broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
+    result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test")
+    assert (result.exit_code, "refused at E18" in result.output) == (3, True)
+    noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
+    assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
+    assert cji("pcrs").exit_code == 2
+    assert cji("pcrs", good, "--pcr", "8").exit_code == 2
+
+
+def policy(*arguments: object) -> Result:
+    command = build(machine().trust)
+    given = ["policy", "build", "--template", "--cloud", "test", *map(str, arguments)]
+    return CliRunner().invoke(command, given, catch_exceptions=False)
+
+
+def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) -> None:
+    same = golden(tmp_path, "a.json", "b.json")
+    made = policy("--pcrs-from", same[0], "--pcrs-from", same[1])
+    assert made.exit_code == 0, made.output
+    for pcr, value in enumerate(machine().pcrs):
+        condition = {
+            "claim": f"x-ms-azurevm-attested-pcr-values.pcr{pcr}",
+            "equals": base64.b64encode(value).decode(),
+        }
+        assert condition in json.loads(made.stdout)["anyOf"][0]["allOf"]
+    one = policy("--pcrs-from", same[0], "--pcr", "7")
+    assert one.stdout.count("attested-pcr-values") == 1
+    differing = golden(tmp_path, "c.json", "d.json", pcr4=b"\x11" * 32)
+    both = ["--pcrs-from", differing[0], "--pcrs-from", differing[1]]
+    assert (policy(*both).exit_code, "PCR 4 differs" in policy(*both).output) == (2, True)
+    assert policy(*both, "--pcr", "7").exit_code == 0
+    assert policy("--pcr", "7").exit_code == 2
+    twice = ["--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
+    assert policy(*twice).exit_code == 2
+    broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
+    assert policy("--pcrs-from", bare(tmp_path, broken)).exit_code == 3

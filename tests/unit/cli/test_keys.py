@@ -1,0 +1,129 @@
+"""`cji key` and the command itself: help that teaches, exit statuses as documented, files never overwritten."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from attestation import AZURE_US, AZURE_USGOV
+from tests.support.paths import ROOT
+from worker.cli import build
+from worker.cli.common import explained
+from worker.client import SpecError, Unreachable, Unverified, WorkerRefused, load_project_key, load_signing_key
+from worker.errors import Reason, Refusal, Stage, Unfit
+from worker.job import parse_p384, parse_rsa
+
+
+def cji(*arguments: str | Path, text: str = "") -> Result:
+    return CliRunner().invoke(
+        build(AZURE_US, AZURE_USGOV), [str(a) for a in arguments], input=text, catch_exceptions=False
+    )
+
+
+def test_keys_are_made_with_their_public_halves(tmp_path: Path) -> None:
+    assert cji("key", "new-signing", tmp_path / "s").exit_code == 0
+    made = cji("key", "new-recipient", tmp_path / "r")
+    assert made.exit_code == 0
+    assert "thumbprint" in made.stdout
+    assert cji("key", "project", "study", tmp_path / "p").exit_code == 0
+    parse_rsa((tmp_path / "r.jwk").read_text())
+    assert "BEGIN PUBLIC KEY" in (tmp_path / "s.pub").read_text()
+    assert load_project_key(tmp_path / "p").project == "study"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert {modes[name] for name in "srp"} == {0o600}
+    again = cji("key", "new-signing", tmp_path / "s")
+    assert again.exit_code == 2
+    assert "never overwritten" in again.stderr
+
+
+def test_passphrases_are_asked_for(tmp_path: Path) -> None:
+    made = cji("key", "new-signing", tmp_path / "s", "--passphrase", text="one\none\n")
+    assert made.exit_code == 0
+    load_signing_key(tmp_path / "s", passphrase=b"one")
+    with pytest.raises(SpecError):
+        load_signing_key(tmp_path / "s")
+
+
+def test_private_keys_are_not_printed(tmp_path: Path) -> None:
+    made = cji("key", "project", "study", tmp_path / "p")
+    secret = load_project_key(tmp_path / "p").key
+    assert secret.hex() not in made.output
+    assert (tmp_path / "p").read_text()[-50:-5] not in made.output
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["job"], ["job", "run"], ["key"], ["receipt", "verify"], ["doctor"], ["serve"]]
+)
+def test_help_teaches_with_examples(command: list[str]) -> None:
+    shown = cji(*command, "--help")
+    assert shown.exit_code == 0
+    if len(command) != 1 or command[0] in {"doctor", "serve"}:
+        assert "cji " in shown.output.split("Options:")[0].split("\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Refusal(Reason.INTERNAL, stage=Stage.START), 1),
+        (Unfit("what", "remedy"), 1),
+        (WorkerRefused(Reason.POLICY_DENIED, stage=None, correlation_id="", retryable=False, retry_after=None), 1),
+        (SpecError("spec"), 2),
+        (Unverified("claim", "differs"), 3),
+        (Unreachable("gone"), 4),
+        (WorkerRefused(Reason.OVERLOADED, stage=None, correlation_id="c", retryable=True, retry_after=None), 4),
+    ],
+)
+def test_exit_statuses_are_as_documented(error: Exception, status: int) -> None:
+    @click.command()
+    @explained
+    def failing() -> None:
+        raise error
+
+    result = CliRunner().invoke(failing)
+    assert result.exit_code == status
+    assert str(error) in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_usage_errors_are_status_two(tmp_path: Path) -> None:
+    for arguments in (
+        ["job", "run"],
+        ["unknown"],
+        ["doctor", "--config", str(tmp_path / "absent")],
+        ["key", "project"],
+    ):
+        assert cji(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["", "study 17", "-17", "étude", "study\n", "x" * 65])
+def test_a_project_has_a_name_that_jobs_may_give(tmp_path: Path, name: str) -> None:
+    result = cji("key", "project", "--", name, tmp_path / "p")
+    assert result.exit_code == 2
+    assert "1 to 64 characters" in result.stderr
+    assert not (tmp_path / "p").exists()
+
+
+def test_public_halves_are_those_of_the_policy(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    from worker.client import public_jwk
+
+    cji("key", "new-signing", tmp_path / "s")
+    key = load_pem_public_key((tmp_path / "s.pub").read_bytes())
+    parse_p384(public_jwk(key))  # type: ignore[arg-type]
+
+
+def test_serve_refuses_a_configuration_that_it_cannot_run(tmp_path: Path) -> None:
+    example = ROOT / "deploy" / "worker.example.toml"
+    config = tmp_path / "worker.toml"
+    text = example.read_text()
+    for old, new, status, says in [
+        ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "not known here"),
+        ("audience", "audiance", 2, "audiance"),
+    ]:
+        assert old in text
+        config.write_text(text.replace(old, new, 1))
+        result = cji("serve", "--config", config)
+        assert result.exit_code == status, result.output
+        assert says in result.stderr

@@ -1,0 +1,67 @@
+"""A cell can open nothing when records are there: judging imports no module and opens no file.
+
+Run in a fresh process, because what some other test has imported would hide it.
+"""
+
+import subprocess
+import sys
+
+from tests.support.paths import ROOT
+
+SCRIPT = """
+import sys
+from datetime import date
+import numpy as np
+import pyarrow as pa
+from tests.support.nibrs_reports import REPORTS, lines
+from tests.support.nibrs_mutations import MUTATIONS
+from tests.support.nibrs_tools import side
+from worker.compute.kernels.lines import split
+from worker.compute.operations.validate import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA, Options
+from worker.compute.operations.validate import eds, load_rule_set, validate
+from worker.compute.operations.validate.nibrs import ValidateNibrs
+
+good = [line for report in REPORTS.values() for line in lines(report)]
+bad = [line for mutation in MUTATIONS[::5] for line in lines(mutation.change(REPORTS[mutation.report]))]
+data = b"\\n".join(good + bad)
+oris = side(ORI_TABLE_SCHEMA, [{"ori": "VT0010000", "status": "H", "nibrs_start": "20200101"}])
+filed = side(ON_FILE_SCHEMA, [{"kind": "A", "ori": "VT0010000", "number": "20-12345", "date": "20200401"}])
+segments = pa.array(good + bad, pa.binary())
+records = [pa.RecordBatch.from_arrays([segments], names=["segment"])]
+seen = []
+
+
+def watch(event, arguments):
+    if event in ("import", "open", "socket.__new__", "subprocess.Popen", "os.listdir"):
+        seen.append((event, str(arguments[0])))
+
+
+ONE_MORE = "import colorsys" if "--break" in sys.argv else ""
+sys.addaudithook(watch)
+exec(ONE_MORE)
+for name in ("nibrs/3.1", "nibrs/2016"):
+    made = ValidateNibrs(rules=load_rule_set(name), options=Options(as_of=date(2020, 5, 5)))
+    outputs = made.run(records, {ORI_TABLE: oris, ON_FILE: filed}, lambda step, per_cent: None)
+    rows = [batch.num_rows for part in (outputs.result, *outputs.parts.values()) for batch in part]
+    rules = load_rule_set(name)
+    text = split(np.frombuffer(data, np.uint8))
+    found = validate(text, rules=rules, options=Options(as_of=date(2020, 5, 5)), ori_table=oris, on_file=filed)
+    eds(found, rules)
+    found.status.to_batch(0)
+assert len(found.row) > 20 and sum(rows) > 40
+print(seen)
+"""
+
+
+def run(*arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], check=True, capture_output=True, text=True, timeout=60, cwd=ROOT
+    ).stdout.strip()
+
+
+def test_nothing_is_imported_or_opened_while_records_are_judged() -> None:
+    assert run() == "[]"
+
+
+def test_the_watch_sees_an_import() -> None:
+    assert "colorsys" in run("--break")

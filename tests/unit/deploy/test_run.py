@@ -1,0 +1,223 @@
+"""The whole tool on the shipped folder and on broken copies: no break is called ok, no gap is silent."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.check import Outcome, Status, run
+from deploy.check.bicep import parse
+from deploy.check.hardening import RULES, hardening_problems
+from deploy.check.scanner import check_with_checkov
+from deploy.check.units import MIN_SYSTEMD, check_sysusers, check_unit, systemd_version
+from tests.support.paths import ROOT
+
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "systemd" / "cji-worker.service"
+needs_systemd = pytest.mark.skipif(
+    systemd_version(shutil.which("systemd-analyze")) < MIN_SYSTEMD, reason=f"no systemd-analyze {MIN_SYSTEMD} or newer"
+)
+
+
+@pytest.fixture
+def no_scanner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the slow scanner out: it is found on the path only, and has its own test."""
+    (tmp_path / "bin").mkdir()
+    for tool in ("systemd-analyze", "systemd-sysusers"):
+        if found := shutil.which(tool):
+            (tmp_path / "bin" / tool).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+
+
+def copy(tmp_path: Path, file: str = "", old: str = "", new: str = "") -> Path:
+    root = tmp_path / "deploy"
+    shutil.copytree(DEPLOY, root, ignore=shutil.ignore_patterns("check", "__pycache__"))
+    if file:
+        source = (root / file).read_text()
+        assert old in source
+        (root / file).write_text(source.replace(old, new))
+    return root
+
+
+def by_status(outcomes: list[Outcome], status: Status) -> set[str]:
+    return {outcome.check for outcome in outcomes if outcome.status is status}
+
+
+@pytest.mark.usefixtures("no_scanner")
+def test_the_shipped_folder_has_no_failure_and_says_what_did_not_run() -> None:
+    outcomes = run(DEPLOY, None)
+    assert by_status(outcomes, Status.FAILED) == set()
+    assert {"bicep: resource types", "bicep: checkov"} <= by_status(outcomes, Status.NOT_RUN)
+    assert all(outcome.reasons for outcome in outcomes if outcome.status is not Status.OK)
+
+
+@pytest.mark.usefixtures("no_scanner")
+@pytest.mark.parametrize(
+    ("file", "old", "new", "check"),
+    [
+        ("bicep/scaleset.bicep", "resource scaleSet", "resource = scaleSet", "bicep: syntax and names"),
+        ("bicep/scaleset.bicep", "id: subnetId", "id: subnetIdd", "bicep: syntax and names"),
+        ("bicep/main.bicep", "    keyName: keyName\n", "", "bicep: wiring"),
+        ("bicep/main.parameters.example.json", '"prefix"', '"prefux"', "bicep: parameters file"),
+        ("bicep/vault.bicep", "'premium'", "'standard'", "bicep: hardening"),
+        ("policy/release-policy.json", "equals", "equal", "policy: grammar"),
+        ("policy/release-policy.json", "azure-compliant-cvm", "any", "policy: strength"),
+        ("policy/release-policy.json", "__ATTESTATION_AUTHORITY__", "http://x.y", "policy: strength"),
+        ("policy/attestation-policy.txt", "==", "=", "attestation policy"),
+        ("policy/attestation-policy.txt", "value==true", "value==false", "attestation policy"),
+        ("policy/attestation-policy.txt", "\n};\nissuance", "\n};\n\nissuance", "attestation policy"),
+        ("systemd/cji-worker.service", "LimitCORE=0\n", "", "unit: needed lines"),
+    ],
+)
+def test_each_break_is_seen_by_its_check(tmp_path: Path, file: str, old: str, new: str, check: str) -> None:
+    assert check in by_status(run(copy(tmp_path, file, old, new), None), Status.FAILED)
+
+
+@pytest.mark.usefixtures("no_scanner")
+def test_a_template_that_does_not_parse_stops_what_needs_all_of_them(tmp_path: Path) -> None:
+    outcomes = run(copy(tmp_path, "bicep/identity.bicep", "{", "["), None)
+    assert {"bicep: wiring", "bicep: hardening", "bicep: checkov"} <= by_status(outcomes, Status.NOT_RUN)
+    assert "bicep: syntax and names" in by_status(outcomes, Status.FAILED)
+
+
+@pytest.mark.usefixtures("no_scanner")
+def test_an_empty_folder_fails(tmp_path: Path) -> None:
+    failed = by_status(run(tmp_path, None), Status.FAILED)
+    assert {"bicep: syntax and names", "policy: grammar", "unit: needed lines"} <= failed
+
+
+@pytest.mark.usefixtures("no_scanner")
+def test_a_types_folder_that_is_not_there_fails_instead_of_not_running(tmp_path: Path) -> None:
+    assert "bicep: resource types" in by_status(run(DEPLOY, tmp_path / "gone"), Status.FAILED)
+
+
+def hardening(file: str, old: str, new: str) -> str:
+    sources = {path.name: path.read_text() for path in (DEPLOY / "bicep").glob("*.bicep")}
+    assert old in sources[file]
+    sources[file] = sources[file].replace(old, new)
+    return "\n".join(hardening_problems([parse(name, source.encode()) for name, source in sources.items()]))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.path)
+def test_every_hardening_rule_fails_when_its_property_is_gone(rule: object) -> None:
+    assert isinstance(rule, type(RULES[0]))
+    file = {"VirtualMachineScaleSets": "scaleset", "vaults": "vault", "keys": "key"}
+    name = next(value for key, value in file.items() if rule.type_name.lower().endswith(key.lower()))
+    last = rule.path.rpartition(".")[2]
+    # `name` and `type` stand elsewhere too; renaming them all still takes the ruled one away
+    assert rule.path in hardening(f"{name}.bicep", f" {last}:", f" {last}X:")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        ("scaleset.bicep", "encryptionAtHost: false", "encryptionAtHost: true", "refuses encryption at host"),
+        ("scaleset.bicep", "'DiskWithVMGuestState'", "'VMGuestStateOnly'", "bound to the vTPM"),
+        ("scaleset.bicep", "vTpmEnabled: true", "vTpmEnabled: empty(name)", "vTpmEnabled must be true"),
+        ("scaleset.bicep", "'ConfidentialVM'", "empty(name) ? 'ConfidentialVM' : 'TrustedLaunch'", "memory must be"),
+        ("scaleset.bicep", "subnet: {", "publicIPAddressConfiguration: { name: 'x' }\nsubnet: {", "public address"),
+        ("key.bicep", "'wrapKey'", "'wrapKey'\n'unwrapKey'", "go round attestation"),
+        ("key.bicep", "keyOps: [\n      'wrapKey'\n    ]", "keyOps: []", "go round attestation"),
+        ("key.bicep", "keySize: 3072", "keySize: 2048", "RSA below 3072 bits"),
+        ("key.bicep", "exportable: true", "exportable: 1", "exportable must be true"),
+        ("key.bicep", "scope: key", "scope: vault", "scoped to the key"),
+        ("key.bicep", "08bbd89e", "00482a5a", "must be Key Vault Crypto Service Release User"),
+        ("vault.bicep", "enablePurgeProtection: true", "enablePurgeProtection: false", "a purged key"),
+        ("vault.bicep", "publicNetworkAccess: 'Disabled'", "publicNetworkAccess: 'Enabled'", "private access"),
+    ],
+)
+def test_a_softened_deployment_is_seen(file: str, old: str, new: str, problem: str) -> None:
+    assert problem in hardening(file, old, new)
+
+
+def test_no_resources_is_not_a_hardened_deployment() -> None:
+    problems = list(hardening_problems([]))
+    assert len(problems) == len(RULES) + 1
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [
+        ("NoNewPrivileges=yes", "NoNewPrivilegs=yes", "unit: verify"),
+        ("KillMode=mixed", "KillMode=mixd", "unit: verify"),
+        ("SystemCallFilter=@system-service @sandbox memfd_secret\n", "", "unit: exposure"),
+        ("CapabilityBoundingSet=\n", "", "unit: exposure"),
+        ("User=cji\n", "", "unit: exposure"),
+        ("OOMPolicy=continue\n", "", "unit: needed lines"),
+        ("@sandbox memfd_secret", "@sandbox", "unit: needed lines"),
+    ],
+)
+def test_a_broken_unit_is_seen(tmp_path: Path, old: str, new: str, check: str) -> None:
+    source = UNIT.read_text()
+    assert old in source
+    unit = tmp_path / UNIT.name
+    unit.write_text(source.replace(old, new))
+    assert check in by_status(check_unit(unit), Status.FAILED)
+
+
+@needs_systemd
+def test_the_shipped_unit_passes_systemds_own_reading() -> None:
+    assert [outcome.reasons for outcome in check_unit(UNIT) if outcome.status is not Status.OK] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
+def test_a_broken_users_file_is_seen(tmp_path: Path) -> None:
+    shipped = DEPLOY / "systemd" / "cji-worker.sysusers.conf"
+    assert check_sysusers(shipped).status is Status.OK
+    broken = tmp_path / shipped.name
+    broken.write_text(shipped.read_text().replace("u cji", "x cji"))
+    assert check_sysusers(broken).status is Status.FAILED
+
+
+def test_an_older_systemd_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "systemd-analyze"
+    program.write_text("#!/bin/sh\necho 'systemd 252 (252.1)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert by_status(check_unit(UNIT), Status.NOT_RUN) == {"unit: verify", "unit: exposure"}
+
+
+def test_without_systemd_the_unit_checks_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert by_status(check_unit(UNIT), Status.NOT_RUN) == {"unit: verify", "unit: exposure"}
+
+
+@pytest.mark.parametrize(
+    ("report", "status"),
+    [
+        ('{"summary":{"passed":3,"parsing_errors":0},"results":{"failed_checks":[]}}', Status.OK),
+        ('{"summary":{"passed":0,"parsing_errors":1},"results":{"failed_checks":[]}}', Status.FAILED),
+        ('{"passed":0,"failed":0,"parsing_errors":0}', Status.FAILED),
+        ("", Status.FAILED),
+        (
+            '{"summary":{"passed":3,"parsing_errors":0},"results":{"failed_checks":'
+            '[{"file_path":"/a.bicep","check_id":"CKV_AZURE_1","check_name":"x"}]}}',
+            Status.FAILED,
+        ),
+    ],
+)
+def test_the_scanners_exit_code_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: str, status: Status
+) -> None:
+    program = tmp_path / "checkov"
+    program.write_text(f"#!/bin/sh\ncat <<'EOF'\n{report}\nEOF\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert check_with_checkov(DEPLOY / "bicep").status is status
+
+
+def test_the_command_counts_what_did_not_run(tmp_path: Path) -> None:
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(DEPLOY.parent)}
+    command = [sys.executable, "-m", "deploy.check", "--root", str(copy(tmp_path))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    last = done.stdout.splitlines()[-1]
+    assert done.returncode == 0, done.stdout
+    assert "0 failed" in last
+    assert "0 not run" not in last
+    assert subprocess.run([*command, "--complete"], env=environment, capture_output=True, check=False).returncode == 1

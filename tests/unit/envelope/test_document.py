@@ -1,0 +1,98 @@
+"""docs/format.md and docs/job.md say what the code does: their examples are read and run."""
+
+import re
+import struct
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+import worker
+from tests.property.envelope.test_streams import expand
+from worker.audit import Claims
+from worker.client import ClientProfile, Deidentify, decode_spec, load_profile, load_spec
+from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
+from worker.errors import Refusal
+from worker.job import LIMITS
+from worker.wire.v1 import worker_pb2 as pb
+
+DOCS = Path(worker.__file__).parent.parent / "docs"
+FORMAT = (DOCS / "format.md").read_text()
+
+
+def example() -> dict[str, str]:
+    block = re.search(r"```floe\n(.*?)```", FORMAT, re.DOTALL)
+    assert block
+    pairs = [re.split(r"  +| (?=[0-9a-f]{20})", line) for line in block[1].splitlines()]
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+def test_worked_example_is_what_the_rules_give() -> None:
+    e = example()
+    key, iv, siv = (bytes.fromhex(e[name]) for name in ("key", "iv", "siv"))
+    aad = input_aad(sha384(e["header bytes of the job, ASCII"].encode()), 0)
+    assert aad.hex() == e["aad"]
+    prefix = struct.pack(">BBII", 0, 0, SEGMENT_BYTES, 32) + iv
+    assert (prefix + expand(key, prefix + b"HEADER_TAG:" + aad, 32)).hex() == e["header"]
+    mk = expand(key, prefix + b"MESSAGE_KEY:" + aad, 48)
+    assert mk.hex() == e["mk"]
+    dek = expand(mk, prefix + b"DEK:" + bytes(8) + aad, 32)
+    assert dek.hex() == e["dek(0)"]
+    sealed = AESGCM(dek).encrypt(siv, e["plaintext, ASCII"].encode(), struct.pack(">QB", 0, 1))
+    assert (struct.pack(">I", 16 + len(sealed)) + siv + sealed).hex() == e["segment"]
+
+
+def test_worked_example_opens() -> None:
+    e = example()
+    key, aad, header, segment = (bytes.fromhex(e[name]) for name in ("key", "aad", "header", "segment"))
+    out = memoryview(bytearray(100))
+    stream = Unsealer(key, aad, header)
+    assert bytes(out[: stream.unseal_into(out, memoryview(segment))]) == b"CJI"
+    assert stream.complete
+    with pytest.raises(Refusal):
+        Unsealer(key, aad + b"\0", header)
+
+
+def test_numbers_of_the_document() -> None:
+    assert (len(input_aad(bytes(48), 0)), len(output_aad(bytes(48), 0))) == (63, 65)
+    plain = SEGMENT_BYTES - OVERHEAD_BYTES
+    for text in (
+        "1 048 576",
+        "63 bytes",
+        "65 bytes",
+        f"{plain:,}".replace(",", " "),
+        f"{LIMITS.batch_rows:,}".replace(",", " "),
+    ):
+        assert text in FORMAT
+    assert LIMITS.header_bytes == 16 << 10
+    assert f"{LIMITS.recipient_rsa_min_bits} to {LIMITS.recipient_rsa_max_bits} bits" in FORMAT
+    assert f"1 to {LIMITS.parts};" in FORMAT
+    assert f"| operations | 1 to {LIMITS.operations}," in FORMAT
+    assert f"| recipients | 1 to {LIMITS.recipients};" in FORMAT
+
+
+def test_every_field_and_claim_is_in_the_document() -> None:
+    for field in pb.JobHeader.DESCRIPTOR.fields:
+        assert re.search(rf"\b{field.name}\b", FORMAT), field.name
+    for claim in Claims.__struct_fields__:
+        assert f"`{claim}`" in FORMAT or f"`{claim}[n]`" in FORMAT, claim
+
+
+def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
+    job, operations, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
+    own = decode_spec(job)
+    spec = decode_spec(f"{job}\n{operations}")
+    assert own.deidentify.needs_project_key
+    (tmp_path / "client.toml").write_text(client)
+    profile = load_profile(tmp_path / "client.toml")
+    assert set(msgspec.toml.decode(client)) == set(ClientProfile.__struct_fields__)
+    assert profile.reference.products == ("Genoa", "Turin")
+    assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
+    assert {"validate", "link", "screen", "aggregate", "disseminate", "sides"} == set(msgspec.toml.decode(operations))
+    assert (
+        load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
+    )
+    for text in re.findall(r"`(\{ do = .*?\})`", (DOCS / "job.md").read_text()):
+        table = msgspec.toml.decode(f"x = {text}")
+        msgspec.convert({"project": "p", "columns": table}, Deidentify)

@@ -1,0 +1,214 @@
+"""Admission: a fixed order of checks, the first that fails decides, and no key is opened before all have passed."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.support.contexts import TABLES
+from worker.envelope import sign_header, wrap_dek, wrap_project_key
+from worker.errors import Reason, Refusal, Stage
+from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
+from worker.keyholder.admission import Admission, check, open_keys, parse_header
+from worker.keyholder.custody import HeldKey, Holdings
+from worker.wire.v1 import worker_pb2 as pb
+
+CMK = rsa.generate_private_key(65537, 3072)
+RECIPIENT = rsa.generate_private_key(65537, 3072).public_key()
+SIGNING = ec.generate_private_key(ec.SECP384R1())
+KEK = "https://vault.example/keys/cji/" + "a" * 32
+OTHER = KEK[:-1] + "b"
+SAN = "spiffe://example/agency"
+DEK, PROJECT_KEY = os.urandom(32), os.urandom(32)
+NOW = datetime.now(UTC).replace(microsecond=0)
+POLICY = Policy.load(
+    f'''
+version = 1
+[[submitters]]
+name = "agency"
+san = "{SAN}"
+signing_key = """{SIGNING.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()}"""
+[[submitters.agencies]]
+ori = "GA0600000"
+recipients = ["{thumbprint_rsa(RECIPIENT)}"]
+[[submitters.agencies.purposes]]
+code = "C"
+operations = ["deidentify"]
+'''.encode()
+)
+
+
+def held(private: Any = CMK, *, seconds: float = 3600) -> HeldKey:
+    nothing: Any = SimpleNamespace()
+    return HeldKey(released=nothing, private=private, attestation=nothing, until=time.monotonic() + seconds)
+
+
+HELD = held()
+
+
+class Unopened:
+    """A private key that must not be asked for anything."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} of the private key was used")
+
+
+def header(*, keyed: bool = True, **changes: Any) -> bytes:
+    token = pb.ColumnRule(column="SOC", hmac_token=pb.HmacToken(domain="soc", bits=128))
+    kept = pb.ColumnRule(column="SOC", keep=pb.Keep())
+    wrapped = wrap_project_key(CMK.public_key(), "p1", PROJECT_KEY) if keyed else b""
+    values: dict[str, Any] = {
+        "job_id": new_job_id(),
+        "audience": "pool",
+        "originating_ori": "GA0600000",
+        "requesting_ori": "GA0600000",
+        "operator_id": "op",
+        "requestor": "r",
+        "reason": "test",
+        "purpose_code": "C",
+        "inputs": [InputPart(name="records", schema="person/1")],
+        "operations": [
+            pb.Operation(
+                deidentify=pb.Deidentify(
+                    project="p1" if keyed else "", wrapped_project_key=wrapped, columns=[token if keyed else kept]
+                )
+            )
+        ],
+        "kek_id": KEK,
+        "wrapped_dek": wrap_dek(CMK.public_key(), DEK),
+        "recipients": [Recipient(key_id=thumbprint_rsa(RECIPIENT), jwk=rsa_jwk(RECIPIENT))],
+        "created": NOW,
+        "not_after": NOW + timedelta(hours=1),
+        **changes,
+    }
+    return new_header(**values)
+
+
+def admit(
+    data: bytes,
+    *,
+    signature: bytes | None = None,
+    san: str = SAN,
+    holdings: Holdings | None = None,
+) -> Admission:
+    return check(
+        header=parse_header(data, POLICY),
+        signature=sign_header(SIGNING, data) if signature is None else signature,
+        san=san,
+        audience="pool",
+        policy=POLICY,
+        holdings=holdings or Holdings(keys={KEK: HELD}),
+        tables=TABLES,
+        now=NOW,
+    )
+
+
+def refusal(data: bytes, **options: Any) -> Reason:
+    with pytest.raises(Refusal) as refused:
+        admit(data, **options)
+    assert refused.value.stage is Stage.ADMIT
+    return refused.value.reason
+
+
+def test_a_sound_job_is_admitted_and_its_keys_are_those_that_were_wrapped() -> None:
+    assert open_keys(admit(header())) == [DEK, PROJECT_KEY]
+
+
+def test_no_project_key_is_opened_where_none_is_needed() -> None:
+    assert open_keys(admit(header(keyed=False))) == [DEK]
+
+
+def test_the_first_check_that_fails_decides() -> None:
+    """One job that is wrong in everything, put right one thing after the other."""
+    bad: dict[str, Any] = {
+        "audience": "another",
+        "created": NOW - timedelta(days=2),
+        "not_after": NOW - timedelta(days=1),
+        "purpose_code": "F",
+        "operations": [pb.Operation(deidentify=pb.Deidentify())],
+        "inputs": [InputPart(name="records", schema="x/1")],
+        "kek_id": KEK[:-1] + "b",
+    }
+    wrong: dict[str, Any] = {"signature": bytes(96), "san": "spiffe://example/nobody", "holdings": Holdings()}
+    order: list[tuple[list[str], Reason]] = [
+        ([], Reason.AUDIENCE_MISMATCH),
+        (["audience"], Reason.EXPIRED),
+        (["created", "not_after"], Reason.POLICY_DENIED),  # nobody has no signing key
+        (["san"], Reason.HEADER_SIGNATURE_INVALID),
+        (["signature"], Reason.POLICY_DENIED),
+        (["purpose_code"], Reason.BAD_PARAMETERS),
+        (["operations"], Reason.SCHEMA_MISMATCH),
+        (["inputs"], Reason.NOT_READY),
+        (["holdings"], Reason.UNKNOWN_KEY),
+    ]
+    for fixed, reason in order:
+        for name in fixed:
+            bad.pop(name, None)
+            wrong.pop(name, None)
+        assert refusal(header(**bad), **wrong) is reason
+    bad.pop("kek_id")
+    admit(header(**bad), **wrong)
+
+
+@pytest.mark.parametrize("count", [2, 16])
+def test_several_inputs_are_refused(count: int) -> None:
+    parts = [InputPart(name=f"p{i}", schema="person/1") for i in range(count)]
+    assert refusal(header(inputs=parts)) is Reason.BAD_PARAMETERS
+
+
+def test_checking_touches_no_private_key() -> None:
+    admitted = admit(header(), holdings=Holdings(keys={KEK: held(Unopened())}))
+    with pytest.raises(AssertionError, match="private key was used"):
+        open_keys(admitted)
+
+
+def test_f05_freshness_is_looked_at_when_the_key_is_used() -> None:
+    """Holdings that were fresh when they came are not for ever."""
+    assert admit(header(), holdings=Holdings(keys={KEK: HELD}))
+    assert refusal(header(), holdings=Holdings(keys={KEK: held(seconds=0)})) is Reason.NOT_READY
+    other = {OTHER: HELD, KEK: held(seconds=0)}
+    assert refusal(header(), holdings=Holdings(keys=other)) is Reason.NOT_READY
+
+
+def test_of_several_keys_only_the_one_that_is_not_held_is_refused() -> None:
+    denied = {KEK: Reason.KEY_RELEASE_DENIED}
+    holdings = Holdings(keys={OTHER: HELD}, missing=denied)
+    assert refusal(header(), holdings=holdings) is Reason.KEY_RELEASE_DENIED
+    assert admit(header(kek_id=OTHER), holdings=holdings)
+    assert refusal(header(kek_id=KEK[:-1] + "2"), holdings=holdings) is Reason.UNKNOWN_KEY
+
+
+def test_a_verdict_against_the_machine_is_what_jobs_are_told() -> None:
+    assert refusal(header(), holdings=Holdings(reason=Reason.KEY_RELEASE_DENIED)) is Reason.KEY_RELEASE_DENIED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wrapped_dek": os.urandom(384)},
+        {"wrapped_dek": wrap_project_key(CMK.public_key(), "p1", PROJECT_KEY)},
+        {"wrapped_dek": wrap_dek(RECIPIENT, DEK)},
+    ],
+    ids=["noise", "a project key", "to another key"],
+)
+def test_k07_a_data_key_that_does_not_open(change: dict[str, Any]) -> None:
+    with pytest.raises(Refusal) as refused:
+        open_keys(admit(header(**change)))
+    assert (refused.value.reason, refused.value.stage) == (Reason.DEK_UNWRAP_FAILED, Stage.ADMIT)
+
+
+def test_e12_a_project_key_that_is_the_data_key_is_refused() -> None:
+    wrapped = wrap_dek(CMK.public_key(), PROJECT_KEY)
+    with pytest.raises(Refusal) as refused:
+        open_keys(admit(header(wrapped_dek=wrapped)))
+    assert refused.value.reason is Reason.DEK_UNWRAP_FAILED
+
+
+def test_held_keys_are_not_in_reprs() -> None:
+    assert "RSAPrivateKey" not in repr(HELD)
+    assert "RSAPrivateKey" not in repr(admit(header()))
