@@ -105,7 +105,7 @@ class Job:
         self._sides: dict[str, list[pa.RecordBatch]] = {schema: [] for schema in schemas[:-1]}
         self._rows = 0
         self._pipeline: Pipeline | None = None
-        self._told = ("", 0)
+        self._reported = ("", 0)
 
     def run(self) -> None:
         """The way of the job."""
@@ -166,7 +166,7 @@ class Job:
         self._prepared().push(batch)
         self._rows += batch.num_rows
         if self._part.rows_declared:
-            self._tell("rows", min(self._rows * 100 // self._part.rows_declared, 100))
+            self._progress("rows", min(self._rows * 100 // self._part.rows_declared, 100))
 
     def _check_side(self) -> None:
         if self._input.reader.schema is None:
@@ -192,7 +192,9 @@ class Job:
             parts.extend(prepared.parts)
             schema, schema_id = prepared.output_schema, prepared.output_schema_id
         self._outputs.begin({"result": schema} | {part.name: part.schema for part in parts})
-        self._pipeline = Pipeline(operations, columns=columns, sides=self._sides, sink=self._outputs, tell=self._tell)
+        self._pipeline = Pipeline(
+            operations, columns=columns, sides=self._sides, sink=self._outputs, progress=self._progress
+        )
         return self._pipeline
 
     # ------------------------------------------------------------------ out
@@ -226,9 +228,9 @@ class Job:
         self._wires.ring.output(slot)[: len(sealed)] = sealed
         self._wires.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
 
-    def _tell(self, step: Step, per_cent: int) -> None:
-        if step != self._told[0] or per_cent > self._told[1]:
-            self._told = (step, per_cent)
+    def _progress(self, step: Step, per_cent: int) -> None:
+        if step != self._reported[0] or per_cent > self._reported[1]:
+            self._reported = (step, per_cent)
             self._wires.data.send(ProgressMade(stage=step, per_cent=per_cent))
 
 

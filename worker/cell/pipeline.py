@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from worker.compute.operation import BatchOperation, PreparedOperation, TableOperation
 from worker.errors import Reason, Refusal, Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, RowStatus
 
 __all__ = ["CHUNK_ROWS", "Pipeline", "Sink", "own"]
@@ -63,10 +63,10 @@ class Pipeline:
         columns: int,
         sides: Mapping[str, Sequence[pa.RecordBatch]],
         sink: Sink,
-        tell: Tell,
+        progress: ProgressCallback,
     ) -> None:
         """`columns` of the input's records; `sides` by record schema id."""
-        self._operations, self._sides, self._sink, self._tell = operations, sides, sink, tell
+        self._operations, self._sides, self._sink, self._progress = operations, sides, sink, progress
         self._waiting: dict[int, list[_Slice]] = {
             index: [] for index, one in enumerate(operations) if isinstance(one, TableOperation)
         }
@@ -110,7 +110,7 @@ class Pipeline:
 
     def _run(self, index: int, operation: TableOperation) -> None:
         pieces = self._waiting.pop(index)
-        outputs = operation.run([piece.batch for piece in pieces], self._sides, self._tell)
+        outputs = operation.run([piece.batch for piece in pieces], self._sides, self._progress)
         starts = np.cumsum([0, *(len(piece.status.status) for piece in pieces)])
         kept = np.concatenate(
             [np.empty(0, np.int64), *(piece.kept + at for piece, at in zip(pieces, starts[:-1], strict=True))]

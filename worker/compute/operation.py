@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from worker.compute.tables import Tables
 from worker.errors import Reason, Refusal, Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import RowStatus
 
 __all__ = [
@@ -140,7 +140,10 @@ class TableOperation(_Operation, Protocol):
         """Whether row i of the result is row i of the records. If not, the operation is the last of its job."""
 
     def run(
-        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],
+        progress: ProgressCallback,
     ) -> Outputs:
         """`records` is the whole input in its order; `sides` are the job's side tables by record schema id.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from worker.cell.pipeline import CHUNK_ROWS, Pipeline
 from worker.compute.operation import Applied, Outputs, Part, PreparedOperation
 from worker.errors import Reason, Refusal
-from worker.progress import Step, Tell
+from worker.progress import ProgressCallback, Step
 from worker.records import WHOLE_ROW, RowStatus, Status, tagged
 
 PART = tagged("person/1", [pa.field("n", pa.int64())])
@@ -76,9 +76,12 @@ class Whole(_Common):
     keeps_rows: bool = True
 
     def run(
-        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],
+        progress: ProgressCallback,
     ) -> Outputs:
-        tell("check", 100)
+        progress("check", 100)
         table = pa.Table.from_batches(records) if records else None
         n = 0 if table is None else table.num_rows
         status = RowStatus.all_ok(0) if table is None else RowStatus.concatenate([self.judge(r) for r in records])
@@ -155,7 +158,7 @@ def run(width: int, batches: list[list[list[int]]], operations: Sequence[Prepare
     sink = Sink()
     told: list[tuple[Step, int]] = []
     pipeline = Pipeline(
-        operations, columns=width, sides={}, sink=sink, tell=lambda step, per_cent: told.append((step, per_cent))
+        operations, columns=width, sides={}, sink=sink, progress=lambda step, per_cent: told.append((step, per_cent))
     )
     for rows in batches:
         columns = [pa.array([row[c] for row in rows], pa.int64()) for c in range(width)]
@@ -223,9 +226,12 @@ class Shrinking(Whole):
     """Claims to keep rows and loses its last batch."""
 
     def run(
-        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],
+        progress: ProgressCallback,
     ) -> Outputs:
-        true = super().run(records, sides, tell)
+        true = super().run(records, sides, progress)
         return Outputs(status=true.status, result=list(true.result)[:-1])
 
 

@@ -77,7 +77,7 @@ def run(rows: list[Row], cut: int, k: int, *, token_map: bool = False) -> Sink:
     named = [name for name, _ in output_parts([operation], ["person/1"])]
     assert named == ["result", "row_status", *(part.name for part in prepared.parts)]
     sink = Sink()
-    pipeline = Pipeline([prepared], columns=4, sides={}, sink=sink, tell=lambda step, per_cent: None)
+    pipeline = Pipeline([prepared], columns=4, sides={}, sink=sink, progress=lambda step, per_cent: None)
     for first in range(0, max(len(rows), 1), cut):
         pipeline.push(batch.slice(first, cut))
     pipeline.finish()

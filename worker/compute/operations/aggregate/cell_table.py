@@ -39,7 +39,7 @@ from worker.compute.operation import Outputs, bad_parameters
 from worker.compute.operations.aggregate.suppression import hidden
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, tagged
 
 __all__ = ["CELLS", "CELLS_SCHEMA", "MAX_CELLS", "MAX_KEYS", "MAX_PROTECTED", "Aggregate", "Key", "check", "run"]
@@ -107,7 +107,7 @@ def check(parameters: Aggregate) -> None:
         raise bad_parameters(Stage.ADMIT)
 
 
-def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) -> Outputs:
+def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
     """Count the rows of `records`, batches of one schema.
 
     Raises at COMPUTE: Refusal(SCHEMA_MISMATCH) for a column that is not there; Refusal(LIMIT_EXCEEDED) for more than
@@ -118,7 +118,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) ->
     if records and not set(asked).union(parameters.sums).issubset(names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     n = sum(batch.num_rows for batch in records)
-    tell("group", 0)
+    progress("group", 0)
     status = RowStatus.all_ok(n)
     columns: list[npt.NDArray[np.int32]] = []
     values: list[pa.Array] = []
@@ -133,7 +133,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) ->
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     cell = cells(columns, shape)
     rows = with_totals(counts(cell, shape))
-    tell("group", 40)
+    progress("group", 40)
     numbers = {"rows": rows}
     if parameters.person:
         people = _column(records, parameters.person)
@@ -147,10 +147,10 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], tell: Tell) ->
             numbers[f"sum_{i + 1}"] = with_totals(sums(cell, np.maximum(number, 0), shape))
         except OverflowError as error:
             raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE) from error
-    tell("group", 80)
+    progress("group", 80)
     additive = [table for name, table in numbers.items() if name != "persons"]
     withheld = hidden(additive, numbers.get("persons", rows), parameters.threshold)
-    tell("group", 100)
+    progress("group", 100)
     result = _result(values, numbers, withheld, parameters.base)
     return Outputs(status=status, result=[result.slice(at, _BATCH) for at in range(0, result.num_rows, _BATCH)])
 

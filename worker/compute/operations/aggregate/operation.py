@@ -16,7 +16,7 @@ from worker.compute.kernels.column import read
 from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.operations import aggregate
 from worker.errors import Reason, Refusal, Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
@@ -100,10 +100,10 @@ class Aggregating:
         self,
         records: Sequence[pa.RecordBatch],
         sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        tell: Tell,
+        progress: ProgressCallback,
     ) -> Outputs:
         """Count; see TableOperation."""
-        return aggregate.run(self.parameters, records, tell)
+        return aggregate.run(self.parameters, records, progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +124,8 @@ class ReturnA:
         self,
         records: Sequence[pa.RecordBatch],
         sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        tell: Tell,
+        progress: ProgressCallback,
     ) -> Outputs:
         """Convert; see TableOperation."""
         segments = pa.concat_arrays([pa.nulls(0, pa.binary()), *(batch.column(0) for batch in records)])
-        return aggregate.return_a(read(segments), tell)
+        return aggregate.return_a(read(segments), progress)

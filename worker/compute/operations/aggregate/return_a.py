@@ -44,7 +44,7 @@ from worker.compute.operations.aggregate.forms import (
 )
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, tagged
 
 __all__ = ["ACCOUNTING", "ACCOUNTING_SCHEMA", "MAX_FORMS", "RETURN_A", "RETURN_A_SCHEMA", "return_a"]
@@ -95,7 +95,7 @@ class _Incidents:
     under_18: Bools
 
 
-def return_a(segments: Text, tell: Tell) -> Outputs:
+def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
     """Convert a submission, one segment a row. Raises: Refusal(LIMIT_EXCEEDED) for more than MAX_FORMS; MemoryError."""
     submission = read(segments, _RULES, OriTable.empty(), OnFile.empty())
     counted, deletes = _counted(submission)
@@ -111,7 +111,7 @@ def return_a(segments: Text, tell: Tell) -> Outputs:
         ]
         incidents.append(_incidents(chunk))
         first += reports
-        tell("count", 100 * end // len(submission.levels))
+        progress("count", 100 * end // len(submission.levels))
     units = _Units(**{name: _joined(name, found) for name in ("reports", "lines", "counts")})
     facts = _Incidents(
         months=_joined("months", incidents),

@@ -21,7 +21,7 @@ from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.distinct import classes, codes
 from worker.compute.operation import BatchOperation, Outputs, Part
 from worker.compute.status_codes import Code
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import SCHEMAS, RowStatus, Status, tagged
 
 __all__ = ["K_ANONYMITY", "MAX_K", "SmallClasses", "too_small"]
@@ -85,13 +85,13 @@ class SmallClasses:
         self,
         records: Sequence[pa.RecordBatch],
         sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        tell: Tell,
+        progress: ProgressCallback,
     ) -> Outputs:
         """De-identify every batch, then suppress; see TableOperation."""
         done = [self.inner.apply(batch) for batch in records]
         batches, starts = [one.batch for one in done], np.cumsum([0, *(one.batch.num_rows for one in done)])
         n = int(starts[-1])
-        tell("count", 0)
+        progress("count", 0)
         columns = [codes(_whole(batches, self.output_schema, i)) for i in self.columns]
         nothing = np.ones(n, np.bool_)
         for i in self.columns:
@@ -100,7 +100,7 @@ class SmallClasses:
         suppressed = too_small(before, nothing, self.k)
         after = np.where(suppressed | nothing, before.max(initial=0) + 1, before)
         status = RowStatus.concatenate([one.status for one in done])
-        tell("count", 100)
+        progress("count", 100)
         return Outputs(
             status=status.found(np.flatnonzero(suppressed), status=Status.WARNED, code=Code.SMALL_CLASS),
             result=(

@@ -40,7 +40,7 @@ from worker.compute.operations.link.score import (
 from worker.compute.operations.link.training import train
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status
 
 __all__ = ["Linked", "bind", "check", "link"]
@@ -88,7 +88,7 @@ def link(
     records: Sequence[pa.RecordBatch],
     schema: pa.Schema,
     parameters: Parameters,
-    tell: Tell,
+    progress: ProgressCallback,
     *,
     side: Sequence[pa.RecordBatch] | None = None,
 ) -> Linked:
@@ -100,13 +100,13 @@ def link(
     model = bind(parameters, schema)
     names = frozenset(key.column for rule in (*model.blocking, *model.certain) for key in rule.keys)
     names |= {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
-    tell("count", 0)
+    progress("count", 0)
     table = read_table(records, side or (), names, linking=side is not None)
     blocking = plan(table, model.blocking, model.split, parameters)
     if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > parameters.memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     certain = plan(table, model.certain if model.prior is None else (), model.split, parameters)
-    tell("train", 0)
+    progress("train", 0)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
     trained = train(model, table, comparers, parameters, blocking=blocking, certain=certain)
     scorer = Scorer(comparers, trained)
@@ -120,15 +120,15 @@ def link(
         done += total
         if done * 100 // blocking.pairs > per_cent:
             per_cent = done * 100 // blocking.pairs
-            tell("compare", per_cent)
-    tell("cluster", 0)
+            progress("compare", per_cent)
+    progress("cluster", 0)
     pairs = gather(pieces)
     del pieces
     match = log2_odds(parameters.match)
     matches = np.flatnonzero(pairs.weight >= match)
     root = components(table.n, pairs.left[matches].astype(np.int64), pairs.right[matches].astype(np.int64))
     n = table.n if table.first_of_second is None else table.first_of_second
-    tell("cluster", 100)
+    progress("cluster", 100)
     return Linked(
         cluster=root[:n],
         status=_status(table, blocking, schema, n),

@@ -21,7 +21,7 @@ from worker.compute.kernels.column import Ints
 from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.operations import link
 from worker.errors import Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import SCHEMAS, WHOLE_ROW, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
@@ -109,10 +109,13 @@ class Linking:
         )
 
     def run(
-        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],
+        progress: ProgressCallback,
     ) -> Outputs:
         """Link; see TableOperation."""
-        found = link.link(records, self.schema, self.parameters, tell, side=sides.get(self.schema_id))
+        found = link.link(records, self.schema, self.parameters, progress, side=sides.get(self.schema_id))
         batches = found.report.batches()
         return Outputs(
             status=found.status,

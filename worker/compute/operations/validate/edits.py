@@ -29,7 +29,7 @@ from worker.compute.nibrs.specification import (
 )
 from worker.compute.nibrs.submission import REPORT_FACTS, read
 from worker.compute.operations.validate.findings import Finding, Findings, collect
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 
 __all__ = ["Options", "validate"]
 
@@ -55,7 +55,7 @@ def validate(
     options: Options,
     ori_table: Sequence[pa.RecordBatch] | None = None,
     on_file: Sequence[pa.RecordBatch] | None = None,
-    tell: Tell | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Findings:
     """Judge a submission, one segment (with or without its line end) a row, in order.
 
@@ -74,8 +74,8 @@ def validate(
         run = Run(chunk=chunk, views=rules.views, parts=compiled.parts, constants=constants, unlisted=oris.unlisted)
         for line in judging:
             found += _judge(run, rules.rules[line], compiled.conditions[line], line, records)
-        if tell is not None:
-            tell("check", 100 * end // len(submission.levels))
+        if progress is not None:
+            progress("check", 100 * end // len(submission.levels))
     return collect(submission, found, options.as_of)
 
 

@@ -38,7 +38,7 @@ from worker.compute.tables.ncic import (
     VinRule,
 )
 from worker.errors import Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
@@ -123,7 +123,7 @@ class ValidateColumns:
         self,
         records: Sequence[pa.RecordBatch],
         sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        tell: Tell,
+        progress: ProgressCallback,
     ) -> Outputs:
         """Judge every column of every batch; see TableOperation."""
         total = max(sum(batch.num_rows for batch in records), 1)
@@ -140,7 +140,7 @@ class ValidateColumns:
             statuses.append(status)
             results.append(self._findings(found, first))
             first += batch.num_rows
-            tell("check", 100 * first // total)
+            progress("check", 100 * first // total)
         return Outputs(status=RowStatus.concatenate(statuses), result=results, parts={"counts": [self._counts(counts)]})
 
     def _judge(self, batch: pa.RecordBatch) -> Iterator[_Found]:

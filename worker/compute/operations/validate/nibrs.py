@@ -23,7 +23,7 @@ from worker.compute.operations.validate.edits import Options, validate
 from worker.compute.operations.validate.error_data_set import EDS, EDS_BYTES, eds
 from worker.compute.operations.validate.findings import Findings
 from worker.errors import Stage
-from worker.progress import Tell
+from worker.progress import ProgressCallback
 from worker.records import SCHEMAS, tagged
 from worker.records import check as check_schema
 from worker.wire.v1 import worker_pb2
@@ -94,7 +94,10 @@ class ValidateNibrs:
         return tuple(Part(name=name, schema=_schema(schema_id)) for name, schema_id in PARTS)
 
     def run(
-        self, records: Sequence[pa.RecordBatch], sides: Mapping[str, Sequence[pa.RecordBatch]], tell: Tell
+        self,
+        records: Sequence[pa.RecordBatch],
+        sides: Mapping[str, Sequence[pa.RecordBatch]],
+        progress: ProgressCallback,
     ) -> Outputs:
         """Judge the submission; see TableOperation."""
         segments = pa.concat_arrays([pa.nulls(0, pa.binary()), *(batch.column(0) for batch in records)])
@@ -104,7 +107,7 @@ class ValidateNibrs:
             options=self.options,
             ori_table=sides.get(ORI_TABLE),
             on_file=sides.get(ON_FILE),
-            tell=tell,
+            progress=progress,
         )
         incidents, rates, lines = (part.schema for part in self.parts)
         return Outputs(
