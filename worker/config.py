@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from worker.errors import Unfit
+from worker.errors import StartupError
 
 __all__ = ["AttestationSection", "Config", "KeySection", "ListenSection", "ReferencesSection", "WorkerSection", "load"]
 
@@ -113,20 +113,20 @@ class Config(_Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file; relative paths in it are relative to it. Raises Unfit."""
+    """Read and check a configuration file; relative paths in it are relative to it. Raises StartupError."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise Unfit(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
+            raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
         config = msgspec.toml.decode(data, type=Config)
     except OSError as error:
-        raise Unfit(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
+        raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         what = f"The configuration {path} is not valid: {error}"
-        raise Unfit(what, "Compare it with docs/configuration.md.") from error
+        raise StartupError(what, "Compare it with docs/configuration.md.") from error
     if config.sha384:
-        raise Unfit("The configuration sets sha384, which is computed", "Remove the key.")
+        raise StartupError("The configuration sets sha384, which is computed", "Remove the key.")
     folder = path.resolve().parent
 
     def absolute(name: str) -> str:

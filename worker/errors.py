@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["REASONS", "Reason", "ReasonInfo", "Refusal", "Stage", "Unfit"]
+__all__ = ["REASONS", "Reason", "ReasonInfo", "Refusal", "Stage", "StartupError"]
 
 Blame = Literal["caller", "operator", "platform"]
 
@@ -143,7 +143,7 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; it is not always an
         return f"{self.reason.value} at {self.stage.value}: {REASONS[self.reason].remedy}"
 
 
-class Unfit(Refusal):
+class StartupError(Refusal):
     """A machine or configuration that cannot run the worker. `what` and `remedy` are fixed texts of the source."""
 
     def __init__(self, what: str, remedy: str) -> None:

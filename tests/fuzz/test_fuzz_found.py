@@ -20,7 +20,7 @@ from tests.support.tdx_forge import intel
 from worker import config
 from worker.client import SpecError, Unverified, decode_spec, load_profile
 from worker.client.parts import open_part, seal_stream
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import KeyholderFromCell
 
@@ -93,7 +93,7 @@ def test_text_that_is_not_utf8_closes_a_channel_and_the_descriptors_with_it() ->
 def test_files_of_many_levels(tmp_path: Path) -> None:
     text = "a = " + "[" * 100_000
     (tmp_path / "file").write_text(text)
-    with pytest.raises(Unfit):
+    with pytest.raises(StartupError):
         config.load(tmp_path / "file")
     with pytest.raises(SpecError):
         load_profile(tmp_path / "file")

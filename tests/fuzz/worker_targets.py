@@ -52,7 +52,7 @@ from worker.client.parts import open_part
 from worker.client.result import parse_result_header
 from worker.compute import tables
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
-from worker.errors import REASONS, Reason, Refusal, Unfit
+from worker.errors import REASONS, Reason, Refusal, StartupError
 from worker.front.frames import SegmentFrame, read_request
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc import messages as m
@@ -613,7 +613,7 @@ WORKER: Final = (
         "config",
         lambda: (CONFIG.encode(),),
         from_file(config.load),
-        refusals=(Unfit,),
+        refusals=(StartupError,),
         fair=_config_fair,
         mutators=TEXT,
         weight=10,
@@ -622,7 +622,7 @@ WORKER: Final = (
         "tables",
         lambda: ((files("worker.compute.tables") / "dissemination.toml").read_bytes(),),
         _tables,
-        refusals=(Unfit,),
+        refusals=(StartupError,),
         mutators=TEXT,
         weight=5,
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker.config import load
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.log import FIELDS, log
 
 GOOD = """
@@ -71,15 +71,15 @@ def test_a_sound_file_is_read_and_its_names_are_relative_to_it(tmp_path: Path) -
 )
 def test_anything_else_is_unfit(tmp_path: Path, old: str, new: str) -> None:
     assert old in GOOD
-    with pytest.raises(Unfit):
+    with pytest.raises(StartupError):
         load(write(tmp_path, GOOD.replace(old, new)))
 
 
 def test_no_file_and_no_text_are_unfit(tmp_path: Path) -> None:
-    with pytest.raises(Unfit):
+    with pytest.raises(StartupError):
         load(tmp_path / "missing.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe" + GOOD.encode())
-    with pytest.raises(Unfit):
+    with pytest.raises(StartupError):
         load(tmp_path / "bytes.toml")
 
 
@@ -126,5 +126,5 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
     long = write(tmp_path, GOOD + "# " + "x" * (256 << 10) + "\n")
-    with pytest.raises(Unfit, match="larger than 256 KiB"):
+    with pytest.raises(StartupError, match="larger than 256 KiB"):
         load(long)

@@ -33,7 +33,7 @@ from attestation.trust import endpoint
 from worker.audit import ChainError, verify_chain
 from worker.compute.tables import load as load_tables
 from worker.config import Config
-from worker.errors import Refusal, Unfit
+from worker.errors import Refusal, StartupError
 from worker.job import Policy
 from worker.keyholder.fips import fips_probe
 from worker.memory import heap_environment, refuse_swap
@@ -125,7 +125,7 @@ def _check(name: str, run: Callable[[], str]) -> Finding:
         return Finding(name=name, state="ok", found=run(), remedy="")
     except _Found as outcome:
         return Finding(name=name, state=outcome.state, found=outcome.found, remedy=outcome.remedy)
-    except Unfit as error:
+    except StartupError as error:
         return Finding(name=name, state="failed", found=error.what, remedy=error.remedy)
 
 
@@ -156,7 +156,8 @@ def _probe(code: str, environment: dict[str, str], *, found: str) -> str:
         return found
     reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
     raise _Found(
-        reason[0].rpartition("Unfit: ")[2], "Install requirements.lock and compare the unit file with deploy/systemd."
+        reason[0].rpartition("StartupError: ")[2],
+        "Install requirements.lock and compare the unit file with deploy/systemd.",
     )
 
 

@@ -10,7 +10,7 @@ import click
 from attestation import AttestationError, Trust
 from worker.client import ClientError, SpecError, Unverified
 from worker.config import Config, load
-from worker.errors import Refusal, Unfit
+from worker.errors import Refusal, StartupError
 
 __all__ = ["FILE", "Failure", "configuration", "explained", "passphrase_for", "trust_named"]
 
@@ -66,7 +66,7 @@ def configuration(path: Path) -> Config:
     """A worker's configuration, or a Failure that says what is wrong with the file."""
     try:
         return load(path)
-    except Unfit as unfit:
+    except StartupError as unfit:
         raise Failure(unfit.what, remedy=unfit.remedy, status=2) from unfit
 
 

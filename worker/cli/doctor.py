@@ -9,7 +9,7 @@ import click
 from worker.cli.checks import Finding, configured_checks, machine_checks
 from worker.cli.common import FILE, trust_named
 from worker.config import load
-from worker.errors import Unfit
+from worker.errors import StartupError
 
 __all__ = ["doctor"]
 
@@ -53,7 +53,7 @@ def _of_config(context: click.Context, path: Path) -> list[Finding]:
     try:
         config = load(path)
         trust = trust_named(context, config.cloud)
-    except Unfit as error:
+    except StartupError as error:
         return [Finding(name="configuration", state="failed", found=error.what, remedy=error.remedy)]
     except click.ClickException as error:
         return [Finding(name="configuration", state="failed", found=error.message, remedy="")]

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 from worker.config import ListenSection
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.front.link import Link
 from worker.front.service import Service, handlers
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
@@ -35,13 +35,13 @@ OPTIONS: Final = (
 
 
 def credentials(listen: ListenSection) -> grpc.ServerCredentials:
-    """Mutual TLS from the files of this section; Unfit when one cannot be read."""
+    """Mutual TLS from the files of this section; StartupError when one cannot be read."""
     try:
         key, chain, roots = (
             Path(name).read_bytes() for name in (listen.private_key, listen.certificate, listen.client_roots)
         )
     except OSError as error:
-        raise Unfit("A TLS file of [listen] cannot be read", "Check paths and permissions.") from error
+        raise StartupError("A TLS file of [listen] cannot be read", "Check paths and permissions.") from error
     return grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
 
 

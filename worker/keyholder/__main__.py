@@ -11,7 +11,7 @@ import msgspec
 from attestation import AttestationError, Trust, is_production
 from worker.audit import AuditFile, WorkerStarted
 from worker.codedigest import VERSION, code_sha384
-from worker.errors import Refusal, Unfit
+from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
@@ -26,7 +26,7 @@ def _policy(path: Path) -> Policy:
     try:
         return Policy.load(path.read_bytes())
     except OSError as error:
-        raise Unfit("The policy file cannot be read", "Name a readable file in policy_file.") from error
+        raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
 async def _serve(boot: Boot, heap: SecretHeap, slots: list[KeySlot], memory: str) -> None:
@@ -76,7 +76,7 @@ def main(boot: Boot) -> int:
         harden(die_with_parent=True)
         heap = SecretHeap(region, size=region.size)
         asyncio.run(_serve(boot, heap, slots, region.kind))
-    except Unfit as unfit:
+    except StartupError as unfit:
         log("unfit", what=unfit.what, remedy=unfit.remedy)
         return 1
     except Refusal as refusal:

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.memory._libc import check, libc
 
 __all__ = ["forbid_files", "harden", "refuse_swap"]
@@ -42,6 +42,8 @@ def refuse_swap(swaps: Path = Path("/proc/swaps")) -> None:
     try:
         lines = swaps.read_text().splitlines()
     except OSError as error:
-        raise Unfit("Whether this machine swaps cannot be read", "Mount /proc.") from error
+        raise StartupError("Whether this machine swaps cannot be read", "Mount /proc.") from error
     if len(lines) > 1:
-        raise Unfit("This machine swaps memory to disk", "Turn swap off: swapoff -a, and take it out of /etc/fstab.")
+        raise StartupError(
+            "This machine swaps memory to disk", "Turn swap off: swapoff -a, and take it out of /etc/fstab."
+        )

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.memory._libc import libc
 from worker.memory.region import Region
 
@@ -36,12 +36,12 @@ def _library() -> Path:
     except PackageNotFoundError:
         path = Path(_LIBRARY)
     if not path.exists():
-        raise Unfit("mimalloc is not installed", _REMEDY)
+        raise StartupError("mimalloc is not installed", _REMEDY)
     return path
 
 
 def heap_environment() -> dict[str, str]:
-    """Environment of every process that will have a secret heap; raises Unfit when the allocator is missing."""
+    """Environment of every process that will have a secret heap; raises StartupError when the allocator is missing."""
     return {
         "LD_PRELOAD": str(_library()),
         "PYTHONMALLOC": "malloc",
@@ -73,7 +73,7 @@ class SecretHeap:
         if not mi.mi_manage_os_memory_ex(
             region.address, size, committed, pinned, zeroed, any_numa_node, exclusive, byref(arena)
         ):
-            raise Unfit("The allocator did not take the secret region", _REMEDY)
+            raise StartupError("The allocator did not take the secret region", _REMEDY)
         self.region = region
         self._mi = mi
         self._heap = mi.mi_heap_new_in_arena(arena)
@@ -99,4 +99,4 @@ class SecretHeap:
             id(object()),
         ]
         if not all(self.region.holds(a) for a in addresses):
-            raise Unfit("The process's heap is not the secret region", _REMEDY)
+            raise StartupError("The process's heap is not the secret region", _REMEDY)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.memory._libc import check, libc
 
 __all__ = ["ALIGNMENT", "Region", "RegionFactory", "secret_fd"]
@@ -37,7 +37,7 @@ def secret_fd(size: int) -> int:
     try:
         fd = check(libc.syscall(_SYS_MEMFD_SECRET, _FD_CLOEXEC << 19))
     except OSError as error:
-        raise Unfit(
+        raise StartupError(
             "This kernel offers no memfd_secret",
             "Use a kernel from 6.5 on, or boot an older one with secretmem.enable=1; there is no weaker mode.",
         ) from error
@@ -66,7 +66,7 @@ class Region:
         self.address = (self._base + ALIGNMENT - 1) & ~(ALIGNMENT - 1)
         protection = mmap.PROT_READ | mmap.PROT_WRITE
         if libc.mmap(self.address, self.size, protection, mmap.MAP_SHARED | _MAP_FIXED, fd, 0) != self.address:
-            raise Unfit(
+            raise StartupError(
                 "Secret memory cannot be locked",
                 "Raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity in the unit) or grant CAP_IPC_LOCK.",
             )

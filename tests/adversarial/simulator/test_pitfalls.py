@@ -23,7 +23,7 @@ from worker.audit.claims import Expected
 from worker.audit.receipts import ReceiptError
 from worker.audit.receipts import verify as verify_receipt
 from worker.config import load
-from worker.errors import Unfit
+from worker.errors import StartupError
 
 RECEIPT_KEY = b"r" * 32
 SWITCHES = {
@@ -150,7 +150,7 @@ def test_s04_a_configuration_cannot_name_a_pin(tmp_path: Path) -> None:
         if "reference_values" in section:
             continue  # checked against ReferenceValues below, when the keyholder starts
         config.write_text(text)
-        with pytest.raises(Unfit):
+        with pytest.raises(StartupError):
             load(config)
     assert not set(Trust.__struct_fields__) & set(ReferenceValues.__struct_fields__)
 

@@ -585,16 +585,16 @@ def test_r03_a_cell_has_no_file_and_can_write_none(town: Town) -> None:
 
 
 def test_r04_a_machine_that_swaps_is_refused(tmp_path: Path) -> None:
-    from worker.errors import Unfit
+    from worker.errors import StartupError
     from worker.memory import refuse_swap
 
     swaps = tmp_path / "swaps"
     swaps.write_text("Filename Type Size Used Priority\n")
     refuse_swap(swaps)
     swaps.write_text(swaps.read_text() + "/swapfile file 2097148 0 -2\n")
-    with pytest.raises(Unfit, match="swap"):
+    with pytest.raises(StartupError, match="swap"):
         refuse_swap(swaps)
-    with pytest.raises(Unfit):
+    with pytest.raises(StartupError):
         refuse_swap(tmp_path / "missing")
 
 
@@ -632,7 +632,7 @@ def test_s01_the_worker_contains_no_simulator_and_no_way_to_name_one(tmp_path: P
     import ast
 
     from worker.config import load
-    from worker.errors import Unfit
+    from worker.errors import StartupError
 
     for path in [*ROOT.glob("worker/**/*.py"), *ROOT.glob("attestation/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -643,7 +643,7 @@ def test_s01_the_worker_contains_no_simulator_and_no_way_to_name_one(tmp_path: P
     for line in ("simulated = true", "insecure = true", 'trust = "simulation"', 'imds = "http://127.0.0.1"'):
         config = tmp_path / "worker.toml"
         config.write_text(f"{line}\n{example}")
-        with pytest.raises(Unfit):
+        with pytest.raises(StartupError):
             load(config)
 
 

@@ -13,7 +13,7 @@ from cji_simulator.site import Site
 from attestation import Trust
 from worker.audit import KeyReleased, read
 from worker.config import load
-from worker.errors import Reason, Refusal, Unfit
+from worker.errors import Reason, Refusal, StartupError
 from worker.keyholder.custody import Custody
 
 MAX_STEPS = 20
@@ -109,11 +109,11 @@ def test_the_trail_says_under_which_policy_a_key_was_released(site: Site) -> Non
 def test_a15_nothing_else_can_be_accepted(tmp_path: Path, simulation: Simulation, accepted: str) -> None:
     cmk = simulation.create_cmk("worker-accept")
     path = configured(tmp_path, simulation, [cmk], lambda text: f"{text}\naccept_findings = {accepted}\n")
-    with pytest.raises(Unfit):
+    with pytest.raises(StartupError):
         load(path)
 
 
 def test_the_same_key_twice_is_a_mistake(tmp_path: Path, simulation: Simulation) -> None:
     cmk = simulation.create_cmk("worker-twice")
-    with pytest.raises(Unfit, match="same kek_id"):
+    with pytest.raises(StartupError, match="same kek_id"):
         load(configured(tmp_path, simulation, [cmk, cmk]))

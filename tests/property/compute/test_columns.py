@@ -21,7 +21,7 @@ from worker.compute.registry import check, output_parts, prepare
 from worker.compute.status_codes import Code
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.ncic import ColumnRule
-from worker.errors import Reason, Refusal, Unfit
+from worker.errors import Reason, Refusal, StartupError
 from worker.records import SCHEMAS, RowStatus, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -249,7 +249,7 @@ def test_a_table_that_makes_no_sense_stops_the_start(tmp_path: Path, old: str, n
     shipped = SHIPPED.read_text()
     assert old in shipped
     (tmp_path / "ncic.toml").write_text(shipped.replace(old, new, 1))
-    with pytest.raises(Unfit, match=says):
+    with pytest.raises(StartupError, match=says):
         load_tables(tmp_path)
 
 

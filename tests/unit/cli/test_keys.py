@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from worker.cli import build
 from worker.cli.common import explained
 from worker.client import SpecError, Unreachable, Unverified, WorkerRefused, load_project_key, load_signing_key
-from worker.errors import Reason, Refusal, Stage, Unfit
+from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.job import parse_p384, parse_rsa
 
 
@@ -66,7 +66,7 @@ def test_help_teaches_with_examples(command: list[str]) -> None:
     ("error", "status"),
     [
         (Refusal(Reason.INTERNAL, stage=Stage.START), 1),
-        (Unfit("what", "remedy"), 1),
+        (StartupError("what", "remedy"), 1),
         (WorkerRefused(Reason.POLICY_DENIED, stage=None, correlation_id="", retryable=False, retry_after=None), 1),
         (SpecError("spec"), 2),
         (Unverified("claim", "differs"), 3),

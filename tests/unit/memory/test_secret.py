@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import Unfit
+from worker.errors import StartupError
 from worker.memory import Region, heap_environment, refuse_swap, secret_fd
 from worker.memory.region import ALIGNMENT
 
@@ -214,13 +214,13 @@ def test_too_low_a_lock_limit_is_unfit() -> None:
         """
 import os, resource
 from worker.memory import Region, secret_fd
-from worker.errors import Unfit
+from worker.errors import StartupError
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (8192, 8192))
 if os.geteuid() == 0:  # CAP_IPC_LOCK would lift the limit
     os.setgid(65534); os.setuid(65534)
 try:
     Region(secret_fd(1 << 20))
-except Unfit as unfit:
+except StartupError as unfit:
     print(unfit.what)
 """
     )
@@ -345,5 +345,5 @@ except OSError as error:
 )
 def test_r04_swap_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "swaps").write_text(text)
-    with pytest.raises(Unfit, match="swaps memory to disk"):
+    with pytest.raises(StartupError, match="swaps memory to disk"):
         refuse_swap(tmp_path / "swaps")

@@ -16,7 +16,7 @@ import msgspec
 from worker.compute.tables.dissemination import Dissemination
 from worker.compute.tables.ncic import Ncic
 from worker.compute.tables.screening import Screening
-from worker.errors import Unfit
+from worker.errors import StartupError
 
 __all__ = ["Dissemination", "Ncic", "Screening", "Tables", "load"]
 
@@ -36,7 +36,7 @@ class Tables:
 
 
 def load(folder: Path | None = None) -> Tables:
-    """The shipped tables, each replaced by the file of its name in `folder`. Raises: Unfit."""
+    """The shipped tables, each replaced by the file of its name in `folder`. Raises: StartupError."""
     contents = {name: _read(name, folder) for name in _NAMES}
     if folder is not None:
         _refuse_others(folder)
@@ -58,9 +58,9 @@ def _read(name: str, folder: Path | None) -> bytes:
         else:
             data = (files(__name__) / name).read_bytes()
     except OSError as error:
-        raise Unfit(f"The table {name} cannot be read", "Make it readable for the worker.") from error
+        raise StartupError(f"The table {name} cannot be read", "Make it readable for the worker.") from error
     if len(data) > _MAX_BYTES:
-        raise Unfit(f"The table {name} is larger than 1 MiB", "Compare it with the shipped one.")
+        raise StartupError(f"The table {name} is larger than 1 MiB", "Compare it with the shipped one.")
     return data
 
 
@@ -69,13 +69,15 @@ def _refuse_others(folder: Path) -> None:
     try:
         others = sorted(path.name for path in folder.iterdir() if path.suffix == ".toml" and path.name not in _NAMES)
     except OSError as error:
-        raise Unfit(f"The folder of tables {folder} cannot be read", "Name a readable folder in `tables`.") from error
+        raise StartupError(
+            f"The folder of tables {folder} cannot be read", "Name a readable folder in `tables`."
+        ) from error
     if others:
-        raise Unfit(f"{others[0]} in {folder} is no table", f"The tables are {', '.join(_NAMES)}.")
+        raise StartupError(f"{others[0]} in {folder} is no table", f"The tables are {', '.join(_NAMES)}.")
 
 
 def _decode(name: str, contents: Mapping[str, bytes], kind: type[T]) -> T:
     try:
         return msgspec.toml.decode(contents[name], type=kind)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise Unfit(f"The table {name} is not valid: {error}", "Compare it with the shipped one.") from error
+        raise StartupError(f"The table {name} is not valid: {error}", "Compare it with the shipped one.") from error

@@ -17,7 +17,7 @@ from worker.compute.registry import check, prepare
 from worker.compute.status_codes import Code
 from worker.compute.tables import Dissemination, Tables
 from worker.compute.tables import load as load_tables
-from worker.errors import Reason, Refusal, Unfit
+from worker.errors import Reason, Refusal, StartupError
 from worker.records import SCHEMAS, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -266,15 +266,15 @@ def test_an_operator_replaces_a_table(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_makes_no_sense_stops_the_start(tmp_path: Path, old: str, new: str, says: str) -> None:
-    with pytest.raises(Unfit, match=says):
+    with pytest.raises(StartupError, match=says):
         replaced(tmp_path, old, new)
 
 
 def test_a_misspelt_table_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "disseminations.toml").write_text(shipped())
-    with pytest.raises(Unfit, match="no table"):
+    with pytest.raises(StartupError, match="no table"):
         load_tables(tmp_path)
-    with pytest.raises(Unfit, match="cannot be read"):
+    with pytest.raises(StartupError, match="cannot be read"):
         load_tables(tmp_path / "nowhere")
 
 

@@ -39,7 +39,7 @@ from worker.compute.registry import prepare
 from worker.compute.status_codes import Code
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.screening import LEVELS, Model
-from worker.errors import Reason, Refusal, Stage, Unfit
+from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.records import RowStatus, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -552,7 +552,7 @@ def ratios(model: Model) -> list[float]:
 def test_a_table_that_makes_no_sense(old: str, new: str, tmp_path: Path) -> None:
     assert old in shipped()
     (tmp_path / "screening.toml").write_text(shipped().replace(old, new, 1))
-    with pytest.raises(Unfit, match=r"screening\.toml"):
+    with pytest.raises(StartupError, match=r"screening\.toml"):
         load_tables(tmp_path)
 
 
