@@ -66,8 +66,8 @@ def configuration(path: Path) -> Config:
     """A worker's configuration, or a Failure that says what is wrong with the file."""
     try:
         return load(path)
-    except StartupError as unfit:
-        raise Failure(unfit.what, remedy=unfit.remedy, status=2) from unfit
+    except StartupError as error:
+        raise Failure(error.what, remedy=error.remedy, status=2) from error
 
 
 def passphrase_for(path: Path) -> bytes | None:

@@ -46,7 +46,7 @@ class Unverified(ClientError):  # noqa: N818 - says what happened, as the base s
     def __init__(self, check: str, message: str) -> None:
         super().__init__(
             f"{check}: {message}",
-            remedy="Do not use this result. ProgressCallback the worker's operator which check failed.",
+            remedy="Do not use this result. Tell the worker's operator which check failed.",
         )
         self.check = check
 

@@ -76,14 +76,14 @@ def main(boot: Boot) -> int:
         harden(die_with_parent=True)
         heap = SecretHeap(region, size=region.size)
         asyncio.run(_serve(boot, heap, slots, region.kind))
-    except StartupError as unfit:
-        log("unfit", what=unfit.what, remedy=unfit.remedy)
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
         return 1
     except Refusal as refusal:
-        log("unfit", reason=refusal.reason.value, what=str(refusal))
+        log("error", reason=refusal.reason.value, what=str(refusal))
         return 1
     except AttestationError as error:
-        log("unfit", fault=error.fault.value, check=error.check, remedy=error.remedy)
+        log("error", fault=error.fault.value, check=error.check, remedy=error.remedy)
         return 1
     return 0
 

@@ -59,7 +59,7 @@ class Readiness:
                 return self._signer.attested(turn)
 
     def tell(self) -> None:
-        """ProgressCallback it where it changed."""
+        """Report it where it changed."""
         state = self._state()
         if state == self._told:
             return

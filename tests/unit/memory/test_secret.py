@@ -220,8 +220,8 @@ if os.geteuid() == 0:  # CAP_IPC_LOCK would lift the limit
     os.setgid(65534); os.setuid(65534)
 try:
     Region(secret_fd(1 << 20))
-except StartupError as unfit:
-    print(unfit.what)
+except StartupError as error:
+    print(error.what)
 """
     )
     assert done.stdout.strip() in (b"Secret memory cannot be locked", b"This kernel offers no memfd_secret"), (
