@@ -37,8 +37,7 @@ from worker.ipc.messages import (
 from worker.job import LIMITS, Header, InputPart, SizeClass, parse
 from worker.memory import Region
 from worker.progress import Step
-from worker.records import StreamReader
-from worker.records import check as check_schema
+from worker.records import StreamReader, check_schema
 
 __all__ = ["Job", "run_job"]
 

@@ -22,8 +22,7 @@ import pyarrow.parquet
 
 from worker.client.errors import SpecError
 from worker.errors import Refusal
-from worker.records import SCHEMAS, tagged
-from worker.records import check as check_schema
+from worker.records import SCHEMAS, check_schema, tagged
 
 __all__ = ["FORMATS", "LINES", "Batches", "Source", "open_source", "read_file"]
 

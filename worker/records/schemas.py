@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["METADATA_KEY", "SCHEMAS", "TYPES", "Column", "DataClass", "RecordSchema", "check", "tagged"]
+__all__ = ["METADATA_KEY", "SCHEMAS", "TYPES", "Column", "DataClass", "RecordSchema", "check_schema", "tagged"]
 
 METADATA_KEY: Final = b"cji.schema"
 
@@ -257,7 +257,7 @@ TYPES: Final = frozenset(
 )
 
 
-def check(schema_id: str, schema: pa.Schema) -> None:
+def check_schema(schema_id: str, schema: pa.Schema) -> None:
     """Refuse an Arrow schema that is not `schema_id`.
 
     Raises: Refusal(SCHEMA_MISMATCH) for an unknown id, other metadata, no column, an unknown column, a column

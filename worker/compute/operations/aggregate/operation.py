@@ -17,8 +17,7 @@ from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.operations import aggregate
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW
-from worker.records import check as check_schema
+from worker.records import WHOLE_ROW, check_schema
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["Aggregating", "ReturnA", "accepts", "check", "output_parts", "prepare", "result"]

@@ -40,8 +40,7 @@ from worker.compute.operations.deidentify import block_ciphers, masks, tokens
 from worker.compute.operations.deidentify.k_anonymity import K_ANONYMITY, MAX_K, SmallClasses
 from worker.compute.operations.deidentify.token_map import TOKEN_MAP, TokenMap
 from worker.errors import Reason, Refusal, Stage
-from worker.records import METADATA_KEY, RowStatus, Status, tagged
-from worker.records import check as check_schema
+from worker.records import METADATA_KEY, RowStatus, Status, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "NAME", "Deidentify", "check", "needs_project_key", "output_parts", "prepare"]

@@ -37,8 +37,7 @@ from worker.compute.status_codes import Code
 from worker.compute.tables import Tables
 from worker.compute.tables.dissemination import Dissemination, Grant
 from worker.errors import Reason, Refusal, Stage
-from worker.records import SCHEMAS, RowStatus, Status, tagged
-from worker.records import check as check_schema
+from worker.records import SCHEMAS, RowStatus, Status, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "PARTS", "Disseminate", "check", "check_tables", "prepare"]

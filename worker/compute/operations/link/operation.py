@@ -22,8 +22,7 @@ from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.operations import link
 from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, WHOLE_ROW, tagged
-from worker.records import check as check_schema
+from worker.records import SCHEMAS, WHOLE_ROW, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "CLUSTER", "PARTS", "SIDES", "Linking", "check", "prepare"]

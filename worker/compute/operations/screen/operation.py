@@ -22,8 +22,7 @@ from worker.compute.operations import screen
 from worker.compute.operations.screen.reference_store import restore, store
 from worker.compute.tables import Tables
 from worker.errors import Reason, Refusal, Stage
-from worker.records import ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, tagged
-from worker.records import check as check_schema
+from worker.records import ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = [

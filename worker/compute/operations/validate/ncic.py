@@ -39,8 +39,7 @@ from worker.compute.tables.ncic import (
 )
 from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, tagged
-from worker.records import check as check_schema
+from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "FINDINGS", "PARTS", "RULE_SET", "ValidateColumns", "check", "prepare", "wrong"]

@@ -24,8 +24,7 @@ from worker.compute.operations.validate.error_data_set import EDS, EDS_BYTES, ed
 from worker.compute.operations.validate.findings import Findings
 from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, tagged
-from worker.records import check as check_schema
+from worker.records import SCHEMAS, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "FINDINGS", "PARTS", "SIDES", "ValidateNibrs", "check", "prepare"]
