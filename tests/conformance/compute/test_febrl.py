@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from tests.support.contexts import context
 from worker.compute.registry import prepare
-from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check, tagged, window_bytes
+from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check_schema, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire
 
 pytestmark = pytest.mark.vectors
@@ -94,7 +94,7 @@ def slow_shift(value: str | None, subject: str) -> str | None:
 
 
 def test_every_row_as_plain_code_says(persons: pa.RecordBatch) -> None:
-    check("person/1", persons.schema)
+    check_schema("person/1", persons.schema)
     applied = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons)
     out, status = applied.batch, applied.status
     out.validate(full=True)

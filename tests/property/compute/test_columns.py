@@ -69,7 +69,7 @@ def twin(rule: ColumnRule, value: str | None) -> Code | None:
             return None
         inches = kind == "HeightRule" and int(value[1:]) > 11
         return Code.OUT_OF_RANGE if inches or not rule.low <= int(value) <= rule.high else None
-    if kind == "SocialRule":
+    if kind == "SsnRule":
         if not re.fullmatch("[0-9X]{9}", value):
             return Code.WRONG_FORM
         never = value[:3] in {"000", "666"} or value[0] == "9" or value[3:5] == "00" or value[5:] == "0000"
@@ -80,7 +80,7 @@ def twin(rule: ColumnRule, value: str | None) -> Code | None:
         if not set(value) <= set(characters("A9", "")):
             return Code.WRONG_CHARACTER
         return Code.WRONG_CHECK_DIGIT if size == 17 and vin_check(value) != value[8] else None
-    if kind == "PrefixedRule":
+    if kind == "StatePrefixRule":
         if not 4 <= size <= rule.most:
             return Code.WRONG_LENGTH
         if value[2:3] != "-" or value[:2] not in NCIC.codes[rule.table]:

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from worker.errors import Reason, Refusal
-from worker.records import SCHEMAS, DataClass, check, tagged
+from worker.records import SCHEMAS, DataClass, check_schema, tagged
 
 TEXT = pa.utf8()
 
@@ -14,10 +14,10 @@ def fields(*names: str, data_type: pa.DataType = TEXT) -> list[pa.Field]:
 
 
 def test_some_columns_in_any_order_and_either_text_type() -> None:
-    check("person/1", tagged("person/1", [*fields("SOC", "last"), pa.field("DOB", pa.binary())]))
-    check("hotfile/1", tagged("hotfile/1", fields("NIC", "NAM", "DOB")))
-    check("chri_event/1", tagged("chri_event/1", [*fields("subject"), pa.field("sealed", pa.bool_())]))
-    check("nibrs.flat/3.1", tagged("nibrs.flat/3.1", fields("segment", data_type=pa.binary())))
+    check_schema("person/1", tagged("person/1", [*fields("SOC", "last"), pa.field("DOB", pa.binary())]))
+    check_schema("hotfile/1", tagged("hotfile/1", fields("NIC", "NAM", "DOB")))
+    check_schema("chri_event/1", tagged("chri_event/1", [*fields("subject"), pa.field("sealed", pa.bool_())]))
+    check_schema("nibrs.flat/3.1", tagged("nibrs.flat/3.1", fields("segment", data_type=pa.binary())))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_some_columns_in_any_order_and_either_text_type() -> None:
 )
 def test_anything_else_is_a_mismatch(schema_id: str, schema: pa.Schema) -> None:
     with pytest.raises(Refusal) as refusal:
-        check(schema_id, schema)
+        check_schema(schema_id, schema)
     assert refusal.value.reason is Reason.SCHEMA_MISMATCH
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from worker.records import ROW_STATUS, WHOLE_ROW, RowStatus, Status, check
+from worker.records import ROW_STATUS, WHOLE_ROW, RowStatus, Status, check_schema
 
 
 def at(*rows: int) -> np.ndarray:
@@ -18,7 +18,7 @@ def test_findings_raise_the_status_and_never_lower_it() -> None:
     assert status.counts() == (2, 1, 2, 0)
     assert sum(status.counts()) == 5
     batch = status.to_batch(100)
-    check(ROW_STATUS, batch.schema)
+    check_schema(ROW_STATUS, batch.schema)
     batch.validate(full=True)
     assert batch.to_pydict() == {
         "row": [100, 101, 102, 103, 104],

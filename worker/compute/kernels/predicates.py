@@ -14,13 +14,13 @@ from worker.compute.kernels.lines import matrix
 
 __all__ = [
     "alphabet",
+    "has_illegal_bytes",
     "names",
     "numbers",
     "outside",
     "shape",
     "social_form",
     "social_never_issued",
-    "strangers",
     "vin_check_digit",
     "wrong_length",
 ]
@@ -53,7 +53,7 @@ def wrong_length(text: Text, least: int, most: int) -> Bools:
     return text.filled & ((text.lengths < least) | (text.lengths > most))
 
 
-def strangers(text: Text, allowed: Bools) -> Bools:
+def has_illegal_bytes(text: Text, allowed: Bools) -> Bools:
     """With a byte that is not allowed."""
     before = np.zeros(len(text.data) + 1, np.int64)
     np.cumsum(~allowed[text.data], out=before[1:])
@@ -103,7 +103,7 @@ def social_never_issued(text: Text) -> Bools:
 
 def names(text: Text) -> Bools:
     """Not `LAST, FIRST MIDDLE SUFFIX` in capitals: one comma, something on both sides, no blank at either end of it."""
-    wrong = strangers(text, alphabet("A", _NAMES + ","))
+    wrong = has_illegal_bytes(text, alphabet("A", _NAMES + ","))
     is_comma = np.zeros(len(text.data) + 1, np.int64)
     np.cumsum(text.data == ord(","), out=is_comma[1:])
     wrong |= is_comma[text.starts + text.lengths] - is_comma[text.starts] != 1

@@ -15,9 +15,9 @@ __all__ = [
     "NameRule",
     "Ncic",
     "NumberRule",
-    "PrefixedRule",
     "ShapeRule",
-    "SocialRule",
+    "SsnRule",
+    "StatePrefixRule",
     "TextRule",
     "VinRule",
 ]
@@ -79,7 +79,7 @@ class HeightRule(_Rule, frozen=True, kw_only=True, tag="height"):
     high: int
 
 
-class SocialRule(_Rule, frozen=True, kw_only=True, tag="social"):
+class SsnRule(_Rule, frozen=True, kw_only=True, tag="social"):
     """A Social Security number, X for an unknown digit."""
 
 
@@ -89,7 +89,7 @@ class VinRule(_Rule, frozen=True, kw_only=True, tag="vin"):
     most: _Size
 
 
-class PrefixedRule(_Rule, frozen=True, kw_only=True, tag="prefixed"):
+class StatePrefixRule(_Rule, frozen=True, kw_only=True, tag="prefixed"):
     """A code of two characters, a hyphen, a number; `most` characters in all."""
 
     table: str
@@ -109,9 +109,9 @@ ColumnRule = (
     | DateRule
     | NumberRule
     | HeightRule
-    | SocialRule
+    | SsnRule
     | VinRule
-    | PrefixedRule
+    | StatePrefixRule
     | ShapeRule
 )
 
@@ -136,7 +136,7 @@ class Ncic(_Table, frozen=True, kw_only=True):
         for name, rule in self.columns.items():
             if name not in known:
                 raise ValueError(f"a rule for the column {name}, which no schema has")
-            if isinstance(rule, CodeRule | PrefixedRule) and rule.table not in self.codes:
+            if isinstance(rule, CodeRule | StatePrefixRule) and rule.table not in self.codes:
                 raise ValueError(f"no table of codes {rule.table}")
             if isinstance(rule, NumberRule | HeightRule) and not 0 <= rule.low <= rule.high:
                 raise ValueError(f"an empty range for {name}")

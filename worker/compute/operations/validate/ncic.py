@@ -31,9 +31,9 @@ from worker.compute.tables.ncic import (
     HeightRule,
     NameRule,
     NumberRule,
-    PrefixedRule,
     ShapeRule,
-    SocialRule,
+    SsnRule,
+    StatePrefixRule,
     TextRule,
     VinRule,
 )
@@ -206,7 +206,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
             allowed = predicates.alphabet(rule.alphabet, rule.also)
             found: Wrong = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
-                (Code.WRONG_CHARACTER, predicates.strangers(text, allowed)),
+                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
             )
         case CodeRule():
             found = ((Code.NOT_IN_TABLE, text.filled & ~_is_among(column, table.codes[rule.table])),)
@@ -224,7 +224,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
             form, out = predicates.outside(text, 3, rule.low, rule.high)
             values, whole, _ = predicates.numbers(text, 3)
             found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out | (whole & (values % 100 > 11))))
-        case SocialRule():
+        case SsnRule():
             found = (
                 (Code.WRONG_FORM, predicates.social_form(text)),
                 (Code.NEVER_ISSUED, predicates.social_never_issued(text)),
@@ -232,16 +232,16 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
         case VinRule():
             found = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
-                (Code.WRONG_CHARACTER, predicates.strangers(text, predicates.alphabet("A9"))),
+                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9"))),
                 (Code.WRONG_CHECK_DIGIT, predicates.vin_check_digit(text)),
             )
-        case PrefixedRule():
+        case StatePrefixRule():
             prefix = pc.binary_slice(column, 0, 3)
             codes = [f"{code}-" for code in table.codes[rule.table]]
             found = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
                 (Code.NOT_IN_TABLE, text.filled & ~_is_among(prefix, codes)),
-                (Code.WRONG_CHARACTER, predicates.strangers(text, predicates.alphabet("A9", "-"))),
+                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
             )
         case ShapeRule():
             found = ((Code.WRONG_FORM, predicates.shape(text, rule.shape)),)
