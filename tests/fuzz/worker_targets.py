@@ -22,7 +22,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence, qualifying
+from attestation.evidence import Evidence, qualifying_data
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.forge import machine, quote_structure
@@ -378,7 +378,7 @@ def _details_fair(_: bytes, value: Any) -> bool:
 @functools.cache
 def _evidence_files() -> tuple[bytes, ...]:
     nonce = b"n" * 32
-    bound = qualifying(thumbprint(signing_key().public_key()), nonce)
+    bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
     content = {
         "version": 1,

@@ -84,7 +84,7 @@ def judge(
     try:
         if file.wrapper is None:
             now = at or datetime.now(UTC)
-            verdict = appraise(file.bundle, trust=trust, reference=reference, expected_qualifying=asked(), now=now)
+            verdict = appraise(file.bundle, trust=trust, reference=reference, expected_qualifying_data=asked(), now=now)
             return Judged(verdict=verdict, roots=trust.name, now=now)
         stated = file.wrapper if at is None else file.wrapper | {"attested_at": at.isoformat()}
         found = read_evidence(json.dumps(stated).encode(), trust=trust, reference=reference)

@@ -20,7 +20,7 @@ from msgspec import Meta
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict, appraise
 from attestation.errors import CHECK_REMEDIES
-from attestation.evidence import NONCE_BYTES, Evidence, qualifying
+from attestation.evidence import NONCE_BYTES, Evidence, qualifying_data
 from worker.audit import key_from_jwk, thumbprint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
 from worker.client.token import check_token
@@ -140,7 +140,7 @@ def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) ->
             Evidence.from_json(found.evidence),
             trust=trust,
             reference=reference,
-            expected_qualifying=qualifying(thumbprint(key), found.nonce),
+            expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce),
             now=found.attested_at,
         )
     except AttestationError as error:

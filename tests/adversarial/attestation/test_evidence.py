@@ -28,7 +28,7 @@ from attestation.evidence import (
     parse_hcl,
     parse_rsa_public,
     parse_snp_report,
-    qualifying,
+    qualifying_data,
 )
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from tests.support.forge import (
@@ -313,10 +313,10 @@ def test_f04_certify_is_of_this_key() -> None:
 
 def test_f01_c02_a_quote_bound_to_another_nonce_or_key_or_to_nothing() -> None:
     m = machine()
-    for other in (qualifying(RECEIPT_KEY, bytes(32)), qualifying(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
+    for other in (qualifying_data(RECEIPT_KEY, bytes(32)), qualifying_data(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
         refused(m.evidence(quote=quote_structure(m.pcrs, extra=other)), "E16")
     for extra in (QUALIFYING, b""):
-        refused(m.evidence(quote=quote_structure(m.pcrs, extra=extra)), "E16", expected_qualifying=b"")
+        refused(m.evidence(quote=quote_structure(m.pcrs, extra=extra)), "E16", expected_qualifying_data=b"")
 
 
 def test_f01_a_report_made_at_boot_is_named_so() -> None:

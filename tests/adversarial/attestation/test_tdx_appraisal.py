@@ -283,7 +283,7 @@ def test_evaluation_number_is_a_number(number: str) -> None:
 
 
 def test_vtpm_checks_hold_for_tdx_too() -> None:
-    refused(evidence(), "E16", expected_qualifying=b"x" * 32)
+    refused(evidence(), "E16", expected_qualifying_data=b"x" * 32)
     refused(msgspec.structs.replace(evidence(), quote_signature=bytes(256)), "E14")
 
 

@@ -16,7 +16,7 @@ from cji_simulator.site import Site, people
 
 from attestation import AZURE_US, PRODUCTION, AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import qualifying
+from attestation.evidence import qualifying_data
 from attestation.release import Attester
 from tests.support.paths import ROOT
 from worker.audit.claims import Expected
@@ -107,10 +107,10 @@ def test_s03_what_a_simulation_vouches_for_is_worth_nothing_in_production(
 
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     at = datetime.datetime.now(datetime.UTC)
-    bound = qualifying(RECEIPT_KEY, attestation.nonce)
+    bound = qualifying_data(RECEIPT_KEY, attestation.nonce)
 
     def judged(trust: Trust) -> str:
-        appraise(attestation.evidence, trust=trust, reference=ReferenceValues(), expected_qualifying=bound, now=at)
+        appraise(attestation.evidence, trust=trust, reference=ReferenceValues(), expected_qualifying_data=bound, now=at)
         return trust.name
 
     assert judged(simulation.trust) == "simulation"

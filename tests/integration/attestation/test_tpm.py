@@ -18,7 +18,7 @@ from tpm2_pytss.constants import TPM2_ALG, TPM2_CAP, TPM2_HC, TPMA_NV
 from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.evidence import qualifying
+from attestation.evidence import qualifying_data
 from attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import (
@@ -33,7 +33,7 @@ from attestation.evidence.tpm import (
     Tpm,
 )
 
-BOUND = qualifying(b"r" * 32, b"n" * 32)
+BOUND = qualifying_data(b"r" * 32, b"n" * 32)
 SALT = ephemeral_salt(BOUND)
 
 
@@ -67,7 +67,7 @@ def refusal(act: Callable[[], Any]) -> tuple[Fault, str]:
 @pytest.mark.parametrize("kind", [Kind.RETRY, Kind.YIELDED, Kind.OBJECT_MEMORY])
 def test_a_busy_tpm_is_asked_again(simulation: Simulation, kind: Kind) -> None:
     simulation.fault(Service.TPM, kind, times=ATTEMPTS - 1)
-    evidence = collect(trust=simulation.trust, qualifying=BOUND, pcs=IntelPcs(simulation.trust))
+    evidence = collect(trust=simulation.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation.trust))
     assert simulation.faults() == []  # all of them struck
     assert evidence.quote
     assert loaded(simulation) == []
@@ -272,7 +272,7 @@ def test_pcrs_that_never_stand_still(between: Between) -> None:
     wrong = msgspec.structs.replace(AZURE_US, tcti=between.tcti)
     between.replaced[PCR_READ] = lambda response: response[:-1] + bytes([response[-1] ^ 1])
     with pytest.raises(AttestationError) as caught:
-        collect(trust=wrong, qualifying=BOUND, pcs=IntelPcs(wrong))
+        collect(trust=wrong, qualifying_data=BOUND, pcs=IntelPcs(wrong))
     assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, "pcr-moving")
     assert between.asked.count(wire.QUOTE) == QUOTE_ATTEMPTS
 

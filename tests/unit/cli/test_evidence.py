@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
 from attestation.appraisal import CHECKS, ReferenceValues, check_reference
-from attestation.evidence import Evidence, qualifying
+from attestation.evidence import Evidence, qualifying_data
 from tests.support.forge import (
     NONCE,
     QUALIFYING,
@@ -44,7 +44,7 @@ def bare(folder: Path, evidence: Evidence) -> Path:
 def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = NONCE) -> Path:
     """As `cji job run` writes it."""
     key = ec.generate_private_key(ec.SECP384R1())
-    quote = quote_structure(machine().pcrs, extra=qualifying(thumbprint(key.public_key()), NONCE))
+    quote = quote_structure(machine().pcrs, extra=qualifying_data(thumbprint(key.public_key()), NONCE))
     found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
     path = folder / "evidence.json"
     content = {
