@@ -51,7 +51,7 @@ def appraise(
                 report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
             )
             crl = (reference.amd_crls or {}).get(hardware.product)
-            record.add(check_not_revoked(hardware, crl, now=now))  # E33
+            record.add(check_not_revoked(hardware.endorsement, crl, now=now))  # E33
         else:
             hardware = authenticate_domain(  # E13, E24 to E27, E23, E28
                 evidence, report.hardware, roots=trust.intel_roots, now=now, record=record

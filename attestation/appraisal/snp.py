@@ -23,7 +23,15 @@ from attestation.checks import Check
 from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import SnpReport, parse_snp_report
 
-__all__ = ["AuthenticReport", "authenticate_report", "check_not_revoked"]
+__all__ = [
+    "AuthenticReport",
+    "Endorsement",
+    "authenticate_report",
+    "check_not_revoked",
+    "check_signing_key",
+    "verify_chain",
+    "verify_report_signature",
+]
 
 _PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 _SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
@@ -32,7 +40,9 @@ ECDSA_P384_SHA384: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Chain:
+class Endorsement:
+    """A VCEK whose chain ends in a pinned root."""
+
     vcek: x509.Certificate
     ask: x509.Certificate
     ark: x509.Certificate
@@ -45,7 +55,7 @@ class AuthenticReport(Hardware):
 
     product: Product
     report: SnpReport
-    chain: _Chain
+    endorsement: Endorsement
 
 
 def authenticate_report(
@@ -53,21 +63,18 @@ def authenticate_report(
 ) -> AuthenticReport:
     """The report in `raw`, verified under a chain (PEM) that ends in a root with one of the pins `roots`."""
     report = record.take(_read_report(raw))
-    record.add(_check_signing_key(report))
-    certificates = record.take(_read_chain(pem))
-    record.add(_check_root(certificates, roots))
-    chain = record.take(_verify_chain(certificates, pem))
-    record.add(_check_validity(chain, now))
-    record.add(_verify_signature(report, chain.vcek))
+    record.add(check_signing_key(report))
+    endorsement = verify_chain(pem, roots=roots, now=now, record=record)
+    record.add(verify_report_signature(report, endorsement.vcek))
     return AuthenticReport(
-        product=chain.product,
+        product=endorsement.product,
         measurement=report.measurement,
-        tcb=record.take(verify_chip(report, chain.vcek, product=chain.product)),
+        tcb=record.take(verify_chip(report, endorsement.vcek, product=endorsement.product)),
         policy=report.policy,
         vmpl=report.vmpl,
         chip_id=report.chip_id,
         report=report,
-        chain=chain,
+        endorsement=endorsement,
     )
 
 
@@ -79,7 +86,8 @@ def _read_report(raw: bytes) -> tuple[SnpReport, Check]:
     return report, Check("E36", f"report version {report.version}")
 
 
-def _check_signing_key(report: SnpReport) -> Check:
+def check_signing_key(report: SnpReport) -> Check:
+    """E37."""
     signer = _SIGNING_KEYS.get(report.signing_key, f"unknown key {report.signing_key}")
     if signer != "VCEK":
         raise invalid("E37", found=f"signed by {signer}", expected="signed by VCEK")
@@ -88,9 +96,22 @@ def _check_signing_key(report: SnpReport) -> Check:
     return Check("E37", "signed by VCEK, chip id shown")
 
 
+def verify_chain(pem: bytes, *, roots: tuple[str, ...], now: datetime, record: Record) -> Endorsement:
+    """E39, E04, E05, E38."""
+    certificates = record.take(_read_chain(pem))
+    record.add(_check_root(certificates, roots))
+    endorsement = record.take(_verify_issuers(*certificates))
+    record.add(_check_validity(endorsement, now))
+    return endorsement
+
+
 def _read_chain(pem: bytes) -> tuple[tuple[x509.Certificate, ...], Check]:
     """The certificates as they stand. Roles are read from names here; that they are true is for E05."""
     certificates = load_pem_chain(pem, fault=Fault.EVIDENCE_INVALID, check="E05")
+    text = b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+    # two readers of PEM must not find different certificates
+    if len(certificates) != 3 or b"".join(text.split()) != b"".join(pem.split()):
+        raise invalid("E05", found=f"{len(certificates)} certificates, or other text between them")
     roles = tuple(map(_role, certificates))
     if roles != _ROLES and sorted(roles) == sorted(_ROLES):
         raise invalid("E39", found=", ".join(roles), expected=", ".join(_ROLES))
@@ -111,12 +132,7 @@ def _check_root(certificates: tuple[x509.Certificate, ...], roots: tuple[str, ..
     return Check("E04", "AMD root pinned")
 
 
-def _verify_chain(certificates: tuple[x509.Certificate, ...], pem: bytes) -> tuple[_Chain, Check]:
-    text = b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
-    # two readers of PEM must not find different certificates
-    if len(certificates) != 3 or b"".join(text.split()) != b"".join(pem.split()):
-        raise invalid("E05", found=f"{len(certificates)} certificates and other text")
-    vcek, ask, ark = certificates
+def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate) -> tuple[Endorsement, Check]:
     for certificate, issuer in ((ark, ark), (ask, ark), (vcek, ask)):
         try:
             # that too, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
@@ -130,11 +146,11 @@ def _verify_chain(certificates: tuple[x509.Certificate, ...], pem: bytes) -> tup
     names = (_common_name(ask), _common_name(ark))
     if product is None or names != (f"SEV-{product}", f"ARK-{product}"):
         raise invalid("E05", found=f"a VCEK of {product} under {', '.join(names)}")
-    return _Chain(vcek=vcek, ask=ask, ark=ark, product=product), Check("E05", f"VCEK, ASK, ARK of {product}")
+    return Endorsement(vcek=vcek, ask=ask, ark=ark, product=product), Check("E05", f"VCEK, ASK, ARK of {product}")
 
 
-def _check_validity(chain: _Chain, now: datetime) -> Check:
-    for role, certificate in zip(_ROLES, (chain.vcek, chain.ask, chain.ark), strict=True):
+def _check_validity(endorsement: Endorsement, now: datetime) -> Check:
+    for role, certificate in zip(_ROLES, (endorsement.vcek, endorsement.ask, endorsement.ark), strict=True):
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if not begins <= now <= ends:
             raise invalid("E38", found=f"{role} valid from {begins} to {ends}", expected=f"valid at {now}")
@@ -152,30 +168,29 @@ def _signed_by(issuer: x509.Certificate, signature: bytes, message: bytes, check
         raise invalid(check) from error
 
 
-def check_not_revoked(authentic: AuthenticReport, crl: bytes | None, *, now: datetime) -> Check:
+def check_not_revoked(endorsement: Endorsement, crl: bytes | None, *, now: datetime) -> Check:
     """E33: the CRL (DER), where there is one, is the ARK's own, complete and in force, and lists neither ASK nor VCEK.
 
     Every VCEK has serial number 0, so AMD can revoke an ASK, and with it all of its VCEKs, but not one chip.
     """
     if crl is None:
         return Check("E33", "revocation not checked")
-    chain = authentic.chain
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # see attestation.certs.load_der
             found = x509.load_der_x509_crl(crl)
             issuer, begins, ends = found.issuer, found.last_update_utc, found.next_update_utc
             revoked = {one.serial_number for one in found}
-            below = {chain.ask.serial_number, chain.vcek.serial_number}
+            below = {endorsement.ask.serial_number, endorsement.vcek.serial_number}
             partial = any(extension.critical for extension in found.extensions)
     except Exception as error:  # the parser has no closed set of errors for hostile input
         raise invalid("E33") from error
-    if issuer != chain.ark.subject or partial:
+    if issuer != endorsement.ark.subject or partial:
         raise invalid("E33", found="a CRL of another issuer, or a partial one")
     if ends is None or not begins <= now <= ends:
         window = f"in force from {begins} to {ends}" if ends else "a CRL without an end"
         raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found=window, expected=f"in force at {now}")
-    _signed_by(chain.ark, found.signature, found.tbs_certlist_bytes, "E33")
+    _signed_by(endorsement.ark, found.signature, found.tbs_certlist_bytes, "E33")
     if revoked & below:
         raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found="AMD revoked the chain")
     return Check("E33", "not revoked")
@@ -186,8 +201,8 @@ def _common_name(certificate: x509.Certificate) -> str:
     return str(names[0].value) if len(names) == 1 else ""
 
 
-def _verify_signature(report: SnpReport, vcek: x509.Certificate) -> Check:
-    """ECDSA P-384 with SHA-384 over bytes 0 to 0x29F."""
+def verify_report_signature(report: SnpReport, vcek: x509.Certificate) -> Check:
+    """E06: ECDSA P-384 with SHA-384 over bytes 0 to 0x29F."""
     key = vcek.public_key()
     if report.signature_algorithm != ECDSA_P384_SHA384:
         raise invalid("E06", found=f"signature algorithm {report.signature_algorithm}")

@@ -18,7 +18,15 @@ from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import Evidence, TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
 from attestation.strict_json import parse_object
 
-__all__ = ["AuthenticDomain", "authenticate_domain"]
+__all__ = [
+    "AuthenticDomain",
+    "authenticate_domain",
+    "check_attributes",
+    "check_module",
+    "read_quote",
+    "read_report",
+    "verify_quote",
+]
 
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
@@ -46,12 +54,12 @@ def authenticate_domain(
     E26 and E27 come before the signatures, because Intel's algorithm refuses such a quote without a reason of its own.
     """
     collateral = record.take(_read_collateral(evidence))
-    report = record.take(_read_report(raw))
-    quote = record.take(_read_quote(report, evidence.td_quote))
-    record.add(_check_attributes(report))
-    record.add(_check_module(report))
+    report = record.take(read_report(raw))
+    quote = record.take(read_quote(report, evidence.td_quote))
+    record.add(check_attributes(report))
+    record.add(check_module(report))
     root = record.take(authentic_root(collateral, quote.pck_chain, roots=roots, now=now))
-    return record.take(_verify_quote(report, evidence.td_quote, collateral, root=root, now=now))
+    return record.take(verify_quote(report, evidence.td_quote, collateral, root=root, now=now))
 
 
 def _read_collateral(evidence: Evidence) -> tuple[TdCollateral, Check]:
@@ -60,14 +68,16 @@ def _read_collateral(evidence: Evidence) -> tuple[TdCollateral, Check]:
     return evidence.collateral, Check("E13", "TD quote with collateral")
 
 
-def _read_report(raw: bytes) -> tuple[TdReport, Check]:
+def read_report(raw: bytes) -> tuple[TdReport, Check]:
+    """E24."""
     try:
         return parse_td_report(raw), Check("E24", "TDREPORT whole; its MAC is for its own processor")
     except AttestationError as error:
         raise invalid("E24") from error
 
 
-def _read_quote(report: TdReport, data: bytes) -> tuple[TdQuote, Check]:
+def read_quote(report: TdReport, data: bytes) -> tuple[TdQuote, Check]:
+    """E25."""
     try:
         quote = parse_td_quote(data)
     except AttestationError as error:
@@ -77,20 +87,21 @@ def _read_quote(report: TdReport, data: bytes) -> tuple[TdQuote, Check]:
     return quote, Check("E25", f"quote version {quote.version} repeats the TDREPORT")
 
 
-def _check_attributes(report: TdReport) -> Check:
+def check_attributes(report: TdReport) -> Check:
+    """E26."""
     if weak := report.attributes & ~ALLOWED_ATTRIBUTES:
         raise AttestationError(Fault.POLICY_MISMATCH, check="E26", found=f"attribute bits {weak:#x}")
     return Check("E26", "no debug, no profiling, no migration")
 
 
-def _check_module(report: TdReport) -> Check:
-    """Intel's own module has the signer zero; another one has its signer there."""
+def check_module(report: TdReport) -> Check:
+    """E27: Intel's own module has the signer zero; another one has its signer there."""
     if any(report.seam_signer) or any(report.seam_attributes):
         raise AttestationError(Fault.POLICY_MISMATCH, check="E27", found=f"signed by {report.seam_signer.hex()}")
     return Check("E27", "Intel's TDX module")
 
 
-def _verify_quote(
+def verify_quote(
     report: TdReport, quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime
 ) -> tuple[AuthenticDomain, Check]:
     """E28. `root` is what `authentic_root` returned for this collateral and this quote's own chain; see there why."""

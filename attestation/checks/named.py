@@ -19,6 +19,7 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "used": "Attest again: one attestation opens each key once.",
         "kek-id": "Write https://{vault or HSM}/keys/{name}/{version}: include the version, and leave out the port "
         "that some tools print for a Managed HSM.",
+        "maa-url": "Set `maa_url` to an attestation provider of this cloud: https, no port, no path.",
         "region": "Set `worker.region` to the region that the machine runs in. Run only in regions of this cloud in "
         "the United States.",
         "reference-accepted": "Give each entry under `accepted` an id, a reason and a day. If `products` includes "

@@ -66,7 +66,7 @@ def authentic_claims(raw: str, *, keys: SigningKeys, limit: int, record: Record)
 
 
 def check_times(claims: JsonObject, *, now: float, max_age: int | None) -> tuple[tuple[int, int], Check]:
-    """T06, and (iat, exp). `type(x) is int` leaves out true, 1.0 and "1"; without `max_age` only the token's own end."""
+    """T06, and (iat, exp); no limit of age without `max_age`. `type(x) is int` leaves out true, 1.0 and "1"."""
     exp, nbf, iat = (claims.get(name) for name in ("exp", "nbf", "iat"))
     if type(exp) is not int or type(nbf) is not int or type(iat) is not int:
         raise refused("T06", found="a time that is no integer")

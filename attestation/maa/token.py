@@ -1,9 +1,9 @@
 """Azure Attestation's tokens, verified in one place for both parties that rely on one. Checks: T01 to T18.
 
 `verify_token` is the worker's: a token for its own nonce, which Key Vault will release a key for.
-`verify_presented_token` is a submitter's: the worker shows a token that was made for the worker's nonce. The submitter's
-authority is its own fresh evidence; the token adds that Microsoft appraised the same machine (T01 to T09 without a limit
-of age, T14, and T15 for the machine).
+`verify_presented_token` is a submitter's: the worker presents a token that was made for the worker's nonce. The
+submitter's authority is its own fresh evidence; the token adds that Microsoft appraised the same machine (T01 to T09
+without a limit of age, T14, and T15 for the machine).
 """
 
 import hashlib

@@ -25,9 +25,9 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
+from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
 from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
@@ -245,7 +245,7 @@ class ReferenceWorker(CjiWorkerServicer):
             clock=TpmClock(clock=1, reset_count=1, restart_count=1, safe=True),
             evidence_sha384=bytes(48),
             checks=(),
-            seal=_SEAL,
+            constructor_key=_CONSTRUCTOR_KEY,
         )
         return AttestedWorker(
             verdict=verdict,

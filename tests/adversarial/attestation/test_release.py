@@ -127,7 +127,12 @@ def test_a06_only_the_verifier_makes_verified_statements() -> None:
     statement = verify(signed(payload(), signer()))
     with pytest.raises(TypeError):
         VerifiedStatement(
-            public_key=cmk().public_key(), ciphertext=b"", policy=b"", policy_immutable=True, sha384=b"", seal=object()
+            public_key=cmk().public_key(),
+            ciphertext=b"",
+            policy=b"",
+            policy_immutable=True,
+            sha384=b"",
+            constructor_key=object(),
         )
     with pytest.raises((TypeError, ValueError)):
         dataclasses.replace(statement, policy_immutable=True)
@@ -326,7 +331,7 @@ def test_k04_key_ids_outside_the_pins(kek: str) -> None:
 
 def test_k04_an_id_has_a_version_and_no_port() -> None:
     for kek in (KEK.replace(".net/", ".net:443/"), KEK.rpartition("/")[0], f"{KEK}/"):
-        with pytest.raises(AttestationError, match="without the port") as caught:
+        with pytest.raises(AttestationError, match="leave out the port") as caught:
             locate(spec(kek_id=kek), trust=AZURE_US)
         assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, "kek-id")
 
