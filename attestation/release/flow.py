@@ -1,8 +1,8 @@
 """From evidence to key: `Attester` attests this machine and releases pinned keys to it.
 
-Order, and nothing is skipped: evidence → our verdict → Microsoft's token, checked against our verdict → Key Vault →
-release statement → the key's release policy, judged → unwrap inside the TPM's policy → the caller's buffer. Every host
-is found in the trust before the first socket is opened. Nonces are fresh, 32 random bytes, used once.
+No step is skipped: evidence → our verdict → Microsoft's token, checked against our verdict → Key Vault → release
+statement → the key's release policy, checked → unwrap inside the TPM's policy → the caller's buffer. Every host is
+looked up in the trust before the first socket is opened. Nonces are 32 fresh random bytes, used once.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from attestation.evidence.tpm import Padding, Tpm
 from attestation.jose import b64url, canonical_jwk
 from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
 from attestation.release.keyspec import KeySpec, locate
-from attestation.release.policy import PolicyVerdict, judge
+from attestation.release.policy import PolicyVerdict, check_release_policy
 from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
 from attestation.trust import Trust, provider_endpoint, require_region
@@ -176,7 +176,7 @@ class Attester:
         raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
         self._used.add(use)
         statement = verify_statement(raw, key=key, located=located, nonce=nonce, trust=self._trust, now=self._clock())
-        policy = judge(
+        policy = check_release_policy(
             statement.policy,
             immutable=statement.policy_immutable,
             trust=self._trust,

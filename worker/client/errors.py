@@ -2,7 +2,7 @@
 
 * `WorkerRefused`: the worker answered with one of its closed Reasons.
 * `Unverified`: something that the worker sent did not pass a check of ours; `check` names which.
-* `Unreachable`: there was no answer that could be judged.
+* `Unreachable`: there was no answer to check.
 * `SpecError`: a job spec, a profile, a key file or an input cannot be used as it is.
 
 No error text is made from records or keys. Text that came from the network is cut to printable ASCII.

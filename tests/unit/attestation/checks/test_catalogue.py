@@ -5,8 +5,7 @@ import re
 import pytest
 
 from attestation import AttestationError, Fault
-from attestation.checks import CATALOGUE, GROUPS, Check, remedy, requirement
-from attestation.checks.named import REMEDIES
+from attestation.checks import CATALOGUE, GROUPS, NAMED, Check, remedy, requirement
 from attestation.errors import Record, invalid
 from tests.support.forge import machine
 from tests.support.paths import ROOT
@@ -44,7 +43,7 @@ def test_every_check_establishes_something_of_its_own() -> None:
     assert len(set(texts)) == len(texts)
 
 
-@pytest.mark.parametrize("text", [*(one.remedy for one in CATALOGUE.values()), *REMEDIES.values()])
+@pytest.mark.parametrize("text", [*(one.remedy for one in CATALOGUE.values()), *NAMED.values()])
 def test_remedies_are_imperative_sentences(text: str) -> None:
     assert text.split(maxsplit=1)[0].strip(":,") in VERBS
     assert text.endswith(".")
@@ -87,7 +86,7 @@ def test_an_error_takes_the_checks_that_passed_along() -> None:
 
 
 def test_names_without_a_number_have_a_remedy_or_that_of_their_fault() -> None:
-    assert remedy("kek-id") == REMEDIES["kek-id"]
+    assert remedy("kek-id") == NAMED["kek-id"]
     assert (remedy("nothing"), requirement("nothing")) == (None, "")
     error = AttestationError(Fault.CONFIG_INVALID, check="nothing")
     assert error.remedy.startswith("Correct")

@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from attestation import AZURE_US, Fault
-from attestation.release.policy import ACCEPTABLE, RULES, PolicyError, PolicyVerdict, Severity, build, judge
+from attestation.release.policy import (
+    ACCEPTABLE,
+    RULES,
+    PolicyError,
+    PolicyVerdict,
+    Severity,
+    build,
+    check_release_policy,
+)
 from worker.config import KeySection
 
 OWN, SHARED = "https://agency.eus.attest.azure.net", "https://sharedeus.eus.attest.azure.net"
@@ -18,7 +26,7 @@ STRONG = build(OWN, pins={"x-ms-azurevm-attested-pcr-values.pcr4": "AAAA"})
 
 
 def verdict(data: bytes, *, accept: frozenset[str] = frozenset(), **kw: Any) -> PolicyVerdict:
-    return judge(data, accept=accept, **({"immutable": True, "trust": AZURE_US, "authority": OWN} | kw))
+    return check_release_policy(data, accept=accept, **({"immutable": True, "trust": AZURE_US, "authority": OWN} | kw))
 
 
 def refused(data: bytes, rule: str, *, accept: frozenset[str] = frozenset(RULES), **kw: Any) -> None:
