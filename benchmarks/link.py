@@ -208,12 +208,12 @@ def _untold(step: Step, per_cent: int) -> None:
 
 def _model(names: list[str]) -> Model:
     def comparison(column: str, *tests: tuple[Any, float], frequency: bool = False) -> Comparison:
-        same = Level(words="the same", conditions=(Condition(column=column),), frequency_of=column if frequency else "")
+        same = Level(label="the same", conditions=(Condition(column=column),), frequency_of=column if frequency else "")
         levels = [
-            Level(words=f"{test} {number:g}", conditions=(Condition(column=column, test=test, number=number),))
+            Level(label=f"{test} {number:g}", conditions=(Condition(column=column, test=test, number=number),))
             for test, number in tests
         ]
-        return Comparison(name=column, levels=(same, *levels, Level(words="different")))
+        return Comparison(name=column, levels=(same, *levels, Level(label="different")))
 
     spelling = tuple(("similar", number) for number in _NAMES)
     comparisons = (

@@ -52,14 +52,14 @@ blocking = [
 [[link.model.comparisons]]
 name = "surname"
 levels = [
-  { words = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, frequency_of = "last" },
-  { words = "spelt alike", conditions = [{ column = "last", test = "similar", number = 0.9 }], m = 0.1, u = 0.009 },
-  { words = "different", m = 0.1, u = 0.99 },
+  { label = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, frequency_of = "last" },
+  { label = "spelt alike", conditions = [{ column = "last", test = "similar", number = 0.9 }], m = 0.1, u = 0.009 },
+  { label = "different", m = 0.1, u = 0.99 },
 ]
 
 [[link.model.comparisons]]
 name = "date of birth"
-levels = [{ words = "the same", conditions = [{ column = "DOB" }] }, { words = "different" }]
+levels = [{ label = "the same", conditions = [{ column = "DOB" }] }, { label = "different" }]
 start = [0.9, 0.1]
 """
 SPLINK = {
@@ -92,7 +92,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     assert operation.link.match == 0.95
     model = msgspec.json.decode(operation.link.model, type=Model)
     assert model == spec.link.model
-    assert [rule.words for rule in model.blocking] == ["last sound + DOB year", "DOB"]
+    assert [rule.label for rule in model.blocking] == ["last sound + DOB year", "DOB"]
     assert (model.prior, model.split, model.blocking[1].most_pairs) == (0.0001, (Key(column="SEX"),), 1_000_000)
     similar = model.comparisons[0].levels[1]
     assert similar.conditions == (Condition(column="last", test="similar", number=0.9),)
@@ -133,9 +133,9 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
     file.write_text(json.dumps(SPLINK))
     found = load_spec(tmp_path / "job.toml").link
     assert found is not None
-    same = Level(words="Exact", conditions=(Condition(column="last"),))
+    same = Level(label="Exact", conditions=(Condition(column="last"),))
     assert found.model == Model(
-        comparisons=(Comparison(name="last", levels=(same, Level(words="Other"))),),
+        comparisons=(Comparison(name="last", levels=(same, Level(label="Other"))),),
         blocking=(Rule(keys=(Key(column="DOB"),)),),
         prior=0.001,
     )

@@ -31,7 +31,7 @@ from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal
 from worker.progress import Step
 
-_SAME, _ELSE = Level(words="the same", conditions=(Condition(column="last"),)), Level(words="different")
+_SAME, _ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
 _LAST = Comparison(name="surname", levels=(_SAME, _ELSE))
 _BY_LAST = Rule(keys=(Key(column="last"),))
 _MODEL = Model(comparisons=(_LAST,), blocking=(_BY_LAST,), prior=0.01)
@@ -90,7 +90,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
                 _MODEL,
                 comparisons=(
                     replace(
-                        _LAST, levels=(Level(words="x", conditions=(Condition(column="last", test="similar"),)), _ELSE)
+                        _LAST, levels=(Level(label="x", conditions=(Condition(column="last", test="similar"),)), _ELSE)
                     ),
                 ),
             )
@@ -98,7 +98,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         *(
             Parameters(
                 model=replace(
-                    _MODEL, comparisons=(replace(_LAST, levels=(Level(words="x", conditions=(wrong,)), _ELSE)),)
+                    _MODEL, comparisons=(replace(_LAST, levels=(Level(label="x", conditions=(wrong,)), _ELSE)),)
                 )
             )
             for wrong in (
@@ -128,7 +128,7 @@ def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> No
                 Comparison(
                     name="x",
                     levels=(
-                        Level(words="x", conditions=(Condition(column="last", test="crossed", other="first"),)),
+                        Level(label="x", conditions=(Condition(column="last", test="crossed", other="first"),)),
                         _ELSE,
                     ),
                 ),
@@ -138,7 +138,7 @@ def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> No
             _MODEL,
             comparisons=(
                 Comparison(
-                    name="x", levels=(Level(words="x", conditions=(Condition(column="last", test="year"),)), _ELSE)
+                    name="x", levels=(Level(label="x", conditions=(Condition(column="last", test="year"),)), _ELSE)
                 ),
             ),
         ),
@@ -258,9 +258,9 @@ def test_a_key_brings_together_what_it_says(
 def test_a_level_holds_where_it_says(
     column: str, test: Any, number: float, yes: tuple[str, str], no: tuple[str, str]
 ) -> None:
-    level = Level(words="x", conditions=(Condition(column=column, test=test, number=number),), m=0.9, u=0.1)
+    level = Level(label="x", conditions=(Condition(column=column, test=test, number=number),), m=0.9, u=0.1)
     model = Model(
-        comparisons=(Comparison(name="x", levels=(level, Level(words="y", m=0.1, u=0.9))),),
+        comparisons=(Comparison(name="x", levels=(level, Level(label="y", m=0.1, u=0.9))),),
         blocking=(Rule(keys=()),),
         prior=0.5,
     )
@@ -283,9 +283,9 @@ def test_names_in_each_others_place(other: tuple[str, str | None], level: int | 
     tests = ("exchanged", "crossed")
     given = [Condition(column="first", test=test, other="last") for test in tests]  # type: ignore[arg-type]
     levels = (
-        Level(words="x", conditions=(given[0],), m=0.5, u=0.1),
-        Level(words="y", conditions=(given[1],), m=0.3, u=0.1),
-        Level(words="z", m=0.2, u=0.8),
+        Level(label="x", conditions=(given[0],), m=0.5, u=0.1),
+        Level(label="y", conditions=(given[1],), m=0.3, u=0.1),
+        Level(label="z", m=0.2, u=0.8),
     )
     model = Model(
         comparisons=(Comparison(name="x", levels=levels),), blocking=(Rule(keys=(Key(column="DOB"),)),), prior=0.5
@@ -332,8 +332,8 @@ def test_a_value_of_which_nothing_is_known_is_none(column: str, nothing: str) ->
     key = Rule(keys=(Key(column=column),))
     assert not len(_link(batch, model=replace(_given(0.9, 0.1), blocking=(key,)), clerical=1e-3).report.pairs)
     test = "date_slip" if column == "DOB" else "number_slip"
-    level = Level(words="x", conditions=(Condition(column=column, test=test),), m=0.9, u=0.1)  # type: ignore[arg-type]
-    comparison = Comparison(name="x", levels=(level, Level(words="y", m=0.1, u=0.9)))
+    level = Level(label="x", conditions=(Condition(column=column, test=test),), m=0.9, u=0.1)  # type: ignore[arg-type]
+    comparison = Comparison(name="x", levels=(level, Level(label="y", m=0.1, u=0.9)))
     found = _link(batch, model=replace(_MODEL, comparisons=(comparison,), blocking=(Rule(keys=()),)), clerical=1e-3)
     assert found.report.pairs.weight == pytest.approx([np.log2(0.01 / 0.99)] * 3)  # the prior's: nothing was said
 
@@ -457,7 +457,7 @@ def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
     columns = ("first", "last", "city", "county")
     comparisons = [
         Comparison(
-            name=name, levels=(Level(words="the same", conditions=(Condition(column=name),)), Level(words="different"))
+            name=name, levels=(Level(label="the same", conditions=(Condition(column=name),)), Level(label="different"))
         )
         for name in columns
     ]
@@ -487,7 +487,7 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
     model = Model(
         comparisons=(
             replace(_LAST, levels=(replace(_SAME, frequency_of="last"), _ELSE)),
-            Comparison(name="SOC", levels=(Level(words="the same", conditions=(Condition(column="SOC"),)), _ELSE)),
+            Comparison(name="SOC", levels=(Level(label="the same", conditions=(Condition(column="SOC"),)), _ELSE)),
         ),
         blocking=(_BY_LAST, Rule(keys=(Key(column="SOC"),))),
         prior=0.02,
@@ -504,7 +504,7 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
 
 def test_of_two_values_the_more_frequent_one_counts() -> None:
     similar = Level(
-        words="alike",
+        label="alike",
         conditions=(Condition(column="last", test="similar", number=0.8),),
         m=0.3,
         u=0.2,
@@ -571,7 +571,7 @@ def test_training_finds_how_often_values_agree_in_both_kinds_of_pairs() -> None:
     columns = ("first", "last", "city", "county")
     exact = [
         Comparison(
-            name=name, levels=(Level(words="the same", conditions=(Condition(column=name),)), Level(words="different"))
+            name=name, levels=(Level(label="the same", conditions=(Condition(column=name),)), Level(label="different"))
         )
         for name in columns
     ]
@@ -667,7 +667,7 @@ def test_a_model_of_splink_is_read_whole() -> None:
     assert (same.conditions, same.m, same.u) == ((Condition(column="last"),), 0.9, 0.1)
     assert similar.conditions == (Condition(column="last", test="similar", number=0.88), Condition(column="first"))
     assert (similar.frequency_of, similar.frequency_weight, other.conditions) == ("last", 0.5, ())
-    assert [rule.words for rule in model.blocking] == ["last + first first 3", "DOB"]
+    assert [rule.label for rule in model.blocking] == ["last + first first 3", "DOB"]
     assert model.prior == 0.001
 
 

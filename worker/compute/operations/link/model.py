@@ -82,7 +82,7 @@ class Level(_Table, frozen=True, kw_only=True):
     the comparison's first level, to the power of `frequency_weight` (0 to 1); of two values the more frequent one.
     """
 
-    words: str
+    label: str
     conditions: tuple[Condition, ...] = ()
     m: float | None = None
     u: float | None = None
@@ -122,7 +122,7 @@ class Rule(_Table, frozen=True, kw_only=True):
     most_pairs: int | None = None
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The rule as people read it: `last sound + DOB year`."""
         parts = (f"{key.column} {_FORM_WORDS[key.form].format(key.places)}".strip() for key in self.keys)
         return " + ".join(parts) or "all pairs"
@@ -229,7 +229,7 @@ def _is_comparison(comparison: Comparison) -> bool:
 def _is_level(level: Level) -> bool:
     given = [value for value in (level.m, level.u) if value is not None]
     return (
-        bool(level.words)
+        bool(level.label)
         and all(0 < value < 1 for value in given)
         and 0 <= level.frequency_weight <= 1
         and all(map(_is_condition, level.conditions))

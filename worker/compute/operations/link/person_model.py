@@ -23,7 +23,7 @@ __all__ = ["SPLIT", "model_for", "split_for"]
 
 
 def _similar(column: str, number: float) -> Level:
-    return Level(words=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "similar", number),))
+    return Level(label=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "similar", number),))
 
 
 def _when(column: str, test: str, number: float = 0.0) -> Condition:
@@ -32,18 +32,18 @@ def _when(column: str, test: str, number: float = 0.0) -> Condition:
 
 def _same(column: str, *, frequency: float = 0.0) -> Level:
     return Level(
-        words="the same",
+        label="the same",
         conditions=(_when(column, "same"),),
         frequency_of=column if frequency else "",
         frequency_weight=frequency or 1.0,
     )
 
 
-_DIFFERENT: Final = Level(words="different")
+_DIFFERENT: Final = Level(label="different")
 
 
 def _given_name() -> Comparison:
-    nickname = Level(words="forms of one given name", conditions=(_when("first", "nickname"),))
+    nickname = Level(label="forms of one given name", conditions=(_when("first", "nickname"),))
     return Comparison(
         name="given name",
         levels=(
@@ -51,7 +51,7 @@ def _given_name() -> Comparison:
             nickname,
             _similar("first", 0.92),
             _similar("first", 0.8),
-            Level(words="the same initial", conditions=(_when("first", "prefix", 1),)),
+            Level(label="the same initial", conditions=(_when("first", "prefix", 1),)),
             _DIFFERENT,
         ),
         start=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
@@ -65,7 +65,7 @@ def _surname() -> Comparison:
             _same("last", frequency=1.0),
             _similar("last", 0.92),
             _similar("last", 0.8),
-            Level(words="the same Soundex code", conditions=(_when("last", "sound"),)),
+            Level(label="the same Soundex code", conditions=(_when("last", "sound"),)),
             _DIFFERENT,
         ),
         start=(0.7, 0.12, 0.05, 0.03, 0.1),
@@ -82,18 +82,18 @@ def _exchanged() -> Comparison:
         name="names in each other's place",
         levels=(
             Level(
-                words="given name and surname of each are the surname and given name of the other",
+                label="given name and surname of each are the surname and given name of the other",
                 conditions=(exchanged,),
             ),
-            Level(words="the given name of one is the surname of the other", conditions=(crossed,)),
-            Level(words="neither is the other's"),
+            Level(label="the given name of one is the surname of the other", conditions=(crossed,)),
+            Level(label="neither is the other's"),
         ),
         start=(0.01, 0.02, 0.97),
     )
 
 
 def _middle_name() -> Comparison:
-    initial = Level(words="the same initial", conditions=(_when("middle", "prefix", 1),))
+    initial = Level(label="the same initial", conditions=(_when("middle", "prefix", 1),))
     levels = (_same("middle", frequency=1.0), initial, _DIFFERENT)
     return Comparison(name="middle name", levels=levels, start=(0.6, 0.2, 0.2))
 
@@ -103,10 +103,10 @@ def _birth() -> Comparison:
         name="date of birth",
         levels=(
             _same("DOB", frequency=0.5),
-            Level(words="equal in all known digits", conditions=(_when("DOB", "date"),)),
-            Level(words="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
-            Level(words="the same year and month", conditions=(_when("DOB", "year_month"),)),
-            Level(words="the same year", conditions=(_when("DOB", "year"),)),
+            Level(label="equal in all known digits", conditions=(_when("DOB", "date"),)),
+            Level(label="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
+            Level(label="the same year and month", conditions=(_when("DOB", "year_month"),)),
+            Level(label="the same year", conditions=(_when("DOB", "year"),)),
             _DIFFERENT,
         ),
         start=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
@@ -114,7 +114,7 @@ def _birth() -> Comparison:
 
 
 def _number(column: str, name: str) -> Comparison:
-    slip = Level(words="one slip of the hand apart", conditions=(_when(column, "number_slip"),))
+    slip = Level(label="one slip of the hand apart", conditions=(_when(column, "number_slip"),))
     return Comparison(name=name, levels=(_same(column), slip, _DIFFERENT), start=(0.8, 0.12, 0.08))
 
 
@@ -128,8 +128,8 @@ def _postcode() -> Comparison:
         name="postcode",
         levels=(
             _same("postcode", frequency=1.0),
-            Level(words="one slip of the hand apart", conditions=(_when("postcode", "number_slip"),)),
-            Level(words="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
+            Level(label="one slip of the hand apart", conditions=(_when("postcode", "number_slip"),)),
+            Level(label="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
             _DIFFERENT,
         ),
         start=(0.6, 0.1, 0.1, 0.2),

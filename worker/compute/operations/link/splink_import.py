@@ -126,7 +126,7 @@ def _level(value: dict[str, Any]) -> Level:
     if not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise UnsupportedModelError(f"tf_adjustment_weight {weight!r}")
     return Level(
-        words=_text(value, "label_for_charts"),
+        label=_text(value, "label_for_charts"),
         conditions=conditions,
         m=_probability(value, "m_probability"),
         u=_probability(value, "u_probability"),
