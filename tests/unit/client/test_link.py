@@ -60,7 +60,7 @@ levels = [
 [[link.model.comparisons]]
 name = "date of birth"
 levels = [{ label = "the same", conditions = [{ column = "DOB" }] }, { label = "different" }]
-start = [0.9, 0.1]
+initial_m = [0.9, 0.1]
 """
 SPLINK = {
     "link_type": "dedupe_only",
@@ -97,7 +97,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     similar = model.comparisons[0].levels[1]
     assert similar.conditions == (Condition(column="last", test="similar", number=0.9),)
     assert [(level.m, level.u) for level in model.comparisons[0].levels] == [(0.8, 0.001), (0.1, 0.009), (0.1, 0.99)]
-    assert model.comparisons[1].start == (0.9, 0.1)
+    assert model.comparisons[1].initial_m == (0.9, 0.1)
     registry.check([operation], ["person/1"])
 
 

@@ -81,7 +81,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_SAME, _SAME)),))),
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_ELSE, _ELSE)),))),
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, m=0.9), _ELSE)),))),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, start=(1.0,)),))),
+        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, initial_m=(1.0,)),))),
         Parameters(
             model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, frequency_of="first"), _ELSE)),))
         ),

@@ -91,11 +91,11 @@ class Level(_Table, frozen=True, kw_only=True):
 
 
 class Comparison(_Table, frozen=True, kw_only=True):
-    """Levels from the strongest to the one that always holds; `start` is m before training, one for each level."""
+    """Levels from the strongest to the one that always holds; `initial_m` is m before training, one for each level."""
 
     name: str
     levels: tuple[Level, ...]
-    start: tuple[float, ...] = ()
+    initial_m: tuple[float, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -124,11 +124,11 @@ class Rule(_Table, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """The rule as people read it: `last sound + DOB year`."""
-        parts = (f"{key.column} {_FORM_WORDS[key.form].format(key.places)}".strip() for key in self.keys)
+        parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.places)}".strip() for key in self.keys)
         return " + ".join(parts) or "all pairs"
 
 
-_FORM_WORDS: Final[dict[Form, str]] = {
+_FORM_LABELS: Final[dict[Form, str]] = {
     "whole": "",
     "sound": "sound",
     "prefix": "first {}",
@@ -212,7 +212,7 @@ def _is_model(model: Model) -> bool:
 
 
 def _is_comparison(comparison: Comparison) -> bool:
-    levels, start = comparison.levels, comparison.start
+    levels, initial_m = comparison.levels, comparison.initial_m
     given = [level.m for level in levels if level.m is not None], [level.u for level in levels if level.u is not None]
     return (
         bool(comparison.name)
@@ -221,7 +221,7 @@ def _is_comparison(comparison: Comparison) -> bool:
         and not levels[-1].conditions
         and all(map(_is_level, levels))
         and all(not values or len(values) == len(levels) for values in given)
-        and (not start or (len(start) == len(levels) and min(start) > 0))
+        and (not initial_m or (len(initial_m) == len(levels) and min(initial_m) > 0))
         and all(level.frequency_of in {"", *comparison.columns} for level in levels)
     )
 

@@ -2,7 +2,7 @@
 
 Levels follow the practice of probabilistic linkage: agreement by value with its frequency, close spellings by
 Jaro-Winkler (W. E. Winkler, 1990), one slip of the hand in dates and numbers, and for given names their short forms.
-`start` values only say where training begins.
+`initial_m` says where training begins.
 """
 
 from typing import Final
@@ -54,7 +54,7 @@ def _given_name() -> Comparison:
             Level(label="the same initial", conditions=(_when("first", "prefix", 1),)),
             _DIFFERENT,
         ),
-        start=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
+        initial_m=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
     )
 
 
@@ -68,7 +68,7 @@ def _surname() -> Comparison:
             Level(label="the same Soundex code", conditions=(_when("last", "sound"),)),
             _DIFFERENT,
         ),
-        start=(0.7, 0.12, 0.05, 0.03, 0.1),
+        initial_m=(0.7, 0.12, 0.05, 0.03, 0.1),
     )
 
 
@@ -88,14 +88,14 @@ def _exchanged() -> Comparison:
             Level(label="the given name of one is the surname of the other", conditions=(crossed,)),
             Level(label="neither is the other's"),
         ),
-        start=(0.01, 0.02, 0.97),
+        initial_m=(0.01, 0.02, 0.97),
     )
 
 
 def _middle_name() -> Comparison:
     initial = Level(label="the same initial", conditions=(_when("middle", "prefix", 1),))
     levels = (_same("middle", frequency=1.0), initial, _DIFFERENT)
-    return Comparison(name="middle name", levels=levels, start=(0.6, 0.2, 0.2))
+    return Comparison(name="middle name", levels=levels, initial_m=(0.6, 0.2, 0.2))
 
 
 def _birth() -> Comparison:
@@ -109,18 +109,18 @@ def _birth() -> Comparison:
             Level(label="the same year", conditions=(_when("DOB", "year"),)),
             _DIFFERENT,
         ),
-        start=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
+        initial_m=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
     )
 
 
 def _number(column: str, name: str) -> Comparison:
     slip = Level(label="one slip of the hand apart", conditions=(_when(column, "number_slip"),))
-    return Comparison(name=name, levels=(_same(column), slip, _DIFFERENT), start=(0.8, 0.12, 0.08))
+    return Comparison(name=name, levels=(_same(column), slip, _DIFFERENT), initial_m=(0.8, 0.12, 0.08))
 
 
 def _text(column: str, name: str) -> Comparison:
     levels = (_same(column, frequency=1.0), _similar(column, 0.9), _similar(column, 0.75), _DIFFERENT)
-    return Comparison(name=name, levels=levels, start=(0.6, 0.15, 0.05, 0.2))
+    return Comparison(name=name, levels=levels, initial_m=(0.6, 0.15, 0.05, 0.2))
 
 
 def _postcode() -> Comparison:
@@ -132,12 +132,12 @@ def _postcode() -> Comparison:
             Level(label="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
             _DIFFERENT,
         ),
-        start=(0.6, 0.1, 0.1, 0.2),
+        initial_m=(0.6, 0.1, 0.1, 0.2),
     )
 
 
 def _code(column: str, name: str) -> Comparison:
-    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), start=(0.9, 0.1))
+    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), initial_m=(0.9, 0.1))
 
 
 _COMPARISONS: Final = (

@@ -79,9 +79,9 @@ def train(
     rng = np.random.default_rng(parameters.seed)
     certain_pairs = sum(len(left) for _, _, left, _ in certain.chunks())
     given = [_given(comparison) for comparison in model.comparisons]
-    start = [_start(comparison) for comparison in model.comparisons]
-    m = [start_m if of_m is None else of_m for start_m, (of_m, _) in zip(start, given, strict=True)]
-    u = [_unknown(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(start, given, strict=True)]
+    initial_m = [_initial_m(comparison) for comparison in model.comparisons]
+    m = [initial if of_m is None else of_m for initial, (of_m, _) in zip(initial_m, given, strict=True)]
+    u = [_initial_u(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(initial_m, given, strict=True)]
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
         return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, certain_pairs, m))
     random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
@@ -100,7 +100,7 @@ def train(
             em.shares(column, strangers, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
             for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
         ]
-        found = _matches(by_rule, start, m, u)
+        found = _matches(by_rule, initial_m, m, u)
         m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
     return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, certain_pairs, m))
 
@@ -141,14 +141,14 @@ def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
     return (np.array(m) if m else None), (np.array(u) if u else None)
 
 
-def _start(comparison: Comparison) -> Floats:
+def _initial_m(comparison: Comparison) -> Floats:
     """M before training: the model's, or falling from level to level."""
-    values = np.array(comparison.start or [0.5**i for i in range(len(comparison.levels))])
+    values = np.array(comparison.initial_m or [0.5**i for i in range(len(comparison.levels))])
     normal: Floats = values / values.sum()
     return normal
 
 
-def _unknown(k: int) -> Floats:
+def _initial_u(k: int) -> Floats:
     """U before training: agreement is rare."""
     return np.array([*[0.05 / (k - 1)] * (k - 1), 0.95])
 
@@ -184,10 +184,10 @@ def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], of:
 
 
 def _matches(
-    by_rule: Sequence[_Patterns], start: Sequence[Floats], m: Sequence[Floats], u: Sequence[Floats]
+    by_rule: Sequence[_Patterns], initial_m: Sequence[Floats], m: Sequence[Floats], u: Sequence[Floats]
 ) -> list[Floats]:
     """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
-    totals = [_PRIOR_PAIRS * values for values in start]
+    totals = [_PRIOR_PAIRS * values for values in initial_m]
     for one in by_rule:
         free = np.flatnonzero(one.free).tolist()
         seen = np.ascontiguousarray(one.levels[:, free])
