@@ -107,7 +107,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
                 Condition(column="last", test="same", other="first"),
             )
         ),
-        Parameters(model=replace(_MODEL, prior=None, certain=(_BY_LAST,), certain_recall=0.0)),
+        Parameters(model=replace(_MODEL, prior=None, deterministic_rules=(_BY_LAST,), recall=0.0)),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> None:
@@ -447,13 +447,13 @@ def test_a_pair_for_a_clerk_joins_nothing() -> None:
     assert _link(batch, model=model, match=0.89, clerical=0.5).cluster.tolist() == [0, 0]
 
 
-def test_the_prior_comes_from_certain_rules_and_their_recall() -> None:
+def test_the_prior_comes_from_deterministic_rules_and_their_recall() -> None:
     names = ["A", "A", "B", "B", "C", "D", "E", "F"]
-    model = replace(_given(0.9, 0.1), prior=None, certain=(_BY_LAST, _BY_LAST), certain_recall=0.5)
+    model = replace(_given(0.9, 0.1), prior=None, deterministic_rules=(_BY_LAST, _BY_LAST), recall=0.5)
     assert _link(people(last=names), model=model).report.trained.prior == pytest.approx(2 / 0.5 / 28)
 
 
-def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
+def test_the_recall_is_estimated_from_m() -> None:
     columns = ("first", "last", "city", "county")
     comparisons = [
         Comparison(
@@ -464,7 +464,7 @@ def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
     model = Model(
         comparisons=tuple(comparisons),
         blocking=tuple(Rule(keys=(Key(column=name),)) for name in columns),
-        certain=(
+        deterministic_rules=(
             Rule(keys=(Key(column="first"), Key(column="last"))),
             Rule(keys=(Key(column="city"), Key(column="county"))),
         ),
@@ -475,7 +475,7 @@ def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
     some = [value.as_py() if yes else None for value, yes in zip(whole.column(0), there, strict=True)]
     missing = people(**{name: whole.column(name).to_pylist() for name in columns[1:]}, first=some)
     assert _link(missing, model=model).report.trained.prior == pytest.approx(600 / 719_400, rel=0.1)
-    told = _link(whole, model=replace(model, certain_recall=1.0)).report.trained.prior
+    told = _link(whole, model=replace(model, recall=1.0)).report.trained.prior
     assert told == pytest.approx(0.59 * 600 / 719_400, rel=0.1)  # 1 - (1 - 0.36) ** 2
 
 
@@ -549,7 +549,9 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
         parameters = Parameters(random_pairs=pairs, training_pairs=pairs)
         blocking = plan(table, (Rule(keys=()),), (), parameters)
         tracemalloc.start()
-        train(model, table, comparers, parameters, blocking=blocking, certain=plan(table, (), (), parameters))
+        train(
+            model, table, comparers, parameters, blocking=blocking, deterministic_rules=plan(table, (), (), parameters)
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 1.2 * min(peaks) < 24 << 20

@@ -142,15 +142,15 @@ class Model(_Table, frozen=True, kw_only=True):
     """Comparisons, blocking rules, and what is known of how many pairs match.
 
     `prior` is the probability that two records taken at random are of one person. Where it is None, it is the number of
-    pairs that the `certain` rules find, divided by `certain_recall` (the share of matches that they are thought to
+    pairs that the `deterministic_rules` rules find, divided by `recall` (the share of matches that they are thought to
     find) and by the number of all pairs. It is never learnt from blocked pairs, which are not taken at random.
     Blocks that are too large are split by the keys of `split`, one after the other; none: by those for persons.
     """
 
     comparisons: tuple[Comparison, ...]
     blocking: tuple[Rule, ...]
-    certain: tuple[Rule, ...] = ()
-    certain_recall: float | None = None
+    deterministic_rules: tuple[Rule, ...] = ()
+    recall: float | None = None
     prior: float | None = None
     split: tuple[Key, ...] = ()
 
@@ -197,17 +197,17 @@ def check(parameters: Parameters) -> None:
 
 def _is_model(model: Model) -> bool:
     names = [comparison.name for comparison in model.comparisons]
-    rules = (*model.blocking, *model.certain)
+    rules = (*model.blocking, *model.deterministic_rules)
     return (
         0 < len(names) == len(set(names)) <= MAX_COMPARISONS
         and all(map(_is_comparison, model.comparisons))
         and math.prod(len(comparison.levels) + 1 for comparison in model.comparisons) < 1 << 62
         and 0 < len(model.blocking) <= MAX_RULES
-        and len(model.certain) <= MAX_RULES
+        and len(model.deterministic_rules) <= MAX_RULES
         and all(_is_key(key) for rule in rules for key in rule.keys)
         and all(map(_is_key, model.split))
-        and (model.certain_recall is None or 0 < model.certain_recall <= 1)
-        and (bool(model.certain) if model.prior is None else 0 < model.prior < 1)
+        and (model.recall is None or 0 < model.recall <= 1)
+        and (bool(model.deterministic_rules) if model.prior is None else 0 < model.prior < 1)
     )
 
 

@@ -227,7 +227,7 @@ _WIDE: Final = tuple(
 )
 """For few records: each is left out where it brings together more than so many pairs, a few seconds' work."""
 
-_CERTAIN: Final = tuple(
+_DETERMINISTIC: Final = tuple(
     map(
         _rule,
         (
@@ -253,7 +253,7 @@ def model_for(schema: pa.Schema) -> Model:
     return Model(
         comparisons=tuple(one for one in _COMPARISONS if all(has(schema, name) for name in one.columns)),
         blocking=tuple(rule for rule in (*_BLOCKING, *_WIDE) if _fits(rule, schema)),
-        certain=tuple(rule for rule in _CERTAIN if _fits(rule, schema)),
+        deterministic_rules=tuple(rule for rule in _DETERMINISTIC if _fits(rule, schema)),
     )
 
 
