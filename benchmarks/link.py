@@ -208,7 +208,9 @@ def _untold(step: Step, per_cent: int) -> None:
 
 def _model(names: list[str]) -> Model:
     def comparison(column: str, *tests: tuple[Any, float], frequency: bool = False) -> Comparison:
-        same = Level(label="the same", conditions=(Condition(column=column),), frequency_of=column if frequency else "")
+        same = Level(
+            label="the same", conditions=(Condition(column=column),), tf_adjustment_column=column if frequency else ""
+        )
         levels = [
             Level(label=f"{test} {number:g}", conditions=(Condition(column=column, test=test, number=number),))
             for test, number in tests

@@ -39,7 +39,7 @@ _MODEL = Model(comparisons=(_LAST,), blocking=(_BY_LAST,), prior=0.01)
 
 def _given(m: float, u: float, *, frequency: bool = False) -> Model:
     levels = (
-        replace(_SAME, m=m, u=u, frequency_of="last" if frequency else ""),
+        replace(_SAME, m=m, u=u, tf_adjustment_column="last" if frequency else ""),
         replace(_ELSE, m=1 - m, u=1 - u),
     )
     return replace(_MODEL, comparisons=(replace(_LAST, levels=levels),))
@@ -83,7 +83,9 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, m=0.9), _ELSE)),))),
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, initial_m=(1.0,)),))),
         Parameters(
-            model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, frequency_of="first"), _ELSE)),))
+            model=replace(
+                _MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, tf_adjustment_column="first"), _ELSE)),)
+            )
         ),
         Parameters(
             model=replace(
@@ -486,7 +488,7 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
     batch = people(last=names, SOC=[f"{100 + sorted(set(persons)).index(one)}" for one in persons])
     model = Model(
         comparisons=(
-            replace(_LAST, levels=(replace(_SAME, frequency_of="last"), _ELSE)),
+            replace(_LAST, levels=(replace(_SAME, tf_adjustment_column="last"), _ELSE)),
             Comparison(name="SOC", levels=(Level(label="the same", conditions=(Condition(column="SOC"),)), _ELSE)),
         ),
         blocking=(_BY_LAST, Rule(keys=(Key(column="SOC"),))),
@@ -508,7 +510,7 @@ def test_of_two_values_the_more_frequent_one_counts() -> None:
         conditions=(Condition(column="last", test="similar", number=0.8),),
         m=0.3,
         u=0.2,
-        frequency_of="last",
+        tf_adjustment_column="last",
     )
     levels = (replace(_SAME, m=0.6, u=0.1), similar, replace(_ELSE, m=0.1, u=0.7))
     model = replace(_MODEL, comparisons=(replace(_LAST, levels=levels),), blocking=(Rule(keys=()),))
@@ -668,7 +670,7 @@ def test_a_model_of_splink_is_read_whole() -> None:
     same, similar, other = comparison.levels
     assert (same.conditions, same.m, same.u) == ((Condition(column="last"),), 0.9, 0.1)
     assert similar.conditions == (Condition(column="last", test="similar", number=0.88), Condition(column="first"))
-    assert (similar.frequency_of, similar.frequency_weight, other.conditions) == ("last", 0.5, ())
+    assert (similar.tf_adjustment_column, similar.tf_adjustment_weight, other.conditions) == ("last", 0.5, ())
     assert [rule.label for rule in model.blocking] == ["last + first first 3", "DOB"]
     assert model.prior == 0.001
 

@@ -78,16 +78,16 @@ class Condition(_Table, frozen=True, kw_only=True):
 class Level(_Table, frozen=True, kw_only=True):
     """All of some conditions, and in words what that means.
 
-    `frequency_of` names a column: where the level holds, the share of records with the value takes the place of u of
-    the comparison's first level, to the power of `frequency_weight` (0 to 1); of two values the more frequent one.
+    `tf_adjustment_column` names a column: where the level holds, the share of records with the value takes the place of u of
+    the comparison's first level, to the power of `tf_adjustment_weight` (0 to 1); of two values the more frequent one.
     """
 
     label: str
     conditions: tuple[Condition, ...] = ()
     m: float | None = None
     u: float | None = None
-    frequency_of: str = ""
-    frequency_weight: float = 1.0
+    tf_adjustment_column: str = ""
+    tf_adjustment_weight: float = 1.0
 
 
 class Comparison(_Table, frozen=True, kw_only=True):
@@ -222,7 +222,7 @@ def _is_comparison(comparison: Comparison) -> bool:
         and all(map(_is_level, levels))
         and all(not values or len(values) == len(levels) for values in given)
         and (not initial_m or (len(initial_m) == len(levels) and min(initial_m) > 0))
-        and all(level.frequency_of in {"", *comparison.columns} for level in levels)
+        and all(level.tf_adjustment_column in {"", *comparison.columns} for level in levels)
     )
 
 
@@ -231,7 +231,7 @@ def _is_level(level: Level) -> bool:
     return (
         bool(level.label)
         and all(0 < value < 1 for value in given)
-        and 0 <= level.frequency_weight <= 1
+        and 0 <= level.tf_adjustment_weight <= 1
         and all(map(_is_condition, level.conditions))
     )
 

@@ -34,8 +34,8 @@ def _same(column: str, *, frequency: float = 0.0) -> Level:
     return Level(
         label="the same",
         conditions=(_when(column, "same"),),
-        frequency_of=column if frequency else "",
-        frequency_weight=frequency or 1.0,
+        tf_adjustment_column=column if frequency else "",
+        tf_adjustment_weight=frequency or 1.0,
     )
 
 

@@ -157,7 +157,7 @@ def _words(comparison: Comparison, level: Level, m: float, u: float) -> str:
         verdict = f"{_short(m / u)} times as likely for one person"
     else:
         verdict = f"{_short(u / m)} times as likely for different persons"
-    frequency = "; a rarer value says more" if level.frequency_of else ""
+    frequency = "; a rarer value says more" if level.tf_adjustment_column else ""
     shares = f"in {_short(100 * m)} % of pairs of one person, in {_short(100 * u)} % of pairs of different persons"
     return f"{comparison.name}: {level.label}; {shares}: {verdict}{frequency}"
 

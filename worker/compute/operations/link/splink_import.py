@@ -114,7 +114,11 @@ def _comparison(value: Any) -> Comparison:
     found = Comparison(name=name, levels=tuple(levels))
     if len({level.m is None for level in levels}) > 1 or len({level.u is None for level in levels}) > 1:
         raise UnsupportedModelError(f"{name} with m_probability or u_probability of some levels only")
-    if any(levels[0].conditions != (Condition(column=one.frequency_of),) for one in levels if one.frequency_of):
+    if any(
+        levels[0].conditions != (Condition(column=one.tf_adjustment_column),)
+        for one in levels
+        if one.tf_adjustment_column
+    ):
         raise UnsupportedModelError(f"tf_adjustment_column of {name} without a first level of equality of that column")
     return found
 
@@ -130,8 +134,8 @@ def _level(value: dict[str, Any]) -> Level:
         conditions=conditions,
         m=_probability(value, "m_probability"),
         u=_probability(value, "u_probability"),
-        frequency_of=value.get("tf_adjustment_column") or "",
-        frequency_weight=float(weight),
+        tf_adjustment_column=value.get("tf_adjustment_column") or "",
+        tf_adjustment_weight=float(weight),
     )
 
 
