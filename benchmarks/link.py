@@ -217,7 +217,7 @@ def _model(names: list[str]) -> Model:
         ]
         return Comparison(name=column, levels=(same, *levels, Level(label="different")))
 
-    spelling = tuple(("similar", number) for number in _NAMES)
+    spelling = tuple(("jaro_winkler", number) for number in _NAMES)
     comparisons = (
         comparison("first", *spelling, frequency=True),
         comparison("last", *spelling, frequency=True),

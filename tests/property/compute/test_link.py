@@ -140,8 +140,10 @@ def _model(*rules: Rule) -> Model:
 
     return Model(
         comparisons=(
-            Comparison(name="first", levels=levels(("first", "same", 0), ("first", "similar", 0.8))),
-            Comparison(name="last", levels=levels(("last", "same", 0), ("last", "similar", 0.9), ("last", "sound", 0))),
+            Comparison(name="first", levels=levels(("first", "same", 0), ("first", "jaro_winkler", 0.8))),
+            Comparison(
+                name="last", levels=levels(("last", "same", 0), ("last", "jaro_winkler", 0.9), ("last", "sound", 0))
+            ),
             Comparison(name="names", levels=_exchanged()),
             Comparison(name="DOB", levels=levels(("DOB", "same", 0), ("DOB", "date", 0), ("DOB", "date_slip", 0))),
         ),

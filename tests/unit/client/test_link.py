@@ -53,7 +53,7 @@ blocking = [
 name = "surname"
 levels = [
   { label = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, tf_adjustment_column = "last" },
-  { label = "spelt alike", conditions = [{ column = "last", test = "similar", number = 0.9 }], m = 0.1, u = 0.009 },
+  { label = "spelt alike", conditions = [{ column = "last", test = "jaro_winkler", number = 0.9 }], m = 0.1, u = 0.009 },
   { label = "different", m = 0.1, u = 0.99 },
 ]
 
@@ -95,7 +95,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     assert [rule.label for rule in model.blocking] == ["last sound + DOB year", "DOB"]
     assert (model.prior, model.split, model.blocking[1].most_pairs) == (0.0001, (Key(column="SEX"),), 1_000_000)
     similar = model.comparisons[0].levels[1]
-    assert similar.conditions == (Condition(column="last", test="similar", number=0.9),)
+    assert similar.conditions == (Condition(column="last", test="jaro_winkler", number=0.9),)
     assert [(level.m, level.u) for level in model.comparisons[0].levels] == [(0.8, 0.001), (0.1, 0.009), (0.1, 0.99)]
     assert model.comparisons[1].initial_m == (0.9, 0.1)
     registry.check([operation], ["person/1"])
@@ -105,7 +105,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     ("old", "new", "says"),
     [
         ("most_pairs", "most_rows", r"most_rows.*link\.model\.blocking"),
-        ('test = "similar"', 'test = "alike"', r"alike.*link\.model\.comparisons"),
+        ('test = "jaro_winkler"', 'test = "alike"', r"alike.*link\.model\.comparisons"),
         ("prior = 0.0001", "priors = 1", "priors"),
         ("match = 0.95", "match = 95", r"link\.match"),
         ("match = 0.95", 'match = 0.95\nsplink = "s.json"', "model of Splink|one of Splink"),
@@ -119,7 +119,7 @@ def test_a_model_that_is_none_is_named(old: str, new: str, says: str) -> None:
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-1.0", "1.5"])
 def test_a_prefix_has_a_whole_number(number: str) -> None:
-    changed = MODEL.replace('test = "similar", number = 0.9', f'test = "prefix", number = {number}')
+    changed = MODEL.replace('test = "jaro_winkler", number = 0.9', f'test = "prefix", number = {number}')
     spec = decode_spec(TEXT + changed)
     assert spec.link is not None
     with pytest.raises(Exception, match="BAD_PARAMETERS"):

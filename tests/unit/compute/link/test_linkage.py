@@ -92,7 +92,8 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
                 _MODEL,
                 comparisons=(
                     replace(
-                        _LAST, levels=(Level(label="x", conditions=(Condition(column="last", test="similar"),)), _ELSE)
+                        _LAST,
+                        levels=(Level(label="x", conditions=(Condition(column="last", test="jaro_winkler"),)), _ELSE),
                     ),
                 ),
             )
@@ -246,7 +247,7 @@ def test_a_key_brings_together_what_it_says(
     [
         ("first", "nickname", 0, ("BILL", "WILLIAM"), ("BILL", "MARY")),
         ("first", "prefix", 1, ("JOHN", "JACK"), ("JOHN", "MARK")),
-        ("last", "similar", 0.9, ("MARTHA", "MARHTA"), ("MARTHA", "MILLER")),
+        ("last", "jaro_winkler", 0.9, ("MARTHA", "MARHTA"), ("MARTHA", "MILLER")),
         ("last", "sound", 0, ("SMITH", "SMYTH"), ("SMITH", "JONES")),
         ("DOB", "date", 0, ("198001XX", "19800102"), ("198001XX", "19800202")),
         ("DOB", "date_slip", 0, ("19800102", "19800201"), ("19800102", "19911231")),
@@ -507,7 +508,7 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
 def test_of_two_values_the_more_frequent_one_counts() -> None:
     similar = Level(
         label="alike",
-        conditions=(Condition(column="last", test="similar", number=0.8),),
+        conditions=(Condition(column="last", test="jaro_winkler", number=0.8),),
         m=0.3,
         u=0.2,
         tf_adjustment_column="last",
@@ -669,7 +670,7 @@ def test_a_model_of_splink_is_read_whole() -> None:
     (comparison,) = model.comparisons
     same, similar, other = comparison.levels
     assert (same.conditions, same.m, same.u) == ((Condition(column="last"),), 0.9, 0.1)
-    assert similar.conditions == (Condition(column="last", test="similar", number=0.88), Condition(column="first"))
+    assert similar.conditions == (Condition(column="last", test="jaro_winkler", number=0.88), Condition(column="first"))
     assert (similar.tf_adjustment_column, similar.tf_adjustment_weight, other.conditions) == ("last", 0.5, ())
     assert [rule.label for rule in model.blocking] == ["last + first first 3", "DOB"]
     assert model.prior == 0.001

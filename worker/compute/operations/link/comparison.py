@@ -81,7 +81,7 @@ class Comparer:
             for condition in one.conditions:
                 column = self.columns[condition.column]
                 a, b = column.code[left[open_]], column.code[right[open_]]
-                if condition.test == "similar":
+                if condition.test == "jaro_winkler":
                     if condition.column not in similarity:
                         similarity[condition.column] = np.zeros(len(left))
                         similarity[condition.column][open_] = jaro.pairs(

@@ -18,7 +18,7 @@ __all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Paramete
 
 Test: TypeAlias = Literal[
     "same",
-    "similar",
+    "jaro_winkler",
     "sound",
     "nickname",
     "prefix",
@@ -30,20 +30,20 @@ Test: TypeAlias = Literal[
     "exchanged",
     "crossed",
 ]
-"""What may hold of two records; `similar` and `prefix` have a number, the least similarity or how many bytes.
+"""What may hold of two records; `jaro_winkler` and `prefix` have a number, the least similarity or how many bytes.
 
-same        equal bytes, ASCII case and outer blanks aside
-similar     Jaro-Winkler similarity of at least `number`
-sound       equal Soundex codes
-nickname    forms of one given name
-prefix      the first `number` bytes are equal
-date        dates that agree in all known digits, X being an unknown one
-date_slip   dates that one slip of the hand turns into each other, as `kernels.edits` lists them
-year        dates of one known year
-year_month  dates of one known month of one known year
-number_slip equal but for one place or two neighbouring ones in each other's place, X being unknown
-exchanged   `column` of each record is equal to column `other` of the other one
-crossed     `column` of one record is equal to column `other` of the other one
+same         equal bytes, ASCII case and outer blanks aside
+jaro_winkler Jaro-Winkler similarity of at least `number`
+sound        equal Soundex codes
+nickname     forms of one given name
+prefix       the first `number` bytes are equal
+date         dates that agree in all known digits, X being an unknown one
+date_slip    dates that one slip of the hand turns into each other, as `kernels.edits` lists them
+year         dates of one known year
+year_month   dates of one known month of one known year
+number_slip  equal but for one place or two neighbouring ones in each other's place, X being unknown
+exchanged    `column` of each record is equal to column `other` of the other one
+crossed      `column` of one record is equal to column `other` of the other one
 """
 
 Form: TypeAlias = Literal["whole", "sound", "prefix", "year", "year_month", "month_day"]
@@ -53,7 +53,7 @@ MAX_COMPARISONS: Final = 24
 MAX_LEVELS: Final = 12
 MAX_RULES: Final = 48
 _MAX_PLACES: Final = 64
-_NUMBERED: Final = frozenset(("similar", "prefix"))
+_NUMBERED: Final = frozenset(("jaro_winkler", "prefix"))
 _OF_TWO: Final = frozenset(("exchanged", "crossed"))
 
 
@@ -76,10 +76,10 @@ class Condition(_Table, frozen=True, kw_only=True):
 
 
 class Level(_Table, frozen=True, kw_only=True):
-    """All of some conditions, and in words what that means.
+    """A level of agreement: it holds where all its conditions hold.
 
-    `tf_adjustment_column` names a column: where the level holds, the share of records with the value takes the place of u of
-    the comparison's first level, to the power of `tf_adjustment_weight` (0 to 1); of two values the more frequent one.
+    With a `tf_adjustment_column`, the term frequency (the share of records that have the value; the more frequent of
+    the two values) replaces u of the comparison's first level, to the power of `tf_adjustment_weight` (0 to 1).
     """
 
     label: str
@@ -242,7 +242,7 @@ def _is_condition(condition: Condition) -> bool:
         condition.test in get_args(Test)
         and (condition.other not in {"", condition.column} if condition.test in _OF_TWO else not condition.other)
         and (condition.test in _NUMBERED or number == 0)
-        and (condition.test != "similar" or 0 < number <= 1)
+        and (condition.test != "jaro_winkler" or 0 < number <= 1)
         and (condition.test != "prefix" or (1 <= number <= _MAX_PLACES and number == int(number)))
     )
 

@@ -22,8 +22,10 @@ from worker.compute.operations.link.model import (
 __all__ = ["SPLIT", "model_for", "split_for"]
 
 
-def _similar(column: str, number: float) -> Level:
-    return Level(label=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "similar", number),))
+def _jaro_winkler(column: str, number: float) -> Level:
+    return Level(
+        label=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "jaro_winkler", number),)
+    )
 
 
 def _when(column: str, test: str, number: float = 0.0) -> Condition:
@@ -49,8 +51,8 @@ def _given_name() -> Comparison:
         levels=(
             _same("first", frequency=1.0),
             nickname,
-            _similar("first", 0.92),
-            _similar("first", 0.8),
+            _jaro_winkler("first", 0.92),
+            _jaro_winkler("first", 0.8),
             Level(label="the same initial", conditions=(_when("first", "prefix", 1),)),
             _DIFFERENT,
         ),
@@ -63,8 +65,8 @@ def _surname() -> Comparison:
         name="surname",
         levels=(
             _same("last", frequency=1.0),
-            _similar("last", 0.92),
-            _similar("last", 0.8),
+            _jaro_winkler("last", 0.92),
+            _jaro_winkler("last", 0.8),
             Level(label="the same Soundex code", conditions=(_when("last", "sound"),)),
             _DIFFERENT,
         ),
@@ -119,7 +121,7 @@ def _number(column: str, name: str) -> Comparison:
 
 
 def _text(column: str, name: str) -> Comparison:
-    levels = (_same(column, frequency=1.0), _similar(column, 0.9), _similar(column, 0.75), _DIFFERENT)
+    levels = (_same(column, frequency=1.0), _jaro_winkler(column, 0.9), _jaro_winkler(column, 0.75), _DIFFERENT)
     return Comparison(name=name, levels=levels, initial_m=(0.6, 0.15, 0.05, 0.2))
 
 

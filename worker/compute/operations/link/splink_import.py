@@ -25,7 +25,7 @@ __all__ = ["UnsupportedModelError", "from_splink"]
 _MAX_BYTES: Final = 1 << 20
 _COLUMN: Final = r'(?:"(\w+)"|(\w+))'
 _SAME: Final = re.compile(rf"{_COLUMN} = {_COLUMN}")
-_SIMILAR: Final = re.compile(rf"jaro_winkler_similarity\({_COLUMN}, {_COLUMN}\) >= (0\.\d+|1(?:\.0)?)")
+_JARO_WINKLER: Final = re.compile(rf"jaro_winkler_similarity\({_COLUMN}, {_COLUMN}\) >= (0\.\d+|1(?:\.0)?)")
 _MISSING: Final = re.compile(rf"{_COLUMN} IS NULL OR {_COLUMN} IS NULL")
 _KEY: Final = re.compile(rf"l\.{_COLUMN} = r\.{_COLUMN}")
 _PREFIX: Final = re.compile(
@@ -149,8 +149,8 @@ def _probability(value: dict[str, Any], name: str) -> float | None:
 def _condition(sql: str) -> Condition:
     if found := _pair(_SAME, sql):
         return Condition(column=_side(found, 1)[:-2])
-    if found := _pair(_SIMILAR, sql):
-        return Condition(column=_side(found, 1)[:-2], test="similar", number=float(found[5]))
+    if found := _pair(_JARO_WINKLER, sql):
+        return Condition(column=_side(found, 1)[:-2], test="jaro_winkler", number=float(found[5]))
     raise UnsupportedModelError(f"sql_condition {sql}")
 
 
