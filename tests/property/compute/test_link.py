@@ -142,7 +142,7 @@ def _model(*rules: Rule) -> Model:
         comparisons=(
             Comparison(name="first", levels=levels(("first", "same", 0), ("first", "jaro_winkler", 0.8))),
             Comparison(
-                name="last", levels=levels(("last", "same", 0), ("last", "jaro_winkler", 0.9), ("last", "sound", 0))
+                name="last", levels=levels(("last", "same", 0), ("last", "jaro_winkler", 0.9), ("last", "soundex", 0))
             ),
             Comparison(name="names", levels=_exchanged()),
             Comparison(name="DOB", levels=levels(("DOB", "same", 0), ("DOB", "date", 0), ("DOB", "date_slip", 0))),

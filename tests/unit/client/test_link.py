@@ -45,7 +45,7 @@ MODEL = """
 prior = 0.0001
 split = [{ column = "SEX" }]
 blocking = [
-  { keys = [{ column = "last", form = "sound" }, { column = "DOB", form = "year" }] },
+  { keys = [{ column = "last", form = "soundex" }, { column = "DOB", form = "year" }] },
   { keys = [{ column = "DOB" }], most_pairs = 1_000_000 },
 ]
 
@@ -92,7 +92,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     assert operation.link.match == 0.95
     model = msgspec.json.decode(operation.link.model, type=Model)
     assert model == spec.link.model
-    assert [rule.label for rule in model.blocking] == ["last sound + DOB year", "DOB"]
+    assert [rule.label for rule in model.blocking] == ["last soundex + DOB year", "DOB"]
     assert (model.prior, model.split, model.blocking[1].most_pairs) == (0.0001, (Key(column="SEX"),), 1_000_000)
     similar = model.comparisons[0].levels[1]
     assert similar.conditions == (Condition(column="last", test="jaro_winkler", number=0.9),)

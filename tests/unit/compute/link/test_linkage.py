@@ -201,7 +201,7 @@ def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:
 @pytest.mark.parametrize(("most", "pairs"), [(4, 4), (3, 0)])
 def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: int) -> None:
     one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
-    rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="sound"))))
+    rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="soundex"))))
     model = replace(_given(0.9, 0.1), blocking=rules)
     found = link([one], one.schema, Parameters(model=model, clerical=1e-3), ignore, side=[other])
     blocks = _part(found, "blocks")
@@ -224,7 +224,7 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
     ("column", "form", "places", "same", "other"),
     [
         ("last", "whole", 0, ("O'Brien", " OBRIEN"), "OBRYEN"),
-        ("last", "sound", 0, ("SMITH", "SMYTHE"), "JONES"),
+        ("last", "soundex", 0, ("SMITH", "SMYTHE"), "JONES"),
         ("last", "prefix", 3, ("JOHNSON", "JOHNSTON"), "JONES"),
         ("DOB", "whole", 0, ("19800102", "1980-01-02"), "19800103"),
         ("DOB", "year", 0, ("19800102", "1980-12-XX"), "19810102"),
@@ -248,7 +248,7 @@ def test_a_key_brings_together_what_it_says(
         ("first", "nickname", 0, ("BILL", "WILLIAM"), ("BILL", "MARY")),
         ("first", "prefix", 1, ("JOHN", "JACK"), ("JOHN", "MARK")),
         ("last", "jaro_winkler", 0.9, ("MARTHA", "MARHTA"), ("MARTHA", "MILLER")),
-        ("last", "sound", 0, ("SMITH", "SMYTH"), ("SMITH", "JONES")),
+        ("last", "soundex", 0, ("SMITH", "SMYTH"), ("SMITH", "JONES")),
         ("DOB", "date", 0, ("198001XX", "19800102"), ("198001XX", "19800202")),
         ("DOB", "date_slip", 0, ("19800102", "19800201"), ("19800102", "19911231")),
         ("DOB", "year", 0, ("19800102", "19801231"), ("19800102", "19810102")),

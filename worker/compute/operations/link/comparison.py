@@ -170,7 +170,7 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
     match condition.test:
         case "same":
             found = a == b
-        case "sound":
+        case "soundex":
             found = _equal(column.sounds, a, b)
         case "nickname":
             found = nicknames.related(column.roots[a], column.roots[b])

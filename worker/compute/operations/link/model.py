@@ -19,7 +19,7 @@ __all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Paramete
 Test: TypeAlias = Literal[
     "same",
     "jaro_winkler",
-    "sound",
+    "soundex",
     "nickname",
     "prefix",
     "date",
@@ -34,7 +34,7 @@ Test: TypeAlias = Literal[
 
 same         equal bytes, ASCII case and outer blanks aside
 jaro_winkler Jaro-Winkler similarity of at least `number`
-sound        equal Soundex codes
+soundex      equal Soundex codes
 nickname     forms of one given name
 prefix       the first `number` bytes are equal
 date         dates that agree in all known digits, X being an unknown one
@@ -46,7 +46,7 @@ exchanged    `column` of each record is equal to column `other` of the other one
 crossed      `column` of one record is equal to column `other` of the other one
 """
 
-Form: TypeAlias = Literal["whole", "sound", "prefix", "year", "year_month", "month_day"]
+Form: TypeAlias = Literal["whole", "soundex", "prefix", "year", "year_month", "month_day"]
 """What of a value has to be equal in a block: all, its Soundex code, its first bytes, parts of a date."""
 
 MAX_COMPARISONS: Final = 24
@@ -123,14 +123,14 @@ class Rule(_Table, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The rule as people read it: `last sound + DOB year`."""
+        """The rule as people read it: `last soundex + DOB year`."""
         parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.places)}".strip() for key in self.keys)
         return " + ".join(parts) or "all pairs"
 
 
 _FORM_LABELS: Final[dict[Form, str]] = {
     "whole": "",
-    "sound": "sound",
+    "soundex": "soundex",
     "prefix": "first {}",
     "year": "year",
     "year_month": "year and month",
