@@ -72,8 +72,8 @@ def fixed(text: Text, rows: Ints, width: int) -> Bytes:
     if last - first == width * len(rows) and (np.diff(starts) == width).all():
         return text.data[first:last].reshape(-1, width)
     # every position of `data` seen as one item of `width` bytes
-    places = np.ndarray((len(text.data) - width + 1,), f"V{width}", text.data, strides=(1,))
-    return places[starts].view(np.uint8).reshape(-1, width)
+    positions = np.ndarray((len(text.data) - width + 1,), f"V{width}", text.data, strides=(1,))
+    return positions[starts].view(np.uint8).reshape(-1, width)
 
 
 def items(matrix: Bytes) -> npt.NDArray[np.void]:

@@ -20,8 +20,8 @@ MAX_BYTES: Final = 255
 class Words:
     """`k` distinct values: value i is data[i, : lengths[i]].
 
-    data uint8[k, w], w at most MAX_BYTES, zero beyond the length; place after place in memory (Fortran order), because
-    kernels go through all words place by place. lengths int64[k].
+    data uint8[k, w], w at most MAX_BYTES, zero beyond the length; in Fortran order, because kernels go through all
+    words position by position. lengths int64[k].
     """
 
     data: Bytes
@@ -46,9 +46,9 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
     code = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset) if len(indices) else _NONE
     starts, lengths = text.starts[named], np.minimum(text.lengths[named], MAX_BYTES)
     columns = np.zeros((int(lengths.max(initial=0)), len(named)), np.uint8)
-    for place, column in enumerate(columns):
-        rows = np.flatnonzero(lengths > place)
-        column[rows] = text.data[starts[rows] + place]
+    for position, column in enumerate(columns):
+        rows = np.flatnonzero(lengths > position)
+        column[rows] = text.data[starts[rows] + position]
     return Words(data=columns.T, lengths=lengths), number[code]
 
 

@@ -128,7 +128,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
         columns.append(code)
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
-    size = int(np.prod([places + 1 for places in shape], dtype=object))
+    size = int(np.prod([values + 1 for values in shape], dtype=object))
     if size > (MAX_CELLS if parameters.threshold == 1 else MAX_PROTECTED):
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     cell = cells(columns, shape)
@@ -173,9 +173,9 @@ def _categories(key: Key, array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Ar
     if not key.categories:
         return code, values
     categories = pa.array(key.categories, pa.binary())
-    place = pc.index_in(values, categories).fill_null(len(categories))
-    places = np.frombuffer(place.buffers()[1], np.int32, len(values)) if len(values) else np.empty(0, np.int32)
-    return np.append(places, np.int32(len(categories)))[code], categories
+    position = pc.index_in(values, categories).fill_null(len(categories))
+    positions = np.frombuffer(position.buffers()[1], np.int32, len(values)) if len(values) else np.empty(0, np.int32)
+    return np.append(positions, np.int32(len(categories)))[code], categories
 
 
 def _whole(array: pa.Array) -> Ints:
@@ -188,9 +188,9 @@ def _whole(array: pa.Array) -> Ints:
 def _decimal(text: Text) -> Ints:
     number = np.zeros(len(text.lengths), np.int64)
     good = (text.lengths > 0) & (text.lengths <= _DIGITS)
-    for place in range(_DIGITS):
-        rows = np.flatnonzero(good & (text.lengths > place))
-        digit = text.data[text.starts[rows] + place].astype(np.int64) - ord("0")
+    for position in range(_DIGITS):
+        rows = np.flatnonzero(good & (text.lengths > position))
+        digit = text.data[text.starts[rows] + position].astype(np.int64) - ord("0")
         number[rows] = number[rows] * 10 + digit
         good[rows] &= (digit >= 0) & (digit <= 9)
     return np.where(good, number, -1)
@@ -204,14 +204,14 @@ def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: B
     ]
     every = np.concatenate(order)
     listed = every[numbers["rows"].ravel()[every] > 0]
-    places = np.unravel_index(listed, full)
+    found = np.unravel_index(listed, full)
     gone = withheld.ravel()[listed]
     columns: dict[str, pa.Array] = {
-        "grouping": _fixed(pa.uint16(), _bits([at == size - 1 for at, size in zip(places, full, strict=True)])),
-        "unclassifiable": _fixed(pa.uint16(), _bits([at == size - 2 for at, size in zip(places, full, strict=True)])),
+        "grouping": _fixed(pa.uint16(), _bits([at == size - 1 for at, size in zip(found, full, strict=True)])),
+        "unclassifiable": _fixed(pa.uint16(), _bits([at == size - 2 for at, size in zip(found, full, strict=True)])),
         "hidden": pa.Array.from_buffers(pa.bool_(), len(listed), [None, _packed(gone)]),
     }
-    for i, (at, categories) in enumerate(zip(places, values, strict=True)):
+    for i, (at, categories) in enumerate(zip(found, values, strict=True)):
         columns[f"key_{i + 1}"] = categories.take(_fixed(pa.int64(), at, at < len(categories)))
     for name, table in numbers.items():
         rounded = (table.ravel()[listed] + base // 2) // base * base
@@ -222,7 +222,7 @@ def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: B
 
 
 def _places(full: Sequence[int], together: Sequence[int]) -> list[Ints]:
-    """Along each axis the places of one grouping."""
+    """Along each axis the positions of one grouping."""
     return [
         np.arange(size - 1, size) if all_ else np.arange(size - 1) for size, all_ in zip(full, together, strict=True)
     ]

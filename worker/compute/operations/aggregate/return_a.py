@@ -8,7 +8,7 @@ An incident is counted as the submission leaves it: what is deleted later, or is
 go into the month of the incident, clearances into that of the first arrest or of the exceptional clearance. A month
 that cannot be read is null. Every unit of an incident is on one line of its form or on `unclassifiable`.
 
-Not converted: clearances of incidents from before an agency's NIBRS (their place in the segments is deprecated, and
+Not converted: clearances of incidents from before an agency's NIBRS (their position in the segments is deprecated, and
 such reports are not counted), the kinds of property in arson. Sources: see `forms`.
 """
 
@@ -142,13 +142,13 @@ def _counted(submission: Submission) -> tuple[Bools, Bools]:
     """bool[m]: the reports that stand at the end (the first of their key since the last deletion); deletions."""
     m, first = len(submission.firsts), submission.firsts
     deletes = (submission.levels[first] == 1) & (submission.actions[first] == _DELETE) & (submission.groups == GROUP_A)
-    key, place = numbered(submission.keys), np.arange(m)
+    key, position = numbered(submission.keys), np.arange(m)
     deleted = np.full(m, -1)
-    np.maximum.at(deleted, key[deletes], place[deletes])
-    standing = submission.report_facts["incident"] & ~deletes & (place > deleted[key])
+    np.maximum.at(deleted, key[deletes], position[deletes])
+    standing = submission.report_facts["incident"] & ~deletes & (position > deleted[key])
     earliest = np.full(m, m)
-    np.minimum.at(earliest, key[standing], place[standing])
-    return standing & (earliest[key] == place), deletes
+    np.minimum.at(earliest, key[standing], position[standing])
+    return standing & (earliest[key] == position), deletes
 
 
 def _score(chunk: Chunk, counted: Bools) -> Iterator[_Units]:
@@ -248,7 +248,7 @@ def _holds(chunk: Chunk, line: Line) -> Bools:
 def _isin(values: Array, table: str, codes: Sequence[str]) -> Bools:
     """Whether each value, a position in a code table, is that of one of the codes."""
     known = list(_RULES.codes[table].codes)
-    chosen = np.zeros(len(known) + 2, np.bool_)  # the last two places are for BAD_VALUE and BLANK_VALUE
+    chosen = np.zeros(len(known) + 2, np.bool_)  # the last two positions are for BAD_VALUE and BLANK_VALUE
     chosen[[known.index(code) for code in codes]] = True
     return chosen[values]
 
@@ -267,11 +267,11 @@ def _units(each: Class, owner: Ints, report: Ints, holding: Sequence[Bools]) -> 
 
     owner int64[n]; report int64: that of each owner; holding: for each line of the class bool[n].
     """
-    place = np.full(len(owner), len(holding))
+    position = np.full(len(owner), len(holding))
     for line in reversed(range(len(holding))):
-        place[holding[line]] = line
+        position[holding[line]] = line
     least = np.full(len(report), _NO_RANK)
-    np.minimum.at(least, owner, place)
+    np.minimum.at(least, owner, position)
     units = np.flatnonzero(least < _NO_RANK)
     return _Units(reports=report[units], lines=_numbers(each)[least[units]], counts=np.ones(len(units), np.int64))
 

@@ -39,12 +39,12 @@ def block_tokens(array: pa.Array, *, key: bytes) -> Outcome:
     blocks[:, 0] = sizes
     for width in np.flatnonzero(np.bincount(sizes)).tolist():
         chosen = np.flatnonzero(sizes == width)
-        # the value's place in every block as one item: numpy moves items whole, and rows byte by byte
-        place = np.ndarray((len(rows),), f"V{width}", blocks, offset=1, strides=(_BLOCK,))
+        # the value's slot in every block as one item: numpy moves items whole, and rows byte by byte
+        slot = np.ndarray((len(rows),), f"V{width}", blocks, offset=1, strides=(_BLOCK,))
         if len(chosen) == len(rows):
-            place[:] = items(fixed(text, rows, width))
+            slot[:] = items(fixed(text, rows, width))
         else:
-            place[chosen] = items(fixed(text, rows[chosen], width))
+            slot[chosen] = items(fixed(text, rows[chosen], width))
     sealed = ecb(key)(blocks.reshape(-1)).view(np.uint16)
     digits = np.take(_HEX, sealed, mode="clip").view(np.uint8).reshape(-1, 2 * _BLOCK)  # no index is out of range
     faults = ((Code.TOO_LONG_FOR_A_BLOCK, np.flatnonzero(text.filled & ~fits)),)

@@ -72,8 +72,8 @@ class Names:
         """int64[k]: Soundex as a number below 26 * 7**3, or NO_SOUND of a word without a letter from A to Z."""
         soundex = phonetics.soundex(self.words).astype(np.int64)
         number = soundex[:, 0] - ord("A")
-        for place in (1, 2, 3):
-            number = number * 7 + soundex[:, place] - ord("0")
+        for position in (1, 2, 3):
+            number = number * 7 + soundex[:, position] - ord("0")
         return np.where(soundex[:, 0] > 0, number, NO_SOUND)
 
     @cached_property
@@ -275,9 +275,9 @@ def _window(text: Text) -> Text:
 
 
 def _next(wanted: Bools, start: Ints, text: Text) -> Ints:
-    """int64[n]: the first place from start[i] on that is wanted, or the end of value i."""
-    places = np.flatnonzero(wanted)
-    found = np.append(places, len(text.data))[np.searchsorted(places, start)]
+    """int64[n]: the first position from start[i] on that is wanted, or the end of value i."""
+    positions = np.flatnonzero(wanted)
+    found = np.append(positions, len(text.data))[np.searchsorted(positions, start)]
     next_: Ints = np.minimum(found, text.starts + text.lengths)
     return next_
 

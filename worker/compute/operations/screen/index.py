@@ -55,7 +55,7 @@ class Postings:
     """Which records have each of k identifiers of one kind.
 
     words: the values; mixed uint64[k]: a number of each, ascending, and value int32[k]: whose it is;
-    first int64[k + 1]: places first[v] to first[v + 1] of the index are those of the records that have value v.
+    first int64[k + 1]: entries first[v] to first[v + 1] of the index are those of the records that have value v.
     """
 
     words: Words
@@ -79,7 +79,7 @@ class Postings:
         return found
 
     def records(self, value: Ints) -> tuple[Ints, Ints]:
-        """(int64[n] first place, int64[n] how many) of the records of each value."""
+        """(int64[n] first entry, int64[n] how many) of the records of each value."""
         first = self.first[value]
         return first, self.first[value + 1] - first
 
@@ -110,11 +110,11 @@ class Index:
     def __len__(self) -> int:
         return len(self.row)
 
-    def positions(self, places: Ints) -> Ints:
-        """int64[m]: the positions of records at `places`; from n on, a place is one of `posted`."""
-        listed = np.flatnonzero(places >= len(self))
-        places[listed] = self.posted[places[listed] - len(self)]
-        return places
+    def positions(self, entries: Ints) -> Ints:
+        """int64[m]: the positions of records at `entries`; from n on, an entry is one of `posted`."""
+        listed = np.flatnonzero(entries >= len(self))
+        entries[listed] = self.posted[entries[listed] - len(self)]
+        return entries
 
     def values(self, people: People) -> Mapping[str, Ints]:
         """For each kind of identifier int64[m]: which value each of m persons has, -1 for one that no record has."""
@@ -165,11 +165,11 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
     order = np.lexsort((np.where(dated, key, sound), np.where(dated, 0, np.where(partial, 1, 2))))
     counts = int(dated.sum()), int(partial.sum())
     moved = _moved(people, order)
-    postings, lists, place = dict[str, Postings](), list[Small](), len(order)
+    postings, lists, entry = dict[str, Postings](), list[Small](), len(order)
     for name, identifier in moved.identifiers.items():
-        postings[name], records = _postings(identifier, place)
+        postings[name], records = _postings(identifier, entry)
         lists.append(records)
-        place += len(records)
+        entry += len(records)
     shown = [name for name in SHOWN if name in whole.schema.names]
     return Index(
         keys=key[order[: counts[0]]],
@@ -224,15 +224,15 @@ def _moved(people: People, order: Ints) -> People:
     )
 
 
-def _postings(identifier: Identifier, place: int) -> tuple[Postings, Small]:
-    """(the lists of one kind of identifier, which begin at `place`; the records in them)."""
+def _postings(identifier: Identifier, entry: int) -> tuple[Postings, Small]:
+    """(the lists of one kind of identifier, which begin at `entry`; the records in them)."""
     words, code = identifier.words, identifier.code
     mixed = _mixed(_fixed(words.data, words.data.shape[1]))
     value = np.argsort(mixed, kind="stable")
     record = np.argsort(code, kind="stable")
     record = record[int((code < 0).sum()) :]
     counts = np.bincount(code[record], minlength=len(words))
-    first = place + np.append(0, np.cumsum(counts))
+    first = entry + np.append(0, np.cumsum(counts))
     return Postings(words=words, mixed=mixed[value], value=value.astype(np.int32), first=first), record.astype(np.int32)
 
 
