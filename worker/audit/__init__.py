@@ -2,7 +2,7 @@
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, follow, read, seal
 from worker.audit.chain import verify as verify_chain
-from worker.audit.claims import Claims, Expected, Part
+from worker.audit.claims import Claims, Expected, PartDigest
 from worker.audit.events import (
     Attested,
     DropCause,
@@ -58,7 +58,7 @@ __all__ = [
     "JobState",
     "KeyDropped",
     "KeyReleased",
-    "Part",
+    "PartDigest",
     "ReceiptError",
     "Record",
     "ReferenceCause",
