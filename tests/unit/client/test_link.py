@@ -8,7 +8,11 @@ import msgspec
 import pytest
 
 from tests.support.paths import ROOT
-from worker.client import Link, SpecError, decode_spec, load_spec, new_recipient_key, public_jwk, thumbprint
+from worker.client import load_spec
+from worker.client.errors import SpecError
+from worker.client.keys import new_recipient_key, public_jwk, thumbprint
+from worker.client.operations import Link
+from worker.client.spec import decode_spec
 from worker.compute import registry
 from worker.compute.operations.link import (
     Comparison,
