@@ -57,7 +57,7 @@ blocking = [
 name = "surname"
 levels = [
   { label = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, tf_adjustment_column = "last" },
-  { label = "spelt alike", conditions = [{ column = "last", test = "jaro_winkler", number = 0.9 }], m = 0.1, u = 0.009 },
+  { label = "alike", conditions = [{ column = "last", test = "jaro_winkler", number = 0.9 }], m = 0.1, u = 0.009 },
   { label = "different", m = 0.1, u = 0.99 },
 ]
 
