@@ -152,7 +152,7 @@ def row_ids(name: str) -> frozenset[str]:
 
 def _functions() -> Iterator[tuple[str, str]]:
     """(folder, name) of each test function."""
-    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
+    for path in sorted((ROOT / "tests").glob("**/test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 yield path.parent.name, node.name
