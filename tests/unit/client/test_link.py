@@ -8,7 +8,11 @@ import msgspec
 import pytest
 
 from tests.support.paths import ROOT
-from worker.client import Link, SpecError, decode_spec, load_spec, new_recipient_key, public_jwk, thumbprint
+from worker.client import load_spec
+from worker.client.errors import SpecError
+from worker.client.keys import new_recipient_key, public_jwk, thumbprint
+from worker.client.operations import Link
+from worker.client.spec import decode_spec
 from worker.compute import registry
 from worker.compute.operations.link import (
     Comparison,
@@ -53,7 +57,7 @@ blocking = [
 name = "surname"
 levels = [
   { label = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, tf_adjustment_column = "last" },
-  { label = "spelt alike", conditions = [{ column = "last", test = "jaro_winkler", number = 0.9 }], m = 0.1, u = 0.009 },
+  { label = "alike", conditions = [{ column = "last", test = "jaro_winkler", number = 0.9 }], m = 0.1, u = 0.009 },
   { label = "different", m = 0.1, u = 0.99 },
 ]
 
