@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.kernels.column import Bools, Ints, from_bytes, read
-from worker.compute.kernels.distinct import positions
+from worker.compute.kernels.column import Bools, Ints, read
+from worker.records import arrow
 
 __all__ = ["EXACT", "cells", "coded", "counts", "distinct", "sums", "with_totals"]
 
@@ -21,7 +21,6 @@ EXACT: Final = 1 << 53
 """Sums below this are exact: numpy adds weights as doubles."""
 
 _CHUNK: Final = 1 << 16  # rows whose codes stay in the cache
-_NONE: Final = np.empty(0, np.int64)
 
 Codes = npt.NDArray[np.int32]
 
@@ -35,13 +34,11 @@ def coded(array: pa.Array) -> tuple[Codes, pa.Array]:
     encoded = pc.dictionary_encode(array, null_encoding="encode")
     found = read(encoded.dictionary)
     filled = np.flatnonzero(found.filled)
-    values = encoded.dictionary.take(positions(filled))
-    order = np.frombuffer(pc.sort_indices(values).buffers()[1], np.uint64, len(values)).astype(np.int64)
+    values = encoded.dictionary.take(arrow.from_numpy(filled))
+    order = arrow.numbers(pc.sort_indices(values)).astype(np.int64)
     code = np.full(len(found.lengths), len(values), np.int32)
     code[filled[order]] = np.arange(len(values))
-    indices = encoded.indices
-    row = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset) if len(indices) else _NONE
-    return code[row], values.take(positions(order))
+    return code[arrow.numbers(encoded.indices)], values.take(arrow.from_numpy(order))
 
 
 def _coded_short(text: npt.NDArray[np.unsignedinteger], data_type: pa.DataType) -> tuple[Codes, pa.Array]:
@@ -49,7 +46,7 @@ def _coded_short(text: npt.NDArray[np.unsignedinteger], data_type: pa.DataType) 
     values = np.flatnonzero(np.bincount(text, minlength=1 << 8 * text.itemsize))
     code = np.zeros(1 << 8 * text.itemsize, np.int32)
     code[values] = np.arange(len(values))
-    return code[text], from_bytes(
+    return code[text], arrow.from_bytes(
         values.astype(text.dtype).view(np.uint8), np.full(len(values), text.itemsize), data_type
     )
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bytes, Ints, read
+from worker.records import arrow
 
 __all__ = ["MAX_BYTES", "Words", "fold", "words"]
 
@@ -42,8 +43,7 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
     named = np.flatnonzero(text.filled)
     number = np.full(len(text.lengths) + 1, -1, np.int64)  # the last one is that of null
     number[named] = np.arange(len(named))
-    indices = encoded.indices.fill_null(len(text.lengths))
-    code = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset) if len(indices) else _NONE
+    code = arrow.numbers(encoded.indices.fill_null(len(text.lengths)))
     starts, lengths = text.starts[named], np.minimum(text.lengths[named], MAX_BYTES)
     columns = np.zeros((int(lengths.max(initial=0)), len(named)), np.uint8)
     for position, column in enumerate(columns):
@@ -55,6 +55,3 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
 def fold(data: Bytes) -> Bytes:
     """ASCII letters as capitals, every other byte as it is."""
     return data - np.uint8(0x20) * ((data >= ord("a")) & (data <= ord("z")))
-
-
-_NONE: Final = np.empty(0, np.int32)

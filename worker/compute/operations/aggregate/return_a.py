@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels.column import Bools, Ints, Text, pack
+from worker.compute.kernels.column import Bools, Ints, Text, pack_strings
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.headers import UNREADABLE
 from worker.compute.nibrs.segments import Chunk, Table
@@ -45,7 +45,7 @@ from worker.compute.operations.aggregate.forms import (
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, tagged
+from worker.records import RowStatus, Status, arrow, tagged
 
 __all__ = ["ACCOUNTING", "ACCOUNTING_SCHEMA", "MAX_FORMS", "RETURN_A", "RETURN_A_SCHEMA", "return_a"]
 
@@ -128,7 +128,7 @@ def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
             unclear=_unclear(counted, units, facts),
             unreadable=submission.rows[submission.levels == UNREADABLE],
         ),
-        result=[result.slice(at, _BATCH) for at in range(0, result.num_rows, _BATCH)],
+        result=arrow.cut(result, _BATCH),
         parts={"accounting": [_accounting(submission, counted, deletes)]},
     )
 
@@ -351,19 +351,11 @@ def _result(sheets: _Sheets) -> pa.RecordBatch:
         "ori": np.repeat(sheets.oris, len(printed)),
         "month": np.repeat(months, len(printed)),
     }
-    columns = {name: _text(values) for name, values in labels.items()}
+    columns = {name: pack_strings(values) for name, values in labels.items()}
     for i, name in enumerate(("actual", "cleared", "cleared_under_18")):
-        there = None if i == 0 else pa.py_buffer(np.packbits(has_clearances, bitorder="little"))
-        values = pa.py_buffer(np.ascontiguousarray(sums[i].reshape(-1).astype(np.uint64)))
-        columns[name] = pa.Array.from_buffers(pa.uint64(), n * len(printed), [there, values])
+        valid = None if i == 0 else has_clearances
+        columns[name] = arrow.from_numpy(sums[i].reshape(-1), pa.uint64(), valid=valid)
     return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A_SCHEMA.names], schema=RETURN_A_SCHEMA)
-
-
-def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
-    """Null where there is nothing."""
-    width = max(values.dtype.itemsize, 1)
-    matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
-    return pack(matrix, np.char.str_len(values).astype(np.int64), pa.binary())
 
 
 def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.RecordBatch:
@@ -379,10 +371,7 @@ def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.Re
     }
     reports = np.array([np.count_nonzero(those) for those in outcomes.values()], np.uint64)
     return pa.RecordBatch.from_arrays(
-        [
-            pa.array(list(outcomes), pa.utf8()),
-            pa.Array.from_buffers(pa.uint64(), len(reports), [None, pa.py_buffer(reports)]),
-        ],
+        [pa.array(list(outcomes), pa.utf8()), arrow.from_numpy(reports)],
         schema=ACCOUNTING_SCHEMA,
     )
 

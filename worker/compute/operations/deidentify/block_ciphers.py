@@ -12,10 +12,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from worker.compute.kernels.column import Outcome, fixed, from_bytes, items, pack, read
+from worker.compute.kernels.column import Outcome, fixed, items, pack, read
 from worker.compute.kernels.ff1 import Ff1, lengths
 from worker.compute.operations.deidentify.tokens import ecb
 from worker.compute.status_codes import Code
+from worker.records import arrow
 
 __all__ = ["BLOCK_VALUE_BYTES", "RADIXES", "block_tokens", "encrypt_ff1"]
 
@@ -48,7 +49,7 @@ def block_tokens(array: pa.Array, *, key: bytes) -> Outcome:
     sealed = ecb(key)(blocks.reshape(-1)).view(np.uint16)
     digits = np.take(_HEX, sealed, mode="clip").view(np.uint8).reshape(-1, 2 * _BLOCK)  # no index is out of range
     faults = ((Code.TOO_LONG_FOR_A_BLOCK, np.flatnonzero(text.filled & ~fits)),)
-    return Outcome(array=from_bytes(digits, fits * 2 * _BLOCK, array.type), faults=faults)
+    return Outcome(array=arrow.from_bytes(digits, fits * 2 * _BLOCK, array.type), faults=faults)
 
 
 def encrypt_ff1(array: pa.Array, *, key: bytes, radix: int) -> Outcome:

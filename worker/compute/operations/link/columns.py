@@ -24,6 +24,7 @@ from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.phonetics import soundex
 from worker.compute.kernels.strings import Words, words
 from worker.compute.operations.link.model import Key
+from worker.records import arrow
 
 __all__ = ["DATES", "Codes", "Column", "Table", "has", "read_table"]
 
@@ -147,7 +148,7 @@ def read_table(
     n = sum(batch.num_rows for batch in batches)
     columns, not_dates = dict[str, Column](), dict[str, Bools]()
     for name in sorted(names):
-        array = pa.concat_arrays([pa.nulls(0, pa.binary()), *(_values(batch, name) for batch in batches)])
+        array = arrow.concat((_values(batch, name) for batch in batches), pa.binary())
         if name in DATES:
             columns[name], not_dates[name] = _dates(array)
         else:
@@ -213,5 +214,4 @@ def _dates(array: pa.Array) -> tuple[Column, Bools]:
 
 def _codes(encoded: pa.DictionaryArray) -> Codes:
     """int32[n]: which entry of the dictionary each row has, -1 for null."""
-    indices = encoded.indices.fill_null(-1)
-    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset).copy()
+    return arrow.numbers(encoded.indices.fill_null(-1))

@@ -23,10 +23,10 @@ from worker.compute.kernels import (
     phonetics,
     predicates,
 )
-from worker.compute.kernels.column import Bools, Bytes, Ints, Text, from_bytes, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text, pack, read
 from worker.compute.kernels.strings import Words, words
 from worker.compute.status_codes import Code
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["COLUMNS", "IDENTIFIERS", "NO_SOUND", "SOCIAL", "Codes", "Identifier", "Names", "People", "read_people"]
 
@@ -287,7 +287,7 @@ def _piece(text: Text, start: Ints, end: Ints) -> pa.Array:
     lengths = np.maximum(end - start, 0)
     which = np.repeat(np.arange(len(start)), lengths)
     before = np.cumsum(lengths) - lengths
-    return from_bytes(text.data[np.arange(len(which)) + (start - before)[which]], lengths, pa.binary())
+    return arrow.from_bytes(text.data[np.arange(len(which)) + (start - before)[which]], lengths, pa.binary())
 
 
 def _only(spoken: Words, table: Bytes) -> Words:

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.kernels.distinct import is_among
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
 from worker.compute.operations.screen.descriptors import (
@@ -28,7 +28,7 @@ from worker.compute.operations.screen.descriptors import (
 from worker.compute.status_codes import Code
 from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["MAX_RECORDS", "SHOWN", "Index", "Postings", "all_days", "build", "day_key", "memory"]
 
@@ -181,7 +181,7 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         restricted=restricted[order],
         posted=np.concatenate([np.empty(0, np.int32), *lists]),
         postings=postings,
-        shown=whole.select(shown).take(pa.array(order)),
+        shown=whole.select(shown).take(arrow.from_numpy(order)),
         status=status.traced(np.array(used, np.int16)),
     )
 
@@ -193,9 +193,9 @@ def _used(schema: pa.Schema) -> list[int]:
 
 def _judged(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowStatus, Bools]:
     """(the status of the reference, bool[n] which records are restricted)."""
-    column = whole.column("file_code").view(pa.binary())
-    known = _is_among(column, (*files.restricted, *files.unrestricted))
-    open_ = _is_among(column, files.unrestricted)
+    column = whole.column("file_code")
+    known = is_among(column, (*files.restricted, *files.unrestricted))
+    open_ = is_among(column, files.unrestricted)
     found = (people.last.sounds() != NO_SOUND) & people.dated()
     for identifier in people.identifiers.values():
         found |= identifier.usable()
@@ -251,9 +251,3 @@ def _mixed(data: Bytes) -> Mixed:
         number = (number ^ word) * _MIX
         number ^= number >> np.uint64(32)
     return number
-
-
-def _is_among(column: pa.Array, values: Sequence[str]) -> Bools:
-    found = pc.is_in(column, value_set=pa.array([value.encode() for value in values], pa.binary()))
-    bits = np.frombuffer(found.buffers()[1], np.uint8) if len(found) else np.empty(0, np.uint8)
-    return np.unpackbits(bits, count=len(found), bitorder="little").view(np.bool_)
