@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.status_codes import Code
 from worker.records import arrow
 
-__all__ = ["Bools", "Bytes", "Ints", "Outcome", "Text", "fixed", "items", "pack", "pack_strings", "read"]
+__all__ = ["Bools", "Bytes", "Ints", "Text", "fixed", "items", "pack", "pack_strings", "read"]
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -34,14 +33,6 @@ class Text:
     def filled(self) -> Bools:
         """bool[n]: the value is neither null nor empty."""
         return self.lengths > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Outcome:
-    """A transformed column of the input's length and type, and the rows whose value did not fit, by code."""
-
-    array: pa.Array
-    faults: tuple[tuple[Code, Ints], ...] = ()
 
 
 def read(array: pa.Array) -> Text:

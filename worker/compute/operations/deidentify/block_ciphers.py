@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from worker.compute.kernels.column import Outcome, fixed, items, pack, read
+from worker.compute.kernels.column import fixed, items, pack, read
 from worker.compute.kernels.ff1 import Ff1, lengths
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.tokens import ecb
 from worker.compute.status_codes import Code
 from worker.records import arrow

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, Text, fixed, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text, fixed, pack, read
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.status_codes import Code
 from worker.records import arrow
 

@@ -28,8 +28,9 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from worker.compute.kernels import cmac
-from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, items, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, items, pack, read
 from worker.compute.kernels.ff1 import Ecb
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.records import arrow
 
 __all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "KeyUse", "ecb", "shift_days", "shift_key", "token_key", "tokens"]
