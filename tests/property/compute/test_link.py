@@ -153,7 +153,7 @@ def _model(*rules: Rule) -> Model:
 
 
 _ALL = Rule(keys=())
-_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", places=1))))
+_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", length=1))))
 
 
 def _pairs(batch: pa.RecordBatch, *rules: Rule, side: pa.RecordBatch | None = None) -> dict[tuple[int, int], float]:

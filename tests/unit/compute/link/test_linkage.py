@@ -71,7 +71,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         Parameters(random_pairs=10),
         Parameters(oversized="cut"),  # type: ignore[arg-type]
         Parameters(model=replace(_MODEL, split=(Key(column="last", form="prefix"),))),
-        Parameters(model=replace(_MODEL, split=(Key(column="last", places=3),))),
+        Parameters(model=replace(_MODEL, split=(Key(column="last", length=3),))),
         Parameters(model=replace(_MODEL, comparisons=())),
         Parameters(model=replace(_MODEL, comparisons=(_LAST, _LAST))),
         Parameters(model=replace(_MODEL, blocking=())),
@@ -221,7 +221,7 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "form", "places", "same", "other"),
+    ("column", "form", "length", "same", "other"),
     [
         ("last", "whole", 0, ("O'Brien", " OBRIEN"), "OBRYEN"),
         ("last", "soundex", 0, ("SMITH", "SMYTHE"), "JONES"),
@@ -234,10 +234,10 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
     ],
 )
 def test_a_key_brings_together_what_it_says(
-    column: str, form: Any, places: int, same: tuple[str, str], other: str
+    column: str, form: Any, length: int, same: tuple[str, str], other: str
 ) -> None:
     batch = people(**{"last": ["SMITH"] * 4, column: [*same, other, None]})
-    rules = (Rule(keys=(Key(column=column, form=form, places=places),)),)
+    rules = (Rule(keys=(Key(column=column, form=form, length=length),)),)
     found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-6)
     assert list(zip(found.report.pairs.left, found.report.pairs.right, strict=True)) == [(0, 1)]
 
@@ -346,13 +346,13 @@ def test_a_value_of_which_nothing_is_known_is_none(column: str, nothing: str) ->
     [("SOC", ["XXXXX6789", "XXXXX4321"]), ("postcode", ["XXX10", "XXX20"]), ("DOB", ["XXXX0102", "XXXX0304"])],
 )
 def test_a_prefix_of_which_nothing_is_known_is_no_key(column: str, values: list[str]) -> None:
-    rules = (Rule(keys=(Key(column=column, form="prefix", places=3),)),)
+    rules = (Rule(keys=(Key(column=column, form="prefix", length=3),)),)
     found = _link(people(last=["A"] * 2, **{column: values}), model=replace(_given(0.9, 0.1), blocking=rules))
     assert found.status.codes.tolist() == [Code.NO_BLOCKING_KEY] * 2
 
 
 def test_x_in_a_name_is_a_letter() -> None:
-    rules = (Rule(keys=(Key(column="last", form="prefix", places=1),)),)
+    rules = (Rule(keys=(Key(column="last", form="prefix", length=1),)),)
     found = _link(people(last=["X", "X"]), model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
     assert len(found.report.pairs) == 1
 

@@ -102,7 +102,7 @@ class Column:
             case "soundex":
                 of_value = self.sounds
             case "prefix":
-                prefix = np.ascontiguousarray(self.words.data[:, : key.places])
+                prefix = np.ascontiguousarray(self.words.data[:, : key.length])
                 of_value = numbered(prefix)
                 if self.is_number or self.is_date:
                     of_value = np.where((prefix != _X).any(axis=1), of_value, -1)
