@@ -52,7 +52,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                     parts=LIMITS.parts,
                     job_bytes=LIMITS.job_bytes,
                     references=references.places if references else 0,
-                    reference_hold_s=references.hold_s if references else 0,
+                    reference_retain_seconds=references.hold_s if references else 0,
                 ),
             )
 
