@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.maa import SigningKeys
-from attestation.maa.administration import _stored
+from attestation.provider_policy.administration import _stored
 from attestation.maa.jwks import COOL_DOWN, LIFETIME, REFRESH, RETRY
 from attestation.trust import endpoint
 
