@@ -46,10 +46,12 @@ from worker.audit import (
 )
 from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
-from worker.client import SpecError, Unverified, decode_spec, load_profile, load_project_key, read_evidence
-from worker.client.errors import from_details
+from worker.client import Unverified, load_profile, load_project_key
+from worker.client.attested import read_evidence
+from worker.client.errors import SpecError, from_details
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
+from worker.client.spec import decode_spec
 from worker.compute import tables
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Reason, Refusal, StartupError

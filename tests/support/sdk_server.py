@@ -41,9 +41,10 @@ from worker.audit import (
     verify_receipt,
 )
 from worker.audit import TpmClock as ReceiptClock
-from worker.client import AttestedWorker, ClientTls
+from worker.client.attested import AttestedWorker
 from worker.client.keys import public_jwk as rsa_jwk
 from worker.client.parts import arrow_messages, seal_stream
+from worker.client.profile import ClientTls
 from worker.client.sources import Batches
 from worker.compute import registry
 from worker.envelope import (

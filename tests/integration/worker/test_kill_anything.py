@@ -30,8 +30,10 @@ from cji_simulator.worker import Worker
 
 from worker.audit import PartDigest, Record, verify_chain
 from worker.audit.chain import read
-from worker.client import INPUT_NAME, AttestedWorker, SealedJob, SealedResult, WorkerRefused, verify_result
+from worker.client import INPUT_NAME, SealedJob, SealedResult, WorkerRefused
+from worker.client.attested import AttestedWorker
 from worker.client.result import Collector
+from worker.client.verify import verify_result
 from worker.errors import Reason
 
 ROWS = 40_000
