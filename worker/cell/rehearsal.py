@@ -17,8 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.cell.wires import Wires
 from worker.compute.registry import project_of, reference_of
 from worker.compute.tables import Tables
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
@@ -178,7 +178,9 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, table
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     ring = Ring.create()
-    wires = Wires(control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring)
+    wires = CellChannels(
+        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
+    )
     status: list[int] = []
     shelves = [] if reference_of([scene.operation]) is None else [shelf]
 
@@ -198,7 +200,7 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, table
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="rehearsal", shelf=len(shelves) - 1))
+        keyholder.send(OpenJob(header=header, worker_id="rehearsal", reference_slot=len(shelves) - 1))
         for part, segment in enumerate(sealed):
             front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())
