@@ -26,8 +26,8 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
-from worker.client import InputSpec, SideSpec
-from worker.client import Screen as Screening
+from worker.client.operations import Screen as Screening
+from worker.client.spec import InputSpec, SideSpec
 from worker.compute.operations.screen import Index, Screen, build
 from worker.compute.operations.screen import run as screen
 from worker.compute.operations.screen.rules import weights

@@ -19,8 +19,9 @@ from cji_simulator.site import Site, open_site
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
-from worker.client import AttestedWorker, Deidentify, open_result
-from worker.client.transforms import Transform
+from worker.client import open_result
+from worker.client.attested import AttestedWorker
+from worker.client.transforms import Deidentify, Transform
 
 __all__ = ["Stand", "Usage", "open_stand"]
 

@@ -18,8 +18,10 @@ from tests.adversarial.attestation.test_mutants_checks import verified
 from tests.support.forge import machine
 from tests.support.tdx_forge import intel
 from worker import config
-from worker.client import SpecError, Unverified, decode_spec, load_profile
+from worker.client import Unverified, load_profile
+from worker.client.errors import SpecError
 from worker.client.parts import open_part, seal_stream
+from worker.client.spec import decode_spec
 from worker.errors import StartupError
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import KeyholderFromCell

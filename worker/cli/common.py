@@ -8,7 +8,8 @@ from typing import ParamSpec, TypeVar
 import click
 
 from attestation import AttestationError, Trust
-from worker.client import ClientError, SpecError, Unverified
+from worker.client import ClientError, Unverified
+from worker.client.errors import SpecError
 from worker.config import Config, load
 from worker.errors import Refusal, StartupError
 

@@ -19,7 +19,8 @@ from attestation.errors import CHECK_REMEDIES
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
-from worker.client import Unverified, read_evidence
+from worker.client import Unverified
+from worker.client.attested import read_evidence
 
 __all__ = ["EvidenceFile", "Judged", "RefusedEvidence", "golden_pcrs", "judge", "read_file"]
 

@@ -6,7 +6,7 @@ import click
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.cli.common import explained
-from worker.client import (
+from worker.client.keys import (
     new_project_key,
     new_recipient_key,
     new_signing_key,
@@ -14,8 +14,8 @@ from worker.client import (
     save_private_key,
     save_project_key,
     thumbprint,
+    write_public,
 )
-from worker.client.keys import write_public
 
 __all__ = ["key"]
 

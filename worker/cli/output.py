@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from worker.client import FORMATS, SpecError
+from worker.client.errors import SpecError
+from worker.client.sources import FORMATS
 
 __all__ = ["LINE_SCHEMAS", "RESULT", "Target", "write_batches", "write_lines"]
 

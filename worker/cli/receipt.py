@@ -10,15 +10,10 @@ from attestation import Trust
 from attestation.appraisal import ReferenceValues
 from worker.audit import ReceiptError, VerifiedReceipt, verify_sequence
 from worker.cli.common import FILE, explained, trust_named
-from worker.client import (
-    AttestedWorker,
-    SpecError,
-    Unverified,
-    evidence_cloud,
-    load_profile,
-    read_evidence,
-    verify_stored,
-)
+from worker.client import Unverified, load_profile
+from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
+from worker.client.errors import SpecError
+from worker.client.verify import verify_stored
 from worker.errors import Refusal
 from worker.job import Header, parse
 

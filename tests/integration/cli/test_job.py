@@ -23,7 +23,7 @@ from tests.support.sdk_server import (
 )
 from worker.audit import public_jwk, sign
 from worker.cli import build
-from worker.client import new_recipient_key, new_signing_key, save_private_key, thumbprint
+from worker.client.keys import new_recipient_key, new_signing_key, save_private_key, thumbprint
 from worker.client.keys import public_jwk as rsa_jwk
 from worker.errors import Reason
 

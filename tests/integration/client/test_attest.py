@@ -20,26 +20,13 @@ from tests.support.sdk_server import (
     served,
 )
 from worker.audit import thumbprint as receipt_thumbprint
-from worker.client import (
-    AttestedWorker,
-    Deidentify,
-    InputSpec,
-    JobSpec,
-    PinnedKey,
-    SealedJob,
-    SpecError,
-    SyncClient,
-    Unreachable,
-    Unverified,
-    new_recipient_key,
-    new_signing_key,
-    public_jwk,
-    read_evidence,
-    seal,
-    thumbprint,
-    verify_attestation,
-)
+from worker.client import JobSpec, SealedJob, SyncClient, Unverified, seal
+from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
+from worker.client.errors import SpecError, Unreachable
+from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.spec import InputSpec
 from worker.client.token import check_token
+from worker.client.transforms import Deidentify
 from worker.wire.v1 import worker_pb2 as pb
 
 REFERENCE = ReferenceValues(products=("Genoa",))

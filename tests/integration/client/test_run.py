@@ -21,31 +21,22 @@ from tests.support.sdk_server import (
 )
 from worker.audit import Claims, sign
 from worker.client import (
-    Batches,
     Client,
-    DateTo,
-    Deidentify,
-    HmacToken,
-    InputSpec,
     JobSpec,
-    Mask,
-    PinnedKey,
     SealedJob,
     SealedResult,
-    SpecError,
     SyncClient,
-    Unreachable,
     Unverified,
     WorkerRefused,
-    new_project_key,
-    new_recipient_key,
-    new_signing_key,
     open_result,
-    public_jwk,
-    read_output,
     seal,
-    thumbprint,
 )
+from worker.client.errors import SpecError, Unreachable
+from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.sealed_result import read_output
+from worker.client.sources import Batches
+from worker.client.spec import InputSpec
+from worker.client.transforms import DateTo, Deidentify, HmacToken, Mask
 from worker.errors import Reason
 from worker.wire.v1 import worker_pb2 as pb
 

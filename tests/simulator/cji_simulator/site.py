@@ -16,22 +16,19 @@ from cji_simulator.worker import Worker
 from worker.client import (
     INPUT_NAME,
     ClientProfile,
-    Deidentify,
-    HmacToken,
-    InputSpec,
     JobSpec,
-    PinnedKey,
     SealedJob,
     SealedResult,
     SyncClient,
     load_profile,
     load_recipient_key,
     load_signing_key,
-    new_project_key,
     open_result,
-    public_jwk,
     seal,
 )
+from worker.client.keys import PinnedKey, new_project_key, public_jwk
+from worker.client.spec import InputSpec
+from worker.client.transforms import Deidentify, HmacToken
 
 __all__ = ["Site", "open_site", "people"]
 

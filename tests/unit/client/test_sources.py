@@ -7,8 +7,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from worker.client import SpecError, open_source, read_file
-from worker.client.sources import Source
+from worker.client.errors import SpecError
+from worker.client.sources import Source, open_source, read_file
 from worker.job import LIMITS
 
 TABLE = pa.table({"record_id": ["007", None], "DOB": ["1982-02-XX", "19151111"]})

@@ -7,32 +7,29 @@ import pytest
 
 from tests.support.sdk_server import Certificates
 from worker.client import (
-    AgeBand,
-    DateShift,
-    DateTo,
-    Deidentify,
-    HmacToken,
     JobSpec,
-    Mask,
-    PinnedKey,
-    SpecError,
     Unverified,
-    ZipPrefix,
-    decode_spec,
     load_profile,
     load_project_key,
     load_recipient_key,
     load_signing_key,
     load_spec,
+    seal,
+)
+from worker.client.errors import SpecError
+from worker.client.keys import (
+    PinnedKey,
     new_project_key,
     new_recipient_key,
     new_signing_key,
     public_jwk,
     save_private_key,
     save_project_key,
-    seal,
     thumbprint,
 )
+from worker.client.profile import ClientTls
+from worker.client.spec import decode_spec
+from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, HmacToken, Mask, ZipPrefix
 from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
@@ -122,10 +119,7 @@ def test_keys_do_not_show_in_reprs() -> None:
         for text in (repr(job), repr(project), str(job)):
             assert repr(secret)[2:-1] not in text
             assert secret.hex() not in text
-    profile_tls = __import__("worker.client", fromlist=["ClientTls"]).ClientTls(
-        ca_pem=b"a", cert_pem=b"b", key_pem=b"canary"
-    )
-    assert "canary" not in repr(profile_tls)
+    assert "canary" not in repr(ClientTls(ca_pem=b"a", cert_pem=b"b", key_pem=b"canary"))
 
 
 @pytest.mark.parametrize(

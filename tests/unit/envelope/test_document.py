@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import worker
 from tests.property.envelope.test_streams import expand
 from worker.audit import Claims
-from worker.client import ClientProfile, Deidentify, decode_spec, load_profile, load_spec
+from worker.client import ClientProfile, load_profile, load_spec
+from worker.client.spec import decode_spec
+from worker.client.transforms import Deidentify
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from worker.errors import Refusal
 from worker.job import LIMITS
