@@ -166,7 +166,7 @@ def test_records_without_a_column_to_block_by_are_refused() -> None:
 def test_what_exceeds_a_limit_is_refused_before_a_pair_is_compared(limits: dict[str, int]) -> None:
     steps: list[Step] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
-    parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)  # type: ignore[arg-type]
+    parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)
     with pytest.raises(Refusal) as refused:
         link([batch], batch.schema, parameters, lambda step, _: steps.append(step))
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
@@ -236,7 +236,8 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
 def test_a_key_brings_together_what_it_says(
     column: str, form: Any, length: int, same: tuple[str, str], other: str
 ) -> None:
-    batch = people(**{"last": ["SMITH"] * 4, column: [*same, other, None]})
+    columns: dict[str, list[str | None]] = {"last": ["SMITH"] * 4, column: [*same, other, None]}
+    batch = people(**columns)
     rules = (Rule(keys=(Key(column=column, form=form, length=length),)),)
     found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-6)
     assert list(zip(found.report.pairs.left, found.report.pairs.right, strict=True)) == [(0, 1)]
