@@ -93,15 +93,15 @@ class Supervisor:
         slots = [self._memory(SLOT_PAGE_BYTES) for _ in regions]
         held = config.references
         shelves = [self._memory(held.memory_mib << 20) for _ in range(held.places)] if held else []
-        vault = self._memory(_KEYHOLDER_BYTES)
-        door, door_end = Channel.pair()
-        nursery, nursery_end = Channel.pair()
+        keyholder_region = self._memory(_KEYHOLDER_BYTES)
+        front_channel, front_channel_end = Channel.pair()
+        zygote_channel, zygote_channel_end = Channel.pair()
         self._spawn(
             "zygote",
             "worker.cell.zygote",
             Boot(
                 config=config,
-                zygote=nursery_end.fileno(),
+                zygote=zygote_channel_end.fileno(),
                 regions=tuple(regions),
                 slots=tuple(slots),
                 shelves=tuple(shelves),
@@ -114,17 +114,19 @@ class Supervisor:
             Boot(
                 config=config,
                 trust=msgspec.json.encode(self._trust),
-                front=door.fileno(),
-                zygote=nursery.fileno(),
-                regions=(vault,),
+                front=front_channel.fileno(),
+                zygote=zygote_channel.fileno(),
+                regions=(keyholder_region,),
                 slots=tuple(slots),
             ),
             secret_heap=True,
         )
-        self._spawn("front", "worker.front.server", Boot(config=config, keyholder=door_end.fileno()), secret_heap=False)
-        for end in (door, door_end, nursery, nursery_end):
+        self._spawn(
+            "front", "worker.front.server", Boot(config=config, keyholder=front_channel_end.fileno()), secret_heap=False
+        )
+        for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
-        for fd in (*regions, *slots, *shelves, vault):
+        for fd in (*regions, *slots, *shelves, keyholder_region):
             os.close(fd)
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:

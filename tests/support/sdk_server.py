@@ -29,7 +29,17 @@ from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
 from tests.support.contexts import context
-from worker.audit import FIRST_PREVIOUS, Claims, Expected, Part, Volumes, public_jwk, sign, thumbprint, verify_receipt
+from worker.audit import (
+    FIRST_PREVIOUS,
+    Claims,
+    Expected,
+    PartDigest,
+    Volumes,
+    public_jwk,
+    sign,
+    thumbprint,
+    verify_receipt,
+)
 from worker.audit import TpmClock as ReceiptClock
 from worker.client.attested import AttestedWorker
 from worker.client.keys import public_jwk as rsa_jwk
@@ -176,7 +186,7 @@ class ReferenceWorker(CjiWorkerServicer):
         yield pb.RunResponse(done=pb.Done(receipt=receipt))
 
     def claims(
-        self, header: Header, result_header: bytes, inputs: list[Part], outputs: list[Part], rows: int
+        self, header: Header, result_header: bytes, inputs: list[PartDigest], outputs: list[PartDigest], rows: int
     ) -> Claims:
         return Claims(
             version=1,
@@ -272,9 +282,9 @@ def open_stream(key: bytes, aad: bytes, segments: list[bytes]) -> bytes:
     return plain.getvalue()
 
 
-def digest(name: str, segments: list[bytes]) -> Part:
+def digest(name: str, segments: list[bytes]) -> PartDigest:
     data = b"".join(segments)
-    return Part(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return PartDigest(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
 async def refuse(context: grpc.aio.ServicerContext, reason: Reason, after: float = 0.0) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import grpc
 
-from worker.audit import Part
+from worker.audit import PartDigest
 from worker.client.errors import ClientError, SpecError
 from worker.client.result import Progress
 from worker.client.seal import SealedJob
@@ -23,7 +23,7 @@ class Sender(Iterator[pb.RunRequest]):
     """All messages of a job. `sent` lists the parts that were sent completely; set `call` once it exists."""
 
     def __init__(self, job: SealedJob, sources: Sequence[Source], *, progress: Progress | None) -> None:
-        self.sent: list[Part] = []
+        self.sent: list[PartDigest] = []
         self.fault: ClientError | None = None
         self.call: grpc.Call | None = None
         self._messages = self._produce(job, sources, progress)
@@ -54,5 +54,5 @@ class Sender(Iterator[pb.RunRequest]):
                 if progress is not None:
                     progress("sent", total)
             name = job.header.inputs[part].name
-            self.sent.append(Part(name=name, sha256=digest.hexdigest(), bytes=total - start))
+            self.sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=total - start))
         yield pb.RunRequest(finish=pb.Finish())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from worker.audit import Expected, Part, ReceiptError, VerifiedReceipt, verify_receipt
+from worker.audit import Expected, PartDigest, ReceiptError, VerifiedReceipt, verify_receipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import Unverified
 from worker.client.result import Output, ResultHeader
@@ -22,7 +22,7 @@ def verify_result(
     *,
     job: Header,
     attested: AttestedWorker,
-    sent: Sequence[Part],
+    sent: Sequence[PartDigest],
     header: ResultHeader,
     outputs: Sequence[Output],
 ) -> VerifiedReceipt:
@@ -32,7 +32,7 @@ def verify_result(
         worker=header.worker_id,
         result_header_sha384=header.sha384.hex(),
         inputs=tuple(sent),
-        outputs=tuple(Part(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs),
+        outputs=tuple(PartDigest(name=o.name, sha256=o.sha256.hex(), bytes=o.length) for o in outputs),
     )
     return _verify(receipt, attested, expected)
 

@@ -19,7 +19,7 @@ import grpc
 from worker.errors import Reason, Refusal, Stage
 from worker.front.frames import SegmentFrame, segment_response
 from worker.front.guard import Call
-from worker.front.link import Link, Ticket
+from worker.front.keyholder_client import KeyholderClient, PendingCall
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
@@ -41,7 +41,7 @@ from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advanc
 from worker.job import Finish as Finished
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["RunningJob", "run"]
+__all__ = ["JobStream", "run"]
 
 _DEADLINE_SKEW_S: Final = 0.2
 """The caller's own clock may call the job off this much before ours does."""
@@ -51,27 +51,27 @@ Data = Channel[FrontFromCell, CellFromFront]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def run(call: Call, link: Link) -> None:
+async def run(call: Call, keyholder: KeyholderClient) -> None:
     """Serve one Run call to its end."""
     remaining = call.context.time_remaining()
     if remaining is None:
         raise Refusal(Reason.DEADLINE, stage=Stage.OPEN)
-    with link.ticket() as ticket:
+    with keyholder.pending_call() as pending:
         try:
-            await _admitted(call, link, ticket)
+            await _admitted(call, keyholder, pending)
         except ChannelClosed:
             raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
 
 
-async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
+async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall) -> None:
     first = await call.context.read()
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     over = False
     # one byte too many is enough for the keyholder to refuse it, and to say so in the audit trail
-    link.send(
+    keyholder.send(
         Admit(
-            call=ticket.number,
+            call=pending.number,
             submitter=call.submitter,
             source=call.source,
             correlation_id=call.correlation_id,
@@ -81,8 +81,8 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     try:
-        _, fds = await ticket.answer()
-        job = RunningJob(call.context, ticket, fds)
+        _, fds = await pending.answer()
+        job = JobStream(call.context, pending, fds)
         try:
             await job.serve(parts=len(pb.JobHeader.FromString(first.open.header).inputs))
             over = True
@@ -97,15 +97,15 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
             left = call.context.time_remaining()
             if why.reason is Reason.INCOMPLETE and left is not None and left <= _DEADLINE_SKEW_S:
                 why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
-            link.send(Abort(call=ticket.number, reason=why.reason, stage=why.stage))
+            keyholder.send(Abort(call=pending.number, reason=why.reason, stage=why.stage))
 
 
-class RunningJob:
+class JobStream:
     """An admitted job: its cell's data channel and ring."""
 
-    def __init__(self, context: Context, ticket: Ticket, fds: list[int]) -> None:
+    def __init__(self, context: Context, pending: PendingCall, fds: list[int]) -> None:
         data, ring = fds
-        self._context, self._ticket = context, ticket
+        self._context, self._pending = context, pending
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
         self._free: asyncio.Queue[int] = asyncio.Queue()
@@ -124,7 +124,7 @@ class RunningJob:
         await self._context.send_initial_metadata(())
         upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=parts))))
         downstream = asyncio.create_task(self._downstream())
-        verdict = asyncio.create_task(self._ticket.answer())
+        verdict = asyncio.create_task(self._pending.answer())
         tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
         try:
             pending = tasks
@@ -137,7 +137,7 @@ class RunningJob:
                 for task in done:
                     task.result()
             message, _ = verdict.result()
-            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by the ticket
+            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
             last = pb.RunResponse(done=pb.Done(receipt=message.receipt))
             await self._context.write(last.SerializeToString())
         finally:

@@ -34,7 +34,7 @@ from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
 from worker.memory import SecretHeap
 
-__all__ = ["Custody", "Dropped", "HeldKey", "Holdings", "Turn", "reason_of"]
+__all__ = ["Custody", "CustodyEvent", "Dropped", "HeldKey", "Holdings", "reason_of"]
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
 _UNREAD: Final = 2  # looks at the PCRs that may fail in a row before that is a refusal
@@ -87,7 +87,7 @@ class Dropped:
     reason: Reason
 
 
-Turn = Attestation | HeldKey | Dropped
+CustodyEvent = Attestation | HeldKey | Dropped
 """One thing that happened to the holdings, for the audit trail."""
 
 
@@ -163,7 +163,7 @@ class Custody:
         self._unread = 0
         self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
-        self._turns: deque[Turn] = deque()
+        self._events: deque[CustodyEvent] = deque()
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
@@ -192,19 +192,19 @@ class Custody:
         except queue.Full:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
 
-    def turns(self) -> list[Turn]:
+    def events(self) -> list[CustodyEvent]:
         """What happened since the last call, in order, with keys whose time is over dropped. For the main thread."""
         with self._lock:
             over = [kek_id for kek_id, key in self.holdings.keys.items() if not key.fresh()]
-            self._let_go(over, cause="expired", reason=Reason.NOT_READY)
-            turns, self._turns = list(self._turns), deque()
-            return turns
+            self._drop(over, cause="expired", reason=Reason.NOT_READY)
+            events, self._events = list(self._events), deque()
+            return events
 
-    def stop(self) -> list[Turn]:
+    def stop(self) -> list[CustodyEvent]:
         """Let go of every key; returns what happened up to here."""
         with self._lock:
-            self._let_go(list(self.holdings.keys), cause="stopped", reason=Reason.DRAINING)
-        return self.turns()
+            self._drop(list(self.holdings.keys), cause="stopped", reason=Reason.DRAINING)
+        return self.events()
 
     def step(self) -> None:
         """Wait for the next thing to do, answering quotes meanwhile, and do it."""
@@ -241,7 +241,7 @@ class Custody:
         until = started + self._lifetime
         with self._lock:
             self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)
-            self._turns.append(attestation)
+            self._events.append(attestation)
         log("attested", ms=int((time.monotonic() - started) * 1000))
 
     def _release(self, spec: KeySpec) -> None:
@@ -260,7 +260,7 @@ class Custody:
             keys = {**self.holdings.keys, spec.kek_id: key}
             missing = {k: v for k, v in self.holdings.missing.items() if k != spec.kek_id}
             self.holdings = replace(self.holdings, keys=keys, missing=missing)
-            self._turns.append(key)
+            self._events.append(key)
         log("released", kek_id=spec.kek_id, ms=int((time.monotonic() - started) * 1000))
 
     def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, rsa.RSAPrivateKey]:
@@ -292,7 +292,7 @@ class Custody:
             return
         with self._lock:
             if denied:
-                self._let_go([kek_id], cause="revoked", reason=reason)
+                self._drop([kek_id], cause="revoked", reason=reason)
             elif kek_id not in self.holdings.keys:
                 self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
 
@@ -313,13 +313,13 @@ class Custody:
         self._attestation, self._unread = None, 0
         self._schedule.begin_again(time.monotonic())
         with self._lock:
-            self._let_go(list(self.holdings.keys), cause=cause, reason=reason)
+            self._drop(list(self.holdings.keys), cause=cause, reason=reason)
             self.holdings = Holdings(missing=dict.fromkeys(self._specs, reason), reason=reason)
 
-    def _let_go(self, kek_ids: list[str], *, cause: DropCause, reason: Reason) -> None:
+    def _drop(self, kek_ids: list[str], *, cause: DropCause, reason: Reason) -> None:
         """With the lock held."""
         held = self.holdings.keys
-        self._turns.extend(Dropped(kek_id=k, cause=cause, reason=reason) for k in kek_ids if k in held)
+        self._events.extend(Dropped(kek_id=k, cause=cause, reason=reason) for k in kek_ids if k in held)
         self.holdings = replace(
             self.holdings,
             keys={k: v for k, v in held.items() if k not in kek_ids},

@@ -82,8 +82,8 @@ class Keyholder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._jobs.end_all()
-            for turn in self._custody.stop():
-                self._readiness.note(turn)
+            for event in self._custody.stop():
+                self._readiness.note(event)
             self._audit.append(WorkerStopped(jobs_completed=self._jobs.completed))
 
     def holdings_changed(self) -> None:
@@ -100,12 +100,12 @@ class Keyholder:
 
         A job whose key was taken away ends. One whose key grew old may finish, if its receipt finds fresh evidence.
         """
-        for turn in self._custody.turns():
-            self._readiness.note(turn)
-            if isinstance(turn, Dropped):
-                if turn.cause != "expired":
-                    self._jobs.end_of_key(turn.kek_id, turn.reason)
-                self._references.end_of_key(turn.kek_id)
+        for event in self._custody.events():
+            self._readiness.note(event)
+            if isinstance(event, Dropped):
+                if event.cause != "expired":
+                    self._jobs.end_of_key(event.kek_id, event.reason)
+                self._references.end_of_key(event.kek_id)
         self._references.sweep()
         self._readiness.tell()
 

@@ -10,7 +10,7 @@ from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
 from worker.keyholder.cells import Cells
-from worker.keyholder.custody import Custody, Dropped, HeldKey, Turn
+from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
 from worker.records import SCHEMAS
@@ -33,15 +33,15 @@ class Readiness:
         self._audit, self._custody, self._signer, self._cells, self._front = audit, custody, signer, cells, front
         self._told: Ready | NotReady | None = None
 
-    def note(self, turn: Turn) -> None:
+    def note(self, event: CustodyEvent) -> None:
         """Write down what happened to the holdings."""
         try:
-            self._audit.append(self._event(turn))
+            self._audit.append(self._event(event))
         except Refusal:
             log("audit unavailable")
 
-    def _event(self, turn: Turn) -> Event:
-        match turn:
+    def _event(self, event: CustodyEvent) -> Event:
+        match event:
             case Dropped(kek_id=kek_id, cause=cause):
                 return KeyDropped(kek_id=kek_id, cause=cause)
             case HeldKey(released=released, attestation=attestation):
@@ -56,7 +56,7 @@ class Readiness:
                     policy_warnings=released.policy.warnings,
                 )
             case _:
-                return self._signer.attested(turn)
+                return self._signer.attested(event)
 
     def tell(self) -> None:
         """Report it where it changed."""

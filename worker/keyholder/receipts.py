@@ -16,7 +16,7 @@ from worker.audit import (
     Attested,
     Claims,
     JobCompleted,
-    Part,
+    PartDigest,
     TpmClock,
     Volumes,
     claims_unverified,
@@ -99,11 +99,11 @@ class ReceiptSigner:
             header_sha384=header.sha384.hex(),
             result_header_sha384=sha384(summary.result_header).hex(),
             inputs=tuple(
-                Part(name=part.name, sha256=sealed.sha256.hex(), bytes=sealed.bytes)
+                PartDigest(name=part.name, sha256=sealed.sha256.hex(), bytes=sealed.bytes)
                 for part, sealed in zip(header.inputs, summary.inputs, strict=True)
             ),
             outputs=tuple(
-                Part(name=part.name, sha256=sealed.sha256.hex(), bytes=sealed.bytes)
+                PartDigest(name=part.name, sha256=sealed.sha256.hex(), bytes=sealed.bytes)
                 for part, sealed in zip(outputs, summary.outputs, strict=True)
             ),
             submitter=grant.submitter,

@@ -28,7 +28,7 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 from cji_simulator.worker import Worker
 
-from worker.audit import Part, Record, verify_chain
+from worker.audit import PartDigest, Record, verify_chain
 from worker.audit.chain import read
 from worker.client import INPUT_NAME, SealedJob, SealedResult, WorkerRefused
 from worker.client.attested import AttestedWorker
@@ -123,7 +123,7 @@ def _open(site: Site, job: SealedJob, segments: list[bytes], run: Stepwise, atte
         collector.take(message)
     header, outputs, receipt = collector.finish()
     whole = b"".join(segments)
-    sent = [Part(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
+    sent = [PartDigest(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
     verified = verify_result(receipt, job=job.header, attested=attested, sent=sent, header=header, outputs=outputs)
     result = SealedResult(job_id=job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested)
     return site.open(result)["result"]

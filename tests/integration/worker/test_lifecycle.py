@@ -195,7 +195,7 @@ def test_a_nonce_of_another_length_is_refused(raw: RawWorker, nonce: bytes) -> N
 
 
 def test_a_crowd_gets_answers_and_leaves_a_worker_that_serves(site: Site, raw: RawWorker) -> None:
-    """Every one of many calls at once is told a Reason or served; see MAX_TICKETS of the front."""
+    """Every one of many calls at once is told a Reason or served; see MAX_PENDING_CALLS of the front."""
     header = pb.JobHeader(inputs=[pb.InputPart(name="x")]).SerializeToString()
     request = pb.RunRequest(open=pb.Open(header=header, signature=bytes(96)))
     calls = [raw.stub.Run(iter([request]), timeout=30) for _ in range(400)]

@@ -294,8 +294,8 @@ def test_link_by_a_model_of_the_job(site: Site) -> None:
             link.Comparison(
                 name="last",
                 levels=(
-                    link.Level(words=same[0], conditions=conditions, m=m, u=u),
-                    link.Level(words=other[0], m=not_m, u=not_u),
+                    link.Level(label=same[0], conditions=conditions, m=m, u=u),
+                    link.Level(label=other[0], m=not_m, u=not_u),
                 ),
             ),
         ),

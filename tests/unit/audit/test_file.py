@@ -25,7 +25,7 @@ from worker.audit import (
     TailRecovered,
     Volumes,
     WorkerStopped,
-    seal,
+    append_record,
     utc_hundredths,
     verify_chain,
 )
@@ -275,7 +275,7 @@ def test_every_flipped_byte_is_found(path: Path) -> None:
 def test_lines_that_chain_but_make_no_sense_are_refused(path: Path) -> None:
     head, lines = GENESIS, b""
     for event in (admitted(1), completed(1), completed(1)):
-        head, line = seal(event, head=head, time=utc_hundredths(_clock()), worker="worker-1")
+        head, line = append_record(event, head=head, time=utc_hundredths(_clock()), worker="worker-1")
         lines += line
     path.touch(mode=0o600)
     assert _broken(path, lines) == (3, "event")

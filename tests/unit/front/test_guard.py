@@ -11,7 +11,7 @@ from google.rpc.status_pb2 import Status
 from worker.client.errors import from_details
 from worker.errors import REASONS, Reason, Refusal, Stage
 from worker.front.guard import Call, RetryLater, guarded
-from worker.front.link import MAX_TICKETS, Link
+from worker.front.keyholder_client import MAX_PENDING_CALLS, KeyholderClient
 from worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
 from worker.ipc import Channel
 from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, KeyholderFromFront, NotReady
@@ -144,51 +144,51 @@ async def test_a_caller_without_a_name_is_denied() -> None:
     assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-# ------------------------------------------------------------------ link
+# ------------------------------------------------------------------ client
 
 
 @pytest.fixture
-async def link() -> Any:
+async def client() -> Any:
     ours, theirs = Channel.pair()
-    link = Link(Channel(ours, FrontFromKeyholder))
+    client = KeyholderClient(Channel(ours, FrontFromKeyholder))
     keyholder: Channel[Any, Any] = Channel(theirs, KeyholderFromFront)
-    serving = asyncio.create_task(link.serve())
-    yield link, keyholder, serving
+    serving = asyncio.create_task(client.serve())
+    yield client, keyholder, serving
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
     keyholder.close()
 
 
-async def test_p07_a_full_map_of_calls_refuses(link: Any) -> None:
-    link, _, _ = link
+async def test_p07_a_full_map_of_calls_refuses(client: Any) -> None:
+    client, _, _ = client
     from contextlib import ExitStack
 
     with ExitStack() as stack:
-        for _ in range(MAX_TICKETS):
-            stack.enter_context(link.ticket())
-        with pytest.raises(RetryLater) as refused, link.ticket():
+        for _ in range(MAX_PENDING_CALLS):
+            stack.enter_context(client.pending_call())
+        with pytest.raises(RetryLater) as refused, client.pending_call():
             pass
         assert refused.value.reason is Reason.OVERLOADED
-    with link.ticket():
+    with client.pending_call():
         pass
 
 
-async def test_nothing_is_offered_before_the_keyholder_says_so(link: Any) -> None:
-    link, keyholder, _ = link
+async def test_nothing_is_offered_before_the_keyholder_says_so(client: Any) -> None:
+    client, keyholder, _ = client
     with pytest.raises(Refusal) as refused:
-        link.offer()
+        client.offer()
     assert refused.value.reason is Reason.NOT_READY
     keyholder.send(NotReady(reason=Reason.KEY_RELEASE_DENIED))
-    await link.changed.wait()
+    await client.changed.wait()
     with pytest.raises(Refusal) as refused:
-        link.offer()
+        client.offer()
     assert refused.value.reason is Reason.KEY_RELEASE_DENIED
 
 
-async def test_an_answer_goes_to_its_call_and_to_no_other(link: Any) -> None:
-    link, keyholder, _ = link
-    with link.ticket() as one, link.ticket() as two:
-        link.send(Attest(call=two.number, nonce=bytes(16)))
+async def test_an_answer_goes_to_its_call_and_to_no_other(client: Any) -> None:
+    client, keyholder, _ = client
+    with client.pending_call() as one, client.pending_call() as two:
+        client.send(Attest(call=two.number, nonce=bytes(16)))
         assert (await asyncio.to_thread(keyholder.receive))[0].call == two.number
         keyholder.send(Ended(call=99, reason=Reason.DEADLINE, stage=Stage.OPEN))  # nobody's
         keyholder.send(Ended(call=two.number, reason=Reason.EXPIRED, stage=Stage.ADMIT))
@@ -199,11 +199,11 @@ async def test_an_answer_goes_to_its_call_and_to_no_other(link: Any) -> None:
             await asyncio.wait_for(one.answer(), 0.05)
 
 
-async def test_every_open_call_is_refused_when_the_keyholder_is_gone(link: Any) -> None:
-    link, keyholder, serving = link
-    with link.ticket() as ticket:
+async def test_every_open_call_is_refused_when_the_keyholder_is_gone(client: Any) -> None:
+    client, keyholder, serving = client
+    with client.pending_call() as pending:
         keyholder.close()
         with pytest.raises(RetryLater) as refused:
-            await ticket.answer()
+            await pending.answer()
         assert refused.value.reason is Reason.CELL_FAILED
     await asyncio.wait({serving})

@@ -31,7 +31,7 @@ from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal
 from worker.progress import Step
 
-_SAME, _ELSE = Level(words="the same", conditions=(Condition(column="last"),)), Level(words="different")
+_SAME, _ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
 _LAST = Comparison(name="surname", levels=(_SAME, _ELSE))
 _BY_LAST = Rule(keys=(Key(column="last"),))
 _MODEL = Model(comparisons=(_LAST,), blocking=(_BY_LAST,), prior=0.01)
@@ -39,7 +39,7 @@ _MODEL = Model(comparisons=(_LAST,), blocking=(_BY_LAST,), prior=0.01)
 
 def _given(m: float, u: float, *, frequency: bool = False) -> Model:
     levels = (
-        replace(_SAME, m=m, u=u, frequency_of="last" if frequency else ""),
+        replace(_SAME, m=m, u=u, tf_adjustment_column="last" if frequency else ""),
         replace(_ELSE, m=1 - m, u=1 - u),
     )
     return replace(_MODEL, comparisons=(replace(_LAST, levels=levels),))
@@ -81,16 +81,19 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_SAME, _SAME)),))),
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_ELSE, _ELSE)),))),
         Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, m=0.9), _ELSE)),))),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, start=(1.0,)),))),
+        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, initial_m=(1.0,)),))),
         Parameters(
-            model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, frequency_of="first"), _ELSE)),))
+            model=replace(
+                _MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, tf_adjustment_column="first"), _ELSE)),)
+            )
         ),
         Parameters(
             model=replace(
                 _MODEL,
                 comparisons=(
                     replace(
-                        _LAST, levels=(Level(words="x", conditions=(Condition(column="last", test="similar"),)), _ELSE)
+                        _LAST,
+                        levels=(Level(label="x", conditions=(Condition(column="last", test="jaro_winkler"),)), _ELSE),
                     ),
                 ),
             )
@@ -98,7 +101,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         *(
             Parameters(
                 model=replace(
-                    _MODEL, comparisons=(replace(_LAST, levels=(Level(words="x", conditions=(wrong,)), _ELSE)),)
+                    _MODEL, comparisons=(replace(_LAST, levels=(Level(label="x", conditions=(wrong,)), _ELSE)),)
                 )
             )
             for wrong in (
@@ -107,7 +110,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
                 Condition(column="last", test="same", other="first"),
             )
         ),
-        Parameters(model=replace(_MODEL, prior=None, certain=(_BY_LAST,), certain_recall=0.0)),
+        Parameters(model=replace(_MODEL, prior=None, deterministic_rules=(_BY_LAST,), recall=0.0)),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> None:
@@ -128,7 +131,7 @@ def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> No
                 Comparison(
                     name="x",
                     levels=(
-                        Level(words="x", conditions=(Condition(column="last", test="crossed", other="first"),)),
+                        Level(label="x", conditions=(Condition(column="last", test="crossed", other="first"),)),
                         _ELSE,
                     ),
                 ),
@@ -138,7 +141,7 @@ def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> No
             _MODEL,
             comparisons=(
                 Comparison(
-                    name="x", levels=(Level(words="x", conditions=(Condition(column="last", test="year"),)), _ELSE)
+                    name="x", levels=(Level(label="x", conditions=(Condition(column="last", test="year"),)), _ELSE)
                 ),
             ),
         ),
@@ -198,7 +201,7 @@ def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:
 @pytest.mark.parametrize(("most", "pairs"), [(4, 4), (3, 0)])
 def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: int) -> None:
     one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
-    rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="sound"))))
+    rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="soundex"))))
     model = replace(_given(0.9, 0.1), blocking=rules)
     found = link([one], one.schema, Parameters(model=model, clerical=1e-3), ignore, side=[other])
     blocks = _part(found, "blocks")
@@ -221,7 +224,7 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
     ("column", "form", "places", "same", "other"),
     [
         ("last", "whole", 0, ("O'Brien", " OBRIEN"), "OBRYEN"),
-        ("last", "sound", 0, ("SMITH", "SMYTHE"), "JONES"),
+        ("last", "soundex", 0, ("SMITH", "SMYTHE"), "JONES"),
         ("last", "prefix", 3, ("JOHNSON", "JOHNSTON"), "JONES"),
         ("DOB", "whole", 0, ("19800102", "1980-01-02"), "19800103"),
         ("DOB", "year", 0, ("19800102", "1980-12-XX"), "19810102"),
@@ -244,8 +247,8 @@ def test_a_key_brings_together_what_it_says(
     [
         ("first", "nickname", 0, ("BILL", "WILLIAM"), ("BILL", "MARY")),
         ("first", "prefix", 1, ("JOHN", "JACK"), ("JOHN", "MARK")),
-        ("last", "similar", 0.9, ("MARTHA", "MARHTA"), ("MARTHA", "MILLER")),
-        ("last", "sound", 0, ("SMITH", "SMYTH"), ("SMITH", "JONES")),
+        ("last", "jaro_winkler", 0.9, ("MARTHA", "MARHTA"), ("MARTHA", "MILLER")),
+        ("last", "soundex", 0, ("SMITH", "SMYTH"), ("SMITH", "JONES")),
         ("DOB", "date", 0, ("198001XX", "19800102"), ("198001XX", "19800202")),
         ("DOB", "date_slip", 0, ("19800102", "19800201"), ("19800102", "19911231")),
         ("DOB", "year", 0, ("19800102", "19801231"), ("19800102", "19810102")),
@@ -258,9 +261,9 @@ def test_a_key_brings_together_what_it_says(
 def test_a_level_holds_where_it_says(
     column: str, test: Any, number: float, yes: tuple[str, str], no: tuple[str, str]
 ) -> None:
-    level = Level(words="x", conditions=(Condition(column=column, test=test, number=number),), m=0.9, u=0.1)
+    level = Level(label="x", conditions=(Condition(column=column, test=test, number=number),), m=0.9, u=0.1)
     model = Model(
-        comparisons=(Comparison(name="x", levels=(level, Level(words="y", m=0.1, u=0.9))),),
+        comparisons=(Comparison(name="x", levels=(level, Level(label="y", m=0.1, u=0.9))),),
         blocking=(Rule(keys=()),),
         prior=0.5,
     )
@@ -283,9 +286,9 @@ def test_names_in_each_others_place(other: tuple[str, str | None], level: int | 
     tests = ("exchanged", "crossed")
     given = [Condition(column="first", test=test, other="last") for test in tests]  # type: ignore[arg-type]
     levels = (
-        Level(words="x", conditions=(given[0],), m=0.5, u=0.1),
-        Level(words="y", conditions=(given[1],), m=0.3, u=0.1),
-        Level(words="z", m=0.2, u=0.8),
+        Level(label="x", conditions=(given[0],), m=0.5, u=0.1),
+        Level(label="y", conditions=(given[1],), m=0.3, u=0.1),
+        Level(label="z", m=0.2, u=0.8),
     )
     model = Model(
         comparisons=(Comparison(name="x", levels=levels),), blocking=(Rule(keys=(Key(column="DOB"),)),), prior=0.5
@@ -332,8 +335,8 @@ def test_a_value_of_which_nothing_is_known_is_none(column: str, nothing: str) ->
     key = Rule(keys=(Key(column=column),))
     assert not len(_link(batch, model=replace(_given(0.9, 0.1), blocking=(key,)), clerical=1e-3).report.pairs)
     test = "date_slip" if column == "DOB" else "number_slip"
-    level = Level(words="x", conditions=(Condition(column=column, test=test),), m=0.9, u=0.1)  # type: ignore[arg-type]
-    comparison = Comparison(name="x", levels=(level, Level(words="y", m=0.1, u=0.9)))
+    level = Level(label="x", conditions=(Condition(column=column, test=test),), m=0.9, u=0.1)  # type: ignore[arg-type]
+    comparison = Comparison(name="x", levels=(level, Level(label="y", m=0.1, u=0.9)))
     found = _link(batch, model=replace(_MODEL, comparisons=(comparison,), blocking=(Rule(keys=()),)), clerical=1e-3)
     assert found.report.pairs.weight == pytest.approx([np.log2(0.01 / 0.99)] * 3)  # the prior's: nothing was said
 
@@ -447,24 +450,24 @@ def test_a_pair_for_a_clerk_joins_nothing() -> None:
     assert _link(batch, model=model, match=0.89, clerical=0.5).cluster.tolist() == [0, 0]
 
 
-def test_the_prior_comes_from_certain_rules_and_their_recall() -> None:
+def test_the_prior_comes_from_deterministic_rules_and_their_recall() -> None:
     names = ["A", "A", "B", "B", "C", "D", "E", "F"]
-    model = replace(_given(0.9, 0.1), prior=None, certain=(_BY_LAST, _BY_LAST), certain_recall=0.5)
+    model = replace(_given(0.9, 0.1), prior=None, deterministic_rules=(_BY_LAST, _BY_LAST), recall=0.5)
     assert _link(people(last=names), model=model).report.trained.prior == pytest.approx(2 / 0.5 / 28)
 
 
-def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
+def test_the_recall_is_estimated_from_m() -> None:
     columns = ("first", "last", "city", "county")
     comparisons = [
         Comparison(
-            name=name, levels=(Level(words="the same", conditions=(Condition(column=name),)), Level(words="different"))
+            name=name, levels=(Level(label="the same", conditions=(Condition(column=name),)), Level(label="different"))
         )
         for name in columns
     ]
     model = Model(
         comparisons=tuple(comparisons),
         blocking=tuple(Rule(keys=(Key(column=name),)) for name in columns),
-        certain=(
+        deterministic_rules=(
             Rule(keys=(Key(column="first"), Key(column="last"))),
             Rule(keys=(Key(column="city"), Key(column="county"))),
         ),
@@ -475,7 +478,7 @@ def test_the_recall_of_certain_rules_comes_from_what_was_learnt() -> None:
     some = [value.as_py() if yes else None for value, yes in zip(whole.column(0), there, strict=True)]
     missing = people(**{name: whole.column(name).to_pylist() for name in columns[1:]}, first=some)
     assert _link(missing, model=model).report.trained.prior == pytest.approx(600 / 719_400, rel=0.1)
-    told = _link(whole, model=replace(model, certain_recall=1.0)).report.trained.prior
+    told = _link(whole, model=replace(model, recall=1.0)).report.trained.prior
     assert told == pytest.approx(0.59 * 600 / 719_400, rel=0.1)  # 1 - (1 - 0.36) ** 2
 
 
@@ -486,8 +489,8 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
     batch = people(last=names, SOC=[f"{100 + sorted(set(persons)).index(one)}" for one in persons])
     model = Model(
         comparisons=(
-            replace(_LAST, levels=(replace(_SAME, frequency_of="last"), _ELSE)),
-            Comparison(name="SOC", levels=(Level(words="the same", conditions=(Condition(column="SOC"),)), _ELSE)),
+            replace(_LAST, levels=(replace(_SAME, tf_adjustment_column="last"), _ELSE)),
+            Comparison(name="SOC", levels=(Level(label="the same", conditions=(Condition(column="SOC"),)), _ELSE)),
         ),
         blocking=(_BY_LAST, Rule(keys=(Key(column="SOC"),))),
         prior=0.02,
@@ -504,11 +507,11 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
 
 def test_of_two_values_the_more_frequent_one_counts() -> None:
     similar = Level(
-        words="alike",
-        conditions=(Condition(column="last", test="similar", number=0.8),),
+        label="alike",
+        conditions=(Condition(column="last", test="jaro_winkler", number=0.8),),
         m=0.3,
         u=0.2,
-        frequency_of="last",
+        tf_adjustment_column="last",
     )
     levels = (replace(_SAME, m=0.6, u=0.1), similar, replace(_ELSE, m=0.1, u=0.7))
     model = replace(_MODEL, comparisons=(replace(_LAST, levels=levels),), blocking=(Rule(keys=()),))
@@ -549,7 +552,9 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
         parameters = Parameters(random_pairs=pairs, training_pairs=pairs)
         blocking = plan(table, (Rule(keys=()),), (), parameters)
         tracemalloc.start()
-        train(model, table, comparers, parameters, blocking=blocking, certain=plan(table, (), (), parameters))
+        train(
+            model, table, comparers, parameters, blocking=blocking, deterministic_rules=plan(table, (), (), parameters)
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert max(peaks) < 1.2 * min(peaks) < 24 << 20
@@ -571,7 +576,7 @@ def test_training_finds_how_often_values_agree_in_both_kinds_of_pairs() -> None:
     columns = ("first", "last", "city", "county")
     exact = [
         Comparison(
-            name=name, levels=(Level(words="the same", conditions=(Condition(column=name),)), Level(words="different"))
+            name=name, levels=(Level(label="the same", conditions=(Condition(column=name),)), Level(label="different"))
         )
         for name in columns
     ]
@@ -665,9 +670,9 @@ def test_a_model_of_splink_is_read_whole() -> None:
     (comparison,) = model.comparisons
     same, similar, other = comparison.levels
     assert (same.conditions, same.m, same.u) == ((Condition(column="last"),), 0.9, 0.1)
-    assert similar.conditions == (Condition(column="last", test="similar", number=0.88), Condition(column="first"))
-    assert (similar.frequency_of, similar.frequency_weight, other.conditions) == ("last", 0.5, ())
-    assert [rule.words for rule in model.blocking] == ["last + first first 3", "DOB"]
+    assert similar.conditions == (Condition(column="last", test="jaro_winkler", number=0.88), Condition(column="first"))
+    assert (similar.tf_adjustment_column, similar.tf_adjustment_weight, other.conditions) == ("last", 0.5, ())
+    assert [rule.label for rule in model.blocking] == ["last + first first 3", "DOB"]
     assert model.prior == 0.001
 
 

@@ -99,7 +99,7 @@ class Column:
                 of_value = self.parts(slice(0, 8))
             case "whole":
                 return self.code
-            case "sound":
+            case "soundex":
                 of_value = self.sounds
             case "prefix":
                 prefix = np.ascontiguousarray(self.words.data[:, : key.places])

@@ -81,7 +81,7 @@ class Comparer:
             for condition in one.conditions:
                 column = self.columns[condition.column]
                 a, b = column.code[left[open_]], column.code[right[open_]]
-                if condition.test == "similar":
+                if condition.test == "jaro_winkler":
                     if condition.column not in similarity:
                         similarity[condition.column] = np.zeros(len(left))
                         similarity[condition.column][open_] = jaro.pairs(
@@ -170,7 +170,7 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
     match condition.test:
         case "same":
             found = a == b
-        case "sound":
+        case "soundex":
             found = _equal(column.sounds, a, b)
         case "nickname":
             found = nicknames.related(column.roots[a], column.roots[b])

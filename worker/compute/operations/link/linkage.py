@@ -71,7 +71,7 @@ def bind(parameters: Parameters, schema: pa.Schema) -> Model:
     """
     model = model_for(schema) if parameters.model is None else parameters.model
     model = replace(model, split=model.split or split_for(schema))
-    keys = [*model.split, *(key for rule in (*model.blocking, *model.certain) for key in rule.keys)]
+    keys = [*model.split, *(key for rule in (*model.blocking, *model.deterministic_rules) for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
     named = {key.column for key in keys} | {name for condition in conditions for name in condition.columns}
     of_dates = {key.column for key in keys if key.form in _DATE_FORMS} | {
@@ -98,17 +98,17 @@ def link(
     limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
-    names = frozenset(key.column for rule in (*model.blocking, *model.certain) for key in rule.keys)
+    names = frozenset(key.column for rule in (*model.blocking, *model.deterministic_rules) for key in rule.keys)
     names |= {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
     progress("count", 0)
     table = read_table(records, side or (), names, linking=side is not None)
     blocking = plan(table, model.blocking, model.split, parameters)
     if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > parameters.memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    certain = plan(table, model.certain if model.prior is None else (), model.split, parameters)
+    deterministic = plan(table, model.deterministic_rules if model.prior is None else (), model.split, parameters)
     progress("train", 0)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
-    trained = train(model, table, comparers, parameters, blocking=blocking, certain=certain)
+    trained = train(model, table, comparers, parameters, blocking=blocking, deterministic_rules=deterministic)
     scorer = Scorer(comparers, trained)
     least = log2_odds(parameters.clerical)
     pieces = list[Pairs]()

@@ -132,7 +132,7 @@ class Report:
         rules = self.blocking.rules
         return pa.RecordBatch.from_arrays(
             [
-                pa.array([one.rule.words for one in rules], pa.utf8()),
+                pa.array([one.rule.label for one in rules], pa.utf8()),
                 pa.array([one.number for one in rules], pa.uint64()),
                 pa.array([one.largest for one in rules], pa.uint64()),
                 pa.array([one.pairs for one in rules], pa.uint64()),
@@ -157,9 +157,9 @@ def _words(comparison: Comparison, level: Level, m: float, u: float) -> str:
         verdict = f"{_short(m / u)} times as likely for one person"
     else:
         verdict = f"{_short(u / m)} times as likely for different persons"
-    frequency = "; a rarer value says more" if level.frequency_of else ""
+    frequency = "; a rarer value says more" if level.tf_adjustment_column else ""
     shares = f"in {_short(100 * m)} % of pairs of one person, in {_short(100 * u)} % of pairs of different persons"
-    return f"{comparison.name}: {level.words}; {shares}: {verdict}{frequency}"
+    return f"{comparison.name}: {level.label}; {shares}: {verdict}{frequency}"
 
 
 def _short(number: float) -> str:

@@ -116,7 +116,7 @@ def _better(one: Scores, other: Scores) -> Scores:
 def _surnames(ours: Names, index: Index, found: Candidates) -> Bytes:
     level, pairs = LEVEL["last"], _Pairs.of(ours, index.people.last, found)
     same_sound = ours.sound[pairs.a] == index.sound[pairs.b]
-    cases = [(pairs.similar >= 1, "exact"), (pairs.similar >= CLOSE, "close"), (same_sound, "phonetic")]
+    cases = [(pairs.similarity >= 1, "exact"), (pairs.similarity >= CLOSE, "close"), (same_sound, "phonetic")]
     return pairs.placed(_first_of(cases, level), level[MISSING])
 
 
@@ -127,9 +127,9 @@ def _given_names(ours: Names, index: Index, found: Candidates) -> Bytes:
     initial = short & (ours.words.data[pairs.a, :1] == theirs.words.data[pairs.b, :1]).all(axis=1)
     related = nicknames.related(ours.roots[pairs.a], index.roots[pairs.b])
     cases = [
-        (pairs.similar >= 1, "exact"),
+        (pairs.similarity >= 1, "exact"),
         (related, "nickname"),
-        (pairs.similar >= CLOSE, "close"),
+        (pairs.similarity >= CLOSE, "close"),
         (initial, "initial"),
     ]
     return pairs.placed(_first_of(cases, level), level[MISSING])
@@ -145,20 +145,20 @@ def _first_of(cases: list[tuple[Bools, str]], level: Mapping[str, np.uint8]) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Pairs:
-    """The words of those candidates, `which` of all `m`, that have one on both sides: a, b int64[k], how similar."""
+    """The words of the m candidates `which` that have one on both sides: codes a, b int64[k], and their similarity."""
 
     m: int
     which: Ints
     a: Ints
     b: Ints
-    similar: Floats
+    similarity: Floats
 
     @classmethod
     def of(cls, ours: Names, theirs: Names, found: Candidates) -> Self:
         a, b = ours.code[found.row].astype(np.int64), theirs.code[found.position].astype(np.int64)
         which = np.flatnonzero((a >= 0) & (b >= 0))
         a, b = a[which], b[which]
-        return cls(m=len(found.row), which=which, a=a, b=b, similar=jaro.pairs(ours.words, theirs.words, a, b))
+        return cls(m=len(found.row), which=which, a=a, b=b, similarity=jaro.pairs(ours.words, theirs.words, a, b))
 
     def placed(self, levels: Bytes, missing: np.uint8) -> Bytes:
         """uint8[m]: the levels of these candidates, `missing` of the others."""
