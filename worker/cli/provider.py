@@ -75,8 +75,8 @@ def show_policy(context: click.Context, url: str, *, expect: Path | None, text: 
       cji provider policy show https://agency.eus2.attest.azure.net --expect deploy/policy/attestation-policy.txt
       cji provider policy show URL --text | cji policy lint --for maa -
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.provider_policy.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
     from attestation.provider_policy import policy_hash  # noqa: PLC0415
+    from attestation.provider_policy.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
 
     trust, credential = trust_named(context, cloud), operator_credential()
     kinds = ("AzureGuest",) if text else KINDS

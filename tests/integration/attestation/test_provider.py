@@ -29,6 +29,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.maa import SigningKeys
+from attestation.provider_policy import build as build_policy
+from attestation.provider_policy import policy_hash
 from attestation.provider_policy.administration import (
     KINDS,
     PolicySigner,
@@ -38,8 +40,6 @@ from attestation.provider_policy.administration import (
     write_policy,
 )
 from attestation.provider_policy.administration import Kind as AttestationKind
-from attestation.provider_policy import build as build_policy
-from attestation.provider_policy import policy_hash
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
 from tests.support.paths import ROOT
