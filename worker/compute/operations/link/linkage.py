@@ -100,7 +100,7 @@ def link(
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
     trained = train(model, table, comparers, parameters, blocking=blocking, deterministic_rules=deterministic)
     scorer = Scorer(comparers, trained)
-    pairs, new = _scored(blocking, scorer, log2_odds(parameters.clerical), progress)
+    pairs, new = _scored(blocking, scorer, log2_odds(parameters.clerical_review_threshold), progress)
     progress("cluster", 0)
     match = log2_odds(parameters.match)
     matches = np.flatnonzero(pairs.weight >= match)

@@ -168,7 +168,7 @@ class Parameters:
 
     model: Model | None = None
     match: float = 0.9
-    clerical: float = 0.01
+    clerical_review_threshold: float = 0.01
     oversized: Literal["split", "refuse"] = "split"
     block_rows: int = 5_000
     pairs: int = 200_000_000
@@ -189,7 +189,7 @@ def check(parameters: Parameters) -> None:
         and 1_000 <= p.training_pairs <= 1 << 26
         and 0 <= p.seed < 1 << 63
     )
-    if not (counts and 0 < p.clerical <= p.match < 1 and p.oversized in {"split", "refuse"}):
+    if not (counts and 0 < p.clerical_review_threshold <= p.match < 1 and p.oversized in {"split", "refuse"}):
         raise bad_parameters(Stage.ADMIT)
     if p.model is not None and not _is_model(p.model):
         raise bad_parameters(Stage.ADMIT)

@@ -39,7 +39,7 @@ def _parameters(parameters: worker_pb2.Link) -> link.Parameters:
         found = link.Parameters(
             model=_model(parameters.model) if parameters.model else None,
             match=parameters.match,
-            clerical=parameters.clerical,
+            clerical_review_threshold=parameters.clerical_review_threshold,
             oversized="refuse" if parameters.refuse_oversized else "split",
             block_rows=parameters.block_rows,
             pairs=parameters.pairs,
