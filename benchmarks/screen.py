@@ -284,12 +284,12 @@ def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int)
     columns = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
     with open_stand(room=8 << 20, cell_mib=160 + cell_mib, reference_mib=reference_mib) as stand:
         with report.doing("sealing and holding the reference"):
-            spec = stand.site.spec(screen=Screening(hold_s=3600), sides=sides, **inquiry)
+            spec = stand.site.spec(screen=Screening(retain_seconds=3600), sides=sides, **inquiry)
             started = time.perf_counter()
             result = stand.site.run(asked.select(columns).slice(0, 1), spec, sides={"hot": reference}, deadline=600)
             held_seconds = time.perf_counter() - started
         digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "hot")
-        again, spent = stand.site.spec(screen=Screening(held_reference=digest), **inquiry), list[float]()
+        again, spent = stand.site.spec(screen=Screening(resident_reference=digest), **inquiry), list[float]()
         for _ in range(4):  # waits until both cells are warm again
             stand.site.run(asked.select(columns).slice(0, 1), again)
         with report.doing(f"{times} jobs of one inquiry"):

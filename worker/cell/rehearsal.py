@@ -128,7 +128,7 @@ _SCENES: Final = (
         operation=pb.Operation(
             link=pb.Link(
                 match=0.9,
-                clerical=0.01,
+                clerical_review_threshold=0.01,
                 block_rows=100,
                 pairs=100,
                 random_pairs=1000,
@@ -144,7 +144,7 @@ _SCENES: Final = (
     _Scene(
         schema="person/1",
         row={"NAM": "DOE, JOHN", "SEX": "M", "RAC": "W", "DOB": "19800101", "SOC": "1"},
-        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5, hold_s=1)),
+        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5, retain_seconds=1)),
         side=(
             "hotfile/1",
             {"NAM": "DOE, JON", "SEX": "M", "RAC": "W", "DOB": "19800102", "SOC": "2", "NIC": "W", "file_code": "W"},
@@ -153,7 +153,7 @@ _SCENES: Final = (
     _Scene(  # against the reference that the scene before has left
         schema="person/1",
         row={"last": "DOE", "first": "JOHN", "DOB": "19800101"},
-        operation=pb.Operation(screen=pb.Screen(preset="iii_qh", max_hits=5, held_reference=bytes(32))),
+        operation=pb.Operation(screen=pb.Screen(preset="iii_qh", max_hits=5, resident_reference=bytes(32))),
     ),
     _Scene(
         schema="hotfile/1",

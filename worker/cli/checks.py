@@ -28,7 +28,7 @@ from attestation.evidence import HclReport, parse_hcl, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
-from attestation.maa.provider import describe_provider
+from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
 from worker.audit import ChainError, verify_chain
 from worker.compute.tables import load as load_tables

@@ -52,7 +52,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                     parts=LIMITS.parts,
                     job_bytes=LIMITS.job_bytes,
                     references=references.max_references if references else 0,
-                    reference_hold_s=references.retain_seconds if references else 0,
+                    reference_retain_seconds=references.retain_seconds if references else 0,
                 ),
             )
 
