@@ -36,6 +36,7 @@ from attestation.maa.policy import policy_hash
 from attestation.maa.provider import describe_provider
 from attestation.trust import endpoint
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from worker.cli import build
 
 SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
@@ -85,7 +86,7 @@ def pems(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = KEY) -> tuple[byt
 
 
 def refused(call: Callable[[], object]) -> AttestationError:
-    with pytest.raises(AttestationError) as caught:
+    with rejected() as caught:
         call()
     return caught.value
 
