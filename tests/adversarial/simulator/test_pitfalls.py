@@ -80,8 +80,8 @@ def test_s01_a_production_image_has_no_simulator_and_no_switch_to_one(
     serve = f"from worker.cli import main; sys.argv[1:] = ['serve', '--config', {str(config)!r}]; main()"
     refused = production(shipped, serve, environment=environment)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert 'cloud = "simulation" is not known here' in refused.stderr
-    assert "Known: azure-us, azure-usgov." in refused.stderr
+    assert 'cloud = "simulation" is unknown' in refused.stderr
+    assert "Use one of azure-us, azure-usgov in" in refused.stderr
 
 
 @pytest.fixture

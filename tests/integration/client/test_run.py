@@ -256,7 +256,7 @@ async def test_deadline(scene: Scene) -> None:
 
 async def test_a_lost_answer_says_whether_the_job_was_done(scene: Scene) -> None:
     scene.worker.vanish = True
-    with pytest.raises(Unreachable, match="the job was done") as caught:
+    with pytest.raises(Unreachable, match="the job finished") as caught:
         await scene.run()
     assert "\x1b" not in str(caught.value)
 
@@ -300,7 +300,7 @@ async def test_a_fault_of_the_input_is_told_as_such(scene: Scene) -> None:
     with pytest.raises(SpecError, match="cannot be read") as caught:
         await scene.run(broken)
     assert "canary" not in str(caught.value)
-    with pytest.raises(SpecError, match="unknown or of another type: colour"):
+    with pytest.raises(SpecError, match="unknown or with a wrong type: colour"):
         await scene.run(people(1).append_column("colour", pa.array(["red"])))
 
 

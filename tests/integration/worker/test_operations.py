@@ -308,7 +308,7 @@ def test_link_by_a_model_of_the_job(site: Site) -> None:
     table = pa.table({"last": ["ROE", "ROE", "POE"], "DOB": ["19700101"] * 3})
     weights = [np.log2(0.2 / 0.8) + np.log2(ratio) for ratio in (90, 0.1 / 0.99, 0.1 / 0.99)]
     for chosen in (Link(model=by_hand), Link.from_splink(json.dumps(saved).encode())):
-        spec = site.spec(link=msgspec.structs.replace(chosen, clerical=0.001), deidentify=None)
+        spec = site.spec(link=msgspec.structs.replace(chosen, clerical_review_threshold=0.001), deidentify=None)
         out = site.open(site.run(table, spec))
         assert out["result"]["cluster"].to_pylist() == [0, 0, 2]
         assert out["pairs"]["weight"].to_pylist() == pytest.approx(weights)

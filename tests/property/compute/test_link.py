@@ -153,11 +153,11 @@ def _model(*rules: Rule) -> Model:
 
 
 _ALL = Rule(keys=())
-_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", places=1))))
+_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", length=1))))
 
 
 def _pairs(batch: pa.RecordBatch, *rules: Rule, side: pa.RecordBatch | None = None) -> dict[tuple[int, int], float]:
-    parameters = Parameters(model=_model(*rules), clerical=1e-6, match=0.5)
+    parameters = Parameters(model=_model(*rules), clerical_review_threshold=1e-6, match=0.5)
     found = link([batch], batch.schema, parameters, ignore, side=None if side is None else [side])
     (pairs,) = found.report.batches()["pairs"] if len(found.report.pairs) else (None,)
     if pairs is None:

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.compute.kernels import cmac, dates
-from worker.compute.kernels.column import Outcome, read
-from worker.compute.operations.deidentify import masks, tokens
+from worker.compute.kernels import cmac
+from worker.compute.kernels.column import read
+from worker.compute.operations.deidentify import dates, masks, tokens
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.status_codes import Code
 
 Judged = tuple[bytes | None, Code | None]

@@ -256,11 +256,11 @@ def test_tls_files_that_no_handshake_could_use_are_named(tmp_path: Path) -> None
     save_private_key(new_signing_key(), tmp_path / "other.pem", passphrase=None)
     save_private_key(new_signing_key(), tmp_path / "closed.pem", passphrase=b"x")
     for name, data, says in [
-        ("ca.pem", b"canary", r"ca\.pem holds no certificate"),
-        ("c.pem", tls.key_pem, r"c\.pem holds no certificate"),
-        ("k.pem", tls.cert_pem, r"k\.pem holds no private key"),
+        ("ca.pem", b"canary", r"ca\.pem contains no PEM certificate"),
+        ("c.pem", tls.key_pem, r"c\.pem contains no PEM certificate"),
+        ("k.pem", tls.cert_pem, r"k\.pem contains no PEM private key"),
         ("k.pem", (tmp_path / "closed.pem").read_bytes(), "passphrase"),
-        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"not the key of .*c\.pem"),
+        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"does not belong to .*c\.pem"),
     ]:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SpecError, match=says):
