@@ -117,10 +117,10 @@ def test_e09_an_unknown_operation_is_refused() -> None:
 
 
 def test_e09_doubled_singular_fields_are_refused_whichever_value_comes_last() -> None:
-    for number, field in fields(make()):
+    for number, _ in fields(make()):
         if number not in {12, 13, 16}:
             data = b"".join(each * 2 if found == number else each for found, each in fields(make()))
-            assert reason_of(data) is Reason.MALFORMED_HEADER, (number, field)
+            malformed(data)
     # A doubled message field would be merged: half of the time of one and half of another.
     late = encode_varint(18 << 3 | 2) + encode_varint(2) + Timestamp(seconds=5).SerializeToString()
     malformed(make() + late)
