@@ -41,12 +41,12 @@ class WorkerSection(_Section, frozen=True, kw_only=True):
 class ReferencesSection(_Section, frozen=True, kw_only=True):
     """References of `screen` that stay in secret memory between jobs of their submitter."""
 
-    places: Annotated[int, Meta(ge=1, le=64)]
-    """So many at once."""
+    max_references: Annotated[int, Meta(ge=1, le=64)]
+    """Maximum number resident at once."""
     memory_mib: Annotated[int, Meta(ge=32, le=65536, multiple_of=32)]
-    """Secret memory of each in MiB; a record takes up to half a KiB."""
-    hold_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
-    """For so long at most."""
+    """Secret memory of each in MiB; a record needs up to half a KiB."""
+    retain_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """Maximum retention, in seconds."""
 
 
 class ListenSection(_Section, frozen=True, kw_only=True):

@@ -187,7 +187,7 @@ def _conclude(result: SealedResult, out: Path, spec: JobSpec) -> None:
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
-    if spec.screen is not None and spec.screen.hold_s:
+    if spec.screen is not None and spec.screen.retain_seconds:
         held = {name for name, side in spec.sides.items() if side.schema == REFERENCE}
         (digest,) = (part.sha256 for part in claims.inputs if part.name in held)
-        click.echo(f'held     for {spec.screen.hold_s} s: held_reference = "{digest}"')
+        click.echo(f'held     for {spec.screen.retain_seconds} s: resident_reference = "{digest}"')

@@ -29,7 +29,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     zygote: int = -1
     regions: tuple[int, ...] = ()
     slots: tuple[int, ...] = ()
-    shelves: tuple[int, ...] = ()
+    reference_regions: tuple[int, ...] = ()
 
 
 def send_boot(boot: Boot) -> int:

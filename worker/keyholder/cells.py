@@ -35,11 +35,11 @@ class Cells:
     """Whether there has been a cell at all since the start."""
 
     def __init__(self, slots: Sequence[KeySlot]) -> None:
-        """`slots` are the key slots by place."""
+        """`slots` are the key slots, by cell slot."""
         self._slots = slots
         self._warm: deque[Cell] = deque()
 
-    def add(self, number: int, *, place: int, fds: list[int]) -> None:
+    def add(self, number: int, *, cell_slot: int, fds: list[int]) -> None:
         """Take over a cell's descriptors: control, data, ring."""
         control, data, ring = fds
         self.populated = True
@@ -47,7 +47,7 @@ class Cells:
             Cell(
                 number=number,
                 control=Channel(control, KeyholderFromCell),
-                slot=self._slots[place],
+                slot=self._slots[cell_slot],
                 data_fd=data,
                 ring_fd=ring,
             )

@@ -99,13 +99,13 @@ class Jobs:
                 raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
             self._ledger.decide(header)
             reference = registry.reference_of(header.operations)
-            shelf = self._references.find(reference, Owner(admission.grant.submitter, header.kek_id))
+            slot = self._references.find(reference, Owner(admission.grant.submitter, header.kek_id))
             cell = self._cells.take()
         except Refusal as refusal:
             self._audit_refusal(ask, header, refusal)
             self.refuse(ask.call, refusal)
             return
-        self._start(ask, admission, cell, reference=reference, shelf=shelf)
+        self._start(ask, admission, cell, reference=reference, slot=slot)
 
     def abort(self, call: int, refusal: Refusal) -> None:
         """The front gave up on a call."""
@@ -136,7 +136,7 @@ class Jobs:
             self.refuse(ask.call, refusal)
 
     def _start(
-        self, ask: Admit, admission: Admission, cell: Cell, *, reference: registry.Reference | None, shelf: int
+        self, ask: Admit, admission: Admission, cell: Cell, *, reference: registry.Reference | None, slot: int
     ) -> None:
         """From here on the job has a line in the audit trail, so it also gets an end there."""
         header, grant = admission.header, admission.grant
@@ -157,7 +157,7 @@ class Jobs:
                     recipients=tuple(r.key_id for r in header.recipients),
                     kek_id=header.kek_id,
                     policy_sha384=self._policy.sha384.hex(),
-                    held_reference=reference.sha256.hex() if reference and reference.sha256 else None,
+                    resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
                 )
             )
         except Refusal as refusal:
@@ -172,13 +172,13 @@ class Jobs:
             started=time.monotonic(),
             admitted_at=datetime.now(UTC),
             reference=reference,
-            shelf=shelf,
+            slot=slot,
         )
-        self._references.give(shelf, cell.number)
+        self._references.assign(slot, cell.number)
         self._running[ask.call] = job
         try:
             cell.slot.put(open_keys(admission))
-            cell.control.send(OpenJob(header=header.data, worker_id=self._config.worker.id, shelf=shelf))
+            cell.control.send(OpenJob(header=header.data, worker_id=self._config.worker.id, reference_slot=slot))
             self._front.send(Admitted(call=ask.call), [cell.data_fd, cell.ring_fd])
         except Refusal as refusal:
             self._end(job, refusal)
@@ -235,8 +235,8 @@ class Jobs:
         if reference is None or not reference.seconds:
             return
         part = [part.schema for part in header.inputs[:-1]].index(reference.schema)
-        self._references.keep(
-            job.shelf,
+        self._references.retain(
+            job.slot,
             owner=Owner(job.admission.grant.submitter, header.kek_id),
             job_id=header.job_id.hex(),
             sha256=summary.inputs[part].sha256,
@@ -278,7 +278,7 @@ class Jobs:
 
     def _over(self, job: Running) -> None:
         job.over = True
-        self._references.abandon(job.shelf)
+        self._references.abandon(job.slot)
         self._running.pop(job.call, None)
 
     def _audit_refusal(self, ask: Admit, header: Header | None, refusal: Refusal) -> None:

@@ -17,12 +17,12 @@ from worker.ipc.messages import (
     Attested,
     CellGone,
     CellReady,
-    Cleared,
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
     KeyholderFromFront,
     KeyholderFromZygote,
+    ReferenceWiped,
     ZygoteFromKeyholder,
 )
 from worker.job import Policy
@@ -128,14 +128,14 @@ class Keyholder:
         while True:
             message, fds = await self._zygote.receive_async()
             match message:
-                case CellReady(cell=number, place=place):
-                    self._cells.add(number, place=place, fds=fds)
+                case CellReady(cell=number, cell_slot=cell_slot):
+                    self._cells.add(number, cell_slot=cell_slot, fds=fds)
                 case CellGone(cell=number, status=status):
                     self._cells.remove(number)
                     self._references.cell_gone(number)
                     log("cell gone", cell=number, status=status)
-                case Cleared(shelf=shelf):
-                    self._references.cleared(shelf)
+                case ReferenceWiped(slot=slot):
+                    self._references.wiped(slot)
             self._readiness.tell()
 
     def _attest(self, call: int, nonce: bytes) -> None:

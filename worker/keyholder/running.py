@@ -22,5 +22,5 @@ class Running:
     """time.monotonic"""
     admitted_at: datetime
     reference: Reference | None
-    shelf: int
+    slot: int
     over: bool = False

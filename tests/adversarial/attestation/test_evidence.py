@@ -185,7 +185,7 @@ def test_a16_pcr_values_are_eight_of_32_bytes() -> None:
 
 
 def test_a16_pinned_pcr() -> None:
-    pinned = {7: (machine().pcrs[7].hex(),), 4: ("11" * 32,)}
+    pinned: dict[int, tuple[str, ...]] = {7: (machine().pcrs[7].hex(),), 4: ("11" * 32,)}
     refused(machine().evidence(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs=pinned))
     known = machine().appraise(machine().evidence(), reference=ReferenceValues(pcrs={7: pinned[7]}))
     assert ("E19", "PCRs 7 pinned") in known.checks

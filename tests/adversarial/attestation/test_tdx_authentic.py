@@ -24,7 +24,7 @@ def chain_of_quote() -> bytes:
 
 
 def root_of(collateral: TdCollateral, chain: bytes | None = None, **kw: Any) -> bytes:
-    given = {"roots": intel().trust.intel_roots, "now": intel().now} | kw
+    given: dict[str, Any] = {"roots": intel().trust.intel_roots, "now": intel().now} | kw
     return authentic_root(collateral, chain_of_quote() if chain is None else chain, **given)
 
 

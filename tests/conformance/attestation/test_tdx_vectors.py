@@ -62,7 +62,8 @@ def march(vectors: Path, quote: bytes, info: str = "tcb_info_90c06f000000.json")
 def stored(path: Path) -> TdCollateral:
     data: dict[str, Any] = json.loads(path.read_text())
     binary = {"root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature"}
-    return TdCollateral(**{name: bytes.fromhex(text) if name in binary else text for name, text in data.items()})
+    values: dict[str, Any] = {name: bytes.fromhex(text) if name in binary else text for name, text in data.items()}
+    return TdCollateral(**values)
 
 
 def live(vectors: Path) -> tuple[bytes, bytes]:

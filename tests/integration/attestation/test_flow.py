@@ -21,7 +21,7 @@ from cji_simulator import jws
 from cji_simulator.encoding import b64url, unb64url
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Cmk, Simulation, SimulationError
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
@@ -91,7 +91,8 @@ def test_evidence_to_key(simulation: Simulation, attester: Attester, cmk: Cmk, f
     buffer = bytearray(4096)
     key = attester.release_into(attestation, spec(cmk), memoryview(buffer))
     private = load_der_private_key(bytes(buffer[: key.length]), None)
-    assert private.public_key().key_size == 3072
+    assert isinstance(private, rsa.RSAPrivateKey)
+    assert private.key_size == 3072
     assert msgspec.json.decode(key.public_jwk)["n"] == cmk.public_jwk["n"]
     with pytest.raises(AttestationError) as caught:
         attester.release_into(attestation, spec(cmk), memoryview(buffer))

@@ -29,11 +29,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.maa import SigningKeys
-from attestation.maa.administration import KINDS, PolicySigner, StoredPolicy, _stored, read_policy, write_policy
-from attestation.maa.administration import Kind as AttestationKind
-from attestation.maa.policy import build as build_policy
-from attestation.maa.policy import policy_hash
-from attestation.maa.provider import describe_provider
+from attestation.provider_policy import build as build_policy
+from attestation.provider_policy import policy_hash
+from attestation.provider_policy.administration import (
+    KINDS,
+    PolicySigner,
+    StoredPolicy,
+    _stored,
+    read_policy,
+    write_policy,
+)
+from attestation.provider_policy.administration import Kind as AttestationKind
+from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
 from tests.support.paths import ROOT
 from worker.cli import build

@@ -105,7 +105,7 @@ class Scene:
                 self.job(),
                 {"records": records},
                 attested=self.worker.attested(),
-                deadline=deadline,  # type: ignore[dict-item]
+                deadline=deadline,
             )
 
 
@@ -191,7 +191,7 @@ async def test_nothing_readable_is_sent(scene: Scene) -> None:
         sent.extend(segment for part in parts for segment in part)
         return answer(header, parts)  # type: ignore[arg-type]
 
-    scene.worker.answer = watch  # type: ignore[method-assign, assignment]
+    scene.worker.answer = watch  # type: ignore[method-assign]
     with await scene.run():
         pass
     assert b"canary" not in b"".join(sent) + b"".join(scene.worker.seen)
@@ -350,7 +350,7 @@ def test_blocking_client(keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certi
 Edit = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
 
 
-def _edit(change: Callable[[list[pb.RunResponse]], None]) -> Edit:
+def _edit(change: Callable[[list[pb.RunResponse]], object]) -> Edit:
     def twist(messages: list[pb.RunResponse]) -> list[pb.RunResponse]:
         copied = copy.deepcopy(messages)
         change(copied)
@@ -391,15 +391,15 @@ def _other_recipient(messages: list[pb.RunResponse]) -> None:
     messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
 
 
-BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], None], str]] = {
+BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], object], str]] = {
     "flipped byte": (_flip, "outputs[0].sha256"),
-    "no accepted": (lambda m: m.pop(0) and None, "stream"),
+    "no accepted": (lambda m: m.pop(0), "stream"),
     "two accepted": (lambda m: m.insert(1, m[0]), "stream"),
     "nothing": (lambda m: m.clear(), "stream"),
-    "no receipt": (lambda m: m.pop() and None, "stream"),
+    "no receipt": (lambda m: m.pop(), "stream"),
     "message after receipt": (lambda m: m.append(m[1]), "stream"),
     "empty message": (lambda m: m.insert(1, pb.RunResponse()), "stream"),
-    "part missing": (lambda m: m.pop(3) and None, "stream"),
+    "part missing": (lambda m: m.pop(3), "stream"),
     "segment twice": (lambda m: m.insert(3, m[2]), "segment"),
     "index skipped": (lambda m: setattr(m[2].segment, "index", 1), "segment"),
     "part unknown": (lambda m: setattr(m[3].segment, "part", 2), "segment"),
@@ -481,7 +481,7 @@ async def test_e14_a_missing_row_status_is_noticed_before_results_are_given(scen
         volumes = msgspec.structs.replace(honest.volumes, rows_in=honest.volumes.rows_in + 1)
         return msgspec.structs.replace(honest, volumes=volumes)
 
-    scene.worker.claims = one_row_more  # type: ignore[method-assign]
+    scene.worker.claims = one_row_more  # type: ignore[method-assign, assignment]
     with await scene.run() as result, pytest.raises(Unverified, match="row_status"):
         open_result(result, scene.recipient)
 

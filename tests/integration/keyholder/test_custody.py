@@ -174,7 +174,7 @@ def test_f09_a_machine_that_left_its_reference_values_stays_out(
     golden.until(lambda: golden.held)
     evidence = golden.custody.holdings.evidence()
     assert evidence is not None
-    pins = {"pcrs": {"4": [evidence.evidence.pcrs[4].hex()]}}
+    pins: dict[str, Any] = {"pcrs": {"4": [evidence.evidence.pcrs[4].hex()]}}
     found = Stepped(tmp_path / "pinned", azure, keys[0], check=0.2, **pins)
     found.until(lambda: found.held)
     azure.extend_pcr(4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -143,7 +144,12 @@ def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole
     for k in range(draw(st.integers(0, 4))):
         chosen = tuple(draw(st.lists(st.integers(0, columns - 1), min_size=1, max_size=4)))
         from_row = draw(st.booleans())
-        common = {"columns": chosen, "marks": draw(st.integers(1, 5)), "name": f"part{k}", "from_row": from_row}
+        common: dict[str, Any] = {
+            "columns": chosen,
+            "marks": draw(st.integers(1, 5)),
+            "name": f"part{k}",
+            "from_row": from_row,
+        }
         if draw(st.booleans()):
             operations.append(Drop(**common, divisor=draw(st.integers(1, 7))))
         else:

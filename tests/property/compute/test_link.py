@@ -120,7 +120,7 @@ def test_em_finds_the_parameters_that_made_the_pairs() -> None:
 
 
 def _exchanged() -> tuple[Level, ...]:
-    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]  # type: ignore[arg-type]
+    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]
     m_u = ((0.1, 0.01), (0.2, 0.02), (0.7, 0.97))
     conditions = ((there[0],), (there[1],), ())
     return tuple(Level(label="x", conditions=c, m=m, u=u) for c, (m, u) in zip(conditions, m_u, strict=True))
@@ -153,11 +153,11 @@ def _model(*rules: Rule) -> Model:
 
 
 _ALL = Rule(keys=())
-_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", places=1))))
+_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", length=1))))
 
 
 def _pairs(batch: pa.RecordBatch, *rules: Rule, side: pa.RecordBatch | None = None) -> dict[tuple[int, int], float]:
-    parameters = Parameters(model=_model(*rules), clerical=1e-6, match=0.5)
+    parameters = Parameters(model=_model(*rules), clerical_review_threshold=1e-6, match=0.5)
     found = link([batch], batch.schema, parameters, ignore, side=None if side is None else [side])
     (pairs,) = found.report.batches()["pairs"] if len(found.report.pairs) else (None,)
     if pairs is None:

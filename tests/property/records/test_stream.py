@@ -1,6 +1,7 @@
 """Any bytes, any split, give batches or a Refusal; a valid stream gives what Arrow's own reader gives."""
 
 import random
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -22,9 +23,9 @@ def stream_of(batches: list[pa.RecordBatch], schema: pa.Schema) -> bytes:
     return b"".join([*parts, END_OF_STREAM])
 
 
-def read_all(data: bytes, cuts: list[int], window: int = window_bytes(LIMIT)) -> tuple[pa.Schema, list[dict]]:
+def read_all(data: bytes, cuts: list[int], window: int = window_bytes(LIMIT)) -> tuple[pa.Schema, list[dict[str, Any]]]:
     reader = StreamReader(memoryview(bytearray(window)), max_batch_rows=1000, max_batch_bytes=LIMIT)
-    out: list[dict] = []
+    out: list[dict[str, Any]] = []
     position = 0
     while position < len(data):
         n = min(cuts.pop() if cuts else len(data), len(reader.free), len(data) - position)
@@ -115,7 +116,7 @@ def test_any_bytes(data: bytes, cuts: list[int]) -> None:
         read_all(data, cuts)
 
 
-def use(batches: list[dict]) -> int:
+def use(batches: list[dict[str, Any]]) -> int:
     return sum(len(repr(batch)) for batch in batches)
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US, AZURE_USGOV
-from attestation.maa.policy import policy_hash
+from attestation.provider_policy import policy_hash
 from attestation.release.policy import RULES
 from tests.support.paths import ROOT
 from worker.cli import build

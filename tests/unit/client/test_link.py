@@ -84,7 +84,7 @@ SPLINK = {
 
 def test_a_job_is_linked_as_the_operation_is_unless_it_says_otherwise() -> None:
     message, usual = Link().message().link, Parameters()
-    names = ("match", "clerical", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
+    names = ("match", "clerical_review_threshold", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
     assert [getattr(message, name) for name in names] == [getattr(usual, name) for name in names]
     assert (message.model, message.refuse_oversized) == (b"", usual.oversized == "refuse")
 

@@ -1,5 +1,6 @@
 """Job specs and profiles: strict, and told with the name of what is wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,7 @@ def test_files_are_relative_to_the_spec(tmp_path: Path) -> None:
     (folder / "job.toml").write_text(text)
     loaded = load_spec(folder / "job.toml")
     assert loaded.recipients == (public_jwk(RECIPIENT.public_key()),)
+    assert loaded.deidentify is not None
     assert loaded.deidentify.project_key == str(folder / "p.json")
     (folder / "r.jwk").unlink()
     with pytest.raises(SpecError, match=r"r\.jwk"):
@@ -302,7 +304,11 @@ def test_keys_survive_their_files_and_are_never_overwritten(tmp_path: Path) -> N
         load_signing_key(tmp_path / "r")
     with pytest.raises(SpecError, match="RSA-3072"):
         load_recipient_key(tmp_path / "s", passphrase=b"secret")
-    for save in (lambda p: save_private_key(signing, p, passphrase=None), lambda p: save_project_key(project, p)):
+    saves: tuple[Callable[[Path], None], ...] = (
+        lambda path: save_private_key(signing, path, passphrase=None),
+        lambda path: save_project_key(project, path),
+    )
+    for save in saves:
         with pytest.raises(SpecError, match="exists"):
             save(tmp_path / "p")
         with pytest.raises(SpecError, match="cannot be written"):

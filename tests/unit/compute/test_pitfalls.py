@@ -5,8 +5,7 @@ import itertools
 import pyarrow as pa
 import pytest
 
-from tests.support.contexts import context
-from worker.compute.registry import prepare
+from tests.support.contexts import context, prepare_batch
 from worker.errors import Reason, Refusal
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire
@@ -21,7 +20,7 @@ OPERATION = wire.Operation(
         wrapped_project_key=b"sealed",
         columns=[
             wire.ColumnRule(column="SID", hmac_token=wire.HmacToken(domain="sid", bits=128)),
-            wire.ColumnRule(column="SOC", mask=wire.Mask(keep_last=4, **{"with": "*"})),
+            wire.ColumnRule(column="SOC", mask={"keep_last": 4, "with": "*"}),
             wire.ColumnRule(column="DOB", date_shift=wire.DateShift(subject_column="SID", max_days=30)),
             wire.ColumnRule(column="postcode", generalise=wire.Generalise(zip_prefix=wire.ZipPrefix(digits=3))),
             wire.ColumnRule(column="last", hmac_token=wire.HmacToken(domain="name", bits=80)),
@@ -73,7 +72,7 @@ def test_e08_a_compressed_body_is_refused_and_not_expanded() -> None:
 
 def test_e13_hostile_values_stay_values() -> None:
     batch = hostile_batch()
-    applied = prepare(OPERATION, "person/1", SCHEMA, context(KEY)).apply(batch)
+    applied = prepare_batch(OPERATION, "person/1", SCHEMA, context(KEY)).apply(batch)
     out, status = applied.batch, applied.status
     out.validate(full=True)
     assert out.num_rows == batch.num_rows
@@ -94,7 +93,7 @@ def test_e13_lone_surrogates_and_overlong_text_are_not_utf8() -> None:
 
 def test_e14_every_row_is_accounted_for_once() -> None:
     batch = hostile_batch()
-    run = prepare(OPERATION, "person/1", SCHEMA, context(KEY))
+    run = prepare_batch(OPERATION, "person/1", SCHEMA, context(KEY))
     numbers = []
     counts = [0, 0, 0, 0]
     for first in range(0, batch.num_rows, 64):

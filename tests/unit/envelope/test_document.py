@@ -85,6 +85,7 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     job, operations, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
     own = decode_spec(job)
     spec = decode_spec(f"{job}\n{operations}")
+    assert own.deidentify is not None
     assert own.deidentify.needs_project_key
     (tmp_path / "client.toml").write_text(client)
     profile = load_profile(tmp_path / "client.toml")

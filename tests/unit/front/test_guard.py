@@ -64,7 +64,7 @@ async def answer(body: Any) -> grpc.aio.AioRpcError:
         def __init__(self, context: Any) -> None:
             self.context, self.correlation_id, self.source, self.submitter = context, "c" * 16, "peer", "nobody"
 
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # at runtime it takes none
         def service(self, details: Any) -> Any:
             async def call(request: bytes, context: Any) -> bytes:
                 return await guarded(context, body)
@@ -80,7 +80,7 @@ async def answer(body: Any) -> grpc.aio.AioRpcError:
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 with pytest.raises(grpc.aio.AioRpcError) as error:
-                    await channel.unary_unary("/x/y")(b"", timeout=10)
+                    await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
             return error.value
         finally:
             await server.stop(0)
@@ -116,14 +116,15 @@ async def test_a_refusal_keeps_its_reason_and_drops_its_cause(capsys: pytest.Cap
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=700) from cause
 
     error = await answer(body)
-    read = from_details(dict(error.trailing_metadata())[DETAILS_KEY])
+    metadata: Any = error.trailing_metadata()
+    read = from_details(dict(metadata)[DETAILS_KEY])
     assert read is not None
     assert (read.reason, read.stage, read.retry_after) == (Reason.OVERLOADED, Stage.ADMIT, 0.7)
     assert "SMITH" not in f"{error!r} {capsys.readouterr()}"
 
 
 async def test_a_caller_without_a_name_is_denied() -> None:
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # at runtime it takes none
         def service(self, details: Any) -> Any:
             async def call(request: bytes, context: Any) -> bytes:
                 return await guarded(context, self.body)
@@ -139,7 +140,7 @@ async def test_a_caller_without_a_name_is_denied() -> None:
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await channel.unary_unary("/x/y")(b"", timeout=10)
+            await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
     await server.stop(0)
     assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
 

@@ -210,8 +210,9 @@ def test_keys_pass_once_and_leave_zeros() -> None:
 )
 def test_messages_survive_the_way(kind: Any, message: Any) -> None:
     ours, theirs = Channel.pair()
-    Channel(ours, kind).send(message)
-    received, _ = Channel(theirs, kind).receive()
+    sender, receiver = Channel[Any, Any](ours, kind), Channel[Any, Any](theirs, kind)
+    sender.send(message)
+    received, _ = receiver.receive()
     assert msgspec.msgpack.encode(received) == msgspec.msgpack.encode(message)
     ours.close()
     theirs.close()

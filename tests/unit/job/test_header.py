@@ -224,7 +224,13 @@ def test_sixteen_kibibytes_are_the_most() -> None:
 
 
 def test_values_that_make_no_header_are_refused_when_built() -> None:
-    for change in ({"created": NOW.replace(tzinfo=None)}, {"reason": ""}, {"recipients": []}, {"reason": "\ud800"}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"created": NOW.replace(tzinfo=None)},
+        {"reason": ""},
+        {"recipients": []},
+        {"reason": "\ud800"},
+    )
+    for change in changes:
         with pytest.raises(Refusal) as caught:
             made(**change)
         assert caught.value.reason is Reason.MALFORMED_HEADER

@@ -33,7 +33,8 @@ def arrow_stream(batch: pa.RecordBatch, **options: object) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
         writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def batch_of(values: list[str | None]) -> pa.RecordBatch:

@@ -252,8 +252,8 @@ class Chunk:
         by_group = np.argsort(of_right, kind="stable")
         each = np.minimum(counts, MAX_PAIRED)[of_left]
         up = np.repeat(np.arange(left.n), each)
-        place = np.arange(len(up)) - np.repeat(np.cumsum(each) - each, each)
-        other_up = by_group[firsts[of_left][up] + place]
+        position = np.arange(len(up)) - np.repeat(np.cumsum(each) - each, each)
+        other_up = by_group[firsts[of_left][up] + position]
         if left is right:  # each two once
             once = other_up > up
             up, other_up = up[once], other_up[once]
@@ -286,10 +286,10 @@ class Chunk:
 
 def _ordinal(group: Ints) -> Ints:
     """Which row of its group each row is, from 1; `group` ascends."""
-    place = np.arange(len(group))
+    position = np.arange(len(group))
     begins = np.ones(len(group), np.bool_)
     begins[1:] = group[1:] != group[:-1]
-    return place - np.maximum.accumulate(place * begins) + 1
+    return position - np.maximum.accumulate(position * begins) + 1
 
 
 def _printable(lines: Bytes) -> npt.NDArray[np.bool_]:

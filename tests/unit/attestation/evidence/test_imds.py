@@ -1,7 +1,7 @@
 """What the metadata service may answer, from a real server on loopback that answers what a test tells it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -32,8 +32,13 @@ def trust(served: Answers) -> Trust:
 
 def refused(served: Answers, path: str, body: bytes, check: str) -> None:
     served.answers[path] = ({}, body)
+    readers: dict[str, Callable[[Trust], object]] = {
+        THIM: amd_certificates,
+        PLACE: region,
+        QUOTE: lambda trust: td_quote(trust, bytes(1024)),
+    }
     with pytest.raises(AttestationError) as caught:
-        {THIM: amd_certificates, PLACE: region, QUOTE: lambda of: td_quote(of, bytes(1024))}[path](trust(served))
+        readers[path](trust(served))
     assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, check)
 
 

@@ -5,9 +5,10 @@ import tomllib
 import pytest
 
 from attestation import Fault
-from attestation.maa.policy import RULES, MaaPolicyError, build, lint, parse_policy, policy_hash
-from attestation.maa.policy.build import REQUIRED
-from attestation.maa.policy.grammar import MAX_CALLS, MAX_POLICY_BYTES, Call, Comparison, Reference
+from attestation.provider_policy import RULES, MaaPolicyError, build, lint, parse_policy, policy_hash
+from attestation.provider_policy.build import REQUIRED
+from attestation.provider_policy.grammar import Call, Comparison, Reference
+from attestation.provider_policy.parser import MAX_CALLS, MAX_POLICY_BYTES
 from tests.support.paths import ROOT
 
 STRONG = build().decode()

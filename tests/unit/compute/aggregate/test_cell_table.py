@@ -1,6 +1,7 @@
 """`aggregate` at its edges: parameters that are refused, limits, columns of other types, a released order."""
 
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -75,7 +76,7 @@ def test_small_cells_are_hidden_unless_the_caller_says_otherwise() -> None:
 
 
 def test_cells_and_totals_are_in_one_order_whatever_the_order_of_the_rows() -> None:
-    columns = {"a": ["x", "yy", None, "x"], "b": [True, False, True, None]}
+    columns: dict[str, list[Any]] = {"a": ["x", "yy", None, "x"], "b": [True, False, True, None]}
     parameters = Aggregate(keys=(Key(column="a"), Key(column="b")), threshold=1)
     batch = pa.RecordBatch.from_pydict(columns)
     again = pa.RecordBatch.from_pydict({name: column[::-1] for name, column in columns.items()})

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import TABLES, context
+from tests.support.contexts import TABLES, context, prepare_batch
 from tests.support.paths import ROOT
-from worker.compute.registry import check, prepare
+from worker.compute.registry import check
 from worker.compute.status_codes import Code
 from worker.compute.tables import Dissemination, Tables
 from worker.compute.tables import load as load_tables
@@ -58,7 +58,7 @@ def event(**changes: Any) -> dict[str, Any]:
 def run(
     batch: pa.RecordBatch, schema_id: str, recipient: str, **options: Any
 ) -> tuple[Any, dict[str, list[dict[str, Any]]]]:
-    op = prepare(operation(recipient), schema_id, batch.schema, context(**options))
+    op = prepare_batch(operation(recipient), schema_id, batch.schema, context(**options))
     applied = op.apply(batch)
     parts = {name: [r for b in batches for r in b.to_pylist()] for name, batches in op.finish().items()}
     assert {part.name for part in op.parts} == parts.keys()
@@ -174,7 +174,7 @@ def test_without_the_column_nothing_is_known() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "", None]), st.booleans()), max_size=30), st.integers(1, 7))
 def test_the_ledger_has_every_released_subject_once(rows: list[tuple[str | None, bool]], cut: int) -> None:
     batch = events([event(subject=subject, expunged=gone) for subject, gone in rows])
-    op = prepare(operation(), CHRI, batch.schema, context(secondary_recipient="Board"))
+    op = prepare_batch(operation(), CHRI, batch.schema, context(secondary_recipient="Board"))
     released = [
         row["subject"]
         for first in range(0, len(rows), cut)

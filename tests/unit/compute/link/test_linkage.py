@@ -61,9 +61,9 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "parameters",
     [
-        Parameters(match=0.5, clerical=0.6),
+        Parameters(match=0.5, clerical_review_threshold=0.6),
         Parameters(match=1.0),
-        Parameters(clerical=0.0),
+        Parameters(clerical_review_threshold=0.0),
         Parameters(block_rows=1),
         Parameters(pairs=0),
         Parameters(seed=-1),
@@ -71,7 +71,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
         Parameters(random_pairs=10),
         Parameters(oversized="cut"),  # type: ignore[arg-type]
         Parameters(model=replace(_MODEL, split=(Key(column="last", form="prefix"),))),
-        Parameters(model=replace(_MODEL, split=(Key(column="last", places=3),))),
+        Parameters(model=replace(_MODEL, split=(Key(column="last", length=3),))),
         Parameters(model=replace(_MODEL, comparisons=())),
         Parameters(model=replace(_MODEL, comparisons=(_LAST, _LAST))),
         Parameters(model=replace(_MODEL, blocking=())),
@@ -166,7 +166,7 @@ def test_records_without_a_column_to_block_by_are_refused() -> None:
 def test_what_exceeds_a_limit_is_refused_before_a_pair_is_compared(limits: dict[str, int]) -> None:
     steps: list[Step] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
-    parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)  # type: ignore[arg-type]
+    parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)
     with pytest.raises(Refusal) as refused:
         link([batch], batch.schema, parameters, lambda step, _: steps.append(step))
     assert refused.value.reason is Reason.LIMIT_EXCEEDED
@@ -177,7 +177,7 @@ def test_a_block_that_is_too_large_is_split_and_reported() -> None:
     batch = people(last=["SMITH"] * 6, SEX=["M", "M", "M", "F", "F", None])
     split = (Key(column="SEX"),)
     model = replace(_given(0.9, 0.1), split=split)
-    found = _link(batch, model=model, block_rows=3, clerical=1e-3)
+    found = _link(batch, model=model, block_rows=3, clerical_review_threshold=1e-3)
     pairs = {(row["left"], row["right"]) for row in _part(found, "pairs")}
     assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
     (block,) = _part(found, "blocks")
@@ -190,7 +190,7 @@ def test_a_block_that_is_too_large_is_split_and_reported() -> None:
 def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:
     batch = people(last=["SMITH"] * 4, first=["A", "A", "B", "C"])
     rules = (Rule(keys=(Key(column="last"),), most_pairs=5), Rule(keys=(Key(column="first"),)))
-    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
+    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
     assert [(row["left"], row["right"]) for row in _part(found, "pairs")] == [(0, 1)]
     wide, narrow = _part(found, "blocks")
     assert (wide["left_out"], wide["pairs"], wide["new_pairs"]) == (True, 6, 0)
@@ -203,7 +203,7 @@ def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: 
     one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
     rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="soundex"))))
     model = replace(_given(0.9, 0.1), blocking=rules)
-    found = link([one], one.schema, Parameters(model=model, clerical=1e-3), ignore, side=[other])
+    found = link([one], one.schema, Parameters(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
     blocks = _part(found, "blocks")
     assert [row["pairs"] for row in blocks] == [4, 4]
     assert [row["new_pairs"] for row in blocks] == [pairs, 4 - pairs]
@@ -212,7 +212,7 @@ def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: 
 def test_a_pair_counts_for_its_first_rule_only() -> None:
     batch = people(last=["SMITH", "SMITH"], first=["A", "A"])
     rules = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="first"),)))
-    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
+    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
     assert [row["new_pairs"] for row in _part(found, "blocks")] == [1, 0]
     assert len(found.report.pairs) == 1
 
@@ -221,7 +221,7 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "form", "places", "same", "other"),
+    ("column", "form", "length", "same", "other"),
     [
         ("last", "whole", 0, ("O'Brien", " OBRIEN"), "OBRYEN"),
         ("last", "soundex", 0, ("SMITH", "SMYTHE"), "JONES"),
@@ -234,11 +234,12 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
     ],
 )
 def test_a_key_brings_together_what_it_says(
-    column: str, form: Any, places: int, same: tuple[str, str], other: str
+    column: str, form: Any, length: int, same: tuple[str, str], other: str
 ) -> None:
-    batch = people(**{"last": ["SMITH"] * 4, column: [*same, other, None]})
-    rules = (Rule(keys=(Key(column=column, form=form, places=places),)),)
-    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-6)
+    columns: dict[str, list[str | None]] = {"last": ["SMITH"] * 4, column: [*same, other, None]}
+    batch = people(**columns)
+    rules = (Rule(keys=(Key(column=column, form=form, length=length),)),)
+    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-6)
     assert list(zip(found.report.pairs.left, found.report.pairs.right, strict=True)) == [(0, 1)]
 
 
@@ -267,7 +268,10 @@ def test_a_level_holds_where_it_says(
         blocking=(Rule(keys=()),),
         prior=0.5,
     )
-    holds = [_link(people(**{column: list(values)}), model=model, clerical=1e-3).report.pairs for values in (yes, no)]
+    holds = [
+        _link(people(**{column: list(values)}), model=model, clerical_review_threshold=1e-3).report.pairs
+        for values in (yes, no)
+    ]
     assert [one.weight[0] for one in holds] == pytest.approx([np.log2(9), -np.log2(9)])
 
 
@@ -296,14 +300,14 @@ def test_names_in_each_others_place(other: tuple[str, str | None], level: int | 
     expected = 0 if level is None else np.log2([5, 3, 0.25][level])
     for rows in ((("JOHN", "SMITH"), other), (other, ("JOHN", "SMITH"))):
         first, last = zip(*rows, strict=True)
-        found = _link(people(first=first, last=last, DOB=["19800101"] * 2), model=model, clerical=1e-3)
+        found = _link(people(first=first, last=last, DOB=["19800101"] * 2), model=model, clerical_review_threshold=1e-3)
         assert found.report.pairs.weight == pytest.approx([expected])
 
 
 def test_names_come_from_the_whole_name() -> None:
     batch = people(NAM=["SMITH, JOHN A", "SMITH,JOHN", "SMITH", None])
     rules = (Rule(keys=(Key(column="last"), Key(column="first"))),)
-    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
+    found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
     assert list(zip(found.report.pairs.left, found.report.pairs.right, strict=True)) == [(0, 1)]
     assert found.status.rows[found.status.codes == Code.NO_BLOCKING_KEY].tolist() == [2, 3]
 
@@ -333,11 +337,17 @@ def test_an_identifier_without_a_digit_is_none() -> None:
 def test_a_value_of_which_nothing_is_known_is_none(column: str, nothing: str) -> None:
     batch = people(last=["A"] * 3, **{column: [nothing, nothing.lower(), "19800101"]})
     key = Rule(keys=(Key(column=column),))
-    assert not len(_link(batch, model=replace(_given(0.9, 0.1), blocking=(key,)), clerical=1e-3).report.pairs)
+    assert not len(
+        _link(batch, model=replace(_given(0.9, 0.1), blocking=(key,)), clerical_review_threshold=1e-3).report.pairs
+    )
     test = "date_slip" if column == "DOB" else "number_slip"
     level = Level(label="x", conditions=(Condition(column=column, test=test),), m=0.9, u=0.1)  # type: ignore[arg-type]
     comparison = Comparison(name="x", levels=(level, Level(label="y", m=0.1, u=0.9)))
-    found = _link(batch, model=replace(_MODEL, comparisons=(comparison,), blocking=(Rule(keys=()),)), clerical=1e-3)
+    found = _link(
+        batch,
+        model=replace(_MODEL, comparisons=(comparison,), blocking=(Rule(keys=()),)),
+        clerical_review_threshold=1e-3,
+    )
     assert found.report.pairs.weight == pytest.approx([np.log2(0.01 / 0.99)] * 3)  # the prior's: nothing was said
 
 
@@ -346,14 +356,16 @@ def test_a_value_of_which_nothing_is_known_is_none(column: str, nothing: str) ->
     [("SOC", ["XXXXX6789", "XXXXX4321"]), ("postcode", ["XXX10", "XXX20"]), ("DOB", ["XXXX0102", "XXXX0304"])],
 )
 def test_a_prefix_of_which_nothing_is_known_is_no_key(column: str, values: list[str]) -> None:
-    rules = (Rule(keys=(Key(column=column, form="prefix", places=3),)),)
+    rules = (Rule(keys=(Key(column=column, form="prefix", length=3),)),)
     found = _link(people(last=["A"] * 2, **{column: values}), model=replace(_given(0.9, 0.1), blocking=rules))
     assert found.status.codes.tolist() == [Code.NO_BLOCKING_KEY] * 2
 
 
 def test_x_in_a_name_is_a_letter() -> None:
-    rules = (Rule(keys=(Key(column="last", form="prefix", places=1),)),)
-    found = _link(people(last=["X", "X"]), model=replace(_given(0.9, 0.1), blocking=rules), clerical=1e-3)
+    rules = (Rule(keys=(Key(column="last", form="prefix", length=1),)),)
+    found = _link(
+        people(last=["X", "X"]), model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3
+    )
     assert len(found.report.pairs) == 1
 
 
@@ -382,7 +394,9 @@ def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> 
 
 def test_an_empty_second_table_has_no_partners() -> None:
     batch = people(last=["SMITH", "SMITH"])
-    found = link([batch], batch.schema, Parameters(model=_given(0.9, 0.1), clerical=1e-3), ignore, side=[])
+    found = link(
+        [batch], batch.schema, Parameters(model=_given(0.9, 0.1), clerical_review_threshold=1e-3), ignore, side=[]
+    )
     assert not len(found.report.pairs)
     assert found.cluster.tolist() == [0, 1]
 
@@ -405,7 +419,7 @@ def test_any_bytes_are_values() -> None:
 
 def test_a_rare_name_says_more_than_a_common_one() -> None:
     names = ["SMITH"] * 6 + ["ZYWICKI"] * 2
-    found = _link(people(last=names), model=_given(0.9, 0.1, frequency=True), clerical=1e-3)
+    found = _link(people(last=names), model=_given(0.9, 0.1, frequency=True), clerical_review_threshold=1e-3)
     by_pair = {(row["left"], row["right"]): row for row in _part(found, "pairs")}
     prior = np.log2(0.01 / 0.99)
     assert by_pair[0, 1]["weight"] == pytest.approx(prior + np.log2(0.9 / (6 / 8)))
@@ -419,7 +433,7 @@ def test_patterns_and_frequencies_add_up_to_weights() -> None:
         last=["SMITH", "SMITH", "JONES", "JONS", "JONES", "LEE"],
         DOB=["19800101", "19800102", "19900303", "19900303", "19900303", None],
     )
-    found = _link(batch, clerical=1e-9)
+    found = _link(batch, clerical_review_threshold=1e-9)
     totals: dict[int, float] = {}
     for line in _part(found, "patterns"):
         totals[line["pattern"]] = totals.get(line["pattern"], 0.0) + line["weight"]
@@ -432,7 +446,7 @@ def test_patterns_and_frequencies_add_up_to_weights() -> None:
 
 
 def test_words_say_what_a_level_weighs() -> None:
-    found = _link(people(last=["SMITH", "SMITH"]), model=_given(0.9, 0.01), clerical=1e-3)
+    found = _link(people(last=["SMITH", "SMITH"]), model=_given(0.9, 0.01), clerical_review_threshold=1e-3)
     prior, line = _part(found, "patterns")
     assert prior["words"] == "of two records taken at random, one pair in 100 is of one person"
     assert line["words"] == (
@@ -444,10 +458,10 @@ def test_words_say_what_a_level_weighs() -> None:
 def test_a_pair_for_a_clerk_joins_nothing() -> None:
     model = replace(_given(0.9, 0.1), prior=0.5)
     batch = people(last=["SMITH", "SMITH"])
-    found = _link(batch, model=model, match=0.95, clerical=0.5)
+    found = _link(batch, model=model, match=0.95, clerical_review_threshold=0.5)
     assert [row["match"] for row in _part(found, "pairs")] == [False]
     assert found.cluster.tolist() == [0, 1]
-    assert _link(batch, model=model, match=0.89, clerical=0.5).cluster.tolist() == [0, 0]
+    assert _link(batch, model=model, match=0.89, clerical_review_threshold=0.5).cluster.tolist() == [0, 0]
 
 
 def test_the_prior_comes_from_deterministic_rules_and_their_recall() -> None:
@@ -495,7 +509,7 @@ def test_records_of_one_person_do_not_make_their_name_common() -> None:
         blocking=(_BY_LAST, Rule(keys=(Key(column="SOC"),))),
         prior=0.02,
     )
-    found = _link(batch, model=model, clerical=1e-6)
+    found = _link(batch, model=model, clerical_review_threshold=1e-6)
     u = found.report.trained.u[0][0]
     shares = np.array([10 / 420] * 40 + [20 / 420])
     own = (shares**2).sum() - u
@@ -515,7 +529,7 @@ def test_of_two_values_the_more_frequent_one_counts() -> None:
     )
     levels = (replace(_SAME, m=0.6, u=0.1), similar, replace(_ELSE, m=0.1, u=0.7))
     model = replace(_MODEL, comparisons=(replace(_LAST, levels=levels),), blocking=(Rule(keys=()),))
-    found = _link(people(last=["JOHNSON"] * 3 + ["JOHNSTON"]), model=model, clerical=1e-4)
+    found = _link(people(last=["JOHNSON"] * 3 + ["JOHNSTON"]), model=model, clerical_review_threshold=1e-4)
     frequencies = {(row["left"], row["right"]): row["frequency"] for row in _part(found, "pairs")}
     assert frequencies[0, 1] == 0
     assert frequencies[0, 3] == pytest.approx(np.log2(0.1 / (3 / 4)))

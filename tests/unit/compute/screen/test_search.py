@@ -381,7 +381,7 @@ def test_same_input_same_bytes() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"max_hits": 0}, {"max_hits": MAX_HITS + 1}, {"min_score": math.nan}, {"min_score": math.inf}]
 )
-def test_wrong_parameters(wrong: dict[str, float]) -> None:
+def test_wrong_parameters(wrong: dict[str, Any]) -> None:
     check(max_hits=MAX_HITS, min_score=0.0)
     with pytest.raises(Refusal) as refused:
         check(**{"max_hits": 1, "min_score": None, **wrong})

@@ -8,7 +8,7 @@ An incident is counted as the submission leaves it: what is deleted later, or is
 go into the month of the incident, clearances into that of the first arrest or of the exceptional clearance. A month
 that cannot be read is null. Every unit of an incident is on one line of its form or on `unclassifiable`.
 
-Not converted: clearances of incidents from before an agency's NIBRS (their place in the segments is deprecated, and
+Not converted: clearances of incidents from before an agency's NIBRS (their position in the segments is deprecated, and
 such reports are not counted), the kinds of property in arson. Sources: see `forms`.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels.column import Bools, Ints, Text, pack
+from worker.compute.kernels.column import Bools, Ints, Text, pack_strings
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.headers import UNREADABLE
 from worker.compute.nibrs.segments import Chunk, Table
@@ -45,7 +45,7 @@ from worker.compute.operations.aggregate.forms import (
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, tagged
+from worker.records import RowStatus, Status, arrow, tagged
 
 __all__ = ["ACCOUNTING", "ACCOUNTING_SCHEMA", "MAX_FORMS", "RETURN_A", "RETURN_A_SCHEMA", "return_a"]
 
@@ -128,7 +128,7 @@ def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
             unclear=_unclear(counted, units, facts),
             unreadable=submission.rows[submission.levels == UNREADABLE],
         ),
-        result=[result.slice(at, _BATCH) for at in range(0, result.num_rows, _BATCH)],
+        result=arrow.cut(result, _BATCH),
         parts={"accounting": [_accounting(submission, counted, deletes)]},
     )
 
@@ -142,13 +142,13 @@ def _counted(submission: Submission) -> tuple[Bools, Bools]:
     """bool[m]: the reports that stand at the end (the first of their key since the last deletion); deletions."""
     m, first = len(submission.firsts), submission.firsts
     deletes = (submission.levels[first] == 1) & (submission.actions[first] == _DELETE) & (submission.groups == GROUP_A)
-    key, place = numbered(submission.keys), np.arange(m)
+    key, position = numbered(submission.keys), np.arange(m)
     deleted = np.full(m, -1)
-    np.maximum.at(deleted, key[deletes], place[deletes])
-    standing = submission.report_facts["incident"] & ~deletes & (place > deleted[key])
+    np.maximum.at(deleted, key[deletes], position[deletes])
+    standing = submission.report_facts["incident"] & ~deletes & (position > deleted[key])
     earliest = np.full(m, m)
-    np.minimum.at(earliest, key[standing], place[standing])
-    return standing & (earliest[key] == place), deletes
+    np.minimum.at(earliest, key[standing], position[standing])
+    return standing & (earliest[key] == position), deletes
 
 
 def _score(chunk: Chunk, counted: Bools) -> Iterator[_Units]:
@@ -248,7 +248,7 @@ def _holds(chunk: Chunk, line: Line) -> Bools:
 def _isin(values: Array, table: str, codes: Sequence[str]) -> Bools:
     """Whether each value, a position in a code table, is that of one of the codes."""
     known = list(_RULES.codes[table].codes)
-    chosen = np.zeros(len(known) + 2, np.bool_)  # the last two places are for BAD_VALUE and BLANK_VALUE
+    chosen = np.zeros(len(known) + 2, np.bool_)  # the last two positions are for BAD_VALUE and BLANK_VALUE
     chosen[[known.index(code) for code in codes]] = True
     return chosen[values]
 
@@ -267,11 +267,11 @@ def _units(each: Class, owner: Ints, report: Ints, holding: Sequence[Bools]) -> 
 
     owner int64[n]; report int64: that of each owner; holding: for each line of the class bool[n].
     """
-    place = np.full(len(owner), len(holding))
+    position = np.full(len(owner), len(holding))
     for line in reversed(range(len(holding))):
-        place[holding[line]] = line
+        position[holding[line]] = line
     least = np.full(len(report), _NO_RANK)
-    np.minimum.at(least, owner, place)
+    np.minimum.at(least, owner, position)
     units = np.flatnonzero(least < _NO_RANK)
     return _Units(reports=report[units], lines=_numbers(each)[least[units]], counts=np.ones(len(units), np.int64))
 
@@ -351,19 +351,11 @@ def _result(sheets: _Sheets) -> pa.RecordBatch:
         "ori": np.repeat(sheets.oris, len(printed)),
         "month": np.repeat(months, len(printed)),
     }
-    columns = {name: _text(values) for name, values in labels.items()}
+    columns = {name: pack_strings(values) for name, values in labels.items()}
     for i, name in enumerate(("actual", "cleared", "cleared_under_18")):
-        there = None if i == 0 else pa.py_buffer(np.packbits(has_clearances, bitorder="little"))
-        values = pa.py_buffer(np.ascontiguousarray(sums[i].reshape(-1).astype(np.uint64)))
-        columns[name] = pa.Array.from_buffers(pa.uint64(), n * len(printed), [there, values])
+        valid = None if i == 0 else has_clearances
+        columns[name] = arrow.from_numpy(sums[i].reshape(-1), pa.uint64(), valid=valid)
     return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A_SCHEMA.names], schema=RETURN_A_SCHEMA)
-
-
-def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
-    """Null where there is nothing."""
-    width = max(values.dtype.itemsize, 1)
-    matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
-    return pack(matrix, np.char.str_len(values).astype(np.int64), pa.binary())
 
 
 def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.RecordBatch:
@@ -379,10 +371,7 @@ def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.Re
     }
     reports = np.array([np.count_nonzero(those) for those in outcomes.values()], np.uint64)
     return pa.RecordBatch.from_arrays(
-        [
-            pa.array(list(outcomes), pa.utf8()),
-            pa.Array.from_buffers(pa.uint64(), len(reports), [None, pa.py_buffer(reports)]),
-        ],
+        [pa.array(list(outcomes), pa.utf8()), arrow.from_numpy(reports)],
         schema=ACCOUNTING_SCHEMA,
     )
 

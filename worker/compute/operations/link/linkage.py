@@ -110,7 +110,7 @@ def link(
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
     trained = train(model, table, comparers, parameters, blocking=blocking, deterministic_rules=deterministic)
     scorer = Scorer(comparers, trained)
-    least = log2_odds(parameters.clerical)
+    least = log2_odds(parameters.clerical_review_threshold)
     pieces = list[Pairs]()
     new = np.zeros(len(blocking.rules), np.int64)
     done, per_cent = 0, -1

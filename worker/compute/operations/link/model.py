@@ -52,7 +52,7 @@ Form: TypeAlias = Literal["whole", "soundex", "prefix", "year", "year_month", "m
 MAX_COMPARISONS: Final = 24
 MAX_LEVELS: Final = 12
 MAX_RULES: Final = 48
-_MAX_PLACES: Final = 64
+_MAX_PREFIX: Final = 64
 _NUMBERED: Final = frozenset(("jaro_winkler", "prefix"))
 _OF_TWO: Final = frozenset(("exchanged", "crossed"))
 
@@ -105,11 +105,11 @@ class Comparison(_Table, frozen=True, kw_only=True):
 
 
 class Key(_Table, frozen=True, kw_only=True):
-    """A part of a blocking key; `places` is how many bytes of a prefix."""
+    """A part of a blocking key; `length` is the bytes of a prefix."""
 
     column: str
     form: Form = "whole"
-    places: int = 0
+    length: int = 0
 
 
 class Rule(_Table, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ class Rule(_Table, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """The rule as people read it: `last soundex + DOB year`."""
-        parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.places)}".strip() for key in self.keys)
+        parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.length)}".strip() for key in self.keys)
         return " + ".join(parts) or "all pairs"
 
 
@@ -168,7 +168,7 @@ class Parameters:
 
     model: Model | None = None
     match: float = 0.9
-    clerical: float = 0.01
+    clerical_review_threshold: float = 0.01
     oversized: Literal["split", "refuse"] = "split"
     block_rows: int = 5_000
     pairs: int = 200_000_000
@@ -189,7 +189,7 @@ def check(parameters: Parameters) -> None:
         and 1_000 <= p.training_pairs <= 1 << 26
         and 0 <= p.seed < 1 << 63
     )
-    if not (counts and 0 < p.clerical <= p.match < 1 and p.oversized in {"split", "refuse"}):
+    if not (counts and 0 < p.clerical_review_threshold <= p.match < 1 and p.oversized in {"split", "refuse"}):
         raise bad_parameters(Stage.ADMIT)
     if p.model is not None and not _is_model(p.model):
         raise bad_parameters(Stage.ADMIT)
@@ -243,10 +243,10 @@ def _is_condition(condition: Condition) -> bool:
         and (condition.other not in {"", condition.column} if condition.test in _OF_TWO else not condition.other)
         and (condition.test in _NUMBERED or number == 0)
         and (condition.test != "jaro_winkler" or 0 < number <= 1)
-        and (condition.test != "prefix" or (1 <= number <= _MAX_PLACES and number == int(number)))
+        and (condition.test != "prefix" or (1 <= number <= _MAX_PREFIX and number == int(number)))
     )
 
 
 def _is_key(key: Key) -> bool:
     is_prefix = key.form == "prefix"
-    return key.form in get_args(Form) and (1 <= key.places <= _MAX_PLACES if is_prefix else key.places == 0)
+    return key.form in get_args(Form) and (1 <= key.length <= _MAX_PREFIX if is_prefix else key.length == 0)

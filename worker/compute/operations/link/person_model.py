@@ -169,10 +169,10 @@ def _rule(text: str, most_pairs: int | None = None) -> Rule:
 
 
 def _key(text: str) -> Key:
-    """`column`, `column:form` or `column:places`."""
+    """`column`, `column:form` or `column:length`."""
     column, _, form = text.partition(":")
     if form.isdigit():
-        return Key(column=column, form="prefix", places=int(form))
+        return Key(column=column, form="prefix", length=int(form))
     return Key(column=column, form=form or "whole")  # type: ignore[arg-type]
 
 

@@ -171,7 +171,7 @@ def _key(sql: str) -> Key:
         return Key(column=_side(found, 1))
     found = _PREFIX.fullmatch(sql)
     if found and _side(found, 1) == _side(found, 4) and found[3] == found[6] and 1 <= len(found[3]) <= 2:
-        return Key(column=_side(found, 1), form="prefix", places=int(found[3]))
+        return Key(column=_side(found, 1), form="prefix", length=int(found[3]))
     raise UnsupportedModelError(f"blocking_rule {sql}")
 
 

@@ -107,8 +107,8 @@ class Plan:
 
     def _expanded(self, ranges: slice) -> Candidates:
         range_filter, rows, index = self.range_filter[ranges], self.row[ranges], self.index
-        which, place = expand(self.first[ranges], self.count[ranges])
-        position = index.positions(place)
+        which, entry = expand(self.first[ranges], self.count[ranges])
+        position = index.positions(entry)
         kept = np.ones(len(which), np.bool_)
         for sort, agrees in ((RangeFilter.COMMON_YEAR, self._common_year), (RangeFilter.DIGITS, self._digits)):
             asked = np.flatnonzero((range_filter == sort)[which])

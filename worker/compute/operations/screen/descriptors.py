@@ -23,10 +23,10 @@ from worker.compute.kernels import (
     phonetics,
     predicates,
 )
-from worker.compute.kernels.column import Bools, Bytes, Ints, Text, from_bytes, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text, pack, read
 from worker.compute.kernels.strings import Words, words
 from worker.compute.status_codes import Code
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["COLUMNS", "IDENTIFIERS", "NO_SOUND", "SOCIAL", "Codes", "Identifier", "Names", "People", "read_people"]
 
@@ -72,8 +72,8 @@ class Names:
         """int64[k]: Soundex as a number below 26 * 7**3, or NO_SOUND of a word without a letter from A to Z."""
         soundex = phonetics.soundex(self.words).astype(np.int64)
         number = soundex[:, 0] - ord("A")
-        for place in (1, 2, 3):
-            number = number * 7 + soundex[:, place] - ord("0")
+        for position in (1, 2, 3):
+            number = number * 7 + soundex[:, position] - ord("0")
         return np.where(soundex[:, 0] > 0, number, NO_SOUND)
 
     @cached_property
@@ -275,9 +275,9 @@ def _window(text: Text) -> Text:
 
 
 def _next(wanted: Bools, start: Ints, text: Text) -> Ints:
-    """int64[n]: the first place from start[i] on that is wanted, or the end of value i."""
-    places = np.flatnonzero(wanted)
-    found = np.append(places, len(text.data))[np.searchsorted(places, start)]
+    """int64[n]: the first position from start[i] on that is wanted, or the end of value i."""
+    positions = np.flatnonzero(wanted)
+    found = np.append(positions, len(text.data))[np.searchsorted(positions, start)]
     next_: Ints = np.minimum(found, text.starts + text.lengths)
     return next_
 
@@ -287,7 +287,7 @@ def _piece(text: Text, start: Ints, end: Ints) -> pa.Array:
     lengths = np.maximum(end - start, 0)
     which = np.repeat(np.arange(len(start)), lengths)
     before = np.cumsum(lengths) - lengths
-    return from_bytes(text.data[np.arange(len(which)) + (start - before)[which]], lengths, pa.binary())
+    return arrow.from_bytes(text.data[np.arange(len(which)) + (start - before)[which]], lengths, pa.binary())
 
 
 def _only(spoken: Words, table: Bytes) -> Words:
