@@ -54,7 +54,7 @@ _RULES: Final = (
     ("first", "postcode"),
     ("last", "postcode"),
 )
-_CERTAIN: Final = (("SOC", "last"), ("last", "DOB"), ("first", "DOB", "postcode"))
+_DETERMINISTIC: Final = (("SOC", "last"), ("last", "DOB"), ("first", "DOB", "postcode"))
 _TRAINING: Final = (("first", "last"), ("DOB",))
 """What Splink trains on: two rules that leave each comparison free in one of them, as its manual advises."""
 _NAMES: Final = (0.92, 0.8)
@@ -208,14 +208,16 @@ def _untold(step: Step, per_cent: int) -> None:
 
 def _model(names: list[str]) -> Model:
     def comparison(column: str, *tests: tuple[Any, float], frequency: bool = False) -> Comparison:
-        same = Level(words="the same", conditions=(Condition(column=column),), frequency_of=column if frequency else "")
+        same = Level(
+            label="the same", conditions=(Condition(column=column),), tf_adjustment_column=column if frequency else ""
+        )
         levels = [
-            Level(words=f"{test} {number:g}", conditions=(Condition(column=column, test=test, number=number),))
+            Level(label=f"{test} {number:g}", conditions=(Condition(column=column, test=test, number=number),))
             for test, number in tests
         ]
-        return Comparison(name=column, levels=(same, *levels, Level(words="different")))
+        return Comparison(name=column, levels=(same, *levels, Level(label="different")))
 
-    spelling = tuple(("similar", number) for number in _NAMES)
+    spelling = tuple(("jaro_winkler", number) for number in _NAMES)
     comparisons = (
         comparison("first", *spelling, frequency=True),
         comparison("last", *spelling, frequency=True),
@@ -228,8 +230,8 @@ def _model(names: list[str]) -> Model:
     return Model(
         comparisons=tuple(one for one in comparisons if one.name in names),
         blocking=_rules(_of(_RULES, names)),
-        certain=_rules(_of(_CERTAIN, names)),
-        certain_recall=_RECALL,
+        deterministic_rules=_rules(_of(_DETERMINISTIC, names)),
+        recall=_RECALL,
     )
 
 
@@ -278,7 +280,7 @@ def _splink(people: Population) -> _Found:
     database = DuckDBAPI(connection)
     linker = Linker(database.register("records"), settings, log_level=logging.ERROR)
     linker.training.estimate_probability_two_random_records_match(
-        [block_on(*rule) for rule in _of(_CERTAIN, names)], recall=_RECALL
+        [block_on(*rule) for rule in _of(_DETERMINISTIC, names)], recall=_RECALL
     )
     linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
     for rule in _TRAINING:

@@ -26,8 +26,8 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
-from worker.client import InputSpec, SideSpec
-from worker.client import Screen as Screening
+from worker.client.operations import Screen as Screening
+from worker.client.spec import InputSpec, SideSpec
 from worker.compute.operations.screen import Index, Screen, build
 from worker.compute.operations.screen import run as screen
 from worker.compute.operations.screen.rules import weights
@@ -44,7 +44,7 @@ _FIRST_DAY: Final = np.datetime64("1945-01-01")
 _DAYS: Final = 60 * 365
 _HITS: Final = 20
 _CELL_BYTES: Final = 1000  # of a record, while it is indexed
-_SHELF_BYTES: Final = 300
+_REFERENCE_BYTES: Final = 300
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -279,17 +279,17 @@ def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, floa
 def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int) -> dict[str, float]:
     """Milliseconds of single inquiries as jobs against a reference that the worker holds, from open to receipt."""
     inquiry = {"input": InputSpec(schema="person/1"), "deidentify": None}
-    cell_mib, shelf_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _SHELF_BYTES))
+    cell_mib, reference_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _REFERENCE_BYTES))
     sides = {"hot": SideSpec(schema="hotfile/1", file="-")}
     columns = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
-    with open_stand(room=8 << 20, cell_mib=160 + cell_mib, shelf_mib=shelf_mib) as stand:
+    with open_stand(room=8 << 20, cell_mib=160 + cell_mib, reference_mib=reference_mib) as stand:
         with report.doing("sealing and holding the reference"):
-            spec = stand.site.spec(screen=Screening(hold_s=3600), sides=sides, **inquiry)
+            spec = stand.site.spec(screen=Screening(retain_seconds=3600), sides=sides, **inquiry)
             started = time.perf_counter()
             result = stand.site.run(asked.select(columns).slice(0, 1), spec, sides={"hot": reference}, deadline=600)
             held_seconds = time.perf_counter() - started
         digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "hot")
-        again, spent = stand.site.spec(screen=Screening(held_reference=digest), **inquiry), list[float]()
+        again, spent = stand.site.spec(screen=Screening(resident_reference=digest), **inquiry), list[float]()
         for _ in range(4):  # waits until both cells are warm again
             stand.site.run(asked.select(columns).slice(0, 1), again)
         with report.doing(f"{times} jobs of one inquiry"):

@@ -19,8 +19,9 @@ from cji_simulator.site import Site, open_site
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
-from worker.client import AttestedWorker, Deidentify, open_result
-from worker.client.transforms import Transform
+from worker.client import open_result
+from worker.client.attested import AttestedWorker
+from worker.client.transforms import Deidentify, Transform
 
 __all__ = ["Stand", "Usage", "open_stand"]
 
@@ -94,12 +95,14 @@ def _timed(connection: Connection, prepared: Prepared, pids: Mapping[str, int], 
 
 
 @contextmanager
-def open_stand(*, room: int, cells: int = 2, cell_mib: int = 160, shelf_mib: int = 32) -> Iterator[Stand]:
+def open_stand(*, room: int, cells: int = 2, cell_mib: int = 160, reference_mib: int = 32) -> Iterator[Stand]:
     """Start everything; an answer may have `room` bytes."""
     with (
         tempfile.TemporaryDirectory(prefix="cji-bench-") as folder,
         Simulation(Path(folder) / "azure", release_limit=1000, report_period=0) as simulation,
-        open_site(Path(folder) / "site", simulation, cells=cells, cell_mib=cell_mib, shelf_mib=shelf_mib) as site,
+        open_site(
+            Path(folder) / "site", simulation, cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
+        ) as site,
         EchoServer(site.files.folder) as echo,
         Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,
         Connection(echo.target, site.profile.tls(), room=room) as to_echo,

@@ -15,17 +15,12 @@ import grpc
 import pyarrow as pa
 from cji_simulator.site import Site
 
-from worker.audit import Part
-from worker.client import (
-    INPUT_NAME,
-    AttestedWorker,
-    ClientTls,
-    JobSpec,
-    SealedJob,
-    SealedResult,
-    verify_result,
-)
+from worker.audit import PartDigest
+from worker.client import INPUT_NAME, JobSpec, SealedJob, SealedResult
+from worker.client.attested import AttestedWorker
+from worker.client.profile import ClientTls
 from worker.client.result import Collector
+from worker.client.verify import verify_result
 from worker.front.server import OPTIONS
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -41,7 +36,7 @@ class Prepared:
 
     job: SealedJob
     messages: tuple[bytes, ...]
-    sent: Part
+    sent: PartDigest
 
     @property
     def megabytes(self) -> float:
@@ -59,7 +54,7 @@ def prepare(site: Site, spec: JobSpec, table: pa.Table, *, batch: int) -> Prepar
         length += len(data)
         messages.append(pb.RunRequest(segment=pb.Segment(index=index, data=data)).SerializeToString())
     messages.append(pb.RunRequest(finish=pb.Finish()).SerializeToString())
-    sent = Part(name=INPUT_NAME, sha256=digest.hexdigest(), bytes=length)
+    sent = PartDigest(name=INPUT_NAME, sha256=digest.hexdigest(), bytes=length)
     return Prepared(job=job, messages=tuple(messages), sent=sent)
 
 

@@ -10,5 +10,5 @@ Step: TypeAlias = Literal["rows", "check", "count", "train", "compare", "cluster
 class ProgressCallback(Protocol):
     """Called whenever a job makes progress."""
 
-    def __call__(self, step: Step, per_cent: int) -> None:
+    def __call__(self, step: Step, per_cent: int, /) -> None:
         """`per_cent` 0 to 100 of this step."""

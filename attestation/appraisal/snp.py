@@ -21,7 +21,7 @@ from attestation.appraisal.vcek import product_of, verify_chip
 from attestation.certs import load_pem_chain, spki_sha256
 from attestation.checks import Check
 from attestation.errors import AttestationError, Fault, Record, invalid
-from attestation.evidence import SnpReport, parse_snp_report
+from attestation.evidence import SnpReport, Tcb, parse_snp_report
 
 __all__ = [
     "AuthenticReport",
@@ -54,6 +54,7 @@ class AuthenticReport(Hardware):
     """A report that a real chip of AMD signed, and the chain that shows it."""
 
     product: Product
+    tcb: Tcb
     report: SnpReport
     endorsement: Endorsement
 

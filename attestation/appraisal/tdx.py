@@ -42,6 +42,7 @@ class AuthenticDomain(Hardware):
     quoting enclave.
     """
 
+    tcb: TdxTcb
     report: TdReport
     evaluation: int  # the lower tcbEvaluationDataNumber of TCB info and QE identity
 

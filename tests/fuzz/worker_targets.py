@@ -35,21 +35,23 @@ from worker.audit import (
     Expected,
     ReceiptError,
     WorkerStopped,
-    follow,
+    append_record,
     key_from_jwk,
     key_id,
     public_jwk,
-    seal,
     sign,
     thumbprint,
+    verify_next,
     verify_receipt,
 )
 from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
-from worker.client import SpecError, Unverified, decode_spec, load_profile, load_project_key, read_evidence
-from worker.client.errors import from_details
+from worker.client import Unverified, load_profile, load_project_key
+from worker.client.attested import read_evidence
+from worker.client.errors import SpecError, from_details
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
+from worker.client.spec import decode_spec
 from worker.compute import tables
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Reason, Refusal, StartupError
@@ -252,7 +254,7 @@ def _claims_fair(data: bytes, value: Any) -> bool:
 
 @functools.cache
 def _trail() -> tuple[bytes, ...]:
-    _, line = seal(WorkerStopped(jobs_completed=3), head=GENESIS, time="2026-11-24T15:00:00.00Z", worker="w")
+    _, line = append_record(WorkerStopped(jobs_completed=3), head=GENESIS, time="2026-11-24T15:00:00.00Z", worker="w")
     return (line,)
 
 
@@ -260,7 +262,7 @@ def _hashed_anew(data: bytes) -> object:
     """Any record with a hash that fits it: the chain has no key, so only its shape and its place are judged."""
     body = data[: -len(b',"hash":""}\n') - 96]
     digest = hashlib.sha384(b"cji-audit/1\0" + body).hexdigest()
-    return follow(body + f',"hash":"{digest}"}}\n'.encode(), head=GENESIS, number=1)
+    return verify_next(body + f',"hash":"{digest}"}}\n'.encode(), head=GENESIS, number=1)
 
 
 def _first_in_the_trail(_: bytes, value: Any) -> bool:
@@ -401,7 +403,7 @@ def _evidence_fair(_: bytes, value: Any) -> bool:
 
 def _bundle_fair(data: bytes, value: Any) -> bool:
     carried = value.bundle.to_json()
-    return carried == data.rstrip(b"\n") or base64.b64encode(carried).decode() == json.loads(data)["evidence"]
+    return carried == data.rstrip(b"\n") or bool(base64.b64encode(carried).decode() == json.loads(data)["evidence"])
 
 
 # ---------------------------------------------------------------- files of operators and submitters
@@ -591,7 +593,7 @@ WORKER: Final = (
     target(
         "audit-line",
         _trail,
-        lambda data: follow(data, head=GENESIS, number=1),
+        lambda data: verify_next(data, head=GENESIS, number=1),
         refusals=(ChainError,),
         fair=only(_trail),
         mutators=JSON,

@@ -2,9 +2,13 @@
 
 from datetime import UTC, datetime
 
-from worker.compute.operation import Context, Facts
+import pyarrow as pa
+
+from worker.compute.operation import BatchOperation, Context, Facts, TableOperation
+from worker.compute.registry import prepare
 from worker.compute.tables import Tables
 from worker.compute.tables import load as load_tables
+from worker.wire.v1 import worker_pb2 as wire
 
 TABLES = load_tables()
 
@@ -21,3 +25,17 @@ def context(
         created=datetime(2026, 2, 1, 12, 0, tzinfo=UTC),
     )
     return Context(facts=facts, tables=tables, project_key=project_key)
+
+
+def prepare_batch(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> BatchOperation:
+    """An operation with scope `batch`, prepared."""
+    prepared = prepare(operation, schema_id, schema, given)
+    assert isinstance(prepared, BatchOperation)
+    return prepared
+
+
+def prepare_table(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> TableOperation:
+    """An operation with scope `table`, prepared."""
+    prepared = prepare(operation, schema_id, schema, given)
+    assert isinstance(prepared, TableOperation)
+    return prepared

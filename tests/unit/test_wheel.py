@@ -33,6 +33,10 @@ def test_every_file_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     assert tree <= set(wheel.namelist())
 
 
+def test_both_packages_are_typed(wheel: zipfile.ZipFile) -> None:
+    assert {"worker/py.typed", "attestation/py.typed"} <= set(wheel.namelist())
+
+
 @pytest.mark.parametrize("word", ["cji_simulator", "cji-simulator", "swtpm", "insecure"])
 def test_nothing_shipped_names_the_simulator(wheel: zipfile.ZipFile, word: str) -> None:
     """S01: neither code nor metadata can select it. The word `simulated` is only ever what a receipt says."""

@@ -1,8 +1,8 @@
 """What the worker can be held to: typed events, the hash-chained file that keeps them, and signed receipts."""
 
-from worker.audit.chain import GENESIS, ChainError, Head, Record, follow, read, seal
+from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
-from worker.audit.claims import Claims, Expected, Part
+from worker.audit.claims import Claims, Expected, PartDigest
 from worker.audit.events import (
     Attested,
     DropCause,
@@ -15,7 +15,7 @@ from worker.audit.events import (
     KeyReleased,
     ReferenceCause,
     ReferenceDropped,
-    ReferenceHeld,
+    ReferenceRetained,
     TailRecovered,
     TpmClock,
     Volumes,
@@ -58,12 +58,12 @@ __all__ = [
     "JobState",
     "KeyDropped",
     "KeyReleased",
-    "Part",
+    "PartDigest",
     "ReceiptError",
     "Record",
     "ReferenceCause",
     "ReferenceDropped",
-    "ReferenceHeld",
+    "ReferenceRetained",
     "SequenceError",
     "TailRecovered",
     "TpmClock",
@@ -73,18 +73,18 @@ __all__ = [
     "WorkerReady",
     "WorkerStarted",
     "WorkerStopped",
+    "append_record",
     "claims_unverified",
-    "follow",
     "key_from_jwk",
     "key_id",
     "public_jwk",
     "read",
     "receipt_sha384",
-    "seal",
     "sign",
     "thumbprint",
     "utc_hundredths",
     "verify_chain",
+    "verify_next",
     "verify_receipt",
     "verify_sequence",
 ]

@@ -22,7 +22,17 @@ from msgspec import Meta
 
 from worker.audit.events import Event, Hex96, Token, Utc
 
-__all__ = ["GENESIS", "MAX_LINE_BYTES", "ChainError", "Head", "Record", "follow", "read", "seal", "verify"]
+__all__ = [
+    "GENESIS",
+    "MAX_LINE_BYTES",
+    "ChainError",
+    "Head",
+    "Record",
+    "append_record",
+    "read",
+    "verify",
+    "verify_next",
+]
 
 # The largest event carries a receipt of at most 64 KiB.
 MAX_LINE_BYTES: Final = 80 * 1024
@@ -70,7 +80,7 @@ _decoder: Final = msgspec.json.Decoder(Record)
 _encoder: Final = msgspec.json.Encoder()
 
 
-def seal(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
+def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
     """Return the new head and the line (LF included) that puts `event` behind `head`.
 
     Raises ValueError where event, time or worker have not the shape of their type, or the line grows too long.
@@ -88,7 +98,7 @@ def seal(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, byt
     return Head(seq=head.seq + 1, hash=digest), line
 
 
-def follow(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
+def verify_next(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
     """Return the new head and the record of `line` (LF included), the `number`-th, that must stand behind `head`.
 
     Raises ChainError: `line` not a record at all, else the first of `hash`, `seq`, `prev` that is wrong.
@@ -120,7 +130,7 @@ def verify(lines: Iterable[bytes], *, start: Head = GENESIS) -> Head:
     """Return the head of a chain whose every line (LF included) follows `start`. Raises ChainError."""
     head = start
     for number, line in enumerate(lines, 1):
-        head, _ = follow(line, head=head, number=number)
+        head, _ = verify_next(line, head=head, number=number)
     return head
 
 

@@ -11,10 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from worker.audit.events import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
 
-__all__ = ["Claims", "Expected", "Part"]
+__all__ = ["Claims", "Expected", "PartDigest"]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sealed part: SHA-256 over its whole ciphertext as sent (FLOE header, segments), and its length in bytes.
 
     Every other digest is SHA-384. This one is over the bulk of the data, and every processor with SEV-SNP or TDX has
@@ -41,8 +41,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     job_id: Hex32
     header_sha384: Hex96
     result_header_sha384: Hex96
-    inputs: Annotated[tuple[Part, ...], Meta(min_length=1)]
-    outputs: Annotated[tuple[Part, ...], Meta(min_length=1)]
+    inputs: Annotated[tuple[PartDigest, ...], Meta(min_length=1)]
+    outputs: Annotated[tuple[PartDigest, ...], Meta(min_length=1)]
     submitter: Token
     originating_ori: Ori
     requesting_ori: Ori
@@ -80,8 +80,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str | UnsetType = UNSET
     header_sha384: str | UnsetType = UNSET
     result_header_sha384: str | UnsetType = UNSET
-    inputs: tuple[Part, ...] | UnsetType = UNSET
-    outputs: tuple[Part, ...] | UnsetType = UNSET
+    inputs: tuple[PartDigest, ...] | UnsetType = UNSET
+    outputs: tuple[PartDigest, ...] | UnsetType = UNSET
     submitter: str | UnsetType = UNSET
     originating_ori: str | UnsetType = UNSET
     requesting_ori: str | UnsetType = UNSET

@@ -28,7 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, Record, follow, read, seal
+from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.events import (
     Event,
     JobAdmitted,
@@ -116,7 +116,7 @@ class AuditFile:
             raise _unavailable(Stage.COMMIT)
         if not self._in_order(event):
             raise ValueError("event out of order")
-        head, line = seal(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
+        head, line = append_record(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
         try:
             self._check_identity()
             _write_all(self._fd, line)
@@ -182,7 +182,7 @@ class AuditFile:
                 number += 1
                 if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
                     return line
-                head, record = follow(line, head=self._head, number=number)
+                head, record = verify_next(line, head=self._head, number=number)
                 if not self._in_order(record.event):
                     raise ChainError(line=number, field="event", detail="out of order for its job")
                 self._take(head, record, len(line))

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
 from worker.cell.result import make_result_header
 from worker.cell.streams import InputStream, OutputStream
-from worker.cell.wires import Wires
 from worker.compute import registry
 from worker.envelope import input_aad, output_aad, sha384
 from worker.errors import Reason, Refusal, Stage
@@ -43,16 +43,16 @@ __all__ = ["Job", "run_job"]
 
 
 def run_job(
-    wires: Wires, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: registry.Tables
+    wires: CellChannels, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: registry.Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
     for number, other in enumerate(shelves):
-        if number != message.shelf:
+        if number != message.reference_slot:
             other.unmap()
     try:
         header, keys = parse(message.header), slot.take()
-        shelf = _shelf(header, shelves[message.shelf]) if message.shelf >= 0 else None
+        shelf = _shelf(header, shelves[message.reference_slot]) if message.reference_slot >= 0 else None
         Job(wires, message, header=header, keys=keys, window=window, shelf=shelf, tables=tables).run()
     except Refusal as refusal:
         wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
@@ -76,7 +76,7 @@ class Job:
 
     def __init__(
         self,
-        wires: Wires,
+        wires: CellChannels,
         message: OpenJob,
         *,
         header: Header,

@@ -17,8 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.cell.wires import Wires
 from worker.compute.registry import project_of, reference_of
 from worker.compute.tables import Tables
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
@@ -128,7 +128,7 @@ _SCENES: Final = (
         operation=pb.Operation(
             link=pb.Link(
                 match=0.9,
-                clerical=0.01,
+                clerical_review_threshold=0.01,
                 block_rows=100,
                 pairs=100,
                 random_pairs=1000,
@@ -144,7 +144,7 @@ _SCENES: Final = (
     _Scene(
         schema="person/1",
         row={"NAM": "DOE, JOHN", "SEX": "M", "RAC": "W", "DOB": "19800101", "SOC": "1"},
-        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5, hold_s=1)),
+        operation=pb.Operation(screen=pb.Screen(preset="ncic_qw_expanded_dob", max_hits=5, retain_seconds=1)),
         side=(
             "hotfile/1",
             {"NAM": "DOE, JON", "SEX": "M", "RAC": "W", "DOB": "19800102", "SOC": "2", "NIC": "W", "file_code": "W"},
@@ -153,7 +153,7 @@ _SCENES: Final = (
     _Scene(  # against the reference that the scene before has left
         schema="person/1",
         row={"last": "DOE", "first": "JOHN", "DOB": "19800101"},
-        operation=pb.Operation(screen=pb.Screen(preset="iii_qh", max_hits=5, held_reference=bytes(32))),
+        operation=pb.Operation(screen=pb.Screen(preset="iii_qh", max_hits=5, resident_reference=bytes(32))),
     ),
     _Scene(
         schema="hotfile/1",
@@ -178,7 +178,9 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, table
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     ring = Ring.create()
-    wires = Wires(control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring)
+    wires = CellChannels(
+        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
+    )
     status: list[int] = []
     shelves = [] if reference_of([scene.operation]) is None else [shelf]
 
@@ -198,7 +200,7 @@ def _play(scene: _Scene, window: memoryview, slot: KeySlot, shelf: Region, table
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="rehearsal", shelf=len(shelves) - 1))
+        keyholder.send(OpenJob(header=header, worker_id="rehearsal", reference_slot=len(shelves) - 1))
         for part, segment in enumerate(sealed):
             front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())

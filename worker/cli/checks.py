@@ -208,7 +208,7 @@ def _roots(trust: Trust) -> str:
 def _locked_memory(config: Config) -> str:
     needed = config.worker.cells * config.worker.cell_memory_mib + _OVERHEAD_MIB
     if config.references:
-        needed += config.references.places * config.references.memory_mib
+        needed += config.references.max_references * config.references.memory_mib
     capabilities = next(
         line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
     )

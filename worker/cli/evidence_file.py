@@ -20,7 +20,8 @@ from attestation.checks import remedy, requirement
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
-from worker.client import Unverified, read_evidence
+from worker.client import Unverified
+from worker.client.attested import read_evidence
 
 __all__ = ["AppraisedFile", "EvidenceFile", "RefusedEvidence", "appraise_file", "golden_pcrs", "read_file"]
 

@@ -13,29 +13,24 @@ from worker.cli.common import FILE, explained, passphrase_for, trust_named
 from worker.cli.output import LINE_SCHEMAS, RESULT, Target, write_batches, write_lines
 from worker.cli.progress import shown
 from worker.client import (
-    FORMATS,
     INPUT_NAME,
-    LINES,
-    AttestedWorker,
     ClientProfile,
     JobSpec,
-    ProjectKey,
     SealedResult,
-    SpecError,
     SyncClient,
-    Validate,
     load_profile,
     load_project_key,
     load_recipient_key,
     load_signing_key,
     load_spec,
-    open_source,
-    read_file,
-    read_output,
     seal,
-    thumbprint,
 )
-from worker.client.keys import recipient_thumbprints
+from worker.client.attested import AttestedWorker
+from worker.client.errors import SpecError
+from worker.client.keys import ProjectKey, recipient_thumbprints, thumbprint
+from worker.client.operations import Validate
+from worker.client.sealed_result import read_output
+from worker.client.sources import FORMATS, LINES, open_source, read_file
 from worker.compute.operations.link.operation import CLUSTER
 from worker.compute.operations.screen.operation import REFERENCE
 from worker.compute.registry import OPERATIONS
@@ -192,7 +187,7 @@ def _conclude(result: SealedResult, out: Path, spec: JobSpec) -> None:
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
-    if spec.screen is not None and spec.screen.hold_s:
+    if spec.screen is not None and spec.screen.retain_seconds:
         held = {name for name, side in spec.sides.items() if side.schema == REFERENCE}
         (digest,) = (part.sha256 for part in claims.inputs if part.name in held)
-        click.echo(f'held     for {spec.screen.hold_s} s: held_reference = "{digest}"')
+        click.echo(f'held     for {spec.screen.retain_seconds} s: resident_reference = "{digest}"')

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from worker.cli.common import explained
-from worker.client import SpecError
+from worker.client.errors import SpecError
 from worker.records import SCHEMAS
 
 __all__ = ["schema"]

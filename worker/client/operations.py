@@ -56,7 +56,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     model: link.Model | None = None
     splink: _Name | None = None
     match: _Share = _LINK.match
-    clerical: _Share = _LINK.clerical
+    clerical_review_threshold: _Share = _LINK.clerical_review_threshold
     oversized: Literal["split", "refuse"] = _LINK.oversized
     block_rows: Annotated[int, Meta(ge=2, lt=1 << 32)] = _LINK.block_rows
     pairs: _Count = _LINK.pairs
@@ -90,7 +90,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             link=pb.Link(
                 model=b"" if self.model is None else msgspec.json.encode(self.model),
                 match=self.match,
-                clerical=self.clerical,
+                clerical_review_threshold=self.clerical_review_threshold,
                 refuse_oversized=self.oversized == "refuse",
                 block_rows=self.block_rows,
                 pairs=self.pairs,
@@ -104,8 +104,8 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of the operation `screen`: a preset, or `rules` of its own.
 
-    The reference is a side table; with `hold_s` it stays in the worker's memory for later jobs. Those name it by
-    `held_reference`, the SHA-256 that the receipt of the first job gives for the part, and bring none.
+    The reference is a side table; with `retain_seconds` it stays in the worker's memory for later jobs, which name it
+    by `resident_reference`, the SHA-256 of the part in the receipt of the first job, and bring none.
     """
 
     preset: _Name | None = None
@@ -114,8 +114,8 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_score: float | None = None
     include_restricted: bool = False
     status_only: bool = False
-    hold_s: Annotated[int, Meta(ge=0, le=HOLD_SECONDS)] = 0
-    held_reference: _Sha256 | None = None
+    retain_seconds: Annotated[int, Meta(ge=0, le=HOLD_SECONDS)] = 0
+    resident_reference: _Sha256 | None = None
     tables_sha256: _Sha256 | None = None
 
     def message(self) -> pb.Operation:
@@ -127,8 +127,8 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             max_hits=self.max_hits,
             include_restricted=self.include_restricted,
             status_only=self.status_only,
-            hold_s=self.hold_s,
-            held_reference=bytes.fromhex(self.held_reference or ""),
+            retain_seconds=self.retain_seconds,
+            resident_reference=bytes.fromhex(self.resident_reference or ""),
             tables_sha256=bytes.fromhex(self.tables_sha256 or ""),
         )
         if self.min_score is not None:

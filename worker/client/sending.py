@@ -1,7 +1,7 @@
 """The sending side of one Run: open, the segments of every part in order, finish.
 
-gRPC asks for the next message, in a thread of its own, when the window of the stream has room. What goes wrong
-here is kept as `fault` and ends the call; gRPC never sees an exception, which it would log with its text.
+gRPC requests the next message, in its own thread, when the stream's window has room. An error is kept as `fault` and
+ends the call; gRPC never sees an exception, because it would log its text.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import grpc
 
-from worker.audit import Part
+from worker.audit import PartDigest
 from worker.client.errors import ClientError, SpecError
 from worker.client.result import Progress
 from worker.client.seal import SealedJob
@@ -20,10 +20,10 @@ __all__ = ["Sender"]
 
 
 class Sender(Iterator[pb.RunRequest]):
-    """All messages of a job. `sent` lists the parts whose last segment went out; set `call` once it exists."""
+    """All messages of a job. `sent` lists the parts that were sent completely; set `call` once it exists."""
 
     def __init__(self, job: SealedJob, sources: Sequence[Source], *, progress: Progress | None) -> None:
-        self.sent: list[Part] = []
+        self.sent: list[PartDigest] = []
         self.fault: ClientError | None = None
         self.call: grpc.Call | None = None
         self._messages = self._produce(job, sources, progress)
@@ -54,5 +54,5 @@ class Sender(Iterator[pb.RunRequest]):
                 if progress is not None:
                     progress("sent", total)
             name = job.header.inputs[part].name
-            self.sent.append(Part(name=name, sha256=digest.hexdigest(), bytes=total - start))
+            self.sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=total - start))
         yield pb.RunRequest(finish=pb.Finish())

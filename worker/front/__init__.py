@@ -3,5 +3,5 @@
 * `server` is the process: TLS, health, drain.
 * `service` answers the four calls; `run` is the way of one job through this process.
 * `guard` turns everything that goes wrong into a Reason; `status` is the map to gRPC.
-* `link` is the front's end of the channel to the keyholder.
+* `keyholder_client` is the front's end of the channel to the keyholder.
 """

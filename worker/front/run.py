@@ -1,11 +1,11 @@
-"""The way of one job through the front: three things at once, and whatever ends first decides.
+"""One job in the front: three tasks at once, and the first that fails ends the job.
 
-    upstream      gRPC -> input slots       waits while all slots are full: the caller is slowed down
-    downstream    output slots -> gRPC      waits while the caller does not read: the cell is slowed down
+    upstream      gRPC -> input slots       waits while all slots are full: slows the caller down
+    downstream    output slots -> gRPC      waits while the caller does not read: slows the cell down
     keyholder     admitted, then completed or ended
 
-The window of a job is the ring; nothing else is buffered. Whether the job may run is the keyholder's word; the front
-parses the header after that, and only for the number of parts.
+The ring is the window of a job; nothing else is buffered. The keyholder alone reads the header and decides whether the
+job may run.
 """
 
 import asyncio
@@ -19,12 +19,13 @@ import grpc
 from worker.errors import Reason, Refusal, Stage
 from worker.front.frames import SegmentFrame, segment_response
 from worker.front.guard import Call
-from worker.front.link import Link, Ticket
+from worker.front.keyholder_client import KeyholderClient, PendingCall
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     Abort,
     Admit,
+    Admitted,
     CellFromFront,
     Completed,
     Finish,
@@ -41,37 +42,37 @@ from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advanc
 from worker.job import Finish as Finished
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["RunningJob", "run"]
+__all__ = ["JobStream", "run"]
 
 _DEADLINE_SKEW_S: Final = 0.2
-"""The caller's own clock may call the job off this much before ours does."""
+"""The caller's clock may cancel the call this much earlier than ours."""
 
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
 Data = Channel[FrontFromCell, CellFromFront]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def run(call: Call, link: Link) -> None:
+async def run(call: Call, keyholder: KeyholderClient) -> None:
     """Serve one Run call to its end."""
     remaining = call.context.time_remaining()
     if remaining is None:
         raise Refusal(Reason.DEADLINE, stage=Stage.OPEN)
-    with link.ticket() as ticket:
+    with keyholder.pending_call() as pending:
         try:
-            await _admitted(call, link, ticket)
+            await _admitted(call, keyholder, pending)
         except ChannelClosed:
             raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
 
 
-async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
+async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall) -> None:
     first = await call.context.read()
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     over = False
-    # one byte too many is enough for the keyholder to refuse it, and to say so in the audit trail
-    link.send(
+    # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
+    keyholder.send(
         Admit(
-            call=ticket.number,
+            call=pending.number,
             submitter=call.submitter,
             source=call.source,
             correlation_id=call.correlation_id,
@@ -81,10 +82,11 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     try:
-        _, fds = await ticket.answer()
-        job = RunningJob(call.context, ticket, fds)
+        admitted, fds = await pending.answer()
+        assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
+        job = JobStream(call.context, pending, fds)
         try:
-            await job.serve(parts=len(pb.JobHeader.FromString(first.open.header).inputs))
+            await job.serve(parts=admitted.parts)
             over = True
         finally:
             job.close()
@@ -97,15 +99,15 @@ async def _admitted(call: Call, link: Link, ticket: Ticket) -> None:
             left = call.context.time_remaining()
             if why.reason is Reason.INCOMPLETE and left is not None and left <= _DEADLINE_SKEW_S:
                 why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
-            link.send(Abort(call=ticket.number, reason=why.reason, stage=why.stage))
+            keyholder.send(Abort(call=pending.number, reason=why.reason, stage=why.stage))
 
 
-class RunningJob:
-    """An admitted job: its cell's data channel and ring."""
+class JobStream:
+    """An admitted job: its call, and the data channel and ring of its cell."""
 
-    def __init__(self, context: Context, ticket: Ticket, fds: list[int]) -> None:
+    def __init__(self, context: Context, pending: PendingCall, fds: list[int]) -> None:
         data, ring = fds
-        self._context, self._ticket = context, ticket
+        self._context, self._pending = context, pending
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
         self._free: asyncio.Queue[int] = asyncio.Queue()
@@ -118,26 +120,26 @@ class RunningJob:
         self._ring.close()
 
     async def serve(self, *, parts: int) -> None:
-        """Until the outputs are sent and the receipt follows them; the first failure ends all."""
+        """Serve until the outputs and then the receipt are sent; the first failure ends everything."""
         # by itself, so that no write that carries it can be cancelled: grpc.aio would send it again with the status of
         # a refusal, which gRPC does not allow, and the caller would wait for its deadline
         await self._context.send_initial_metadata(())
         upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=parts))))
         downstream = asyncio.create_task(self._downstream())
-        verdict = asyncio.create_task(self._ticket.answer())
+        verdict = asyncio.create_task(self._pending.answer())
         tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
         try:
             pending = tasks
             while pending:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 if any(isinstance(t.exception(), ChannelClosed) for t in done):
-                    # the cell is gone: why is for the keyholder to say
+                    # the cell is gone; the keyholder has the reason
                     await asyncio.wait({verdict})
                     verdict.result()
                 for task in done:
                     task.result()
             message, _ = verdict.result()
-            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by the ticket
+            assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
             last = pb.RunResponse(done=pb.Done(receipt=message.receipt))
             await self._context.write(last.SerializeToString())
         finally:

@@ -11,7 +11,7 @@ from grpc_health.v1._async import HealthServicer
 
 from worker.config import ListenSection
 from worker.errors import StartupError
-from worker.front.link import Link
+from worker.front.keyholder_client import KeyholderClient
 from worker.front.service import Service, handlers
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
@@ -47,9 +47,9 @@ def credentials(listen: ListenSection) -> grpc.ServerCredentials:
 
 async def _serve(boot: Boot) -> None:
     config = boot.config
-    link = Link(Channel(boot.keyholder, FrontFromKeyholder))
+    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder))
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
-    service, health = Service(config, link), HealthServicer()
+    service, health = Service(config, keyholder), HealthServicer()
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers(service)),))
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -62,9 +62,9 @@ async def _serve(boot: Boot) -> None:
     async def readiness() -> None:
         announced = False
         while True:
-            await link.changed.wait()
-            link.changed.clear()
-            serving = not isinstance(link.ready, NotReady) and not service.draining
+            await keyholder.changed.wait()
+            keyholder.changed.clear()
+            serving = not isinstance(keyholder.ready, NotReady) and not service.draining
             state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
             await health.set(SERVICE, state)
             if serving and not announced:
@@ -74,15 +74,15 @@ async def _serve(boot: Boot) -> None:
     async def drain() -> None:
         await supervisor.receive_async()
         service.draining = True
-        link.changed.set()
+        keyholder.changed.set()
         log("draining")
         while service.running:
             await asyncio.sleep(0.05)
         await server.stop(grace=5)
-        link.send(Drained())
+        keyholder.send(Drained())
 
     ending = asyncio.create_task(drain())
-    tasks = {asyncio.create_task(link.serve()), asyncio.create_task(readiness()), ending}
+    tasks = {asyncio.create_task(keyholder.serve()), asyncio.create_task(readiness()), ending}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)

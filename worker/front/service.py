@@ -9,7 +9,7 @@ from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
 from worker.front.frames import read_request
 from worker.front.guard import Call, guarded
-from worker.front.link import Link
+from worker.front.keyholder_client import KeyholderClient
 from worker.front.run import run
 from worker.ipc.messages import Attest, Attested, FetchedReceipt, FetchReceipt
 from worker.job import LIMITS
@@ -26,10 +26,10 @@ _MAX_EVIDENCE_BYTES: Final = 1 << 20
 
 
 class Service(worker_pb2_grpc.CjiWorkerServicer):
-    """Stateless but for the link and the count of running jobs."""
+    """Stateless but for the state of drain and the number of running jobs."""
 
-    def __init__(self, config: Config, link: Link) -> None:
-        self._config, self._link = config, link
+    def __init__(self, config: Config, keyholder: KeyholderClient) -> None:
+        self._config, self._keyholder = config, keyholder
         self.draining = False
         self.running = 0
 
@@ -37,7 +37,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         """What this worker can do, for whom, and with which keys."""
 
         async def body(_: Call) -> pb.DescribeResponse:
-            offer, references = self._link.offer(), self._config.references
+            offer, references = self._keyholder.offer(), self._config.references
             return pb.DescribeResponse(
                 audience=self._config.worker.audience,
                 worker_id=self._config.worker.id,
@@ -51,8 +51,8 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                     batch_bytes=LIMITS.batch_bytes,
                     parts=LIMITS.parts,
                     job_bytes=LIMITS.job_bytes,
-                    references=references.places if references else 0,
-                    reference_hold_s=references.hold_s if references else 0,
+                    references=references.max_references if references else 0,
+                    reference_retain_seconds=references.retain_seconds if references else 0,
                 ),
             )
 
@@ -64,9 +64,9 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         async def body(_: Call) -> pb.AttestResponse:
             if len(request.nonce) not in _NONCE_BYTES:
                 raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
-            with self._link.ticket() as ticket:
-                self._link.send(Attest(call=ticket.number, nonce=request.nonce))
-                message, (fd,) = await ticket.answer()
+            with self._keyholder.pending_call() as pending:
+                self._keyholder.send(Attest(call=pending.number, nonce=request.nonce))
+                message, (fd,) = await pending.answer()
                 assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
                 with os.fdopen(fd, "rb") as file:
                     evidence = file.read(_MAX_EVIDENCE_BYTES)
@@ -82,7 +82,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                 raise Refusal(Reason.DRAINING, stage=Stage.OPEN)
             self.running += 1
             try:
-                await run(call, self._link)
+                await run(call, self._keyholder)
             finally:
                 self.running -= 1
 
@@ -94,9 +94,9 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         async def body(call: Call) -> pb.GetReceiptResponse:
             if len(request.job_id) != _JOB_ID_BYTES:
                 raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
-            with self._link.ticket() as ticket:
-                self._link.send(FetchReceipt(call=ticket.number, submitter=call.submitter, job_id=request.job_id))
-                message, _ = await ticket.answer()
+            with self._keyholder.pending_call() as pending:
+                self._keyholder.send(FetchReceipt(call=pending.number, submitter=call.submitter, job_id=request.job_id))
+                message, _ = await pending.answer()
                 assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
             return pb.GetReceiptResponse(receipt=message.receipt)
 

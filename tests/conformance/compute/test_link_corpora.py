@@ -83,7 +83,7 @@ def test_heavy_errors_are_seen_through() -> None:
 def test_blocked_is_what_brute_force_finds_among_the_same_pairs() -> None:
     batch, _ = _read("fake_1000.csv", _FAKE, "cluster")
     batch = batch.slice(0, 150)
-    found = link([batch], batch.schema, Parameters(clerical=1e-9), ignore)
+    found = link([batch], batch.schema, Parameters(clerical_review_threshold=1e-9), ignore)
     groups = [one.group for one in found.report.blocking.rules]
     expected = {(i, j) for i, j in combinations(range(150), 2) if any(group[i] == group[j] >= 0 for group in groups)}
     assert int(found.report.new_pairs.sum()) == len(expected)

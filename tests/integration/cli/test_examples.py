@@ -6,20 +6,21 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pyarrow.csv
 import pytest
 from cji_simulator.site import Site, people
 from click.testing import CliRunner
 
 from tests.support.paths import ROOT
 from worker.cli import build
-from worker.client import new_project_key, save_project_key
+from worker.client.keys import new_project_key, save_project_key
 
 PAGE = (ROOT / "examples/README.md").read_text()
 COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji-simulator cji"))]
 
 
 def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
-    """As it stands, but for the roots; with the files that it names."""
+    """Unchanged but for the roots, with the files that it names."""
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     shutil.copytree(site.files.profile.parent, tmp_path, dirs_exist_ok=True)
     save_project_key(new_project_key("study-17"), tmp_path / "study-17.json")
@@ -27,7 +28,8 @@ def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
         '[input]\nschema = "person/1"\n[deidentify]\nproject = "study-17"\n[deidentify.columns]\n'
         'last = { do = "hmac_token", domain = "name" }\nfirst = "drop"\nSOC = "null"\n'
     )
-    scope: dict[str, object] = {"table": people(50), "AZURE_US": site.simulation.trust}
+    pyarrow.csv.write_csv(people(50), tmp_path / "people.csv")
+    scope: dict[str, object] = {"AZURE_US": site.simulation.trust}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         exec(program.replace("from attestation import AZURE_US\n", ""), scope)

@@ -23,7 +23,7 @@ from tests.support.sdk_server import (
 )
 from worker.audit import public_jwk, sign
 from worker.cli import build
-from worker.client import new_recipient_key, new_signing_key, save_private_key, thumbprint
+from worker.client.keys import new_recipient_key, new_signing_key, save_private_key, thumbprint
 from worker.client.keys import public_jwk as rsa_jwk
 from worker.errors import Reason
 
@@ -223,7 +223,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
         (spec, "recipient.key.jwk", "signing.key", "public JWK"),
         (spec, "surname =", "sirname =", "sirname"),
         (spec, "person/1", "person/9", "person/9"),
-        (profile, 'cloud = "simulation"', 'cloud = "azure-us"', "not known here"),
+        (profile, 'cloud = "simulation"', 'cloud = "azure-us"', "is unknown"),
         (profile, "signing.key", "recipient.key", "P-384"),
         (profile, 'recipient_key = "recipient.key"', "", "recipient_key"),
         (profile, 'ca = "ca.pem"', 'ca = "absent.pem"', "absent.pem"),

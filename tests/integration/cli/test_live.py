@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from attestation import AZURE_US
 from worker.cli import build
-from worker.client import new_project_key, save_project_key
+from worker.client.keys import new_project_key, save_project_key
 
 SPEC = """
 audience = "{audience}"

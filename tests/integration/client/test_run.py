@@ -21,31 +21,22 @@ from tests.support.sdk_server import (
 )
 from worker.audit import Claims, sign
 from worker.client import (
-    Batches,
     Client,
-    DateTo,
-    Deidentify,
-    HmacToken,
-    InputSpec,
     JobSpec,
-    Mask,
-    PinnedKey,
     SealedJob,
     SealedResult,
-    SpecError,
     SyncClient,
-    Unreachable,
     Unverified,
     WorkerRefused,
-    new_project_key,
-    new_recipient_key,
-    new_signing_key,
     open_result,
-    public_jwk,
-    read_output,
     seal,
-    thumbprint,
 )
+from worker.client.errors import SpecError, Unreachable
+from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.sealed_result import read_output
+from worker.client.sources import Batches
+from worker.client.spec import InputSpec
+from worker.client.transforms import DateTo, Deidentify, HmacToken, Mask
 from worker.errors import Reason
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -114,7 +105,7 @@ class Scene:
                 self.job(),
                 {"records": records},
                 attested=self.worker.attested(),
-                deadline=deadline,  # type: ignore[dict-item]
+                deadline=deadline,
             )
 
 
@@ -200,7 +191,7 @@ async def test_nothing_readable_is_sent(scene: Scene) -> None:
         sent.extend(segment for part in parts for segment in part)
         return answer(header, parts)  # type: ignore[arg-type]
 
-    scene.worker.answer = watch  # type: ignore[method-assign, assignment]
+    scene.worker.answer = watch  # type: ignore[method-assign]
     with await scene.run():
         pass
     assert b"canary" not in b"".join(sent) + b"".join(scene.worker.seen)
@@ -265,7 +256,7 @@ async def test_deadline(scene: Scene) -> None:
 
 async def test_a_lost_answer_says_whether_the_job_was_done(scene: Scene) -> None:
     scene.worker.vanish = True
-    with pytest.raises(Unreachable, match="the job was done") as caught:
+    with pytest.raises(Unreachable, match="the job finished") as caught:
         await scene.run()
     assert "\x1b" not in str(caught.value)
 
@@ -309,7 +300,7 @@ async def test_a_fault_of_the_input_is_told_as_such(scene: Scene) -> None:
     with pytest.raises(SpecError, match="cannot be read") as caught:
         await scene.run(broken)
     assert "canary" not in str(caught.value)
-    with pytest.raises(SpecError, match="unknown or of another type: colour"):
+    with pytest.raises(SpecError, match="unknown or with a wrong type: colour"):
         await scene.run(people(1).append_column("colour", pa.array(["red"])))
 
 
@@ -359,7 +350,7 @@ def test_blocking_client(keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certi
 Edit = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
 
 
-def _edit(change: Callable[[list[pb.RunResponse]], None]) -> Edit:
+def _edit(change: Callable[[list[pb.RunResponse]], object]) -> Edit:
     def twist(messages: list[pb.RunResponse]) -> list[pb.RunResponse]:
         copied = copy.deepcopy(messages)
         change(copied)
@@ -400,15 +391,15 @@ def _other_recipient(messages: list[pb.RunResponse]) -> None:
     messages[0].accepted.result_header = header.SerializeToString(deterministic=True)
 
 
-BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], None], str]] = {
+BROKEN: dict[str, tuple[Callable[[list[pb.RunResponse]], object], str]] = {
     "flipped byte": (_flip, "outputs[0].sha256"),
-    "no accepted": (lambda m: m.pop(0) and None, "stream"),
+    "no accepted": (lambda m: m.pop(0), "stream"),
     "two accepted": (lambda m: m.insert(1, m[0]), "stream"),
     "nothing": (lambda m: m.clear(), "stream"),
-    "no receipt": (lambda m: m.pop() and None, "stream"),
+    "no receipt": (lambda m: m.pop(), "stream"),
     "message after receipt": (lambda m: m.append(m[1]), "stream"),
     "empty message": (lambda m: m.insert(1, pb.RunResponse()), "stream"),
-    "part missing": (lambda m: m.pop(3) and None, "stream"),
+    "part missing": (lambda m: m.pop(3), "stream"),
     "segment twice": (lambda m: m.insert(3, m[2]), "segment"),
     "index skipped": (lambda m: setattr(m[2].segment, "index", 1), "segment"),
     "part unknown": (lambda m: setattr(m[3].segment, "part", 2), "segment"),
@@ -490,7 +481,7 @@ async def test_e14_a_missing_row_status_is_noticed_before_results_are_given(scen
         volumes = msgspec.structs.replace(honest.volumes, rows_in=honest.volumes.rows_in + 1)
         return msgspec.structs.replace(honest, volumes=volumes)
 
-    scene.worker.claims = one_row_more  # type: ignore[method-assign]
+    scene.worker.claims = one_row_more  # type: ignore[method-assign, assignment]
     with await scene.run() as result, pytest.raises(Unverified, match="row_status"):
         open_result(result, scene.recipient)
 

@@ -13,7 +13,8 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 
-from worker.client import Deidentify, JobSpec, Mask, SealedJob
+from worker.client import JobSpec, SealedJob
+from worker.client.transforms import Deidentify, Mask, Transform
 from worker.errors import Reason
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 
@@ -28,7 +29,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the memory of other p
 
 def _copy_all(site: Site) -> JobSpec:
     """As much output as input."""
-    keep = {"last": "keep", "first": "keep", "SOC": Mask(keep_last=2)}
+    keep: dict[str, Transform] = {"last": "keep", "first": "keep", "SOC": Mask(keep_last=2)}
     return site.spec(deidentify=Deidentify(project="p1", columns=keep))
 
 

@@ -13,9 +13,10 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 
 from attestation.release import Attestation
+from tests.support.refusals import refused
 from worker.config import load
-from worker.errors import Reason, Refusal
-from worker.keyholder.custody import Custody, Dropped, HeldKey, Turn
+from worker.errors import Reason
+from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
 
 LONG = 3600.0
 
@@ -51,15 +52,15 @@ class Stepped:
         )
         config = msgspec.structs.replace(config, attestation=section)
         self.custody = Custody(config=config, trust=azure.trust, receipt_key=b"r" * 32)
-        self.seen: list[Turn] = []
+        self.seen: list[CustodyEvent] = []
 
     @property
     def held(self) -> set[str]:
         return set(self.custody.holdings.usable())
 
-    def look(self) -> list[Turn]:
+    def look(self) -> list[CustodyEvent]:
         """What happened so far."""
-        self.seen += self.custody.turns()
+        self.seen += self.custody.events()
         return self.seen
 
     def until(self, what: Callable[[], object], *, seconds: float = 60) -> None:
@@ -77,7 +78,7 @@ class Stepped:
         return [(turn.kek_id, turn.cause) for turn in self.look() if isinstance(turn, Dropped)]
 
     def refusal(self, cmk: Cmk) -> Reason:
-        with pytest.raises(Refusal) as caught:
+        with refused() as caught:
             self.custody.holdings.key(cmk.kek_id)
         return caught.value.reason
 
@@ -174,7 +175,7 @@ def test_f09_a_machine_that_left_its_reference_values_stays_out(
     golden.until(lambda: golden.held)
     evidence = golden.custody.holdings.evidence()
     assert evidence is not None
-    pins = {"pcrs": {"4": [evidence.evidence.pcrs[4].hex()]}}
+    pins: dict[str, Any] = {"pcrs": {"4": [evidence.evidence.pcrs[4].hex()]}}
     found = Stepped(tmp_path / "pinned", azure, keys[0], check=0.2, **pins)
     found.until(lambda: found.held)
     azure.extend_pcr(4)
@@ -253,7 +254,7 @@ def test_k13_two_versions_of_a_key_are_held_side_by_side(tmp_path: Path, azure: 
     assert found.refusal(third) is Reason.UNKNOWN_KEY
 
 
-def test_at_the_end_every_key_is_let_go(tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]) -> None:
+def test_at_the_end_every_key_is_dropped(tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]) -> None:
     found = Stepped(tmp_path, azure, *keys)
     found.until(lambda: len(found.held) == 2)
     assert [(turn.kek_id, turn.cause) for turn in found.custody.stop() if isinstance(turn, Dropped)] == [

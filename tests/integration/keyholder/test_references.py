@@ -12,18 +12,21 @@ from cji_simulator.scan import Canaries, look_inside
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
-from worker.audit import ReferenceDropped, ReferenceHeld, read
-from worker.client import InputSpec, JobSpec, Screen, SealedResult, SideSpec, SpecError, WorkerRefused
+from worker.audit import ReferenceDropped, ReferenceRetained, read
+from worker.client import JobSpec, SealedResult, WorkerRefused
+from worker.client.errors import SpecError
+from worker.client.operations import Screen
+from worker.client.spec import InputSpec, SideSpec
 
-SHELF_MIB = 32
+REFERENCE_MIB = 32
 SIDES = {"hot": SideSpec(schema="hotfile/1", file="hot.csv")}
 NAMES = ("ROE", "DOE", "MOE", "POE", "LOWE")
 
 
 @pytest.fixture(scope="module")
 def keeper(azure: Simulation, state: Path) -> Iterator[Site]:
-    """A worker with one shelf, and cells for references that are too large for it."""
-    with open_site(state / "keeper", azure, cell_mib=256, shelf_mib=SHELF_MIB) as opened:
+    """A worker with one reference slot, and cells for references that are too large for it."""
+    with open_site(state / "keeper", azure, cell_mib=256, reference_mib=REFERENCE_MIB) as opened:
         yield opened
 
 
@@ -51,13 +54,13 @@ def inquiries(rows: int) -> pa.Table:
 def asking(site: Site, **changes: Any) -> JobSpec:
     """A job that brings a reference unless it names one."""
     screen = Screen(**changes)
-    sides = {} if screen.held_reference else SIDES
+    sides = {} if screen.resident_reference else SIDES
     return site.spec(deidentify=None, screen=screen, input=InputSpec(schema="person/1"), sides=sides)
 
 
 def held_by(site: Site, *, tag: str = "", rows: int = 1000, seconds: int = 600) -> tuple[str, SealedResult]:
     """(digest of a reference that is held from now on, the result of the job that brought it)."""
-    result = site.run(inquiries(300), asking(site, hold_s=seconds), sides={"hot": reference(rows, tag=tag)})
+    result = site.run(inquiries(300), asking(site, retain_seconds=seconds), sides={"hot": reference(rows, tag=tag)})
     (digest,) = [part.sha256 for part in result.receipt.claims.inputs if part.name == "hot"]
     return digest, result
 
@@ -73,7 +76,7 @@ def dropped(site: Site, digest: str) -> list[str]:
     """Why the reference went."""
     lines = site.files.audit.read_bytes().splitlines(keepends=True)
     events = [read(line).event for line in lines]
-    assert any(isinstance(event, ReferenceHeld) and event.sha256 == digest for event in events)
+    assert any(isinstance(event, ReferenceRetained) and event.sha256 == digest for event in events)
     return [event.cause for event in events if isinstance(event, ReferenceDropped) and event.sha256 == digest]
 
 
@@ -86,9 +89,9 @@ def until_dropped(site: Site, digest: str) -> str:
 
 
 def inside(site: Site, *names: str) -> set[str]:
-    """Which of these texts lie on the shelf."""
+    """Which of these texts lie in the reference slot."""
     canaries = Canaries({name: name.encode() for name in names})
-    (found,) = look_inside(site.worker.pids["supervisor"], canaries, size=SHELF_MIB << 20)
+    (found,) = look_inside(site.worker.pids["supervisor"], canaries, size=REFERENCE_MIB << 20)
     return found
 
 
@@ -97,7 +100,7 @@ def test_an_inquiry_against_a_held_reference_gets_the_answers_of_one_that_brings
     brought = keeper.open(first)
     assert brought["hits"].num_rows >= 300
     for screen in ({}, {"status_only": True}, {"preset": "iii_qh", "max_hits": 3}):
-        found = keeper.open(keeper.run(inquiries(300), asking(keeper, held_reference=digest, **screen)))
+        found = keeper.open(keeper.run(inquiries(300), asking(keeper, resident_reference=digest, **screen)))
         assert list(found) == ["result", "row_status", "hits"]
         whole = keeper.run(inquiries(300), asking(keeper, **screen), sides={"hot": reference()})
         expected = keeper.open(whole)
@@ -110,16 +113,16 @@ def test_it_is_not_held_unless_asked_for(keeper: Site) -> None:
     spec = asking(keeper)
     result = keeper.run(inquiries(1), spec, sides={"hot": reference()})
     (digest,) = [part.sha256 for part in result.receipt.claims.inputs if part.name == "hot"]
-    assert refused(keeper, held_reference=digest) == "UNKNOWN_REFERENCE"
+    assert refused(keeper, resident_reference=digest) == "UNKNOWN_REFERENCE"
 
 
 def test_another_reference_of_the_same_submitter_takes_its_place(keeper: Site) -> None:
-    """The first asked is OVERLOADED, which the client tries again: the shelf is wiped meanwhile."""
+    """The first asked is OVERLOADED, which the client tries again: the slot is wiped meanwhile."""
     before, _ = held_by(keeper)
     after, _ = held_by(keeper, tag="S")
     assert until_dropped(keeper, before) == "replaced"
-    assert refused(keeper, held_reference=before) == "UNKNOWN_REFERENCE"
-    found = keeper.open(keeper.run(inquiries(300), asking(keeper, held_reference=after)))
+    assert refused(keeper, resident_reference=before) == "UNKNOWN_REFERENCE"
+    found = keeper.open(keeper.run(inquiries(300), asking(keeper, resident_reference=after)))
     assert found["result"]["outcome"].to_pylist()[-1] == "not_screenable"
 
 
@@ -130,18 +133,18 @@ def test_when_its_time_is_over_it_is_wiped(keeper: Site) -> None:
     some = [f"WWELL{i:09d}" for i in range(0, 1000, 100)]
     assert inside(keeper, *some) == set(some)
     assert until_dropped(keeper, digest) == "expired"
-    assert refused(keeper, held_reference=digest) == "UNKNOWN_REFERENCE"
+    assert refused(keeper, resident_reference=digest) == "UNKNOWN_REFERENCE"
     end = time.monotonic() + 10
     while (left := inside(keeper, *some)) and time.monotonic() < end:
         time.sleep(0.1)
     assert left == set()
 
 
-def test_one_that_is_too_large_for_the_shelf_leaves_it_free(keeper: Site) -> None:
+def test_a_reference_too_large_for_its_slot_leaves_it_free(keeper: Site) -> None:
     rows = 145_000
     large = reference(rows).append_column("OCA", pa.array(["X" * 100] * rows))
     with pytest.raises(WorkerRefused) as refusal:
-        keeper.run(inquiries(1), asking(keeper, hold_s=60), sides={"hot": large})
+        keeper.run(inquiries(1), asking(keeper, retain_seconds=60), sides={"hot": large})
     assert refusal.value.reason.value == "LIMIT_EXCEEDED"
     keeper.run(inquiries(1), asking(keeper), sides={"hot": large})  # not to be held, it is no trouble
     digest, _ = held_by(keeper, seconds=1)
@@ -149,24 +152,24 @@ def test_one_that_is_too_large_for_the_shelf_leaves_it_free(keeper: Site) -> Non
 
 
 def test_nobody_holds_it_for_longer_than_the_worker_allows(keeper: Site) -> None:
-    assert refused(keeper, hold_s=3601) == "LIMIT_EXCEEDED"
+    assert refused(keeper, retain_seconds=3601) == "LIMIT_EXCEEDED"
     with keeper.client() as client:
         limits = client.describe().limits
-    assert (limits.references, limits.reference_hold_s) == (1, 3600)
+    assert (limits.references, limits.reference_retain_seconds) == (1, 3600)
 
 
-def test_a_worker_without_a_shelf_holds_none(azure: Simulation, state: Path) -> None:
-    with open_site(state / "forgetful", azure, shelf_mib=0) as site:
-        assert refused(site, hold_s=1) == "LIMIT_EXCEEDED"
-        assert refused(site, held_reference="0" * 64) == "UNKNOWN_REFERENCE"
+def test_a_worker_without_a_reference_slot_retains_none(azure: Simulation, state: Path) -> None:
+    with open_site(state / "forgetful", azure, reference_mib=0) as site:
+        assert refused(site, retain_seconds=1) == "LIMIT_EXCEEDED"
+        assert refused(site, resident_reference="0" * 64) == "UNKNOWN_REFERENCE"
         with site.client() as client:
             assert client.describe().limits.references == 0
 
 
 def test_a_reference_is_brought_or_named(keeper: Site) -> None:
-    both = asking(keeper, hold_s=1, held_reference="0" * 64)
+    both = asking(keeper, retain_seconds=1, resident_reference="0" * 64)
     named = keeper.spec(
-        deidentify=None, screen=Screen(held_reference="0" * 64), input=InputSpec(schema="person/1"), sides=SIDES
+        deidentify=None, screen=Screen(resident_reference="0" * 64), input=InputSpec(schema="person/1"), sides=SIDES
     )
     neither = keeper.spec(deidentify=None, screen=Screen(), input=InputSpec(schema="person/1"))
     for spec in (both, named, neither):

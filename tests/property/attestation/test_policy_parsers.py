@@ -44,7 +44,7 @@ def holds(condition: Any, claims: dict[str, int]) -> bool:
         return all(holds(one, claims) for one in condition["allOf"])
     if "anyOf" in condition:
         return any(holds(one, claims) for one in condition["anyOf"])
-    return claims.get(condition["claim"]) == condition["equals"]
+    return bool(claims.get(condition["claim"]) == condition["equals"])
 
 
 @settings(max_examples=200)

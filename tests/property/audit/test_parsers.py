@@ -15,11 +15,11 @@ from worker.audit import (
     Head,
     ReceiptError,
     WorkerStopped,
-    follow,
+    append_record,
     key_from_jwk,
-    seal,
     utc_hundredths,
     verify_chain,
+    verify_next,
     verify_receipt,
 )
 
@@ -31,7 +31,7 @@ PUBLIC = ec.generate_private_key(ec.SECP384R1()).public_key()
 @example(b'{"seq":1}\n')
 def test_any_line_is_no_record(line: bytes) -> None:
     with contextlib.suppress(ChainError):
-        follow(line, head=GENESIS, number=1)
+        verify_next(line, head=GENESIS, number=1)
         raise AssertionError("hardly")
 
 
@@ -54,7 +54,9 @@ def test_a_chain_verifies_and_misses_any_line_that_is_taken_out(counts: list[int
     head: Head = GENESIS
     lines: list[bytes] = []
     for count in counts:
-        head, line = seal(WorkerStopped(jobs_completed=count), head=head, time="2026-11-24T15:00:00.00Z", worker="w")
+        head, line = append_record(
+            WorkerStopped(jobs_completed=count), head=head, time="2026-11-24T15:00:00.00Z", worker="w"
+        )
         lines.append(line)
     assert verify_chain(lines) == head
     if drop < len(lines) - 1:

@@ -6,28 +6,20 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues
-from worker.client import (
-    ClientError,
-    PinnedKey,
-    SpecError,
-    Unverified,
-    decode_spec,
-    load_profile,
-    load_project_key,
-    read_evidence,
-    read_file,
-    verify_attestation,
-)
-from worker.client.errors import from_details
+from worker.client import ClientError, Unverified, load_profile, load_project_key
+from worker.client.attested import read_evidence, verify_attestation
+from worker.client.errors import SpecError, from_details
+from worker.client.keys import PinnedKey
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, parse_result_header
-from worker.client.sources import Batches, open_source
+from worker.client.sources import Batches, open_source, read_file
+from worker.client.spec import decode_spec
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.errors import REASONS, Reason, Stage
 from worker.job import Header, JobId, Recipient, SizeClass

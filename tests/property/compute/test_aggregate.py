@@ -41,16 +41,17 @@ PARAMETERS = Aggregate(
 def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
     schema = pa.schema([pa.field(name, pa.utf8()) for name in NAMES])
     table = pa.Table.from_pylist([dict(zip(NAMES, row, strict=True)) for row in rows], schema=schema)
-    return table.to_batches(max_chunksize=size)
+    found: list[pa.RecordBatch] = table.to_batches(max_chunksize=size)
+    return found
 
 
-def cells_of(found: Sequence[pa.RecordBatch]) -> dict[tuple[object, ...], tuple[object, ...]]:
+def cells_of(found: Sequence[pa.RecordBatch]) -> dict[tuple[object, ...], tuple[int, int, int]]:
     rows = pa.Table.from_batches(found, schema=CELLS_SCHEMA).to_pylist()
     key = ("grouping", "unclassifiable", "key_1", "key_2")
     return {tuple(r[k] for k in key): (r["rows"], r["persons"], r["sum_1"]) for r in rows}
 
 
-def twin(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[object, ...]]:
+def twin(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[int, int, int]]:
     """Each row goes into each of the four tables by itself."""
     count: dict[tuple[object, ...], int] = defaultdict(int)
     people: dict[tuple[object, ...], set[str]] = defaultdict(set)

@@ -120,10 +120,10 @@ def test_em_finds_the_parameters_that_made_the_pairs() -> None:
 
 
 def _exchanged() -> tuple[Level, ...]:
-    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]  # type: ignore[arg-type]
+    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]
     m_u = ((0.1, 0.01), (0.2, 0.02), (0.7, 0.97))
     conditions = ((there[0],), (there[1],), ())
-    return tuple(Level(words="x", conditions=c, m=m, u=u) for c, (m, u) in zip(conditions, m_u, strict=True))
+    return tuple(Level(label="x", conditions=c, m=m, u=u) for c, (m, u) in zip(conditions, m_u, strict=True))
 
 
 def _model(*rules: Rule) -> Model:
@@ -133,15 +133,17 @@ def _model(*rules: Rule) -> Model:
         k = len(conditions)
         m, u = [0.8, *[0.15 / k] * (k - 1), 0.05 + 0.15 / k], [0.01, *[0.04 / k] * (k - 1), 0.95 + 0.04 / k]
         made = [
-            Level(words=test, conditions=(Condition(column=c, test=test, number=number),), m=m[i], u=u[i])  # type: ignore[arg-type]
+            Level(label=test, conditions=(Condition(column=c, test=test, number=number),), m=m[i], u=u[i])  # type: ignore[arg-type]
             for i, (c, test, number) in enumerate(conditions)
         ]
-        return (*made, Level(words="else", m=m[-1], u=u[-1]))
+        return (*made, Level(label="else", m=m[-1], u=u[-1]))
 
     return Model(
         comparisons=(
-            Comparison(name="first", levels=levels(("first", "same", 0), ("first", "similar", 0.8))),
-            Comparison(name="last", levels=levels(("last", "same", 0), ("last", "similar", 0.9), ("last", "sound", 0))),
+            Comparison(name="first", levels=levels(("first", "same", 0), ("first", "jaro_winkler", 0.8))),
+            Comparison(
+                name="last", levels=levels(("last", "same", 0), ("last", "jaro_winkler", 0.9), ("last", "soundex", 0))
+            ),
             Comparison(name="names", levels=_exchanged()),
             Comparison(name="DOB", levels=levels(("DOB", "same", 0), ("DOB", "date", 0), ("DOB", "date_slip", 0))),
         ),
@@ -151,11 +153,11 @@ def _model(*rules: Rule) -> Model:
 
 
 _ALL = Rule(keys=())
-_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", places=1))))
+_BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(column="first", form="prefix", length=1))))
 
 
 def _pairs(batch: pa.RecordBatch, *rules: Rule, side: pa.RecordBatch | None = None) -> dict[tuple[int, int], float]:
-    parameters = Parameters(model=_model(*rules), clerical=1e-6, match=0.5)
+    parameters = Parameters(model=_model(*rules), clerical_review_threshold=1e-6, match=0.5)
     found = link([batch], batch.schema, parameters, ignore, side=None if side is None else [side])
     (pairs,) = found.report.batches()["pairs"] if len(found.report.pairs) else (None,)
     if pairs is None:

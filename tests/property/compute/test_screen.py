@@ -119,7 +119,7 @@ def test_equal_to_the_twin(
     cut: int,
 ) -> None:
     index = twin.index(reference, HOTFILE, cut=cut)
-    parameters = twin.asked(rules=rules, **options)  # type: ignore[arg-type]
+    parameters = twin.asked(rules=rules, **options)
     screened = run(twin.batch("person/1", inquiries, COLUMNS), index, parameters)
     outcomes, hits = screened.outcomes(5), screened.hits(5)
     outcomes.validate(full=True)

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.compute.kernels import cmac, dates
-from worker.compute.kernels.column import Outcome, read
-from worker.compute.operations.deidentify import masks, tokens
+from worker.compute.kernels import cmac
+from worker.compute.kernels.column import read
+from worker.compute.operations.deidentify import dates, masks, tokens
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.status_codes import Code
 
 Judged = tuple[bytes | None, Code | None]
@@ -134,7 +135,7 @@ def slow_mac(key: bytes, value: bytes) -> bytes:
 
 def slow_days(subject: bytes, project: str, max_days: int) -> int:
     digest = slow_mac(hmac.digest(KEY, b"cji-shift/1\0" + project.encode(), "sha256"), subject)
-    choices = [*range(-max_days, 0), *range(1, max_days + 1)]
+    choices: list[int] = [*range(-max_days, 0), *range(1, max_days + 1)]
     for i in range(0, 16, 8):
         word = int.from_bytes(digest[i : i + 8], "big")
         if word < 2**64 - 2**64 % len(choices):

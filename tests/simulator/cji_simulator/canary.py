@@ -17,21 +17,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from cji_simulator.scan import encodings
 from cji_simulator.site import Site
-from worker.client import (
-    AgeBand,
-    DateShift,
-    Deidentify,
-    HmacToken,
-    JobSpec,
-    Mask,
-    ProjectKey,
-    SealedJob,
-    ZipPrefix,
-    load_signing_key,
-    new_project_key,
-    seal,
-)
-from worker.client.transforms import Transform
+from worker.client import JobSpec, SealedJob, load_signing_key, seal
+from worker.client.keys import ProjectKey, new_project_key
+from worker.client.transforms import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
 from worker.envelope import input_aad
 
 __all__ = ["Planted", "key_patterns", "prime_patterns"]

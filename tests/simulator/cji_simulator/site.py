@@ -16,22 +16,19 @@ from cji_simulator.worker import Worker
 from worker.client import (
     INPUT_NAME,
     ClientProfile,
-    Deidentify,
-    HmacToken,
-    InputSpec,
     JobSpec,
-    PinnedKey,
     SealedJob,
     SealedResult,
     SyncClient,
     load_profile,
     load_recipient_key,
     load_signing_key,
-    new_project_key,
     open_result,
-    public_jwk,
     seal,
 )
+from worker.client.keys import PinnedKey, new_project_key, public_jwk
+from worker.client.spec import InputSpec
+from worker.client.transforms import Deidentify, HmacToken
 
 __all__ = ["Site", "open_site", "people"]
 
@@ -133,12 +130,12 @@ def people(rows: int, *, tag: str = "") -> pa.Table:
 
 @contextmanager
 def open_site(
-    folder: Path, simulation: Simulation, *, cells: int = 2, cell_mib: int = 160, shelf_mib: int = 32
+    folder: Path, simulation: Simulation, *, cells: int = 2, cell_mib: int = 160, reference_mib: int = 32
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it, and drain it at the end."""
     cmk = simulation.create_cmk(f"cji-{folder.name}")
     files = worker_config(
-        folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, shelf_mib=shelf_mib
+        folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
     )
     with Worker(files.config, trust=simulation.trust, log=folder / "worker.log") as worker:
         yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))

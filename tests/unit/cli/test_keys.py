@@ -10,7 +10,8 @@ from attestation import AZURE_US, AZURE_USGOV
 from tests.support.paths import ROOT
 from worker.cli import build
 from worker.cli.common import explained
-from worker.client import SpecError, Unreachable, Unverified, WorkerRefused, load_project_key, load_signing_key
+from worker.client import Unverified, WorkerRefused, load_project_key, load_signing_key
+from worker.client.errors import SpecError, Unreachable
 from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.job import parse_p384, parse_rsa
 
@@ -107,7 +108,7 @@ def test_a_project_has_a_name_that_jobs_may_give(tmp_path: Path, name: str) -> N
 def test_public_halves_are_those_of_the_policy(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    from worker.client import public_jwk
+    from worker.client.keys import public_jwk
 
     cji("key", "new-signing", tmp_path / "s")
     key = load_pem_public_key((tmp_path / "s.pub").read_bytes())
@@ -119,7 +120,7 @@ def test_serve_refuses_a_configuration_that_it_cannot_run(tmp_path: Path) -> Non
     config = tmp_path / "worker.toml"
     text = example.read_text()
     for old, new, status, says in [
-        ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "not known here"),
+        ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "is unknown"),
         ("audience", "audiance", 2, "audiance"),
     ]:
         assert old in text

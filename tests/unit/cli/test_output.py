@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from worker.cli.output import Target, write_batches
-from worker.client import SpecError
+from worker.client.errors import SpecError
 
 TABLE = pa.table(
     {

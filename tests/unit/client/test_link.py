@@ -8,7 +8,11 @@ import msgspec
 import pytest
 
 from tests.support.paths import ROOT
-from worker.client import Link, SpecError, decode_spec, load_spec, new_recipient_key, public_jwk, thumbprint
+from worker.client import load_spec
+from worker.client.errors import SpecError
+from worker.client.keys import new_recipient_key, public_jwk, thumbprint
+from worker.client.operations import Link
+from worker.client.spec import decode_spec
 from worker.compute import registry
 from worker.compute.operations.link import (
     Comparison,
@@ -45,22 +49,22 @@ MODEL = """
 prior = 0.0001
 split = [{ column = "SEX" }]
 blocking = [
-  { keys = [{ column = "last", form = "sound" }, { column = "DOB", form = "year" }] },
+  { keys = [{ column = "last", form = "soundex" }, { column = "DOB", form = "year" }] },
   { keys = [{ column = "DOB" }], most_pairs = 1_000_000 },
 ]
 
 [[link.model.comparisons]]
 name = "surname"
 levels = [
-  { words = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, frequency_of = "last" },
-  { words = "spelt alike", conditions = [{ column = "last", test = "similar", number = 0.9 }], m = 0.1, u = 0.009 },
-  { words = "different", m = 0.1, u = 0.99 },
+  { label = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, tf_adjustment_column = "last" },
+  { label = "alike", conditions = [{ column = "last", test = "jaro_winkler", number = 0.9 }], m = 0.1, u = 0.009 },
+  { label = "different", m = 0.1, u = 0.99 },
 ]
 
 [[link.model.comparisons]]
 name = "date of birth"
-levels = [{ words = "the same", conditions = [{ column = "DOB" }] }, { words = "different" }]
-start = [0.9, 0.1]
+levels = [{ label = "the same", conditions = [{ column = "DOB" }] }, { label = "different" }]
+initial_m = [0.9, 0.1]
 """
 SPLINK = {
     "link_type": "dedupe_only",
@@ -80,7 +84,7 @@ SPLINK = {
 
 def test_a_job_is_linked_as_the_operation_is_unless_it_says_otherwise() -> None:
     message, usual = Link().message().link, Parameters()
-    names = ("match", "clerical", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
+    names = ("match", "clerical_review_threshold", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
     assert [getattr(message, name) for name in names] == [getattr(usual, name) for name in names]
     assert (message.model, message.refuse_oversized) == (b"", usual.oversized == "refuse")
 
@@ -92,12 +96,12 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     assert operation.link.match == 0.95
     model = msgspec.json.decode(operation.link.model, type=Model)
     assert model == spec.link.model
-    assert [rule.words for rule in model.blocking] == ["last sound + DOB year", "DOB"]
+    assert [rule.label for rule in model.blocking] == ["last soundex + DOB year", "DOB"]
     assert (model.prior, model.split, model.blocking[1].most_pairs) == (0.0001, (Key(column="SEX"),), 1_000_000)
     similar = model.comparisons[0].levels[1]
-    assert similar.conditions == (Condition(column="last", test="similar", number=0.9),)
+    assert similar.conditions == (Condition(column="last", test="jaro_winkler", number=0.9),)
     assert [(level.m, level.u) for level in model.comparisons[0].levels] == [(0.8, 0.001), (0.1, 0.009), (0.1, 0.99)]
-    assert model.comparisons[1].start == (0.9, 0.1)
+    assert model.comparisons[1].initial_m == (0.9, 0.1)
     registry.check([operation], ["person/1"])
 
 
@@ -105,7 +109,7 @@ def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     ("old", "new", "says"),
     [
         ("most_pairs", "most_rows", r"most_rows.*link\.model\.blocking"),
-        ('test = "similar"', 'test = "alike"', r"alike.*link\.model\.comparisons"),
+        ('test = "jaro_winkler"', 'test = "alike"', r"alike.*link\.model\.comparisons"),
         ("prior = 0.0001", "priors = 1", "priors"),
         ("match = 0.95", "match = 95", r"link\.match"),
         ("match = 0.95", 'match = 0.95\nsplink = "s.json"', "model of Splink|one of Splink"),
@@ -119,7 +123,7 @@ def test_a_model_that_is_none_is_named(old: str, new: str, says: str) -> None:
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-1.0", "1.5"])
 def test_a_prefix_has_a_whole_number(number: str) -> None:
-    changed = MODEL.replace('test = "similar", number = 0.9', f'test = "prefix", number = {number}')
+    changed = MODEL.replace('test = "jaro_winkler", number = 0.9', f'test = "prefix", number = {number}')
     spec = decode_spec(TEXT + changed)
     assert spec.link is not None
     with pytest.raises(Exception, match="BAD_PARAMETERS"):
@@ -133,9 +137,9 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
     file.write_text(json.dumps(SPLINK))
     found = load_spec(tmp_path / "job.toml").link
     assert found is not None
-    same = Level(words="Exact", conditions=(Condition(column="last"),))
+    same = Level(label="Exact", conditions=(Condition(column="last"),))
     assert found.model == Model(
-        comparisons=(Comparison(name="last", levels=(same, Level(words="Other"))),),
+        comparisons=(Comparison(name="last", levels=(same, Level(label="Other"))),),
         blocking=(Rule(keys=(Key(column="DOB"),)),),
         prior=0.001,
     )
@@ -154,7 +158,10 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
 def test_the_model_of_the_manual_is_one() -> None:
     manual = (ROOT / "docs/operations.md").read_text()
     example = manual.partition("### A model of one's own")[2].partition("```toml\n")[2].partition("```")[0]
-    for text in (example, example.replace("# certain", "certain").replace("prior = 0.0001", "")):
+    for text in (
+        example,
+        example.replace("# deterministic_rules", "deterministic_rules").replace("prior = 0.0001", ""),
+    ):
         spec = decode_spec(TEXT + text)
         assert spec.link is not None
         registry.check([spec.link.message()], ["person/1"])

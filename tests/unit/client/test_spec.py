@@ -1,37 +1,35 @@
 """Job specs and profiles: strict, and told with the name of what is wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.sdk_server import Certificates
 from worker.client import (
-    AgeBand,
-    DateShift,
-    DateTo,
-    Deidentify,
-    HmacToken,
     JobSpec,
-    Mask,
-    PinnedKey,
-    SpecError,
     Unverified,
-    ZipPrefix,
-    decode_spec,
     load_profile,
     load_project_key,
     load_recipient_key,
     load_signing_key,
     load_spec,
+    seal,
+)
+from worker.client.errors import SpecError
+from worker.client.keys import (
+    PinnedKey,
     new_project_key,
     new_recipient_key,
     new_signing_key,
     public_jwk,
     save_private_key,
     save_project_key,
-    seal,
     thumbprint,
 )
+from worker.client.profile import ClientTls
+from worker.client.spec import decode_spec
+from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, HmacToken, Mask, ZipPrefix
 from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
@@ -121,10 +119,7 @@ def test_keys_do_not_show_in_reprs() -> None:
         for text in (repr(job), repr(project), str(job)):
             assert repr(secret)[2:-1] not in text
             assert secret.hex() not in text
-    profile_tls = __import__("worker.client", fromlist=["ClientTls"]).ClientTls(
-        ca_pem=b"a", cert_pem=b"b", key_pem=b"canary"
-    )
-    assert "canary" not in repr(profile_tls)
+    assert "canary" not in repr(ClientTls(ca_pem=b"a", cert_pem=b"b", key_pem=b"canary"))
 
 
 @pytest.mark.parametrize(
@@ -218,6 +213,7 @@ def test_files_are_relative_to_the_spec(tmp_path: Path) -> None:
     (folder / "job.toml").write_text(text)
     loaded = load_spec(folder / "job.toml")
     assert loaded.recipients == (public_jwk(RECIPIENT.public_key()),)
+    assert loaded.deidentify is not None
     assert loaded.deidentify.project_key == str(folder / "p.json")
     (folder / "r.jwk").unlink()
     with pytest.raises(SpecError, match=r"r\.jwk"):
@@ -260,11 +256,11 @@ def test_tls_files_that_no_handshake_could_use_are_named(tmp_path: Path) -> None
     save_private_key(new_signing_key(), tmp_path / "other.pem", passphrase=None)
     save_private_key(new_signing_key(), tmp_path / "closed.pem", passphrase=b"x")
     for name, data, says in [
-        ("ca.pem", b"canary", r"ca\.pem holds no certificate"),
-        ("c.pem", tls.key_pem, r"c\.pem holds no certificate"),
-        ("k.pem", tls.cert_pem, r"k\.pem holds no private key"),
+        ("ca.pem", b"canary", r"ca\.pem contains no PEM certificate"),
+        ("c.pem", tls.key_pem, r"c\.pem contains no PEM certificate"),
+        ("k.pem", tls.cert_pem, r"k\.pem contains no PEM private key"),
         ("k.pem", (tmp_path / "closed.pem").read_bytes(), "passphrase"),
-        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"not the key of .*c\.pem"),
+        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"does not belong to .*c\.pem"),
     ]:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SpecError, match=says):
@@ -308,7 +304,11 @@ def test_keys_survive_their_files_and_are_never_overwritten(tmp_path: Path) -> N
         load_signing_key(tmp_path / "r")
     with pytest.raises(SpecError, match="RSA-3072"):
         load_recipient_key(tmp_path / "s", passphrase=b"secret")
-    for save in (lambda p: save_private_key(signing, p, passphrase=None), lambda p: save_project_key(project, p)):
+    saves: tuple[Callable[[Path], None], ...] = (
+        lambda path: save_private_key(signing, path, passphrase=None),
+        lambda path: save_project_key(project, path),
+    )
+    for save in saves:
         with pytest.raises(SpecError, match="exists"):
             save(tmp_path / "p")
         with pytest.raises(SpecError, match="cannot be written"):

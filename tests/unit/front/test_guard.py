@@ -8,10 +8,11 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from tests.support.refusals import refused
 from worker.client.errors import from_details
 from worker.errors import REASONS, Reason, Refusal, Stage
 from worker.front.guard import Call, RetryLater, guarded
-from worker.front.link import MAX_TICKETS, Link
+from worker.front.keyholder_client import MAX_PENDING_CALLS, KeyholderClient
 from worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
 from worker.ipc import Channel
 from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, KeyholderFromFront, NotReady
@@ -64,7 +65,7 @@ async def answer(body: Any) -> grpc.aio.AioRpcError:
         def __init__(self, context: Any) -> None:
             self.context, self.correlation_id, self.source, self.submitter = context, "c" * 16, "peer", "nobody"
 
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # at runtime it takes none
         def service(self, details: Any) -> Any:
             async def call(request: bytes, context: Any) -> bytes:
                 return await guarded(context, body)
@@ -80,7 +81,7 @@ async def answer(body: Any) -> grpc.aio.AioRpcError:
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
                 with pytest.raises(grpc.aio.AioRpcError) as error:
-                    await channel.unary_unary("/x/y")(b"", timeout=10)
+                    await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
             return error.value
         finally:
             await server.stop(0)
@@ -116,14 +117,15 @@ async def test_a_refusal_keeps_its_reason_and_drops_its_cause(capsys: pytest.Cap
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=700) from cause
 
     error = await answer(body)
-    read = from_details(dict(error.trailing_metadata())[DETAILS_KEY])
+    metadata: Any = error.trailing_metadata()
+    read = from_details(dict(metadata)[DETAILS_KEY])
     assert read is not None
     assert (read.reason, read.stage, read.retry_after) == (Reason.OVERLOADED, Stage.ADMIT, 0.7)
     assert "SMITH" not in f"{error!r} {capsys.readouterr()}"
 
 
 async def test_a_caller_without_a_name_is_denied() -> None:
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # at runtime it takes none
         def service(self, details: Any) -> Any:
             async def call(request: bytes, context: Any) -> bytes:
                 return await guarded(context, self.body)
@@ -139,56 +141,54 @@ async def test_a_caller_without_a_name_is_denied() -> None:
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await channel.unary_unary("/x/y")(b"", timeout=10)
+            await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
     await server.stop(0)
     assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-# ------------------------------------------------------------------ link
+# ------------------------------------------------------------------ client
 
 
 @pytest.fixture
-async def link() -> Any:
+async def client() -> Any:
     ours, theirs = Channel.pair()
-    link = Link(Channel(ours, FrontFromKeyholder))
+    client = KeyholderClient(Channel(ours, FrontFromKeyholder))
     keyholder: Channel[Any, Any] = Channel(theirs, KeyholderFromFront)
-    serving = asyncio.create_task(link.serve())
-    yield link, keyholder, serving
+    serving = asyncio.create_task(client.serve())
+    yield client, keyholder, serving
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
     keyholder.close()
 
 
-async def test_p07_a_full_map_of_calls_refuses(link: Any) -> None:
-    link, _, _ = link
+async def test_p07_a_full_map_of_calls_refuses(client: Any) -> None:
+    client, _, _ = client
     from contextlib import ExitStack
 
     with ExitStack() as stack:
-        for _ in range(MAX_TICKETS):
-            stack.enter_context(link.ticket())
-        with pytest.raises(RetryLater) as refused, link.ticket():
+        for _ in range(MAX_PENDING_CALLS):
+            stack.enter_context(client.pending_call())
+        with pytest.raises(RetryLater) as refused, client.pending_call():
             pass
         assert refused.value.reason is Reason.OVERLOADED
-    with link.ticket():
+    with client.pending_call():
         pass
 
 
-async def test_nothing_is_offered_before_the_keyholder_says_so(link: Any) -> None:
-    link, keyholder, _ = link
-    with pytest.raises(Refusal) as refused:
-        link.offer()
-    assert refused.value.reason is Reason.NOT_READY
+async def test_nothing_is_offered_before_the_keyholder_says_so(client: Any) -> None:
+    client, keyholder, _ = client
+    with refused(Reason.NOT_READY):
+        client.offer()
     keyholder.send(NotReady(reason=Reason.KEY_RELEASE_DENIED))
-    await link.changed.wait()
-    with pytest.raises(Refusal) as refused:
-        link.offer()
-    assert refused.value.reason is Reason.KEY_RELEASE_DENIED
+    await client.changed.wait()
+    with refused(Reason.KEY_RELEASE_DENIED):
+        client.offer()
 
 
-async def test_an_answer_goes_to_its_call_and_to_no_other(link: Any) -> None:
-    link, keyholder, _ = link
-    with link.ticket() as one, link.ticket() as two:
-        link.send(Attest(call=two.number, nonce=bytes(16)))
+async def test_an_answer_goes_to_its_call_and_to_no_other(client: Any) -> None:
+    client, keyholder, _ = client
+    with client.pending_call() as one, client.pending_call() as two:
+        client.send(Attest(call=two.number, nonce=bytes(16)))
         assert (await asyncio.to_thread(keyholder.receive))[0].call == two.number
         keyholder.send(Ended(call=99, reason=Reason.DEADLINE, stage=Stage.OPEN))  # nobody's
         keyholder.send(Ended(call=two.number, reason=Reason.EXPIRED, stage=Stage.ADMIT))
@@ -199,11 +199,11 @@ async def test_an_answer_goes_to_its_call_and_to_no_other(link: Any) -> None:
             await asyncio.wait_for(one.answer(), 0.05)
 
 
-async def test_every_open_call_is_refused_when_the_keyholder_is_gone(link: Any) -> None:
-    link, keyholder, serving = link
-    with link.ticket() as ticket:
+async def test_every_open_call_is_refused_when_the_keyholder_is_gone(client: Any) -> None:
+    client, keyholder, serving = client
+    with client.pending_call() as pending:
         keyholder.close()
         with pytest.raises(RetryLater) as refused:
-            await ticket.answer()
+            await pending.answer()
         assert refused.value.reason is Reason.CELL_FAILED
     await asyncio.wait({serving})

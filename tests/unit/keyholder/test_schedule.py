@@ -204,7 +204,7 @@ def test_whatever_happens_nothing_is_released_without_an_attestation_and_nothing
                     case "well":
                         found.released(step.kek_id)
                     case "failed" | "throttled" | "denied":
-                        found.not_released(step.kek_id, now, outcome)  # type: ignore[arg-type]
+                        found.not_released(step.kek_id, now, outcome)
                     case "again":
                         at_hand = False
                         if not found.attest_again(step.kek_id):

@@ -151,10 +151,10 @@ class Operation(_message.Message):
     def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
-    __slots__ = ("model", "match", "clerical", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
+    __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
-    CLERICAL_FIELD_NUMBER: _ClassVar[int]
+    CLERICAL_REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     REFUSE_OVERSIZED_FIELD_NUMBER: _ClassVar[int]
     BLOCK_ROWS_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
@@ -163,17 +163,17 @@ class Link(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     model: bytes
     match: float
-    clerical: float
+    clerical_review_threshold: float
     refuse_oversized: bool
     block_rows: int
     pairs: int
     random_pairs: int
     training_pairs: int
     seed: int
-    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical: _Optional[float] = ..., refuse_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical_review_threshold: _Optional[float] = ..., refuse_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class Screen(_message.Message):
-    __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256", "hold_s", "held_reference")
+    __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256", "retain_seconds", "resident_reference")
     PRESET_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     MAX_HITS_FIELD_NUMBER: _ClassVar[int]
@@ -181,8 +181,8 @@ class Screen(_message.Message):
     INCLUDE_RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     STATUS_ONLY_FIELD_NUMBER: _ClassVar[int]
     TABLES_SHA256_FIELD_NUMBER: _ClassVar[int]
-    HOLD_S_FIELD_NUMBER: _ClassVar[int]
-    HELD_REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     preset: str
     rules: bytes
     max_hits: int
@@ -190,9 +190,9 @@ class Screen(_message.Message):
     include_restricted: bool
     status_only: bool
     tables_sha256: bytes
-    hold_s: int
-    held_reference: bytes
-    def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ..., hold_s: _Optional[int] = ..., held_reference: _Optional[bytes] = ...) -> None: ...
+    retain_seconds: int
+    resident_reference: bytes
+    def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ..., retain_seconds: _Optional[int] = ..., resident_reference: _Optional[bytes] = ...) -> None: ...
 
 class Aggregate(_message.Message):
     __slots__ = ("preset", "keys", "person", "sums", "threshold", "base")
@@ -504,7 +504,7 @@ class KeyDescription(_message.Message):
     def __init__(self, kek_id: _Optional[str] = ..., public_jwk: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes", "references", "reference_hold_s")
+    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes", "references", "reference_retain_seconds")
     HEADER_BYTES_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -512,7 +512,7 @@ class Limits(_message.Message):
     PARTS_FIELD_NUMBER: _ClassVar[int]
     JOB_BYTES_FIELD_NUMBER: _ClassVar[int]
     REFERENCES_FIELD_NUMBER: _ClassVar[int]
-    REFERENCE_HOLD_S_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_RETAIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     header_bytes: int
     segment_bytes: int
     batch_rows: int
@@ -520,8 +520,8 @@ class Limits(_message.Message):
     parts: int
     job_bytes: int
     references: int
-    reference_hold_s: int
-    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ..., references: _Optional[int] = ..., reference_hold_s: _Optional[int] = ...) -> None: ...
+    reference_retain_seconds: int
+    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ..., references: _Optional[int] = ..., reference_retain_seconds: _Optional[int] = ...) -> None: ...
 
 class AttestRequest(_message.Message):
     __slots__ = ("nonce",)

@@ -17,7 +17,7 @@ from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.operations import aggregate
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, check_schema
+from worker.records import WHOLE_ROW, arrow, check_schema
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["Aggregating", "ReturnA", "accepts", "check", "output_parts", "prepare", "result"]
@@ -126,5 +126,5 @@ class ReturnA:
         progress: ProgressCallback,
     ) -> Outputs:
         """Convert; see TableOperation."""
-        segments = pa.concat_arrays([pa.nulls(0, pa.binary()), *(batch.column(0) for batch in records)])
+        segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
         return aggregate.return_a(read(segments), progress)

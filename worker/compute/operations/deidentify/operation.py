@@ -32,12 +32,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels import dates
-from worker.compute.kernels.column import Bools, Ints, Outcome
+from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.ff1 import Ecb
 from worker.compute.operation import Applied, Context, Part, bad_parameters
-from worker.compute.operations.deidentify import block_ciphers, masks, tokens
+from worker.compute.operations.deidentify import block_ciphers, dates, masks, tokens
 from worker.compute.operations.deidentify.k_anonymity import K_ANONYMITY, MAX_K, SmallClasses
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.token_map import TOKEN_MAP, TokenMap
 from worker.errors import Reason, Refusal, Stage
 from worker.records import METADATA_KEY, RowStatus, Status, check_schema, tagged

@@ -9,9 +9,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from worker.compute.kernels.distinct import first_rows, positions
+from worker.compute.kernels.distinct import first_rows
 from worker.compute.operation import Part
-from worker.records import SCHEMAS, tagged
+from worker.records import SCHEMAS, arrow, tagged
 
 __all__ = ["TOKEN_MAP", "TokenMap"]
 
@@ -41,9 +41,9 @@ class TokenMap:
             values, tokens = _distinct(values, tokens)
             name = pa.repeat(pa.scalar(column, pa.utf8()), len(values))
             whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema)
-            yield from (whole.slice(first, _BATCH) for first in range(0, len(values), _BATCH))
+            yield from arrow.cut(whole, _BATCH)
 
 
 def _distinct(values: pa.Array, tokens: pa.Array) -> tuple[pa.Array, pa.Array]:
-    first = positions(first_rows(values)[0])
+    first = arrow.from_numpy(first_rows(values)[0])
     return values.take(first), tokens.take(first)

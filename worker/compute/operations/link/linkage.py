@@ -21,22 +21,12 @@ from worker.compute.kernels.column import Ints
 from worker.compute.kernels.components import components
 from worker.compute.operation import bad_parameters
 from worker.compute.operations.link.blocking import Blocking, plan
-from worker.compute.operations.link.columns import (
-    DATES,
-    Table,
-    has,
-    read_table,
-)
+from worker.compute.operations.link.columns import DATES, Table, has, read_table
 from worker.compute.operations.link.comparison import comparer
 from worker.compute.operations.link.model import Model, Parameters, check
 from worker.compute.operations.link.person_model import model_for, split_for
 from worker.compute.operations.link.report import Report
-from worker.compute.operations.link.score import (
-    Pairs,
-    Scorer,
-    gather,
-    log2_odds,
-)
+from worker.compute.operations.link.score import Pairs, Scorer, gather, log2_odds
 from worker.compute.operations.link.training import train
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
@@ -71,7 +61,7 @@ def bind(parameters: Parameters, schema: pa.Schema) -> Model:
     """
     model = model_for(schema) if parameters.model is None else parameters.model
     model = replace(model, split=model.split or split_for(schema))
-    keys = [*model.split, *(key for rule in (*model.blocking, *model.certain) for key in rule.keys)]
+    keys = [*model.split, *(key for rule in (*model.blocking, *model.deterministic_rules) for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
     named = {key.column for key in keys} | {name for condition in conditions for name in condition.columns}
     of_dates = {key.column for key in keys if key.form in _DATE_FORMS} | {
@@ -98,32 +88,20 @@ def link(
     limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
-    names = frozenset(key.column for rule in (*model.blocking, *model.certain) for key in rule.keys)
+    names = frozenset(key.column for rule in (*model.blocking, *model.deterministic_rules) for key in rule.keys)
     names |= {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
     progress("count", 0)
     table = read_table(records, side or (), names, linking=side is not None)
     blocking = plan(table, model.blocking, model.split, parameters)
     if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > parameters.memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    certain = plan(table, model.certain if model.prior is None else (), model.split, parameters)
+    deterministic = plan(table, model.deterministic_rules if model.prior is None else (), model.split, parameters)
     progress("train", 0)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
-    trained = train(model, table, comparers, parameters, blocking=blocking, certain=certain)
+    trained = train(model, table, comparers, parameters, blocking=blocking, deterministic_rules=deterministic)
     scorer = Scorer(comparers, trained)
-    least = log2_odds(parameters.clerical)
-    pieces = list[Pairs]()
-    new = np.zeros(len(blocking.rules), np.int64)
-    done, per_cent = 0, -1
-    for rule, total, left, right in blocking.chunks():
-        pieces.append(scorer.score(left, right, least))
-        new[rule] += len(left)
-        done += total
-        if done * 100 // blocking.pairs > per_cent:
-            per_cent = done * 100 // blocking.pairs
-            progress("compare", per_cent)
+    pairs, new = _scored(blocking, scorer, log2_odds(parameters.clerical_review_threshold), progress)
     progress("cluster", 0)
-    pairs = gather(pieces)
-    del pieces
     match = log2_odds(parameters.match)
     matches = np.flatnonzero(pairs.weight >= match)
     root = components(table.n, pairs.left[matches].astype(np.int64), pairs.right[matches].astype(np.int64))
@@ -143,6 +121,20 @@ def link(
             first_of_second=table.first_of_second,
         ),
     )
+
+
+def _scored(blocking: Blocking, scorer: Scorer, least: float, progress: ProgressCallback) -> tuple[Pairs, Ints]:
+    """(the pairs of at least this weight, int64 by rule: how many pairs no rule before it has)."""
+    pieces, new = list[Pairs](), np.zeros(len(blocking.rules), np.int64)
+    done, per_cent = 0, -1
+    for rule, total, left, right in blocking.chunks():
+        pieces.append(scorer.score(left, right, least))
+        new[rule] += len(left)
+        done += total
+        if done * 100 // blocking.pairs > per_cent:
+            per_cent = done * 100 // blocking.pairs
+            progress("compare", per_cent)
+    return gather(pieces), new
 
 
 def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:

@@ -18,8 +18,8 @@ __all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Paramete
 
 Test: TypeAlias = Literal[
     "same",
-    "similar",
-    "sound",
+    "jaro_winkler",
+    "soundex",
     "nickname",
     "prefix",
     "date",
@@ -30,30 +30,30 @@ Test: TypeAlias = Literal[
     "exchanged",
     "crossed",
 ]
-"""What may hold of two records; `similar` and `prefix` have a number, the least similarity or how many bytes.
+"""What may hold of two records; `jaro_winkler` and `prefix` have a number, the least similarity or how many bytes.
 
-same        equal bytes, ASCII case and outer blanks aside
-similar     Jaro-Winkler similarity of at least `number`
-sound       equal Soundex codes
-nickname    forms of one given name
-prefix      the first `number` bytes are equal
-date        dates that agree in all known digits, X being an unknown one
-date_slip   dates that one slip of the hand turns into each other, as `kernels.edits` lists them
-year        dates of one known year
-year_month  dates of one known month of one known year
-number_slip equal but for one place or two neighbouring ones in each other's place, X being unknown
-exchanged   `column` of each record is equal to column `other` of the other one
-crossed     `column` of one record is equal to column `other` of the other one
+same         equal bytes, ASCII case and outer blanks aside
+jaro_winkler Jaro-Winkler similarity of at least `number`
+soundex      equal Soundex codes
+nickname     forms of one given name
+prefix       the first `number` bytes are equal
+date         dates that agree in all known digits, X being an unknown one
+date_slip    dates that one slip of the hand turns into each other, as `kernels.edits` lists them
+year         dates of one known year
+year_month   dates of one known month of one known year
+number_slip  equal but for one place or two neighbouring ones in each other's place, X being unknown
+exchanged    `column` of each record is equal to column `other` of the other one
+crossed      `column` of one record is equal to column `other` of the other one
 """
 
-Form: TypeAlias = Literal["whole", "sound", "prefix", "year", "year_month", "month_day"]
+Form: TypeAlias = Literal["whole", "soundex", "prefix", "year", "year_month", "month_day"]
 """What of a value has to be equal in a block: all, its Soundex code, its first bytes, parts of a date."""
 
 MAX_COMPARISONS: Final = 24
 MAX_LEVELS: Final = 12
 MAX_RULES: Final = 48
-_MAX_PLACES: Final = 64
-_NUMBERED: Final = frozenset(("similar", "prefix"))
+_MAX_PREFIX: Final = 64
+_NUMBERED: Final = frozenset(("jaro_winkler", "prefix"))
 _OF_TWO: Final = frozenset(("exchanged", "crossed"))
 
 
@@ -76,26 +76,26 @@ class Condition(_Table, frozen=True, kw_only=True):
 
 
 class Level(_Table, frozen=True, kw_only=True):
-    """All of some conditions, and in words what that means.
+    """A level of agreement: it holds where all its conditions hold.
 
-    `frequency_of` names a column: where the level holds, the share of records with the value takes the place of u of
-    the comparison's first level, to the power of `frequency_weight` (0 to 1); of two values the more frequent one.
+    With a `tf_adjustment_column`, the term frequency (the share of records that have the value; the more frequent of
+    the two values) replaces u of the comparison's first level, to the power of `tf_adjustment_weight` (0 to 1).
     """
 
-    words: str
+    label: str
     conditions: tuple[Condition, ...] = ()
     m: float | None = None
     u: float | None = None
-    frequency_of: str = ""
-    frequency_weight: float = 1.0
+    tf_adjustment_column: str = ""
+    tf_adjustment_weight: float = 1.0
 
 
 class Comparison(_Table, frozen=True, kw_only=True):
-    """Levels from the strongest to the one that always holds; `start` is m before training, one for each level."""
+    """Levels from the strongest to the one that always holds; `initial_m` is m before training, one for each level."""
 
     name: str
     levels: tuple[Level, ...]
-    start: tuple[float, ...] = ()
+    initial_m: tuple[float, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,11 +105,11 @@ class Comparison(_Table, frozen=True, kw_only=True):
 
 
 class Key(_Table, frozen=True, kw_only=True):
-    """A part of a blocking key; `places` is how many bytes of a prefix."""
+    """A part of a blocking key; `length` is the bytes of a prefix."""
 
     column: str
     form: Form = "whole"
-    places: int = 0
+    length: int = 0
 
 
 class Rule(_Table, frozen=True, kw_only=True):
@@ -122,15 +122,15 @@ class Rule(_Table, frozen=True, kw_only=True):
     most_pairs: int | None = None
 
     @property
-    def words(self) -> str:
-        """The rule as people read it: `last sound + DOB year`."""
-        parts = (f"{key.column} {_FORM_WORDS[key.form].format(key.places)}".strip() for key in self.keys)
+    def label(self) -> str:
+        """The rule as people read it: `last soundex + DOB year`."""
+        parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.length)}".strip() for key in self.keys)
         return " + ".join(parts) or "all pairs"
 
 
-_FORM_WORDS: Final[dict[Form, str]] = {
+_FORM_LABELS: Final[dict[Form, str]] = {
     "whole": "",
-    "sound": "sound",
+    "soundex": "soundex",
     "prefix": "first {}",
     "year": "year",
     "year_month": "year and month",
@@ -142,15 +142,15 @@ class Model(_Table, frozen=True, kw_only=True):
     """Comparisons, blocking rules, and what is known of how many pairs match.
 
     `prior` is the probability that two records taken at random are of one person. Where it is None, it is the number of
-    pairs that the `certain` rules find, divided by `certain_recall` (the share of matches that they are thought to
+    pairs that the `deterministic_rules` rules find, divided by `recall` (the share of matches that they are thought to
     find) and by the number of all pairs. It is never learnt from blocked pairs, which are not taken at random.
     Blocks that are too large are split by the keys of `split`, one after the other; none: by those for persons.
     """
 
     comparisons: tuple[Comparison, ...]
     blocking: tuple[Rule, ...]
-    certain: tuple[Rule, ...] = ()
-    certain_recall: float | None = None
+    deterministic_rules: tuple[Rule, ...] = ()
+    recall: float | None = None
     prior: float | None = None
     split: tuple[Key, ...] = ()
 
@@ -168,7 +168,7 @@ class Parameters:
 
     model: Model | None = None
     match: float = 0.9
-    clerical: float = 0.01
+    clerical_review_threshold: float = 0.01
     oversized: Literal["split", "refuse"] = "split"
     block_rows: int = 5_000
     pairs: int = 200_000_000
@@ -189,7 +189,7 @@ def check(parameters: Parameters) -> None:
         and 1_000 <= p.training_pairs <= 1 << 26
         and 0 <= p.seed < 1 << 63
     )
-    if not (counts and 0 < p.clerical <= p.match < 1 and p.oversized in {"split", "refuse"}):
+    if not (counts and 0 < p.clerical_review_threshold <= p.match < 1 and p.oversized in {"split", "refuse"}):
         raise bad_parameters(Stage.ADMIT)
     if p.model is not None and not _is_model(p.model):
         raise bad_parameters(Stage.ADMIT)
@@ -197,22 +197,22 @@ def check(parameters: Parameters) -> None:
 
 def _is_model(model: Model) -> bool:
     names = [comparison.name for comparison in model.comparisons]
-    rules = (*model.blocking, *model.certain)
+    rules = (*model.blocking, *model.deterministic_rules)
     return (
         0 < len(names) == len(set(names)) <= MAX_COMPARISONS
         and all(map(_is_comparison, model.comparisons))
         and math.prod(len(comparison.levels) + 1 for comparison in model.comparisons) < 1 << 62
         and 0 < len(model.blocking) <= MAX_RULES
-        and len(model.certain) <= MAX_RULES
+        and len(model.deterministic_rules) <= MAX_RULES
         and all(_is_key(key) for rule in rules for key in rule.keys)
         and all(map(_is_key, model.split))
-        and (model.certain_recall is None or 0 < model.certain_recall <= 1)
-        and (bool(model.certain) if model.prior is None else 0 < model.prior < 1)
+        and (model.recall is None or 0 < model.recall <= 1)
+        and (bool(model.deterministic_rules) if model.prior is None else 0 < model.prior < 1)
     )
 
 
 def _is_comparison(comparison: Comparison) -> bool:
-    levels, start = comparison.levels, comparison.start
+    levels, initial_m = comparison.levels, comparison.initial_m
     given = [level.m for level in levels if level.m is not None], [level.u for level in levels if level.u is not None]
     return (
         bool(comparison.name)
@@ -221,17 +221,17 @@ def _is_comparison(comparison: Comparison) -> bool:
         and not levels[-1].conditions
         and all(map(_is_level, levels))
         and all(not values or len(values) == len(levels) for values in given)
-        and (not start or (len(start) == len(levels) and min(start) > 0))
-        and all(level.frequency_of in {"", *comparison.columns} for level in levels)
+        and (not initial_m or (len(initial_m) == len(levels) and min(initial_m) > 0))
+        and all(level.tf_adjustment_column in {"", *comparison.columns} for level in levels)
     )
 
 
 def _is_level(level: Level) -> bool:
     given = [value for value in (level.m, level.u) if value is not None]
     return (
-        bool(level.words)
+        bool(level.label)
         and all(0 < value < 1 for value in given)
-        and 0 <= level.frequency_weight <= 1
+        and 0 <= level.tf_adjustment_weight <= 1
         and all(map(_is_condition, level.conditions))
     )
 
@@ -242,11 +242,11 @@ def _is_condition(condition: Condition) -> bool:
         condition.test in get_args(Test)
         and (condition.other not in {"", condition.column} if condition.test in _OF_TWO else not condition.other)
         and (condition.test in _NUMBERED or number == 0)
-        and (condition.test != "similar" or 0 < number <= 1)
-        and (condition.test != "prefix" or (1 <= number <= _MAX_PLACES and number == int(number)))
+        and (condition.test != "jaro_winkler" or 0 < number <= 1)
+        and (condition.test != "prefix" or (1 <= number <= _MAX_PREFIX and number == int(number)))
     )
 
 
 def _is_key(key: Key) -> bool:
     is_prefix = key.form == "prefix"
-    return key.form in get_args(Form) and (1 <= key.places <= _MAX_PLACES if is_prefix else key.places == 0)
+    return key.form in get_args(Form) and (1 <= key.length <= _MAX_PREFIX if is_prefix else key.length == 0)

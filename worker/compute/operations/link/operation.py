@@ -22,7 +22,7 @@ from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.operations import link
 from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, WHOLE_ROW, check_schema, tagged
+from worker.records import SCHEMAS, WHOLE_ROW, arrow, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "CLUSTER", "PARTS", "SIDES", "Linking", "check", "prepare"]
@@ -39,7 +39,7 @@ def _parameters(parameters: worker_pb2.Link) -> link.Parameters:
         found = link.Parameters(
             model=_model(parameters.model) if parameters.model else None,
             match=parameters.match,
-            clerical=parameters.clerical,
+            clerical_review_threshold=parameters.clerical_review_threshold,
             oversized="refuse" if parameters.refuse_oversized else "split",
             block_rows=parameters.block_rows,
             pairs=parameters.pairs,
@@ -125,8 +125,7 @@ class Linking:
     def _clustered(self, records: Sequence[pa.RecordBatch], cluster: Ints) -> Iterator[pa.RecordBatch]:
         first = 0
         for batch in records:
-            mine = cluster[first : first + batch.num_rows].astype(np.uint64)
-            column = pa.Array.from_buffers(pa.uint64(), len(mine), [None, pa.py_buffer(mine)])
+            column = arrow.from_numpy(cluster[first : first + batch.num_rows], pa.uint64())
             yield pa.RecordBatch.from_arrays([*batch.columns, column], schema=self.output_schema)
             first += batch.num_rows
 

@@ -2,7 +2,7 @@
 
 Levels follow the practice of probabilistic linkage: agreement by value with its frequency, close spellings by
 Jaro-Winkler (W. E. Winkler, 1990), one slip of the hand in dates and numbers, and for given names their short forms.
-`start` values only say where training begins.
+`initial_m` says where training begins.
 """
 
 from typing import Final
@@ -10,20 +10,15 @@ from typing import Final
 import pyarrow as pa
 
 from worker.compute.operations.link.columns import has
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 
 __all__ = ["SPLIT", "model_for", "split_for"]
 
 
-def _similar(column: str, number: float) -> Level:
-    return Level(words=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "similar", number),))
+def _jaro_winkler(column: str, number: float) -> Level:
+    return Level(
+        label=f"spelt alike (Jaro-Winkler {number:g} or more)", conditions=(_when(column, "jaro_winkler", number),)
+    )
 
 
 def _when(column: str, test: str, number: float = 0.0) -> Condition:
@@ -32,29 +27,29 @@ def _when(column: str, test: str, number: float = 0.0) -> Condition:
 
 def _same(column: str, *, frequency: float = 0.0) -> Level:
     return Level(
-        words="the same",
+        label="the same",
         conditions=(_when(column, "same"),),
-        frequency_of=column if frequency else "",
-        frequency_weight=frequency or 1.0,
+        tf_adjustment_column=column if frequency else "",
+        tf_adjustment_weight=frequency or 1.0,
     )
 
 
-_DIFFERENT: Final = Level(words="different")
+_DIFFERENT: Final = Level(label="different")
 
 
 def _given_name() -> Comparison:
-    nickname = Level(words="forms of one given name", conditions=(_when("first", "nickname"),))
+    nickname = Level(label="forms of one given name", conditions=(_when("first", "nickname"),))
     return Comparison(
         name="given name",
         levels=(
             _same("first", frequency=1.0),
             nickname,
-            _similar("first", 0.92),
-            _similar("first", 0.8),
-            Level(words="the same initial", conditions=(_when("first", "prefix", 1),)),
+            _jaro_winkler("first", 0.92),
+            _jaro_winkler("first", 0.8),
+            Level(label="the same initial", conditions=(_when("first", "prefix", 1),)),
             _DIFFERENT,
         ),
-        start=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
+        initial_m=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
     )
 
 
@@ -63,12 +58,12 @@ def _surname() -> Comparison:
         name="surname",
         levels=(
             _same("last", frequency=1.0),
-            _similar("last", 0.92),
-            _similar("last", 0.8),
-            Level(words="the same Soundex code", conditions=(_when("last", "sound"),)),
+            _jaro_winkler("last", 0.92),
+            _jaro_winkler("last", 0.8),
+            Level(label="the same Soundex code", conditions=(_when("last", "soundex"),)),
             _DIFFERENT,
         ),
-        start=(0.7, 0.12, 0.05, 0.03, 0.1),
+        initial_m=(0.7, 0.12, 0.05, 0.03, 0.1),
     )
 
 
@@ -82,20 +77,20 @@ def _exchanged() -> Comparison:
         name="names in each other's place",
         levels=(
             Level(
-                words="given name and surname of each are the surname and given name of the other",
+                label="given name and surname of each are the surname and given name of the other",
                 conditions=(exchanged,),
             ),
-            Level(words="the given name of one is the surname of the other", conditions=(crossed,)),
-            Level(words="neither is the other's"),
+            Level(label="the given name of one is the surname of the other", conditions=(crossed,)),
+            Level(label="neither is the other's"),
         ),
-        start=(0.01, 0.02, 0.97),
+        initial_m=(0.01, 0.02, 0.97),
     )
 
 
 def _middle_name() -> Comparison:
-    initial = Level(words="the same initial", conditions=(_when("middle", "prefix", 1),))
+    initial = Level(label="the same initial", conditions=(_when("middle", "prefix", 1),))
     levels = (_same("middle", frequency=1.0), initial, _DIFFERENT)
-    return Comparison(name="middle name", levels=levels, start=(0.6, 0.2, 0.2))
+    return Comparison(name="middle name", levels=levels, initial_m=(0.6, 0.2, 0.2))
 
 
 def _birth() -> Comparison:
@@ -103,24 +98,24 @@ def _birth() -> Comparison:
         name="date of birth",
         levels=(
             _same("DOB", frequency=0.5),
-            Level(words="equal in all known digits", conditions=(_when("DOB", "date"),)),
-            Level(words="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
-            Level(words="the same year and month", conditions=(_when("DOB", "year_month"),)),
-            Level(words="the same year", conditions=(_when("DOB", "year"),)),
+            Level(label="equal in all known digits", conditions=(_when("DOB", "date"),)),
+            Level(label="one slip of the hand apart", conditions=(_when("DOB", "date_slip"),)),
+            Level(label="the same year and month", conditions=(_when("DOB", "year_month"),)),
+            Level(label="the same year", conditions=(_when("DOB", "year"),)),
             _DIFFERENT,
         ),
-        start=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
+        initial_m=(0.75, 0.03, 0.1, 0.03, 0.04, 0.05),
     )
 
 
 def _number(column: str, name: str) -> Comparison:
-    slip = Level(words="one slip of the hand apart", conditions=(_when(column, "number_slip"),))
-    return Comparison(name=name, levels=(_same(column), slip, _DIFFERENT), start=(0.8, 0.12, 0.08))
+    slip = Level(label="one slip of the hand apart", conditions=(_when(column, "number_slip"),))
+    return Comparison(name=name, levels=(_same(column), slip, _DIFFERENT), initial_m=(0.8, 0.12, 0.08))
 
 
 def _text(column: str, name: str) -> Comparison:
-    levels = (_same(column, frequency=1.0), _similar(column, 0.9), _similar(column, 0.75), _DIFFERENT)
-    return Comparison(name=name, levels=levels, start=(0.6, 0.15, 0.05, 0.2))
+    levels = (_same(column, frequency=1.0), _jaro_winkler(column, 0.9), _jaro_winkler(column, 0.75), _DIFFERENT)
+    return Comparison(name=name, levels=levels, initial_m=(0.6, 0.15, 0.05, 0.2))
 
 
 def _postcode() -> Comparison:
@@ -128,16 +123,16 @@ def _postcode() -> Comparison:
         name="postcode",
         levels=(
             _same("postcode", frequency=1.0),
-            Level(words="one slip of the hand apart", conditions=(_when("postcode", "number_slip"),)),
-            Level(words="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
+            Level(label="one slip of the hand apart", conditions=(_when("postcode", "number_slip"),)),
+            Level(label="equal in the first three places", conditions=(_when("postcode", "prefix", 3),)),
             _DIFFERENT,
         ),
-        start=(0.6, 0.1, 0.1, 0.2),
+        initial_m=(0.6, 0.1, 0.1, 0.2),
     )
 
 
 def _code(column: str, name: str) -> Comparison:
-    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), start=(0.9, 0.1))
+    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), initial_m=(0.9, 0.1))
 
 
 _COMPARISONS: Final = (
@@ -167,10 +162,10 @@ def _rule(text: str, most_pairs: int | None = None) -> Rule:
 
 
 def _key(text: str) -> Key:
-    """`column`, `column:form` or `column:places`."""
+    """`column`, `column:form` or `column:length`."""
     column, _, form = text.partition(":")
     if form.isdigit():
-        return Key(column=column, form="prefix", places=int(form))
+        return Key(column=column, form="prefix", length=int(form))
     return Key(column=column, form=form or "whole")  # type: ignore[arg-type]
 
 
@@ -189,8 +184,8 @@ _BLOCKING: Final = tuple(
             "DOB POB",
             "DOB address_1",
             "DOB first:1 last:1",
-            "last:sound first:sound DOB:year",
-            "last:sound DOB:month_day",
+            "last:soundex first:soundex DOB:year",
+            "last:soundex DOB:month_day",
             "first postcode",
             "last postcode",
             "address_1 last",
@@ -209,8 +204,8 @@ _WIDE: Final = tuple(
         "address_1",
         "first",
         "postcode",
-        "last:sound first:1",
-        "first:sound last:1",
+        "last:soundex first:1",
+        "first:soundex last:1",
         "address_1:5",
         "DOB:year_month",
         "DOB:month_day",
@@ -218,7 +213,7 @@ _WIDE: Final = tuple(
         "city last:1",
         "POB first:1",
         "city",
-        "first:sound postcode:3",
+        "first:soundex postcode:3",
         "first DOB:year",
         "postcode:3 DOB:year",
         "postcode:3 POB",
@@ -227,7 +222,7 @@ _WIDE: Final = tuple(
 )
 """For few records: each is left out where it brings together more than so many pairs, a few seconds' work."""
 
-_CERTAIN: Final = tuple(
+_DETERMINISTIC: Final = tuple(
     map(
         _rule,
         (
@@ -253,7 +248,7 @@ def model_for(schema: pa.Schema) -> Model:
     return Model(
         comparisons=tuple(one for one in _COMPARISONS if all(has(schema, name) for name in one.columns)),
         blocking=tuple(rule for rule in (*_BLOCKING, *_WIDE) if _fits(rule, schema)),
-        certain=tuple(rule for rule in _CERTAIN if _fits(rule, schema)),
+        deterministic_rules=tuple(rule for rule in _DETERMINISTIC if _fits(rule, schema)),
     )
 
 

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints
-from worker.compute.kernels.distinct import positions
 from worker.compute.operations.link.blocking import Blocking
 from worker.compute.operations.link.comparison import MISSING
 from worker.compute.operations.link.model import Comparison, Level, Model
 from worker.compute.operations.link.score import Pairs, Scorer, probability
 from worker.compute.operations.link.training import Trained
+from worker.records import arrow
 
 __all__ = ["BLOCKS", "PAIRS", "PATTERNS", "Report"]
 
@@ -117,7 +117,7 @@ class Report:
                 words = _words(one, level, of_m, of_u)
                 lines.append(_line(one.name, number, words, float(weights[number]), m=of_m, u=of_u))
         which = np.hstack((np.zeros((len(levels), 1), np.int64), levels + np.array(offsets, np.int64)))
-        taken = positions(which.reshape(-1).astype(np.int64))
+        taken = arrow.from_numpy(which.reshape(-1))
         pattern = np.repeat(np.arange(len(levels)), which.shape[1])
         numbers = _batch(pa.schema(list(PATTERNS)[:2]), pattern, counts[pattern])
         of_line = [
@@ -132,7 +132,7 @@ class Report:
         rules = self.blocking.rules
         return pa.RecordBatch.from_arrays(
             [
-                pa.array([one.rule.words for one in rules], pa.utf8()),
+                pa.array([one.rule.label for one in rules], pa.utf8()),
                 pa.array([one.number for one in rules], pa.uint64()),
                 pa.array([one.largest for one in rules], pa.uint64()),
                 pa.array([one.pairs for one in rules], pa.uint64()),
@@ -157,9 +157,9 @@ def _words(comparison: Comparison, level: Level, m: float, u: float) -> str:
         verdict = f"{_short(m / u)} times as likely for one person"
     else:
         verdict = f"{_short(u / m)} times as likely for different persons"
-    frequency = "; a rarer value says more" if level.frequency_of else ""
+    frequency = "; a rarer value says more" if level.tf_adjustment_column else ""
     shares = f"in {_short(100 * m)} % of pairs of one person, in {_short(100 * u)} % of pairs of different persons"
-    return f"{comparison.name}: {level.words}; {shares}: {verdict}{frequency}"
+    return f"{comparison.name}: {level.label}; {shares}: {verdict}{frequency}"
 
 
 def _short(number: float) -> str:
@@ -169,13 +169,5 @@ def _short(number: float) -> str:
 
 
 def _batch(schema: pa.Schema, *columns: npt.NDArray[Any]) -> pa.RecordBatch:
-    arrays = [_array(kind, column) for kind, column in zip(schema.types, columns, strict=True)]
+    arrays = [arrow.from_numpy(column, kind) for kind, column in zip(schema.types, columns, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _array(kind: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
-    if kind == pa.bool_():
-        data: npt.NDArray[Any] = np.packbits(values, bitorder="little")
-    else:
-        data = np.ascontiguousarray(values.astype(kind.to_pandas_dtype(), copy=False))
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])

@@ -134,13 +134,13 @@ def gather(pieces: Sequence[Pairs]) -> Pairs:
 
 def _frequency(one: Comparer, level: int, u: Floats) -> _Frequency | None:
     found = one.comparison.levels[level]
-    if not found.frequency_of:
+    if not found.tf_adjustment_column:
         return None
-    column = one.columns[found.frequency_of]
+    column = one.columns[found.tf_adjustment_column]
     counts = column.counts
     rows = max(int(counts.sum()), 1)
     share = counts / rows
     if found.u is None:
         share = np.maximum(share - max(float(share @ share) - u[0], 0.0), min(u[0], 1 / rows))
-    added = found.frequency_weight * np.log2(u[0] / share)
+    added = found.tf_adjustment_weight * np.log2(u[0] / share)
     return _Frequency(added=added, column=column)

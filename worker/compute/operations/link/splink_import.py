@@ -11,21 +11,14 @@ import json
 import re
 from typing import Any, Final
 
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 
 __all__ = ["UnsupportedModelError", "from_splink"]
 
 _MAX_BYTES: Final = 1 << 20
 _COLUMN: Final = r'(?:"(\w+)"|(\w+))'
 _SAME: Final = re.compile(rf"{_COLUMN} = {_COLUMN}")
-_SIMILAR: Final = re.compile(rf"jaro_winkler_similarity\({_COLUMN}, {_COLUMN}\) >= (0\.\d+|1(?:\.0)?)")
+_JARO_WINKLER: Final = re.compile(rf"jaro_winkler_similarity\({_COLUMN}, {_COLUMN}\) >= (0\.\d+|1(?:\.0)?)")
 _MISSING: Final = re.compile(rf"{_COLUMN} IS NULL OR {_COLUMN} IS NULL")
 _KEY: Final = re.compile(rf"l\.{_COLUMN} = r\.{_COLUMN}")
 _PREFIX: Final = re.compile(
@@ -114,7 +107,11 @@ def _comparison(value: Any) -> Comparison:
     found = Comparison(name=name, levels=tuple(levels))
     if len({level.m is None for level in levels}) > 1 or len({level.u is None for level in levels}) > 1:
         raise UnsupportedModelError(f"{name} with m_probability or u_probability of some levels only")
-    if any(levels[0].conditions != (Condition(column=one.frequency_of),) for one in levels if one.frequency_of):
+    if any(
+        levels[0].conditions != (Condition(column=one.tf_adjustment_column),)
+        for one in levels
+        if one.tf_adjustment_column
+    ):
         raise UnsupportedModelError(f"tf_adjustment_column of {name} without a first level of equality of that column")
     return found
 
@@ -126,12 +123,12 @@ def _level(value: dict[str, Any]) -> Level:
     if not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise UnsupportedModelError(f"tf_adjustment_weight {weight!r}")
     return Level(
-        words=_text(value, "label_for_charts"),
+        label=_text(value, "label_for_charts"),
         conditions=conditions,
         m=_probability(value, "m_probability"),
         u=_probability(value, "u_probability"),
-        frequency_of=value.get("tf_adjustment_column") or "",
-        frequency_weight=float(weight),
+        tf_adjustment_column=value.get("tf_adjustment_column") or "",
+        tf_adjustment_weight=float(weight),
     )
 
 
@@ -145,8 +142,8 @@ def _probability(value: dict[str, Any], name: str) -> float | None:
 def _condition(sql: str) -> Condition:
     if found := _pair(_SAME, sql):
         return Condition(column=_side(found, 1)[:-2])
-    if found := _pair(_SIMILAR, sql):
-        return Condition(column=_side(found, 1)[:-2], test="similar", number=float(found[5]))
+    if found := _pair(_JARO_WINKLER, sql):
+        return Condition(column=_side(found, 1)[:-2], test="jaro_winkler", number=float(found[5]))
     raise UnsupportedModelError(f"sql_condition {sql}")
 
 
@@ -167,7 +164,7 @@ def _key(sql: str) -> Key:
         return Key(column=_side(found, 1))
     found = _PREFIX.fullmatch(sql)
     if found and _side(found, 1) == _side(found, 4) and found[3] == found[6] and 1 <= len(found[3]) <= 2:
-        return Key(column=_side(found, 1), form="prefix", places=int(found[3]))
+        return Key(column=_side(found, 1), form="prefix", length=int(found[3]))
     raise UnsupportedModelError(f"blocking_rule {sql}")
 
 

@@ -20,20 +20,10 @@ from worker.compute.kernels.column import Ints
 from worker.compute.kernels.em import Levels
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.pairs import blocks
-from worker.compute.operations.link.blocking import (
-    CHUNK,
-    Blocked,
-    Blocking,
-    every_pair,
-)
+from worker.compute.operations.link.blocking import CHUNK, Blocked, Blocking, every_pair
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.comparison import Comparer, levels
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Model,
-    Parameters,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Model, Parameters
 
 __all__ = ["Trained", "train"]
 
@@ -73,17 +63,17 @@ def train(
     parameters: Parameters,
     *,
     blocking: Blocking,
-    certain: Blocking,
+    deterministic_rules: Blocking,
 ) -> Trained:
-    """Train what the model does not give; `blocking` and `certain` are its rules, bound to the table."""
+    """Train what the model does not give; `blocking` and `deterministic_rules` are its rules, bound to the table."""
     rng = np.random.default_rng(parameters.seed)
-    certain_pairs = sum(len(left) for _, _, left, _ in certain.chunks())
+    deterministic_pairs = sum(len(left) for _, _, left, _ in deterministic_rules.chunks())
     given = [_given(comparison) for comparison in model.comparisons]
-    start = [_start(comparison) for comparison in model.comparisons]
-    m = [start_m if of_m is None else of_m for start_m, (of_m, _) in zip(start, given, strict=True)]
-    u = [_unknown(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(start, given, strict=True)]
+    initial_m = [_initial_m(comparison) for comparison in model.comparisons]
+    m = [initial if of_m is None else of_m for initial, (of_m, _) in zip(initial_m, given, strict=True)]
+    u = [_initial_u(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(initial_m, given, strict=True)]
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
-        return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, certain_pairs, m))
+        return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, deterministic_pairs, m))
     random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
     # of rules that are wide for so many records, a sample has hardly any matches
     narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
@@ -94,27 +84,27 @@ def train(
     ]
     by_rule = [one for one in by_rule if np.count_nonzero(one.free) >= min(_LEAST_COMPARISONS, len(comparers))]
     for _ in range(_ROUNDS):
-        prior = _prior(model, table, certain_pairs, m)
+        prior = _prior(model, table, deterministic_pairs, m)
         strangers = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), prior))
         u = [
             em.shares(column, strangers, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
             for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
         ]
-        found = _matches(by_rule, start, m, u)
+        found = _matches(by_rule, initial_m, m, u)
         m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
-    return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, certain_pairs, m))
+    return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, deterministic_pairs, m))
 
 
-def _prior(model: Model, table: Table, certain_pairs: int, m: Sequence[Floats]) -> float:
-    """The pairs that certain rules find, over their recall and all pairs; at least one pair is taken to match."""
+def _prior(model: Model, table: Table, deterministic_pairs: int, m: Sequence[Floats]) -> float:
+    """The pairs that deterministic rules find, over their recall and all pairs; at least one pair is taken to match."""
     if model.prior is not None:
         return model.prior
-    recall = _recall(model, table, m) if model.certain_recall is None else model.certain_recall
-    return min(max(certain_pairs / recall, 1.0) / max(table.all_pairs, 1), 0.5)
+    recall = _recall(model, table, m) if model.recall is None else model.recall
+    return min(max(deterministic_pairs / recall, 1.0) / max(table.all_pairs, 1), 0.5)
 
 
 def _recall(model: Model, table: Table, m: Sequence[Floats]) -> float:
-    """Which share of the matches the certain rules find, if errors in one column say nothing of those in another.
+    """Which share of the matches the deterministic rules find, if errors in one column say nothing of those in another.
 
     A column agrees in a match as often as the first level of its comparison holds, where both records have a value.
     Worked out by chance: _DRAWS matches, and which of their columns agree.
@@ -127,10 +117,10 @@ def _recall(model: Model, table: Table, m: Sequence[Floats]) -> float:
     rng = np.random.default_rng(0)
     agree = {
         name: rng.random(_DRAWS) < agrees.get(name, 1.0) * table.columns[name].filled ** 2
-        for name in sorted({key.column for rule in model.certain for key in rule.keys})
+        for name in sorted({key.column for rule in model.deterministic_rules for key in rule.keys})
     }
     found = np.zeros(_DRAWS, np.bool_)
-    for rule in model.certain:
+    for rule in model.deterministic_rules:
         found |= np.all([agree[key.column] for key in rule.keys], axis=0)
     return max(float(found.mean()), _LEAST_RECALL)
 
@@ -141,14 +131,14 @@ def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
     return (np.array(m) if m else None), (np.array(u) if u else None)
 
 
-def _start(comparison: Comparison) -> Floats:
+def _initial_m(comparison: Comparison) -> Floats:
     """M before training: the model's, or falling from level to level."""
-    values = np.array(comparison.start or [0.5**i for i in range(len(comparison.levels))])
+    values = np.array(comparison.initial_m or [0.5**i for i in range(len(comparison.levels))])
     normal: Floats = values / values.sum()
     return normal
 
 
-def _unknown(k: int) -> Floats:
+def _initial_u(k: int) -> Floats:
     """U before training: agreement is rare."""
     return np.array([*[0.05 / (k - 1)] * (k - 1), 0.95])
 
@@ -184,10 +174,10 @@ def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], of:
 
 
 def _matches(
-    by_rule: Sequence[_Patterns], start: Sequence[Floats], m: Sequence[Floats], u: Sequence[Floats]
+    by_rule: Sequence[_Patterns], initial_m: Sequence[Floats], m: Sequence[Floats], u: Sequence[Floats]
 ) -> list[Floats]:
     """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
-    totals = [_PRIOR_PAIRS * values for values in start]
+    totals = [_PRIOR_PAIRS * values for values in initial_m]
     for one in by_rule:
         free = np.flatnonzero(one.free).tolist()
         seen = np.ascontiguousarray(one.levels[:, free])

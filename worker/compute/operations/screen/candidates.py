@@ -1,7 +1,7 @@
 """Which records an inquiry has to be compared with: ranges of the index, counted before any of them is expanded.
 
-A search asks for several ranges. Those by identifier, and by sound and day, hold nothing else than what is sought;
-others hold more, and say how it is told apart:
+A search asks for several ranges. Those by identifier, and by sound and day, hold only the records sought; the others
+hold more, and a filter picks from them:
 
     COMMON_YEAR   28 February and 1 March, for an inquiry of 29 February: only in years that have no 29 February
     DIGITS        all days of a sound, where one of the two dates has unknown digits: those whose known digits agree
@@ -42,8 +42,8 @@ class Limits:
     comparisons: int = 500_000_000
 
 
-class _Told(enum.IntEnum):
-    """What a record of a range must be besides."""
+class RangeFilter(enum.IntEnum):
+    """How the records sought are picked from a range."""
 
     ANYTHING = 0
     COMMON_YEAR = 1
@@ -52,12 +52,12 @@ class _Told(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Ranges:
-    """row int64[r]: whose range it is; first, count int64[r]; told: for all of them."""
+    """row int64[r]: whose range it is; first, count int64[r]; range_filter: of all."""
 
     row: Ints
     first: Ints
     count: Ints
-    told: _Told
+    range_filter: RangeFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -79,7 +79,7 @@ class Plan:
     searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than
     `Limits.candidates` records, so it is not searched after all. values: for each kind of identifier int64[n], which
     of the index's values the inquiry has, -1 for none of them; sought: the same of those that it is searched by.
-    row, first, count int64[r], told uint8[r]: the ranges, by inquiry.
+    row, first, count int64[r], range_filter uint8[r]: the ranges, by inquiry.
     """
 
     inquiries: People
@@ -94,7 +94,7 @@ class Plan:
     row: Ints
     first: Ints
     count: Ints
-    told: Bytes
+    range_filter: Bytes
 
     def chunks(self) -> Iterator[Candidates]:
         """The candidates, CHUNK at once or those of one inquiry; an inquiry is never in two chunks."""
@@ -106,12 +106,12 @@ class Plan:
             yield self._expanded(slice(bounds[low], bounds[high]))
 
     def _expanded(self, ranges: slice) -> Candidates:
-        told, rows, index = self.told[ranges], self.row[ranges], self.index
-        which, place = expand(self.first[ranges], self.count[ranges])
-        position = index.positions(place)
+        range_filter, rows, index = self.range_filter[ranges], self.row[ranges], self.index
+        which, entry = expand(self.first[ranges], self.count[ranges])
+        position = index.positions(entry)
         kept = np.ones(len(which), np.bool_)
-        for sort, agrees in ((_Told.COMMON_YEAR, self._common_year), (_Told.DIGITS, self._digits)):
-            asked = np.flatnonzero((told == sort)[which])
+        for sort, agrees in ((RangeFilter.COMMON_YEAR, self._common_year), (RangeFilter.DIGITS, self._digits)):
+            asked = np.flatnonzero((range_filter == sort)[which])
             if len(asked):
                 kept[asked] = agrees(rows[which[asked]], position[asked])
         # a record that was found in two ways is one candidate
@@ -170,32 +170,20 @@ def _is_common(year: Ints) -> Bools:
 def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
     """The ranges of every inquiry. Raises: Refusal(LIMIT_EXCEEDED) where they hold more than `limits.comparisons`."""
     n, values = len(inquiries), index.values(inquiries)
-    listed, named, ranges = np.zeros(n, np.bool_), np.zeros(n, np.bool_), list[_Ranges]()
-    sought = dict[str, Ints]()
+    searched, ranges, sought = np.zeros(n, np.bool_), list[_Ranges](), dict[str, Ints]()
     for name in rules.identifiers:
         if not len(inquiries.identifiers[name].words):
             continue
         whole = inquiries.identifiers[name].usable()
-        listed |= whole
+        searched |= whole
         sought[name] = np.where(whole, values[name], -1)
-        rows = np.flatnonzero(sought[name] >= 0)
-        first, count = index.postings[name].records(sought[name][rows])
-        ranges.append(_Ranges(row=rows, first=first, count=count, told=_Told.ANYTHING))
-    by_name = inquiries.dated() & ~(listed & rules.identifiers_alone)
+        ranges.append(_by_identifier(index, name, sought[name]))
+    by_name = inquiries.dated() & ~(searched & rules.identifiers_alone)
     for sound in [inquiries.last.sounds(), *([inquiries.first.sounds()] if rules.names_exchanged else [])]:
         usable = by_name & (sound != NO_SOUND)
-        named |= usable
+        searched |= usable
         ranges.extend(_by_name(inquiries, index, rules, sound, usable))
-    filled = [(each, np.flatnonzero(each.count)) for each in ranges]
-    row, first, count, told = (
-        np.concatenate([np.empty(0, kind), *columns])
-        for kind, columns in (
-            (np.int64, [each.row[some] for each, some in filled]),
-            (np.int64, [each.first[some] for each, some in filled]),
-            (np.int64, [each.count[some] for each, some in filled]),
-            (np.uint8, [np.full(len(some), each.told, np.uint8) for each, some in filled]),
-        )
-    )
+    row, first, count, range_filter = _joined(ranges)
     total = np.zeros(n, np.int64)
     np.add.at(total, row, count)
     too_many = total > limits.candidates
@@ -209,29 +197,48 @@ def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
         rules=rules,
         sex=Equivalence.of(rules.sex),
         race=Equivalence.of(rules.race),
-        searched=listed | named,
+        searched=searched,
         too_many=too_many,
         values=values,
         sought=sought,
         row=row[order],
         first=first[order],
         count=count[order],
-        told=told[order],
+        range_filter=range_filter[order],
     )
+
+
+def _joined(ranges: list[_Ranges]) -> tuple[Ints, Ints, Ints, Bytes]:
+    """(row, first, count int64[r], filter uint8[r]) of all ranges that are not empty."""
+    filled = [(each, np.flatnonzero(each.count)) for each in ranges]
+    none = np.empty(0, np.int64)
+    return (
+        np.concatenate([none, *(each.row[some] for each, some in filled)]),
+        np.concatenate([none, *(each.first[some] for each, some in filled)]),
+        np.concatenate([none, *(each.count[some] for each, some in filled)]),
+        np.concatenate([none, *(np.full(len(some), each.range_filter) for each, some in filled)]).astype(np.uint8),
+    )
+
+
+def _by_identifier(index: Index, name: str, sought: Ints) -> _Ranges:
+    """The records with the identifier `sought` int64[n] of each inquiry, -1 for none."""
+    rows = np.flatnonzero(sought >= 0)
+    first, count = index.postings[name].records(sought[rows])
+    return _Ranges(row=rows, first=first, count=count, range_filter=RangeFilter.ANYTHING)
 
 
 def _by_name(inquiries: People, index: Index, rules: Rules, sound: Ints, usable: Bools) -> Iterator[_Ranges]:
     """The ranges of inquiries bool[n] by this sound of theirs."""
     date = inquiries.date
 
-    def days(rows: Ints, monthday: Ints, years: int, told: _Told = _Told.ANYTHING) -> _Ranges:
+    def days(rows: Ints, monthday: Ints, years: int, range_filter: RangeFilter = RangeFilter.ANYTHING) -> _Ranges:
         """The records of this month and day, at most `years` years from the year of birth."""
         year = date[rows] // 10_000
         key = day_key(sound[rows], monthday // 100, monthday % 100, np.zeros(len(rows), np.int64))
         low = key + np.maximum(year - years, 0)
         high = key + np.minimum(year + years, _LAST_YEAR)
         first, count = within(index.keys, low, high)
-        return _Ranges(row=rows, first=first, count=count, told=told)
+        return _Ranges(row=rows, first=first, count=count, range_filter=range_filter)
 
     whole = np.flatnonzero(usable & (date > 0))
     monthday = date[whole] % 10_000
@@ -243,16 +250,16 @@ def _by_name(inquiries: People, index: Index, rules: Rules, sound: Ints, usable:
     if rules.years:
         leap = whole[monthday == _LEAP_DAY]
         for beside in _BESIDE:
-            yield days(leap, np.full(len(leap), beside), rules.years, _Told.COMMON_YEAR)
+            yield days(leap, np.full(len(leap), beside), rules.years, RangeFilter.COMMON_YEAR)
         rows = whole[_beside(monthday, date[whole] // 10_000)]
         yield days(rows, np.full(len(rows), _LEAP_DAY), rules.years)
     partial = np.flatnonzero(usable & (date == 0))
     first, count = within(index.keys, *all_days(sound[partial]))
-    yield _Ranges(row=partial, first=first, count=count, told=_Told.DIGITS)
+    yield _Ranges(row=partial, first=first, count=count, range_filter=RangeFilter.DIGITS)
     if len(index.partial_sounds):
         every = np.flatnonzero(usable)
         first, count = within(index.partial_sounds, sound[every], sound[every])
-        yield _Ranges(row=every, first=first + len(index.keys), count=count, told=_Told.DIGITS)
+        yield _Ranges(row=every, first=first + len(index.keys), count=count, range_filter=RangeFilter.DIGITS)
 
 
 def _years(digits: Bytes) -> tuple[Ints, Ints]:

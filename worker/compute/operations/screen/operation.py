@@ -4,8 +4,8 @@ result            `outcomes/1`: one row an inquiry: hit, no hit, not screenable
 hits              `hits/1`: one row a hit, by inquiry and rank
 reference_status  `row_status/1` of the reference: records that no inquiry can find, or of unknown files
 
-A job with `hold_s` leaves the index of its reference on a shelf; a job with `held_reference` finds it there, and
-brings none.
+A job with `retain_seconds` leaves the index of its reference on a shelf; a job with `resident_reference` finds it there
+and brings none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -78,9 +78,9 @@ def _parameters(parameters: worker_pb2.Screen, tables: Tables) -> screen.Screen:
 
 def check(parameters: worker_pb2.Screen) -> None:
     """Refuse parameters that are wrong for every input. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if len(parameters.tables_sha256) not in {0, 32} or len(parameters.held_reference) not in {0, 32}:
+    if len(parameters.tables_sha256) not in {0, 32} or len(parameters.resident_reference) not in {0, 32}:
         raise bad_parameters(Stage.ADMIT)
-    if parameters.hold_s > (0 if parameters.held_reference else HOLD_SECONDS):
+    if parameters.retain_seconds > (0 if parameters.resident_reference else HOLD_SECONDS):
         raise bad_parameters(Stage.ADMIT)
     _rules(parameters)
     screen.check(max_hits=parameters.max_hits, min_score=_min_score(parameters))
@@ -95,20 +95,20 @@ def check_tables(parameters: worker_pb2.Screen, tables: Tables) -> None:
 
 def reference(parameters: worker_pb2.Screen) -> Reference | None:
     """The reference that is to be held, or that is held."""
-    if not parameters.hold_s and not parameters.held_reference:
+    if not parameters.retain_seconds and not parameters.resident_reference:
         return None
-    return Reference(schema=REFERENCE, seconds=parameters.hold_s, sha256=parameters.held_reference)
+    return Reference(schema=REFERENCE, seconds=parameters.retain_seconds, sha256=parameters.resident_reference)
 
 
 def needs(parameters: worker_pb2.Screen) -> frozenset[str]:
     """A reference, unless one is held."""
-    return frozenset() if parameters.held_reference else frozenset((REFERENCE,))
+    return frozenset() if parameters.resident_reference else frozenset((REFERENCE,))
 
 
 def output_parts(parameters: worker_pb2.Screen) -> tuple[tuple[str, str], ...]:
     """(name, schema id) of the further outputs; what became of a held reference's rows was said when it came."""
     hits = (("hits", "hits/1"),)
-    return hits if parameters.held_reference else (*hits, ("reference_status", "row_status/1"))
+    return hits if parameters.resident_reference else (*hits, ("reference_status", "row_status/1"))
 
 
 def prepare(parameters: worker_pb2.Screen, schema_id: str, schema: pa.Schema, context: Context) -> "Screening":
@@ -120,7 +120,7 @@ def prepare(parameters: worker_pb2.Screen, schema_id: str, schema: pa.Schema, co
     check_tables(parameters, context.tables)
     check_schema(schema_id, schema)
     wanted, index = _parameters(parameters, context.tables), _index(parameters, context)
-    return Screening(parameters=wanted, index=index, held=bool(parameters.held_reference))
+    return Screening(parameters=wanted, index=index, held=bool(parameters.resident_reference))
 
 
 def _index(parameters: worker_pb2.Screen, context: Context) -> screen.Index:

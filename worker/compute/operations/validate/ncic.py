@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Ints, Text, read
-from worker.compute.kernels.distinct import positions
+from worker.compute.kernels.distinct import is_among
 from worker.compute.operation import Context, Outputs, Part, bad_parameters
 from worker.compute.status_codes import MEANING, Code
 from worker.compute.tables import Ncic
@@ -39,7 +39,7 @@ from worker.compute.tables.ncic import (
 )
 from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, check_schema, tagged
+from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, arrow, check_schema, tagged
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["ACCEPTS", "FINDINGS", "PARTS", "RULE_SET", "ValidateColumns", "check", "prepare", "wrong"]
@@ -153,7 +153,7 @@ class ValidateColumns:
                 rows = np.flatnonzero(is_wrong & undecided)
                 undecided &= ~is_wrong
                 if len(rows) and code not in self.without:
-                    values = column.take(positions(rows))
+                    values = column.take(arrow.from_numpy(rows))
                     yield _Found(rows=rows, column=i, code=code, warning=rule.warning, values=values)
 
     def _wrong(self, rule: ColumnRule, text: Text, column: pa.Array) -> Wrong:
@@ -172,12 +172,12 @@ class ValidateColumns:
         which, rows = which[order], rows[order]
 
         def each(kind: pa.DataType, values: Sequence[object]) -> pa.Array:
-            return pa.array(values, kind).take(positions(which))
+            return pa.array(values, kind).take(arrow.from_numpy(which))
 
-        values = pa.concat_arrays([pa.nulls(0, pa.binary()), *(one.values for one in found)]).take(positions(order))
+        values = arrow.concat((one.values for one in found), pa.binary()).take(arrow.from_numpy(order))
         return pa.RecordBatch.from_arrays(
             [
-                pa.Array.from_buffers(pa.uint64(), len(rows), [None, pa.py_buffer((rows + first).astype(np.uint64))]),
+                arrow.from_numpy(rows + first, pa.uint64()),
                 each(pa.utf8(), [self.names[one.column] for one in found]),
                 each(pa.uint16(), [one.code.value for one in found]),
                 each(pa.utf8(), [MEANING[one.code] for one in found]),
@@ -209,7 +209,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
                 (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
             )
         case CodeRule():
-            found = ((Code.NOT_IN_TABLE, text.filled & ~_is_among(column, table.codes[rule.table])),)
+            found = ((Code.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
         case NameRule():
             found = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
@@ -240,7 +240,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
             codes = [f"{code}-" for code in table.codes[rule.table]]
             found = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
-                (Code.NOT_IN_TABLE, text.filled & ~_is_among(prefix, codes)),
+                (Code.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
                 (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
             )
         case ShapeRule():
@@ -265,11 +265,3 @@ def _after(first: Text, then: Text) -> Bools:
     days = [(each.year * 100 + each.month) * 100 + each.day for each in (one, two)]
     later: Bools = one.whole & two.whole & (days[0] > days[1])
     return later
-
-
-def _is_among(column: pa.Array, codes: Sequence[str]) -> Bools:
-    found = pc.is_in(column, value_set=pa.array([code.encode() for code in codes], pa.binary()))
-    bits = np.unpackbits(
-        np.frombuffer(found.buffers()[1], np.uint8), count=found.offset + len(found), bitorder="little"
-    )
-    return bits[found.offset :].view(np.bool_)

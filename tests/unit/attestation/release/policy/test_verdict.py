@@ -26,7 +26,8 @@ STRONG = build(OWN, pins={"x-ms-azurevm-attested-pcr-values.pcr4": "AAAA"})
 
 
 def verdict(data: bytes, *, accept: frozenset[str] = frozenset(), **kw: Any) -> PolicyVerdict:
-    return check_release_policy(data, accept=accept, **({"immutable": True, "trust": AZURE_US, "authority": OWN} | kw))
+    given: dict[str, Any] = {"immutable": True, "trust": AZURE_US, "authority": OWN}
+    return check_release_policy(data, accept=accept, **(given | kw))
 
 
 def refused(data: bytes, rule: str, *, accept: frozenset[str] = frozenset(RULES), **kw: Any) -> None:

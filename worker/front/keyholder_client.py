@@ -1,4 +1,4 @@
-"""The front's end of the channel to the keyholder: questions by call number, answers to whoever asked."""
+"""The front's end of the channel to the keyholder: requests by call number, each answer delivered to its call."""
 
 import asyncio
 import itertools
@@ -23,10 +23,10 @@ from worker.ipc.messages import (
     Ready,
 )
 
-__all__ = ["MAX_TICKETS", "Link", "Ticket"]
+__all__ = ["MAX_PENDING_CALLS", "KeyholderClient", "PendingCall"]
 
-MAX_TICKETS: Final = 128
-"""Calls at the same time. Both ends of the channel block when it is full; so few answers never fill it."""
+MAX_PENDING_CALLS: Final = 128
+"""Maximum number of concurrent calls. The channel blocks when it is full; answers to this many calls never fill it."""
 
 _RETRY_MS: Final = 500
 
@@ -34,8 +34,8 @@ Answer = Admitted | Ended | Completed | Attested | FetchedReceipt
 
 
 @dataclass(slots=True, kw_only=True)
-class Ticket:
-    """One call's place in the link: its number and the answers that came for it, with their descriptors."""
+class PendingCall:
+    """One call that waits for answers: its number, and the answers that arrived for it, with their descriptors."""
 
     number: int
     _answers: asyncio.Queue[tuple[Answer, list[int]]] = field(default_factory=asyncio.Queue)
@@ -58,13 +58,13 @@ class Ticket:
                 os.close(fd)
 
 
-class Link:
-    """Sends to the keyholder, and hands out what comes back. `ready` is the latest word on readiness."""
+class KeyholderClient:
+    """Sends to the keyholder and hands its answers out. `ready` is the latest report of its readiness."""
 
     def __init__(self, channel: Channel[FrontFromKeyholder, KeyholderFromFront]) -> None:
         self._channel = channel
         self._numbers = itertools.count(1)
-        self._tickets: dict[int, Ticket] = {}
+        self._pending: dict[int, PendingCall] = {}
         self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY)
         self.changed = asyncio.Event()
 
@@ -75,17 +75,17 @@ class Link:
         return self.ready
 
     @contextmanager
-    def ticket(self) -> Iterator[Ticket]:
-        """A number under which answers come back; OVERLOADED when there are too many."""
-        if len(self._tickets) >= MAX_TICKETS:
+    def pending_call(self) -> Iterator[PendingCall]:
+        """A call number under which answers arrive; OVERLOADED above `MAX_PENDING_CALLS`."""
+        if len(self._pending) >= MAX_PENDING_CALLS:
             raise RetryLater(Reason.OVERLOADED, stage=Stage.OPEN, after_ms=_RETRY_MS)
-        ticket = Ticket(number=next(self._numbers))
-        self._tickets[ticket.number] = ticket
+        pending = PendingCall(number=next(self._numbers))
+        self._pending[pending.number] = pending
         try:
-            yield ticket
+            yield pending
         finally:
-            del self._tickets[ticket.number]
-            ticket.close()
+            del self._pending[pending.number]
+            pending.close()
 
     def send(self, message: KeyholderFromFront) -> None:
         """Ask the keyholder."""
@@ -103,14 +103,14 @@ class Link:
                     case _:
                         self._deliver(message, fds)
         except ChannelClosed:
-            for ticket in self._tickets.values():
-                ticket.put(Ended(call=ticket.number, reason=Reason.CELL_FAILED, stage=Stage.ADMIT), [])
+            for pending in self._pending.values():
+                pending.put(Ended(call=pending.number, reason=Reason.CELL_FAILED, stage=Stage.ADMIT), [])
             raise
 
     def _deliver(self, message: Answer, fds: list[int]) -> None:
-        ticket = self._tickets.get(message.call)
-        if ticket is not None:
-            ticket.put(message, fds)
+        pending = self._pending.get(message.call)
+        if pending is not None:
+            pending.put(message, fds)
             return
         for fd in fds:
             os.close(fd)

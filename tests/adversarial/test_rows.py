@@ -151,11 +151,12 @@ def row_ids(name: str) -> frozenset[str]:
 
 
 def _functions() -> Iterator[tuple[str, str]]:
-    """(folder, name) of each test function."""
-    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
+    """(kind of test, name) of each test function."""
+    tests = ROOT / "tests"
+    for path in sorted(tests.glob("**/test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                yield path.parent.name, node.name
+                yield path.relative_to(tests).parts[0], node.name
 
 
 FUNCTIONS: Final = tuple(_functions())
