@@ -74,7 +74,7 @@ def restarted(path: Path, header: Header) -> Reason | None:
     with opened(path) as trail:
         ledger = AuditLedger(trail)
         try:
-            ledger.decide(header)
+            ledger.check(header)
         except Refusal as refusal:
             return refusal.reason
     return None

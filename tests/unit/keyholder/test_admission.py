@@ -1,8 +1,11 @@
-"""Admission: a fixed order of checks, the first that fails decides, and no key is opened before all have passed."""
+"""Admission: eight checks in a fixed order; the first that fails decides, and no key is opened before all passed."""
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
+from worker.audit import AuditFile, Event, JobAdmitted
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
-from worker.errors import Reason, Stage
+from worker.errors import Reason, Refusal, Stage
+from worker.ipc.messages import Admit
 from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
-from worker.keyholder.admission import Admission, check, open_keys, parse_header
-from worker.keyholder.custody import HeldKey, Holdings
+from worker.keyholder.admission import AdmissionControl, open_keys
+from worker.keyholder.admitted_job import Admission
+from worker.keyholder.holdings import HeldKey, Holdings
 from worker.wire.v1 import worker_pb2 as pb
 
 CMK = rsa.generate_private_key(65537, 3072)
@@ -96,17 +102,25 @@ def admit(
     signature: bytes | None = None,
     san: str = SAN,
     holdings: Holdings | None = None,
+    earlier: Sequence[Event] = (),
+    disk_fails: bool = False,
 ) -> Admission:
-    return check(
-        header=parse_header(data, POLICY),
+    """The eight checks; `earlier` is in the audit trail."""
+    request = Admit(
+        call=1,
+        submitter=san,
+        source="127.0.0.1:5000",
+        correlation_id="c",
+        header=data,
         signature=sign_header(SIGNING, data) if signature is None else signature,
-        san=san,
-        audience="pool",
-        policy=POLICY,
-        holdings=holdings or Holdings(keys={KEK: HELD}),
-        tables=TABLES,
-        now=NOW,
     )
+    with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
+        for event in earlier:
+            audit.append(event)
+        control = AdmissionControl(audience="pool", policy=POLICY, audit=audit, tables=TABLES)
+        if disk_fails:
+            audit.close()
+        return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=NOW)
 
 
 def refusal(data: bytes, **options: Any) -> Reason:
@@ -123,6 +137,26 @@ def test_no_project_key_is_opened_where_none_is_needed() -> None:
     assert open_keys(admit(header(keyed=False))) == [DEK]
 
 
+def admitted_before(job_id: bytes) -> JobAdmitted:
+    """An earlier job with this id and another header."""
+    return JobAdmitted(
+        job_id=job_id.hex(),
+        header_sha384="00" * 48,
+        submitter="agency",
+        source="127.0.0.1:5000",
+        originating_ori="GA0600000",
+        requesting_ori="GA0600000",
+        operator_id="op",
+        requestor="r",
+        secondary_recipient="",
+        purpose_code="C",
+        operations=("deidentify",),
+        recipients=(thumbprint_rsa(RECIPIENT),),
+        kek_id=KEK,
+        policy_sha384="00" * 48,
+    )
+
+
 def test_the_first_check_that_fails_decides() -> None:
     """One job that is wrong in everything, put right one thing after the other."""
     bad: dict[str, Any] = {
@@ -134,7 +168,14 @@ def test_the_first_check_that_fails_decides() -> None:
         "inputs": [InputPart(name="records", schema="x/1")],
         "kek_id": KEK[:-1] + "b",
     }
-    wrong: dict[str, Any] = {"signature": bytes(96), "san": "spiffe://example/nobody", "holdings": Holdings()}
+    job_id = new_job_id()
+    wrong: dict[str, Any] = {
+        "signature": bytes(96),
+        "san": "spiffe://example/nobody",
+        "holdings": Holdings(),
+        "disk_fails": True,
+        "earlier": [admitted_before(job_id)],
+    }
     order: list[tuple[list[str], Reason]] = [
         ([], Reason.AUDIENCE_MISMATCH),
         (["audience"], Reason.EXPIRED),
@@ -145,13 +186,14 @@ def test_the_first_check_that_fails_decides() -> None:
         (["operations"], Reason.SCHEMA_MISMATCH),
         (["inputs"], Reason.NOT_READY),
         (["holdings"], Reason.UNKNOWN_KEY),
+        (["kek_id"], Reason.AUDIT_UNAVAILABLE),
+        (["disk_fails"], Reason.REPLAYED),
     ]
     for fixed, reason in order:
         for name in fixed:
             bad.pop(name, None)
             wrong.pop(name, None)
-        assert refusal(header(**bad), **wrong) is reason
-    bad.pop("kek_id")
+        assert refusal(header(job_id=job_id, **bad), **wrong) is reason
     admit(header(**bad), **wrong)
 
 
