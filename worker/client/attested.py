@@ -22,8 +22,8 @@ from attestation.appraisal import ReferenceValues, Verdict, appraise
 from attestation.evidence import NONCE_BYTES, Evidence, qualifying_data
 from attestation.maa import SigningKeys, verify_presented_token
 from attestation.trust import provider_endpoint
-from worker.audit import key_from_jwk, thumbprint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
+from worker.jose import parse_canonical_p384, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["NONCE_BYTES", "AttestedWorker", "evidence_cloud", "read_evidence", "verify_attestation"]
@@ -136,7 +136,7 @@ def _decode(data: bytes) -> _EvidenceFile:
 
 def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
     try:
-        key = key_from_jwk(found.receipt_jwk)
+        key = parse_canonical_p384(found.receipt_jwk)
     except ValueError:
         raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key") from None
     try:

@@ -24,13 +24,13 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.audit import thumbprint as receipt_thumbprint
 from worker.client import JobSpec, SealedJob, SyncClient, Unverified, seal
 from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
 from worker.client.errors import SpecError, Unreachable
-from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.spec import InputSpec
 from worker.client.transforms import Deidentify
+from worker.jose import key_id, public_jwk, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 REFERENCE = ReferenceValues(products=("Genoa",))
@@ -47,7 +47,7 @@ class Bench:
 @pytest.fixture
 def bench(azure: Simulation) -> Iterator[Bench]:
     cmk, signing = new_recipient_key(), new_signing_key()
-    jwk, print_ = public_jwk(cmk.public_key()), thumbprint(cmk.public_key())
+    jwk, print_ = public_jwk(cmk.public_key()), key_id(cmk.public_key())
     spec = JobSpec(
         audience="pool",
         originating_ori="CA0190000",
@@ -96,7 +96,7 @@ def test_f01_every_attestation_has_its_own_nonce(bench: Bench) -> None:
 def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: Simulation) -> None:
     worker = bench.worker
     assert worker.attester is not None
-    key = receipt_thumbprint(worker.receipt_key.public_key())
+    key = thumbprint(worker.receipt_key.public_key())
     nonce = bytes(range(32))
     good = pb.AttestResponse(
         evidence=worker.attester.quote(receipt_key=key, nonce=nonce).to_json(),
@@ -128,11 +128,11 @@ class Recording:
         return self.evidence
 
 
-def test_c06_evidence_from_earlier_is_refused_although_the_certificate_is_good(bench: Bench) -> None:
+def test_c06_old_evidence_under_a_good_certificate_is_refused(bench: Bench) -> None:
     worker = bench.worker
     assert worker.attester is not None
     before = bench.client.attest()
-    key = receipt_thumbprint(worker.receipt_key.public_key())
+    key = thumbprint(worker.receipt_key.public_key())
     worker.attester = Recording(worker.attester.quote(receipt_key=key, nonce=before.nonce))  # type: ignore[assignment]
     with pytest.raises(Unverified, match="E16"):
         bench.client.attest()
@@ -148,7 +148,7 @@ def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:
         read_evidence(attested.to_file(), trust=AZURE_US, reference=REFERENCE)
 
 
-def test_a_profile_that_no_worker_could_match_is_no_fault_of_the_worker(bench: Bench, azure: Simulation) -> None:
+def test_an_impossible_profile_is_not_blamed_on_the_worker(bench: Bench, azure: Simulation) -> None:
     answer = bench.client._stub.Attest(pb.AttestRequest(nonce=bytes(32)))
 
     def judge(*, maa_url: str = azure.maa_url, reference: ReferenceValues = REFERENCE) -> AttestedWorker:
