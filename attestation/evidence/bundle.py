@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import invalid
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import Tee
 from attestation.evidence.tpm_structures import TpmClock, parse_attest
@@ -60,7 +60,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if evidence.to_json() != data:
                 raise ValueError
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            raise AttestationError(Fault.EVIDENCE_INVALID, check="evidence-json") from error
+            raise invalid("evidence-json") from error
         return evidence
 
     @property

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.bundle import Evidence
 from attestation.evidence.hcl import HclReport, parse_hcl
@@ -108,5 +108,5 @@ def _der(padded: bytes) -> bytes:
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="ak-cert-pending")
     end = 4 + int.from_bytes(padded[2:4], "big")
     if end > min(len(padded), MAX_AK_CERT) or any(padded[end:]):
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="ak-cert")
+        raise invalid("ak-cert")
     return padded[:end]
