@@ -17,10 +17,10 @@ from tests.support.job_headers import (
     THEIRS,
     make,
 )
+from worker.audit import JobEntry, JobState
 from worker.errors import REASONS, Reason, Refusal
+from worker.job import HalfClose as Close
 from worker.job import (
-    Attempt,
-    Entry,
     Header,
     Open,
     Policy,
@@ -30,10 +30,9 @@ from worker.job import (
     Segment,
     advance,
     check_times,
-    decide,
     parse,
 )
-from worker.job import HalfClose as Close
+from worker.keyholder.ledger import decide
 from worker.wire.v1 import worker_pb2
 
 CANARY = "canary-7f3a"
@@ -192,7 +191,7 @@ def test_f06_of_two_racing_attempts_one_is_refused() -> None:
     header = parse(make())
     decide(None, header.sha384)
     with pytest.raises(Refusal) as caught:
-        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RUNNING), header.sha384)
+        decide(JobEntry(header_sha384=header.sha384, state=JobState.ADMITTED, offset=0), header.sha384)
     assert caught.value.reason is Reason.ALREADY_EXISTS
 
 
@@ -203,12 +202,12 @@ def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
     assert caught.value.reason is Reason.EXPIRED
 
 
-@pytest.mark.parametrize("attempt", Attempt)
-def test_f07_the_same_job_id_with_another_body_is_a_replay_at_every_stage(attempt: Attempt) -> None:
+@pytest.mark.parametrize("state", JobState)
+def test_f07_the_same_job_id_with_another_body_is_a_replay_at_every_stage(state: JobState) -> None:
     one, two = parse(make()), parse(make(reason="another"))
     assert one.job_id == two.job_id
     with pytest.raises(Refusal) as caught:
-        decide(Entry(header_sha384=one.sha384, attempt=attempt), two.sha384)
+        decide(JobEntry(header_sha384=one.sha384, state=state, offset=0), two.sha384)
     assert caught.value.reason is Reason.REPLAYED
 
 
@@ -219,7 +218,7 @@ def test_f08_a_clock_that_jumps_back_does_not_make_an_old_job_new() -> None:
             check_times(header, now)
     check_times(header, NOW)
     with pytest.raises(Refusal) as caught:
-        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RECEIPTED), header.sha384)
+        decide(JobEntry(header_sha384=header.sha384, state=JobState.COMPLETED, offset=0), header.sha384)
     assert caught.value.reason is Reason.ALREADY_EXISTS
 
 

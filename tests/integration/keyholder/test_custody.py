@@ -15,7 +15,8 @@ from cji_simulator.simulation import Cmk, Simulation
 from attestation.release import Attestation
 from worker.config import load
 from worker.errors import Reason, Refusal
-from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
+from worker.keyholder.custody import Custody
+from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
 LONG = 3600.0
 
