@@ -1,4 +1,4 @@
-"""What a job is, without any input or output: header, policy, replay, the Run stream's state machine, limits.
+"""The definition of a job, without any I/O: header, policy, replay, the Run stream's state machine, limits.
 
 Everything here is pure: bytes and times in, frozen values or a Refusal out. No socket, file, clock or log.
 """

@@ -1,6 +1,6 @@
-"""A job id is used once: what is known of it decides whether an attempt may begin.
+"""A job id is used once: earlier attempts decide whether a new attempt may begin.
 
-`digest` is SHA-384 of the header bytes; where an attempt is written down is the caller's:
+`digest` is the SHA-384 of the header bytes. Attempts are stored by the caller:
 
     known as                              same digest           other digest
     never seen                            begin                 begin
@@ -8,9 +8,9 @@
     attempt still running                 ALREADY_EXISTS        REPLAYED
     receipt issued                        ALREADY_EXISTS        REPLAYED
 
-The digest decides first, so that an altered job is never told how far the genuine one has come. A running attempt is
-ALREADY_EXISTS: the job exists, and GetReceipt answers once it is done. Entries are not dropped when a header expires:
-the wall clock belongs to the host, and a clock set back must not make an old job new.
+The digest is compared first, so that an altered job never learns the state of the genuine one. A running attempt is
+ALREADY_EXISTS: the job exists, and GetReceipt returns its receipt once it has finished. Entries are kept when a header
+expires: the host controls the wall clock, and setting it back must not make an old job new.
 """
 
 import enum
@@ -22,7 +22,7 @@ __all__ = ["Attempt", "Entry", "decide"]
 
 
 class Attempt(enum.Enum):
-    """How far the last attempt of a job came."""
+    """State of the last attempt of a job."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -31,7 +31,7 @@ class Attempt(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a ledger knows of one job id."""
+    """A ledger's entry for one job id."""
 
     header_sha384: bytes
     attempt: Attempt
