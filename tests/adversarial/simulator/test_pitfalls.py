@@ -14,11 +14,12 @@ from cji_simulator import Kind, Service, Simulation
 from cji_simulator.simulation import Cmk
 from cji_simulator.site import Site, people
 
-from attestation import AZURE_US, PRODUCTION, AttestationError, Fault, Trust, is_production
+from attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import qualifying
 from attestation.release import Attester
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from worker.audit.claims import Expected
 from worker.audit.receipts import ReceiptError
 from worker.audit.receipts import verify as verify_receipt
@@ -94,10 +95,6 @@ def cmk(simulation_servers: Simulation) -> Cmk:
     return simulation_servers.create_cmk("sim-pitfalls")
 
 
-def fault_of(caught: pytest.ExceptionInfo[AttestationError]) -> tuple[Fault, str]:
-    return caught.value.fault, caught.value.check
-
-
 @pytest.mark.parametrize("production", PRODUCTION, ids=lambda trust: trust.name)
 def test_s03_what_a_simulation_vouches_for_is_worth_nothing_in_production(
     simulation: Simulation, attester: Attester, cmk: Cmk, production: Trust
@@ -114,12 +111,10 @@ def test_s03_what_a_simulation_vouches_for_is_worth_nothing_in_production(
         return trust.name
 
     assert judged(simulation.trust) == "simulation"
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E04", fault=Fault.UNTRUSTED_ROOT):
         judged(production)
-    assert fault_of(caught) == (Fault.UNTRUSTED_ROOT, "E04")
-    with pytest.raises(AttestationError) as caught:
+    with rejected("maa-url", fault=Fault.CONFIG_INVALID):
         Attester(trust=production, maa_url=simulation.maa_url, reference=ReferenceValues())
-    assert fault_of(caught) == (Fault.CONFIG_INVALID, "maa-url")
 
     def released(**pins: object) -> None:
         trust = msgspec.structs.replace(simulation.trust, **pins)
@@ -127,15 +122,12 @@ def test_s03_what_a_simulation_vouches_for_is_worth_nothing_in_production(
         other.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
 
     released()
-    with pytest.raises(AttestationError) as caught:
+    with rejected("kek-host", fault=Fault.CONFIG_INVALID):
         released(vault_hosts=production.vault_hosts)
-    assert fault_of(caught) == (Fault.CONFIG_INVALID, "kek-host")
-    with pytest.raises(AttestationError) as caught:
+    with rejected("S02", fault=Fault.RELEASE_INVALID):
         released(release_roots=production.release_roots)
-    assert fault_of(caught) == (Fault.RELEASE_INVALID, "S02")
-    with pytest.raises(AttestationError) as caught:
+    with rejected(fault=Fault.RELEASE_UNAVAILABLE):
         released(tls_roots=production.tls_roots)
-    assert caught.value.fault is Fault.RELEASE_UNAVAILABLE
 
 
 def test_s04_a_configuration_cannot_name_a_pin(tmp_path: Path) -> None:
@@ -174,7 +166,7 @@ def test_s06_without_evidence_of_its_own_nobody_is_asked(
 ) -> None:
     simulation.fault(Service.TPM, kind)
     simulation.fault(Service.MAA, Kind.STATUS, times=1)
-    with pytest.raises(AttestationError):
+    with rejected():
         attester.attest(receipt_key=RECEIPT_KEY)
     assert [(order.service, order.times) for order in simulation.faults()] == [(Service.TPM, None), (Service.MAA, 1)]
 

@@ -19,6 +19,7 @@ from attestation import AZURE_US, AttestationError, Fault
 from attestation.maa import SigningKeys
 from attestation.maa.jwks import COOL_DOWN, LIFETIME, MAX_JWKS_BYTES, REFRESH, RETRY
 from attestation.trust import endpoint
+from tests.support.refusals import rejected
 
 KEY, ROLLED = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 
@@ -44,7 +45,7 @@ class Provider(ThreadingHTTPServer):
         )
 
     def refused(self, kid: str) -> AttestationError:
-        with pytest.raises(AttestationError) as caught:
+        with rejected() as caught:
             self.keys.get(kid)
         return caught.value
 

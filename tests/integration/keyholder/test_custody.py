@@ -13,8 +13,9 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 
 from attestation.release import Attestation
+from tests.support.refusals import refused
 from worker.config import load
-from worker.errors import Reason, Refusal
+from worker.errors import Reason
 from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
 
 LONG = 3600.0
@@ -77,7 +78,7 @@ class Stepped:
         return [(turn.kek_id, turn.cause) for turn in self.look() if isinstance(turn, Dropped)]
 
     def refusal(self, cmk: Cmk) -> Reason:
-        with pytest.raises(Refusal) as caught:
+        with refused() as caught:
             self.custody.holdings.key(cmk.kek_id)
         return caught.value.reason
 

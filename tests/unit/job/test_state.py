@@ -1,6 +1,7 @@
 import pytest
 
-from worker.errors import Reason, Refusal
+from tests.support.refusals import refused
+from worker.errors import Reason
 from worker.job import LIMITS, Empty, Event, Finish, HalfClose, Limits, Open, Phase, RunState, Segment, advance
 
 MIB = LIMITS.segment_bytes
@@ -21,7 +22,7 @@ def run(*events: Event, limits: Limits = LIMITS) -> RunState:
 
 def refusal(*events: Event, limits: Limits = LIMITS) -> Reason:
     state = run(*events[:-1], limits=limits)
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         advance(state, events[-1], limits=limits)
     return caught.value.reason
 

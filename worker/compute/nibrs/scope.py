@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.equal_rows import repeats
-from worker.compute.nibrs.segments import Chunk, Table, missing
+from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.specification import View
+from worker.compute.nibrs.table import Table, missing
 
 __all__ = ["Condition", "Number", "Run", "Scope"]
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.reference.return_a import convert
+from tests.support.refusals import refused
 from tests.support.return_a_tools import Converted, engine
 from worker.compute.operations.aggregate.forms import FORMS
 from worker.compute.status_codes import Code
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Stage
 
 conversion = import_module("worker.compute.operations.aggregate.return_a")  # the package has a function of this name
 
@@ -213,6 +214,5 @@ def test_more_months_of_agencies_than_the_limit_are_refused(monkeypatch: pytest.
     monkeypatch.setattr(conversion, "MAX_FORMS", 2)
     engine(lines)
     monkeypatch.setattr(conversion, "MAX_FORMS", 1)
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE):
         engine(lines)
-    assert (refused.value.reason, refused.value.stage) == (Reason.LIMIT_EXCEEDED, Stage.COMPUTE)

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.reference.link import ignore, people
+from tests.support.refusals import refused
 from worker.compute.operations.link import (
     Comparison,
     Condition,
@@ -28,7 +29,7 @@ from worker.compute.operations.link.report import BLOCKS, PAIRS, PATTERNS
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 from worker.compute.operations.link.training import train
 from worker.compute.status_codes import Code
-from worker.errors import Reason, Refusal
+from worker.errors import Reason
 from worker.progress import Step
 
 _SAME, _ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
@@ -115,9 +116,8 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
 )
 def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> None:
     check(Parameters(model=_MODEL))
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.BAD_PARAMETERS):
         check(parameters)
-    assert refused.value.reason is Reason.BAD_PARAMETERS
 
 
 @pytest.mark.parametrize(
@@ -148,15 +148,13 @@ def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> No
     ],
 )
 def test_a_model_of_other_columns_is_refused(model: Model) -> None:
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.BAD_PARAMETERS):
         _link(people(last=["A", "B"]), model=model)
-    assert refused.value.reason is Reason.BAD_PARAMETERS
 
 
 def test_records_without_a_column_to_block_by_are_refused() -> None:
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.BAD_PARAMETERS):
         _link(people(SEX=["M", "F"]))
-    assert refused.value.reason is Reason.BAD_PARAMETERS
 
 
 # ------------------------------------------------------------------ blocks
@@ -167,9 +165,8 @@ def test_what_exceeds_a_limit_is_refused_before_a_pair_is_compared(limits: dict[
     steps: list[Step] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
     parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.LIMIT_EXCEEDED):
         link([batch], batch.schema, parameters, lambda step, _: steps.append(step))
-    assert refused.value.reason is Reason.LIMIT_EXCEEDED
     assert steps == ["count"]
 
 
@@ -182,9 +179,8 @@ def test_a_block_that_is_too_large_is_split_and_reported() -> None:
     assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
     (block,) = _part(found, "blocks")
     assert (block["split"], block["split_rows"], block["pairs"], block["largest"]) == (1, 6, 4, 3)
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.LIMIT_EXCEEDED):
         _link(batch, model=model, block_rows=2)
-    assert refused.value.reason is Reason.LIMIT_EXCEEDED
 
 
 def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:

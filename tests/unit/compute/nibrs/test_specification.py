@@ -11,12 +11,13 @@ import pytest
 
 from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_tools import judged, side
+from tests.support.refusals import refused
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.submission import REPORT_FACTS
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
-from worker.errors import Reason, Refusal
+from worker.errors import Reason
 
 RULES = load_rule_set("nibrs/3.1")
 FACTS = {"reports": REPORT_FACTS, **dict.fromkeys(("unreadable", *RULES.levels), SEGMENT_FACTS)}
@@ -142,13 +143,12 @@ def test_rules_in_force() -> None:
     ],
 )
 def test_an_ori_table_with_odd_values_is_refused(row: Mapping[str, str]) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with refused(Reason.BAD_PARAMETERS):
         OriTable.of(side(ORI_TABLE_SCHEMA, [row]))
-    assert refusal.value.reason is Reason.BAD_PARAMETERS
 
 
 def test_an_ori_twice_in_the_table_is_refused() -> None:
-    with pytest.raises(Refusal):
+    with refused(Reason.BAD_PARAMETERS):
         OriTable.of(side(ORI_TABLE_SCHEMA, [{"ori": "VT0010000"}, {"ori": "VT0010000", "status": "H"}]))
 
 
@@ -162,7 +162,7 @@ def test_an_ori_twice_in_the_table_is_refused() -> None:
     ],
 )
 def test_a_table_of_what_is_on_file_with_odd_values_is_refused(row: Mapping[str, str]) -> None:
-    with pytest.raises(Refusal):
+    with refused(Reason.BAD_PARAMETERS):
         OnFile.of(side(ON_FILE_SCHEMA, [row]))
 
 

@@ -1,13 +1,6 @@
 """`aggregate`: tables of counts that give nobody away, and the FBI's Return A from NIBRS."""
 
-from worker.compute.operations.aggregate.cell_table import (
-    CELLS,
-    CELLS_SCHEMA,
-    Aggregate,
-    Key,
-    check,
-    run,
-)
+from worker.compute.operations.aggregate.cell_table import CELLS, CELLS_SCHEMA, Aggregate, Key, check, run
 from worker.compute.operations.aggregate.return_a import (
     ACCOUNTING,
     ACCOUNTING_SCHEMA,

@@ -27,14 +27,7 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
-from worker.compute.kernels.group_by import (
-    cells,
-    coded,
-    counts,
-    distinct,
-    sums,
-    with_totals,
-)
+from worker.compute.kernels.group_by import cells, coded, counts, distinct, sums, with_totals
 from worker.compute.operation import Outputs, bad_parameters
 from worker.compute.operations.aggregate.suppression import hidden
 from worker.compute.status_codes import Code

@@ -1,16 +1,7 @@
 """Probabilistic record linkage: `link` and what a job says about it."""
 
 from worker.compute.operations.link.linkage import Linked, bind, link
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Parameters,
-    Rule,
-    check,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Parameters, Rule, check
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 
 __all__ = [

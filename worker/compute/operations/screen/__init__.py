@@ -1,13 +1,7 @@
 """`screen`: inquiries against a reference in memory, by the rules of NCIC and III; scored hits, never a match."""
 
 from worker.compute.operations.screen.candidates import Limits
-from worker.compute.operations.screen.index import (
-    MAX_RECORDS,
-    SHOWN,
-    Index,
-    build,
-    memory,
-)
+from worker.compute.operations.screen.index import MAX_RECORDS, SHOWN, Index, build, memory
 from worker.compute.operations.screen.search import (
     HITS,
     MAX_HITS,

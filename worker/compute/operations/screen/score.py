@@ -13,19 +13,8 @@ import numpy.typing as npt
 
 from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.operations.screen.candidates import (
-    Candidates,
-    Plan,
-    digits_agree,
-    leap_days_meet,
-)
-from worker.compute.operations.screen.descriptors import (
-    SOCIAL,
-    Codes,
-    Identifier,
-    Names,
-    People,
-)
+from worker.compute.operations.screen.candidates import Candidates, Plan, digits_agree, leap_days_meet
+from worker.compute.operations.screen.descriptors import SOCIAL, Codes, Identifier, Names, People
 from worker.compute.operations.screen.index import Index
 from worker.compute.operations.screen.rules import Equivalence, Weights
 from worker.compute.tables.screening import LEVELS, MISSING, Rules

@@ -22,22 +22,11 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.operation import bad_parameters
-from worker.compute.operations.screen.candidates import (
-    Candidates,
-    Limits,
-    Plan,
-    plan,
-)
-from worker.compute.operations.screen.descriptors import read_people
+from worker.compute.operations.screen.candidates import Candidates, Limits, Plan, plan
 from worker.compute.operations.screen.index import SHOWN, Index
+from worker.compute.operations.screen.reader import read_people
 from worker.compute.operations.screen.rules import Weights, weights
-from worker.compute.operations.screen.score import (
-    LEVEL,
-    Floats,
-    Scores,
-    score,
-    words_of,
-)
+from worker.compute.operations.screen.score import LEVEL, Floats, Scores, score, words_of
 from worker.compute.status_codes import Code
 from worker.compute.tables.screening import Model, Rules
 from worker.errors import Stage

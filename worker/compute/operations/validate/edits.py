@@ -19,15 +19,10 @@ from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.scope import Condition, Run, Scope
-from worker.compute.nibrs.segments import Table
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.specification import (
-    RULE_SETS,
-    Rule,
-    RuleSet,
-    load_rule_set,
-)
+from worker.compute.nibrs.specification import RULE_SETS, Rule, RuleSet, load_rule_set
 from worker.compute.nibrs.submission import REPORT_FACTS, read
+from worker.compute.nibrs.table import Table
 from worker.compute.operations.validate.findings import Finding, Findings, collect
 from worker.progress import ProgressCallback
 
