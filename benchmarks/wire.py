@@ -99,7 +99,7 @@ class Connection:
 
 
 def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker) -> SealedResult:
-    """The result of the last call, when its receipt vouches for exactly what was sent and received; else it raises."""
+    """The result of the last call if its receipt vouches for exactly the bytes sent and received; else an error."""
     collector = Collector(prepared.job.header)
     for message in connection.answer():
         collector.take(message)

@@ -33,7 +33,7 @@ __all__ = ["embedding_problems", "origin_problems", "parse_policy", "weaknesses"
 # make the two characters in which base64url differs from base64.
 _SAMPLE_AUTHORITIES: Final = tuple(f"https://sample.xx.attest.azure.net/?>??>>???>>>{'x' * more}" for more in range(3))
 _OWN_AUTHORITY: Final = "https://agency.eus.attest.azure.net"  # a provider as the deployment makes one
-_EXPLAINED: Final = "RP17"  # the README says why no image is pinned, and what guards the key instead
+_EXPLAINED: Final = "RP17"  # the README explains why no image is pinned, and what guards the key instead
 
 
 def parse_policy(source: bytes) -> ReleasePolicy:

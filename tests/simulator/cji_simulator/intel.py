@@ -246,7 +246,7 @@ class Intel:
             made = cls.make(Certifier(now=datetime.datetime.now(datetime.UTC).replace(microsecond=0)))
             for stem in _NAMES:
                 getattr(made, stem).save(folder / stem)
-            (folder / "complete").touch()  # last: a folder without it is made anew
+            (folder / "complete").touch()  # last: a folder without it is replaced
         return cls._of({stem: Credential.load(folder / stem) for stem in _NAMES})
 
     @classmethod

@@ -1,6 +1,6 @@
 """A submitter without manners: any messages, in any order, under any certificate. For testers of a worker.
 
-The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and says how the worker
+The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and reports how the worker
 answered; `forge` makes job headers that are wrong in one chosen way and still signed; `events` and `cells` look at
 what the worker wrote down and at which processes are waiting for a job.
 """
@@ -117,7 +117,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the worker told the result header, which it does once keys were opened."""
+        """Whether the worker sent the result header, which it does once keys have been opened."""
         return any(m.WhichOneof("message") == "accepted" for m in self.messages)
 
 
@@ -216,7 +216,7 @@ def events(site: Site) -> list[Event]:
 
 
 def cells(site: Site) -> frozenset[int]:
-    """Process ids of the cells, warm or at work."""
+    """Process ids of the cells, warm or running a job."""
     zygote = site.worker.pids["zygote"]
     return frozenset(map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()))
 
