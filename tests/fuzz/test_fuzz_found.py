@@ -75,7 +75,7 @@ def test_list_of_revoked_certificates_of_an_unknown_version() -> None:
         _ends(msgspec.structs.replace(collateral, pck_crl=crl))
 
 
-def test_text_that_is_not_utf8_closes_a_channel_and_the_descriptors_with_it() -> None:
+def test_text_that_is_not_utf8_closes_channel_and_descriptors() -> None:
     ours, theirs = Channel.pair()
     channel: Channel[KeyholderFromCell, KeyholderFromCell] = Channel(theirs, KeyholderFromCell)
     descriptors = len(os.listdir("/proc/self/fd"))

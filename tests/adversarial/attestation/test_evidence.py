@@ -310,7 +310,7 @@ def test_f04_certify_is_of_this_key() -> None:
     refused(m.evidence(certify=right, certify_signature=sign(m.ek, right)), "E20")
 
 
-def test_f01_c02_a_quote_bound_to_another_nonce_or_key_or_to_nothing() -> None:
+def test_f01_c02_a_quote_for_another_nonce_or_key_is_refused() -> None:
     m = machine()
     for other in (qualifying(RECEIPT_KEY, bytes(32)), qualifying(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
         refused(m.evidence(quote=quote_structure(m.pcrs, extra=other)), "E16")
@@ -654,7 +654,7 @@ def test_verdict_comes_from_appraise_only() -> None:
         type(verdict)(**values, seal=object())
 
 
-def test_h04_what_the_metadata_service_hands_out_vouches_for_nothing() -> None:
+def test_h04_metadata_certificates_prove_nothing_by_themselves() -> None:
     """The chain comes from IMDS, so from the host: a sound chain of another chip, another root, or an older one."""
     m, other = machine(), machine_of("Genoa", tcb=bytes([10, 0, 0, 0, 0, 0, 27, 88]))
     both = msgspec.structs.replace(m.trust, amd_roots=(*m.trust.amd_roots, *other.trust.amd_roots))

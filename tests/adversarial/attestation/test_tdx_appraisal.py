@@ -87,7 +87,7 @@ def test_a_bundle_without_quote_or_collateral() -> None:
     refused(msgspec.structs.replace(sound, version=1, collateral=msgspec.UNSET), "E13")
 
 
-def test_another_intel_is_refused_by_production_and_the_other_way_round() -> None:
+def test_production_and_simulated_intel_refuse_each_other() -> None:
     refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=AZURE_US)
     refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=machine().trust)
     refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=msgspec.structs.replace(intel().trust, intel_roots=()))

@@ -309,7 +309,7 @@ def test_a20_policy_hash() -> None:
     changed(lambda out: out.pop("x-ms-policy-hash"), "T16")
 
 
-def test_a21_unknown_kids_cost_one_fetch_and_a_rolled_key_is_found() -> None:
+def test_a21_unknown_kids_cost_one_fetch_and_a_new_key_is_found() -> None:
     keys = Keys()
     assert verify(machine().token(claims()), keys=keys.keys)
     for n in range(1000):

@@ -180,7 +180,7 @@ def test_l01_log_injection_through_header_texts_is_not_written(tmp_path: Path, t
         assert path.read_bytes() == b""
 
 
-def test_l02_the_refusal_of_a_broken_sink_carries_no_path_or_text(tmp_path: Path) -> None:
+def test_l02_refusal_for_a_broken_sink_carries_no_path_or_text(tmp_path: Path) -> None:
     path = tmp_path / "canary-path"
     path.mkdir()
     with refused(Reason.AUDIT_UNAVAILABLE) as caught:

@@ -66,7 +66,7 @@ def production(shipped: Path, code: str, *, environment: dict[str, str]) -> subp
 
 
 @pytest.mark.parametrize("environment", [{}, SWITCHES], ids=["plain", "switches"])
-def test_s01_a_production_image_has_no_simulator_and_no_switch_to_one(
+def test_s01_a_production_image_has_no_simulator_and_no_switch(
     shipped: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     without = production(shipped, "import cji_simulator", environment=environment)
@@ -96,7 +96,7 @@ def cmk(simulation_servers: Simulation) -> Cmk:
 
 
 @pytest.mark.parametrize("production", PRODUCTION, ids=lambda trust: trust.name)
-def test_s03_what_a_simulation_vouches_for_is_worth_nothing_in_production(
+def test_s03_production_accepts_nothing_that_a_simulation_signs(
     simulation: Simulation, attester: Attester, cmk: Cmk, production: Trust
 ) -> None:
     """SEV-SNP: the hardware's root, the provider's name, the vault's name and its signature, each on its own."""
@@ -147,7 +147,7 @@ def test_s04_a_configuration_cannot_name_a_pin(tmp_path: Path) -> None:
     assert not set(Trust.__struct_fields__) & set(ReferenceValues.__struct_fields__)
 
 
-def test_s05_one_foreign_pin_makes_a_trust_that_is_not_productions(simulation: Simulation) -> None:
+def test_s05_one_foreign_pin_makes_the_trust_not_production(simulation: Simulation) -> None:
     """The matrix of all mixtures: whatever is taken from a simulation, the whole is no production."""
     base, foreign = AZURE_US, simulation.trust
     assert is_production(base)
@@ -195,7 +195,7 @@ def test_s07_the_workers_processes_inherit_no_environment(cji_site: Site) -> Non
         assert "HOME" in os.environ
 
 
-def test_s08_a_simulated_receipt_is_refused_by_a_production_reader(cji_site: Site) -> None:
+def test_s08_a_production_reader_refuses_a_simulated_receipt(cji_site: Site) -> None:
     receipt = cji_site.run(people(10)).receipt
     with cji_site.client() as client:
         key = client.attest().receipt_key

@@ -114,7 +114,7 @@ def test_policies_are_kept_as_the_simulated_vault_keeps_them(raw: str, vectors: 
         assert parse_policy(data).version == "1.0.0"
 
 
-def test_published_policy_of_many_regions_is_weak_in_every_one_of_them(vectors: Path) -> None:
+def test_the_published_policy_for_many_regions_is_weak_in_each(vectors: Path) -> None:
     data = (vectors / "azure/skr/public_SKR_policy-datadisk.json").read_bytes()
     policy = parse_policy(data)
     found: dict[str, int] = {}

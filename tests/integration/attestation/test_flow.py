@@ -465,7 +465,7 @@ def test_k02_an_answer_that_is_no_statement(
     assert told(error) == (Fault.RELEASE_INVALID, "S01")
 
 
-def test_r02_the_identity_of_a_machine_on_azure_is_its_own_metadata_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r02_an_azure_machine_takes_its_own_metadata_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
     vault = Vault(trust=AZURE_US, client_id="11111111-1111-1111-1111-111111111111")
     assert vault._identity() is vault._identity()

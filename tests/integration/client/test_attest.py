@@ -125,7 +125,7 @@ class Recording:
         return self.evidence
 
 
-def test_c06_evidence_from_earlier_is_refused_although_the_certificate_is_good(bench: Bench) -> None:
+def test_c06_old_evidence_under_a_good_certificate_is_refused(bench: Bench) -> None:
     worker = bench.worker
     assert worker.attester is not None
     before = bench.client.attest()
@@ -145,7 +145,7 @@ def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:
         read_evidence(attested.to_file(), trust=AZURE_US, reference=REFERENCE)
 
 
-def test_a_profile_that_no_worker_could_match_is_no_fault_of_the_worker(bench: Bench, azure: Simulation) -> None:
+def test_an_impossible_profile_is_not_blamed_on_the_worker(bench: Bench, azure: Simulation) -> None:
     answer = bench.client._stub.Attest(pb.AttestRequest(nonce=bytes(32)))
 
     def judge(*, maa_url: str = azure.maa_url, reference: ReferenceValues = REFERENCE) -> AttestedWorker:

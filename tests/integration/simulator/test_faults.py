@@ -404,9 +404,7 @@ def test_a_boot_log_is_replayed(simulation: Simulation) -> None:
             send(wrong)
 
 
-def test_the_second_provider_signs_with_the_same_key_and_is_believed_by_its_name_only(
-    simulation: Simulation, cmk: Cmk
-) -> None:
+def test_the_second_provider_is_told_apart_by_its_name_only(simulation: Simulation, cmk: Cmk) -> None:
     """Real providers share signing keys across regions, so a signature tells nothing about whose policy was applied."""
     import msgspec
 

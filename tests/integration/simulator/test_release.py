@@ -111,7 +111,7 @@ def test_a_released_key_is_the_vaults(simulation: Simulation, attester: Attester
     assert attestation.region == "eastus"
 
 
-def test_s03_the_same_evidence_is_refused_under_productions_roots(simulation: Simulation, evidence: Evidence) -> None:
+def test_s03_production_roots_refuse_the_same_evidence(simulation: Simulation, evidence: Evidence) -> None:
     def judge(trust: Trust) -> None:
         appraise(evidence, trust=trust, reference=ReferenceValues(), expected_qualifying=BOUND, now=datetime.now(UTC))
 

@@ -90,9 +90,7 @@ def test_totals_reconcile_and_every_row_is_accounted_for(rows: list[Row]) -> Non
 
 
 @given(ROWS, st.integers(2, 12), st.integers(1, 7))
-def test_hidden_cells_show_no_number_and_others_are_rounded_halves_up(
-    rows: list[Row], threshold: int, base: int
-) -> None:
+def test_hidden_cells_show_no_number_others_round_halves_up(rows: list[Row], threshold: int, base: int) -> None:
     parameters = Aggregate(keys=PARAMETERS.keys, person="person", sums=("number",), threshold=threshold, base=base)
     outputs = run(parameters, batches(rows, 7), lambda *_: None)
     exact = twin(rows)
@@ -115,9 +113,7 @@ def test_codes_are_positions_in_the_sorted_distinct_values(words: list[bytes | N
 
 
 @given(st.integers(1, 2), st.data())
-def test_short_codes_of_one_width_are_sorted_and_sliced_arrays_are_read_from_their_start(
-    width: int, data: st.DataObject
-) -> None:
+def test_short_codes_are_sorted_and_sliced_arrays_read_in_place(width: int, data: st.DataObject) -> None:
     words = data.draw(st.lists(st.binary(min_size=width, max_size=width), min_size=2, max_size=30))
     code, values = coded(pa.array([b"?" * width, *words], pa.binary()).slice(1))
     assert values.to_pylist() == sorted(set(words))
@@ -125,7 +121,7 @@ def test_short_codes_of_one_width_are_sorted_and_sliced_arrays_are_read_from_the
 
 
 @given(st.data())
-def test_every_hidden_cell_has_a_second_table_that_is_published_alike(data: st.DataObject) -> None:
+def test_every_hidden_cell_has_a_second_table_with_that_output(data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
     flat = data.draw(st.lists(st.integers(0, 15), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
     rows = with_totals(np.array(flat, np.int64).reshape(shape))

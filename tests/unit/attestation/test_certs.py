@@ -46,7 +46,7 @@ def test_the_systems_roots_are_a_file_of_the_system(tmp_path: Path, monkeypatch:
     assert system_roots.system_roots() == [ROOT]
 
 
-def test_given_roots_are_a_file_in_memory_for_as_long_as_they_are_used() -> None:
+def test_given_roots_are_a_file_in_memory_only_while_in_use() -> None:
     with system_roots.roots_file(pem(ROOT).decode()) as path:
         assert Path(path).read_bytes() == pem(ROOT)
         assert Path(path).readlink().name.startswith("memfd:")

@@ -193,7 +193,7 @@ def test_an_attempt_without_receipt_may_be_repeated(path: Path) -> None:
         assert trail.completion(_id(1)) == completed(1)
 
 
-def test_an_event_out_of_shape_is_not_written_and_the_trail_goes_on(path: Path) -> None:
+def test_a_malformed_event_is_not_written_and_the_trail_goes_on(path: Path) -> None:
     with opened(path) as trail:
         for bad in (
             msgspec.structs.replace(admitted(1), operator_id="two\nlines"),
@@ -208,7 +208,7 @@ def test_an_event_out_of_shape_is_not_written_and_the_trail_goes_on(path: Path) 
         trail.append(admitted(1))
 
 
-def test_crash_at_every_byte_of_the_last_line_loses_and_doubles_nothing(path: Path, tmp_path: Path) -> None:
+def test_a_crash_at_any_byte_loses_and_doubles_no_event(path: Path, tmp_path: Path) -> None:
     whole = _filled(path, admitted(1), completed(1), admitted(2), completed(2))
     last = whole.rfind(b"\n", 0, -1) + 1
     for cut in range(last, len(whole)):
@@ -281,9 +281,7 @@ def test_lines_that_chain_but_make_no_sense_are_refused(path: Path) -> None:
     assert _broken(path, lines) == (3, "event")
 
 
-def test_a_line_is_synced_before_it_counts_and_a_failed_sync_is_final(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_counts_once_synced_and_a_failed_sync_is_final(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: int) -> None:
         raise OSError(errno.EIO, "the disk is gone")
 

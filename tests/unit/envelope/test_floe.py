@@ -137,7 +137,7 @@ def test_e10_wrong_lengths_are_refused(stream: tuple[bytes, list[bytes]]) -> Non
         invalid((header + b"\0")[:n], segments)
 
 
-def test_e10_not_last_mark_on_a_short_segment_and_length_on_a_long_one_are_refused(
+def test_e10_marks_that_contradict_the_length_are_refused(
     stream: tuple[bytes, list[bytes]],
 ) -> None:
     header, segments = stream

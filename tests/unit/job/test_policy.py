@@ -111,7 +111,7 @@ def test_what_is_named_is_granted() -> None:
     assert grant.policy_sha384 == POLICY.sha384
 
 
-def test_a_servicing_agency_may_originate_for_another_agency_of_the_submitter() -> None:
+def test_a_servicing_agency_may_originate_for_another_agency() -> None:
     both = (Recipient(key_id=RECIPIENT_A, jwk="{}"), Recipient(key_id=RECIPIENT_B, jwk="{}"))
     grant = POLICY.authorise(header(requesting_ori="WI0140000", purpose_code="J", recipients=both), METRO)
     assert grant.recipients == (RECIPIENT_A, RECIPIENT_B)

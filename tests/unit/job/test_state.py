@@ -75,7 +75,7 @@ def test_what_does_not_follow_is_refused(events: list[Event], reason: Reason) ->
     assert refusal(*events) is reason
 
 
-def test_a_job_over_its_bytes_is_cut_at_the_segment_that_goes_over() -> None:
+def test_a_job_over_its_bytes_ends_at_the_segment_over_them() -> None:
     limits = Limits(job_bytes=FULL_FIRST + MIB)
     run(TWO, seg(0, 0), seg(0, 1), limits=limits)
     assert refusal(TWO, seg(0, 0), seg(0, 1), seg(0, 2, SHORTEST), limits=limits) is Reason.LIMIT_EXCEEDED

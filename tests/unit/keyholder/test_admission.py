@@ -17,7 +17,7 @@ from tests.support.contexts import TABLES
 from tests.support.refusals import refused
 from worker.audit import AuditFile, Event, JobAdmitted
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Stage
 from worker.ipc.messages import Admit
 from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
 from worker.keyholder.admission import AdmissionControl, open_keys
@@ -129,7 +129,7 @@ def refusal(data: bytes, **options: Any) -> Reason:
     return caught.value.reason
 
 
-def test_a_sound_job_is_admitted_and_its_keys_are_those_that_were_wrapped() -> None:
+def test_a_sound_job_is_admitted_with_the_keys_that_were_wrapped() -> None:
     assert open_keys(admit(header())) == [DEK, PROJECT_KEY]
 
 
@@ -217,7 +217,7 @@ def test_f05_freshness_is_looked_at_when_the_key_is_used() -> None:
     assert refusal(header(), holdings=Holdings(keys=other)) is Reason.NOT_READY
 
 
-def test_of_several_keys_only_the_one_that_is_not_held_is_refused() -> None:
+def test_only_the_key_that_is_not_held_is_refused() -> None:
     denied = {KEK: Reason.KEY_RELEASE_DENIED}
     holdings = Holdings(keys={OTHER: HELD}, missing=denied)
     assert refusal(header(), holdings=holdings) is Reason.KEY_RELEASE_DENIED

@@ -43,7 +43,7 @@ def test_anything_else_is_a_mismatch(schema_id: str, schema: pa.Schema) -> None:
         check_schema(schema_id, schema)
 
 
-def test_every_column_has_a_data_class_and_a_hotfile_is_a_person_with_more() -> None:
+def test_every_column_has_a_class_and_hotfile_extends_person() -> None:
     assert set(SCHEMAS["person/1"].columns) < set(SCHEMAS["hotfile/1"].columns)
     assert SCHEMAS["person/1"].columns["SOC"].data_class is DataClass.BIOGRAPHIC
     assert SCHEMAS["chri_event/1"].columns["charge"].data_class is DataClass.IDENTITY_HISTORY

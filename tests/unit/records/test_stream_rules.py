@@ -91,7 +91,7 @@ def test_text_that_is_not_utf8_is_refused() -> None:
         read(data.replace(b"neumann", b"neu\xffann"))
 
 
-def test_too_many_rows_or_bytes_are_refused_before_the_body_is_there() -> None:
+def test_too_many_rows_or_bytes_are_refused_before_the_body() -> None:
     data = arrow_stream(batch_of(["neumann"] * 101))
     with refused(Reason.LIMIT_EXCEEDED):
         read(data)
@@ -164,5 +164,5 @@ def test_misuse_by_the_caller_is_no_refusal() -> None:
         list(StreamWriter(SCHEMA, max_batch_bytes=1).batch_messages(pa.record_batch({"x": ["y"]})))
 
 
-def test_the_window_of_a_cell_takes_the_largest_batch_and_the_next_segment() -> None:
+def test_a_cells_window_fits_the_largest_batch_and_a_segment() -> None:
     assert window_bytes(LIMITS.batch_bytes) <= WINDOW_BYTES

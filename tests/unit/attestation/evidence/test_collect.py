@@ -74,7 +74,7 @@ def test_certificates_are_those_of_the_reports_tcb(served: Answers) -> None:
 
 
 @pytest.mark.parametrize("changed", [TCB, 0x1A0])
-def test_known_certificates_are_used_again_for_the_same_chip_and_tcb(served: Answers, changed: int) -> None:
+def test_certificates_are_reused_for_the_same_chip_and_tcb(served: Answers, changed: int) -> None:
     m = machine()
     known, report = m.evidence(), parse_hcl(m.evidence().hcl_report)
     assert _certificates(trust(served), report, known) == known.certs

@@ -45,7 +45,7 @@ def test_curves_round_trip(curve: ec.EllipticCurve, scalar: int) -> None:
     assert b64url(jwk_thumbprint(key)) == jws.thumbprint(key)  # of the simulator's own making
 
 
-def test_coordinates_are_integers_and_thumbprints_have_full_length() -> None:
+def test_coordinates_are_integers_and_thumbprints_are_whole() -> None:
     """A coordinate that begins with zero bytes, in both spellings."""
     number = next(n for n in range(1, 5000) if point(n).x >> 248 == 0)
     jwk = ec_jwk(ec.derive_private_key(number, ec.SECP256R1()).public_key())

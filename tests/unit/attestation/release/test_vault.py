@@ -102,7 +102,7 @@ def test_k04_a_token_is_asked_for_the_pinned_resource_only(monkeypatch: pytest.M
         assert server.paths == [f"{path}?api-version=2018-02-01&resource={pinned}"]
 
 
-def test_r02_on_azure_the_client_finds_the_metadata_service_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r02_on_azure_the_client_finds_the_metadata_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", raising=False)
     before = dict(os.environ)
     with _asking(None):
@@ -119,7 +119,7 @@ def test_r02_no_variable_names_another_service(name: str, monkeypatch: pytest.Mo
         Vault(trust=AZURE_US, client_id=None)._identity()
 
 
-def test_r02_a_variable_that_is_read_beside_another_changes_nothing_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r02_a_variable_that_needs_another_is_inert_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMDS_ENDPOINT", "http://127.0.0.1:9")
     found = Vault(trust=AZURE_US, client_id=None)._identity()
     assert isinstance(found, ManagedIdentityCredential)

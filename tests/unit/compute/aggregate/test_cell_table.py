@@ -74,7 +74,7 @@ def test_small_cells_are_hidden_unless_the_caller_says_otherwise() -> None:
     ]
 
 
-def test_cells_and_totals_are_in_one_order_whatever_the_order_of_the_rows() -> None:
+def test_the_order_of_cells_and_totals_ignores_the_order_of_rows() -> None:
     columns: dict[str, list[Any]] = {"a": ["x", "yy", None, "x"], "b": [True, False, True, None]}
     parameters = Aggregate(keys=(Key(column="a"), Key(column="b")), threshold=1)
     batch = pa.RecordBatch.from_pydict(columns)
@@ -94,7 +94,7 @@ def test_numbers_may_be_of_a_number_type() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "limit"), [(1, "MAX_CELLS"), (2, "MAX_PROTECTED")])
-def test_more_cells_than_the_limit_are_refused_before_they_are_made(
+def test_too_many_cells_are_refused_before_they_are_made(
     threshold: int, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = pa.RecordBatch.from_pydict({"a": [str(i) for i in range(6)]})  # 8 with unclassifiable and total

@@ -201,7 +201,7 @@ def test_a_key_of_another_length_is_refused() -> None:
         assert reason(batch, token("SOC"), key=key) == "BAD_PARAMETERS"
 
 
-def test_a_flag_has_no_text_to_transform_and_a_nibrs_line_no_columns() -> None:
+def test_flags_have_no_text_to_transform_nibrs_lines_no_columns() -> None:
     flags = batch_of("chri_event/1", subject=["s"], date=["20200101"], sealed=[True])
     assert reason(flags, keep("subject"), keep("date"), mask("sealed"), schema_id="chri_event/1") == "BAD_PARAMETERS"
     assert reason(flags, keep("subject"), shift("date", "sealed"), keep("sealed"), schema_id="chri_event/1") == (

@@ -121,7 +121,7 @@ def is_recent(day: str | None) -> bool:
     "purpose", [code for code, p in TABLES.dissemination.purposes.items() if not p.criminal_justice]
 )
 @pytest.mark.parametrize("flag", ["sealed", "expunged", "juvenile"])
-def test_no_purpose_outside_of_criminal_justice_gets_sealed_expunged_or_juvenile(purpose: str, flag: str) -> None:
+def test_only_criminal_justice_gets_sealed_expunged_or_juvenile(purpose: str, flag: str) -> None:
     for recipient, value in product(CLASSES, (True, None)):
         applied, parts = run(events([event(**{flag: value})]), CHRI, recipient, purpose_code=purpose)
         assert applied.batch.num_rows == 0

@@ -161,7 +161,7 @@ def test_records_without_a_column_to_block_by_are_refused() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 20, "rows": 200}])
-def test_what_exceeds_a_limit_is_refused_before_a_pair_is_compared(limits: dict[str, int]) -> None:
+def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -> None:
     steps: list[Step] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
     parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)
@@ -183,7 +183,7 @@ def test_a_block_that_is_too_large_is_split_and_reported() -> None:
         _link(batch, model=model, block_rows=2)
 
 
-def test_a_rule_with_more_pairs_than_it_may_is_left_out_and_reported() -> None:
+def test_a_rule_with_too_many_pairs_is_left_out_and_reported() -> None:
     batch = people(last=["SMITH"] * 4, first=["A", "A", "B", "C"])
     rules = (Rule(keys=(Key(column="last"),), most_pairs=5), Rule(keys=(Key(column="first"),)))
     found = _link(batch, model=replace(_given(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
@@ -460,7 +460,7 @@ def test_a_pair_for_a_clerk_joins_nothing() -> None:
     assert _link(batch, model=model, match=0.89, clerical_review_threshold=0.5).cluster.tolist() == [0, 0]
 
 
-def test_the_prior_comes_from_deterministic_rules_and_their_recall() -> None:
+def test_the_prior_comes_from_deterministic_rules_and_recall() -> None:
     names = ["A", "A", "B", "B", "C", "D", "E", "F"]
     model = replace(_given(0.9, 0.1), prior=None, deterministic_rules=(_BY_LAST, _BY_LAST), recall=0.5)
     assert _link(people(last=names), model=model).report.trained.prior == pytest.approx(2 / 0.5 / 28)
@@ -582,7 +582,7 @@ def test_a_sample_is_of_the_pairs_of_its_rule(most: int) -> None:
     assert max(len(one) for one, _ in chunks) <= CHUNK
 
 
-def test_training_finds_how_often_values_agree_in_both_kinds_of_pairs() -> None:
+def test_training_finds_m_and_u_from_pairs() -> None:
     columns = ("first", "last", "city", "county")
     exact = [
         Comparison(

@@ -60,7 +60,7 @@ def test_messages_and_elements_fit_the_error_data_set() -> None:
         assert rule.at in ("segment", "report") or RULES.views[rule.at].kind == "join"
 
 
-def test_a_rule_is_in_a_rule_set_or_withdrawn_and_never_both_without_a_condition() -> None:
+def test_a_rule_is_in_a_rule_set_or_withdrawn() -> None:
     for rule in RULES.rules:
         assert rule.rule_sets <= {"3.1", "2016"}
         if rule.when is None:
@@ -68,7 +68,7 @@ def test_a_rule_is_in_a_rule_set_or_withdrawn_and_never_both_without_a_condition
     assert sorted({rule.number for rule in RULES.rules if not rule.rule_sets}) == [157, 171, 320, 668, 671]
 
 
-def test_the_table_says_which_rules_read_side_tables_and_why_others_are_in_no_set() -> None:
+def test_the_table_gives_side_tables_and_reasons_for_no_rule_set() -> None:
     text = files("worker.compute.nibrs").joinpath("data", "rules.csv").read_text("utf-8")
     for row in csv.DictReader(text.splitlines()):
         facts = set(re.findall(r"[a-z_]+", row["when"]))

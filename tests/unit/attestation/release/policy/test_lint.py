@@ -226,7 +226,7 @@ def test_one_weak_branch_or_authority_is_enough() -> None:
     assert ids(policy) == {"RP12"}
 
 
-def test_other_authorities_than_the_workers_and_what_the_vault_says() -> None:
+def test_foreign_authorities_and_answers_of_the_vault() -> None:
     assert ids(strong(), authority=OWN) == set()
     assert ids(strong(), authority="https://other.eus.attest.azure.net") == {"RP04"}
     assert ids(strong(), immutable=False) == {"RP30"}
