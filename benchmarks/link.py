@@ -56,7 +56,7 @@ _RULES: Final = (
 )
 _DETERMINISTIC: Final = (("SOC", "last"), ("last", "DOB"), ("first", "DOB", "postcode"))
 _TRAINING: Final = (("first", "last"), ("DOB",))
-"""What Splink trains on: two rules that leave each comparison free in one of them, as its manual advises."""
+"""Training rules of Splink: two rules that leave each comparison free in one of them, as its manual advises."""
 _NAMES: Final = (0.92, 0.8)
 
 Floats = npt.NDArray[np.float64]

@@ -183,7 +183,7 @@ def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
 
 def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
     parameters = Screen(rules=_TABLES.screening.presets[preset], model=_TABLES.screening.model, max_hits=_HITS)
-    (batch,) = asked.to_batches()  # `row` is no column of person/1, and not read
+    (batch,) = asked.to_batches()  # `row` is not a column of person/1 and is not read
     hits = list[pa.RecordBatch]()
     for first in range(0, len(asked), _CHUNK):
         screened = screen(batch.slice(first, _CHUNK), index, parameters)

@@ -73,7 +73,7 @@ def run(report: Report, *, quick: bool) -> Result:
         ("", "all rules", "peer", "ratio"),
         [("beside reading every field", *_cells(floor)), ("beside the slow twin", *_cells(twin))],
     )
-    report.note(f"judging costs {1 / floor.ratio.middle:.1f} times what reading every field does")
+    report.note(f"checking costs {1 / floor.ratio.middle:.1f} times as much as reading every field")
     return Result(
         name="validate",
         machine=machine,

@@ -438,7 +438,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("modules", nargs="*", help="such as maa/token.py; all that check something if none")
     options = parser.parse_args(arguments)
-    os.environ["TSS2_LOG"] = "all+NONE"  # what a TPM refuses in tests is no news
+    os.environ["TSS2_LOG"] = "all+NONE"  # refusals by the TPM are expected in tests
     runner = _Runner(options.modules or _modules())
     patterns = TESTS if SERVED.isdisjoint(runner.modules) else (*TESTS, *TESTS_OF_SERVED)
     tests = [str(path) for pattern in patterns for path in sorted((ROOT / "tests").glob(pattern))]

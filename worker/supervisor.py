@@ -34,7 +34,7 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "TSS2_LOG": "all+none",
 }
-"""What children inherit besides `_FIPS`; proxies, CA overrides and PYTHON* of the caller do not reach them."""
+"""The variables that children inherit in addition to `_FIPS`; proxies, CA overrides and PYTHON* do not reach them."""
 
 _ORDINARY_HEAP: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),

@@ -29,7 +29,7 @@ class RetryLater(Refusal):
 
 
 class Call:
-    """What every call knows of itself: its context, its peer by mTLS, and an id for logs and error details."""
+    """A call: its context, its peer by mTLS, and an id for logs and error details."""
 
     __slots__ = ("context", "correlation_id", "source", "submitter")
 

@@ -20,7 +20,7 @@ _FMSPC: Final = re.compile(r"[0-9A-Fa-f]{12}")
 
 
 class CertificationService:
-    """What Intel serves to anyone."""
+    """Intel's public service."""
 
     def __init__(self, *, intel: Intel, faults: Faults) -> None:
         self._intel = intel

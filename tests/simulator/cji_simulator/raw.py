@@ -93,7 +93,7 @@ def forge(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a call ended: every message that came, and the refusal where there was one."""
+    """The end of a call: every message received, and the refusal if there was one."""
 
     code: grpc.StatusCode
     details: str
@@ -107,7 +107,7 @@ class Answer:
 
     @property
     def stage(self) -> Stage | None:
-        """Where the worker refused."""
+        """The stage at which the worker refused."""
         return self.refusal.stage if self.refusal else None
 
     @property
@@ -233,7 +233,7 @@ def settled(site: Site) -> frozenset[int]:
 
 
 def until(look: Callable[[], T | None], *, seconds: float = 20) -> T:
-    """What `look` returns, once that is true; AssertionError when it is not in time."""
+    """The result of `look` once it is true; AssertionError if it does not become true in time."""
     end = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > end:

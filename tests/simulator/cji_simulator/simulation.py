@@ -118,7 +118,7 @@ class Simulation:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where everything is."""
+        """Addresses of all services."""
         if self._endpoints is None:
             raise SimulationError("not started")
         return self._endpoints
@@ -135,7 +135,7 @@ class Simulation:
 
     @property
     def region(self) -> str:
-        """Where the VM says it is."""
+        """The region that the VM reports."""
         return self.endpoints.region
 
     @property
