@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from worker.client import load_spec
 from worker.client.errors import SpecError
@@ -26,18 +27,8 @@ from worker.compute.operations.link import (
 from worker.compute.operations.link.model import Form, Test
 
 KEY = new_recipient_key().public_key()
-TEXT = f"""
-audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
-kek_thumbprint = "{thumbprint(KEY)}"
-recipients = ['{public_jwk(KEY)}']
-
+HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=thumbprint(KEY))
+TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
 

@@ -17,7 +17,7 @@ from tests.support.contexts import TABLES
 from tests.support.refusals import refused
 from worker.audit import AuditFile, Event, JobAdmitted
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Stage
 from worker.ipc.messages import Admit
 from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
 from worker.keyholder.admission import AdmissionControl, open_keys
