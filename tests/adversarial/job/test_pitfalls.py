@@ -18,10 +18,10 @@ from tests.support.job_headers import (
     make,
 )
 from tests.support.refusals import refused
+from worker.audit import JobEntry, JobState
 from worker.errors import REASONS, Reason, Stage
+from worker.job import HalfClose as Close
 from worker.job import (
-    Attempt,
-    Entry,
     Header,
     Open,
     Policy,
@@ -31,10 +31,9 @@ from worker.job import (
     Segment,
     advance,
     check_times,
-    decide,
     parse,
 )
-from worker.job import HalfClose as Close
+from worker.keyholder.ledger import decide
 from worker.wire.v1 import worker_pb2
 
 CANARY = "canary-7f3a"
@@ -189,7 +188,7 @@ def test_f06_of_two_racing_attempts_one_is_refused() -> None:
     header = parse(make())
     decide(None, header.sha384)
     with refused(Reason.ALREADY_EXISTS):
-        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RUNNING), header.sha384)
+        decide(JobEntry(state=JobState.ADMITTED, header_sha384=header.sha384, offset=0), header.sha384)
 
 
 def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
@@ -198,12 +197,12 @@ def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
         check_times(header, NOW)
 
 
-@pytest.mark.parametrize("attempt", Attempt)
-def test_f07_a_job_id_with_another_body_is_a_replay_at_any_stage(attempt: Attempt) -> None:
+@pytest.mark.parametrize("state", JobState)
+def test_f07_a_job_id_with_another_body_is_a_replay_at_any_stage(state: JobState) -> None:
     one, two = parse(make()), parse(make(reason="another"))
     assert one.job_id == two.job_id
     with refused(Reason.REPLAYED):
-        decide(Entry(header_sha384=one.sha384, attempt=attempt), two.sha384)
+        decide(JobEntry(state=state, header_sha384=one.sha384, offset=0), two.sha384)
 
 
 def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
@@ -213,7 +212,7 @@ def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
             check_times(header, now)
     check_times(header, NOW)
     with refused(Reason.ALREADY_EXISTS):
-        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RECEIPTED), header.sha384)
+        decide(JobEntry(state=JobState.COMPLETED, header_sha384=header.sha384, offset=0), header.sha384)
 
 
 @pytest.mark.parametrize(

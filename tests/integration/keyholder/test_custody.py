@@ -16,7 +16,8 @@ from attestation.release import Attestation
 from tests.support.refusals import refused
 from worker.config import load
 from worker.errors import Reason
-from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
+from worker.keyholder.custody import Custody
+from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
 LONG = 3600.0
 
