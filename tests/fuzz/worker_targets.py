@@ -27,6 +27,8 @@ from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.forge import machine, quote_structure
 from tests.support.job_headers import make
+from tests.support.job_specs import head
+from tests.support.worker_configs import WORKER_CONFIG
 from tests.unit.audit.test_receipts import CLAIMS
 from worker import config
 from worker.audit import (
@@ -419,25 +421,6 @@ def _policy_fair(data: bytes, value: Any) -> bool:
     return bool(value.sha384 == hashlib.sha384(data).digest() and value.purpose_codes and value.ori_prefixes)
 
 
-CONFIG: Final = f"""cloud = "azure-us"
-policy_file = "policy.toml"
-audit_file = "/var/lib/cji/audit.jsonl"
-[worker]
-id = "worker-1"
-audience = "pool"
-region = "eastus"
-[listen]
-certificate = "server.pem"
-private_key = "server.key"
-client_roots = "roots.pem"
-[attestation]
-maa_url = "https://cji.eus.attest.azure.net"
-reference_values = {{ products = ["Genoa"] }}
-[[keys]]
-kek_id = "{KEK}"
-public_thumbprint = "{"A" * 43}"
-"""
-
 PROFILE: Final = """target = "h:1"
 cloud = "azure-us"
 maa_url = "https://m"
@@ -469,18 +452,7 @@ def _is_absolute(name: str) -> bool:
 @functools.cache
 def _specs() -> tuple[bytes, ...]:
     return (
-        f"""audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "{KEK}"
-kek_thumbprint = "{"A" * 43}"
-recipients = ['{recipient().jwk}']
-size_class = "power_of_two"
-valid_hours = 2
+        f"""{head(recipient=recipient().jwk, kek_thumbprint="A" * 43, size_class="power_of_two", valid_hours=2)}
 [input]
 schema = "person/1"
 [deidentify]
@@ -598,7 +570,7 @@ WORKER: Final = (
     ),
     target(
         "config",
-        lambda: (CONFIG.encode(),),
+        lambda: (WORKER_CONFIG.encode(),),
         from_file(config.load),
         refusals=(StartupError,),
         fair=_config_fair,

@@ -28,7 +28,7 @@ def sign_header(private_key: ec.EllipticCurvePrivateKey, header: bytes) -> bytes
 
 
 def verify_header(public_key: ec.EllipticCurvePublicKey, header: bytes, signature: bytes) -> None:
-    """Return if the signature is valid; otherwise HEADER_SIGNATURE_INVALID."""
+    """Return if the signature is valid; otherwise raise Refusal(HEADER_SIGNATURE_INVALID)."""
     try:
         es384_verify(public_key, signature, _CONTEXT + sha384(header))
     except InvalidSignature:

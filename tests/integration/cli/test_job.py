@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
+from tests.support.job_specs import head
 from tests.support.sdk_server import (
-    KEK_ID,
     Certificates,
     ReferenceWorker,
     served,
@@ -28,20 +28,9 @@ from worker.errors import Reason
 from worker.jose import key_id, public_jwk
 
 SPEC = """
-audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "{kek_id}"
-kek_thumbprint = "{thumbprint}"
-recipients = ["recipient.key.jwk"]
-
 [input]
 schema = "person/1"
-rename = {{ surname = "last", given_name = "first" }}
+rename = { surname = "last", given_name = "first" }
 
 [deidentify]
 project = "study-17"
@@ -49,9 +38,9 @@ project_key = "study-17.json"
 
 [deidentify.columns]
 record_id = "keep"
-last = {{ do = "hmac_token", domain = "name" }}
-first = {{ do = "mask", keep_first = 1 }}
-DOB = {{ do = "date_to", unit = "year" }}
+last = { do = "hmac_token", domain = "name" }
+first = { do = "mask", keep_first = 1 }
+DOB = { do = "date_to", unit = "year" }
 """
 CSV = (
     "record_id,surname,given_name,DOB\n007,neumann,michaela,19151111\n008,painter,courtney,\n009,neumann,,1916-13-40\n"
@@ -108,7 +97,8 @@ def desk(tmp_path: Path, material: tuple[object, Certificates], simulation: Simu
             'ca = "ca.pem"\ncertificate = "client.pem"\nprivate_key = "client-key.pem"\n'
             f'signing_key = "signing.key"\nrecipient_key = "recipient.key"\n{REFERENCE}'
         )
-        (tmp_path / "job.toml").write_text(SPEC.format(kek_id=KEK_ID, thumbprint=key_id(worker.cmk.public_key())))
+        key = key_id(worker.cmk.public_key())
+        (tmp_path / "job.toml").write_text(head(recipient="recipient.key.jwk", kek_thumbprint=key) + SPEC)
         (tmp_path / "people.csv").write_text(CSV)
         yield desk
 
