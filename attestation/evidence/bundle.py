@@ -21,7 +21,7 @@ MAX_EVIDENCE_BYTES: Final = 256 * 1024  # a real bundle has about 25 KiB
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing in it is secret, and nothing in it is believed before `attestation.appraisal.appraise`."""
+    """Nothing in it is secret, and nothing in it is trusted before `attestation.appraisal.appraise`."""
 
     version: Literal[1, 2] = 1
     tee: Tee

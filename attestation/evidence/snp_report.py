@@ -142,7 +142,7 @@ class SnpReport:
 def parse_snp_report(data: bytes) -> SnpReport:
     """Parse exactly 1184 bytes; raises AttestationError(EVIDENCE_INVALID, "snp-report").
 
-    Reserved bits must be what the specification says, or they mean something that this reader does not know.
+    Reserved bits must have their specified values: others would mean something unknown to this reader.
     """
     if len(data) != REPORT_BYTES or struct.unpack_from("<I", data, 0)[0] not in VERSIONS:
         raise invalid(_CHECK)

@@ -1,4 +1,4 @@
-"""The vTPM's response codes, and the repetition that some of them ask for (TPM 2.0 Library, Part 2 §6.6; TSS 2.0)."""
+"""The vTPM's response codes, and the retries that some of them call for (TPM 2.0 Library, Part 2 §6.6; TSS 2.0)."""
 
 import time
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def code(error: TSS2_Exception) -> int:
 
 
 def again(operation: Callable[[], T]) -> T:
-    """Repeat while the TPM asks for it."""
+    """Repeat while the response code calls for it."""
     attempt, pause = 1, PAUSE
     while True:
         try:

@@ -55,7 +55,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedKey:
-    """What may be told about a key that was written into the caller's buffer. Nothing in it is secret."""
+    """The public facts about a key that was written into the caller's buffer."""
 
     kek_id: str
     length: int  # bytes of PKCS#8 DER in the buffer
@@ -123,7 +123,7 @@ class Attester:
         evidence = collect(trust=self._trust, qualifying_data=bound, pcs=self._pcs)
         verdict = self._appraise(evidence, bound)
         request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
-        raw = open_reply(self._ask_maa(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
+        raw = open_reply(self._request_token(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
         token = verify_token(
             raw,
             keys=self._keys,
@@ -152,7 +152,7 @@ class Attester:
     def check_pcrs(self, attestation: Attestation) -> None:
         """Compare PCRs 0-7 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
 
-        The answer is not signed: it comes through the kernel that the evidence speaks of, and is no evidence itself.
+        The values are not signed: they come through the kernel that the evidence describes, and are not evidence.
         """
         with Tpm(self._trust.tcti) as tpm:
             if tpm.pcr_values() != attestation.evidence.pcrs:
@@ -218,7 +218,7 @@ class Attester:
         self._earlier = verdict  # the next one is of the same boot: the vTPM's clock goes on (E35)
         return verdict
 
-    def _ask_maa(self, request: bytes) -> bytes:
+    def _request_token(self, request: bytes) -> bytes:
         attempt, pause = 1, MAA_PAUSE
         while True:
             try:

@@ -1,4 +1,4 @@
-"""`verify_statement`: what Key Vault says it released, or RELEASE_INVALID with the number of the check (S01 to S10)."""
+"""`verify_statement`: Key Vault's statement on a release, checked by S01 to S10; RELEASE_INVALID names the check."""
 
 import hashlib
 import hmac
@@ -43,7 +43,7 @@ MIN_KEY_BITS: Final = 3072
 class VerifiedStatement(Verified):
     """A statement that passed S01 to S10. The ciphertext is a wrapped key, still of no use without the TPM.
 
-    The release policy is what the vault says, not yet checked.
+    The release policy comes from the vault and is not checked yet.
     """
 
     public_key: PublicKey = field(repr=False)
@@ -223,7 +223,7 @@ def _read_policy(release_policy: JsonObject, pinned: str | None) -> tuple[tuple[
         raise _refused("S09", found=digest, expected=str(pinned))
     immutable = release_policy.get("immutable", False)
     if not isinstance(immutable, bool):
-        raise _refused("S09", found="immutable is no boolean")
+        raise _refused("S09", found="immutable is not a boolean")
     return (policy, immutable), Check("S09", f"policy {digest}" + ("" if pinned else ", not pinned"))
 
 

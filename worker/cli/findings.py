@@ -1,4 +1,4 @@
-"""What a check of `cji doctor` found: a `Finding`, which `run_check` makes of a function that returns or raises."""
+"""The findings of `cji doctor`: `run_check` makes one of a function that returns or raises."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

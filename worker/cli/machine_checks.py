@@ -42,7 +42,7 @@ assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and ctypes.CDLL(None).
 
 
 def machine_checks() -> list[Finding]:
-    """What holds for every worker on this machine."""
+    """The findings on this machine."""
     return [
         run_check("interpreter", _interpreter),
         run_check(
@@ -108,7 +108,7 @@ def _swap() -> str:
 def _fips() -> str:
     if fips_probe() == "not_approved":
         raise NotOk(
-            "AES-GCM runs outside a FIPS provider; receipts will say so",
+            "AES-GCM runs outside a FIPS provider; receipts will record it",
             "Set OPENSSL_CONF and OPENSSL_MODULES for a validated provider, both of them.",
             state="warning",
         )

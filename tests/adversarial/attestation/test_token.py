@@ -47,7 +47,7 @@ class Keys:
         self.asked = 0
         self.time = 1000.0
         issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="maa-url")
-        self.keys = SigningKeys(issuer=issuer, trust=AZURE_US, monotonic=lambda: self.time, ask=self.ask)
+        self.keys = SigningKeys(issuer=issuer, trust=AZURE_US, monotonic=lambda: self.time, fetch=self.ask)
 
     def ask(self) -> bytes:
         self.asked += 1
