@@ -41,7 +41,7 @@ _FOR = click.option(
 
 @click.group()
 def policy() -> None:
-    """Write and check who gets the key: the key's release policy, and the attestation provider's own."""
+    """Write and check the policies that decide who gets the key: the key's own, and the attestation provider's."""
 
 
 @policy.command("build")
