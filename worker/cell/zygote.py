@@ -22,8 +22,8 @@ from typing import Final, NoReturn
 import pyarrow as pa
 
 from worker.cell.job import run_job
-from worker.cell.rehearsal import rehearse
 from worker.cell.sandbox import enter_sandbox
+from worker.cell.self_test import self_test
 from worker.cell.wires import Wires
 from worker.compute.tables import Tables
 from worker.compute.tables import load as load_tables
@@ -204,7 +204,7 @@ def main(boot: Boot) -> None:
     ]
     tables = load_tables(boot.config.tables_folder)
     # made-up records need no secret memory, and the regions stay as new as they are
-    rehearse(memoryview(mmap.mmap(-1, WINDOW_BYTES)), places[0].slot, tables)
+    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), places[0].slot, tables)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

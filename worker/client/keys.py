@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.audit import public_jwk as p384_jwk
 from worker.client.errors import SpecError, Unverified
-from worker.compute.operations.deidentify.operation import NAME
+from worker.compute.operations.deidentify.parameters import NAME
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
 from worker.job import LIMITS, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
 

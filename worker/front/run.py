@@ -11,7 +11,7 @@ parses the header after that, and only for the number of parts.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -25,6 +25,7 @@ from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     Abort,
     Admit,
+    Admitted,
     CellFromFront,
     Completed,
     Finish,
@@ -81,8 +82,9 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     try:
-        _, fds = await pending.answer()
-        job = JobStream(call.context, pending, fds)
+        message, fds = await pending.answer()
+        assert isinstance(message, Admitted)  # noqa: S101 - the only answer to Admit but Ended
+        job = JobStream(call.context, pending, fds, steps=message.steps)
         try:
             await job.serve(parts=len(pb.JobHeader.FromString(first.open.header).inputs))
             over = True
@@ -103,9 +105,9 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
 class JobStream:
     """An admitted job: its cell's data channel and ring."""
 
-    def __init__(self, context: Context, pending: PendingCall, fds: list[int]) -> None:
+    def __init__(self, context: Context, pending: PendingCall, fds: list[int], *, steps: Sequence[str]) -> None:
         data, ring = fds
-        self._context, self._pending = context, pending
+        self._context, self._pending, self._steps = context, pending, steps
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
         self._free: asyncio.Queue[int] = asyncio.Queue()
@@ -178,8 +180,10 @@ class JobStream:
                     await write(frame)
                 case Opened(result_header=header):
                     await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)).SerializeToString())
-                case ProgressMade(stage=stage, per_cent=per_cent):
-                    progress = pb.Progress(stage=stage, per_cent=per_cent)
+                case ProgressMade(step=step, per_cent=per_cent):
+                    if step >= len(self._steps):
+                        raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
+                    progress = pb.Progress(stage=self._steps[step], per_cent=per_cent)
                     await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
                     return

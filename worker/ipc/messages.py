@@ -1,9 +1,11 @@
 """Every message between the processes of a worker. Job headers and signatures travel as the bytes that came in."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from worker.errors import Reason, Stage
-from worker.progress import Step
 
 __all__ = [
     "Abort",
@@ -71,9 +73,10 @@ class Admit(Message, frozen=True, kw_only=True):
 
 
 class Admitted(Message, frozen=True, kw_only=True):
-    """It may; the cell's data socket and ring come along as descriptors."""
+    """It may; the cell's data socket and ring come along as descriptors. `steps` are the names of its progress."""
 
     call: int
+    steps: tuple[str, ...]
 
 
 class Abort(Message, frozen=True, kw_only=True):
@@ -286,10 +289,10 @@ class OutputReady(Message, frozen=True, kw_only=True):
 
 
 class ProgressMade(Message, frozen=True, kw_only=True):
-    """How far a step is, by volume."""
+    """How far a step is, by volume. `step` is a position in the steps of Admitted, so that a cell can send no text."""
 
-    stage: Step
-    per_cent: int
+    step: Annotated[int, Meta(ge=0, le=255)]
+    per_cent: Annotated[int, Meta(ge=0, le=100)]
 
 
 class OutputsDone(Message, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ Nothing is decrypted before step 8 has passed.
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker.compute import registry
+from worker.compute.registry import Plan, plan
+from worker.compute.tables import Tables
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, Stage
 from worker.job import Grant, Header, Policy, check_audience, check_times, parse
@@ -27,6 +28,7 @@ class Admission:
 
     header: Header
     grant: Grant
+    plan: Plan
     key: HeldKey
 
 
@@ -38,7 +40,7 @@ def check(
     audience: str,
     policy: Policy,
     holdings: Holdings,
-    tables: registry.Tables,
+    tables: Tables,
     now: datetime,
 ) -> Admission:
     """Steps 2 to 6 on a header that `parse_header` returned."""
@@ -47,8 +49,8 @@ def check(
     submitter = policy.submitter(san)
     verify_header(submitter.signing_key, header.data, signature)
     grant = policy.authorise(header, submitter)
-    registry.check(header.operations, [part.schema for part in header.inputs], tables)
-    return Admission(header=header, grant=grant, key=holdings.key(header.kek_id))
+    planned = plan(header.operations, header.input_schemas, tables)
+    return Admission(header=header, grant=grant, plan=planned, key=holdings.key(header.kek_id))
 
 
 def parse_header(data: bytes, policy: Policy) -> Header:
@@ -60,10 +62,7 @@ def open_keys(admission: Admission) -> list[bytes]:
     """The data key, then one project key per operation that needs one."""
     private, header = admission.key.private, admission.header
     keys = [unwrap_dek(private, header.wrapped_dek)]
-    for operation in header.operations:
-        project = registry.project_of(operation)
-        if project is not None:
-            keys.append(unwrap_project_key(private, project.name, project.wrapped_key))
+    keys += [unwrap_project_key(private, project.name, project.wrapped_key) for project in admission.plan.projects]
     if any(key == keys[0] for key in keys[1:]):
         raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
     return keys

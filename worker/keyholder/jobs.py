@@ -14,7 +14,9 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from worker.audit import AuditFile, Event, JobAdmitted, JobEnded, JobRefused
-from worker.compute import registry
+from worker.compute.operation import Reference
+from worker.compute.registry import STEPS
+from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel, ChannelClosed
@@ -69,7 +71,7 @@ class Jobs:
         self._config, self._policy, self._audit, self._custody, self._signer = config, policy, audit, custody, signer
         self._cells, self._references, self._front, self._zygote = cells, references, front, zygote
         self._ledger = AuditLedger(audit)
-        self._tables = registry.load_tables(config.tables_folder)
+        self._tables = load_tables(config.tables_folder)
         self._running: dict[int, Running] = {}
         self._watchers: set[asyncio.Task[None]] = set()
         self.completed = 0
@@ -98,7 +100,7 @@ class Jobs:
             if not self._audit.writable():
                 raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
             self._ledger.decide(header)
-            reference = registry.reference_of(header.operations)
+            reference = admission.plan.reference
             shelf = self._references.find(reference, Owner(admission.grant.submitter, header.kek_id))
             cell = self._cells.take()
         except Refusal as refusal:
@@ -135,9 +137,7 @@ class Jobs:
         except Refusal as refusal:
             self.refuse(ask.call, refusal)
 
-    def _start(
-        self, ask: Admit, admission: Admission, cell: Cell, *, reference: registry.Reference | None, shelf: int
-    ) -> None:
+    def _start(self, ask: Admit, admission: Admission, cell: Cell, *, reference: Reference | None, shelf: int) -> None:
         """From here on the job has a line in the audit trail, so it also gets an end there."""
         header, grant = admission.header, admission.grant
         try:
@@ -179,7 +179,7 @@ class Jobs:
         try:
             cell.slot.put(open_keys(admission))
             cell.control.send(OpenJob(header=header.data, worker_id=self._config.worker.id, shelf=shelf))
-            self._front.send(Admitted(call=ask.call), [cell.data_fd, cell.ring_fd])
+            self._front.send(Admitted(call=ask.call, steps=STEPS), [cell.data_fd, cell.ring_fd])
         except Refusal as refusal:
             self._end(job, refusal)
             return
@@ -234,7 +234,7 @@ class Jobs:
         header, reference = job.admission.header, job.reference
         if reference is None or not reference.seconds:
             return
-        part = [part.schema for part in header.inputs[:-1]].index(reference.schema)
+        part = [part.name for part in header.inputs].index(reference.side)
         self._references.keep(
             job.shelf,
             owner=Owner(job.admission.grant.submitter, header.kek_id),

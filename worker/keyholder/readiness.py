@@ -5,7 +5,7 @@ once, a writable trail. Time passes and disks fill up without a word, so all of 
 """
 
 from worker.audit import AuditFile, Event, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
-from worker.compute import registry
+from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
@@ -13,7 +13,6 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
-from worker.records import SCHEMAS
 
 __all__ = ["Readiness"]
 
@@ -85,4 +84,4 @@ class Readiness:
         if not self._cells.populated:
             return NotReady(reason=Reason.NOT_READY)
         keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
-        return Ready(keys=tuple(keys), operations=tuple(sorted(registry.OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
+        return Ready(keys=tuple(keys), operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))

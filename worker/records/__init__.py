@@ -1,6 +1,15 @@
 """Records: their schemas, their streams, and what became of each row. Pure; knows of no key, file or network."""
 
-from worker.records.schemas import METADATA_KEY, SCHEMAS, Column, DataClass, RecordSchema, check_schema, tagged
+from worker.records.schemas import (
+    METADATA_KEY,
+    SCHEMAS,
+    Column,
+    DataClass,
+    RecordSchema,
+    check_schema,
+    columns,
+    tagged,
+)
 from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
 from worker.records.stream import (
     END_OF_STREAM,
@@ -26,6 +35,7 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "check_schema",
+    "columns",
     "tagged",
     "window_bytes",
 ]

@@ -26,7 +26,7 @@ from worker.client.errors import SpecError, Unreachable
 from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key, public_jwk, thumbprint
 from worker.client.spec import InputSpec
 from worker.client.token import check_token
-from worker.client.transforms import Deidentify
+from worker.compute.operations.deidentify import Deidentify
 from worker.wire.v1 import worker_pb2 as pb
 
 REFERENCE = ReferenceValues(products=("Genoa",))
@@ -56,7 +56,7 @@ def bench(azure: Simulation) -> Iterator[Bench]:
         kek_thumbprint=print_,
         recipients=(jwk,),
         input=InputSpec(schema="person/1"),
-        deidentify=Deidentify(project="p", columns={"last": "keep"}),
+        operations=(Deidentify(columns={"last": "keep"}),),
     )
     job = seal(spec, kek=PinnedKey.check(KEK_ID, jwk, expected=print_), signing_key=signing)
     worker, tls = ReferenceWorker(cmk=cmk, submitter=signing.public_key()), Certificates.make()

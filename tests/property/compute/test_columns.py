@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import TABLES, context
+from tests.support.contexts import TABLES, context, planned, prepare
 from tests.support.paths import ROOT
 from worker.compute.kernels.column import read
 from worker.compute.operations.validate.ncic import wrong
-from worker.compute.registry import check, output_parts, prepare
 from worker.compute.status_codes import Code
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.ncic import ColumnRule
@@ -151,7 +150,7 @@ def judged(columns: dict[str, pa.Array], **options: Any) -> list[tuple[int, str,
     parameters = wire.Validate(rule_set="ncic/1", as_of=AS_OF.isoformat(), without=options.pop("without", ()))
     operation = wire.Operation(validate=parameters)
     prepared = prepare(operation, schema_id, schema, context(**options))
-    outputs = prepared.run([batch, batch.slice(0, 0), batch], {}, lambda step, per_cent: None)
+    outputs = prepared.run([batch, batch.slice(0, 0), batch], lambda step, per_cent: None)
     rows = [row for one in outputs.result for row in one.to_pylist()]
     n = batch.num_rows
     assert len(outputs.status.status) == 2 * n
@@ -207,16 +206,17 @@ def test_rules_are_switched_off_and_only_those_that_exist() -> None:
     for bad in (("304", "304"), ("404",), ("x",)):
         operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01", without=bad))
         with pytest.raises(Refusal) as refusal:
-            check([operation], ["person/1"])
+            planned([operation], "person/1")
         assert refusal.value.reason is Reason.BAD_PARAMETERS
 
 
 def test_the_rule_set_is_for_columns_and_not_for_segments() -> None:
     operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01"))
     for schema in ("person/1", "hotfile/1", "chri_event/1"):
-        assert output_parts([operation], [schema])[0] == ("result", "findings/1")
+        result = planned([operation], schema).outputs[0]
+        assert (result.name, result.schema.schema_id) == ("result", "findings/1")
     with pytest.raises(Refusal) as refusal:
-        check([operation], ["nibrs.flat/3.1"])
+        planned([operation], "nibrs.flat/3.1")
     assert refusal.value.reason is Reason.SCHEMA_MISMATCH
 
 
@@ -229,7 +229,7 @@ def test_warnings_leave_a_row_usable(tmp_path: Path) -> None:
     schema = tagged("hotfile/1", [pa.field("VIN", pa.utf8())])
     batch = pa.RecordBatch.from_arrays([pa.array(["1M8GDM9A1KP042788"])], schema=schema)
     operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01"))
-    outputs = prepare(operation, "hotfile/1", schema, context(tables=tables)).run([batch], {}, lambda step, n: None)
+    outputs = prepare(operation, "hotfile/1", schema, context(tables=tables)).run([batch], lambda step, n: None)
     assert outputs.status.counts() == (0, 1, 0, 0)
     assert [row["warning"] for one in outputs.result for row in one.to_pylist()] == [True]
 

@@ -5,8 +5,7 @@ import itertools
 import pyarrow as pa
 import pytest
 
-from tests.support.contexts import context
-from worker.compute.registry import prepare
+from tests.support.contexts import context, prepare
 from worker.errors import Reason, Refusal
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import TABLES, context
+from tests.support.contexts import TABLES, context, planned, prepare
 from tests.support.paths import ROOT
-from worker.compute.registry import check, prepare
 from worker.compute.status_codes import Code
 from worker.compute.tables import Dissemination, Tables
 from worker.compute.tables import load as load_tables
@@ -61,7 +60,8 @@ def run(
     op = prepare(operation(recipient), schema_id, batch.schema, context(**options))
     applied = op.apply(batch)
     parts = {name: [r for b in batches for r in b.to_pylist()] for name, batches in op.finish().items()}
-    assert {part.name for part in op.parts} == parts.keys()
+    names = [part.name for part in planned([operation(recipient)], schema_id).outputs]
+    assert names == ["result", "row_status", *parts]
     return applied, parts
 
 
@@ -212,19 +212,19 @@ def test_a_sliced_batch_reads_its_own_bits() -> None:
 )
 def test_bad_parameters(bad: wire.Operation) -> None:
     with pytest.raises(Refusal) as refusal:
-        check([bad], [CHRI])
+        planned([bad], CHRI)
     assert refusal.value.reason is Reason.BAD_PARAMETERS
 
 
 def test_the_tables_of_the_worker_decide_at_admission() -> None:
-    check([operation(digest=TABLES.sha256)], [CHRI], TABLES)
+    planned([operation(digest=TABLES.sha256)], CHRI, TABLES)
     for bad in (operation(recipient="press"), operation(digest=bytes(32))):
-        check([bad], [CHRI])
+        planned([bad], CHRI)
         with pytest.raises(Refusal) as refusal:
-            check([bad], [CHRI], TABLES)
+            planned([bad], CHRI, TABLES)
         assert refusal.value.reason is Reason.BAD_PARAMETERS
     with pytest.raises(Refusal) as refusal:
-        check([operation()], ["person/1"], TABLES)
+        planned([operation()], "person/1", TABLES)
     assert refusal.value.reason is Reason.SCHEMA_MISMATCH
 
 

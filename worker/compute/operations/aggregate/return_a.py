@@ -42,23 +42,14 @@ from worker.compute.operations.aggregate.forms import (
     Class,
     Line,
 )
+from worker.compute.operations.aggregate.outputs import ACCOUNTING, RETURN_A
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, tagged
+from worker.records import RowStatus, Status
 
-__all__ = ["ACCOUNTING", "ACCOUNTING_SCHEMA", "MAX_FORMS", "RETURN_A", "RETURN_A_SCHEMA", "return_a"]
+__all__ = ["MAX_FORMS", "return_a"]
 
-RETURN_A: Final = "return_a/1"
-RETURN_A_SCHEMA: Final = tagged(
-    RETURN_A,
-    [
-        *(pa.field(name, pa.binary()) for name in ("form", "ori", "month", "line")),
-        *(pa.field(name, pa.uint64()) for name in ("actual", "cleared", "cleared_under_18")),
-    ],
-)
-ACCOUNTING: Final = "return_a_accounting/1"
-ACCOUNTING_SCHEMA: Final = tagged(ACCOUNTING, [pa.field("outcome", pa.utf8()), pa.field("reports", pa.uint64())])
 MAX_FORMS: Final = 1 << 17
 """Months of agencies: a year of all that report makes about as many."""
 
@@ -356,7 +347,7 @@ def _result(sheets: _Sheets) -> pa.RecordBatch:
         there = None if i == 0 else pa.py_buffer(np.packbits(has_clearances, bitorder="little"))
         values = pa.py_buffer(np.ascontiguousarray(sums[i].reshape(-1).astype(np.uint64)))
         columns[name] = pa.Array.from_buffers(pa.uint64(), n * len(printed), [there, values])
-    return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A_SCHEMA.names], schema=RETURN_A_SCHEMA)
+    return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A.arrow.names], schema=RETURN_A.arrow)
 
 
 def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
@@ -383,7 +374,7 @@ def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.Re
             pa.array(list(outcomes), pa.utf8()),
             pa.Array.from_buffers(pa.uint64(), len(reports), [None, pa.py_buffer(reports)]),
         ],
-        schema=ACCOUNTING_SCHEMA,
+        schema=ACCOUNTING.schema.arrow,
     )
 
 

@@ -10,15 +10,10 @@ from typing import Final
 import pyarrow as pa
 
 from worker.compute.kernels.distinct import first_rows, positions
-from worker.compute.operation import Part
-from worker.records import SCHEMAS, tagged
+from worker.compute.operations.deidentify.outputs import TOKEN_MAP
 
-__all__ = ["TOKEN_MAP", "TokenMap"]
+__all__ = ["TokenMap"]
 
-TOKEN_MAP: Final = Part(
-    name="token_map",
-    schema=tagged("token_map/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["token_map/1"].columns.values()]),
-)
 _BATCH: Final = 16_384
 
 
@@ -40,7 +35,7 @@ class TokenMap:
             values, tokens = (pa.concat_arrays(list(one)) for one in zip(*pieces, strict=True))
             values, tokens = _distinct(values, tokens)
             name = pa.repeat(pa.scalar(column, pa.utf8()), len(values))
-            whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema)
+            whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema.arrow)
             yield from (whole.slice(first, _BATCH) for first in range(0, len(values), _BATCH))
 
 

@@ -7,10 +7,9 @@ from worker.compute.operations.link.model import (
     Key,
     Level,
     Model,
-    Parameters,
     Rule,
-    check,
 )
+from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 
 __all__ = [
@@ -18,13 +17,12 @@ __all__ = [
     "Condition",
     "Key",
     "Level",
+    "Link",
     "Linked",
     "Model",
-    "Parameters",
     "Rule",
     "UnsupportedModelError",
     "bind",
-    "check",
     "from_splink",
     "link",
 ]

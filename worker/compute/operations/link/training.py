@@ -32,8 +32,8 @@ from worker.compute.operations.link.model import (
     Comparison,
     Condition,
     Model,
-    Parameters,
 )
+from worker.compute.operations.link.parameters import Link
 
 __all__ = ["Trained", "train"]
 
@@ -70,7 +70,7 @@ def train(
     model: Model,
     table: Table,
     comparers: list[Comparer],
-    parameters: Parameters,
+    parameters: Link,
     *,
     blocking: Blocking,
     deterministic_rules: Blocking,
