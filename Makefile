@@ -29,7 +29,7 @@ format: setup ## format and fix what can be fixed
 	@$(PY) -m ruff format --quiet .
 	@$(PY) -m ruff check --quiet --fix .
 
-types: setup ## mypy, strict
+types: setup ## mypy, strict, tests and tools included
 	@$(PY) -m mypy
 
 contracts: setup ## who may import whom

@@ -44,7 +44,7 @@ _FIRST_DAY: Final = np.datetime64("1945-01-01")
 _DAYS: Final = 60 * 365
 _HITS: Final = 20
 _CELL_BYTES: Final = 1000  # of a record, while it is indexed
-_SHELF_BYTES: Final = 300
+_REFERENCE_BYTES: Final = 300
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -279,10 +279,10 @@ def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, floa
 def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int) -> dict[str, float]:
     """Milliseconds of single inquiries as jobs against a reference that the worker holds, from open to receipt."""
     inquiry = {"input": InputSpec(schema="person/1")}
-    cell_mib, shelf_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _SHELF_BYTES))
+    cell_mib, reference_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _REFERENCE_BYTES))
     sides = {"reference": SideSpec(schema="hotfile/1", file=Path("-"))}
     columns = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
-    with open_stand(room=8 << 20, cell_mib=160 + cell_mib, shelf_mib=shelf_mib) as stand:
+    with open_stand(room=8 << 20, cell_mib=160 + cell_mib, reference_mib=reference_mib) as stand:
         with report.doing("sealing and holding the reference"):
             spec = stand.site.spec(Screening(retain_seconds=3600), sides=sides, **inquiry)
             started = time.perf_counter()

@@ -95,12 +95,14 @@ def _timed(connection: Connection, prepared: Prepared, pids: Mapping[str, int], 
 
 
 @contextmanager
-def open_stand(*, room: int, cells: int = 2, cell_mib: int = 160, shelf_mib: int = 32) -> Iterator[Stand]:
+def open_stand(*, room: int, cells: int = 2, cell_mib: int = 160, reference_mib: int = 32) -> Iterator[Stand]:
     """Start everything; an answer may have `room` bytes."""
     with (
         tempfile.TemporaryDirectory(prefix="cji-bench-") as folder,
         Simulation(Path(folder) / "azure", release_limit=1000, report_period=0) as simulation,
-        open_site(Path(folder) / "site", simulation, cells=cells, cell_mib=cell_mib, shelf_mib=shelf_mib) as site,
+        open_site(
+            Path(folder) / "site", simulation, cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
+        ) as site,
         EchoServer(site.files.folder) as echo,
         Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,
         Connection(echo.target, site.profile.tls(), room=room) as to_echo,

@@ -43,7 +43,13 @@ TESTS: Final = (
 SERVED: Final = frozenset(
     {
         *("evidence/collect.py", "evidence/imds.py", "evidence/service.py", "evidence/tpm.py", "fetch.py"),
-        *("maa/administration.py", "maa/jwks.py", "maa/provider.py", "release/flow.py", "release/vault.py"),
+        *(
+            "provider_policy/administration.py",
+            "maa/jwks.py",
+            "provider_policy/provider.py",
+            "release/flow.py",
+            "release/vault.py",
+        ),
     }
 )
 """Modules that ask somebody: they are also tested against the simulation, which costs seconds for each mutant."""

@@ -1,7 +1,6 @@
 """The worker's configuration: one frozen value from one TOML file. docs/configuration.md explains every key.
 
-Unknown keys, missing keys and empty lists are refused. Nothing is read from the environment, and nothing is read
-again after the start.
+Unknown keys, missing keys and empty lists are refused. The file is read once, at start; the environment is not read.
 """
 
 import hashlib
@@ -25,35 +24,35 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WorkerSection(_Section, frozen=True, kw_only=True):
-    """Who this worker is and how much it takes on."""
+    """The worker's identity and capacity."""
 
     id: NonEmpty
     """Name of this worker in receipts and audit events."""
     audience: NonEmpty
-    """Id of the pool it belongs to; jobs name it."""
+    """Id of its worker pool, which jobs must name."""
     region: NonEmpty
-    """Azure region; recorded in receipts."""
+    """Azure region, recorded in receipts."""
     cells: Annotated[int, Meta(ge=1, le=64)] = 2
-    """Jobs at the same time; each has its own process and secret region."""
+    """Concurrent jobs; each has its own process and secret region."""
     cell_memory_mib: Annotated[int, Meta(ge=128, le=65536, multiple_of=32)] = 160
-    """Secret memory of one cell in MiB; 32 of them hold the records that are being read."""
+    """Secret memory of one cell in MiB, of which 32 hold the records being read."""
 
 
 class ReferencesSection(_Section, frozen=True, kw_only=True):
     """References of `screen` that stay in secret memory between jobs of their submitter."""
 
-    places: Annotated[int, Meta(ge=1, le=64)]
-    """So many at once."""
+    max_references: Annotated[int, Meta(ge=1, le=64)]
+    """Maximum number resident at once."""
     memory_mib: Annotated[int, Meta(ge=32, le=65536, multiple_of=32)]
-    """Secret memory of each in MiB; a record takes up to half a KiB."""
-    hold_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
-    """For so long at most."""
+    """Secret memory of each in MiB; a record needs up to half a KiB."""
+    retain_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """Maximum retention, in seconds."""
 
 
 class ListenSection(_Section, frozen=True, kw_only=True):
-    """The gRPC door."""
+    """The gRPC server."""
 
-    host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server in a network that the operator closes
+    host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server on the operator's private network
     port: Annotated[int, Meta(ge=0, le=65535)] = 8443
     certificate: NonEmpty
     private_key: NonEmpty
@@ -62,18 +61,18 @@ class ListenSection(_Section, frozen=True, kw_only=True):
 
 
 class AttestationSection(_Section, frozen=True, kw_only=True):
-    """How this machine proves what it is."""
+    """How this machine is attested."""
 
     maa_url: NonEmpty
-    """Attestation provider; must be one that the cloud's pins allow."""
+    """Attestation provider; its host must be allowed by the cloud's pins."""
     client_id: NonEmpty | None = None
-    """Of the user-assigned identity, where the machine has several."""
+    """Client id of the user-assigned identity, if the machine has several."""
     reference_values: dict[str, object]
-    """As `attestation.appraisal.ReferenceValues`."""
+    """Fields of `attestation.appraisal.ReferenceValues`."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
-    """A released key is dropped this long after its evidence; evidence is renewed before half of it."""
+    """A released key is dropped this many seconds after its evidence was made; renewal starts before half of it."""
     pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
-    """PCRs are compared with the attested ones this often."""
+    """Interval at which PCRs are compared with the attested ones, in seconds."""
 
 
 class KeySection(_Section, frozen=True, kw_only=True):
@@ -83,11 +82,11 @@ class KeySection(_Section, frozen=True, kw_only=True):
     public_thumbprint: NonEmpty
     policy_sha256: NonEmpty | None = None
     accept_findings: tuple[Literal["RP01", "RP04"], ...] = ()
-    """Errors of the key's release policy that are accepted; `attestation.release.policy.ACCEPTABLE`."""
+    """Accepted errors of the key's release policy, from `attestation.release.policy.ACCEPTABLE`."""
 
 
 class Config(_Section, frozen=True, kw_only=True):
-    """All of it. `sha384` is the digest of the file, which receipts carry."""
+    """The whole configuration. `sha384` is the digest of the file, which receipts carry."""
 
     cloud: NonEmpty
     worker: WorkerSection
@@ -97,9 +96,9 @@ class Config(_Section, frozen=True, kw_only=True):
     policy_file: NonEmpty
     audit_file: NonEmpty
     references: ReferencesSection | None = None
-    """Without it no reference outlives its job."""
+    """Without this section, no reference outlives its job."""
     tables: NonEmpty | None = None
-    """Folder of tables that replace the shipped ones by name."""
+    """Folder with tables that replace the shipped ones with the same names."""
     sha384: str = ""
 
     def __post_init__(self) -> None:
@@ -113,7 +112,7 @@ class Config(_Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file; relative paths in it are relative to it. Raises StartupError."""
+    """Read and check a configuration file; its relative paths are relative to its folder. Raises StartupError."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)

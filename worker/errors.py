@@ -1,8 +1,7 @@
-"""The one error base of `worker`: a closed Reason, who is to blame, and what to do about it.
+"""The one error base of `worker`: a closed Reason, who can fix it, and how.
 
-A `Refusal` is safe to show to anybody: it carries a Reason and a stage, both from closed sets, and never
-text that was made from a record, a key, a header or another exception. Detail for developers travels in
-`__cause__` only.
+A `Refusal` is safe to show to anybody: it carries a Reason and a stage, both from closed sets, and never text derived
+from a record, a key, a header or another exception. Detail for developers travels in `__cause__` only.
 """
 
 import enum
@@ -45,7 +44,7 @@ class Reason(enum.StrEnum):
 
 
 class Stage(enum.StrEnum):
-    """Where on a job's way the refusal happened."""
+    """The stage of a job at which it was refused."""
 
     START = "start"
     OPEN = "open"
@@ -58,7 +57,7 @@ class Stage(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonInfo:
-    """What a Reason means to the one who meets it."""
+    """The meaning of a Reason: who can fix it, whether a retry can help, and the remedy."""
 
     blame: Blame
     retryable: bool
@@ -71,68 +70,82 @@ def _info(blame: Blame, remedy: str, *, retryable: bool = False) -> ReasonInfo:
 
 REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.MALFORMED_HEADER: _info(
-        "caller", "Build the header with the SDK, or by docs/format.md: canonical protobuf, no unknown or empty fields."
+        "caller",
+        "Build the header with the SDK, or follow docs/format.md: canonical protobuf without unknown or empty fields.",
     ),
     Reason.HEADER_SIGNATURE_INVALID: _info(
-        "caller", "Sign the header bytes that you send with the signing key registered for your certificate."
+        "caller", "Sign exactly the header bytes that you send, with the signing key registered for your certificate."
     ),
     Reason.AUDIENCE_MISMATCH: _info("caller", "Use the audience that Describe returns for this worker pool."),
     Reason.EXPIRED: _info(
-        "caller", "Check the clock; created and not_after lie at most 24 hours apart. Seal the job again."
+        "caller", "Check your clock, then seal the job again; created and not_after may be at most 24 hours apart."
     ),
-    Reason.REPLAYED: _info("caller", "This job_id was used with another header. Seal the job with a new job_id."),
-    Reason.ALREADY_EXISTS: _info("caller", "This job is done or at work. GetReceipt has its receipt once it is done."),
+    Reason.REPLAYED: _info(
+        "caller", "This job_id was already used with a different header. Seal the job again with a new job_id."
+    ),
+    Reason.ALREADY_EXISTS: _info(
+        "caller", "This job has finished or is still running. Fetch its receipt with GetReceipt once it has finished."
+    ),
     Reason.POLICY_DENIED: _info(
         "caller",
-        "No rule of the worker's policy allows this submitter, agency, purpose, operation and recipient together.",
+        "The worker's policy does not allow this combination of submitter, agency, purpose, operation and recipient. "
+        "Ask the worker's operator which of them is missing.",
     ),
-    Reason.UNKNOWN_KEY: _info("caller", "Seal to a key id that Describe returns; key versions retire."),
+    Reason.UNKNOWN_KEY: _info("caller", "Seal to a key id that Describe returns; old key versions are retired."),
     Reason.DEK_UNWRAP_FAILED: _info("caller", "Wrap 32 random bytes with RSA-OAEP-256 under the key named in kek_id."),
     Reason.SEGMENT_INVALID: _info(
-        "caller", "The sealed stream was altered, cut, reordered or made with another key. Seal it again."
+        "caller", "The stream was altered, truncated, reordered or sealed with another key. Seal the job again."
     ),
     Reason.INCOMPLETE: _info(
         "caller",
-        "Send every part up to its last segment, then finish. A job that did not finish has no receipt.",
+        "Send every part through its last segment, then Finish. A job that did not finish has no receipt.",
         retryable=True,
     ),
-    Reason.SCHEMA_MISMATCH: _info("caller", "Compare the columns and types of each part with the schema it declares."),
+    Reason.SCHEMA_MISMATCH: _info(
+        "caller",
+        "Compare the columns and types of each part with the schema that it declares; see `cji schema show`.",
+    ),
     Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with docs/operations.md."),
     Reason.LIMIT_EXCEEDED: _info(
         "caller",
-        "Stay within the limits that Describe returns. A job that needs more memory than a cell has must be cut, or "
-        "its operator raises cell_memory_mib.",
+        "Stay within the limits that Describe returns. If the job needs more memory than a cell has, split it or ask "
+        "the worker's operator to raise cell_memory_mib.",
     ),
     Reason.OVERLOADED: _info("platform", "All cells are busy. Try again after the time given.", retryable=True),
     Reason.NOT_READY: _info(
-        "operator", "The worker has no fresh evidence or key yet. `cji doctor` says which.", retryable=True
+        "operator", "The worker has no fresh evidence or no key yet. Run `cji doctor` on it.", retryable=True
     ),
     Reason.ATTESTATION_REJECTED: _info(
-        "operator", "The evidence of this machine was not accepted. Read the check named in the worker's log."
+        "operator", "The evidence of this machine was rejected. Find the failed check in the worker's log."
     ),
     Reason.KEY_RELEASE_DENIED: _info(
-        "operator", "Key Vault refused to release the key. Compare its release policy and roles with deploy/."
+        "operator",
+        "Key Vault refused to release the key. Compare its release policy and role assignments with deploy/.",
     ),
-    Reason.KEY_THROTTLED: _info("platform", "Key Vault throttles releases. Try again later.", retryable=True),
+    Reason.KEY_THROTTLED: _info("platform", "Key Vault is throttling key releases. Try again later.", retryable=True),
     Reason.AUDIT_UNAVAILABLE: _info(
-        "operator", "The audit sink cannot be written, so no job starts. Restore it and restart.", retryable=True
+        "operator",
+        "The audit sink cannot be written, so no job starts. Restore it, then restart the worker.",
+        retryable=True,
     ),
-    Reason.DEADLINE: _info("caller", "The deadline passed. Give the job more time.", retryable=True),
-    Reason.CELL_FAILED: _info("platform", "The process of this job ended early. Nothing was released.", retryable=True),
-    Reason.DRAINING: _info("platform", "This worker is shutting down. Send the job to another.", retryable=True),
+    Reason.DEADLINE: _info("caller", "The deadline passed. Run the job again with a longer one.", retryable=True),
+    Reason.CELL_FAILED: _info(
+        "platform", "The job's process ended early and no result was released. Run the job again.", retryable=True
+    ),
+    Reason.DRAINING: _info("platform", "This worker is shutting down. Send the job to another worker.", retryable=True),
     Reason.INTERNAL: _info(
-        "platform", "A fault of the worker. Give the correlation id to its operator.", retryable=True
+        "platform", "The worker failed internally. Give the correlation id to its operator.", retryable=True
     ),
     Reason.UNKNOWN_REFERENCE: _info(
         "caller",
-        "This worker holds no such reference for you under this key: its time is over, or the worker started anew. "
-        "Send the reference along with the inquiries.",
+        "This worker holds no such reference for this submitter and key: it expired, or the worker restarted. Send the "
+        "reference with the inquiries.",
     ),
 }
 
 
-class Refusal(Exception):  # noqa: N818 - the domain's word; it is not always an error of this program
-    """Something was refused for a Reason. The message is the Reason's own remedy and nothing else."""
+class Refusal(Exception):  # noqa: N818 - the domain's word; not always an error in this program
+    """A refusal for a Reason. Its text is the Reason, the stage and the Reason's remedy, nothing else."""
 
     def __init__(self, reason: Reason, *, stage: Stage) -> None:
         super().__init__(reason, stage)
@@ -144,7 +157,7 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; it is not always an
 
 
 class StartupError(Refusal):
-    """A machine or configuration that cannot run the worker. `what` and `remedy` are fixed texts of the source."""
+    """A machine or configuration that cannot run the worker. `what` names the cause, `remedy` the fix."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(Reason.NOT_READY, stage=Stage.START)

@@ -8,5 +8,5 @@ __all__ = ["ProgressCallback"]
 class ProgressCallback(Protocol):
     """Called whenever a job makes progress."""
 
-    def __call__(self, step: str, per_cent: int) -> None:
+    def __call__(self, step: str, per_cent: int, /) -> None:
         """`step` is one that an operation declares, `per_cent` 0 to 100 of it."""

@@ -22,6 +22,7 @@ from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
 from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
 from worker.log import log
 from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
+from worker.table_files import read_table_files
 
 __all__ = ["Supervisor", "serve"]
 
@@ -89,10 +90,13 @@ class Supervisor:
 
     def _start(self) -> None:
         config, worker = self._config, self._config.worker
+        tables = read_table_files(config.tables_folder)
         regions = [self._memory(worker.cell_memory_mib << 20) for _ in range(worker.cells)]
         slots = [self._memory(SLOT_PAGE_BYTES) for _ in regions]
-        held = config.references
-        shelves = [self._memory(held.memory_mib << 20) for _ in range(held.places)] if held else []
+        references = config.references
+        reference_regions = (
+            [self._memory(references.memory_mib << 20) for _ in range(references.max_references)] if references else []
+        )
         keyholder_region = self._memory(_KEYHOLDER_BYTES)
         front_channel, front_channel_end = Channel.pair()
         zygote_channel, zygote_channel_end = Channel.pair()
@@ -104,7 +108,8 @@ class Supervisor:
                 zygote=zygote_channel_end.fileno(),
                 regions=tuple(regions),
                 slots=tuple(slots),
-                shelves=tuple(shelves),
+                reference_regions=tuple(reference_regions),
+                tables=tables,
             ),
             secret_heap=True,
         )
@@ -114,6 +119,7 @@ class Supervisor:
             Boot(
                 config=config,
                 trust=msgspec.json.encode(self._trust),
+                tables=tables,
                 front=front_channel.fileno(),
                 zygote=zygote_channel.fileno(),
                 regions=(keyholder_region,),
@@ -126,7 +132,7 @@ class Supervisor:
         )
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
-        for fd in (*regions, *slots, *shelves, keyholder_region):
+        for fd in (*regions, *slots, *reference_regions, keyholder_region):
             os.close(fd)
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:
@@ -138,7 +144,7 @@ class Supervisor:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             # not -I: it would ignore PYTHONMALLOC. The environment is ours, -s and -P do the rest.
             [sys.executable, "-s", "-P", "-m", module, str(boot_fd)],
-            pass_fds=(*channels, *boot.regions, *boot.slots, *boot.shelves),
+            pass_fds=(*channels, *boot.regions, *boot.slots, *boot.reference_regions),
             env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
             stdin=subprocess.DEVNULL,
         )

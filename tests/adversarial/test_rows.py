@@ -126,7 +126,7 @@ ROWS: Final = {
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),
-    "P01": ("LIMITATIONS.md", "any compliant confidential VM that has your vault role"),
+    "P01": ("LIMITATIONS.md", "any compliant confidential VM with your vault role"),
     "R05": ("LIMITATIONS.md", "**Below the kernel.**"),
 }
 """What this system cannot refuse: (document, what it says of it)."""
@@ -151,11 +151,12 @@ def row_ids(name: str) -> frozenset[str]:
 
 
 def _functions() -> Iterator[tuple[str, str]]:
-    """(folder, name) of each test function."""
-    for path in sorted((ROOT / "tests").glob("**/test_*.py")):
+    """(kind of test, name) of each test function."""
+    tests = ROOT / "tests"
+    for path in sorted(tests.glob("**/test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                yield path.parent.name, node.name
+                yield path.relative_to(tests).parts[0], node.name
 
 
 FUNCTIONS: Final = tuple(_functions())

@@ -55,9 +55,9 @@ from attestation.evidence.pcs import _signed as signed_statement
 from attestation.fetch import exchange
 from attestation.jose import UnverifiedJws, rsa_from_jwk, split_jws
 from attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
-from attestation.maa.policy import build as build_maa
-from attestation.maa.policy import lint as lint_maa
-from attestation.maa.policy import parse_policy as parse_maa
+from attestation.provider_policy import build as build_maa
+from attestation.provider_policy import lint as lint_maa
+from attestation.provider_policy import parse_policy as parse_maa
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
 from attestation.release.policy import build, lint, parse_policy

@@ -403,7 +403,7 @@ def _evidence_fair(_: bytes, value: Any) -> bool:
 
 def _bundle_fair(data: bytes, value: Any) -> bool:
     carried = value.bundle.to_json()
-    return carried == data.rstrip(b"\n") or base64.b64encode(carried).decode() == json.loads(data)["evidence"]
+    return carried == data.rstrip(b"\n") or bool(base64.b64encode(carried).decode() == json.loads(data)["evidence"])
 
 
 # ---------------------------------------------------------------- files of operators and submitters

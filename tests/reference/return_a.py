@@ -9,8 +9,17 @@ from collections.abc import Iterator, Sequence
 
 Cells = dict[tuple[str, str, str, str], list[int]]
 
-RANKS = (("09A",), ("09B",), ("11A", "11B", "11C"), ("120",), ("13A",), ("220",), tuple("23" + c for c in "ABCDEFGH"))
-RANKS += (("240",), ("13B", "13C"))
+RANKS: tuple[tuple[str, ...], ...] = (
+    ("09A",),
+    ("09B",),
+    ("11A", "11B", "11C"),
+    ("120",),
+    ("13A",),
+    ("220",),
+    tuple("23" + c for c in "ABCDEFGH"),
+    ("240",),
+    ("13B", "13C"),
+)
 FIREARM, KNIFE, OTHER, HANDS = "11 12 13 14 15", "20", "30 35 50 60 65 70 85 90 95", "40 99"
 LEVELS = tuple("0123456")
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

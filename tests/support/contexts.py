@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
 
 import pyarrow as pa
 
-from worker.compute.operation import Context, JobContext
+from worker.compute.operation import BatchOperation, Context, JobContext, PreparedOperation, TableOperation
 from worker.compute.registry import Plan, plan
 from worker.compute.tables import Tables
 from worker.compute.tables import load as load_tables
 from worker.records import METADATA_KEY
-from worker.wire.v1 import worker_pb2
+from worker.wire.v1 import worker_pb2 as wire
 
 TABLES = load_tables()
 
@@ -32,7 +31,7 @@ def context(
 
 
 def planned(
-    operations: Sequence[worker_pb2.Operation],
+    operations: Sequence[wire.Operation],
     schema_id: str,
     tables: Tables | None = None,
     *,
@@ -42,8 +41,22 @@ def planned(
     return plan(operations, {**sides, "records": schema_id}, tables)
 
 
-def prepare(operation: worker_pb2.Operation, schema_id: str, schema: pa.Schema, bound: Context) -> Any:
+def _prepare(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> PreparedOperation:
     """The operation as a cell prepares it, for records of this schema and the side tables of the context."""
-    sides = {name: batches[0].schema.metadata[METADATA_KEY].decode() for name, batches in bound.sides.items()}
-    (one,) = planned([operation], schema_id, bound.tables, sides=sides).operations
-    return one.prepare(schema, bound)
+    sides = {name: batches[0].schema.metadata[METADATA_KEY].decode() for name, batches in given.sides.items()}
+    (one,) = planned([operation], schema_id, given.tables, sides=sides).operations
+    return one.prepare(schema, given)
+
+
+def prepare_batch(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> BatchOperation:
+    """An operation with scope `batch`, prepared."""
+    prepared = _prepare(operation, schema_id, schema, given)
+    assert isinstance(prepared, BatchOperation)
+    return prepared
+
+
+def prepare_table(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> TableOperation:
+    """An operation with scope `table`, prepared."""
+    prepared = _prepare(operation, schema_id, schema, given)
+    assert isinstance(prepared, TableOperation)
+    return prepared

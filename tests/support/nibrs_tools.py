@@ -53,7 +53,7 @@ def judged(
 def as_found(findings: Findings) -> list[Found]:
     """Findings as the twin gives them."""
 
-    def words(values: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+    def words(values: np.ndarray) -> list[str]:
         return [value.decode("latin-1").rstrip(" ") for value in values.tolist()]
 
     return sorted(

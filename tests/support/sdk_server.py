@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -22,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import any_pb2, duration_pb2
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues, Verdict
 from attestation.appraisal.verdict import _SEAL
@@ -66,6 +67,7 @@ from worker.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServi
 
 KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 RESULT_KEY = bytes(range(32))
+Context = grpc.aio.ServicerContext[Any, Any]
 Twist = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
 
 
@@ -91,7 +93,7 @@ class ReferenceWorker(CjiWorkerServicer):
         self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
         self.simulated = True
 
-    async def Attest(self, request: pb.AttestRequest, context: grpc.aio.ServicerContext) -> pb.AttestResponse:  # noqa: N802
+    async def Attest(self, request: pb.AttestRequest, context: Context) -> pb.AttestResponse:  # noqa: N802
         assert self.attester is not None
         assert self.attestation is not None
         key = self.receipt_key.public_key()
@@ -100,7 +102,7 @@ class ReferenceWorker(CjiWorkerServicer):
             evidence=evidence.to_json(), maa_token=self.attestation.token.raw, receipt_jwk=public_jwk(key)
         )
 
-    async def Describe(self, request: pb.DescribeRequest, context: grpc.aio.ServicerContext) -> pb.DescribeResponse:  # noqa: N802
+    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802
         return pb.DescribeResponse(
             audience="pool",
             worker_id="worker-1",
@@ -110,14 +112,14 @@ class ReferenceWorker(CjiWorkerServicer):
         )
 
     async def GetReceipt(  # noqa: N802
-        self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext
+        self, request: pb.GetReceiptRequest, context: Context
     ) -> pb.GetReceiptResponse:
         if request.job_id not in self.receipts:
             await refuse(context, Reason.POLICY_DENIED)
         return pb.GetReceiptResponse(receipt=self.receipts[request.job_id])
 
     async def Run(  # noqa: N802
-        self, requests: AsyncIterator[pb.RunRequest], context: grpc.aio.ServicerContext
+        self, requests: AsyncIterator[pb.RunRequest], context: Context
     ) -> AsyncIterator[pb.RunResponse]:
         first = await anext(aiter(requests))
         self.seen.append(first.open.header)
@@ -287,7 +289,7 @@ def digest(name: str, segments: list[bytes]) -> PartDigest:
     return PartDigest(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
-async def refuse(context: grpc.aio.ServicerContext, reason: Reason, after: float = 0.0) -> None:
+async def refuse(context: Context, reason: Reason, after: float = 0.0) -> None:
     info = error_details_pb2.ErrorInfo(
         reason=reason.value,
         domain="worker.cji",
@@ -342,7 +344,7 @@ class Certificates:
         server = grpc.aio.server(
             options=[("grpc.max_receive_message_length", 2 << 20), ("grpc.max_send_message_length", 2 << 20)]
         )
-        add_CjiWorkerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        add_CjiWorkerServicer_to_server(servicer, server)
         credentials = grpc.ssl_server_credentials(
             [(self.server_key, self.server)], root_certificates=self.ca, require_client_auth=True
         )

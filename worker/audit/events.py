@@ -31,7 +31,7 @@ __all__ = [
     "KeyReleased",
     "ReferenceCause",
     "ReferenceDropped",
-    "ReferenceHeld",
+    "ReferenceRetained",
     "TailRecovered",
     "TpmClock",
     "Volumes",
@@ -185,7 +185,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
     recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]
     kek_id: Url
     policy_sha384: Hex96
-    held_reference: Hex64 | None = None
+    resident_reference: Hex64 | None = None
 
 
 class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
@@ -229,7 +229,7 @@ class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
     correlation_id: Token
 
 
-class ReferenceHeld(_Event, frozen=True, kw_only=True, tag="reference_held"):
+class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retained"):
     """A side table of a completed job stays in secret memory; `sha256` is that of the sealed part in its receipt."""
 
     job_id: Hex32
@@ -266,7 +266,7 @@ Event = (
     | JobRefused
     | JobCompleted
     | JobEnded
-    | ReferenceHeld
+    | ReferenceRetained
     | ReferenceDropped
 )
 

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
 from worker.cell.result import make_result_header
 from worker.cell.streams import InputStream, OutputStream
-from worker.cell.wires import Wires
 from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
@@ -43,16 +43,18 @@ from worker.records import StreamReader, check_schema
 __all__ = ["CellJob", "run_job"]
 
 
-def run_job(wires: Wires, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: Tables) -> int:
+def run_job(
+    wires: CellChannels, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: Tables
+) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
     for number, other in enumerate(shelves):
-        if number != message.shelf:
+        if number != message.reference_slot:
             other.unmap()
     try:
         header, keys = parse(message.header), slot.take()
         planned = plan(header.operations, header.input_schemas, tables)
-        shelf = _shelf(planned, shelves[message.shelf]) if message.shelf >= 0 else None
+        shelf = _shelf(planned, shelves[message.reference_slot]) if message.reference_slot >= 0 else None
         CellJob(wires, message, header=header, plan=planned, keys=keys, window=window, shelf=shelf, tables=tables).run()
     except Refusal as refusal:
         wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
@@ -75,7 +77,7 @@ class CellJob:
 
     def __init__(
         self,
-        wires: Wires,
+        wires: CellChannels,
         message: OpenJob,
         *,
         header: Header,

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.cell.wires import Wires
 from worker.compute.operation import Case, Operation
 from worker.compute.registry import OPERATIONS
 from worker.compute.tables import Tables
@@ -62,7 +62,9 @@ def _run_case(
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     ring = Ring.create()
-    wires = Wires(control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring)
+    wires = CellChannels(
+        control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
+    )
     status: list[int] = []
     signature = operation.signature(case.parameters)
     shelves = [] if signature.reference is None else [shelf]
@@ -86,7 +88,7 @@ def _run_case(
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="self-test", shelf=len(shelves) - 1))
+        keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(shelves) - 1))
         for part, segment in enumerate(sealed):
             front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())

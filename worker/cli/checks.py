@@ -28,7 +28,7 @@ from attestation.evidence import HclReport, parse_hcl, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
-from attestation.maa.provider import describe_provider
+from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
 from worker.audit import ChainError, verify_chain
 from worker.compute.tables import load as load_tables
@@ -208,7 +208,7 @@ def _roots(trust: Trust) -> str:
 def _locked_memory(config: Config) -> str:
     needed = config.worker.cells * config.worker.cell_memory_mib + _OVERHEAD_MIB
     if config.references:
-        needed += config.references.places * config.references.memory_mib
+        needed += config.references.max_references * config.references.memory_mib
     capabilities = next(
         line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
     )

@@ -1,4 +1,4 @@
-"""What every verb shares: the trusts it may use, and errors that say what to do."""
+"""Shared by all verbs: selection of the trust, and errors with remedies."""
 
 import functools
 from collections.abc import Callable
@@ -22,7 +22,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Failure(click.ClickException):
-    """Ends the command with a message, a remedy, and one of the documented exit statuses."""
+    """Ends the command with a message, a remedy and a documented exit status."""
 
     def __init__(self, message: str, *, remedy: str, status: int) -> None:
         super().__init__(f"{message}\n{remedy}" if remedy else message)
@@ -35,7 +35,7 @@ class Failure(click.ClickException):
 
 
 def explained(command: Callable[P, T]) -> Callable[P, T]:
-    """Turn the errors of the rooms below into a `Failure`."""
+    """Turn errors from the rooms below into a `Failure`."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -52,19 +52,19 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
 
 
 def trust_named(context: click.Context, cloud: str) -> Trust:
-    """The trust that `cloud` names among those that the command was built with."""
+    """The trust named `cloud`, among those that the command was built with."""
     trusts: dict[str, Trust] = context.find_root().obj
     if cloud not in trusts:
         raise Failure(
-            f'cloud = "{cloud}" is not known here',
-            remedy=f"Known: {', '.join(trusts)}. A profile, a configuration or --cloud names one.",
+            f'cloud = "{cloud}" is unknown',
+            remedy=f"Use one of {', '.join(trusts)} in the profile, the configuration or --cloud.",
             status=2,
         )
     return trusts[cloud]
 
 
 def configuration(path: Path) -> Config:
-    """A worker's configuration, or a Failure that says what is wrong with the file."""
+    """A worker's configuration, or a Failure that explains what is wrong with the file."""
     try:
         return load(path)
     except StartupError as error:
@@ -72,14 +72,14 @@ def configuration(path: Path) -> Config:
 
 
 def passphrase_for(path: Path) -> bytes | None:
-    """Ask for the passphrase of a PEM file that is encrypted; None for one that is not."""
+    """Prompt for the passphrase if the PEM file is encrypted; otherwise None."""
     try:
         encrypted = b"ENCRYPTED" in path.read_bytes()
     except OSError:
-        return None  # whoever reads the key says what is wrong with the file
+        return None  # reading the key reports what is wrong with the file
     if not encrypted:
         return None
-    text: str = click.prompt(f"Passphrase of {path.name}", hide_input=True, err=True)
+    text: str = click.prompt(f"Passphrase for {path.name}", hide_input=True, err=True)
     return text.encode()
 
 

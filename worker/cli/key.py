@@ -1,4 +1,4 @@
-"""`cji key`: the keys that a submitter needs."""
+"""`cji key`: make the keys that a submitter needs."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ from worker.client.keys import (
 __all__ = ["key"]
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
-_PASSPHRASE = click.option("--passphrase", is_flag=True, help="Ask for a passphrase and encrypt the private key.")
+_PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a passphrase and encrypt the private key.")
 
 
 @click.group()
 def key() -> None:
-    """Make the keys of a submitter. Files are new, mode 0600, and never overwritten."""
+    """Make a submitter's keys. Private files have mode 0600; no file is ever overwritten."""
 
 
 @key.command("new-signing")
@@ -35,8 +35,8 @@ def key() -> None:
 def new_signing(file: Path, *, passphrase: bool) -> None:
     """Make a P-384 key that signs job headers.
 
-    Writes FILE (private, PKCS#8 PEM) and FILE.pub (public, PEM). The operator puts the public half into the worker's
-    policy beside your certificate's URI.
+    Writes FILE (private, PKCS#8 PEM) and FILE.pub (public, PEM). The operator adds the public key to the worker's
+    policy, next to your certificate's URI.
 
     \b
     Example:
@@ -55,8 +55,8 @@ def new_signing(file: Path, *, passphrase: bool) -> None:
 def new_recipient(file: Path, *, passphrase: bool) -> None:
     """Make an RSA-3072 key that opens results.
 
-    Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). The job spec names the public half, and the
-    operator allows its thumbprint for your agency.
+    Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). Name the public key in the job spec; the operator
+    allows its thumbprint for your agency in the worker's policy.
 
     \b
     Example:
@@ -72,17 +72,17 @@ def new_recipient(file: Path, *, passphrase: bool) -> None:
 @click.argument("file", type=_NEW)
 @explained
 def project(name: str, file: Path) -> None:
-    """Make the key of the project NAME, so that tokens made in different jobs join.
+    """Make the key of project NAME, so that tokens from different jobs can be joined.
 
-    Keep FILE as long as the project lasts and no longer: whoever has it can compute the tokens of known values. It is
-    sealed to the worker's key in every job, never sent as it is.
+    Keep FILE for the lifetime of the project and no longer: anyone who has it can compute the tokens of known values.
+    Each job carries the key sealed to the worker's key, never in the clear.
 
     \b
     Example:
       cji key project study-17 study-17.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     save_project_key(new_project_key(name), file)
-    click.echo(f"{file}  key of project {name}; name it as `project_key` in the job spec")
+    click.echo(f"{file}  key of project {name}; set `project_key` to this file in the job spec")
 
 
 def _ask(wanted: bool) -> bytes | None:
@@ -95,4 +95,4 @@ def _ask(wanted: bool) -> bytes | None:
 def _tell(file: Path, suffix: str, public: bytes, print_: str) -> None:
     other = file.with_name(file.name + suffix)
     write_public(other, public)
-    click.echo(f"{file}  private, keep it\n{other}  public\nthumbprint {print_}")
+    click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {print_}")

@@ -1,7 +1,7 @@
 """Results on the submitter's disk: all of them or none.
 
-Everything is written to a new folder of mode 0700 beside the target first. A folder appears by one rename; files beside
-each other are renamed one by one, the result last, so whoever sees the result sees the rest.
+Everything is first written to a new folder with mode 0700 next to the target. A folder then appears by one rename;
+single files are renamed one by one, the result last, so that the other files exist once the result does.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ RESULT: Final = "result"
 
 
 class Target:
-    """Where the outputs of one job go: a new folder, or files that share the stem of `out`."""
+    """The target of one job's outputs: a new folder, or files that share the stem of `out`."""
 
     def __init__(self, out: Path, *, suffix: str) -> None:
-        """`suffix` is the format of tables in a folder. SpecError when something is there already."""
+        """`suffix` is the format of tables in a folder. SpecError if the target exists."""
         self._single = out.suffix.lower() in FORMATS
         self._out = out
         self.suffix = out.suffix.lower() if self._single else suffix
@@ -37,11 +37,11 @@ class Target:
             raise SpecError(f"the folder {out.parent} does not exist")
         taken = out.exists() and not (out.is_dir() and not self._single and not any(out.iterdir()))
         if taken or (self._single and any(out.parent.glob(f"{out.stem}.*"))):
-            raise SpecError(f"{out} or a file beside it exists", remedy="Choose another --out; nothing is overwritten.")
+            raise SpecError(f"{out} or a file with its stem exists", remedy="Choose another --out.")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Path]:
-        """A folder to write to; what it holds moves to its place when the block ends well, and is gone otherwise."""
+        """A folder to write to. Its files move to the target if the block succeeds and are deleted otherwise."""
         try:
             folder = Path(tempfile.mkdtemp(prefix=f".{self._out.name}.", dir=self._out.parent))
         except OSError as error:
@@ -65,7 +65,7 @@ class Target:
 
 
 def write_batches(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
-    """Write a table as .csv, .parquet or .arrow, batch by batch, of which the first is empty and tells the schema.
+    """Write a table as .csv, .parquet or .arrow, batch by batch. The first batch is empty and carries the schema.
 
     Lists become text in .csv.
     """
@@ -97,7 +97,7 @@ def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _text(column: pa.Array) -> pa.Array:
-    """Lists with blanks between their items; bytes as the text that they mostly are, with � where they are not."""
+    """Lists become items separated by blanks; bytes become text, with � for invalid UTF-8."""
     if pa.types.is_list(column.type):
         return pc.binary_join(column.cast(pa.list_(pa.string())), " ")
     if pa.types.is_binary(column.type):

@@ -1,6 +1,6 @@
 """`cji policy`: write the policies of a key and of an attestation provider, and find what is weak. Uses no network.
 
-The rules live in `attestation.release.policy` and `attestation.maa.policy`. They are imported when a verb runs: what
+The rules live in `attestation.release.policy` and `attestation.provider_policy`, imported when a verb runs: what
 stands beside them needs the TPM's libraries, and `cji doctor` has to start without them.
 """
 
@@ -185,7 +185,7 @@ def hash_command(file: BinaryIO) -> None:
     Example:
       cji policy hash deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from attestation.maa.policy import MaaPolicyError, parse_policy, policy_hash  # noqa: PLC0415
+    from attestation.provider_policy import MaaPolicyError, parse_policy, policy_hash  # noqa: PLC0415
 
     data = file.read(_MAX_BYTES)
     try:
@@ -196,14 +196,14 @@ def hash_command(file: BinaryIO) -> None:
 
 
 def _maa_policy() -> bytes:
-    from attestation.maa.policy import build  # noqa: PLC0415
+    from attestation.provider_policy import build  # noqa: PLC0415
 
     return build()
 
 
 def _lint_maa(data: bytes) -> tuple["Finding", ...]:
     from attestation.findings import Finding  # noqa: PLC0415
-    from attestation.maa.policy import RULES, MaaPolicyError, lint, parse_policy  # noqa: PLC0415
+    from attestation.provider_policy import RULES, MaaPolicyError, lint, parse_policy  # noqa: PLC0415
 
     try:
         return lint(parse_policy(data))

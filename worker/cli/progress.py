@@ -1,6 +1,6 @@
-"""What `cji job run` shows while it waits: how much was sent, then the worker's step and how far it is.
+"""The progress display of `cji job run`: bytes sent, then the worker's step and percentage.
 
-On a terminal it is one line that is drawn anew; elsewhere, as in a log, a line for each step as it begins.
+On a terminal it is one line that is redrawn; in a log it is one line per step.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["shown"]
 
 @contextmanager
 def shown(console: Console) -> Iterator[Report]:
-    """The function that `SyncClient.run` reports to, as `Progress` there says."""
+    """The callback to pass to `SyncClient.run` as `progress`."""
     if not console.is_terminal:
         yield _lines(console)
         return
@@ -36,7 +36,7 @@ def _line(bar: Progress) -> Report:
     def report(stage: str, amount: int) -> None:
         if stage != "sent":
             bar.update(task, description=stage, total=100, completed=amount, amount=f"{amount} %", refresh=True)
-        elif bar.tasks[0].total is None:  # no step so far; while rows are read and sent, the step says more
+        elif bar.tasks[0].total is None:  # before the first step only; then the step is more useful
             bar.update(task, amount=f"{amount / 1e6:.1f} MB")
 
     return report
@@ -45,7 +45,7 @@ def _line(bar: Progress) -> Report:
 def _lines(console: Console) -> Report:
     last = "sent"
 
-    def report(stage: str, amount: int) -> None:  # noqa: ARG001 - a log has no use for every per cent
+    def report(stage: str, amount: int) -> None:  # noqa: ARG001 - a log needs no percentages
         nonlocal last
         if stage not in {"sent", last}:
             last = stage

@@ -44,7 +44,7 @@ def show(context: click.Context, url: str, cloud: str) -> None:
     Example:
       cji provider show https://agency.eus2.attest.azure.net
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.maa.provider import describe_provider  # noqa: PLC0415 - the SDK takes a second to import
+    from attestation.provider_policy.provider import describe_provider  # noqa: PLC0415 - the SDK takes a second to import
 
     try:
         found = describe_provider(trust=trust_named(context, cloud), maa_url=url)
@@ -75,8 +75,8 @@ def show_policy(context: click.Context, url: str, *, expect: Path | None, text: 
       cji provider policy show https://agency.eus2.attest.azure.net --expect deploy/policy/attestation-policy.txt
       cji provider policy show URL --text | cji policy lint --for maa -
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.maa.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
-    from attestation.maa.policy import policy_hash  # noqa: PLC0415
+    from attestation.provider_policy import policy_hash  # noqa: PLC0415
+    from attestation.provider_policy.administration import KINDS, operator_credential, read_policy  # noqa: PLC0415
 
     trust, credential = trust_named(context, cloud), operator_credential()
     kinds = ("AzureGuest",) if text else KINDS
@@ -121,7 +121,7 @@ def set_policy(
     Example:
       cji provider policy set https://agency.eus2.attest.azure.net deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from attestation.maa.administration import PolicySigner, operator_credential, write_policy  # noqa: PLC0415
+    from attestation.provider_policy.administration import PolicySigner, operator_credential, write_policy  # noqa: PLC0415
 
     if (signing_key is None) != (certificate is None):
         raise Failure("a signer is a key and its certificate", remedy="Give both, or neither.", status=2)
@@ -151,7 +151,7 @@ def set_policy(
 
 def _weak(text: bytes, *, errors_only: bool = False) -> str:
     """The rules that a policy breaks, or nothing."""
-    from attestation.maa.policy import MaaPolicyError, lint, parse_policy  # noqa: PLC0415
+    from attestation.provider_policy import MaaPolicyError, lint, parse_policy  # noqa: PLC0415
 
     try:
         findings = lint(parse_policy(text))

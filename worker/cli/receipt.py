@@ -1,4 +1,4 @@
-"""`cji receipt verify`: hold a worker to its receipts, years later, with no network."""
+"""`cji receipt verify`: verify a worker's receipts, even years later, without a network."""
 
 import json
 from pathlib import Path
@@ -22,17 +22,19 @@ __all__ = ["receipt"]
 
 @click.group()
 def receipt() -> None:
-    """Verify what a worker signed."""
+    """Verify the receipts that a worker signed."""
 
 
 @receipt.command()
 @click.argument("files", metavar="RECEIPT...", type=FILE, nargs=-1, required=True)
-@click.option("--evidence", type=FILE, required=True, help="evidence.json of `cji job run`, or of an auditor.")
+@click.option("--evidence", type=FILE, required=True, help="evidence.json from `cji job run` or from an auditor.")
 @click.option(
-    "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job; its receipt must be there."
+    "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job whose receipt must be present."
 )
-@click.option("--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones.")
-@click.option("--sequence", is_flag=True, help="All receipts of one worker in order: name what is missing or repeated.")
+@click.option(
+    "--profile", type=FILE, help="client.toml with the [reference] values to apply. Default: the built-in ones."
+)
+@click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
 @click.option("--json", "as_json", is_flag=True, help="Print the claims as JSON lines.")
 @click.pass_context
 @explained
@@ -48,13 +50,13 @@ def verify(
 ) -> None:
     """Verify receipts against the evidence of the machine that signed them. Uses no network.
 
-    The evidence must end in the vendor's roots, its quote must bind the key that signed, and with --expect-header the
-    receipt must be for exactly that job. A wrong byte names the claim; the exit status is 3.
+    The evidence must chain to the vendor's roots and its quote must bind the signing key; with --expect-header, the
+    receipt must be for exactly that job. A receipt that fails is reported with the wrong claim and exit status 3.
 
     \b
     Examples:
       cji receipt verify out/receipt.jws --evidence out/evidence.json --expect-header out/header.bin
-      cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt a line
+      cji receipt verify all.jws --evidence evidence.json --sequence     # one receipt per line
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
     trust = trust_named(context, evidence_cloud(data))
@@ -88,13 +90,15 @@ def _lines(file: Path) -> list[str]:
     except UnicodeDecodeError:
         lines = []
     if not lines:
-        raise Unverified("receipt", f"{file.name} holds no receipt")
+        raise Unverified("receipt", f"{file.name} contains no receipt")
     return lines
 
 
 def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Header]) -> list[VerifiedReceipt]:
-    """Every receipt, each against the header of its job where that was given; every header must find its receipt."""
-    if len(texts) == len(expected) == 1:  # then a wrong job id is a wrong claim, not a missing receipt
+    """All receipts, verified against the headers that were given; each header must have a receipt."""
+    if (
+        len(texts) == len(expected) == 1
+    ):  # so that a wrong job id is reported as a wrong claim, not as a missing receipt
         return [verify_stored(texts[0], attested=attested, header=next(iter(expected.values())))]
     verified = [verify_stored(text, attested=attested) for text in texts]
     by_job = {bytes.fromhex(one.claims.job_id): one for one in verified}

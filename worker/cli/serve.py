@@ -1,4 +1,4 @@
-"""`cji serve`: run a worker until it is told to stop."""
+"""`cji serve`: run a worker until it is stopped."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--config", type=FILE, required=True, help="The worker's configuration, see docs/configuration.md.")
+@click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")
 @click.pass_context
 @explained
 def serve(context: click.Context, config: Path) -> None:
     """Run a worker.
 
-    Starts the three processes, attests this machine, has the keys released and serves jobs. SIGTERM drains: running
-    jobs finish, new ones are refused. Logs go to standard error, one JSON line per event.
+    Starts the worker's processes, attests this machine, obtains the keys and serves jobs. SIGTERM drains: running jobs
+    finish, new ones are refused. Logs are written to standard error, one JSON line per event.
 
     \b
     Example:

@@ -20,7 +20,7 @@ __all__ = ["Client"]
 
 
 class Client:
-    """As `SyncClient`, with coroutines. Use as an async context manager; calls may run at the same time."""
+    """`SyncClient` with coroutines. Use as an async context manager; calls may run concurrently."""
 
     def __init__(
         self,

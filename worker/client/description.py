@@ -1,4 +1,4 @@
-"""What a worker says about itself before any trust in it: enough to seal a job, once its key is pinned."""
+"""A worker's description of itself, untrusted: enough to seal a job, once its key is pinned."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ __all__ = ["Description"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """The answer of Describe. Nothing in it is trusted; `pin` checks the one thing that sealing needs."""
+    """The answer to Describe. Nothing in it is trusted; `pin` checks the one thing that sealing needs."""
 
     audience: str
     worker_id: str
@@ -34,7 +34,7 @@ class Description:
         )
 
     def pin(self, kek_id: str, *, thumbprint: str) -> PinnedKey:
-        """The public key of this id, when its RFC 7638 thumbprint is the one given; otherwise Unverified(`kek`)."""
+        """The public key with this id if its RFC 7638 thumbprint matches; otherwise Unverified(`kek`)."""
         jwk = self.keys.get(kek_id)
         if jwk is None:
             raise Unverified("kek", f"the worker does not offer {kek_id}")

@@ -1,11 +1,11 @@
-"""What can go wrong on the submitter's side, and what to do about it.
+"""The errors that a submitter can meet, each with a remedy.
 
 * `WorkerRefused`: the worker answered with one of its closed Reasons.
-* `Unverified`: something that the worker sent did not pass a check of ours; `check` names which.
-* `Unreachable`: there was no answer that could be judged.
-* `SpecError`: a job spec, a profile, a key file or an input cannot be used as it is.
+* `Unverified`: something that the worker sent failed a check; `check` names it.
+* `Unreachable`: the call ended without an answer from the worker.
+* `SpecError`: a job spec, profile, key file or input cannot be used.
 
-No error text is made from records or keys. Text that came from the network is cut to printable ASCII.
+No error text is derived from records or keys. Text from the network is reduced to printable ASCII.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _DETAIL_CHARACTERS: Final = 200
 
 
 class ClientError(Exception):
-    """Base of everything that `worker.client` raises on purpose."""
+    """Base of all errors that `worker.client` raises on purpose."""
 
     def __init__(self, message: str, *, remedy: str, retryable: bool = False) -> None:
         super().__init__(message)
@@ -34,34 +34,34 @@ class ClientError(Exception):
 
 
 class SpecError(ClientError):
-    """A file or an argument of the submitter's cannot be used; `message` says which and why."""
+    """A file or argument from the submitter cannot be used; the message names it and the reason."""
 
-    def __init__(self, message: str, *, remedy: str = "Correct it and run again; nothing was sent.") -> None:
+    def __init__(self, message: str, *, remedy: str = "Correct it and run again. Nothing was sent.") -> None:
         super().__init__(message, remedy=remedy)
 
 
-class Unverified(ClientError):  # noqa: N818 - says what happened, as the base says it is an error
-    """A check of ours failed: trust nothing of this answer. `check` is a short stable name, for example a claim."""
+class Unverified(ClientError):  # noqa: N818 - the name states what happened; the base marks it as an error
+    """A check failed: do not trust this answer. `check` is a short stable name, for example that of a claim."""
 
     def __init__(self, check: str, message: str) -> None:
         super().__init__(
             f"{check}: {message}",
-            remedy="Do not use this result. Tell the worker's operator which check failed.",
+            remedy="Do not use this result. Report the failed check to the worker's operator.",
         )
         self.check = check
 
 
 class Unreachable(ClientError):  # noqa: N818
-    """The call ended without an answer of the worker: network, TLS or a proxy between."""
+    """The call ended without an answer from the worker: network, TLS or a proxy in between."""
 
     def __init__(
-        self, message: str, *, remedy: str = "Check target, certificates and network, then run again."
+        self, message: str, *, remedy: str = "Check target, certificates and network, then try again."
     ) -> None:
         super().__init__(message, remedy=remedy, retryable=True)
 
 
 class WorkerRefused(ClientError):  # noqa: N818
-    """The worker refused for a Reason; `retry_after` in seconds where the worker said so."""
+    """The worker refused for a Reason; `retry_after` is its suggested delay in seconds, if it sent one."""
 
     def __init__(
         self, reason: Reason, *, stage: Stage | None, correlation_id: str, retryable: bool, retry_after: float | None
@@ -75,8 +75,8 @@ class WorkerRefused(ClientError):  # noqa: N818
 
 
 def from_rpc(error: grpc.RpcError) -> ClientError:
-    """The worker's refusal inside a gRPC status, or Unreachable where there is none."""
-    call = cast("grpc.Call", error)  # what the blocking API raises is both
+    """The worker's refusal inside a gRPC status, or Unreachable if there is none."""
+    call = cast("grpc.Call", error)  # the blocking API raises objects that are both
     metadata = cast("Iterable[tuple[str, str | bytes]]", call.trailing_metadata() or ())
     trailer = next((value for key, value in metadata if key == _DETAILS_KEY), None)
     if isinstance(trailer, bytes) and (refusal := from_details(trailer)):
@@ -87,7 +87,7 @@ def from_rpc(error: grpc.RpcError) -> ClientError:
 
 
 def from_details(data: bytes) -> WorkerRefused | None:
-    """The refusal in a serialized `google.rpc.Status`; None when it holds none of ours."""
+    """The refusal in a serialized `google.rpc.Status`; None if it holds none from a worker."""
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     refusal, after = None, None
     try:

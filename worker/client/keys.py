@@ -1,7 +1,7 @@
 """The submitter's keys: P-384 signing key, RSA-3072 recipient key, 32-byte project key, and the worker's pinned key.
 
-Private keys live in PKCS#8 PEM files with mode 0600, with a passphrase where one is given. Thumbprints are
-RFC 7638 with SHA-256, base64url without padding. A `ProjectKey` never shows its bytes in a repr.
+Private keys are PKCS#8 PEM files with mode 0600, encrypted if a passphrase is given. Thumbprints are RFC 7638 with
+SHA-256, base64url without padding. The repr of a `ProjectKey` never shows its bytes.
 """
 
 import base64
@@ -55,7 +55,7 @@ class _ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectKey:
-    """The key that makes the tokens of one project join. Keep the file: without it no later job joins this one."""
+    """The key that makes tokens of one project join across jobs. Keep the file: without it later tokens cannot join."""
 
     project: str
     key: bytes = field(repr=False)
@@ -67,7 +67,7 @@ class ProjectKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedKey:
-    """The worker's public key (CMK), whose thumbprint is the one that the submitter was given out of band."""
+    """The worker's public key (CMK), matched against the thumbprint that the submitter received out of band."""
 
     kek_id: str
     thumbprint: str
@@ -75,19 +75,19 @@ class PinnedKey:
 
     @classmethod
     def check(cls, kek_id: str, jwk: str, *, expected: str) -> "PinnedKey":
-        """The key of this JWK when its thumbprint is `expected`; otherwise Unverified(`kek`)."""
+        """The key in this JWK if its thumbprint is `expected`; otherwise Unverified(`kek`)."""
         try:
             public = parse_rsa(jwk)
         except ValueError:
-            raise Unverified("kek", "the worker's public key is not a sound RSA key of at least 3072 bits") from None
+            raise Unverified("kek", "the worker's public key is not a valid RSA key of at least 3072 bits") from None
         found = thumbprint(public)
         if not hmac.compare_digest(found.encode(), expected.encode()):
-            raise Unverified("kek", f"the worker's public key has thumbprint {found}, the spec pins another")
+            raise Unverified("kek", f"the worker's public key has thumbprint {found}, but the spec pins another")
         return cls(kek_id=kek_id, thumbprint=found, public=public)
 
 
 def public_jwk(key: PublicKey) -> str:
-    """The public JWK with its required members only, in the one form that RFC 7638 hashes."""
+    """The public JWK with only its required members, in the canonical form that RFC 7638 hashes."""
     return rsa_jwk(key) if isinstance(key, rsa.RSAPublicKey) else p384_jwk(key)
 
 
@@ -97,13 +97,13 @@ def thumbprint(key: PublicKey) -> str:
 
 
 def recipient_thumbprints(jwks: Sequence[str]) -> list[str]:
-    """Thumbprints of recipients' public JWKs; SpecError when one is not an RSA key of at least 3072 bits."""
+    """Thumbprints of recipients' public JWKs; SpecError if one is not an RSA key of at least 3072 bits."""
     try:
         return [thumbprint_rsa(parse_rsa(jwk)) for jwk in jwks]
     except ValueError:
         raise SpecError(
             "recipients: each must be the public JWK of an RSA key of at least 3072 bits",
-            remedy="`cji key new-recipient` writes one.",
+            remedy="Make one with `cji key new-recipient`.",
         ) from None
 
 
@@ -118,11 +118,11 @@ def new_recipient_key() -> rsa.RSAPrivateKey:
 
 
 def new_project_key(project: str) -> ProjectKey:
-    """32 fresh random bytes for the project of this name; SpecError for a name that no job may give."""
+    """32 fresh random bytes for the project with this name; SpecError if no job may use the name."""
     if NAME.fullmatch(project) is None:
         raise SpecError(
-            "this is no name of a project",
-            remedy="1 to 64 characters A-Z a-z 0-9 . _ : / -, the first a letter or a digit.",
+            "this is not a valid project name",
+            remedy="Use 1 to 64 characters A-Z a-z 0-9 . _ : / -, starting with a letter or a digit.",
         )
     return ProjectKey(project=project, key=secrets.token_bytes(PROJECT_KEY_BYTES))
 
@@ -130,7 +130,7 @@ def new_project_key(project: str) -> ProjectKey:
 def save_private_key(
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, path: Path, *, passphrase: bytes | None
 ) -> None:
-    """Write PKCS#8 PEM to a new file of mode 0600; SpecError when the file exists."""
+    """Write PKCS#8 PEM to a new file with mode 0600; SpecError if the file exists."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase)
@@ -139,7 +139,7 @@ def save_private_key(
 
 
 def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
-    """The P-384 private key of a PEM file."""
+    """The P-384 private key in a PEM file."""
     key = _load_pem(path, passphrase)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp384r1":
         raise SpecError(f"{path.name} is not a P-384 private key", remedy="Make one with `cji key new-signing`.")
@@ -147,7 +147,7 @@ def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> ec.Ellip
 
 
 def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
-    """The RSA private key of a PEM file, of at least 3072 bits."""
+    """The RSA private key in a PEM file, of at least 3072 bits."""
     key = _load_pem(path, passphrase)
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < _RECIPIENT_BITS:
         raise SpecError(f"{path.name} is not an RSA-3072 private key", remedy="Make one with `cji key new-recipient`.")
@@ -155,12 +155,12 @@ def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> rsa.RS
 
 
 def save_project_key(key: ProjectKey, path: Path) -> None:
-    """Write `{"project", "key"}` as JSON to a new file of mode 0600."""
+    """Write `{"project", "key"}` as JSON to a new file with mode 0600."""
     write_private(path, msgspec.json.encode(_ProjectFile(project=key.project, key=_b64(key.key))) + b"\n")
 
 
 def load_project_key(path: Path) -> ProjectKey:
-    """The project key of a file that `save_project_key` wrote."""
+    """The project key in a file that `save_project_key` wrote."""
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_ProjectFile)
         key = _unb64(stored.key)
@@ -172,12 +172,12 @@ def load_project_key(path: Path) -> ProjectKey:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a new file of mode 0600; SpecError when it exists or cannot be made."""
+    """Write a new file with mode 0600; SpecError if it exists or cannot be created."""
     _write_new(path, data, mode=0o600)
 
 
 def write_public(path: Path, data: bytes) -> None:
-    """Write a new file of mode 0644; SpecError when it exists or cannot be made."""
+    """Write a new file with mode 0644; SpecError if it exists or cannot be created."""
     _write_new(path, data, mode=0o644)
 
 
@@ -186,7 +186,7 @@ def _write_new(path: Path, data: bytes, *, mode: int) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
     except FileExistsError:
-        raise SpecError(f"{path} exists", remedy="Keys are never overwritten: choose another file name.") from None
+        raise SpecError(f"{path} exists", remedy="Choose another file name; keys are never overwritten.") from None
     except OSError as error:
         raise SpecError(f"{path} cannot be written ({error.strerror})") from None
 

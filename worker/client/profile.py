@@ -1,4 +1,4 @@
-"""`client.toml`: how a submitter reaches a worker, and with which keys. File names are relative to its folder."""
+"""`client.toml`: the worker's address and the submitter's keys. File names are relative to its folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,10 +30,10 @@ class ClientTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A worker's address, the cloud whose roots it must prove itself to, and the submitter's key files.
+    """A worker's address, the cloud whose roots its evidence must chain to, and the submitter's key files.
 
-    `cloud` names a set of compiled-in pins, for example "azure-us". `reference` are the submitter's own reference
-    values; the worker's evidence is appraised against them.
+    `cloud` names a set of compiled-in pins, for example "azure-us". The worker's evidence is appraised against
+    `reference`, the submitter's own reference values.
     """
 
     target: _Text
@@ -47,22 +47,22 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     server_name: str | None = None
     recipient_key: str | None = None
     job: dict[str, object] = {}
-    """What job specs need not repeat: fields of a `JobSpec`, for those that a spec leaves out."""
+    """Default values for `JobSpec` fields that a spec leaves out."""
 
     def tls(self) -> ClientTls:
-        """The TLS material, read from its files; SpecError for what no handshake could use."""
+        """The TLS material, read from its files; SpecError if no handshake could use it."""
         try:
             ca, cert, key = (Path(name).read_bytes() for name in (self.ca, self.certificate, self.private_key))
         except OSError as error:
             raise SpecError(f"{error.filename} cannot be read ({error.strerror})") from None
         _first_certificate(self.ca, ca)
         if _first_certificate(self.certificate, cert).public_key() != _private_key(self.private_key, key).public_key():
-            raise SpecError(f"{self.private_key} is not the key of {self.certificate}")
+            raise SpecError(f"{self.private_key} does not belong to {self.certificate}")
         return ClientTls(ca_pem=ca, cert_pem=cert, key_pem=key)
 
 
 def load_profile(path: Path) -> ClientProfile:
-    """The profile of this file, with file names made absolute; SpecError names the field that is wrong."""
+    """The profile in this file, with absolute file names; SpecError names the invalid field."""
     try:
         profile = msgspec.toml.decode(path.read_bytes(), type=ClientProfile)
     except OSError as error:
@@ -82,16 +82,16 @@ def _first_certificate(name: str, pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(pem)[0]
     except ValueError:
-        raise SpecError(f"{name} holds no certificate in PEM") from None
+        raise SpecError(f"{name} contains no PEM certificate") from None
 
 
 def _private_key(name: str, pem: bytes) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(pem, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SpecError(f"{name} holds no private key in PEM, or one with a passphrase, which TLS cannot use") from None
+        raise SpecError(f"{name} contains no PEM private key, or one with a passphrase, which TLS cannot use") from None
 
 
 def absolute_recipient(item: object, folder: Path) -> object:
-    """A recipient as it stands in a spec or profile: a JWK as it is, the name of a file as a path below `folder`."""
+    """A recipient from a spec or profile: a JWK unchanged, a file name as a path below `folder`."""
     return str(folder / item) if isinstance(item, str) and not item.lstrip().startswith("{") else item

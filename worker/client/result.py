@@ -1,8 +1,8 @@
-"""Results on their way out: collected sealed, until the receipt can be checked.
+"""Results: collected sealed until the receipt can be verified.
 
-`Collector` takes the messages of one Run stream and accepts them only in the order of the contract: accepted,
-then progress and segments, then done. Output parts may interleave; indexes within one part may not skip or
-repeat. The ciphertext waits in unlinked temporary files until the receipt verified; no plaintext touches a disk.
+`Collector` accepts the messages of one Run stream in the order of the contract only: accepted, then progress and
+segments, then done. Output parts may interleave; indexes within a part may not skip or repeat. The ciphertext stays
+in unlinked temporary files until the receipt has been verified; no plaintext touches a disk.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ ROW_STATUS: Final = "row_status"
 
 _NOT_LAST: Final = b"\xff\xff\xff\xff"
 _IN_MEMORY: Final = 16 << 20
-"""Bytes of one part that are kept in memory before it moves to a file."""
+"""Bytes of one part kept in memory before it moves to a file."""
 
 Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultHeader:
-    """A result header that belongs to the job it answers; `data` are the bytes that the AAD of every output digests."""
+    """A result header that matches its job. The AAD of every output contains the digest of `data`."""
 
     data: bytes
     sha384: bytes
@@ -42,7 +42,7 @@ class ResultHeader:
 
 
 def parse_result_header(data: bytes, job: Header) -> ResultHeader:
-    """The result header of this job, or Unverified(`result_header`)."""
+    """The parsed result header of this job, or Unverified(`result_header`)."""
     message = pb.ResultHeader()
     try:
         _require(0 < len(data) <= LIMITS.header_bytes, "length")
@@ -50,14 +50,14 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
     except DecodeError:
         raise Unverified("result_header", "not protobuf") from None
     message.DiscardUnknownFields()
-    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or unknown fields")
-    _require(message.version == 1 and message.job_id == job.job_id, "another version or job")
-    _require(message.job_header_sha384 == job.sha384, "made for another job header")
+    _require(message.SerializeToString(deterministic=True) == data, "not canonical, or with unknown fields")
+    _require(message.version == 1 and message.job_id == job.job_id, "wrong version or job")
+    _require(message.job_header_sha384 == job.sha384, "wrong job header")
     names = [part.name for part in message.outputs]
     _require(len(set(names)) == len(names) <= LIMITS.parts and {RESULT, ROW_STATUS} <= set(names), "outputs")
     wrapped = {each.key_id: each.wrapped_dek for each in message.recipients}
     asked = {recipient.key_id for recipient in job.recipients}
-    _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "other recipients than the job's")
+    _require(len(message.recipients) == len(wrapped) and set(wrapped) == asked, "wrong recipients")
     return ResultHeader(
         data=data,
         sha384=hashlib.sha384(data).digest(),
@@ -69,7 +69,7 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
 
 @dataclass(slots=True, kw_only=True)
 class Output:
-    """The sealed bytes of one output part; `length` is their number so far."""
+    """The sealed bytes of one output part; `length` is the number received so far."""
 
     name: str
     schema: str
@@ -80,7 +80,7 @@ class Output:
     _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256, repr=False)
 
     def add(self, index: int, data: bytes) -> None:
-        """Take the next segment; Unverified(`segment`) when it cannot be that."""
+        """Accept the next segment; Unverified(`segment`) if it is out of order or has a wrong length."""
         prefix = 0 if self.segments else FLOE_HEADER_BYTES
         sealed = len(data) - prefix
         last = data[prefix : prefix + 4] != _NOT_LAST
@@ -101,7 +101,7 @@ class Output:
 
 
 class Collector:
-    """The state of one Run stream as the submitter sees it."""
+    """The state of one Run stream on the submitter's side."""
 
     def __init__(self, job: Header, *, progress: Progress | None = None) -> None:
         self._job = job
@@ -111,7 +111,7 @@ class Collector:
         self.receipt: str | None = None
 
     def take(self, message: pb.RunResponse) -> None:
-        """Take the next message; Unverified(`stream`) or (`segment`) when it does not fit here."""
+        """Accept the next message; Unverified(`stream`) or (`segment`) if it is out of order."""
         kind = message.WhichOneof("message")
         if self.receipt is not None or kind is None or (kind == "accepted") is not (self.header is None):
             raise Unverified("stream", f"unexpected message {kind}")
@@ -124,19 +124,19 @@ class Collector:
             case "segment":
                 part = message.segment.part
                 if part >= len(self.outputs):
-                    raise Unverified("segment", "a part that the result header does not list")
+                    raise Unverified("segment", "the result header does not list this part")
                 self.outputs[part].add(message.segment.index, message.segment.data)
             case "done":
                 self.receipt = message.done.receipt
 
     def finish(self) -> tuple[ResultHeader, tuple[Output, ...], str]:
-        """Header, outputs and receipt of a stream that ended; Unverified(`stream`) when it is not whole."""
+        """Header, outputs and receipt of an ended stream; Unverified(`stream`) if it is incomplete."""
         if self.header is None or self.receipt is None or not all(output.ended for output in self.outputs):
-            raise Unverified("stream", "the answer ended before all of it had come")
+            raise Unverified("stream", "the answer is incomplete")
         return self.header, tuple(self.outputs), self.receipt
 
     def discard(self) -> None:
-        """Let go of what was collected."""
+        """Release the collected outputs."""
         for output in self.outputs:
             output.file.close()
 

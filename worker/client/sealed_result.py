@@ -1,4 +1,4 @@
-"""A result whose receipt verified, still sealed; opening it needs the recipient's private key and no network."""
+"""A result with a verified receipt, still sealed. Opening it needs the recipient's private key and no network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ __all__ = ["SealedResult", "open_result", "read_output"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedResult:
-    """Outputs as they came, and the receipt that vouches for their digests. Close it to let the ciphertext go."""
+    """Outputs as received, and the receipt that vouches for their digests. Close it to release the ciphertext."""
 
     job_id: bytes
     header: ResultHeader
@@ -36,7 +36,7 @@ class SealedResult:
         return tuple(output.name for output in self.outputs)
 
     def close(self) -> None:
-        """Let the sealed bytes go."""
+        """Release the sealed bytes."""
         for output in self.outputs:
             output.file.close()
 
@@ -50,13 +50,13 @@ class SealedResult:
 
 
 def read_output(result: SealedResult, private_key: rsa.RSAPrivateKey, name: str) -> Iterator[pa.RecordBatch]:
-    """The batches of one output, a 0-row one with the schema first. One reader at a time for each output.
+    """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
 
-    SpecError when there is no such output, or the key is not a recipient's. Unverified when the bytes do not open, or
-    when `row_status` does not have one row for each row that the receipt says went in.
+    SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or if
+    `row_status` does not have one row for each input row in the receipt.
     """
     if name not in result.names:
-        raise SpecError(f"the result has no output {name}", remedy=f"It has {', '.join(result.names)}.")
+        raise SpecError(f"the result has no output {name}", remedy=f"Choose one of {', '.join(result.names)}.")
     part = result.names.index(name)
     output = result.outputs[part]
     output.file.seek(0)
@@ -66,11 +66,11 @@ def read_output(result: SealedResult, private_key: rsa.RSAPrivateKey, name: str)
         rows += batch.num_rows
         yield batch
     if name == ROW_STATUS and rows != result.receipt.claims.volumes.rows_in:
-        raise Unverified(ROW_STATUS, "not one row for each row that went in")
+        raise Unverified(ROW_STATUS, "not exactly one row for each input row")
 
 
 def open_result(result: SealedResult, private_key: rsa.RSAPrivateKey) -> dict[str, pa.Table]:
-    """Every output as a table, by name; all of them or an error."""
+    """All outputs as tables, by name; an error if any one does not open."""
     return {name: pa.Table.from_batches(read_output(result, private_key, name)) for name in result.names}
 
 
@@ -81,4 +81,4 @@ def _result_key(result: SealedResult, private_key: rsa.RSAPrivateKey) -> bytes:
     try:
         return unwrap_dek(private_key, wrapped)
     except Refusal:
-        raise Unverified("wrapped_dek", "the result's key does not open with the recipient's key") from None
+        raise Unverified("wrapped_dek", "the recipient's key does not unwrap the result's key") from None

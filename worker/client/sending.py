@@ -1,7 +1,7 @@
 """The sending side of one Run: open, the segments of every part in order, finish.
 
-gRPC asks for the next message, in a thread of its own, when the window of the stream has room. What goes wrong
-here is kept as `fault` and ends the call; gRPC never sees an exception, which it would log with its text.
+gRPC requests the next message, in its own thread, when the stream's window has room. An error is kept as `fault` and
+ends the call; gRPC never sees an exception, because it would log its text.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ __all__ = ["Sender"]
 
 
 class Sender(Iterator[pb.RunRequest]):
-    """All messages of a job. `sent` lists the parts whose last segment went out; set `call` once it exists."""
+    """All messages of a job. `sent` lists the parts that were sent completely; set `call` once it exists."""
 
     def __init__(self, job: SealedJob, sources: Sequence[Source], *, progress: Progress | None) -> None:
         self.sent: list[PartDigest] = []

@@ -1,11 +1,11 @@
-"""Records on their way in: tables, batches or files become batches that a worker takes.
+"""Input records: tables, batches or files become batches that a worker accepts.
 
-A worker takes batches of at most 64 Ki rows, plain columns (no dictionaries, no views, no extension
-types), and the metadata `cji.schema` on the schema. Text files are read as text: leading zeros, partial dates and
-partial numbers stay as they are, and an empty field is null.
+A worker accepts batches of at most 64 Ki rows with plain columns (no dictionaries, views or extension types) and the
+schema metadata `cji.schema`. Text files are read as text: leading zeros, partial dates and partial numbers are kept,
+and an empty field is null.
 
-A `Source` that can be opened twice (a table, a file, a callable) lets a refused job be sent again; a one-shot
-iterable does not.
+A refused job can be sent again if its `Source` can be opened twice (a table, a file, a callable), but not if it is a
+one-shot iterable.
 """
 
 import csv
@@ -35,12 +35,12 @@ LINES: Final = ".txt"
 """A file of lines, read only: one `binary` column `segment`, a line a row, without its LF."""
 
 _BATCH_ROWS: Final = 16_384
-"""A worker takes four times as many; smaller batches keep what it touches small, and with it its memory."""
+"""A quarter of the worker's limit: smaller batches keep its working set small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """A schema and the batches that have it; `rows` where it is known beforehand."""
+    """A schema and batches with that schema; `rows` if known in advance."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
@@ -48,7 +48,7 @@ class Batches:
 
 
 def open_source(source: Source, schema_id: str) -> Batches:
-    """The batches of `source` as a worker takes them; SpecError when they do not fit the schema."""
+    """The batches of `source` in the form that a worker accepts; SpecError if they do not fit the schema."""
     given = _given(source)
     schema = tagged(schema_id, [pa.field(f.name, _wanted(schema_id, f.name, _plain(f.type))) for f in given.schema])
     try:
@@ -56,17 +56,17 @@ def open_source(source: Source, schema_id: str) -> Batches:
     except Refusal:
         raise SpecError(
             f"the input does not fit {schema_id}{_difference(schema_id, schema)}",
-            remedy="Compare its columns with docs/operations.md; `rename` in the job spec changes their names.",
+            remedy="Compare its columns with docs/operations.md; use `rename` in the job spec to change their names.",
         ) from None
     return Batches(schema=schema, batches=_fit(given, schema), rows=given.rows)
 
 
 def read_file(path: Path, *, rename: Mapping[str, str]) -> Callable[[], Batches]:
-    """A source that reads a file of `FORMATS` or `LINES` batch by batch, columns renamed; opens it anew each time."""
+    """A source that reads a file of `FORMATS` or `LINES` batch by batch with renamed columns; each call reopens it."""
     readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow, LINES: _lines}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise SpecError(f"{path.name} is none of {', '.join((*FORMATS, LINES))}")
+        raise SpecError(f"{path.name} is not one of {', '.join((*FORMATS, LINES))}")
 
     def read() -> Batches:
         try:
@@ -96,7 +96,7 @@ def _given(source: Source) -> Batches:
     batches = iter(source)
     first = next(batches, None)
     if first is None:
-        raise SpecError("an iterable of no batches has no schema", remedy="Give a table of 0 rows instead.")
+        raise SpecError("an iterable without batches has no schema", remedy="Pass a table of 0 rows instead.")
     return Batches(schema=first.schema, batches=_chain(first, batches))
 
 
@@ -117,7 +117,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _wanted(schema_id: str, name: str, kind: pa.DataType) -> pa.DataType:
-    """`kind`, or the column's own type where the column is text in a file and cannot be text in the schema."""
+    """`kind`, or the column's first type if the column is text in the file but may not be text in the schema."""
     column = SCHEMAS[schema_id].columns.get(name) if schema_id in SCHEMAS else None
     if column is None or kind in column.types or kind not in (pa.string(), pa.binary()):
         return kind
@@ -144,13 +144,13 @@ def _difference(schema_id: str, schema: pa.Schema) -> str:
     missing = [c.name for c in known.columns.values() if c.required and c.name not in schema.names]
     return "".join(
         f"; {label}: {', '.join(names)}"
-        for label, names in (("unknown or of another type", wrong), ("missing", missing))
+        for label, names in (("unknown or with a wrong type", wrong), ("missing", missing))
         if names
     )
 
 
 def _readable(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
-    """The same batches; a file that turns out bad half-way is a SpecError and its values are not in the text."""
+    """The same batches; a file that fails half-way is a SpecError without the file's values."""
     try:
         yield from batches
     except (OSError, pa.ArrowException) as error:
@@ -161,9 +161,9 @@ def _csv(path: Path) -> Batches:
     with path.open(newline="", encoding="utf-8-sig") as file:
         names = next(csv.reader(file), [])
     if not names or len(set(names)) != len(names):
-        raise SpecError(f"{path.name} needs a first line of distinct column names")
+        raise SpecError(f"{path.name} must start with a line of distinct column names")
     text = dict.fromkeys(names, pa.string())
-    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)  # as RFC 4180 §2.6 has it
+    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)  # RFC 4180 §2.6
     first = pyarrow.csv.ConvertOptions(column_types=text, include_columns=names[:1])
     rows = sum(b.num_rows for b in pyarrow.csv.open_csv(path, parse_options=lines, convert_options=first))
     values = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""])

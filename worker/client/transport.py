@@ -2,14 +2,16 @@
 
     describe -> attest -> run -> (open_result)        get_receipt for a job whose answer was lost
 
-* `run` sends while it receives. A part is sealed as gRPC takes its segments, so memory is a few segments.
-* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are tried again with jitter inside the deadline, as long as the
-  inputs can be opened again; RetryInfo is honoured. Every attempt sends the same header bytes.
-* A call that ends without an answer leads to GetReceipt once, so that the error can say whether the job was done.
-* Nothing is returned before the receipt verified against the attested receipt key and what was sent and received.
+* `run` sends and receives at the same time. Parts are sealed segment by segment as gRPC takes them, so memory use is
+  a few segments.
+* OVERLOADED, NOT_READY, DRAINING and KEY_THROTTLED are retried with jitter within the deadline if the inputs can be
+  opened again; RetryInfo is honoured. Every attempt sends the same header bytes.
+* After a call without an answer, GetReceipt is called once, so that the error states whether the job finished.
+* A result is returned only after its receipt has been verified against the attested receipt key and against the bytes
+  sent and received.
 
-The blocking gRPC API is used below `Client` too: grpc.aio replaces the status of a call that the server ends while
-the client still writes (grpc/grpc#36066), and with it the reason of every early refusal.
+`Client` uses the blocking gRPC API too: when the server ends a call while the client is still writing, grpc.aio
+replaces the status (grpc/grpc#36066) and with it the reason of every early refusal.
 """
 
 import os
@@ -44,7 +46,7 @@ from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 __all__ = ["Cancellation", "SyncClient"]
 
 _CALL_SECONDS: Final = 30.0
-"""Deadline of every call but Run."""
+"""Deadline of every call except Run."""
 
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0
@@ -54,7 +56,7 @@ T = TypeVar("T")
 
 
 class Cancellation:
-    """Lets another thread end a `run`: its call, or its wait for the next attempt."""
+    """Lets another thread end a `run`: its call, or its wait before the next attempt."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,27 +72,27 @@ class Cancellation:
 
     @property
     def asked(self) -> bool:
-        """Whether somebody asked for the end."""
+        """Whether `cancel` was called."""
         return self._asked.is_set()
 
     def watch(self, call: grpc.Call) -> None:
-        """Cancel this call when asked to."""
+        """Cancel this call when `cancel` is called."""
         with self._lock:
             self._call = call
             if self._asked.is_set():
                 call.cancel()  # type: ignore[no-untyped-call]
 
     def wait(self, seconds: float) -> None:
-        """Sleep, or until asked to end."""
+        """Sleep, or return early when `cancel` is called."""
         self._asked.wait(seconds)
 
 
 class SyncClient:
     """A submitter's connection to one worker, for programs without an event loop. Use as a context manager.
 
-    `trust` are the roots and hosts that the worker must prove itself to, `reference` the caller's own reference
+    `trust` holds the roots and hosts that the worker's evidence must chain to, `reference` the caller's own reference
     values, `maa_url` the attestation provider whose tokens are accepted. `server_name` replaces the host of `target`
-    in the check of the server's certificate.
+    when the server's certificate is checked.
     """
 
     def __init__(
@@ -130,11 +132,11 @@ class SyncClient:
         self._channel.close()
 
     def describe(self) -> Description:
-        """What the worker offers: audience, operations, schemas, limits and the public keys to seal to."""
+        """The worker's audience, operations, schemas, limits and public keys to seal to."""
         return Description.of(_ask(self._stub.Describe, pb.DescribeRequest()))
 
     def attest(self) -> AttestedWorker:
-        """Let the worker prove itself for a fresh nonce; Unverified names the check that failed."""
+        """Request evidence for a fresh nonce and appraise it; Unverified names the failed check."""
         nonce = os.urandom(NONCE_BYTES)
         return verify_attestation(
             _ask(self._stub.Attest, pb.AttestRequest(nonce=nonce)),
@@ -145,7 +147,7 @@ class SyncClient:
         )
 
     def get_receipt(self, job_id: bytes) -> str:
-        """The receipt of a finished job of this submitter, as the worker stored it; not verified here."""
+        """The stored receipt of a finished job of this submitter; not verified here."""
         return str(_ask(self._stub.GetReceipt, pb.GetReceiptRequest(job_id=job_id)).receipt)
 
     def run(
@@ -158,10 +160,10 @@ class SyncClient:
         progress: Progress | None = None,
         cancellation: Cancellation | None = None,
     ) -> SealedResult:
-        """Run a sealed job within `deadline` seconds and return its result, receipt verified, still sealed.
+        """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
 
-        `inputs` maps each input part's name to its records. `progress` is called, from several threads, with the
-        worker's stage and per cent, and with ("sent", bytes) as input goes out.
+        `inputs` maps each input part's name to its records. `progress` is called from several threads: with the
+        worker's stage and percentage, and with ("sent", bytes) as input is sent.
         """
         names = [part.name for part in job.header.inputs]
         if set(inputs) != set(names):
@@ -206,7 +208,7 @@ class SyncClient:
                 for message in call:
                     collector.take(message)
             except grpc.RpcError as error:
-                # a fault of the inputs ends the call from our side, so it is the cause
+                # an input error ends the call from our side, so it is the cause
                 raise sender.fault or from_rpc(error) from None
             header, outputs, receipt = collector.finish()
             verified = verify_result(
@@ -224,10 +226,10 @@ class SyncClient:
         )
 
     def _renewed(self, verified: VerifiedReceipt) -> AttestedWorker:
-        """The worker's proof of now, when it is that of the receipt: tokens are renewed while a worker runs."""
+        """Attest again and require the token that the receipt names: a worker renews its token while it runs."""
         attested = self.attest()
         if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
-            raise Unverified("maa_token_sha384", "the receipt names a token that the worker does not show")
+            raise Unverified("maa_token_sha384", "the receipt names a token that the worker does not present")
         if verified.key_id != key_id(attested.receipt_key):
             raise Unverified("kid", "the receipt key changed")
         return attested
@@ -238,11 +240,11 @@ class SyncClient:
         except ClientError:
             return Unreachable(
                 f"{lost}; no receipt was found, so no result was released",
-                remedy="Run the same sealed job again while it is valid.",
+                remedy="Run the same sealed job again before it expires.",
             )
         return Unreachable(
-            f"{lost}; the job was done and its receipt exists, but results are not kept",
-            remedy="Seal the job again, with a new job_id, and run it; GetReceipt returns the receipt of this one.",
+            f"{lost}; the job finished and has a receipt, but the worker keeps no results",
+            remedy="Seal the job again with a new job_id and run it. GetReceipt returns the receipt of this one.",
         )
 
 

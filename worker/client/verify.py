@@ -1,6 +1,6 @@
-"""Receipts against what the submitter knows: the attested key, the job it sealed, the bytes it sent and received.
+"""Checks receipts against the submitter's own knowledge: the attested key, the sealed job, the bytes sent and received.
 
-`Unverified.check` is the claim that is wrong, as `worker.audit.verify_receipt` names it, for example
+`Unverified.check` is the wrong claim, as named by `worker.audit.verify_receipt`, for example
 `outputs[0].sha256`, `header_sha384`, `kid` or `signature`.
 """
 
@@ -26,7 +26,7 @@ def verify_result(
     header: ResultHeader,
     outputs: Sequence[Output],
 ) -> VerifiedReceipt:
-    """The receipt of a run, when it vouches for exactly this job, these inputs and these outputs."""
+    """The receipt of a run, if it vouches for exactly this job, these inputs and these outputs."""
     expected = msgspec.structs.replace(
         _expected(attested, job),
         worker=header.worker_id,
@@ -38,13 +38,13 @@ def verify_result(
 
 
 def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedReceipt:
-    """A receipt from a file against stored evidence and, where given, the header of its job. No network.
+    """Verify a receipt from a file against stored evidence and, if given, the header of its job. No network.
 
-    The token of the evidence, where there is one, must be the one that the receipt names.
+    A token in the evidence must be the one that the receipt names.
     """
     verified = _verify(receipt, attested, _expected(attested, header))
     if attested.maa_token and verified.claims.maa_token_sha384 != attested.maa_token_sha384:
-        raise Unverified("maa_token_sha384", "the receipt names another attestation token than the evidence")
+        raise Unverified("maa_token_sha384", "the receipt and the evidence name different attestation tokens")
     return verified
 
 
@@ -70,5 +70,5 @@ def _verify(receipt: str, attested: AttestedWorker, expected: Expected) -> Verif
     try:
         return verify_receipt(receipt, key=attested.receipt_key, expected=expected)
     except ReceiptError as error:
-        differing = f"not as expected in {', '.join(error.differing)}" if error.differing else "not sound here"
-        raise Unverified(error.field, f"the receipt is {differing}") from None
+        reason = f"does not match in {', '.join(error.differing)}" if error.differing else "is not valid"
+        raise Unverified(error.field, f"the receipt {reason}") from None

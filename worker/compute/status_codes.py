@@ -15,7 +15,7 @@ class RowCode(enum.IntEnum):
 
     meaning: str
 
-    def __new__(cls, number: int, meaning: str) -> Self:
+    def __new__(cls, number: int, meaning: str = "") -> Self:
         """A member."""
         code = int.__new__(cls, number)
         code._value_ = number

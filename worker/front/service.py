@@ -51,8 +51,8 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
                     batch_bytes=LIMITS.batch_bytes,
                     parts=LIMITS.parts,
                     job_bytes=LIMITS.job_bytes,
-                    references=references.places if references else 0,
-                    reference_retain_seconds=references.hold_s if references else 0,
+                    references=references.max_references if references else 0,
+                    reference_retain_seconds=references.retain_seconds if references else 0,
                 ),
             )
 

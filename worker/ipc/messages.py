@@ -19,8 +19,6 @@ __all__ = [
     "CellGone",
     "CellReady",
     "ChildFromSupervisor",
-    "Clear",
-    "Cleared",
     "Commit",
     "Completed",
     "Drain",
@@ -46,10 +44,12 @@ __all__ = [
     "ProgressMade",
     "PublishedKey",
     "Ready",
+    "ReferenceWiped",
     "SealedPart",
     "Summary",
     "SupervisorFromChild",
     "Up",
+    "WipeReference",
     "ZygoteFromKeyholder",
 ]
 
@@ -73,9 +73,10 @@ class Admit(Message, frozen=True, kw_only=True):
 
 
 class Admitted(Message, frozen=True, kw_only=True):
-    """It may; the cell's data socket and ring come along as descriptors. `steps` are the names of its progress."""
+    """The job runs and has `parts` inputs; `steps` names its progress. Descriptors: its cell's data socket and ring."""
 
     call: int
+    parts: int
     steps: tuple[str, ...]
 
 
@@ -166,10 +167,10 @@ FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | 
 
 
 class CellReady(Message, frozen=True, kw_only=True):
-    """A warm cell in a place, whose key slot it reads. Descriptors: its control socket, data socket, ring."""
+    """A warm cell in a cell slot. Descriptors: its control socket, data socket and ring."""
 
     cell: int
-    place: int
+    cell_slot: int
 
 
 class CellGone(Message, frozen=True, kw_only=True):
@@ -185,31 +186,31 @@ class Kill(Message, frozen=True, kw_only=True):
     cell: int
 
 
-class Clear(Message, frozen=True, kw_only=True):
-    """Wipe a shelf; no cell has it any more."""
+class WipeReference(Message, frozen=True, kw_only=True):
+    """Wipe a reference slot; no cell maps it any more."""
 
-    shelf: int
-
-
-class Cleared(Message, frozen=True, kw_only=True):
-    """The shelf is wiped."""
-
-    shelf: int
+    slot: int
 
 
-KeyholderFromZygote = CellReady | CellGone | Cleared
-ZygoteFromKeyholder = Kill | Clear
+class ReferenceWiped(Message, frozen=True, kw_only=True):
+    """The reference slot is wiped."""
+
+    slot: int
+
+
+KeyholderFromZygote = CellReady | CellGone | ReferenceWiped
+ZygoteFromKeyholder = Kill | WipeReference
 
 
 # ------------------------------------------------------------------ keyholder <-> cell
 
 
 class OpenJob(Message, frozen=True, kw_only=True):
-    """Run the job of this header; its keys are in the key slot. `shelf` is that of its reference, -1 if it has none."""
+    """Run the job of this header; its keys are in the key slot. `reference_slot` is -1 for a job without one."""
 
     header: bytes
     worker_id: str
-    shelf: int = -1
+    reference_slot: int = -1
 
 
 class Opened(Message, frozen=True, kw_only=True):

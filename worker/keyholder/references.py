@@ -1,13 +1,13 @@
-"""The references that stay in secret memory between the jobs of their submitter.
+"""Resident references: side tables that stay in secret memory between the jobs of their submitter.
 
-    free      nothing lies on the shelf
-    filling   a job lays its reference out
-    held      jobs of the same submitter and key version that name it by its digest get it, until its time is over
-    leaving   no further job gets it; those that have it finish
-    wiping    no cell has it any more, and the zygote wipes it
+    free      the slot is empty
+    filling   a job writes its reference into the slot
+    resident  jobs of the same submitter and key version may use it by its digest, until it expires
+    leaving   no further job gets it; jobs that already use it finish
+    wiping    no cell maps it any more, and the zygote wipes it
 
-A reference leaves when its time is over, when the key version that opened it is let go, or when its submitter brings
-another one and no shelf is free.
+A reference leaves when it expires, when the key version that opened it is dropped, or when its submitter brings another
+one and no slot is free.
 """
 
 import time
@@ -17,17 +17,17 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from worker.audit import AuditFile, ReferenceCause, ReferenceDropped, ReferenceHeld, utc_hundredths
+from worker.audit import AuditFile, ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
 from worker.compute.operation import Reference
 from worker.config import ReferencesSection
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel
-from worker.ipc.messages import Clear, KeyholderFromZygote, ZygoteFromKeyholder
+from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 from worker.log import log
 
-__all__ = ["NO_SHELF", "Owner", "References"]
+__all__ = ["NO_SLOT", "Owner", "References"]
 
-NO_SHELF: Final = -1
+NO_SLOT: Final = -1
 
 
 class Owner(NamedTuple):
@@ -40,13 +40,15 @@ class Owner(NamedTuple):
 class _State(Enum):
     FREE = auto()
     FILLING = auto()
-    HELD = auto()
+    RESIDENT = auto()
     LEAVING = auto()
     WIPING = auto()
 
 
 @dataclass(slots=True, kw_only=True)
-class _Shelf:
+class ReferenceSlot:
+    """One region of secret memory that holds at most one reference."""
+
     number: int
     state: _State = _State.FREE
     owner: Owner | None = None
@@ -54,11 +56,11 @@ class _Shelf:
     until: float = 0.0
     """By the clock of `References`."""
     cells: set[int] = field(default_factory=set)
-    """That have it in their memory."""
+    """Numbers of the cells that map it."""
 
 
 class References:
-    """The shelves of this worker; for the main thread."""
+    """The reference slots of this worker; for the main thread."""
 
     def __init__(
         self,
@@ -69,48 +71,48 @@ class References:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._audit, self._zygote, self._clock = audit, zygote, clock
-        self._longest = section.hold_s if section else 0
-        self._shelves = [_Shelf(number=number) for number in range(section.places if section else 0)]
+        self._longest = section.retain_seconds if section else 0
+        self._slots = [ReferenceSlot(number=number) for number in range(section.max_references if section else 0)]
 
     def find(self, reference: Reference | None, owner: Owner) -> int:
-        """The shelf for a job's reference, NO_SHELF for a job without one.
+        """The slot for a job's reference, NO_SLOT for a job without one.
 
-        Raises at ADMIT: UNKNOWN_REFERENCE where it is not held, LIMIT_EXCEEDED where it is to be held for too long,
-        OVERLOADED where no shelf is free.
+        Raises at ADMIT: UNKNOWN_REFERENCE if it is not resident, LIMIT_EXCEEDED if the job asks to retain it for too
+        long, OVERLOADED if no slot is free.
         """
         if reference is None:
-            return NO_SHELF
+            return NO_SLOT
         self.sweep()
         if reference.sha256:
-            for shelf in self._in(_State.HELD):
-                if (shelf.owner, shelf.sha256) == (owner, reference.sha256):
-                    return shelf.number
+            for slot in self._in(_State.RESIDENT):
+                if (slot.owner, slot.sha256) == (owner, reference.sha256):
+                    return slot.number
             raise Refusal(Reason.UNKNOWN_REFERENCE, stage=Stage.ADMIT)
         if reference.seconds > self._longest:
             raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.ADMIT)
-        for shelf in self._in(_State.FREE):
-            return shelf.number
-        own = [shelf for shelf in self._in(_State.HELD) if shelf.owner == owner]
+        for slot in self._in(_State.FREE):
+            return slot.number
+        own = [slot for slot in self._in(_State.RESIDENT) if slot.owner == owner]
         if own:
-            self._leave(min(own, key=lambda shelf: shelf.until), "replaced")
+            self._leave(min(own, key=lambda slot: slot.until), "replaced")
         raise Refusal(Reason.OVERLOADED, stage=Stage.ADMIT)
 
-    def give(self, number: int, cell: int) -> None:
-        """A cell has the shelf now, to fill it if it is free."""
-        if number != NO_SHELF:
-            shelf = self._shelves[number]
-            shelf.cells.add(cell)
-            if shelf.state is _State.FREE:
-                shelf.state = _State.FILLING
+    def assign(self, number: int, cell: int) -> None:
+        """Assign the slot to a cell, which fills it if it is free."""
+        if number != NO_SLOT:
+            slot = self._slots[number]
+            slot.cells.add(cell)
+            if slot.state is _State.FREE:
+                slot.state = _State.FILLING
 
-    def keep(self, number: int, *, owner: Owner, job_id: str, sha256: bytes, seconds: int) -> None:
-        """A job is done, and so is the shelf that it filled. Without a line in the trail the reference is not held."""
-        shelf, until = self._shelves[number], datetime.now(UTC) + timedelta(seconds=seconds)
-        shelf.state, shelf.owner, shelf.sha256 = _State.HELD, owner, sha256
-        shelf.until = self._clock() + seconds
+    def retain(self, number: int, *, owner: Owner, job_id: str, sha256: bytes, seconds: int) -> None:
+        """Retain the reference that a completed job wrote. Without its audit event it leaves at once."""
+        slot, until = self._slots[number], datetime.now(UTC) + timedelta(seconds=seconds)
+        slot.state, slot.owner, slot.sha256 = _State.RESIDENT, owner, sha256
+        slot.until = self._clock() + seconds
         try:
             self._audit.append(
-                ReferenceHeld(
+                ReferenceRetained(
                     job_id=job_id,
                     submitter=owner.submitter,
                     kek_id=owner.kek_id,
@@ -120,54 +122,54 @@ class References:
             )
         except Refusal:
             log("audit unavailable")
-            shelf.state = _State.LEAVING
+            slot.state = _State.LEAVING
             self.sweep()
 
     def abandon(self, number: int) -> None:
-        """A job ended otherwise; what it may have left on its shelf is of no use."""
-        if number != NO_SHELF and self._shelves[number].state is _State.FILLING:
-            self._shelves[number].state = _State.LEAVING
+        """Discard what a job wrote that ended without a receipt."""
+        if number != NO_SLOT and self._slots[number].state is _State.FILLING:
+            self._slots[number].state = _State.LEAVING
 
     def end_of_key(self, kek_id: str) -> None:
-        """A key version was let go, for whatever reason."""
-        for shelf in self._in(_State.HELD):
-            if shelf.owner and shelf.owner.kek_id == kek_id:
-                self._leave(shelf, "key")
+        """A key version was dropped, for any reason."""
+        for slot in self._in(_State.RESIDENT):
+            if slot.owner and slot.owner.kek_id == kek_id:
+                self._leave(slot, "key")
         self.sweep()
 
     def cell_gone(self, cell: int) -> None:
         """A cell's process has ended."""
-        for shelf in self._shelves:
-            shelf.cells.discard(cell)
+        for slot in self._slots:
+            slot.cells.discard(cell)
         self.sweep()
 
-    def cleared(self, number: int) -> None:
-        """The zygote has wiped a shelf."""
-        self._shelves[number] = _Shelf(number=number)
+    def wiped(self, number: int) -> None:
+        """The zygote has wiped a slot."""
+        self._slots[number] = ReferenceSlot(number=number)
 
     def sweep(self) -> None:
-        """What is over leaves; what has left is wiped. Called every second, and when a cell is gone."""
+        """Let expired references leave and have unused ones wiped. Called every second, and when a cell is gone."""
         now = self._clock()
-        for shelf in self._in(_State.HELD):
-            if shelf.until <= now:
-                self._leave(shelf, "expired")
-        for shelf in self._in(_State.LEAVING):
-            if not shelf.cells:
-                shelf.state = _State.WIPING
-                self._zygote.send(Clear(shelf=shelf.number))
+        for slot in self._in(_State.RESIDENT):
+            if slot.until <= now:
+                self._leave(slot, "expired")
+        for slot in self._in(_State.LEAVING):
+            if not slot.cells:
+                slot.state = _State.WIPING
+                self._zygote.send(WipeReference(slot=slot.number))
 
-    def _in(self, state: _State) -> list[_Shelf]:
-        return [shelf for shelf in self._shelves if shelf.state is state]
+    def _in(self, state: _State) -> list[ReferenceSlot]:
+        return [slot for slot in self._slots if slot.state is state]
 
-    def _leave(self, shelf: _Shelf, cause: ReferenceCause) -> None:
-        shelf.state = _State.LEAVING
-        assert shelf.owner is not None  # noqa: S101 - it was held
+    def _leave(self, slot: ReferenceSlot, cause: ReferenceCause) -> None:
+        slot.state = _State.LEAVING
+        assert slot.owner is not None  # noqa: S101 - it was resident
         try:
             self._audit.append(
                 ReferenceDropped(
-                    submitter=shelf.owner.submitter,
-                    kek_id=shelf.owner.kek_id,
-                    sha256=shelf.sha256.hex(),
+                    submitter=slot.owner.submitter,
+                    kek_id=slot.owner.kek_id,
+                    sha256=slot.sha256.hex(),
                     cause=cause,
                 )
             )

@@ -11,13 +11,7 @@ from worker.records.schemas import (
     tagged,
 )
 from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
-from worker.records.stream import (
-    END_OF_STREAM,
-    RESERVE_BYTES,
-    StreamReader,
-    StreamWriter,
-    window_bytes,
-)
+from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, window_bytes
 
 __all__ = [
     "END_OF_STREAM",

@@ -8,12 +8,13 @@ input, or WHOLE_ROW). They depend on values of records, so they travel only insi
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from worker.records.arrow import from_lists, from_numpy
 from worker.records.schemas import SCHEMAS
 
 __all__ = ["ROW_STATUS", "ROW_STATUS_SCHEMA", "WHOLE_ROW", "RowStatus", "Status"]
@@ -131,20 +132,10 @@ class RowStatus:
         row, status, codes, columns = ROW_STATUS_SCHEMA.types
         return pa.RecordBatch.from_arrays(
             [
-                _flat(row, numbers),
-                _flat(status, self.status),
-                _lists(codes, offsets, self.codes),
-                _lists(columns, offsets, self.columns),
+                from_numpy(numbers, row),
+                from_numpy(self.status, status),
+                from_lists(offsets, self.codes, codes),
+                from_lists(offsets, self.columns, columns),
             ],
             schema=ROW_STATUS_SCHEMA,
         )
-
-
-# pa.array(ndarray) would first look for pandas; a process that is sealed off has no file to import it from
-def _flat(data_type: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
-    return pa.Array.from_buffers(data_type, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def _lists(data_type: pa.DataType, offsets: npt.NDArray[np.int32], values: npt.NDArray[Any]) -> pa.Array:
-    children = [_flat(data_type.value_type, values)]
-    return pa.Array.from_buffers(data_type, len(offsets) - 1, [None, pa.py_buffer(offsets)], children=children)

@@ -15,10 +15,10 @@ Invariants:
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
+from worker.records.arrow import text
 from worker.records.flatbuffer import MessageKind, malformed, read_header
 from worker.records.schemas import TYPES
 
@@ -181,8 +181,8 @@ def _validate(batch: pa.RecordBatch) -> None:
 def _is_ascii_text(column: pa.Array) -> bool:
     if column.type != pa.utf8():
         return False
-    data = column.buffers()[2]
-    return data is None or not len(data) or bool(np.frombuffer(data, np.uint8).max() < 0x80)
+    _, data = text(column)
+    return bool(data.max(initial=0) < 0x80)
 
 
 class StreamWriter:

@@ -6,14 +6,14 @@ import datetime
 import hashlib
 import hmac
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from tests.support.contexts import context
-from worker.compute.registry import prepare
+from tests.support.contexts import context, prepare_batch
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check_schema, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -35,19 +35,19 @@ COLUMNS = {
 KEY = bytes(range(32))
 
 
-def token(domain: str, bits: int = 128) -> dict[str, object]:
+def token(domain: str, bits: int = 128) -> dict[str, Any]:
     return {"hmac_token": wire.HmacToken(domain=domain, bits=bits)}
 
 
-RULES: dict[str, dict[str, object]] = {
+RULES: dict[str, dict[str, Any]] = {
     "record_id": token("record"),
     "first": token("name", 80),
     "last": token("name", 80),
     "street_number": {"null": wire.Null()},
     "address_1": {"drop": wire.Drop()},
-    "address_2": {"mask": wire.Mask(**{"with": "*"})},
+    "address_2": {"mask": {"with": "*"}},
     "suburb": {"keep": wire.Keep()},
-    "postcode": {"mask": wire.Mask(keep_first=2, **{"with": "0"})},
+    "postcode": {"mask": {"keep_first": 2, "with": "0"}},
     "state": {"keep": wire.Keep()},
     "DOB": {"date_shift": wire.DateShift(subject_column="record_id", max_days=365)},
     "SOC": token("soc", 160),
@@ -65,7 +65,7 @@ def persons(vectors: Path) -> pa.RecordBatch:
     )
 
 
-def operation(rules: dict[str, dict[str, object]], project: str = "p") -> wire.Operation:
+def operation(rules: dict[str, dict[str, Any]], project: str = "p") -> wire.Operation:
     columns = [wire.ColumnRule(column=name, **rule) for name, rule in rules.items()]
     return wire.Operation(deidentify=wire.Deidentify(project=project, wrapped_project_key=b"sealed", columns=columns))
 
@@ -95,7 +95,7 @@ def slow_shift(value: str | None, subject: str) -> str | None:
 
 def test_every_row_as_plain_code_says(persons: pa.RecordBatch) -> None:
     check_schema("person/1", persons.schema)
-    applied = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons)
+    applied = prepare_batch(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons)
     out, status = applied.batch, applied.status
     out.validate(full=True)
     source, got = persons.to_pydict(), out.to_pydict()
@@ -121,9 +121,9 @@ def found(values: set[bytes], data: bytes) -> list[bytes]:
 
 
 def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch) -> None:
-    dropped: dict[str, object] = {"drop": wire.Drop()}
+    dropped: dict[str, Any] = {"drop": wire.Drop()}
     rules = RULES | {"suburb": token("place"), "state": dropped, "postcode": dropped, "DOB": dropped}
-    applied = prepare(operation(rules), "person/1", persons.schema, context(KEY)).apply(persons)
+    applied = prepare_batch(operation(rules), "person/1", persons.schema, context(KEY)).apply(persons)
     out, status = applied.batch, applied.status
     data = out.serialize().to_pybytes() + status.to_batch(0).serialize().to_pybytes()
     # shorter values are met by chance in any half a megabyte; seven bytes of base32 by chance are one in 3e10
@@ -136,7 +136,7 @@ def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch
     assert len(values) > 15_000
     assert found(values, data) == []
     kept = (
-        prepare(operation(RULES), "person/1", persons.schema, context(KEY))
+        prepare_batch(operation(RULES), "person/1", persons.schema, context(KEY))
         .apply(persons)
         .batch.serialize()
         .to_pybytes()
@@ -147,16 +147,16 @@ def test_no_value_of_a_protected_column_is_in_the_output(persons: pa.RecordBatch
 def test_no_name_is_in_an_output_of_block_tokens(persons: pa.RecordBatch) -> None:
     """Numbers of seven digits are met by chance in hexadecimal text; names are not."""
     names = ("record_id", "first", "last", "suburb", "address_1", "address_2")
-    rules: dict[str, dict[str, object]] = {name: {"drop": wire.Drop()} for name in COLUMNS.values()}
+    rules: dict[str, dict[str, Any]] = {name: {"drop": wire.Drop()} for name in COLUMNS.values()}
     rules |= {name: {"aes_token": wire.AesToken(domain=name)} for name in names}
-    data = prepare(operation(rules), "person/1", persons.schema, context(KEY)).apply(persons).batch.serialize()
+    data = prepare_batch(operation(rules), "person/1", persons.schema, context(KEY)).apply(persons).batch.serialize()
     values = {v.encode() for name in names for v in persons.column(name).to_pylist() if v and len(v) >= 7}
     assert len(values) > 10_000
     assert found(values, data.to_pybytes()) == []
 
 
 def test_no_date_stays_where_it_was(persons: pa.RecordBatch) -> None:
-    out = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons).batch
+    out = prepare_batch(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons).batch
     source, got = persons.column("DOB").to_pylist(), out.column("DOB").to_pylist()
     assert not [v for v, w in zip(source, got, strict=True) if v is not None and v == w]
 
@@ -178,10 +178,10 @@ def test_the_whole_way_in_a_window(persons: pa.RecordBatch) -> None:
         reader.free[: len(piece)] = piece
         reader.advance(len(piece))
         for batch in reader.batches():
-            run = run or prepare(operation(RULES), "person/1", reader.schema, context(KEY))
+            run = run or prepare_batch(operation(RULES), "person/1", reader.schema, context(KEY))
             parts.append(run.apply(batch).batch.serialize().to_pybytes())
     reader.finish()
     assert run is not None
     batches = [pa.ipc.read_record_batch(pa.py_buffer(part), run.output_schema) for part in parts]
-    whole = prepare(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons).batch
+    whole = prepare_batch(operation(RULES), "person/1", persons.schema, context(KEY)).apply(persons).batch
     assert pa.Table.from_batches(batches).combine_chunks().to_batches()[0].equals(whole)

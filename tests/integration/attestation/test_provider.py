@@ -29,13 +29,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.maa import SigningKeys
-from attestation.maa.administration import KINDS, PolicySigner, StoredPolicy, _stored, read_policy, write_policy
-from attestation.maa.administration import Kind as AttestationKind
-from attestation.maa.policy import build as build_policy
-from attestation.maa.policy import policy_hash
-from attestation.maa.provider import describe_provider
+from attestation.provider_policy import build as build_policy
+from attestation.provider_policy import policy_hash
+from attestation.provider_policy.administration import (
+    KINDS,
+    PolicySigner,
+    StoredPolicy,
+    _stored,
+    read_policy,
+    write_policy,
+)
+from attestation.provider_policy.administration import Kind as AttestationKind
+from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from worker.cli import build
 
 SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
@@ -85,7 +93,7 @@ def pems(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = KEY) -> tuple[byt
 
 
 def refused(call: Callable[[], object]) -> AttestationError:
-    with pytest.raises(AttestationError) as caught:
+    with rejected() as caught:
         call()
     return caught.value
 

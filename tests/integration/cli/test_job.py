@@ -224,7 +224,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
         (spec, "recipient.key.jwk", "signing.key", "public JWK"),
         (spec, "surname =", "sirname =", "sirname"),
         (spec, "person/1", "person/9", "person/9"),
-        (profile, 'cloud = "simulation"', 'cloud = "azure-us"', "not known here"),
+        (profile, 'cloud = "simulation"', 'cloud = "azure-us"', "is unknown"),
         (profile, "signing.key", "recipient.key", "P-384"),
         (profile, 'recipient_key = "recipient.key"', "", "recipient_key"),
         (profile, 'ca = "ca.pem"', 'ca = "absent.pem"', "absent.pem"),
@@ -245,7 +245,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
     assert "out" not in desk.files()
 
 
-def test_another_key_than_the_pinned_stops_before_anything_is_sealed(desk: Desk) -> None:
+def test_a_key_that_is_not_pinned_stops_before_sealing(desk: Desk) -> None:
     spec = desk.folder / "job.toml"
     spec.write_text(spec.read_text().replace(thumbprint(desk.worker.cmk.public_key()), "A" * 43))
     result = desk.run("out")
@@ -267,7 +267,7 @@ def test_s08_simulated_evidence_is_refused_by_production_roots(desk: Desk) -> No
     assert not desk.worker.seen
 
 
-def test_every_flipped_byte_of_receipt_and_header_is_noticed_and_named(desk: Desk) -> None:
+def test_every_flipped_byte_of_receipt_and_header_is_named(desk: Desk) -> None:
     assert desk.run("out").exit_code == 0
     out = desk.folder / "out"
     receipt = (out / "receipt.jws").read_text().strip()

@@ -14,7 +14,7 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 
 from worker.client import JobSpec, SealedJob
-from worker.compute.operations.deidentify import Deidentify, Mask
+from worker.compute.operations.deidentify import Deidentify, Mask, Transform
 from worker.errors import Reason
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 
@@ -29,7 +29,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the memory of other p
 
 def _copy_all(site: Site) -> JobSpec:
     """As much output as input."""
-    keep = {"last": "keep", "first": "keep", "SOC": Mask(keep_last=2)}
+    keep: dict[str, Transform] = {"last": "keep", "first": "keep", "SOC": Mask(keep_last=2)}
     return site.spec(Deidentify(project="p1", columns=keep))
 
 
@@ -166,7 +166,7 @@ def test_memory_does_not_grow_with_the_job(site: Site) -> None:
 
 @needs_root
 @pytest.mark.root
-def test_descriptors_and_mappings_do_not_grow_with_the_number_of_jobs(site: Site) -> None:
+def test_descriptors_and_mappings_do_not_grow_with_jobs(site: Site) -> None:
     def count() -> dict[str, int]:
         pids = site.worker.pids
         return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}

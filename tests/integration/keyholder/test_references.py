@@ -12,21 +12,21 @@ from cji_simulator.scan import Canaries, look_inside
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
-from worker.audit import ReferenceDropped, ReferenceHeld, read
+from worker.audit import ReferenceDropped, ReferenceRetained, read
 from worker.client import JobSpec, SealedResult, WorkerRefused
 from worker.client.errors import SpecError
 from worker.client.spec import InputSpec, SideSpec
 from worker.compute.operations.screen import Screen
 
-SHELF_MIB = 32
+REFERENCE_MIB = 32
 SIDES = {"reference": SideSpec(schema="hotfile/1", file=Path("hotfile.csv"))}
 NAMES = ("ROE", "DOE", "MOE", "POE", "LOWE")
 
 
 @pytest.fixture(scope="module")
 def keeper(azure: Simulation, state: Path) -> Iterator[Site]:
-    """A worker with one shelf, and cells for references that are too large for it."""
-    with open_site(state / "keeper", azure, cell_mib=256, shelf_mib=SHELF_MIB) as opened:
+    """A worker with one reference slot, and cells for references that are too large for it."""
+    with open_site(state / "keeper", azure, cell_mib=256, reference_mib=REFERENCE_MIB) as opened:
         yield opened
 
 
@@ -78,7 +78,7 @@ def dropped(site: Site, digest: str) -> list[str]:
     """Why the reference went."""
     lines = site.files.audit.read_bytes().splitlines(keepends=True)
     events = [read(line).event for line in lines]
-    assert any(isinstance(event, ReferenceHeld) and event.sha256 == digest for event in events)
+    assert any(isinstance(event, ReferenceRetained) and event.sha256 == digest for event in events)
     return [event.cause for event in events if isinstance(event, ReferenceDropped) and event.sha256 == digest]
 
 
@@ -91,13 +91,13 @@ def until_dropped(site: Site, digest: str) -> str:
 
 
 def inside(site: Site, *names: str) -> set[str]:
-    """Which of these texts lie on the shelf."""
+    """Which of these texts lie in the reference slot."""
     canaries = Canaries({name: name.encode() for name in names})
-    (found,) = look_inside(site.worker.pids["supervisor"], canaries, size=SHELF_MIB << 20)
+    (found,) = look_inside(site.worker.pids["supervisor"], canaries, size=REFERENCE_MIB << 20)
     return found
 
 
-def test_an_inquiry_against_a_held_reference_gets_the_answers_of_one_that_brings_it(keeper: Site) -> None:
+def test_a_resident_reference_gives_the_answers_of_a_sent_one(keeper: Site) -> None:
     digest, first = held_by(keeper)
     brought = keeper.open(first)
     assert brought["hits"].num_rows >= 300
@@ -119,7 +119,7 @@ def test_it_is_not_held_unless_asked_for(keeper: Site) -> None:
 
 
 def test_another_reference_of_the_same_submitter_takes_its_place(keeper: Site) -> None:
-    """The first asked is OVERLOADED, which the client tries again: the shelf is wiped meanwhile."""
+    """The first asked is OVERLOADED, which the client tries again: the slot is wiped meanwhile."""
     before, _ = held_by(keeper)
     after, _ = held_by(keeper, tag="S")
     assert until_dropped(keeper, before) == "replaced"
@@ -142,7 +142,7 @@ def test_when_its_time_is_over_it_is_wiped(keeper: Site) -> None:
     assert left == set()
 
 
-def test_one_that_is_too_large_for_the_shelf_leaves_it_free(keeper: Site) -> None:
+def test_a_reference_too_large_for_its_slot_leaves_it_free(keeper: Site) -> None:
     rows = 145_000
     large = reference(rows).append_column("OCA", pa.array(["X" * 100] * rows))
     with pytest.raises(WorkerRefused) as refusal:
@@ -160,8 +160,8 @@ def test_nobody_holds_it_for_longer_than_the_worker_allows(keeper: Site) -> None
     assert (limits.references, limits.reference_retain_seconds) == (1, 3600)
 
 
-def test_a_worker_without_a_shelf_holds_none(azure: Simulation, state: Path) -> None:
-    with open_site(state / "forgetful", azure, shelf_mib=0) as site:
+def test_a_worker_without_a_reference_slot_retains_none(azure: Simulation, state: Path) -> None:
+    with open_site(state / "forgetful", azure, reference_mib=0) as site:
         assert refused(site, retain_seconds=1) == "LIMIT_EXCEEDED"
         assert refused(site, resident_reference="0" * 64) == "UNKNOWN_REFERENCE"
         with site.client() as client:

@@ -72,8 +72,8 @@ def serves(site: Site, raw: RawWorker) -> None:
 # ------------------------------------------------------------------ builders
 
 
-def headed(change: Callable[[pb.JobHeader], object], **options: Any) -> Build:
-    """A job whose header is changed and signed as it then is."""
+def headed(change: Callable[[pb.JobHeader], object] = lambda _: None, **options: Any) -> Build:
+    """A job whose header is changed, then signed; `options` are those of `forge`."""
 
     def build(site: Site) -> Messages:
         job = forge(site, change, **options)
@@ -174,7 +174,8 @@ def arrow(*, compression: str | None = None, metadata: bool = True) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def too_many_rows() -> bytes:
@@ -219,12 +220,12 @@ AT_THE_DOOR: list[tuple[str, Build, Reason, Stage]] = [
     ("header is not protobuf", bytes_of_header(lambda _: b"\xff" * 100), R.MALFORMED_HEADER, S.OPEN),
     ("header cut", bytes_of_header(lambda h: h[:-1]), R.MALFORMED_HEADER, S.OPEN),
     ("header of 17 KiB", bytes_of_header(lambda h: h + bytes((17 << 10) - len(h))), R.MALFORMED_HEADER, S.OPEN),
-    ("header of 17 KiB, one long text", headed(lambda h: setattr(h, "reason", "r" * 17_000)), R.MALFORMED_HEADER, S.OPEN),
-    ("header of 900 KiB", headed(lambda h: setattr(h, "reason", "r" * 900_000)), R.MALFORMED_HEADER, S.OPEN),
+    ("header of 17 KiB, one long text", headed(reason="r" * 17_000), R.MALFORMED_HEADER, S.OPEN),
+    ("header of 900 KiB", headed(reason="r" * 900_000), R.MALFORMED_HEADER, S.OPEN),
     ("unknown field", bytes_of_header(lambda h: h + b"\xa0\x06\x01"), R.MALFORMED_HEADER, S.OPEN),
     ("field twice", bytes_of_header(lambda h: h + b"\x08\x01"), R.MALFORMED_HEADER, S.OPEN),
-    ("version 2", headed(lambda h: setattr(h, "version", 2)), R.MALFORMED_HEADER, S.OPEN),
-    ("no job id", headed(lambda h: setattr(h, "job_id", b"")), R.MALFORMED_HEADER, S.OPEN),
+    ("version 2", headed(version=2), R.MALFORMED_HEADER, S.OPEN),
+    ("no job id", headed(job_id=b""), R.MALFORMED_HEADER, S.OPEN),
     ("no input", headed(lambda h: h.ClearField("inputs")), R.MALFORMED_HEADER, S.OPEN),
     ("17 inputs", headed(lambda h: h.inputs.extend([h.inputs[0]] * 16)), R.MALFORMED_HEADER, S.OPEN),
     ("no recipient", headed(lambda h: h.ClearField("recipients")), R.MALFORMED_HEADER, S.OPEN),
@@ -248,10 +249,10 @@ AT_THE_DOOR: list[tuple[str, Build, Reason, Stage]] = [
     ("signature altered", signed_as(lambda _, j: flipped(j.signature, 95)), R.HEADER_SIGNATURE_INVALID, S.ADMIT),
     ("signature of 900 KiB", signed_as(lambda _s, _j: bytes(900_000)), R.HEADER_SIGNATURE_INVALID, S.ADMIT),
     # what policy does not allow
-    ("purpose not granted", headed(lambda h: setattr(h, "purpose_code", "F")), R.POLICY_DENIED, S.ADMIT),
-    ("purpose unknown", headed(lambda h: setattr(h, "purpose_code", "Q")), R.POLICY_DENIED, S.ADMIT),
-    ("another requesting agency", headed(lambda h: setattr(h, "requesting_ori", "GA0610000")), R.POLICY_DENIED, S.ADMIT),
-    ("another originating agency", headed(lambda h: setattr(h, "originating_ori", "AL0610000")), R.POLICY_DENIED, S.ADMIT),
+    ("purpose not granted", headed(purpose_code="F"), R.POLICY_DENIED, S.ADMIT),
+    ("purpose unknown", headed(purpose_code="Q"), R.POLICY_DENIED, S.ADMIT),
+    ("another requesting agency", headed(requesting_ori="GA0610000"), R.POLICY_DENIED, S.ADMIT),
+    ("another originating agency", headed(originating_ori="AL0610000"), R.POLICY_DENIED, S.ADMIT),
     ("recipient not granted", headed(foreign_recipient), R.POLICY_DENIED, S.ADMIT),
     # parameters that no input could make right
     ("no column rules", headed(lambda h: h.operations[0].deidentify.ClearField("columns")), R.BAD_PARAMETERS, S.ADMIT),
@@ -293,8 +294,8 @@ def test_at_the_door(site: Site, raw: RawWorker, build: Build, reason: Reason, s
 
 IN_THE_CELL: list[tuple[str, Build, Reason, Stage]] = [
     # data key and project key
-    ("data key of noise", headed(lambda h: setattr(h, "wrapped_dek", bytes(384))), R.DEK_UNWRAP_FAILED, S.ADMIT),
-    ("data key too short", headed(lambda h: setattr(h, "wrapped_dek", bytes(256))), R.DEK_UNWRAP_FAILED, S.ADMIT),
+    ("data key of noise", headed(wrapped_dek=bytes(384)), R.DEK_UNWRAP_FAILED, S.ADMIT),
+    ("data key too short", headed(wrapped_dek=bytes(256)), R.DEK_UNWRAP_FAILED, S.ADMIT),
     (
         "data key to another RSA key",
         headed(lambda h: setattr(h, "wrapped_dek", wrap_dek(rsa.generate_private_key(65537, 3072).public_key(), bytes(32)))),
@@ -372,7 +373,7 @@ def jobs(site: Site, since: int) -> list[Any]:
     return [e for e in events(site)[since:] if isinstance(e, JobAdmitted | JobEnded | JobCompleted)]
 
 
-def test_the_worker_serves_afterwards_and_no_attempt_is_left_open(site: Site, raw: RawWorker) -> None:
+def test_the_worker_still_serves_and_leaves_no_attempt_open(site: Site, raw: RawWorker) -> None:
     serves(site, raw)
     state: dict[str, int] = {}
     for event in events(site):

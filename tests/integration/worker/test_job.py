@@ -60,10 +60,10 @@ def secret_files(pid: int) -> set[str]:
 def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None:
     """Cells are forked from one process that maps all regions; none may see another's.
 
-    The shelf of held references is in all of them until a job comes that does not need it.
+    The region of resident references is in all of them until a job comes that does not need it.
     """
     first, second = until(lambda: (found := [*map(secret_files, settled(site))])[1:] and found)
-    (shelf,) = first & second
+    (resident,) = first & second
     assert len(first) == len(second) == 3
     slots = secret_files(site.worker.pids["zygote"]) & secret_files(site.worker.pids["keyholder"])
     assert len(first & slots) == len(second & slots) == 1
@@ -73,7 +73,7 @@ def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None
         assert stream.receive().WhichOneof("message") == "accepted"
         one, other = sorted(map(secret_files, cells(site)), key=len)
         assert (len(one), len(other)) == (2, 3)
-        assert one in (first - {shelf}, second - {shelf})
+        assert one in (first - {resident}, second - {resident})
 
 
 def test_a_batch_as_large_as_allowed_is_worked_off_in_chunks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

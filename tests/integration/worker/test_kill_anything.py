@@ -28,7 +28,7 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 from cji_simulator.worker import Worker
 
-from worker.audit import PartDigest, Record, verify_chain
+from worker.audit import JobCompleted, PartDigest, Record, verify_chain
 from worker.audit.chain import read
 from worker.client import INPUT_NAME, SealedJob, SealedResult, WorkerRefused
 from worker.client.attested import AttestedWorker
@@ -112,7 +112,7 @@ def _kinds(records: list[Record], job: SealedJob) -> list[str]:
 
 def _receipt_of(records: list[Record], job: SealedJob) -> str | None:
     job_id = job.header.job_id.hex()
-    found = [r.event for r in records if type(r.event).__name__ == "JobCompleted"]
+    found = [r.event for r in records if isinstance(r.event, JobCompleted)]
     return next((event.receipt for event in found if event.job_id == job_id), None)
 
 

@@ -17,7 +17,7 @@ from worker.client.spec import InputSpec, SideSpec
 from worker.compute.kernels.column import read
 from worker.compute.operations import link
 from worker.compute.operations.aggregate import Aggregate
-from worker.compute.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses
+from worker.compute.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from worker.compute.operations.disseminate import Disseminate
 from worker.compute.operations.link import Link
 from worker.compute.operations.screen import Screen
@@ -74,7 +74,7 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
 def test_deidentify_then_disseminate(site: Site) -> None:
     """Two operations in one job; findings of the second name columns of the input."""
     table = events(100)
-    rules = dict.fromkeys(table.column_names, "keep") | {"event": "drop"}
+    rules: dict[str, Transform] = {name: "drop" if name == "event" else "keep" for name in table.column_names}
     spec = site.spec(
         Deidentify(project="p1", columns=rules),
         Disseminate(recipient_class="non_criminal_justice"),
@@ -253,7 +253,8 @@ def test_link_one_table_then_deidentify_it(site: Site) -> None:
         for half, some in zip(halves, chosen, strict=True)
     ).cast(pa.schema([(name, pa.utf8()) for name in names.values()]))
     truth = [half[i] for half, some in zip(persons, chosen, strict=True) for i in some]
-    rules = dict.fromkeys(names.values(), "drop") | {"last": "keep", "cluster": "keep"}
+    rules: dict[str, Transform] = {"last": "keep", "cluster": "keep"}
+    rules |= {name: "drop" for name in names.values() if name not in rules}
     spec = site.spec(Link(random_pairs=100_000), Deidentify(project="p1", columns=rules))
     out = site.open(site.run(rows, spec))
     assert list(out) == ["result", "row_status", "pairs", "patterns", "blocks"]

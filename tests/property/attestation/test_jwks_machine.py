@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.maa import SigningKeys
-from attestation.maa.administration import _stored
 from attestation.maa.jwks import COOL_DOWN, LIFETIME, REFRESH, RETRY
+from attestation.provider_policy.administration import _stored
 from attestation.trust import endpoint
 
 KEYS = {kid: rsa.generate_private_key(65537, 2048).public_key() for kid in "abc"}

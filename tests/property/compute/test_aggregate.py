@@ -38,16 +38,17 @@ PARAMETERS = Aggregate(keys={"a": (), "b": ("2", "1")}, person="person", sums=("
 def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
     schema = pa.schema([pa.field(name, pa.utf8()) for name in NAMES])
     table = pa.Table.from_pylist([dict(zip(NAMES, row, strict=True)) for row in rows], schema=schema)
-    return table.to_batches(max_chunksize=size)
+    found: list[pa.RecordBatch] = table.to_batches(max_chunksize=size)
+    return found
 
 
-def cells_of(found: Sequence[pa.RecordBatch]) -> dict[tuple[object, ...], tuple[object, ...]]:
+def cells_of(found: Sequence[pa.RecordBatch]) -> dict[tuple[object, ...], tuple[int, int, int]]:
     rows = pa.Table.from_batches(found, schema=CELLS.arrow).to_pylist()
     key = ("grouping", "unclassifiable", "key_1", "key_2")
     return {tuple(r[k] for k in key): (r["rows"], r["persons"], r["sum_1"]) for r in rows}
 
 
-def twin(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[object, ...]]:
+def twin(rows: Sequence[Row]) -> dict[tuple[object, ...], tuple[int, int, int]]:
     """Each row goes into each of the four tables by itself."""
     count: dict[tuple[object, ...], int] = defaultdict(int)
     people: dict[tuple[object, ...], set[str]] = defaultdict(set)
@@ -86,9 +87,7 @@ def test_totals_reconcile_and_every_row_is_accounted_for(rows: list[Row]) -> Non
 
 
 @given(ROWS, st.integers(2, 12), st.integers(1, 7))
-def test_hidden_cells_show_no_number_and_others_are_rounded_halves_up(
-    rows: list[Row], threshold: int, base: int
-) -> None:
+def test_hidden_cells_show_no_number_others_round_halves_up(rows: list[Row], threshold: int, base: int) -> None:
     parameters = Aggregate(keys=PARAMETERS.keys, person="person", sums=("number",), threshold=threshold, base=base)
     outputs = run(parameters, batches(rows, 7), lambda *_: None)
     exact = twin(rows)
@@ -111,9 +110,7 @@ def test_codes_are_positions_in_the_sorted_distinct_values(words: list[bytes | N
 
 
 @given(st.integers(1, 2), st.data())
-def test_short_codes_of_one_width_are_sorted_and_sliced_arrays_are_read_from_their_start(
-    width: int, data: st.DataObject
-) -> None:
+def test_short_codes_are_sorted_and_sliced_arrays_read_in_place(width: int, data: st.DataObject) -> None:
     words = data.draw(st.lists(st.binary(min_size=width, max_size=width), min_size=2, max_size=30))
     code, values = coded(pa.array([b"?" * width, *words], pa.binary()).slice(1))
     assert values.to_pylist() == sorted(set(words))
@@ -121,7 +118,7 @@ def test_short_codes_of_one_width_are_sorted_and_sliced_arrays_are_read_from_the
 
 
 @given(st.data())
-def test_every_hidden_cell_has_a_second_table_that_is_published_alike(data: st.DataObject) -> None:
+def test_every_hidden_cell_has_a_second_table_with_that_output(data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
     flat = data.draw(st.lists(st.integers(0, 15), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
     rows = with_totals(np.array(flat, np.int64).reshape(shape))

@@ -120,7 +120,7 @@ def test_em_finds_the_parameters_that_made_the_pairs() -> None:
 
 
 def _exchanged() -> tuple[Level, ...]:
-    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]  # type: ignore[arg-type]
+    there = [Condition(column="last", test=test, other="first") for test in ("exchanged", "crossed")]
     m_u = ((0.1, 0.01), (0.2, 0.02), (0.7, 0.97))
     conditions = ((there[0],), (there[1],), ())
     return tuple(Level(label="x", conditions=c, m=m, u=u) for c, (m, u) in zip(conditions, m_u, strict=True))

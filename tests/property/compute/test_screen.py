@@ -118,7 +118,7 @@ def test_equal_to_the_twin(
     cut: int,
 ) -> None:
     index = twin.index(reference, HOTFILE, cut=cut)
-    parameters = twin.asked(rules=rules, **options)  # type: ignore[arg-type]
+    parameters = twin.asked(rules=rules, **options)
     screened = run(twin.batch("person/1", inquiries, COLUMNS), index, parameters, twin.MODEL)
     outcomes, hits = screened.outcomes(5), screened.hits(5)
     outcomes.validate(full=True)
@@ -185,7 +185,7 @@ def test_every_row_has_a_status(inquiries: list[dict[str, str | None]]) -> None:
     parameters = twin.asked("iii_qh")
     screened = run(twin.batch("person/1", inquiries, COLUMNS), twin.index([], HOTFILE), parameters, twin.MODEL)
     assert sum(screened.status.counts()) == len(inquiries)
-    missed = [not twin.searched(inquiry, parameters.rules) for inquiry in inquiries]
+    missed = [not twin.searched(inquiry, twin.PRESETS["iii_qh"]) for inquiry in inquiries]
     assert (screened.status.status == Status.NOT_USABLE).tolist() == missed
     told = screened.status.rows[screened.status.codes == Code.NOT_SCREENABLE]
     assert told.tolist() == np.flatnonzero(missed).tolist()

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import context, planned, prepare
+from tests.support.contexts import context, planned, prepare_table
 from worker.cell.pipeline import Pipeline
 from worker.compute.operations.deidentify.k_anonymity import too_small
 from worker.compute.status_codes import Code
@@ -72,7 +72,7 @@ def run(rows: list[Row], cut: int, k: int, *, token_map: bool = False) -> Sink:
         token_map=token_map,
     )
     operation = wire.Operation(deidentify=parameters)
-    prepared = prepare(operation, "person/1", schema, context(KEY))
+    prepared = prepare_table(operation, "person/1", schema, context(KEY))
     names = [part.name for part in planned([operation], "person/1").outputs]
     assert names == ["result", "row_status", *(["token_map"] * token_map), "k_anonymity"]
     sink = Sink()

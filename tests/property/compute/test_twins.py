@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.compute.kernels import cmac, dates
-from worker.compute.kernels.column import Outcome, read
-from worker.compute.operations.deidentify import masks, tokens
+from worker.compute.kernels import cmac
+from worker.compute.kernels.column import read
+from worker.compute.operations.deidentify import dates, masks, tokens
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.status_codes import Code
 
 Judged = tuple[bytes | None, Code | None]
@@ -134,7 +135,7 @@ def slow_mac(key: bytes, value: bytes) -> bytes:
 
 def slow_days(subject: bytes, project: str, max_days: int) -> int:
     digest = slow_mac(hmac.digest(KEY, b"cji-shift/1\0" + project.encode(), "sha256"), subject)
-    choices = [*range(-max_days, 0), *range(1, max_days + 1)]
+    choices: list[int] = [*range(-max_days, 0), *range(1, max_days + 1)]
     for i in range(0, 16, 8):
         word = int.from_bytes(digest[i : i + 8], "big")
         if word < 2**64 - 2**64 % len(choices):
@@ -264,7 +265,7 @@ def test_shift(values: list[bytes | None], data: st.DataObject) -> None:
     )
 
 
-def test_every_day_of_the_calendar_moves_as_the_standard_library_says() -> None:
+def test_every_day_moves_as_in_the_standard_library() -> None:
     first, last = datetime.date.min.toordinal(), datetime.date.max.toordinal()
     ordinals = np.arange(first, last + 1, 53)  # 53 is prime: all days of the year and all leap rules are met
     values = [datetime.date.fromordinal(o).isoformat().replace("-", "" if o % 2 else "-") for o in ordinals.tolist()]
@@ -333,7 +334,7 @@ def test_words_of_the_incomplete_last_cycle_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("bits", tokens.TOKEN_BITS)
-def test_tokens_differ_across_projects_and_domains_and_with_the_key(bits: int) -> None:
+def test_tokens_differ_by_project_domain_and_key(bits: int) -> None:
     array = pa.array(["123456789"])
     names = [("p1", "SOC"), ("p2", "SOC"), ("p1", "OLN"), ("p1:SOC", "x"), ("p1", "SOC:x")]
     keys = [tokens.token_key(KEY, project=p, domain=d) for p, d in names]

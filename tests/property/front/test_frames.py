@@ -35,7 +35,7 @@ def test_a_segment_is_read_as_it_was_made(part: int, index: int, data: bytes) ->
     raw = pb.RunRequest(segment=pb.Segment(part=part, index=index, data=data)).SerializeToString()
     found = read_request(raw)
     assert isinstance(found, SegmentFrame)
-    assert (found.part, found.index, found.data) == (part, index, data)
+    assert (found.part, found.index, bytes(found.data)) == (part, index, data)
 
 
 def test_a_large_segment_is_a_view_of_what_came() -> None:

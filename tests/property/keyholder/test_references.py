@@ -1,4 +1,4 @@
-"""The shelves of held references against an obvious model: who may have what, and when a shelf may be wiped."""
+"""The slots of held references against an obvious model: who may have what, and when a slot may be wiped."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -8,22 +8,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from worker.audit import AuditFile, ReferenceDropped, ReferenceHeld, read
+from worker.audit import AuditFile, ReferenceDropped, ReferenceRetained, read
 from worker.compute.operation import Reference
 from worker.config import ReferencesSection
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
-from worker.ipc.messages import Clear, KeyholderFromZygote, ZygoteFromKeyholder
-from worker.keyholder.references import NO_SHELF, Owner, References
+from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
+from worker.keyholder.references import NO_SLOT, Owner, References
 
-PLACES, LONGEST = 2, 100
+MAX_REFERENCES, LONGEST = 2, 100
 OWNERS = [Owner(name, f"https://vault.example/keys/k/{version}") for name in ("city", "county") for version in "12"]
 DIGESTS = [bytes([number]) * 32 for number in range(3)]
 owners, digests = st.sampled_from(OWNERS), st.sampled_from(DIGESTS)
 
 
-class Shelves(RuleBasedStateMachine):
-    """`lies`: what lies on a shelf, of whom and until when; `has`: the shelf that each living cell has."""
+class Slots(RuleBasedStateMachine):
+    """`lies`: what lies on a slot, of whom and until when; `has`: the slot that each living cell has."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Shelves(RuleBasedStateMachine):
         theirs.setblocking(False)
         self.now = 0.0
         self.references = References(
-            ReferencesSection(places=PLACES, memory_mib=32, hold_s=LONGEST),
+            ReferencesSection(max_references=MAX_REFERENCES, memory_mib=32, retain_seconds=LONGEST),
             audit=self.audit,
             zygote=Channel(ours, KeyholderFromZygote),
             clock=lambda: self.now,
@@ -53,10 +53,10 @@ class Shelves(RuleBasedStateMachine):
     def usable(self, owner: Owner, digest: bytes) -> list[int]:
         return [n for n, (o, d, until) in self.lies.items() if (o, d) == (owner, digest) and until > self.now]
 
-    def give(self, shelf: int) -> int:
+    def give(self, slot: int) -> int:
         self.cells += 1
-        self.references.give(shelf, self.cells)
-        self.has[self.cells] = shelf
+        self.references.assign(slot, self.cells)
+        self.has[self.cells] = slot
         return self.cells
 
     def found(self, reference: Reference, owner: Owner) -> int | Reason:
@@ -69,43 +69,43 @@ class Shelves(RuleBasedStateMachine):
 
     @rule(owner=owners, seconds=st.integers(1, LONGEST + 1))
     def bring(self, owner: Owner, seconds: int) -> None:
-        shelf = self.found(Reference(schema="hotfile/1", seconds=seconds), owner)
+        slot = self.found(Reference(side="reference", seconds=seconds), owner)
         if seconds > LONGEST:
-            assert shelf is Reason.LIMIT_EXCEEDED
+            assert slot is Reason.LIMIT_EXCEEDED
             return
-        if isinstance(shelf, Reason):
-            assert shelf is Reason.OVERLOADED
-            assert {*self.lies, *self.has.values(), *self.wiping} == set(range(PLACES))
+        if isinstance(slot, Reason):
+            assert slot is Reason.OVERLOADED
+            assert {*self.lies, *self.has.values(), *self.wiping} == set(range(MAX_REFERENCES))
             own = [n for n, (o, _, until) in self.lies.items() if o == owner and until > self.now]
             if own:  # the one of its own that would have gone first
                 del self.lies[min(own, key=lambda n: self.lies[n][2])]
                 self.references.sweep()
             return
-        assert shelf not in self.lies
-        assert shelf not in self.has.values()
-        assert shelf not in self.wiping
-        self.filling[self.give(shelf)] = shelf
+        assert slot not in self.lies
+        assert slot not in self.has.values()
+        assert slot not in self.wiping
+        self.filling[self.give(slot)] = slot
 
     @rule(owner=owners, digest=digests)
     def name(self, owner: Owner, digest: bytes) -> None:
         usable = self.usable(owner, digest)
-        shelf = self.found(Reference(schema="hotfile/1", sha256=digest), owner)
-        if isinstance(shelf, Reason):
-            assert shelf is Reason.UNKNOWN_REFERENCE
+        slot = self.found(Reference(side="reference", sha256=digest), owner)
+        if isinstance(slot, Reason):
+            assert slot is Reason.UNKNOWN_REFERENCE
             assert not usable
             return
-        assert shelf in usable
-        self.give(shelf)
+        assert slot in usable
+        self.give(slot)
 
     @rule(owner=owners, digest=digests, seconds=st.integers(1, LONGEST), completes=st.booleans())
     def end_of_a_job_that_fills(self, owner: Owner, digest: bytes, seconds: int, *, completes: bool) -> None:
         if not self.filling:
             return
-        cell, shelf = self.filling.popitem()
+        cell, slot = self.filling.popitem()
         if completes:
-            self.references.keep(shelf, owner=owner, job_id="00" * 16, sha256=digest, seconds=seconds)
-            self.lies[shelf] = (owner, digest, self.now + seconds)
-        self.references.abandon(shelf)
+            self.references.retain(slot, owner=owner, job_id="00" * 16, sha256=digest, seconds=seconds)
+            self.lies[slot] = (owner, digest, self.now + seconds)
+        self.references.abandon(slot)
         self.gone(cell)
 
     @rule(data=st.data())
@@ -132,7 +132,7 @@ class Shelves(RuleBasedStateMachine):
     @rule()
     def a_shelf_is_wiped(self) -> None:
         if self.wiping:
-            self.references.cleared(self.wiping.pop(0))
+            self.references.wiped(self.wiping.pop(0))
 
     def settle(self) -> None:
         """Read what the zygote was told."""
@@ -141,13 +141,13 @@ class Shelves(RuleBasedStateMachine):
                 message, _ = self.zygote.receive()
             except BlockingIOError:
                 return
-            assert isinstance(message, Clear)
-            shelf = message.shelf
-            assert shelf not in self.has.values(), "wiped under a cell"
-            assert shelf not in self.wiping
-            self.lies = {n: one for n, one in self.lies.items() if n != shelf or one[2] > self.now}
-            assert shelf not in self.lies, "wiped while it is held"
-            self.wiping.append(shelf)
+            assert isinstance(message, WipeReference)
+            slot = message.slot
+            assert slot not in self.has.values(), "wiped under a cell"
+            assert slot not in self.wiping
+            self.lies = {n: one for n, one in self.lies.items() if n != slot or one[2] > self.now}
+            assert slot not in self.lies, "wiped while it is held"
+            self.wiping.append(slot)
 
     @invariant()
     def wiped_exactly_when_nobody_has_it(self) -> None:
@@ -158,7 +158,7 @@ class Shelves(RuleBasedStateMachine):
         held: dict[str, int] = {}
         for line in self.trail.read_bytes().splitlines(keepends=True):
             match read(line).event:
-                case ReferenceHeld(sha256=sha256):
+                case ReferenceRetained(sha256=sha256):
                     held[sha256] = held.get(sha256, 0) + 1
                 case ReferenceDropped(sha256=sha256):
                     held[sha256] -= 1
@@ -167,8 +167,8 @@ class Shelves(RuleBasedStateMachine):
             assert held.get(digest.hex(), 0) >= sum(len(self.usable(owner, digest)) for owner in OWNERS)
 
 
-Shelves.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
-TestShelves = Shelves.TestCase
+Slots.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TestShelves = Slots.TestCase
 
 
 def test_a_job_without_a_reference_needs_no_shelf(tmp_path: Path) -> None:
@@ -176,9 +176,9 @@ def test_a_job_without_a_reference_needs_no_shelf(tmp_path: Path) -> None:
     audit = AuditFile(tmp_path / "audit.jsonl", worker="w", clock=lambda: datetime.now(UTC))
     zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder] = Channel(ours, KeyholderFromZygote)
     references = References(None, audit=audit, zygote=zygote)
-    assert references.find(None, OWNERS[0]) == NO_SHELF
-    references.give(NO_SHELF, 1)
-    references.abandon(NO_SHELF)
+    assert references.find(None, OWNERS[0]) == NO_SLOT
+    references.assign(NO_SLOT, 1)
+    references.abandon(NO_SLOT)
     audit.close()
     zygote.close()
     theirs.close()

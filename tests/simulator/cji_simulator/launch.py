@@ -98,7 +98,7 @@ def _config(
     port: int,
     cells: int,
     cell_mib: int,
-    shelf_mib: int,
+    reference_mib: int,
     key_lifetime_s: int,
     pcr_check_s: int,
 ) -> str:
@@ -123,8 +123,8 @@ def _config(
         _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
         f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
     ]
-    if shelf_mib:
-        parts.append(_table("references", places=1, memory_mib=shelf_mib))
+    if reference_mib:
+        parts.append(_table("references", max_references=1, memory_mib=reference_mib))
     parts += [
         _table("[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256)
         for key in keys
@@ -176,13 +176,13 @@ def worker_config(
     port: int | None = None,
     cells: int = 2,
     cell_mib: int = 160,
-    shelf_mib: int = 32,
+    reference_mib: int = 32,
     key_lifetime_s: int = 3600,
     pcr_check_s: int = 30,
 ) -> Deployment:
     """Write all files for one worker that releases `keys`; `port=None` takes one that is free now.
 
-    One reference of `shelf_mib` is held for its submitter, none if that is 0.
+    One reference of `reference_mib` stays resident for its submitter, none if that is 0.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
     agency, port = agency or Agency(), port or _free_port()
@@ -217,7 +217,7 @@ def worker_config(
             port=port,
             cells=cells,
             cell_mib=cell_mib,
-            shelf_mib=shelf_mib,
+            reference_mib=reference_mib,
             key_lifetime_s=key_lifetime_s,
             pcr_check_s=pcr_check_s,
         )

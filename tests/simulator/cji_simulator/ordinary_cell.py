@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.cell.wires import Wires
 from worker.client import SealedJob
 from worker.compute.tables import load as load_tables
 from worker.ipc import SLOT_PAGE_BYTES, Channel, KeySlot, Ring
@@ -74,9 +74,11 @@ class OrdinaryCell:
 
 def main(control: int, data: int, ring: int, slot: int) -> int:
     """Body of the process."""
-    wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring(ring))
+    channels = CellChannels(
+        control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring(ring)
+    )
     window = memoryview(bytearray(_WINDOW))
-    return run_job(wires, slot=KeySlot(slot), window=window, shelves=[], tables=load_tables())
+    return run_job(channels, slot=KeySlot(slot), window=window, shelves=[], tables=load_tables())
 
 
 if __name__ == "__main__":

@@ -77,11 +77,14 @@ def forge(
     rows: int | None = None,
     signing_key: ec.EllipticCurvePrivateKey | None = None,
     dek: bytes | None = None,
+    **fields: object,
 ) -> RawJob:
-    """A job of the site whose header `change` may alter before it is signed; nothing of it is checked."""
+    """A job for the site. `fields` and `change` alter its header before it is signed; nothing checks the result."""
     dek = dek or secrets.token_bytes(DEK_BYTES)
     header = pb.JobHeader.FromString(site.seal(rows=rows).header.data)
     header.wrapped_dek = wrap_dek(site.kek.public, dek)
+    for name, value in fields.items():
+        setattr(header, name, value)
     change(header)
     data = header.SerializeToString(deterministic=True)
     key = signing_key or load_signing_key(Path(site.profile.signing_key))
@@ -229,7 +232,7 @@ def settled(site: Site) -> frozenset[int]:
     return until(look)
 
 
-def until(look: Callable[[], T], *, seconds: float = 20) -> T:
+def until(look: Callable[[], T | None], *, seconds: float = 20) -> T:
     """What `look` returns, once that is true; AssertionError when it is not in time."""
     end = time.monotonic() + seconds
     while not (found := look()):

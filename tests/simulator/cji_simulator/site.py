@@ -141,12 +141,12 @@ def people(rows: int, *, tag: str = "") -> pa.Table:
 
 @contextmanager
 def open_site(
-    folder: Path, simulation: Simulation, *, cells: int = 2, cell_mib: int = 160, shelf_mib: int = 32
+    folder: Path, simulation: Simulation, *, cells: int = 2, cell_mib: int = 160, reference_mib: int = 32
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it, and drain it at the end."""
     cmk = simulation.create_cmk(f"cji-{folder.name}")
     files = worker_config(
-        folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, shelf_mib=shelf_mib
+        folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
     )
     with Worker(files.config, trust=simulation.trust, log=folder / "worker.log") as worker:
         yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.cell.wires import Wires
+from worker.cell.channels import CellChannels
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
@@ -15,30 +15,34 @@ from worker.ipc.messages import (
 )
 
 
-def wired() -> tuple[Wires, Channel[KeyholderFromCell, CellFromKeyholder], Channel[FrontFromCell, CellFromFront]]:
+def connected() -> tuple[
+    CellChannels, Channel[KeyholderFromCell, CellFromKeyholder], Channel[FrontFromCell, CellFromFront]
+]:
     keyholder, control = Channel.pair()
     front, data = Channel.pair()
-    wires = Wires(control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring.create())
-    return wires, Channel(keyholder, KeyholderFromCell), Channel(front, FrontFromCell)
+    channels = CellChannels(
+        control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring.create()
+    )
+    return channels, Channel(keyholder, KeyholderFromCell), Channel(front, FrontFromCell)
 
 
-def test_keyholder_hangs_up_behind_its_commit_while_all_slots_are_full() -> None:
-    wires, keyholder, front = wired()
+def test_keyholder_may_hang_up_after_commit_with_all_slots_full() -> None:
+    channels, keyholder, front = connected()
     for _ in range(SLOTS):
-        wires.await_output_slot()
+        channels.await_output_slot()
     keyholder.send(Commit())
     keyholder.close()
-    wires.await_commit()
+    channels.await_commit()
     front.send(OutputFreed(slot=2))
-    assert wires.await_output_slot() == 2
+    assert channels.await_output_slot() == 2
     front.close()
-    wires.close()
+    channels.close()
 
 
 def test_keyholder_hangs_up_instead_of_commit() -> None:
-    wires, keyholder, front = wired()
+    channels, keyholder, front = connected()
     keyholder.close()
     with pytest.raises(ChannelClosed):
-        wires.await_commit()
+        channels.await_commit()
     front.close()
-    wires.close()
+    channels.close()

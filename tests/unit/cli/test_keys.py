@@ -120,7 +120,7 @@ def test_serve_refuses_a_configuration_that_it_cannot_run(tmp_path: Path) -> Non
     config = tmp_path / "worker.toml"
     text = example.read_text()
     for old, new, status, says in [
-        ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "not known here"),
+        ('cloud = "azure-us" ', 'cloud = "simulation" ', 2, "is unknown"),
         ("audience", "audiance", 2, "audiance"),
     ]:
         assert old in text

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US, AZURE_USGOV
-from attestation.maa.policy import policy_hash
+from attestation.provider_policy import policy_hash
 from attestation.release.policy import RULES
 from tests.support.paths import ROOT
 from worker.cli import build
@@ -50,7 +50,7 @@ def test_what_is_built_is_clean(hardware: list[str]) -> None:
         (["--authority", OWN, "--pin", "secureboot=false"], "cannot be pinned"),
         (["--authority", OWN, "--pin", "secureboot"], "no value"),
         (["--authority", OWN, "--pin", "x-ms-sevsnpvm-vmpl=0"], "RP20"),
-        (["--authority", OWN, "--cloud", "azure-moon"], "Known: azure-us, azure-usgov"),
+        (["--authority", OWN, "--cloud", "azure-moon"], "Use one of azure-us, azure-usgov"),
     ],
 )
 def test_build_writes_nothing_weak(arguments: list[str], said: str) -> None:

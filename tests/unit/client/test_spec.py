@@ -1,5 +1,6 @@
 """Job specs and profiles: strict, and told with the name of what is wrong."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -278,11 +279,11 @@ def test_tls_files_that_no_handshake_could_use_are_named(tmp_path: Path) -> None
     save_private_key(new_signing_key(), tmp_path / "other.pem", passphrase=None)
     save_private_key(new_signing_key(), tmp_path / "closed.pem", passphrase=b"x")
     for name, data, says in [
-        ("ca.pem", b"canary", r"ca\.pem holds no certificate"),
-        ("c.pem", tls.key_pem, r"c\.pem holds no certificate"),
-        ("k.pem", tls.cert_pem, r"k\.pem holds no private key"),
+        ("ca.pem", b"canary", r"ca\.pem contains no PEM certificate"),
+        ("c.pem", tls.key_pem, r"c\.pem contains no PEM certificate"),
+        ("k.pem", tls.cert_pem, r"k\.pem contains no PEM private key"),
         ("k.pem", (tmp_path / "closed.pem").read_bytes(), "passphrase"),
-        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"not the key of .*c\.pem"),
+        ("k.pem", (tmp_path / "other.pem").read_bytes(), r"does not belong to .*c\.pem"),
     ]:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SpecError, match=says):
@@ -326,7 +327,11 @@ def test_keys_survive_their_files_and_are_never_overwritten(tmp_path: Path) -> N
         load_signing_key(tmp_path / "r")
     with pytest.raises(SpecError, match="RSA-3072"):
         load_recipient_key(tmp_path / "s", passphrase=b"secret")
-    for save in (lambda p: save_private_key(signing, p, passphrase=None), lambda p: save_project_key(project, p)):
+    saves: tuple[Callable[[Path], None], ...] = (
+        lambda path: save_private_key(signing, path, passphrase=None),
+        lambda path: save_project_key(project, path),
+    )
+    for save in saves:
         with pytest.raises(SpecError, match="exists"):
             save(tmp_path / "p")
         with pytest.raises(SpecError, match="cannot be written"):

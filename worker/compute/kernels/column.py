@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.status_codes import Code
+from worker.records import arrow
 
-__all__ = ["Bools", "Bytes", "Ints", "Outcome", "Text", "fixed", "from_bytes", "items", "pack", "read"]
+__all__ = ["Bools", "Bytes", "Ints", "Text", "fixed", "items", "pack", "pack_strings", "read"]
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -35,31 +35,13 @@ class Text:
         return self.lengths > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Outcome:
-    """A transformed column of the input's length and type, and the rows whose value did not fit, by code."""
-
-    array: pa.Array
-    faults: tuple[tuple[Code, Ints], ...] = ()
-
-
-def _unpack_bits(buffer: pa.Buffer, offset: int, n: int) -> Bools:
-    """bool[n] of `n` bits from bit `offset` on, least significant first."""
-    return np.unpackbits(np.frombuffer(buffer, np.uint8), count=offset + n, bitorder="little")[offset:].view(np.bool_)
-
-
 def read(array: pa.Array) -> Text:
     """A validated `utf8` or `binary` array as Text; `data` is a view of the array's memory."""
-    n = len(array)
-    validity, offsets_buffer, data_buffer = array.buffers()
-    if n == 0:
-        return Text(data=np.empty(0, np.uint8), starts=np.empty(0, np.int64), lengths=np.empty(0, np.int64))
-    offsets = np.frombuffer(offsets_buffer, np.int32, n + 1, 4 * array.offset)
+    offsets, data = arrow.text(array)
     starts = offsets[:-1].astype(np.int64)
     lengths = offsets[1:] - starts
-    if validity is not None and array.null_count:
-        lengths *= _unpack_bits(validity, array.offset, n)
-    data = np.empty(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+    if array.null_count:
+        lengths *= arrow.present(array)
     return Text(data=data, starts=starts, lengths=lengths)
 
 
@@ -72,8 +54,8 @@ def fixed(text: Text, rows: Ints, width: int) -> Bytes:
     if last - first == width * len(rows) and (np.diff(starts) == width).all():
         return text.data[first:last].reshape(-1, width)
     # every position of `data` seen as one item of `width` bytes
-    places = np.ndarray((len(text.data) - width + 1,), f"V{width}", text.data, strides=(1,))
-    return places[starts].view(np.uint8).reshape(-1, width)
+    positions = np.ndarray((len(text.data) - width + 1,), f"V{width}", text.data, strides=(1,))
+    return positions[starts].view(np.uint8).reshape(-1, width)
 
 
 def items(matrix: Bytes) -> npt.NDArray[np.void]:
@@ -82,6 +64,14 @@ def items(matrix: Bytes) -> npt.NDArray[np.void]:
     numpy gathers and scatters items whole, and rows byte by byte, which takes ten times as long.
     """
     return matrix.view(f"V{matrix.shape[1]}")[:, 0]
+
+
+def pack_strings(values: npt.NDArray[np.bytes_]) -> pa.Array:
+    """A `binary` array of byte strings, null where there is nothing."""
+    width = max(values.dtype.itemsize, 1)
+    matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
+    used = matrix != 0  # numpy fills a fixed width with zeros
+    return pack(matrix, np.where(used.any(axis=1), width - used[:, ::-1].argmax(axis=1), 0), pa.binary())
 
 
 def pack(matrix: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
@@ -94,15 +84,4 @@ def pack(matrix: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
         data = items(matrix)[whole].view(np.uint8)
     else:
         data = matrix[np.arange(width) < lengths[:, None]]
-    return from_bytes(data, lengths, data_type)
-
-
-def from_bytes(data: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:
-    """An array of values that lie in `data` one behind the other, null where the length is 0."""
-    n = len(lengths)
-    offsets = np.zeros(n + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    nulls = n - int(np.count_nonzero(lengths))
-    validity = pa.py_buffer(np.packbits(lengths > 0, bitorder="little")) if nulls else None
-    flat = np.ascontiguousarray(data).reshape(-1)
-    return pa.Array.from_buffers(data_type, n, [validity, pa.py_buffer(offsets), pa.py_buffer(flat)], nulls)
+    return arrow.from_bytes(data, lengths, data_type)

@@ -1,23 +1,21 @@
 """Distinct values of columns, in the order of their first rows."""
 
+from collections.abc import Iterable
+
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.kernels.column import Ints
+from worker.compute.kernels.column import Bools, Ints
+from worker.records import arrow
 
-__all__ = ["classes", "codes", "first_rows", "positions"]
+__all__ = ["classes", "codes", "first_rows", "is_among"]
 
 
 def codes(array: pa.Array) -> tuple[Ints, int]:
     """(int64[n] below k, k): equal values have equal codes; null is a value of its own."""
     encoded = pc.dictionary_encode(array, null_encoding="encode")
-    k = len(encoded.dictionary)
-    if not k:
-        return np.empty(0, np.int64), 0
-    indices = encoded.indices
-    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset).astype(np.int64), k
+    return arrow.numbers(encoded.indices).astype(np.int64), len(encoded.dictionary)
 
 
 def first_rows(array: pa.Array) -> tuple[Ints, Ints]:
@@ -36,6 +34,7 @@ def classes(columns: list[tuple[Ints, int]], n: int) -> Ints:
     return together
 
 
-def positions(rows: npt.NDArray[np.int64]) -> pa.Array:
-    """Row numbers as Arrow takes them."""
-    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
+def is_among(array: pa.Array, values: Iterable[str]) -> Bools:
+    """bool[n]: the value of a `utf8` or `binary` array is one of `values`; null is none of them."""
+    wanted = pa.array([value.encode() for value in values], pa.binary())
+    return arrow.bools(pc.is_in(array.view(pa.binary()), value_set=wanted))

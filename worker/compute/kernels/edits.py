@@ -1,7 +1,7 @@
 """How two numbers or two dates differ, when they differ as slips of the hand do.
 
-An unknown digit is X and agrees with every digit. `unknown` counts the places where a digit is unknown on either side:
-what agrees on fewer known digits is weaker evidence, and the caller says how much.
+An unknown digit is X and agrees with every digit. `unknown` counts the positions where either side has one: agreement
+on fewer known digits is weaker evidence, and the caller decides how much weaker.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Edit(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Edits:
-    """Of `n` pairs: kind uint8[n] (Edit), unknown uint8[n] (places with an unknown digit on either side)."""
+    """Of `n` pairs: kind uint8[n] (Edit), unknown uint8[n] (positions with an unknown digit on either side)."""
 
     kind: Bytes
     unknown: Bytes
@@ -102,16 +102,16 @@ def _dates(a: Bytes, b: Bytes) -> Edits:
 
 
 def _agree(a: Bytes, b: Bytes) -> tuple[Bools, Bools]:
-    """(known on both sides, equal or not known on both sides), for each place."""
+    """(known on both sides, equal or not known on both sides), for each position."""
     known = (a != _X) & (b != _X)
     return known, (a == b) | ~known
 
 
-def _count(places: Bools) -> Bytes:
+def _count(positions: Bools) -> Bytes:
     """uint8[n]: how many of bool[w, n] are set in each column."""
-    count = np.zeros(places.shape[1], np.uint8)
-    for place in places:
-        count += place
+    count = np.zeros(positions.shape[1], np.uint8)
+    for position in positions:
+        count += position
     return count
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.records import arrow
 
 __all__ = ["numbered", "repeats"]
 
@@ -34,7 +34,4 @@ def repeats(columns: Sequence[npt.NDArray[Any]], usable: Bools) -> Bools:
 
 def numbered(rows: Bytes) -> Ints:
     """int64[n]: a number for each row of uint8[n, width], equal for equal rows; from 0, in order of appearance."""
-    n, width = rows.shape
-    values = pa.Array.from_buffers(pa.binary(width), n, [None, pa.py_buffer(np.ascontiguousarray(rows))])
-    indices = pc.dictionary_encode(values).indices
-    return np.frombuffer(indices.buffers()[1], np.int32, n).astype(np.int64) if n else np.empty(0, np.int64)
+    return arrow.numbers(pc.dictionary_encode(arrow.from_rows(rows)).indices).astype(np.int64)

@@ -1,7 +1,7 @@
 """Group-by over coded columns: a table with one cell for each combination of values, and its totals.
 
 A table of k columns is an array of k dimensions. Along dimension i lie the values of column i, 0 to shape[i] - 1;
-a table with totals has one more place along each, the last, that stands for all values together.
+a table with totals has one more position along each, the last, that stands for all values together.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.kernels.column import Bools, Ints, from_bytes, read
-from worker.compute.kernels.distinct import positions
+from worker.compute.kernels.column import Bools, Ints, read
+from worker.records import arrow
 
 __all__ = ["EXACT", "cells", "coded", "counts", "distinct", "sums", "with_totals"]
 
@@ -21,7 +21,6 @@ EXACT: Final = 1 << 53
 """Sums below this are exact: numpy adds weights as doubles."""
 
 _CHUNK: Final = 1 << 16  # rows whose codes stay in the cache
-_NONE: Final = np.empty(0, np.int64)
 
 Codes = npt.NDArray[np.int32]
 
@@ -35,27 +34,25 @@ def coded(array: pa.Array) -> tuple[Codes, pa.Array]:
     encoded = pc.dictionary_encode(array, null_encoding="encode")
     found = read(encoded.dictionary)
     filled = np.flatnonzero(found.filled)
-    values = encoded.dictionary.take(positions(filled))
-    order = np.frombuffer(pc.sort_indices(values).buffers()[1], np.uint64, len(values)).astype(np.int64)
+    values = encoded.dictionary.take(arrow.from_numpy(filled))
+    order = arrow.numbers(pc.sort_indices(values)).astype(np.int64)
     code = np.full(len(found.lengths), len(values), np.int32)
     code[filled[order]] = np.arange(len(values))
-    indices = encoded.indices
-    row = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset) if len(indices) else _NONE
-    return code[row], values.take(positions(order))
+    return code[arrow.numbers(encoded.indices)], values.take(arrow.from_numpy(order))
 
 
 def _coded_short(text: npt.NDArray[np.unsignedinteger], data_type: pa.DataType) -> tuple[Codes, pa.Array]:
-    """Values of one or two bytes each, read as numbers, are places in a table themselves."""
+    """Values of one or two bytes each, read as numbers, are positions in a table themselves."""
     values = np.flatnonzero(np.bincount(text, minlength=1 << 8 * text.itemsize))
     code = np.zeros(1 << 8 * text.itemsize, np.int32)
     code[values] = np.arange(len(values))
-    return code[text], from_bytes(
+    return code[text], arrow.from_bytes(
         values.astype(text.dtype).view(np.uint8), np.full(len(values), text.itemsize), data_type
     )
 
 
 def cells(columns: Sequence[npt.NDArray[np.integer]], shape: Sequence[int]) -> Ints:
-    """int64[n]: the place of each row's cell in the flat table; `columns` are codes int[n] below `shape`."""
+    """int64[n]: the position of each row's cell in the flat table; `columns` are codes int[n] below `shape`."""
     cell = np.zeros(len(columns[0]), np.int64)
     for start in range(0, len(cell), _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -92,16 +89,16 @@ def distinct(cell: Ints, subjects: npt.NDArray[np.integer], known: Bools, shape:
     subjects, cell = subjects[known], cell[known]
     people = int(subjects.max(initial=-1)) + 1
     full = [size + 1 for size in shape]
-    place = np.zeros(len(cell), np.int64)
+    position = np.zeros(len(cell), np.int64)
     for axis, step in enumerate(_steps(shape)):
-        place += cell // step % shape[axis] * _steps(full)[axis]
+        position += cell // step % shape[axis] * _steps(full)[axis]
     out = np.zeros(int(np.prod(full)), np.int64)
-    _distinct_into(out, _once(place * people + subjects), people, full, 0)
+    _distinct_into(out, _once(position * people + subjects), people, full, 0)
     return out.reshape(full)
 
 
 def _distinct_into(out: Ints, pairs: Ints, people: int, full: Sequence[int], first: int) -> None:
-    """Count `pairs` (place * people + subject, each once), then those of every total over the axes from `first` on."""
+    """Count `pairs` (position * people + subject, each once), then those of every total from axis `first` on."""
     if people:
         out += np.bincount(pairs // people, minlength=len(out))
     for axis in range(first, len(full)):

@@ -2,17 +2,17 @@
 
 M. A. Jaro, "Advances in Record-Linkage Methodology", JASA 84 (1989) 414-420; W. E. Winkler, "String Comparator
 Metrics and Enhanced Decision Rules", ASA Survey Research Methods (1990) 354-359. Two bytes match when they are equal
-and at most max(|a|, |b|) // 2 - 1 places apart; each byte of b takes the first free one of a. With m matches, of which
-2t are not in the same order on both sides (rounded down to whole t):
+and at most max(|a|, |b|) // 2 - 1 positions apart; each byte of b takes the first free one of a. With m matches, 2t of
+which are not in the same order on both sides (rounded down to whole t):
 
     Jaro         = (m/|a| + m/|b| + (m - t)/m) / 3, 0 where m is 0
     Jaro-Winkler = Jaro + p * prefix_weight * (1 - Jaro) where Jaro > boost_threshold, p: common prefix, at most 4
 
 A byte of value 0 matches nothing, because words are padded with it.
 
-The pairs lie side by side, one row for each place of a word, so that every step is a handful of numpy operations on
-bytes: where a place of `a` meets a place of `b`, both are multiplied by "they differ". What matched becomes 0, as the
-padding is, and takes no further part.
+The pairs lie side by side, one row for each position of a word, so that every step is a handful of numpy operations on
+bytes: a position of `a` and a position of `b` that are compared are both multiplied by "they differ". Bytes that match
+become 0, like the padding, and take no further part.
 """
 
 from typing import Final
@@ -78,18 +78,18 @@ def _check(index: Ints, k: int) -> None:
 
 
 def _gather(columns: Bytes, index: Ints, width: int) -> Bytes:
-    """uint8[width, len(index)]: the first `width` places of words, given as uint8[w, k]."""
-    places = np.empty((width, len(index)), np.uint8)
-    for place in range(width):
-        columns[place].take(index, out=places[place], mode="clip")
-    return places
+    """uint8[width, len(index)]: the first `width` positions of words, given as uint8[w, k]."""
+    positions = np.empty((width, len(index)), np.uint8)
+    for position in range(width):
+        columns[position].take(index, out=positions[position], mode="clip")
+    return positions
 
 
 def _prefix(a: Bytes, b: Bytes) -> Bytes:
     """uint8[n]: the length of the common prefix, at most 4."""
     length, same = np.zeros(a.shape[1], np.uint8), np.ones(a.shape[1], np.bool_)
-    for place in range(min(_PREFIX, len(a), len(b))):
-        same &= (a[place] == b[place]) & (a[place] != 0)
+    for position in range(min(_PREFIX, len(a), len(b))):
+        same &= (a[position] == b[position]) & (a[position] != 0)
         length += same
     return length
 
@@ -113,13 +113,13 @@ def _jaro(a: Bytes, b: Bytes, length_a: Bytes, length_b: Bytes, window: int) -> 
         block_b *= block
     key_a, matches = _ranked(a - free_a, unmatched=0)
     key_b, _ = _ranked(b - free_b[::-1], unmatched=1)
-    at_place, in_order = np.zeros(a.shape, np.uint8), np.zeros(a.shape[1], np.uint8)
+    at_position, in_order = np.zeros(a.shape, np.uint8), np.zeros(a.shape[1], np.uint8)
     for shift in range(-window, window + 1):  # the matches of one rank are as near to each other as any
         low, high = max(0, shift), min(len(a), len(b) + shift)
         if low < high:
-            at_place[low:high] += key_a[low:high] == key_b[low - shift : high - shift]
-    for place in at_place:
-        in_order += place
+            at_position[low:high] += key_a[low:high] == key_b[low - shift : high - shift]
+    for position in at_position:
+        in_order += position
     m = matches.astype(np.float64)
     swapped = (matches - in_order) // 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -130,11 +130,11 @@ def _jaro(a: Bytes, b: Bytes, length_a: Bytes, length_b: Bytes, window: int) -> 
 
 
 def _ranked(matched: Bytes, *, unmatched: int) -> tuple[npt.NDArray[np.uint16], Bytes]:
-    """(rank from 1 on * 256 + byte of each matched place, `unmatched` for the others; uint8[n] number of matches)."""
+    """(rank from 1 on * 256 + byte of each matched position, `unmatched` elsewhere; uint8[n] number of matches)."""
     hit = matched != 0
     rank = hit.view(np.uint8).copy()
-    for place in range(1, len(rank)):
-        rank[place] += rank[place - 1]
+    for position in range(1, len(rank)):
+        rank[position] += rank[position - 1]
     count = rank[-1].copy() if len(rank) else np.zeros(matched.shape[1], np.uint8)
     rank *= hit
     keys = rank.astype(np.uint16)

@@ -72,8 +72,8 @@ def slots(lines: Bytes, base: int, count: int, step: int) -> tuple[Ints, Bytes]:
     for offset in {*range(0, step - word, word), step - word} if n else ():
         words = np.ndarray((n, count), f"<u{word}", lines, base + offset, (width, step))
         used |= words != int.from_bytes(bytes([BLANK]) * word, "little")
-    places = np.flatnonzero(used)  # several times faster than nonzero of two dimensions
-    rows, slot = np.divmod(places, count)
+    positions = np.flatnonzero(used)  # several times faster than nonzero of two dimensions
+    rows, slot = np.divmod(positions, count)
     found = _places(lines.reshape(-1), step)[rows * width + base + slot * step] if n else np.empty(0, f"V{step}")
     return rows, found.view(np.uint8).reshape(-1, step)
 

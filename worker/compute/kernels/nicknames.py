@@ -5,14 +5,14 @@ ALBERT and to HERBERT, which are not related to each other.
 """
 
 from importlib.resources import files
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.kernels.column import Bools, Ints, from_bytes, pack
+from worker.compute.kernels.column import Bools, Ints, pack
 from worker.compute.kernels.strings import Words, fold
+from worker.records import arrow
 
 __all__ = ["related", "roots"]
 
@@ -24,7 +24,7 @@ def roots(words: Words) -> Ints:
     """
     names = pack(fold(words.data), words.lengths, pa.binary())
     found = pc.index_in(names, value_set=_NAMES).fill_null(-1)
-    return np.frombuffer(found.buffers()[1], np.int32, len(words)).astype(np.int64) if len(words) else _NONE
+    return arrow.numbers(found).astype(np.int64)
 
 
 def related(a: Ints, b: Ints) -> Bools:
@@ -34,9 +34,6 @@ def related(a: Ints, b: Ints) -> Bools:
     """
     found: Bools = _RELATED[a, b]
     return found
-
-
-_NONE: Final = np.empty(0, np.int64)
 
 
 def _read() -> tuple[pa.Array, Bools]:
@@ -50,7 +47,7 @@ def _read() -> tuple[pa.Array, Bools]:
         table[np.ix_(members, members)] = True
     lengths = np.array([len(name) for name in number])
     # pa.array would first look for pandas, which takes longer than all the rest of the start
-    return from_bytes(np.frombuffer("".join(number).encode(), np.uint8), lengths, pa.binary()), table
+    return arrow.from_bytes(np.frombuffer("".join(number).encode(), np.uint8), lengths, pa.binary()), table
 
 
 _NAMES, _RELATED = _read()

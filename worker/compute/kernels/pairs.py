@@ -1,6 +1,6 @@
 """Pairs of rows with equal keys: blocks, counted before any pair is made.
 
-The rows of a block lie side by side, so the partners of a row are a range of places. That holds for pairs within one
+The rows of a block lie side by side, so the partners of a row are a range of positions. That holds for pairs within one
 table, where a row meets those behind it, and for pairs across two tables, where it meets those of the other one.
 """
 
@@ -49,9 +49,9 @@ def blocks(group: Groups, second: Bools | None = None) -> Blocks:
     starts = np.flatnonzero(np.diff(sorted_group, prepend=-1))
     lengths = np.diff(starts, append=len(order))
     end = np.repeat(starts + lengths, lengths)
-    place = np.arange(len(order))
+    position = np.arange(len(order))
     if second is None:
-        first = place + 1
+        first = position + 1
     else:
         of_second = second[order]
         block = np.repeat(np.arange(len(starts)), lengths)
@@ -69,7 +69,7 @@ def blocks(group: Groups, second: Bools | None = None) -> Blocks:
 
 
 def pairs_of(found: Blocks, start: int, stop: int) -> tuple[Ints, Ints]:
-    """(int64[k] left, int64[k] right): all pairs of the places `start` to `stop` - 1, in order."""
+    """(int64[k] left, int64[k] right): all pairs of the positions `start` to `stop` - 1, in order."""
     which, partner = expand(found.first[start:stop], found.count[start:stop])
     return found.rows[start:stop][which].astype(np.int64), found.rows[partner].astype(np.int64)
 
@@ -77,7 +77,7 @@ def pairs_of(found: Blocks, start: int, stop: int) -> tuple[Ints, Ints]:
 def pairs_at(found: Blocks, numbers: Ints) -> tuple[Ints, Ints]:
     """(int64[k] left, int64[k] right): the pairs of these numbers, of all pairs in order."""
     ends = np.cumsum(found.count, dtype=np.int64)
-    place = np.searchsorted(ends, numbers, side="right")
-    before = ends[place] - found.count[place]
-    partner = found.first[place] + numbers - before
-    return found.rows[place].astype(np.int64), found.rows[partner].astype(np.int64)
+    position = np.searchsorted(ends, numbers, side="right")
+    before = ends[position] - found.count[position]
+    partner = found.first[position] + numbers - before
+    return found.rows[position].astype(np.int64), found.rows[partner].astype(np.int64)

@@ -80,19 +80,19 @@ def _letters(words: Words) -> tuple[Bytes, Ints]:
     return letters, words.lengths.copy()
 
 
-def _compact(places: Bytes) -> tuple[Bytes, Ints]:
+def _compact(positions: Bytes) -> tuple[Bytes, Ints]:
     """(the bytes of each column of uint8[p, k] that are not 0, moved to its beginning; int64[k]: how many)."""
-    dense, count = np.zeros_like(places), np.zeros(places.shape[1], np.int64)
-    for byte in places:
+    dense, count = np.zeros_like(positions), np.zeros(positions.shape[1], np.int64)
+    for byte in positions:
         rows = np.flatnonzero(byte)
         dense[count[rows], rows] = byte[rows]
         count += byte != 0
     return dense, count
 
 
-def _text(letters: Bytes, place: int, text: bytes) -> Bools:
-    """bool[k]: the words have this text at this place."""
-    same: Bools = np.logical_and.reduce([letters[place + i] == byte for i, byte in enumerate(text)])
+def _text(letters: Bytes, position: int, text: bytes) -> Bools:
+    """bool[k]: the words have this text at this position."""
+    same: Bools = np.logical_and.reduce([letters[position + i] == byte for i, byte in enumerate(text)])
     return same
 
 
@@ -117,13 +117,13 @@ def _end(letters: Bytes, lengths: Ints) -> None:
 
 
 def _translate(letters: Bytes, lengths: Ints) -> Bytes:
-    """uint8[2w + 6, k]: the codes of the letters at each place, two at most, 0 where there is none."""
+    """uint8[2w + 6, k]: the codes of the letters at each position, two at most, 0 where there is none."""
     codes = np.zeros((2 * len(letters), len(lengths)), np.uint8)
     codes[0] = letters[0]
     last, skip = letters[0], np.zeros(len(lengths), np.int8)
-    for place in range(1, len(letters) - 3):
-        letter, before, after = letters[place], letters[place - 1], letters[place + 1]
-        ev, sch, ph = (_text(letters, place, text) for text in (b"EV", b"SCH", b"PH"))
+    for position in range(1, len(letters) - 3):
+        letter, before, after = letters[position], letters[position - 1], letters[position + 1]
+        ev, sch, ph = (_text(letters, position, text) for text in (b"EV", b"SCH", b"PH"))
         sound = _SOUND.take(letter)
         sound[(letter == ord("K")) & (after == ord("N"))] = ord("N")
         sound[ev | ph] = ord("F")
@@ -131,10 +131,10 @@ def _translate(letters: Bytes, lengths: Ints) -> Bytes:
         sound[silent_h] = np.where(_IS_VOWEL[before], ord("A"), before)[silent_h]
         silent_w = (letter == ord("W")) & _IS_VOWEL[before]
         sound[silent_w] = before[silent_w]
-        there = (place < lengths) & (skip == 0)
+        there = (position < lengths) & (skip == 0)
         new = there & (sound != last)
-        codes[2 * place] = new * (ev * np.uint8(ord("A")) + sch * np.uint8(ord("S")))
-        codes[2 * place + 1] = new * sound
+        codes[2 * position] = new * (ev * np.uint8(ord("A")) + sch * np.uint8(ord("S")))
+        codes[2 * position + 1] = new * sound
         last = np.where(new, sound, last)
         skip = np.where(there, ev + 2 * sch.astype(np.int8) + ph, np.maximum(skip - 1, 0))
     return codes

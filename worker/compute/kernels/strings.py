@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bytes, Ints, read
+from worker.records import arrow
 
 __all__ = ["MAX_BYTES", "Words", "fold", "words"]
 
@@ -20,8 +21,8 @@ MAX_BYTES: Final = 255
 class Words:
     """`k` distinct values: value i is data[i, : lengths[i]].
 
-    data uint8[k, w], w at most MAX_BYTES, zero beyond the length; place after place in memory (Fortran order), because
-    kernels go through all words place by place. lengths int64[k].
+    data uint8[k, w], w at most MAX_BYTES, zero beyond the length; in Fortran order, because kernels go through all
+    words position by position. lengths int64[k].
     """
 
     data: Bytes
@@ -42,19 +43,15 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
     named = np.flatnonzero(text.filled)
     number = np.full(len(text.lengths) + 1, -1, np.int64)  # the last one is that of null
     number[named] = np.arange(len(named))
-    indices = encoded.indices.fill_null(len(text.lengths))
-    code = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset) if len(indices) else _NONE
+    code = arrow.numbers(encoded.indices.fill_null(len(text.lengths)))
     starts, lengths = text.starts[named], np.minimum(text.lengths[named], MAX_BYTES)
     columns = np.zeros((int(lengths.max(initial=0)), len(named)), np.uint8)
-    for place, column in enumerate(columns):
-        rows = np.flatnonzero(lengths > place)
-        column[rows] = text.data[starts[rows] + place]
+    for position, column in enumerate(columns):
+        rows = np.flatnonzero(lengths > position)
+        column[rows] = text.data[starts[rows] + position]
     return Words(data=columns.T, lengths=lengths), number[code]
 
 
 def fold(data: Bytes) -> Bytes:
     """ASCII letters as capitals, every other byte as it is."""
     return data - np.uint8(0x20) * ((data >= ord("a")) & (data <= ord("z")))
-
-
-_NONE: Final = np.empty(0, np.int32)

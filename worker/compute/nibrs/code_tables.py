@@ -31,7 +31,7 @@ def _symbols() -> npt.NDArray[np.int32]:
 
 
 _SYMBOL: Final = _symbols()
-_WEIGHTED: Final = [_SYMBOL * _SYMBOLS**place for place in range(3)]
+_WEIGHTED: Final = [_SYMBOL * _SYMBOLS**position for position in range(3)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +56,8 @@ class CodeTable:
 
     def _keys(self, values: Bytes) -> npt.NDArray[np.int32]:
         keys: npt.NDArray[np.int32] = _WEIGHTED[0][values[:, 0]]
-        for place in range(1, self.width):
-            keys = keys + _WEIGHTED[place][values[:, place]]
+        for position in range(1, self.width):
+            keys = keys + _WEIGHTED[position][values[:, position]]
         return keys
 
     def lookup(self, values: Bytes) -> Codes:

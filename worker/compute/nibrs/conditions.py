@@ -8,10 +8,9 @@
     other.offense                in a cross: the field of the second table
     and, or, not                 the right side may be looked at where the left side settles it already
 
-Functions of one field: blank filled valid invalid digits (how it is written), indented gapped unclean zeros
-(identifiers; `indented` also of ages), newborn unknown range bad_range bad_exact low high (ages), month_of (dates),
-kind (the class of a code), unlisted (an ORI that the ORI table lacks), repeated and repeated_across (an earlier row
-of the same `within`, or of the same report, has the same values).
+Further numbers are low and high (the ends of an age), month_of (of a date) and kind (the class of a code). Further
+conditions are those of `field_functions`, and repeated and repeated_across: an earlier row of the same `within`, or of
+the same report, has the same values.
 
 A condition is compiled once, when its rule is read; what it does not know is a ValueError then.
 """
@@ -26,9 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools
-from worker.compute.nibrs.code_tables import BLANK_VALUE
-from worker.compute.nibrs.fields import OUT_OF_RANGE, UNKNOWN_AGE, AgeForm
-from worker.compute.nibrs.identifiers import Flaw
+from worker.compute.nibrs.field_functions import WRITTEN, of_field, written
 from worker.compute.nibrs.scope import Condition, Number, Scope
 from worker.compute.nibrs.specification import Field, RuleSet
 
@@ -44,28 +41,6 @@ _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = MappingPr
         ast.LtE: operator.le,
         ast.Gt: operator.gt,
         ast.GtE: operator.ge,
-    }
-)
-_WRITTEN: Final[Mapping[str, tuple[Callable[[Array], Bools], int, bool]]] = MappingProxyType(
-    {
-        "blank": (lambda values: values == BLANK_VALUE, 0, False),
-        "filled": (lambda values: values != BLANK_VALUE, 0, True),
-        "valid": (lambda values: (values >= 0) | (values == UNKNOWN_AGE), 0, True),
-        "invalid": (lambda values: (values < BLANK_VALUE) & (values != UNKNOWN_AGE), BLANK_VALUE, False),
-        "digits": (lambda values: (values >= 0) | (values == OUT_OF_RANGE), 0, True),
-    }
-)
-"""How a value is written; and what the answer is for all of a column whose lowest value is not below a bound."""
-
-_FLAWS: Final = MappingProxyType({"indented": Flaw.INDENTED, "gapped": Flaw.GAPPED, "unclean": Flaw.UNCLEAN})
-_FORMS: Final = MappingProxyType(
-    {
-        "newborn": AgeForm.NEWBORN,
-        "unknown": AgeForm.UNKNOWN,
-        "range": AgeForm.RANGE,
-        "indented": AgeForm.INDENTED,
-        "bad_range": AgeForm.BAD_RANGE,
-        "bad_exact": AgeForm.BAD_EXACT,
     }
 )
 _CONSTANTS: Final = ("today", "this_month")
@@ -234,38 +209,13 @@ class Compiler:
             case "repeated" | "repeated_across", [_, *_]:
                 keys = [self._number(arg, table) for arg in args]
                 return lambda scope: scope.repeated(keys, across=name == "repeated_across")
-            case _, [field] if name in _WRITTEN:
-                return self._written(name, field, table)
+            case _, [field] if name in WRITTEN:
+                column = field.id if isinstance(field, ast.Name) else None
+                return written(name, self._number(field, table), column)
             case _, [ast.Name(id=field_name) as field]:
-                return self._of_field(node, name, field_name, self._field(field, table))
-        raise _unknown(node)
-
-    def _written(self, name: str, field: ast.expr, table: str) -> Condition:
-        (written, bound, otherwise), values = _WRITTEN[name], self._number(field, table)
-        if not isinstance(field, ast.Name):
-            return lambda scope: written(values(scope))
-        column = field.id
-        # most columns of most submissions are without a blank or a fault: one look at the lowest value settles those
-        return lambda scope: (
-            np.full(scope.n, otherwise) if scope.lowest(column) >= bound else written(scope.column(column))
-        )
-
-    def _of_field(self, node: ast.expr, name: str, field: str, spec: Field | None) -> Condition:
-        match name, spec and spec.type:
-            case "unlisted", "name":
-                return lambda scope: scope.run.unlisted(scope.text(field))
-            case "zeros", "identifier":
-                return lambda scope: scope.column(field) == 0
-            case _, "identifier" if name in _FLAWS:
-                flaw = _FLAWS[name]
-                return lambda scope: (
-                    (np.maximum(scope.column(field), 0) & flaw) > 0
-                    if scope.flaws(field) & flaw
-                    else np.zeros(scope.n, np.bool_)
-                )
-            case _, "age" if name in _FORMS:
-                form = _FORMS[name]
-                return lambda scope: scope.derived(field, "form") == form
+                found = of_field(name, field_name, self._field(field, table))
+                if found is not None:
+                    return found
         raise _unknown(node)
 
 

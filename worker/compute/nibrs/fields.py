@@ -32,8 +32,8 @@ def _positional(values: Bytes) -> tuple[Whole, npt.NDArray[np.bool_], npt.NDArra
     number: Whole = np.zeros(n, np.int32 if width <= 9 else np.int64)
     digits = np.ones(n, np.bool_)
     blank = np.ones(n, np.bool_)
-    for place in range(width):
-        column = values[:, place]
+    for position in range(width):
+        column = values[:, position]
         digit = column - _ZERO
         digits &= digit < 10
         blank &= column == BLANK

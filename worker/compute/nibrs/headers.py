@@ -65,9 +65,9 @@ class Headers:
         level = self.distinct[:, 4] - np.uint8(ord("0"))
         return np.where(level > 7, np.uint8(UNREADABLE), level)[self.which]
 
-    def column(self, place: int) -> Bytes:
+    def column(self, position: int) -> Bytes:
         """uint8[n]: one of the sixteen bytes."""
-        return self.distinct[:, place][self.which]
+        return self.distinct[:, position][self.which]
 
 
 def segment_facts(

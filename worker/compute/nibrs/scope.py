@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.equal_rows import repeats
-from worker.compute.nibrs.segments import Chunk, Table, missing
+from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.specification import View
+from worker.compute.nibrs.table import Table, missing
 
 __all__ = ["Condition", "Number", "Run", "Scope"]
 
@@ -76,9 +77,9 @@ class Scope:
     def __init__(self, run: Run, table: Table, rows: Ints | None = None) -> None:
         self.run, self.table, self.rows = run, table, rows
 
-    def narrowed(self, places: Ints) -> "Scope":
+    def narrowed(self, positions: Ints) -> "Scope":
         """Some of these rows."""
-        return Scope(self.run, self.table, places if self.rows is None else self.rows[places])
+        return Scope(self.run, self.table, positions if self.rows is None else self.rows[positions])
 
     @property
     def n(self) -> int:
@@ -108,8 +109,8 @@ class Scope:
 
     def rows_of(self, ancestor: str) -> Ints:
         """The rows of another table that these rows belong to."""
-        place = self.table.climb(ancestor)
-        return place if self.rows is None else place[self.rows]
+        position = self.table.climb(ancestor)
+        return position if self.rows is None else position[self.rows]
 
     def of_other(self, name: str) -> Array:
         """In a cross, the values of a field of the second table."""

@@ -1,17 +1,15 @@
-"""The tables that rules judge, built from one chunk of a submission when a rule first asks for them.
+"""The tables of one chunk of a submission, each built when a rule first reads it.
 
     reports            one row a report: a Group A incident, a Group B arrest, a zero report
     admin ... group_b  one row a segment of that level
     items, drugs ...   one row a slot in use of a group that repeats within a segment
     views and crosses  of views.csv
 
-Every table but `reports` has an owner, the table whose row a row of it belongs to; a name that a table does not
-have is looked for in its owner. `within` is the table whose rows gather it: `any(items, ...)` asks about the items
-of one property segment where the question comes from within that segment, else about those of the report.
+`within` is the table whose rows group this one: `any(items, ...)` looks at the items of one property segment in a
+condition on that segment or on a part of it, else at those of the whole report.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -19,145 +17,17 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bytes, Ints, Text
 from worker.compute.kernels.lines import matrix, slots
-from worker.compute.nibrs.code_tables import BLANK_VALUE
-from worker.compute.nibrs.fields import (
-    ages,
-    dates,
-    numbers,
-    periods,
-    quantities,
-)
-from worker.compute.nibrs.identifiers import identifiers, names
-from worker.compute.nibrs.specification import FIRST_YEAR, Field, RuleSet
+from worker.compute.nibrs.table import Table
 
-__all__ = ["MAX_PAIRED", "Chunk", "Table", "missing"]
+__all__ = ["MAX_PAIRED", "Chunk"]
 
 MAX_PAIRED: Final = 10
 """A cross pairs a row with no more rows than this of its report: offenses beyond are an error anyway (263)."""
 
 _HEADER: Final = 37
 _FIRST_PRINTABLE, _LAST_PRINTABLE = np.uint8(0x20), np.uint8(0x7E)
-_NONE: Final = np.empty(0, np.int64)
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class Table:
-    """Some rows and how to read them. Columns are read once and kept.
-
-    `up[i]` is the owner's row of row i, `other_up[i]` that of the second table in a cross. `facts` are columns of all
-    records, `records[i]` the record of row i. `fields` says where in `bytes` uint8[n, width] a field begins.
-    """
-
-    name: str
-    n: int
-    within: str
-    rules: RuleSet
-    owner: "Table | None" = None
-    up: Ints = field(default_factory=lambda: _NONE)
-    other: "Table | None" = None
-    other_up: Ints = field(default_factory=lambda: _NONE)
-    records: Ints = field(default_factory=lambda: _NONE)
-    facts: Mapping[str, Array] = field(default_factory=dict)
-    fields: Mapping[str, tuple[Field, int]] = field(default_factory=dict)
-    bytes: Bytes = field(default_factory=lambda: np.empty((0, 0), np.uint8))
-    columns: dict[str, Array] = field(default_factory=dict)
-    _lows: dict[str, int] = field(default_factory=dict)
-    _flaws: dict[str, int] = field(default_factory=dict)
-    _places: dict[str, Ints] = field(default_factory=dict)
-
-    def line(self) -> "Iterator[Table]":
-        """Itself, its owner, the owner's owner and so on."""
-        table: Table | None = self
-        while table is not None:
-            yield table
-            table = table.owner
-
-    def belongs_to(self, name: str) -> bool:
-        """Whether the table `name` is in its line."""
-        return any(table.name == name for table in self.line())
-
-    def climb(self, name: str) -> Ints:
-        """For each row the row of the table `name` in its line. Raises: KeyError."""
-        if name not in self._places:
-            if self.name == name:
-                self._places[name] = np.arange(self.n)
-            elif self.owner is None:
-                raise KeyError(name)
-            else:
-                self._places[name] = self.owner.climb(name)[self.up]
-        return self._places[name]
-
-    def column(self, name: str, rows: Ints | None = None) -> Array:
-        """The values of a field or a fact, here or in an owner, for `rows` (None: all). Raises: KeyError."""
-        table = self
-        while name not in table.columns:
-            if name in table.facts:
-                facts = table.facts[name]  # of one value where all records have the same
-                table.columns[name] = facts[table.records] if len(facts) > 1 else np.broadcast_to(facts, table.n)
-            elif name in table.fields:
-                table._read(*table.fields[name])
-            elif table.owner is None:
-                raise KeyError(name)
-            else:
-                rows = table.up if rows is None else table.up[rows]
-                table = table.owner
-        values = table.columns[name]
-        if rows is None:
-            return values
-        return values[rows] if values.strides[0] else np.broadcast_to(values[:1], len(rows) * bool(table.n))
-
-    def home(self, name: str) -> "Table":
-        """The table in its line that has the column. Raises: KeyError."""
-        for table in self.line():
-            if name in table.facts or name in table.fields or name in table.columns:
-                return table
-        raise KeyError(name)
-
-    def lowest(self, name: str) -> int:
-        """The lowest value of the whole column, here or in an owner; 0 if there is none below."""
-        if name not in self._lows:
-            self._lows[name] = int(self.home(name).column(name).min(initial=0))
-        return self._lows[name]
-
-    def flaws(self, name: str) -> int:
-        """The flaws of a whole column of identifiers, here or in an owner, together."""
-        if name not in self._flaws:
-            found = np.maximum(self.home(name).column(name), 0)
-            self._flaws[name] = int(np.bitwise_or.reduce(found, initial=0))
-        return self._flaws[name]
-
-    def text(self, name: str, rows: Ints) -> npt.NDArray[np.bytes_]:
-        """S[len(rows)]: the bytes of a field, here or in an owner. Raises: KeyError."""
-        for table in self.line():
-            if name in table.fields:
-                spec, start = table.fields[name]
-                found = table.bytes[self.climb(table.name)[rows], start : start + spec.width]
-                return np.ascontiguousarray(found).view(f"S{spec.width}")[:, 0]
-        raise KeyError(name)
-
-    def _read(self, spec: Field, start: int) -> None:
-        values, name = self.bytes[:, start : start + spec.width], spec.name
-        match spec.type:
-            case "code":
-                self.columns[name] = self.rules.codes[spec.of].lookup(values)
-            case "number":
-                low, high = (int(bound) for bound in spec.of.split("-"))
-                self.columns[name] = numbers(values, low, high)
-            case "date":
-                self.columns[name] = dates(values)
-            case "period":
-                self.columns[name] = periods(values, FIRST_YEAR)
-            case "quantity":
-                self.columns[name] = quantities(values)
-            case "name":
-                self.columns[name] = names(values)
-            case "identifier":
-                self.columns[name] = identifiers(values)
-            case _:
-                years, form, low_end, high_end = ages(values)
-                self.columns |= {name: years, f"{name}.form": form, f"{name}.low": low_end, f"{name}.high": high_end}
 
 
 class Chunk:
@@ -252,8 +122,8 @@ class Chunk:
         by_group = np.argsort(of_right, kind="stable")
         each = np.minimum(counts, MAX_PAIRED)[of_left]
         up = np.repeat(np.arange(left.n), each)
-        place = np.arange(len(up)) - np.repeat(np.cumsum(each) - each, each)
-        other_up = by_group[firsts[of_left][up] + place]
+        position = np.arange(len(up)) - np.repeat(np.cumsum(each) - each, each)
+        other_up = by_group[firsts[of_left][up] + position]
         if left is right:  # each two once
             once = other_up > up
             up, other_up = up[once], other_up[once]
@@ -286,10 +156,10 @@ class Chunk:
 
 def _ordinal(group: Ints) -> Ints:
     """Which row of its group each row is, from 1; `group` ascends."""
-    place = np.arange(len(group))
+    position = np.arange(len(group))
     begins = np.ones(len(group), np.bool_)
     begins[1:] = group[1:] != group[:-1]
-    return place - np.maximum.accumulate(place * begins) + 1
+    return position - np.maximum.accumulate(position * begins) + 1
 
 
 def _printable(lines: Bytes) -> npt.NDArray[np.bool_]:
@@ -299,8 +169,3 @@ def _printable(lines: Bytes) -> npt.NDArray[np.bool_]:
     good: npt.NDArray[np.bool_] = lines - _FIRST_PRINTABLE <= _LAST_PRINTABLE - _FIRST_PRINTABLE  # less wraps to more
     printable: npt.NDArray[np.bool_] = np.logical_and.reduce(good, axis=1)
     return printable
-
-
-def missing(rows: Ints, values: Array) -> Array:
-    """`values[rows]`, and BLANK_VALUE where the row is -1."""
-    return np.where(rows >= 0, np.append(values, BLANK_VALUE)[rows], BLANK_VALUE)

@@ -19,15 +19,11 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.lines import BLANK, matrix, trimmed
-from worker.compute.nibrs.headers import (
-    UNREADABLE,
-    Headers,
-    segment_facts,
-    shared,
-)
-from worker.compute.nibrs.segments import Chunk, Table
+from worker.compute.nibrs.headers import UNREADABLE, Headers, segment_facts, shared
+from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.specification import RuleSet
+from worker.compute.nibrs.table import Table
 
 __all__ = ["GROUP_A", "GROUP_B", "NO_GROUP", "REPORT_FACTS", "ZERO", "Submission", "read"]
 

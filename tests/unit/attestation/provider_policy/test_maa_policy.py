@@ -5,9 +5,10 @@ import tomllib
 import pytest
 
 from attestation import Fault
-from attestation.maa.policy import RULES, MaaPolicyError, build, lint, parse_policy, policy_hash
-from attestation.maa.policy.build import REQUIRED
-from attestation.maa.policy.grammar import MAX_CALLS, MAX_POLICY_BYTES, Call, Comparison, Reference
+from attestation.provider_policy import RULES, MaaPolicyError, build, lint, parse_policy, policy_hash
+from attestation.provider_policy.build import REQUIRED
+from attestation.provider_policy.grammar import Call, Comparison, Reference
+from attestation.provider_policy.parser import MAX_CALLS, MAX_POLICY_BYTES
 from tests.support.paths import ROOT
 
 STRONG = build().decode()
@@ -43,7 +44,7 @@ def test_what_build_writes_has_no_finding() -> None:
     assert build() == build()
 
 
-def test_the_example_configuration_pins_the_policy_that_is_shipped() -> None:
+def test_the_example_configuration_pins_the_shipped_policy() -> None:
     shipped = (ROOT / "deploy" / "policy" / "attestation-policy.txt").read_bytes()
     example = tomllib.loads((ROOT / "deploy" / "worker.example.toml").read_text())
     assert example["attestation"]["reference_values"]["maa_policy_hashes"] == [policy_hash(shipped)]
@@ -89,7 +90,7 @@ def test_without_any_one_condition_its_own_rule_speaks(claim: str) -> None:
         (SERVICE, 'issuer!="AttestationService"'),
     ],
 )
-def test_a_condition_that_says_something_else_is_not_the_one_demanded(old: str, new: str) -> None:
+def test_a_condition_on_something_else_does_not_count(old: str, new: str) -> None:
     weak = STRONG.replace("1.0", "1.2").replace(old, new, 1)
     assert ids(weak) - {"MP15"} == {"MP11"}
 

@@ -17,7 +17,7 @@ A sum is hidden where its rows are; that one person makes up most of it is not l
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,7 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
-from worker.compute.kernels.group_by import (
-    cells,
-    coded,
-    counts,
-    distinct,
-    sums,
-    with_totals,
-)
+from worker.compute.kernels.group_by import cells, coded, counts, distinct, sums, with_totals
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.outputs import CELLS
 from worker.compute.operations.aggregate.parameters import Aggregate
@@ -41,7 +34,7 @@ from worker.compute.operations.aggregate.suppression import hidden
 from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["MAX_CELLS", "MAX_PROTECTED", "run"]
 
@@ -73,7 +66,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
         columns.append(code)
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
-    size = int(np.prod([places + 1 for places in shape], dtype=object))
+    size = int(np.prod([values + 1 for values in shape], dtype=object))
     if size > (MAX_CELLS if parameters.threshold == 1 else MAX_PROTECTED):
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     cell = cells(columns, shape)
@@ -97,7 +90,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     withheld = hidden(additive, numbers.get("persons", rows), parameters.threshold)
     progress("group", 100)
     result = _result(values, numbers, withheld, parameters.base)
-    return Outputs(status=status, result=[result.slice(at, _BATCH) for at in range(0, result.num_rows, _BATCH)])
+    return Outputs(status=status, result=arrow.cut(result, _BATCH))
 
 
 def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:
@@ -105,7 +98,7 @@ def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:
     arrays = [batch.column(name) for batch in records]
     if arrays and not pa.types.is_binary(arrays[0].type):
         arrays = [pc.cast(pc.cast(array, pa.utf8()), pa.binary()) for array in arrays]
-    return pa.concat_arrays([pa.nulls(0, pa.binary()), *arrays])
+    return arrow.concat(arrays, pa.binary())
 
 
 def _judged(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
@@ -118,9 +111,8 @@ def _categories(expected: Sequence[str], array: pa.Array) -> tuple[npt.NDArray[n
     if not expected:
         return code, values
     categories = pa.array([value.encode() for value in expected], pa.binary())
-    place = pc.index_in(values, categories).fill_null(len(categories))
-    places = np.frombuffer(place.buffers()[1], np.int32, len(values)) if len(values) else np.empty(0, np.int32)
-    return np.append(places, np.int32(len(categories)))[code], categories
+    position = arrow.numbers(pc.index_in(values, categories).fill_null(len(categories)))
+    return np.append(position, np.int32(len(categories)))[code], categories
 
 
 def _whole(array: pa.Array) -> Ints:
@@ -133,9 +125,9 @@ def _whole(array: pa.Array) -> Ints:
 def _decimal(text: Text) -> Ints:
     number = np.zeros(len(text.lengths), np.int64)
     good = (text.lengths > 0) & (text.lengths <= _DIGITS)
-    for place in range(_DIGITS):
-        rows = np.flatnonzero(good & (text.lengths > place))
-        digit = text.data[text.starts[rows] + place].astype(np.int64) - ord("0")
+    for position in range(_DIGITS):
+        rows = np.flatnonzero(good & (text.lengths > position))
+        digit = text.data[text.starts[rows] + position].astype(np.int64) - ord("0")
         number[rows] = number[rows] * 10 + digit
         good[rows] &= (digit >= 0) & (digit <= 9)
     return np.where(good, number, -1)
@@ -149,25 +141,29 @@ def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: B
     ]
     every = np.concatenate(order)
     listed = every[numbers["rows"].ravel()[every] > 0]
-    places = np.unravel_index(listed, full)
+    found = np.unravel_index(listed, full)
     gone = withheld.ravel()[listed]
     columns: dict[str, pa.Array] = {
-        "grouping": _fixed(pa.uint16(), _bits([at == size - 1 for at, size in zip(places, full, strict=True)])),
-        "unclassifiable": _fixed(pa.uint16(), _bits([at == size - 2 for at, size in zip(places, full, strict=True)])),
-        "hidden": pa.Array.from_buffers(pa.bool_(), len(listed), [None, _packed(gone)]),
+        "grouping": arrow.from_numpy(
+            _bits([at == size - 1 for at, size in zip(found, full, strict=True)]), pa.uint16()
+        ),
+        "unclassifiable": arrow.from_numpy(
+            _bits([at == size - 2 for at, size in zip(found, full, strict=True)]), pa.uint16()
+        ),
+        "hidden": arrow.from_numpy(gone),
     }
-    for i, (at, categories) in enumerate(zip(places, values, strict=True)):
-        columns[f"key_{i + 1}"] = categories.take(_fixed(pa.int64(), at, at < len(categories)))
+    for i, (at, categories) in enumerate(zip(found, values, strict=True)):
+        columns[f"key_{i + 1}"] = categories.take(arrow.from_numpy(at, valid=at < len(categories)))
     for name, table in numbers.items():
         rounded = (table.ravel()[listed] + base // 2) // base * base
-        columns[name] = _fixed(pa.uint64(), np.where(gone, 0, rounded), ~gone)
+        columns[name] = arrow.from_numpy(np.where(gone, 0, rounded), pa.uint64(), valid=~gone)
     return pa.RecordBatch.from_arrays(
         [columns.get(field.name, pa.nulls(len(listed), field.type)) for field in CELLS.arrow], schema=CELLS.arrow
     )
 
 
 def _places(full: Sequence[int], together: Sequence[int]) -> list[Ints]:
-    """Along each axis the places of one grouping."""
+    """Along each axis the positions of one grouping."""
     return [
         np.arange(size - 1, size) if all_ else np.arange(size - 1) for size, all_ in zip(full, together, strict=True)
     ]
@@ -179,13 +175,3 @@ def _mask(together: Sequence[int]) -> int:
 
 def _bits(flags: Sequence[npt.NDArray[np.bool_]]) -> Ints:
     return sum((flag.astype(np.int64) << i for i, flag in enumerate(flags)), np.zeros(len(flags[0]), np.int64))
-
-
-def _packed(flags: Bools) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(flags, bitorder="little"))
-
-
-def _fixed(kind: pa.DataType, values: npt.NDArray[Any], there: Bools | None = None) -> pa.Array:
-    """Numbers as Arrow takes them, null where not `there`."""
-    data = pa.py_buffer(np.ascontiguousarray(values.astype(kind.to_pandas_dtype())))
-    return pa.Array.from_buffers(kind, len(values), [None if there is None else _packed(there), data])

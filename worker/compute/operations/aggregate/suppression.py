@@ -57,12 +57,12 @@ def _cube(measures: Sequence[Ints], found: Bools, cell: list[int], threshold: in
         for measure, move in zip(measures, moves, strict=True):
             possible &= ~falls | (measure[corner] > move)
     best = np.unravel_index(np.argmin(np.where(possible, cost, np.inf)), shape)
-    ends = [(own, int(theirs[place])) for own, theirs, place in zip(cell, partners, best, strict=True)]
+    ends = [(own, int(theirs[position])) for own, theirs, position in zip(cell, partners, best, strict=True)]
     return tuple(np.array(list(product(*ends))).T)
 
 
 def _partners(rows: Ints, cell: list[int], axis: int) -> Ints:
-    """The places along `axis` with which a cube of `cell` can be made: all but its own that are not empty."""
+    """The positions along `axis` with which a cube of `cell` can be made: all but its own that are not empty."""
     line: Ints = np.moveaxis(rows, axis, -1)[tuple(cell[:axis] + cell[axis + 1 :])].copy()
     line[cell[axis]] = 0
     return np.flatnonzero(line)

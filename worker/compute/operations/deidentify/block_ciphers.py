@@ -12,10 +12,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from worker.compute.kernels.column import Outcome, fixed, from_bytes, items, pack, read
+from worker.compute.kernels.column import fixed, items, pack, read
 from worker.compute.kernels.ff1 import Ff1, lengths
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.tokens import ecb
 from worker.compute.status_codes import Code
+from worker.records import arrow
 
 __all__ = ["BLOCK_VALUE_BYTES", "RADIXES", "block_tokens", "encrypt_ff1"]
 
@@ -39,16 +41,16 @@ def block_tokens(array: pa.Array, *, key: bytes) -> Outcome:
     blocks[:, 0] = sizes
     for width in np.flatnonzero(np.bincount(sizes)).tolist():
         chosen = np.flatnonzero(sizes == width)
-        # the value's place in every block as one item: numpy moves items whole, and rows byte by byte
-        place = np.ndarray((len(rows),), f"V{width}", blocks, offset=1, strides=(_BLOCK,))
+        # the value's slot in every block as one item: numpy moves items whole, and rows byte by byte
+        slot = np.ndarray((len(rows),), f"V{width}", blocks, offset=1, strides=(_BLOCK,))
         if len(chosen) == len(rows):
-            place[:] = items(fixed(text, rows, width))
+            slot[:] = items(fixed(text, rows, width))
         else:
-            place[chosen] = items(fixed(text, rows[chosen], width))
+            slot[chosen] = items(fixed(text, rows[chosen], width))
     sealed = ecb(key)(blocks.reshape(-1)).view(np.uint16)
     digits = np.take(_HEX, sealed, mode="clip").view(np.uint8).reshape(-1, 2 * _BLOCK)  # no index is out of range
     faults = ((Code.TOO_LONG_FOR_A_BLOCK, np.flatnonzero(text.filled & ~fits)),)
-    return Outcome(array=from_bytes(digits, fits * 2 * _BLOCK, array.type), faults=faults)
+    return Outcome(array=arrow.from_bytes(digits, fits * 2 * _BLOCK, array.type), faults=faults)
 
 
 def encrypt_ff1(array: pa.Array, *, key: bytes, radix: int) -> Outcome:

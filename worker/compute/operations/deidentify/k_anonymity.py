@@ -22,7 +22,7 @@ from worker.compute.operation import BatchOperation, Outputs
 from worker.compute.operations.deidentify.outputs import K_ANONYMITY
 from worker.compute.status_codes import Code
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["Suppressing", "too_small"]
 
@@ -74,7 +74,7 @@ class Suppressing:
         columns = [codes(_whole(batches, self.output_schema, i)) for i in self.columns]
         nothing = np.ones(n, np.bool_)
         for i in self.columns:
-            nothing &= _nulls(_whole(batches, self.output_schema, i))
+            nothing &= ~arrow.present(_whole(batches, self.output_schema, i))
         before = classes(columns, n)
         suppressed = too_small(before, nothing, self.k)
         after = np.where(suppressed | nothing, before.max(initial=0) + 1, before)
@@ -92,8 +92,7 @@ class Suppressing:
     def _without(self, batch: pa.RecordBatch, suppressed: Bools) -> pa.RecordBatch:
         if not suppressed.any():
             return batch
-        bits = pa.py_buffer(np.packbits(suppressed, bitorder="little"))
-        mask = pa.Array.from_buffers(pa.bool_(), len(suppressed), [None, bits])
+        mask = arrow.from_numpy(suppressed)
         arrays = [
             pc.if_else(mask, pa.scalar(None, column.type), column) if i in self.columns else column
             for i, column in enumerate(batch.columns)
@@ -102,13 +101,7 @@ class Suppressing:
 
 
 def _whole(batches: Sequence[pa.RecordBatch], schema: pa.Schema, column: int) -> pa.Array:
-    return pa.concat_arrays([pa.nulls(0, schema.types[column]), *(batch.column(column) for batch in batches)])
-
-
-def _nulls(array: pa.Array) -> Bools:
-    found = array.is_null()
-    bits = np.unpackbits(np.frombuffer(found.buffers()[1], np.uint8), count=len(array), bitorder="little")
-    return bits.view(np.bool_) if len(array) else np.empty(0, np.bool_)
+    return arrow.concat((batch.column(column) for batch in batches), schema.types[column])
 
 
 def _report(before: Ints, after: Ints) -> pa.RecordBatch:
@@ -120,12 +113,11 @@ def _report(before: Ints, after: Ints) -> pa.RecordBatch:
         stages.extend([stage] * len(size))
         sizes.append(size)
         counts.append(count)
-    all_sizes, all_counts = np.concatenate(sizes), np.concatenate(counts)
+    size, count = np.concatenate(sizes), np.concatenate(counts)
     return pa.RecordBatch.from_arrays(
-        [pa.array(stages, pa.utf8()), *map(_numbers, (all_sizes, all_counts, all_sizes * all_counts))],
+        [
+            pa.array(stages, pa.utf8()),
+            *(arrow.from_numpy(one, pa.uint64()) for one in (size, count, size * count)),
+        ],
         schema=K_ANONYMITY.schema.arrow,
     )
-
-
-def _numbers(values: Ints) -> pa.Array:
-    return pa.Array.from_buffers(pa.uint64(), len(values), [None, pa.py_buffer(values.astype(np.uint64))])

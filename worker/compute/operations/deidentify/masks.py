@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, Text, fixed, from_bytes, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text, fixed, pack, read
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.status_codes import Code
+from worker.records import arrow
 
 __all__ = ["SPARSE_ZIP3", "mask", "zip_prefix"]
 
@@ -53,7 +55,7 @@ def mask(array: pa.Array, *, keep_first: int, keep_last: int, fill: int) -> Outc
         (Code.TOO_SHORT_TO_MASK, np.flatnonzero(filled & ~long_enough)),
         (Code.KEPT_BYTES_NOT_ASCII, cut),
     )
-    return Outcome(array=from_bytes(data, lengths, array.type), faults=faults)
+    return Outcome(array=arrow.from_bytes(data, lengths, array.type), faults=faults)
 
 
 def _kept(text: Text, rows: Ints, keep_first: int, keep_last: int) -> Bytes:

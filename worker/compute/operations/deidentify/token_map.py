@@ -9,8 +9,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from worker.compute.kernels.distinct import first_rows, positions
+from worker.compute.kernels.distinct import first_rows
 from worker.compute.operations.deidentify.outputs import TOKEN_MAP
+from worker.records import arrow
 
 __all__ = ["TokenMap"]
 
@@ -36,9 +37,9 @@ class TokenMap:
             values, tokens = _distinct(values, tokens)
             name = pa.repeat(pa.scalar(column, pa.utf8()), len(values))
             whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema.arrow)
-            yield from (whole.slice(first, _BATCH) for first in range(0, len(values), _BATCH))
+            yield from arrow.cut(whole, _BATCH)
 
 
 def _distinct(values: pa.Array, tokens: pa.Array) -> tuple[pa.Array, pa.Array]:
-    first = positions(first_rows(values)[0])
+    first = arrow.from_numpy(first_rows(values)[0])
     return values.take(first), tokens.take(first)

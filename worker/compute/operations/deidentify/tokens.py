@@ -28,8 +28,10 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from worker.compute.kernels import cmac
-from worker.compute.kernels.column import Bools, Bytes, Ints, Outcome, items, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, items, pack, read
 from worker.compute.kernels.ff1 import Ecb
+from worker.compute.operations.deidentify.outcome import Outcome
+from worker.records import arrow
 
 __all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "KeyUse", "ecb", "shift_days", "shift_key", "token_key", "tokens"]
 
@@ -85,8 +87,11 @@ class Macs:
         filled = read(array).filled
         encoded = pc.dictionary_encode(array)
         joined = b"".join(map(self._mac, encoded.dictionary.view(pa.binary()).to_pylist())) or bytes(_DIGEST_BYTES)
-        indices = np.frombuffer(encoded.indices.buffers()[1], np.int32) if len(array) else np.empty(0, np.int32)
-        return np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST_BYTES), np.where(filled, indices, 0), filled
+        return (
+            np.frombuffer(joined, np.uint8).reshape(-1, _DIGEST_BYTES),
+            np.where(filled, arrow.numbers(encoded.indices), 0),
+            filled,
+        )
 
     def _mac(self, value: bytes) -> bytes:
         known = self._known.get(value)

@@ -5,10 +5,10 @@ from functools import partial
 
 import pyarrow as pa
 
-from worker.compute.kernels import dates
-from worker.compute.kernels.column import Bools, Ints, Outcome
+from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.ff1 import Ecb
-from worker.compute.operations.deidentify import block_ciphers, masks, tokens
+from worker.compute.operations.deidentify import block_ciphers, dates, masks, tokens
+from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.parameters import (
     AesToken,
     AgeBand,

@@ -26,11 +26,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
-from worker.compute.kernels.distinct import first_rows, positions
+from worker.compute.kernels.distinct import first_rows, is_among
 from worker.compute.operation import Applied, Context, Operation, Signature
 from worker.compute.operations.disseminate.outputs import LEDGER, WITHHELD
 from worker.compute.operations.disseminate.parameters import Disseminate, check_tables, complete, decode, encode
@@ -38,7 +37,7 @@ from worker.compute.operations.disseminate.self_test import CASES
 from worker.compute.parameters import known
 from worker.compute.status_codes import Code
 from worker.compute.tables.dissemination import Dissemination, Grant
-from worker.records import SCHEMAS, RowStatus, Status, tagged
+from worker.records import SCHEMAS, RowStatus, Status, arrow, tagged
 
 __all__ = ["DISSEMINATE", "Disseminating"]
 
@@ -111,7 +110,7 @@ class Disseminating:
         columns = [batch.column(int(i)) for i in self.sources]
         out = pa.RecordBatch.from_arrays(columns, schema=self.output_schema)
         if len(kept) < batch.num_rows:
-            out = out.take(positions(kept))
+            out = out.take(arrow.from_numpy(kept))
         self._log(batch, kept)
         return Applied(batch=out, status=status, kept=kept)
 
@@ -151,9 +150,7 @@ class Disseminating:
         if name not in self.names:
             return np.ones(n, np.bool_)
         column = batch.column(self.names.index(name))
-        validity, values = column.buffers()
-        set_ = _bits(values, column.offset, n)
-        return set_ if validity is None else set_ | ~_bits(validity, column.offset, n)
+        return arrow.bools(column) | ~arrow.present(column)
 
     def _non_conviction(self, batch: pa.RecordBatch) -> Bools:
         flag = self._flag(batch, "non_conviction")
@@ -179,8 +176,8 @@ class Disseminating:
         if "file_code" not in self.names:
             return np.zeros(n, np.bool_), np.ones(n, np.bool_)
         column = batch.column(self.names.index("file_code"))
-        restricted = _is_among(column, self.table.files.restricted)
-        return restricted | _is_among(column, self.table.files.unrestricted), restricted
+        restricted = is_among(column, self.table.files.restricted)
+        return restricted | is_among(column, self.table.files.unrestricted), restricted
 
     def _filled(self, batch: pa.RecordBatch, name: str) -> Bools:
         if name not in self.names:
@@ -191,7 +188,7 @@ class Disseminating:
 
     def _log(self, batch: pa.RecordBatch, kept: Ints) -> None:
         """Keep each subject of these rows once, with the first of its rows."""
-        rows = positions(kept)
+        rows = arrow.from_numpy(kept)
         columns = [self._text(batch, name).take(rows) for name in (self.subject, "SID", "FBI", "file_code")]
         first, counts = _distinct(columns[0], np.ones(len(kept), np.uint64))
         self._subjects.append(pa.RecordBatch.from_arrays([*(c.take(first) for c in columns), counts], schema=_SEEN))
@@ -203,14 +200,8 @@ class Disseminating:
         return batch.column(self.names.index(name)).view(pa.binary())
 
     def _ledger(self) -> Iterable[pa.RecordBatch]:
-        seen = [
-            pa.concat_arrays([batch.column(i) for batch in self._subjects])
-            if self._subjects
-            else pa.nulls(0, _SEEN.types[i])
-            for i in range(len(_SEEN))
-        ]
-        rows = np.frombuffer(seen[4].buffers()[1], np.uint64, len(seen[4])) if len(seen[4]) else np.empty(0, np.uint64)
-        first, counts = _distinct(seen[0], rows)
+        seen = [arrow.concat((batch.column(i) for batch in self._subjects), kind) for i, kind in enumerate(_SEEN.types)]
+        first, counts = _distinct(seen[0], arrow.numbers(seen[4]))
         job, n = self.context.job, len(first)
         texts = (
             job.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -225,32 +216,20 @@ class Disseminating:
             *(pa.repeat(pa.scalar(text, pa.utf8()), n) for text in texts),
             counts,
         ]
-        return [
-            pa.RecordBatch.from_arrays(columns, schema=LEDGER.schema.arrow).slice(at, _BATCH)
-            for at in range(0, n, _BATCH)
-        ]
+        return arrow.cut(pa.RecordBatch.from_arrays(columns, schema=LEDGER.schema.arrow), _BATCH)
 
     def _withheld(self) -> pa.RecordBatch:
         names = [code.name for code in _REASONS]
-        counts = pa.Array.from_buffers(pa.uint64(), len(names), [None, pa.py_buffer(self._counts)])
-        return pa.RecordBatch.from_arrays([pa.array(names, pa.utf8()), counts], schema=WITHHELD.schema.arrow)
+        return pa.RecordBatch.from_arrays(
+            [pa.array(names, pa.utf8()), arrow.from_numpy(self._counts)], schema=WITHHELD.schema.arrow
+        )
 
 
 def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Array, pa.Array]:
     """(position of the first row of each distinct subject, sum of `rows` of each), in the order of first rows."""
     first, code = first_rows(subjects)
     sums = np.bincount(code, weights=rows, minlength=len(first)).astype(np.uint64)
-    return positions(first), pa.Array.from_buffers(pa.uint64(), len(first), [None, pa.py_buffer(sums)])
-
-
-def _bits(buffer: pa.Buffer, offset: int, n: int) -> Bools:
-    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), count=offset + n, bitorder="little")
-    return bits[offset:].view(np.bool_)
-
-
-def _is_among(column: pa.Array, values: Iterable[str]) -> Bools:
-    found = pc.is_in(column.view(pa.binary()), value_set=pa.array([value.encode() for value in values], pa.binary()))
-    return _bits(found.buffers()[1], found.offset, len(column))
+    return arrow.from_numpy(first), arrow.from_numpy(sums)
 
 
 def _number(day: datetime.date) -> int:

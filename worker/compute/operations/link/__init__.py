@@ -1,14 +1,7 @@
 """Probabilistic record linkage: `link` and what a job says about it."""
 
 from worker.compute.operations.link.linkage import Linked, bind, link
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 

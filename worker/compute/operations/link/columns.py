@@ -24,6 +24,7 @@ from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.phonetics import soundex
 from worker.compute.kernels.strings import Words, words
 from worker.compute.operations.link.model import Key
+from worker.records import arrow
 
 __all__ = ["DATES", "Codes", "Column", "Table", "has", "read_table"]
 
@@ -34,7 +35,7 @@ _IDENTIFIERS: Final = frozenset(("SOC", "OLN", "MNU", "FBI", "SID"))
 _NUMBERS: Final = _IDENTIFIERS | {"postcode", "street_number", "HGT", "WGT", "OLY"}
 DATES: Final = frozenset(("DOB",))
 _X: Final = ord("X")
-_DATE_PLACES: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_day": slice(4, 8)}
+_DATE_DIGITS: Final = {"year": slice(0, 4), "year_month": slice(0, 6), "month_day": slice(4, 8)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,24 +73,24 @@ class Column:
 
     @cached_property
     def digits(self) -> Bytes:
-        """uint8[k, w]: values as places; capital X is an unknown digit."""
+        """uint8[k, w]: values byte by byte; capital X is an unknown digit."""
         return np.ascontiguousarray(self.words.data)
 
     @cached_property
     def years(self) -> Ints:
         """int64[k]: equal for dates of one known year, else -1."""
-        return self.parts(_DATE_PLACES["year"])
+        return self.parts(_DATE_DIGITS["year"])
 
     @cached_property
     def months(self) -> Ints:
         """int64[k]: equal for dates of one known month of one known year, else -1."""
-        return self.parts(_DATE_PLACES["year_month"])
+        return self.parts(_DATE_DIGITS["year_month"])
 
-    def parts(self, places: slice) -> Ints:
-        """int64[k]: equal for dates that agree in these places, -1 where a digit is unknown or it is no date."""
+    def parts(self, positions: slice) -> Ints:
+        """int64[k]: equal for dates that agree in these positions, -1 where a digit is unknown or it is no date."""
         if not self.is_date:
             return np.full(len(self.words), -1)
-        part = np.ascontiguousarray(self.digits[:, places])
+        part = np.ascontiguousarray(self.digits[:, positions])
         return np.where((part != _X).all(axis=1), numbered(part), -1)
 
     def key(self, key: Key) -> Codes:
@@ -107,7 +108,7 @@ class Column:
                 if self.is_number or self.is_date:
                     of_value = np.where((prefix != _X).any(axis=1), of_value, -1)
             case _:
-                of_value = self.parts(_DATE_PLACES[key.form])
+                of_value = self.parts(_DATE_DIGITS[key.form])
         return np.append(of_value, -1).astype(np.int32)[self.code]
 
 
@@ -147,7 +148,7 @@ def read_table(
     n = sum(batch.num_rows for batch in batches)
     columns, not_dates = dict[str, Column](), dict[str, Bools]()
     for name in sorted(names):
-        array = pa.concat_arrays([pa.nulls(0, pa.binary()), *(_values(batch, name) for batch in batches)])
+        array = arrow.concat((_values(batch, name) for batch in batches), pa.binary())
         if name in DATES:
             columns[name], not_dates[name] = _dates(array)
         else:
@@ -213,5 +214,4 @@ def _dates(array: pa.Array) -> tuple[Column, Bools]:
 
 def _codes(encoded: pa.DictionaryArray) -> Codes:
     """int32[n]: which entry of the dictionary each row has, -1 for null."""
-    indices = encoded.indices.fill_null(-1)
-    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset).copy()
+    return arrow.numbers(encoded.indices.fill_null(-1))

@@ -159,9 +159,9 @@ def _reduced(values: Ints) -> tuple[Ints, Ints]:
     by = taken[slot]
     by = np.where(values[by] == values, by, numbers)
     kept = np.flatnonzero(by == numbers)
-    place = np.empty(len(values), np.int64)
-    place[kept] = np.arange(len(kept))
-    return values[kept], place[by]
+    position = np.empty(len(values), np.int64)
+    position[kept] = np.arange(len(kept))
+    return values[kept], position[by]
 
 
 def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
@@ -175,8 +175,8 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
         case "nickname":
             found = nicknames.related(column.roots[a], column.roots[b])
         case "prefix":
-            places = column.digits[:, : int(condition.number)]
-            found = (places[a] == places[b]).all(axis=1)
+            prefix = column.digits[:, : int(condition.number)]
+            found = (prefix[a] == prefix[b]).all(axis=1)
         case "date":
             found = edits.dates(column.digits[a], column.digits[b]).kind == Edit.SAME
         case "date_slip":

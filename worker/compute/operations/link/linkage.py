@@ -20,23 +20,13 @@ from msgspec.structs import replace
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.components import components
 from worker.compute.operations.link.blocking import Blocking, plan
-from worker.compute.operations.link.columns import (
-    DATES,
-    Table,
-    has,
-    read_table,
-)
+from worker.compute.operations.link.columns import DATES, Table, has, read_table
 from worker.compute.operations.link.comparison import comparer
 from worker.compute.operations.link.model import Model
 from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.person_model import model_for, split_for
 from worker.compute.operations.link.report import Report
-from worker.compute.operations.link.score import (
-    Pairs,
-    Scorer,
-    gather,
-    log2_odds,
-)
+from worker.compute.operations.link.score import Pairs, Scorer, gather, log2_odds
 from worker.compute.operations.link.training import train
 from worker.compute.parameters import bad_parameters
 from worker.compute.status_codes import Code
@@ -114,20 +104,8 @@ def link(
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
     trained = train(model, table, comparers, parameters, blocking=blocking, deterministic_rules=deterministic)
     scorer = Scorer(comparers, trained)
-    least = log2_odds(parameters.clerical_review_threshold)
-    pieces = list[Pairs]()
-    new = np.zeros(len(blocking.rules), np.int64)
-    done, per_cent = 0, -1
-    for rule, total, left, right in blocking.chunks():
-        pieces.append(scorer.score(left, right, least))
-        new[rule] += len(left)
-        done += total
-        if done * 100 // blocking.pairs > per_cent:
-            per_cent = done * 100 // blocking.pairs
-            progress("compare", per_cent)
+    pairs, new = _scored(blocking, scorer, log2_odds(parameters.clerical_review_threshold), progress)
     progress("cluster", 0)
-    pairs = gather(pieces)
-    del pieces
     match = log2_odds(parameters.match)
     matches = np.flatnonzero(pairs.weight >= match)
     root = components(table.n, pairs.left[matches].astype(np.int64), pairs.right[matches].astype(np.int64))
@@ -147,6 +125,20 @@ def link(
             first_of_second=table.first_of_second,
         ),
     )
+
+
+def _scored(blocking: Blocking, scorer: Scorer, least: float, progress: ProgressCallback) -> tuple[Pairs, Ints]:
+    """(the pairs of at least this weight, int64 by rule: how many pairs no rule before it has)."""
+    pieces, new = list[Pairs](), np.zeros(len(blocking.rules), np.int64)
+    done, per_cent = 0, -1
+    for rule, total, left, right in blocking.chunks():
+        pieces.append(scorer.score(left, right, least))
+        new[rule] += len(left)
+        done += total
+        if done * 100 // blocking.pairs > per_cent:
+            per_cent = done * 100 // blocking.pairs
+            progress("compare", per_cent)
+    return gather(pieces), new
 
 
 def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:

@@ -25,7 +25,7 @@ from worker.compute.operations.link.self_test import CASES
 from worker.compute.parameters import ParametersError, bad_parameters
 from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, tagged
+from worker.records import WHOLE_ROW, arrow, tagged
 
 __all__ = ["LINK", "Linking"]
 
@@ -57,8 +57,7 @@ class Linking:
     def _clustered(self, records: Sequence[pa.RecordBatch], cluster: Ints) -> Iterator[pa.RecordBatch]:
         first = 0
         for batch in records:
-            mine = cluster[first : first + batch.num_rows].astype(np.uint64)
-            column = pa.Array.from_buffers(pa.uint64(), len(mine), [None, pa.py_buffer(mine)])
+            column = arrow.from_numpy(cluster[first : first + batch.num_rows], pa.uint64())
             yield pa.RecordBatch.from_arrays([*batch.columns, column], schema=self.output_schema)
             first += batch.num_rows
 

@@ -10,14 +10,7 @@ from typing import Final
 import pyarrow as pa
 
 from worker.compute.operations.link.columns import has
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 
 __all__ = ["SPLIT", "model_for", "split_for"]
 

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints
-from worker.compute.kernels.distinct import positions
 from worker.compute.operations.link.blocking import Blocking
 from worker.compute.operations.link.comparison import MISSING
 from worker.compute.operations.link.model import Comparison, Level, Model
 from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
 from worker.compute.operations.link.score import Pairs, Scorer, probability
 from worker.compute.operations.link.training import Trained
+from worker.records import arrow
 
 __all__ = ["Report"]
 
@@ -83,7 +83,7 @@ class Report:
                 words = _words(one, level, of_m, of_u)
                 lines.append(_line(one.name, number, words, float(weights[number]), m=of_m, u=of_u))
         which = np.hstack((np.zeros((len(levels), 1), np.int64), levels + np.array(offsets, np.int64)))
-        taken = positions(which.reshape(-1).astype(np.int64))
+        taken = arrow.from_numpy(which.reshape(-1))
         pattern = np.repeat(np.arange(len(levels)), which.shape[1])
         schema = PATTERNS.schema.arrow
         numbers = _batch(pa.schema(list(schema)[:2]), pattern, counts[pattern])
@@ -134,13 +134,5 @@ def _short(number: float) -> str:
 
 
 def _batch(schema: pa.Schema, *columns: npt.NDArray[Any]) -> pa.RecordBatch:
-    arrays = [_array(kind, column) for kind, column in zip(schema.types, columns, strict=True)]
+    arrays = [arrow.from_numpy(column, kind) for kind, column in zip(schema.types, columns, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _array(kind: pa.DataType, values: npt.NDArray[Any]) -> pa.Array:
-    if kind == pa.bool_():
-        data: npt.NDArray[Any] = np.packbits(values, bitorder="little")
-    else:
-        data = np.ascontiguousarray(values.astype(kind.to_pandas_dtype(), copy=False))
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])

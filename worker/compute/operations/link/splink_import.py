@@ -11,14 +11,7 @@ import json
 import re
 from typing import Any, Final
 
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Key,
-    Level,
-    Model,
-    Rule,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 
 __all__ = ["UnsupportedModelError", "from_splink"]
 

@@ -20,19 +20,10 @@ from worker.compute.kernels.column import Ints
 from worker.compute.kernels.em import Levels
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.pairs import blocks
-from worker.compute.operations.link.blocking import (
-    CHUNK,
-    Blocked,
-    Blocking,
-    every_pair,
-)
+from worker.compute.operations.link.blocking import CHUNK, Blocked, Blocking, every_pair
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.comparison import Comparer, levels
-from worker.compute.operations.link.model import (
-    Comparison,
-    Condition,
-    Model,
-)
+from worker.compute.operations.link.model import Comparison, Condition, Model
 from worker.compute.operations.link.parameters import Link
 
 __all__ = ["Trained", "train"]

@@ -107,8 +107,8 @@ class Plan:
 
     def _expanded(self, ranges: slice) -> Candidates:
         range_filter, rows, index = self.range_filter[ranges], self.row[ranges], self.index
-        which, place = expand(self.first[ranges], self.count[ranges])
-        position = index.positions(place)
+        which, entry = expand(self.first[ranges], self.count[ranges])
+        position = index.positions(entry)
         kept = np.ones(len(which), np.bool_)
         for sort, agrees in ((RangeFilter.COMMON_YEAR, self._common_year), (RangeFilter.DIGITS, self._digits)):
             asked = np.flatnonzero((range_filter == sort)[which])
@@ -170,32 +170,20 @@ def _is_common(year: Ints) -> Bools:
 def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
     """The ranges of every inquiry. Raises: Refusal(LIMIT_EXCEEDED) where they hold more than `limits.comparisons`."""
     n, values = len(inquiries), index.values(inquiries)
-    listed, named, ranges = np.zeros(n, np.bool_), np.zeros(n, np.bool_), list[_Ranges]()
-    sought = dict[str, Ints]()
+    searched, ranges, sought = np.zeros(n, np.bool_), list[_Ranges](), dict[str, Ints]()
     for name in rules.identifiers:
         if not len(inquiries.identifiers[name].words):
             continue
         whole = inquiries.identifiers[name].usable()
-        listed |= whole
+        searched |= whole
         sought[name] = np.where(whole, values[name], -1)
-        rows = np.flatnonzero(sought[name] >= 0)
-        first, count = index.postings[name].records(sought[name][rows])
-        ranges.append(_Ranges(row=rows, first=first, count=count, range_filter=RangeFilter.ANYTHING))
-    by_name = inquiries.dated() & ~(listed & rules.identifiers_alone)
+        ranges.append(_by_identifier(index, name, sought[name]))
+    by_name = inquiries.dated() & ~(searched & rules.identifiers_alone)
     for sound in [inquiries.last.sounds(), *([inquiries.first.sounds()] if rules.names_exchanged else [])]:
         usable = by_name & (sound != NO_SOUND)
-        named |= usable
+        searched |= usable
         ranges.extend(_by_name(inquiries, index, rules, sound, usable))
-    filled = [(each, np.flatnonzero(each.count)) for each in ranges]
-    row, first, count, range_filter = (
-        np.concatenate([np.empty(0, kind), *columns])
-        for kind, columns in (
-            (np.int64, [each.row[some] for each, some in filled]),
-            (np.int64, [each.first[some] for each, some in filled]),
-            (np.int64, [each.count[some] for each, some in filled]),
-            (np.uint8, [np.full(len(some), each.range_filter, np.uint8) for each, some in filled]),
-        )
-    )
+    row, first, count, range_filter = _joined(ranges)
     total = np.zeros(n, np.int64)
     np.add.at(total, row, count)
     too_many = total > limits.candidates
@@ -209,7 +197,7 @@ def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
         rules=rules,
         sex=Equivalence.of(rules.sex),
         race=Equivalence.of(rules.race),
-        searched=listed | named,
+        searched=searched,
         too_many=too_many,
         values=values,
         sought=sought,
@@ -218,6 +206,25 @@ def plan(inquiries: People, index: Index, rules: Rules, limits: Limits) -> Plan:
         count=count[order],
         range_filter=range_filter[order],
     )
+
+
+def _joined(ranges: list[_Ranges]) -> tuple[Ints, Ints, Ints, Bytes]:
+    """(row, first, count int64[r], filter uint8[r]) of all ranges that are not empty."""
+    filled = [(each, np.flatnonzero(each.count)) for each in ranges]
+    none = np.empty(0, np.int64)
+    return (
+        np.concatenate([none, *(each.row[some] for each, some in filled)]),
+        np.concatenate([none, *(each.first[some] for each, some in filled)]),
+        np.concatenate([none, *(each.count[some] for each, some in filled)]),
+        np.concatenate([none, *(np.full(len(some), each.range_filter) for each, some in filled)]).astype(np.uint8),
+    )
+
+
+def _by_identifier(index: Index, name: str, sought: Ints) -> _Ranges:
+    """The records with the identifier `sought` int64[n] of each inquiry, -1 for none."""
+    rows = np.flatnonzero(sought >= 0)
+    first, count = index.postings[name].records(sought[rows])
+    return _Ranges(row=rows, first=first, count=count, range_filter=RangeFilter.ANYTHING)
 
 
 def _by_name(inquiries: People, index: Index, rules: Rules, sound: Ints, usable: Bools) -> Iterator[_Ranges]:

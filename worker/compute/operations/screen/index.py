@@ -12,24 +12,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
+from worker.compute.kernels.distinct import is_among
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
-from worker.compute.operations.screen.descriptors import (
-    COLUMNS,
-    NO_SOUND,
-    Identifier,
-    Names,
-    People,
-    read_people,
-)
+from worker.compute.operations.screen.descriptors import COLUMNS, NO_SOUND, Identifier, Names, People
 from worker.compute.operations.screen.outputs import SHOWN
+from worker.compute.operations.screen.reader import read_people
 from worker.compute.status_codes import Code
 from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["MAX_RECORDS", "Index", "Postings", "all_days", "build", "day_key", "memory"]
 
@@ -54,7 +48,7 @@ class Postings:
     """Which records have each of k identifiers of one kind.
 
     words: the values; mixed uint64[k]: a number of each, ascending, and value int32[k]: whose it is;
-    first int64[k + 1]: places first[v] to first[v + 1] of the index are those of the records that have value v.
+    first int64[k + 1]: entries first[v] to first[v + 1] of the index are those of the records that have value v.
     """
 
     words: Words
@@ -78,7 +72,7 @@ class Postings:
         return found
 
     def records(self, value: Ints) -> tuple[Ints, Ints]:
-        """(int64[n] first place, int64[n] how many) of the records of each value."""
+        """(int64[n] first entry, int64[n] how many) of the records of each value."""
         first = self.first[value]
         return first, self.first[value + 1] - first
 
@@ -109,11 +103,11 @@ class Index:
     def __len__(self) -> int:
         return len(self.row)
 
-    def positions(self, places: Ints) -> Ints:
-        """int64[m]: the positions of records at `places`; from n on, a place is one of `posted`."""
-        listed = np.flatnonzero(places >= len(self))
-        places[listed] = self.posted[places[listed] - len(self)]
-        return places
+    def positions(self, entries: Ints) -> Ints:
+        """int64[m]: the positions of records at `entries`; from n on, an entry is one of `posted`."""
+        listed = np.flatnonzero(entries >= len(self))
+        entries[listed] = self.posted[entries[listed] - len(self)]
+        return entries
 
     def values(self, people: People) -> Mapping[str, Ints]:
         """For each kind of identifier int64[m]: which value each of m persons has, -1 for one that no record has."""
@@ -164,11 +158,11 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
     order = np.lexsort((np.where(dated, key, sound), np.where(dated, 0, np.where(partial, 1, 2))))
     counts = int(dated.sum()), int(partial.sum())
     moved = _moved(people, order)
-    postings, lists, place = dict[str, Postings](), list[Small](), len(order)
+    postings, lists, entry = dict[str, Postings](), list[Small](), len(order)
     for name, identifier in moved.identifiers.items():
-        postings[name], records = _postings(identifier, place)
+        postings[name], records = _postings(identifier, entry)
         lists.append(records)
-        place += len(records)
+        entry += len(records)
     shown = [name for name in SHOWN if name in whole.schema.names]
     return Index(
         keys=key[order[: counts[0]]],
@@ -180,7 +174,7 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         restricted=restricted[order],
         posted=np.concatenate([np.empty(0, np.int32), *lists]),
         postings=postings,
-        shown=whole.select(shown).take(pa.array(order)),
+        shown=whole.select(shown).take(arrow.from_numpy(order)),
         status=status.traced(np.array(used, np.int16)),
     )
 
@@ -192,9 +186,9 @@ def _used(schema: pa.Schema) -> list[int]:
 
 def _judged(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowStatus, Bools]:
     """(the status of the reference, bool[n] which records are restricted)."""
-    column = whole.column("file_code").view(pa.binary())
-    known = _is_among(column, (*files.restricted, *files.unrestricted))
-    open_ = _is_among(column, files.unrestricted)
+    column = whole.column("file_code")
+    known = is_among(column, (*files.restricted, *files.unrestricted))
+    open_ = is_among(column, files.unrestricted)
     found = (people.last.sounds() != NO_SOUND) & people.dated()
     for identifier in people.identifiers.values():
         found |= identifier.usable()
@@ -223,15 +217,15 @@ def _moved(people: People, order: Ints) -> People:
     )
 
 
-def _postings(identifier: Identifier, place: int) -> tuple[Postings, Small]:
-    """(the lists of one kind of identifier, which begin at `place`; the records in them)."""
+def _postings(identifier: Identifier, entry: int) -> tuple[Postings, Small]:
+    """(the lists of one kind of identifier, which begin at `entry`; the records in them)."""
     words, code = identifier.words, identifier.code
     mixed = _mixed(_fixed(words.data, words.data.shape[1]))
     value = np.argsort(mixed, kind="stable")
     record = np.argsort(code, kind="stable")
     record = record[int((code < 0).sum()) :]
     counts = np.bincount(code[record], minlength=len(words))
-    first = place + np.append(0, np.cumsum(counts))
+    first = entry + np.append(0, np.cumsum(counts))
     return Postings(words=words, mixed=mixed[value], value=value.astype(np.int32), first=first), record.astype(np.int32)
 
 
@@ -250,9 +244,3 @@ def _mixed(data: Bytes) -> Mixed:
         number = (number ^ word) * _MIX
         number ^= number >> np.uint64(32)
     return number
-
-
-def _is_among(column: pa.Array, values: Sequence[str]) -> Bools:
-    found = pc.is_in(column, value_set=pa.array([value.encode() for value in values], pa.binary()))
-    bits = np.frombuffer(found.buffers()[1], np.uint8) if len(found) else np.empty(0, np.uint8)
-    return np.unpackbits(bits, count=len(found), bitorder="little").view(np.bool_)

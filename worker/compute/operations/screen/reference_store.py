@@ -22,8 +22,8 @@ _ALIGNMENT: Final = 64  # bytes, as Arrow's buffers have
 _LENGTH_BYTES: Final = 8
 
 
-class _Place(msgspec.Struct, frozen=True, array_like=True):
-    """Where an array lies."""
+class _ArrayEntry(msgspec.Struct, frozen=True, array_like=True):
+    """The catalogue entry of one array: where it lies, and how to view it."""
 
     offset: int
     dtype: str
@@ -48,17 +48,17 @@ def store(value: object, room: memoryview) -> None:
 
     structure = msgspec.msgpack.encode(value, enc_hook=listed)
     room[:_LENGTH_BYTES] = bytes(_LENGTH_BYTES)
-    places, end = list[_Place](), 0
+    entries, end = list[_ArrayEntry](), 0
     for array in arrays:
         fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-        places.append(_Place(offset=end, dtype=array.dtype.str, shape=array.shape, fortran=fortran))
+        entries.append(_ArrayEntry(offset=end, dtype=array.dtype.str, shape=array.shape, fortran=fortran))
         end = _aligned(end + array.nbytes)
-    catalogue = msgspec.msgpack.encode((places, structure))
+    catalogue = msgspec.msgpack.encode((entries, structure))
     first = _aligned(_LENGTH_BYTES + len(catalogue))
     if first + end > len(room):
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    for array, place in zip(arrays, places, strict=True):
-        _view(room, first, place)[...] = array
+    for array, entry in zip(arrays, entries, strict=True):
+        _view(room, first, entry)[...] = array
     room[_LENGTH_BYTES : _LENGTH_BYTES + len(catalogue)] = catalogue
     room[:_LENGTH_BYTES] = len(catalogue).to_bytes(_LENGTH_BYTES, "little")
 
@@ -73,20 +73,20 @@ def restore(kind: type[T], room: memoryview) -> T:
     first = _aligned(_LENGTH_BYTES + length)
     if not length or first > len(room):
         raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
-    places, structure = msgspec.msgpack.decode(
-        room[_LENGTH_BYTES : _LENGTH_BYTES + length], type=tuple[list[_Place], bytes]
+    entries, structure = msgspec.msgpack.decode(
+        room[_LENGTH_BYTES : _LENGTH_BYTES + length], type=tuple[list[_ArrayEntry], bytes]
     )
 
     def found(part: type, number: int) -> object:
-        array = _view(room, first, places[number])
+        array = _view(room, first, entries[number])
         return _batch(array) if part is pa.RecordBatch else array
 
     return msgspec.msgpack.decode(structure, type=kind, dec_hook=found)
 
 
-def _view(room: memoryview, first: int, place: _Place) -> npt.NDArray[Any]:
-    at = first + place.offset
-    return np.ndarray(place.shape, np.dtype(place.dtype), room, at, order="F" if place.fortran else "C")
+def _view(room: memoryview, first: int, entry: _ArrayEntry) -> npt.NDArray[Any]:
+    at = first + entry.offset
+    return np.ndarray(entry.shape, np.dtype(entry.dtype), room, at, order="F" if entry.fortran else "C")
 
 
 def _stream(batch: pa.RecordBatch) -> pa.Buffer:

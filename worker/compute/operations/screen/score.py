@@ -13,19 +13,8 @@ import numpy.typing as npt
 
 from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.operations.screen.candidates import (
-    Candidates,
-    Plan,
-    digits_agree,
-    leap_days_meet,
-)
-from worker.compute.operations.screen.descriptors import (
-    SOCIAL,
-    Codes,
-    Identifier,
-    Names,
-    People,
-)
+from worker.compute.operations.screen.candidates import Candidates, Plan, digits_agree, leap_days_meet
+from worker.compute.operations.screen.descriptors import SOCIAL, Codes, Identifier, Names, People
 from worker.compute.operations.screen.index import Index
 from worker.compute.operations.screen.rules import Equivalence, Weights
 from worker.compute.tables.screening import LEVELS, MISSING, Rules
@@ -42,7 +31,7 @@ _KNOWN: Final = (
 )
 _X: Final = np.uint8(ord("X"))
 _RADIX: Final = np.array([len(levels) for levels in LEVELS.values()])
-_PLACE: Final = np.cumprod(np.append(1, _RADIX[:-1]))
+_UNITS: Final = np.cumprod(np.append(1, _RADIX[:-1]))
 LEVEL: Final = {
     field: {name: np.uint8(number) for number, name in enumerate(levels)} for field, levels in LEVELS.items()
 }
@@ -58,7 +47,7 @@ class Scores:
     def level(self, field: str) -> Ints:
         """int64[m]: the level of one field."""
         at = list(LEVELS).index(field)
-        level: Ints = self.pattern // _PLACE[at] % _RADIX[at]
+        level: Ints = self.pattern // _UNITS[at] % _RADIX[at]
         return level
 
 
@@ -91,19 +80,19 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
 
 def words_of(pattern: int) -> str:
     """What agrees and what differs, as people read it: `last exact, first nickname, DOB equal, SEX same`."""
-    levels = [(field, names[pattern // place % len(names)]) for (field, names), place in _placed()]
+    levels = [(field, names[pattern // unit % len(names)]) for (field, names), unit in _units()]
     return ", ".join(f"{field} {level}" for field, level in levels if level != MISSING)
 
 
-def _placed() -> list[tuple[tuple[str, tuple[str, ...]], int]]:
-    return list(zip(LEVELS.items(), _PLACE.tolist(), strict=True))
+def _units() -> list[tuple[tuple[str, tuple[str, ...]], int]]:
+    return list(zip(LEVELS.items(), _UNITS.tolist(), strict=True))
 
 
 def _weighed(levels: Mapping[str, Bytes | np.uint8], m: int, weights: Weights) -> Scores:
     """`levels` by field: uint8[m], or one for all."""
     pattern, bits = np.zeros(m, np.int64), np.zeros(m)
-    for (field, _), place in _placed():
-        pattern += levels[field] * np.int64(place)
+    for (field, _), unit in _units():
+        pattern += levels[field] * np.int64(unit)
         bits += weights[field][levels[field]]
     return Scores(pattern=pattern, bits=bits)
 

@@ -15,35 +15,23 @@ the number of all.
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.operations.screen.candidates import (
-    Candidates,
-    Limits,
-    Plan,
-    plan,
-)
-from worker.compute.operations.screen.descriptors import read_people
+from worker.compute.operations.screen.candidates import Candidates, Limits, Plan, plan
 from worker.compute.operations.screen.index import Index
 from worker.compute.operations.screen.outputs import HITS, OUTCOMES, SHOWN
 from worker.compute.operations.screen.parameters import Screen
+from worker.compute.operations.screen.reader import read_people
 from worker.compute.operations.screen.rules import Weights, weights
-from worker.compute.operations.screen.score import (
-    LEVEL,
-    Floats,
-    Scores,
-    score,
-    words_of,
-)
+from worker.compute.operations.screen.score import LEVEL, Floats, Scores, score, words_of
 from worker.compute.parameters import known
 from worker.compute.status_codes import Code
 from worker.compute.tables.screening import Model
-from worker.records import RowStatus, Status
+from worker.records import RowStatus, Status, arrow
 
 __all__ = ["HitClass", "Outcome", "Screened", "run"]
 
@@ -93,13 +81,12 @@ class Screened:
     def outcomes(self, first_row: int) -> pa.RecordBatch:
         """A batch of `outcomes/1` for inquiries that are numbered from `first_row` on."""
         n = len(self.outcome)
-        best, counts = _names(HitClass, self.best), [_numbers(each, pa.uint64()) for each in (self.found, self.listed)]
+        row = arrow.from_numpy(np.arange(first_row, first_row + n), pa.uint64())
+        best = _names(HitClass, self.best)
+        counts = [arrow.from_numpy(each, pa.uint64()) for each in (self.found, self.listed)]
         if self.status_only:
             best, counts = pa.nulls(n, pa.utf8()), [pa.nulls(n, pa.uint64())] * 2
-        return pa.RecordBatch.from_arrays(
-            [_numbers(np.arange(first_row, first_row + n), pa.uint64()), _names(Outcome, self.outcome), best, *counts],
-            schema=OUTCOMES.arrow,
-        )
+        return pa.RecordBatch.from_arrays([row, _names(Outcome, self.outcome), best, *counts], schema=OUTCOMES.arrow)
 
     def hits(self, first_row: int) -> pa.RecordBatch:
         """A batch of `hits/1`."""
@@ -111,15 +98,13 @@ class Screened:
         shown = {name: self.shown.column(name).cast(pa.binary()) for name in self.shown.schema.names}
         return pa.RecordBatch.from_arrays(
             [
-                _numbers(self.row + first_row, pa.uint64()),
-                _numbers(rank, pa.uint32()),
+                arrow.from_numpy(self.row + first_row, pa.uint64()),
+                arrow.from_numpy(rank, pa.uint32()),
                 _names(HitClass, self.hit_class),
-                _numbers(self.bits, pa.float64()),
-                words.take(_numbers(which, pa.int64())),
-                _numbers(self.reference_row, pa.uint64()),
-                pa.Array.from_buffers(
-                    pa.bool_(), n, [None, pa.py_buffer(np.packbits(self.restricted, bitorder="little"))]
-                ),
+                arrow.from_numpy(self.bits, pa.float64()),
+                words.take(arrow.from_numpy(which)),
+                arrow.from_numpy(self.reference_row, pa.uint64()),
+                arrow.from_numpy(self.restricted),
                 *(shown.get(name, pa.nulls(n, pa.binary())) for name in SHOWN),
             ],
             schema=HITS.schema.arrow,
@@ -165,7 +150,7 @@ def run(batch: pa.RecordBatch, index: Index, parameters: Screen, model: Model, *
         bits=hits.bits,
         pattern=hits.pattern,
         restricted=index.restricted[hits.position],
-        shown=index.shown.take(_numbers(hits.position, pa.int64())),
+        shown=index.shown.take(arrow.from_numpy(hits.position)),
         status=status,
         status_only=parameters.status_only,
     )
@@ -237,9 +222,4 @@ def _classes(scores: Scores, listed: Bools, strong: float) -> Bytes:
 def _names(kind: type[enum.IntEnum], values: Bytes) -> pa.Array:
     """utf8[n]: the names of the members, null for NONE."""
     names = [None if member.name == "NONE" else member.name.lower() for member in kind]
-    return pa.array(names, pa.utf8()).take(_numbers(values.astype(np.int64), pa.int64()))
-
-
-def _numbers(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    data = np.ascontiguousarray(values.astype(kind.to_pandas_dtype()))
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])
+    return pa.array(names, pa.utf8()).take(arrow.from_numpy(values))

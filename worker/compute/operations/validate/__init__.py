@@ -1,11 +1,6 @@
 """`validate`: the FBI's edits of NIBRS flat files, from data files that read like the specification."""
 
-from worker.compute.nibrs.side_tables import (
-    ON_FILE,
-    ON_FILE_SCHEMA,
-    ORI_TABLE,
-    ORI_TABLE_SCHEMA,
-)
+from worker.compute.nibrs.side_tables import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA
 from worker.compute.nibrs.specification import RuleSet, load_rule_set
 from worker.compute.operations.validate.edits import Options, validate
 from worker.compute.operations.validate.error_data_set import EDS_BYTES, eds

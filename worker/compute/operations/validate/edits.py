@@ -19,15 +19,10 @@ from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.scope import Condition, Run, Scope
-from worker.compute.nibrs.segments import Table
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.specification import (
-    RULE_SETS,
-    Rule,
-    RuleSet,
-    load_rule_set,
-)
+from worker.compute.nibrs.specification import RULE_SETS, Rule, RuleSet, load_rule_set
 from worker.compute.nibrs.submission import REPORT_FACTS, read
+from worker.compute.nibrs.table import Table
 from worker.compute.operations.validate.findings import Finding, Findings, collect
 from worker.progress import ProgressCallback
 
@@ -111,19 +106,19 @@ def _judge(run: Run, rule: Rule, condition: Condition, line: int, records: Mappi
         rows = run.partners(rule.at)[table.climb(view.of)[rows]]
         table = run.table(view.by)
     segments = next(ancestor for ancestor in table.line() if ancestor.name in records)
-    places = table.climb(segments.name)[rows]
+    positions = table.climb(segments.name)[rows]
     shown = segments.name if rule.at != "report" else ""
     yield Finding(
-        records=records[segments.name][places],
+        records=records[segments.name][positions],
         rule=rule.number,
         element=rule.element,
         of_report=rule.at == "report",
         warning=rule.warning,
         message=line,
         value=table.text(rule.value, rows) if rule.value else _nothing(rows),
-        sequence=_sequence(segments, places) if shown in _PERSONS else _nothing(rows),
-        offense=segments.text("offense", places) if shown == "offenses" else _nothing(rows),
-        loss=segments.text("loss", places) if shown == "properties" else _nothing(rows),
+        sequence=_sequence(segments, positions) if shown in _PERSONS else _nothing(rows),
+        offense=segments.text("offense", positions) if shown == "offenses" else _nothing(rows),
+        loss=segments.text("loss", positions) if shown == "properties" else _nothing(rows),
     )
 
 

@@ -10,12 +10,7 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.equal_rows import numbered
-from worker.compute.nibrs.submission import (
-    GROUP_A,
-    GROUP_B,
-    ZERO,
-    Submission,
-)
+from worker.compute.nibrs.submission import GROUP_A, GROUP_B, ZERO, Submission
 from worker.records import RowStatus, Status
 
 __all__ = ["NO_RECORD", "OF_REJECTED_REPORT", "RULE_CODES", "Finding", "Findings", "Rates", "Reports", "collect"]
@@ -122,30 +117,20 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
     rule = each((part.rule for part in parts), np.uint16)
     element = each((part.element for part in parts), "S3")
     of_report = each((part.of_report for part in parts), np.bool_)
-    value, sequence = joined("value", "S12"), joined("sequence", "S3")
-    report = submission.report[record]
-    level = submission.levels[record]
-    order = np.lexsort(
-        (
-            _number(value, 4, 8),
-            (rule.astype(np.uint64) << 32) + _number(value, 0, 4),
-            (record.astype(np.uint64) << 32) + _number(element, 0, 4),
-            2 * report + of_report,
-        )
-    )
-    record, of_report, report = record[order], of_report[order], report[order]
+    value = joined("value", "S12")
+    order = _order(2 * submission.report[record] + of_report, record, element, rule, value)
+    record, of_report, rule = record[order], of_report[order], rule[order]
     warning = each((part.warning for part in parts), np.bool_)[order]
-    reports = _reports(submission, report, warning)
-    keys = submission.keys[report]
-    rule = rule[order]
+    report = submission.report[record]
+    reports, keys = _reports(submission, report, warning), submission.keys[report]
     return Findings(
         row=submission.rows[record],
         record=np.where(of_report, 0, record + 1),
-        level=level[order],
+        level=submission.levels[record],
         element=element[order],
         rule=rule,
         value=value[order],
-        sequence=sequence[order],
+        sequence=joined("sequence", "S3")[order],
         offense=joined("offense", "S3")[order],
         loss=joined("loss", "S1")[order],
         warning=warning,
@@ -158,6 +143,20 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
         rates=_rates(reports),
         status=_status(submission, record, RULE_CODES + rule.astype(np.int64), warning, reports.accepted),
         as_of=as_of,
+    )
+
+
+def _order(
+    group: Ints, record: Ints, element: Strings, rule: npt.NDArray[np.uint16], value: Strings
+) -> npt.NDArray[np.intp]:
+    """The order of findings, see `Findings`; `group` puts those of a segment before those of its report."""
+    return np.lexsort(
+        (
+            _number(value, 4, 8),
+            (rule.astype(np.uint64) << 32) + _number(value, 0, 4),
+            (record.astype(np.uint64) << 32) + _number(element, 0, 4),
+            group,
+        )
     )
 
 

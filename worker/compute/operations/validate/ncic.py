@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Ints, Text, read
-from worker.compute.kernels.distinct import positions
+from worker.compute.kernels.distinct import is_among
 from worker.compute.operation import Context, Outputs
 from worker.compute.operations.validate.outputs import COUNTS, FINDINGS
 from worker.compute.operations.validate.parameters import Validate
@@ -40,7 +40,7 @@ from worker.compute.tables.ncic import (
     VinRule,
 )
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, RowStatus, Status
+from worker.records import WHOLE_ROW, RowStatus, Status, arrow
 
 __all__ = ["ValidateColumns", "prepare", "wrong"]
 
@@ -116,7 +116,7 @@ class ValidateColumns:
                 rows = np.flatnonzero(is_wrong & undecided)
                 undecided &= ~is_wrong
                 if len(rows) and code not in self.without:
-                    values = column.take(positions(rows))
+                    values = column.take(arrow.from_numpy(rows))
                     yield _Found(rows=rows, column=i, code=code, warning=rule.warning, values=values)
 
     def _wrong(self, rule: ColumnRule, text: Text, column: pa.Array) -> Wrong:
@@ -135,12 +135,12 @@ class ValidateColumns:
         which, rows = which[order], rows[order]
 
         def each(kind: pa.DataType, values: Sequence[object]) -> pa.Array:
-            return pa.array(values, kind).take(positions(which))
+            return pa.array(values, kind).take(arrow.from_numpy(which))
 
-        values = pa.concat_arrays([pa.nulls(0, pa.binary()), *(one.values for one in found)]).take(positions(order))
+        values = arrow.concat((one.values for one in found), pa.binary()).take(arrow.from_numpy(order))
         return pa.RecordBatch.from_arrays(
             [
-                pa.Array.from_buffers(pa.uint64(), len(rows), [None, pa.py_buffer((rows + first).astype(np.uint64))]),
+                arrow.from_numpy(rows + first, pa.uint64()),
                 each(pa.utf8(), [self.names[one.column] for one in found]),
                 each(pa.uint16(), [one.code.value for one in found]),
                 each(pa.utf8(), [one.code.meaning for one in found]),
@@ -172,7 +172,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
                 (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
             )
         case CodeRule():
-            found = ((Code.NOT_IN_TABLE, text.filled & ~_is_among(column, table.codes[rule.table])),)
+            found = ((Code.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
         case NameRule():
             found = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
@@ -203,7 +203,7 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
             codes = [f"{code}-" for code in table.codes[rule.table]]
             found = (
                 (Code.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
-                (Code.NOT_IN_TABLE, text.filled & ~_is_among(prefix, codes)),
+                (Code.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
                 (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
             )
         case ShapeRule():
@@ -228,11 +228,3 @@ def _after(first: Text, then: Text) -> Bools:
     days = [(each.year * 100 + each.month) * 100 + each.day for each in (one, two)]
     later: Bools = one.whole & two.whole & (days[0] > days[1])
     return later
-
-
-def _is_among(column: pa.Array, codes: Sequence[str]) -> Bools:
-    found = pc.is_in(column, value_set=pa.array([code.encode() for code in codes], pa.binary()))
-    bits = np.unpackbits(
-        np.frombuffer(found.buffers()[1], np.uint8), count=found.offset + len(found), bitorder="little"
-    )
-    return bits[found.offset :].view(np.bool_)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels.column import pack, read
+from worker.compute.kernels.column import pack_strings, read
 from worker.compute.nibrs.specification import RuleSet, load_rule_set
 from worker.compute.operation import Context, Outputs
 from worker.compute.operations.validate.edits import Options, validate
@@ -24,6 +24,7 @@ from worker.compute.operations.validate.outputs import EDS, INCIDENTS, NIBRS_FIN
 from worker.compute.operations.validate.parameters import Validate
 from worker.compute.parameters import known
 from worker.progress import ProgressCallback
+from worker.records import arrow
 
 __all__ = ["ON_FILE_SIDE", "ORI_SIDE", "ValidateNibrs", "prepare"]
 
@@ -64,7 +65,7 @@ class ValidateNibrs:
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Judge the submission; see TableOperation."""
-        segments = pa.concat_arrays([pa.nulls(0, pa.binary()), *(batch.column(0) for batch in records)])
+        segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
         found = validate(
             read(segments),
             rules=self.rules,
@@ -80,7 +81,7 @@ class ValidateNibrs:
             parts={
                 INCIDENTS.name: _batches(incidents, _columns(incidents, found.reports)),
                 RATES.name: _batches(rates, _columns(rates, found.rates)),
-                EDS.name: _batches(lines, [_text(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
+                EDS.name: _batches(lines, [pack_strings(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
             },
         )
 
@@ -88,7 +89,9 @@ class ValidateNibrs:
 def _findings(found: Findings, rules: RuleSet) -> list[pa.Array]:
     messages = np.array([rule.message.encode() for rule in rules.rules])
     return [
-        _text(messages[found.message]) if field.name == "message" else _column(getattr(found, field.name), field.type)
+        pack_strings(messages[found.message])
+        if field.name == "message"
+        else _column(getattr(found, field.name), field.type)
         for field in NIBRS_FINDINGS.arrow
     ]
 
@@ -98,24 +101,8 @@ def _columns(schema: pa.Schema, source: object) -> list[pa.Array]:
 
 
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    if kind == pa.binary():
-        return _text(values)
-    if kind == pa.bool_():
-        bits = pa.py_buffer(np.packbits(values, bitorder="little"))
-        return pa.Array.from_buffers(kind, len(values), [None, bits])
-    numbers = np.ascontiguousarray(values.astype(kind.to_pandas_dtype()))
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
-
-
-def _text(values: npt.NDArray[np.bytes_]) -> pa.Array:
-    """Null where there is nothing."""
-    width = max(values.dtype.itemsize, 1)
-    matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
-    used = matrix != 0  # what fills up a fixed width
-    return pack(matrix, np.where(used.any(axis=1), width - used[:, ::-1].argmax(axis=1), 0), pa.binary())
+    return pack_strings(values) if kind == pa.binary() else arrow.from_numpy(values, kind)
 
 
 def _batches(schema: pa.Schema, columns: Sequence[pa.Array]) -> Iterator[pa.RecordBatch]:
-    whole = pa.RecordBatch.from_arrays(list(columns), schema=schema)
-    for first in range(0, whole.num_rows, _BATCH):
-        yield whole.slice(first, _BATCH)
+    return arrow.cut(pa.RecordBatch.from_arrays(list(columns), schema=schema), _BATCH)

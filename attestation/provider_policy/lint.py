@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from attestation.findings import Finding, Hit, grouped
-from attestation.maa.policy.build import REQUIRED, SERVICE
-from attestation.maa.policy.grammar import Action, Call, ClaimRule, Condition, MaaPolicy, Operand, Reference
-from attestation.maa.policy.rules import RULES
+from attestation.provider_policy.build import REQUIRED, SERVICE
+from attestation.provider_policy.grammar import Action, Call, ClaimRule, Condition, MaaPolicy, Operand, Reference
+from attestation.provider_policy.rules import RULES
 
 __all__ = ["lint"]
 

@@ -19,21 +19,22 @@ and "!" with 1.2. Sources: learn.microsoft.com, "Azure Attestation claim rule gr
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, get_args
 
-from attestation.maa.policy.rules import MaaPolicyError
+from attestation.provider_policy.grammar import (
+    Action,
+    Call,
+    ClaimRule,
+    Comparison,
+    Condition,
+    MaaPolicy,
+    Operand,
+    Reference,
+    Version,
+)
+from attestation.provider_policy.rules import MaaPolicyError
 
-__all__ = [
-    "Action",
-    "Call",
-    "ClaimRule",
-    "Comparison",
-    "Condition",
-    "MaaPolicy",
-    "Operand",
-    "Reference",
-    "parse_policy",
-]
+__all__ = ["parse_policy"]
 
 MAX_POLICY_BYTES: Final = 64 << 10
 MAX_CALLS: Final = 8  # functions inside functions
@@ -45,7 +46,6 @@ FUNCTIONS: Final[Mapping[str, int]] = {  # with their number of arguments
     "NegateBool": 1,
     "ContainsOnlyValue": 2,
 }
-Version: TypeAlias = Literal["1.0", "1.1", "1.2"]
 _VERSIONS: Final[Mapping[str, Version]] = {one: one for one in get_args(Version)}
 _PROPERTIES: Final = frozenset({"type", "value", "valueType", "issuer"})
 _ORDERS: Final = frozenset({"<", "<=", ">", ">="})
@@ -63,77 +63,6 @@ _TOKEN: Final = re.compile(
       |(?P<sign>=>|==|!=|<=|>=|&&|[=<>!:;,.(){}\[\]])""",
     re.VERBOSE | re.ASCII,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """A property of a claim that a condition of the same rule found."""
-
-    name: str
-    property: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A function of policy version 1.2."""
-
-    function: str
-    arguments: tuple["Operand", ...]
-
-
-Operand: TypeAlias = str | int | bool | Reference | Call
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One property of a claim compared with an operand."""
-
-    property: str
-    operator: str
-    operand: Operand
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """Some claim passes every test; with `absent`, none does."""
-
-    name: str | None
-    absent: bool
-    tests: tuple[Comparison, ...]
-
-    def equals(self, prop: str) -> Operand | None:
-        """What the property must equal, or None where that is not said once and by a literal."""
-        said = [test for test in self.tests if test.property == prop]
-        literal = len(said) == 1 and said[0].operator == "==" and not isinstance(said[0].operand, Reference | Call)
-        return said[0].operand if literal else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """What a rule does: nothing else, pass on the claim that a condition called `claim`, or make one of `assigned`."""
-
-    verb: str
-    claim: str | None
-    assigned: Mapping[str, Operand]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimRule:
-    """If all conditions hold, the action is done. `where` names the section and the rule's number in it, from 1."""
-
-    conditions: tuple[Condition, ...]
-    action: Action
-    where: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaaPolicy:
-    """A policy that follows the grammar."""
-
-    version: Version
-    configuration: tuple[ClaimRule, ...]
-    authorization: tuple[ClaimRule, ...]
-    issuance: tuple[ClaimRule, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,13 +22,13 @@ from worker.ipc.messages import (
     OutputFreed,
 )
 
-__all__ = ["Wires"]
+__all__ = ["CellChannels"]
 
 Control = Channel[CellFromKeyholder, KeyholderFromCell]
 Data = Channel[CellFromFront, FrontFromCell]
 
 
-class Wires:
+class CellChannels:
     """Control and data channel, the ring, and whose turn each slot is."""
 
     def __init__(self, *, control: Control, data: Data, ring: Ring) -> None:

@@ -27,9 +27,9 @@ from attestation.errors import AttestationError, Fault
 from attestation.fetch import exchange
 from attestation.jose import MIN_RSA_BITS, b64url, b64url_decode, split_jws, verify_rs256
 from attestation.maa.jwks import SigningKeys
-from attestation.maa.policy import parse_policy, policy_hash
-from attestation.maa.provider import provider_endpoint, sdk_transport
 from attestation.maa.token import SKEW
+from attestation.provider_policy import parse_policy, policy_hash
+from attestation.provider_policy.provider import provider_endpoint, sdk_transport
 from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust
 

@@ -1,0 +1,18 @@
+"""What a transform makes of a column."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from worker.compute.kernels.column import Ints
+from worker.compute.status_codes import Code
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Outcome:
+    """A transformed column of the input's length and type, and the rows whose values did not fit, by code."""
+
+    array: pa.Array
+    faults: tuple[tuple[Code, Ints], ...] = ()
