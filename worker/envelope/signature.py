@@ -32,7 +32,7 @@ def sign_header(private_key: ec.EllipticCurvePrivateKey, header: bytes) -> bytes
 
 
 def verify_header(public_key: ec.EllipticCurvePublicKey, header: bytes, signature: bytes) -> None:
-    """Return when the signature is good; otherwise HEADER_SIGNATURE_INVALID."""
+    """Return if the signature is valid; otherwise raise Refusal(HEADER_SIGNATURE_INVALID)."""
     try:
         if len(signature) != 2 * _SCALAR or public_key.curve.name != "secp384r1":
             raise InvalidSignature

@@ -1,7 +1,7 @@
 """Public JSON Web Keys (RFC 7517, RFC 7518 §6), read strictly: RSA for recipients, P-384 for signing keys.
 
-Invariants: a member that is unknown, doubled or private, a number that is not in its shortest base64url form, or a key
-that is too small is a `ValueError`. The thumbprint is RFC 7638 with SHA-256, base64url without padding (43 characters).
+Invariants: an unknown, repeated or private member, a number that is not in its shortest base64url form, or a key that
+is too small is a `ValueError`. The thumbprint is RFC 7638 with SHA-256, base64url without padding (43 characters).
 """
 
 import base64
@@ -46,7 +46,7 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    """Bytes of canonical base64url without padding; anything that decodes but would not encode back is refused."""
+    """Decode canonical base64url without padding; a text that would not encode back to itself is refused."""
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if _encode(data) != text:
         raise ValueError("base64url")

@@ -1,15 +1,15 @@
-"""Who may have what done for whom: the worker's policy, a TOML file that denies all that it does not name.
+"""The worker's policy: a TOML file that denies everything that it does not list.
 
     submitter (certificate URI SAN, signing key) -> agency (ORI) -> purpose code -> operations
                                                                  -> recipients (key ids)
 
 Contract and invariants
-* A policy is loaded whole or not at all: unknown keys, empty lists, doubled entries, wildcards, unknown purposes or
-  operations, bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
-* `authorise` gives a `Grant`, which nothing else can make, or Refusal(POLICY_DENIED) that does not say which rule was
-  missing. Both ORIs of the header must be agencies of this submitter; the *requesting* agency's rule decides.
-* mTLS identity and header signature must name the same submitter: `submitter(san)` finds it by the exact SAN, and the
-  signature is checked with that submitter's key alone.
+* A policy is loaded whole or not at all: unknown keys, empty lists, duplicate entries, wildcards, unknown purposes or
+  operations, and bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
+* `authorise` returns a `Grant`, which nothing else can construct, or raises Refusal(POLICY_DENIED) without the missing
+  rule. Both ORIs in the header must be agencies of this submitter; the *requesting* agency's rules apply.
+* mTLS identity and header signature must belong to the same submitter: `submitter(san)` selects it by the exact SAN,
+  and the signature is verified with that submitter's key alone.
 
 docs/policy.md has the schema with an example.
 """
@@ -77,7 +77,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PolicyInvalid(Refusal):
-    """The policy file cannot be used. `where` says for its author what is wrong; it never reaches a caller."""
+    """The policy file cannot be used. `where` describes the fault for the file's author; it never reaches a caller."""
 
     def __init__(self, where: str) -> None:
         super().__init__(Reason.NOT_READY, stage=Stage.START)
@@ -92,7 +92,7 @@ _MADE_HERE: Final = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What the policy allowed for one job. Only `Policy.authorise` makes one."""
+    """The policy's authorisation for one job. Only `Policy.authorise` constructs one."""
 
     submitter: str
     originating_ori: str
@@ -105,7 +105,7 @@ class Grant:
 
     def __post_init__(self) -> None:
         if self.proof is not _MADE_HERE:
-            raise TypeError("a Grant is made by Policy.authorise")
+            raise TypeError("only Policy.authorise constructs a Grant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
