@@ -44,18 +44,29 @@ __all__ = ["CellJob", "run_job"]
 
 
 def run_job(
-    wires: CellChannels, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: Tables
+    wires: CellChannels, *, slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = wires.await_open()
-    for number, other in enumerate(shelves):
+    for number, other in enumerate(reference_slots):
         if number != message.reference_slot:
             other.unmap()
     try:
         header, keys = parse(message.header), slot.take()
         planned = plan(header.operations, header.input_schemas, tables)
-        shelf = _shelf(planned, shelves[message.reference_slot]) if message.reference_slot >= 0 else None
-        CellJob(wires, message, header=header, plan=planned, keys=keys, window=window, shelf=shelf, tables=tables).run()
+        reference_slot = (
+            _reference_slot(planned, reference_slots[message.reference_slot]) if message.reference_slot >= 0 else None
+        )
+        CellJob(
+            wires,
+            message,
+            header=header,
+            plan=planned,
+            keys=keys,
+            window=window,
+            reference_slot=reference_slot,
+            tables=tables,
+        ).run()
     except Refusal as refusal:
         wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
@@ -65,8 +76,8 @@ def run_job(
     return 0
 
 
-def _shelf(planned: Plan, region: Region) -> memoryview:
-    """The shelf of this job's reference; it can only be read unless the job is to fill it."""
+def _reference_slot(planned: Plan, region: Region) -> memoryview:
+    """The memory of this job's reference; it can only be read unless the job is to fill it."""
     if planned.reference is None or not planned.reference.seconds:
         region.protect()
     return region.view()
@@ -84,11 +95,11 @@ class CellJob:
         plan: Plan,
         keys: list[bytes],
         window: memoryview,
-        shelf: memoryview | None,
+        reference_slot: memoryview | None,
         tables: Tables,
     ) -> None:
         self._wires, self._header, self._plan, self._window = wires, header, plan, window
-        self._shelf, self._tables = shelf, tables
+        self._reference_slot, self._tables = reference_slot, tables
         self._dek, *self._project_keys = keys
         outputs = [(part.name, part.schema.schema_id) for part in plan.outputs]
         self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
@@ -187,7 +198,7 @@ class CellJob:
                 tables=self._tables,
                 project_key=None if planned.signature.project is None else next(keys),
                 sides=self._sides,
-                reference_slot=self._shelf,
+                reference_slot=self._reference_slot,
             )
             operations.append(planned.prepare(schema, context))
             schema = operations[-1].output_schema

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Sink(Protocol):
-    """Where the outputs of a job go."""
+    """Destination of the outputs of a job."""
 
     def result(self, batch: pa.RecordBatch) -> None:
         """More of the result."""
@@ -41,7 +41,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Slice:
-    """Some rows of the input, one behind the other: `status` judges them, `batch` has those in `kept` that are left."""
+    """Some rows of the input, one behind the other: `status` covers them, `batch` has those in `kept` that are left."""
 
     batch: pa.RecordBatch
     status: RowStatus

@@ -48,15 +48,15 @@ def self_test(window: memoryview, slot: KeySlot, tables: Tables) -> None:
     """Run the self-test of every operation; raises RuntimeError when a job does not come out whole."""
     fd = os.memfd_create("cji-self-test", os.MFD_CLOEXEC)
     os.ftruncate(fd, ALIGNMENT)
-    shelf = Region(fd)
+    reference_slot = Region(fd)
     for operation in OPERATIONS.values():
         for case in operation.self_test:
-            _run_case(operation, case, window=window, slot=slot, shelf=shelf, tables=tables)
-    shelf.unmap()
+            _run_case(operation, case, window=window, slot=slot, reference_slot=reference_slot, tables=tables)
+    reference_slot.unmap()
 
 
 def _run_case(
-    operation: Operation[Any], case: Case, *, window: memoryview, slot: KeySlot, shelf: Region, tables: Tables
+    operation: Operation[Any], case: Case, *, window: memoryview, slot: KeySlot, reference_slot: Region, tables: Tables
 ) -> None:
     """One job in a second thread of this process."""
     control, cell_control = Channel.pair()
@@ -67,12 +67,12 @@ def _run_case(
     )
     status: list[int] = []
     signature = operation.signature(case.parameters)
-    shelves = [] if signature.reference is None else [shelf]
+    reference_slots = [] if signature.reference is None else [reference_slot]
     inputs = {**case.sides, "records": (case.schema, case.row)}
 
     def cell() -> None:
         try:
-            status.append(run_job(wires, slot=slot, window=window, shelves=shelves, tables=tables))
+            status.append(run_job(wires, slot=slot, window=window, reference_slots=reference_slots, tables=tables))
         finally:
             wires.close()
 
@@ -88,7 +88,7 @@ def _run_case(
     thread = threading.Thread(target=cell)
     thread.start()
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(shelves) - 1))
+        keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(reference_slots) - 1))
         for part, segment in enumerate(sealed):
             front.send(InputReady(slot=part, part=part, length=len(segment)))
         front.send(Finish())
@@ -113,7 +113,7 @@ def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: by
     sealer = Sealer(dek, input_aad(sha384(header), part))
     plain = b"".join(bytes(m) for m in messages)
     sealed = sealer.header + sealer.seal(plain, last=True)
-    assert len(sealed) > FLOE_HEADER_BYTES  # noqa: S101 - both parts are there
+    assert len(sealed) > FLOE_HEADER_BYTES  # noqa: S101 - a header and a segment
     return sealed
 
 

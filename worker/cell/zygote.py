@@ -186,7 +186,9 @@ def _cell(
             control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
         )
         window = cell_slot.region.view(heap_bytes)
-        status = run_job(channels, slot=cell_slot.key_slot, window=window, shelves=reference_regions, tables=tables)
+        status = run_job(
+            channels, slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
+        )
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0

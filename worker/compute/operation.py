@@ -1,7 +1,7 @@
-"""What an operation on records is: what it declares before a job, and what it is while one runs.
+"""An operation on records: its declaration, and its interface while a job runs.
 
 An operation is a pure function of its input, its parameters and its key: same input, same bytes. A bad row never
-fails a job: its values are null where they cannot be used, and the row status says why.
+fails a job: its values are null where they cannot be used, and the row status has the reason.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,8 +70,8 @@ class Project(NamedTuple):
 class Reference:
     """A resident reference: a side table whose index outlives its job.
 
-    With `seconds` the job brings it, as the side table `side`, and it is retained for so long; with `sha256`, that of
-    the sealed part, the job uses one that an earlier job has brought.
+    With `seconds` the job brings it as the side table `side`, and it is retained for that time; with `sha256`, the
+    digest of the sealed part, the job uses one that an earlier job has brought.
     """
 
     side: str
@@ -81,7 +81,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What an operation takes and makes, given its parameters.
+    """The inputs and outputs of an operation, given its parameters.
 
     `accepts` are schema ids of records; `result` is the schema id of the result, None for that of the records;
     `parts` are the further outputs.
@@ -107,7 +107,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """What the signed header says about the job: requestor, recipient, purpose, and when it was made."""
+    """The job according to its signed header: requestor, recipient, purpose, and the time of its making."""
 
     purpose_code: str
     requesting_ori: str
@@ -118,7 +118,7 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an operation may use besides its parameters and the records."""
+    """All that an operation may use besides its parameters and the records."""
 
     job: JobContext
     tables: Tables = field(repr=False)
@@ -154,7 +154,7 @@ class Operation(Generic[P]):
     self_test: tuple[Case, ...]
     steps: tuple[str, ...] = ()
     schemas: tuple[RecordSchema, ...] = ()
-    codes: tuple[type[RowCode], ...] = ()
+    codes: type[RowCode] = RowCode
     terminal: bool = False
     complete: Callable[[P, Sealing], P] = lambda parameters, _: parameters
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
@@ -173,7 +173,7 @@ class Operation(Generic[P]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Applied:
-    """What became of one batch of n rows.
+    """One batch of n rows after the operation.
 
     `kept` int64[k], ascending: the input rows of the k rows of `batch`; None = all. `status` covers all n.
     """
@@ -186,7 +186,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Outputs:
-    """What a table operation made of n rows; `status` covers all n, `parts` is by name."""
+    """The outputs of a table operation for n rows; `status` covers all n, `parts` is by name."""
 
     status: RowStatus
     result: Iterable[pa.RecordBatch]

@@ -51,7 +51,7 @@ class ParametersError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealing:
-    """What a submitter knows when a job is sealed.
+    """The facts that a submitter has when a job is sealed.
 
     `today` is the day of sealing, `schema` the schema id of the records. `read` returns the bytes of a file.
     `wrap_project_key` returns the key of a project, wrapped to the worker's key; the key is in the file, or was handed

@@ -20,13 +20,14 @@ from worker.compute.operations.link.operation import LINK
 from worker.compute.operations.screen.operation import SCREEN
 from worker.compute.operations.validate.operation import VALIDATE
 from worker.compute.parameters import Parameters, bad_parameters
+from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import Tables
 from worker.errors import Reason, Refusal, Stage
 from worker.records import ROW_STATUS, RecordSchema, check_schema
 from worker.records import SCHEMAS as INPUT_SCHEMAS
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["MEANING", "OPERATIONS", "SCHEMAS", "STEPS", "AnyParameters", "Plan", "Planned", "operation_of", "plan"]
+__all__ = ["CODES", "OPERATIONS", "SCHEMAS", "STEPS", "AnyParameters", "Plan", "Planned", "operation_of", "plan"]
 
 OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
     {
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     AnyParameters: TypeAlias = Parameters
 else:
     AnyParameters = Union[tuple(operation.parameters for operation in OPERATIONS.values())]  # noqa: UP007
-"""Parameters of any operation, told apart by `kind`; a type for msgspec to decode."""
+"""Parameters of any operation, distinguished by `kind`; a type that msgspec decodes."""
 
 SCHEMAS: Final[Mapping[str, RecordSchema]] = MappingProxyType(
     {**INPUT_SCHEMAS, **{schema.schema_id: schema for each in OPERATIONS.values() for schema in each.schemas}}
@@ -57,10 +58,10 @@ SCHEMAS: Final[Mapping[str, RecordSchema]] = MappingProxyType(
 STEPS: Final = ("rows", *sorted({step for operation in OPERATIONS.values() for step in operation.steps}))
 """The steps of progress: records read, and those of the operations."""
 
-MEANING: Final[Mapping[int, str]] = MappingProxyType(
-    {code.value: code.meaning for operation in OPERATIONS.values() for codes in operation.codes for code in codes}
-)
-"""Every row status code in words."""
+_CODES: Final[tuple[type[RowCode], ...]] = (ValueCode, *(operation.codes for operation in OPERATIONS.values()))
+
+CODES: Final[Mapping[int, RowCode]] = MappingProxyType({code.value: code for codes in _CODES for code in codes})
+"""Every row status code by its number."""
 
 
 def operation_of(parameters: Parameters) -> Operation[Any]:

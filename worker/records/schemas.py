@@ -144,7 +144,7 @@ SCHEMAS: Final = MappingProxyType(
         )
     }
 )
-"""What a job brings, and the status of its rows. Each operation declares the records that it makes."""
+"""The inputs of jobs, and the status of rows. Each operation declares the other records that it makes."""
 
 TYPES: Final = frozenset(
     data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types

@@ -108,7 +108,7 @@ def test_aggregate(outputs: Path) -> None:
 
 
 def test_persons(outputs: Path) -> None:
-    found = rows(outputs / "judged/result.csv")
+    found = rows(outputs / "checked/result.csv")
     assert [(row["row"], row["column"], row["code"]) for row in found] == [
         ("2", "NAM", "310"),
         ("2", "DOB", "305"),
@@ -120,7 +120,7 @@ def test_persons(outputs: Path) -> None:
         ("3", "SOC", "308"),
         ("3", "OLS", "304"),
     ]
-    assert sum(int(row["rows"]) for row in rows(outputs / "judged/counts.csv")) == 9
+    assert sum(int(row["rows"]) for row in rows(outputs / "checked/counts.csv")) == 9
 
 
 def test_deidentify(outputs: Path) -> None:

@@ -15,8 +15,8 @@ from worker.compute.operations.aggregate import (
     Aggregate,
     run,
 )
+from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.suppression import hidden
-from worker.compute.status_codes import Code
 from worker.records import Status
 
 Row = tuple[str | None, str | None, str | None, str | None]

@@ -17,8 +17,10 @@ from tests.support.contexts import TABLES, context, planned, prepare_table
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 from worker.compute.kernels.column import read
+from worker.compute.operations.validate.codes import Code
 from worker.compute.operations.validate.ncic import wrong
-from worker.compute.status_codes import Code
+from worker.compute.registry import CODES
+from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.ncic import (
     CodeRule,
@@ -57,7 +59,7 @@ def characters(letters: str, also: str) -> str:
     ] + also
 
 
-def twin(rule: ColumnRule, value: str | None) -> Code | None:
+def twin(rule: ColumnRule, value: str | None) -> RowCode | None:
     """The first thing that is wrong with a value."""
     if not value:
         return Code.VALUE_MISSING if rule.required else None
@@ -65,48 +67,48 @@ def twin(rule: ColumnRule, value: str | None) -> Code | None:
     match rule:
         case TextRule():
             if not rule.least <= size <= rule.most:
-                return Code.WRONG_LENGTH
-            return None if set(value) <= set(characters(rule.alphabet, rule.also)) else Code.WRONG_CHARACTER
+                return ValueCode.WRONG_LENGTH
+            return None if set(value) <= set(characters(rule.alphabet, rule.also)) else ValueCode.WRONG_CHARACTER
         case CodeRule():
-            return None if value in NCIC.codes[rule.table] else Code.NOT_IN_TABLE
+            return None if value in NCIC.codes[rule.table] else ValueCode.NOT_IN_TABLE
         case NameRule():
             if not rule.least <= size <= rule.most:
-                return Code.WRONG_LENGTH
+                return ValueCode.WRONG_LENGTH
             good = re.fullmatch(r"[A-Z'-]([A-Z' -]*[A-Z'-])?,( ?[A-Z'-][A-Z' -]*|  +[A-Z' -]*)", value)
-            return None if good and not value.endswith(" ") else Code.WRONG_FORM
+            return None if good and not value.endswith(" ") else ValueCode.WRONG_FORM
         case DateRule():
             return twin_date(rule, value)
         case NumberRule() | HeightRule():
             digits = rule.digits if isinstance(rule, NumberRule) else 3
             if not re.fullmatch(f"[0-9X]{{{digits}}}", value):
-                return Code.WRONG_FORM
+                return ValueCode.WRONG_FORM
             if "X" in value:
                 return None
             inches = isinstance(rule, HeightRule) and int(value[1:]) > 11
             return Code.OUT_OF_RANGE if inches or not rule.low <= int(value) <= rule.high else None
         case SsnRule():
             if not re.fullmatch("[0-9X]{9}", value):
-                return Code.WRONG_FORM
+                return ValueCode.WRONG_FORM
             never = value[:3] in {"000", "666"} or value[0] == "9" or value[3:5] == "00" or value[5:] == "0000"
-            return Code.NEVER_ISSUED if never else None
+            return ValueCode.NEVER_ISSUED if never else None
         case VinRule():
             if size > rule.most:
-                return Code.WRONG_LENGTH
+                return ValueCode.WRONG_LENGTH
             if not set(value) <= set(characters("A9", "")):
-                return Code.WRONG_CHARACTER
+                return ValueCode.WRONG_CHARACTER
             return Code.WRONG_CHECK_DIGIT if size == 17 and vin_check(value) != value[8] else None
         case StatePrefixRule():
             if not 4 <= size <= rule.most:
-                return Code.WRONG_LENGTH
+                return ValueCode.WRONG_LENGTH
             if value[2:3] != "-" or value[:2] not in NCIC.codes[rule.table]:
-                return Code.NOT_IN_TABLE
-            return None if set(value) <= set(characters("A9", "-")) else Code.WRONG_CHARACTER
+                return ValueCode.NOT_IN_TABLE
+            return None if set(value) <= set(characters("A9", "-")) else ValueCode.WRONG_CHARACTER
         case ShapeRule():
             shapes = {"A": "[A-Z]", "9": "[0-9]", "N": "[A-Z0-9]"}
-            return None if re.fullmatch("".join(shapes[c] for c in rule.shape), value) else Code.WRONG_FORM
+            return None if re.fullmatch("".join(shapes[c] for c in rule.shape), value) else ValueCode.WRONG_FORM
 
 
-def twin_date(rule: DateRule, value: str) -> Code | None:
+def twin_date(rule: DateRule, value: str) -> RowCode | None:
     text = value.upper() if len(value) == 8 else value.upper().replace("-", "")
     if len(value) == 10 and not re.fullmatch(r".{4}-.{2}-.{2}", value):
         return Code.NO_SUCH_DATE
@@ -160,7 +162,7 @@ def test_every_rule_says_what_its_twin_says(data: st.DataObject) -> None:
     assert found == [(i, name, code) for i, code in enumerate(expected) if code is not None]
 
 
-def judged(columns: dict[str, pa.Array], **options: Any) -> list[tuple[int, str, Code]]:
+def judged(columns: dict[str, pa.Array], **options: Any) -> list[tuple[int, str, RowCode]]:
     schema_id = "hotfile/1" if columns.keys() <= SCHEMAS["hotfile/1"].columns.keys() else "chri_event/1"
     schema = tagged(schema_id, [pa.field(name, array.type) for name, array in columns.items()])
     batch = pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
@@ -174,7 +176,7 @@ def judged(columns: dict[str, pa.Array], **options: Any) -> list[tuple[int, str,
     halves = [[row for row in rows if row["row"] < n], [row for row in rows if row["row"] >= n]]
     assert [{**row, "row": row["row"] + n} for row in halves[0]] == halves[1]
     counts = {(r["column"], r["finding"]): r["rows"] for one in outputs.parts["counts"] for r in one.to_pylist()}
-    codes = [(row["row"], row["column"], Code(row["code"])) for row in halves[0]]
+    codes = [(row["row"], row["column"], CODES[row["code"]]) for row in halves[0]]
     assert counts == {
         (c, code.name): 2 * sum((x, y) == (c, code) for _, x, y in codes) for c, code in {(c, k) for _, c, k in codes}
     }
@@ -212,7 +214,7 @@ def test_dates_of_a_row_are_in_order() -> None:
         ("1982-13-XX", Code.NO_SUCH_DATE),
     ],
 )
-def test_partial_dates_are_normal_where_the_rule_says_so(value: str, code: Code | None) -> None:
+def test_partial_dates_are_normal_where_the_rule_says_so(value: str, code: RowCode | None) -> None:
     array = pa.array([value])
     assert [c for _, _, c in judged({"DOB": array})] == ([] if code is None else [code])
     assert next(c for _, _, c in judged({"entered": array})) is Code.NO_SUCH_DATE

@@ -14,8 +14,8 @@ from worker.compute.operations.screen import (
     Rules,
     run,
 )
+from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.outputs import HITS, OUTCOMES
-from worker.compute.status_codes import Code
 from worker.records import RowStatus, Status
 
 NAMES = ("NAM", "last", "first")

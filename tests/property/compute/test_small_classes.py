@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.contexts import context, planned, prepare_table
 from worker.cell.pipeline import Pipeline
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.k_anonymity import too_small
-from worker.compute.status_codes import Code
 from worker.records import RowStatus, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
 

@@ -10,8 +10,9 @@ from tests.support.contexts import context, planned, prepare_batch, prepare_tabl
 from tests.support.refusals import refused
 from worker.compute.operation import BatchOperation
 from worker.compute.operations.deidentify import tokens
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.registry import OPERATIONS
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.errors import Reason, Stage
 from worker.records import METADATA_KEY, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
@@ -263,7 +264,7 @@ def test_every_transform_once() -> None:
         [],
         [
             (Code.TOO_SHORT_TO_MASK, soc),
-            (Code.NOT_A_DATE, dob),
+            (ValueCode.NOT_A_DATE, dob),
             (Code.NOT_A_ZIP, postcode),
             (Code.TOO_SHORT_TO_MASK, address),
         ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
-from worker.compute.status_codes import Code
+from worker.compute.operations.disseminate.codes import Code
 from worker.compute.tables import Dissemination, Tables
 from worker.compute.tables import load as load_tables
 from worker.errors import Reason, StartupError

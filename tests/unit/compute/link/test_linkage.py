@@ -22,6 +22,7 @@ from worker.compute.operations.link import (
     link,
 )
 from worker.compute.operations.link.blocking import CHUNK, plan
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import read_table
 from worker.compute.operations.link.comparison import comparer
 from worker.compute.operations.link.linkage import MEMORY
@@ -29,7 +30,7 @@ from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 from worker.compute.operations.link.training import train
 from worker.compute.parameters import decoded
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.errors import Reason
 
 _SAME, _ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
@@ -375,7 +376,7 @@ def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
     assert found.status.counts() == (2, 0, 2, 0)
     assert found.status.rows.tolist() == [0, 2]
     assert found.status.columns.tolist() == [1, 1]
-    assert set(found.status.codes.tolist()) == {Code.NOT_A_DATE}
+    assert set(found.status.codes.tolist()) == {ValueCode.NOT_A_DATE}
     table = read_table([batch], (), frozenset(("DOB",)), linking=False)
     assert table.columns["DOB"].code.tolist() == [-1, 0, 1, 0]
 

@@ -28,10 +28,10 @@ from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
 from worker.compute.kernels.group_by import cells, coded, counts, distinct, sums, with_totals
 from worker.compute.operation import Outputs
+from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import CELLS
 from worker.compute.operations.aggregate.parameters import Aggregate
 from worker.compute.operations.aggregate.suppression import hidden
-from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow

@@ -15,6 +15,7 @@ import pyarrow as pa
 from worker.compute.kernels.column import read
 from worker.compute.operation import Context, Operation, Outputs, Signature
 from worker.compute.operations.aggregate.cell_table import run
+from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
 from worker.compute.operations.aggregate.parameters import Aggregate, decode, encode
 from worker.compute.operations.aggregate.return_a import return_a
@@ -98,5 +99,6 @@ AGGREGATE: Final = Operation(
     terminal=True,
     schemas=(CELLS, RETURN_A, ACCOUNTING.schema),
     steps=("count", "group"),
+    codes=Code,
     self_test=CASES,
 )

@@ -1,4 +1,4 @@
-"""What `aggregate` makes: cells, or lines of the FBI's forms and the accounting of reports."""
+"""Outputs of `aggregate`: cells, or lines of the FBI's forms and the accounting of reports."""
 
 from typing import Final
 

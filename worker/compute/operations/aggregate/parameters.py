@@ -21,10 +21,10 @@ _UpTo1000 = Annotated[int, Meta(ge=1, le=1000)]
 class Aggregate(Parameters, frozen=True, kw_only=True, tag="aggregate"):
     """Cells of `keys`, or the lines of a `preset`.
 
-    `keys` has columns to group by with their categories: every other value is unclassifiable; none: whatever there is.
-    `person` is the column that tells persons apart, "" for none; `sums` are columns of whole numbers. A cell of fewer
-    than `threshold` persons (rows, where there is no `person`) is hidden, and others so that it cannot be worked out;
-    1 hides nothing. Numbers are rounded to multiples of `base`, halves up; 1 rounds nothing.
+    `keys` has columns to group by with their categories: every other value is unclassifiable; none: the values that
+    occur. `person` is the column that identifies persons, "" for none; `sums` are columns of whole numbers. A cell of
+    fewer than `threshold` persons (rows, where there is no `person`) is hidden, and others so that it cannot be worked
+    out; 1 hides nothing. Numbers are rounded to multiples of `base`, halves up; 1 rounds nothing.
     """
 
     preset: Literal["srs_return_a"] | None = None

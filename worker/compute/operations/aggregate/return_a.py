@@ -27,10 +27,10 @@ from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.submission import GROUP_A, GROUP_B, NO_GROUP, ZERO, Submission, read
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.clearances import Incidents, read_incidents
+from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.forms import FORMS, LINES, UNCLASSIFIABLE
 from worker.compute.operations.aggregate.outputs import ACCOUNTING, RETURN_A
 from worker.compute.operations.aggregate.units import RULES, Units, score
-from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow

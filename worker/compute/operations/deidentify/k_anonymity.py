@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.distinct import classes, codes
 from worker.compute.operation import BatchOperation, Outputs
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outputs import K_ANONYMITY
-from worker.compute.status_codes import Code
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow
 

@@ -33,6 +33,7 @@ import pyarrow as pa
 
 from worker.compute.operation import Applied, Context, Operation, OutputSpec, Project, Signature
 from worker.compute.operations.deidentify import tokens
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.k_anonymity import Suppressing
 from worker.compute.operations.deidentify.outputs import K_ANONYMITY, TOKEN_MAP
 from worker.compute.operations.deidentify.parameters import (
@@ -136,5 +137,6 @@ DEIDENTIFY: Final = Operation(
     prepare=_prepare,
     schemas=(TOKEN_MAP.schema, K_ANONYMITY.schema),
     steps=("count",),
+    codes=Code,
     self_test=CASES,
 )

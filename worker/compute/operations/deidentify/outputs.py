@@ -1,4 +1,4 @@
-"""What `deidentify` makes besides the result."""
+"""Outputs of `deidentify` besides the result."""
 
 from typing import Final
 

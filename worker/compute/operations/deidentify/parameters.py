@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")  # of projects and domains; no NUL, see `tokens`
-_MAX_KEPT_BYTES: Final = 32  # of a mask: more is no mask
+_MAX_KEPT_BYTES: Final = 32  # of a mask: with more it would hide nothing
 
 _Column = Annotated[str, Meta(min_length=1, max_length=256)]
 _Domain = Annotated[str, Meta(pattern=rf"^{NAME.pattern}\Z")]

@@ -42,7 +42,7 @@ ApplyRule = Callable[[OneBatch, int], Outcome]
 
 
 def bind(column: str, rule: Transform, *, project: str, schema: pa.Schema, key: bytes) -> ApplyRule:
-    """What becomes of a column that is not dropped.
+    """The transform of a column that is not dropped.
 
     Raises: Refusal(BAD_PARAMETERS) at COMPUTE where a transform of text is to be applied to anything else.
     """

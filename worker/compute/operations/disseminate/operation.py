@@ -31,11 +31,11 @@ from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.distinct import first_rows, is_among
 from worker.compute.operation import Applied, Context, Operation, Signature
+from worker.compute.operations.disseminate.codes import Code
 from worker.compute.operations.disseminate.outputs import LEDGER, WITHHELD
 from worker.compute.operations.disseminate.parameters import Disseminate, check_tables, complete, decode, encode
 from worker.compute.operations.disseminate.self_test import CASES
 from worker.compute.parameters import known
-from worker.compute.status_codes import Code
 from worker.compute.tables.dissemination import Dissemination, Grant
 from worker.records import SCHEMAS, RowStatus, Status, arrow, tagged
 
@@ -143,7 +143,7 @@ class Disseminating:
         return first
 
     def _flag(self, batch: pa.RecordBatch, name: str) -> Bools:
-        """bool[n]: the flag is set, or nobody knows. Records of hot files have none of these flags."""
+        """bool[n]: the flag is set or unknown. Records of hot files have none of these flags."""
         n = batch.num_rows
         if self.schema_id != "chri_event/1":
             return np.zeros(n, np.bool_)
@@ -245,5 +245,6 @@ DISSEMINATE: Final = Operation(
     signature=lambda _: Signature(accepts=frozenset(("chri_event/1", "hotfile/1")), parts=(LEDGER, WITHHELD)),
     prepare=_prepare,
     schemas=(LEDGER.schema, WITHHELD.schema),
+    codes=Code,
     self_test=CASES,
 )

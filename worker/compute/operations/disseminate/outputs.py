@@ -1,4 +1,4 @@
-"""What `disseminate` makes besides the result."""
+"""Outputs of `disseminate` besides the result."""
 
 from typing import Final
 

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.components import components
 from worker.compute.operations.link.blocking import Blocking, plan
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import DATES, Table, has, read_table
 from worker.compute.operations.link.comparison import comparer
 from worker.compute.operations.link.model import Model
@@ -29,7 +30,7 @@ from worker.compute.operations.link.report import Report
 from worker.compute.operations.link.score import Pairs, Scorer, gather, log2_odds
 from worker.compute.operations.link.training import train
 from worker.compute.parameters import bad_parameters
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status
@@ -148,5 +149,5 @@ def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowS
     for name, wrong in table.not_dates.items():
         rows = np.flatnonzero(wrong[:n])
         column = schema.names.index(name) if name in schema.names else -1
-        status = status.found(rows, status=Status.PARTLY_USED, code=Code.NOT_A_DATE, column=column)
+        status = status.found(rows, status=Status.PARTLY_USED, code=ValueCode.NOT_A_DATE, column=column)
     return status

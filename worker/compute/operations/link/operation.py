@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import Ints
 from worker.compute.operation import Context, Operation, Outputs, Side, Signature
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.linkage import bind, link
 from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
 from worker.compute.operations.link.parameters import Link, complete, decode, encode
@@ -89,5 +90,6 @@ LINK: Final = Operation(
     prepare=_prepare,
     schemas=(PAIRS.schema, PATTERNS.schema, BLOCKS.schema),
     steps=("count", "train", "compare", "cluster"),
+    codes=Code,
     self_test=CASES,
 )

@@ -1,4 +1,4 @@
-"""What `link` makes besides the records with their cluster; `report` describes the columns."""
+"""Outputs of `link` besides the records with their cluster; `report` describes the columns."""
 
 from typing import Final
 
@@ -35,7 +35,7 @@ PATTERNS: Final = OutputSpec(
         columns(_CASE, "m u weight", pa.float64()),
     ),
 )
-"""What each weight is made of, in words."""
+"""The components of each weight, in words."""
 
 BLOCKS: Final = OutputSpec(
     name="blocks",
@@ -47,4 +47,4 @@ BLOCKS: Final = OutputSpec(
         columns(_CASE, "split split_rows", pa.uint64()),
     ),
 )
-"""What every blocking rule brought together."""
+"""The pairs that every blocking rule brought together."""

@@ -17,10 +17,10 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.distinct import is_among
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
+from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.descriptors import COLUMNS, NO_SOUND, Identifier, Names, People
 from worker.compute.operations.screen.outputs import SHOWN
 from worker.compute.operations.screen.reader import read_people
-from worker.compute.status_codes import Code
 from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status, arrow

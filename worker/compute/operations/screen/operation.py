@@ -18,6 +18,7 @@ import pyarrow as pa
 from msgspec import structs
 
 from worker.compute.operation import Applied, Context, Operation, Reference, Side, Signature
+from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.index import Index, build
 from worker.compute.operations.screen.outputs import HITS, OUTCOMES, REFERENCE_STATUS
 from worker.compute.operations.screen.parameters import Screen, check_tables, complete, decode, encode
@@ -126,5 +127,6 @@ SCREEN: Final = Operation(
     prepare=_prepare,
     terminal=True,
     schemas=(OUTCOMES, HITS.schema),
+    codes=Code,
     self_test=CASES,
 )

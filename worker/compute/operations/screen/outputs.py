@@ -1,4 +1,4 @@
-"""What `screen` makes: outcomes of inquiries, hits, and the status of the reference."""
+"""Outputs of `screen`: outcomes of inquiries, hits, and the status of the reference."""
 
 from typing import Final
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.operations.screen.candidates import Candidates, Limits, Plan, plan
+from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.index import Index
 from worker.compute.operations.screen.outputs import HITS, OUTCOMES, SHOWN
 from worker.compute.operations.screen.parameters import Screen
@@ -29,7 +30,7 @@ from worker.compute.operations.screen.reader import read_people
 from worker.compute.operations.screen.rules import Weights, weights
 from worker.compute.operations.screen.score import LEVEL, Floats, Scores, score, words_of
 from worker.compute.parameters import known
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.compute.tables.screening import Model
 from worker.records import RowStatus, Status, arrow
 
@@ -136,7 +137,7 @@ def run(batch: pa.RecordBatch, index: Index, parameters: Screen, model: Model, *
     for column, codes, table in (("SEX", inquiries.sex, rules.sex), ("RAC", inquiries.race, rules.race)):
         unknown = np.flatnonzero((codes != 0) & ~np.isin(codes, [ord(code) for code in table]))
         at = batch.schema.get_field_index(column)
-        status = status.found(unknown, status=Status.PARTLY_USED, code=Code.NOT_IN_TABLE, column=at)
+        status = status.found(unknown, status=Status.PARTLY_USED, code=ValueCode.NOT_IN_TABLE, column=at)
     for rows, code in ((~planned.searched, Code.NOT_SCREENABLE), (planned.too_many, Code.TOO_MANY_CANDIDATES)):
         status = status.found(np.flatnonzero(rows), status=Status.NOT_USABLE, code=code)
     return Screened(

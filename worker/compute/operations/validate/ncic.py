@@ -21,10 +21,11 @@ from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import is_among
 from worker.compute.operation import Context, Outputs
+from worker.compute.operations.validate.codes import Code
 from worker.compute.operations.validate.outputs import COUNTS, FINDINGS
 from worker.compute.operations.validate.parameters import Validate
 from worker.compute.parameters import known
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import Ncic
 from worker.compute.tables.ncic import (
     CodeRule,
@@ -44,7 +45,7 @@ from worker.records import WHOLE_ROW, RowStatus, Status, arrow
 
 __all__ = ["ValidateColumns", "prepare", "wrong"]
 
-Wrong = tuple[tuple[Code, Bools], ...]
+Wrong = tuple[tuple[RowCode, Bools], ...]
 
 
 def prepare(parameters: Validate, schema: pa.Schema, context: Context) -> "ValidateColumns":
@@ -63,7 +64,7 @@ class _Found:
 
     rows: Ints
     column: int
-    code: Code
+    code: RowCode
     warning: bool
     values: pa.Array = field(repr=False)
 
@@ -88,7 +89,7 @@ class ValidateColumns:
         """Judge every column of every batch; see TableOperation."""
         total = max(sum(batch.num_rows for batch in records), 1)
         statuses, results = list[RowStatus](), list[pa.RecordBatch]()
-        counts: dict[tuple[int, Code], int] = {}
+        counts: dict[tuple[int, RowCode], int] = {}
         first = 0
         for batch in records:
             found = list(self._judge(batch))
@@ -150,7 +151,7 @@ class ValidateColumns:
             schema=self.output_schema,
         )
 
-    def _counts(self, counts: Mapping[tuple[int, Code], int]) -> pa.RecordBatch:
+    def _counts(self, counts: Mapping[tuple[int, RowCode], int]) -> pa.RecordBatch:
         lines = sorted(counts.items())
         return pa.RecordBatch.from_arrays(
             [
@@ -168,46 +169,46 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
         case TextRule(least=least, most=most):
             allowed = predicates.alphabet(rule.alphabet, rule.also)
             found: Wrong = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
-                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
+                (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
             )
         case CodeRule():
-            found = ((Code.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
+            found = ((ValueCode.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
         case NameRule():
             found = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
-                (Code.WRONG_FORM, predicates.names(text)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
+                (ValueCode.WRONG_FORM, predicates.names(text)),
             )
         case DateRule():
             found = _dates(rule, text, as_of)
         case NumberRule():
             form, out = predicates.outside(text, rule.digits, rule.low, rule.high)
-            found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out))
+            found = ((ValueCode.WRONG_FORM, form), (Code.OUT_OF_RANGE, out))
         case HeightRule():
             form, out = predicates.outside(text, 3, rule.low, rule.high)
             values, whole, _ = predicates.numbers(text, 3)
-            found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out | (whole & (values % 100 > 11))))
+            found = ((ValueCode.WRONG_FORM, form), (Code.OUT_OF_RANGE, out | (whole & (values % 100 > 11))))
         case SsnRule():
             found = (
-                (Code.WRONG_FORM, predicates.social_form(text)),
-                (Code.NEVER_ISSUED, predicates.social_never_issued(text)),
+                (ValueCode.WRONG_FORM, predicates.social_form(text)),
+                (ValueCode.NEVER_ISSUED, predicates.social_never_issued(text)),
             )
         case VinRule():
             found = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
-                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9"))),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
+                (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9"))),
                 (Code.WRONG_CHECK_DIGIT, predicates.vin_check_digit(text)),
             )
         case StatePrefixRule():
             prefix = pc.binary_slice(column, 0, 3)
             codes = [f"{code}-" for code in table.codes[rule.table]]
             found = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
-                (Code.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
-                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
+                (ValueCode.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
+                (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
             )
         case ShapeRule():
-            found = ((Code.WRONG_FORM, predicates.shape(text, rule.shape)),)
+            found = ((ValueCode.WRONG_FORM, predicates.shape(text, rule.shape)),)
     return found
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from worker.compute.nibrs.side_tables import ON_FILE, ORI_TABLE
 from worker.compute.operation import Context, Operation, Side, Signature, TableOperation
 from worker.compute.operations.validate import ncic, nibrs
+from worker.compute.operations.validate.codes import Code
 from worker.compute.operations.validate.outputs import COUNTS, EDS, FINDINGS, INCIDENTS, NIBRS_FINDINGS, RATES
 from worker.compute.operations.validate.parameters import Validate, complete, decode, encode
 from worker.compute.operations.validate.self_test import CASES
@@ -40,5 +41,6 @@ VALIDATE: Final = Operation(
     terminal=True,
     schemas=(NIBRS_FINDINGS, INCIDENTS.schema, RATES.schema, EDS.schema, FINDINGS, COUNTS.schema),
     steps=("check",),
+    codes=Code,
     self_test=CASES,
 )

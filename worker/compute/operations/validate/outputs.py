@@ -1,4 +1,4 @@
-"""What `validate` makes: findings on a NIBRS submission or on columns, and what follows from them."""
+"""Outputs of `validate`: findings on a NIBRS submission or on columns, and what follows from them."""
 
 from typing import Final
 

@@ -5,8 +5,9 @@ import datetime
 from msgspec.structs import replace
 
 from worker.compute.nibrs.specification import RULE_SETS, load_rule_set
+from worker.compute.operations.validate.codes import Code
 from worker.compute.parameters import Name, Parameters, Sealing, Sha256, decoded, known
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["NCIC", "Validate", "complete", "decode", "encode"]
@@ -19,7 +20,7 @@ class Validate(Parameters, frozen=True, kw_only=True, tag="validate"):
     """The rule set is the newest one for the records' schema, `as_of` the day of sealing, where they are left out.
 
     What lies after `as_of` is in the future. `without` has rules of the rule set that are switched off, by number;
-    `also` those that it has withdrawn and that are wanted all the same. `tables_sha256` is the digest that the
+    `also` has rules that it has withdrawn and that apply anyway. `tables_sha256` is the digest that the
     worker's tables must have.
     """
 
@@ -51,7 +52,7 @@ class Validate(Parameters, frozen=True, kw_only=True, tag="validate"):
 def _rules(rule_set: str) -> frozenset[str]:
     """The rules by number. Raises: ValueError for an unknown rule set."""
     if rule_set == NCIC:
-        return frozenset(str(code.value) for code in Code if 300 <= code < 400)
+        return frozenset(str(code.value) for code in (*Code, *ValueCode) if code // 100 == 3)
     if rule_set not in RULE_SETS:
         raise ValueError(f"rule_set: the rule sets are {', '.join(sorted((*RULE_SETS, NCIC)))}")
     return frozenset(f"{rule.number:03d}" for rule in load_rule_set(rule_set).rules)
