@@ -25,12 +25,13 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
-from worker.client.keys import recipient_thumbprints, thumbprint
+from worker.client.keys import recipient_thumbprints
 from worker.client.sealed_result import read_output
 from worker.client.sources import FORMATS, LINES, open_source, read_file
 from worker.client.spec import only
 from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
+from worker.jose import key_id
 
 __all__ = ["job"]
 
@@ -124,7 +125,7 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
         raise SpecError("the profile names no recipient_key", remedy="Results need it: `cji key new-recipient`.")
     path = Path(profile.recipient_key)
     key = load_recipient_key(path, passphrase=passphrase_for(path))
-    if thumbprint(key.public_key()) not in recipient_thumbprints(spec.recipients):
+    if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients):
         raise SpecError("the profile's recipient_key is none of the spec's recipients")
     return key
 

@@ -6,10 +6,11 @@ from typing import get_args
 
 import pytest
 
+from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from worker.client import JobSpec, load_spec, seal
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.spec import decode_spec
 from worker.compute.operations.link import (
     Comparison,
@@ -22,20 +23,11 @@ from worker.compute.operations.link import (
 )
 from worker.compute.operations.link.model import Form, Test
 from worker.compute.registry import OPERATIONS
+from worker.jose import key_id, public_jwk
 
 KEY = new_recipient_key().public_key()
-TEXT = f"""
-audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
-kek_thumbprint = "{thumbprint(KEY)}"
-recipients = ['{public_jwk(KEY)}']
-
+HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=key_id(KEY))
+TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
 
