@@ -1,4 +1,4 @@
-"""What the worker can be held to: typed events, the hash-chained file that keeps them, and signed receipts."""
+"""Accountability of the worker: typed events, the hash-chained file of them, and signed receipts."""
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain

@@ -1,13 +1,13 @@
-"""The events of the audit trail: typed, closed, without a word of free text.
+"""The events of the audit trail: a closed set of types without free text.
 
 Contract and invariants
-* Every event is one Struct of `Event`, told apart by `kind`. What CJISSECPOL AU-3 and AU-3(1) ask for is in named
-  fields: what (kind), when and where (in the chained record), source, outcome (`reason`), identity; per job the
-  duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
-* No value of a record, no key and no exception text has a field to stand in (AU-3(3)). Volumes per job are the one
+* Every event is one Struct of `Event`, distinguished by `kind`. The content that CJISSECPOL AU-3 and AU-3(1) require is
+  in named fields: what (kind), when and where (in the chained record), source, outcome (`reason`), identity; per job
+  the duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
+* No field can contain a value from a record, a key or the text of an exception (AU-3(3)). Volumes per job are the one
   documented exception to "what depends on records stays inside the sealed output".
-* Texts are bounded and printable, identifiers and digests have a fixed shape; it is enforced before a line is written
-  and again when it is read.
+* Texts are bounded and printable, identifiers and digests have a fixed format; both are enforced before a line is
+  written and again when it is read.
 * Time is UTC with hundredths of a second (AU-8).
 """
 
@@ -76,7 +76,7 @@ class TpmClock(_Strict, frozen=True, kw_only=True):
 
 
 class Volumes(_Strict, frozen=True, kw_only=True):
-    """How much a job moved; never what. Rows and subjects are counts, bytes are those of the ciphertext."""
+    """Volumes of a job. Rows and subjects are counts, bytes are those of the ciphertext."""
 
     rows_in: Count
     rows_out: Count
@@ -91,7 +91,7 @@ class _Event(_Strict, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
-    """The keyholder runs under this code, configuration and policy."""
+    """The keyholder started with this code, configuration and policy."""
 
     version: Token
     code_sha384: Hex96
@@ -101,7 +101,7 @@ class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
 
 
 class WorkerReady(_Event, frozen=True, kw_only=True, tag="worker_ready"):
-    """Fresh evidence, a key, a policy and this sink: jobs are admitted from here on."""
+    """Jobs are admitted from here on, under these key versions."""
 
     kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
 
@@ -119,14 +119,14 @@ class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
 
 
 class TailRecovered(_Event, frozen=True, kw_only=True, tag="tail_recovered"):
-    """A crash left an unfinished last line, never acknowledged to anybody; it was cut off."""
+    """A crash left an unfinished last line, which was never acknowledged; it was cut off."""
 
     cut_bytes: Count
     cut_sha384: Hex96
 
 
 class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
-    """Both verdicts on this machine were good."""
+    """The machine passed both appraisals, ours and Microsoft's."""
 
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
@@ -141,7 +141,7 @@ class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
 class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
     """The vault released a key version to this machine, under this release policy.
 
-    `policy_before` is there where this process knew another policy of the key: somebody changed it in between.
+    `policy_before` is set if this process saw a different policy of the key before: it was changed in between.
     """
 
     kek_id: Url
@@ -155,12 +155,12 @@ class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
 
 
 class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
-    """A released key was let go. A key that is renewed is not dropped.
+    """A released key was dropped. A renewal drops nothing.
 
-    expired    its time was over and no renewal had come
-    revoked    the vault denied the renewal, or released something else
-    pcr-drift  the PCRs are not those that were attested
-    evidence   this machine's evidence was refused, or could not be looked at any more
+    expired    it was not renewed in time
+    revoked    the vault denied the renewal, or released another key
+    pcr-drift  the PCRs differ from the attested ones
+    evidence   this machine's evidence was refused, or could no longer be checked
     stopped    the worker ended
     """
 
@@ -169,7 +169,7 @@ class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
 
 
 class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
-    """Header, signature, policy and ledger passed; the data key is opened after this line is durable."""
+    """A job passed all checks of admission; its data key is opened after this line is on disk."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -189,7 +189,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
 
 
 class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
-    """Refused before anything was decrypted. What the job claims about itself is noted only where it parsed."""
+    """A job was refused before anything was decrypted. Its claims are recorded only if its header is well-formed."""
 
     source: Address
     stage: Stage
@@ -203,7 +203,7 @@ class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
 
 
 class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
-    """All input verified, all rows accounted for; this line being durable is what makes the receipt valid."""
+    """All input verified, all rows accounted for. The receipt is valid once this line is on disk."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -216,7 +216,7 @@ class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
 
 
 class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
-    """An admitted job ended without a receipt; it may be run again with the same header."""
+    """An admitted job ended without a receipt; the same header may run again."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -230,7 +230,7 @@ class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
 
 
 class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retained"):
-    """A side table of a completed job stays in secret memory; `sha256` is that of the sealed part in its receipt."""
+    """A side table of a completed job became resident; `sha256` is that of the sealed part in its receipt."""
 
     job_id: Hex32
     submitter: Token
@@ -240,11 +240,11 @@ class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retain
 
 
 class ReferenceDropped(_Event, frozen=True, kw_only=True, tag="reference_dropped"):
-    """No further job gets it, and it is wiped when the last one that has it is over; at the latest with the worker.
+    """A resident reference was dropped: no further job gets it, and it is wiped when no job uses it any more.
 
-    expired   its time was over
+    expired   its retention ended
     replaced  its submitter brought another one, and there was no room for both
-    key       the key version that opened it was let go
+    key       the key version that opened it was dropped
     """
 
     submitter: Token
@@ -272,7 +272,7 @@ Event = (
 
 
 def utc_hundredths(moment: datetime) -> str:
-    """`YYYY-MM-DDThh:mm:ss.hhZ` of an aware time, cut (not rounded) to hundredths. Raises ValueError when naive."""
+    """`YYYY-MM-DDThh:mm:ss.hhZ` of an aware time, truncated to hundredths. Raises ValueError for a naive time."""
     if moment.tzinfo is None:
         raise ValueError("naive time")
     utc = moment.astimezone(UTC)

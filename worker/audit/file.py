@@ -1,15 +1,15 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, and who did what in it.
+"""The durable audit trail of one worker: an append-only file of chained lines, with an index of jobs.
 
 Contract and invariants
-* `append` returns after the line is on disk (write, fsync). Until then nothing that the line speaks of may be shown.
-* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, for after a failed
-  fsync nobody knows what the disk holds. A restart opens the file anew and reads what it really holds.
+* `append` returns after the line is on disk (write, fsync). Until then its subject must not take effect.
+* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, because
+  the disk's contents are unknown after a failed fsync. A restart opens the file again and reads what is there.
 * One writer: the file is locked (flock) as long as it is open, and it is never a symbolic link.
 * At start the whole chain is verified, one line at a time, and the index rebuilt. A last line without its line feed
-  was never acknowledged; it is cut off and the cut itself recorded. Any other fault is AUDIT_UNAVAILABLE: somebody
-  changed the file, and a person must look.
+  was never acknowledged; it is cut off, and the cut is recorded. Any other fault is AUDIT_UNAVAILABLE: the file
+  was changed, and a person must investigate.
 * A job is admitted, then completed or ended; completed once. An event out of this order is not written.
-* Kept in memory: per job its header digest, how far it came and the offsets of its lines. Lines are read on demand.
+* In memory: per job its header digest, its state and the offsets of its lines. Lines are read on demand.
 
 For one thread.
 """
@@ -48,7 +48,7 @@ RESERVE_BYTES: Final = 16 * MIB
 
 
 class JobState(enum.Enum):
-    """How far the last attempt of an admitted job came."""
+    """State of the last attempt of an admitted job."""
 
     ADMITTED = "admitted"  # no end recorded: running, or its process died
     ENDED = "ended"
@@ -57,7 +57,7 @@ class JobState(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEntry:
-    """What the index keeps of one admitted job; `offset` is where the line that says so starts."""
+    """Index entry of one admitted job; `offset` is that of the line which set its state."""
 
     state: JobState
     header_sha384: bytes
@@ -65,7 +65,7 @@ class JobEntry:
 
 
 class AuditFile:
-    """An open audit trail. Make one with the constructor, end it with `close` or as a context manager."""
+    """An open audit trail; a context manager."""
 
     def __init__(self, path: Path, *, worker: str, clock: Callable[[], datetime]) -> None:
         """Open, lock, verify and index the file at `path`; create it (mode 0600) if there is none.
@@ -106,11 +106,11 @@ class AuditFile:
         return self._head
 
     def append(self, event: Event) -> Record:
-        """Put `event` at the end, durably, and return its record.
+        """Append `event` durably and return its record.
 
-        Raises Refusal(AUDIT_UNAVAILABLE) when it could not be made durable (final). Raises ValueError when a field of
-        the event has not the shape of its type, or the event does not follow what the job already is; then nothing
-        was written and the file stays usable.
+        Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable (final). Raises ValueError if a field of the
+        event is malformed, or the event does not follow the state of its job; then nothing was written and the file
+        stays usable.
         """
         if self._failed or self._fd < 0:
             raise _unavailable(Stage.COMMIT)
@@ -146,15 +146,15 @@ class AuditFile:
         return room.f_bavail * room.f_frsize >= RESERVE_BYTES
 
     def unfinished(self) -> tuple[bytes, ...]:
-        """Job ids whose last attempt has no end. Right after start a crash cut them short: append their `JobEnded`."""
+        """Job ids whose last attempt has no end. Right after start, these are jobs that a crash cut short."""
         return tuple(job_id for job_id, entry in self._jobs.items() if entry.state is JobState.ADMITTED)
 
     def entry(self, job_id: bytes) -> JobEntry | None:
-        """What the index keeps of one admitted job."""
+        """Index entry of one admitted job."""
         return self._jobs.get(job_id)
 
     def events_for(self, job_id: bytes) -> Iterator[Record]:
-        """The records of one job, refusals too, as they were written. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The records of one job, refusals included, in their order. Raises Refusal(AUDIT_UNAVAILABLE)."""
         return (self._record_at(offset) for offset in self._lines.get(job_id, ()))
 
     def completion(self, job_id: bytes) -> JobCompleted | None:
@@ -165,7 +165,7 @@ class AuditFile:
         return self._completion_at(entry.offset)
 
     def last_completion(self) -> JobCompleted | None:
-        """The event with the youngest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
         return None if self._last_receipt is None else self._completion_at(self._last_receipt)
 
     def close(self) -> None:
@@ -206,7 +206,7 @@ class AuditFile:
                 return True
 
     def _take(self, head: Head, record: Record, length: int) -> None:
-        """Note a line that is on disk at the end of the file."""
+        """Index a line that is on disk at the end of the file."""
         offset, event = self._size, record.event
         self._head = head
         self._size += length
@@ -236,7 +236,7 @@ class AuditFile:
         return event
 
     def _check_identity(self) -> None:
-        """Raise OSError unless the path still names this very file, as long as we left it."""
+        """Raise OSError unless the path still names this file, at the length that we left."""
         ours, theirs = os.fstat(self._fd), os.stat(self._path, follow_symlinks=False)
         if (ours.st_dev, ours.st_ino, ours.st_size) != (theirs.st_dev, theirs.st_ino, self._size):
             raise OSError(errno.ESTALE, "the audit file was replaced or changed")

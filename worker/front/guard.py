@@ -1,6 +1,6 @@
-"""The outermost guard: whatever a call raises reaches the caller as a Reason and as nothing else.
+"""The outermost guard: every exception in a call reaches the caller as a Reason and as nothing else.
 
-grpc.aio sends the text of an unhandled exception to the caller. Nothing gets past this guard to let it.
+grpc.aio would send the text of an unhandled exception to the caller.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class RetryLater(Refusal):
-    """A refusal that says when to come back."""
+    """A refusal with a time to retry."""
 
     def __init__(self, reason: Reason, *, stage: Stage, after_ms: int) -> None:
         super().__init__(reason, stage=stage)
@@ -29,7 +29,7 @@ class RetryLater(Refusal):
 
 
 class Call:
-    """What every call knows of itself: its context, its peer by mTLS, and an id for logs and error details."""
+    """One call: its context, its peer by mTLS, and an id for logs and error details."""
 
     __slots__ = ("context", "correlation_id", "source", "submitter")
 
@@ -41,7 +41,7 @@ class Call:
 
 
 def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """The one subject alternative name of the client's certificate, of type URI; anything else is nobody."""
+    """The only subject alternative name of the client certificate, a URI. Raises POLICY_DENIED for anything else."""
     peer = context.auth_context()
     names, uris = tuple(peer.get("x509_subject_alternative_name", ())), tuple(peer.get("peer_uri", ()))
     # a DNS name or an e-mail address may read like a URI; the certificate says what it is

@@ -2,13 +2,13 @@
 
 Contract and invariants
 * `Header.data` is exactly what was sent and `sha384` its digest; the signature and every AAD are over these bytes.
-  The header is parsed once. It is encoded again only to compare: bytes that the one canonical encoding does not give
-  back (ascending fields, shortest varints, no doubled singular field, no default written out) are refused, unknown
-  fields too.
-* Everything that is wrong with the bytes themselves is MALFORMED_HEADER, without saying where: text of a header
-  never reaches an error. Times are EXPIRED, another pool is AUDIENCE_MISMATCH.
-* Nothing here asks who sent it. A Header says what somebody wants; signature, policy and ledger come after.
-* `kek_id` and every other name in a header is compared, never dialled.
+  The header is parsed once per process. It is encoded again only to compare: bytes that differ from the one canonical
+  encoding (ascending fields, shortest varints, no doubled singular field, no default written out) are refused, and so
+  are unknown fields.
+* Any fault in the bytes themselves is MALFORMED_HEADER, without a position: text of a header never reaches an error.
+  Times are EXPIRED, another pool is AUDIENCE_MISMATCH.
+* The sender is not checked here. A Header is a request; signature, policy and ledger come after.
+* `kek_id` and every other name in a header is compared, never connected to.
 
 Source of the rules: docs/format.md §1.
 """
@@ -58,7 +58,7 @@ _KEK_ID: Final = re.compile(
 
 
 class SizeClass(IntEnum):
-    """How lengths of outputs follow the data; the numbers are those of the proto."""
+    """How the lengths of outputs depend on the data; the numbers are those of the proto."""
 
     EXACT = 1
     POWER_OF_TWO = 2
@@ -75,7 +75,7 @@ class InputPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Who may open the results: RFC 7638 thumbprint and the RSA public JWK that has it."""
+    """A recipient of the results: its RSA public JWK and the RFC 7638 thumbprint of that key."""
 
     key_id: str
     jwk: str
@@ -83,7 +83,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Header:
-    """A well-formed job header. Texts are those of the submitter and stay out of logs; the repr is the job id alone."""
+    """A well-formed job header. Its texts are the submitter's and stay out of logs; its repr is the job id alone."""
 
     data: bytes
     sha384: bytes
@@ -112,7 +112,7 @@ class Header:
 
 
 class _MalformedError(Exception):
-    """Internal: which rule of the header was broken. Travels in `__cause__` only; carries no text of the header."""
+    """Internal: the rule that the header broke, for `__cause__` only; without text from the header."""
 
 
 def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Header:
@@ -129,8 +129,8 @@ def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Head
 def check_times(header: Header, now: datetime) -> None:
     """Raise Refusal(EXPIRED) unless created <= now + 60 s, now <= not_after, and both lie within 24 hours.
 
-    `now` is aware. The skew is granted to `created` only: the submitter chose `not_after` with room to spare, and a
-    captured header must not live longer than it says.
+    `now` is aware. The skew applies to `created` only: the submitter chose `not_after` with room to spare, and a
+    captured header must not outlive it.
     """
     lifetime = header.not_after - header.created
     if not timedelta(0) < lifetime <= LIMITS.lifetime:
@@ -236,7 +236,7 @@ def _text(text: str) -> str:
 
 
 def _optional_text(text: str) -> str:
-    """Printable, trimmed, at most 256 bytes: what may stand in an audit line. Refuses controls, bidi marks, NUL."""
+    """Printable, trimmed, at most 256 bytes, as audit lines require. Refuses controls, bidi marks, NUL."""
     _require(len(text.encode()) <= LIMITS.text_bytes, "text length")
     _require(text.isprintable() and text == text.strip(), "text characters")
     return text

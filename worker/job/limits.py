@@ -1,7 +1,7 @@
-"""Every size, count and time limit of a sealed job in one frozen place, with unit and source.
+"""Every size, count and time limit of a sealed job, with unit and source.
 
-Invariant: a limit is checked where the bytes arrive, before anything is allocated in proportion to them, and going
-over it is LIMIT_EXCEEDED (or MALFORMED_HEADER inside the header). `Describe` tells callers the ones they must meet.
+Invariant: a limit is checked where the bytes arrive, before anything is allocated in proportion to them; above it is
+LIMIT_EXCEEDED (MALFORMED_HEADER inside the header). `Describe` returns the limits that callers must meet.
 """
 
 from dataclasses import dataclass

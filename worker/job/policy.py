@@ -1,4 +1,4 @@
-"""Who may have what done for whom: the worker's policy, a TOML file that denies all that it does not name.
+"""The worker's policy: a TOML file of what each submitter may request, for whom. It denies everything it does not name.
 
     submitter (certificate URI SAN, signing key) -> agency (ORI) -> purpose code -> operations
                                                                  -> recipients (key ids)
@@ -6,8 +6,8 @@
 Contract and invariants
 * A policy is loaded whole or not at all: unknown keys, empty lists, doubled entries, wildcards, unknown purposes or
   operations, bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
-* `authorise` gives a `Grant`, which nothing else can make, or Refusal(POLICY_DENIED) that does not say which rule was
-  missing. Both ORIs of the header must be agencies of this submitter; the *requesting* agency's rule decides.
+* `authorise` returns a `Grant`, which nothing else can make, or raises Refusal(POLICY_DENIED) without naming the
+  missing rule. Both ORIs of the header must be agencies of this submitter; the *requesting* agency's rule decides.
 * mTLS identity and header signature must name the same submitter: `submitter(san)` finds it by the exact SAN, and the
   signature is checked with that submitter's key alone.
 
@@ -77,7 +77,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PolicyInvalid(Refusal):
-    """The policy file cannot be used. `where` says for its author what is wrong; it never reaches a caller."""
+    """The policy file cannot be used. `where` locates the fault for its author; it never reaches a caller."""
 
     def __init__(self, where: str) -> None:
         super().__init__(Reason.NOT_READY, stage=Stage.START)
@@ -92,7 +92,7 @@ _MADE_HERE: Final = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What the policy allowed for one job. Only `Policy.authorise` makes one."""
+    """The permission for one job. Only `Policy.authorise` makes one."""
 
     submitter: str
     originating_ori: str
@@ -144,7 +144,7 @@ class Policy:
 
     @classmethod
     def load(cls, data: bytes) -> "Policy":
-        """Return the policy that the TOML file `data` (at most 1 MiB) holds. Raises PolicyInvalid."""
+        """Return the policy in the TOML file `data` (at most 1 MiB). Raises PolicyInvalid."""
         if len(data) > LIMITS.policy_bytes:
             raise PolicyInvalid("file too large")
         try:
@@ -161,7 +161,7 @@ class Policy:
         return found
 
     def authorise(self, header: Header, submitter: Submitter) -> Grant:
-        """Return what this submitter may have done with this job, else raise Refusal(POLICY_DENIED).
+        """Return the grant of this submitter for this job, else raise Refusal(POLICY_DENIED).
 
         1. the submitter is one of this policy; 2. both ORIs are its agencies; 3. the requesting agency's rule has the
         purpose, 4. every operation and 5. every recipient.
