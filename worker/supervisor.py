@@ -34,7 +34,7 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "TSS2_LOG": "all+none",
 }
-"""The environment of children, with `_FIPS`; proxies, CA overrides and PYTHON* of the caller do not reach them."""
+"""The variables that children inherit in addition to `_FIPS`; proxies, CA overrides and PYTHON* do not reach them."""
 
 _ORDINARY_HEAP: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
@@ -55,7 +55,7 @@ class _Child:
 
 
 class Supervisor:
-    """Runs one worker until it is told to stop or a process ends."""
+    """Runs one worker until a signal arrives or a process ends."""
 
     def __init__(
         self,

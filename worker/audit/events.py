@@ -1,13 +1,13 @@
-"""The events of the audit trail: a closed set of types without free text.
+"""The events of the audit trail: typed, closed, without free text.
 
 Contract and invariants
-* Every event is one Struct of `Event`, distinguished by `kind`. The content that CJISSECPOL AU-3 and AU-3(1) require is
-  in named fields: what (kind), when and where (in the chained record), source, outcome (`reason`), identity; per job
+* Every event is one Struct of the union `Event`, identified by `kind`. Named fields hold what CJISSECPOL AU-3 and
+  AU-3(1) require: type (`kind`), time and place (in the chained record), source, outcome (`reason`), identity; per job
   the duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
-* No field can contain a value from a record, a key or the text of an exception (AU-3(3)). Volumes per job are the one
-  documented exception to "what depends on records stays inside the sealed output".
-* Texts are bounded and printable, identifiers and digests have a fixed format; both are enforced before a line is
-  written and again when it is read.
+* There is no field for a record's value, a key or an exception's text (AU-3(3)). Volumes per job are the one documented
+  exception to the rule that data derived from records stay inside the sealed output.
+* Texts are bounded and printable, identifiers and digests have a fixed shape. This is enforced before a line is written
+  and again when it is read.
 * Time is UTC with hundredths of a second (AU-8).
 """
 
@@ -76,7 +76,7 @@ class TpmClock(_Strict, frozen=True, kw_only=True):
 
 
 class Volumes(_Strict, frozen=True, kw_only=True):
-    """Volumes of a job. Rows and subjects are counts, bytes are those of the ciphertext."""
+    """The amount of data in a job, never its content. Rows and subjects are counts, bytes are ciphertext bytes."""
 
     rows_in: Count
     rows_out: Count
@@ -101,13 +101,13 @@ class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
 
 
 class WorkerReady(_Event, frozen=True, kw_only=True, tag="worker_ready"):
-    """Jobs are admitted from here on, under these key versions."""
+    """Fresh evidence, a key, a policy and this sink are available: jobs are admitted from now on."""
 
     kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
 
 
 class WorkerNotReady(_Event, frozen=True, kw_only=True, tag="worker_not_ready"):
-    """No job is admitted from here on."""
+    """No job is admitted from now on."""
 
     reason: Reason
 
@@ -126,7 +126,7 @@ class TailRecovered(_Event, frozen=True, kw_only=True, tag="tail_recovered"):
 
 
 class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
-    """The machine passed both appraisals, ours and Microsoft's."""
+    """The machine passed our appraisal and Azure Attestation's."""
 
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
@@ -139,7 +139,7 @@ class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
 
 
 class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
-    """The vault released a key version to this machine, under this release policy.
+    """The vault released a key version to this machine under this release policy.
 
     `policy_before` is set if this process saw a different policy of the key before: it was changed in between.
     """
@@ -155,7 +155,7 @@ class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
 
 
 class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
-    """A released key was dropped. A renewal drops nothing.
+    """A released key was dropped. A renewed key is not dropped.
 
     expired    it was not renewed in time
     revoked    the vault denied the renewal, or released another key
@@ -169,7 +169,7 @@ class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
 
 
 class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
-    """A job passed all checks of admission; its data key is opened after this line is on disk."""
+    """Header, signature, policy and ledger checks passed; the data key is opened once this line is durable."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -189,7 +189,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
 
 
 class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
-    """A job was refused before anything was decrypted. Its claims are recorded only if its header is well-formed."""
+    """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed."""
 
     source: Address
     stage: Stage
@@ -203,7 +203,7 @@ class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
 
 
 class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
-    """All input verified, all rows accounted for. The receipt is valid once this line is on disk."""
+    """All input was verified and all rows are accounted for. The receipt is valid once this line is durable."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -230,7 +230,7 @@ class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
 
 
 class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retained"):
-    """A side table of a completed job became resident; `sha256` is that of the sealed part in its receipt."""
+    """A side table of a completed job stays in secret memory; `sha256` is the part's digest in the job's receipt."""
 
     job_id: Hex32
     submitter: Token
@@ -240,10 +240,10 @@ class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retain
 
 
 class ReferenceDropped(_Event, frozen=True, kw_only=True, tag="reference_dropped"):
-    """A resident reference was dropped: no further job gets it, and it is wiped when no job uses it any more.
+    """A resident reference is no longer available. It is wiped when its last job, or the worker, has ended.
 
-    expired   its retention ended
-    replaced  its submitter brought another one, and there was no room for both
+    expired   its retention time passed
+    replaced  its submitter sent another one, and there was no room for both
     key       the key version that opened it was dropped
     """
 
@@ -272,7 +272,7 @@ Event = (
 
 
 def utc_hundredths(moment: datetime) -> str:
-    """`YYYY-MM-DDThh:mm:ss.hhZ` of an aware time, truncated to hundredths. Raises ValueError for a naive time."""
+    """`YYYY-MM-DDThh:mm:ss.hhZ` for an aware time, truncated to hundredths. Raises ValueError for a naive time."""
     if moment.tzinfo is None:
         raise ValueError("naive time")
     utc = moment.astimezone(UTC)

@@ -1,17 +1,17 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, with an index of jobs.
+"""The durable audit trail of one worker: an append-only file of chained lines, with an index by job.
 
 Contract and invariants
-* `append` returns after the line is on disk (write, fsync). Until then its subject must not take effect.
-* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, because
-  the disk's contents are unknown after a failed fsync. A restart opens the file again and reads what is there.
-* One writer: the file is locked (flock) as long as it is open, and it is never a symbolic link.
-* At start the whole chain is verified, one line at a time, and the index rebuilt. A last line without its line feed
-  was never acknowledged; it is cut off, and the cut is recorded. Any other fault is AUDIT_UNAVAILABLE: the file
-  was changed, and a person must investigate.
-* A job is admitted, then completed or ended; completed once. An event out of this order is not written.
-* In memory: per job its header digest, its state and the offsets of its lines. Lines are read on demand.
+* `append` returns after the line is on disk (write, fsync). Until then its content must not be disclosed.
+* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, because the content of
+  the disk is unknown after a failed fsync. A restart reopens the file and reads its actual content.
+* There is one writer: the file is locked (flock) while it is open, and it is never a symbolic link.
+* At start the whole chain is verified line by line, and the index is rebuilt. A last line without its line feed was
+  never acknowledged; it is cut off, and the cut is recorded. Any other fault is AUDIT_UNAVAILABLE: somebody changed
+  the file, and a person must investigate.
+* A job is admitted, then completed or ended, and completed only once. An event that breaks this order is not written.
+* Memory holds, per job, its header digest, its state and the offsets of its lines. Lines are read on demand.
 
-For one thread.
+Not thread-safe.
 """
 
 import enum
@@ -57,7 +57,7 @@ class JobState(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEntry:
-    """Index entry of one admitted job; `offset` is that of the line which set its state."""
+    """The index entry of one admitted job; `offset` is the start of the line that records `state`."""
 
     state: JobState
     header_sha384: bytes
@@ -65,13 +65,13 @@ class JobEntry:
 
 
 class AuditFile:
-    """An open audit trail; a context manager."""
+    """An open audit trail. Close it with `close`, or use it as a context manager."""
 
     def __init__(self, path: Path, *, worker: str, clock: Callable[[], datetime]) -> None:
-        """Open, lock, verify and index the file at `path`; create it (mode 0600) if there is none.
+        """Open, lock, verify and index the file at `path`; create it (mode 0600) if it does not exist.
 
-        `worker` names this machine in every line, `clock` gives aware times. Raises Refusal(AUDIT_UNAVAILABLE); the
-        cause is an OSError or a ChainError that names the line.
+        `worker` names this machine in every line, `clock` returns aware times. Raises Refusal(AUDIT_UNAVAILABLE); the
+        cause is an OSError, or a ChainError that names the line.
         """
         self._path = path
         self._worker = worker
@@ -109,7 +109,7 @@ class AuditFile:
         """Append `event` durably and return its record.
 
         Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable (final). Raises ValueError if a field of the
-        event is malformed, or the event does not follow the state of its job; then nothing was written and the file
+        event does not fit its type, or if the event does not fit the job's state; then nothing was written and the file
         stays usable.
         """
         if self._failed or self._fd < 0:
@@ -131,7 +131,7 @@ class AuditFile:
         return record
 
     def writable(self) -> bool:
-        """Whether a job may start: nothing failed, the path still names this file, and the disk has room.
+        """Whether a job may start: no write failed, the path still names this file, and the disk has space.
 
         A full disk may recover; any other fault is final.
         """
@@ -146,19 +146,19 @@ class AuditFile:
         return room.f_bavail * room.f_frsize >= RESERVE_BYTES
 
     def unfinished(self) -> tuple[bytes, ...]:
-        """Job ids whose last attempt has no end. Right after start, these are jobs that a crash cut short."""
+        """Job ids whose last attempt has not ended. After a start, a crash cut them short: append a `JobEnded` each."""
         return tuple(job_id for job_id, entry in self._jobs.items() if entry.state is JobState.ADMITTED)
 
     def entry(self, job_id: bytes) -> JobEntry | None:
-        """Index entry of one admitted job."""
+        """The index entry of one admitted job."""
         return self._jobs.get(job_id)
 
     def events_for(self, job_id: bytes) -> Iterator[Record]:
-        """The records of one job, refusals included, in their order. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The records of one job, including refusals, in the order written. Raises Refusal(AUDIT_UNAVAILABLE)."""
         return (self._record_at(offset) for offset in self._lines.get(job_id, ()))
 
     def completion(self, job_id: bytes) -> JobCompleted | None:
-        """The event with the job's receipt, if it completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
         entry = self._jobs.get(job_id)
         if entry is None or entry.state is not JobState.COMPLETED:
             return None
@@ -169,7 +169,7 @@ class AuditFile:
         return None if self._last_receipt is None else self._completion_at(self._last_receipt)
 
     def close(self) -> None:
-        """Close the file and give up the lock. Closing twice is allowed."""
+        """Close the file and release the lock. Closing twice is allowed."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -236,7 +236,7 @@ class AuditFile:
         return event
 
     def _check_identity(self) -> None:
-        """Raise OSError unless the path still names this file, at the length that we left."""
+        """Raise OSError unless the path still names this file, with the length that we left."""
         ours, theirs = os.fstat(self._fd), os.stat(self._path, follow_symlinks=False)
         if (ours.st_dev, ours.st_ino, ours.st_size) != (theirs.st_dev, theirs.st_ino, self._size):
             raise OSError(errno.ESTALE, "the audit file was replaced or changed")

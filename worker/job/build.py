@@ -1,4 +1,4 @@
-"""Encode the header of a job that is being sealed: typed values in, the one canonical encoding out.
+"""Header bytes for submitters: typed values in, the one canonical encoding out.
 
 Invariant: `parse` accepts every header that `new_header` returns; equal values give equal bytes. The bytes are encoded
 once, then signed, authenticated and sent as they are.

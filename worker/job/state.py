@@ -1,4 +1,4 @@
-"""One Run stream in the front: a pure machine, events in, the next state or a Refusal out.
+"""One Run stream on the front's side: a pure state machine, events in, the next state or a Refusal out.
 
     AWAIT_OPEN --Open--> STREAMING --Finish--> FINISHED --HalfClose--> CLOSED
                           Segment ^ |
@@ -58,7 +58,7 @@ Event = Open | Segment | Finish | HalfClose | Empty
 
 
 class Phase(enum.Enum):
-    """Phase of the stream."""
+    """The phase of the stream."""
 
     AWAIT_OPEN = enum.auto()
     STREAMING = enum.auto()
@@ -68,7 +68,7 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """The next expected segment and the bytes so far."""
+    """The machine's state: the next expected segment and the bytes so far."""
 
     phase: Phase = Phase.AWAIT_OPEN
     parts: int = 0

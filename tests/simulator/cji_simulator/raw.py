@@ -1,6 +1,6 @@
 """A submitter without manners: any messages, in any order, under any certificate. For testers of a worker.
 
-The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and says how the worker
+The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and reports how the worker
 answered; `forge` makes job headers that are wrong in one chosen way and still signed; `events` and `cells` look at the
 audit trail and at the processes of cells.
 
@@ -99,7 +99,7 @@ def forge(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a call ended: every message that came, and the refusal where there was one."""
+    """The end of a call: every message received, and the refusal if there was one."""
 
     code: grpc.StatusCode
     details: str
@@ -113,7 +113,7 @@ class Answer:
 
     @property
     def stage(self) -> Stage | None:
-        """Where the worker refused."""
+        """The stage at which the worker refused."""
         return self.refusal.stage if self.refusal else None
 
     @property
@@ -123,7 +123,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the worker told the result header, which it does once keys were opened."""
+        """Whether the worker sent the result header, which it does once keys have been opened."""
         return any(m.WhichOneof("message") == "accepted" for m in self.messages)
 
 
@@ -246,7 +246,7 @@ def events(site: Site) -> list[Event]:
 
 
 def cells(site: Site) -> frozenset[int]:
-    """Process ids of the cells, warm or in use."""
+    """Process ids of the cells, warm or running a job."""
     zygote = site.worker.pids["zygote"]
     return frozenset(map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()))
 
@@ -274,7 +274,7 @@ def _warm(site: Site) -> set[int]:
 
 
 def until(look: Callable[[], T | None], *, seconds: float = 20) -> T:
-    """What `look` returns, once that is true; AssertionError when it is not in time."""
+    """The result of `look` once it is true; AssertionError if it does not become true in time."""
     end = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > end:

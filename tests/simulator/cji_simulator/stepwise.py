@@ -170,7 +170,7 @@ class Stepwise:
         raise AssertionError("the call ended well")
 
     def error_texts(self) -> list[bytes]:
-        """Everything that a failed call tells its caller."""
+        """Everything that a failed call discloses to its caller."""
         details = self.call.details() or ""
         metadata: list[Any] = [*(self.call.initial_metadata() or ()), *(self.call.trailing_metadata() or ())]
         texts = [details.encode()]
