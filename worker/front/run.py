@@ -115,7 +115,7 @@ class JobStream:
             self._free.put_nowait(slot)
 
     def close(self) -> None:
-        """Hang up on the cell."""
+        """Close the channel and the ring."""
         self._data.close()
         self._ring.close()
 
