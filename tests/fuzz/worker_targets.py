@@ -22,7 +22,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence, qualifying
+from attestation.evidence import Evidence, qualifying_data
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.forge import machine, quote_structure
@@ -38,11 +38,7 @@ from worker.audit import (
     ReceiptError,
     WorkerStopped,
     append_record,
-    key_from_jwk,
-    key_id,
-    public_jwk,
     sign,
-    thumbprint,
     verify_next,
     verify_receipt,
 )
@@ -60,19 +56,8 @@ from worker.errors import REASONS, Reason, Refusal, StartupError
 from worker.front.frames import SegmentFrame, read_request
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc import messages as m
-from worker.job import (
-    InputPart,
-    Policy,
-    PolicyInvalid,
-    Recipient,
-    is_ori,
-    parse,
-    parse_p384,
-    parse_rsa,
-    rsa_jwk,
-    thumbprint_p384,
-    thumbprint_rsa,
-)
+from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
+from worker.jose import key_id, parse_canonical_p384, parse_p384, parse_rsa, public_jwk, thumbprint
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.status import ROW_STATUS_SCHEMA
 from worker.wire.v1 import worker_pb2 as pb
@@ -118,7 +103,7 @@ def b64url(data: bytes) -> str:
 @functools.cache
 def recipient() -> Recipient:
     key = rsa.generate_private_key(65537, 3072).public_key()
-    return Recipient(key_id=thumbprint_rsa(key), jwk=rsa_jwk(key))
+    return Recipient(key_id=key_id(key), jwk=public_jwk(key))
 
 
 @functools.cache
@@ -382,7 +367,7 @@ def _details_fair(_: bytes, value: Any) -> bool:
 @functools.cache
 def _evidence_files() -> tuple[bytes, ...]:
     nonce = b"n" * 32
-    bound = qualifying(thumbprint(signing_key().public_key()), nonce)
+    bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
     content = {
         "version": 1,
@@ -490,11 +475,11 @@ def _spec_fair(_: bytes, value: Any) -> bool:
 
 
 def _rsa_fair(_: bytes, value: Any) -> bool:
-    return bool(3072 <= value.key_size <= 8192 and parse_rsa(rsa_jwk(value)) == value)
+    return bool(3072 <= value.key_size <= 8192 and parse_rsa(public_jwk(value)) == value)
 
 
 def _ec_fair(_: bytes, value: Any) -> bool:
-    return thumbprint_p384(parse_p384(public_jwk(value))) == thumbprint_p384(value)
+    return key_id(parse_p384(public_jwk(value))) == key_id(value)
 
 
 def _receipt_key_fair(data: bytes, value: Any) -> bool:
@@ -656,7 +641,7 @@ WORKER: Final = (
     target(
         "receipt-jwk",
         lambda: (public_jwk(signing_key().public_key()).encode(),),
-        lambda data: key_from_jwk(text(data)),
+        lambda data: parse_canonical_p384(text(data)),
         refusals=(ValueError,),
         fair=_receipt_key_fair,
         mutators=JSON,

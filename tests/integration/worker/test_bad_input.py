@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
-from worker.client.keys import public_jwk, thumbprint
 from worker.envelope import wrap_dek, wrap_project_key
 from worker.errors import REASONS, Reason, Stage
 from worker.front.status import CODES
+from worker.jose import key_id, public_jwk
 from worker.records import END_OF_STREAM, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -188,7 +188,7 @@ def other(site: Site) -> list[bytes]:
 
 def foreign_recipient(header: pb.JobHeader) -> None:
     public = rsa.generate_private_key(65537, 3072).public_key()
-    header.recipients[0].CopyFrom(pb.Recipient(key_id=thumbprint(public), jwk=public_jwk(public)))
+    header.recipients[0].CopyFrom(pb.Recipient(key_id=key_id(public), jwk=public_jwk(public)))
 
 
 def another_project_key(header: pb.JobHeader, site: Site) -> None:

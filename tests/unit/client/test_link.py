@@ -11,7 +11,7 @@ from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from worker.client import load_spec
 from worker.client.errors import SpecError
-from worker.client.keys import new_recipient_key, public_jwk, thumbprint
+from worker.client.keys import new_recipient_key
 from worker.client.operations import Link
 from worker.client.spec import decode_spec
 from worker.compute import registry
@@ -25,9 +25,10 @@ from worker.compute.operations.link import (
     Rule,
 )
 from worker.compute.operations.link.model import Form, Test
+from worker.jose import key_id, public_jwk
 
 KEY = new_recipient_key().public_key()
-HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=thumbprint(KEY))
+HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=key_id(KEY))
 TEXT = f"""{HEAD}
 [input]
 schema = "person/1"

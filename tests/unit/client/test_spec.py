@@ -23,10 +23,8 @@ from worker.client.keys import (
     new_project_key,
     new_recipient_key,
     new_signing_key,
-    public_jwk,
     save_private_key,
     save_project_key,
-    thumbprint,
 )
 from worker.client.profile import ClientTls
 from worker.client.spec import decode_spec
@@ -34,12 +32,13 @@ from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, Hma
 from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
+from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
 CMK = new_recipient_key()
 RECIPIENT = new_recipient_key()
 JWK = public_jwk(RECIPIENT.public_key())
-HEAD = head(recipient=JWK, kek_thumbprint=thumbprint(CMK.public_key()), size_class="power_of_two", valid_hours=2)
+HEAD = head(recipient=JWK, kek_thumbprint=key_id(CMK.public_key()), size_class="power_of_two", valid_hours=2)
 TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
@@ -66,7 +65,7 @@ def spec(**changes: object) -> JobSpec:
 
 
 def pinned() -> PinnedKey:
-    return PinnedKey.check(KEK_ID, public_jwk(CMK.public_key()), expected=thumbprint(CMK.public_key()))
+    return PinnedKey.check(KEK_ID, public_jwk(CMK.public_key()), expected=key_id(CMK.public_key()))
 
 
 def test_a_spec_becomes_a_signed_header() -> None:
@@ -77,7 +76,7 @@ def test_a_spec_becomes_a_signed_header() -> None:
     assert (header.audience, header.purpose_code, header.size_class) == ("pool", "C", SizeClass.POWER_OF_TWO)
     assert (header.not_after - header.created).total_seconds() == 7200
     assert header.inputs[0].rows_declared == 7
-    assert header.recipients[0].key_id == thumbprint(RECIPIENT.public_key())
+    assert header.recipients[0].key_id == key_id(RECIPIENT.public_key())
     [operation] = header.operations
     assert [c.WhichOneof("transform") for c in operation.deidentify.columns] == [
         "keep",
@@ -186,8 +185,8 @@ def test_a_key_is_pinned_by_its_thumbprint_only() -> None:
     weak = '{"e":"AQAB","kty":"RSA","n":"AQAB"}'
     for jwk in (JWK, weak, "", "{}", good + " {}", good.replace("AQAB", "Aw")):
         with pytest.raises(Unverified, match="kek"):
-            PinnedKey.check(KEK_ID, jwk, expected=thumbprint(CMK.public_key()))
-    other = PinnedKey.check(KEK_ID, JWK, expected=thumbprint(RECIPIENT.public_key()))
+            PinnedKey.check(KEK_ID, jwk, expected=key_id(CMK.public_key()))
+    other = PinnedKey.check(KEK_ID, JWK, expected=key_id(RECIPIENT.public_key()))
     with pytest.raises(SpecError, match="pinned"):
         seal(spec(), kek=other, signing_key=new_signing_key(), project_key=new_project_key("study-17"))
 
@@ -283,8 +282,8 @@ def test_keys_survive_their_files_and_are_never_overwritten(tmp_path: Path) -> N
     for name in "srp":
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
     loaded = load_signing_key(tmp_path / "s", passphrase=b"secret")
-    assert thumbprint(loaded.public_key()) == thumbprint(signing.public_key())
-    assert thumbprint(load_recipient_key(tmp_path / "r").public_key()) == thumbprint(RECIPIENT.public_key())
+    assert key_id(loaded.public_key()) == key_id(signing.public_key())
+    assert key_id(load_recipient_key(tmp_path / "r").public_key()) == key_id(RECIPIENT.public_key())
     assert load_project_key(tmp_path / "p") == project
     for passphrase in (None, b"wrong"):
         with pytest.raises(SpecError, match="passphrase"):
