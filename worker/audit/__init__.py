@@ -26,7 +26,6 @@ from worker.audit.events import (
     utc_hundredths,
 )
 from worker.audit.file import AuditFile, JobEntry, JobState
-from worker.audit.keys import key_from_jwk, key_id, public_jwk, thumbprint
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
     ReceiptError,
@@ -75,13 +74,9 @@ __all__ = [
     "WorkerStopped",
     "append_record",
     "claims_unverified",
-    "key_from_jwk",
-    "key_id",
-    "public_jwk",
     "read",
     "receipt_sha384",
     "sign",
-    "thumbprint",
     "utc_hundredths",
     "verify_chain",
     "verify_next",

@@ -28,12 +28,11 @@ from typing import Final, Literal
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA384
 
 from worker.audit.claims import Claims, Expected
 from worker.audit.events import KeyId
-from worker.audit.keys import b64url, from_b64url, key_id
+from worker.jose import ES384_BYTES, b64url, b64url_decode, es384_sign, es384_verify, key_id
+from worker.verified import _CONSTRUCTOR_KEY, Verified
 
 __all__ = [
     "FIRST_PREVIOUS",
@@ -49,7 +48,6 @@ __all__ = [
 
 MAX_BYTES: Final = 64 * 1024
 FIRST_PREVIOUS: Final = "0" * 96
-SCALAR_BYTES: Final = 48
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +59,6 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 _headers: Final = msgspec.json.Decoder(_Header)
 _claims: Final = msgspec.json.Decoder(Claims)
-_MADE_HERE: Final = object()
 
 
 class ReceiptError(Exception):
@@ -94,18 +91,13 @@ class SequenceError(ReceiptError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedReceipt:
+class VerifiedReceipt(Verified):
     """A receipt that passed every check. Only `verify` constructs one."""
 
     claims: Claims
     key_id: str
     sha384: str
     compact: str = field(repr=False)
-    proof: object = field(repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.proof is not _MADE_HERE:
-            raise TypeError("a VerifiedReceipt is made by verify")
 
 
 def sign(claims: Claims, private_key: ec.EllipticCurvePrivateKey) -> str:
@@ -117,8 +109,7 @@ def sign(claims: Claims, private_key: ec.EllipticCurvePrivateKey) -> str:
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError("claim out of shape") from error
     signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
-    r, s = decode_dss_signature(private_key.sign(signed.encode("ascii"), ec.ECDSA(SHA384())))
-    receipt = f"{signed}.{b64url(r.to_bytes(SCALAR_BYTES, 'big') + s.to_bytes(SCALAR_BYTES, 'big'))}"
+    receipt = f"{signed}.{b64url(es384_sign(private_key, signed.encode('ascii')))}"
     if len(receipt) > MAX_BYTES:
         raise ValueError("receipt too long")
     return receipt
@@ -145,15 +136,17 @@ def verify(receipt: str, *, key: ec.EllipticCurvePublicKey, expected: Expected) 
     claims = _payload(payload)  # R3
     differing = expected.differences(claims)
     try:  # R4
-        r, s = (int.from_bytes(each, "big") for each in (signature[:SCALAR_BYTES], signature[SCALAR_BYTES:]))
-        signed = receipt.rpartition(".")[0].encode("ascii")
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA384()))
+        es384_verify(key, signature, receipt.rpartition(".")[0].encode("ascii"))
     except InvalidSignature as error:
         raise ReceiptError("signature", differing=differing) from error
     if differing:  # R5
         raise ReceiptError(differing[0], differing=differing)
     return VerifiedReceipt(
-        claims=claims, key_id=key_id(key), sha384=receipt_sha384(receipt), compact=receipt, proof=_MADE_HERE
+        claims=claims,
+        key_id=key_id(key),
+        sha384=receipt_sha384(receipt),
+        compact=receipt,
+        constructor_key=_CONSTRUCTOR_KEY,
     )
 
 
@@ -192,10 +185,10 @@ def _parts(receipt: str) -> tuple[bytes, bytes, bytes]:
     decoded: list[bytes] = []
     for name, text in zip(("header", "payload", "signature"), receipt.split("."), strict=True):
         try:
-            decoded.append(from_b64url(text))
+            decoded.append(b64url_decode(text))
         except ValueError as error:
             raise ReceiptError(name) from error
-    if len(decoded[2]) != 2 * SCALAR_BYTES:
+    if len(decoded[2]) != ES384_BYTES:
         raise ReceiptError("signature")
     return decoded[0], decoded[1], decoded[2]
 

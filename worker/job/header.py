@@ -24,9 +24,9 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker.errors import Reason, Refusal, Stage
-from worker.job.jwk import parse_rsa, thumbprint_rsa
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.jose import key_id, parse_rsa
 from worker.wire.v1 import worker_pb2
 
 __all__ = [
@@ -221,7 +221,7 @@ def _recipients(message: worker_pb2.JobHeader) -> tuple[Recipient, ...]:
     _require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
     for recipient in message.recipients:
         try:
-            thumbprint = thumbprint_rsa(parse_rsa(recipient.jwk))
+            thumbprint = key_id(parse_rsa(recipient.jwk))
         except ValueError as error:
             raise _MalformedError("recipient JWK") from error
         _require(recipient.key_id == thumbprint, "recipient key_id")

@@ -15,7 +15,7 @@ docs/policy.md has the schema with an example.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -26,9 +26,10 @@ from msgspec import Meta
 
 from worker.errors import Reason, Refusal, Stage
 from worker.job.header import Header
-from worker.job.jwk import parse_p384, thumbprint_p384
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.jose import key_id, parse_p384
+from worker.verified import _CONSTRUCTOR_KEY, Verified
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["OPERATIONS", "PURPOSE_CODES", "Grant", "Policy", "PolicyInvalid", "Submitter"]
@@ -87,11 +88,8 @@ class PolicyInvalid(Refusal):
         return f"policy: {self.where}"
 
 
-_MADE_HERE: Final = object()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(Verified):
     """The policy's authorisation for one job. Only `Policy.authorise` constructs one."""
 
     submitter: str
@@ -101,11 +99,6 @@ class Grant:
     operations: tuple[str, ...]
     recipients: tuple[str, ...]
     policy_sha384: bytes
-    proof: object = field(repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.proof is not _MADE_HERE:
-            raise TypeError("only Policy.authorise constructs a Grant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +132,7 @@ class Policy:
         submitters = [self._checked(each, f"submitters[{i}]") for i, each in enumerate(file.submitters)]
         _distinct([each.name for each in submitters], "submitters: name used twice")
         _distinct([each.san for each in submitters], "submitters: san used twice")
-        _distinct([thumbprint_p384(each.signing_key) for each in submitters], "submitters: signing_key used twice")
+        _distinct([key_id(each.signing_key) for each in submitters], "submitters: signing_key used twice")
         self._submitters: Final = {each.san: each for each in submitters}
 
     @classmethod
@@ -185,7 +178,7 @@ class Policy:
             operations=header.operation_names,
             recipients=recipients,
             policy_sha384=self.sha384,
-            proof=_MADE_HERE,
+            constructor_key=_CONSTRUCTOR_KEY,
         )
 
     def _checked(self, given: _Submitter, where: str) -> Submitter:

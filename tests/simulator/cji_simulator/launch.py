@@ -23,8 +23,8 @@ from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
-from worker.client.keys import public_jwk
 from worker.compute.registry import OPERATIONS
+from worker.jose import public_jwk
 
 __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 
