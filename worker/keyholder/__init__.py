@@ -2,7 +2,7 @@
 
 * `custody` attests this machine and keeps released keys for as long as their evidence is fresh.
 * `admission` decides whether a job may run, and only then opens its data key.
-* `receipts` says what was done, signed.
+* `receipts` signs the receipt of each job.
 * `cells` knows which warm cells there are, `jobs` what became of every job, `readiness` whether more may come.
 * `keyholder` is the main thread: one loop over the front, the zygote and the clock.
 

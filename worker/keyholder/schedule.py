@@ -50,7 +50,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What to do when `at` has come."""
+    """A step that is due at `at`."""
 
     what: Literal["attest", "release", "check"]
     at: float
@@ -58,7 +58,7 @@ class Step:
 
 
 class Schedule:
-    """What is due next, and what became of it. `now` is in seconds of any clock that does not go back."""
+    """The next step, and the outcome of earlier ones. `now` is in seconds of any clock that does not go back."""
 
     def __init__(
         self,
