@@ -1,6 +1,6 @@
 """Reference values: what an operator demands of a machine beyond being genuine. Typed, never empty by accident.
 
-A list that may be left out is `None` ("not checked", and the verdict says so); an empty list is CONFIG_INVALID,
+A list that may be left out is `None` ("not checked", recorded in the verdict); an empty list is CONFIG_INVALID,
 because it would either refuse everything or, worse, be read as "anything".
 """
 

@@ -59,10 +59,10 @@ NAMED: Final[Mapping[str, str]] = MappingProxyType(_FILE.named)
 
 
 def requirement(check: str) -> str:
-    """What a numbered check requires; empty for any other name."""
+    """The requirement of a numbered check; empty for any other name."""
     return CATALOGUE[check].requires if check in CATALOGUE else ""
 
 
 def remedy(check: str) -> str | None:
-    """What helps when exactly this check fails; None where its Fault has the only advice."""
+    """The remedy if exactly this check fails; None if only its Fault has one."""
     return CATALOGUE[check].remedy if check in CATALOGUE else NAMED.get(check)

@@ -1,4 +1,4 @@
-"""What a machine can show: the bundle, its parsers, and how it is bound to a moment.
+"""The evidence of a machine: the bundle, its parsers, and how it is bound to a moment.
 
 `attestation.evidence.collect` talks to the vTPM and needs its libraries; reading a bundle needs none, so this door
 does not open that one.

@@ -1,4 +1,4 @@
-"""What ties one attestation to one boot's receipt key and to one fresh nonce.
+"""The binding of one attestation to one boot's receipt key and to one fresh nonce.
 
 The 32 bytes of `qualifying_data` are the TPM quote's extraData (Azure's vTPM takes at most 50 bytes). The nonce that
 Azure Attestation echoes is their hexadecimal text, so its token names the same receipt key as the quote.

@@ -41,9 +41,9 @@ class _Kept:
 class IntelPcs:
     """The service under one trust, and what it served last. Used by one thread at a time.
 
-    `clock` is wall time in seconds since 1970. Collateral is asked for again after KEPT_SECONDS or when a part of it
-    is out of its time. Where Intel does not answer then, what is still in its time is used: an outage there stops no
-    machine whose collateral Intel itself calls current.
+    `clock` is wall time in seconds since 1970. Collateral is fetched again after KEPT_SECONDS or when a part of it has
+    expired. If Intel does not answer, unexpired parts are still used: an outage at Intel stops no machine with current
+    collateral.
     """
 
     def __init__(self, trust: Trust, *, clock: Callable[[], float] = time.time) -> None:
@@ -74,7 +74,7 @@ class IntelPcs:
         return found
 
     def forget(self) -> None:
-        """Ask anew the next time: what evidence was refused with is kept for nobody."""
+        """Fetch again the next time: collateral with which evidence was refused is not kept."""
         self._kept.clear()
 
     def _fetch(self, subject: PckSubject) -> TdCollateral:

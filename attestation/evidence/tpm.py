@@ -86,7 +86,7 @@ Padding: TypeAlias = Literal["rsaes", "oaep-sha256"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EphemeralKey:
-    """What an ephemeral key shows of itself: TPM2B_PUBLIC, and the AK's certify of it."""
+    """An ephemeral key's own evidence: TPM2B_PUBLIC, and the AK's certification of it."""
 
     public: bytes
     certify: bytes

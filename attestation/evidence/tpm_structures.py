@@ -154,7 +154,7 @@ def parse_rsa_public(data: bytes) -> TpmRsaPublic:
 
 
 def pcr_digest(values: tuple[bytes, ...]) -> bytes:
-    """What a quote of these PCRs says: SHA-256 of their concatenation in ascending order."""
+    """The digest in a quote of these PCRs: SHA-256 of their concatenation in ascending order."""
     return hashlib.sha256(b"".join(values)).digest()
 
 

@@ -161,7 +161,8 @@ def lint_command(
         try:
             endpoint(authority, trust.maa_hosts, resource="", check="authority")
         except AttestationError as error:
-            raise Failure(f"{authority} is no provider of {cloud}", remedy="Compare --cloud.", status=2) from error
+            message = f"{authority} is not a provider in {cloud}"
+            raise Failure(message, remedy="Correct --authority or --cloud.", status=2) from error
     data = file.read(_MAX_BYTES)
     found = _lint_maa(data) if subject == "maa" else _lint(_document(data), trust, authority)
     if as_json:
@@ -179,7 +180,7 @@ def hash_command(file: BinaryIO) -> None:
     """Print the x-ms-policy-hash of the provider's policy in FILE (- for standard input).
 
     It is what tokens name the policy by, and what attestation.reference_values.maa_policy_hashes pins. Every byte of
-    the text counts, so take the text as it was set; the exit status is 2 for a text that is no policy.
+    the text counts, so take the text as it was set; the exit status is 2 for a text that is not a policy.
 
     \b
     Example:

@@ -22,7 +22,7 @@ ACCEPTABLE: Final = frozenset({"RP01", "RP04"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyVerdict:
-    """What is recorded of a policy under which a key was released; rules by id."""
+    """The record of a policy under which a key was released; rules by id."""
 
     sha256: str  # hex, of the policy's bytes as the vault keeps them
     immutable: bool
