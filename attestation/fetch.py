@@ -89,7 +89,7 @@ def tls_context(roots: str | None, *, check: str) -> ssl.SSLContext:
 
 
 def retry_after(value: str | None) -> float | None:
-    """The seconds of a Retry-After header (RFC 9110 §10.2.3), at most MAX_RETRY_AFTER; None for a date."""
+    """The seconds of a Retry-After header (RFC 9110 §10.2.3), at most MAX_RETRY_AFTER; a date is ignored."""
     if value is None or not value.isascii() or not value.isdigit():
         return None
     return min(float(value), MAX_RETRY_AFTER)

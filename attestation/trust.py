@@ -35,10 +35,9 @@ ARK_TURIN: Final = "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7
 # The same of Intel's root, "Intel SGX Root CA" of certificates.trustedservices.intel.com.
 INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"
 
-# The addresses at which Intel publishes the documents signed under that root (PCS API v4), and the root's CRL, which
-# that service lacks: it is the distribution point that the root certificate names. Azure's cache of both holds back
-# newer TCB info and serves older past its nextUpdate (learn.microsoft.com, "Trusted Hardware Identity Management"), so
-# it is not used.
+# Intel's service for collateral signed under that root (PCS API v4), and the root's CRL, which that service does not
+# have: this is the distribution point in the root certificate. Azure's cache of both withholds newer TCB info and
+# serves older info past its nextUpdate (learn.microsoft.com, "Trusted Hardware Identity Management"): it is not used.
 INTEL_PCS: Final = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL: Final = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
@@ -63,7 +62,7 @@ _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The pins of one environment. Public data only; travels between processes as msgspec JSON."""
+    """The roots and hosts that one environment trusts. Public data only; travels between processes as msgspec JSON."""
 
     name: str  # for people and logs
     maa_hosts: tuple[str, ...]  # host patterns of token issuers
@@ -124,7 +123,7 @@ def is_production(trust: Trust) -> bool:
 def require_region(trust: Trust, region: str, *, stated: str | None = None) -> str:
     """The region itself, or POLICY_MISMATCH "region" for one that the trust does not name, or another than the stated.
 
-    The region is reported by the host: a mismatch is refused, a match proves nothing.
+    The host reports the region: a mismatch is refused, a match proves nothing.
     """
     if region not in trust.regions or stated not in {None, region}:
         raise AttestationError(Fault.POLICY_MISMATCH, check="region")

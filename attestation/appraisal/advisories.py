@@ -50,7 +50,7 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class AdvisoryList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bulletins that an operator has reviewed. In force from the day of the review to the end of `expires`, UTC."""
+    """An operator's review of the bulletins, valid from the day of the review to the end of the day `expires`, UTC."""
 
     reviewed: date
     expires: date
@@ -102,7 +102,7 @@ def sound_list(found: AdvisoryList) -> bool:
 
 
 def sound_acceptances(accepted: tuple[Acceptance, ...]) -> bool:
-    """Whether each accepts one advisory and gives a reason."""
+    """Whether each entry is for one advisory and has a reason."""
     return not accepted or (_names(accepted) and all(one.reason.strip() for one in accepted))
 
 

@@ -1,6 +1,6 @@
 """Reference values: an operator's requirements for a machine beyond being genuine. Typed, never empty by accident.
 
-An optional list is `None` if it is left out ("not checked" in the verdict); an empty list is CONFIG_INVALID,
+A list that may be left out is `None` ("not checked", recorded in the verdict); an empty list is CONFIG_INVALID,
 because it would either refuse everything or, worse, be read as "anything".
 """
 

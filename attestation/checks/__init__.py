@@ -64,5 +64,5 @@ def requirement(check: str) -> str:
 
 
 def remedy(check: str) -> str | None:
-    """The remedy for exactly this check; None if only its Fault has one."""
+    """The remedy if exactly this check fails; None if only its Fault has one."""
     return CATALOGUE[check].remedy if check in CATALOGUE else NAMED.get(check)

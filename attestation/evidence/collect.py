@@ -1,8 +1,8 @@
 """Collect the evidence of this machine: hardware report, certificates, quote, ephemeral key. No verdict is made here.
 
 OpenHCL makes a new hardware report when NV 0x01400001 is read from offset 0, at most every two seconds; older hosts
-make one per boot. So the user data is written, and the report is read until it carries them or a time limit is reached.
-The quote's extraData binds the moment; check E02 records whether the report is as fresh.
+make one per boot. So the user data is written, and the report is read until it carries them or a time limit is reached:
+the quote's extraData binds the moment, and the verdict records whether the report is as fresh as that.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ MAX_AK_CERT: Final = 4096
 
 
 def ephemeral_salt(qualifying_data: bytes) -> bytes:
-    """The salt that gives each attestation an ephemeral key of its own."""
+    """The unique input of each attestation's ephemeral key."""
     return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying_data).digest()
 
 

@@ -1,4 +1,4 @@
-"""The fields of a PCK certificate that select the collateral for its processor. Nothing is verified here.
+"""The fields of a PCK certificate that select its processor's collateral. Nothing is verified here.
 
 The SGX extension 1.2.840.113741.1.13.1 is a SEQUENCE of {OID, value}; .4 of it is the FMSPC, an OCTET STRING of 6
 bytes (Intel, "SGX PCK Certificate and CRL Profile Specification", 1.3.5). The issuer is one of two CAs of Intel.

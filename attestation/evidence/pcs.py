@@ -42,8 +42,8 @@ class IntelPcs:
     """The service under one trust, and what it served last. Used by one thread at a time.
 
     `clock` is wall time in seconds since 1970. Collateral is fetched again after KEPT_SECONDS or when a part of it has
-    expired. If Intel does not answer, collateral that has not expired is used: an outage there stops no machine whose
-    collateral Intel itself calls current.
+    expired. If Intel does not answer, unexpired parts are still used: an outage at Intel stops no machine with current
+    collateral.
     """
 
     def __init__(self, trust: Trust, *, clock: Callable[[], float] = time.time) -> None:
@@ -74,7 +74,7 @@ class IntelPcs:
         return found
 
     def forget(self) -> None:
-        """Fetch again next time: collateral of refused evidence is not kept."""
+        """Fetch again the next time: collateral with which evidence was refused is not kept."""
         self._kept.clear()
 
     def _fetch(self, subject: PckSubject) -> TdCollateral:

@@ -1,4 +1,4 @@
-"""One request to a service that may not be ready yet: repeated while the service reports that, until a deadline.
+"""One request to a service that may not be ready yet: repeated until it is, or until a deadline.
 
 No proxy, no redirect (`attestation.fetch.exchange`); the whole reply is bounded in size and each attempt in time.
 """

@@ -54,7 +54,7 @@ class TdReport:
 
     @property
     def body(self) -> bytes:
-        """The body that a quote of this report must have, 648 bytes; in TDX 1.0 the first 584."""
+        """The body that a quote of this report must have, 648 bytes; for TDX 1.0 the first 584."""
         raw = self.raw
         return raw[264:384] + raw[512:912] + self.report_data + raw[384:400] + raw[912:960]
 

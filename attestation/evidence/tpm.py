@@ -61,7 +61,7 @@ _LOCK: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EphemeralKey:
-    """An ephemeral key as evidence: its TPM2B_PUBLIC, and the AK's certification of it."""
+    """An ephemeral key's own evidence: TPM2B_PUBLIC, and the AK's certification of it."""
 
     public: bytes
     certify: bytes

@@ -56,7 +56,7 @@ class Condition:
     tests: tuple[Comparison, ...]
 
     def equals(self, prop: str) -> Operand | None:
-        """The literal that the property must equal; None if there is no such test, or more than one."""
+        """The literal that the property must equal, or None unless there is exactly one."""
         said = [test for test in self.tests if test.property == prop]
         literal = len(said) == 1 and said[0].operator == "==" and not isinstance(said[0].operand, Reference | Call)
         return said[0].operand if literal else None
@@ -64,7 +64,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """The action of a rule: a verb alone, or one that passes on the claim of condition `claim` or makes `assigned`."""
+    """The action of a rule: nothing else, pass on the claim that a condition names `claim`, or make `assigned`."""
 
     verb: str
     claim: str | None

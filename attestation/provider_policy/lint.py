@@ -1,4 +1,4 @@
-"""Weaknesses of an attestation policy, in every rule that permits and every claim that it makes.
+"""Weaknesses of an attestation policy, over every rule that permits and every claim that it makes.
 
 Rules that permit are alternatives: each alone gives a token, so each has to demand what `REQUIRED` names. Rules that
 deny are not counted on, whatever their order.
@@ -63,7 +63,7 @@ def _permission(rule: ClaimRule) -> Iterator[tuple[str, str]]:
 
 
 def _claim(rule: ClaimRule) -> Iterator[tuple[str, str]]:
-    """Claims made by `add` and `issue`; permit and deny make none."""
+    """The claims that `add` and `issue` make; permit and deny make none."""
     action = rule.action
     if action.verb not in {"add", "issue"}:
         return

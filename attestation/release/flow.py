@@ -55,7 +55,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedKey:
-    """The public facts about a key that was written into the caller's buffer."""
+    """The public facts about a key that was written into the caller's buffer. Nothing in it is secret."""
 
     kek_id: str
     length: int  # bytes of PKCS#8 DER in the buffer
@@ -152,7 +152,7 @@ class Attester:
     def check_pcrs(self, attestation: Attestation) -> None:
         """Compare PCRs 0-7 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
 
-        The values are not signed: they come through the kernel that the evidence describes, and are not evidence.
+        The answer is not signed: it comes through the kernel that the evidence describes, and is not evidence itself.
         """
         with Tpm(self._trust.tcti) as tpm:
             if tpm.pcr_values() != attestation.evidence.pcrs:

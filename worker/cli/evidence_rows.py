@@ -1,4 +1,4 @@
-"""The contents of a bundle, section by section, as (label, text). Nothing is verified."""
+"""The unverified contents of a bundle, section by section, as (label, text)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias

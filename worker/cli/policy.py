@@ -165,7 +165,8 @@ def lint_command(
         try:
             endpoint(authority, trust.maa_hosts, resource="", check="authority")
         except AttestationError as error:
-            raise Failure(f"{authority} is not a provider of {cloud}", remedy="Compare --cloud.", status=2) from error
+            message = f"{authority} is not a provider in {cloud}"
+            raise Failure(message, remedy="Correct --authority or --cloud.", status=2) from error
     data = file.read(_MAX_BYTES)
     found = _lint_maa(data) if subject == "maa" else _lint(_document(data), trust, authority)
     if as_json:

@@ -98,7 +98,7 @@ def show_policy(context: click.Context, url: str, *, expect: Path | None, text: 
         wanted = policy_hash(expect.read_bytes())
         raise Failure(
             f"the policy in force is not {expect.name} ({wanted})",
-            remedy="Investigate who set it and why, or set the expected one.",
+            remedy="Investigate the change, or set the expected policy.",
             status=3,
         )
 
@@ -161,7 +161,7 @@ def _weak(text: bytes, *, errors_only: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from outside, escaped so that it cannot move the cursor."""
+    """Escape foreign text, so that it cannot move the cursor."""
     return json.dumps(text)[1:-1]
 
 

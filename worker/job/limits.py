@@ -1,4 +1,4 @@
-"""Every size, count and time limit of a sealed job in one frozen place, with unit and source.
+"""Every size, count and time limit of a sealed job, with unit and source.
 
 Invariant: a limit is checked where the bytes arrive, before anything is allocated in proportion to them. Exceeding it
 is LIMIT_EXCEEDED (or MALFORMED_HEADER inside the header). `Describe` returns the limits that callers must meet.

@@ -18,7 +18,7 @@ class PolicyError(AttestationError):
 
     @property
     def remedy(self) -> str:
-        """The next step for the key's owner."""
+        """The remedy for the key's owner."""
         rule = RULES[self.check]
         return f"Release policy: {rule.title}. {rule.remedy}"
 
