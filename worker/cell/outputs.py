@@ -9,7 +9,7 @@ from worker.cell.streams import OutputStream
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import SealedPart
 from worker.job import LIMITS
-from worker.records import END_OF_STREAM, ROW_STATUS_SCHEMA, RowStatus, StreamWriter
+from worker.records import END_OF_STREAM, RowStatus, StreamWriter
 
 __all__ = ["OutputParts"]
 
@@ -28,13 +28,12 @@ class OutputParts:
         """Rows so far, by the name of the part."""
 
     def begin(self, schemas: Mapping[str, pa.Schema]) -> None:
-        """Start every part, `row_status` too, with its schema. Raises INTERNAL for other names than the streams'."""
-        known = {**schemas, _STATUS: ROW_STATUS_SCHEMA}
-        if known.keys() != self._streams.keys():
+        """Start every part with its schema. Raises INTERNAL if the parts are not those of the streams."""
+        if schemas.keys() != self._streams.keys():
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
         self.counted = dict.fromkeys(self._streams, 0)
         for name, stream in self._streams.items():
-            self._writers[name] = StreamWriter(known[name], max_batch_bytes=LIMITS.batch_bytes)
+            self._writers[name] = StreamWriter(schemas[name], max_batch_bytes=LIMITS.batch_bytes)
             stream.write(_bytes(self._writers[name].schema_message()))
 
     def result(self, batch: pa.RecordBatch) -> None:

@@ -23,8 +23,8 @@ import pyarrow as pa
 
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.cell.rehearsal import rehearse
 from worker.cell.sandbox import enter_sandbox
+from worker.cell.self_test import self_test
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
 from worker.errors import StartupError
@@ -186,7 +186,9 @@ def _cell(
             control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
         )
         window = cell_slot.region.view(heap_bytes)
-        status = run_job(channels, slot=cell_slot.key_slot, window=window, shelves=reference_regions, tables=tables)
+        status = run_job(
+            channels, slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
+        )
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
@@ -214,7 +216,7 @@ def _serve(boot: Boot) -> None:
     ]
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
-    rehearse(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
+    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

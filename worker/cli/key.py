@@ -81,7 +81,7 @@ def project(name: str, file: Path) -> None:
       cji key project study-17 study-17.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     save_project_key(new_project_key(name), file)
-    click.echo(f"{file}  key of project {name}; set deidentify.project_key to this file in the job spec")
+    click.echo(f"{file}  key of project {name}; set `project_key` to this file in the job spec")
 
 
 def _ask(wanted: bool) -> bytes | None:

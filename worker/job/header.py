@@ -106,6 +106,11 @@ class Header:
     not_after: datetime
     size_class: SizeClass
 
+    @property
+    def input_schemas(self) -> dict[str, str]:
+        """The schema id of each input by its name, in part order."""
+        return {part.name: part.schema for part in self.inputs}
+
     def __repr__(self) -> str:
         return f"Header(job_id={self.job_id.hex()})"
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.reference import ff1 as cmp_ff1_twin
 from worker.compute.kernels.ff1 import Ff1, lengths
 from worker.compute.operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.tokens import ecb
-from worker.compute.status_codes import Code
 
 KEY = bytes(range(32))
 ALPHABET = string.digits + string.ascii_uppercase

@@ -13,7 +13,8 @@ from tests.support.refusals import refused
 from worker.audit import Claims
 from worker.client import ClientProfile, load_profile, load_spec
 from worker.client.spec import decode_spec
-from worker.client.transforms import Deidentify
+from worker.compute.operations.deidentify import Deidentify
+from worker.compute.registry import OPERATIONS, operation_of
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from worker.errors import Reason
 from worker.job import LIMITS
@@ -86,14 +87,16 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     job, operations, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
     own = decode_spec(job)
     spec = decode_spec(f"{job}\n{operations}")
-    assert own.deidentify is not None
-    assert own.deidentify.needs_project_key
+    (operation,) = own.operations
+    assert isinstance(operation, Deidentify)
+    assert operation.is_keyed
     (tmp_path / "client.toml").write_text(client)
     profile = load_profile(tmp_path / "client.toml")
     assert set(msgspec.toml.decode(client)) == set(ClientProfile.__struct_fields__)
     assert profile.reference.products == ("Genoa", "Turin")
     assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
-    assert {"validate", "link", "screen", "aggregate", "disseminate", "sides"} == set(msgspec.toml.decode(operations))
+    assert {"operations", "sides"} == set(msgspec.toml.decode(operations))
+    assert {operation_of(each).name for each in spec.operations} == set(OPERATIONS)
     assert (
         load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
     )

@@ -1,7 +1,10 @@
 """Messages between the front and a cell: which slot of the ring is whose."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from worker.ipc.messages.base import Message
-from worker.progress import Step
 
 
 class Opened(Message, frozen=True, kw_only=True):
@@ -44,10 +47,10 @@ class OutputReady(Message, frozen=True, kw_only=True):
 
 
 class ProgressMade(Message, frozen=True, kw_only=True):
-    """Progress of a step, by volume."""
+    """Progress of a step, by volume. `step` is a position in the steps of Admitted, so a cell can send no text."""
 
-    stage: Step
-    per_cent: int
+    step: Annotated[int, Meta(ge=0, le=255)]
+    per_cent: Annotated[int, Meta(ge=0, le=100)]
 
 
 class OutputsDone(Message, frozen=True, kw_only=True):

@@ -18,10 +18,11 @@ class Admit(Message, frozen=True, kw_only=True):
 
 
 class Admitted(Message, frozen=True, kw_only=True):
-    """The job runs and has `parts` inputs. Descriptors: its cell's data socket and ring."""
+    """The job runs and has `parts` inputs; `steps` names its progress. Descriptors: its cell's data socket and ring."""
 
     call: int
     parts: int
+    steps: tuple[str, ...]
 
 
 class Abort(Message, frozen=True, kw_only=True):

@@ -15,22 +15,23 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
+    Link,
     Linked,
     Model,
-    Parameters,
     Rule,
-    check,
     link,
 )
 from worker.compute.operations.link.blocking import CHUNK, plan
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import read_table
 from worker.compute.operations.link.comparison import comparer
-from worker.compute.operations.link.report import BLOCKS, PAIRS, PATTERNS
+from worker.compute.operations.link.linkage import MEMORY
+from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 from worker.compute.operations.link.training import train
-from worker.compute.status_codes import Code
+from worker.compute.parameters import decoded
+from worker.compute.status_codes import ValueCode
 from worker.errors import Reason
-from worker.progress import Step
 
 _SAME, _ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
 _LAST = Comparison(name="surname", levels=(_SAME, _ELSE))
@@ -47,11 +48,11 @@ def _given(m: float, u: float, *, frequency: bool = False) -> Model:
 
 
 def _link(batch: pa.RecordBatch, **parameters: Any) -> Linked:
-    return link([batch], batch.schema, Parameters(**parameters), ignore)
+    return link([batch], batch.schema, Link(**parameters), ignore)
 
 
 def _part(found: Linked, name: str) -> list[dict[str, Any]]:
-    schema = {"pairs": PAIRS, "patterns": PATTERNS, "blocks": BLOCKS}[name]
+    schema = {part.name: part.schema.arrow for part in (PAIRS, PATTERNS, BLOCKS)}[name]
     rows: list[dict[str, Any]] = pa.Table.from_batches(found.report.batches()[name], schema).to_pylist()
     return rows
 
@@ -59,36 +60,39 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------ parameters
 
 
+def _fields(**fields: object) -> dict[str, object]:
+    return fields
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
-        Parameters(match=0.5, clerical_review_threshold=0.6),
-        Parameters(match=1.0),
-        Parameters(clerical_review_threshold=0.0),
-        Parameters(block_rows=1),
-        Parameters(pairs=0),
-        Parameters(seed=-1),
-        Parameters(memory=1),
-        Parameters(random_pairs=10),
-        Parameters(oversized="cut"),  # type: ignore[arg-type]
-        Parameters(model=replace(_MODEL, split=(Key(column="last", form="prefix"),))),
-        Parameters(model=replace(_MODEL, split=(Key(column="last", length=3),))),
-        Parameters(model=replace(_MODEL, comparisons=())),
-        Parameters(model=replace(_MODEL, comparisons=(_LAST, _LAST))),
-        Parameters(model=replace(_MODEL, blocking=())),
-        Parameters(model=replace(_MODEL, prior=None)),
-        Parameters(model=replace(_MODEL, prior=1.0)),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_SAME,)),))),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_SAME, _SAME)),))),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_ELSE, _ELSE)),))),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, m=0.9), _ELSE)),))),
-        Parameters(model=replace(_MODEL, comparisons=(replace(_LAST, initial_m=(1.0,)),))),
-        Parameters(
+        _fields(match=0.5, clerical_review_threshold=0.6),
+        _fields(match=1.0),
+        _fields(clerical_review_threshold=0.0),
+        _fields(block_rows=1),
+        _fields(pairs=0),
+        _fields(seed=-1),
+        _fields(random_pairs=10),
+        _fields(oversized="cut"),
+        _fields(model=replace(_MODEL, split=(Key(column="last", form="prefix"),))),
+        _fields(model=replace(_MODEL, split=(Key(column="last", length=3),))),
+        _fields(model=replace(_MODEL, comparisons=())),
+        _fields(model=replace(_MODEL, comparisons=(_LAST, _LAST))),
+        _fields(model=replace(_MODEL, blocking=())),
+        _fields(model=replace(_MODEL, prior=None)),
+        _fields(model=replace(_MODEL, prior=1.0)),
+        _fields(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_SAME,)),))),
+        _fields(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_SAME, _SAME)),))),
+        _fields(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(_ELSE, _ELSE)),))),
+        _fields(model=replace(_MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, m=0.9), _ELSE)),))),
+        _fields(model=replace(_MODEL, comparisons=(replace(_LAST, initial_m=(1.0,)),))),
+        _fields(
             model=replace(
                 _MODEL, comparisons=(replace(_LAST, levels=(replace(_SAME, tf_adjustment_column="first"), _ELSE)),)
             )
         ),
-        Parameters(
+        _fields(
             model=replace(
                 _MODEL,
                 comparisons=(
@@ -100,7 +104,7 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
             )
         ),
         *(
-            Parameters(
+            _fields(
                 model=replace(
                     _MODEL, comparisons=(replace(_LAST, levels=(Level(label="x", conditions=(wrong,)), _ELSE)),)
                 )
@@ -111,13 +115,13 @@ def _part(found: Linked, name: str) -> list[dict[str, Any]]:
                 Condition(column="last", test="same", other="first"),
             )
         ),
-        Parameters(model=replace(_MODEL, prior=None, deterministic_rules=(_BY_LAST,), recall=0.0)),
+        _fields(model=replace(_MODEL, prior=None, deterministic_rules=(_BY_LAST,), recall=0.0)),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> None:
-    check(Parameters(model=_MODEL))
+def test_parameters_that_make_no_sense_are_refused(parameters: dict[str, object]) -> None:
+    assert decoded(Link, {"model": _MODEL}) == Link(model=_MODEL)
     with refused(Reason.BAD_PARAMETERS):
-        check(parameters)
+        decoded(Link, parameters)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +166,12 @@ def test_records_without_a_column_to_block_by_are_refused() -> None:
 
 @pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 20, "rows": 200}])
 def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -> None:
-    steps: list[Step] = []
+    steps: list[str] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
-    parameters = Parameters(model=_given(0.9, 0.1), oversized="refuse", **limits)
+    memory = limits.pop("memory", MEMORY)
+    parameters = Link(model=_given(0.9, 0.1), oversized="refuse", **limits)  # type: ignore[arg-type]
     with refused(Reason.LIMIT_EXCEEDED):
-        link([batch], batch.schema, parameters, lambda step, _: steps.append(step))
+        link([batch], batch.schema, parameters, lambda step, _: steps.append(step), memory=memory)
     assert steps == ["count"]
 
 
@@ -199,7 +204,7 @@ def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: 
     one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
     rules = (replace(_BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="soundex"))))
     model = replace(_given(0.9, 0.1), blocking=rules)
-    found = link([one], one.schema, Parameters(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
+    found = link([one], one.schema, Link(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
     blocks = _part(found, "blocks")
     assert [row["pairs"] for row in blocks] == [4, 4]
     assert [row["new_pairs"] for row in blocks] == [pairs, 4 - pairs]
@@ -371,7 +376,7 @@ def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
     assert found.status.counts() == (2, 0, 2, 0)
     assert found.status.rows.tolist() == [0, 2]
     assert found.status.columns.tolist() == [1, 1]
-    assert set(found.status.codes.tolist()) == {Code.NOT_A_DATE}
+    assert set(found.status.codes.tolist()) == {ValueCode.NOT_A_DATE}
     table = read_table([batch], (), frozenset(("DOB",)), linking=False)
     assert table.columns["DOB"].code.tolist() == [-1, 0, 1, 0]
 
@@ -381,7 +386,7 @@ def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
 def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> None:
     batch = people(last=[None] * rows, DOB=[None] * rows, SOC=[None] * rows)
     other = None if side is None else [people(last=[None] * side)]
-    found = link([batch], batch.schema, Parameters(), ignore, side=other)
+    found = link([batch], batch.schema, Link(), ignore, side=other)
     assert found.cluster.tolist() == list(range(rows))
     assert not len(found.report.pairs)
     assert found.status.counts() == (0, 0, 0, rows)
@@ -390,9 +395,7 @@ def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> 
 
 def test_an_empty_second_table_has_no_partners() -> None:
     batch = people(last=["SMITH", "SMITH"])
-    found = link(
-        [batch], batch.schema, Parameters(model=_given(0.9, 0.1), clerical_review_threshold=1e-3), ignore, side=[]
-    )
+    found = link([batch], batch.schema, Link(model=_given(0.9, 0.1), clerical_review_threshold=1e-3), ignore, side=[])
     assert not len(found.report.pairs)
     assert found.cluster.tolist() == [0, 1]
 
@@ -559,7 +562,7 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
     comparers = [comparer(one, table) for one in model.comparisons]
     peaks = []
     for pairs in (1 << 17, 1 << 21):
-        parameters = Parameters(random_pairs=pairs, training_pairs=pairs)
+        parameters = Link(random_pairs=pairs, training_pairs=pairs)
         blocking = plan(table, (Rule(keys=()),), (), parameters)
         tracemalloc.start()
         train(
@@ -574,7 +577,7 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
 def test_a_sample_is_of_the_pairs_of_its_rule(most: int) -> None:
     """In chunks, each pair at most once, and all where there are no more."""
     table = read_table([people(last=["A"] * 700 + ["B"] * 1000)], (), frozenset(("last",)), linking=False)
-    blocking = plan(table, (_BY_LAST,), (), Parameters())
+    blocking = plan(table, (_BY_LAST,), (), Link())
     chunks = list(blocking.sample(0, most, np.random.default_rng(3)))
     left, right = (np.concatenate(side) for side in zip(*chunks, strict=True))
     assert len(set(zip(left.tolist(), right.tolist(), strict=True))) == len(left) == min(most, 744_150)
@@ -613,7 +616,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     )
 
     def outputs(pieces: list[pa.RecordBatch]) -> list[bytes]:
-        found = link(pieces, batch.schema, Parameters(random_pairs=2000), ignore)
+        found = link(pieces, batch.schema, Link(random_pairs=2000), ignore)
         batches = [one for part in found.report.batches().values() for one in part]
         return [found.cluster.tobytes(), *(one.serialize().to_pybytes() for one in batches)]
 
@@ -621,9 +624,9 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_progress_goes_up_and_says_nothing_of_values() -> None:
-    told: list[tuple[Step, int]] = []
+    told: list[tuple[str, int]] = []
     batch = people(last=["SMITH"] * 20, first=["JOHN"] * 20)
-    link([batch], batch.schema, Parameters(), lambda step, per_cent: told.append((step, per_cent)))
+    link([batch], batch.schema, Link(), lambda step, per_cent: told.append((step, per_cent)))
     assert [step for step, _ in told] == [
         "count",
         "train",
@@ -676,7 +679,7 @@ def _splink(change: Callable[[dict[str, Any]], object] = lambda _: None) -> byte
 
 def test_a_model_of_splink_is_read_whole() -> None:
     model = from_splink(_splink())
-    check(Parameters(model=model))
+    assert Link(model=model).model is model
     (comparison,) = model.comparisons
     same, similar, other = comparison.levels
     assert (same.conditions, same.m, same.u) == ((Condition(column="last"),), 0.9, 0.1)

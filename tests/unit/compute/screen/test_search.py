@@ -15,13 +15,11 @@ import pyarrow as pa
 import pytest
 
 from tests.reference import screen as twin
-from tests.support.contexts import TABLES, context
+from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.refusals import refused
 from worker.compute.operations.screen import (
-    HITS,
     MAX_HITS,
     MAX_RECORDS,
-    OUTCOMES,
     HitClass,
     Limits,
     Outcome,
@@ -29,15 +27,15 @@ from worker.compute.operations.screen import (
     Screen,
     Screened,
     build,
-    check,
     memory,
     run,
 )
+from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.operation import Screening
+from worker.compute.operations.screen.outputs import HITS, OUTCOMES
 from worker.compute.operations.screen.score import words_of
-from worker.compute.registry import check as admit
-from worker.compute.registry import prepare
-from worker.compute.status_codes import Code
+from worker.compute.parameters import decoded
+from worker.compute.status_codes import ValueCode
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.screening import LEVELS, Model
 from worker.errors import Reason, Stage, StartupError
@@ -56,7 +54,7 @@ BOTH_WAYS = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers_alone=F
 
 def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **limits: int) -> Screened:
     index = twin.index(reference, HOTFILE)
-    return run(twin.batch("person/1", inquiries, PERSON), index, parameters, limits=Limits(**limits))
+    return run(twin.batch("person/1", inquiries, PERSON), index, parameters, twin.MODEL, limits=Limits(**limits))
 
 
 def is_hit(inquiry: Row, record: Row, rules: Rules) -> bool:
@@ -245,10 +243,10 @@ def test_a_licence_counts_with_its_state() -> None:
     ]
     inquiries: list[Row] = [{"OLN": "D12345", "OLS": state} for state in ("CA", "NV", None)]
     index = twin.index(reference, columns)
-    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, twin.asked(rules=rules))
+    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, twin.asked(rules=rules), twin.MODEL)
     assert found.reference_row.tolist() == [1]
     assert found.outcome.tolist() == [Outcome.HIT, Outcome.NO_HIT, Outcome.NOT_SCREENABLE]
-    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, twin.asked(rules=rules))
+    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, twin.asked(rules=rules), twin.MODEL)
     assert without.outcome.tolist() == [Outcome.NOT_SCREENABLE] * 3
 
 
@@ -303,8 +301,8 @@ def test_status_only_shows_nothing_of_the_records() -> None:
     inquiries: list[Row] = [SMITH, {**SMITH, "NAM": "NOBODY, NO"}, {**SMITH, "NAM": None}]
     found = screened(inquiries, [RECORD], twin.asked("ncic_qw", status_only=True))
     assert found.hits(0).num_rows == 0
-    assert found.hits(0).schema == HITS
-    assert found.outcomes(0).schema == OUTCOMES
+    assert found.hits(0).schema == HITS.schema.arrow
+    assert found.outcomes(0).schema == OUTCOMES.arrow
     assert found.outcomes(0).to_pylist() == [
         {"row": row, "outcome": outcome, "best": None, "hits": None, "listed": None}
         for row, outcome in enumerate(("hit", "no_hit", "not_screenable"))
@@ -361,7 +359,7 @@ def test_numbers_of_one_slip(asked: str, words: str) -> None:
 
 
 def test_a_hit_is_never_called_a_match() -> None:
-    said = [name for schema in (HITS, OUTCOMES) for name in schema.names]
+    said = [name for schema in (HITS.schema.arrow, OUTCOMES.arrow) for name in schema.names]
     said += [member.name for kind in (HitClass, Outcome) for member in kind]
     place = 1
     for levels in LEVELS.values():
@@ -383,9 +381,9 @@ def test_same_input_same_bytes() -> None:
     "wrong", [{"max_hits": 0}, {"max_hits": MAX_HITS + 1}, {"min_score": math.nan}, {"min_score": math.inf}]
 )
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
-    check(max_hits=MAX_HITS, min_score=0.0)
+    assert decoded(Screen, {"max_hits": MAX_HITS, "min_score": 0.0})
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-        check(**{"max_hits": 1, "min_score": None, **wrong})
+        decoded(Screen, {"max_hits": 1, "min_score": None, **wrong})
 
 
 def test_a_reference_that_does_not_say_which_file() -> None:
@@ -459,21 +457,21 @@ def test_what_is_wrong_is_said_of_its_column() -> None:
         {"NAM": "PEÑA, JO", "DOB": "19800229", "SEX": "MF", "RAC": "W", "SOC": "12", "file_code": "Q", "city": None},
     ]
     wrong = [
-        (0, Code.NOT_IN_TABLE, 2),
-        (0, Code.NOT_A_DATE, 3),
-        (0, Code.NEVER_ISSUED, 4),
-        (0, Code.WRONG_FORM, 5),
-        (1, Code.NOT_IN_TABLE, 1),
-        (1, Code.WRONG_FORM, 4),
-        (1, Code.WRONG_CHARACTER, 5),
+        (0, ValueCode.NOT_IN_TABLE, 2),
+        (0, ValueCode.NOT_A_DATE, 3),
+        (0, ValueCode.NEVER_ISSUED, 4),
+        (0, ValueCode.WRONG_FORM, 5),
+        (1, ValueCode.NOT_IN_TABLE, 1),
+        (1, ValueCode.WRONG_FORM, 4),
+        (1, ValueCode.WRONG_CHARACTER, 5),
     ]
     index = twin.index(rows, columns)
-    status = run(twin.batch("hotfile/1", rows, columns), index, twin.asked("ncic_qw")).status
+    status = run(twin.batch("hotfile/1", rows, columns), index, twin.asked("ncic_qw"), twin.MODEL).status
 
     def said(status: RowStatus) -> list[tuple[int, int, int]]:
         return sorted(zip(status.rows.tolist(), status.codes.tolist(), status.columns.tolist(), strict=True))
 
-    assert said(status) == sorted([*wrong, (0, Code.NOT_IN_TABLE, 1), (0, Code.NOT_SCREENABLE, -1)])
+    assert said(status) == sorted([*wrong, (0, ValueCode.NOT_IN_TABLE, 1), (0, Code.NOT_SCREENABLE, -1)])
     assert said(index.status) == sorted([*wrong, (0, Code.NOT_REACHABLE, -1), (1, Code.UNKNOWN_FILE, -1)])
     assert status.status.tolist() == [Status.NOT_USABLE, Status.PARTLY_USED]
 
@@ -505,20 +503,20 @@ def test_an_operator_replaces_the_presets(tmp_path: Path) -> None:
     (tmp_path / "screening.toml").write_text(own)
     tables = load_tables(tmp_path)
     assert tables.sha256 != TABLES.sha256
-    sides = {"hotfile/1": [twin.batch("hotfile/1", [{**RECORD, "SEX": "U"}, RECORD], HOTFILE)]}
+    sides = {"reference": [twin.batch("hotfile/1", [{**RECORD, "SEX": "U"}, RECORD], HOTFILE)]}
     inquiry = twin.batch("person/1", [SMITH], PERSON)
     for preset, of_tables, hits in (("county", tables, 1), ("ncic_qw", tables, 1), ("ncic_qw", TABLES, 2)):
         job = operation(preset=preset)
-        admit([job], ["hotfile/1", "person/1"], of_tables)
-        bound = prepare(job, "person/1", inquiry.schema, replace(context(tables=of_tables), sides=sides))
+        planned([job], "person/1", of_tables, sides={"reference": "hotfile/1"})
+        bound = prepare_batch(job, "person/1", inquiry.schema, replace(context(tables=of_tables), sides=sides))
         assert isinstance(bound, Screening)
-        found = run(inquiry, bound.index, bound.parameters)
+        found = run(inquiry, bound.index, bound.parameters, bound.model)
         assert found.found.tolist() == [hits]
         assert found.bits[0] == pytest.approx(sum(math.log2(ratio) for ratio in ratios(of_tables.screening.model)))
     for wrong in (operation(preset="county"), operation(preset="ncic_qw", tables_sha256=tables.sha256)):
-        admit([wrong], ["hotfile/1", "person/1"])  # a client does not know the worker's tables
+        planned([wrong], "person/1", sides={"reference": "hotfile/1"})  # a client does not know the worker's tables
         with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-            admit([wrong], ["hotfile/1", "person/1"], TABLES)
+            planned([wrong], "person/1", TABLES, sides={"reference": "hotfile/1"})
 
 
 def ratios(model: Model) -> list[float]:
@@ -554,10 +552,10 @@ def test_a_table_that_makes_no_sense(old: str, new: str, tmp_path: Path) -> None
 def test_the_classes_follow_the_threshold() -> None:
     index = twin.index([RECORD], HOTFILE)
     inquiry = twin.batch("person/1", [SMITH], PERSON)
-    bits = run(inquiry, index, twin.asked("ncic_qw")).bits[0]
+    bits = run(inquiry, index, twin.asked("ncic_qw"), twin.MODEL).bits[0]
     for strong, wanted in ((bits, HitClass.STRONG), (np.nextafter(bits, np.inf), HitClass.POSSIBLE)):
         changed = msgspec.structs.replace(twin.MODEL, strong=float(strong))
-        assert run(inquiry, index, replace(twin.asked("ncic_qw"), model=changed)).best.tolist() == [wanted]
+        assert run(inquiry, index, twin.asked("ncic_qw"), changed).best.tolist() == [wanted]
 
 
 # ---------------------------------------------------------------------- identifiers that are made to collide
