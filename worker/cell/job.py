@@ -44,10 +44,10 @@ __all__ = ["CellJob", "run_job"]
 
 
 def run_job(
-    wires: CellChannels, *, slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
+    channels: CellChannels, *, slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
-    message = wires.await_open()
+    message = channels.await_open()
     for number, other in enumerate(reference_slots):
         if number != message.reference_slot:
             other.unmap()
@@ -58,7 +58,7 @@ def run_job(
             _reference_slot(planned, reference_slots[message.reference_slot]) if message.reference_slot >= 0 else None
         )
         CellJob(
-            wires,
+            channels,
             message,
             header=header,
             plan=planned,
@@ -68,10 +68,10 @@ def run_job(
             tables=tables,
         ).run()
     except Refusal as refusal:
-        wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
+        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
     except MemoryError:
-        wires.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
+        channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
         return 1
     return 0
 
@@ -88,7 +88,7 @@ class CellJob:
 
     def __init__(
         self,
-        wires: CellChannels,
+        channels: CellChannels,
         message: OpenJob,
         *,
         header: Header,
@@ -98,7 +98,7 @@ class CellJob:
         reference_slot: memoryview | None,
         tables: Tables,
     ) -> None:
-        self._wires, self._header, self._plan, self._window = wires, header, plan, window
+        self._channels, self._header, self._plan, self._window = channels, header, plan, window
         self._reference_slot, self._tables = reference_slot, tables
         self._dek, *self._project_keys = keys
         outputs = [(part.name, part.schema.schema_id) for part in plan.outputs]
@@ -119,17 +119,17 @@ class CellJob:
 
     def run(self) -> None:
         """The way of the job."""
-        self._wires.data.send(Opened(result_header=self._result_header))
-        while not isinstance(message := self._wires.await_input(), Finish):
-            if not 0 <= message.length <= len(self._wires.ring.input(message.slot)):
+        self._channels.data.send(Opened(result_header=self._result_header))
+        while not isinstance(message := self._channels.await_input(), Finish):
+            if not 0 <= message.length <= len(self._channels.ring.input(message.slot)):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
             if message.part == len(self._received) + 1:
                 self._end_input()
                 self._input = self._next_input()
             if message.part != len(self._received):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
-            self._input.unseal(self._wires.ring.input(message.slot)[: message.length])
-            self._wires.data.send(InputFreed(slot=message.slot))
+            self._input.unseal(self._channels.ring.input(message.slot)[: message.length])
+            self._channels.data.send(InputFreed(slot=message.slot))
             for batch in self._input.batches():
                 self._take(batch)
         self._finish()
@@ -219,7 +219,7 @@ class CellJob:
         sealed = self._outputs.finish(padded=self._header.size_class == SizeClass.POWER_OF_TWO)
         counted, outputs = self._outputs.counted, self._plan.outputs
         rows_out = counted[outputs[0].name]
-        self._wires.control.send(
+        self._channels.control.send(
             Summary(
                 inputs=tuple(self._received),
                 outputs=sealed,
@@ -230,19 +230,19 @@ class CellJob:
                 subjects_out=next((counted[part.name] for part in outputs if part.of_subjects), rows_out),
             )
         )
-        self._wires.await_commit()
+        self._channels.await_commit()
         self._outputs.release()
-        self._wires.data.send(OutputsDone())
+        self._channels.data.send(OutputsDone())
 
     def _emit(self, part: int, index: int, sealed: memoryview) -> None:
-        slot = self._wires.await_output_slot()
-        self._wires.ring.output(slot)[: len(sealed)] = sealed
-        self._wires.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
+        slot = self._channels.await_output_slot()
+        self._channels.ring.output(slot)[: len(sealed)] = sealed
+        self._channels.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
 
     def _progress(self, step: str, per_cent: int) -> None:
         if step != self._reported[0] or per_cent > self._reported[1]:
             self._reported = (step, per_cent)
-            self._wires.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
+            self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
 
 def _job_context(header: Header) -> JobContext:

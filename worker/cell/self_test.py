@@ -63,7 +63,7 @@ def _run_case(
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
     ring = Ring.create()
-    wires = CellChannels(
+    channels = CellChannels(
         control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
     )
     status: list[int] = []
@@ -73,9 +73,9 @@ def _run_case(
 
     def cell() -> None:
         try:
-            status.append(run_job(wires, slot=slot, window=window, reference_slots=reference_slots, tables=tables))
+            status.append(run_job(channels, slot=slot, window=window, reference_slots=reference_slots, tables=tables))
         finally:
-            wires.close()
+            channels.close()
 
     schemas = {name: schema for name, (schema, _) in inputs.items()}
     header = _header(operation.message(case.parameters), schemas)
