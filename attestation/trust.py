@@ -1,4 +1,4 @@
-"""The pins: which roots, hosts and devices this package believes. Chosen by constructor, never by a flag.
+"""The pins: the roots, hosts and devices that this package trusts. Chosen by constructor, never by a flag.
 
 `AZURE_US` and `AZURE_USGOV` are compiled in. Another `Trust` can be made and passed through the same constructors,
 but `is_production` distinguishes it from the compiled ones, and verdicts under it never verify under them.
@@ -73,7 +73,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tls_roots: str | None  # PEM text for HTTPS; None = the system's store
     release_roots: str | None  # PEM text for the x5c chain of release statements; None = the system's store
     amd_roots: tuple[str, ...]  # SHA-256 of the SPKI of pinned ARKs, lower-case hex
-    intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is believed
+    intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is accepted
     intel_pcs: str = INTEL_PCS  # base URL of the service that has Intel's collateral for TDX
     intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER
     imds: str  # base URL of the instance metadata service
@@ -131,7 +131,7 @@ def require_region(trust: Trust, region: str, *, stated: str | None = None) -> s
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL that was found in a Trust. `resource` is the audience that its vault may ask a token for."""
+    """A URL that was found in a Trust. `resource` is the audience of the token that its vault may request."""
 
     scheme: str
     host: str

@@ -1,4 +1,4 @@
-"""The numbered checks: what each requires, what it establishes and what to do when it fails.
+"""The numbered checks, each with its requirement, what it establishes, and a remedy.
 
 The catalogue, `checks.toml`, is the only place for those texts: errors, the CLI and the tables of docs/attestation.md
 read it. E checks are ours on the machine's evidence, T ours on Azure Attestation's token, S ours on Key Vault's release

@@ -28,5 +28,5 @@ def maa_nonce(qualifying_data: bytes) -> str:
 
 
 def report_user_data(qualifying_data: bytes) -> bytes:
-    """The 64 bytes that NV 0x01400002 asks the next hardware report to carry."""
+    """The 64 bytes for NV 0x01400002, which the next hardware report carries."""
     return hashlib.sha512(qualifying_data).digest()

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from attestation.certs import load_pem_chain
-from attestation.errors import AttestationError, Fault
+from attestation.errors import Fault, invalid
 
 __all__ = ["PckSubject", "pck_subject"]
 
@@ -43,7 +43,7 @@ def pck_subject(chain: bytes) -> PckSubject:
         (common,) = leaf.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
         return PckSubject(fmspc=fmspc.hex().upper(), ca=_CAS[str(common.value)])
     except (x509.ExtensionNotFound, ValueError, KeyError) as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK) from error
+        raise invalid(_CHECK) from error
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:

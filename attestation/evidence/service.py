@@ -11,7 +11,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.fetch import Response, exchange
 from attestation.trust import Endpoint
 
-__all__ = ["MAX_REPLY_BYTES", "TOTAL_SECONDS", "ask"]
+__all__ = ["MAX_REPLY_BYTES", "TOTAL_SECONDS", "request_until"]
 
 MAX_REPLY_BYTES: Final = 64 * 1024  # the largest real reply, AMD's three certificates, has 7 KiB
 REQUEST_SECONDS: Final = 5.0
@@ -20,7 +20,7 @@ PAUSE_SECONDS: Final = 0.5  # doubled each time
 BUSY: Final = frozenset({429, 500, 502, 503, 504})
 
 
-def ask(
+def request_until(
     target: Endpoint,
     *,
     path: str,

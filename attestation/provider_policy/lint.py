@@ -105,7 +105,7 @@ def _of_service(condition: Condition) -> bool:
 
 
 def _issuer(condition: Condition) -> bool:
-    """Whether the condition says whose claims it takes: the service's, or the policy's own."""
+    """Whether the condition names the issuer of its claim: the service, or the policy itself."""
     return condition.equals("issuer") in {SERVICE, _POLICY, _CUSTOM}
 
 

@@ -10,6 +10,7 @@ Any refusal goes to the keyholder as a Reason and ends the cell.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -44,34 +45,28 @@ __all__ = ["CellJob", "run_job"]
 
 
 def run_job(
-    wires: CellChannels, *, slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
+    channels: CellChannels, *, key_slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
-    message = wires.await_open()
+    message = channels.await_open()
     for number, other in enumerate(reference_slots):
         if number != message.reference_slot:
             other.unmap()
     try:
-        header, keys = parse(message.header), slot.take()
+        header, keys = parse(message.header), key_slot.take()
         planned = plan(header.operations, header.input_schemas, tables)
-        reference_slot = (
-            _reference_slot(planned, reference_slots[message.reference_slot]) if message.reference_slot >= 0 else None
-        )
-        CellJob(
-            wires,
-            message,
-            header=header,
-            plan=planned,
-            keys=keys,
-            window=window,
-            reference_slot=reference_slot,
+        number = message.reference_slot
+        context = Context(
+            job=_job_context(header),
             tables=tables,
-        ).run()
+            reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
+        )
+        CellJob(channels, message, header=header, planned=planned, keys=keys, window=window, context=context).run()
     except Refusal as refusal:
-        wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
+        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
     except MemoryError:
-        wires.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
+        channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
         return 1
     return 0
 
@@ -88,20 +83,20 @@ class CellJob:
 
     def __init__(
         self,
-        wires: CellChannels,
+        channels: CellChannels,
         message: OpenJob,
         *,
         header: Header,
-        plan: Plan,
+        planned: Plan,
         keys: list[bytes],
         window: memoryview,
-        reference_slot: memoryview | None,
-        tables: Tables,
+        context: Context,
     ) -> None:
-        self._wires, self._header, self._plan, self._window = wires, header, plan, window
-        self._reference_slot, self._tables = reference_slot, tables
+        """`context` is the same for all operations, but for their keys and the side tables, which are read first."""
+        self._channels, self._header, self._plan, self._window = channels, header, planned, window
+        self._context = context
         self._dek, *self._project_keys = keys
-        outputs = [(part.name, part.schema.schema_id) for part in plan.outputs]
+        outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
         self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
@@ -119,17 +114,17 @@ class CellJob:
 
     def run(self) -> None:
         """The way of the job."""
-        self._wires.data.send(Opened(result_header=self._result_header))
-        while not isinstance(message := self._wires.await_input(), Finish):
-            if not 0 <= message.length <= len(self._wires.ring.input(message.slot)):
+        self._channels.data.send(Opened(result_header=self._result_header))
+        while not isinstance(message := self._channels.await_input(), Finish):
+            if not 0 <= message.length <= len(self._channels.ring.input(message.slot)):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
             if message.part == len(self._received) + 1:
                 self._end_input()
                 self._input = self._next_input()
             if message.part != len(self._received):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
-            self._input.unseal(self._wires.ring.input(message.slot)[: message.length])
-            self._wires.data.send(InputFreed(slot=message.slot))
+            self._input.unseal(self._channels.ring.input(message.slot)[: message.length])
+            self._channels.data.send(InputFreed(slot=message.slot))
             for batch in self._input.batches():
                 self._take(batch)
         self._finish()
@@ -190,16 +185,10 @@ class CellJob:
         schema = self._input.reader.schema
         if schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        columns, operations = len(schema), list[PreparedOperation]()
-        keys, job = iter(self._project_keys), _job_context(self._header)
+        columns, operations, keys = len(schema), list[PreparedOperation](), iter(self._project_keys)
         for planned in self._plan.operations:
-            context = Context(
-                job=job,
-                tables=self._tables,
-                project_key=None if planned.signature.project is None else next(keys),
-                sides=self._sides,
-                reference_slot=self._reference_slot,
-            )
+            key = None if planned.signature.project is None else next(keys)
+            context = replace(self._context, project_key=key, sides=self._sides)
             operations.append(planned.prepare(schema, context))
             schema = operations[-1].output_schema
         result, *parts = self._plan.outputs
@@ -219,7 +208,7 @@ class CellJob:
         sealed = self._outputs.finish(padded=self._header.size_class == SizeClass.POWER_OF_TWO)
         counted, outputs = self._outputs.counted, self._plan.outputs
         rows_out = counted[outputs[0].name]
-        self._wires.control.send(
+        self._channels.control.send(
             Summary(
                 inputs=tuple(self._received),
                 outputs=sealed,
@@ -230,19 +219,19 @@ class CellJob:
                 subjects_out=next((counted[part.name] for part in outputs if part.of_subjects), rows_out),
             )
         )
-        self._wires.await_commit()
+        self._channels.await_commit()
         self._outputs.release()
-        self._wires.data.send(OutputsDone())
+        self._channels.data.send(OutputsDone())
 
     def _emit(self, part: int, index: int, sealed: memoryview) -> None:
-        slot = self._wires.await_output_slot()
-        self._wires.ring.output(slot)[: len(sealed)] = sealed
-        self._wires.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
+        slot = self._channels.await_output_slot()
+        self._channels.ring.output(slot)[: len(sealed)] = sealed
+        self._channels.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
 
     def _progress(self, step: str, per_cent: int) -> None:
         if step != self._reported[0] or per_cent > self._reported[1]:
             self._reported = (step, per_cent)
-            self._wires.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
+            self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
 
 def _job_context(header: Header) -> JobContext:

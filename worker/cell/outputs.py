@@ -28,7 +28,7 @@ class OutputParts:
         """Rows so far, by the name of the part."""
 
     def begin(self, schemas: Mapping[str, pa.Schema]) -> None:
-        """Start every part with its schema. Raises INTERNAL for other names than the streams'."""
+        """Start every part with its schema. Raises INTERNAL if the parts are not those of the streams."""
         if schemas.keys() != self._streams.keys():
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
         self.counted = dict.fromkeys(self._streams, 0)

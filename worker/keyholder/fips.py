@@ -1,7 +1,7 @@
 """Whether the cryptography of this process really runs in a FIPS provider.
 
 The flag is not enough: with OPENSSL_CONF alone it is set and every operation fails. So the probe reads the flag,
-encrypts, and checks that MD5 is refused. The operator judges the provider's certificate.
+encrypts, and checks that MD5 is refused. Whether the provider is validated is for the operator to check.
 """
 
 import os

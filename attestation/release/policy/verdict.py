@@ -35,7 +35,7 @@ def check_release_policy(
 ) -> PolicyVerdict:
     """Check a policy's bytes; PolicyError with the rule's id for the first error that is not in `accept`.
 
-    `authority` is the provider that attests this machine, `immutable` is what the vault says of the policy.
+    `authority` is the provider that attests this machine, `immutable` is what the vault states about the policy.
     """
     accepted: list[str] = []
     warnings: list[str] = []

@@ -47,7 +47,7 @@ class OutputReady(Message, frozen=True, kw_only=True):
 
 
 class ProgressMade(Message, frozen=True, kw_only=True):
-    """Progress of a step, by volume. `step` is a position in the steps of Admitted, so that a cell can send no text."""
+    """Progress of a step, by volume. `step` is a position in the steps of Admitted, so a cell can send no text."""
 
     step: Annotated[int, Meta(ge=0, le=255)]
     per_cent: Annotated[int, Meta(ge=0, le=100)]
