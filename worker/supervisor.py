@@ -22,6 +22,7 @@ from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
 from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
 from worker.log import log
 from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
+from worker.table_files import read_table_files
 
 __all__ = ["Supervisor", "serve"]
 
@@ -89,6 +90,7 @@ class Supervisor:
 
     def _start(self) -> None:
         config, worker = self._config, self._config.worker
+        tables = read_table_files(config.tables_folder)
         regions = [self._memory(worker.cell_memory_mib << 20) for _ in range(worker.cells)]
         slots = [self._memory(SLOT_PAGE_BYTES) for _ in regions]
         references = config.references
@@ -107,6 +109,7 @@ class Supervisor:
                 regions=tuple(regions),
                 slots=tuple(slots),
                 reference_regions=tuple(reference_regions),
+                tables=tables,
             ),
             secret_heap=True,
         )
@@ -116,6 +119,7 @@ class Supervisor:
             Boot(
                 config=config,
                 trust=msgspec.json.encode(self._trust),
+                tables=tables,
                 front=front_channel.fileno(),
                 zygote=zygote_channel.fileno(),
                 regions=(keyholder_region,),

@@ -1,7 +1,6 @@
-// The agency's own attestation provider. A shared regional provider would do the same checks, but its
-// policy belongs to somebody else and the release policy could not tell whose policy ran. The policy itself,
-// ../policy/attestation-policy.txt, is data of the provider, which the resource manager cannot set: `cji provider policy
-// set` does.
+// The agency's own attestation provider. A shared regional provider performs the same checks, but under a policy that
+// the agency does not own and that a release policy cannot identify. The provider's policy,
+// ../policy/attestation-policy.txt, cannot be set by the resource manager: use `cji provider policy set`.
 
 @description('Name of the provider: 3 to 24 letters, digits and hyphens.')
 param name string
@@ -9,7 +8,7 @@ param name string
 @description('Azure region.')
 param location string
 
-@description('JSON Web Keys (kty, x5c, ...) that alone may sign the provider\'s policy. They can be set at creation only. Empty means that the policy is changed by anyone with the contributor role.')
+@description('JSON Web Keys (kty, x5c, ...), the only ones that may sign the provider\'s policy. They can be set only at creation. If empty, anyone with the contributor role can change the policy.')
 param policySigningKeys array
 
 @description('Resource id of the subnet for private endpoints.')
@@ -25,10 +24,10 @@ resource provider 'Microsoft.Attestation/attestationProviders@2021-06-01' = {
     policySigningCertificates: empty(policySigningKeys) ? null : {
       keys: policySigningKeys
     }
-    // Key Vault reads this provider's signing keys over its public address when it judges a token, so the
-    // public address stays reachable; workers use the private endpoint below.
+    // Key Vault fetches this provider's signing keys from its public address to verify a token, so the public
+    // address stays reachable; workers use the private endpoint below.
     publicNetworkAccess: 'Enabled'
-    // About the TPM attestation type, which the worker does not use.
+    // For the TPM attestation type, which the worker does not use.
     tpmAttestationAuthentication: 'Enabled'
   }
 }

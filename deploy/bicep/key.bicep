@@ -1,8 +1,7 @@
-// The customer's master key (CMK) and who may have it released.
+// The customer's master key (CMK), its release policy and the role that may release it.
 //
-// The resource manager creates the first version only: a later deployment neither changes the release policy
-// nor makes a new version. Freezing the policy (immutable) is not part of this resource type; the README
-// has the command.
+// The resource manager creates the first version only: a later deployment neither changes the release policy nor
+// creates a new version. This resource type cannot make the policy immutable; the README has the command.
 
 @description('Name of the vault that holds the key.')
 param vaultName string
@@ -16,7 +15,7 @@ param attestationAuthority string
 @description('Object id of the worker\'s identity.')
 param releasePrincipalId string
 
-// Placeholder and file are checked together: the policy must come out of the deployment as it was reviewed.
+// Placeholder and file are checked together: the deployed policy must be the reviewed one.
 var releasePolicy = replace(loadTextContent('../policy/release-policy.json'), '__ATTESTATION_AUTHORITY__', attestationAuthority)
 
 // base64url without padding, RFC 4648 section 5
@@ -35,8 +34,8 @@ resource key 'Microsoft.KeyVault/vaults/keys@2026-02-01' = {
   properties: {
     kty: 'RSA-HSM'
     keySize: 3072
-    // Only the public operation. With decrypt or unwrapKey, a vault role alone could open data keys inside
-    // the vault, and no attestation would be asked for.
+    // Only the public operation. With decrypt or unwrapKey, a vault role alone could open data keys inside the
+    // vault, without any attestation.
     keyOps: [
       'wrapKey'
     ]

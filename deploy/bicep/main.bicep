@@ -8,7 +8,7 @@ targetScope = 'resourceGroup'
 @maxLength(12)
 param prefix string
 
-@description('Azure region. Criminal justice information, its keys and what decides about them stay in the United States.')
+@description('Azure region. Criminal justice information, its keys and the services that control them stay in the United States.')
 @allowed([
   'eastus'
   'eastus2'
@@ -43,10 +43,10 @@ param vmSize string = 'Standard_DC4as_v6'
 @minValue(1)
 param instanceCount int = 1
 
-@description('Availability zones; empty where the region has none.')
+@description('Availability zones; empty if the region has none.')
 param zones array = []
 
-@description('Resource id of a gallery image with the worker installed; empty takes the plain Ubuntu confidential image.')
+@description('Resource id of a gallery image with the worker installed; empty for the plain Ubuntu confidential image.')
 param workerImageId string = ''
 
 @description('Resource id of the subnet of the workers.')
@@ -68,10 +68,10 @@ param auditWorkspaceId string
 @minLength(1)
 param clientAddressPrefixes array
 
-@description('Port of the worker\'s gRPC door, as in worker.toml.')
+@description('Port of the worker\'s gRPC server, as in worker.toml.')
 param workerPort int = 8443
 
-@description('JSON Web Keys that alone may sign the attestation provider\'s policy; can be set at creation only.')
+@description('JSON Web Keys, the only ones that may sign the attestation provider\'s policy; can be set only at creation.')
 param policySigningKeys array = []
 
 @description('Name of the administrator account.')
@@ -81,7 +81,7 @@ param adminUsername string = 'cjiadmin'
 param adminPublicKey string
 
 var suffix = uniqueString(resourceGroup().id)
-// names of vaults and providers are unique in the cloud and at most 24 characters long
+// names of vaults and providers are unique across the cloud and at most 24 characters long
 var vaultName = take('${prefix}-kv-${suffix}', 24)
 var providerName = take('${prefix}-at-${suffix}', 24)
 
@@ -143,7 +143,7 @@ module scaleSet 'scaleset.bicep' = {
   }
 }
 
-// What worker.toml needs to pin.
+// The values to pin in worker.toml.
 output attestationAuthority string = attestation.outputs.authority
 output vaultUri string = vault.outputs.uri
 output keyUriWithVersion string = key.outputs.keyUriWithVersion

@@ -1,5 +1,5 @@
 // One scale set of confidential VMs (AMD SEV-SNP) that runs the worker: encrypted OS disk, vTPM, secure boot,
-// no public address, no way in but the worker's port, no way out but the private network.
+// no public address, inbound traffic only to the worker's port, outbound traffic only to the private network.
 
 @description('Name of the scale set.')
 param name string
@@ -13,10 +13,10 @@ param vmSize string
 @description('Number of workers.')
 param instanceCount int
 
-@description('Availability zones; empty where the region has none.')
+@description('Availability zones; empty if the region has none.')
 param zones array
 
-@description('Resource id of a gallery image with the worker installed. Empty takes the plain Ubuntu confidential image, which has no worker.')
+@description('Resource id of a gallery image with the worker installed. Empty for the plain Ubuntu confidential image, which contains no worker.')
 param workerImageId string
 
 @description('Resource id of the worker\'s user-assigned identity.')
@@ -28,10 +28,10 @@ param subnetId string
 @description('Address ranges of the upstream apps that may call the worker.')
 param clientAddressPrefixes array
 
-@description('Port of the worker\'s gRPC door.')
+@description('Port of the worker\'s gRPC server.')
 param workerPort int
 
-@description('Name of the administrator account that Azure demands. No rule lets SSH in.')
+@description('Name of the administrator account that Azure requires. No rule allows SSH.')
 param adminUsername string
 
 @description('SSH public key of the administrator account.')
@@ -116,7 +116,7 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
   properties: {
     orchestrationMode: 'Uniform'
     overprovision: false
-    // A new image changes the measurements that the release policy may name: the operator goes instance by instance.
+    // A new image changes the measurements that the release policy may pin: the operator upgrades instance by instance.
     upgradePolicy: {
       mode: 'Manual'
     }
@@ -154,7 +154,7 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2025-04-01' = {
       osProfile: {
         computerNamePrefix: 'cji'
         adminUsername: adminUsername
-        // Extensions and run-command would let a subscription's contributor run code beside the records.
+        // Extensions and run-command would let a subscription's contributor run code on the VM.
         allowExtensionOperations: false
         linuxConfiguration: {
           disablePasswordAuthentication: true

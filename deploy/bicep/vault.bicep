@@ -12,7 +12,7 @@ param endpointSubnetId string
 @description('Resource id of the private DNS zone of Key Vault.')
 param privateDnsZoneId string
 
-@description('Resource id of the Log Analytics workspace that keeps every use of the vault.')
+@description('Resource id of the Log Analytics workspace for the vault\'s audit log.')
 param auditWorkspaceId string
 
 resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {

@@ -126,7 +126,7 @@ ROWS: Final = {
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),
-    "P01": ("LIMITATIONS.md", "any compliant confidential VM that has your vault role"),
+    "P01": ("LIMITATIONS.md", "any compliant confidential VM with your vault role"),
     "R05": ("LIMITATIONS.md", "**Below the kernel.**"),
 }
 """What this system cannot refuse: (document, what it says of it)."""

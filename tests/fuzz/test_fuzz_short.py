@@ -48,7 +48,7 @@ BROKEN = Target(
 )
 
 
-def test_engine_sees_foreign_exceptions_wrong_acceptance_and_the_end_of_a_process() -> None:
+def test_engine_sees_exceptions_acceptance_and_dead_processes() -> None:
     found: set[str] = set()
     for seed in range(30):
         result = run(BROKEN, seed=seed, inputs=400)

@@ -26,7 +26,8 @@ from worker.cell.job import run_job
 from worker.cell.rehearsal import rehearse
 from worker.cell.sandbox import enter_sandbox
 from worker.compute.tables import Tables
-from worker.compute.tables import load as load_tables
+from worker.compute.tables import decode as decode_tables
+from worker.errors import StartupError
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.messages import (
     CellFromFront,
@@ -203,8 +204,7 @@ def _close_all_but(*keep: int) -> None:
     os.closerange(start, 1 << 16)
 
 
-def main(boot: Boot) -> None:
-    """Body of the zygote's process."""
+def _serve(boot: Boot) -> None:
     harden(die_with_parent=True)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
@@ -212,7 +212,7 @@ def main(boot: Boot) -> None:
         _CellSlot(index=index, region=Region(region), key_slot=KeySlot(slot))
         for index, (region, slot) in enumerate(zip(boot.regions, boot.slots, strict=True))
     ]
-    tables = load_tables(boot.config.tables_folder)
+    tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
     rehearse(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
     gc.collect()
@@ -223,5 +223,15 @@ def main(boot: Boot) -> None:
     Zygote(Channel(boot.zygote, ZygoteFromKeyholder), cell_slots, reference_regions, tables).serve()
 
 
+def main(boot: Boot) -> int:
+    """Body of the process; returns its exit status."""
+    try:
+        _serve(boot)
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    main(receive_boot(int(sys.argv[1])))
+    sys.exit(main(receive_boot(int(sys.argv[1]))))

@@ -1,6 +1,6 @@
 """`cji policy`: write the policies of a key and of an attestation provider, and find what is weak. Uses no network.
 
-The rules live in `attestation.release.policy` and `attestation.provider_policy`. They are imported when a verb runs: what
+The rules live in `attestation.release.policy` and `attestation.provider_policy`, imported when a verb runs: what
 stands beside them needs the TPM's libraries, and `cji doctor` has to start without them.
 """
 

@@ -1,11 +1,11 @@
-"""The way of one job through the front: three things at once, and whatever ends first decides.
+"""One job in the front: three tasks at once, and the first that fails ends the job.
 
-    upstream      gRPC -> input slots       waits while all slots are full: the caller is slowed down
-    downstream    output slots -> gRPC      waits while the caller does not read: the cell is slowed down
+    upstream      gRPC -> input slots       waits while all slots are full: slows the caller down
+    downstream    output slots -> gRPC      waits while the caller does not read: slows the cell down
     keyholder     admitted, then completed or ended
 
-The window of a job is the ring; nothing else is buffered. Whether the job may run is the keyholder's word; the front
-parses the header after that, and only for the number of parts.
+The ring is the window of a job; nothing else is buffered. The keyholder alone reads the header and decides whether the
+job may run.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     Abort,
     Admit,
+    Admitted,
     CellFromFront,
     Completed,
     Finish,
@@ -44,7 +45,7 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["JobStream", "run"]
 
 _DEADLINE_SKEW_S: Final = 0.2
-"""The caller's own clock may call the job off this much before ours does."""
+"""The caller's clock may cancel the call this much earlier than ours."""
 
 _EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
 Data = Channel[FrontFromCell, CellFromFront]
@@ -68,7 +69,7 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
     if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
         raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     over = False
-    # one byte too many is enough for the keyholder to refuse it, and to say so in the audit trail
+    # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
     keyholder.send(
         Admit(
             call=pending.number,
@@ -81,10 +82,11 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     try:
-        _, fds = await pending.answer()
+        admitted, fds = await pending.answer()
+        assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
         job = JobStream(call.context, pending, fds)
         try:
-            await job.serve(parts=len(pb.JobHeader.FromString(first.open.header).inputs))
+            await job.serve(parts=admitted.parts)
             over = True
         finally:
             job.close()
@@ -101,7 +103,7 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
 
 
 class JobStream:
-    """An admitted job: its cell's data channel and ring."""
+    """An admitted job: its call, and the data channel and ring of its cell."""
 
     def __init__(self, context: Context, pending: PendingCall, fds: list[int]) -> None:
         data, ring = fds
@@ -118,7 +120,7 @@ class JobStream:
         self._ring.close()
 
     async def serve(self, *, parts: int) -> None:
-        """Until the outputs are sent and the receipt follows them; the first failure ends all."""
+        """Serve until the outputs and then the receipt are sent; the first failure ends everything."""
         # by itself, so that no write that carries it can be cancelled: grpc.aio would send it again with the status of
         # a refusal, which gRPC does not allow, and the caller would wait for its deadline
         await self._context.send_initial_metadata(())
@@ -131,7 +133,7 @@ class JobStream:
             while pending:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 if any(isinstance(t.exception(), ChannelClosed) for t in done):
-                    # the cell is gone: why is for the keyholder to say
+                    # the cell is gone; the keyholder has the reason
                     await asyncio.wait({verdict})
                     verdict.result()
                 for task in done:

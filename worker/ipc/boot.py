@@ -1,6 +1,6 @@
-"""What the supervisor hands to a process at its start: configuration, trust, and inherited descriptors.
+"""The boot message of a process: configuration, trust, tables, and inherited descriptors.
 
-It comes through an inherited descriptor, never by environment or command line, and is frozen from then on.
+It arrives through an inherited descriptor, never by environment or command line, and does not change afterwards.
 """
 
 import os
@@ -12,17 +12,19 @@ from worker.config import Config
 
 __all__ = ["Boot", "receive_boot", "send_boot"]
 
-_MAX_BYTES: Final = 4 << 20
+_MAX_BYTES: Final = 8 << 20
 
 
 class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Descriptor numbers are those of the receiving process; -1 where it has none.
+    """Descriptor numbers are those of the receiving process; -1 for one that it does not have.
 
-    `trust` is the encoded `attestation.Trust`; only the keyholder is given it.
+    `trust` is the encoded `attestation.Trust`, for the keyholder alone; `tables` are the table files by name, for the
+    keyholder and the zygote.
     """
 
     config: Config
     trust: bytes = b""
+    tables: dict[str, bytes] = {}
     supervisor: int = -1
     front: int = -1
     keyholder: int = -1

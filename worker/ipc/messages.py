@@ -71,9 +71,10 @@ class Admit(Message, frozen=True, kw_only=True):
 
 
 class Admitted(Message, frozen=True, kw_only=True):
-    """It may; the cell's data socket and ring come along as descriptors."""
+    """The job runs and has `parts` inputs. Descriptors: its cell's data socket and ring."""
 
     call: int
+    parts: int
 
 
 class Abort(Message, frozen=True, kw_only=True):

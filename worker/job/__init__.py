@@ -1,4 +1,4 @@
-"""What a job is, without any input or output: header, policy, replay, the Run stream's state machine, limits.
+"""A job without any input or output: header, policy, the state machine of the Run stream, limits.
 
 Everything here is pure: bytes and times in, frozen values or a Refusal out. No socket, file, clock or log.
 """
@@ -16,7 +16,6 @@ from worker.job.header import (
     parse,
 )
 from worker.job.jwk import parse_p384, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
-from worker.job.ledger import Attempt, Entry, decide
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
@@ -28,9 +27,7 @@ __all__ = [
     "ORI_PREFIXES",
     "PURPOSE_CODES",
     "VERSION",
-    "Attempt",
     "Empty",
-    "Entry",
     "Event",
     "Finish",
     "Grant",
@@ -51,7 +48,6 @@ __all__ = [
     "advance",
     "check_audience",
     "check_times",
-    "decide",
     "is_ori",
     "new_header",
     "new_job_id",

@@ -11,6 +11,7 @@ import msgspec
 from attestation import AttestationError, Trust, is_production
 from worker.audit import AuditFile, WorkerStarted
 from worker.codedigest import VERSION, code_sha384
+from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
@@ -29,10 +30,11 @@ def _policy(path: Path) -> Policy:
         raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
-async def _serve(boot: Boot, heap: SecretHeap, slots: list[KeySlot], memory: str) -> None:
+async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
     config = boot.config
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
+    tables = decode_tables(boot.tables)
     with AuditFile(Path(config.audit_file), worker=config.worker.id, clock=lambda: datetime.now(UTC)) as audit:
         signer = ReceiptSigner(
             config=config,
@@ -54,12 +56,13 @@ async def _serve(boot: Boot, heap: SecretHeap, slots: list[KeySlot], memory: str
         keyholder = Keyholder(
             config=config,
             policy=policy,
+            tables=tables,
             audit=audit,
             custody=custody,
             signer=signer,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
-            slots=slots,
+            key_slots=key_slots,
         )
         supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
@@ -72,10 +75,10 @@ def main(boot: Boot) -> int:
     try:
         refuse_swap()
         region = Region(boot.regions[0])
-        slots = [KeySlot(fd) for fd in boot.slots]
+        key_slots = [KeySlot(fd) for fd in boot.slots]
         harden(die_with_parent=True)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, heap, slots, region.kind))
+        asyncio.run(_serve(boot, heap, key_slots, region.kind))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

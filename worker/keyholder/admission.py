@@ -1,63 +1,56 @@
-"""Whether a job may run, in one fixed order; and only after all of it, its keys.
+"""Decide whether a job may run: eight checks in a fixed order.
 
     1 header well-formed      5 policy, parameters, input schemas
     2 audience                6 key known and fresh
-    3 times                   7 audit sink writable
+    3 times                   7 audit trail writable
     4 submitter's signature   8 job id not used
-    then, with the admission on disk: a warm cell, the data key, the project keys
 
-Nothing is decrypted before step 8 has passed.
+Nothing is decrypted before all of them have passed and the admission is on disk.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from worker.audit import AuditFile
 from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, Stage
-from worker.job import Grant, Header, Policy, check_audience, check_times, parse
-from worker.keyholder.custody import HeldKey, Holdings
+from worker.ipc.messages import Admit
+from worker.job import Header, Policy, check_audience, check_times, parse
+from worker.keyholder.admitted_job import Admission
+from worker.keyholder.holdings import Holdings
+from worker.keyholder.ledger import AuditLedger
 
-__all__ = ["Admission", "check", "open_keys"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """A job that steps 1 to 6 let pass."""
-
-    header: Header
-    grant: Grant
-    key: HeldKey
+__all__ = ["AdmissionControl", "open_keys"]
 
 
-def check(
-    *,
-    header: Header,
-    signature: bytes,
-    san: str,
-    audience: str,
-    policy: Policy,
-    holdings: Holdings,
-    tables: registry.Tables,
-    now: datetime,
-) -> Admission:
-    """Steps 2 to 6 on a header that `parse_header` returned."""
-    check_audience(header, audience)
-    check_times(header, now)
-    submitter = policy.submitter(san)
-    verify_header(submitter.signing_key, header.data, signature)
-    grant = policy.authorise(header, submitter)
-    registry.check(header.operations, [part.schema for part in header.inputs], tables)
-    return Admission(header=header, grant=grant, key=holdings.key(header.kek_id))
+class AdmissionControl:
+    """The checks of one worker."""
 
+    def __init__(self, *, audience: str, policy: Policy, audit: AuditFile, tables: registry.Tables) -> None:
+        self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
+        self._ledger = AuditLedger(audit)
 
-def parse_header(data: bytes, policy: Policy) -> Header:
-    """Step 1."""
-    return parse(data, ori_prefixes=policy.ori_prefixes)
+    def parse(self, request: Admit) -> Header:
+        """Check 1."""
+        return parse(request.header, ori_prefixes=self._policy.ori_prefixes)
+
+    def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
+        """Checks 2 to 8 on a header that `parse` returned. Raises the Refusal of the first that fails."""
+        check_audience(header, self._audience)  # 2
+        check_times(header, now)  # 3
+        submitter = self._policy.submitter(request.submitter)
+        verify_header(submitter.signing_key, header.data, request.signature)  # 4
+        grant = self._policy.authorise(header, submitter)  # 5
+        registry.check(header.operations, [part.schema for part in header.inputs], self._tables)
+        key = holdings.key(header.kek_id)  # 6
+        if not self._audit.writable():  # 7
+            raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
+        self._ledger.check(header)  # 8
+        return Admission(header=header, grant=grant, key=key, reference=registry.reference_of(header.operations))
 
 
 def open_keys(admission: Admission) -> list[bytes]:
-    """The data key, then one project key per operation that needs one."""
+    """The data key, then one project key per operation that needs one. Raises DEK_UNWRAP_FAILED."""
     private, header = admission.key.private, admission.header
     keys = [unwrap_dek(private, header.wrapped_dek)]
     for operation in header.operations:

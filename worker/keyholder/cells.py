@@ -1,4 +1,4 @@
-"""The warm cells that the zygote announced and nobody uses yet."""
+"""The warm cells: announced by the zygote, and not used yet."""
 
 import os
 from collections import deque
@@ -14,40 +14,40 @@ __all__ = ["Cell", "Cells"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One warm cell: control channel and key slot are ours, data socket and ring go to the front."""
+    """One warm cell. The control channel and the key slot are ours; the data socket and the ring go to the front."""
 
     number: int
     control: Channel[KeyholderFromCell, CellFromKeyholder]
-    slot: KeySlot
+    key_slot: KeySlot
     data_fd: int
     ring_fd: int
 
-    def let_go(self) -> None:
-        """Close what is the front's; it has its own copies by now."""
+    def close_front_ends(self) -> None:
+        """Close the descriptors that were sent to the front, which has its own copies."""
         os.close(self.data_fd)
         os.close(self.ring_fd)
 
 
 class Cells:
-    """Cells in the order they became warm."""
+    """Warm cells, oldest first."""
 
     populated = False
-    """Whether there has been a cell at all since the start."""
+    """Whether there has been a cell since the start."""
 
-    def __init__(self, slots: Sequence[KeySlot]) -> None:
-        """`slots` are the key slots, by cell slot."""
-        self._slots = slots
+    def __init__(self, key_slots: Sequence[KeySlot]) -> None:
+        """`key_slots` stand in the order of the cell slots."""
+        self._key_slots = key_slots
         self._warm: deque[Cell] = deque()
 
     def add(self, number: int, *, cell_slot: int, fds: list[int]) -> None:
-        """Take over a cell's descriptors: control, data, ring."""
+        """Add a cell with its descriptors: control, data, ring."""
         control, data, ring = fds
         self.populated = True
         self._warm.append(
             Cell(
                 number=number,
                 control=Channel(control, KeyholderFromCell),
-                slot=self._slots[cell_slot],
+                key_slot=self._key_slots[cell_slot],
                 data_fd=data,
                 ring_fd=ring,
             )
@@ -60,12 +60,12 @@ class Cells:
         return self._warm.popleft()
 
     def give_back(self, cell: Cell) -> None:
-        """A cell that was taken but never told anything."""
+        """Put back a cell that was taken but never used."""
         self._warm.appendleft(cell)
 
     def remove(self, number: int) -> None:
-        """A warm cell ended by itself."""
+        """Forget a warm cell that ended by itself."""
         for cell in [c for c in self._warm if c.number == number]:
             self._warm.remove(cell)
-            cell.let_go()
+            cell.close_front_ends()
             cell.control.close()

@@ -1,13 +1,13 @@
-"""Evidence and keys: attest, release, renew before half of the time is over, drop at the end of it or before.
+"""Evidence and keys: attest, release, renew within half of their lifetime, drop when they expire or earlier.
 
-One thread does what takes long (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread looks at the
-latest `Holdings` and never waits. What comes of a step:
+One thread performs the slow steps (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread reads the
+latest `Holdings` and never waits. Consequences of a step that fails:
 
-* A verdict against the machine (evidence refused, PCRs moved) drops every key at once.
-* A verdict on one key (release denied, wrong statement) drops that key at once; the others stay.
-* "Cannot be verified" is how Key Vault denies and also how it fails to reach the issuer: one more attestation decides
-  (azure-sdk-for-net issue 27957).
-* Anything else is a failure to renew: a key stays until its own time ends, and no longer.
+* A verdict against the machine (evidence refused, PCRs changed) drops every key at once.
+* A verdict against one key (release denied, wrong statement) drops that key at once; the others stay.
+* "Cannot be verified" is Key Vault's answer both when it denies and when it fails to reach the issuer: one more
+  attestation decides (azure-sdk-for-net issue 27957).
+* Anything else is a failure to renew: a key stays until it expires, and no longer.
 """
 
 import os
@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -30,14 +30,15 @@ from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
+from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
 from worker.memory import SecretHeap
 
-__all__ = ["Custody", "CustodyEvent", "Dropped", "HeldKey", "Holdings", "reason_of"]
+__all__ = ["Custody", "reason_of"]
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
-_UNREAD: Final = 2  # looks at the PCRs that may fail in a row before that is a refusal
+_UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before they count as a refusal
 
 _MACHINE_REFUSED: Final = frozenset(
     {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
@@ -59,71 +60,8 @@ _REASONS: Final[Mapping[Fault, Reason]] = {
 
 
 def reason_of(error: AttestationError) -> Reason:
-    """The Reason that callers of the worker are told."""
+    """The Reason that callers of the worker get."""
     return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldKey:
-    """One released key version, until `until` (time.monotonic)."""
-
-    released: ReleasedKey
-    private: rsa.RSAPrivateKey = field(repr=False)
-    attestation: Attestation = field(repr=False)
-    """Under which it was released."""
-    until: float
-
-    def fresh(self) -> bool:
-        """Whether it may still be used."""
-        return time.monotonic() < self.until
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped:
-    """A key that is held no more. `reason` is what its jobs are told where they end with it."""
-
-    kek_id: str
-    cause: DropCause
-    reason: Reason
-
-
-CustodyEvent = Attestation | HeldKey | Dropped
-"""One thing that happened to the holdings, for the audit trail."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
-    """What the worker may use: evidence until `until` (time.monotonic), each key until its own time. Or why not."""
-
-    attestation: Attestation | None = None
-    until: float = 0.0
-    keys: Mapping[str, HeldKey] = field(default_factory=dict)
-    missing: Mapping[str, Reason] = field(default_factory=dict)
-    """Why a configured key is not held."""
-    reason: Reason = Reason.NOT_READY
-    """Why there is no fresh evidence."""
-
-    def evidence(self) -> Attestation | None:
-        """The evidence while it is fresh."""
-        return self.attestation if time.monotonic() < self.until else None
-
-    def why(self) -> Reason:
-        """What to tell those who find nothing usable."""
-        return self.reason if self.evidence() is None else next(iter(self.missing.values()), Reason.NOT_READY)
-
-    def usable(self) -> Mapping[str, HeldKey]:
-        """The keys that may be used now."""
-        return {kek_id: key for kek_id, key in self.keys.items() if key.fresh()}
-
-    def key(self, kek_id: str) -> HeldKey:
-        """The key of this id; UNKNOWN_KEY for one that is not configured, or the reason why it is not held."""
-        usable = self.usable()
-        if not usable:
-            raise Refusal(self.why(), stage=Stage.ADMIT)
-        if kek_id not in usable:
-            reason = Reason.NOT_READY if kek_id in self.keys else self.missing.get(kek_id, Reason.UNKNOWN_KEY)
-            raise Refusal(reason, stage=Stage.ADMIT)
-        return usable[kek_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +71,7 @@ class _Quote:
 
 
 class Custody:
-    """Runs the custody thread; `holdings` is replaced as a whole and may be read from the main thread at any time."""
+    """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
     def __init__(self, *, config: Config, trust: Trust, receipt_key: bytes) -> None:
         """`receipt_key` is the 32-byte thumbprint of the key that signs receipts."""
@@ -169,7 +107,7 @@ class Custody:
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
         """Begin to attest; `changed` is called in the custody thread after each step.
 
-        A fault of this program in that thread ends the process: a keyholder that renews nothing is none.
+        A fault of this program in that thread ends the process: without it no key would ever be renewed or dropped.
         """
 
         def run() -> None:
@@ -178,7 +116,7 @@ class Custody:
                 while True:
                     self.step()
                     changed()
-            except BaseException as fault:  # noqa: BLE001 - a thread that ends takes nobody with it by itself
+            except BaseException as fault:  # noqa: BLE001 - a thread that ends does not end its process
                 log("fault", error=type(fault).__name__)
                 os._exit(1)
 
@@ -193,7 +131,7 @@ class Custody:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
 
     def events(self) -> list[CustodyEvent]:
-        """What happened since the last call, in order, with keys whose time is over dropped. For the main thread."""
+        """Drop expired keys; return what happened since the last call, in order. For the main thread."""
         with self._lock:
             over = [kek_id for kek_id, key in self.holdings.keys.items() if not key.fresh()]
             self._drop(over, cause="expired", reason=Reason.NOT_READY)
@@ -201,7 +139,7 @@ class Custody:
             return events
 
     def stop(self) -> list[CustodyEvent]:
-        """Let go of every key; returns what happened up to here."""
+        """Drop every key; return what happened since the last call."""
         with self._lock:
             self._drop(list(self.holdings.keys), cause="stopped", reason=Reason.DRAINING)
         return self.events()
@@ -234,7 +172,7 @@ class Custody:
                     self.holdings = replace(self.holdings, reason=reason_of(error))
             return
         if self._attestation is not None and attestation.evidence.pcrs != self._attestation.evidence.pcrs:
-            # since the last look; what was released to the machine as it was is not for the machine as it is
+            # the machine changed: keys released to its earlier state are not for this one
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
         self._attestation, self._attested_at, self._unread = attestation, started, 0
         self._schedule.attested(time.monotonic())
@@ -246,7 +184,7 @@ class Custody:
 
     def _release(self, spec: KeySpec) -> None:
         attestation = self._attestation
-        assert attestation is not None  # noqa: S101 - the schedule releases with an attestation at hand
+        assert attestation is not None  # noqa: S101 - the schedule releases only after an attestation
         started = time.monotonic()
         try:
             released, private = self._released(attestation, spec)
@@ -267,7 +205,7 @@ class Custody:
         buffer = bytearray(_KEY_BUFFER_BYTES)
         try:
             released = self._attester.release_into(attestation, spec, memoryview(buffer))
-            # these bytes were loaded and proven to be the pinned key a moment ago; OpenSSL takes long to prove it again
+            # these bytes have just been proven to be the pinned key, and OpenSSL's own proof is slow
             private = serialization.load_der_private_key(
                 memoryview(buffer)[: released.length], password=None, unsafe_skip_rsa_key_validation=True
             )
@@ -297,7 +235,7 @@ class Custody:
                 self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
 
     def _check(self) -> None:
-        assert self._attestation is not None  # noqa: S101 - the schedule looks where there is something to compare
+        assert self._attestation is not None  # noqa: S101 - the schedule checks only after an attestation
         self._schedule.checked(time.monotonic())
         try:
             self._attester.check_pcrs(self._attestation)
@@ -309,7 +247,7 @@ class Custody:
                 self._drop_all(_cause_of(error), reason_of(error))
 
     def _drop_all(self, cause: DropCause, reason: Reason) -> None:
-        """Nothing that was said of this machine holds any more."""
+        """Drop the attestation and every key, and begin again."""
         self._attestation, self._unread = None, 0
         self._schedule.begin_again(time.monotonic())
         with self._lock:

@@ -7,6 +7,7 @@ from typing import Final
 
 from attestation.evidence import Evidence
 from worker.audit import AuditFile, WorkerStopped
+from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal, Stage
 from worker.ipc import Channel, KeySlot
@@ -26,8 +27,11 @@ from worker.ipc.messages import (
     ZygoteFromKeyholder,
 )
 from worker.job import Policy
+from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.cells import Cells
-from worker.keyholder.custody import Custody, Dropped
+from worker.keyholder.custody import Custody
+from worker.keyholder.effects import Effects
+from worker.keyholder.holdings import Dropped
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
@@ -40,27 +44,27 @@ _TICK_S: Final = 1.0
 
 
 class Keyholder:
-    """Puts the parts together and hands each message to the part that it is for."""
+    """Composes the parts of the keyholder and hands each message to one of them."""
 
     def __init__(
         self,
         *,
         config: Config,
         policy: Policy,
+        tables: Tables,
         audit: AuditFile,
         custody: Custody,
         signer: ReceiptSigner,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
-        slots: Sequence[KeySlot],
+        key_slots: Sequence[KeySlot],
     ) -> None:
         self._audit, self._custody, self._signer = audit, custody, signer
         self._front, self._zygote = front, zygote
-        self._cells = Cells(slots)
+        self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
-        self._jobs = Jobs(
-            config=config,
-            policy=policy,
+        self._effects = Effects(
+            worker_id=config.worker.id,
             audit=audit,
             custody=custody,
             signer=signer,
@@ -69,11 +73,20 @@ class Keyholder:
             front=front,
             zygote=zygote,
         )
-        self._readiness = Readiness(audit=audit, custody=custody, signer=signer, cells=self._cells, front=front)
+        self._jobs = Jobs(
+            policy=policy,
+            audit=audit,
+            admission=AdmissionControl(audience=config.worker.audience, policy=policy, audit=audit, tables=tables),
+            custody=custody,
+            cells=self._cells,
+            references=self._references,
+            effects=self._effects,
+        )
+        self._readiness = Readiness(audit=audit, custody=custody, cells=self._cells, front=front)
         self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
-        """Until the front says that it is drained, or any peer hangs up."""
+        """Serve until the front has drained, or any peer hangs up."""
         tasks = {asyncio.create_task(t) for t in (self._serve_front(), self._serve_zygote(), self._watch())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -84,22 +97,19 @@ class Keyholder:
             self._jobs.end_all()
             for event in self._custody.stop():
                 self._readiness.note(event)
-            self._audit.append(WorkerStopped(jobs_completed=self._jobs.completed))
+            self._audit.append(WorkerStopped(jobs_completed=self._effects.completed))
 
     def holdings_changed(self) -> None:
         """Called from the custody thread."""
-        self._loop.call_soon_threadsafe(self._look)
+        self._loop.call_soon_threadsafe(self._follow_holdings)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            self._look()
+            self._follow_holdings()
 
-    def _look(self) -> None:
-        """Follow the holdings.
-
-        A job whose key was taken away ends. One whose key grew old may finish, if its receipt finds fresh evidence.
-        """
+    def _follow_holdings(self) -> None:
+        """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
         for event in self._custody.events():
             self._readiness.note(event)
             if isinstance(event, Dropped):
@@ -107,7 +117,7 @@ class Keyholder:
                     self._jobs.end_of_key(event.kek_id, event.reason)
                 self._references.end_of_key(event.kek_id)
         self._references.sweep()
-        self._readiness.tell()
+        self._readiness.report()
 
     async def _serve_front(self) -> None:
         while True:
@@ -136,12 +146,12 @@ class Keyholder:
                     log("cell gone", cell=number, status=status)
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
-            self._readiness.tell()
+            self._readiness.report()
 
     def _attest(self, call: int, nonce: bytes) -> None:
         attestation = self._custody.holdings.evidence()
         if attestation is None:
-            self._jobs.refuse(call, Refusal(self._custody.holdings.why(), stage=Stage.OPEN))
+            self._effects.refuse(call, Refusal(self._custody.holdings.why(), stage=Stage.OPEN))
             return
         token = attestation.token.raw
 
@@ -150,7 +160,7 @@ class Keyholder:
 
         def deliver(result: Evidence | Refusal) -> None:
             if isinstance(result, Refusal):
-                self._jobs.refuse(call, result)
+                self._effects.refuse(call, result)
                 return
             fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
             os.write(fd, result.to_json())

@@ -1,51 +1,46 @@
-"""Which job ids were used: the audit trail is the ledger.
+"""The replay ledger: a job id is used once, and the audit trail records every use.
 
-An admission is on disk before a data key is opened, so the trail knows of every attempt there ever was on this
-machine. Attempts that a crash cut short are closed when the trail is opened.
+    the trail knows the job as     same header digest    other header digest
+    unknown                        may begin             may begin
+    ended without a receipt        may begin again       REPLAYED
+    admitted, no end yet           ALREADY_EXISTS        REPLAYED
+    completed                      ALREADY_EXISTS        REPLAYED
+
+The digest decides first, so an altered job learns nothing about the progress of the genuine one. An admission is on
+disk before a data key is opened, so the trail knows every attempt on this machine. Entries outlive their header: the
+host sets the wall clock, and a clock set back must not make an old job new.
 """
 
-from typing import Final
+from worker.audit import AuditFile, JobAdmitted, JobEntry, JobState
+from worker.errors import Reason, Refusal, Stage
+from worker.job import Header
+from worker.keyholder.events import job_cut_short
 
-from worker.audit import AuditFile, JobAdmitted, JobEnded, JobState
-from worker.errors import Reason, Stage
-from worker.job import Attempt, Entry, Header, decide
-
-__all__ = ["AuditLedger"]
-
-_ATTEMPTS: Final = {
-    JobState.ADMITTED: Attempt.RUNNING,
-    JobState.ENDED: Attempt.ENDED,
-    JobState.COMPLETED: Attempt.RECEIPTED,
-}
+__all__ = ["AuditLedger", "decide"]
 
 
 class AuditLedger:
-    """The replay decision over an audit trail that this process alone writes."""
+    """The replay ledger on an audit trail that this process alone writes.
+
+    The constructor closes the attempts that a crash cut short.
+    """
 
     def __init__(self, audit: AuditFile) -> None:
         self._audit = audit
         for job_id in audit.unfinished():
-            self._close(job_id)
+            *_, admitted = (r.event for r in audit.events_for(job_id) if isinstance(r.event, JobAdmitted))
+            audit.append(job_cut_short(admitted))
 
-    def decide(self, header: Header) -> None:
+    def check(self, header: Header) -> None:
         """Return if an attempt may begin, else raise REPLAYED or ALREADY_EXISTS."""
-        known = self._audit.entry(header.job_id)
-        if known is None:
-            return
-        decide(Entry(header_sha384=known.header_sha384, attempt=_ATTEMPTS[known.state]), header.sha384)
+        decide(self._audit.entry(header.job_id), header.sha384)
 
-    def _close(self, job_id: bytes) -> None:
-        *_, admitted = (r.event for r in self._audit.events_for(job_id) if isinstance(r.event, JobAdmitted))
-        self._audit.append(
-            JobEnded(
-                job_id=admitted.job_id,
-                header_sha384=admitted.header_sha384,
-                submitter=admitted.submitter,
-                requesting_ori=admitted.requesting_ori,
-                purpose_code=admitted.purpose_code,
-                duration_ms=0,
-                stage=Stage.COMPUTE,
-                reason=Reason.CELL_FAILED,
-                correlation_id="restart",
-            )
-        )
+
+def decide(known: JobEntry | None, header_sha384: bytes) -> None:
+    """Return if an attempt may begin, else raise REPLAYED or ALREADY_EXISTS."""
+    if known is None:
+        return
+    if known.header_sha384 != header_sha384:
+        raise Refusal(Reason.REPLAYED, stage=Stage.ADMIT)
+    if known.state is not JobState.ENDED:
+        raise Refusal(Reason.ALREADY_EXISTS, stage=Stage.ADMIT)

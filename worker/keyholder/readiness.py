@@ -1,17 +1,18 @@
-"""Whether jobs may be admitted, told to the front and to the audit trail whenever it changes.
+"""Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
-Ready is: fresh evidence and a key released under it, a policy (or the process would not run), a warm cell at least
-once, a writable trail. Time passes and disks fill up without a word, so all of it is looked at every second.
+Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
+at least once, a writable trail. Keys expire and disks fill up without notice, so all of it is checked every second.
 """
 
-from worker.audit import AuditFile, Event, KeyDropped, KeyReleased, WorkerNotReady, WorkerReady
+from worker.audit import AuditFile, WorkerNotReady, WorkerReady
 from worker.compute import registry
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
 from worker.keyholder.cells import Cells
-from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
-from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.custody import Custody
+from worker.keyholder.events import custody_event
+from worker.keyholder.holdings import CustodyEvent
 from worker.log import log
 from worker.records import SCHEMAS
 
@@ -26,44 +27,25 @@ class Readiness:
         *,
         audit: AuditFile,
         custody: Custody,
-        signer: ReceiptSigner,
         cells: Cells,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
     ) -> None:
-        self._audit, self._custody, self._signer, self._cells, self._front = audit, custody, signer, cells, front
-        self._told: Ready | NotReady | None = None
+        self._audit, self._custody, self._cells, self._front = audit, custody, cells, front
+        self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
-        """Write down what happened to the holdings."""
+        """Append a change of the holdings to the trail."""
         try:
-            self._audit.append(self._event(event))
+            self._audit.append(custody_event(event))
         except Refusal:
             log("audit unavailable")
 
-    def _event(self, event: CustodyEvent) -> Event:
-        match event:
-            case Dropped(kek_id=kek_id, cause=cause):
-                return KeyDropped(kek_id=kek_id, cause=cause)
-            case HeldKey(released=released, attestation=attestation):
-                return KeyReleased(
-                    kek_id=released.kek_id,
-                    evidence_sha384=attestation.evidence.sha384.hex(),
-                    statement_sha384=released.statement_sha384.hex(),
-                    policy_sha256=released.policy.sha256,
-                    policy_before=released.policy_before,
-                    policy_immutable=released.policy.immutable,
-                    policy_accepted=released.policy.accepted,
-                    policy_warnings=released.policy.warnings,
-                )
-            case _:
-                return self._signer.attested(event)
-
-    def tell(self) -> None:
-        """Report it where it changed."""
+    def report(self) -> None:
+        """Report the readiness if it changed."""
         state = self._state()
-        if state == self._told:
+        if state == self._reported:
             return
-        self._told = state
+        self._reported = state
         try:
             match state:
                 case Ready(keys=keys):

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault
+from attestation import AZURE_US, AZURE_USGOV, Fault
 from attestation.appraisal import ReferenceValues, TcbFloor
 from attestation.evidence import (
     Evidence,
@@ -50,14 +50,14 @@ from tests.support.forge import (
     sign,
     sized,
 )
+from tests.support.refusals import rejected
 
 Change = Callable[[Machine], dict[str, Any]]
 
 
 def refused(evidence: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALID, **kw: Any) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected(check, fault=fault):
         machine().appraise(evidence, **kw)
-    assert (caught.value.check, caught.value.fault) == (check, fault)
 
 
 def with_report(**fields: Any) -> Evidence:
@@ -142,9 +142,8 @@ def test_a14_masked_chip_and_other_signing_keys(value: int) -> None:
     ],
 )
 def test_a15_empty_lists_accept_nothing(values: dict[str, Any]) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected(fault=Fault.CONFIG_INVALID):
         machine().appraise(machine().evidence(), reference=ReferenceValues(**values))
-    assert caught.value.fault is Fault.CONFIG_INVALID
 
 
 def test_a15_product_only_when_named() -> None:
@@ -311,7 +310,7 @@ def test_f04_certify_is_of_this_key() -> None:
     refused(m.evidence(certify=right, certify_signature=sign(m.ek, right)), "E20")
 
 
-def test_f01_c02_a_quote_bound_to_another_nonce_or_key_or_to_nothing() -> None:
+def test_f01_c02_a_quote_for_another_nonce_or_key_is_refused() -> None:
     m = machine()
     for other in (qualifying(RECEIPT_KEY, bytes(32)), qualifying(b"s" * 32, NONCE), b"", QUALIFYING[:-1]):
         refused(m.evidence(quote=quote_structure(m.pcrs, extra=other)), "E16")
@@ -500,16 +499,14 @@ def test_a18_public_area_of_another_kind(at: int, value: bytes) -> None:
     public = bytearray(machine().ak_public)
     public[at : at + len(value)] = value
     refused(machine().evidence(ak_public=bytes(public)), "E22")
-    with pytest.raises(AttestationError) as caught:
+    with rejected("tpm-structure"):
         parse_rsa_public(bytes(public))
-    assert caught.value.check == "tpm-structure"
 
 
 @pytest.mark.parametrize("scheme", [b"\x00\x15", b"\x00\x16", b"\x00\x00"], ids=["rsaes", "rsapss", "error"])
 def test_a18_another_scheme_without_a_hash(scheme: bytes) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected("tpm-structure"):
         parse_rsa_public(rsa_public(machine().ak.public_key(), attributes=0x50472, policy=b"", scheme=scheme))
-    assert caught.value.check == "tpm-structure"
 
 
 @pytest.mark.parametrize("kind", [0x8014, 0x8019, 0x801A, 0x0000])
@@ -517,9 +514,8 @@ def test_a18_an_attestation_of_another_kind(kind: int) -> None:
     """In the form of a certify."""
     name = sized(key_name(_ephemeral())) + sized(b"")
     assert parse_attest(attest_structure(name, kind=0x8017, extra=b"")).kind == "certify"
-    with pytest.raises(AttestationError) as caught:
+    with rejected("tpm-structure"):
         parse_attest(attest_structure(name, kind=kind, extra=b""))
-    assert caught.value.check == "tpm-structure"
 
 
 def test_a17_malformed_public_areas() -> None:
@@ -569,7 +565,7 @@ def test_a25_hcl_sizes_and_claims() -> None:
         struct.pack_into("<I", longer, at, struct.unpack_from("<I", raw, at)[0] + 1)
     refused(m.evidence(hcl_report=bytes(longer)), "E01")
     assert parse_hcl(raw + bytes(9)).raw == raw
-    with pytest.raises(AttestationError):
+    with rejected("hcl"):
         parse_hcl(raw + bytes(9) + b"\x01")
     for claims in (b"[]", b"{}", b'{"keys":[]}', b"\xff"):
         refused(m.evidence(claims=claims), "E01")
@@ -628,9 +624,8 @@ def test_a07_bundle_that_claims_another_tee() -> None:
 def test_a07_bundle_with_a_part_of_another_tee(name: str, tee: Tee) -> None:
     sound = machine().evidence(tee=tee, certs=b"").to_json()
     assert Evidence.from_json(sound)
-    with pytest.raises(AttestationError) as caught:
+    with rejected("evidence-json", fault=Fault.EVIDENCE_INVALID):
         Evidence.from_json(sound.replace(f'"{name}":""'.encode(), f'"{name}":"AAAA"'.encode()))
-    assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_INVALID, "evidence-json")
     with pytest.raises(ValueError, match="trust domain"):
         machine().evidence(tee=tee, **{"certs": b"", name: b"x"})
 
@@ -659,7 +654,7 @@ def test_verdict_comes_from_appraise_only() -> None:
         type(verdict)(**values, seal=object())
 
 
-def test_h04_what_the_metadata_service_hands_out_vouches_for_nothing() -> None:
+def test_h04_metadata_certificates_prove_nothing_by_themselves() -> None:
     """The chain comes from IMDS, so from the host: a sound chain of another chip, another root, or an older one."""
     m, other = machine(), machine_of("Genoa", tcb=bytes([10, 0, 0, 0, 0, 0, 27, 88]))
     both = msgspec.structs.replace(m.trust, amd_roots=(*m.trust.amd_roots, *other.trust.amd_roots))

@@ -35,6 +35,7 @@ from tests.support.forge import (
     quote_structure,
     rsa_public,
 )
+from tests.support.refusals import rejected
 
 MILAN_TCB = bytes([4, 0, 0, 0, 0, 0, 24, 219])
 TURIN_TCB = bytes([1, 1, 1, 4, 0, 0, 0, 81])
@@ -45,9 +46,8 @@ DAY = timedelta(days=1)
 def refused(
     evidence: Evidence, check: str, *, fault: Fault = Fault.POLICY_MISMATCH, m: Machine | None = None, **kw: Any
 ) -> AttestationError:
-    with pytest.raises(AttestationError) as caught:
+    with rejected(check, fault=fault) as caught:
         (m or machine()).appraise(evidence, **kw)
-    assert (caught.value.check, caught.value.fault) == (check, fault)
     return caught.value
 
 
@@ -72,7 +72,7 @@ def test_n10_a_list_in_its_time_is_told() -> None:
     assert found.accepted == ()
 
 
-def test_n10_a_list_holds_to_the_end_of_its_last_day_and_no_longer() -> None:
+def test_n10_a_list_expires_at_the_end_of_its_last_day() -> None:
     evidence = machine().evidence()
     machine().appraise(evidence, reference=known(FIXED, expires=TODAY))
     machine().appraise(evidence, reference=known(FIXED, reviewed=TODAY))
@@ -110,7 +110,7 @@ def test_a12_the_floor_in_force_is_the_maximum_of_each_component() -> None:
     assert floor_in_force(reference, "Turin") == Tcb(bootloader=3, tee=1, snp=9, microcode=90, fmc=2)
 
 
-def test_h01_an_advisory_without_a_fix_refuses_unless_accepted_by_name() -> None:
+def test_h01_an_advisory_without_a_fix_must_be_accepted_by_name() -> None:
     evidence, unfixed = machine().evidence(), Advisory(id="AMD-SB-9999", unfixed=("Genoa",))
     listed = known(unfixed).advisories
     refused(evidence, "E32", reference=known(unfixed))
@@ -180,7 +180,7 @@ def test_a14_extensions_of_another_kind_of_certificate(values: dict[str, bytes |
 # -- memory aliases ----------------------------------------------------------------------------------------------------
 
 
-def test_h01_badram_alias_check_is_complete_or_its_advisory_accepted() -> None:
+def test_h01_badram_needs_a_complete_alias_check_or_acceptance() -> None:
     without = patched_evidence(0x40, (0x05).to_bytes(8, "little"))
     refused(without, "E34")
     refused(without, "E34", reference=accepting(BADRAM, until=TODAY - DAY))
@@ -385,9 +385,8 @@ ONE = Acceptance(id="INTEL-SA-01036", until=date(2026, 12, 31), reason="no fix y
     ],
 )
 def test_a15_lists_that_could_not_mean_what_they_say(values: dict[str, Any], field: str) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected(f"reference-{field}", fault=Fault.CONFIG_INVALID):
         check_reference(ReferenceValues(**values))
-    assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, f"reference-{field}")
 
 
 def test_a15_lists_that_mean_what_they_say() -> None:
@@ -437,7 +436,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize(("field", "wrong"), [(field, wrong) for field, values in WRONG.items() for wrong in values])
-def test_a15_nothing_empty_and_nothing_unknown_is_read_as_anything(field: str, wrong: Any) -> None:
+def test_a15_empty_and_unknown_reference_values_are_refused(field: str, wrong: Any) -> None:
     def read() -> None:
         check_reference(msgspec.convert({field: wrong}, ReferenceValues, str_keys=True))
 

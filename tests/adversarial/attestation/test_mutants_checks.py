@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestation import AZURE_US, AttestationError, Fault
+from attestation import AZURE_US, Fault
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.advisories import Advisory, AdvisoryList
 from attestation.appraisal.snp import _extensions, _product_of_cpuid, verify_chain, verify_not_revoked
@@ -27,18 +27,19 @@ from tests.support.forge import (
     forged,
     machine,
 )
+from tests.support.refusals import rejected
 
 
 def test_integers_longer_than_any_claim() -> None:
     """Python itself refuses only those of more than 4300 digits."""
     assert parse_object(b'{"a":18446744073709551615}', limit=99, fault=Fault.TOKEN_INVALID, check="x")["a"] == 2**64 - 1
-    with pytest.raises(AttestationError):
+    with rejected("x"):
         parse_object(b'{"a":100000000000000000000}', limit=99, fault=Fault.TOKEN_INVALID, check="x")
 
 
 @pytest.mark.parametrize("text", [rb'{"a":"\ud800"}', rb'{"\uDFFF":1}', rb'{"a":["\udc00\ud800"]}'])
 def test_text_that_utf8_cannot_hold(text: bytes) -> None:
-    with pytest.raises(AttestationError):
+    with rejected("x"):
         parse_object(text, limit=99, fault=Fault.TOKEN_INVALID, check="x")
     assert parse_object(rb'{"a":"\ud83d\ude00"}', limit=99, fault=Fault.TOKEN_INVALID, check="x") == {"a": "\U0001f600"}
 
@@ -65,18 +66,16 @@ def test_a05_each_time_alone_is_a_minute_out(name: str, late: int) -> None:
         return machine().token(machine().token_claims(machine().evidence()) | times)
 
     assert verified(token(late - 1 if late > 0 else late + 1))
-    with pytest.raises(AttestationError) as caught:
+    with rejected("T06"):
         verified(token(late))
-    assert caught.value.check == "T06"
 
 
 def test_a03_a_number_is_no_key_id() -> None:
     claims = machine().token_claims(machine().evidence())
     document = machine().jwks().replace(b'"k1"', b'"7"')
     assert verified(machine().token(claims, kid="7"), document=document)
-    with pytest.raises(AttestationError) as caught:
+    with rejected("T03"):
         verified(machine().token(claims, kid=7), document=document)
-    assert caught.value.check == "T03"
 
 
 @pytest.mark.parametrize(
@@ -84,16 +83,15 @@ def test_a03_a_number_is_no_key_id() -> None:
 )
 def test_k04_hosts_are_written_in_one_way(host: str) -> None:
     assert endpoint("https://cji.vault.azure.net", AZURE_US.vault_hosts, resource="", check="x").host
-    with pytest.raises(AttestationError):
+    with rejected("x"):
         endpoint(f"https://{host}", AZURE_US.vault_hosts, resource="", check="x")
 
 
 def test_a02_token_of_more_than_the_limit() -> None:
     raw = machine().token(machine().token_claims(machine().evidence()))
     split_jws(raw, limit=len(raw), fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
-    with pytest.raises(AttestationError) as caught:
+    with rejected("T01"):
         split_jws(raw, limit=len(raw) - 1, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
-    assert caught.value.check == "T01"
 
 
 def test_a03_keys_of_another_kind_and_more_than_a_provider_has() -> None:
@@ -101,9 +99,8 @@ def test_a03_keys_of_another_kind_and_more_than_a_provider_has() -> None:
     many = [entry | {"kid": str(n)} for n in range(64)]
     assert set(parse_jwks(msgspec.json.encode({"keys": [*many[1:], entry]}))) == {*map(str, range(1, 64)), "k1"}
     assert set(parse_jwks(msgspec.json.encode({"keys": [entry, entry | {"kid": "k2", "kty": "oct"}]}))) == {"k1"}
-    with pytest.raises(AttestationError) as caught:
+    with rejected("T03"):
         parse_jwks(msgspec.json.encode({"keys": [*many, entry]}))
-    assert caught.value.check == "T03"
 
 
 @pytest.mark.parametrize("x5c", [7, None, {}, {"0": "x"}, "MII", [], [7], [""], ["!"], ["AAAA"]])
@@ -131,18 +128,16 @@ def test_a03_a_certificate_of_another_kind_of_key() -> None:
 def test_a19_no_nonce_is_no_nonce_to_echo() -> None:
     claims = machine().token_claims(machine().evidence())
     claims["x-ms-runtime"]["client-payload"]["nonce"] = ""
-    with pytest.raises(AttestationError) as caught:
+    with rejected("T12"):
         verified(machine().token(claims), nonce="")
-    assert caught.value.check == "T12"
 
 
 @pytest.mark.parametrize("operations", ["encrypt", {"encrypt": True}, None])
 def test_a20_key_operations_are_a_list(operations: object) -> None:
     claims = machine().token_claims(machine().evidence())
     claims["x-ms-runtime"]["keys"][0]["key_ops"] = operations
-    with pytest.raises(AttestationError) as caught:
+    with rejected("T13"):
         verified(machine().token(claims))
-    assert caught.value.check == "T13"
 
 
 @pytest.mark.parametrize(
@@ -185,9 +180,8 @@ def test_crl_that_never_ends() -> None:
 
     endorsement = verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now)
     verify_not_revoked(endorsement, crl(), now=machine().now)
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E33", fault=Fault.POLICY_MISMATCH):
         verify_not_revoked(endorsement, endless, now=machine().now)
-    assert (caught.value.fault, caught.value.check) == (Fault.POLICY_MISMATCH, "E33")
 
 
 def test_advisories_may_raise_a_level_that_only_turin_has() -> None:
@@ -197,5 +191,5 @@ def test_advisories_may_raise_a_level_that_only_turin_has() -> None:
         check_reference(ReferenceValues(advisories=listed))
 
     check("Turin")
-    with pytest.raises(AttestationError):
+    with rejected("reference-advisories"):
         check("Genoa")

@@ -14,6 +14,7 @@ from attestation.appraisal import CHECKS, Acceptance, ReferenceValues, Verdict, 
 from attestation.appraisal import appraise as door
 from attestation.evidence import Evidence, parse_td_quote, parse_td_report
 from tests.support.forge import machine
+from tests.support.refusals import rejected
 from tests.support.tdx_forge import (
     PPID,
     Intel,
@@ -32,9 +33,8 @@ def evidence(**kw: Any) -> Evidence:
 
 
 def refused(found: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALID, **kw: Any) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected(check, fault=fault):
         appraise(found, **kw)
-    assert (caught.value.check, caught.value.fault) == (check, fault)
 
 
 def report_of(found: Evidence) -> bytes:
@@ -87,7 +87,7 @@ def test_a_bundle_without_quote_or_collateral() -> None:
     refused(msgspec.structs.replace(sound, version=1, collateral=msgspec.UNSET), "E13")
 
 
-def test_another_intel_is_refused_by_production_and_the_other_way_round() -> None:
+def test_production_and_simulated_intel_refuse_each_other() -> None:
     refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=AZURE_US)
     refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=machine().trust)
     refused(evidence(), "E23", Fault.UNTRUSTED_ROOT, trust=msgspec.structs.replace(intel().trust, intel_roots=()))
@@ -215,13 +215,11 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
     refused(two, "E32", Fault.POLICY_MISMATCH, reference=accepting)
     assert ("E29", "TCB status OutOfDate INTEL-SA-01036") in verdict.checks
     revoked = evidence(collateral=maker.collateral(status="Revoked"))
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E28", "E29"):
         appraise(revoked)
-    assert caught.value.check in {"E28", "E29"}
     for wrong in ((), ("Revoked",), ("uptodate",)):
-        with pytest.raises(AttestationError) as caught:
+        with rejected("reference-tcb_statuses"):
             check_reference(ReferenceValues(tcb_statuses=wrong))  # type: ignore[arg-type]
-        assert caught.value.check == "reference-tcb_statuses"
 
 
 def test_a09_mrtd() -> None:
@@ -253,9 +251,8 @@ def test_a12_a13_tcb_of_module_and_microcode(svn: tuple[int, ...]) -> None:
 
 def test_a15_empty_lists_are_no_lists() -> None:
     for field, value in (("tcb_statuses", ()), ("measurements", ()), ("tcb_evaluation", 0), ("tcb_evaluation", -1)):
-        with pytest.raises(AttestationError) as caught:
+        with rejected(f"reference-{field}", fault=Fault.CONFIG_INVALID):
             check_reference(ReferenceValues(**{field: value}))  # type: ignore[arg-type]
-        assert (caught.value.fault, caught.value.check) == (Fault.CONFIG_INVALID, f"reference-{field}")
 
 
 def test_evaluation_number_is_the_lower_of_both_statements() -> None:
@@ -300,9 +297,8 @@ def test_versions_of_the_bundle_are_strict() -> None:
         text[:-1] + b',"more":1}',
     ):
         assert wrong != text
-        with pytest.raises(AttestationError) as caught:
+        with rejected("evidence-json"):
             Evidence.from_json(wrong)
-        assert caught.value.check == "evidence-json"
     with pytest.raises(ValueError, match="to version 2 and to tdx"):
         msgspec.structs.replace(machine().evidence(), version=2, collateral=sound.collateral)
 

@@ -15,7 +15,7 @@ from cji_simulator.encoding import rsa_jwk
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from attestation import AZURE_US, AttestationError, Fault
+from attestation import AZURE_US, Fault
 from attestation.appraisal import ReferenceValues, Verdict
 from attestation.appraisal.reference import TcbStatus
 from attestation.evidence import Evidence, maa_nonce, parse_hcl
@@ -29,6 +29,7 @@ from tests.support.forge import (
     compact,
     machine,
 )
+from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
 Claims = dict[str, Any]
@@ -75,9 +76,8 @@ def claims(*changes: Change) -> Claims:
 
 
 def refused(raw: str, *checks: str, **kw: Any) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected(fault=Fault.TOKEN_INVALID) as caught:
         verify(raw, **kw)
-    assert caught.value.fault is Fault.TOKEN_INVALID
     assert caught.value.check in checks
     assert not raw or raw[-40:] not in repr(caught.value) + str(caught.value)
 
@@ -309,11 +309,11 @@ def test_a20_policy_hash() -> None:
     changed(lambda out: out.pop("x-ms-policy-hash"), "T16")
 
 
-def test_a21_unknown_kids_cost_one_fetch_and_a_rolled_key_is_found() -> None:
+def test_a21_unknown_kids_cost_one_fetch_and_a_new_key_is_found() -> None:
     keys = Keys()
     assert verify(machine().token(claims()), keys=keys.keys)
     for n in range(1000):
-        with pytest.raises(AttestationError):
+        with rejected("T03"):
             keys.keys.get(f"unknown-{n}")
     assert keys.asked == 1
     rolled = rsa.generate_private_key(65537, 2048)
@@ -549,11 +549,11 @@ def test_f05_age_is_asked_for_at_use() -> None:
     for now in (start - 59, start, start + 600):
         token.require_fresh(now=now, max_age=600)
     for now in (start - 61, start + 601):
-        with pytest.raises(AttestationError, match="age"):
+        with rejected("age"):
             token.require_fresh(now=now, max_age=600)
     brief = verify(machine().token(claims(lambda out: out.update(exp=out["iat"] + 300))))
     brief.require_fresh(now=start + 300, max_age=600)
-    with pytest.raises(AttestationError, match="age"):
+    with rejected("age"):
         brief.require_fresh(now=start + 301, max_age=600)
 
 

@@ -70,7 +70,7 @@ def test_no_hidden_cell_can_be_told_nor_bounded_closely(shape: tuple[int, ...], 
     assert seen, "nothing was hidden, so nothing was attacked"
 
 
-def test_the_attack_finds_cells_that_only_primary_suppression_hides() -> None:
+def test_the_attack_finds_cells_under_primary_suppression_alone() -> None:
     rng = np.random.default_rng(7)
     table = random_table(rng, (6, 8), sparse=False)
     small = (table > 0) & (table < THRESHOLD)
@@ -78,7 +78,7 @@ def test_the_attack_finds_cells_that_only_primary_suppression_hides() -> None:
     assert any(lowest == most for lowest, most in zip(low, high, strict=True))
 
 
-def test_ones_in_a_ring_give_themselves_away_to_one_who_knows_that_none_is_empty() -> None:
+def test_ones_in_a_ring_leak_once_no_cell_can_be_empty() -> None:
     table = with_totals(np.array([[1, 1, 60], [1, 1, 60], [60, 60, 60]]))
     ring = np.zeros((4, 4), np.bool_)
     ring[:2, :2] = True
@@ -90,7 +90,7 @@ def test_ones_in_a_ring_give_themselves_away_to_one_who_knows_that_none_is_empty
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3, 3, 3)], ids=str)
-def test_no_hidden_sum_can_be_told_and_none_is_bounded_below_twice_its_size(shape: tuple[int, ...]) -> None:
+def test_hidden_sums_are_bounded_at_twice_their_size_or_more(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(5)
     for _ in range(4):
         rows = random_table(rng, shape, sparse=False)
@@ -104,7 +104,7 @@ def test_no_hidden_sum_can_be_told_and_none_is_bounded_below_twice_its_size(shap
         assert all(most >= 2 * value for most, value, first in zip(high, own, primary, strict=True) if first)
 
 
-def test_few_persons_with_many_rows_are_hidden_and_bounded_to_no_less_than_their_rows_again() -> None:
+def test_few_persons_with_many_rows_are_hidden_in_wide_bounds() -> None:
     cell = np.repeat([0, 1, 2, 3, 4, 5], [200, 40, 300, 90, 60, 70])
     person = np.arange(len(cell))
     person[cell == 0] = np.arange(200) % 3
@@ -117,7 +117,7 @@ def test_few_persons_with_many_rows_are_hidden_and_bounded_to_no_less_than_their
     assert high[0] - low[0] >= 200
 
 
-def test_persons_do_not_add_up_so_that_only_inequalities_bound_the_hidden_ones() -> None:
+def test_persons_do_not_add_up_so_only_inequalities_bound_them() -> None:
     """The most that a solver has: a total is no less than any of its cells and no more than their sum."""
     rng = np.random.default_rng(11)
     for _ in range(6):

@@ -17,10 +17,11 @@ from tests.support.job_headers import (
     THEIRS,
     make,
 )
-from worker.errors import REASONS, Reason, Refusal
+from tests.support.refusals import refused
+from worker.audit import JobEntry, JobState
+from worker.errors import REASONS, Reason, Stage
+from worker.job import HalfClose as Close
 from worker.job import (
-    Attempt,
-    Entry,
     Header,
     Open,
     Policy,
@@ -30,10 +31,9 @@ from worker.job import (
     Segment,
     advance,
     check_times,
-    decide,
     parse,
 )
-from worker.job import HalfClose as Close
+from worker.keyholder.ledger import decide
 from worker.wire.v1 import worker_pb2
 
 CANARY = "canary-7f3a"
@@ -49,10 +49,9 @@ def policy(*, purposes: str = '[{ code = "C", operations = ["deidentify"] }]', e
     ).encode()
 
 
-def reason_of(data: bytes) -> Reason:
-    with pytest.raises(Refusal) as caught:
+def malformed(data: bytes) -> None:
+    with refused(Reason.MALFORMED_HEADER, stage=Stage.OPEN):
         parse(data)
-    return caught.value.reason
 
 
 def encode_varint(value: int, *, pad: int = 0) -> bytes:
@@ -94,7 +93,7 @@ def test_e09_the_reading_of_fields_above_is_right() -> None:
 
 def test_e09_unknown_fields_are_refused_at_every_depth() -> None:
     unknown = b"\xf8\x07\x01"  # field 127, varint 1
-    assert reason_of(make() + unknown) is Reason.MALFORMED_HEADER
+    malformed(make() + unknown)
     message = worker_pb2.JobHeader.FromString(make())
     nested = [
         (12, worker_pb2.InputPart(name="people", schema="person/1").SerializeToString()),
@@ -106,48 +105,48 @@ def test_e09_unknown_fields_are_refused_at_every_depth() -> None:
         key = encode_varint(number << 3 | 2)
         bad = key + encode_varint(len(inner + unknown)) + inner + unknown
         data = b"".join(bad if found == number else field for found, field in fields(make()))
-        assert reason_of(data) is Reason.MALFORMED_HEADER
+        malformed(data)
 
 
 def test_e09_an_unknown_operation_is_refused() -> None:
     operation = encode_varint(99 << 3 | 2) + b"\0"
     bad = encode_varint(13 << 3 | 2) + encode_varint(len(operation)) + operation
     data = b"".join(bad if number == 13 else field for number, field in fields(make()))
-    assert reason_of(data) is Reason.MALFORMED_HEADER
+    malformed(data)
 
 
-def test_e09_doubled_singular_fields_are_refused_whichever_value_comes_last() -> None:
-    for number, field in fields(make()):
+def test_e09_doubled_singular_fields_are_refused_in_any_order() -> None:
+    for number, _ in fields(make()):
         if number not in {12, 13, 16}:
             data = b"".join(each * 2 if found == number else each for found, each in fields(make()))
-            assert reason_of(data) is Reason.MALFORMED_HEADER, (number, field)
+            malformed(data)
     # A doubled message field would be merged: half of the time of one and half of another.
     late = encode_varint(18 << 3 | 2) + encode_varint(2) + Timestamp(seconds=5).SerializeToString()
-    assert reason_of(make() + late) is Reason.MALFORMED_HEADER
+    malformed(make() + late)
 
 
 def test_e09_fields_in_another_order_are_refused() -> None:
     parts = [field for _, field in fields(make())]
-    assert reason_of(b"".join(reversed(parts))) is Reason.MALFORMED_HEADER
-    assert reason_of(b"".join([parts[1], parts[0], *parts[2:]])) is Reason.MALFORMED_HEADER
+    malformed(b"".join(reversed(parts)))
+    malformed(b"".join([parts[1], parts[0], *parts[2:]]))
 
 
 def test_e09_numbers_not_in_their_shortest_form_are_refused() -> None:
     version = encode_varint(1 << 3) + encode_varint(1, pad=1)
     data = b"".join(version if number == 1 else field for number, field in fields(make()))
     assert worker_pb2.JobHeader.FromString(data).version == 1
-    assert reason_of(data) is Reason.MALFORMED_HEADER
+    malformed(data)
     wide = b"".join(encode_varint(number << 3 | 2, pad=1) + field[1:] if number == 3 else field
                     for number, field in fields(make()))  # fmt: skip
     assert worker_pb2.JobHeader.FromString(wide).audience == "pool-1"
-    assert reason_of(wide) is Reason.MALFORMED_HEADER
+    malformed(wide)
 
 
 def test_e09_defaults_written_out_are_refused() -> None:
     empty_case = encode_varint(9 << 3 | 2) + b"\0"
     data = b"".join(empty_case + field if number == 10 else field for number, field in fields(make()))
     assert worker_pb2.JobHeader.FromString(data).case_number == ""
-    assert reason_of(data) is Reason.MALFORMED_HEADER
+    malformed(data)
 
 
 def test_e11_a_swapped_recipient_is_denied() -> None:
@@ -155,15 +154,13 @@ def test_e11_a_swapped_recipient_is_denied() -> None:
     submitter = loaded.submitter(SAN)
     assert loaded.authorise(parse(make()), submitter).recipients == (OURS.key_id,)
     for recipients in ([THEIRS], [OURS, THEIRS]):
-        with pytest.raises(Refusal) as caught:
+        with refused(Reason.POLICY_DENIED):
             loaded.authorise(parse(make(recipients=recipients)), submitter)
-        assert caught.value.reason is Reason.POLICY_DENIED
-    with pytest.raises(Refusal) as caught:  # our name on their key
+    with refused(Reason.MALFORMED_HEADER):  # our name on their key
         make(recipients=[Recipient(key_id=OURS.key_id, jwk=THEIRS.jwk)])
-    assert caught.value.reason is Reason.MALFORMED_HEADER
 
 
-def test_k04_no_key_address_with_credentials_port_tricks_or_other_schemes_is_a_header() -> None:
+def test_k04_key_addresses_with_url_tricks_make_no_header() -> None:
     version = "ab" * 16
     for url in (
         f"https://v.vault.azure.net:443@evil.example/keys/cmk/{version}",
@@ -174,7 +171,7 @@ def test_k04_no_key_address_with_credentials_port_tricks_or_other_schemes_is_a_h
         f"https://v.vault.azure.net/keys/cmk/{version}\n",
         f"https://v.väult.azure.net/keys/cmk/{version}",
     ):
-        with pytest.raises(Refusal):
+        with refused(Reason.MALFORMED_HEADER):
             make(kek_id=url)
 
 
@@ -183,44 +180,39 @@ def test_e07_a_stream_cut_at_99_per_cent_is_incomplete() -> None:
     for index in range(99):
         size = (1 << 20) + (74 if index == 0 else 0)
         state = advance(state, Segment(part=0, index=index, size=size))
-    with pytest.raises(Refusal) as caught:
+    with refused(Reason.INCOMPLETE):
         advance(state, Close())
-    assert caught.value.reason is Reason.INCOMPLETE
 
 
 def test_f06_of_two_racing_attempts_one_is_refused() -> None:
     header = parse(make())
     decide(None, header.sha384)
-    with pytest.raises(Refusal) as caught:
-        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RUNNING), header.sha384)
-    assert caught.value.reason is Reason.ALREADY_EXISTS
+    with refused(Reason.ALREADY_EXISTS):
+        decide(JobEntry(state=JobState.ADMITTED, header_sha384=header.sha384, offset=0), header.sha384)
 
 
 def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
     header = parse(make(not_after=NOW + timedelta(days=365)))
-    with pytest.raises(Refusal) as caught:
+    with refused(Reason.EXPIRED):
         check_times(header, NOW)
-    assert caught.value.reason is Reason.EXPIRED
 
 
-@pytest.mark.parametrize("attempt", Attempt)
-def test_f07_the_same_job_id_with_another_body_is_a_replay_at_every_stage(attempt: Attempt) -> None:
+@pytest.mark.parametrize("state", JobState)
+def test_f07_a_job_id_with_another_body_is_a_replay_at_any_stage(state: JobState) -> None:
     one, two = parse(make()), parse(make(reason="another"))
     assert one.job_id == two.job_id
-    with pytest.raises(Refusal) as caught:
-        decide(Entry(header_sha384=one.sha384, attempt=attempt), two.sha384)
-    assert caught.value.reason is Reason.REPLAYED
+    with refused(Reason.REPLAYED):
+        decide(JobEntry(state=state, header_sha384=one.sha384, offset=0), two.sha384)
 
 
-def test_f08_a_clock_that_jumps_back_does_not_make_an_old_job_new() -> None:
+def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
     header = parse(make())
     for now in (NOW + timedelta(days=366), NOW - timedelta(days=1)):
-        with pytest.raises(Refusal):
+        with refused(Reason.EXPIRED):
             check_times(header, now)
     check_times(header, NOW)
-    with pytest.raises(Refusal) as caught:
-        decide(Entry(header_sha384=header.sha384, attempt=Attempt.RECEIPTED), header.sha384)
-    assert caught.value.reason is Reason.ALREADY_EXISTS
+    with refused(Reason.ALREADY_EXISTS):
+        decide(JobEntry(state=JobState.COMPLETED, header_sha384=header.sha384, offset=0), header.sha384)
 
 
 @pytest.mark.parametrize(
@@ -239,12 +231,11 @@ def test_p02_an_unknown_policy_field_is_refused(extra: str) -> None:
         Policy.load(policy(extra=extra))
 
 
-def test_p03_a_policy_swapped_between_look_up_and_decision_is_refused() -> None:
+def test_p03_a_policy_swapped_before_the_decision_is_refused() -> None:
     old, new = Policy.load(policy()), Policy.load(policy() + b"# changed\n")
     submitter = old.submitter(SAN)
-    with pytest.raises(Refusal) as caught:
+    with refused(Reason.POLICY_DENIED):
         new.authorise(parse(make()), submitter)
-    assert caught.value.reason is Reason.POLICY_DENIED
     assert old.authorise(parse(make()), submitter).policy_sha384 == old.sha384 != new.sha384
 
 
@@ -253,9 +244,8 @@ def test_p03_a_policy_swapped_between_look_up_and_decision_is_refused() -> None:
 )
 def test_p05_ori_and_purpose_are_enforced(change: dict[str, object]) -> None:
     loaded = Policy.load(policy())
-    with pytest.raises(Refusal) as caught:
+    with refused(Reason.POLICY_DENIED):
         loaded.authorise(parse(make(**change)), loaded.submitter(SAN))
-    assert caught.value.reason is Reason.POLICY_DENIED
 
 
 def test_l01_no_text_of_a_header_is_logged_or_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -275,7 +265,7 @@ def test_l01_no_text_of_a_header_is_logged_or_said(caplog: pytest.LogCaptureFixt
         lambda: loaded.authorise(parse(make(reason=CANARY, purpose_code="D")), loaded.submitter(SAN)),
         lambda: loaded.submitter(CANARY),
     ):
-        with pytest.raises(Refusal) as caught:
+        with refused() as caught:
             attempt()
         said.append(f"{caught.value} {caught.value!r} {caught.value.args}")
     assert CANARY not in " ".join(said)
@@ -284,6 +274,6 @@ def test_l01_no_text_of_a_header_is_logged_or_said(caplog: pytest.LogCaptureFixt
 
 def test_l03_a_refusal_is_made_of_closed_sets_only() -> None:
     for data in (b"", b"\xff" * 100, make() + b"\0"):
-        with pytest.raises(Refusal) as caught:
+        with refused(Reason.MALFORMED_HEADER) as caught:
             parse(data)
         assert str(caught.value) == f"MALFORMED_HEADER at open: {REASONS[Reason.MALFORMED_HEADER].remedy}"

@@ -237,7 +237,7 @@ def test_c07_a_receipt_is_for_its_own_submitter(town: Town) -> None:
     assert told[0] == told[1]
 
 
-def test_c07_no_certificate_and_certificates_of_others_are_no_tls(town: Town) -> None:
+def test_c07_missing_and_foreign_certificates_get_no_connection(town: Town) -> None:
     stranger = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))
     no_certificate = RawWorker(town.site.profile.target, ca=town.site.profile.tls().ca_pem)
     for raw in (no_certificate, town.raw([UniformResourceIdentifier(SAN)], ca=stranger)):
@@ -261,7 +261,7 @@ def test_e01_a_spliced_stream_of_the_same_key_is_refused(town: Town) -> None:
     assert town.run(first.messages(ours)).receipt
 
 
-def test_e03_no_environment_variable_lets_a_misordered_stream_pass(town: Town) -> None:
+def test_e03_no_environment_variable_permits_a_misordered_stream(town: Town) -> None:
     job = forge(town.site)
     segments = job.stream(people(60_000))
     assert town.run(job.messages([segments[0], segments[2], segments[1], *segments[3:]])).reason is (
@@ -277,7 +277,7 @@ def test_e04_e06_there_is_no_other_suite(town: Town) -> None:
         assert town.run(job.messages([altered])).reason is Reason.SEGMENT_INVALID
 
 
-def test_e07_nothing_is_complete_when_the_input_is_cut_at_99_per_cent(town: Town) -> None:
+def test_e07_an_input_cut_at_99_per_cent_completes_nothing(town: Town) -> None:
     """Output has flowed by then, but no output part has its last segment, and there is no receipt."""
     job = forge(town.site)
     segments = job.stream(people(300_000))
@@ -309,7 +309,7 @@ def test_e08_a_bomb_of_null_rows_is_refused(town: Town) -> None:
     assert town.run(job.messages(job.plain(plain))).reason is Reason.LIMIT_EXCEEDED
 
 
-def test_e12_every_job_has_a_result_key_of_its_own_and_none_is_the_data_key(town: Town) -> None:
+def test_e12_every_job_has_its_own_result_key_never_the_data_key(town: Town) -> None:
     dek = os.urandom(32)
     keys = [dek]
     for _ in range(2):
@@ -340,7 +340,7 @@ def test_f06_f07_a_job_is_used_once_and_only_as_it_was(town: Town) -> None:
     assert header.not_after.seconds - header.created.seconds <= LIMITS.lifetime.total_seconds()
 
 
-def test_k04_a_foreign_key_address_is_refused_before_any_connection(town: Town) -> None:
+def test_k04_a_foreign_key_address_is_refused_without_connecting(town: Town) -> None:
     """The header's key id names a host that listens; nobody ever calls."""
     with socket.create_server(("127.0.0.1", 0)) as trap:
         trap.settimeout(1)
@@ -433,7 +433,7 @@ def test_p05_ori_and_purpose_are_enforced_not_only_logged(town: Town) -> None:
         assert [type(e) for e in trail(town, job)] == [JobRefused]
 
 
-def test_p03_a_policy_file_changed_under_a_running_worker_changes_nothing(town: Town) -> None:
+def test_p03_a_changed_policy_file_does_not_reach_the_worker(town: Town) -> None:
     policy = town.site.files.policy
     kept = policy.read_bytes()
     job = forge(town.site)
@@ -447,7 +447,7 @@ def test_p03_a_policy_file_changed_under_a_running_worker_changes_nothing(town: 
     assert claims["policy_sha384"] == hashlib.sha384(kept).hexdigest()
 
 
-def test_p06_l05_there_are_four_calls_and_health_and_nothing_else(town: Town) -> None:
+def test_p06_l05_the_service_has_four_calls_and_health_only(town: Town) -> None:
     """No reflection, no channelz, no admin service: each is UNIMPLEMENTED under a sound certificate."""
     with RawWorker.of(town.site) as raw:
         for method in (
@@ -503,7 +503,7 @@ def test_l01_l02_what_a_caller_sends_is_never_said(town: Town) -> None:
     assert canary.encode() not in everything_said(town, answers)
 
 
-def test_l02_the_only_text_of_a_refusal_is_the_remedy_of_its_reason(town: Town) -> None:
+def test_l02_a_refusal_has_no_text_but_the_remedy_for_its_reason(town: Town) -> None:
     """Faults deep inside: too deep a message for protobuf, a schema that Arrow itself chokes on."""
     canary = os.urandom(8).hex().encode()
     jobs = [forge(town.site) for _ in range(3)]
@@ -529,7 +529,7 @@ def test_l06_no_process_leaves_a_core_or_can_be_looked_into(town: Town) -> None:
         assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text(), name
 
 
-def test_l06_a_crashing_cell_leaves_no_core_and_costs_its_job_only(town: Town, tmp_path: Path) -> None:
+def test_l06_a_crashing_cell_leaves_no_core_and_costs_one_job(town: Town, tmp_path: Path) -> None:
     job = forge(town.site)
     with RawWorker.of(town.site) as raw, raw.stream() as stream:
         before = until(lambda: found if len(found := cells(town.site)) == 2 else None)
@@ -549,7 +549,7 @@ def test_l06_a_crashing_cell_leaves_no_core_and_costs_its_job_only(town: Town, t
 # ------------------------------------------------------------------ runtime
 
 
-def test_r01_r02_s07_nothing_of_the_callers_environment_reaches_a_process(town: Town) -> None:
+def test_r01_r02_s07_no_process_inherits_the_callers_environment(town: Town) -> None:
     allowed = {"PATH", "LANG", "LC_CTYPE", "PYTHONDONTWRITEBYTECODE", "TSS2_LOG", "LD_PRELOAD", "PYTHONMALLOC"}
     allowed |= {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}  # of the front
     allowed |= {"ARROW_DEFAULT_MEMORY_POOL", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
@@ -633,7 +633,7 @@ def test_r07_only_the_zygote_forks_and_it_never_has_a_key(town: Town) -> None:
         assert len(list(Path(f"/proc/{cell}/task").iterdir())) == 1
 
 
-def test_s01_the_worker_contains_no_simulator_and_no_way_to_name_one(tmp_path: Path) -> None:
+def test_s01_the_worker_has_no_simulator_and_cannot_name_one(tmp_path: Path) -> None:
     import ast
 
     from worker.config import load
@@ -652,7 +652,7 @@ def test_s01_the_worker_contains_no_simulator_and_no_way_to_name_one(tmp_path: P
             load(config)
 
 
-def test_o03_a_draining_worker_finishes_what_it_has_and_takes_nothing(town: Town) -> None:
+def test_o03_a_draining_worker_finishes_its_jobs_and_takes_none(town: Town) -> None:
     """The last test of this process; the next one starts another on the same trail."""
     job, late = forge(town.site), forge(town.site)
     with RawWorker.of(town.site) as raw, raw.stream() as stream:

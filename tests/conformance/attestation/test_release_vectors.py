@@ -16,12 +16,13 @@ from cji_simulator.release_policy import ReleasePolicy
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from attestation import AZURE_US, AttestationError, Fault, Trust
+from attestation import AZURE_US, Fault, Trust
 from attestation.jose import ec_from_jwk, jwk_thumbprint
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
 from attestation.release.policy import PolicyError, judge, lint, parse_policy
 from attestation.release.statement import VerifiedStatement, verify_chain_and_signature, verify_statement
+from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors
 HOST, THEN = "gearamakv1.vault.azure.net", datetime(2022, 5, 5, tzinfo=UTC).timestamp()
@@ -64,29 +65,25 @@ def test_signature_chain_and_payload_at_their_own_time(raw: str) -> None:
     payload = json.loads(verify_chain_and_signature(raw, host=HOST, trust=its_own(raw), now=THEN))
     assert payload == jws.split(raw)[1]
     for host, now in (("other.example", THEN), (HOST, THEN + 10 * 31536000), (HOST, THEN - 10 * 31536000)):
-        with pytest.raises(AttestationError) as caught:
+        with rejected("S02"):
             verify_chain_and_signature(raw, host=host, trust=its_own(raw), now=now)
-        assert caught.value.check == "S02"
     head, body, signature = raw.split(".")
     altered = f"{head}.{b64url(unb64url(body).replace(b'7.3', b'7.4'))}.{signature}"
-    with pytest.raises(AttestationError) as caught:
+    with rejected("S03"):
         verify_chain_and_signature(altered, host=HOST, trust=its_own(raw), now=THEN)
-    assert caught.value.check == "S03"
 
 
 def test_nothing_but_the_nonce_is_missing_in_it(raw: str) -> None:
     _, payload = jws.split(raw)
     key = spec(payload)
-    with pytest.raises(AttestationError) as caught:
+    with rejected("S05"):
         verify(raw, key, its_own(raw), "bm9uY2U")
-    assert caught.value.check == "S05"
     payload["request"]["nonce"] = "bm9uY2U"  # and now it needs another signature
     root = authority("root", rsa.generate_private_key(65537, 2048))
     below = leaf("vault.azure.net", rsa.generate_private_key(65537, 2048), root, hosts=["*.vault.azure.net"])
     ours = jws.sign({"x5c": jws.x5c(below)}, payload, below.rsa())
-    with pytest.raises(AttestationError) as caught:
+    with rejected("S02"):  # these certificates are of today
         verify(ours, key, trusting(root.certificate), "bm9uY2U")
-    assert caught.value.check == "S02"  # these certificates are of today
     statement = verify_statement(
         ours,
         key=key,
@@ -117,7 +114,7 @@ def test_policies_are_kept_as_the_simulated_vault_keeps_them(raw: str, vectors: 
         assert parse_policy(data).version == "1.0.0"
 
 
-def test_published_policy_of_many_regions_is_weak_in_every_one_of_them(vectors: Path) -> None:
+def test_the_published_policy_for_many_regions_is_weak_in_each(vectors: Path) -> None:
     data = (vectors / "azure/skr/public_SKR_policy-datadisk.json").read_bytes()
     policy = parse_policy(data)
     found: dict[str, int] = {}

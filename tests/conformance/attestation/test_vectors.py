@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
-from attestation import AZURE_US, AttestationError, Fault
+from attestation import AZURE_US, Fault
 from attestation.appraisal.quote import ENDORSEMENT_HIERARCHY
 from attestation.appraisal.snp import Endorsement, verify_chain, verify_chip, verify_report_signature
 from attestation.certs import load_der, load_pem_chain, spki_sha256
@@ -27,6 +27,7 @@ from attestation.evidence.tpm_structures import TpmAttest, policy_pcr_digest
 from attestation.jose import b64url_decode
 from attestation.release.statement import verify_chain_and_signature
 from attestation.trust import endpoint
+from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors
 
@@ -135,9 +136,8 @@ def test_report_version_2(vectors: Path, report: str, vcek: str) -> None:
 def test_report_and_certificates_of_two_chips(vectors: Path) -> None:
     report = parse_snp_report(parse_hcl((vectors / "azure/kinvolk/hcl-report-snp.bin").read_bytes()).hardware)
     chain = endorsement((vectors / "azure/kinvolk/certs.pem").read_bytes(), now=datetime(2025, 6, 1, tzinfo=UTC))
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E06"):
         verify_report_signature(report, chain.vcek)
-    assert caught.value.check == "E06"
 
 
 @pytest.mark.parametrize("name", ["test-vcek-invalid-legacy.der", "test-vcek-invalid-new.der"])
@@ -151,17 +151,15 @@ def test_tampered_vcek(vectors: Path, name: str) -> None:
         chain = endorsement(pem_of(vcek) + b"".join(milan), now=datetime(2025, 6, 1, tzinfo=UTC))
         verify_chip(report, chain)
 
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E05", "E07"):
         verify()
-    assert caught.value.check in {"E05", "E07"}
 
 
 def test_vlek_signed_report_is_refused(vectors: Path) -> None:
     folder = vectors / "azure/trustee/snp"
     vlek = load_der((folder / "test-vlek.der").read_bytes(), fault=Fault.EVIDENCE_INVALID, check="vlek")
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E06"):
         verify_report_signature(parse_snp_report((folder / "test-vlek-report.bin").read_bytes()), vlek)
-    assert caught.value.check == "E06"
 
 
 def _quoted(evidence: dict[str, Any]) -> tuple[HclReport, TpmAttest]:
@@ -311,9 +309,8 @@ def test_recorded_release_statement(vectors: Path) -> None:
     assert payload["request"]["enc"] == "RSA_AES_KEY_WRAP_256"
     for wrong in ({"host": "other.example"}, {"now": then + 10 * 31536000}):
         given: dict[str, Any] = {"host": host, "trust": trust, "now": then}
-        with pytest.raises(AttestationError) as caught:
+        with rejected("S02"):
             verify_chain_and_signature(raw, **(given | wrong))
-        assert caught.value.check == "S02"
 
 
 def test_shared_providers_are_within_the_pins(vectors: Path) -> None:

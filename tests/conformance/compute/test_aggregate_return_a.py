@@ -50,7 +50,7 @@ def test_every_cell_is_that_of_the_twin_when_the_file_is_damaged(name: str) -> N
         assert engine(damaged).cells == convert(decoded(damaged))
 
 
-def test_sums_are_those_of_their_lines_and_the_totals_of_a_state_reconcile() -> None:
+def test_sums_match_their_lines_and_the_totals_of_a_state() -> None:
     found = engine(lines_of("vt_2020_04_deid.txt.gz"))
     for form, ori, month in {row[:3] for row in rows_of(found)}:
         sheet = {row[3]: row[4] for row in rows_of(found) if row[:3] == (form, ori, month)}

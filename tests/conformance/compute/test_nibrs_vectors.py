@@ -67,7 +67,7 @@ def records(nibrs: Path, rule_set: str) -> list[str]:
     return [line[:JUDGED] for line in lines[:-1]]
 
 
-def test_the_error_data_set_of_the_fbi_is_reproduced_byte_for_byte_and_in_its_order(nibrs: Path) -> None:
+def test_the_fbis_error_data_set_is_reproduced_byte_for_byte(nibrs: Path) -> None:
     """42 lines, and not one more. The two of rule 173 need the ORI table; see the next test."""
     expected = answer(nibrs)
     assert len(expected) == 42
@@ -95,7 +95,7 @@ SPECIFICATION_DOES_NOT_SAY: Final = {
 }
 
 
-def test_where_3_1_and_the_answer_of_2016_differ_the_specification_says_why(nibrs: Path) -> None:
+def test_differences_of_3_1_from_2016_are_in_the_specification(nibrs: Path) -> None:
     """0 unexplained, either way."""
     ours, theirs = Counter(records(nibrs, "nibrs/3.1")), Counter(answer(nibrs))
     more = Counter(line[46:49] for line in (ours - theirs).elements())
@@ -129,7 +129,7 @@ def test_a_states_submission_has_its_known_findings_only(nibrs: Path) -> None:
     assert found.reports.accepted.sum() == 1692
 
 
-def test_the_basic_edits_of_a_states_submission_have_three_findings(nibrs: Path) -> None:
+def test_basic_edits_of_a_state_submission_have_three_findings(nibrs: Path) -> None:
     found = judged(read(nibrs, "vt_2020_04_deid.txt.gz"), without=LENGTHS | {119, 404, 459, 720})
     assert found.rule.tolist() == [304] * 3
     assert found.element.tolist() == [b"15"] * 3

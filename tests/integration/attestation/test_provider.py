@@ -43,6 +43,7 @@ from attestation.provider_policy.administration import Kind as AttestationKind
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from worker.cli import build
 
 SHIPPED = ROOT / "deploy" / "policy" / "attestation-policy.txt"
@@ -92,7 +93,7 @@ def pems(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = KEY) -> tuple[byt
 
 
 def refused(call: Callable[[], object]) -> AttestationError:
-    with pytest.raises(AttestationError) as caught:
+    with rejected() as caught:
         call()
     return caught.value
 

@@ -11,9 +11,10 @@ from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
 
 from attestation import Trust
+from tests.support.refusals import refused
 from worker.audit import KeyReleased, read
 from worker.config import load
-from worker.errors import Reason, Refusal, StartupError
+from worker.errors import Reason, StartupError
 from worker.keyholder.custody import Custody
 
 MAX_STEPS = 20
@@ -49,7 +50,7 @@ def stepped(
 
 
 def refusal(custody: Custody, kek_id: str) -> Reason:
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         custody.holdings.key(kek_id)
     return caught.value.reason
 

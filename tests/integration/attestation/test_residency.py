@@ -5,14 +5,15 @@ import pytest
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 
-from attestation import AttestationError, Fault, Trust
+from attestation import Fault, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.release import Attester
+from tests.support.refusals import rejected
 
 
 def refused(trust: Trust, url: str, region: str | None = None) -> tuple[Fault, str]:
     attester = Attester(trust=trust, maa_url=url, reference=ReferenceValues(), region=region)
-    with pytest.raises(AttestationError) as caught:
+    with rejected() as caught:
         attester.attest(receipt_key=b"r" * 32)
     return caught.value.fault, caught.value.check
 

@@ -244,7 +244,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
     assert "out" not in desk.files()
 
 
-def test_another_key_than_the_pinned_stops_before_anything_is_sealed(desk: Desk) -> None:
+def test_a_key_that_is_not_pinned_stops_before_sealing(desk: Desk) -> None:
     spec = desk.folder / "job.toml"
     spec.write_text(spec.read_text().replace(thumbprint(desk.worker.cmk.public_key()), "A" * 43))
     result = desk.run("out")
@@ -266,7 +266,7 @@ def test_s08_simulated_evidence_is_refused_by_production_roots(desk: Desk) -> No
     assert not desk.worker.seen
 
 
-def test_every_flipped_byte_of_receipt_and_header_is_noticed_and_named(desk: Desk) -> None:
+def test_every_flipped_byte_of_receipt_and_header_is_named(desk: Desk) -> None:
     assert desk.run("out").exit_code == 0
     out = desk.folder / "out"
     receipt = (out / "receipt.jws").read_text().strip()

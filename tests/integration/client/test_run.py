@@ -465,7 +465,7 @@ async def test_c01_another_key_than_the_pinned_is_not_sealed_to(scene: Scene) ->
             description.pin(KEK_ID[:-1] + "0", thumbprint="A" * 43)
 
 
-async def test_results_open_for_recipients_only_and_any_number_of_times(scene: Scene) -> None:
+async def test_only_recipients_open_results_and_as_often_as_they_like(scene: Scene) -> None:
     with await scene.run() as result:
         with pytest.raises(SpecError, match="recipients"):
             open_result(result, new_recipient_key())
@@ -473,7 +473,7 @@ async def test_results_open_for_recipients_only_and_any_number_of_times(scene: S
             assert sum(b.num_rows for b in read_output(result, scene.recipient, "row_status")) == 3
 
 
-async def test_e14_a_missing_row_status_is_noticed_before_results_are_given(scene: Scene) -> None:
+async def test_e14_a_missing_row_status_is_found_before_any_result(scene: Scene) -> None:
     claims = scene.worker.claims
 
     def one_row_more(*arguments: Any) -> Claims:

@@ -166,7 +166,7 @@ def test_memory_does_not_grow_with_the_job(site: Site) -> None:
 
 @needs_root
 @pytest.mark.root
-def test_descriptors_and_mappings_do_not_grow_with_the_number_of_jobs(site: Site) -> None:
+def test_descriptors_and_mappings_do_not_grow_with_jobs(site: Site) -> None:
     def count() -> dict[str, int]:
         pids = site.worker.pids
         return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}

@@ -13,9 +13,11 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 
 from attestation.release import Attestation
+from tests.support.refusals import refused
 from worker.config import load
-from worker.errors import Reason, Refusal
-from worker.keyholder.custody import Custody, CustodyEvent, Dropped, HeldKey
+from worker.errors import Reason
+from worker.keyholder.custody import Custody
+from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
 LONG = 3600.0
 
@@ -77,7 +79,7 @@ class Stepped:
         return [(turn.kek_id, turn.cause) for turn in self.look() if isinstance(turn, Dropped)]
 
     def refusal(self, cmk: Cmk) -> Reason:
-        with pytest.raises(Refusal) as caught:
+        with refused() as caught:
             self.custody.holdings.key(cmk.kek_id)
         return caught.value.reason
 
@@ -104,7 +106,7 @@ def policy_changed(azure: Simulation, cmk: Cmk) -> None:
 
 
 @pytest.mark.parametrize("revoke", [disabled, policy_changed])
-def test_k08_a_key_that_is_revoked_goes_within_its_lifetime_and_alone(
+def test_k08_a_revoked_key_is_dropped_within_its_lifetime_alone(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], revoke: Callable[[Simulation, Cmk], None]
 ) -> None:
     mine, other = azure.create_cmk("custody-revoked"), keys[1]
@@ -132,7 +134,7 @@ def test_k08_a_role_that_is_taken_away_denies_every_key(
     found.until(lambda: len(found.held) == 2)
 
 
-def test_o02_a_vault_that_is_away_costs_no_key_before_its_own_time(
+def test_o02_a_vault_outage_costs_no_key_before_it_expires(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
     found = Stepped(tmp_path, azure, keys[0], lifetime=6)
@@ -148,9 +150,7 @@ def test_o02_a_vault_that_is_away_costs_no_key_before_its_own_time(
     assert found.refusal(keys[0]) is Reason.NOT_READY
 
 
-def test_f09_a_pcr_that_moves_drops_every_key_before_anything_else(
-    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
-) -> None:
+def test_f09_a_changed_pcr_drops_every_key_first(tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]) -> None:
     found = Stepped(tmp_path, azure, *keys, check=0.2)
     found.until(lambda: len(found.held) == 2)
     before = found.custody.holdings.evidence()
@@ -184,7 +184,7 @@ def test_f09_a_machine_that_left_its_reference_values_stays_out(
     assert (found.count(Attestation), found.count(HeldKey)) == (1, 1)
 
 
-def test_f09_a_renewal_that_finds_other_pcrs_drops_what_was_released_before(
+def test_f09_a_renewal_with_other_pcrs_drops_earlier_keys(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
     found = Stepped(tmp_path, azure, keys[0], lifetime=12)
@@ -210,7 +210,7 @@ def test_a_tpm_that_cannot_be_read_twice_in_a_row_is_a_refusal(
     found.until(lambda: found.held)
 
 
-def test_k10_a_throttled_release_is_repeated_under_the_same_attestation(
+def test_k10_a_throttled_release_keeps_its_attestation(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
     found = Stepped(tmp_path, azure, keys[0])
@@ -224,7 +224,7 @@ def test_k10_a_throttled_release_is_repeated_under_the_same_attestation(
     assert found.count(Attestation) == 1
 
 
-def test_cannot_be_verified_is_answered_with_one_more_attestation(
+def test_an_unverified_token_leads_to_one_more_attestation(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
     found = Stepped(tmp_path, azure, keys[0])
@@ -262,7 +262,7 @@ def test_at_the_end_every_key_is_dropped(tmp_path: Path, azure: Simulation, keys
     assert not found.held
 
 
-def test_k10_workers_behind_a_vault_that_throttles_all_become_ready(tmp_path: Path) -> None:
+def test_k10_all_workers_behind_a_throttling_vault_become_ready(tmp_path: Path) -> None:
     workers = 8
     with Simulation(tmp_path / "sim", release_limit=4, report_period=0) as azure:
         cmk = azure.create_cmk("shared")  # one of the four

@@ -95,7 +95,7 @@ def inside(site: Site, *names: str) -> set[str]:
     return found
 
 
-def test_an_inquiry_against_a_held_reference_gets_the_answers_of_one_that_brings_it(keeper: Site) -> None:
+def test_a_resident_reference_gives_the_answers_of_a_sent_one(keeper: Site) -> None:
     digest, first = held_by(keeper)
     brought = keeper.open(first)
     assert brought["hits"].num_rows >= 300

@@ -128,7 +128,7 @@ def test_the_command_runs_until_interrupted(tmp_path: Path) -> None:
     assert not (tmp_path / "endpoints.json").exists()
 
 
-def test_another_process_finds_the_simulation_and_does_not_end_it(tmp_path: Path) -> None:
+def test_another_process_finds_the_simulation_and_leaves_it_up(tmp_path: Path) -> None:
     with up(tmp_path, "--no-worker"):
         found = Simulation.running(tmp_path)
         found.fault(Service.MAA, Kind.DOWN)

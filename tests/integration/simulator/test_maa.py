@@ -53,7 +53,7 @@ def test_metadata_leads_to_the_keys(simulation: Simulation) -> None:
     assert ask(simulation, found["jwks_uri"])[2]["Content-Type"].startswith("application/jwk+json")
 
 
-def test_two_keys_one_in_a_large_certificate_of_its_own_one_below_a_root(simulation: Simulation) -> None:
+def test_one_key_has_a_large_certificate_one_is_below_a_root(simulation: Simulation) -> None:
     own, chained = published(simulation, simulation.maa_url)
     assert [(entry["alg"], entry["kty"], entry["use"]) for entry in (own, chained)] == [("RS256", "RSA", "sig")] * 2
     assert (len(base64.b64decode(own["kid"], validate=True)), len(chained["kid"])) == (32, 27)

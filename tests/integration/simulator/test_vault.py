@@ -113,7 +113,7 @@ def test_throttle(tmp_path: Path) -> None:
             own.create_cmk("c")
 
 
-def test_metadata_needs_its_header_and_refuses_forwarded_requests(simulation: Simulation) -> None:
+def test_metadata_needs_its_header_and_refuses_forwarding(simulation: Simulation) -> None:
     url = f"{simulation.endpoints.imds_url}/metadata/THIM/amd/certification"
     found = get(url, Metadata="true")
     assert found["tcbm"] == "581B00000000000A"

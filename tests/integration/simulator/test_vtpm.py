@@ -56,7 +56,7 @@ def test_report_binds_its_claims_and_chunks_agree(simulation: Simulation) -> Non
     assert data[32 + 0x50 : 32 + 0x70] == hashlib.sha256(data[1236 : 1236 + size]).digest()
 
 
-def test_report_is_renewed_from_user_data_and_no_sooner_than_two_seconds(tmp_path: Path) -> None:
+def test_a_report_is_renewed_at_most_every_two_seconds(tmp_path: Path) -> None:
     first, second = os.urandom(64), os.urandom(64)
     with Simulation(tmp_path) as own, ESAPI(own.trust.tcti) as tpm:
         write_user_data(tpm, first)
@@ -180,7 +180,7 @@ with ESAPI(sys.argv[1]) as tpm:
 """
 
 
-def test_what_a_process_held_before_a_reboot_is_not_flushed_after_it(own: Simulation) -> None:
+def test_handles_from_before_a_reboot_are_not_flushed_after_it(own: Simulation) -> None:
     """Its handle is another process's by then."""
     program = [sys.executable, "-c", HOLD, own.trust.tcti]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

@@ -373,7 +373,7 @@ def jobs(site: Site, since: int) -> list[Any]:
     return [e for e in events(site)[since:] if isinstance(e, JobAdmitted | JobEnded | JobCompleted)]
 
 
-def test_the_worker_serves_afterwards_and_no_attempt_is_left_open(site: Site, raw: RawWorker) -> None:
+def test_the_worker_still_serves_and_leaves_no_attempt_open(site: Site, raw: RawWorker) -> None:
     serves(site, raw)
     state: dict[str, int] = {}
     for event in events(site):

@@ -90,7 +90,7 @@ def test_renewals_do_not_disturb_a_job_that_runs_through_them(tmp_path: Path, az
     assert [e.cause for e in place.of(KeyDropped)] == ["stopped"]
 
 
-def test_k13_jobs_sealed_to_the_last_version_and_to_this_one_both_open(tmp_path: Path, azure: Simulation) -> None:
+def test_k13_jobs_sealed_to_this_and_the_last_version_both_open(tmp_path: Path, azure: Simulation) -> None:
     old = azure.create_cmk("rotated")
     place = Place(tmp_path, azure, [old, azure.rotate_cmk("rotated")], lifetime=3600, check=30)
     with place.worker:
@@ -135,7 +135,7 @@ def test_k08_a_revoked_key_ends_its_jobs_and_no_others(tmp_path: Path, azure: Si
         assert place.of(WorkerNotReady)[-1].reason is Reason.KEY_RELEASE_DENIED
 
 
-def test_f09_o01_a_pcr_that_moves_stops_the_worker_and_ends_its_jobs(tmp_path: Path, azure: Simulation) -> None:
+def test_f09_o01_a_changed_pcr_stops_the_worker_and_its_jobs(tmp_path: Path, azure: Simulation) -> None:
     place = Place(tmp_path, azure, [azure.create_cmk("drift")], lifetime=3600, check=5)
     site = place.sites[0]
     with place.worker, RawWorker.of(site) as raw:

@@ -62,9 +62,7 @@ def passes(condition: Any, claim: tuple[str, bool]) -> bool:
 
 @settings(max_examples=300)
 @given(st.lists(RULE | st.just(f"{STRONG} => permit();"), max_size=4), st.sets(NAMES), st.sets(NAMES))
-def test_what_has_no_error_permits_no_machine_that_lacks_a_required_fact(
-    rules: list[str], true: set[str], false: set[str]
-) -> None:
+def test_a_policy_without_errors_permits_only_required_facts(rules: list[str], true: set[str], false: set[str]) -> None:
     policy = parse_policy(f"version=1.0; authorizationrules {{ {' '.join(rules)} }};".encode())
     machine = dict.fromkeys(false, False) | dict.fromkeys(true, True)
     if not any(finding.rule.severity == "error" for finding in lint(policy)) and permits(policy, machine):

@@ -97,9 +97,7 @@ def weakened(draw: st.DrawFn, claim: str) -> list[Any]:
 
 @settings(max_examples=500)
 @given(st.data(), st.sampled_from(sorted(SOUND)), VALUES | st.none())
-def test_a_policy_that_passes_gives_no_key_to_a_machine_that_lacks_a_claim(
-    drawn: st.DataObject, claim: str, value: Any
-) -> None:
+def test_a_policy_that_passes_releases_only_with_every_claim(drawn: st.DataObject, claim: str, value: Any) -> None:
     """By the simulated vault's own evaluation, which shares no code with the linter."""
     conditions = drawn.draw(weakened(claim))
     data = json.dumps({"version": "1.0.0", "anyOf": [{"authority": OWN, "allOf": conditions}]}).encode()

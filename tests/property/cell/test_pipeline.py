@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.refusals import refused
 from worker.cell.pipeline import CHUNK_ROWS, Pipeline
 from worker.compute.operation import Applied, Outputs, Part, PreparedOperation
-from worker.errors import Reason, Refusal
+from worker.errors import Reason
 from worker.progress import ProgressCallback, Step
 from worker.records import WHOLE_ROW, RowStatus, Status, tagged
 
@@ -250,6 +251,5 @@ class Shrinking(Whole):
     ],
 )
 def test_an_operation_that_loses_a_row_ends_the_job(operation: PreparedOperation) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with refused(Reason.INTERNAL):
         run(1, [[[1], [2], [4], [5]]], [operation])
-    assert refusal.value.reason is Reason.INTERNAL

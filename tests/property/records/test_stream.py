@@ -4,10 +4,10 @@ import random
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.refusals import refused
 from worker.errors import Reason, Refusal
 from worker.records import StreamReader, StreamWriter, window_bytes
 from worker.records.stream import END_OF_STREAM
@@ -88,31 +88,29 @@ def test_a_window_as_large_as_the_largest_message_is_enough(
     sizes = [m.size for b in batches for m in writer.batch_messages(b)]
     largest = max([writer.schema_message().size, *sizes])
     assert read_all(data, list(cuts), largest)[1] == [batch.to_pydict() for batch in batches]
-    with pytest.raises(Refusal) as refusal:
+    with refused(Reason.LIMIT_EXCEEDED):
         read_all(data, list(cuts), largest - 1 - (largest - 1) % 8)
-    assert refusal.value.reason is Reason.LIMIT_EXCEEDED
 
 
 @given(tables(), st.data())
 @settings(max_examples=400, deadline=None)
 def test_truncated_is_refused(table: tuple[pa.Schema, list[pa.RecordBatch]], data: st.DataObject) -> None:
     whole = stream_of(table[1], table[0])
-    with pytest.raises(Refusal) as refusal:
+    with refused(Reason.SCHEMA_MISMATCH):
         read_all(whole[: data.draw(st.integers(0, len(whole) - 1))], [])
-    assert refusal.value.reason is Reason.SCHEMA_MISMATCH
 
 
 @untimed
 @given(tables(), st.binary(min_size=1, max_size=40))
 def test_bytes_behind_the_end_are_refused(table: tuple[pa.Schema, list[pa.RecordBatch]], extra: bytes) -> None:
-    with pytest.raises(Refusal):
+    with refused():
         read_all(stream_of(table[1], table[0]) + extra, [])
 
 
 @untimed
 @given(st.binary(max_size=600), st.lists(st.integers(1, 50), max_size=20))
 def test_any_bytes(data: bytes, cuts: list[int]) -> None:
-    with pytest.raises(Refusal):
+    with refused():
         read_all(data, cuts)
 
 
@@ -150,7 +148,7 @@ def test_batches_pass_exactly_where_arrow_validates_them_in_full(
         try:
             pa.ipc.read_record_batch(pa.py_buffer(bytes(message)), schema).validate(full=True)
         except (pa.ArrowException, ValueError):
-            with pytest.raises(Refusal):
+            with refused():
                 read_all(stream, [])
         else:
             reader = StreamReader(memoryview(bytearray(stream)), max_batch_rows=1000, max_batch_bytes=LIMIT)
@@ -187,5 +185,5 @@ def test_random_order_of_messages() -> None:
         if order in legal:
             read_all(b"".join(order), [])
         else:
-            with pytest.raises(Refusal):
+            with refused():
                 read_all(b"".join(order), [])

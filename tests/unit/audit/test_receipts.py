@@ -209,7 +209,7 @@ def test_a_header_that_chooses_for_itself_is_refused(change: dict[str, Any], fie
         b"[" * 30_000,
     ],
 )
-def test_a_payload_with_another_encoding_is_refused_even_when_signed(payload: bytes) -> None:
+def test_a_signed_payload_with_another_encoding_is_refused(payload: bytes) -> None:
     assert _field(_signed(HEADER, payload)) == "payload"
 
 
@@ -316,7 +316,7 @@ def test_receipts_of_two_workers_are_no_sequence() -> None:
     assert caught.value.field == "worker"
 
 
-def test_a_rerandomised_signature_does_not_change_the_receipts_digest() -> None:
+def test_a_new_signature_does_not_change_the_receipts_digest() -> None:
     header, payload, signature = RECEIPT.split(".")
     raw = _raw(signature)
     other = raw[:48] + (P384_ORDER - int.from_bytes(raw[48:], "big")).to_bytes(48, "big")

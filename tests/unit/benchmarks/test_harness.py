@@ -94,7 +94,7 @@ def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_help_lists_every_benchmark_and_an_unknown_one_is_refused() -> None:
+def test_help_lists_every_benchmark_and_unknown_ones_fail() -> None:
     text = CliRunner().invoke(command.main, ["--help"]).output
     assert all(name in text for name in command.BENCHMARKS)
     assert CliRunner().invoke(command.main, ["no-such"]).exit_code == 2

@@ -26,7 +26,7 @@ def connected() -> tuple[
     return channels, Channel(keyholder, KeyholderFromCell), Channel(front, FrontFromCell)
 
 
-def test_keyholder_hangs_up_behind_its_commit_while_all_slots_are_full() -> None:
+def test_keyholder_may_hang_up_after_commit_with_all_slots_full() -> None:
     channels, keyholder, front = connected()
     for _ in range(SLOTS):
         channels.await_output_slot()

@@ -123,7 +123,7 @@ def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
         assert cji(verb, path).exit_code == 2
 
 
-def test_a_broken_part_is_shown_as_such_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
+def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
     broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
     result = cji("show", bare(tmp_path, broken))
     assert (result.exit_code, result.output.count("unreadable")) == (0, 3)

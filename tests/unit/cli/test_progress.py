@@ -28,7 +28,7 @@ def output(*told: tuple[str, int], terminal: bool) -> str:
     return console.file.getvalue()
 
 
-def test_a_terminal_shows_bytes_until_the_worker_tells_a_step_and_then_how_far_it_is() -> None:
+def test_a_terminal_shows_bytes_sent_then_the_workers_step() -> None:
     assert "2.5 MB" in output(*TOLD[:2], terminal=True)
     text = output(*TOLD, terminal=True)
     for step, amount in TOLD[2:]:
@@ -36,5 +36,5 @@ def test_a_terminal_shows_bytes_until_the_worker_tells_a_step_and_then_how_far_i
     assert "3.5 MB" not in text
 
 
-def test_a_log_has_a_line_for_each_step_and_nothing_that_moves_a_cursor() -> None:
+def test_a_log_has_a_line_for_each_step_and_moves_no_cursor() -> None:
     assert output(*TOLD, terminal=False) == "step: rows\nstep: train\nstep: compare\n"

@@ -82,7 +82,7 @@ SPLINK = {
 }
 
 
-def test_a_job_is_linked_as_the_operation_is_unless_it_says_otherwise() -> None:
+def test_a_job_links_with_the_defaults_of_the_operation() -> None:
     message, usual = Link().message().link, Parameters()
     names = ("match", "clerical_review_threshold", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
     assert [getattr(message, name) for name in names] == [getattr(usual, name) for name in names]

@@ -50,7 +50,7 @@ def test_the_rows_of_a_file_are_known_before_they_are_read(tmp_path: Path) -> No
         assert opened.rows == sum(batch.num_rows for batch in opened.batches) > 1, name
 
 
-def test_a_value_may_have_lines_wherever_a_block_of_the_file_ends(tmp_path: Path) -> None:
+def test_a_value_may_have_lines_across_blocks_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("record_id,last\n" + "".join(f'{i},"a\n{i}"\n' for i in range(200_000)))
     table = read(read_file(path, rename={}))

@@ -84,7 +84,7 @@ def run(*arguments: str) -> str:
     ).stdout.strip()
 
 
-def test_nothing_is_imported_or_opened_while_records_are_in_memory() -> None:
+def test_nothing_is_imported_or_opened_while_records_are_held() -> None:
     assert run() == "[]"
 
 

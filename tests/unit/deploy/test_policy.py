@@ -70,7 +70,7 @@ def test_a_weak_alternative_beside_a_strong_one_is_weak() -> None:
     assert weak(policy([{"anyOf": [{"allOf": conditions()}, {"claim": "secureboot", "equals": True}]}])) != ""
 
 
-def test_either_hardware_is_strong_when_each_pins_its_own_debug_claim() -> None:
+def test_either_hardware_is_strong_with_its_own_debug_claim() -> None:
     common = [item for item in conditions() if "sevsnp" not in f"{item}"]
     snp = {"allOf": [item for item in conditions() if "sevsnp" in f"{item}"]}
     tdx_claims = {"x-ms-attestation-type": "tdxvm", "tdx_td_attributes_debug": False}

@@ -48,7 +48,7 @@ def by_status(outcomes: list[Outcome], status: Status) -> set[str]:
 
 
 @pytest.mark.usefixtures("no_scanner")
-def test_the_shipped_folder_has_no_failure_and_says_what_did_not_run() -> None:
+def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
     outcomes = run(DEPLOY, None)
     assert by_status(outcomes, Status.FAILED) == set()
     assert {"bicep: resource types", "bicep: checkov"} <= by_status(outcomes, Status.NOT_RUN)
@@ -78,7 +78,7 @@ def test_each_break_is_seen_by_its_check(tmp_path: Path, file: str, old: str, ne
 
 
 @pytest.mark.usefixtures("no_scanner")
-def test_a_template_that_does_not_parse_stops_what_needs_all_of_them(tmp_path: Path) -> None:
+def test_a_broken_template_stops_checks_that_need_all_of_them(tmp_path: Path) -> None:
     outcomes = run(copy(tmp_path, "bicep/identity.bicep", "{", "["), None)
     assert {"bicep: wiring", "bicep: hardening", "bicep: checkov"} <= by_status(outcomes, Status.NOT_RUN)
     assert "bicep: syntax and names" in by_status(outcomes, Status.FAILED)
@@ -91,7 +91,7 @@ def test_an_empty_folder_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_scanner")
-def test_a_types_folder_that_is_not_there_fails_instead_of_not_running(tmp_path: Path) -> None:
+def test_a_missing_types_folder_fails_instead_of_not_running(tmp_path: Path) -> None:
     assert "bicep: resource types" in by_status(run(DEPLOY, tmp_path / "gone"), Status.FAILED)
 
 

@@ -5,17 +5,17 @@ import struct
 from pathlib import Path
 
 import msgspec
-import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
 from tests.property.envelope.test_streams import expand
+from tests.support.refusals import refused
 from worker.audit import Claims
 from worker.client import ClientProfile, load_profile, load_spec
 from worker.client.spec import decode_spec
 from worker.client.transforms import Deidentify
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
-from worker.errors import Refusal
+from worker.errors import Reason
 from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -52,7 +52,7 @@ def test_worked_example_opens() -> None:
     stream = Unsealer(key, aad, header)
     assert bytes(out[: stream.unseal_into(out, memoryview(segment))]) == b"CJI"
     assert stream.complete
-    with pytest.raises(Refusal):
+    with refused(Reason.SEGMENT_INVALID):
         Unsealer(key, aad + b"\0", header)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from worker.errors import Reason, Refusal
+from tests.support.refusals import refused
+from worker.errors import Reason
 from worker.job import LIMITS, Empty, Event, Finish, HalfClose, Limits, Open, Phase, RunState, Segment, advance
 
 MIB = LIMITS.segment_bytes
@@ -21,7 +22,7 @@ def run(*events: Event, limits: Limits = LIMITS) -> RunState:
 
 def refusal(*events: Event, limits: Limits = LIMITS) -> Reason:
     state = run(*events[:-1], limits=limits)
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         advance(state, events[-1], limits=limits)
     return caught.value.reason
 
@@ -74,7 +75,7 @@ def test_what_does_not_follow_is_refused(events: list[Event], reason: Reason) ->
     assert refusal(*events) is reason
 
 
-def test_a_job_over_its_bytes_is_cut_at_the_segment_that_goes_over() -> None:
+def test_a_job_over_its_bytes_ends_at_the_segment_over_them() -> None:
     limits = Limits(job_bytes=FULL_FIRST + MIB)
     run(TWO, seg(0, 0), seg(0, 1), limits=limits)
     assert refusal(TWO, seg(0, 0), seg(0, 1), seg(0, 2, SHORTEST), limits=limits) is Reason.LIMIT_EXCEEDED

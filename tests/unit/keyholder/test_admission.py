@@ -1,8 +1,11 @@
-"""Admission: a fixed order of checks, the first that fails decides, and no key is opened before all have passed."""
+"""Admission: eight checks in a fixed order; the first that fails decides, and no key is opened before all passed."""
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.contexts import TABLES
+from tests.support.refusals import refused
+from worker.audit import AuditFile, Event, JobAdmitted
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Stage
+from worker.ipc.messages import Admit
 from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
-from worker.keyholder.admission import Admission, check, open_keys, parse_header
-from worker.keyholder.custody import HeldKey, Holdings
+from worker.keyholder.admission import AdmissionControl, open_keys
+from worker.keyholder.admitted_job import Admission
+from worker.keyholder.holdings import HeldKey, Holdings
 from worker.wire.v1 import worker_pb2 as pb
 
 CMK = rsa.generate_private_key(65537, 3072)
@@ -95,32 +102,59 @@ def admit(
     signature: bytes | None = None,
     san: str = SAN,
     holdings: Holdings | None = None,
+    earlier: Sequence[Event] = (),
+    disk_fails: bool = False,
 ) -> Admission:
-    return check(
-        header=parse_header(data, POLICY),
+    """The eight checks; `earlier` is in the audit trail."""
+    request = Admit(
+        call=1,
+        submitter=san,
+        source="127.0.0.1:5000",
+        correlation_id="c",
+        header=data,
         signature=sign_header(SIGNING, data) if signature is None else signature,
-        san=san,
-        audience="pool",
-        policy=POLICY,
-        holdings=holdings or Holdings(keys={KEK: HELD}),
-        tables=TABLES,
-        now=NOW,
     )
+    with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
+        for event in earlier:
+            audit.append(event)
+        control = AdmissionControl(audience="pool", policy=POLICY, audit=audit, tables=TABLES)
+        if disk_fails:
+            audit.close()
+        return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=NOW)
 
 
 def refusal(data: bytes, **options: Any) -> Reason:
-    with pytest.raises(Refusal) as refused:
+    with refused(stage=Stage.ADMIT) as caught:
         admit(data, **options)
-    assert refused.value.stage is Stage.ADMIT
-    return refused.value.reason
+    return caught.value.reason
 
 
-def test_a_sound_job_is_admitted_and_its_keys_are_those_that_were_wrapped() -> None:
+def test_a_sound_job_is_admitted_with_the_keys_that_were_wrapped() -> None:
     assert open_keys(admit(header())) == [DEK, PROJECT_KEY]
 
 
 def test_no_project_key_is_opened_where_none_is_needed() -> None:
     assert open_keys(admit(header(keyed=False))) == [DEK]
+
+
+def admitted_before(job_id: bytes) -> JobAdmitted:
+    """An earlier job with this id and another header."""
+    return JobAdmitted(
+        job_id=job_id.hex(),
+        header_sha384="00" * 48,
+        submitter="agency",
+        source="127.0.0.1:5000",
+        originating_ori="GA0600000",
+        requesting_ori="GA0600000",
+        operator_id="op",
+        requestor="r",
+        secondary_recipient="",
+        purpose_code="C",
+        operations=("deidentify",),
+        recipients=(thumbprint_rsa(RECIPIENT),),
+        kek_id=KEK,
+        policy_sha384="00" * 48,
+    )
 
 
 def test_the_first_check_that_fails_decides() -> None:
@@ -134,7 +168,14 @@ def test_the_first_check_that_fails_decides() -> None:
         "inputs": [InputPart(name="records", schema="x/1")],
         "kek_id": KEK[:-1] + "b",
     }
-    wrong: dict[str, Any] = {"signature": bytes(96), "san": "spiffe://example/nobody", "holdings": Holdings()}
+    job_id = new_job_id()
+    wrong: dict[str, Any] = {
+        "signature": bytes(96),
+        "san": "spiffe://example/nobody",
+        "holdings": Holdings(),
+        "disk_fails": True,
+        "earlier": [admitted_before(job_id)],
+    }
     order: list[tuple[list[str], Reason]] = [
         ([], Reason.AUDIENCE_MISMATCH),
         (["audience"], Reason.EXPIRED),
@@ -145,13 +186,14 @@ def test_the_first_check_that_fails_decides() -> None:
         (["operations"], Reason.SCHEMA_MISMATCH),
         (["inputs"], Reason.NOT_READY),
         (["holdings"], Reason.UNKNOWN_KEY),
+        (["kek_id"], Reason.AUDIT_UNAVAILABLE),
+        (["disk_fails"], Reason.REPLAYED),
     ]
     for fixed, reason in order:
         for name in fixed:
             bad.pop(name, None)
             wrong.pop(name, None)
-        assert refusal(header(**bad), **wrong) is reason
-    bad.pop("kek_id")
+        assert refusal(header(job_id=job_id, **bad), **wrong) is reason
     admit(header(**bad), **wrong)
 
 
@@ -175,7 +217,7 @@ def test_f05_freshness_is_looked_at_when_the_key_is_used() -> None:
     assert refusal(header(), holdings=Holdings(keys=other)) is Reason.NOT_READY
 
 
-def test_of_several_keys_only_the_one_that_is_not_held_is_refused() -> None:
+def test_only_the_key_that_is_not_held_is_refused() -> None:
     denied = {KEK: Reason.KEY_RELEASE_DENIED}
     holdings = Holdings(keys={OTHER: HELD}, missing=denied)
     assert refusal(header(), holdings=holdings) is Reason.KEY_RELEASE_DENIED
@@ -197,16 +239,14 @@ def test_a_verdict_against_the_machine_is_what_jobs_are_told() -> None:
     ids=["noise", "a project key", "to another key"],
 )
 def test_k07_a_data_key_that_does_not_open(change: dict[str, Any]) -> None:
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT):
         open_keys(admit(header(**change)))
-    assert (refused.value.reason, refused.value.stage) == (Reason.DEK_UNWRAP_FAILED, Stage.ADMIT)
 
 
 def test_e12_a_project_key_that_is_the_data_key_is_refused() -> None:
     wrapped = wrap_dek(CMK.public_key(), PROJECT_KEY)
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.DEK_UNWRAP_FAILED):
         open_keys(admit(header(wrapped_dek=wrapped)))
-    assert refused.value.reason is Reason.DEK_UNWRAP_FAILED
 
 
 def test_held_keys_are_not_in_reprs() -> None:

@@ -54,7 +54,7 @@ def test_all_keys_are_owed_again_before_half_of_the_lifetime() -> None:
     assert [found.next().kek_id, found.next().what] == [A, "release"]
 
 
-def test_o02_renewals_of_a_fleet_are_spread_over_a_fifth_of_the_lifetime() -> None:
+def test_o02_renewals_of_a_fleet_spread_over_a_fifth_of_the_time() -> None:
     draw, times = random.Random(1), []
     for _ in range(1000):
         found = Schedule((A,), lifetime=LIFETIME, check_every=LIFETIME, uniform=draw.uniform)
@@ -73,7 +73,7 @@ def test_o02_renewals_of_a_fleet_are_spread_over_a_fifth_of_the_lifetime() -> No
         ("denied", [10, 20, 40, 80, 160, 320, 600, 600]),
     ],
 )
-def test_windows_double_up_to_the_longest_after_the_time_that_was_asked_for(how: Failure, waits: list[float]) -> None:
+def test_windows_double_up_to_the_longest_after_retry_after(how: Failure, waits: list[float]) -> None:
     backoff = Backoff(latest)
     for wait in waits:
         backoff.failed(100.0, how, retry_after=7.0)
@@ -84,7 +84,7 @@ def test_windows_double_up_to_the_longest_after_the_time_that_was_asked_for(how:
     assert backoff.at == waits[0]
 
 
-def test_a_throttled_key_is_asked_for_again_under_the_same_attestation() -> None:
+def test_a_throttled_key_is_requested_under_the_same_attestation() -> None:
     found = schedule()
     found.attested(0.0)
     found.not_released(A, 1.0, "throttled", retry_after=10.0)
@@ -131,7 +131,7 @@ def test_attesting_again_is_granted_once_until_the_key_is_there() -> None:
     assert found.attest_again(A)
 
 
-def test_a_forced_attestation_releases_what_is_owed_and_does_not_put_off_the_renewal() -> None:
+def test_a_forced_attestation_releases_keys_and_still_renews() -> None:
     found = started(A, B)
     found.attested(0.45 * LIFETIME)
     found.released(B)
@@ -144,7 +144,7 @@ def test_a_forced_attestation_releases_what_is_owed_and_does_not_put_off_the_ren
     assert step == Step(what="attest", at=0.9 * LIFETIME)
 
 
-def test_f09_the_pcrs_are_looked_at_while_an_attestation_for_a_key_fails() -> None:
+def test_f09_pcrs_are_checked_while_attestation_for_a_key_fails() -> None:
     found = started(A, B)
     found.attested(1620.0)
     assert found.attest_again(A)
@@ -152,7 +152,7 @@ def test_f09_the_pcrs_are_looked_at_while_an_attestation_for_a_key_fails() -> No
     assert found.next() == Step(what="check", at=1650.0)
 
 
-def test_beginning_again_attests_at_once_but_not_within_a_back_off() -> None:
+def test_a_restart_attests_at_once_but_not_within_a_back_off() -> None:
     found = started()
     found.begin_again(50.0)
     assert found.next() == Step(what="attest", at=50.0)
@@ -172,9 +172,7 @@ OUTCOMES = st.sampled_from(["well", "failed", "throttled", "denied", "again", "m
 
 
 @given(st.lists(OUTCOMES, min_size=1, max_size=60), st.randoms(use_true_random=False))
-def test_whatever_happens_nothing_is_released_without_an_attestation_and_nothing_runs_hot(
-    outcomes: list[str], draw: random.Random
-) -> None:
+def test_no_sequence_releases_unattested_or_runs_hot(outcomes: list[str], draw: random.Random) -> None:
     found = Schedule((A, B), lifetime=LIFETIME, check_every=CHECK, uniform=draw.uniform)
     now, attested_at, at_hand, looked = 0.0, 0.0, False, False
     at_this_time = 0
@@ -273,7 +271,7 @@ def fleet(vault: VaultModel, *, workers: int, until: float, seed: int) -> tuple[
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_k10_a_hundred_workers_behind_a_vault_that_allows_ten_releases_in_ten_seconds(seed: int) -> None:
+def test_k10_a_hundred_workers_share_ten_releases_in_ten_seconds(seed: int) -> None:
     vault = VaultModel(limit=10)
     ready, _ = fleet(vault, workers=100, until=600.0, seed=seed)
     assert ready < 200  # nothing can do it in less than 90
@@ -281,7 +279,7 @@ def test_k10_a_hundred_workers_behind_a_vault_that_allows_ten_releases_in_ten_se
     print(f"seed {seed}: all ready after {ready:.0f} s, {vault.calls} calls")
 
 
-def test_k10_renewals_of_a_hundred_workers_never_let_a_key_grow_old() -> None:
+def test_k10_a_hundred_workers_renew_before_any_key_expires() -> None:
     vault = VaultModel(limit=10)
     _, without = fleet(vault, workers=100, until=4 * LIFETIME, seed=7)
     assert without == 0

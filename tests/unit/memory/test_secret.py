@@ -55,7 +55,7 @@ def test_no_view_reaches_beyond_its_region(offset: int, size: int | None) -> Non
     region.unmap()
 
 
-def test_both_mappings_of_a_region_are_one_memory_and_a_wipe_is_of_all_of_it() -> None:
+def test_both_mappings_of_a_region_share_memory_and_are_wiped() -> None:
     fd = secret_fd(2 * PAGE)
     one, two = Region(os.dup(fd)), Region(fd)
     one.view()[:] = b"\xaa" * (2 * PAGE)
@@ -134,7 +134,7 @@ heap = SecretHeap(region, size=region.size)
 """
 
 
-def test_a_heap_is_in_its_region_for_python_numpy_arrow_and_openssl() -> None:
+def test_python_numpy_arrow_and_openssl_allocate_in_the_region() -> None:
     fd = secret_fd(96 * MIB)
     done = run(
         """
@@ -161,7 +161,7 @@ os._exit(0)
     assert (done.returncode, done.stdout) == (0, b"[True, True, True, True]"), done.stderr
 
 
-def test_without_the_allocator_there_is_no_heap_and_no_weaker_one() -> None:
+def test_without_the_allocator_there_is_no_heap_at_all() -> None:
     fd = secret_fd(64 * MIB)
     done = run(HEAP, fd)  # nothing preloaded: malloc is another
     os.close(fd)

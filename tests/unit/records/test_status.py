@@ -28,7 +28,7 @@ def test_findings_raise_the_status_and_never_lower_it() -> None:
     }
 
 
-def test_findings_of_many_rows_stay_in_the_order_in_which_they_were_made() -> None:
+def test_findings_of_many_rows_keep_their_order() -> None:
     rows = np.arange(500)
     status = RowStatus.all_ok(500).found(rows, status=Status.WARNED, code=9)
     status = status.found(rows, status=Status.WARNED, code=3).found(rows[::-1], status=Status.WARNED, code=5)

@@ -42,7 +42,7 @@ def report(**fields: object) -> Report:
     return Report(**{**given_fields, **fields})  # type: ignore[arg-type]
 
 
-def test_amd_chain_has_the_serials_names_and_signatures_of_the_real_one(roots: Roots) -> None:
+def test_the_amd_chain_has_real_serials_names_and_signatures(roots: Roots) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         encoded = [one.certificate.public_bytes(Encoding.DER) for one in (roots.vcek, roots.ask, roots.ark)]

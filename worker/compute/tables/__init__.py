@@ -1,15 +1,14 @@
 """Rules that are data: files that a reviewer can read, and that an operator can replace by name.
 
-The shipped files lie beside this module. `load` reads them, or the files of the same names in the operator's folder,
-all at once and once per process: a cell cannot open files. A file that does not make sense stops the start.
+The shipped files lie beside this module; `worker.table_files` reads them once per worker. A process decodes them before
+it gives up its files. A file that is not valid stops the start.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -17,11 +16,10 @@ from worker.compute.tables.dissemination import Dissemination
 from worker.compute.tables.ncic import Ncic
 from worker.compute.tables.screening import Screening
 from worker.errors import StartupError
+from worker.table_files import read_table_files
 
-__all__ = ["Dissemination", "Ncic", "Screening", "Tables", "load"]
+__all__ = ["Dissemination", "Ncic", "Screening", "Tables", "decode", "load"]
 
-_NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
-_MAX_BYTES: Final = 1 << 20
 T = TypeVar("T")
 
 
@@ -35,11 +33,8 @@ class Tables:
     sha256: bytes
 
 
-def load(folder: Path | None = None) -> Tables:
-    """The shipped tables, each replaced by the file of its name in `folder`. Raises: StartupError."""
-    contents = {name: _read(name, folder) for name in _NAMES}
-    if folder is not None:
-        _refuse_others(folder)
+def decode(contents: Mapping[str, bytes]) -> Tables:
+    """The tables in the files that `read_table_files` returned. Raises: StartupError."""
     digest = hashlib.sha256()
     for name, data in sorted(contents.items()):
         digest.update(name.encode() + b"\0" + len(data).to_bytes(8, "big") + data)
@@ -51,29 +46,9 @@ def load(folder: Path | None = None) -> Tables:
     )
 
 
-def _read(name: str, folder: Path | None) -> bytes:
-    try:
-        if folder is not None and (folder / name).exists():
-            data = (folder / name).read_bytes()
-        else:
-            data = (files(__name__) / name).read_bytes()
-    except OSError as error:
-        raise StartupError(f"The table {name} cannot be read", "Make it readable for the worker.") from error
-    if len(data) > _MAX_BYTES:
-        raise StartupError(f"The table {name} is larger than 1 MiB", "Compare it with the shipped one.")
-    return data
-
-
-def _refuse_others(folder: Path) -> None:
-    """A misspelt name would silently leave the shipped table in force."""
-    try:
-        others = sorted(path.name for path in folder.iterdir() if path.suffix == ".toml" and path.name not in _NAMES)
-    except OSError as error:
-        raise StartupError(
-            f"The folder of tables {folder} cannot be read", "Name a readable folder in `tables`."
-        ) from error
-    if others:
-        raise StartupError(f"{others[0]} in {folder} is no table", f"The tables are {', '.join(_NAMES)}.")
+def load(folder: Path | None = None) -> Tables:
+    """The tables in force with this folder. Raises: StartupError."""
+    return decode(read_table_files(folder))
 
 
 def _decode(name: str, contents: Mapping[str, bytes], kind: type[T]) -> T:

@@ -87,9 +87,7 @@ def test_totals_reconcile_and_every_row_is_accounted_for(rows: list[Row]) -> Non
 
 
 @given(ROWS, st.integers(2, 12), st.integers(1, 7))
-def test_hidden_cells_show_no_number_and_others_are_rounded_halves_up(
-    rows: list[Row], threshold: int, base: int
-) -> None:
+def test_hidden_cells_show_no_number_others_round_halves_up(rows: list[Row], threshold: int, base: int) -> None:
     parameters = Aggregate(keys=PARAMETERS.keys, person="person", sums=("number",), threshold=threshold, base=base)
     outputs = run(parameters, batches(rows, 7), lambda *_: None)
     exact = twin(rows)

@@ -9,7 +9,7 @@ from worker.compute.operations.aggregate.suppression import hidden
 
 
 @given(st.data())
-def test_every_hidden_cell_has_a_second_table_that_is_published_alike(data: st.DataObject) -> None:
+def test_every_hidden_cell_has_a_second_table_with_that_output(data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
     flat = data.draw(st.lists(st.integers(0, 15), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
     rows = with_totals(np.array(flat, np.int64).reshape(shape))

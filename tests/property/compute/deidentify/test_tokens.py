@@ -49,7 +49,7 @@ def test_words_of_the_incomplete_last_cycle_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("bits", tokens.TOKEN_BITS)
-def test_tokens_differ_across_projects_and_domains_and_with_the_key(bits: int) -> None:
+def test_tokens_differ_by_project_domain_and_key(bits: int) -> None:
     array = pa.array(["123456789"])
     names = [("p1", "SOC"), ("p2", "SOC"), ("p1", "OLN"), ("p1:SOC", "x"), ("p1", "SOC:x")]
     keys = [tokens.token_key(KEY, project=p, domain=d) for p, d in names]

@@ -15,9 +15,7 @@ def test_codes_are_positions_in_the_sorted_distinct_values(words: list[bytes | N
 
 
 @given(st.integers(1, 2), st.data())
-def test_short_codes_of_one_width_are_sorted_and_sliced_arrays_are_read_from_their_start(
-    width: int, data: st.DataObject
-) -> None:
+def test_short_codes_are_sorted_and_sliced_arrays_read_in_place(width: int, data: st.DataObject) -> None:
     words = data.draw(st.lists(st.binary(min_size=width, max_size=width), min_size=2, max_size=30))
     code, values = coded(pa.array([b"?" * width, *words], pa.binary()).slice(1))
     assert values.to_pylist() == sorted(set(words))

@@ -27,7 +27,7 @@ def numbered(module: ModuleType) -> dict[str, str]:
     return dict(re.findall(r"^ ([A-Z]\d\d) (.+)$", text, re.MULTILINE))
 
 
-def test_the_appraisal_says_the_same_in_its_code_to_people_and_in_the_document() -> None:
+def test_code_output_and_document_list_the_same_checks() -> None:
     assert numbered(importlib.import_module("attestation.appraisal.appraise")) == CHECKS
     found = {check: asks for check, (asks, _) in documented().items() if check[0] == "E"}
     assert found == CHECKS

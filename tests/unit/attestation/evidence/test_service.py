@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from attestation import AttestationError, Fault
+from attestation import Fault
 from attestation.evidence import service
 from attestation.fetch import Response
 from attestation.trust import endpoint
 from tests.support.answers import Answers, serving
+from tests.support.refusals import rejected
 
 
 @pytest.fixture
@@ -26,9 +27,8 @@ def ask(served: Answers, *, seconds: float = 30.0, also: frozenset[int] = frozen
 
 
 def refused(served: Answers, *, seconds: float = 30.0) -> float | None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected("x", fault=Fault.EVIDENCE_UNAVAILABLE) as caught:
         ask(served, seconds=seconds)
-    assert (caught.value.fault, caught.value.check) == (Fault.EVIDENCE_UNAVAILABLE, "x")
     return caught.value.retry_after
 
 

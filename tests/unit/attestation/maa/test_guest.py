@@ -9,13 +9,14 @@ import pytest
 from cji_simulator.encoding import b64, b64url, unb64, unb64url
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from attestation import AZURE_US, AttestationError, Fault
+from attestation import AZURE_US, Fault
 from attestation.evidence import Evidence, parse_hcl
 from attestation.maa import boot_log, guest, guest_request, open_reply, send_request
 from attestation.maa.guest import MAX_BOOT_LOG
 from attestation.trust import endpoint
 from tests.support.answers import Answers, serving
 from tests.support.forge import machine
+from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
 TOKEN = "header.payload.signature"
@@ -157,24 +158,22 @@ def test_a_reply_is_opened_and_its_key_wiped() -> None:
     ],
 )
 def test_replies_that_are_refused(data: bytes) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected("maa-reply", fault=Fault.TOKEN_INVALID):
         opened(data)
-    assert (caught.value.fault, caught.value.check) == (Fault.TOKEN_INVALID, "maa-reply")
 
 
 @pytest.mark.parametrize("key", [b"", bytes(16), bytes(33), bytes(32)])
 def test_another_key_opens_nothing(key: bytes) -> None:
     released = bytearray(key)
-    with pytest.raises(AttestationError):
+    with rejected("maa-reply"):
         open_reply(reply(), decrypt=lambda _: released)
     assert not any(released)
 
 
 @pytest.mark.parametrize("size", [16, 24])
 def test_a_shorter_key_opens_nothing_although_it_was_sealed_with(size: int) -> None:
-    with pytest.raises(AttestationError) as caught:
+    with rejected("maa-reply", fault=Fault.TOKEN_INVALID):
         opened(reply(key=INNER[:size]), INNER[:size])
-    assert (caught.value.fault, caught.value.check) == (Fault.TOKEN_INVALID, "maa-reply")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +186,7 @@ def test_a_shorter_key_opens_nothing_although_it_was_sealed_with(size: int) -> N
 def test_a_status_that_is_not_200_is_no_reply(status: int, fault: Fault) -> None:
     with serving(Answers({"/attest/AzureGuest": ({"Retry-After": "7"}, b"")}, status=status)) as served:
         provider = endpoint(served.base, (served.base,), resource="", check="maa-url")
-        with pytest.raises(AttestationError) as caught:
+        with rejected() as caught:
             send_request(b"{}", provider=provider, trust=AZURE_US)
     assert (caught.value.fault, caught.value.check, caught.value.retry_after) == (fault, f"maa-{status}", 7.0)
     assert served.asked == [("POST", guest.PATH, b"{}")]

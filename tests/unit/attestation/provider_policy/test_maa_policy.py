@@ -44,7 +44,7 @@ def test_what_build_writes_has_no_finding() -> None:
     assert build() == build()
 
 
-def test_the_example_configuration_pins_the_policy_that_is_shipped() -> None:
+def test_the_example_configuration_pins_the_shipped_policy() -> None:
     shipped = (ROOT / "deploy" / "policy" / "attestation-policy.txt").read_bytes()
     example = tomllib.loads((ROOT / "deploy" / "worker.example.toml").read_text())
     assert example["attestation"]["reference_values"]["maa_policy_hashes"] == [policy_hash(shipped)]
@@ -90,7 +90,7 @@ def test_without_any_one_condition_its_own_rule_speaks(claim: str) -> None:
         (SERVICE, 'issuer!="AttestationService"'),
     ],
 )
-def test_a_condition_that_says_something_else_is_not_the_one_demanded(old: str, new: str) -> None:
+def test_a_condition_on_something_else_does_not_count(old: str, new: str) -> None:
     weak = STRONG.replace("1.0", "1.2").replace(old, new, 1)
     assert ids(weak) - {"MP15"} == {"MP11"}
 

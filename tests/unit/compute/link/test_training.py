@@ -23,7 +23,7 @@ from worker.compute.operations.link.comparison import comparer
 from worker.compute.operations.link.training import train
 
 
-def test_the_prior_comes_from_deterministic_rules_and_their_recall() -> None:
+def test_the_prior_comes_from_deterministic_rules_and_recall() -> None:
     names = ["A", "A", "B", "B", "C", "D", "E", "F"]
     model = replace(given_model(0.9, 0.1), prior=None, deterministic_rules=(BY_LAST, BY_LAST), recall=0.5)
     assert linked(people(last=names), model=model).report.trained.prior == pytest.approx(2 / 0.5 / 28)
@@ -80,7 +80,7 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
     assert max(peaks) < 1.2 * min(peaks) < 24 << 20
 
 
-def test_training_finds_how_often_values_agree_in_both_kinds_of_pairs() -> None:
+def test_training_finds_m_and_u_from_pairs() -> None:
     columns = ("first", "last", "city", "county")
     exact = [
         Comparison(

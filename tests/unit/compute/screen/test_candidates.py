@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.reference import screen as twin
+from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, PERSON, RECORD, SMITH, Row, is_hit, screened
 from worker.compute.operations.screen import (
     MAX_HITS,
@@ -15,7 +16,7 @@ from worker.compute.operations.screen import (
     run,
 )
 from worker.compute.status_codes import Code
-from worker.errors import Reason, Refusal
+from worker.errors import Reason
 from worker.records import Status
 
 # "Additional Guidelines for Identity Theft Inquiry", TIME manual: race in the inquiry, race codes searched.
@@ -194,6 +195,5 @@ def test_an_inquiry_that_is_too_broad() -> None:
     assert found.status.codes.tolist() == [Code.TOO_MANY_CANDIDATES]
     assert found.status.status.tolist() == [Status.NOT_USABLE, Status.OK]
     assert screened(inquiries, reference, twin.asked("ncic_qw"), candidates=20).found.tolist() == [20, 1]
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.LIMIT_EXCEEDED):
         screened(inquiries, reference, twin.asked("ncic_qw"), comparisons=20)
-    assert refused.value.reason is Reason.LIMIT_EXCEEDED

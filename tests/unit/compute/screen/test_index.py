@@ -4,25 +4,24 @@ import tracemalloc
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from tests.reference import screen as twin
+from tests.support.refusals import refused
 from tests.support.screen_tools import HOTFILE, PERSON, RECORD, SMITH, Row, screened
 from worker.compute.operations.screen import (
     MAX_RECORDS,
     build,
     memory,
 )
-from worker.errors import Reason, Refusal
+from worker.errors import Reason
 from worker.records import tagged
 
 
 def test_a_reference_that_does_not_say_which_file() -> None:
     """Its restricted records could not be told apart, so a search would silently leave all of them out."""
     for batches in ([], [twin.batch("hotfile/1", [RECORD], PERSON)]):
-        with pytest.raises(Refusal) as refused:
+        with refused(Reason.SCHEMA_MISMATCH):
             build(batches, twin.FILES, room=1 << 30)
-        assert refused.value.reason is Reason.SCHEMA_MISMATCH
 
 
 def test_a_reference_that_is_too_large() -> None:
@@ -30,9 +29,8 @@ def test_a_reference_that_is_too_large() -> None:
     large = pa.RecordBatch.from_arrays([pa.nulls(MAX_RECORDS + 1, pa.utf8())], schema=schema)
     small = twin.batch("hotfile/1", [RECORD], HOTFILE)
     for batch, room in ((large, 1 << 40), (small, memory([small]) - 1)):
-        with pytest.raises(Refusal) as refused:
+        with refused(Reason.LIMIT_EXCEEDED):
             build([batch], twin.FILES, room=room)
-        assert refused.value.reason is Reason.LIMIT_EXCEEDED
     assert len(build([small], twin.FILES, room=memory([small]))) == 1
 
 
@@ -43,9 +41,8 @@ def test_a_column_beyond_what_arrow_can_address() -> None:
     column = pa.Array.from_buffers(
         pa.binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(np.zeros(1 << 30, np.uint8))]
     )
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.LIMIT_EXCEEDED):
         build([pa.RecordBatch.from_arrays([column], schema=schema)] * 2, twin.FILES, room=1 << 40)
-    assert refused.value.reason is Reason.LIMIT_EXCEEDED
 
 
 def test_the_memory_of_building_is_within_its_estimate() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.reference import screen as twin
+from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, HOTFILE, PERSON, RECORD, SMITH, Row, screened
 from worker.compute.operations.screen import (
     HITS,
@@ -21,7 +22,7 @@ from worker.compute.operations.screen import (
 )
 from worker.compute.operations.screen.score import words_of
 from worker.compute.tables.screening import LEVELS
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Stage
 from worker.records import Status
 
 
@@ -140,9 +141,8 @@ def test_same_input_same_bytes() -> None:
 )
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
     check(max_hits=MAX_HITS, min_score=0.0)
-    with pytest.raises(Refusal) as refused:
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
         check(**{"max_hits": 1, "min_score": None, **wrong})
-    assert (refused.value.reason, refused.value.stage) == (Reason.BAD_PARAMETERS, Stage.ADMIT)
 
 
 def test_the_classes_follow_the_threshold() -> None:

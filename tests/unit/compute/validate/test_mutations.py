@@ -74,7 +74,7 @@ def test_updates_are_not_asked_to_be_whole_incidents(rule: int) -> None:
         assert not found & OF_INCIDENTS
 
 
-def test_a_byte_that_is_no_ascii_is_found_once_where_the_number_has_it() -> None:
+def test_a_byte_that_is_not_ascii_is_found_once_by_its_number() -> None:
     made = lines(with_fields(REPORTS["robbery"], "*", number="20\x8012345"))
     assert Counter(judged(b"\n".join(made)).rule.tolist()) == {117: 1, 217: 1, 317: 1, 417: 1, 517: 1, 617: 1}
 

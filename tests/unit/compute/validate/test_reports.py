@@ -86,7 +86,7 @@ def test_a_delete_of_another_arrest_leaves_this_one() -> None:
 
 
 @pytest.mark.parametrize(("start", "rules"), [("20200405", {}), ("20200406", {173: 2})])
-def test_a_clearance_may_be_of_an_incident_before_the_agencys_data_began(start: str, rules: dict[int, int]) -> None:
+def test_a_clearance_may_precede_the_data_of_the_agency(start: str, rules: dict[int, int]) -> None:
     assert both(REPORTS["cleared"], start=start) == rules
 
 
@@ -101,7 +101,7 @@ def test_an_unreadable_record_does_not_part_a_report() -> None:
     assert both([odd, *LARCENY]) == {51: 1}
 
 
-def test_segments_are_compared_with_the_first_one_that_can_be_read() -> None:
+def test_segments_are_compared_with_the_first_readable_one() -> None:
     elsewhere = {"month": "03", "ori": "NH0010000"}
     assert both([segment("unreadable", level="X", **elsewhere), *LARCENY]) == {51: 1}
     assert both([*with_fields(REPORTS["arrest"], "*", month="", ori=""), *LARCENY]) == {701: 2}

@@ -110,7 +110,7 @@ def test_k01_a_second_authority_is_refused_unless_accepted() -> None:
     refused(json.dumps(policy).encode(), "RP11")  # what is accepted is who may speak, not what is said
 
 
-def test_what_can_be_accepted_is_who_may_attest_and_nothing_that_is_said() -> None:
+def test_only_the_rules_on_authorities_can_be_accepted() -> None:
     assert {rule[:3] for rule in ACCEPTABLE} == {"RP0"}
     assert all(RULES[rule].severity is Severity.ERROR for rule in ACCEPTABLE)
 

@@ -1,0 +1,51 @@
+"""An admission and the job that it started, as the keyholder keeps them until the job is over."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.compute.operation import Reference
+from worker.ipc.messages import Summary
+from worker.job import Grant, Header
+from worker.keyholder.cells import Cell
+from worker.keyholder.holdings import HeldKey
+from worker.keyholder.lifecycle import Phase
+from worker.keyholder.references import Owner
+
+__all__ = ["Admission", "AdmittedJob"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A job that passed all checks of `AdmissionControl`."""
+
+    header: Header
+    grant: Grant
+    key: HeldKey
+    reference: Reference | None
+    """The resident reference that the job leaves behind or uses."""
+
+    @property
+    def owner(self) -> Owner:
+        """Owner of its resident reference."""
+        return Owner(self.grant.submitter, self.header.kek_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class AdmittedJob:
+    """A job with a cell of its own. Only `worker.keyholder.jobs` changes it."""
+
+    call: int
+    correlation_id: str
+    source: str
+    """Address of the submitter."""
+    admission: Admission
+    cell: Cell
+    reference_slot: int
+    """`references.NO_SLOT` for a job without a resident reference."""
+    started: float
+    """time.monotonic"""
+    admitted_at: datetime
+    phase: Phase = Phase.ADMITTING
+    summary: Summary | None = None
+    """Once its receipt is on disk, as `receipt`."""
+    receipt: str = ""

@@ -1,0 +1,169 @@
+"""Performs the effects of a job's life: in the audit trail, in cells, and towards the front and the zygote.
+
+For the main thread. An effect that can fail is performed completely or reports the Refusal for the caller.
+"""
+
+import contextlib
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from worker.audit import AuditFile, Event
+from worker.errors import Reason, Refusal, Stage
+from worker.ipc import Channel, ChannelClosed
+from worker.ipc.messages import (
+    Admitted,
+    Commit,
+    Completed,
+    Ended,
+    FrontFromKeyholder,
+    KeyholderFromFront,
+    KeyholderFromZygote,
+    Kill,
+    OpenJob,
+    Summary,
+    ZygoteFromKeyholder,
+)
+from worker.keyholder.admission import open_keys
+from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.cells import Cells
+from worker.keyholder.custody import Custody
+from worker.keyholder.events import job_admitted, job_completed, job_ended
+from worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
+from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.references import References
+from worker.log import log
+
+__all__ = ["Effects"]
+
+_OVERLOADED_RETRY_MS: Final = 500
+
+
+class Effects:
+    """Everything that jobs have an effect on. `completed` counts the receipts since the start."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        audit: AuditFile,
+        custody: Custody,
+        signer: ReceiptSigner,
+        cells: Cells,
+        references: References,
+        front: Channel[KeyholderFromFront, FrontFromKeyholder],
+        zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+    ) -> None:
+        self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
+        self._cells, self._references, self._front, self._zygote = cells, references, front, zygote
+        self.completed = 0
+
+    def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
+        """Perform one effect; return its outcome, None for an effect that has none."""
+        match effect:
+            case Action.WRITE_ADMISSION:
+                return self.write(job_admitted(job))
+            case Action.OPEN_CELL:
+                return self._open_cell(job)
+            case WriteReceipt(summary):
+                return self._write_receipt(job, summary)
+            case Action.COMMIT:
+                return self._commit(job)
+            case Action.RETAIN_REFERENCE:
+                self._retain_reference(job)
+            case Action.SEND_RECEIPT:
+                self.send(Completed(call=job.call, receipt=job.receipt))
+            case Action.RETURN_CELL:
+                self._cells.give_back(job.cell)
+            case Action.KILL_CELL:
+                with contextlib.suppress(ChannelClosed):  # cells end with the zygote
+                    self._zygote.send(Kill(cell=job.cell.number))
+            case WriteEnd(refusal):
+                self._write_end(job, refusal)
+            case Refuse(refusal):
+                self.refuse(job.call, refusal)
+        return None
+
+    def write(self, event: Event) -> Done | Failed:
+        """Append to the audit trail: AUDIT_UNAVAILABLE, or INTERNAL for an event that the trail does not accept."""
+        try:
+            self._audit.append(event)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except ValueError as fault:
+            log("fault", error=type(fault).__name__)
+            return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
+        return Done()
+
+    def refuse(self, call: int, refusal: Refusal) -> None:
+        """Send the front a refusal: its last word on this call."""
+        retry = _OVERLOADED_RETRY_MS if refusal.reason is Reason.OVERLOADED else 0
+        self.send(Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry))
+
+    def send(self, message: FrontFromKeyholder) -> None:
+        """Send to the front, if it is still there."""
+        with contextlib.suppress(ChannelClosed):
+            self._front.send(message)
+
+    def _open_cell(self, job: AdmittedJob) -> Done | Failed:
+        cell, header, slot = job.cell, job.admission.header, job.reference_slot
+        self._references.assign(slot, cell.number)
+        try:
+            cell.key_slot.put(open_keys(job.admission))
+            cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
+            self._front.send(Admitted(call=job.call, parts=len(header.inputs)), [cell.data_fd, cell.ring_fd])
+        except Refusal as refusal:
+            return Failed(refusal)
+        except ChannelClosed:
+            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
+        finally:
+            cell.close_front_ends()
+        return Done()
+
+    def _write_receipt(self, job: AdmittedJob, summary: Summary) -> Done | Failed:
+        try:
+            receipt = self._signer.sign(job, summary, self._custody.holdings)
+        except Refusal as refusal:
+            return Failed(refusal)
+        except (ValueError, DecodeError) as fault:  # a summary that makes no sense is not believed
+            log("fault", correlation_id=job.correlation_id, error=type(fault).__name__)
+            return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
+        outcome = self.write(job_completed(job, summary, receipt))
+        if isinstance(outcome, Done):
+            self._signer.issued(receipt)
+            self.completed += 1
+            job.summary, job.receipt = summary, receipt
+        return outcome
+
+    def _commit(self, job: AdmittedJob) -> Done | Failed:
+        try:
+            job.cell.control.send(Commit())
+        except ChannelClosed:
+            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMMIT))
+        finally:
+            job.cell.control.close()
+        return Done()
+
+    def _retain_reference(self, job: AdmittedJob) -> None:
+        header, reference = job.admission.header, job.admission.reference
+        if job.summary is None or reference is None or not reference.seconds:
+            return
+        part = [part.schema for part in header.inputs[:-1]].index(reference.schema)
+        self._references.retain(
+            job.reference_slot,
+            owner=job.admission.owner,
+            job_id=header.job_id.hex(),
+            sha256=job.summary.inputs[part].sha256,
+            seconds=reference.seconds,
+        )
+
+    def _write_end(self, job: AdmittedJob, refusal: Refusal) -> None:
+        log(
+            "job ended",
+            correlation_id=job.correlation_id,
+            reason=refusal.reason.value,
+            stage=refusal.stage.value,
+            job_id=job.admission.header.job_id.hex(),
+        )
+        if isinstance(self.write(job_ended(job, refusal)), Failed):
+            log("audit unavailable", correlation_id=job.correlation_id)

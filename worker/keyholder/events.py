@@ -1,0 +1,168 @@
+"""The audit events of jobs and of custody, each built from what it is about."""
+
+import time
+from datetime import UTC, datetime
+
+from attestation.release import Attestation
+from worker.audit import (
+    Attested,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    JobRefused,
+    KeyDropped,
+    KeyReleased,
+    TpmClock,
+    Volumes,
+    utc_hundredths,
+)
+from worker.errors import Reason, Refusal, Stage
+from worker.ipc.messages import Admit, Summary
+from worker.job import Header
+from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
+
+__all__ = [
+    "custody_event",
+    "job_admitted",
+    "job_completed",
+    "job_cut_short",
+    "job_ended",
+    "job_refused",
+    "tpm_clock",
+    "volumes",
+]
+
+
+def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, submitter: str | None) -> JobRefused:
+    """A refusal at admission; `header` is None where it was malformed, `submitter` where the policy has none."""
+    return JobRefused(
+        source=request.source,
+        stage=refusal.stage,
+        reason=refusal.reason,
+        correlation_id=request.correlation_id,
+        submitter=submitter,
+        job_id=header.job_id.hex() if header else None,
+        header_sha384=header.sha384.hex() if header else None,
+        requesting_ori=header.requesting_ori if header else None,
+        purpose_code=header.purpose_code if header else None,
+    )
+
+
+def job_admitted(job: AdmittedJob) -> JobAdmitted:
+    """The admission of a job."""
+    header, grant, reference = job.admission.header, job.admission.grant, job.admission.reference
+    return JobAdmitted(
+        job_id=header.job_id.hex(),
+        header_sha384=header.sha384.hex(),
+        submitter=grant.submitter,
+        source=job.source,
+        originating_ori=header.originating_ori,
+        requesting_ori=header.requesting_ori,
+        operator_id=header.operator_id,
+        requestor=header.requestor,
+        secondary_recipient=header.secondary_recipient,
+        purpose_code=header.purpose_code,
+        operations=header.operation_names,
+        recipients=tuple(r.key_id for r in header.recipients),
+        kek_id=header.kek_id,
+        policy_sha384=grant.policy_sha384.hex(),
+        resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
+    )
+
+
+def job_completed(job: AdmittedJob, summary: Summary, receipt: str) -> JobCompleted:
+    """The end of a job with its receipt."""
+    header = job.admission.header
+    return JobCompleted(
+        job_id=header.job_id.hex(),
+        header_sha384=header.sha384.hex(),
+        submitter=job.admission.grant.submitter,
+        requesting_ori=header.requesting_ori,
+        purpose_code=header.purpose_code,
+        duration_ms=_duration_ms(job),
+        volumes=volumes(summary),
+        receipt=receipt,
+    )
+
+
+def job_ended(job: AdmittedJob, refusal: Refusal) -> JobEnded:
+    """The end of a job without a receipt."""
+    header = job.admission.header
+    return JobEnded(
+        job_id=header.job_id.hex(),
+        header_sha384=header.sha384.hex(),
+        submitter=job.admission.grant.submitter,
+        requesting_ori=header.requesting_ori,
+        purpose_code=header.purpose_code,
+        duration_ms=_duration_ms(job),
+        stage=refusal.stage,
+        reason=refusal.reason,
+        correlation_id=job.correlation_id,
+    )
+
+
+def job_cut_short(admitted: JobAdmitted) -> JobEnded:
+    """The end of a job whose process died before it could write one."""
+    return JobEnded(
+        job_id=admitted.job_id,
+        header_sha384=admitted.header_sha384,
+        submitter=admitted.submitter,
+        requesting_ori=admitted.requesting_ori,
+        purpose_code=admitted.purpose_code,
+        duration_ms=0,
+        stage=Stage.COMPUTE,
+        reason=Reason.CELL_FAILED,
+        correlation_id="restart",
+    )
+
+
+def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyDropped:
+    """Fresh evidence, a released key, or a dropped one."""
+    match event:
+        case Dropped(kek_id=kek_id, cause=cause):
+            return KeyDropped(kek_id=kek_id, cause=cause)
+        case HeldKey(released=released, attestation=attestation):
+            return KeyReleased(
+                kek_id=released.kek_id,
+                evidence_sha384=attestation.evidence.sha384.hex(),
+                statement_sha384=released.statement_sha384.hex(),
+                policy_sha256=released.policy.sha256,
+                policy_before=released.policy_before,
+                policy_immutable=released.policy.immutable,
+                policy_accepted=released.policy.accepted,
+                policy_warnings=released.policy.warnings,
+            )
+        case Attestation(evidence=evidence, token=token, verdict=verdict):
+            return Attested(
+                evidence_sha384=evidence.sha384.hex(),
+                maa_token_sha384=token.sha384.hex(),
+                issuer=token.issuer,
+                tee=verdict.tee,
+                accepted_advisories=verdict.accepted,
+                region=event.region,
+                expires=utc_hundredths(datetime.fromtimestamp(token.expires, UTC)),
+                tpm=tpm_clock(event),
+            )
+
+
+def tpm_clock(attestation: Attestation) -> TpmClock:
+    """The TPM's clock at the time of the quote."""
+    clock = attestation.verdict.clock
+    return TpmClock(clock=clock.clock, reset_count=clock.reset_count, restart_count=clock.restart_count)
+
+
+def volumes(summary: Summary) -> Volumes:
+    """How much a job moved; bytes are those of the ciphertext."""
+    return Volumes(
+        rows_in=summary.rows_in,
+        rows_out=summary.rows_out,
+        bytes_in=sum(part.bytes for part in summary.inputs),
+        bytes_out=sum(part.bytes for part in summary.outputs),
+        chri_rows_out=summary.chri_rows_out,
+        subjects_out=summary.subjects_out,
+    )
+
+
+def _duration_ms(job: AdmittedJob) -> int:
+    return int((time.monotonic() - job.started) * 1000)
