@@ -1,8 +1,8 @@
 """The few fields of an Arrow IPC message header that must be known before Arrow itself may look at the message.
 
-Arrow IPC says in a FlatBuffers table (Apache Arrow, `Message.fbs`, `Schema.fbs`) what a message is, how long its
-body is, and where in the body each buffer lies. This reader takes any bytes: every offset is checked against
-the header's end before it is followed, and nothing is followed twice, so it ends and never reads outside.
+In Arrow IPC, a FlatBuffers table (Apache Arrow, `Message.fbs`, `Schema.fbs`) gives the kind of a message, the length of
+its body, and the position of each buffer in it. This reader takes any bytes: every offset is checked against the
+header's end before it is followed, and nothing is followed twice, so it ends and never reads outside.
 """
 
 import enum
@@ -29,7 +29,7 @@ class MessageKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageHeader:
-    """What a message is: rows of a batch (0 for a schema), and bytes of body behind the header."""
+    """The kind of a message, the rows of a batch (0 for a schema), and the bytes of body behind the header."""
 
     kind: MessageKind
     rows: int
@@ -37,7 +37,7 @@ class MessageHeader:
 
 
 def malformed() -> Refusal:
-    """The refusal of anything that is not a stream of plain record batches."""
+    """The refusal for anything that is not a stream of plain record batches."""
     return Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
 
 
@@ -97,7 +97,7 @@ class _Table:
 
 
 def read_header(data: memoryview) -> MessageHeader:
-    """Read the header of one message and check that all it says lies inside the message.
+    """Read the header of one message and check that every offset in it lies inside the message.
 
     Raises: Refusal(SCHEMA_MISMATCH) for any bytes that are not the header of a schema or of an uncompressed,
     dictionary-free record batch in little-endian order.

@@ -89,7 +89,7 @@ class StreamReader:
         return self._schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The batches that are complete, as views of the window: each is valid until the next one is asked for.
+        """The batches that are complete, as views of the window: each is valid until the next one is requested.
 
         Raises: Refusal(SCHEMA_MISMATCH) for anything that is not a plain record stream, LIMIT_EXCEEDED for a
         batch of too many rows or bytes.
@@ -169,9 +169,9 @@ class StreamReader:
 
 
 def _validate(batch: pa.RecordBatch) -> None:
-    """Arrow's own full validation, in which text of nothing but ASCII is judged as the bytes it also is.
+    """Arrow's own full validation, except that all-ASCII text is validated as bytes.
 
-    Arrow looks at the UTF-8 of each value by itself, which takes ten times as long as all the rest.
+    Arrow checks the UTF-8 of each value by itself, which takes ten times as long as all the rest.
     """
     batch.validate()
     for column in batch.columns:

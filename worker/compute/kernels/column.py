@@ -1,4 +1,4 @@
-"""Text columns as numpy sees them, and back: no copy on the way in, no Python object per value.
+"""Text columns as numpy arrays, and back: no copy on the way in, no Python object per value.
 
 A column of `utf8` or `binary` is bytes and offsets (Arrow columnar format, "Variable-size Binary Layout").
 """

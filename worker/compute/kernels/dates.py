@@ -28,7 +28,7 @@ _PAIRS: Final = np.array([f"{i:02d}".encode() for i in range(100)], "S2").view(n
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Dates:
-    """`n` parsed dates. What is unknown is 0; where `fits` is False, nothing else means anything.
+    """`n` parsed dates. An unknown part is 0; where `fits` is False, the rest is undefined.
 
     digits uint8[n, 8] (ASCII, X for unknown); dashed, fits bool[n]; year, month, day int32[n].
     """
@@ -47,7 +47,7 @@ class Dates:
 
 
 def parse(text: Text) -> Dates:
-    """Parse a column; never raises, `fits` says which values are dates."""
+    """Parse a column. Never raises: `fits` marks the values that are dates."""
     dashed = text.lengths == 10
     digits, fits = _digits(text, dashed)
     columns = np.ascontiguousarray(digits.T)

@@ -1,18 +1,18 @@
 """Conditions of rules: a small part of Python's expression syntax, over columns.
 
-    loss == '5'                  a code; a comparison with a missing or invalid value is false, whatever it asks
+    loss == '5'                  a code; a comparison with a missing or invalid value is false
     loss in DESCRIBED            a set of sets.csv;  (offense, loss) in COMPLETED_LOSS  a relation of pairs.csv
     arrest_date < admin.date     numbers, dates, periods and ages; `admin` is a join of views.csv
     offense in connections.connected       some row of that table in the same report has this value
     any(items, description == '10')        some row of that table; `count` and `total(items, value, ...)` likewise
     other.offense                in a cross: the field of the second table
-    and, or, not                 the right side may be looked at where the left side settles it already
+    and, or, not                 the right side may be evaluated even where the left side decides
 
 Further numbers are low and high (the ends of an age), month_of (of a date) and kind (the class of a code). Further
 conditions are those of `field_functions`, and repeated and repeated_across: an earlier row of the same `within`, or of
 the same report, has the same values.
 
-A condition is compiled once, when its rule is read; what it does not know is a ValueError then.
+A condition is compiled once, when its rule is read; anything else is a ValueError then.
 """
 
 import ast
@@ -44,7 +44,7 @@ _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = MappingPr
     }
 )
 _CONSTANTS: Final = ("today", "this_month")
-_MANY: Final = 0.25  # of the rows: to look at all of them costs less than to gather these
+_MANY: Final = 0.25  # of the rows: beyond this share, evaluating all rows costs less than gathering some
 
 
 def _unknown(node: ast.AST) -> ValueError:
@@ -86,7 +86,7 @@ class Compiler:
                 return lambda scope: scope.column(name) > 0
         raise _unknown(node)
 
-    # what names mean
+    # names
 
     def _field(self, node: ast.expr, table: str) -> Field | None:
         """The field that `node` names for rows of `table`; None for a fact. Raises: ValueError."""
@@ -155,8 +155,8 @@ class Compiler:
         if self._rules.owner(of) is None or len(condition) > 1:
             raise ValueError(f"not a table to count: {of}")
         meant = self.condition(condition[0], of) if condition else None
-        asked = ast.unparse(condition[0]) if condition else ""
-        return lambda scope: scope.gathered(of, meant, asked, value)
+        source = ast.unparse(condition[0]) if condition else ""
+        return lambda scope: scope.gathered(of, meant, source, value)
 
     # comparisons
 

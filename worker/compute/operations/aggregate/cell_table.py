@@ -8,7 +8,7 @@ row_status        PARTLY_USED where a value could not be used; such a row is cou
     unclassifiable   uint16      bit i: the rows whose key i is missing or no category
     hidden           bool        the numbers are withheld
     rows, persons    uint64      rows, different persons
-    sum_1 .. sum_4   uint64      sums; null as `rows` and `persons` where hidden, where not asked for as well
+    sum_1 .. sum_4   uint64      sums; null as `rows` and `persons` where hidden, and where not requested
 
 Totals are complete: unclassifiable rows are in them, and every table adds up to the next (persons do not: who is in two
 cells is in their total once). Numbers are rounded last and each by itself, so that rounded ones add up only nearly.
@@ -107,8 +107,8 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     MAX_CELLS or MAX_PROTECTED cells, or sums that are not exact; MemoryError.
     """
     names = records[0].schema.names if records else []
-    asked = [key.column for key in parameters.keys] + [parameters.person] * bool(parameters.person)
-    if records and not set(asked).union(parameters.sums).issubset(names):
+    wanted = [key.column for key in parameters.keys] + [parameters.person] * bool(parameters.person)
+    if records and not set(wanted).union(parameters.sums).issubset(names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     n = sum(batch.num_rows for batch in records)
     progress("group", 0)
@@ -117,7 +117,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     values: list[pa.Array] = []
     for key in parameters.keys:
         code, categories = _categories(key, _column(records, key.column))
-        status = _judged(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(key.column) if n else 0)
+        status = _marked(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(key.column) if n else 0)
         columns.append(code)
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
@@ -131,11 +131,11 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     if parameters.person:
         people = _column(records, parameters.person)
         person, known = codes(people)[0], read(people).filled
-        status = _judged(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
+        status = _marked(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
         numbers["persons"] = distinct(cell, person, known, shape)
     for i, name in enumerate(parameters.sums):
         number = _whole(_column(records, name))
-        status = _judged(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
+        status = _marked(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
         try:
             numbers[f"sum_{i + 1}"] = with_totals(sums(cell, np.maximum(number, 0), shape))
         except OverflowError as error:
@@ -156,7 +156,7 @@ def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:
     return arrow.concat(arrays, pa.binary())
 
 
-def _judged(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
+def _marked(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
     return status.found(np.flatnonzero(wrong), status=Status.PARTLY_USED, code=code, column=column)
 
 

@@ -1,9 +1,9 @@
 """The forms of the Summary Reporting System and what their lines count, read from data/return_a.csv when imported.
 
 A line of the file counts units of its `offenses`: victims connected to one, incidents with one (`offense`), premises
-entered, or vehicles stolen; each once in its `class`. What a line asks of `completed`, `entry`, `weapons` (any of those
-involved), `sexes` of the victim and `descriptions` of property must hold; an empty field asks nothing. Of the lines of
-one class the first that holds takes the unit, which is how the hierarchy of weapons comes about; if none does, it is
+entered, or vehicles stolen; each once in its `class`. The conditions of a line on `completed`, `entry`, `weapons` (any
+of them), `sexes` of the victim and `descriptions` of property must hold; an empty field is no condition. Of the lines
+of one class the first that holds takes the unit, which is how the hierarchy of weapons comes about; if none does, it is
 unclassifiable.
 
 `rank` is the Hierarchy Rule: of an incident only the offense of the lowest rank is counted. Offenses without a rank are
@@ -12,7 +12,7 @@ exceptional means, 6 of these only with persons under 18.
 
 Source: FBI, Conversion of NIBRS Data to Summary Reporting System Data, version 3.0 (2012-07-20). Where it is silent:
 * 4e is no Part I offense, so it ranks behind them all; 11B and 11C rank with 11A, whose line they share.
-* Intimidation (13C) has no weapon in NIBRS (Technical Specification 3.1, data element 13), so line 4e asks for none.
+* Intimidation (13C) has no weapon in NIBRS (Technical Specification 3.1, data element 13), so line 4e needs none.
 """
 
 import csv

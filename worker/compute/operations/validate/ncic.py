@@ -5,7 +5,7 @@ counts            `finding_counts/1`: rows by column and code
 row_status        PARTLY_USED where a value is wrong, WARNED where there are warnings only
 
 A value has one finding at most, the first that its rule gives; a pair of dates in the wrong order is one of the later
-column. A missing value is wrong only where the rule says `required`.
+column. A missing value is wrong only if the rule has `required`.
 """
 
 import datetime
@@ -124,17 +124,17 @@ class ValidateColumns:
         sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
         progress: ProgressCallback,
     ) -> Outputs:
-        """Judge every column of every batch; see TableOperation."""
+        """Check every column of every batch; see TableOperation."""
         total = max(sum(batch.num_rows for batch in records), 1)
         statuses, results = list[RowStatus](), list[pa.RecordBatch]()
         counts: dict[tuple[int, Code], int] = {}
         first = 0
         for batch in records:
-            found = list(self._judge(batch))
+            found = list(self._check(batch))
             status = RowStatus.all_ok(batch.num_rows)
             for one in found:
-                judged = Status.WARNED if one.warning else Status.PARTLY_USED
-                status = status.found(one.rows, status=judged, code=one.code, column=one.column)
+                outcome = Status.WARNED if one.warning else Status.PARTLY_USED
+                status = status.found(one.rows, status=outcome, code=one.code, column=one.column)
                 counts[one.column, one.code] = counts.get((one.column, one.code), 0) + len(one.rows)
             statuses.append(status)
             results.append(self._findings(found, first))
@@ -142,7 +142,7 @@ class ValidateColumns:
             progress("check", 100 * first // total)
         return Outputs(status=RowStatus.concatenate(statuses), result=results, parts={"counts": [self._counts(counts)]})
 
-    def _judge(self, batch: pa.RecordBatch) -> Iterator[_Found]:
+    def _check(self, batch: pa.RecordBatch) -> Iterator[_Found]:
         texts = {name: read(batch.column(i)) for i, name in enumerate(self.names) if name in self.table.columns}
         for i, name in enumerate(self.names):
             if name not in texts:
@@ -200,7 +200,7 @@ class ValidateColumns:
 
 
 def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: datetime.date) -> Wrong:
-    """(code, bool[n]) of everything that can be wrong with a value by this rule, the first to be asked first."""
+    """(code, bool[n]) of every way in which a value can break the rule, in the order in which they are checked."""
     match rule:
         case TextRule(least=least, most=most):
             allowed = predicates.alphabet(rule.alphabet, rule.also)

@@ -46,8 +46,8 @@ def check(parameters: worker_pb2.Validate) -> None:
     if parameters.rule_set not in RULE_SETS:
         raise bad_parameters(Stage.ADMIT)
     known = {f"{rule.number:03d}" for rule in load_rule_set(parameters.rule_set).rules}
-    asked = [*parameters.without, *parameters.also]
-    if len(set(asked)) != len(asked) or not known.issuperset(asked):
+    named = [*parameters.without, *parameters.also]
+    if len(set(named)) != len(named) or not known.issuperset(named):
         raise bad_parameters(Stage.ADMIT)
 
 
@@ -98,7 +98,7 @@ class ValidateNibrs:
         sides: Mapping[str, Sequence[pa.RecordBatch]],
         progress: ProgressCallback,
     ) -> Outputs:
-        """Judge the submission; see TableOperation."""
+        """Check the submission; see TableOperation."""
         segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
         found = validate(
             read(segments),
