@@ -35,8 +35,9 @@ types: setup ## mypy, strict, tests and tools included
 contracts: setup ## who may import whom
 	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
 
-generated: setup ## stubs and descriptor snapshot are what the contract generates
+generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what their sources generate
 	@$(PY) protos/generate.py --check
+	@$(PY) -m tools.tables --check
 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m deploy.check

@@ -1,25 +1,27 @@
-"""What every linter of policies speaks: rules with an id that never changes its meaning, and findings of them."""
+"""Rules of the policy linters, each with an id that never changes its meaning, and findings that name them."""
 
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["Finding", "Hit", "Rule", "Severity", "grouped", "table"]
+import msgspec
+
+__all__ = ["Finding", "Hit", "Rule", "Severity", "grouped", "load_rules"]
 
 Hit = tuple[str, str, str]
 """Rule id, detail, place."""
 
 
 class Severity(enum.StrEnum):
-    """An error gives the key to machines that must not have it, or to none; a warning is for a person to judge."""
+    """An error gives the key to machines that must not have it, or to none; a warning needs a person to decide."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule: what is wrong, why it matters, what to do."""
 
     id: str
@@ -38,8 +40,13 @@ class Finding:
     where: tuple[str, ...] = ()
 
 
-def table(*rules: Rule) -> Mapping[str, Rule]:
-    """Rules by their ids."""
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    rules: tuple[Rule, ...]
+
+
+def load_rules(path: Path) -> Mapping[str, Rule]:
+    """The rules of a TOML file, by their ids."""
+    rules = msgspec.toml.decode(path.read_bytes(), type=_File).rules
     return MappingProxyType({rule.id: rule for rule in rules})
 
 

@@ -14,7 +14,17 @@ import msgspec
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["AZURE_US", "AZURE_USGOV", "PRODUCTION", "Endpoint", "Trust", "endpoint", "is_production", "require_region"]
+__all__ = [
+    "AZURE_US",
+    "AZURE_USGOV",
+    "PRODUCTION",
+    "Endpoint",
+    "Trust",
+    "endpoint",
+    "is_production",
+    "provider_endpoint",
+    "require_region",
+]
 
 # SHA-256 of the SubjectPublicKeyInfo of AMD's root keys, from the ARK certificates that AMD's key distribution
 # service publishes under /vcek/v1/{Milan,Genoa,Turin}/cert_chain (AMD 57230).
@@ -175,3 +185,11 @@ def endpoint(url: str, patterns: tuple[str, ...], *, resource: str, check: str) 
     except ValueError as error:
         raise AttestationError(Fault.CONFIG_INVALID, check=check) from error
     raise AttestationError(Fault.CONFIG_INVALID, check=check)
+
+
+def provider_endpoint(trust: Trust, maa_url: str) -> Endpoint:
+    """The attestation provider's address, without a path; CONFIG_INVALID "maa-url" for one that is not in the trust."""
+    found = endpoint(maa_url, trust.maa_hosts, resource="", check="maa-url")
+    if found.path not in {"", "/"}:
+        raise AttestationError(Fault.CONFIG_INVALID, check="maa-url")
+    return found

@@ -1,6 +1,6 @@
-"""What the worker costs, measured beside a peer in the same run: `python -m benchmarks --help`.
+"""The cost of the worker, measured with a peer in the same run: `python -m benchmarks --help`.
 
-One file per benchmark, registered in `__main__`. No figure is a claim by itself: machines differ, and this one is
-busy or idle at the moment. What may be compared between machines are ratios, each against its pair measured in turns
-with it. docs/benchmarks.md says what is inside each clock.
+One file per benchmark, registered in `__main__`. A figure alone proves nothing: it depends on the machine and on its
+load at the time. Only ratios can be compared between machines, because both sides of a ratio run alternately.
+docs/benchmarks.md defines what is inside each clock.
 """

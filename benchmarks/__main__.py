@@ -43,8 +43,8 @@ Examples:
   python -m benchmarks pipeline --json pipeline.json
   python -m benchmarks link screen aggregate --plot core.svg
 
-Ratios may be compared between machines, figures may not. docs/benchmarks.md says what is inside each clock. Run as
-root, which reading the worker's /proc takes, on a machine that does nothing else. Needs the extras bench and dev.
+Ratios can be compared between machines, figures cannot. docs/benchmarks.md defines what is inside each clock. Run as
+root, which reading the worker's /proc requires, on an otherwise idle machine. Needs the extras bench and dev.
 """
 )
 @click.argument("names", nargs=-1, required=True, type=click.Choice(list(BENCHMARKS)), metavar="NAME...")

@@ -1,7 +1,7 @@
-"""`aggregate`: group-by beside DuckDB and Polars, all totals beside DuckDB's CUBE, Return A beside its slow twin.
+"""`aggregate`: group-by against DuckDB and Polars, all totals against DuckDB's CUBE, Return A against its slow twin.
 
-One thread each. The peers have their tables in memory, in their own form; we read Arrow text as a cell does. Their
-answers are compared with ours before anything is measured.
+One thread each. The peers hold their tables in memory in their own form; we read Arrow text as a cell does. Their
+results must equal ours before anything is measured.
 """
 
 import os
@@ -107,7 +107,7 @@ def run(report: Report, *, quick: bool) -> Result:
 
 
 def _rows(n: int) -> pa.Table:
-    """Coded rows of a year: uneven groups, three rows a person."""
+    """Coded rows for a year: uneven groups, three rows per person."""
     rng = np.random.default_rng(4)
     offenses = np.array([f"{i:02d}{letter}" for i in range(20) for letter in "ABC"])
     people = max(n // 3, 1)
@@ -135,7 +135,7 @@ def _compare(batch: pa.RecordBatch, database: duckdb.DuckDBPyConnection) -> None
 
 
 def _hiding(report: Report) -> float:
-    """Seconds to hide the small cells of a table of a thousand, once."""
+    """Seconds to suppress the small cells in a table of a thousand cells, once."""
     (batch,) = _rows(20_000).to_batches()
     parameters = Aggregate(keys=_PARAMETERS.keys, person="SID")
     started = time.perf_counter()
@@ -147,7 +147,7 @@ def _hiding(report: Report) -> float:
 
 
 def _all_totals(rows: int) -> float:
-    """Seconds for rows, persons and sums of every cell and all totals."""
+    """Seconds to compute rows, persons and sums for every cell and all totals."""
     (batch,) = _rows(rows).to_batches()
     return rows / _rate(rows, lambda: aggregate(_PARAMETERS, [batch], _quiet))()
 
@@ -174,7 +174,7 @@ def _twin(segments: Text) -> Callable[[], float]:
 
 
 def _quiet(step: str, per_cent: int) -> None:
-    """Nobody looks at the progress."""
+    """Ignore the progress."""
 
 
 def _cells(found: Paired) -> tuple[str, str, str]:

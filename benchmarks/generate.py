@@ -1,7 +1,7 @@
-"""A population of any size with records as agencies have them: several of one person, with the errors of hand and ear.
+"""A population of any size with realistic records: several per person, with errors of typing and hearing.
 
-Names come in the frequencies of the US Census of 1990 (the files `dist.*` of the folder of real data), everything else
-is uniform. Errors are made record by record, each by itself.
+Names have the frequencies of the US Census of 1990 (the files `dist.*` in the folder of real data), everything else is
+uniform. Errors are drawn independently for each record.
 """
 
 import gzip
@@ -30,37 +30,37 @@ _PLACES: Final = 2_000  # the first so many surnames, as towns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
-    """`n` records of `person/1`, and whose they are: int64[n]."""
+    """`n` records of `person/1`, and the person of each: int64[n]."""
 
     records: pa.RecordBatch
     person: Ints
 
     @property
     def true_pairs(self) -> int:
-        """How many pairs of records are of one person."""
+        """Number of pairs of records about the same person."""
         sizes = np.bincount(self.person)
         return int((sizes * (sizes - 1) // 2).sum())
 
     def same(self, left: Ints, right: Ints) -> int:
-        """How many of these pairs of rows are of one person."""
+        """Number of these pairs of rows that are about the same person."""
         return int(np.count_nonzero(self.person[left] == self.person[right]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errors:
-    """Shares of records with an error; of persons, where it says so.
+    """Shares of records with an error, or of persons where stated.
 
-    slip       in a name: one letter replaced, left out, doubled, or two in each other's place
+    slip       in a name: one letter replaced, omitted or doubled, or two swapped
     short      a short form of the given name
     swap       first and last name in each other's place
-    one_name   the surname is missing, and in half of these records it stands in the place of the given name
-    date       another digit in the date of birth, and in the Social Security number
-    month_day  month and day in each other's place
-    new_year   persons of whose birth the year is known, and who were given 1 January
+    one_name   the surname is missing, and in half of these records it is in the place of the given name
+    date       a wrong digit in the date of birth, and in the Social Security number
+    month_day  month and day swapped
+    new_year   persons with only the year of birth known, recorded as 1 January
     elsewhere  another place of birth
     moved      another postcode
-    missing    no value: so many in a given name, a sex or a date, half as many surnames, twice as many places and
-               postcodes, ten times as many Social Security numbers
+    missing    no value: this share of given names, sexes and dates, half of it for surnames, twice for places and
+               postcodes, ten times for Social Security numbers
     """
 
     slip: float
@@ -91,7 +91,7 @@ HEAVY: Final = Errors(
 
 
 def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, seed: int = 1) -> Population:
-    """`rows` records of about rows / per_person persons.
+    """`rows` records about roughly rows / per_person persons.
 
     Raises: UsageError where CJI_VECTORS does not name the folder of real data.
     """
@@ -149,7 +149,7 @@ def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, se
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Names:
-    """Names in uint8[k, 16] and how frequent they are up to each, float64[k]."""
+    """Names in uint8[k, 16] and their cumulative frequencies, float64[k]."""
 
     words: Bytes
     up_to: npt.NDArray[np.float64]
@@ -178,7 +178,7 @@ def _shorten(names: Bytes, chosen: npt.NDArray[np.bool_], rng: np.random.Generat
 
 
 def _slip(names: Bytes, rows: Ints, rng: np.random.Generator) -> None:
-    """Replace a letter, leave one out, double one, or swap two, each in a quarter of `rows`."""
+    """Replace a letter, omit one, double one, or swap two, each in a quarter of `rows`."""
     length = np.count_nonzero(names[rows], axis=1)
     rows, length = rows[length > 2], length[length > 2]
     at = rng.integers(1, length)

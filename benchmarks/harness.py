@@ -1,7 +1,7 @@
-"""How all benchmarks measure: pairs in turns, the first ones thrown away, medians with their range.
+"""The measurement method of all benchmarks: alternating pairs, the first ones discarded, medians with their range.
 
-A B A B ... and not A A B B: what the machine does beside us then falls on both. A ratio is the median of the ratios
-of neighbours, not the ratio of two medians.
+A B A B ... and not A A B B, so that other load on the machine affects both sides. A ratio is the median of the ratios
+of neighbouring runs, not the ratio of two medians.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ __all__ = ["Paired", "Result", "Spread", "paired", "percentile"]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one benchmark found. Names end in their unit; ratios have none, and more is better.
+    """The result of one benchmark. Names end in their unit; ratios have none, and higher is better.
 
     `growth` is cost as the work grows: (records, value) by name and unit.
     """
@@ -29,7 +29,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """The median of some measurements, and the lowest and highest of them."""
+    """The median, minimum and maximum of some measurements."""
 
     middle: float
     low: float
@@ -41,13 +41,13 @@ class Spread:
         return cls(middle=median(values), low=min(values), high=max(values))
 
     def text(self, places: int = 0) -> str:
-        """As people read it: `312 (290 to 330)`."""
+        """For display: `312 (290 to 330)`."""
         return f"{self.middle:.{places}f} ({self.low:.{places}f} to {self.high:.{places}f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """Two rates measured in turns, in units a second, and the first over the second pair by pair."""
+    """Two rates measured alternately, in units per second, and the ratio of the first to the second, pair by pair."""
 
     subject: Spread
     peer: Spread
@@ -55,7 +55,7 @@ class Paired:
 
 
 def paired(subject: Callable[[], float], peer: Callable[[], float], *, pairs: int, warm_up: int = 1) -> Paired:
-    """Call both in turns and compare the rates that they return; the first `warm_up` pairs do not count."""
+    """Call both alternately and compare the rates that they return; the first `warm_up` pairs do not count."""
     both = [(subject(), peer()) for _ in range(warm_up + pairs)][warm_up:]
     return Paired(
         subject=Spread.of([ours for ours, _ in both]),
@@ -65,5 +65,5 @@ def paired(subject: Callable[[], float], peer: Callable[[], float], *, pairs: in
 
 
 def percentile(values: Sequence[float], per_cent: int) -> float:
-    """The smallest of the values that at least `per_cent` per cent of them do not exceed (nearest rank)."""
+    """The smallest value that at least `per_cent` per cent of the values do not exceed (nearest rank)."""
     return sorted(values)[-(-len(values) * per_cent // 100) - 1]

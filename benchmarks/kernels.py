@@ -1,9 +1,9 @@
-"""`kernels`: comparing and coding names, beside rapidfuzz and jellyfish, on one thread each.
+"""`kernels`: comparing and encoding names, against rapidfuzz and jellyfish, on one thread each.
 
-Names are the surnames of the US Census of 1990, each once; where CJI_VECTORS does not name them, those of FEBRL 4. Both
-sides have their input ready in their own form: numbers of distinct words here, lists of Python strings there. What
-they find must be the same, or there is no result. `above` sorts the vocabulary in each call and gives the pairs that it
-found; `cdist` gives a matrix of float32, in which they would still have to be looked for.
+Names are the surnames from the US Census of 1990, each once, or those from FEBRL 4 if CJI_VECTORS does not provide
+them. Both sides have their input ready in their own form: numbers of distinct words here, lists of Python strings
+there. Their results must be equal, or there is no result. `above` sorts the vocabulary in each call and returns the
+pairs that it found; `cdist` returns a float32 matrix that would still have to be searched.
 """
 
 import gzip
@@ -81,7 +81,7 @@ def _names() -> list[str]:
 
 
 def _cpdist(names: list[str], known: Words, *, number: int, pairs: int) -> Paired:
-    """Pairs at random, in calls of `_CHUNK`, pairs a second."""
+    """Random pairs, in calls of `_CHUNK`, pairs per second."""
     left, right = np.random.default_rng(1).integers(0, len(names), (2, number))
     strings = [[names[i] for i in side] for side in (left, right)]
 
@@ -101,7 +101,7 @@ def _cpdist(names: list[str], known: Words, *, number: int, pairs: int) -> Paire
 
 
 def _cdist(names: list[str], known: Words, *, cutoff: float, queries: int, pairs: int) -> Paired:
-    """Some of the names beside all of them, in calls of `_QUERIES`, pairs looked at a second."""
+    """Some names against all names, in calls of `_QUERIES`, pairs considered per second."""
     chosen = np.random.default_rng(2).choice(len(names), min(queries, len(names)), replace=False)
     calls = [chosen[first : first + _QUERIES] for first in range(0, len(chosen), _QUERIES)]
     asked = {first: words(pa.array([names[i] for i in call]))[0] for first, call in enumerate(calls)}
@@ -135,7 +135,7 @@ def _cdist(names: list[str], known: Words, *, cutoff: float, queries: int, pairs
 def _coded(
     names: list[str], known: Words, ours: Callable[[Words], Bytes], theirs: Callable[[str], str], *, pairs: int
 ) -> Paired:
-    """The codes of all names, names a second."""
+    """Phonetic codes of all names, names per second."""
     found = [row.tobytes().rstrip(b"\0").decode() for row in ours(known)]
     _must_equal(np.array(found), np.array(list(map(theirs, names))))
     return paired(

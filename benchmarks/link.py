@@ -1,7 +1,7 @@
 """`link`: one model on one population, here and in Splink with DuckDB, and the cost as the work grows.
 
-Both train on the same records, look at pairs by the same rules and compare the same columns with the same levels, on
-one thread. docs/benchmarks.md says what is inside the clock and what is not.
+Both train on the same records, block by the same rules and compare the same columns at the same levels, on one thread.
+docs/benchmarks.md defines what is inside the clock.
 """
 
 import logging
@@ -56,7 +56,7 @@ _RULES: Final = (
 )
 _DETERMINISTIC: Final = (("SOC", "last"), ("last", "DOB"), ("first", "DOB", "postcode"))
 _TRAINING: Final = (("first", "last"), ("DOB",))
-"""What Splink trains on: two rules that leave each comparison free in one of them, as its manual advises."""
+"""Training rules of Splink: two rules that leave each comparison free in one of them, as its manual advises."""
 _NAMES: Final = (0.92, 0.8)
 
 Floats = npt.NDArray[np.float64]
@@ -77,7 +77,7 @@ class _Accuracy:
     at_99: float
 
     def texts(self) -> tuple[str, ...]:
-        """As a table shows them, in this order."""
+        """For a table, in this order."""
         return tuple(f"{value:.4f}" for value in astuple(self))
 
 
@@ -203,7 +203,7 @@ def _linked(people: Population, parameters: Parameters) -> _Found:
 
 
 def _untold(step: Step, per_cent: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 def _model(names: list[str]) -> Model:
@@ -236,7 +236,7 @@ def _model(names: list[str]) -> Model:
 
 
 def _of(rules: tuple[tuple[str, ...], ...], names: list[str]) -> tuple[tuple[str, ...], ...]:
-    """The rules of these columns."""
+    """The rules for these columns."""
     return tuple(rule for rule in rules if set(rule) <= set(names))
 
 
@@ -245,7 +245,7 @@ def _rules(rules: tuple[tuple[str, ...], ...]) -> tuple[Rule, ...]:
 
 
 def _splink(people: Population) -> _Found:
-    """Splink's own levels come nearest: Damerau-Levenshtein of one for a slip of the hand."""
+    """Splink's closest levels: Damerau-Levenshtein distance 1 for a typing error."""
     table = pa.Table.from_batches([people.records])
     text = pa.schema([(name, pa.utf8()) for name in table.schema.names])
     table = table.cast(text).append_column("unique_id", pa.array(np.arange(table.num_rows)))
@@ -303,7 +303,7 @@ def _splink(people: Population) -> _Found:
 
 
 def _heavy(rows: int) -> Population:
-    """A population with errors in most records, and no number that tells persons apart."""
+    """A population with errors in most records and no number that identifies a person."""
     people = population(rows, per_person=10, errors=HEAVY)
     return replace(people, records=people.records.select(["first", "last", "DOB", "POB", "postcode", "SEX"]))
 
@@ -316,7 +316,7 @@ def _febrl_4() -> Population:
 
 
 def _fake_1000(*, city: str = "POB", email: str = "postcode") -> Population:
-    """Splink's own example; persons have no e-mail address, so it stands in another column."""
+    """Splink's own example; `person/1` has no e-mail address, so it is in another column."""
     columns = {"first_name": "first", "surname": "last", "dob": "DOB", "city": city, "email": email}
     text = pacsv.ConvertOptions(column_types=dict.fromkeys(columns, pa.utf8()), strings_can_be_null=True)
     table = pacsv.read_csv(Path(os.environ["CJI_VECTORS"]) / "cji/linkage/fake_1000.csv", convert_options=text)

@@ -1,4 +1,4 @@
-"""Facts about the machine that figures depend on."""
+"""Facts about the machine on which figures depend."""
 
 import os
 import platform

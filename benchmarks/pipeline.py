@@ -1,6 +1,6 @@
-"""`pipeline`: the sealed job, from its first message to its receipt, beside a gRPC echo of the same bytes.
+"""`pipeline`: the sealed job, from its first message to its receipt, against a gRPC echo of the same bytes.
 
-docs/benchmarks.md says what is inside the clock and what is not.
+docs/benchmarks.md defines what is inside the clock.
 """
 
 from collections.abc import Mapping

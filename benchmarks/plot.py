@@ -1,4 +1,4 @@
-"""Results as a picture: every ratio beside 1, and cost as the work grows."""
+"""Results as a picture: every ratio relative to 1, and cost by size of the work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ __all__ = ["write"]
 
 
 def write(results: Sequence[Result], target: Path) -> None:
-    """Draw the results; the name of the file says in which format (SVG, PNG, PDF)."""
+    """Draw the results; the suffix of the file selects the format (SVG, PNG, PDF)."""
     ratios = [(f"{result.name} / {peer}", ratio) for result in results for peer, ratio in result.ratios.items()]
     curves = [
         (f"{result.name}, {what}", points) for result in results for what, points in result.growth.items() if points

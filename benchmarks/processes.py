@@ -1,8 +1,8 @@
-"""What /proc says of a worker's processes: CPU time and peak memory.
+"""CPU time and peak memory of a worker's processes, from /proc.
 
-A cell ends with its job, so its CPU time is read from the zygote, which has waited for it. Its peak memory is sampled
-while it lives, VmHWM: secret memory counts in it, page by page as the cell touches it. Reading another process's
-/proc needs root, because they are not dumpable.
+A cell ends with its job, so its CPU time is read from the zygote, which has waited for it. Its peak memory (VmHWM) is
+sampled while it runs; secret memory counts page by page as the cell touches it. Reading /proc of another process needs
+root, because the processes are not dumpable.
 """
 
 import os
@@ -26,7 +26,7 @@ def _cpu(pid: int) -> tuple[float, float]:
 
 
 class CpuClock:
-    """CPU seconds by process name. `client` is this process; `cell` are all cells that ended."""
+    """CPU seconds by process name. `client` is this process; `cell` covers all cells that ended."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = dict(pids)

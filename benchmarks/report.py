@@ -1,4 +1,4 @@
-"""What people read: a heading with the machine, tables, and one line for each thing that has to be known."""
+"""The printed report: a heading with the machine, tables, and notes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ __all__ = ["Report"]
 
 
 class Report:
-    """Tables on standard output, what is going on at the moment on standard error."""
+    """Tables on standard output, the current activity on standard error."""
 
     def __init__(self, *, profile: bool) -> None:
         self.profile = profile
@@ -22,7 +22,7 @@ class Report:
         self._out.print(", ".join(f"{key} {value}" for key, value in machine.items()), style="dim", highlight=False)
 
     def doing(self, what: str) -> AbstractContextManager[object]:
-        """Say what takes the time."""
+        """Print the current activity."""
         return self._err.status(what)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,8 +1,8 @@
-"""`screen`: inquiries against a hot file in memory, beside the same search and score written in SQL for DuckDB.
+"""`screen`: inquiries against a hot file in memory, compared with the same search and score in SQL for DuckDB.
 
-Both sides have the reference ready (DuckDB with the Soundex, month and day and year of every record as columns, sorted
-by them), get the inquiries as Arrow and give hits as Arrow, on one thread each. Both must find the same pairs, or there
-is no result. What SQL leaves out is in DuckDB's favour: nicknames, numbers with unknown digits, what a hit rests on.
+Both sides have the reference ready (DuckDB with Soundex, month, day and year of every record as columns, sorted by
+them), receive inquiries as Arrow and return hits as Arrow, on one thread each. Both must find the same pairs, or there
+is no result. The SQL omits nicknames, numbers with unknown digits and the explanation of a hit, which favours DuckDB.
 """
 
 import gzip
@@ -119,7 +119,7 @@ def _source() -> str:
 
 @cache
 def _names(kind: str) -> tuple[Strings, npt.NDArray[np.float64]]:
-    """Names and how frequent they are: surnames (`all.last`) or given names (`male.first`, `female.first`)."""
+    """Names and their frequencies: surnames (`all.last`) or given names (`male.first`, `female.first`)."""
     folder = os.environ.get("CJI_VECTORS")
     if folder:
         lines = gzip.decompress((Path(folder) / f"cji/names/dist.{kind}.gz").read_bytes()).decode().splitlines()
@@ -150,7 +150,7 @@ def _people(rows: int, rng: np.random.Generator) -> dict[str, Strings]:
 
 
 def _socials(rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Numbers that can have been issued: area 001 to 665, group and serial not zero."""
+    """Numbers that can have been issued: area 001 to 665, non-zero group and serial."""
     return rng.integers(1, 666, rows) * 1_000_000 + rng.integers(1, 100, rows) * 10_000 + rng.integers(1, 10_000, rows)
 
 
@@ -165,7 +165,7 @@ def _reference(rows: int, *, seed: int) -> pa.Table:
 
 
 def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
-    """Strangers, and a tenth that are on file; one of twenty asks by number."""
+    """Persons not on file, and a tenth that are; one in twenty inquiries is by number."""
     rng = np.random.default_rng(seed)
     columns = _people(rows, rng)
     on_file = reference.take(rng.integers(0, len(reference), rows // 10))
@@ -183,7 +183,7 @@ def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
 
 def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
     parameters = Screen(rules=_TABLES.screening.presets[preset], model=_TABLES.screening.model, max_hits=_HITS)
-    (batch,) = asked.to_batches()  # `row` is no column of person/1, and not read
+    (batch,) = asked.to_batches()  # `row` is not a column of person/1 and is not read
     hits = list[pa.RecordBatch]()
     for first in range(0, len(asked), _CHUNK):
         screened = screen(batch.slice(first, _CHUNK), index, parameters)
@@ -240,7 +240,7 @@ def _filled(text: str, preset: str) -> str:
 
 
 def _same_pairs(ours: pa.Table, theirs: pa.Table) -> None:
-    """Both have found the same records for the same inquiries, in number at least one."""
+    """Require that both found the same records for the same inquiries, at least one."""
     one, other = [
         np.unique(table[row].to_numpy().astype(np.int64) * (1 << 32) + table[record].to_numpy().astype(np.int64))
         for table, row, record in ((ours, "row", "reference_row"), (theirs, "row", "position"))
@@ -252,7 +252,7 @@ def _same_pairs(ours: pa.Table, theirs: pa.Table) -> None:
 def _latency(
     index: Index, connection: duckdb.DuckDBPyConnection, asked: pa.Table, *, times: int
 ) -> tuple[list[float], list[float]]:
-    """Milliseconds of single inquiries by ncic_qw, in turns."""
+    """Milliseconds of single inquiries with ncic_qw, alternating."""
     ours, theirs = list[float](), list[float]()
     for at in range(times):
         one = asked.slice(at, 1)
@@ -264,7 +264,7 @@ def _latency(
 
 
 def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, float]]:
-    """(records, seconds to index them, seconds for a tenth as many inquiries by ncic_qw)."""
+    """(records, seconds to index them, seconds for a tenth as many inquiries with ncic_qw)."""
     found = list[tuple[int, float, float]]()
     for records in (10_000, 100_000, 1_000_000):
         if records <= len(reference):

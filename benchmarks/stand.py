@@ -1,4 +1,4 @@
-"""A worker and an echo side by side, both connected: where jobs are run with their pair.
+"""A worker and an echo side by side, both connected, to run jobs with their pair.
 
 The worker is the real one, with all its processes, against the simulation of Azure, over mTLS on loopback.
 """
@@ -37,13 +37,13 @@ class Usage:
     megabytes: float = 0.0
 
     def per_gb(self) -> dict[str, float]:
-        """CPU seconds for each GB (10^9 bytes), by process."""
+        """CPU seconds per GB (10^9 bytes), by process."""
         return {name: seconds / self.megabytes * 1000 for name, seconds in self.seconds.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stand:
-    """One worker, one echo. Seconds are those of the call alone; what it brought is checked afterwards."""
+    """One worker, one echo. Times cover the call alone; its results are checked afterwards."""
 
     site: Site
     echo: EchoServer
@@ -57,7 +57,7 @@ class Stand:
         return prepare(self.site, spec, table, batch=batch)
 
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
-        """Seconds of one job, from the first message to the end behind the receipt, which has verified."""
+        """Seconds of one job, from the first message to the end of the call after the receipt, which was verified."""
         pids = self.site.worker.pids
         seconds = _timed(self.to_worker, prepared, pids, usage or Usage())
         verify(self.to_worker, prepared, self.attested).close()
@@ -70,7 +70,7 @@ class Stand:
         return seconds
 
     def opened(self, prepared: Prepared) -> dict[str, pa.Table]:
-        """The outputs of one more job, as its recipient reads them."""
+        """The outputs of another job, as its recipient reads them."""
         self.job(prepared)
         with verify(self.to_worker, prepared, self.attested) as result:
             return open_result(result, self.site.recipient)

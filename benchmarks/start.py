@@ -1,7 +1,8 @@
 """From the exec of a worker's supervisor to the moment it serves jobs, against the simulation of Azure.
 
-Inside the clock: every process started, imported and hardened, one cell warm, evidence made and judged, a token and a
-key from the services, the health service told. The services and the file system's cache are warm, bytecode is there.
+Inside the clock: all processes started, imported and hardened, one cell warm, evidence produced and appraised, a token
+and a key obtained from the services, the health service updated. The services and the file system's cache are warm,
+and bytecode is compiled.
 """
 
 import json

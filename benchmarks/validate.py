@@ -1,6 +1,6 @@
-"""`validate`: the full rule set over a real NIBRS submission, beside a slow twin and beside reading alone.
+"""`validate`: the full rule set over a real NIBRS submission, against a slow twin and against reading alone.
 
-docs/benchmarks.md says what is inside the clock and what is not.
+docs/benchmarks.md defines what is inside the clock.
 """
 
 import gzip
@@ -73,7 +73,7 @@ def run(report: Report, *, quick: bool) -> Result:
         ("", "all rules", "peer", "ratio"),
         [("beside reading every field", *_cells(floor)), ("beside the slow twin", *_cells(twin))],
     )
-    report.note(f"judging costs {1 / floor.ratio.middle:.1f} times what reading every field does")
+    report.note(f"checking costs {1 / floor.ratio.middle:.1f} times as much as reading every field")
     return Result(
         name="validate",
         machine=machine,
@@ -87,7 +87,7 @@ def run(report: Report, *, quick: bool) -> Result:
 
 
 def _rate(data: Bytes, work: Callable[[Bytes], object], *, times: int = 1) -> Callable[[], float]:
-    """Segments a second; `times` over, so that a moment of a busy machine weighs as little here as in a slow peer."""
+    """Segments per second; repeated `times`, so that a busy moment weighs as little here as in a slow peer."""
     segments = len(split(data).starts)
 
     def measure() -> float:
@@ -104,7 +104,7 @@ def _judge(data: Bytes, rules: RuleSet) -> object:
 
 
 def _read(data: Bytes, rules: RuleSet) -> object:
-    """The least that any check of the file would do: find the lines, and gather every field of each level."""
+    """The minimum that any check of the file must do: find the lines and gather every field at each level."""
     text = split(data)
     known = text.lengths > 4
     level = np.where(known, text.data[text.starts + 4 * known] - ord("0"), 99)

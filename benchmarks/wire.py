@@ -1,7 +1,7 @@
-"""One Run call as both sides of every pair make it: messages made before the clock starts, answers read after it.
+"""One Run call, the same for both sides of a pair: messages built before the clock starts, answers parsed after it.
 
 Requests are serialized `RunRequest`s in memory. Answers are copied to memory that was touched before, and parsed when
-the clock has stopped. So the client costs the same on both sides, and as little as a gRPC client can.
+the clock has stopped. The client therefore costs the same on both sides, and as little as a gRPC client can.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _DEADLINE_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A job sealed as a whole: its messages, serialized, and what the receipt must say of its input."""
+    """A completely sealed job: its serialized messages, and the receipt's expected claims about its input."""
 
     job: SealedJob
     messages: tuple[bytes, ...]
@@ -45,7 +45,7 @@ class Prepared:
 
 
 def prepare(site: Site, spec: JobSpec, table: pa.Table, *, batch: int) -> Prepared:
-    """Seal `table`, in batches of at most `batch` rows, as a new job of this site's submitter."""
+    """Seal `table`, in batches of at most `batch` rows, as a new job for this site's submitter."""
     job = site.seal(spec, rows=table.num_rows)
     digest, length = hashlib.sha256(), 0
     messages = [pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature)).SerializeToString()]
@@ -99,7 +99,7 @@ class Connection:
 
 
 def verify(connection: Connection, prepared: Prepared, attested: AttestedWorker) -> SealedResult:
-    """The result of the last call, when its receipt vouches for exactly what was sent and received; else it raises."""
+    """The result of the last call if its receipt vouches for exactly the bytes sent and received; else an error."""
     collector = Collector(prepared.job.header)
     for message in connection.answer():
         collector.take(message)

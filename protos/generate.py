@@ -1,4 +1,4 @@
-"""Generate `worker/wire/v1` from the contract, or check that what is committed is what would be generated.
+"""Generate `worker/wire/v1` from the contract, or check that the committed files are up to date.
 
 python protos/generate.py            write stubs and the descriptor snapshot
 python protos/generate.py --check    exit 1 when they differ, or when the contract broke compatibility
@@ -73,7 +73,7 @@ def _numbers(file: FileDescriptorProto) -> dict[str, str]:
 
 
 def broken(old: FileDescriptorProto, new: FileDescriptorProto) -> list[str]:
-    """What peers of `old` relied on and `new` no longer offers unchanged."""
+    """The parts of `old` that peers rely on and that `new` no longer offers unchanged."""
     after = _numbers(new)
     before = _numbers(old)
     return [f"{what}: {was!r} became {after.get(what)!r}" for what, was in before.items() if after.get(what) != was]

@@ -1,11 +1,11 @@
-"""`python -m tools.mutants`: take each check out of `attestation`, one at a time, and see a test fail.
+"""`python -m tools.mutants`: remove each check from `attestation`, one at a time, and expect a test to fail.
 
-A mutant is a module without one `raise`, one `_require(...)`, one finding of a lint, one operand of an `and` or `or`,
-or one entry of a table that checks are made from; times to wait are no checks. The tests run once as they are, which
-says which of them reach a line and how long each takes. Then each mutant runs those in a forked child, until one
-fails; its code takes the place of the true code in memory, and no file is touched. One that no test fails on has
-survived: a check that nothing would miss. A test that fails also in a child with nothing taken out says nothing, and
-is left out. EQUIVALENT names mutants that change nothing, and why.
+A mutant is a module without one `raise`, one `_require(...)`, one lint finding, one operand of an `and` or `or`, or
+one entry of a table from which checks are built; delays are not checks. First the tests run unchanged, to record the
+lines that each one reaches and its duration. Then each mutant runs the tests that reach it, in a forked child, until
+one fails; its code replaces the original in memory, and no file is changed. A mutant that no test fails on has
+survived: a check whose removal no test detects. A test that fails in a child without a mutation is ignored. EQUIVALENT
+lists mutants that change nothing, with the reason.
 """
 
 import argparse
@@ -52,7 +52,7 @@ SERVED: Final = frozenset(
         ),
     }
 )
-"""Modules that ask somebody: they are also tested against the simulation, which costs seconds for each mutant."""
+"""Modules that call a service: they are also tested against the simulation, which costs seconds per mutant."""
 TESTS_OF_SERVED: Final = tuple(f"integration/attestation/test_{one}.py" for one in ("flow", "jwks", "provider", "tpm"))
 MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 90.0
@@ -438,7 +438,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("modules", nargs="*", help="such as maa/token.py; all that check something if none")
     options = parser.parse_args(arguments)
-    os.environ["TSS2_LOG"] = "all+NONE"  # what a TPM refuses in tests is no news
+    os.environ["TSS2_LOG"] = "all+NONE"  # refusals by the TPM are expected in tests
     runner = _Runner(options.modules or _modules())
     patterns = TESTS if SERVED.isdisjoint(runner.modules) else (*TESTS, *TESTS_OF_SERVED)
     tests = [str(path) for pattern in patterns for path in sorted((ROOT / "tests").glob(pattern))]

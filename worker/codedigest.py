@@ -1,4 +1,4 @@
-r"""The digest of the code that runs, for receipts and audit: every Python file of both packages, by path.
+r"""The digest of the running code, for receipts and the audit trail: every Python and TOML file of both packages.
 
 SHA-384 over the lines `<relative path> <SHA-384 of the file>\\n`, sorted by path.
 """
@@ -16,8 +16,9 @@ VERSION: Final = version("cji-worker")
 
 @functools.cache
 def code_sha384() -> bytes:
-    """48 bytes."""
+    """SHA-384 of the running code, 48 bytes."""
     root = Path(__file__).resolve().parent.parent
-    files = sorted(p for package in ("attestation", "worker") for p in (root / package).rglob("*.py"))
+    found = (p for package in ("attestation", "worker") for p in (root / package).rglob("*"))
+    files = sorted(p for p in found if p.suffix in {".py", ".toml"})  # rules and their severities are TOML
     lines = (f"{p.relative_to(root)} {hashlib.sha384(p.read_bytes()).hexdigest()}\n" for p in files)
     return hashlib.sha384("".join(lines).encode()).digest()

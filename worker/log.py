@@ -1,7 +1,7 @@
-"""Structured logging to stderr: one JSON line per event, made of an event name and allow-listed fields.
+"""Structured logging to stderr: one JSON line per event, with an event name and allow-listed fields.
 
-There is no way to log a message text, an exception's text or an object: only the fields below, and only with
-values of their kind. That is what keeps records, keys and headers out of logs.
+Message texts, exception texts and objects cannot be logged: only the fields below, with values of their type. This
+keeps records, keys and headers out of logs.
 """
 
 import json
@@ -38,7 +38,7 @@ FIELDS: Final[dict[str, type]] = {
 
 
 def log(event: str, **fields: str | int) -> None:
-    """Write one event. A field that is not in FIELDS is a fault of this program and raises TypeError."""
+    """Write one event. A field that is not in FIELDS is a programming error and raises TypeError."""
     for name, value in fields.items():
         if type(value) is not FIELDS.get(name) and not (isinstance(value, str) and FIELDS.get(name) is str):
             raise TypeError(f"{name} is not a field of the log")

@@ -34,7 +34,7 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "TSS2_LOG": "all+none",
 }
-"""What children inherit besides `_FIPS`; proxies, CA overrides and PYTHON* of the caller do not reach them."""
+"""The variables that children inherit in addition to `_FIPS`; proxies, CA overrides and PYTHON* do not reach them."""
 
 _ORDINARY_HEAP: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
@@ -55,7 +55,7 @@ class _Child:
 
 
 class Supervisor:
-    """Runs one worker until it is told to stop or a process ends."""
+    """Runs one worker until a signal arrives or a process ends."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Supervisor:
         memory: RegionFactory = secret_fd,
         on_ready: Callable[[int], None] = lambda _port: None,
     ) -> None:
-        """`trust` is an `attestation.Trust`; `on_ready` is told the port once the worker serves jobs."""
+        """`trust` is an `attestation.Trust`; `on_ready` is called with the port once the worker serves jobs."""
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
         self._children: list[_Child] = []
         self._draining = False

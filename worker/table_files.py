@@ -44,4 +44,4 @@ def _refuse_others(folder: Path) -> None:
             f"The folder of tables {folder} cannot be read", "Name a readable folder in `tables`."
         ) from error
     if others:
-        raise StartupError(f"{others[0]} in {folder} is no table", f"The tables are {', '.join(_NAMES)}.")
+        raise StartupError(f"{others[0]} in {folder} is not a table", f"Keep only {', '.join(_NAMES)} in this folder.")

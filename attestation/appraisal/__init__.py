@@ -1,13 +1,11 @@
-"""Our own verdict on a machine's evidence, against pinned roots and typed reference values."""
+"""Our own verdict on a machine's evidence: authenticity under pinned roots, then policy by typed reference values."""
 
 from attestation.appraisal.advisories import Acceptance, Advisory, AdvisoryList, Product
 from attestation.appraisal.appraise import appraise
-from attestation.appraisal.checks import CHECKS
 from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
 __all__ = [
-    "CHECKS",
     "Acceptance",
     "Advisory",
     "AdvisoryList",

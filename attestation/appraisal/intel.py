@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation.certs import load_pem_chain, spki_sha256
-from attestation.errors import AttestationError, Fault
+from attestation.checks import Check
+from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence import TdCollateral
 
 __all__ = ["authentic_root"]
@@ -29,17 +30,15 @@ class _Pins:
     now: datetime
 
 
-def _refuse(check: str, fault: Fault = Fault.EVIDENCE_INVALID) -> AttestationError:
-    return AttestationError(fault, check=check)
-
-
-def authentic_root(collateral: TdCollateral, pck_chain: bytes, *, roots: tuple[str, ...], now: datetime) -> bytes:
-    """DER of the pinned root under which all of it is signed; E23 UNTRUSTED_ROOT, E28 for every other defect."""
+def authentic_root(
+    collateral: TdCollateral, pck_chain: bytes, *, roots: tuple[str, ...], now: datetime
+) -> tuple[bytes, Check]:
+    """E23, and DER of the pinned root under which all of it is signed; E28 for every other defect."""
     pins = _Pins(roots=roots, now=now)
     _, ca, root = _chain(pck_chain, 3, pins)
     crl_ca, crl_root = _chain(collateral.pck_crl_issuer_chain.encode(), 2, pins)
     if (crl_ca, crl_root) != (ca, root):
-        raise _refuse("E28")
+        raise invalid("E28")
     _crl(collateral.pck_crl, ca)
     _crl(collateral.root_ca_crl, root)
     for chain, text, signature in (
@@ -48,32 +47,34 @@ def authentic_root(collateral: TdCollateral, pck_chain: bytes, *, roots: tuple[s
     ):
         signer, _ = _chain(chain.encode(), 2, pins)
         _statement(text.encode(), signature, signer)
-    return root.public_bytes(Encoding.DER)
+    return root.public_bytes(Encoding.DER), Check("E23", "Intel root pinned")
 
 
 def _chain(pem: bytes, length: int, pins: _Pins) -> tuple[x509.Certificate, ...]:
     """Exactly `length` certificates and no other text, each signed by the next, the last one pinned and by itself."""
     chain = load_pem_chain(pem, fault=Fault.EVIDENCE_INVALID, check="E28")
-    if spki_sha256(chain[-1].public_key()) not in pins.roots:
-        raise _refuse("E23", Fault.UNTRUSTED_ROOT)
+    pin = spki_sha256(chain[-1].public_key())
+    if pin not in pins.roots:
+        raise AttestationError(Fault.UNTRUSTED_ROOT, check="E23", found=f"root key {pin}")
     text = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
     # two readers of PEM must not find different certificates
     if len(chain) != length or b"".join(text.split()) != b"".join(pem.split()):
-        raise _refuse("E28")
+        raise invalid("E28")
     for certificate, issuer in zip(chain, (*chain[1:], chain[-1]), strict=True):
         try:
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, TypeError, ValueError) as error:
-            raise _refuse("E28") from error
-        if not certificate.not_valid_before_utc <= pins.now <= certificate.not_valid_after_utc:
-            raise _refuse("E28")
+            raise invalid("E28") from error
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if not begins <= pins.now <= ends:
+            raise invalid("E28", found=f"a certificate valid from {begins} to {ends}", expected=f"valid at {pins.now}")
     return chain
 
 
 def _p256(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _refuse("E28")
+        raise invalid("E28")
     return key
 
 
@@ -83,16 +84,16 @@ def _crl(data: bytes, issuer: x509.Certificate) -> None:
         crl = x509.load_der_x509_crl(data)
         same = crl.issuer.public_bytes() == issuer.subject.public_bytes() and crl.is_signature_valid(_p256(issuer))
     except Exception as error:  # the parser has no closed set of errors for hostile input
-        raise _refuse("E28") from error
+        raise invalid("E28") from error
     if not same:
-        raise _refuse("E28")
+        raise invalid("E28")
 
 
 def _statement(text: bytes, signature: bytes, signer: x509.Certificate) -> None:
     if len(signature) != 64:
-        raise _refuse("E28")
+        raise invalid("E28")
     encoded = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
     try:
         _p256(signer).verify(encoded, text, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
-        raise _refuse("E28") from error
+        raise invalid("E28") from error

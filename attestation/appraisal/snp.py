@@ -1,9 +1,8 @@
-"""SEV-SNP endorsements: AMD root → ASK → VCEK → report. Sources: AMD 56860 (report), AMD 57230 (VCEK extensions).
+"""SEV-SNP authenticity: AMD root → ASK → VCEK → report. Sources: AMD 56860 (report), AMD 57230 (VCEK extensions).
 
-Each function checks one thing and raises AttestationError with the id that `appraise` documents.
+Each function runs one check: it returns what the check found, with the value it verified, or raises AttestationError.
 """
 
-import re
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,22 +16,27 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation.appraisal.advisories import Product
+from attestation.appraisal.hardware import Hardware
+from attestation.appraisal.vcek import product_of, verify_chip
 from attestation.certs import load_pem_chain, spki_sha256
-from attestation.errors import AttestationError, Fault
-from attestation.evidence import SnpReport, Tcb
-from attestation.evidence.snp_report import parse_tcb
+from attestation.checks import Check
+from attestation.errors import AttestationError, Fault, Record, invalid
+from attestation.evidence import SnpReport, Tcb, parse_snp_report
 
-__all__ = ["Endorsement", "verify_chain", "verify_chip", "verify_not_revoked", "verify_report_signature"]
+__all__ = [
+    "AuthenticReport",
+    "Endorsement",
+    "authenticate_report",
+    "check_not_revoked",
+    "check_signing_key",
+    "verify_chain",
+    "verify_report_signature",
+]
 
-_AMD: Final = "1.3.6.1.4.1.3704.1."
-_PRODUCTS: Final[dict[str, Product]] = {"Milan": "Milan", "Genoa": "Genoa", "Turin": "Turin"}
-_LEVELS: Final = {"bootloader": "3.1", "tee": "3.2", "snp": "3.3", "microcode": "3.8"}
-_SPARE: Final = ("3.4", "3.5", "3.6", "3.7")  # levels without a meaning yet; Turin has no 3.4
-_KNOWN: Final = frozenset({"1", "2", "4", *_LEVELS.values(), *_SPARE})  # 5, cspID, makes it a VLEK
-_STRUCTURE: Final[dict[Product, int]] = {"Milan": 0, "Genoa": 0, "Turin": 1}  # structVersion
 _PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
+_SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
+_ROLES: Final = ("VCEK", "ASK", "ARK")
 ECDSA_P384_SHA384: Final = 1
-VCEK: Final = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,77 +49,152 @@ class Endorsement:
     product: Product
 
 
-def _refuse(check: str, fault: Fault = Fault.EVIDENCE_INVALID, error: Exception | None = None) -> AttestationError:
-    refusal = AttestationError(fault, check=check)
-    refusal.__cause__ = error
-    return refusal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticReport(Hardware):
+    """A report that a real chip of AMD signed, and the chain that shows it."""
+
+    product: Product
+    tcb: Tcb
+    report: SnpReport
+    endorsement: Endorsement
 
 
-def verify_chain(pem: bytes, *, roots: tuple[str, ...], now: datetime) -> Endorsement:
-    """E04 the ARK's key is pinned; E05 exactly VCEK, ASK, ARK, each signed by the next and valid at `now`."""
-    chain = load_pem_chain(pem, fault=Fault.EVIDENCE_INVALID, check="E05")
-    text = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
+def authenticate_report(
+    raw: bytes, pem: bytes, *, roots: tuple[str, ...], now: datetime, record: Record
+) -> AuthenticReport:
+    """The report in `raw`, verified under a chain (PEM) that ends in a root with one of the pins `roots`."""
+    report = record.take(_read_report(raw))
+    record.add(check_signing_key(report))
+    endorsement = verify_chain(pem, roots=roots, now=now, record=record)
+    record.add(verify_report_signature(report, endorsement.vcek))
+    return AuthenticReport(
+        product=endorsement.product,
+        measurement=report.measurement,
+        tcb=record.take(verify_chip(report, endorsement.vcek, product=endorsement.product)),
+        policy=report.policy,
+        vmpl=report.vmpl,
+        chip_id=report.chip_id,
+        report=report,
+        endorsement=endorsement,
+    )
+
+
+def _read_report(raw: bytes) -> tuple[SnpReport, Check]:
+    try:
+        report = parse_snp_report(raw)
+    except AttestationError as error:
+        raise invalid("E36") from error
+    return report, Check("E36", f"report version {report.version}")
+
+
+def check_signing_key(report: SnpReport) -> Check:
+    """E37."""
+    signer = _SIGNING_KEYS.get(report.signing_key, f"unknown key {report.signing_key}")
+    if signer != "VCEK":
+        raise invalid("E37", found=f"signed by {signer}", expected="signed by VCEK")
+    if report.masked_chip:
+        raise invalid("E37", found="the chip id is masked", expected="the chip id")
+    return Check("E37", "signed by VCEK, chip id shown")
+
+
+def verify_chain(pem: bytes, *, roots: tuple[str, ...], now: datetime, record: Record) -> Endorsement:
+    """E39, E04, E05, E38."""
+    certificates = record.take(_read_chain(pem))
+    record.add(_check_root(certificates, roots))
+    endorsement = record.take(_verify_issuers(*certificates))
+    record.add(_check_validity(endorsement, now))
+    return endorsement
+
+
+def _read_chain(pem: bytes) -> tuple[tuple[x509.Certificate, ...], Check]:
+    """The certificates as they stand. Roles are read from names here; that they are true is for E05."""
+    certificates = load_pem_chain(pem, fault=Fault.EVIDENCE_INVALID, check="E05")
+    text = b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
     # two readers of PEM must not find different certificates
-    if len(chain) != 3 or b"".join(text.split()) != b"".join(pem.split()):
-        raise _refuse("E05")
-    vcek, ask, ark = chain
-    if spki_sha256(ark.public_key()) not in roots:
-        raise _refuse("E04", Fault.UNTRUSTED_ROOT)
+    if len(certificates) != 3 or b"".join(text.split()) != b"".join(pem.split()):
+        raise invalid("E05", found=f"{len(certificates)} certificates, or other text between them")
+    roles = tuple(map(_role, certificates))
+    if roles != _ROLES and sorted(roles) == sorted(_ROLES):
+        raise invalid("E39", found=", ".join(roles), expected=", ".join(_ROLES))
+    return certificates, Check("E39", "VCEK, ASK, ARK in order")
+
+
+def _role(certificate: x509.Certificate) -> str:
+    name = _common_name(certificate)
+    if name.startswith("ARK-"):
+        return "ARK"
+    return "VCEK" if name == "SEV-VCEK" else "ASK" if name.startswith("SEV-") else ""
+
+
+def _check_root(certificates: tuple[x509.Certificate, ...], roots: tuple[str, ...]) -> Check:
+    pin = spki_sha256(certificates[-1].public_key())
+    if pin not in roots:
+        raise AttestationError(Fault.UNTRUSTED_ROOT, check="E04", found=f"root key {pin}")
+    return Check("E04", "AMD root pinned")
+
+
+def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate) -> tuple[Endorsement, Check]:
     for certificate, issuer in ((ark, ark), (ask, ark), (vcek, ask)):
         try:
             # that too, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, TypeError, ValueError) as error:
-            raise _refuse("E05", error=error) from error
-        whole = certificate.public_bytes(Encoding.DER).endswith(b"\0" + certificate.signature)  # no unused bits
-        if not whole or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            raise _refuse("E05")
+            raise invalid("E05", found=f"{_common_name(certificate)} is not signed by the next") from error
+        if not certificate.public_bytes(Encoding.DER).endswith(b"\0" + certificate.signature):  # no unused bits
+            raise invalid("E05")
         _signed_by(issuer, certificate.signature, certificate.tbs_certificate_bytes, "E05")
-    return Endorsement(vcek=vcek, ask=ask, ark=ark, product=_product(vcek, ask, ark))
+    product = product_of(vcek)
+    names = (_common_name(ask), _common_name(ark))
+    if product is None or names != (f"SEV-{product}", f"ARK-{product}"):
+        raise invalid("E05", found=f"a VCEK of {product} under {', '.join(names)}")
+    return Endorsement(vcek=vcek, ask=ask, ark=ark, product=product), Check("E05", f"VCEK, ASK, ARK of {product}")
+
+
+def _check_validity(endorsement: Endorsement, now: datetime) -> Check:
+    for role, certificate in zip(_ROLES, (endorsement.vcek, endorsement.ask, endorsement.ark), strict=True):
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if not begins <= now <= ends:
+            raise invalid("E38", found=f"{role} valid from {begins} to {ends}", expected=f"valid at {now}")
+    return Check("E38", f"VCEK, ASK, ARK valid at {now}")
 
 
 def _signed_by(issuer: x509.Certificate, signature: bytes, message: bytes, check: str) -> None:
     """RSA-PSS with SHA-384 and a salt of 48 bytes, as everything above a VCEK is signed."""
     key = issuer.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
-        raise _refuse(check)
+        raise invalid(check)
     try:
         key.verify(signature, message, _PSS, hashes.SHA384())
     except InvalidSignature as error:
-        raise _refuse(check, error=error) from error
+        raise invalid(check) from error
 
 
-def verify_not_revoked(endorsement: Endorsement, crl: bytes, *, now: datetime) -> None:
-    """E33: the CRL is the ARK's own, complete and in its time, and lists neither ASK nor VCEK.
+def check_not_revoked(endorsement: Endorsement, crl: bytes | None, *, now: datetime) -> Check:
+    """E33: the CRL (DER), where there is one, is the ARK's own, complete and in force, and lists neither ASK nor VCEK.
 
     Every VCEK has serial number 0, so AMD can revoke an ASK, and with it all of its VCEKs, but not one chip.
     """
+    if crl is None:
+        return Check("E33", "revocation not checked")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # see attestation.certs.load_der
             found = x509.load_der_x509_crl(crl)
-            issuer, until = found.issuer, found.next_update_utc
+            issuer, begins, ends = found.issuer, found.last_update_utc, found.next_update_utc
             revoked = {one.serial_number for one in found}
             below = {endorsement.ask.serial_number, endorsement.vcek.serial_number}
             partial = any(extension.critical for extension in found.extensions)
     except Exception as error:  # the parser has no closed set of errors for hostile input
-        raise _refuse("E33", error=error) from error
+        raise invalid("E33") from error
     if issuer != endorsement.ark.subject or partial:
-        raise _refuse("E33")
-    if until is None or not found.last_update_utc <= now <= until:
-        raise _refuse("E33", Fault.POLICY_MISMATCH)
+        raise invalid("E33", found="a CRL of another issuer, or a partial one")
+    if ends is None or not begins <= now <= ends:
+        window = f"in force from {begins} to {ends}" if ends else "a CRL without an end"
+        raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found=window, expected=f"in force at {now}")
     _signed_by(endorsement.ark, found.signature, found.tbs_certlist_bytes, "E33")
     if revoked & below:
-        raise _refuse("E33", Fault.POLICY_MISMATCH)
-
-
-def _product(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate) -> Product:
-    """The product named by the VCEK ("Milan-B0", "Genoa", ...), which ASK and ARK must name too."""
-    text = _der_value(_extension(vcek, "2"), tag=0x16).decode("ascii", "replace")
-    product = _PRODUCTS.get(re.split("-", text, maxsplit=1)[0])
-    if product is None or _common_name(ask) != f"SEV-{product}" or _common_name(ark) != f"ARK-{product}":
-        raise _refuse("E05")
-    return product
+        raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found="AMD revoked the chain")
+    return Check("E33", "not revoked")
 
 
 def _common_name(certificate: x509.Certificate) -> str:
@@ -123,77 +202,16 @@ def _common_name(certificate: x509.Certificate) -> str:
     return str(names[0].value) if len(names) == 1 else ""
 
 
-def _extensions(vcek: x509.Certificate) -> dict[str, bytes]:
-    """AMD's extensions, raw, by what follows AMD's prefix. A duplicate makes a certificate unreadable before this."""
-    return {
-        extension.oid.dotted_string.removeprefix(_AMD): extension.value.value
-        for extension in vcek.extensions
-        if isinstance(extension.value, x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)
-    }
-
-
-def _extension(vcek: x509.Certificate, suffix: str) -> bytes:
-    found = _extensions(vcek).get(suffix)
-    if found is None:
-        raise _refuse("E07")
-    return found
-
-
-def _der_value(data: bytes, *, tag: int) -> bytes:
-    """The content of a DER value of at most 127 bytes."""
-    if len(data) < 2 or data[0] != tag or data[1] != len(data) - 2 or data[1] > 127:
-        raise _refuse("E07")
-    return data[2:]
-
-
-def _level(vcek: x509.Certificate, suffix: str) -> int:
-    """A patch level: a DER INTEGER, so 128 and more have a leading zero byte."""
-    content = _der_value(_extension(vcek, suffix), tag=0x02)
-    value = int.from_bytes(content, "big", signed=True)
-    if not content or not 0 <= value <= 255:
-        raise _refuse("E07")
-    return value
-
-
-def verify_report_signature(report: SnpReport, vcek: x509.Certificate) -> None:
-    """E06: ECDSA P-384 with SHA-384 by a VCEK (not a VLEK), over bytes 0 to 0x29F."""
+def verify_report_signature(report: SnpReport, vcek: x509.Certificate) -> Check:
+    """E06: ECDSA P-384 with SHA-384 over bytes 0 to 0x29F."""
     key = vcek.public_key()
-    if report.signature_algorithm != ECDSA_P384_SHA384 or report.signing_key != VCEK or report.masked_chip:
-        raise _refuse("E06")
+    if report.signature_algorithm != ECDSA_P384_SHA384:
+        raise invalid("E06", found=f"signature algorithm {report.signature_algorithm}")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise _refuse("E06")
+        raise invalid("E06", found="a VCEK of another kind than P-384")
     try:
         signature = encode_dss_signature(report.signature_r, report.signature_s)
         key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))
     except InvalidSignature as error:
-        raise _refuse("E06", error=error) from error
-
-
-def verify_chip(report: SnpReport, endorsement: Endorsement) -> Tcb:
-    """E07: the VCEK was made for this chip, this product and the reported TCB, which is returned."""
-    turin = endorsement.product == "Turin"
-    reported = parse_tcb(report.reported_tcb, turin=turin)
-    names = _LEVELS | ({"fmc": "3.9"} if turin else {})
-    if reported != Tcb(**{name: _level(endorsement.vcek, suffix) for name, suffix in names.items()}):
-        raise _refuse("E07")
-    held = _extensions(endorsement.vcek).keys()
-    if held - _KNOWN - set(names.values()) or any(_level(endorsement.vcek, spare) for spare in held & set(_SPARE)):
-        raise _refuse("E07")
-    if _level(endorsement.vcek, "1") != _STRUCTURE[endorsement.product]:
-        raise _refuse("E07")
-    raw = _extension(endorsement.vcek, "4")
-    size = 8 if turin else 64
-    hwid = raw if len(raw) == size else _der_value(raw, tag=0x04)
-    if hwid != report.chip_id[:size] or any(report.chip_id[size:]) or not any(hwid):
-        raise _refuse("E07")
-    if report.cpuid != (0, 0) and _product_of_cpuid(*report.cpuid) != endorsement.product:
-        raise _refuse("E07")
-    return reported
-
-
-def _product_of_cpuid(family: int, model: int) -> Product | None:
-    if family == 0x19 and model <= 0x0F:
-        return "Milan"
-    if family == 0x19 and (0x10 <= model <= 0x1F or 0xA0 <= model <= 0xAF):
-        return "Genoa"
-    return "Turin" if family == 0x1A and model <= 0x11 else None
+        raise invalid("E06") from error
+    return Check("E06", "report signed by VCEK")

@@ -7,22 +7,25 @@ Nothing is fetched: the collateral is part of the evidence.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import dcap_qvl
 
-from attestation.appraisal.reference import TcbStatus
-from attestation.errors import AttestationError, Fault
-from attestation.evidence import TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
+from attestation.appraisal.hardware import Hardware
+from attestation.appraisal.intel import authentic_root
+from attestation.checks import Check
+from attestation.errors import AttestationError, Fault, Record, invalid
+from attestation.evidence import Evidence, TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
 from attestation.strict_json import parse_object
 
 __all__ = [
-    "TdEndorsement",
-    "verify_attributes",
-    "verify_module",
-    "verify_same",
-    "verify_td_quote",
-    "verify_td_report",
+    "AuthenticDomain",
+    "authenticate_domain",
+    "check_attributes",
+    "check_module",
+    "read_quote",
+    "read_report",
+    "verify_quote",
 ]
 
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
@@ -32,78 +35,101 @@ MAX_STATEMENT_BYTES: Final = 64 * 1024  # real ones have 6 KiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TdEndorsement:
-    """What Intel says of the processor. `status` is the worst of platform, TDX module and quoting enclave."""
+class AuthenticDomain(Hardware):
+    """A trust domain whose quote Intel's certificates vouch for, and Intel's view of its processor.
 
-    status: TcbStatus
-    advisories: tuple[str, ...]
-    fmspc: str  # 12 hexadecimal digits, upper case
-    ppid: bytes
+    `product` is the FMSPC, 12 hexadecimal digits in upper case; `tcb_status` the worst of platform, TDX module and
+    quoting enclave.
+    """
+
     tcb: TdxTcb
+    report: TdReport
     evaluation: int  # the lower tcbEvaluationDataNumber of TCB info and QE identity
 
 
-def _refuse(check: str, fault: Fault = Fault.EVIDENCE_INVALID, error: Exception | None = None) -> AttestationError:
-    refusal = AttestationError(fault, check=check)
-    refusal.__cause__ = error
-    return refusal
+def authenticate_domain(
+    evidence: Evidence, raw: bytes, *, roots: tuple[str, ...], now: datetime, record: Record
+) -> AuthenticDomain:
+    """The TDREPORT in `raw`, verified by the quote and the collateral of the evidence under a pinned root.
+
+    E26 and E27 come before the signatures, because Intel's algorithm refuses such a quote without a reason of its own.
+    """
+    collateral = record.take(_read_collateral(evidence))
+    report = record.take(read_report(raw))
+    quote = record.take(read_quote(report, evidence.td_quote))
+    record.add(check_attributes(report))
+    record.add(check_module(report))
+    root = record.take(authentic_root(collateral, quote.pck_chain, roots=roots, now=now))
+    return record.take(verify_quote(report, evidence.td_quote, collateral, root=root, now=now))
 
 
-def verify_td_report(hardware: bytes) -> TdReport:
-    """E24: the TDREPORT is whole."""
+def _read_collateral(evidence: Evidence) -> tuple[TdCollateral, Check]:
+    if not isinstance(evidence.collateral, TdCollateral) or not evidence.td_quote:
+        raise invalid("E13")
+    return evidence.collateral, Check("E13", "TD quote with collateral")
+
+
+def read_report(raw: bytes) -> tuple[TdReport, Check]:
+    """E24."""
     try:
-        return parse_td_report(hardware)
+        return parse_td_report(raw), Check("E24", "TDREPORT whole; its MAC is for its own processor")
     except AttestationError as error:
-        raise _refuse("E24", error=error) from error
+        raise invalid("E24") from error
 
 
-def verify_same(report: TdReport, quote: bytes) -> TdQuote:
-    """E25: the quote says what the report says, field by field, and comes from the same processor."""
+def read_quote(report: TdReport, data: bytes) -> tuple[TdQuote, Check]:
+    """E25."""
     try:
-        parsed = parse_td_quote(quote)
+        quote = parse_td_quote(data)
     except AttestationError as error:
-        raise _refuse("E25", error=error) from error
-    if parsed.body != report.body[: len(parsed.body)] or parsed.qe_cpu_svn != report.cpu_svn:
-        raise _refuse("E25")
-    return parsed
+        raise invalid("E25") from error
+    if quote.body != report.body[: len(quote.body)] or quote.qe_cpu_svn != report.cpu_svn:
+        raise invalid("E25", found="a quote of another report or processor")
+    return quote, Check("E25", f"quote version {quote.version} repeats the TDREPORT")
 
 
-def verify_attributes(report: TdReport) -> None:
-    """E26: no debugging, no migration, nothing that is unknown here."""
-    if report.attributes & ~ALLOWED_ATTRIBUTES:
-        raise _refuse("E26", Fault.POLICY_MISMATCH)
+def check_attributes(report: TdReport) -> Check:
+    """E26."""
+    if weak := report.attributes & ~ALLOWED_ATTRIBUTES:
+        raise AttestationError(Fault.POLICY_MISMATCH, check="E26", found=f"attribute bits {weak:#x}")
+    return Check("E26", "no debug, no profiling, no migration")
 
 
-def verify_module(report: TdReport) -> None:
+def check_module(report: TdReport) -> Check:
     """E27: Intel's own module has the signer zero; another one has its signer there."""
     if any(report.seam_signer) or any(report.seam_attributes):
-        raise _refuse("E27", Fault.POLICY_MISMATCH)
+        raise AttestationError(Fault.POLICY_MISMATCH, check="E27", found=f"signed by {report.seam_signer.hex()}")
+    return Check("E27", "Intel's TDX module")
 
 
-def verify_td_quote(quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime) -> TdEndorsement:
-    """E28: the quote's signatures lead to `root`, nothing on the way is revoked or out of its time at `now`.
-
-    `root` is what `authentic_root` returned for this collateral and this quote's own chain; see there why.
-    """
+def verify_quote(
+    report: TdReport, quote: bytes, collateral: TdCollateral, *, root: bytes, now: datetime
+) -> tuple[AuthenticDomain, Check]:
+    """E28. `root` is what `authentic_root` returned for this collateral and this quote's own chain; see there why."""
     try:
         verified, pck, fmspc = _dcap(quote, collateral, root=root, now=int(now.timestamp()))
         svn = parse_td_quote(quote).body
-        return TdEndorsement(
-            status=cast("TcbStatus", str(verified.status)),
-            advisories=tuple(str(one) for one in verified.advisory_ids),
-            fmspc=fmspc,
-            ppid=bytes(verified.ppid),
+        domain = AuthenticDomain(
+            product=fmspc,
+            measurement=report.mrtd,
             tcb=TdxTcb(tdx_module=svn[0], tdx_module_version=svn[1], late_microcode=svn[2], pce=int(pck.pce_svn)),
+            tcb_status=str(verified.status),
+            advisories=tuple(str(one) for one in verified.advisory_ids),
+            policy=report.attributes,
+            vmpl=None,
+            chip_id=bytes(verified.ppid),
+            report=report,
             evaluation=min(_evaluation(one) for one in (collateral.tcb_info, collateral.qe_identity)),
         )
     except Exception as error:  # the library has no closed set of errors
-        raise _refuse("E28", error=error) from error
+        raise invalid("E28") from error
+    return domain, Check("E28", f"quote of FMSPC {fmspc} signed up to the root")
 
 
 def _evaluation(statement: str) -> int:
     """Its tcbEvaluationDataNumber, which `dcap_qvl` has read as an unsigned number."""
-    told = parse_object(statement.encode(), limit=MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check="E28")
-    number: int = told["tcbEvaluationDataNumber"]
+    parsed = parse_object(statement.encode(), limit=MAX_STATEMENT_BYTES, fault=Fault.EVIDENCE_INVALID, check="E28")
+    number: int = parsed["tcbEvaluationDataNumber"]
     return number
 
 

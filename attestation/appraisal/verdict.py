@@ -1,26 +1,25 @@
 """`Verdict`: what an appraisal found. Only `attestation.appraisal.appraise` can make one."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from attestation.checks import Check
 from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
+from attestation.verified import Verified
 
 __all__ = ["Verdict"]
 
-_SEAL: Final = object()  # known to `appraise` alone
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The evidence was accepted. `checks` are (id, what it found) in the order in which they passed.
+class Verdict(Verified):
+    """The evidence was accepted. `checks` are the checks that ran, in order, each with its finding.
 
     For TDX `product` is the FMSPC, `measurement` the MRTD, `policy` the TD attributes, `chip_id` the PPID, and there is
     no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `accepted` are the
-    advisories that are open for this machine and were accepted by name. `hardware` is the report that was judged, for
-    whoever has another party's claims about it to compare.
+    advisories that are open for this machine and were accepted by name. `hardware` is the appraised report, for
+    comparison with another party's claims about it.
     """
 
     tee: Tee
@@ -41,9 +40,4 @@ class Verdict:
     pcrs: tuple[bytes, ...]
     clock: TpmClock
     evidence_sha384: bytes
-    checks: tuple[tuple[str, str], ...]
-    seal: object = field(repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
-            raise TypeError("a Verdict comes from appraise()")
+    checks: tuple[Check, ...]

@@ -4,7 +4,7 @@
 does not open that one.
 """
 
-from attestation.evidence.binding import NONCE_BYTES, maa_nonce, qualifying
+from attestation.evidence.binding import NONCE_BYTES, maa_nonce, qualifying_data
 from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import HclReport, Tee, parse_hcl
@@ -34,5 +34,5 @@ __all__ = [
     "parse_snp_report",
     "parse_td_quote",
     "parse_td_report",
-    "qualifying",
+    "qualifying_data",
 ]

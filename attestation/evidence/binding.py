@@ -1,6 +1,6 @@
 """What ties one attestation to one boot's receipt key and to one fresh nonce.
 
-The 32 bytes of `qualifying` are the TPM quote's extraData (Azure's vTPM takes at most 50 bytes). The nonce that
+The 32 bytes of `qualifying_data` are the TPM quote's extraData (Azure's vTPM takes at most 50 bytes). The nonce that
 Azure Attestation echoes is their hexadecimal text, so its token names the same receipt key as the quote.
 """
 
@@ -9,13 +9,13 @@ from typing import Final
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["NONCE_BYTES", "maa_nonce", "qualifying", "report_user_data"]
+__all__ = ["NONCE_BYTES", "maa_nonce", "qualifying_data", "report_user_data"]
 
 NONCE_BYTES: Final = 32
 RECEIPT_KEY_BYTES: Final = 32  # RFC 7638 SHA-256 thumbprint
 
 
-def qualifying(receipt_key: bytes, nonce: bytes) -> bytes:
+def qualifying_data(receipt_key: bytes, nonce: bytes) -> bytes:
     """SHA-256("cji-attest/1" NUL ‖ receipt key thumbprint, 32 bytes ‖ nonce, 32 bytes)."""
     if len(receipt_key) != RECEIPT_KEY_BYTES or len(nonce) != NONCE_BYTES:
         raise AttestationError(Fault.CONFIG_INVALID, check="nonce-length")

@@ -30,24 +30,24 @@ QUOTE_ATTEMPTS: Final = 3
 MAX_AK_CERT: Final = 4096
 
 
-def ephemeral_salt(qualifying: bytes) -> bytes:
+def ephemeral_salt(qualifying_data: bytes) -> bytes:
     """What makes each attestation's ephemeral key its own."""
-    return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying).digest()
+    return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying_data).digest()
 
 
-def collect(*, trust: Trust, qualifying: bytes, pcs: IntelPcs, known: Evidence | None = None) -> Evidence:
-    """Collect evidence whose quote carries `qualifying`, 32 bytes (`attestation.evidence.binding.qualifying`).
+def collect(*, trust: Trust, qualifying_data: bytes, pcs: IntelPcs, known: Evidence | None = None) -> Evidence:
+    """Collect evidence whose quote carries `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
 
     `known` is earlier evidence of this boot: its certificates are used again while chip and TCB are the same, and
     the hardware report is read once instead of waited for. `pcs` is asked on TDX.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
     with Tpm(trust.tcti) as tpm:
-        tpm.write_user_data(report_user_data(qualifying))
-        report = _report(tpm, report_user_data(qualifying), REPORT_PAUSES if known is None else ())
+        tpm.write_user_data(report_user_data(qualifying_data))
+        report = _report(tpm, report_user_data(qualifying_data), REPORT_PAUSES if known is None else ())
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
-        pcrs, quote, signature = _quote(tpm, qualifying)
-        key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying), pcrs=pcrs)
+        pcrs, quote, signature = _quote(tpm, qualifying_data)
+        key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying_data), pcrs=pcrs)
     shown = Evidence(
         tee=report.tee,
         hcl_report=report.raw,
@@ -79,11 +79,11 @@ def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
     return report
 
 
-def _quote(tpm: Tpm, qualifying: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
+def _quote(tpm: Tpm, qualifying_data: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
     """PCR values and a quote of the same values; a PCR that is extended in between means once more."""
     for _ in range(QUOTE_ATTEMPTS):
         pcrs = tpm.pcr_values()
-        quote, signature = tpm.quote(qualifying)
+        quote, signature = tpm.quote(qualifying_data)
         if parse_attest(quote).digest == pcr_digest(pcrs):
             return pcrs, quote, signature
     raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-moving")

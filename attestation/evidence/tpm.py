@@ -193,13 +193,13 @@ class Tpm:
             raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="ak") from error
         return bytes(public.marshal())
 
-    def quote(self, qualifying: bytes) -> tuple[bytes, bytes]:
+    def quote(self, qualifying_data: bytes) -> tuple[bytes, bytes]:
         """(TPMS_ATTEST, RSASSA signature) of PCRs 0-7 under the AK, with at most 50 bytes of qualifying data."""
-        if len(qualifying) > MAX_QUALIFYING:
+        if len(qualifying_data) > MAX_QUALIFYING:
             raise AttestationError(Fault.CONFIG_INVALID, check="qualifying-length")
         try:
             ak = self._ak()
-            attest, signature = _again(lambda: self._esapi.quote(ak, SELECTION, TPM2B_DATA(qualifying)))
+            attest, signature = _again(lambda: self._esapi.quote(ak, SELECTION, TPM2B_DATA(qualifying_data)))
             return bytes(attest), bytes(signature.signature.rsassa.sig)
         except TSS2_Exception as error:
             raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="quote") from error

@@ -1,8 +1,8 @@
-"""Microsoft's verdict: the AzureGuest exchange, the provider's signing keys, and the checks of its token."""
+"""Microsoft's verdict: the AzureGuest exchange, the provider's signing keys, and the checks on its tokens."""
 
 from attestation.maa.guest import boot_log, guest_request, open_reply, send_request
 from attestation.maa.jwks import SigningKeys, parse_jwks
-from attestation.maa.token import VerifiedToken, verify_token
+from attestation.maa.token import VerifiedToken, verify_presented_token, verify_token
 
 __all__ = [
     "SigningKeys",
@@ -12,5 +12,6 @@ __all__ = [
     "open_reply",
     "parse_jwks",
     "send_request",
+    "verify_presented_token",
     "verify_token",
 ]

@@ -1,4 +1,4 @@
-"""What a token must say of the hardware, given the report that we judged ourselves.
+"""The claims a token must have about the hardware, given the report that we appraised ourselves.
 
 Every claim that repeats a field of the report is here, by its place in the report: SNP claims from ATTESTATION_REPORT
 (AMD 56860), TDX claims from the TDREPORT (Intel TDX Module ABI). Byte strings are lower-case hexadecimal in the order

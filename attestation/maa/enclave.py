@@ -7,7 +7,7 @@ Azure Attestation runs in confidential containers on AMD SEV-SNP, and the certif
 
 The report's data are SHA-256 of the public key in PEM with a NUL byte behind it, and zeros. Source: Microsoft's own
 verifier, Azure-Samples/microsoft-azure-attestation, maa.jwt.verifier.dotnet. The endorsement of the launch measurement
-is not read; the measurement is pinned instead. AMD's patch levels are not judged: what runs there is for Microsoft.
+is not read; the measurement is pinned instead. AMD's patch levels are not compared: they are for Microsoft to keep.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation.appraisal import MaaEnclave
-from attestation.appraisal.snp import verify_chain, verify_chip, verify_report_signature
-from attestation.errors import AttestationError, Fault
-from attestation.evidence import parse_snp_report
+from attestation.appraisal.snp import authenticate_report
+from attestation.checks import Check
+from attestation.errors import AttestationError, Fault, Record
 from attestation.jose import b64url_decode
 from attestation.maa.jwks import SigningKey
 from attestation.strict_json import parse_object, text_member
 
-__all__ = ["verify_enclave"]
+__all__ = ["check_enclave"]
 
 EVIDENCE: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 KIND: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.2")
@@ -36,12 +36,15 @@ _UTF8_STRING: Final = 0x0C
 _CHECK: Final = "T18"
 
 
-def verify_enclave(signing: SigningKey, *, enclave: MaaEnclave, roots: tuple[str, ...], now: datetime) -> None:
-    """TOKEN_INVALID "T18" unless a genuine, sound report of an allowed enclave vouches for this very key."""
+def check_enclave(signing: SigningKey, enclave: MaaEnclave | None, *, roots: tuple[str, ...], now: datetime) -> Check:
+    """T18: where `enclave` names allowed ones, a genuine report of such a one vouches for this very key."""
+    if enclave is None:
+        return Check("T18", "enclave not pinned")
     try:
         _verify(signing, enclave, roots, now)
     except (AttestationError, ValueError) as error:  # the checks of a chip have ids of their own
         raise AttestationError(Fault.TOKEN_INVALID, check=_CHECK) from error
+    return Check("T18", "key in a named enclave")
 
 
 def _verify(signing: SigningKey, enclave: MaaEnclave, roots: tuple[str, ...], now: datetime) -> None:
@@ -54,9 +57,7 @@ def _verify(signing: SigningKey, enclave: MaaEnclave, roots: tuple[str, ...], no
         b64url_decode(text_member(said, name, fault=Fault.TOKEN_INVALID, check=_CHECK).rstrip("="))
         for name in ("SnpReport", "VcekCertChain")
     )
-    report, endorsement = parse_snp_report(raw), verify_chain(chain, roots=roots, now=now)
-    verify_report_signature(report, endorsement.vcek)
-    verify_chip(report, endorsement)
+    report = authenticate_report(raw, chain, roots=roots, now=now, record=Record()).report
     allowed = (
         not report.debug
         and report.report_data == _commitment(signing.key)

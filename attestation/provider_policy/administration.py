@@ -23,15 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from attestation.certs import load_pem_chain
-from attestation.errors import AttestationError, Fault
+from attestation.errors import AttestationError, Fault, Record
 from attestation.fetch import exchange
-from attestation.jose import MIN_RSA_BITS, b64url, b64url_decode, split_jws, verify_rs256
+from attestation.jose import MIN_RSA_BITS, b64url, b64url_decode
+from attestation.maa.claims import SKEW, authentic_claims, refused
 from attestation.maa.jwks import SigningKeys
-from attestation.maa.token import SKEW
 from attestation.provider_policy import parse_policy, policy_hash
-from attestation.provider_policy.provider import provider_endpoint, sdk_transport
+from attestation.provider_policy.provider import sdk_transport
 from attestation.strict_json import JsonObject, parse_object, text_member
-from attestation.trust import Endpoint, Trust
+from attestation.trust import Endpoint, Trust, provider_endpoint
 
 __all__ = ["KINDS", "Kind", "PolicySigner", "StoredPolicy", "operator_credential", "read_policy", "write_policy"]
 
@@ -163,16 +163,12 @@ def _denied(status: int | None) -> AttestationError:
 
 def _verified(token: str, *, at: Endpoint, trust: Trust, now: float) -> JsonObject:
     """Claims of a token that this provider signed and that is valid now."""
-    jws = split_jws(token, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
-    kid = text_member(jws.header, "kid", fault=Fault.TOKEN_INVALID, check="T03")
-    key = SigningKeys(issuer=at, trust=trust).get(kid).key
-    payload = verify_rs256(jws, key, fault=Fault.TOKEN_INVALID, check="T04")
-    claims = parse_object(payload, limit=MAX_TOKEN_BYTES, fault=Fault.TOKEN_INVALID, check="T01")
-    if claims.get("iss") != at.base:
-        raise AttestationError(Fault.TOKEN_INVALID, check="T05")
+    claims, _ = authentic_claims(
+        token, keys=SigningKeys(issuer=at, trust=trust), limit=MAX_TOKEN_BYTES, record=Record()
+    )
     expires = claims.get("exp")
     if type(expires) is not int or now >= expires + SKEW:
-        raise AttestationError(Fault.TOKEN_INVALID, check="T06")
+        raise refused("T06")
     return claims
 
 

@@ -18,9 +18,9 @@ from azure.security.attestation import AttestationClient
 from attestation.certs import load_pem_chain
 from attestation.errors import AttestationError, Fault
 from attestation.system_roots import roots_file
-from attestation.trust import Endpoint, Trust, endpoint
+from attestation.trust import Trust, provider_endpoint
 
-__all__ = ["ProviderDescription", "ProviderKey", "describe_provider", "provider_endpoint", "sdk_transport"]
+__all__ = ["ProviderDescription", "ProviderKey", "describe_provider", "sdk_transport"]
 
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 10
@@ -45,14 +45,6 @@ class ProviderDescription(msgspec.Struct, frozen=True, kw_only=True):
     def signing_keys(self) -> int:
         """How many keys there are."""
         return len(self.keys)
-
-
-def provider_endpoint(trust: Trust, maa_url: str) -> Endpoint:
-    """The provider's address without a path; CONFIG_INVALID "maa_url" for one that the trust does not have."""
-    at = endpoint(maa_url, trust.maa_hosts, resource="", check="maa_url")
-    if at.path not in {"", "/"}:
-        raise AttestationError(Fault.CONFIG_INVALID, check="maa_url")
-    return at
 
 
 @contextmanager

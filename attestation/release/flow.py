@@ -1,8 +1,8 @@
 """From evidence to key: `Attester` attests this machine and releases pinned keys to it.
 
-Order, and nothing is skipped: evidence → our verdict → Microsoft's token, checked against our verdict → Key Vault →
-release statement → the key's release policy, judged → unwrap inside the TPM's policy → the caller's buffer. Every host
-is found in the trust before the first socket is opened. Nonces are fresh, 32 random bytes, used once.
+No step is skipped: evidence → our verdict → Microsoft's token, checked against our verdict → Key Vault → release
+statement → the key's release policy, checked → unwrap inside the TPM's policy → the caller's buffer. Every host is
+looked up in the trust before the first socket is opened. Nonces are 32 fresh random bytes, used once.
 """
 
 import secrets
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from attestation.errors import AttestationError, Fault
-from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying
+from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.imds import imds_endpoint
 from attestation.evidence.imds import region as imds_region
@@ -25,10 +25,10 @@ from attestation.evidence.tpm import Padding, Tpm
 from attestation.jose import b64url, canonical_jwk
 from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
 from attestation.release.keyspec import KeySpec, locate
-from attestation.release.policy import PolicyVerdict, judge
+from attestation.release.policy import PolicyVerdict, check_release_policy
 from attestation.release.statement import verify_statement
 from attestation.release.unwrap import unwrap_into
-from attestation.trust import Trust, endpoint, require_region
+from attestation.trust import Trust, provider_endpoint, require_region
 
 if TYPE_CHECKING:
     from attestation.release.vault import Vault
@@ -86,9 +86,7 @@ class Attester:
         check_reference(reference)
         if region is not None and region not in trust.regions:
             raise AttestationError(Fault.CONFIG_INVALID, check="region")
-        self._provider = endpoint(maa_url, trust.maa_hosts, resource="", check="maa-url")
-        if self._provider.path not in {"", "/"}:
-            raise AttestationError(Fault.CONFIG_INVALID, check="maa-url")
+        self._provider = provider_endpoint(trust, maa_url)
         imds_endpoint(trust)
         self._trust = trust
         self._region = region
@@ -120,8 +118,8 @@ class Attester:
         """
         where = require_region(self._trust, imds_region(self._trust), stated=self._region)
         nonce = secrets.token_bytes(NONCE_BYTES)
-        bound = qualifying(receipt_key, nonce)
-        evidence = collect(trust=self._trust, qualifying=bound, pcs=self._pcs)
+        bound = qualifying_data(receipt_key, nonce)
+        evidence = collect(trust=self._trust, qualifying_data=bound, pcs=self._pcs)
         verdict = self._appraise(evidence, bound)
         request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
         raw = open_reply(self._ask_maa(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
@@ -145,8 +143,8 @@ class Attester:
 
     def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
         """Fresh evidence for a caller's nonce of 32 bytes; appraised here too, so nothing unsound is handed out."""
-        bound = qualifying(receipt_key, nonce)
-        evidence = collect(trust=self._trust, qualifying=bound, known=self._known, pcs=self._pcs)
+        bound = qualifying_data(receipt_key, nonce)
+        evidence = collect(trust=self._trust, qualifying_data=bound, known=self._known, pcs=self._pcs)
         self._appraise(evidence, bound)
         return evidence
 
@@ -178,14 +176,14 @@ class Attester:
         raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
         self._used.add(use)
         statement = verify_statement(raw, key=key, located=located, nonce=nonce, trust=self._trust, now=self._clock())
-        policy = judge(
+        policy = check_release_policy(
             statement.policy,
             immutable=statement.policy_immutable,
             trust=self._trust,
             authority=self._provider.base,
             accept=located.accept,
         )
-        bound = qualifying(attestation.receipt_key, attestation.nonce)
+        bound = qualifying_data(attestation.receipt_key, attestation.nonce)
         length = unwrap_into(
             statement.ciphertext,
             buffer,
@@ -209,7 +207,7 @@ class Attester:
                 evidence,
                 trust=self._trust,
                 reference=self._reference,
-                expected_qualifying=bound,
+                expected_qualifying_data=bound,
                 now=datetime.fromtimestamp(self._clock(), UTC),
                 earlier=self._earlier,
             )

@@ -1,24 +1,9 @@
-"""`verify_statement`: what Key Vault says it released, or RELEASE_INVALID with the number of the check.
-
- S01 compact JWS, RS256, at most 128 KiB, with an x5c chain of 2 to 6 certificates
- S02 the chain ends in the trust's release roots, is valid now and for servers, and its leaf names the vault's host
- S03 the leaf signed the statement
- S04 request.kid is the pinned id with version, and so is response.key.key.kid
- S05 request.nonce is ours
- S06 request.enc is RSA_AES_KEY_WRAP_256
- S07 the key is enabled and exportable; RSA of at least 3072 bits for encryption, or P-256, P-384 or P-521 for signing.
-     A symmetric key (oct-HSM) is refused: it has no public part that could be pinned
- S08 its public part has the pinned thumbprint: nobody else's key was put in its place
- S09 its release policy is the pinned one, where it is pinned
- S10 key_hsm says the same wrap, `dir`, and carries a ciphertext
-
-The certificate of the vault's TLS endpoint signs: learn.microsoft.com, "Azure Key Vault keys, secure key release".
-"""
+"""`verify_statement`: what Key Vault says it released, or RELEASE_INVALID with the number of the check (S01 to S10)."""
 
 import hashlib
 import hmac
 import ipaddress
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -43,21 +28,20 @@ from attestation.release.keyspec import KeySpec, VaultKey
 from attestation.strict_json import JsonObject, member, parse_object, text_member
 from attestation.system_roots import system_roots
 from attestation.trust import Trust
+from attestation.verified import _CONSTRUCTOR_KEY, Verified
 
 __all__ = ["WRAP", "VerifiedStatement", "verify_chain_and_signature", "verify_statement"]
 
 WRAP: Final = "RSA_AES_KEY_WRAP_256"
 MAX_STATEMENT_BYTES: Final = 128 * 1024
 MIN_KEY_BITS: Final = 3072
-_SEAL: Final = object()  # known to `verify_statement` alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedStatement:
+class VerifiedStatement(Verified):
     """A statement that passed S01 to S10. The ciphertext is a wrapped key, still of no use without the TPM.
 
-    The release policy is what the vault says, not yet judged. The seal is not kept, so a copy with another member
-    cannot be made either.
+    The release policy is what the vault says, not yet checked.
     """
 
     public_key: PublicKey = field(repr=False)
@@ -65,11 +49,6 @@ class VerifiedStatement:
     policy: bytes = field(repr=False)  # JSON text, as the vault keeps it
     policy_immutable: bool
     sha384: bytes
-    seal: InitVar[object]
-
-    def __post_init__(self, seal: object) -> None:
-        if seal is not _SEAL:
-            raise TypeError("a VerifiedStatement comes from verify_statement()")
 
 
 def _refuse(check: str, error: Exception | None = None) -> AttestationError:
@@ -163,7 +142,7 @@ def verify_statement(
         policy=policy,
         policy_immutable=immutable,
         sha384=hashlib.sha384(raw.encode("ascii")).digest(),
-        seal=_SEAL,
+        constructor_key=_CONSTRUCTOR_KEY,
     )
 
 

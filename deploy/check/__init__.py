@@ -1,7 +1,7 @@
 """Offline checks of everything in `deploy/`: `python -m deploy.check`.
 
-Contract: `run` judges a deploy folder and returns an outcome for each check and subject: ok, failed, or not run
-with the reason. Nothing is sent anywhere. What only Azure can judge is in the README beside this package.
+Contract: `run` checks a deploy folder and returns an outcome for each check and subject: ok, failed, or not run with
+the reason. Nothing is sent anywhere. The README next to this package lists what only Azure can check.
 """
 
 from deploy.check.outcome import DeployError, Outcome, Status

@@ -1,6 +1,6 @@
-"""`python -m deploy.check [--complete]`: print every outcome; exit with 1 when one failed.
+"""`python -m deploy.check [--complete]`: print every outcome; exit with 1 if one failed.
 
-With `--complete` a check that could not run counts as a failure too, for machines that have every tool.
+With `--complete`, a check that could not run counts as a failure too: use it where every tool is installed.
 """
 
 import argparse

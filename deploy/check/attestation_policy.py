@@ -11,7 +11,7 @@ __all__ = ["problems"]
 
 
 def problems(source: bytes) -> Iterator[str]:
-    """Whatever is weak in the file, warnings included, and whether it is what `cji policy build --for maa` writes."""
+    """Weaknesses of the file, including warnings, and differences from the output of `cji policy build --for maa`."""
     try:
         for finding in lint(parse_policy(source)):
             yield f"{finding.rule.id} {finding.rule.title}: {finding.detail}, in {', '.join(finding.where)}"

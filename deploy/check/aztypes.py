@@ -1,12 +1,12 @@
 """Type check of resource bodies against Azure's published resource types.
 
-The types are the `types.json` files of Azure/bicep-types-az (the data that Bicep's own compiler judges by), one
+The types are the `types.json` files from Azure/bicep-types-az (the data that Bicep's own compiler uses), one
 file per provider and API version, in a folder outside this repository. Flags of a property: 1 required,
 2 read-only, 4 write-only, 8 constant at deployment.
 
-Contract: `Catalogue.problems` names every unknown, missing, read-only or mistyped property of a literal body.
-Expressions are judged by their kind where it is known. A value outside an open enumeration counts as a problem
-here though Bicep only warns: a misspelt enumeration is an outage at deployment.
+Contract: `Catalogue.problems` names every unknown, missing, read-only or mistyped property in a literal body.
+Expressions are checked by their kind if it is known. A value outside an open enumeration counts as a problem here
+although Bicep only warns: a misspelt enumeration is an outage at deployment.
 """
 
 import difflib
@@ -40,7 +40,7 @@ Type = Mapping[str, Any]
 
 
 class Catalogue:
-    """The resource types of a folder of `types.json` files, found by `provider/type@api-version`."""
+    """The resource types in a folder of `types.json` files, by `provider/type@api-version`."""
 
     def __init__(self, files: Mapping[str, list[Type]]) -> None:
         self._types: dict[str, tuple[list[Type], Type]] = {

@@ -1,10 +1,10 @@
 """One Bicep file as data: parameters, variables, resources, modules, outputs.
 
-Contract: `parse` takes any bytes and returns a `Template` or raises `DeployError` with a line for each problem.
-A template that was returned has no syntax error and uses no undefined name; whether its resources exist and
-are typed rightly is the business of `aztypes`, `modules` and `hardening`.
+Contract: `parse` takes any bytes and returns a `Template` or raises `DeployError` with a line for each problem. A
+returned template has no syntax error and uses no undefined name; `aztypes`, `modules` and `hardening` check its
+resources.
 
-Bicep itself is a .NET program and judges more (the README says what the operator runs). The grammar is that of
+Bicep itself is a .NET program and checks more; the README lists the commands for the operator. The grammar is that of
 `tree-sitter-bicep`.
 """
 
@@ -59,7 +59,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """A module call; `path` is relative to the file that calls."""
+    """A module call; `path` is relative to the calling file."""
 
     symbol: str
     path: str
@@ -90,7 +90,7 @@ def nodes(root: Node) -> Iterator[Node]:
 
 
 def parse(name: str, source: bytes) -> Template:
-    """Template of one file. Raises DeployError for syntax errors, undefined or doubly declared names."""
+    """Template in one file. Raises DeployError for syntax errors, undefined or duplicate names."""
     if len(source) > MAX_SOURCE_BYTES:
         raise DeployError(f"{name}: longer than {MAX_SOURCE_BYTES} bytes")
     try:

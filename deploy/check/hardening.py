@@ -1,7 +1,7 @@
-"""The facts about our deployment that no type system knows: confidential, private, unpurgeable, releasable.
+"""Requirements on our deployment that no type system expresses: confidential, private, not purgeable, releasable.
 
-Each rule says where it looks, what must stand there in every branch, and why. A rule whose resource type does
-not occur at all fails: an empty folder is not a hardened one. Values must be literal; an expression could
+Each rule names a resource type, a path, the values permitted there in every branch, and the reason. A rule fails if its
+resource type does not occur at all: an empty folder is not a hardened one. Values must be literal; an expression could
 become anything at deployment.
 """
 
@@ -83,7 +83,7 @@ RULES: Final = (
 
 
 def hardening_problems(templates: Sequence[Template]) -> Iterator[str]:
-    """Deviations of all templates together from the rules."""
+    """Deviations from the rules, over all templates together."""
     resources = [(template.name, resource) for template in templates for resource in template.resources]
     for rule in RULES:
         subjects = [(name, resource) for name, resource in resources if _is(resource, rule.type_name)]
@@ -103,7 +103,7 @@ def hardening_problems(templates: Sequence[Template]) -> Iterator[str]:
 
 
 def _role_problems(templates: Sequence[Template]) -> Iterator[str]:
-    """Exactly one role is given, on the key itself, and it can only release."""
+    """Require exactly one role assignment, on the key itself, which can only release."""
     found = [
         (template, resource)
         for template in templates

@@ -1,8 +1,8 @@
-"""How the Bicep files of one folder fit together: module paths, parameters, outputs and the parameters file.
+"""Consistency of the Bicep files in one folder: module paths, parameters, outputs and the parameters file.
 
-Contract: `wiring_problems` names every module call that the compiler would refuse for its parameters, and
-`parameter_file_problems` every name in a deployment parameters file that the entry template does not have, and
-every required one that the file leaves out.
+Contract: `wiring_problems` names every module call with parameters that the compiler would refuse.
+`parameter_file_problems` names every parameter in a deployment parameters file that the entry template does not have,
+and every required one that is missing.
 """
 
 import difflib
@@ -20,7 +20,7 @@ _SCHEMA: Final = "https://schema.management.azure.com/schemas/2019-04-01/deploym
 
 
 def wiring_problems(caller: Template, templates: Mapping[str, Template]) -> Iterator[str]:
-    """Deviations in the module calls of `caller`; `templates` has every template of the folder by file name."""
+    """Deviations in the module calls of `caller`; `templates` holds every template in the folder by file name."""
     called: dict[str, Template] = {}
     for module in caller.modules:
         where = f"line {module.line}: {module.symbol}"
@@ -44,7 +44,7 @@ def wiring_problems(caller: Template, templates: Mapping[str, Template]) -> Iter
 
 
 def parameter_file_problems(entry: Template, source: bytes) -> Iterator[str]:
-    """Deviations of a deployment parameters file (JSON) from the parameters of the entry template."""
+    """Deviations of a deployment parameters file (JSON) from the entry template's parameters."""
     try:
         document = json.loads(source)
         given = {name: holder["value"] for name, holder in document["parameters"].items()}

@@ -1,7 +1,7 @@
-"""What one check found about one subject.
+"""The outcome of one check on one subject.
 
-Contract: a check ends in exactly one of ok, failed and not run. "Not run" always carries its reason and is
-counted by the caller, so that a missing tool cannot look like a clean result.
+Contract: a check ends in exactly one of ok, failed and not run. "Not run" always carries its reason, and the caller
+counts it, so that a missing tool cannot look like a clean result.
 """
 
 import enum
@@ -12,7 +12,7 @@ __all__ = ["DeployError", "Outcome", "Status", "judged", "not_run"]
 
 
 class DeployError(Exception):
-    """An input that cannot be judged because it cannot be read; each argument is one problem with its line."""
+    """An input that cannot be checked because it cannot be read; each argument is one problem with its line."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -21,7 +21,7 @@ class DeployError(Exception):
 
 
 class Status(enum.StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     FAILED = "failed"
@@ -45,5 +45,5 @@ def judged(check: str, subject: str, problems: Iterable[str]) -> Outcome:
 
 
 def not_run(check: str, subject: str, reason: str) -> Outcome:
-    """The check had no means to judge the subject."""
+    """The check lacked the means to examine the subject."""
     return Outcome(check=check, subject=subject, status=Status.NOT_RUN, reasons=(reason,))

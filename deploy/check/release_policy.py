@@ -1,7 +1,8 @@
 """The release policy: grammar, strength, and whether the deployment embeds what was reviewed.
 
-Grammar and strength are those of `attestation.release.policy`, by which a worker judges its own key, and what is
-shipped has to be what its `build` writes. Here is what only a deployment has: the template and the placeholder in it.
+Grammar and strength are those of `attestation.release.policy`, which a worker applies to its own key, and the shipped
+file must be exactly the output of its `build`. This module adds what only a deployment has: the template and its
+placeholder.
 """
 
 import base64
@@ -32,11 +33,11 @@ __all__ = ["embedding_problems", "origin_problems", "parse_policy", "weaknesses"
 # make the two characters in which base64url differs from base64.
 _SAMPLE_AUTHORITIES: Final = tuple(f"https://sample.xx.attest.azure.net/?>??>>???>>>{'x' * more}" for more in range(3))
 _OWN_AUTHORITY: Final = "https://agency.eus.attest.azure.net"  # a provider as the deployment makes one
-_EXPLAINED: Final = "RP17"  # the README says why no image is pinned, and what guards the key instead
+_EXPLAINED: Final = "RP17"  # the README explains why no image is pinned, and what guards the key instead
 
 
 def parse_policy(source: bytes) -> ReleasePolicy:
-    """Policy from its JSON text (UTF-8). Raises DeployError when it leaves the grammar."""
+    """Policy from its JSON text (UTF-8). Raises DeployError if it violates the grammar."""
     try:
         return parse(source)
     except PolicyError as error:
@@ -44,20 +45,20 @@ def parse_policy(source: bytes) -> ReleasePolicy:
 
 
 def weaknesses(policy: ReleasePolicy) -> Iterator[str]:
-    """One text for each finding, warnings included, of the policy with an own provider in the placeholder's place."""
+    """One text per finding, including warnings, for the policy with our own provider in place of the placeholder."""
     for finding in lint(filled(policy, _OWN_AUTHORITY), trust=AZURE_US):
         if finding.rule.id != _EXPLAINED:
             yield f"{finding.rule.id} {finding.rule.title}: {finding.detail}, in {', '.join(finding.where)}"
 
 
 def origin_problems(source: bytes) -> Iterator[str]:
-    """Whether the file is, byte for byte, what `cji policy build --template` writes."""
+    """Whether the file is, byte for byte, the output of `cji policy build --template`."""
     if source != build(AUTHORITY_PLACEHOLDER):
         yield "is not what `cji policy build --template` writes"
 
 
 def embedding_problems(templates: Mapping[str, Template], policy_path: str, source: bytes) -> Iterator[str]:
-    """Compute what each key resource embeds and compare it with the reviewed file.
+    """Compute the policy that each key resource embeds and compare it with the reviewed file.
 
     `policy_path` is the file's path as the templates write it, relative to them. The one value that the
     deployment may put in is the authority.

@@ -1,7 +1,7 @@
 """All checks of a deploy folder, cheapest first.
 
-A template that does not parse fails at once, and the checks that need all templates say that they did not run:
-rules over half a deployment would find half of the truth.
+A template that does not parse fails at once, and checks that need all templates are reported as not run: rules over
+half a deployment would give half a result.
 """
 
 from collections.abc import Iterator

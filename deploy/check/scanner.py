@@ -1,8 +1,7 @@
 """Checkov's rules for Azure, where Checkov is installed.
 
-Checkov exits with 0 when a file does not parse and when it found nothing to look at, so its exit code is not
-believed: the summary must show no parsing error and at least one passed rule. It is asked only about templates
-that parsed here.
+Checkov exits with 0 even if a file does not parse or if it found nothing to check, so its exit code is ignored: the
+summary must show no parsing error and at least one passed rule. It runs only on templates that parsed here.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""The systemd units, judged by systemd itself.
+"""The systemd units, verified by systemd itself.
 
-`systemd-analyze verify` needs `--recursive-errors=yes`, else an unknown key is only a warning with exit code 0.
-It also refuses a unit whose program is not installed, so it sees a copy whose program is `/bin/true`; everything
-else in the copy is the shipped unit.
+`systemd-analyze verify` needs `--recursive-errors=yes`; otherwise an unknown key is only a warning with exit code 0. It
+also refuses a unit whose program is not installed, so it checks a copy with the program `/bin/true` that is otherwise
+identical to the shipped unit.
 """
 
 import re
@@ -36,7 +36,7 @@ _NEEDED: Final = (
 
 
 def check_unit(path: Path) -> list[Outcome]:
-    """Outcomes of one unit file: its needed lines, systemd's own reading, and its exposure."""
+    """Outcomes for one unit file: its required lines, verification by systemd, and its exposure."""
     lines = path.read_text(encoding="utf-8").splitlines()
     missing = [
         f"needs a line {pattern!r}: {why}"
@@ -70,7 +70,7 @@ def systemd_version(analyze: str | None) -> int:
 
 
 def check_sysusers(path: Path) -> Outcome:
-    """Outcome of one sysusers.d file, read by systemd-sysusers without writing anything."""
+    """Outcome for one sysusers.d file, read by systemd-sysusers without writing anything."""
     program = shutil.which("systemd-sysusers")
     if program is None:
         return not_run("unit: users", path.name, "systemd-sysusers is not installed")
@@ -78,7 +78,7 @@ def check_sysusers(path: Path) -> Outcome:
 
 
 def _run(command: list[str]) -> list[str]:
-    """Nothing when the command succeeds, else the lines that it printed."""
+    """Nothing if the command succeeds, else the lines that it printed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:

@@ -1,8 +1,7 @@
-"""Bicep expressions as plain values: what is written literally becomes a literal, the rest stays an expression.
+"""Bicep expressions as plain values: literals become values, everything else stays an expression.
 
-Invariants: nothing is guessed. An expression whose result is unknown offline is an `Expression`, with its kind
-where the syntax or a parameter's declared type tells it; a conditional is a `Choice`, and whoever judges it
-judges every branch.
+Invariants: nothing is guessed. An expression whose result is unknown offline is an `Expression`, with its kind if the
+syntax or a parameter's declared type determines it. A conditional is a `Choice`, and a check must examine every branch.
 """
 
 from collections.abc import Mapping
@@ -56,7 +55,7 @@ def text(node: Node) -> str:
 
 
 def literal_text(node: Node) -> str | None:
-    """Value of a string literal, or None when it has an interpolation."""
+    """Value of a string literal, or None if it contains an interpolation."""
     source = text(node)
     if source.startswith("'''"):
         return source[3:-3].removeprefix("\n")

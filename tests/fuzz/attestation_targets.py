@@ -35,8 +35,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.appraisal.snp import Endorsement, verify_chain, verify_not_revoked
+from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
 from attestation.certs import load_der, load_pem_chain
+from attestation.errors import Record
 from attestation.evidence import (
     Evidence,
     TdCollateral,
@@ -735,7 +736,7 @@ def _enclave_report() -> tuple[bytes, ...]:
 
 @functools.cache
 def _endorsement() -> Endorsement:
-    return verify_chain(snp().certs, roots=machine().trust.amd_roots, now=machine().now)
+    return verify_chain(snp().certs, roots=machine().trust.amd_roots, now=machine().now, record=Record())
 
 
 @functools.cache
@@ -744,12 +745,12 @@ def _amd_crls() -> tuple[bytes, ...]:
 
 
 def _amd_crl(data: bytes) -> object:
-    verify_not_revoked(_endorsement(), data, now=machine().now)
+    check_not_revoked(_endorsement(), data, now=machine().now)
     return data
 
 
 def _chain_of_snp(data: bytes) -> object:
-    return verify_chain(data, roots=machine().trust.amd_roots, now=machine().now)
+    return verify_chain(data, roots=machine().trust.amd_roots, now=machine().now, record=Record())
 
 
 def _same_chain(data: bytes, _: object) -> bool:

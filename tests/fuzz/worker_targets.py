@@ -22,11 +22,13 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence, qualifying
+from attestation.evidence import Evidence, qualifying_data
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.forge import machine, quote_structure
 from tests.support.job_headers import make
+from tests.support.job_specs import head
+from tests.support.worker_configs import WORKER_CONFIG
 from tests.unit.audit.test_receipts import CLAIMS
 from worker import config
 from worker.audit import (
@@ -36,11 +38,7 @@ from worker.audit import (
     ReceiptError,
     WorkerStopped,
     append_record,
-    key_from_jwk,
-    key_id,
-    public_jwk,
     sign,
-    thumbprint,
     verify_next,
     verify_receipt,
 )
@@ -58,19 +56,8 @@ from worker.errors import REASONS, Reason, Refusal, StartupError
 from worker.front.frames import SegmentFrame, read_request
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc import messages as m
-from worker.job import (
-    InputPart,
-    Policy,
-    PolicyInvalid,
-    Recipient,
-    is_ori,
-    parse,
-    parse_p384,
-    parse_rsa,
-    rsa_jwk,
-    thumbprint_p384,
-    thumbprint_rsa,
-)
+from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
+from worker.jose import key_id, parse_canonical_p384, parse_p384, parse_rsa, public_jwk, thumbprint
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.status import ROW_STATUS_SCHEMA
 from worker.wire.v1 import worker_pb2 as pb
@@ -116,7 +103,7 @@ def b64url(data: bytes) -> str:
 @functools.cache
 def recipient() -> Recipient:
     key = rsa.generate_private_key(65537, 3072).public_key()
-    return Recipient(key_id=thumbprint_rsa(key), jwk=rsa_jwk(key))
+    return Recipient(key_id=key_id(key), jwk=public_jwk(key))
 
 
 @functools.cache
@@ -380,7 +367,7 @@ def _details_fair(_: bytes, value: Any) -> bool:
 @functools.cache
 def _evidence_files() -> tuple[bytes, ...]:
     nonce = b"n" * 32
-    bound = qualifying(thumbprint(signing_key().public_key()), nonce)
+    bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
     content = {
         "version": 1,
@@ -434,25 +421,6 @@ def _policy_fair(data: bytes, value: Any) -> bool:
     return bool(value.sha384 == hashlib.sha384(data).digest() and value.purpose_codes and value.ori_prefixes)
 
 
-CONFIG: Final = f"""cloud = "azure-us"
-policy_file = "policy.toml"
-audit_file = "/var/lib/cji/audit.jsonl"
-[worker]
-id = "worker-1"
-audience = "pool"
-region = "eastus"
-[listen]
-certificate = "server.pem"
-private_key = "server.key"
-client_roots = "roots.pem"
-[attestation]
-maa_url = "https://cji.eus.attest.azure.net"
-reference_values = {{ products = ["Genoa"] }}
-[[keys]]
-kek_id = "{KEK}"
-public_thumbprint = "{"A" * 43}"
-"""
-
 PROFILE: Final = """target = "h:1"
 cloud = "azure-us"
 maa_url = "https://m"
@@ -484,18 +452,7 @@ def _is_absolute(name: str) -> bool:
 @functools.cache
 def _specs() -> tuple[bytes, ...]:
     return (
-        f"""audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "{KEK}"
-kek_thumbprint = "{"A" * 43}"
-recipients = ['{recipient().jwk}']
-size_class = "power_of_two"
-valid_hours = 2
+        f"""{head(recipient=recipient().jwk, kek_thumbprint="A" * 43, size_class="power_of_two", valid_hours=2)}
 [input]
 schema = "person/1"
 [deidentify]
@@ -518,11 +475,11 @@ def _spec_fair(_: bytes, value: Any) -> bool:
 
 
 def _rsa_fair(_: bytes, value: Any) -> bool:
-    return bool(3072 <= value.key_size <= 8192 and parse_rsa(rsa_jwk(value)) == value)
+    return bool(3072 <= value.key_size <= 8192 and parse_rsa(public_jwk(value)) == value)
 
 
 def _ec_fair(_: bytes, value: Any) -> bool:
-    return thumbprint_p384(parse_p384(public_jwk(value))) == thumbprint_p384(value)
+    return key_id(parse_p384(public_jwk(value))) == key_id(value)
 
 
 def _receipt_key_fair(data: bytes, value: Any) -> bool:
@@ -613,7 +570,7 @@ WORKER: Final = (
     ),
     target(
         "config",
-        lambda: (CONFIG.encode(),),
+        lambda: (WORKER_CONFIG.encode(),),
         from_file(config.load),
         refusals=(StartupError,),
         fair=_config_fair,
@@ -684,7 +641,7 @@ WORKER: Final = (
     target(
         "receipt-jwk",
         lambda: (public_jwk(signing_key().public_key()).encode(),),
-        lambda data: key_from_jwk(text(data)),
+        lambda data: parse_canonical_p384(text(data)),
         refusals=(ValueError,),
         fair=_receipt_key_fair,
         mutators=JSON,

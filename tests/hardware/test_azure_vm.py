@@ -8,7 +8,7 @@ import pytest
 
 from attestation import AZURE_US
 from attestation.appraisal import Acceptance, ReferenceValues, appraise
-from attestation.evidence import qualifying
+from attestation.evidence import qualifying_data
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
 from attestation.release import Attester, KeySpec
@@ -18,9 +18,11 @@ REFERENCE = ReferenceValues(products=("Milan", "Genoa", "Turin"), accepted=(MILA
 
 
 def test_this_machine_is_genuine() -> None:
-    asked = qualifying(secrets.token_bytes(32), secrets.token_bytes(32))
-    evidence = collect(trust=AZURE_US, qualifying=asked, pcs=IntelPcs(AZURE_US))
-    verdict = appraise(evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying=asked, now=datetime.now(UTC))
+    asked = qualifying_data(secrets.token_bytes(32), secrets.token_bytes(32))
+    evidence = collect(trust=AZURE_US, qualifying_data=asked, pcs=IntelPcs(AZURE_US))
+    verdict = appraise(
+        evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, now=datetime.now(UTC)
+    )
     assert (verdict.tee, verdict.vmpl) in {("snp", 0), ("tdx", None)}
 
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from attestation import AZURE_US, Trust
 from attestation.appraisal import ReferenceValues, Verdict, appraise
 from attestation.certs import spki_sha256
-from attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying
+from attestation.evidence import Evidence, maa_nonce, parse_hcl, qualifying_data
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.tpm_structures import PCR_SELECTION, pcr_digest, policy_pcr_digest
 from attestation.jose import b64url
@@ -37,7 +37,7 @@ ENDORSEMENT = (0x4000000B).to_bytes(4, "big")
 AMD = "1.3.6.1.4.1.3704.1."
 ISSUER = "https://sharedeus.eus.attest.azure.net"
 RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
-QUALIFYING = qualifying(RECEIPT_KEY, NONCE)
+QUALIFYING = qualifying_data(RECEIPT_KEY, NONCE)
 VM = uuid.UUID("deaa4f4c-fbf3-439b-8dee-4875d5140983")
 POLICY_HASH = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"
 
@@ -156,7 +156,7 @@ class Machine:
         given: dict[str, Any] = {
             "trust": self.trust,
             "reference": ReferenceValues(),
-            "expected_qualifying": QUALIFYING,
+            "expected_qualifying_data": QUALIFYING,
             "now": self.now,
         }
         return appraise(evidence, **(given | kw))

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from worker.job import InputPart, JobId, Recipient, new_header, thumbprint_rsa
+from worker.job import InputPart, JobId, Recipient, new_header
+from worker.jose import key_id
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["NOW", "OPERATION", "OURS", "THEIRS", "make"]
@@ -18,7 +19,7 @@ def _recipient(number: int) -> Recipient:
     """A public modulus that nobody has the factors of."""
     key = rsa.RSAPublicNumbers(65537, (1 << 3071) + 2 * number + 1).public_key()
     n = urlsafe_b64encode(key.public_numbers().n.to_bytes(384, "big")).rstrip(b"=").decode()
-    return Recipient(key_id=thumbprint_rsa(key), jwk=json.dumps({"kty": "RSA", "n": n, "e": "AQAB"}))
+    return Recipient(key_id=key_id(key), jwk=json.dumps({"kty": "RSA", "n": n, "e": "AQAB"}))
 
 
 OURS, THEIRS = _recipient(1), _recipient(2)

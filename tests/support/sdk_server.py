@@ -26,24 +26,13 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.appraisal.verdict import _SEAL
 from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
+from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context, prepare_batch
-from worker.audit import (
-    FIRST_PREVIOUS,
-    Claims,
-    Expected,
-    PartDigest,
-    Volumes,
-    public_jwk,
-    sign,
-    thumbprint,
-    verify_receipt,
-)
+from worker.audit import FIRST_PREVIOUS, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
 from worker.client.attested import AttestedWorker
-from worker.client.keys import public_jwk as rsa_jwk
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches
@@ -59,7 +48,8 @@ from worker.envelope import (
     wrap_dek,
 )
 from worker.errors import REASONS, Reason, Refusal
-from worker.job import Header, parse, parse_rsa
+from worker.job import Header, parse
+from worker.jose import parse_rsa, public_jwk, thumbprint
 from worker.records import ROW_STATUS, ROW_STATUS_SCHEMA
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
@@ -107,7 +97,7 @@ class ReferenceWorker(CjiWorkerServicer):
             worker_id="worker-1",
             operations=registry.OPERATIONS,
             schemas=["person/1"],
-            keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=rsa_jwk(self.cmk.public_key()))],
+            keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=public_jwk(self.cmk.public_key()))],
         )
 
     async def GetReceipt(  # noqa: N802
@@ -258,7 +248,7 @@ class ReferenceWorker(CjiWorkerServicer):
             clock=TpmClock(clock=1, reset_count=1, restart_count=1, safe=True),
             evidence_sha384=bytes(48),
             checks=(),
-            seal=_SEAL,
+            constructor_key=_CONSTRUCTOR_KEY,
         )
         return AttestedWorker(
             verdict=verdict,

@@ -5,29 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.worker_configs import WORKER_CONFIG
 from worker.config import load
 from worker.errors import StartupError
 from worker.log import FIELDS, log
-
-GOOD = """
-cloud = "public"
-policy_file = "policy.toml"
-audit_file = "/var/lib/cji/audit.jsonl"
-[worker]
-id = "worker-1"
-audience = "pool"
-region = "eastus"
-[listen]
-certificate = "server.pem"
-private_key = "server.key"
-client_roots = "roots.pem"
-[attestation]
-maa_url = "https://maa.example"
-reference_values = { products = ["Genoa"] }
-[[keys]]
-kek_id = "https://vault.example/keys/cji/00000000000000000000000000000000"
-public_thumbprint = "t"
-"""
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -37,21 +18,21 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_sound_file_is_read_and_its_names_are_relative_to_it(tmp_path: Path) -> None:
-    config = load(write(tmp_path, GOOD))
+    config = load(write(tmp_path, WORKER_CONFIG))
     assert config.policy_file == str(tmp_path / "policy.toml")
     assert config.audit_file == "/var/lib/cji/audit.jsonl"
     assert config.listen.private_key == str(tmp_path / "server.key")
     assert len(config.sha384) == 96
-    assert load(write(tmp_path, GOOD + "# more\n")).sha384 != config.sha384
+    assert load(write(tmp_path, WORKER_CONFIG + "# more\n")).sha384 != config.sha384
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('cloud = "public"', 'cloud = "public"\ninsecure = true'),
-        ('cloud = "public"', 'cloud = "public"\nsha384 = "00"'),
-        ('cloud = "public"', ""),
-        ('cloud = "public"', 'cloud = ""'),
+        ('cloud = "azure-us"', 'cloud = "azure-us"\ninsecure = true'),
+        ('cloud = "azure-us"', 'cloud = "azure-us"\nsha384 = "00"'),
+        ('cloud = "azure-us"', ""),
+        ('cloud = "azure-us"', 'cloud = ""'),
         ("[worker]", "[worker]\nsimulated = true"),
         ("[worker]", "[worker]\ncells = 0"),
         ("[worker]", '[worker]\ncells = "2"'),
@@ -64,27 +45,27 @@ def test_a_sound_file_is_read_and_its_names_are_relative_to_it(tmp_path: Path) -
         ("[attestation]", "[attestation]\nkey_lifetime_s = 3601"),
         ("[attestation]", "[attestation]\nkey_lifetime_s = 1"),
         ("[[keys]]", "[[keys]]\nlocal = true"),
-        (GOOD[GOOD.index("[[keys]]") :], ""),
-        (GOOD[GOOD.index("[[keys]]") :], "keys = []"),
+        (WORKER_CONFIG[WORKER_CONFIG.index("[[keys]]") :], ""),
+        (WORKER_CONFIG[WORKER_CONFIG.index("[[keys]]") :], "keys = []"),
         ('"Genoa"', '"Genoa'),
     ],
 )
 def test_anything_else_is_unfit(tmp_path: Path, old: str, new: str) -> None:
-    assert old in GOOD
+    assert old in WORKER_CONFIG
     with pytest.raises(StartupError):
-        load(write(tmp_path, GOOD.replace(old, new)))
+        load(write(tmp_path, WORKER_CONFIG.replace(old, new)))
 
 
 def test_no_file_and_no_text_are_unfit(tmp_path: Path) -> None:
     with pytest.raises(StartupError):
         load(tmp_path / "missing.toml")
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe" + GOOD.encode())
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe" + WORKER_CONFIG.encode())
     with pytest.raises(StartupError):
         load(tmp_path / "bytes.toml")
 
 
 def test_an_environment_variable_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, GOOD)
+    path = write(tmp_path, WORKER_CONFIG)
     before = load(path)
     for name in ("CJI_CLOUD", "CLOUD", "WORKER_ID", "CJI_SIMULATED", "CJI_CONFIG"):
         monkeypatch.setenv(name, "simulation")
@@ -125,6 +106,6 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
-    long = write(tmp_path, GOOD + "# " + "x" * (256 << 10) + "\n")
+    long = write(tmp_path, WORKER_CONFIG + "# " + "x" * (256 << 10) + "\n")
     with pytest.raises(StartupError, match="larger than 256 KiB"):
         load(long)

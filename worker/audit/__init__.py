@@ -1,4 +1,4 @@
-"""What the worker can be held to: typed events, the hash-chained file that keeps them, and signed receipts."""
+"""The worker's accountability: typed events, the hash-chained file that stores them, and signed receipts."""
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
@@ -26,7 +26,6 @@ from worker.audit.events import (
     utc_hundredths,
 )
 from worker.audit.file import AuditFile, JobEntry, JobState
-from worker.audit.keys import key_from_jwk, key_id, public_jwk, thumbprint
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
     ReceiptError,
@@ -75,13 +74,9 @@ __all__ = [
     "WorkerStopped",
     "append_record",
     "claims_unverified",
-    "key_from_jwk",
-    "key_id",
-    "public_jwk",
     "read",
     "receipt_sha384",
     "sign",
-    "thumbprint",
     "utc_hundredths",
     "verify_chain",
     "verify_next",

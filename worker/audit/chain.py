@@ -1,4 +1,4 @@
-r"""The hash chain: every audit line names its predecessor, so nothing inside can be changed, dropped or moved unseen.
+r"""The hash chain: every audit line names its predecessor, so a change, loss or move inside the file is detected.
 
 One record is one line of compact JSON (UTF-8, no blanks, members in this order, LF at the end):
 
@@ -6,10 +6,10 @@ One record is one line of compact JSON (UTF-8, no blanks, members in this order,
 
     hash = SHA-384("cji-audit/1\0" + every byte of the line before `,"hash":"`)
 
-`prev` is the hash of the record before (96 zeros in front of the first), `seq` counts from 1 without gaps. Members of
-an event stand in the order of its definition in `worker.audit.events`; the encoding is msgspec's, and a line that does
-not encode back to itself is broken. The chain shows changes inside; that lines are missing at the *end* shows only
-against a head or a receipt kept elsewhere.
+`prev` is the hash of the previous record (96 zeros for the first), `seq` counts from 1 without gaps. Members of an
+event are in the order of its definition in `worker.audit.events`; the encoding is msgspec's, and a line that does not
+encode back to itself is broken. The chain reveals changes inside it. Lines missing at the *end* are revealed only by
+comparison with a head or a receipt kept elsewhere.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ GENESIS: Final = Head(seq=0, hash="0" * 96)
 
 
 class ChainError(Exception):
-    """The chain is broken: `line` (from 1) and `field` say where, `detail` is made of numbers and fixed words only."""
+    """The chain is broken at `line` (from 1) in `field`; `detail` contains only numbers and fixed words."""
 
     def __init__(self, *, line: int, field: str, detail: str = "") -> None:
         super().__init__(line, field, detail)
@@ -81,9 +81,9 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[Head, bytes]:
-    """Return the new head and the line (LF included) that puts `event` behind `head`.
+    """Return the new head and the line (LF included) that appends `event` to the chain ending in `head`.
 
-    Raises ValueError where event, time or worker have not the shape of their type, or the line grows too long.
+    Raises ValueError if event, time or worker do not fit their types, or if the line is too long.
     """
     try:
         draft = Record(seq=head.seq + 1, time=time, worker=worker, prev=head.hash, event=event, hash=GENESIS.hash)
@@ -99,9 +99,9 @@ def append_record(event: Event, *, head: Head, time: str, worker: str) -> tuple[
 
 
 def verify_next(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
-    """Return the new head and the record of `line` (LF included), the `number`-th, that must stand behind `head`.
+    """Return the new head and the record in `line` (LF included), the `number`-th, which must follow `head`.
 
-    Raises ChainError: `line` not a record at all, else the first of `hash`, `seq`, `prev` that is wrong.
+    Raises ChainError: field `line` if it is not a record, else the first wrong one of `hash`, `seq`, `prev`.
     """
     record = read(line, number=number)
     if record.seq != head.seq + 1:
@@ -112,7 +112,7 @@ def verify_next(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
 
 
 def read(line: bytes, *, number: int = 0) -> Record:
-    """Return the record of one line (LF included) whose own hash is right. Raises ChainError at `line` or `hash`."""
+    """Return the record in one line (LF included) if its own hash is right. Raises ChainError at `line` or `hash`."""
     if len(line) > MAX_LINE_BYTES or not line.endswith(b"\n"):
         raise ChainError(line=number, field="line", detail="no line feed within the longest line")
     try:
@@ -127,7 +127,7 @@ def read(line: bytes, *, number: int = 0) -> Record:
 
 
 def verify(lines: Iterable[bytes], *, start: Head = GENESIS) -> Head:
-    """Return the head of a chain whose every line (LF included) follows `start`. Raises ChainError."""
+    """Return the head of a chain whose lines (LF included) follow `start` without a fault. Raises ChainError."""
     head = start
     for number, line in enumerate(lines, 1):
         head, _ = verify_next(line, head=head, number=number)

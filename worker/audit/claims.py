@@ -1,7 +1,7 @@
-"""What a receipt says, and what its reader already knows.
+"""The claims of a receipt, and the values that its reader expects.
 
-Invariant: `Claims` has no optional member. A receipt that leaves something out is no receipt. Digests are lower-case
-hexadecimal, times UTC with hundredths of a second, rows and bytes counts. Values of records are in none of them.
+Invariant: `Claims` has no optional member; a receipt without one of them is invalid. Digests are lower-case
+hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No claim contains values of records.
 """
 
 from typing import Annotated, Literal
@@ -17,8 +17,8 @@ __all__ = ["Claims", "Expected", "PartDigest"]
 class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sealed part: SHA-256 over its whole ciphertext as sent (FLOE header, segments), and its length in bytes.
 
-    Every other digest is SHA-384. This one is over the bulk of the data, and every processor with SEV-SNP or TDX has
-    instructions for SHA-256: hashing twice as fast is a quarter of what a job costs its cell.
+    All other digests are SHA-384. This one covers the bulk of the data, and all processors with SEV-SNP or TDX have
+    instructions for SHA-256: it hashes twice as fast, which saves a quarter of a cell's time.
     """
 
     name: Token
@@ -27,11 +27,11 @@ class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything a receipt vouches for. Parts stand in the order of their numbers.
+    """Everything that a receipt vouches for. Parts are in the order of their numbers.
 
-    `previous_sha384` is `receipt_sha384` of the receipt with the sequence number before, 96 zeros in the first one.
-    `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers, and
-    `accepted_advisories` are those that are open for the machine and that its operator accepted by name.
+    `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
+    `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
+    `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
     """
 
     version: Annotated[int, Meta(ge=1, le=1)]
@@ -69,10 +69,10 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader knows already; each member that is set must equal the claim of the same name.
+    """The reader's expectations; each member that is set must equal the claim with the same name.
 
-    `simulated` must always be said: a reader whose trust anchors are the vendors' own expects False, and so refuses
-    every receipt of a simulated machine, and the other way round.
+    `simulated` is required: a reader whose trust anchors are the vendors' own expects False and thereby refuses every
+    receipt from a simulated machine, and vice versa.
     """
 
     simulated: bool
@@ -101,7 +101,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     fips: str | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
-        """Names of the claims that are not as expected, in the order of this class, e.g. `outputs[1].sha256`."""
+        """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""
         return tuple(
             name
             for field in self.__struct_fields__

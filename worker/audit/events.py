@@ -1,12 +1,12 @@
-"""The events of the audit trail: typed, closed, without a word of free text.
+"""The events of the audit trail: typed, closed, without free text.
 
 Contract and invariants
-* Every event is one Struct of `Event`, told apart by `kind`. What CJISSECPOL AU-3 and AU-3(1) ask for is in named
-  fields: what (kind), when and where (in the chained record), source, outcome (`reason`), identity; per job the
-  duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
-* No value of a record, no key and no exception text has a field to stand in (AU-3(3)). Volumes per job are the one
-  documented exception to "what depends on records stays inside the sealed output".
-* Texts are bounded and printable, identifiers and digests have a fixed shape; it is enforced before a line is written
+* Every event is one Struct of the union `Event`, identified by `kind`. Named fields hold what CJISSECPOL AU-3 and
+  AU-3(1) require: type (`kind`), time and place (in the chained record), source, outcome (`reason`), identity; per job
+  the duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
+* There is no field for a record's value, a key or an exception's text (AU-3(3)). Volumes per job are the one documented
+  exception to the rule that data derived from records stay inside the sealed output.
+* Texts are bounded and printable, identifiers and digests have a fixed shape. This is enforced before a line is written
   and again when it is read.
 * Time is UTC with hundredths of a second (AU-8).
 """
@@ -76,7 +76,7 @@ class TpmClock(_Strict, frozen=True, kw_only=True):
 
 
 class Volumes(_Strict, frozen=True, kw_only=True):
-    """How much a job moved; never what. Rows and subjects are counts, bytes are those of the ciphertext."""
+    """The amount of data in a job, never its content. Rows and subjects are counts, bytes are ciphertext bytes."""
 
     rows_in: Count
     rows_out: Count
@@ -91,7 +91,7 @@ class _Event(_Strict, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
-    """The keyholder runs under this code, configuration and policy."""
+    """The keyholder started with this code, configuration and policy."""
 
     version: Token
     code_sha384: Hex96
@@ -101,13 +101,13 @@ class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
 
 
 class WorkerReady(_Event, frozen=True, kw_only=True, tag="worker_ready"):
-    """Fresh evidence, a key, a policy and this sink: jobs are admitted from here on."""
+    """Fresh evidence, a key, a policy and this sink are available: jobs are admitted from now on."""
 
     kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
 
 
 class WorkerNotReady(_Event, frozen=True, kw_only=True, tag="worker_not_ready"):
-    """No job is admitted from here on."""
+    """No job is admitted from now on."""
 
     reason: Reason
 
@@ -119,14 +119,14 @@ class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
 
 
 class TailRecovered(_Event, frozen=True, kw_only=True, tag="tail_recovered"):
-    """A crash left an unfinished last line, never acknowledged to anybody; it was cut off."""
+    """A crash left an unfinished last line, which was never acknowledged; it was cut off."""
 
     cut_bytes: Count
     cut_sha384: Hex96
 
 
 class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
-    """Both verdicts on this machine were good."""
+    """The machine passed our appraisal and Azure Attestation's."""
 
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
@@ -139,7 +139,7 @@ class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
 
 
 class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
-    """The vault released a key version to this machine, under this release policy.
+    """The vault released a key version to this machine under this release policy.
 
     `policy_before` is there where this process knew another policy of the key: somebody changed it in between.
     """
@@ -155,7 +155,7 @@ class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
 
 
 class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
-    """A released key was let go. A key that is renewed is not dropped.
+    """A released key was dropped. A renewed key is not dropped.
 
     expired    its time was over and no renewal had come
     revoked    the vault denied the renewal, or released something else
@@ -169,7 +169,7 @@ class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
 
 
 class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
-    """Header, signature, policy and ledger passed; the data key is opened after this line is durable."""
+    """Header, signature, policy and ledger checks passed; the data key is opened once this line is durable."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -189,7 +189,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
 
 
 class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
-    """Refused before anything was decrypted. What the job claims about itself is noted only where it parsed."""
+    """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed."""
 
     source: Address
     stage: Stage
@@ -203,7 +203,7 @@ class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
 
 
 class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
-    """All input verified, all rows accounted for; this line being durable is what makes the receipt valid."""
+    """All input was verified and all rows are accounted for. The receipt is valid once this line is durable."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -230,7 +230,7 @@ class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
 
 
 class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retained"):
-    """A side table of a completed job stays in secret memory; `sha256` is that of the sealed part in its receipt."""
+    """A side table of a completed job stays in secret memory; `sha256` is the part's digest in the job's receipt."""
 
     job_id: Hex32
     submitter: Token
@@ -240,11 +240,11 @@ class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retain
 
 
 class ReferenceDropped(_Event, frozen=True, kw_only=True, tag="reference_dropped"):
-    """No further job gets it, and it is wiped when the last one that has it is over; at the latest with the worker.
+    """A resident reference is no longer available. It is wiped when its last job, or the worker, has ended.
 
-    expired   its time was over
-    replaced  its submitter brought another one, and there was no room for both
-    key       the key version that opened it was let go
+    expired   its retention time passed
+    replaced  its submitter sent another one, and there was no room for both
+    key       the key version that opened it was dropped
     """
 
     submitter: Token
@@ -272,7 +272,7 @@ Event = (
 
 
 def utc_hundredths(moment: datetime) -> str:
-    """`YYYY-MM-DDThh:mm:ss.hhZ` of an aware time, cut (not rounded) to hundredths. Raises ValueError when naive."""
+    """`YYYY-MM-DDThh:mm:ss.hhZ` for an aware time, truncated to hundredths. Raises ValueError for a naive time."""
     if moment.tzinfo is None:
         raise ValueError("naive time")
     utc = moment.astimezone(UTC)

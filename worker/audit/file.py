@@ -1,17 +1,17 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, and who did what in it.
+"""The durable audit trail of one worker: an append-only file of chained lines, with an index by job.
 
 Contract and invariants
-* `append` returns after the line is on disk (write, fsync). Until then nothing that the line speaks of may be shown.
-* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, for after a failed
-  fsync nobody knows what the disk holds. A restart opens the file anew and reads what it really holds.
-* One writer: the file is locked (flock) as long as it is open, and it is never a symbolic link.
-* At start the whole chain is verified, one line at a time, and the index rebuilt. A last line without its line feed
-  was never acknowledged; it is cut off and the cut itself recorded. Any other fault is AUDIT_UNAVAILABLE: somebody
-  changed the file, and a person must look.
-* A job is admitted, then completed or ended; completed once. An event out of this order is not written.
-* Kept in memory: per job its header digest, how far it came and the offsets of its lines. Lines are read on demand.
+* `append` returns after the line is on disk (write, fsync). Until then its content must not be disclosed.
+* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, because the content of
+  the disk is unknown after a failed fsync. A restart reopens the file and reads its actual content.
+* There is one writer: the file is locked (flock) while it is open, and it is never a symbolic link.
+* At start the whole chain is verified line by line, and the index is rebuilt. A last line without its line feed was
+  never acknowledged; it is cut off, and the cut is recorded. Any other fault is AUDIT_UNAVAILABLE: somebody changed
+  the file, and a person must investigate.
+* A job is admitted, then completed or ended, and completed only once. An event that breaks this order is not written.
+* Memory holds, per job, its header digest, its state and the offsets of its lines. Lines are read on demand.
 
-For one thread.
+Not thread-safe.
 """
 
 import enum
@@ -48,7 +48,7 @@ RESERVE_BYTES: Final = 16 * MIB
 
 
 class JobState(enum.Enum):
-    """How far the last attempt of an admitted job came."""
+    """State of the last attempt of an admitted job."""
 
     ADMITTED = "admitted"  # no end recorded: running, or its process died
     ENDED = "ended"
@@ -57,7 +57,7 @@ class JobState(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEntry:
-    """What the index keeps of one admitted job; `offset` is where the line that says so starts."""
+    """The index entry of one admitted job; `offset` is the start of the line that records `state`."""
 
     state: JobState
     header_sha384: bytes
@@ -65,13 +65,13 @@ class JobEntry:
 
 
 class AuditFile:
-    """An open audit trail. Make one with the constructor, end it with `close` or as a context manager."""
+    """An open audit trail. Close it with `close`, or use it as a context manager."""
 
     def __init__(self, path: Path, *, worker: str, clock: Callable[[], datetime]) -> None:
-        """Open, lock, verify and index the file at `path`; create it (mode 0600) if there is none.
+        """Open, lock, verify and index the file at `path`; create it (mode 0600) if it does not exist.
 
-        `worker` names this machine in every line, `clock` gives aware times. Raises Refusal(AUDIT_UNAVAILABLE); the
-        cause is an OSError or a ChainError that names the line.
+        `worker` names this machine in every line, `clock` returns aware times. Raises Refusal(AUDIT_UNAVAILABLE); the
+        cause is an OSError, or a ChainError that names the line.
         """
         self._path = path
         self._worker = worker
@@ -106,11 +106,11 @@ class AuditFile:
         return self._head
 
     def append(self, event: Event) -> Record:
-        """Put `event` at the end, durably, and return its record.
+        """Append `event` durably and return its record.
 
-        Raises Refusal(AUDIT_UNAVAILABLE) when it could not be made durable (final). Raises ValueError when a field of
-        the event has not the shape of its type, or the event does not follow what the job already is; then nothing
-        was written and the file stays usable.
+        Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable (final). Raises ValueError if a field of the
+        event does not fit its type, or if the event does not fit the job's state; then nothing was written and the file
+        stays usable.
         """
         if self._failed or self._fd < 0:
             raise _unavailable(Stage.COMMIT)
@@ -131,7 +131,7 @@ class AuditFile:
         return record
 
     def writable(self) -> bool:
-        """Whether a job may start: nothing failed, the path still names this file, and the disk has room.
+        """Whether a job may start: no write failed, the path still names this file, and the disk has space.
 
         A full disk may recover; any other fault is final.
         """
@@ -146,30 +146,30 @@ class AuditFile:
         return room.f_bavail * room.f_frsize >= RESERVE_BYTES
 
     def unfinished(self) -> tuple[bytes, ...]:
-        """Job ids whose last attempt has no end. Right after start a crash cut them short: append their `JobEnded`."""
+        """Job ids whose last attempt has not ended. After a start, a crash cut them short: append a `JobEnded` each."""
         return tuple(job_id for job_id, entry in self._jobs.items() if entry.state is JobState.ADMITTED)
 
     def entry(self, job_id: bytes) -> JobEntry | None:
-        """What the index keeps of one admitted job."""
+        """The index entry of one admitted job."""
         return self._jobs.get(job_id)
 
     def events_for(self, job_id: bytes) -> Iterator[Record]:
-        """The records of one job, refusals too, as they were written. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The records of one job, including refusals, in the order written. Raises Refusal(AUDIT_UNAVAILABLE)."""
         return (self._record_at(offset) for offset in self._lines.get(job_id, ()))
 
     def completion(self, job_id: bytes) -> JobCompleted | None:
-        """The event with the job's receipt, if it completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
         entry = self._jobs.get(job_id)
         if entry is None or entry.state is not JobState.COMPLETED:
             return None
         return self._completion_at(entry.offset)
 
     def last_completion(self) -> JobCompleted | None:
-        """The event with the youngest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
         return None if self._last_receipt is None else self._completion_at(self._last_receipt)
 
     def close(self) -> None:
-        """Close the file and give up the lock. Closing twice is allowed."""
+        """Close the file and release the lock. Closing twice is allowed."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -236,7 +236,7 @@ class AuditFile:
         return event
 
     def _check_identity(self) -> None:
-        """Raise OSError unless the path still names this very file, as long as we left it."""
+        """Raise OSError unless the path still names this file, with the length that we left."""
         ours, theirs = os.fstat(self._fd), os.stat(self._path, follow_symlinks=False)
         if (ours.st_dev, ours.st_ino, ours.st_size) != (theirs.st_dev, theirs.st_ino, self._size):
             raise OSError(errno.ESTALE, "the audit file was replaced or changed")

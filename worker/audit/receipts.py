@@ -5,17 +5,17 @@
     payload = `Claims` as compact JSON, members in the order of their definition, members of `tcb` sorted
 
 Contract and invariants
-* `verify` returns a `VerifiedReceipt`, which nothing else can make, or raises ReceiptError that names what is wrong.
-* Nothing is chosen by the receipt: algorithm, key and type are the reader's; `kid` is only compared.
-* One receipt has one encoding: other base64url, blanks, doubled, unknown or reordered members are refused.
+* `verify` returns a `VerifiedReceipt`, which nothing else can construct, or raises a ReceiptError that names the fault.
+* The receipt chooses nothing: algorithm, key and type are the reader's; `kid` is only compared.
+* A receipt has one encoding: other base64url, blanks, and duplicate, unknown or reordered members are refused.
 * `receipt_sha384` covers header and payload, not the signature, which an outsider can re-randomise (s -> n - s).
 
 The checks, in this order:
     R1 three parts of canonical base64url, at most 64 KiB
     R2 the header is exactly ours
-    R3 the payload is exactly one `Claims`                 names the claim that has a wrong shape
-    R4 the signature fits                                  names `signature`, and which expected claims differ
-    R5 every claim that the reader expects is as expected  names the claim
+    R3 the payload is exactly one `Claims`                 names the claim with a wrong shape
+    R4 the signature is valid                              names `signature`, and the claims that differ
+    R5 every claim equals the reader's expectation         names the claim
 Sources: RFC 7515, RFC 7518 §3.4, RFC 8725.
 """
 
@@ -28,12 +28,11 @@ from typing import Final, Literal
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA384
 
 from worker.audit.claims import Claims, Expected
 from worker.audit.events import KeyId
-from worker.audit.keys import b64url, from_b64url, key_id
+from worker.jose import ES384_BYTES, b64url, b64url_decode, es384_sign, es384_verify, key_id
+from worker.verified import _CONSTRUCTOR_KEY, Verified
 
 __all__ = [
     "FIRST_PREVIOUS",
@@ -49,7 +48,6 @@ __all__ = [
 
 MAX_BYTES: Final = 64 * 1024
 FIRST_PREVIOUS: Final = "0" * 96
-SCALAR_BYTES: Final = 48
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,11 +59,10 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 _headers: Final = msgspec.json.Decoder(_Header)
 _claims: Final = msgspec.json.Decoder(Claims)
-_MADE_HERE: Final = object()
 
 
 class ReceiptError(Exception):
-    """A receipt is not what it should be. `field` names the part or claim, `differing` claims not as expected."""
+    """An invalid receipt. `field` names the part or claim, `differing` the claims that differ from the expected."""
 
     def __init__(self, field: str, *, differing: tuple[str, ...] = ()) -> None:
         super().__init__(field, differing)
@@ -78,7 +75,7 @@ class ReceiptError(Exception):
 
 
 class SequenceError(ReceiptError):
-    """Receipts of one worker do not follow each other: numbers `first` to `last` are missing, repeated or misplaced."""
+    """A broken sequence of one worker's receipts: numbers `first` to `last` are missing, repeated or misplaced."""
 
     def __init__(self, kind: Literal["missing", "repeated", "reordered", "previous"], first: int, last: int) -> None:
         super().__init__("previous_sha384" if kind == "previous" else "sequence")
@@ -94,22 +91,17 @@ class SequenceError(ReceiptError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedReceipt:
-    """A receipt that passed every check. Only `verify` makes one."""
+class VerifiedReceipt(Verified):
+    """A receipt that passed every check. Only `verify` constructs one."""
 
     claims: Claims
     key_id: str
     sha384: str
     compact: str = field(repr=False)
-    proof: object = field(repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.proof is not _MADE_HERE:
-            raise TypeError("a VerifiedReceipt is made by verify")
 
 
 def sign(claims: Claims, private_key: ec.EllipticCurvePrivateKey) -> str:
-    """Return the compact JWS. Raises ValueError when a claim has not the shape of its type or the key is not P-384."""
+    """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key is not P-384."""
     header = _Header(alg="ES384", kid=key_id(private_key.public_key()), typ="cji-receipt+jws")
     try:
         payload = _encoder.encode(claims)
@@ -117,51 +109,52 @@ def sign(claims: Claims, private_key: ec.EllipticCurvePrivateKey) -> str:
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError("claim out of shape") from error
     signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
-    r, s = decode_dss_signature(private_key.sign(signed.encode("ascii"), ec.ECDSA(SHA384())))
-    receipt = f"{signed}.{b64url(r.to_bytes(SCALAR_BYTES, 'big') + s.to_bytes(SCALAR_BYTES, 'big'))}"
+    receipt = f"{signed}.{b64url(es384_sign(private_key, signed.encode('ascii')))}"
     if len(receipt) > MAX_BYTES:
         raise ValueError("receipt too long")
     return receipt
 
 
 def receipt_sha384(receipt: str) -> str:
-    """Hexadecimal SHA-384 of header and payload as they stand in the compact form: what the next receipt names."""
+    """Hexadecimal SHA-384 of header and payload in compact form, which the next receipt names."""
     return hashlib.sha384(receipt.rpartition(".")[0].encode("ascii")).hexdigest()
 
 
 def claims_unverified(receipt: str) -> Claims:
-    """The claims of a receipt that is trusted for where it came from, such as one's own audit trail.
+    """The claims of a receipt that is trusted because of its origin, such as our own audit trail.
 
-    Raises ReceiptError where it is not well-formed (R1, R3); signature and expectations are not looked at.
+    Raises ReceiptError if it is not well-formed (R1, R3); signature and expectations are not checked.
     """
     return _payload(_parts(receipt)[1])
 
 
 def verify(receipt: str, *, key: ec.EllipticCurvePublicKey, expected: Expected) -> VerifiedReceipt:
-    """Return the receipt if it was signed with `key` (P-384) and says what is expected, else raise ReceiptError."""
+    """Return the receipt if it was signed with `key` (P-384) and meets `expected`, else raise ReceiptError."""
     header, payload, signature = _parts(receipt)  # R1
     if header != _encoder.encode(_Header(alg="ES384", kid=key_id(key), typ="cji-receipt+jws")):  # R2
         raise ReceiptError(_header_fault(header))
     claims = _payload(payload)  # R3
     differing = expected.differences(claims)
     try:  # R4
-        r, s = (int.from_bytes(each, "big") for each in (signature[:SCALAR_BYTES], signature[SCALAR_BYTES:]))
-        signed = receipt.rpartition(".")[0].encode("ascii")
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA384()))
+        es384_verify(key, signature, receipt.rpartition(".")[0].encode("ascii"))
     except InvalidSignature as error:
         raise ReceiptError("signature", differing=differing) from error
     if differing:  # R5
         raise ReceiptError(differing[0], differing=differing)
     return VerifiedReceipt(
-        claims=claims, key_id=key_id(key), sha384=receipt_sha384(receipt), compact=receipt, proof=_MADE_HERE
+        claims=claims,
+        key_id=key_id(key),
+        sha384=receipt_sha384(receipt),
+        compact=receipt,
+        constructor_key=_CONSTRUCTOR_KEY,
     )
 
 
 def verify_sequence(receipts: Sequence[VerifiedReceipt], *, after: VerifiedReceipt | None = None) -> None:
-    """Return if the receipts of one worker follow each other without a gap, from number 1 or right behind `after`.
+    """Return if the receipts of one worker follow each other without a gap, from number 1 or directly after `after`.
 
-    Raises SequenceError that names the missing, repeated or reordered numbers, or the receipt whose predecessor was
-    exchanged; ReceiptError("worker") when they are of different workers.
+    Raises a SequenceError that names the missing, repeated or reordered numbers, or the receipt whose predecessor was
+    replaced; ReceiptError("worker") if they come from different workers.
     """
     if len({each.claims.worker for each in (*receipts, *([after] if after else []))}) > 1:
         raise ReceiptError("worker")
@@ -192,16 +185,16 @@ def _parts(receipt: str) -> tuple[bytes, bytes, bytes]:
     decoded: list[bytes] = []
     for name, text in zip(("header", "payload", "signature"), receipt.split("."), strict=True):
         try:
-            decoded.append(from_b64url(text))
+            decoded.append(b64url_decode(text))
         except ValueError as error:
             raise ReceiptError(name) from error
-    if len(decoded[2]) != 2 * SCALAR_BYTES:
+    if len(decoded[2]) != ES384_BYTES:
         raise ReceiptError("signature")
     return decoded[0], decoded[1], decoded[2]
 
 
 def _header_fault(header: bytes) -> str:
-    """Name the header member that is wrong; `kid` when the header is well-formed but names another key."""
+    """The wrong header member; `kid` if the header is well-formed but names another key."""
     try:
         parsed = _headers.decode(header)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -220,6 +213,6 @@ def _payload(payload: bytes) -> Claims:
 
 
 def _named(error: Exception, otherwise: str) -> str:
-    """The path of the member at fault as msgspec reports it; it is made of our own member names and numbers only."""
+    """The path of the wrong member as msgspec reports it; it contains only our own member names and numbers."""
     found = re.search(r"at `(?:key in )?\$\.([a-z0-9_.\[\]]+)`", str(error))
     return found[1] if found else otherwise

@@ -36,7 +36,8 @@ from worker.ipc.messages import (
     OutputReady,
     OutputsDone,
 )
-from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id, rsa_jwk, thumbprint_rsa
+from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id
+from worker.jose import key_id, public_jwk
 from worker.memory import ALIGNMENT, Region
 from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
@@ -247,7 +248,7 @@ def _header(scene: _Scene) -> tuple[bytes, list[bytes]]:
         operations=[scene.operation],
         kek_id="https://rehearsal.invalid/keys/rehearsal/" + "0" * 32,
         wrapped_dek=os.urandom(384),
-        recipients=[Recipient(key_id=thumbprint_rsa(public), jwk=rsa_jwk(public))],
+        recipients=[Recipient(key_id=key_id(public), jwk=public_jwk(public))],
         created=now,
         not_after=now + timedelta(hours=1),
         size_class=SizeClass.POWER_OF_TWO,

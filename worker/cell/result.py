@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 
 from worker.envelope import DEK_BYTES, wrap_dek
-from worker.job import Header, parse_rsa
+from worker.job import Header
+from worker.jose import parse_rsa
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["make_result_header"]

@@ -23,7 +23,7 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
-from attestation.errors import CHECK_REMEDIES
+from attestation.checks import CATALOGUE
 from attestation.evidence import HclReport, parse_hcl, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
@@ -233,7 +233,7 @@ def _reference(config: Config) -> str:
         raise _Found(str(error), error.remedy) from error
     known = reference.advisories
     if known is not None and not known.in_time(datetime.now(UTC)):
-        raise _Found(f"the list of advisories holds from {known.reviewed} to {known.expires}", CHECK_REMEDIES["E31"])
+        raise _Found(f"the list of advisories holds from {known.reviewed} to {known.expires}", CATALOGUE["E31"].remedy)
     listed = f"advisories until {known.expires}" if known else "no list of advisories"
     return f"products {', '.join(reference.products)}; {listed}"
 

@@ -1,4 +1,4 @@
-"""`cji doctor`: is this machine fit to run a worker? Every check says what it found, and what to do about it."""
+"""`cji doctor`: is this machine fit to run a worker? Each check prints what it found, and a remedy if it failed."""
 
 import json
 from dataclasses import asdict
@@ -23,9 +23,9 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blu
 def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> None:
     """Check whether this machine is fit to run a worker.
 
-    Each check really does what the worker will do: it makes secret memory, allocates in it, loads a system-call filter,
-    reads the vTPM, encrypts. The exit status is 1 when a check failed. A warning is for the operator to judge. A check
-    that could not run says so and counts as failed when a configuration was given.
+    Each check does what the worker will do: it creates secret memory, allocates in it, loads a system-call filter,
+    reads the vTPM, encrypts. The exit status is 1 if a check failed. A warning needs a decision by the operator. A
+    check that could not run counts as failed if a configuration was given.
 
     \b
     Examples:

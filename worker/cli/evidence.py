@@ -1,4 +1,4 @@
-"""`cji evidence`: what a machine showed, what each check makes of it, and what it measured at boot. Uses no network."""
+"""`cji evidence`: show a machine's evidence, run every check on it, print its boot measurements. Uses no network."""
 
 import json
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from typing import Any, Final
 import click
 import msgspec
 
-from attestation.appraisal import CHECKS, ReferenceValues
+from attestation.appraisal import ReferenceValues
+from attestation.checks import requirement
 from worker.cli.common import FILE, Failure, configuration, explained, trust_named
-from worker.cli.evidence_file import Judged, RefusedEvidence, golden_pcrs, judge, read_file
+from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, golden_pcrs, read_file
 from worker.cli.evidence_rows import sections
 from worker.client import load_profile
 
@@ -34,12 +35,14 @@ _PROFILE: Final = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
 )
 _CONFIG: Final = click.option("--config", type=FILE, help="worker.toml whose reference values apply instead.")
-_CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="Whose roots judge a bare bundle.")
+_CLOUD: Final = click.option(
+    "--cloud", default="azure-us", show_default=True, help="The cloud whose roots a bare bundle is checked against."
+)
 
 
 @click.group()
 def evidence() -> None:
-    """Read and judge a machine's evidence."""
+    """Read and appraise a machine's evidence."""
 
 
 @evidence.command()
@@ -47,7 +50,7 @@ def evidence() -> None:
 @_JSON
 @explained
 def show(file: Path, *, as_json: bool) -> None:
-    """Show what FILE says of itself. Nothing of it is verified; `cji evidence verify` does that.
+    """Show the contents of FILE. Nothing in it is verified; `cji evidence verify` does that.
 
     \b
     Example:
@@ -58,7 +61,7 @@ def show(file: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"verified": False, "sections": found}, indent=2))
         return
-    click.echo("not verified: this is what the file says of itself")
+    click.echo("not verified: these are the file's own claims")
     for name, rows in found.items():
         click.echo(name)
         for label, value in rows:
@@ -67,7 +70,7 @@ def show(file: Path, *, as_json: bool) -> None:
 
 @evidence.command()
 @click.argument("file", type=FILE)
-@click.option("--at", metavar="TIME", help="Judge at this time, ISO 8601 with zone; else the file's own, or now.")
+@click.option("--at", metavar="TIME", help="Appraise at this time, ISO 8601 with zone; else at the file's own, or now.")
 @_PROFILE
 @_CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
@@ -86,9 +89,10 @@ def verify(
     cloud: str,
     as_json: bool,
 ) -> None:
-    """Judge FILE against the vendors' roots and say what each check found; exit status 3 at the first that fails.
+    """Appraise FILE against the vendors' roots and print what each check found; exit status 3 if it is refused.
 
-    docs/attestation.md says what each check proves. With --json a refusal is an object as well.
+    A refusal lists every check that failed, with what was found and expected. docs/attestation.md explains the checks.
+    With --json a refusal is an object as well.
 
     \b
     Examples:
@@ -102,16 +106,15 @@ def verify(
         raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
     trust = trust_named(context, read.cloud(cloud))
     try:
-        judged = judge(
-            read, trust=trust, reference=_reference(profile, config), asked=lambda: _qualifying(qualifying), at=when
+        found = appraise_file(
+            read, trust=trust, reference=_reference(profile, config), expected=lambda: _qualifying(qualifying), at=when
         )
     except RefusedEvidence as refused:
         if not as_json:
             raise
-        told = {"accepted": False, "check": refused.check, "demand": refused.demand, "remedy": refused.remedy}
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(refused.as_json(), indent=2))
         context.exit(refused.exit_code)
-    click.echo(json.dumps(_object(judged), indent=2) if as_json else "\n".join(_lines(judged)))
+    click.echo(json.dumps(_object(found), indent=2) if as_json else "\n".join(_lines(found)))
 
 
 @evidence.command()
@@ -131,9 +134,9 @@ def pcrs(
     config: Path | None,
     cloud: str,
 ) -> None:
-    """Print the PCRs of golden machines as reference values: what a worker's machine must have booted.
+    """Print the PCRs of golden machines as reference values for the boot of a worker's machine.
 
-    Each FILE passes the appraisal first, at its own time. Several machines give lists of allowed values.
+    Each FILE is appraised first, at its own time. Several machines give lists of allowed values.
 
     \b
     Examples:
@@ -151,7 +154,7 @@ def pcrs(
 
 def _reference(profile: Path | None, config: Path | None) -> ReferenceValues:
     if profile is not None and config is not None:
-        raise Failure("--profile and --config both have reference values", remedy="Give one of them.", status=2)
+        raise Failure("--profile and --config exclude each other", remedy="Give one of them.", status=2)
     if config is None:
         return ReferenceValues() if profile is None else load_profile(profile).reference
     try:
@@ -169,38 +172,40 @@ def _time(text: str | None) -> datetime | None:
     except ValueError:
         when = None
     if when is None or when.tzinfo is None:
-        raise Failure(f"--at {text} is no time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2)
+        raise Failure(f"--at {text} is not a time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2)
     return when
 
 
 def _qualifying(text: str | None) -> bytes:
-    remedy = "Give --qualifying: 64 hexadecimal digits, SHA-256 of what the quote was asked for (docs/format.md)."
+    remedy = "Give --qualifying: 64 hexadecimal digits, the qualifying data that docs/format.md §8 defines."
     try:
         value = bytes.fromhex(text or "")
     except ValueError:
         value = b""
     if len(value) != _QUALIFYING_BYTES:
-        raise Failure("a bare bundle does not say what its quote must carry", remedy=remedy, status=2)
+        raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
     return value
 
 
-def _lines(judged: Judged) -> Iterator[str]:
-    verdict, at = judged.verdict, judged.now.isoformat(timespec="seconds")
-    yield f"accepted: {verdict.tee} {verdict.product}, roots of {judged.roots}, at {at}"
-    for check, found in verdict.checks:
-        yield f"  {check}  {CHECKS[check]}"
-        yield f"       {found}"
+def _lines(found: AppraisedFile) -> Iterator[str]:
+    verdict, at = found.verdict, found.now.isoformat(timespec="seconds")
+    yield f"accepted: {verdict.tee} {verdict.product}, roots of {found.roots}, at {at}"
+    for check in verdict.checks:
+        yield f"  {check.id}  {requirement(check.id)}"
+        yield f"       {check.finding}"
 
 
-def _object(judged: Judged) -> dict[str, Any]:
-    verdict = judged.verdict
+def _object(found: AppraisedFile) -> dict[str, Any]:
+    verdict = found.verdict
     return {
         "accepted": True,
         "tee": verdict.tee,
         "product": verdict.product,
-        "roots": judged.roots,
-        "at": judged.now.isoformat(timespec="seconds"),
+        "roots": found.roots,
+        "at": found.now.isoformat(timespec="seconds"),
         "accepted_advisories": verdict.accepted,
         "evidence_sha384": verdict.evidence_sha384.hex(),
-        "checks": [{"id": check, "demand": CHECKS[check], "found": found} for check, found in verdict.checks],
+        "checks": [
+            {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks
+        ],
     }

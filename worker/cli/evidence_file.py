@@ -1,11 +1,11 @@
-"""Evidence in a file: read, judged, and compared with that of other machines. Uses no network.
+"""Evidence in a file: read, appraised, and compared with that of other machines. Uses no network.
 
 The file is the evidence.json of `cji job run`, which states its own time, nonce and receipt key, or a bare bundle
 (`attestation.evidence.Evidence`), for which the caller says what its quote must carry.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,15 +14,16 @@ from typing import Any, Final
 import msgspec
 
 from attestation import AttestationError, Fault, Trust
-from attestation.appraisal import CHECKS, ReferenceValues, Verdict, appraise
-from attestation.errors import CHECK_REMEDIES
+from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.checks import Failure as FailedCheck
+from attestation.checks import remedy, requirement
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
 from worker.client import Unverified
 from worker.client.attested import read_evidence
 
-__all__ = ["EvidenceFile", "Judged", "RefusedEvidence", "golden_pcrs", "judge", "read_file"]
+__all__ = ["AppraisedFile", "EvidenceFile", "RefusedEvidence", "appraise_file", "golden_pcrs", "read_file"]
 
 _MAX_FILE_BYTES: Final = 1 << 20
 
@@ -40,8 +41,8 @@ class EvidenceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A verdict, under which roots and at what time."""
+class AppraisedFile:
+    """A verdict, with the roots and the time it was reached at."""
 
     verdict: Verdict
     roots: str
@@ -49,12 +50,45 @@ class Judged:
 
 
 class RefusedEvidence(Failure):
-    """The evidence did not pass `check`; `demand` is what that asks, where it is a check of the appraisal."""
+    """The evidence failed at least one check; `error` has each of them, and those that passed before."""
 
-    def __init__(self, check: str, remedy: str, *, unusable: bool = False) -> None:
-        self.check, self.remedy, self.demand = check, CHECK_REMEDIES.get(check, remedy), CHECKS.get(check, "")
-        message = f"refused at {check}: {self.demand}" if self.demand else f"refused at {check}"
-        super().__init__(message, remedy=self.remedy, status=2 if unusable else 3)
+    def __init__(self, error: AttestationError) -> None:
+        self.error = error
+        demand = requirement(error.check)
+        message = f"refused at {error.check}: {demand}" if demand else f"refused at {error.check}"
+        rows = [row for failure in error.failures for row in _rows(failure, error)]
+        passed = [f"passed before: {' '.join(check.id for check in error.passed)}"] if error.passed else []
+        unusable = error.fault is Fault.CONFIG_INVALID
+        super().__init__("\n".join((message, *rows, *passed)), remedy="", status=2 if unusable else 3)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "accepted": False,
+            "check": self.error.check,
+            "requires": requirement(self.error.check),
+            "remedy": self.error.remedy,
+            "failures": [
+                {
+                    "id": failure.id,
+                    "requires": requirement(failure.id),
+                    "found": failure.found,
+                    "expected": failure.expected,
+                    "remedy": remedy(failure.id) or self.error.remedy,
+                }
+                for failure in self.error.failures
+            ],
+            "passed": [{"id": check.id, "found": check.finding} for check in self.error.passed],
+        }
+
+
+def _rows(failure: FailedCheck, error: AttestationError) -> Iterator[str]:
+    yield f"  {failure.id}  {requirement(failure.id)}"
+    if failure.found:
+        yield f"       found     {failure.found}"
+    if failure.expected != requirement(failure.id):
+        yield f"       expected  {failure.expected}"
+    yield f"       {remedy(failure.id) or error.remedy}"
 
 
 def read_file(file: Path) -> EvidenceFile:
@@ -70,30 +104,34 @@ def read_file(file: Path) -> EvidenceFile:
         raise Failure(f"{file.name} holds no evidence", remedy=remedy, status=2) from error
 
 
-def judge(
+def appraise_file(
     file: EvidenceFile,
     *,
     trust: Trust,
     reference: ReferenceValues,
-    asked: Callable[[], bytes],
+    expected: Callable[[], bytes],
     at: datetime | None = None,
-) -> Judged:
-    """Appraise at `at`, else at the file's own time, else now; RefusedEvidence names the check that failed.
+) -> AppraisedFile:
+    """Appraise at `at`, else at the file's own time, else now; RefusedEvidence has the checks that failed.
 
-    `asked` says what the quote of a bare bundle must carry.
+    `expected` returns the qualifying data that the quote of a bare bundle must carry.
     """
     try:
         if file.wrapper is None:
             now = at or datetime.now(UTC)
-            verdict = appraise(file.bundle, trust=trust, reference=reference, expected_qualifying=asked(), now=now)
-            return Judged(verdict=verdict, roots=trust.name, now=now)
+            verdict = appraise(
+                file.bundle, trust=trust, reference=reference, expected_qualifying_data=expected(), now=now
+            )
+            return AppraisedFile(verdict=verdict, roots=trust.name, now=now)
         stated = file.wrapper if at is None else file.wrapper | {"attested_at": at.isoformat()}
         found = read_evidence(json.dumps(stated).encode(), trust=trust, reference=reference)
-        return Judged(verdict=found.verdict, roots=trust.name, now=found.attested_at)
+        return AppraisedFile(verdict=found.verdict, roots=trust.name, now=found.attested_at)
     except AttestationError as error:
-        raise RefusedEvidence(error.check, error.remedy, unusable=error.fault is Fault.CONFIG_INVALID) from error
+        raise RefusedEvidence(error) from error
     except Unverified as error:
-        raise RefusedEvidence(error.check.removeprefix("attestation "), str(error)) from error
+        if isinstance(error.__cause__, AttestationError):
+            raise RefusedEvidence(error.__cause__) from error
+        raise
 
 
 def golden_pcrs(
@@ -106,11 +144,11 @@ def golden_pcrs(
     found: dict[int, dict[bytes, None]] = {}
     for path in files:
         file = read_file(path)
-        verdict = judge(
+        verdict = appraise_file(
             file,
             trust=trust_of(file.cloud(cloud)),
             reference=reference,
-            asked=lambda: _carried(file.bundle),  # noqa: B023
+            expected=lambda: _carried(file.bundle),  # noqa: B023
         ).verdict
         for pcr, value in enumerate(verdict.pcrs):
             found.setdefault(pcr, {})[value] = None

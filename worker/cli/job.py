@@ -27,13 +27,14 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
-from worker.client.keys import ProjectKey, recipient_thumbprints, thumbprint
+from worker.client.keys import ProjectKey, recipient_thumbprints
 from worker.client.operations import Validate
 from worker.client.sealed_result import read_output
 from worker.client.sources import FORMATS, LINES, open_source, read_file
 from worker.compute.operations.link.operation import CLUSTER
 from worker.compute.operations.screen.operation import REFERENCE
 from worker.compute.registry import OPERATIONS
+from worker.jose import key_id
 
 __all__ = ["job"]
 
@@ -127,7 +128,7 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
         raise SpecError("the profile names no recipient_key", remedy="Results need it: `cji key new-recipient`.")
     path = Path(profile.recipient_key)
     key = load_recipient_key(path, passphrase=passphrase_for(path))
-    if thumbprint(key.public_key()) not in recipient_thumbprints(spec.recipients):
+    if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients):
         raise SpecError("the profile's recipient_key is none of the spec's recipients")
     return key
 

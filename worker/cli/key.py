@@ -10,12 +10,11 @@ from worker.client.keys import (
     new_project_key,
     new_recipient_key,
     new_signing_key,
-    public_jwk,
     save_private_key,
     save_project_key,
-    thumbprint,
     write_public,
 )
+from worker.jose import key_id, public_jwk
 
 __all__ = ["key"]
 
@@ -45,7 +44,7 @@ def new_signing(file: Path, *, passphrase: bool) -> None:
     private = new_signing_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
     pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _tell(file, ".pub", pem, thumbprint(private.public_key()))
+    _tell(file, ".pub", pem, key_id(private.public_key()))
 
 
 @key.command("new-recipient")
@@ -64,7 +63,7 @@ def new_recipient(file: Path, *, passphrase: bool) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     private = new_recipient_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
-    _tell(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", thumbprint(private.public_key()))
+    _tell(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", key_id(private.public_key()))
 
 
 @key.command()

@@ -1,16 +1,16 @@
 """`cji policy`: write the policies of a key and of an attestation provider, and find what is weak. Uses no network.
 
-The rules live in `attestation.release.policy` and `attestation.provider_policy`, imported when a verb runs: what
-stands beside them needs the TPM's libraries, and `cji doctor` has to start without them.
+The rules live in `attestation.release.policy` and `attestation.provider_policy`. They are imported when a verb runs,
+because the modules around them need the TPM's libraries, and `cji doctor` must start without those.
 """
 
 import base64
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
 
 import click
+import msgspec
 
 from attestation import AttestationError
 from attestation.appraisal import ReferenceValues
@@ -79,7 +79,7 @@ def build_command(
 ) -> None:
     """Print a strong policy: confidential VMs with secure boot, nothing debuggable, attested by one provider.
 
-    With --for maa, print the provider's own: every fact of the boot that the provider can judge must be sound. It
+    With --for maa, print the provider's own: every fact of the boot that the provider can check must be sound. It
     has no variants, so none of the other options goes with it.
 
     \b
@@ -140,11 +140,11 @@ def lint_command(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Say what is weak in the policy in FILE (- for standard input), why, and what to do about it.
+    """List the weaknesses of the policy in FILE (- for standard input), why they matter, and how to correct them.
 
     FILE is the JSON of a release policy, or its base64url as Key Vault returns it; with --for maa it is the text of
-    a provider's policy. Every way to satisfy it is looked at: one weak alternative is enough. The exit status is 1
-    when there is an error, and 0 when there are warnings at most.
+    a provider's policy. Every conjunction that satisfies it is checked: one weak alternative is enough. The exit
+    status is 1 if there is an error, and 0 if there are only warnings.
 
     \b
     Examples:
@@ -165,7 +165,7 @@ def lint_command(
     data = file.read(_MAX_BYTES)
     found = _lint_maa(data) if subject == "maa" else _lint(_document(data), trust, authority)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+        click.echo(json.dumps(msgspec.to_builtins(found), indent=2))
     else:
         _print(found)
         count = {level: sum(finding.rule.severity == level for finding in found) for level in _COLOURS}
@@ -255,7 +255,7 @@ def _pin(text: str) -> tuple[str, str]:
 
 
 def _example(trust: "Trust") -> str:
-    """An address that fits the trust, to judge a template with."""
+    """An address that fits the trust, to check a template with."""
     pattern = trust.maa_hosts[0]
     return f"https://agency{pattern}" if pattern.startswith(".") else f"https://{pattern}"
 

@@ -1,4 +1,4 @@
-"""`cji schema list|show`: which records the worker knows, column by column."""
+"""`cji schema list|show`: the worker's record schemas, column by column."""
 
 import json
 
@@ -16,13 +16,13 @@ __all__ = ["schema"]
 
 @click.group()
 def schema() -> None:
-    """The record schemas that inputs and outputs have."""
+    """List the record schemas of inputs and outputs."""
 
 
 @schema.command("list")
 @explained
 def list_() -> None:
-    """Name every schema and count its columns.
+    """List all schemas with their number of columns.
 
     \b
     Examples:
@@ -37,12 +37,12 @@ def list_() -> None:
 
 @schema.command()
 @click.argument("name", metavar="SCHEMA")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
 def show(name: str, *, as_json: bool) -> None:
-    """Show the columns of SCHEMA: Arrow types, class of data, whether it must be there.
+    """Show the columns of SCHEMA: Arrow types, class of data, whether they are required.
 
-    The class of data (CJIS Security Policy 4.1) is what `disseminate` grants by.
+    `disseminate` grants columns by their class of data (CJIS Security Policy 4.1).
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def show(name: str, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     found = SCHEMAS.get(name)
     if found is None:
-        raise SpecError(f"there is no schema {name!r}", remedy=f"There are {', '.join(sorted(SCHEMAS))}.")
+        raise SpecError(f"schema {name!r} does not exist", remedy=f"Choose one of {', '.join(sorted(SCHEMAS))}.")
     if as_json:
         columns = [
             {

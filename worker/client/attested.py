@@ -1,11 +1,11 @@
-"""The worker's proof of itself, judged by the submitter: evidence for a fresh nonce, and the key that signs receipts.
+"""The worker's attestation, checked by the submitter: evidence for a fresh nonce, and the key that signs receipts.
 
-1. the evidence is appraised under the submitter's trust and reference values;
-2. its quote's qualifying data is that of the receipt key and the nonce, so the key lives in the appraised machine;
-3. the Azure Attestation token, when present, is about the same machine.
+1. The evidence is appraised under the submitter's trust and reference values.
+2. The quote's qualifying data commits to the receipt key and the nonce, so the key lives in the appraised machine.
+3. The Azure Attestation token, if present, is about the same machine.
 
-`to_file` keeps all of it, so that a receipt can be verified years later with no network (`read_evidence`). Offline,
-step 3 is left out: the issuer's keys of that day are gone, and steps 1 and 2 rest on the hardware's own roots.
+`to_file` keeps all of it, so that a receipt can be verified years later without a network (`read_evidence`). Step 3 is
+skipped offline: the issuer's keys of that day are gone, and steps 1 and 2 rest on the hardware's own roots.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from msgspec import Meta
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict, appraise
-from attestation.errors import CHECK_REMEDIES
-from attestation.evidence import NONCE_BYTES, Evidence, qualifying
-from worker.audit import key_from_jwk, thumbprint
+from attestation.evidence import NONCE_BYTES, Evidence, qualifying_data
+from attestation.maa import SigningKeys, verify_presented_token
+from attestation.trust import provider_endpoint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
-from worker.client.token import check_token
+from worker.jose import parse_canonical_p384, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["NONCE_BYTES", "AttestedWorker", "evidence_cloud", "read_evidence", "verify_attestation"]
@@ -85,10 +85,13 @@ def verify_attestation(
     reference: ReferenceValues,
     maa_url: str,
 ) -> AttestedWorker:
-    """Judge the worker's answer to `nonce`; Unverified names the check that failed. Asks the issuer for its keys.
+    """Check the worker's answer to `nonce` (32 bytes). Fetches the issuer's keys over HTTPS.
 
-    SpecError for reference values or an address that no worker could match, Unreachable when the issuer is silent.
+    Unverified names the check that failed; its `__cause__` has what was found and expected. SpecError for a nonce,
+    reference values or an address that no worker could match, Unreachable if the issuer does not answer.
     """
+    if len(nonce) != NONCE_BYTES:
+        raise SpecError(f"the nonce has {len(nonce)} bytes", remedy=f"Use {NONCE_BYTES} fresh random bytes.")
     now = datetime.now(UTC)
     found = _EvidenceFile(
         version=1,
@@ -99,25 +102,26 @@ def verify_attestation(
         evidence=response.evidence,
         maa_token=response.maa_token,
     )
-    attested = _judge(found, trust=trust, reference=reference)
+    attested = _appraise(found, trust=trust, reference=reference)
     if attested.maa_token:
         try:
-            check_token(attested.maa_token, trust=trust, maa_url=maa_url, verdict=attested.verdict, now=now.timestamp())
+            keys = SigningKeys(issuer=provider_endpoint(trust, maa_url), trust=trust)
+            verify_presented_token(attested.maa_token, keys=keys, verdict=attested.verdict, now=now.timestamp())
         except AttestationError as error:
-            raise _refused(error) from None
+            raise _refused(error) from error
     return attested
 
 
 def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
-    """The attested worker of a file that `AttestedWorker.to_file` wrote, judged anew, at the time it states."""
+    """The attested worker of a file that `AttestedWorker.to_file` wrote, appraised at the time it states."""
     found = _decode(data)
     if found.cloud != trust.name:
         raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
-    return _judge(found, trust=trust, reference=reference)
+    return _appraise(found, trust=trust, reference=reference)
 
 
 def evidence_cloud(data: bytes) -> str:
-    """The cloud that an evidence file claims; which roots to try it with, and nothing more."""
+    """The cloud that an evidence file claims: the roots to check it against, and nothing more."""
     return _decode(data).cloud
 
 
@@ -130,9 +134,9 @@ def _decode(data: bytes) -> _EvidenceFile:
         raise SpecError("the evidence file is not one that `cji job run` wrote") from None
 
 
-def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
+def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
     try:
-        key = key_from_jwk(found.receipt_jwk)
+        key = parse_canonical_p384(found.receipt_jwk)
     except ValueError:
         raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key") from None
     try:
@@ -140,11 +144,11 @@ def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) ->
             Evidence.from_json(found.evidence),
             trust=trust,
             reference=reference,
-            expected_qualifying=qualifying(thumbprint(key), found.nonce),
+            expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce),
             now=found.attested_at,
         )
     except AttestationError as error:
-        raise _refused(error) from None
+        raise _refused(error) from error
     return AttestedWorker(
         verdict=verdict,
         cloud=trust.name,
@@ -159,11 +163,10 @@ def _judge(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) ->
 
 
 def _refused(error: AttestationError) -> ClientError:
-    """What it means to a submitter: mostly that the worker did not prove itself."""
+    """The submitter's view of it: in most cases the worker did not prove itself."""
     match error.fault:
         case Fault.CONFIG_INVALID:
-            remedy = CHECK_REMEDIES.get(error.check, "Correct maa_url, or the reference values.")
-            return SpecError(f"{error.check}: nothing can be judged by this", remedy=remedy)
+            return SpecError(f"{error.check}: no worker can be checked against this", remedy=error.remedy)
         case Fault.MAA_UNAVAILABLE:
             return Unreachable(f"{error.fault} at {error.check}", remedy=error.remedy)
         case _:

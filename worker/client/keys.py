@@ -4,26 +4,22 @@ Private keys are PKCS#8 PEM files with mode 0600, encrypted if a passphrase is g
 SHA-256, base64url without padding. The repr of a `ProjectKey` never shows its bytes.
 """
 
-import base64
-import binascii
 import hmac
 import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from worker.audit import public_jwk as p384_jwk
 from worker.client.errors import SpecError, Unverified
 from worker.compute.operations.deidentify.operation import NAME
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
-from worker.job import LIMITS, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
+from worker.jose import RSA_MIN_BITS, b64url, b64url_decode, key_id, parse_rsa
 
 __all__ = [
     "PinnedKey",
@@ -34,18 +30,12 @@ __all__ = [
     "new_project_key",
     "new_recipient_key",
     "new_signing_key",
-    "public_jwk",
     "recipient_thumbprints",
     "save_private_key",
     "save_project_key",
-    "thumbprint",
     "write_private",
     "write_public",
 ]
-
-_RECIPIENT_BITS: Final = LIMITS.recipient_rsa_min_bits
-
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
 class _ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,26 +70,16 @@ class PinnedKey:
             public = parse_rsa(jwk)
         except ValueError:
             raise Unverified("kek", "the worker's public key is not a valid RSA key of at least 3072 bits") from None
-        found = thumbprint(public)
+        found = key_id(public)
         if not hmac.compare_digest(found.encode(), expected.encode()):
             raise Unverified("kek", f"the worker's public key has thumbprint {found}, but the spec pins another")
         return cls(kek_id=kek_id, thumbprint=found, public=public)
 
 
-def public_jwk(key: PublicKey) -> str:
-    """The public JWK with only its required members, in the canonical form that RFC 7638 hashes."""
-    return rsa_jwk(key) if isinstance(key, rsa.RSAPublicKey) else p384_jwk(key)
-
-
-def thumbprint(key: PublicKey) -> str:
-    """RFC 7638 SHA-256 thumbprint, base64url without padding (43 characters)."""
-    return thumbprint_rsa(key) if isinstance(key, rsa.RSAPublicKey) else thumbprint_p384(key)
-
-
 def recipient_thumbprints(jwks: Sequence[str]) -> list[str]:
     """Thumbprints of recipients' public JWKs; SpecError if one is not an RSA key of at least 3072 bits."""
     try:
-        return [thumbprint_rsa(parse_rsa(jwk)) for jwk in jwks]
+        return [key_id(parse_rsa(jwk)) for jwk in jwks]
     except ValueError:
         raise SpecError(
             "recipients: each must be the public JWK of an RSA key of at least 3072 bits",
@@ -114,7 +94,7 @@ def new_signing_key() -> ec.EllipticCurvePrivateKey:
 
 def new_recipient_key() -> rsa.RSAPrivateKey:
     """An RSA-3072 key that opens results."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=_RECIPIENT_BITS)
+    return rsa.generate_private_key(public_exponent=65537, key_size=RSA_MIN_BITS)
 
 
 def new_project_key(project: str) -> ProjectKey:
@@ -149,21 +129,21 @@ def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> ec.Ellip
 def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
     """The RSA private key in a PEM file, of at least 3072 bits."""
     key = _load_pem(path, passphrase)
-    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < _RECIPIENT_BITS:
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < RSA_MIN_BITS:
         raise SpecError(f"{path.name} is not an RSA-3072 private key", remedy="Make one with `cji key new-recipient`.")
     return key
 
 
 def save_project_key(key: ProjectKey, path: Path) -> None:
     """Write `{"project", "key"}` as JSON to a new file with mode 0600."""
-    write_private(path, msgspec.json.encode(_ProjectFile(project=key.project, key=_b64(key.key))) + b"\n")
+    write_private(path, msgspec.json.encode(_ProjectFile(project=key.project, key=b64url(key.key))) + b"\n")
 
 
 def load_project_key(path: Path) -> ProjectKey:
     """The project key in a file that `save_project_key` wrote."""
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_ProjectFile)
-        key = _unb64(stored.key)
+        key = b64url_decode(stored.key)
     except (OSError, ValueError):
         raise SpecError(f"{path.name} is not a project key file", remedy="Make one with `cji key project`.") from None
     if len(key) != PROJECT_KEY_BYTES or not stored.project:
@@ -198,17 +178,3 @@ def _load_pem(path: Path, passphrase: bytes | None) -> object:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SpecError(f"{path.name} is not a private key in PEM, or its passphrase is wrong or missing") from None
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _unb64(text: str) -> bytes:
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64url") from error
-    if _b64(data) != text:
-        raise ValueError("not canonical base64url")
-    return data

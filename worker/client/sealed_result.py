@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from worker.audit import VerifiedReceipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
-from worker.client.keys import thumbprint
 from worker.client.parts import open_part
 from worker.client.result import ROW_STATUS, Output, ResultHeader
 from worker.envelope import output_aad, unwrap_dek
 from worker.errors import Refusal
+from worker.jose import key_id
 
 __all__ = ["SealedResult", "open_result", "read_output"]
 
@@ -75,7 +75,7 @@ def open_result(result: SealedResult, private_key: rsa.RSAPrivateKey) -> dict[st
 
 
 def _result_key(result: SealedResult, private_key: rsa.RSAPrivateKey) -> bytes:
-    wrapped = result.header.wrapped.get(thumbprint(private_key.public_key()))
+    wrapped = result.header.wrapped.get(key_id(private_key.public_key()))
     if wrapped is None:
         raise SpecError("this key is not one of the result's recipients", remedy="Use the key that the job named.")
     try:

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import VerifiedReceipt, key_id
+from worker.audit import VerifiedReceipt
 from worker.client.attested import NONCE_BYTES, AttestedWorker, verify_attestation
 from worker.client.description import Description
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
@@ -40,6 +40,7 @@ from worker.client.sources import Source
 from worker.client.verify import verify_result
 from worker.errors import Reason
 from worker.job import LIMITS
+from worker.jose import key_id
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 

@@ -4,7 +4,7 @@
 * `keywrap` moves data keys under RSA-OAEP-256.
 * `signature` binds header bytes to a submitter (ES384).
 
-Nothing here parses headers or does I/O. docs/format.md is the specification in words.
+Nothing here parses headers or performs I/O. docs/format.md is the specification.
 """
 
 from worker.envelope.floe import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
@@ -39,10 +39,10 @@ __all__ = [
 
 
 def input_aad(header_sha384: bytes, part: int) -> bytes:
-    """AAD of input part `part` of the job whose header bytes have this SHA-384."""
+    """AAD for input part `part` of the job whose header bytes have this SHA-384."""
     return b"cji-part/1\0" + header_sha384 + part.to_bytes(4, "big")
 
 
 def output_aad(result_header_sha384: bytes, part: int) -> bytes:
-    """AAD of output part `part` of the result whose header bytes have this SHA-384."""
+    """AAD for output part `part` of the result whose header bytes have this SHA-384."""
     return b"cji-result/1\0" + result_header_sha384 + part.to_bytes(4, "big")

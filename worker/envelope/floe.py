@@ -10,8 +10,8 @@ Source: C2SP FLOE specification; Fast Lightweight Online Encryption, ePrint 2025
     segment i, not last = FFFFFFFF ‖ iv(12) ‖ GCM(dek_i, iv, pt, u64be(i) ‖ 00)            exactly E bytes
     segment i, last     = u32be(length) ‖ iv(12) ‖ GCM(dek_i, iv, pt, u64be(i) ‖ 01)       32 to E bytes
 
-Only the online form exists. A `Sealer` and an `Unsealer` count their own segments; no caller can say which
-segment this is. A failed segment ends the stream for good.
+Only the online form exists. A `Sealer` and an `Unsealer` count their own segments; a caller cannot choose a segment's
+position. A failed segment ends the stream for good.
 
 `AESGCM.decrypt_into` leaves unverified plaintext in the buffer on a bad tag. `_open_into` is the only place in
 this project that calls it, and it wipes the buffer before it raises.
@@ -94,8 +94,8 @@ class Sealer:
     def seal_into(self, out: memoryview, plaintext: bytes | memoryview, *, last: bool) -> int:
         """Write one sealed segment to the start of `out`; returns its length in bytes.
 
-        Raises ValueError when a segment before the last is not exactly `payload` bytes, when the last one is
-        longer, or after the last one.
+        Raises ValueError if a segment before the last is not exactly `payload` bytes, if the last one is longer, or
+        after the last one.
         """
         n = len(plaintext)
         if self._index is None or n > self.payload or (not last and n != self.payload):
@@ -119,8 +119,8 @@ class Sealer:
 class Unsealer:
     """Decrypts one stream, segment by segment, in order, to its end.
 
-    Every failure is the one Refusal SEGMENT_INVALID, whatever its cause, and ends the stream. `complete` is true
-    once the last segment verified, and only then.
+    Every failure, whatever its cause, is the same Refusal SEGMENT_INVALID and ends the stream. `complete` becomes true
+    only when the last segment has been verified.
     """
 
     __slots__ = ("_index", "_keys", "_segment", "complete")

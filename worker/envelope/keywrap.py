@@ -1,9 +1,9 @@
 r"""Data keys under the customer's RSA key: RSA-OAEP with SHA-256, MGF1-SHA-256 and no label (RFC 8017 §7.1).
 
-Two plaintexts exist and neither can be taken for the other:
+Two kinds of plaintext exist, and neither can be mistaken for the other:
 
 * a data key: 32 random bytes;
-* a project key, which makes tokens of one project join: `"cji-project/1\0" ‖ SHA-256(project) ‖ 32 random bytes`.
+* a project key, which lets tokens of one project join: `"cji-project/1\0" ‖ SHA-256(project) ‖ 32 random bytes`.
   The digest ties the wrapped key to the project's name, so it cannot be moved to another project.
 """
 
@@ -40,7 +40,7 @@ def unwrap_dek(private_key: rsa.RSAPrivateKey, wrapped: bytes) -> bytes:
 
 
 def wrap_project_key(public_key: rsa.RSAPublicKey, project: str, key: bytes) -> bytes:
-    """Wrap a 32-byte project key for the project of this name."""
+    """Wrap a 32-byte project key for the project with this name."""
     if len(key) != PROJECT_KEY_BYTES:
         raise ValueError("a project key has 32 bytes")
     return public_key.encrypt(_project_prefix(project) + key, _OAEP)

@@ -7,17 +7,14 @@ import hashlib
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from worker.errors import Reason, Refusal, Stage
+from worker.jose import es384_sign, es384_verify
 
 __all__ = ["sha384", "sign_header", "verify_header"]
 
-_SCALAR: Final = 48
 _CONTEXT: Final = b"cji-job-sig/1\0"
-_ES384: Final = ec.ECDSA(hashes.SHA384())
 
 
 def sha384(data: bytes) -> bytes:
@@ -27,16 +24,12 @@ def sha384(data: bytes) -> bytes:
 
 def sign_header(private_key: ec.EllipticCurvePrivateKey, header: bytes) -> bytes:
     """96 bytes r ‖ s over these exact header bytes."""
-    r, s = decode_dss_signature(private_key.sign(_CONTEXT + sha384(header), _ES384))
-    return r.to_bytes(_SCALAR, "big") + s.to_bytes(_SCALAR, "big")
+    return es384_sign(private_key, _CONTEXT + sha384(header))
 
 
 def verify_header(public_key: ec.EllipticCurvePublicKey, header: bytes, signature: bytes) -> None:
-    """Return when the signature is good; otherwise HEADER_SIGNATURE_INVALID."""
+    """Return if the signature is valid; otherwise raise Refusal(HEADER_SIGNATURE_INVALID)."""
     try:
-        if len(signature) != 2 * _SCALAR or public_key.curve.name != "secp384r1":
-            raise InvalidSignature
-        r, s = int.from_bytes(signature[:_SCALAR], "big"), int.from_bytes(signature[_SCALAR:], "big")
-        public_key.verify(encode_dss_signature(r, s), _CONTEXT + sha384(header), _ES384)
+        es384_verify(public_key, signature, _CONTEXT + sha384(header))
     except InvalidSignature:
         raise Refusal(Reason.HEADER_SIGNATURE_INVALID, stage=Stage.ADMIT) from None

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class RetryLater(Refusal):
-    """A refusal that says when to come back."""
+    """A refusal with the delay before the next attempt."""
 
     def __init__(self, reason: Reason, *, stage: Stage, after_ms: int) -> None:
         super().__init__(reason, stage=stage)
@@ -29,7 +29,7 @@ class RetryLater(Refusal):
 
 
 class Call:
-    """What every call knows of itself: its context, its peer by mTLS, and an id for logs and error details."""
+    """A call: its context, its peer by mTLS, and an id for logs and error details."""
 
     __slots__ = ("context", "correlation_id", "source", "submitter")
 
@@ -44,7 +44,7 @@ def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     """The one subject alternative name of the client's certificate, of type URI; anything else is nobody."""
     peer = context.auth_context()
     names, uris = tuple(peer.get("x509_subject_alternative_name", ())), tuple(peer.get("peer_uri", ()))
-    # a DNS name or an e-mail address may read like a URI; the certificate says what it is
+    # a DNS name or an e-mail address may look like a URI; the certificate declares its type
     if len(names) != 1 or names != uris or len(names[0]) > LIMITS.url_bytes:
         raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN)
     try:

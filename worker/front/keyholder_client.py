@@ -69,7 +69,7 @@ class KeyholderClient:
         self.changed = asyncio.Event()
 
     def offer(self) -> Ready:
-        """What the worker can do now; a refusal when it is not ready."""
+        """The worker's current capabilities; a refusal if it is not ready."""
         if isinstance(self.ready, NotReady):
             raise Refusal(self.ready.reason, stage=Stage.OPEN)
         return self.ready

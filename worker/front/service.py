@@ -34,7 +34,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         self.running = 0
 
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: ARG002, N802
-        """What this worker can do, for whom, and with which keys."""
+        """The worker's audience, operations, schemas, limits and keys."""
 
         async def body(_: Call) -> pb.DescribeResponse:
             offer, references = self._keyholder.offer(), self._config.references

@@ -1,4 +1,4 @@
-"""What the processes of one worker share: typed messages, passed descriptors, and the ciphertext ring.
+"""The code that the processes of one worker share: typed messages, passed descriptors, the ciphertext ring.
 
 Messages carry identifiers, sizes, digests, ciphertext headers and reasons. A key never crosses a socket: it is
 handed over in a page of secret memory that both ends map (`keyslot`).

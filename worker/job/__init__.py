@@ -15,7 +15,6 @@ from worker.job.header import (
     check_times,
     parse,
 )
-from worker.job.jwk import parse_p384, parse_rsa, rsa_jwk, thumbprint_p384, thumbprint_rsa
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
@@ -52,9 +51,4 @@ __all__ = [
     "new_header",
     "new_job_id",
     "parse",
-    "parse_p384",
-    "parse_rsa",
-    "rsa_jwk",
-    "thumbprint_p384",
-    "thumbprint_rsa",
 ]

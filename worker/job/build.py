@@ -1,4 +1,4 @@
-"""Header bytes for those who seal jobs: typed values in, the one canonical encoding out.
+"""Header bytes for submitters: typed values in, the one canonical encoding out.
 
 Invariant: what `new_header` returns, `parse` accepts; the same values give the same bytes. The bytes are made once and
 then signed, authenticated and sent as they are.

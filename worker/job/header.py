@@ -1,14 +1,13 @@
 """The job header: bytes in, a typed and frozen `Header` or a Refusal out.
 
 Contract and invariants
-* `Header.data` is exactly what was sent and `sha384` its digest; the signature and every AAD are over these bytes.
-  The header is parsed once. It is encoded again only to compare: bytes that the one canonical encoding does not give
-  back (ascending fields, shortest varints, no doubled singular field, no default written out) are refused, unknown
-  fields too.
-* Everything that is wrong with the bytes themselves is MALFORMED_HEADER, without saying where: text of a header
-  never reaches an error. Times are EXPIRED, another pool is AUDIENCE_MISMATCH.
-* Nothing here asks who sent it. A Header says what somebody wants; signature, policy and ledger come after.
-* `kek_id` and every other name in a header is compared, never dialled.
+* `Header.data` holds exactly the bytes sent, and `sha384` their digest; the signature and every AAD cover these bytes.
+  The header is parsed once. It is encoded again only for comparison: anything but the one canonical encoding (ascending
+  fields, shortest varints, no repeated singular field, no default value, no unknown field) is refused.
+* Every fault in the bytes themselves is MALFORMED_HEADER without a position: text from a header never reaches an error.
+  Invalid times are EXPIRED, another pool is AUDIENCE_MISMATCH.
+* A Header is a request, not an authorisation: signature, policy and ledger are checked later, elsewhere.
+* `kek_id` and every other name in a header is compared, never contacted.
 
 Source of the rules: docs/format.md §1.
 """
@@ -25,9 +24,9 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker.errors import Reason, Refusal, Stage
-from worker.job.jwk import parse_rsa, thumbprint_rsa
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.jose import key_id, parse_rsa
 from worker.wire.v1 import worker_pb2
 
 __all__ = [
@@ -75,7 +74,7 @@ class InputPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Who may open the results: RFC 7638 thumbprint and the RSA public JWK that has it."""
+    """A recipient of the results: an RSA public JWK and its RFC 7638 thumbprint."""
 
     key_id: str
     jwk: str
@@ -83,7 +82,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Header:
-    """A well-formed job header. Texts are those of the submitter and stay out of logs; the repr is the job id alone."""
+    """A well-formed job header. The submitter's texts stay out of logs; the repr shows only the job id."""
 
     data: bytes
     sha384: bytes
@@ -112,7 +111,7 @@ class Header:
 
 
 class _MalformedError(Exception):
-    """Internal: which rule of the header was broken. Travels in `__cause__` only; carries no text of the header."""
+    """Internal: the broken rule. Travels in `__cause__` only and contains no text from the header."""
 
 
 def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Header:
@@ -129,8 +128,8 @@ def parse(data: bytes, *, ori_prefixes: AbstractSet[str] = ORI_PREFIXES) -> Head
 def check_times(header: Header, now: datetime) -> None:
     """Raise Refusal(EXPIRED) unless created <= now + 60 s, now <= not_after, and both lie within 24 hours.
 
-    `now` is aware. The skew is granted to `created` only: the submitter chose `not_after` with room to spare, and a
-    captured header must not live longer than it says.
+    `now` is aware. The skew applies to `created` only: the submitter chose `not_after` with a margin, and a captured
+    header must not outlive it.
     """
     lifetime = header.not_after - header.created
     if not timedelta(0) < lifetime <= LIMITS.lifetime:
@@ -222,7 +221,7 @@ def _recipients(message: worker_pb2.JobHeader) -> tuple[Recipient, ...]:
     _require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
     for recipient in message.recipients:
         try:
-            thumbprint = thumbprint_rsa(parse_rsa(recipient.jwk))
+            thumbprint = key_id(parse_rsa(recipient.jwk))
         except ValueError as error:
             raise _MalformedError("recipient JWK") from error
         _require(recipient.key_id == thumbprint, "recipient key_id")

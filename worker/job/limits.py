@@ -1,12 +1,14 @@
 """Every size, count and time limit of a sealed job in one frozen place, with unit and source.
 
-Invariant: a limit is checked where the bytes arrive, before anything is allocated in proportion to them, and going
-over it is LIMIT_EXCEEDED (or MALFORMED_HEADER inside the header). `Describe` tells callers the ones they must meet.
+Invariant: a limit is checked where the bytes arrive, before anything is allocated in proportion to them. Exceeding it
+is LIMIT_EXCEEDED (or MALFORMED_HEADER inside the header). `Describe` returns the limits that callers must meet.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from worker.jose import ES384_BYTES
 
 __all__ = ["LIMITS", "Limits"]
 
@@ -21,7 +23,7 @@ class Limits:
 
     # The header is signed, parsed and held by three processes; 16 KiB fits 8 recipients with 4096-bit keys.
     header_bytes: int = 16 * KIB
-    signature_bytes: int = 96  # ES384, raw r || s (RFC 7518 §3.4)
+    signature_bytes: int = ES384_BYTES
     # FLOE (C2SP FLOE; ePrint 2025/2275): one parameter set, no negotiation.
     segment_bytes: int = MIB
     segment_min_bytes: int = 32  # 4 length + 12 IV + 0 plaintext + 16 tag
@@ -39,8 +41,6 @@ class Limits:
     url_bytes: int = 512  # kek_id
     wrapped_dek_min_bytes: int = 256  # RSA-2048 ... RSA-8192
     wrapped_dek_max_bytes: int = 1024
-    recipient_rsa_min_bits: int = 3072  # 128-bit strength (NIST SP 800-57 part 1, table 2)
-    recipient_rsa_max_bits: int = 8192  # bounds the cost of one public-key operation
     # A job is sealed for a day at most, so a captured header is worth a day at most.
     lifetime: timedelta = timedelta(hours=24)
     skew: timedelta = timedelta(seconds=60)

@@ -1,9 +1,8 @@
 """Originating Agency Identifiers: nine characters A-Z0-9, the first two a state, a territory or the federal level.
 
 Sources: FBI NIBRS Technical Specification 3.1 §3.1 (nine characters, state first); NCIC state and territory code tables
-(NIEM `ncic.xsd`). The federal and Canadian prefixes are in use but not in a public table that we could read: an
-operator changes the set with `tables.ori_prefixes` of the policy. Whether an agency may ask is decided by the policy's
-exact list, not here.
+(NIEM `ncic.xsd`). The federal and Canadian prefixes are in use, but we found no public table of them: an operator can
+replace the set with `tables.ori_prefixes` in the policy. The policy's exact list authorises agencies, not this module.
 """
 
 import re

@@ -1,21 +1,21 @@
-"""Who may have what done for whom: the worker's policy, a TOML file that denies all that it does not name.
+"""The worker's policy: a TOML file that denies everything that it does not list.
 
     submitter (certificate URI SAN, signing key) -> agency (ORI) -> purpose code -> operations
                                                                  -> recipients (key ids)
 
 Contract and invariants
-* A policy is loaded whole or not at all: unknown keys, empty lists, doubled entries, wildcards, unknown purposes or
-  operations, bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
-* `authorise` gives a `Grant`, which nothing else can make, or Refusal(POLICY_DENIED) that does not say which rule was
-  missing. Both ORIs of the header must be agencies of this submitter; the *requesting* agency's rule decides.
-* mTLS identity and header signature must name the same submitter: `submitter(san)` finds it by the exact SAN, and the
-  signature is checked with that submitter's key alone.
+* A policy is loaded whole or not at all: unknown keys, empty lists, duplicate entries, wildcards, unknown purposes or
+  operations, and bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
+* `authorise` returns a `Grant`, which nothing else can construct, or raises Refusal(POLICY_DENIED) without the missing
+  rule. Both ORIs in the header must be agencies of this submitter; the *requesting* agency's rules apply.
+* mTLS identity and header signature must belong to the same submitter: `submitter(san)` selects it by the exact SAN,
+  and the signature is verified with that submitter's key alone.
 
 docs/policy.md has the schema with an example.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -26,9 +26,10 @@ from msgspec import Meta
 
 from worker.errors import Reason, Refusal, Stage
 from worker.job.header import Header
-from worker.job.jwk import parse_p384, thumbprint_p384
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
+from worker.jose import key_id, parse_p384
+from worker.verified import _CONSTRUCTOR_KEY, Verified
 from worker.wire.v1 import worker_pb2
 
 __all__ = ["OPERATIONS", "PURPOSE_CODES", "Grant", "Policy", "PolicyInvalid", "Submitter"]
@@ -77,7 +78,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class PolicyInvalid(Refusal):
-    """The policy file cannot be used. `where` says for its author what is wrong; it never reaches a caller."""
+    """The policy file cannot be used. `where` describes the fault for the file's author; it never reaches a caller."""
 
     def __init__(self, where: str) -> None:
         super().__init__(Reason.NOT_READY, stage=Stage.START)
@@ -87,12 +88,9 @@ class PolicyInvalid(Refusal):
         return f"policy: {self.where}"
 
 
-_MADE_HERE: Final = object()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What the policy allowed for one job. Only `Policy.authorise` makes one."""
+class Grant(Verified):
+    """The policy's authorisation for one job. Only `Policy.authorise` constructs one."""
 
     submitter: str
     originating_ori: str
@@ -101,11 +99,6 @@ class Grant:
     operations: tuple[str, ...]
     recipients: tuple[str, ...]
     policy_sha384: bytes
-    proof: object = field(repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.proof is not _MADE_HERE:
-            raise TypeError("a Grant is made by Policy.authorise")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +132,7 @@ class Policy:
         submitters = [self._checked(each, f"submitters[{i}]") for i, each in enumerate(file.submitters)]
         _distinct([each.name for each in submitters], "submitters: name used twice")
         _distinct([each.san for each in submitters], "submitters: san used twice")
-        _distinct([thumbprint_p384(each.signing_key) for each in submitters], "submitters: signing_key used twice")
+        _distinct([key_id(each.signing_key) for each in submitters], "submitters: signing_key used twice")
         self._submitters: Final = {each.san: each for each in submitters}
 
     @classmethod
@@ -185,7 +178,7 @@ class Policy:
             operations=header.operation_names,
             recipients=recipients,
             policy_sha384=self.sha384,
-            proof=_MADE_HERE,
+            constructor_key=_CONSTRUCTOR_KEY,
         )
 
     def _checked(self, given: _Submitter, where: str) -> Submitter:

@@ -1,4 +1,4 @@
-"""One Run stream as the front sees it: a pure machine, events in, the next state or a Refusal out.
+"""One Run stream on the front's side: a pure state machine, events in, the next state or a Refusal out.
 
     AWAIT_OPEN --Open--> STREAMING --Finish--> FINISHED --HalfClose--> CLOSED
                           Segment ^ |
@@ -58,7 +58,7 @@ Event = Open | Segment | Finish | HalfClose | Empty
 
 
 class Phase(enum.Enum):
-    """Where the stream stands."""
+    """The phase of the stream."""
 
     AWAIT_OPEN = enum.auto()
     STREAMING = enum.auto()
@@ -68,7 +68,7 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """What the machine remembers: the next expected segment and the bytes so far."""
+    """The machine's state: the next expected segment and the bytes so far."""
 
     phase: Phase = Phase.AWAIT_OPEN
     parts: int = 0

@@ -107,6 +107,7 @@ class Effects:
 
     def _open_cell(self, job: AdmittedJob) -> Done | Failed:
         cell, header, slot = job.cell, job.admission.header, job.reference_slot
+        log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
         self._references.assign(slot, cell.number)
         try:
             cell.key_slot.put(open_keys(job.admission))

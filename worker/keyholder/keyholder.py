@@ -140,6 +140,7 @@ class Keyholder:
             match message:
                 case CellReady(cell=number, cell_slot=cell_slot):
                     self._cells.add(number, cell_slot=cell_slot, fds=fds)
+                    log("cell ready", cell=number)
                 case CellGone(cell=number, status=status):
                     self._cells.remove(number)
                     self._references.cell_gone(number)

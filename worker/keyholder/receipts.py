@@ -17,16 +17,15 @@ from worker.audit import (
     JobCompleted,
     PartDigest,
     claims_unverified,
-    public_jwk,
     receipt_sha384,
     sign,
-    thumbprint,
     utc_hundredths,
 )
 from worker.config import Config
 from worker.envelope import sha384
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import SealedPart, Summary
+from worker.jose import public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.events import tpm_clock, volumes
 from worker.keyholder.fips import fips_probe

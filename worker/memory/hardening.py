@@ -1,4 +1,4 @@
-"""What every process of the worker gives up before it sees a key or a record.
+"""The rights that every process of the worker gives up before it handles a key or a record.
 
 Sources: prctl(2), setrlimit(2), proc(5).
 """

@@ -1,4 +1,4 @@
-"""Records: their schemas, their streams, and the status of each row. Pure: no key, file or network."""
+"""Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
 
 from worker.records.schemas import METADATA_KEY, SCHEMAS, Column, DataClass, RecordSchema, check_schema, tagged
 from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status

@@ -1,6 +1,6 @@
-"""The one bridge between Arrow and numpy: arrays seen as numpy sees memory, and arrays built from numpy's memory.
+"""The one bridge between Arrow and numpy: numpy views of Arrow arrays, and Arrow arrays built from numpy memory.
 
-Nothing is copied unless a docstring says so, and no value becomes a Python object. `pa.array` is never given a numpy
+Nothing is copied unless a docstring states it, and no value becomes a Python object. `pa.array` is never given a numpy
 array: it would first look for pandas, and a sealed cell has no file to import it from.
 
 Layouts: Arrow columnar format, "Fixed-size Primitive", "Variable-size Binary" and "Variable-size List Layout".

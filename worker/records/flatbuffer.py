@@ -1,8 +1,9 @@
-"""The few fields of an Arrow IPC message header that must be known before Arrow itself may look at the message.
+"""The few fields of an Arrow IPC message header that must be checked before Arrow itself reads the message.
 
-In Arrow IPC, a FlatBuffers table (Apache Arrow, `Message.fbs`, `Schema.fbs`) gives the kind of a message, the length of
-its body, and the position of each buffer in it. This reader takes any bytes: every offset is checked against the
-header's end before it is followed, and nothing is followed twice, so it ends and never reads outside.
+Arrow IPC describes a message in a FlatBuffers table (Apache Arrow, `Message.fbs`, `Schema.fbs`): its kind, the length
+of its body, and the position of each buffer in the body. This reader accepts any bytes: every offset is checked
+against the end of the header before it is followed, and none is followed twice, so it terminates and never reads
+outside.
 """
 
 import enum
@@ -29,7 +30,7 @@ class MessageKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageHeader:
-    """The kind of a message, the rows of a batch (0 for a schema), and the bytes of body behind the header."""
+    """The kind of a message, the rows of its batch (0 for a schema), and the length of its body in bytes."""
 
     kind: MessageKind
     rows: int
@@ -97,7 +98,7 @@ class _Table:
 
 
 def read_header(data: memoryview) -> MessageHeader:
-    """Read the header of one message and check that every offset in it lies inside the message.
+    """Read the header of one message and check that everything it refers to lies inside the message.
 
     Raises: Refusal(SCHEMA_MISMATCH) for any bytes that are not the header of a schema or of an uncompressed,
     dictionary-free record batch in little-endian order.

@@ -1,11 +1,11 @@
-"""The record schemas of the worker: which columns each has, of which types, and which class of data they are.
+"""The worker's record schemas: the columns of each, their types and their class of data.
 
 A schema is a closed list of columns. A stream declares its schema by name in the Arrow schema metadata, key
-`cji.schema`. Columns may come in any order and optional ones may be absent; a column that the list does not
-name, a column twice, another type, or another name in the metadata is SCHEMA_MISMATCH.
+`cji.schema`. Columns may come in any order, and optional ones may be absent. An unlisted column, a repeated column, a
+different type or a different name in the metadata is SCHEMA_MISMATCH.
 
-Columns are named as NCIC names its message fields (NAM, DOB, SOC ...) where it has a name for them. Widths and
-code sets are not part of a schema: values are checked by operations, and a bad value never fails a job.
+Columns have the names of NCIC's message fields (NAM, DOB, SOC ...) where these exist. Widths and code sets are not part
+of a schema: operations check values, and a bad value never fails a job.
 """
 
 import enum
@@ -23,7 +23,7 @@ METADATA_KEY: Final = b"cji.schema"
 
 
 class DataClass(enum.Enum):
-    """What kind of Criminal Justice Information a column holds (CJIS Security Policy 5.9.5, section 4.1)."""
+    """The kind of Criminal Justice Information in a column (CJIS Security Policy 5.9.5, section 4.1)."""
 
     BIOMETRIC = "biometric"
     IDENTITY_HISTORY = "identity history"
@@ -36,7 +36,7 @@ class DataClass(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its name, the Arrow types it may have, its class of data, and whether it must be there."""
+    """One column: its name, its permitted Arrow types, its class of data, and whether it is required."""
 
     name: str
     data_class: DataClass
@@ -260,8 +260,8 @@ TYPES: Final = frozenset(
 def check_schema(schema_id: str, schema: pa.Schema) -> None:
     """Refuse an Arrow schema that is not `schema_id`.
 
-    Raises: Refusal(SCHEMA_MISMATCH) for an unknown id, other metadata, no column, an unknown column, a column
-    twice, a type that the column does not allow, or a required column that is absent.
+    Raises: Refusal(SCHEMA_MISMATCH) for an unknown id, different metadata, no column, an unknown or repeated column, a
+    type that the column does not allow, or a missing required column.
     """
     known = SCHEMAS.get(schema_id)
     declared = (schema.metadata or {}).get(METADATA_KEY)
@@ -279,5 +279,5 @@ def check_schema(schema_id: str, schema: pa.Schema) -> None:
 
 
 def tagged(schema_id: str, fields: list[pa.Field]) -> pa.Schema:
-    """An Arrow schema of these fields that declares itself as `schema_id`, with no other metadata."""
+    """An Arrow schema with these fields that declares itself as `schema_id`, with no other metadata."""
     return pa.schema(fields, metadata={METADATA_KEY: schema_id.encode()})

@@ -1,8 +1,8 @@
-"""Row status: what became of every row, in the input's order; every row exactly once.
+"""Row status: the outcome of every row, exactly once, in the input's order.
 
-ok + warned + partly used + not usable = rows in, always, because the status is one array with one value a row.
-Findings say why: a code of the operation's table and the column it is about (the column's position in the
-input, or WHOLE_ROW). They depend on values of records, so they travel only inside the sealed output.
+ok + warned + partly used + not usable = rows in, always, because the status is one array with one value per row.
+Findings give the reason: a code from the operation's table and a column (its position in the input, or WHOLE_ROW).
+They depend on values of records, so they travel only inside the sealed output.
 """
 
 import enum
@@ -28,7 +28,7 @@ WHOLE_ROW: Final = -1
 
 
 class Status(enum.IntEnum):
-    """What became of a row. The larger value wins when two operations judge the same row."""
+    """Outcome of a row. If two operations give the same row a status, the larger value applies."""
 
     OK = 0
     WARNED = 1
@@ -38,7 +38,7 @@ class Status(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RowStatus:
-    """The status of `n` rows and the findings about them, sorted by row.
+    """The status of `n` rows and their findings, sorted by row.
 
     status uint8[n]; rows int64[m] (position in the batch), codes uint16[m], columns int16[m].
     """
@@ -67,9 +67,9 @@ class RowStatus:
         return self.merge(extra)
 
     def merge(self, other: Self) -> Self:
-        """Both judgements of the same rows: the worse status, and the findings of both (ours first, row by row)."""
+        """Combine two results for the same rows: the worse status, and both sets of findings, ours first per row."""
         if len(self.status) != len(other.status):
-            raise ValueError("two judgements of different rows")
+            raise ValueError("two results for different rows")
         if not len(other.rows):
             return type(self)(
                 status=np.maximum(self.status, other.status), rows=self.rows, codes=self.codes, columns=self.columns
@@ -84,7 +84,7 @@ class RowStatus:
         )
 
     def traced(self, sources: npt.NDArray[np.int16]) -> Self:
-        """The same findings about columns of an earlier input, of which column c here is column sources[c] there."""
+        """The same findings, with columns of an earlier input: column c becomes column sources[c]."""
         if not len(self.rows):
             return self
         columns = np.where(self.columns == WHOLE_ROW, np.int16(WHOLE_ROW), sources[self.columns])
@@ -92,7 +92,7 @@ class RowStatus:
 
     @classmethod
     def concatenate(cls, pieces: Sequence[Self]) -> Self:
-        """The status of the rows of all pieces, one behind the other."""
+        """The status of the rows of all pieces, in order."""
         starts = np.cumsum([0, *(len(piece.status) for piece in pieces)])
         return cls(
             status=np.concatenate([np.empty(0, np.uint8), *(piece.status for piece in pieces)]),
@@ -114,7 +114,7 @@ class RowStatus:
         )
 
     def placed(self, rows: npt.NDArray[np.int64], n: int) -> Self:
-        """The status of `n` rows, of which row rows[i] (ascending) is row i here and all others are ok."""
+        """The status of `n` rows: row i becomes row rows[i] (ascending), all other rows are ok."""
         if len(rows) == n:
             return self
         status = np.zeros(n, np.uint8)
@@ -127,7 +127,7 @@ class RowStatus:
         return ok, warned, partly_used, not_usable
 
     def to_batch(self, first_row: int) -> pa.RecordBatch:
-        """A batch of `row_status/1` for rows that are numbered from `first_row` in their part."""
+        """A batch of `row_status/1` for rows numbered from `first_row` in their part."""
         n = len(self.status)
         offsets = np.zeros(n + 1, np.int32)
         np.cumsum(np.bincount(self.rows, minlength=n), out=offsets[1:])

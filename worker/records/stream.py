@@ -1,15 +1,15 @@
 """Arrow IPC streams of records, read in place and written as messages.
 
-`StreamReader` reads out of one window of memory that the caller owns and fills: the caller writes plaintext
-to `free`, says how much with `advance`, and takes the batches that are complete. Nothing is copied but the
-incomplete tail, which moves to the window's start when there is no more room behind it.
+`StreamReader` reads from one window of memory that the caller owns and fills: the caller writes plaintext to `free`,
+passes its length to `advance`, and takes the complete batches. Only the incomplete tail is copied, to the start of the
+window when there is no room after it.
 
 Invariants:
-* A batch is handed out only after Arrow's own full validation of it: offsets, lengths, UTF-8, null counts.
-* Compression, dictionaries, types that no schema has, big-endian data and the pre-1.0 framing are refused.
-* Sizes are known from the header before a body is waited for; what cannot fit is LIMIT_EXCEEDED at once, so
-  `free` is never empty while a legal message is incomplete and `batches` has been drained.
-* A stream is complete only with its end marker and nothing behind it: truncation is a failure of its own.
+* A batch is returned only after Arrow's own full validation: offsets, lengths, UTF-8, null counts.
+* Compression, dictionaries, types outside all schemas, big-endian data and the pre-1.0 framing are refused.
+* The header gives all sizes before the body arrives; a message that cannot fit is LIMIT_EXCEEDED at once, so `free` is
+  never empty while a legal message is incomplete and `batches` has been drained.
+* A stream is complete only with its end marker and nothing after it: truncation is a failure of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def _too_large() -> Refusal:
 
 
 def _ask_arrow(read: Callable[[], T]) -> T:
-    """The result of an Arrow call on untrusted bytes; all its ways to fail are one refusal."""
+    """The result of an Arrow call on untrusted bytes; every failure becomes the same refusal."""
     try:
         return read()
     except MemoryError:
@@ -56,9 +56,9 @@ def _ask_arrow(read: Callable[[], T]) -> T:
 class StreamReader:
     """Reads one Arrow IPC stream out of `window`, which must be writable, contiguous and 8-byte aligned.
 
-    `max_batch_rows` and `max_batch_bytes` bound one batch. The window may have any size; a message that is
-    larger than it is LIMIT_EXCEEDED. Give it `window_bytes(max_batch_bytes)` to be able to write RESERVE_BYTES
-    after every drained `batches()`.
+    `max_batch_rows` and `max_batch_bytes` limit one batch. The window may have any size; a message larger than the
+    window is LIMIT_EXCEEDED. A window of `window_bytes(max_batch_bytes)` has room for RESERVE_BYTES after every
+    drained `batches()`.
     """
 
     def __init__(self, window: memoryview, *, max_batch_rows: int, max_batch_bytes: int) -> None:
@@ -74,25 +74,25 @@ class StreamReader:
 
     @property
     def free(self) -> memoryview:
-        """Where the next bytes of the stream go. Valid until `batches` is next called or advanced."""
+        """The buffer for the next bytes of the stream. Valid until the next call of `batches` or its next batch."""
         return self._window[self._end :]
 
     def advance(self, n: int) -> None:
-        """Say that the first `n` bytes of `free` are now part of the stream."""
+        """Add the first `n` bytes of `free` to the stream."""
         if not 0 <= n <= len(self._window) - self._end:
             raise ValueError("more bytes than there is room for")
         self._end += n
 
     @property
     def schema(self) -> pa.Schema | None:
-        """The stream's schema, once `batches` has met it."""
+        """The stream's schema, once `batches` has read it."""
         return self._schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The batches that are complete, as views of the window: each is valid until the next one is requested.
+        """The complete batches, as views of the window; each is valid until the next one is requested.
 
-        Raises: Refusal(SCHEMA_MISMATCH) for anything that is not a plain record stream, LIMIT_EXCEEDED for a
-        batch of too many rows or bytes.
+        Raises: Refusal(SCHEMA_MISMATCH) for anything but a plain record stream, LIMIT_EXCEEDED for a batch with too
+        many rows or bytes.
         """
         while (message := self._next_message()) is not None:
             kind, body = message
@@ -102,7 +102,7 @@ class StreamReader:
                 yield self._read_batch(body)
 
     def finish(self) -> None:
-        """Refuse a stream that has not ended, or that goes on behind its end. Call it after the last `batches`."""
+        """Refuse a stream that has not ended, or that continues after its end. Call it after the last `batches`."""
         if not self._ended or self._start != self._end or self._schema is None:
             raise malformed()
 
@@ -142,7 +142,7 @@ class StreamReader:
         return header.kind, message
 
     def _make_room(self, needed: int) -> None:
-        """See to it that a message of `needed` bytes that starts at `_start` fits, and the caller's next piece."""
+        """Ensure room for a message of `needed` bytes at `_start` and for the caller's next piece."""
         if needed > len(self._window):
             raise _too_large()
         tail = self._end - self._start
@@ -169,9 +169,9 @@ class StreamReader:
 
 
 def _validate(batch: pa.RecordBatch) -> None:
-    """Arrow's own full validation, except that all-ASCII text is validated as bytes.
+    """Arrow's own full validation, with pure ASCII text validated as binary.
 
-    Arrow checks the UTF-8 of each value by itself, which takes ten times as long as all the rest.
+    Arrow checks the UTF-8 of each value separately, which takes ten times as long as everything else.
     """
     batch.validate()
     for column in batch.columns:
@@ -186,9 +186,9 @@ def _is_ascii_text(column: pa.Array) -> bool:
 
 
 class StreamWriter:
-    """Makes the messages of one Arrow IPC stream: `schema_message`, any `batch_messages`, then END_OF_STREAM.
+    """Builds the messages of one Arrow IPC stream: `schema_message`, any `batch_messages`, then END_OF_STREAM.
 
-    A batch whose message would be larger than `max_batch_bytes` is cut by rows into several.
+    A batch whose message would exceed `max_batch_bytes` is split by rows into several.
     """
 
     def __init__(self, schema: pa.Schema, *, max_batch_bytes: int) -> None:
@@ -200,10 +200,10 @@ class StreamWriter:
         return self._schema.serialize()
 
     def batch_messages(self, batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
-        """The messages of one batch, in row order; at least one, also for 0 rows.
+        """The messages of one batch, in row order; at least one, even for 0 rows.
 
-        Raises: ValueError when the batch is of another schema; Refusal(LIMIT_EXCEEDED) when one row alone is
-        larger than a batch may be.
+        Raises: ValueError if the batch has another schema; Refusal(LIMIT_EXCEEDED) if a single row exceeds the limit
+        of a batch.
         """
         if not batch.schema.equals(self._schema, check_metadata=False):
             raise ValueError("a batch of another schema")

@@ -1,15 +1,15 @@
 """Release policies of Key Vault: parse, build and lint.
 
-A release policy decides which machine gets the key. `parse_policy` takes any bytes to a policy or an error, `build`
-writes a strong one, `lint` names what is weak with a rule id (RP01 and on) and a remedy, and `judge` decides by it
-whether a worker uses the key.
+A release policy decides which machine gets the key. `parse_policy` reads any bytes as a policy or refuses them, `build`
+writes a strong one, `lint` reports weaknesses by rule id (RP01 and on) with a remedy, and `check_release_policy`
+decides by the same rules whether a worker uses the key.
 """
 
 from attestation.release.policy.build import AUTHORITY_PLACEHOLDER, Hardware, build, filled
 from attestation.release.policy.grammar import ReleasePolicy, parse_policy
 from attestation.release.policy.lint import lint
 from attestation.release.policy.rules import RULES, Finding, PolicyError, Rule, Severity
-from attestation.release.policy.verdict import ACCEPTABLE, PolicyVerdict, judge
+from attestation.release.policy.verdict import ACCEPTABLE, PolicyVerdict, check_release_policy
 
 __all__ = [
     "ACCEPTABLE",
@@ -23,8 +23,8 @@ __all__ = [
     "Rule",
     "Severity",
     "build",
+    "check_release_policy",
     "filled",
-    "judge",
     "lint",
     "parse_policy",
 ]

@@ -13,7 +13,7 @@ __all__ = ["HARDWARE", "OPEN", "PER_HARDWARE", "REQUIRED", "TEE", "TEE_CLAIMS", 
 TEE: Final = "x-ms-isolation-tee."
 HARDWARE: Final = TEE + "x-ms-attestation-type"
 
-# claim -> (value, rule) that every way to the key must pin
+# claim -> (value, rule) that every conjunction must pin
 REQUIRED: Final[Mapping[str, tuple[Scalar, str]]] = {
     "x-ms-attestation-type": ("azurevm", "RP11"),
     "secureboot": (True, "RP15"),

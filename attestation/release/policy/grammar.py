@@ -1,11 +1,12 @@
-"""`parse_policy`: any bytes to a release policy, or PolicyError with the id of a rule.
+"""`parse_policy`: reads any bytes as a release policy, or raises PolicyError with the id of a rule.
 
     policy    = {"version": "1.0.0", "anyOf": [authority, ...]}
     authority = {"authority": text, "allOf" | "anyOf": [condition, ...]}
     condition = {"claim": "a.b.c", "equals": text | number | boolean} | {"allOf" | "anyOf": [condition, ...]}
 
 Source: learn.microsoft.com, "Azure Key Vault secure key release policy grammar". Of its operators the service takes
-`equals` alone. A policy is a boolean formula, so it is also kept as every way to satisfy it (disjunctive normal form).
+`equals` alone. A policy is a boolean formula, so it is kept in disjunctive normal form too: as the conjunctions of
+claims that satisfy it, each on its own.
 """
 
 import json
@@ -19,16 +20,16 @@ from attestation.errors import AttestationError, Fault
 from attestation.release.policy.rules import PolicyError
 from attestation.strict_json import JsonObject, parse_object
 
-__all__ = ["Authority", "Condition", "Group", "ReleasePolicy", "Scalar", "Way", "parse_policy", "plain"]
+__all__ = ["Authority", "Condition", "Conjunction", "Group", "ReleasePolicy", "Scalar", "normalize", "parse_policy"]
 
 MAX_POLICY_BYTES: Final = 16 << 10
-MAX_WAYS: Final = 256  # of one authority
+MAX_CONJUNCTIONS: Final = 256  # of one authority
 _VERSIONS: Final = frozenset({"1.0.0", "1.0"})  # the service takes both
 _CLAIM: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 Scalar: TypeAlias = str | int | float | bool
 Operator: TypeAlias = Literal["allOf", "anyOf"]
-Way: TypeAlias = Mapping[str, frozenset[Scalar]]  # claim -> the values that it must have, by `plain`
+Conjunction: TypeAlias = Mapping[str, frozenset[Scalar]]  # claim -> the values that it must have, by `normalize`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +59,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """An issuer of tokens and what its tokens must say; `ways` are all the ways to say it."""
+    """An issuer of tokens and the claims its tokens must have, also as `conjunctions`: any one of them is enough."""
 
     url: str
     group: Group
-    ways: tuple[Way, ...]
+    conjunctions: tuple[Conjunction, ...]
     where: str
 
 
@@ -74,7 +75,7 @@ class ReleasePolicy:
     authorities: tuple[Authority, ...]
 
 
-def plain(value: Scalar) -> Scalar:
+def normalize(value: Scalar) -> Scalar:
     """A value as the service compares it: booleans and their names are one; this also keeps true apart from 1."""
     return str(value).lower() if isinstance(value, bool) else value
 
@@ -138,7 +139,7 @@ def _authority(item: object, where: str) -> Authority:
     if not isinstance(found["authority"], str):
         raise PolicyError("RP45", where=f"{where}.authority")
     group = _group(operator, found[operator], where)
-    return Authority(url=found["authority"], group=group, ways=tuple(_ways(group, where)), where=where)
+    return Authority(url=found["authority"], group=group, conjunctions=tuple(_normal_form(group, where)), where=where)
 
 
 def _group(operator: Operator, members: object, where: str) -> Group:
@@ -162,29 +163,29 @@ def _member(item: object, where: str) -> Condition | Group:
     return _group(operator, _members(item, {operator}, where)[operator], where)
 
 
-def _ways(group: Group, where: str) -> list[Way]:
-    """Disjunctive normal form; what has one way only is gathered first, so that the work stays small."""
+def _normal_form(group: Group, where: str) -> list[Conjunction]:
+    """Parts with a single conjunction are joined first, which keeps the product small."""
     parts = [
-        [{one.claim: frozenset({plain(one.equals)})}] if isinstance(one, Condition) else _ways(one, where)
+        [{one.claim: frozenset({normalize(one.equals)})}] if isinstance(one, Condition) else _normal_form(one, where)
         for one in group.members
     ]
     if group.operator == "anyOf":
-        ways = [way for part in parts for way in part]
-        if len(ways) > MAX_WAYS:
+        conjunctions = [conjunction for part in parts for conjunction in part]
+        if len(conjunctions) > MAX_CONJUNCTIONS:
             raise PolicyError("RP47", where=where)
-        return ways
-    ways = [_joined([part[0] for part in parts if len(part) == 1])]
+        return conjunctions
+    conjunctions = [_joined([part[0] for part in parts if len(part) == 1])]
     for part in parts:
-        if len(ways) * len(part) > MAX_WAYS:
+        if len(conjunctions) * len(part) > MAX_CONJUNCTIONS:
             raise PolicyError("RP47", where=where)
         if len(part) > 1:
-            ways = [_joined([left, right]) for left, right in product(ways, part)]
-    return ways
+            conjunctions = [_joined([left, right]) for left, right in product(conjunctions, part)]
+    return conjunctions
 
 
-def _joined(ways: list[Way]) -> Way:
+def _joined(conjunctions: list[Conjunction]) -> Conjunction:
     out: dict[str, frozenset[Scalar]] = {}
-    for way in ways:
-        for claim, values in way.items():
+    for conjunction in conjunctions:
+        for claim, values in conjunction.items():
             out[claim] = out.get(claim, frozenset()) | values
     return out

@@ -1,7 +1,7 @@
-"""What is weak in a release policy, over every way to satisfy it.
+"""Weaknesses of a release policy, in every conjunction of claims that satisfies it.
 
-A strong conjunction beside a weak alternative is weak, so each way to the key has to pin what `claims` requires. A
-finding that many ways share is one finding with many places.
+A strong conjunction beside a weak alternative is weak, so each conjunction must pin what `claims` requires. A finding
+that many conjunctions share is one finding with many places.
 """
 
 import json
@@ -21,7 +21,7 @@ from attestation.release.policy.claims import (
     TOP_CLAIMS,
     WORKLOAD,
 )
-from attestation.release.policy.grammar import Authority, Condition, ReleasePolicy, Scalar, Way, plain
+from attestation.release.policy.grammar import Authority, Condition, Conjunction, ReleasePolicy, Scalar, normalize
 from attestation.release.policy.rules import RULES
 from attestation.trust import Trust, endpoint
 
@@ -51,9 +51,9 @@ def _hits(policy: ReleasePolicy, trust: Trust, expected: str | None, immutable: 
         yield from _authority(authority, trust, expected)
         for condition in authority.group.conditions():
             yield from _condition(condition)
-        for number, way in enumerate(authority.ways, start=1):
-            place = authority.where if len(authority.ways) == 1 else f"{authority.where} way {number}"
-            for rule, detail in _way(way):
+        for number, conjunction in enumerate(authority.conjunctions, start=1):
+            place = authority.where if len(authority.conjunctions) == 1 else f"{authority.where} conjunction {number}"
+            for rule, detail in _conjunction(conjunction):
                 yield rule, detail, place
 
 
@@ -96,13 +96,13 @@ _TYPES: Final[dict[type[Scalar], str]] = {bool: "boolean", int: "number", str: "
 
 
 def _has_type(value: Scalar, kind: type[Scalar]) -> bool:
-    return plain(value) in {"true", "false"} if kind is bool else type(value) is kind
+    return normalize(value) in {"true", "false"} if kind is bool else type(value) is kind
 
 
-def _way(way: Way) -> Iterator[tuple[str, str]]:
-    if way.keys() <= _COMPLIANCE:
+def _conjunction(conjunction: Conjunction) -> Iterator[tuple[str, str]]:
+    if conjunction.keys() <= _COMPLIANCE:
         yield "RP10", "nothing but type and compliance is pinned"
-    hardware = way.get(HARDWARE, frozenset())
+    hardware = conjunction.get(HARDWARE, frozenset())
     named = [name for name in sorted(PER_HARDWARE) if name in hardware]
     if len(hardware) != 1 or not named:
         yield "RP11", f"{HARDWARE} must be pinned to one of {', '.join(sorted(PER_HARDWARE))}"
@@ -110,10 +110,10 @@ def _way(way: Way) -> Iterator[tuple[str, str]]:
     for name in named:
         required |= PER_HARDWARE[name]
     for claim, (value, rule) in required.items():
-        if way.get(claim) != frozenset({plain(value)}):
+        if conjunction.get(claim) != frozenset({normalize(value)}):
             yield rule, f"{claim} must equal {json.dumps(value)}"
-    if not any(claim.startswith(WORKLOAD) for claim in way):
+    if not any(claim.startswith(WORKLOAD) for claim in conjunction):
         yield "RP17", "neither PCR values nor a machine are pinned"
-    for claim, values in way.items():
+    for claim, values in conjunction.items():
         if len(values) > 1:
             yield "RP23", f"{claim} must have {len(values)} values at once"

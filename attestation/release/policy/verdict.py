@@ -1,7 +1,7 @@
-"""`judge`: whether a key under this release policy may be used, by the same rules as `lint`.
+"""`check_release_policy`: whether a key under this release policy may be used, by the same rules as `lint`.
 
-An error refuses, unless the operator accepted it by name. Only who may attest besides the worker's own provider can be
-accepted (ACCEPTABLE); every other error gives the key to machines that must not have it, or to none.
+An error refuses, unless the operator accepted it by name. Only further attestation providers can be accepted
+(ACCEPTABLE); every other error gives the key to machines that must not have it, or to none.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from attestation.release.policy.lint import lint
 from attestation.release.policy.rules import PolicyError, Severity
 from attestation.trust import Trust
 
-__all__ = ["ACCEPTABLE", "PolicyVerdict", "judge"]
+__all__ = ["ACCEPTABLE", "PolicyVerdict", "check_release_policy"]
 
 ACCEPTABLE: Final = frozenset({"RP01", "RP04"})
 """A shared provider whose policy digest is pinned as a reference value; providers of one's own in several regions."""
@@ -30,8 +30,10 @@ class PolicyVerdict:
     warnings: tuple[str, ...]
 
 
-def judge(data: bytes, *, immutable: bool, trust: Trust, authority: str, accept: AbstractSet[str]) -> PolicyVerdict:
-    """Judge a policy's bytes; PolicyError with the rule's id for the first error that is not in `accept`.
+def check_release_policy(
+    data: bytes, *, immutable: bool, trust: Trust, authority: str, accept: AbstractSet[str]
+) -> PolicyVerdict:
+    """Check a policy's bytes; PolicyError with the rule's id for the first error that is not in `accept`.
 
     `authority` is the provider that attests this machine, `immutable` is what the vault says of the policy.
     """

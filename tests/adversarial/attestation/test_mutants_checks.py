@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from attestation import AZURE_US, Fault
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.advisories import Advisory, AdvisoryList
-from attestation.appraisal.snp import _extensions, _product_of_cpuid, verify_chain, verify_not_revoked
+from attestation.appraisal.snp import check_not_revoked, verify_chain
+from attestation.appraisal.vcek import _extensions, _product_of_cpuid
+from attestation.errors import Record
 from attestation.evidence import maa_nonce
 from attestation.jose import split_jws
 from attestation.maa import SigningKeys, VerifiedToken, parse_jwks, verify_token
@@ -178,10 +180,10 @@ def test_crl_that_never_ends() -> None:
     endless = sequence(tbs + algorithm + b"\x03\x82" + (len(signature) + 1).to_bytes(2, "big") + b"\0" + signature)
     assert x509.load_der_x509_crl(endless).next_update_utc is None
 
-    endorsement = verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now)
-    verify_not_revoked(endorsement, crl(), now=machine().now)
+    endorsement = verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now, record=Record())
+    check_not_revoked(endorsement, crl(), now=machine().now)
     with rejected("E33", fault=Fault.POLICY_MISMATCH):
-        verify_not_revoked(endorsement, endless, now=machine().now)
+        check_not_revoked(endorsement, endless, now=machine().now)
 
 
 def test_advisories_may_raise_a_level_that_only_turin_has() -> None:

@@ -127,7 +127,12 @@ def test_a06_only_the_verifier_makes_verified_statements() -> None:
     statement = verify(signed(payload(), signer()))
     with pytest.raises(TypeError):
         VerifiedStatement(
-            public_key=cmk().public_key(), ciphertext=b"", policy=b"", policy_immutable=True, sha384=b"", seal=object()
+            public_key=cmk().public_key(),
+            ciphertext=b"",
+            policy=b"",
+            policy_immutable=True,
+            sha384=b"",
+            constructor_key=object(),
         )
     with pytest.raises((TypeError, ValueError)):
         dataclasses.replace(statement, policy_immutable=True)  # type: ignore[call-arg]
@@ -327,7 +332,7 @@ def test_k04_an_id_has_a_version_and_no_port() -> None:
     for kek in (KEK.replace(".net/", ".net:443/"), KEK.rpartition("/")[0], f"{KEK}/"):
         with rejected("kek-id", fault=Fault.CONFIG_INVALID) as caught:
             locate(spec(kek_id=kek), trust=AZURE_US)
-        assert "without the port" in str(caught.value)
+        assert "leave out the port" in str(caught.value)
 
 
 def test_k04_no_key_without_tls_whatever_the_trust_says() -> None:

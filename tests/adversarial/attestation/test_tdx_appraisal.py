@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import CHECKS, Acceptance, ReferenceValues, Verdict, check_reference
-from attestation.appraisal import appraise as door
+from attestation.appraisal import Acceptance, ReferenceValues, Verdict, check_reference
+from attestation.checks import CATALOGUE
 from attestation.evidence import Evidence, parse_td_quote, parse_td_report
 from tests.support.forge import machine
 from tests.support.refusals import rejected
@@ -22,6 +22,8 @@ from tests.support.tdx_forge import (
     raw_signature,
     td_report,
 )
+
+TDX = ("E13", "E24", "E25", "E26", "E27", "E23", "E28", "E29", "E30", "E11", "E32")
 
 
 def appraise(evidence: Evidence, **kw: Any) -> Verdict:
@@ -51,34 +53,14 @@ def test_sound_evidence_of_both_quote_versions() -> None:
         "late_microcode": 4,
         "pce": 13,
     }
-    assert [check for check, _ in verdict.checks][4:15] == [
-        "E13",
-        "E24",
-        "E25",
-        "E26",
-        "E27",
-        "E23",
-        "E28",
-        "E29",
-        "E30",
-        "E32",
-        "E11",
-    ]
+    assert [check for check, _ in verdict.checks if check in TDX] == list(TDX)
     report = report_of(evidence())
     for kind in (2, 3):
         assert appraise(evidence(td_quote=intel().quote(report, version=5, kind=kind) + bytes(70)))
 
 
 def test_every_check_is_explained() -> None:
-    listed = [line.strip() for line in str(sys_doc()).splitlines() if line.startswith(" E")]
-    assert sorted(listed) == [f"{check} {text}" for check, text in CHECKS.items()]
-    assert {check for check, _ in appraise(evidence()).checks} <= set(CHECKS)
-
-
-def sys_doc() -> str | None:
-    import sys
-
-    return sys.modules[door.__module__].__doc__
+    assert {check.id for check in appraise(evidence()).checks} <= set(CATALOGUE)
 
 
 def test_a_bundle_without_quote_or_collateral() -> None:
@@ -280,7 +262,7 @@ def test_evaluation_number_is_a_number(number: str) -> None:
 
 
 def test_vtpm_checks_hold_for_tdx_too() -> None:
-    refused(evidence(), "E16", expected_qualifying=b"x" * 32)
+    refused(evidence(), "E16", expected_qualifying_data=b"x" * 32)
     refused(msgspec.structs.replace(evidence(), quote_signature=bytes(256)), "E14")
 
 

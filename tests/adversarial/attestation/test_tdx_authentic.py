@@ -26,7 +26,9 @@ def chain_of_quote() -> bytes:
 
 def root_of(collateral: TdCollateral, chain: bytes | None = None, **kw: Any) -> bytes:
     given: dict[str, Any] = {"roots": intel().trust.intel_roots, "now": intel().now} | kw
-    return authentic_root(collateral, chain_of_quote() if chain is None else chain, **given)
+    root, check = authentic_root(collateral, chain_of_quote() if chain is None else chain, **given)
+    assert check.id == "E23"
+    return root
 
 
 def refused(collateral: TdCollateral, check: str = "E28", **kw: Any) -> None:

@@ -1,23 +1,18 @@
 """Rows of the pitfall list that the audit room answers for; the row's id is in the test's name."""
 
 import resource
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.support.audit_events import admitted, completed, ended, opened
 from tests.support.job_headers import make
 from tests.support.refusals import refused
 from worker.audit import (
-    AuditFile,
     ChainError,
     Event,
-    JobAdmitted,
-    JobCompleted,
-    JobEnded,
     JobRefused,
-    Volumes,
     WorkerStarted,
 )
 from worker.errors import Reason, Refusal, Stage
@@ -26,47 +21,6 @@ from worker.keyholder.ledger import AuditLedger
 
 HEADER, ALTERED = parse(make()), parse(make(reason="another"))
 JOB, ONE, TWO = HEADER.job_id, HEADER.sha384, ALTERED.sha384
-WHO = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
-
-
-def opened(path: Path) -> AuditFile:
-    return AuditFile(path, worker="worker-1", clock=lambda: datetime(2026, 11, 24, tzinfo=UTC))
-
-
-def admitted(header: bytes = ONE) -> JobAdmitted:
-    return JobAdmitted(
-        job_id=JOB.hex(),
-        header_sha384=header.hex(),
-        source="127.0.0.1:5000",
-        originating_ori="WI0130000",
-        operator_id="op",
-        requestor="who",
-        secondary_recipient="",
-        operations=("deidentify",),
-        recipients=("A" * 43,),
-        kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
-        policy_sha384="00" * 48,
-        **WHO,
-    )
-
-
-def completed(header: bytes = ONE) -> JobCompleted:
-    volumes = Volumes(rows_in=1, rows_out=1, bytes_in=1, bytes_out=1, chri_rows_out=0, subjects_out=0)
-    return JobCompleted(
-        job_id=JOB.hex(), header_sha384=header.hex(), duration_ms=1, volumes=volumes, receipt="a.b.c", **WHO
-    )
-
-
-def ended(header: bytes = ONE) -> JobEnded:
-    return JobEnded(
-        job_id=JOB.hex(),
-        header_sha384=header.hex(),
-        duration_ms=1,
-        stage=Stage.COMPUTE,
-        reason=Reason.CELL_FAILED,
-        correlation_id="c",
-        **WHO,
-    )
 
 
 def restarted(path: Path, header: Header) -> Reason | None:
@@ -84,9 +38,9 @@ def restarted(path: Path, header: Header) -> Reason | None:
     ("events", "same", "other"),
     [
         ([], None, None),
-        ([admitted()], None, Reason.REPLAYED),
-        ([admitted(), ended()], None, Reason.REPLAYED),
-        ([admitted(), completed()], Reason.ALREADY_EXISTS, Reason.REPLAYED),
+        ([admitted(JOB, ONE)], None, Reason.REPLAYED),
+        ([admitted(JOB, ONE), ended(JOB, ONE)], None, Reason.REPLAYED),
+        ([admitted(JOB, ONE), completed(JOB, ONE)], Reason.ALREADY_EXISTS, Reason.REPLAYED),
     ],
 )
 def test_f06_a_replay_after_a_restart_is_refused(
@@ -102,8 +56,8 @@ def test_f06_a_replay_after_a_restart_is_refused(
 def test_f06_a_ledger_that_cannot_be_read_starts_no_worker(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     with opened(path) as trail:
-        trail.append(admitted())
-        trail.append(completed())
+        trail.append(admitted(JOB, ONE))
+        trail.append(completed(JOB, ONE))
     path.write_bytes(path.read_bytes()[1:])
     with refused(Reason.AUDIT_UNAVAILABLE) as caught:
         restarted(path, HEADER)
@@ -130,12 +84,12 @@ def test_o04_a_trail_without_room_takes_no_job_and_forgets_none(tmp_path: Path) 
     path = tmp_path / "audit"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with opened(path) as trail:
-        trail.append(admitted())
-        trail.append(completed())
+        trail.append(admitted(JOB, ONE))
+        trail.append(completed(JOB, ONE))
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, before[1]))
         try:
             with refused(Reason.AUDIT_UNAVAILABLE):
-                trail.append(msgspec.structs.replace(admitted(), job_id="00" * 16))
+                trail.append(msgspec.structs.replace(admitted(JOB, ONE), job_id="00" * 16))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert not trail.writable()
@@ -144,9 +98,9 @@ def test_o04_a_trail_without_room_takes_no_job_and_forgets_none(tmp_path: Path) 
 
 def test_f07_a_completion_under_another_header_is_never_written(tmp_path: Path) -> None:
     with opened(tmp_path / "audit") as trail:
-        trail.append(admitted())
+        trail.append(admitted(JOB, ONE))
         with pytest.raises(ValueError, match="out of order"):
-            trail.append(completed(TWO))
+            trail.append(completed(JOB, TWO))
         assert trail.completion(JOB) is None
 
 
@@ -176,7 +130,7 @@ def test_l01_log_injection_through_header_texts_is_not_written(tmp_path: Path, t
     path = tmp_path / "audit"
     with opened(path) as trail:
         with pytest.raises(ValueError, match="out of shape"):
-            trail.append(msgspec.structs.replace(admitted(), requestor=text))
+            trail.append(msgspec.structs.replace(admitted(JOB, ONE), requestor=text))
         assert path.read_bytes() == b""
 
 

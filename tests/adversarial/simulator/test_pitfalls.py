@@ -16,7 +16,7 @@ from cji_simulator.site import Site, people
 
 from attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import qualifying
+from attestation.evidence import qualifying_data
 from attestation.release import Attester
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
@@ -104,10 +104,10 @@ def test_s03_production_accepts_nothing_that_a_simulation_signs(
 
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     at = datetime.datetime.now(datetime.UTC)
-    bound = qualifying(RECEIPT_KEY, attestation.nonce)
+    bound = qualifying_data(RECEIPT_KEY, attestation.nonce)
 
     def judged(trust: Trust) -> str:
-        appraise(attestation.evidence, trust=trust, reference=ReferenceValues(), expected_qualifying=bound, now=at)
+        appraise(attestation.evidence, trust=trust, reference=ReferenceValues(), expected_qualifying_data=bound, now=at)
         return trust.name
 
     assert judged(simulation.trust) == "simulation"

@@ -18,7 +18,7 @@ import grpc
 import pytest
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_simulator.launch import worker_config
-from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, until
+from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
@@ -74,11 +74,9 @@ class Town:
         )
 
     def run(self, messages: list[pb.RunRequest], **options: Any) -> Answer:
-        """Under the first submitter's certificate, once a cell is warm."""
+        """Under the first submitter's certificate."""
         with RawWorker.of(self.site) as raw:
-            return until(
-                lambda: None if (a := raw.run(messages, timeout=15, **options)).reason is Reason.OVERLOADED else a
-            )
+            return raw.run(messages, timeout=15, **options)
 
     def good(self, job: RawJob | None = None) -> Answer:
         """A sound job of two rows."""
@@ -532,9 +530,8 @@ def test_l06_no_process_leaves_a_core_or_can_be_looked_into(town: Town) -> None:
 def test_l06_a_crashing_cell_leaves_no_core_and_costs_one_job(town: Town, tmp_path: Path) -> None:
     job = forge(town.site)
     with RawWorker.of(town.site) as raw, raw.stream() as stream:
-        before = until(lambda: found if len(found := cells(town.site)) == 2 else None)
-        stream.send(job.open())
-        assert stream.receive().WhichOneof("message") == "accepted"
+        before = settled(town.site)
+        assert stream.begin(job.open()).WhichOneof("message") == "accepted"
         for pid in before:
             os.kill(pid, signal.SIGSEGV)
         answer = stream.answer()
@@ -656,9 +653,8 @@ def test_o03_a_draining_worker_finishes_its_jobs_and_takes_none(town: Town) -> N
     """The last test of this process; the next one starts another on the same trail."""
     job, late = forge(town.site), forge(town.site)
     with RawWorker.of(town.site) as raw, raw.stream() as stream:
-        until(lambda: len(cells(town.site)) == 2)
-        stream.send(job.open())
-        assert stream.receive().WhichOneof("message") == "accepted"
+        settled(town.site)
+        assert stream.begin(job.open()).WhichOneof("message") == "accepted"
         town.site.worker.process.send_signal(signal.SIGTERM)
         answer = until(lambda: a if (a := raw.run([late.open()])).reason is Reason.DRAINING else None)
         assert answer.reason is Reason.DRAINING
@@ -683,9 +679,8 @@ def test_f06_a_restarted_worker_remembers_every_job(town: Town) -> None:
             assert receipt == done.receipt
             assert raw.run(again.messages(again.stream(people(2)))).reason is Reason.REPLAYED
             fresh = forge(site)
-            answer = until(
-                lambda: a if (a := raw.run(fresh.messages(fresh.stream(people(2))))).reason is None else None
-            )
+            answer = raw.run(fresh.messages(fresh.stream(people(2))))
+            assert answer.receipt
             assert raw.run(fresh.messages(fresh.stream(people(2)))).reason is Reason.ALREADY_EXISTS
     claims = [json.loads(base64.urlsafe_b64decode(r.split(".")[1] + "==")) for r in _receipts(town.site)]
     assert [c["sequence"] for c in claims] == list(range(1, len(claims) + 1))

@@ -17,6 +17,7 @@ from attestation.evidence.hcl import runtime_ak
 from attestation.jose import rsa_from_jwk
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
+from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 
@@ -33,7 +34,7 @@ def real(vectors: Path, name: str) -> Claims:
     return found
 
 
-def judged(claims: Claims, runtime: bytes) -> Verdict:
+def verdict_for(claims: Claims, runtime: bytes) -> Verdict:
     """What we would have found on that machine: a report with the claims' values, made by a chip of our own."""
     tee = claims["x-ms-isolation-tee"]
     snp = {name.removeprefix("x-ms-sevsnpvm-"): value for name, value in tee.items()}
@@ -62,6 +63,7 @@ def judged(claims: Claims, runtime: bytes) -> Verdict:
         ak=runtime_ak(json.loads(runtime), fault=Fault.EVIDENCE_INVALID, check="ak"),
         ephemeral=rsa_from_jwk(claims["x-ms-runtime"]["keys"][0], fault=Fault.EVIDENCE_INVALID, check="ephemeral"),
         vm_unique_id=json.loads(runtime)["vm-configuration"]["vmUniqueId"],
+        constructor_key=_CONSTRUCTOR_KEY,
     )
 
 
@@ -85,7 +87,7 @@ def test_a_real_token_of_2022_passes_every_check(vectors: Path) -> None:
     claims = real(vectors, AKS)
     runtime = (vectors / f"azure/maa-claims/{AKS}.runtime.json").read_bytes()
     assert hashlib.sha256(runtime).hexdigest() in claims["x-ms-isolation-tee"]["x-ms-sevsnpvm-reportdata"]
-    token = verify(claims, judged(claims, runtime))
+    token = verify(claims, verdict_for(claims, runtime))
     assert (token.issuer, token.jti) == (AKS_ISSUER, claims["jti"])
 
 
@@ -102,7 +104,7 @@ TEE_FACTS = [
 @pytest.mark.parametrize("name", TEE_FACTS)
 def test_a_real_token_without_any_one_fact_is_refused(vectors: Path, name: str) -> None:
     claims = real(vectors, AKS)
-    verdict = judged(claims, (vectors / f"azure/maa-claims/{AKS}.runtime.json").read_bytes())
+    verdict = verdict_for(claims, (vectors / f"azure/maa-claims/{AKS}.runtime.json").read_bytes())
     del claims["x-ms-isolation-tee"][name]
     with rejected():
         verify(claims, verdict)
@@ -111,7 +113,7 @@ def test_a_real_token_without_any_one_fact_is_refused(vectors: Path, name: str) 
 def test_a_real_token_of_a_windows_machine_is_not_ours(vectors: Path) -> None:
     """Its hardware claims agree; it has no nonce, and other PCRs than a Linux machine quotes."""
     claims = real(vectors, WINDOWS)
-    verdict = judged(claims, (vectors / f"azure/maa-claims/{WINDOWS}.runtime.json").read_bytes())
+    verdict = verdict_for(claims, (vectors / f"azure/maa-claims/{WINDOWS}.runtime.json").read_bytes())
     claims["iss"] = AKS_ISSUER
     with rejected("T12"):
         verify(claims, verdict)

@@ -20,7 +20,7 @@ from attestation import AZURE_US, Fault, Trust
 from attestation.jose import ec_from_jwk, jwk_thumbprint
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
-from attestation.release.policy import PolicyError, judge, lint, parse_policy
+from attestation.release.policy import PolicyError, check_release_policy, lint, parse_policy
 from attestation.release.statement import VerifiedStatement, verify_chain_and_signature, verify_statement
 from tests.support.refusals import rejected
 
@@ -96,7 +96,7 @@ def test_nothing_but_the_nonce_is_missing_in_it(raw: str) -> None:
     assert len(statement.ciphertext) == 336  # 256 of RSA-2048, and 67 of PKCS#8 without a public key, padded
     assert not statement.policy_immutable
     with pytest.raises(PolicyError) as caught:
-        judge(
+        check_release_policy(
             statement.policy, immutable=False, trust=AZURE_US, authority="https://a.wus.attest.azure.net", accept=set()
         )
     assert caught.value.check == "RP01"
@@ -120,9 +120,11 @@ def test_the_published_policy_for_many_regions_is_weak_in_each(vectors: Path) ->
     found: dict[str, int] = {}
     for finding in lint(policy, trust=AZURE_US):
         found[finding.rule.id] = max(found.get(finding.rule.id, 0), len(finding.where))
-    ways = sum(len(authority.ways) for authority in policy.authorities)
+    ways = sum(len(authority.conjunctions) for authority in policy.authorities)
     assert ways == 2 * len(policy.authorities) == 52
     assert {found["RP10"], found["RP15"], found["RP17"]} == {ways}
     assert set(found) == {"RP01", "RP03", "RP05", "RP10", "RP11", "RP12", "RP13", "RP14", "RP15", "RP16", "RP17"}
     with pytest.raises(PolicyError):
-        judge(data, immutable=True, trust=AZURE_US, authority=policy.authorities[0].url, accept={"RP01", "RP04"})
+        check_release_policy(
+            data, immutable=True, trust=AZURE_US, authority=policy.authorities[0].url, accept={"RP01", "RP04"}
+        )

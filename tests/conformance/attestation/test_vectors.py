@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
 from attestation import AZURE_US, Fault
-from attestation.appraisal.quote import ENDORSEMENT_HIERARCHY
-from attestation.appraisal.snp import Endorsement, verify_chain, verify_chip, verify_report_signature
+from attestation.appraisal.snp import Endorsement, check_signing_key, verify_chain, verify_report_signature
+from attestation.appraisal.vcek import verify_chip
+from attestation.appraisal.vtpm import ENDORSEMENT_HIERARCHY
 from attestation.certs import load_der, load_pem_chain, spki_sha256
+from attestation.errors import Record
 from attestation.evidence import HclReport, SnpReport, Tcb, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
 from attestation.evidence.collect import _der
 from attestation.evidence.hcl import runtime_ak
@@ -39,8 +41,15 @@ def pem_of(*certificates: x509.Certificate) -> bytes:
     return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
+def tcb_of(report: SnpReport, chain: Endorsement) -> Tcb:
+    """E07: the TCB that the VCEK of this very chip was made for."""
+    tcb, check = verify_chip(report, chain.vcek, product=chain.product)
+    assert check.id == "E07"
+    return tcb
+
+
 def endorsement(pem: bytes, *, now: datetime = WHEN) -> Endorsement:
-    return verify_chain(pem, roots=AZURE_US.amd_roots, now=now)
+    return verify_chain(pem, roots=AZURE_US.amd_roots, now=now, record=Record())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +85,7 @@ def test_report_to_amd_root(vectors: Path, name: str, product: str, tcb: Tcb) ->
     chain = endorsement(b"".join((folder / f"{name}_{part}.pem").read_bytes() for part in ("vcek", "ask", "ark")))
     report = parse_snp_report((folder / f"{name}_attestation_report.bin").read_bytes())
     verify_report_signature(report, chain.vcek)
-    assert (chain.product, verify_chip(report, chain)) == (product, tcb)
+    assert (chain.product, tcb_of(report, chain)) == (product, tcb)
     assert (report.version, report.debug, report.migratable) == (3, False, False)
 
 
@@ -104,7 +113,7 @@ def test_azure_milan_report_of_an_hcl_report(vectors: Path) -> None:
     report = parse_snp_report(parse_hcl((folder / "hcl-report.bin").read_bytes()).hardware)
     chain = endorsement((folder / "vcek.pem").read_bytes())
     verify_report_signature(report, chain.vcek)
-    assert verify_chip(report, chain) == Tcb(bootloader=3, tee=0, snp=8, microcode=115)
+    assert tcb_of(report, chain) == Tcb(bootloader=3, tee=0, snp=8, microcode=115)
 
 
 def test_report_version_5(vectors: Path) -> None:
@@ -114,7 +123,7 @@ def test_report_version_5(vectors: Path) -> None:
     chain = endorsement(pem_of(vcek) + b"".join(genoa))
     report = parse_snp_report((folder / "live-report-v5-genoa.bin").read_bytes())
     verify_report_signature(report, chain.vcek)
-    assert (report.version, verify_chip(report, chain)) == (5, Tcb(bootloader=10, tee=0, snp=27, microcode=27))
+    assert (report.version, tcb_of(report, chain)) == (5, Tcb(bootloader=10, tee=0, snp=27, microcode=27))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +139,7 @@ def test_report_version_2(vectors: Path, report: str, vcek: str) -> None:
     chain = endorsement(pem_of(found) + b"".join(milan), now=datetime(2025, 6, 1, tzinfo=UTC))
     parsed = parse_snp_report((vectors / "azure" / report).read_bytes())
     verify_report_signature(parsed, chain.vcek)
-    verify_chip(parsed, chain)
+    tcb_of(parsed, chain)
 
 
 def test_report_and_certificates_of_two_chips(vectors: Path) -> None:
@@ -149,7 +158,7 @@ def test_tampered_vcek(vectors: Path, name: str) -> None:
     def verify() -> None:
         vcek = load_der(data, fault=Fault.EVIDENCE_INVALID, check="E05")
         chain = endorsement(pem_of(vcek) + b"".join(milan), now=datetime(2025, 6, 1, tzinfo=UTC))
-        verify_chip(report, chain)
+        tcb_of(report, chain)
 
     with rejected("E05", "E07"):
         verify()
@@ -157,9 +166,12 @@ def test_tampered_vcek(vectors: Path, name: str) -> None:
 
 def test_vlek_signed_report_is_refused(vectors: Path) -> None:
     folder = vectors / "azure/trustee/snp"
+    report = parse_snp_report((folder / "test-vlek-report.bin").read_bytes())
     vlek = load_der((folder / "test-vlek.der").read_bytes(), fault=Fault.EVIDENCE_INVALID, check="vlek")
-    with rejected("E06"):
-        verify_report_signature(parse_snp_report((folder / "test-vlek-report.bin").read_bytes()), vlek)
+    verify_report_signature(report, vlek)  # its signature is sound: the kind of key is why it is refused
+    with rejected("E37") as caught:
+        check_signing_key(report)
+    assert caught.value.failures == (("E37", "signed by VLEK", "signed by VCEK"),)
 
 
 def _quoted(evidence: dict[str, Any]) -> tuple[HclReport, TpmAttest]:

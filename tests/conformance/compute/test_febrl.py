@@ -14,24 +14,13 @@ from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from tests.support.contexts import context, prepare_batch
+from tests.support.corpora import FEBRL
 from worker.records import END_OF_STREAM, StreamReader, StreamWriter, check_schema, tagged, window_bytes
 from worker.wire.v1 import worker_pb2 as wire
 
 pytestmark = pytest.mark.vectors
 
-COLUMNS = {
-    "rec_id": "record_id",
-    "given_name": "first",
-    "surname": "last",
-    "street_number": "street_number",
-    "address_1": "address_1",
-    "address_2": "address_2",
-    "suburb": "suburb",
-    "postcode": "postcode",
-    "state": "state",
-    "date_of_birth": "DOB",
-    "soc_sec_id": "SOC",
-}
+COLUMNS = {"rec_id": "record_id", **FEBRL}
 KEY = bytes(range(32))
 
 

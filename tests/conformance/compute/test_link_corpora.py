@@ -13,22 +13,11 @@ import pytest
 
 from benchmarks.generate import HEAVY, population
 from tests.reference.link import ignore
+from tests.support.corpora import FEBRL
 from worker.compute.operations.link import Linked, Parameters, link
 
 pytestmark = pytest.mark.vectors
 
-_FEBRL = {
-    "given_name": "first",
-    "surname": "last",
-    "street_number": "street_number",
-    "address_1": "address_1",
-    "address_2": "address_2",
-    "suburb": "suburb",
-    "postcode": "postcode",
-    "state": "state",
-    "date_of_birth": "DOB",
-    "soc_sec_id": "SOC",
-}
 _FAKE = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city", "email": "address_1"}
 
 Ints = npt.NDArray[np.int64]
@@ -54,7 +43,7 @@ def _best(found: Linked, person: Ints, total: int) -> tuple[float, float, float]
 
 
 def test_febrl_4_is_linked() -> None:
-    (a, of_a), (b, of_b) = (_read(f"febrl_dataset4{one}.csv", _FEBRL, "rec_id") for one in "ab")
+    (a, of_a), (b, of_b) = (_read(f"febrl_dataset4{one}.csv", FEBRL, "rec_id") for one in "ab")
     person = np.array([int(name.split("-")[1]) for name in of_a + of_b])
     found = link([a], a.schema, Parameters(), ignore, side=[b])
     f1, _, at_99 = _best(found, person, 5000)

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import Evidence, qualifying
+from attestation.evidence import Evidence, qualifying_data
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
 from attestation.maa import SigningKeys
@@ -109,10 +109,10 @@ def test_quote_for_a_callers_nonce(simulation: Simulation, attester: Attester) -
     import datetime
 
     now = datetime.datetime.now(datetime.UTC)
-    bound = qualifying(RECEIPT_KEY, nonce)
-    appraise(evidence, trust=simulation.trust, reference=ReferenceValues(), expected_qualifying=bound, now=now)
+    bound = qualifying_data(RECEIPT_KEY, nonce)
+    appraise(evidence, trust=simulation.trust, reference=ReferenceValues(), expected_qualifying_data=bound, now=now)
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03
-        appraise(evidence, trust=AZURE_US, reference=ReferenceValues(), expected_qualifying=bound, now=now)
+        appraise(evidence, trust=AZURE_US, reference=ReferenceValues(), expected_qualifying_data=bound, now=now)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
 from attestation.appraisal import Acceptance, ReferenceValues, Verdict, appraise
-from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying
+from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying_data
 from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
@@ -71,7 +71,7 @@ def judged(evidence: Evidence, trust: Trust) -> Verdict:
         evidence,
         trust=trust,
         reference=ReferenceValues(),
-        expected_qualifying=qualifying(RECEIPT_KEY, NONCE),
+        expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
         now=datetime.now(UTC),
     )
 
@@ -399,7 +399,7 @@ def test_azure_attestation_verifies_the_quote(tdx: Simulation, evidence: Evidenc
     provider = endpoint(tdx.maa_url, tdx.trust.maa_hosts, resource="", check="maa")
 
     def send(shown: Evidence) -> bytes:
-        nonce = maa_nonce(qualifying(RECEIPT_KEY, NONCE))
+        nonce = maa_nonce(qualifying_data(RECEIPT_KEY, NONCE))
         return send_request(guest_request(shown, nonce=nonce, log=b""), provider=provider, trust=tdx.trust)
 
     assert send(evidence)

@@ -18,7 +18,7 @@ from tpm2_pytss.constants import TPM2_ALG, TPM2_CAP, TPM2_HC, TPMA_NV
 from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
 
 from attestation import AZURE_US, Fault
-from attestation.evidence import qualifying
+from attestation.evidence import qualifying_data
 from attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import (
@@ -34,7 +34,7 @@ from attestation.evidence.tpm import (
 )
 from tests.support.refusals import rejected
 
-BOUND = qualifying(b"r" * 32, b"n" * 32)
+BOUND = qualifying_data(b"r" * 32, b"n" * 32)
 SALT = ephemeral_salt(BOUND)
 
 
@@ -68,7 +68,7 @@ def refusal(act: Callable[[], Any]) -> tuple[Fault, str]:
 @pytest.mark.parametrize("kind", [Kind.RETRY, Kind.YIELDED, Kind.OBJECT_MEMORY])
 def test_a_busy_tpm_is_asked_again(simulation: Simulation, kind: Kind) -> None:
     simulation.fault(Service.TPM, kind, times=ATTEMPTS - 1)
-    evidence = collect(trust=simulation.trust, qualifying=BOUND, pcs=IntelPcs(simulation.trust))
+    evidence = collect(trust=simulation.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation.trust))
     assert simulation.faults() == []  # all of them struck
     assert evidence.quote
     assert loaded(simulation) == []
@@ -273,7 +273,7 @@ def test_pcrs_that_never_stand_still(between: Between) -> None:
     wrong = msgspec.structs.replace(AZURE_US, tcti=between.tcti)
     between.replaced[PCR_READ] = lambda response: response[:-1] + bytes([response[-1] ^ 1])
     with rejected("pcr-moving", fault=Fault.EVIDENCE_UNAVAILABLE):
-        collect(trust=wrong, qualifying=BOUND, pcs=IntelPcs(wrong))
+        collect(trust=wrong, qualifying_data=BOUND, pcs=IntelPcs(wrong))
     assert between.asked.count(wire.QUOTE) == QUOTE_ATTEMPTS
 
 

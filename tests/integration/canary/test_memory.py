@@ -19,6 +19,7 @@ import pytest
 from cji_simulator.canary import Planted, key_patterns, prime_patterns
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.ordinary_cell import OrdinaryCell
+from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, worker_processes
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
@@ -88,10 +89,10 @@ def seen(site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, tmp_path_factory:
         unsealer = Unsealer(result_key, output_aad(header.sha384, 0), first[:74])
         plaintext = memoryview(bytearray(len(first)))
         seen.sealed_plaintext = bytes(plaintext[: unsealer.unseal_into(plaintext, memoryview(first)[74:])])
-        time.sleep(1)  # the cell works off what it was given, and waits
+        _until_idle(site)  # the cell has processed what it was given, and waits
         _look(site, seen, "waiting for input")
         run.send()
-        time.sleep(1)  # nobody reads: the cell is stopped by a full ring
+        _until_idle(site)  # nobody reads: the cell is stopped by a full ring
         _look(site, seen, "waiting for the reader")
         seen.cores = _cores(site, seen.canaries, tmp_path_factory.mktemp("cores"))
         run.finish()
@@ -99,7 +100,7 @@ def seen(site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, tmp_path_factory:
         assert run.receipt
         outputs = sum(len(data) for data in run.output(0))
         assert outputs > 8 << 20, "the output would have fitted into the windows: nothing was held"
-    _wait_for_cells(site)
+    settled(site)  # the cell of the job is gone, its region wiped and a new one forked into it
     _look(site, seen, "after the job")
     return seen
 
@@ -132,18 +133,26 @@ def _cores(site: Site, canaries: Canaries, folder: Path) -> dict[str, set[str]]:
     return cores
 
 
+def _state(pid: int) -> str:
+    """What a process does: R runs or waits for a processor, S sleeps (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def _ticks(pid: int) -> int:
     """Processor time of a process so far (proc(5), utime)."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
 
 
-def _wait_for_cells(site: Site) -> None:
-    """Until the cell of the job is gone, its region wiped and a new one forked into it."""
-    before = worker_processes(site.worker.pids)
-    until = time.monotonic() + 10
-    while worker_processes(site.worker.pids) == before and time.monotonic() < until:
+def _until_idle(site: Site) -> None:
+    """Until every process of the worker sleeps and none of them has run for a while."""
+    processes = worker_processes(site.worker.pids)
+    busy = {name: pid for name, pid in processes.items() if name.startswith(("cell", "front"))}
+    quiet, before = 0, dict[str, str]()
+    while quiet < 10:
         time.sleep(0.05)
-    time.sleep(0.5)
+        now = {name: Path(f"/proc/{pid}/schedstat").read_text() for name, pid in busy.items()}
+        asleep = all(_state(pid) == "S" for pid in busy.values())
+        quiet, before = (quiet + 1 if asleep and now == before else 0), now
 
 
 def test_the_cell_held_plaintext_while_it_was_looked_at(seen: Seen, planted: Planted) -> None:

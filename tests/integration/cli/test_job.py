@@ -15,33 +15,22 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
+from tests.support.job_specs import head
 from tests.support.sdk_server import (
-    KEK_ID,
     Certificates,
     ReferenceWorker,
     served,
 )
-from worker.audit import public_jwk, sign
+from worker.audit import sign
 from worker.cli import build
-from worker.client.keys import new_recipient_key, new_signing_key, save_private_key, thumbprint
-from worker.client.keys import public_jwk as rsa_jwk
+from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
 from worker.errors import Reason
+from worker.jose import key_id, public_jwk
 
 SPEC = """
-audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "{kek_id}"
-kek_thumbprint = "{thumbprint}"
-recipients = ["recipient.key.jwk"]
-
 [input]
 schema = "person/1"
-rename = {{ surname = "last", given_name = "first" }}
+rename = { surname = "last", given_name = "first" }
 
 [deidentify]
 project = "study-17"
@@ -49,9 +38,9 @@ project_key = "study-17.json"
 
 [deidentify.columns]
 record_id = "keep"
-last = {{ do = "hmac_token", domain = "name" }}
-first = {{ do = "mask", keep_first = 1 }}
-DOB = {{ do = "date_to", unit = "year" }}
+last = { do = "hmac_token", domain = "name" }
+first = { do = "mask", keep_first = 1 }
+DOB = { do = "date_to", unit = "year" }
 """
 CSV = (
     "record_id,surname,given_name,DOB\n007,neumann,michaela,19151111\n008,painter,courtney,\n009,neumann,,1916-13-40\n"
@@ -108,7 +97,8 @@ def desk(tmp_path: Path, material: tuple[object, Certificates], simulation: Simu
             'ca = "ca.pem"\ncertificate = "client.pem"\nprivate_key = "client-key.pem"\n'
             f'signing_key = "signing.key"\nrecipient_key = "recipient.key"\n{REFERENCE}'
         )
-        (tmp_path / "job.toml").write_text(SPEC.format(kek_id=KEK_ID, thumbprint=thumbprint(worker.cmk.public_key())))
+        key = key_id(worker.cmk.public_key())
+        (tmp_path / "job.toml").write_text(head(recipient="recipient.key.jwk", kek_thumbprint=key) + SPEC)
         (tmp_path / "people.csv").write_text(CSV)
         yield desk
 
@@ -246,7 +236,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
 
 def test_a_key_that_is_not_pinned_stops_before_sealing(desk: Desk) -> None:
     spec = desk.folder / "job.toml"
-    spec.write_text(spec.read_text().replace(thumbprint(desk.worker.cmk.public_key()), "A" * 43))
+    spec.write_text(spec.read_text().replace(key_id(desk.worker.cmk.public_key()), "A" * 43))
     result = desk.run("out")
     assert result.exit_code == 3
     assert "kek" in result.stderr
@@ -314,7 +304,7 @@ def test_evidence_of_another_machine_or_key_is_refused(desk: Desk) -> None:
     other = public_jwk(ec.generate_private_key(ec.SECP384R1()).public_key())
     assert "E16" in verify(receipt_jwk=other).stderr
     assert "E16" in verify(nonce=base64.b64encode(bytes(32)).decode()).stderr
-    assert verify(receipt_jwk=rsa_jwk(desk.worker.cmk.public_key())).exit_code == 3
+    assert verify(receipt_jwk=public_jwk(desk.worker.cmk.public_key())).exit_code == 3
     assert "maa_token_sha384" in verify(maa_token="x.y.z").stderr
     assert verify(cloud="azure-us").exit_code == 2
     assert verify(version=2).exit_code == 2

@@ -8,28 +8,18 @@ from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US
+from tests.support.job_specs import head
 from worker.cli import build
 from worker.client.keys import new_project_key, save_project_key
 
 SPEC = """
-audience = "{audience}"
-originating_ori = "GA0600000"
-requesting_ori = "{ori}"
-operator_id = "op-1"
-requestor = "detective 7"
-reason = "test"
-purpose_code = "C"
-kek_id = "{kek_id}"
-kek_thumbprint = "{thumbprint}"
-recipients = ['{recipient}']
-
 [input]
 schema = "person/1"
 
 [deidentify]
 project = "p1"
 project_key = "p1.json"
-columns = {{ last = "keep", first = "drop", SOC = {{ do = "hmac_token", domain = "soc" }} }}
+columns = { last = "keep", first = "drop", SOC = { do = "hmac_token", domain = "soc" } }
 """
 
 
@@ -37,15 +27,15 @@ def write(folder: Path, site: Site, *, ori: str = "GA0600000") -> Path:
     spec = site.spec()
     save_project_key(new_project_key("p1"), folder / "p1.json")
     path = folder / "job.toml"
-    path.write_text(
-        SPEC.format(
-            audience=spec.audience,
-            ori=ori,
-            kek_id=spec.kek_id,
-            thumbprint=spec.kek_thumbprint,
-            recipient=spec.recipients[0],
-        )
+    header = head(
+        recipient=spec.recipients[0],
+        kek_thumbprint=spec.kek_thumbprint,
+        kek_id=spec.kek_id,
+        audience=spec.audience,
+        originating_ori="GA0600000",
+        requesting_ori=ori,
     )
+    path.write_text(header + SPEC)
     pyarrow.parquet.write_table(people(5000), folder / "people.parquet")
     return path
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -11,8 +12,11 @@ from cji_simulator import Kind, Service
 from cji_simulator.simulation import Simulation
 
 from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues
+from attestation.appraisal import ReferenceValues, Verdict
 from attestation.evidence import Evidence
+from attestation.maa import SigningKeys, verify_presented_token
+from attestation.trust import provider_endpoint
+from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.refusals import rejected
 from tests.support.sdk_server import (
     KEK_ID,
@@ -20,14 +24,13 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
-from worker.audit import thumbprint as receipt_thumbprint
 from worker.client import JobSpec, SealedJob, SyncClient, Unverified, seal
 from worker.client.attested import AttestedWorker, read_evidence, verify_attestation
 from worker.client.errors import SpecError, Unreachable
-from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.spec import InputSpec
-from worker.client.token import check_token
 from worker.client.transforms import Deidentify
+from worker.jose import key_id, public_jwk, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 REFERENCE = ReferenceValues(products=("Genoa",))
@@ -44,7 +47,7 @@ class Bench:
 @pytest.fixture
 def bench(azure: Simulation) -> Iterator[Bench]:
     cmk, signing = new_recipient_key(), new_signing_key()
-    jwk, print_ = public_jwk(cmk.public_key()), thumbprint(cmk.public_key())
+    jwk, print_ = public_jwk(cmk.public_key()), key_id(cmk.public_key())
     spec = JobSpec(
         audience="pool",
         originating_ori="CA0190000",
@@ -93,7 +96,7 @@ def test_f01_every_attestation_has_its_own_nonce(bench: Bench) -> None:
 def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: Simulation) -> None:
     worker = bench.worker
     assert worker.attester is not None
-    key = receipt_thumbprint(worker.receipt_key.public_key())
+    key = thumbprint(worker.receipt_key.public_key())
     nonce = bytes(range(32))
     good = pb.AttestResponse(
         evidence=worker.attester.quote(receipt_key=key, nonce=nonce).to_json(),
@@ -129,7 +132,7 @@ def test_c06_old_evidence_under_a_good_certificate_is_refused(bench: Bench) -> N
     worker = bench.worker
     assert worker.attester is not None
     before = bench.client.attest()
-    key = receipt_thumbprint(worker.receipt_key.public_key())
+    key = thumbprint(worker.receipt_key.public_key())
     worker.attester = Recording(worker.attester.quote(receipt_key=key, nonce=before.nonce))  # type: ignore[assignment]
     with pytest.raises(Unverified, match="E16"):
         bench.client.attest()
@@ -172,20 +175,25 @@ def test_the_token_must_be_of_the_same_machine_issuer_and_time(bench: Bench, azu
     verdict, now = attested.verdict, attested.attested_at.timestamp()
 
     def check(token: str = attested.maa_token, **changes: object) -> None:
-        values = {"trust": azure.trust, "maa_url": azure.maa_url, "verdict": verdict, "now": now, **changes}
-        check_token(token, **values)  # type: ignore[arg-type]
+        keys = SigningKeys(issuer=provider_endpoint(azure.trust, azure.maa_url), trust=azure.trust)
+        values: dict[str, Any] = {"keys": keys, "verdict": verdict, "now": now, **changes}
+        checks = verify_presented_token(token, **values)
+        assert {check.id for check in checks} == {*(f"T{n:02}" for n in range(1, 10)), "T14", "T15"}
+
+    def changed(**fields: object) -> Verdict:
+        return dataclasses.replace(verdict, constructor_key=_CONSTRUCTOR_KEY, **fields)  # type: ignore[arg-type]
 
     check()
     header, payload, signature = attested.maa_token.split(".")
-    stranger = dataclasses.replace(verdict, ak=new_recipient_key().public_key())
+    stranger = changed(ak=new_recipient_key().public_key())
     for call, number in [
         (lambda: check(verdict=stranger), "T14"),
-        (lambda: check(verdict=dataclasses.replace(verdict, vm_unique_id="other")), "T15"),
-        (lambda: check(verdict=dataclasses.replace(verdict, tee="tdx")), "T08"),
+        (lambda: check(verdict=changed(vm_unique_id="other")), "T15"),
+        (lambda: check(verdict=changed(tee="tdx")), "T08"),
         (lambda: check(now=now + 86_400), "T06"),
         (lambda: check(now=now - 86_400), "T06"),
-        (lambda: check(maa_url="https://other.example"), "maa-url"),
-        (lambda: check(trust=AZURE_US), "maa-url"),
+        (lambda: provider_endpoint(azure.trust, "https://other.example"), "maa-url"),
+        (lambda: provider_endpoint(AZURE_US, azure.maa_url), "maa-url"),
         (lambda: check(f"{header}.{payload}.{signature[:-8]}AAAAAAAA"), "T04"),
         (lambda: check("eyJhbGciOiJub25lIn0." + payload + ".AAAA"), "T02"),
         (lambda: check("a.b"), "T01"),

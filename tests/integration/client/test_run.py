@@ -32,12 +32,13 @@ from worker.client import (
     seal,
 )
 from worker.client.errors import SpecError, Unreachable
-from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key, public_jwk, thumbprint
+from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
 from worker.client.sealed_result import read_output
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec
 from worker.client.transforms import DateTo, Deidentify, HmacToken, Mask
 from worker.errors import Reason
+from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
 MAA = "https://sharedeus.eus.attest.azure.net"
@@ -74,7 +75,7 @@ class Scene:
             "reason": "research extract",
             "purpose_code": "C",
             "kek_id": KEK_ID,
-            "kek_thumbprint": thumbprint(self.worker.cmk.public_key()),
+            "kek_thumbprint": key_id(self.worker.cmk.public_key()),
             "recipients": (public_jwk(self.recipient.public_key()),),
             "input": InputSpec(schema="person/1"),
             "deidentify": Deidentify(
@@ -92,7 +93,7 @@ class Scene:
 
     def pinned(self) -> PinnedKey:
         return PinnedKey.check(
-            KEK_ID, public_jwk(self.worker.cmk.public_key()), expected=thumbprint(self.worker.cmk.public_key())
+            KEK_ID, public_jwk(self.worker.cmk.public_key()), expected=key_id(self.worker.cmk.public_key())
         )
 
     def job(self) -> SealedJob:
@@ -337,7 +338,7 @@ def test_blocking_client(keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey, Certi
     with served(worker, tls) as target:
         scene = Scene(worker=worker, target=target, tls=tls, signing=signing, recipient=recipient)
         with SyncClient(target, **scene.arguments) as client:  # type: ignore[arg-type]
-            kek = client.describe().pin(KEK_ID, thumbprint=thumbprint(cmk.public_key()))
+            kek = client.describe().pin(KEK_ID, thumbprint=key_id(cmk.public_key()))
             job = seal(scene.spec(), kek=kek, signing_key=signing, project_key=PROJECT)
             result = client.run(job, {"records": people(2)}, attested=worker.attested(), deadline=20)
             with result:

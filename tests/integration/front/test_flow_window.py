@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import grpc
 import pyarrow as pa
 import pytest
 from cji_simulator.measure import peak_of_job, private_bytes
+from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
@@ -92,7 +92,7 @@ def test_cancellation_frees_the_cell(site: Site) -> None:
     with Stepwise(site, *jobs[0]) as first, Stepwise(site, *jobs[1]) as second:
         first.read_until("accepted")
         second.read_until("accepted")
-        with Stepwise(site, *jobs[2]) as third:
+        with Stepwise(site, *jobs[2], patient=False) as third:
             assert third.refusal().reason is Reason.OVERLOADED
         first.call.cancel()
         second.call.cancel()
@@ -101,22 +101,14 @@ def test_cancellation_frees_the_cell(site: Site) -> None:
 
 def _both_cells_are_free(site: Site) -> None:
     """Two jobs at once are admitted before long."""
-    until = time.monotonic() + 10
-    while True:
-        try:
-            with Stepwise(site, *_sealed(site, 10)) as first, Stepwise(site, *_sealed(site, 10)) as second:
-                for run in (first, second):
-                    run.read_until("accepted")
-                for run in (first, second):
-                    run.send()
-                    run.finish()
-                    run.read_all()
-                    assert run.receipt
-                return
-        except grpc.RpcError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
+    with Stepwise(site, *_sealed(site, 10)) as first, Stepwise(site, *_sealed(site, 10)) as second:
+        for run in (first, second):
+            run.read_until("accepted")
+        for run in (first, second):
+            run.send()
+            run.finish()
+            run.read_all()
+            assert run.receipt
 
 
 def test_sigterm_drains(azure: Simulation, tmp_path: Path) -> None:
@@ -127,10 +119,7 @@ def test_sigterm_drains(azure: Simulation, tmp_path: Path) -> None:
             run.send(1)
             run.read_until("accepted")
             site.worker.process.terminate()
-            until = time.monotonic() + 10
-            while '"draining"' not in site.worker.log.read_text() and time.monotonic() < until:
-                time.sleep(0.02)
-            time.sleep(0.2)
+            until(lambda: site.worker.log.read_text().count('"draining"') == 2)  # of the supervisor, then the front
             refused.open()
             assert refused.refusal().reason is Reason.DRAINING
             assert site.worker.process.poll() is None
@@ -173,11 +162,11 @@ def test_descriptors_and_mappings_do_not_grow_with_jobs(site: Site) -> None:
 
     for _ in range(3):
         site.run(people(10))
-    time.sleep(0.5)
+    settled(site)
     before = count()
     for _ in range(12):
         site.run(people(10))
-    time.sleep(0.5)
+    settled(site)
     assert {name: after - before[name] for name, after in count().items() if after - before[name] > 2} == {}
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from attestation import AttestationError, Fault
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence, maa_nonce, qualifying
+from attestation.evidence import Evidence, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
 from attestation.maa import guest_request, send_request
@@ -374,8 +374,8 @@ def test_the_command_line_without_a_simulation(tmp_path: Path) -> None:
 
 
 def collected(simulation: Simulation) -> tuple[Evidence, str]:
-    bound = qualifying(RECEIPT_KEY, bytes(32))
-    return collect(trust=simulation.trust, qualifying=bound, pcs=IntelPcs(simulation.trust)), maa_nonce(bound)
+    bound = qualifying_data(RECEIPT_KEY, bytes(32))
+    return collect(trust=simulation.trust, qualifying_data=bound, pcs=IntelPcs(simulation.trust)), maa_nonce(bound)
 
 
 def test_a_boot_log_is_replayed(simulation: Simulation) -> None:

@@ -41,7 +41,7 @@ from tpm2_pytss.types import (
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import Evidence, maa_nonce, qualifying
+from attestation.evidence import Evidence, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import Tpm
@@ -51,7 +51,7 @@ from attestation.release import Attester
 from attestation.trust import endpoint
 from tests.support.refusals import rejected
 
-BOUND = qualifying(b"r" * 32, b"n" * 32)
+BOUND = qualifying_data(b"r" * 32, b"n" * 32)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def attester(simulation: Simulation) -> Attester:
 
 @pytest.fixture(scope="module")
 def evidence(simulation_servers: Simulation) -> Evidence:
-    return collect(trust=simulation_servers.trust, qualifying=BOUND, pcs=IntelPcs(simulation_servers.trust))
+    return collect(trust=simulation_servers.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation_servers.trust))
 
 
 def ask(simulation: Simulation, body: bytes) -> bytes:
@@ -113,7 +113,9 @@ def test_a_released_key_is_the_vaults(simulation: Simulation, attester: Attester
 
 def test_s03_production_roots_refuse_the_same_evidence(simulation: Simulation, evidence: Evidence) -> None:
     def judge(trust: Trust) -> None:
-        appraise(evidence, trust=trust, reference=ReferenceValues(), expected_qualifying=BOUND, now=datetime.now(UTC))
+        appraise(
+            evidence, trust=trust, reference=ReferenceValues(), expected_qualifying_data=BOUND, now=datetime.now(UTC)
+        )
 
     judge(simulation.trust)
     for trust in (AZURE_US, AZURE_USGOV):
@@ -128,7 +130,7 @@ def test_another_simulation_is_another_root(simulation: Simulation, evidence: Ev
             evidence,
             trust=other.trust,
             reference=ReferenceValues(),
-            expected_qualifying=BOUND,
+            expected_qualifying_data=BOUND,
             now=datetime.now(UTC),
         )
 

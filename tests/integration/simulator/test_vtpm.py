@@ -17,7 +17,7 @@ from tpm2_pytss import ESAPI, TSS2_Exception
 from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_NV
 from tpm2_pytss.types import TPM2B_DATA, TPM2B_NV_PUBLIC, TPM2B_SENSITIVE_CREATE, TPMS_NV_PUBLIC
 
-from attestation.evidence import parse_hcl, qualifying
+from attestation.evidence import parse_hcl, qualifying_data
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
@@ -70,8 +70,8 @@ def test_a_report_is_renewed_at_most_every_two_seconds(tmp_path: Path) -> None:
 def test_evidence_waits_for_a_report_that_is_fresh(tmp_path: Path) -> None:
     with Simulation(tmp_path) as own:
         for nonce in (b"1" * 32, b"2" * 32):  # the second comes within the two seconds
-            bound = qualifying(bytes(32), nonce)
-            found = parse_hcl(collect(trust=own.trust, qualifying=bound, pcs=IntelPcs(own.trust)).hcl_report)
+            bound = qualifying_data(bytes(32), nonce)
+            found = parse_hcl(collect(trust=own.trust, qualifying_data=bound, pcs=IntelPcs(own.trust)).hcl_report)
             assert found.user_data.lower() == report_user_data(bound).hex()
 
 

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused
-from worker.client.keys import public_jwk, thumbprint
 from worker.envelope import wrap_dek, wrap_project_key
 from worker.errors import REASONS, Reason, Stage
 from worker.front.status import CODES
+from worker.jose import key_id, public_jwk
 from worker.records import END_OF_STREAM, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -46,13 +46,6 @@ def raw(site: Site) -> Iterator[RawWorker]:
         yield worker
 
 
-def ask(raw: RawWorker, messages: Messages, **options: Any) -> Answer:
-    """The answer, once a cell is warm."""
-    return until(
-        lambda: None if (a := raw.run(messages, **{"timeout": 8, **options})).reason is Reason.OVERLOADED else a
-    )
-
-
 def check_refusal(answer: Answer, reason: Reason, stage: Stage) -> None:
     assert (answer.reason, answer.stage, answer.code) == (reason, stage, CODES[reason])
     assert answer.details == f"{reason.value}: {REASONS[reason].remedy}"
@@ -65,7 +58,7 @@ def check_refusal(answer: Answer, reason: Reason, stage: Stage) -> None:
 def serves(site: Site, raw: RawWorker) -> None:
     """A sound job is done, and its cell is gone too."""
     job, warm = forge(site), settled(site)
-    assert ask(raw, job.messages(job.stream(people(2)))).receipt
+    assert raw.run(job.messages(job.stream(people(2)))).receipt
     until(lambda: warm - cells(site))
 
 
@@ -195,7 +188,7 @@ def other(site: Site) -> list[bytes]:
 
 def foreign_recipient(header: pb.JobHeader) -> None:
     public = rsa.generate_private_key(65537, 3072).public_key()
-    header.recipients[0].CopyFrom(pb.Recipient(key_id=thumbprint(public), jwk=public_jwk(public)))
+    header.recipients[0].CopyFrom(pb.Recipient(key_id=key_id(public), jwk=public_jwk(public)))
 
 
 def another_project_key(header: pb.JobHeader, site: Site) -> None:
@@ -271,7 +264,7 @@ AT_THE_DOOR: list[tuple[str, Build, Reason, Stage]] = [
 @pytest.mark.parametrize(("build", "reason"), [row[1:] for row in BEFORE_A_JOB], ids=[row[0] for row in BEFORE_A_JOB])
 def test_before_a_job_is_named(site: Site, raw: RawWorker, build: Build, reason: Reason) -> None:
     before, warm = events(site), settled(site)
-    check_refusal(raw.run(build(site)), reason, Stage.OPEN)
+    check_refusal(raw.run_once(build(site)), reason, Stage.OPEN)
     assert events(site) == before
     assert settled(site) == warm
 
@@ -281,7 +274,7 @@ def test_before_a_job_is_named(site: Site, raw: RawWorker, build: Build, reason:
 )
 def test_at_the_door(site: Site, raw: RawWorker, build: Build, reason: Reason, stage: Stage) -> None:
     before, warm = len(events(site)), settled(site)
-    check_refusal(ask(raw, build(site)), reason, stage)
+    check_refusal(raw.run(build(site)), reason, stage)
     *others, event = [e for e in events(site)[before:] if getattr(e, "reason", None) is not Reason.OVERLOADED]
     assert not others  # above all no JobAdmitted, which comes before any key is opened
     assert isinstance(event, JobRefused)
@@ -361,7 +354,7 @@ IN_THE_CELL: list[tuple[str, Build, Reason, Stage]] = [
 )
 def test_in_the_cell(site: Site, raw: RawWorker, build: Build, reason: Reason, stage: Stage) -> None:
     before, warm = len(events(site)), settled(site)
-    check_refusal(ask(raw, build(site)), reason, stage)
+    check_refusal(raw.run(build(site)), reason, stage)
     admitted, ended = until(lambda: new if len(new := jobs(site, before)) == 2 else None)
     assert isinstance(admitted, JobAdmitted)
     assert isinstance(ended, JobEnded)
@@ -390,7 +383,7 @@ def test_a_message_above_the_cap_ends_the_call(site: Site, raw: RawWorker) -> No
     """gRPC itself refuses it, before the worker sees it, so there is no Reason; the job has its end nevertheless."""
     before = len(events(site))
     job = forge(site)
-    answer = ask(raw, [job.open(), *sends([bytes(SEGMENT + (64 << 10) + 1)])])
+    answer = raw.run([job.open(), *sends([bytes(SEGMENT + (64 << 10) + 1)])])
     assert answer.code is not grpc.StatusCode.OK
     assert not answer.receipt
     ended = until(lambda: new[1] if len(new := jobs(site, before)) == 2 else None)

@@ -115,8 +115,7 @@ def test_k08_a_revoked_key_ends_its_jobs_and_no_others(tmp_path: Path, azure: Si
         settled(kept)
         with raw.stream(timeout=60) as lost, raw.stream(timeout=60) as going_on:
             for stream, job in zip((lost, going_on), jobs, strict=True):
-                stream.send(job.open())
-                assert stream.receive().WhichOneof("message") == "accepted"
+                assert stream.begin(job.open()).WhichOneof("message") == "accepted"
             azure.enable_cmk(revoked.cmk, enabled=False)
             answer = lost.answer()
             assert (answer.reason, answer.stage) == (Reason.KEY_RELEASE_DENIED, Stage.COMPUTE)
@@ -142,8 +141,7 @@ def test_f09_o01_a_changed_pcr_stops_the_worker_and_its_jobs(tmp_path: Path, azu
         health, job = Health(raw), forge(site)
         settled(site)
         with raw.stream(timeout=60) as stream:
-            stream.send(job.open())
-            assert stream.receive().WhichOneof("message") == "accepted"
+            assert stream.begin(job.open()).WhichOneof("message") == "accepted"
             azure.extend_pcr(7)
             answer = stream.answer()
         assert (answer.reason, answer.stage) == (Reason.ATTESTATION_REJECTED, Stage.COMPUTE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from cji_simulator.raw import RawWorker, cells, forge, settled, until
+from cji_simulator.raw import RawWorker, cells, forge, settled
 from cji_simulator.site import Site, people
 
 from worker.cell.pipeline import CHUNK_ROWS
@@ -62,15 +62,14 @@ def test_a_cell_has_its_own_region_and_key_slot_and_no_other(site: Site) -> None
 
     The region of resident references is in all of them until a job comes that does not need it.
     """
-    first, second = until(lambda: (found := [*map(secret_files, settled(site))])[1:] and found)
+    first, second = map(secret_files, settled(site))
     (resident,) = first & second
     assert len(first) == len(second) == 3
     slots = secret_files(site.worker.pids["zygote"]) & secret_files(site.worker.pids["keyholder"])
     assert len(first & slots) == len(second & slots) == 1
     assert len(slots) == 2
     with RawWorker.of(site) as worker, worker.stream() as stream:
-        stream.send(forge(site).open())
-        assert stream.receive().WhichOneof("message") == "accepted"
+        assert stream.begin(forge(site).open()).WhichOneof("message") == "accepted"
         one, other = sorted(map(secret_files, cells(site)), key=len)
         assert (len(one), len(other)) == (2, 3)
         assert one in (first - {resident}, second - {resident})

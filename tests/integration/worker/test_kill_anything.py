@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pathlib import Path
 import grpc
 import pyarrow as pa
 import pytest
+from cji_simulator.raw import settled, until
 from cji_simulator.scan import worker_processes
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
@@ -67,21 +67,7 @@ class Bench:
             return
         status = self._site.worker.process.wait(10)
         assert status == (-signal.SIGKILL if victim == "supervisor" else 1)
-        until = time.monotonic() + 5
-        while (left := [name for name, pid in everything.items() if _alive(pid)]) and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not left, "orphans"
-
-    def warm(self) -> None:
-        """Wait until a job is admitted at once: cells are forked anew after each job."""
-        until = time.monotonic() + 10
-        while True:
-            with Stepwise(self.site, *self.seal()) as run, suppress(grpc.RpcError):
-                run.read_until("accepted")
-                break
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        time.sleep(0.3)  # the cell that was asked is replaced
+        until(lambda: not any(map(_alive, everything.values())))  # no orphans
 
     def seal(self) -> tuple[SealedJob, list[bytes]]:
         job = self._site.seal(rows=ROWS)
@@ -143,7 +129,7 @@ def _mark(segments: list[bytes]) -> bytes:
 def _attempt(bench: Bench, moment: Callable[[Stepwise, Bench], None]) -> None:
     """One job, killed at `moment`; then the client, the audit trail and a new start must tell the same story."""
     site, kills = bench.site, bench.kills
-    bench.warm()
+    settled(site)
     with site.client() as client:
         attested = client.attest()
     job, segments = bench.seal()
@@ -201,13 +187,7 @@ def _committed(victim: str) -> Callable[[Stepwise, Bench], None]:
         admitted = bench.site.files.audit.stat().st_size
         run.send()
         run.finish()
-        until = time.monotonic() + 10
-        with bench.site.files.audit.open("rb") as trail:
-            trail.seek(admitted)
-            text = b""
-            while b'"job_completed"' not in text and time.monotonic() < until:
-                text += trail.read()
-        assert b'"job_completed"' in text
+        until(lambda: b'"job_completed"' in bench.site.files.audit.read_bytes()[admitted:])
         bench.kill(victim)
 
     return moment
@@ -257,7 +237,7 @@ def test_a_cell_killed_at_any_moment(bench: Bench) -> None:
 
 def test_killing_one_cell_touches_no_other_job(bench: Bench) -> None:
     site = bench.site
-    bench.warm()
+    settled(site)
     with site.client() as client:
         attested = client.attest()
     jobs = [bench.seal() for _ in range(2)]

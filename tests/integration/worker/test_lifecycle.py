@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import grpc
@@ -40,20 +39,18 @@ def ended(site: Site, job: RawJob) -> JobEnded:
 
 def begin(stream: RawStream, job: RawJob) -> None:
     """Open a job; returns once a cell has it."""
-    stream.send(job.open())
-    assert stream.receive().WhichOneof("message") == "accepted"
+    assert stream.begin(job.open()).WhichOneof("message") == "accepted"
 
 
-def run(site: Site, raw: RawWorker, job: RawJob) -> Any:
-    """A job of two rows, once a cell is warm."""
-    messages = job.messages(job.stream(people(2)))
-    return until(lambda: None if (a := raw.run(messages, timeout=10)).reason is Reason.OVERLOADED else a)
+def run(raw: RawWorker, job: RawJob) -> Any:
+    """A job of two rows."""
+    return raw.run(job.messages(job.stream(people(2))), timeout=10)
 
 
 def test_a_finished_job_exists_and_its_receipt_can_be_fetched(site: Site, raw: RawWorker) -> None:
     job = forge(site)
-    first = run(site, raw, job)
-    again = run(site, raw, job)
+    first = run(raw, job)
+    again = run(raw, job)
     assert (again.reason, again.stage) == (Reason.ALREADY_EXISTS, Stage.ADMIT)
     assert not again.accepted
     header = pb.JobHeader.FromString(job.header)
@@ -66,12 +63,12 @@ def test_another_header_under_a_used_job_id_is_a_replay(site: Site, raw: RawWork
     twin = forge(site, job_id=job_id)
     with raw.stream() as stream:
         begin(stream, job)
-        while_running = run(site, raw, twin)
+        while_running = run(raw, twin)
         stream.half_close()
         stream.answer()
-    after_its_end = run(site, raw, twin)
-    assert run(site, raw, job).receipt
-    after_its_receipt = run(site, raw, twin)
+    after_its_end = run(raw, twin)
+    assert run(raw, job).receipt
+    after_its_receipt = run(raw, twin)
     for answer in (while_running, after_its_end, after_its_receipt):
         assert (answer.reason, answer.stage, answer.accepted) == (Reason.REPLAYED, Stage.ADMIT, False)
     assert [type(e) for e in trail(site, twin)] == [JobRefused] * 3
@@ -80,7 +77,7 @@ def test_another_header_under_a_used_job_id_is_a_replay(site: Site, raw: RawWork
 def test_an_attempt_without_a_receipt_may_be_made_again(site: Site, raw: RawWorker) -> None:
     job = forge(site)
     assert raw.run([job.open()]).reason is Reason.INCOMPLETE
-    assert run(site, raw, job).receipt
+    assert run(raw, job).receipt
     kinds = [type(e) for e in trail(site, job) if not isinstance(e, JobRefused)]
     assert kinds == [JobAdmitted, JobEnded, JobAdmitted, JobCompleted]
 
@@ -89,7 +86,7 @@ def test_a_job_does_not_run_twice_at_once(site: Site, raw: RawWorker) -> None:
     job = forge(site)
     with raw.stream() as stream:
         begin(stream, job)
-        assert run(site, raw, job).reason is Reason.ALREADY_EXISTS
+        assert run(raw, job).reason is Reason.ALREADY_EXISTS
         stream.send(*job.messages(job.stream(people(2)))[1:])
         stream.half_close()
         assert stream.answer().receipt
@@ -130,7 +127,7 @@ def test_a_client_that_vanishes_costs_its_job_only(
     assert (end.reason, end.stage) == (Reason.INCOMPLETE, Stage.UNSEAL)
     assert len(until(lambda: warm - cells(site))) == 1
     with RawWorker.of(site) as raw:
-        assert run(site, raw, forge(site)).receipt
+        assert run(raw, forge(site)).receipt
 
 
 def test_a_deadline_is_required(site: Site, raw: RawWorker) -> None:
@@ -147,7 +144,7 @@ def test_a_deadline_that_passes_ends_the_job(site: Site, raw: RawWorker) -> None
         answer = stream.answer()  # nothing more is sent
     assert (answer.code, answer.receipt) == (grpc.StatusCode.DEADLINE_EXCEEDED, None)
     assert ended(site, job).reason is Reason.DEADLINE
-    assert run(site, raw, forge(site)).receipt
+    assert run(raw, forge(site)).receipt
 
 
 def test_a_reader_that_does_not_read_is_ended_by_its_deadline(site: Site, raw: RawWorker) -> None:
@@ -162,20 +159,15 @@ def test_a_reader_that_does_not_read_is_ended_by_its_deadline(site: Site, raw: R
 def test_busy_cells_refuse_with_a_time_to_come_back(site: Site, raw: RawWorker) -> None:
     with raw.stream() as first, raw.stream() as second:
         for stream in (first, second):
-            until(partial(_began, site, stream))
+            begin(stream, forge(site))
         job = forge(site)
-        answer = raw.run(job.messages(job.stream(people(2))))
+        answer = raw.run_once(job.messages(job.stream(people(2))))
         assert (answer.reason, answer.stage) == (Reason.OVERLOADED, Stage.ADMIT)
         assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert answer.refusal is not None
         assert answer.refusal.retry_after == 0.5
         assert [type(e) for e in trail(site, job)] == [JobRefused]
-    assert run(site, raw, job).receipt  # the refusal did not use the job up
-
-
-def _began(site: Site, stream: RawStream) -> bool:
-    begin(stream, forge(site))
-    return True
+    assert run(raw, job).receipt  # the refusal did not use the job up
 
 
 @pytest.mark.parametrize(
@@ -206,4 +198,4 @@ def test_a_crowd_gets_answers_and_leaves_a_worker_that_serves(site: Site, raw: R
             list(call)
         told.add((call.details() or "").split(":")[0])
     assert told <= {Reason.MALFORMED_HEADER.value, Reason.OVERLOADED.value}
-    assert run(site, raw, forge(site)).receipt
+    assert run(raw, forge(site)).receipt

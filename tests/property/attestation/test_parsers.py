@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal.snp import Endorsement, verify_chain, verify_not_revoked
+from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
 from attestation.certs import load_der
+from attestation.errors import Record
 from attestation.evidence import Evidence, Tcb, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
 from attestation.evidence.collect import _der
 from attestation.evidence.snp_report import parse_tcb
@@ -49,7 +50,7 @@ def value_or_error(parse: Callable[[], object]) -> None:
 
 @functools.cache
 def endorsement() -> Endorsement:
-    return verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now)
+    return verify_chain(machine().certs, roots=machine().trust.amd_roots, now=machine().now, record=Record())
 
 
 PARSERS: dict[str, Callable[[bytes], object]] = {
@@ -62,8 +63,8 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "ak-cert": _der,
     "reply": lambda data: open_reply(data, decrypt=lambda _: bytearray(32)),
     "certificate": lambda data: load_der(data, fault=Fault.EVIDENCE_INVALID, check="x"),
-    "chain": lambda data: verify_chain(data, roots=AZURE_US.amd_roots, now=datetime.now(UTC)),
-    "crl": lambda data: verify_not_revoked(endorsement(), data, now=machine().now),
+    "chain": lambda data: verify_chain(data, roots=AZURE_US.amd_roots, now=datetime.now(UTC), record=Record()),
+    "crl": lambda data: check_not_revoked(endorsement(), data, now=machine().now),
     "object": lambda data: parse_object(data, limit=1000, fault=Fault.TOKEN_INVALID, check="x"),
     "unwrap": lambda data: unwrap_into(
         data, memoryview(bytearray(100)), decrypt=lambda _: bytearray(32), public_key=machine().maa.public_key()

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
-from attestation.release.policy import ACCEPTABLE, PolicyError, build, judge, lint, parse_policy
-from attestation.release.policy.grammar import plain
+from attestation.release.policy import ACCEPTABLE, PolicyError, build, check_release_policy, lint, parse_policy
+from attestation.release.policy.grammar import normalize
 
 OWN = "https://agency.eus.attest.azure.net"
 
@@ -51,7 +51,7 @@ def holds(condition: Any, claims: dict[str, int]) -> bool:
 @given(FORMULA, st.dictionaries(st.sampled_from("abcd"), st.sampled_from([0, 1])))
 def test_the_ways_are_satisfied_exactly_where_the_formula_is(formula: Any, claims: dict[str, int]) -> None:
     document = {"version": "1.0.0", "anyOf": [{"authority": "https://x", "allOf": [formula]}]}
-    ways = parse_policy(json.dumps(document).encode()).authorities[0].ways
+    ways = parse_policy(json.dumps(document).encode()).authorities[0].conjunctions
     met = any(all(values == {claims.get(claim)} for claim, values in way.items()) for way in ways)
     assert met is holds(formula, claims)
 
@@ -59,7 +59,7 @@ def test_the_ways_are_satisfied_exactly_where_the_formula_is(formula: Any, claim
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_judged_or_refused(data: bytes) -> None:
     with contextlib.suppress(PolicyError):
-        judge(data, immutable=True, trust=AZURE_US, authority=OWN, accept=ACCEPTABLE)
+        check_release_policy(data, immutable=True, trust=AZURE_US, authority=OWN, accept=ACCEPTABLE)
 
 
 STRONG: list[Any] = json.loads(build(OWN))["anyOf"][0]["allOf"]
@@ -102,16 +102,16 @@ def test_a_policy_that_passes_releases_only_with_every_claim(drawn: st.DataObjec
     conditions = drawn.draw(weakened(claim))
     data = json.dumps({"version": "1.0.0", "anyOf": [{"authority": OWN, "allOf": conditions}]}).encode()
     try:
-        judge(data, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
+        check_release_policy(data, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
     except PolicyError:
         return
     machine = {name: one for name, one in (SOUND | {claim: value}).items() if one is not None}
     if VaultPolicy.parse(data).allows(nested(machine)):
         assert value is not None
-        assert plain(value) == plain(SOUND[claim])
+        assert normalize(value) == normalize(SOUND[claim])
 
 
 def test_a_strong_policy_gives_the_key_to_a_sound_machine() -> None:
     data = build(OWN)
-    judge(data, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
+    check_release_policy(data, immutable=True, trust=AZURE_US, authority=OWN, accept=frozenset())
     assert VaultPolicy.parse(data).allows(nested(SOUND))

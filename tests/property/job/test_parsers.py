@@ -11,19 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from worker.errors import Reason, Refusal
-from worker.job import (
-    Header,
-    InputPart,
-    JobId,
-    Policy,
-    PolicyInvalid,
-    Recipient,
-    new_header,
-    parse,
-    parse_p384,
-    parse_rsa,
-    thumbprint_rsa,
-)
+from worker.job import Header, InputPart, JobId, Policy, PolicyInvalid, Recipient, new_header, parse
+from worker.jose import key_id, parse_p384, parse_rsa
 from worker.wire.v1 import worker_pb2
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
@@ -36,7 +25,7 @@ def _recipient() -> Recipient:
     key = rsa.RSAPublicNumbers(65537, (1 << 3071) + 12345).public_key()
     n = key.public_numbers().n
     text = urlsafe_b64encode(n.to_bytes(384, "big")).rstrip(b"=").decode()
-    return Recipient(key_id=thumbprint_rsa(key), jwk=json.dumps({"kty": "RSA", "n": text, "e": "AQAB"}))
+    return Recipient(key_id=key_id(key), jwk=json.dumps({"kty": "RSA", "n": text, "e": "AQAB"}))
 
 
 def make(reason: str = "why", requestor: str = "who", job_id: bytes = b"j" * 16, life: int = 60) -> bytes:

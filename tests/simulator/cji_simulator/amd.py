@@ -78,7 +78,7 @@ def _extensions(tcb: Tcb, chip_id: bytes) -> list[x509.UnrecognizedExtension]:
 
 
 def _with_serial_zero(certificate: x509.Certificate, signer: rsa.RSAPrivateKey) -> x509.Certificate:
-    """Put serial 0 in place of a one-byte serial and sign anew; both DER encodings have the same length."""
+    """Put serial 0 in place of a one-byte serial and sign again; both DER encodings have the same length."""
     tbs, whole = certificate.tbs_certificate_bytes, certificate.public_bytes(Encoding.DER)
     marker = bytes([0xA0, 3, 2, 1, 2, 2, 1, certificate.serial_number])  # version 3, then INTEGER of one byte
     patched = tbs.replace(marker, marker[:-1] + b"\0", 1)

@@ -78,7 +78,7 @@ class Planted:
         )
 
     def tokens(self) -> list[str]:
-        """What SOC becomes, computed by the letter of docs/format.md."""
+        """The token of a SOC, computed exactly as docs/format.md specifies."""
         key = _mac(self.project_key.key, b"cji-token/1\0" + _PROJECT.encode() + b"\0" + _DOMAIN.encode())
         return [_base32hex(_mac(key, value.encode())[:16]) for value in self._sample("SOC")]
 

@@ -1,4 +1,4 @@
-"""What a tester may order, over HTTP. It listens on loopback like all else and guards nothing.
+"""The simulation's control interface over HTTP, for testers. It listens on loopback and protects nothing.
 
 | request | does |
 |---|---|

@@ -26,12 +26,13 @@ from cji_simulator.launch import AUDIENCE
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
-from worker.audit import Expected, KeyReleased, ReceiptError, key_id, verify_receipt
+from worker.audit import Expected, KeyReleased, ReceiptError, verify_receipt
 from worker.audit.chain import read
 from worker.client import INPUT_NAME, SealedResult, Unverified, load_project_key, load_signing_key, load_spec, seal
 from worker.client.attested import AttestedWorker, verify_attestation
-from worker.client.keys import ProjectKey, new_project_key, public_jwk, save_project_key
+from worker.client.keys import ProjectKey, new_project_key, save_project_key
 from worker.client.sources import open_source, read_file
+from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["run_demo"]

@@ -1,4 +1,4 @@
-"""What can be made to go wrong. Two ideas: an order lasts, an event happens.
+"""Faults on demand. Two ideas: an order lasts, an event happens.
 
 An order is a service, a kind and options. It changes the service's answers until it has struck `times` times or is
 cleared. Orders of transport (`status`, `slow`, `down`, `malformed`) strike a request before it is looked at; where
@@ -32,7 +32,7 @@ class Service(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """What happens; `CATALOGUE` says it in words."""
+    """The kind of a fault; `CATALOGUE` describes each."""
 
     STATUS = "status"
     SLOW = "slow"
@@ -157,7 +157,7 @@ TRANSPORT: Final = (Kind.STATUS, Kind.SLOW, Kind.DOWN, Kind.MALFORMED)
 
 
 class Event(enum.StrEnum):
-    """What happens once."""
+    """Events, which happen once."""
 
     ROTATE_SIGNING_KEYS = "rotate-signing-keys"
     REBOOT = "reboot"

@@ -1,4 +1,4 @@
-"""What the attestation service checks in an AzureGuest request of protocol 2.0, and nothing that it does not send on.
+"""The attestation service's checks of an AzureGuest request, protocol 2.0.
 
 1.  the outer and inner JSON and every base64 member decode
 2.  the AK certificate is below the vTPM root, and its key is AikPub
@@ -181,7 +181,7 @@ def _snp(proof_bytes: bytes, roots: Roots) -> Report:
     vcek = _chain(proof.vcek_cert_chain, roots)
     key = vcek.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise AttestRefused("VcekCertChain: the VCEK is no P-384 key")
+        raise AttestRefused("VcekCertChain: the VCEK is not a P-384 key")
     report = _decoded("SnpReport", lambda: Report.verify(unb64(proof.snp_report), key))
     found = {
         extension.oid.dotted_string.removeprefix(_AMD): extension.value.value

@@ -16,7 +16,7 @@ class Pcr(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class TpmInfo(msgspec.Struct, frozen=True, rename="pascal"):
-    """What the TPM shows, in base64."""
+    """Evidence from the TPM, in base64."""
 
     aik_cert: str
     aik_pub: str
@@ -30,7 +30,7 @@ class TpmInfo(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Evidence(msgspec.Struct, frozen=True, rename="pascal"):
-    """What the hardware shows, in base64."""
+    """Evidence from the hardware, in base64."""
 
     proof: str
     run_time_data: str

@@ -29,7 +29,7 @@ _SHA256: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeClaims:
-    """What the paravisor vouches for besides the hardware report."""
+    """The paravisor's claims in addition to the hardware report."""
 
     ak: rsa.RSAPublicKey
     ek: rsa.RSAPublicKey

@@ -15,7 +15,7 @@ LIFETIME: Final = 86400  # seconds
 
 
 class Role(enum.StrEnum):
-    """What an identity may do in the vault."""
+    """The rights of an identity in the vault."""
 
     WORKER = "worker"  # get and release
     OPERATOR = "operator"  # create, update, disable
@@ -23,7 +23,7 @@ class Role(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who holds a token, for which resource, until when (Unix seconds)."""
+    """A token's holder, resource and expiry (Unix seconds)."""
 
     role: Role
     resource: str

@@ -44,7 +44,7 @@ def _invalid(description: str) -> web.Response:
 
 
 class MetadataService:
-    """What 169.254.169.254 serves to one VM."""
+    """The content of 169.254.169.254 for one VM."""
 
     def __init__(
         self, *, roots: Roots, host: TdxHost | None, vm_id: uuid.UUID, identities: Identities, faults: Faults

@@ -94,7 +94,7 @@ def sgx_extension(svns: Sequence[int] = (4,) * 16, *, pce_svn: int = PCE_SVN) ->
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What Intel says of the processor's TCB now, and for how long."""
+    """Intel's current statement on the processor's TCB, and its validity."""
 
     status: str = "UpToDate"
     advisories: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collateral:
-    """What the service serves. Chains are PEM, leaf first; CRLs DER; statements the exact texts that are signed."""
+    """The collateral that the service serves. Chains are PEM, leaf first; CRLs DER; statements exactly as signed."""
 
     pck_crl_issuer_chain: str
     root_ca_crl: bytes
@@ -246,7 +246,7 @@ class Intel:
             made = cls.make(Certifier(now=datetime.datetime.now(datetime.UTC).replace(microsecond=0)))
             for stem in _NAMES:
                 getattr(made, stem).save(folder / stem)
-            (folder / "complete").touch()  # last: a folder without it is made anew
+            (folder / "complete").touch()  # last: a folder without it is replaced
         return cls._of({stem: Credential.load(folder / stem) for stem in _NAMES})
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a worker and one submitter need to meet: configuration, policy, certificates, keys and a client profile.
+"""The files of a worker and one submitter: configuration, policy, certificates, keys and a client profile.
 
 The folder looks as an operator's and an agency's would; everything in it is new. What it cannot hold is the trust:
 `cloud = "simulation"` names no compiled-in pins, so whoever starts the worker passes `Simulation.trust` to it.
@@ -23,8 +23,8 @@ from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
-from worker.client.keys import public_jwk
 from worker.compute.registry import OPERATIONS
+from worker.jose import public_jwk
 
 __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 
@@ -50,7 +50,7 @@ class Agency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """Where the files are, and what a test wants to know about them."""
+    """Paths of the files, and facts about them for tests."""
 
     folder: Path
     config: Path

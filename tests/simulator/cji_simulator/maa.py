@@ -2,7 +2,7 @@
 
 Two signing keys, as each real provider has two kinds: one in a certificate that names the provider and signs itself,
 one below a CA. Tokens are signed with the first. Providers share their keys, as the real ones do across regions: only
-`iss` tells whose policy was applied. `rotate` replaces both keys; the old ones are gone at once.
+`iss` identifies the provider whose policy was applied. `rotate` replaces both keys; the old ones are gone at once.
 """
 
 import os

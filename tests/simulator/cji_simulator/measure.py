@@ -1,7 +1,7 @@
-"""What a process weighs, and the peak of it while something runs.
+"""The memory of a process, and its peak while something runs.
 
 `private_bytes` counts what a process needs for itself: anonymous pages, the touched pages of secret memory (each cell
-maps its region anew, so what earlier cells touched does not count), and its share of memory files such as the ring.
+maps its region again, so what earlier cells touched does not count), and its share of memory files such as the ring.
 Code and other files are the same for every job and are left out. Source: proc(5), smaps.
 """
 

@@ -1,7 +1,7 @@
 """Intel's Provisioning Certification Service, API v4, and the distribution point of the root's CRL.
 
 GET /tdx/certification/v4/tcb, /tdx/certification/v4/qe/identity, /sgx/certification/v4/pckcrl, /IntelSGXRootCA.der.
-The service signs anew at each request; chains of issuers are in headers, URL-encoded.
+The service signs each answer again; issuer chains are in headers, URL-encoded.
 """
 
 import datetime
@@ -20,7 +20,7 @@ _FMSPC: Final = re.compile(r"[0-9A-Fa-f]{12}")
 
 
 class CertificationService:
-    """What Intel serves to anyone."""
+    """Intel's public service."""
 
     def __init__(self, *, intel: Intel, faults: Faults) -> None:
         self._intel = intel

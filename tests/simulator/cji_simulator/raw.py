@@ -1,11 +1,15 @@
 """A submitter without manners: any messages, in any order, under any certificate. For testers of a worker.
 
-The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and says how the worker
-answered; `forge` makes job headers that are wrong in one chosen way and still signed; `events` and `cells` look at
-what the worker wrote down and at which processes are waiting for a job.
+The SDK refuses to make what a worker must refuse to take. `RawWorker` sends what it is given and reports how the worker
+answered; `forge` makes job headers that are wrong in one chosen way and still signed; `events` and `cells` look at the
+audit trail and at the processes of cells.
+
+Cells are forked one job at a time, so any call may find none. A tester waits as a client does: `RawWorker.run` and
+`RawStream.begin` wait out OVERLOADED with its retry hint, and `settled` waits until every cell is warm.
 """
 
 import contextlib
+import json
 import queue
 import secrets
 import time
@@ -13,12 +17,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import grpc
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cji_simulator.patience import Patience
 from cji_simulator.site import Site
 from worker.audit import Event
 from worker.audit.chain import read
@@ -26,6 +31,7 @@ from worker.client import WorkerRefused, load_signing_key
 from worker.client.errors import from_rpc
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import open_source
+from worker.config import load
 from worker.envelope import DEK_BYTES, input_aad, sha384, sign_header, wrap_dek
 from worker.errors import Reason, Stage
 from worker.wire.v1 import worker_pb2 as pb
@@ -33,7 +39,7 @@ from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
 __all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "settled", "until"]
 
-_MESSAGE_BYTES = 8 << 20
+_MESSAGE_BYTES: Final = 8 << 20
 T = TypeVar("T")
 
 
@@ -93,7 +99,7 @@ def forge(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a call ended: every message that came, and the refusal where there was one."""
+    """The end of a call: every message received, and the refusal if there was one."""
 
     code: grpc.StatusCode
     details: str
@@ -107,7 +113,7 @@ class Answer:
 
     @property
     def stage(self) -> Stage | None:
-        """Where the worker refused."""
+        """The stage at which the worker refused."""
         return self.refusal.stage if self.refusal else None
 
     @property
@@ -117,7 +123,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the worker told the result header, which it does once keys were opened."""
+        """Whether the worker sent the result header, which it does once keys have been opened."""
         return any(m.WhichOneof("message") == "accepted" for m in self.messages)
 
 
@@ -125,9 +131,13 @@ class RawStream:
     """One Run call, message by message. Leaving the context without half-close cancels it: the client vanishes."""
 
     def __init__(self, stub: CjiWorkerStub, timeout: float | None) -> None:
+        self._stub, self._timeout = stub, timeout
+        self._start()
+
+    def _start(self) -> None:
         self._queue: queue.SimpleQueue[pb.RunRequest | None] = queue.SimpleQueue()
         self._seen: list[pb.RunResponse] = []
-        self.call = stub.Run(iter(self._queue.get, None), timeout=timeout)
+        self.call = self._stub.Run(iter(self._queue.get, None), timeout=self._timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +152,19 @@ class RawStream:
         """Queue messages; gRPC takes them as the worker does."""
         for message in messages:
             self._queue.put(message)
+
+    def begin(self, opening: pb.RunRequest) -> pb.RunResponse:
+        """Send the first message and return the worker's; calls again while the worker is OVERLOADED."""
+        patience = Patience()
+        while True:
+            self.send(opening)
+            try:
+                return self.receive()
+            except grpc.RpcError as error:
+                self._queue.put(None)
+                if not patience.waits(from_rpc(error)):
+                    raise
+            self._start()
 
     def half_close(self) -> None:
         """Nothing more is sent."""
@@ -202,7 +225,14 @@ class RawWorker:
         return RawStream(self.stub, timeout)
 
     def run(self, messages: Iterable[pb.RunRequest], *, timeout: float | None = 30) -> Answer:
-        """Send all of these, half-close, and read to the end."""
+        """Send all of these, half-close, and read to the end; calls again while the worker is OVERLOADED."""
+        messages, patience = list(messages), Patience()
+        while patience.waits((answer := self.run_once(messages, timeout=timeout)).refusal):
+            pass
+        return answer
+
+    def run_once(self, messages: Iterable[pb.RunRequest], *, timeout: float | None = 30) -> Answer:
+        """Send all of these, half-close, and read to the end, whatever the answer is."""
         with self.stream(timeout=timeout) as stream:
             stream.send(*messages)
             stream.half_close()
@@ -216,24 +246,35 @@ def events(site: Site) -> list[Event]:
 
 
 def cells(site: Site) -> frozenset[int]:
-    """Process ids of the cells, warm or at work."""
+    """Process ids of the cells, warm or running a job."""
     zygote = site.worker.pids["zygote"]
     return frozenset(map(int, Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()))
 
 
 def settled(site: Site) -> frozenset[int]:
-    """The warm cells of a worker that has nothing to do, once those of earlier jobs are gone."""
+    """The cells of a worker once all of them are warm, by the keyholder's own log."""
+    count = load(site.files.config).worker.cells
+    return until(lambda: cells(site) if len(_warm(site)) == count else frozenset())
 
-    def look() -> frozenset[int]:
-        found = cells(site)
-        time.sleep(0.1)
-        return found if found and found == cells(site) else frozenset()
 
-    return until(look)
+def _warm(site: Site) -> set[int]:
+    """Numbers of the cells that the keyholder has ready and no job has taken."""
+    warm = set[int]()
+    whole, _, _ = site.worker.log.read_bytes().rpartition(b"\n")  # the last line may be on its way
+    for line in whole.splitlines():
+        with contextlib.suppress(ValueError):  # a line of another program's
+            match json.loads(line):
+                case {"event": "started", "what": "zygote"}:
+                    warm.clear()
+                case {"event": "cell ready", "cell": int(number)}:
+                    warm.add(number)
+                case {"event": "admitted" | "cell gone", "cell": int(number)}:
+                    warm.discard(number)
+    return warm
 
 
 def until(look: Callable[[], T | None], *, seconds: float = 20) -> T:
-    """What `look` returns, once that is true; AssertionError when it is not in time."""
+    """The result of `look` once it is true; AssertionError if it does not become true in time."""
     end = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > end:

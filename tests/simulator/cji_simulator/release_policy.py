@@ -1,7 +1,7 @@
 """Key release policies, version 1.0.0: parsed strictly, written as the service writes them, evaluated on claims.
 
 Grammar: Key Vault documentation, "Azure Key Vault secure key release policy grammar". `equals` is the only operator
-that the service takes. A claim that is missing, or is no scalar, makes its condition false.
+that the service takes. A claim that is missing or not a scalar makes its condition false.
 """
 
 import json

@@ -129,4 +129,4 @@ def _make(folder: Path) -> None:
     for stem, credential in made.items():
         credential.save(folder / stem)
     write_private(folder / "chip-id", chip.chip_id)
-    (folder / "complete").touch()  # last: a folder without it is made anew
+    (folder / "complete").touch()  # last: a folder without it is replaced

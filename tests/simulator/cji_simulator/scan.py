@@ -103,7 +103,7 @@ class Hit:
 
 @dataclass(slots=True, kw_only=True)
 class ProcessScan:
-    """What was seen of one process. `refused` lists mappings with present pages that could not be read."""
+    """The visible memory of one process. `refused` lists mappings with present pages that could not be read."""
 
     process: str
     hits: list[Hit] = field(default_factory=list)

@@ -34,7 +34,7 @@ BOOT_LOG: Final = "binary_bios_measurements"  # as the kernel names it
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where everything is and which roots vouch for it. Public data."""
+    """Addresses of the services and the roots that vouch for them. Public data."""
 
     maa_url: str
     other_maa_url: str  # a second provider, of another tenant, with the same signing keys

@@ -118,7 +118,7 @@ class Simulation:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where everything is."""
+        """Addresses of all services."""
         if self._endpoints is None:
             raise SimulationError("not started")
         return self._endpoints
@@ -135,7 +135,7 @@ class Simulation:
 
     @property
     def region(self) -> str:
-        """Where the VM says it is."""
+        """The region that the VM reports."""
         return self.endpoints.region
 
     @property
@@ -159,7 +159,7 @@ class Simulation:
         )
 
     def release_policy(self) -> dict[str, Any]:
-        """Return the policy that keys get unless told otherwise: what `cji policy build` writes for both hardwares."""
+        """Return the default policy of keys: the output of `cji policy build` for both kinds of hardware."""
         policy: dict[str, Any] = json.loads(build(self.maa_url, hardware=("snp", "tdx")))
         return policy
 
@@ -200,7 +200,7 @@ class Simulation:
         self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": {"enabled": enabled}})
 
     def cmk(self, name: str = "cji-kek", version: str = "") -> Cmk:
-        """Return a key's version as it is in the vault, the newest unless told otherwise."""
+        """Return a key's version from the vault, by default the newest."""
         return _cmk(self._vault("GET", f"/keys/{name}/{version}"))
 
     def set_policy(self, name: str, policy: Mapping[str, Any]) -> Cmk:
@@ -235,7 +235,7 @@ class Simulation:
         self._happen(Event.ROTATE_SIGNING_KEYS)
 
     def reboot(self) -> None:
-        """Reboot the VM: its vTPM is reset, and its PCRs are measured anew."""
+        """Reboot the VM: its vTPM is reset and its PCRs are measured again."""
         self._happen(Event.REBOOT)
 
     def extend_pcr(self, pcr: int) -> None:

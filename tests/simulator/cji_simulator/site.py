@@ -26,9 +26,10 @@ from worker.client import (
     open_result,
     seal,
 )
-from worker.client.keys import PinnedKey, new_project_key, public_jwk
+from worker.client.keys import PinnedKey, new_project_key
 from worker.client.spec import InputSpec
 from worker.client.transforms import Deidentify, HmacToken
+from worker.jose import public_jwk
 
 __all__ = ["Site", "open_site", "people"]
 

@@ -49,7 +49,7 @@ class Tcb:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What differs between reports. The defaults are values that Azure's Genoa machines show, digests aside."""
+    """The variable fields of a report. Except for digests, the defaults are those of Azure's Genoa machines."""
 
     report_data: bytes  # 64 bytes
     chip_id: bytes  # 64 bytes

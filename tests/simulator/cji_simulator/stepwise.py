@@ -6,10 +6,13 @@
         run.finish()
         run.read_all()
 
-Nothing is read unless asked for; gRPC's own window is all that a worker can send ahead. `taken` counts the bytes of
-segments that gRPC took from here, which is what the worker accepted but for gRPC's window.
+The call starts once a cell is free: OVERLOADED is waited out with its retry hint, as a client does. The worker's first
+answer is read then, and returned by the first `read`. Nothing else is read unless asked for, so a worker can send ahead
+as much as gRPC's own window. `taken` counts the bytes of segments that gRPC took from here, which is what the worker
+accepted but for that window.
 """
 
+import contextlib
 import queue
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -17,6 +20,7 @@ from typing import Any, Final, Self
 
 import grpc
 
+from cji_simulator.patience import Patience
 from cji_simulator.site import Site
 from worker.client import SealedJob, WorkerRefused
 from worker.client.errors import from_rpc
@@ -56,12 +60,17 @@ class Stepwise:
         deadline: float = 300,
         target: str | None = None,
         hold: bool = False,
+        patient: bool = True,
     ) -> None:
-        """Sends `open` at once; with `hold` it only connects, until `open` is called."""
-        self._job, self._deadline = job, deadline
+        """Sends `open` at once; with `hold` it only connects, until `open` is called.
+
+        Without patience the first call counts, and nothing is read.
+        """
+        self._job, self._deadline, self._patient = job, deadline, patient
         self._segments = segments
         self._next = 0
-        self._orders: queue.SimpleQueue[pb.RunRequest | None] = queue.SimpleQueue()
+        self._orders = queue.SimpleQueue[pb.RunRequest | None]()
+        self._ahead: list[pb.RunResponse] = []
         self.taken = 0
         self.received: list[pb.RunResponse] = []
         self._channel = channel(site, target=target)
@@ -71,9 +80,21 @@ class Stepwise:
             self.open()
 
     def open(self) -> None:
-        """Start the call."""
-        self._orders.put(pb.RunRequest(open=pb.Open(header=self._job.header.data, signature=self._job.signature)))
-        self.call = CjiWorkerStub(self._channel).Run(self._requests(), timeout=self._deadline)
+        """Start the call, again while the worker is OVERLOADED."""
+        patience = Patience()
+        while True:
+            orders = self._orders = queue.SimpleQueue[pb.RunRequest | None]()
+            orders.put(pb.RunRequest(open=pb.Open(header=self._job.header.data, signature=self._job.signature)))
+            self.call = CjiWorkerStub(self._channel).Run(self._requests(orders), timeout=self._deadline)
+            if not self._patient:
+                return
+            try:
+                self._ahead = [next(self.call)]
+                return
+            except grpc.RpcError as error:
+                orders.put(None)
+                if not patience.waits(from_rpc(error)):
+                    return  # every read raises it again
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +106,8 @@ class Stepwise:
         self._orders.put(None)
         self._channel.close()
 
-    def _requests(self) -> Iterator[pb.RunRequest]:
-        while (order := self._orders.get()) is not None:
+    def _requests(self, orders: "queue.SimpleQueue[pb.RunRequest | None]") -> Iterator[pb.RunRequest]:
+        while (order := orders.get()) is not None:
             yield order
             # gRPC asks for the next one when this one is on its way
             self.taken += len(order.segment.data)
@@ -106,7 +127,7 @@ class Stepwise:
 
     def read(self) -> pb.RunResponse:
         """The next response; StopIteration at the end, grpc.RpcError for a refusal."""
-        message: pb.RunResponse = next(self.call)
+        message: pb.RunResponse = self._ahead.pop() if self._ahead else next(self.call)
         self.received.append(message)
         return message
 
@@ -118,8 +139,9 @@ class Stepwise:
 
     def read_all(self) -> None:
         """Read to the end."""
-        for message in self.call:
-            self.received.append(message)
+        with contextlib.suppress(StopIteration):
+            while True:
+                self.read()
 
     @property
     def accepted(self) -> bytes | None:
@@ -148,7 +170,7 @@ class Stepwise:
         raise AssertionError("the call ended well")
 
     def error_texts(self) -> list[bytes]:
-        """Everything that a failed call tells its caller."""
+        """Everything that a failed call discloses to its caller."""
         details = self.call.details() or ""
         metadata: list[Any] = [*(self.call.initial_metadata() or ()), *(self.call.trailing_metadata() or ())]
         texts = [details.encode()]

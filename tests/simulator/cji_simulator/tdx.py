@@ -33,7 +33,7 @@ _ZERO: Final = bytes(48)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdReport:
-    """What differs between trust domains. The defaults are those of Azure's machines, digests aside."""
+    """The variable fields of a trust domain. Except for digests, the defaults are those of Azure's machines."""
 
     report_data: bytes  # 64 bytes
     attributes: int = SEPT_VE_DISABLE

@@ -32,7 +32,7 @@ _ENOUGH_BYTES: Final = 1 << 30
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """What the program says on its first line of output."""
+    """The first line of the program's output."""
 
     port: int
     pids: dict[str, int]
@@ -77,7 +77,7 @@ class Worker:
 
     @property
     def port(self) -> int:
-        """Where its gRPC door is."""
+        """The address of its gRPC server."""
         return self._ready.port
 
     @property

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.support import audit_events
+from tests.support.audit_events import TIME, opened
 from tests.support.refusals import refused
 from worker.audit import (
     GENESIS,
@@ -24,7 +26,6 @@ from worker.audit import (
     JobRefused,
     JobState,
     TailRecovered,
-    Volumes,
     WorkerStopped,
     append_record,
     utc_hundredths,
@@ -32,61 +33,23 @@ from worker.audit import (
 )
 from worker.errors import Reason, Stage
 
-VOLUMES = Volumes(rows_in=1, rows_out=1, bytes_in=1000, bytes_out=900, chri_rows_out=0, subjects_out=1)
-
-
-def _clock() -> datetime:
-    return datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
+HEADER, OTHER = b"\x02" * 48, b"\x07" * 48
 
 
 def _id(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-def admitted(number: int, header: str = "02") -> JobAdmitted:
-    return JobAdmitted(
-        job_id=_id(number).hex(),
-        header_sha384=header * 48,
-        submitter="metro-pd",
-        source="ipv4:127.0.0.1:50000",
-        originating_ori="WI0130000",
-        requesting_ori="WI0130000",
-        operator_id="op-17",
-        requestor="Det. Muñoz",
-        secondary_recipient="",
-        purpose_code="C",
-        operations=("deidentify",),
-        recipients=("A" * 43,),
-        kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
-        policy_sha384="09" * 48,
-    )
+def admitted(number: int, header: bytes = HEADER) -> JobAdmitted:
+    return audit_events.admitted(_id(number), header)
 
 
-def completed(number: int, header: str = "02") -> JobCompleted:
-    return JobCompleted(
-        job_id=_id(number).hex(),
-        header_sha384=header * 48,
-        submitter="metro-pd",
-        requesting_ori="WI0130000",
-        purpose_code="C",
-        duration_ms=1250,
-        volumes=VOLUMES,
-        receipt=f"head.receipt{number}.sig",
-    )
+def completed(number: int, header: bytes = HEADER) -> JobCompleted:
+    return audit_events.completed(_id(number), header, receipt=f"head.receipt{number}.sig")
 
 
-def ended(number: int, header: str = "02") -> JobEnded:
-    return JobEnded(
-        job_id=_id(number).hex(),
-        header_sha384=header * 48,
-        submitter="metro-pd",
-        requesting_ori="WI0130000",
-        purpose_code="C",
-        duration_ms=10,
-        stage=Stage.COMPUTE,
-        reason=Reason.CELL_FAILED,
-        correlation_id="c0ffee",
-    )
+def ended(number: int, header: bytes = HEADER) -> JobEnded:
+    return audit_events.ended(_id(number), header)
 
 
 def refusal_event(number: int) -> JobRefused:
@@ -98,10 +61,6 @@ def refusal_event(number: int) -> JobRefused:
         submitter="metro-pd",
         job_id=_id(number).hex(),
     )
-
-
-def opened(path: Path) -> AuditFile:
-    return AuditFile(path, worker="worker-1", clock=_clock)
 
 
 @pytest.fixture
@@ -173,9 +132,9 @@ def test_an_empty_trail_has_no_receipt(path: Path) -> None:
         ([admitted(1), completed(1)], completed(1)),
         ([admitted(1), completed(1)], ended(1)),
         ([admitted(1), completed(1)], admitted(1)),
-        ([admitted(1), ended(1)], admitted(1, header="03")),
-        ([admitted(1)], completed(1, header="03")),
-        ([admitted(1)], ended(1, header="03")),
+        ([admitted(1), ended(1)], admitted(1, OTHER)),
+        ([admitted(1)], completed(1, OTHER)),
+        ([admitted(1)], ended(1, OTHER)),
     ],
 )
 def test_an_event_out_of_order_is_not_written(path: Path, before: list[Event], event: Event) -> None:
@@ -275,7 +234,7 @@ def test_every_flipped_byte_is_found(path: Path) -> None:
 def test_lines_that_chain_but_make_no_sense_are_refused(path: Path) -> None:
     head, lines = GENESIS, b""
     for event in (admitted(1), completed(1), completed(1)):
-        head, line = append_record(event, head=head, time=utc_hundredths(_clock()), worker="worker-1")
+        head, line = append_record(event, head=head, time=utc_hundredths(TIME), worker="worker-1")
         lines += line
     path.touch(mode=0o600)
     assert _broken(path, lines) == (3, "event")

@@ -18,15 +18,12 @@ from worker.audit import (
     TpmClock,
     VerifiedReceipt,
     Volumes,
-    key_from_jwk,
-    key_id,
-    public_jwk,
     receipt_sha384,
     sign,
-    thumbprint,
     verify_receipt,
     verify_sequence,
 )
+from worker.jose import key_id, parse_canonical_p384, public_jwk, thumbprint
 
 KEY = ec.generate_private_key(ec.SECP384R1())
 PUBLIC = KEY.public_key()
@@ -113,7 +110,7 @@ def test_a_signed_receipt_verifies_and_says_what_was_claimed() -> None:
 
 def test_only_verify_makes_a_verified_receipt() -> None:
     with pytest.raises(TypeError):
-        VerifiedReceipt(claims=CLAIMS, key_id="x", sha384="y", compact=RECEIPT, proof=object())
+        VerifiedReceipt(claims=CLAIMS, key_id="x", sha384="y", compact=RECEIPT, constructor_key=object())
 
 
 def test_every_member_of_the_issue_is_a_required_claim() -> None:
@@ -327,7 +324,7 @@ def test_a_new_signature_does_not_change_the_receipts_digest() -> None:
 
 def test_receipt_keys_travel_as_one_canonical_jwk() -> None:
     jwk = public_jwk(PUBLIC)
-    assert key_from_jwk(jwk).public_numbers() == PUBLIC.public_numbers()
+    assert parse_canonical_p384(jwk).public_numbers() == PUBLIC.public_numbers()
     assert _b64(thumbprint(PUBLIC)) == key_id(PUBLIC)
     members = json.loads(jwk)
     bad = [
@@ -341,6 +338,6 @@ def test_receipt_keys_travel_as_one_canonical_jwk() -> None:
     ]
     for text in bad:
         with pytest.raises(ValueError):  # noqa: PT011 - every text but one is refused, in whatever words
-            key_from_jwk(text)
+            parse_canonical_p384(text)
     with pytest.raises(ValueError, match="P-384"):
         public_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())

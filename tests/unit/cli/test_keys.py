@@ -13,7 +13,7 @@ from worker.cli.common import explained
 from worker.client import Unverified, WorkerRefused, load_project_key, load_signing_key
 from worker.client.errors import SpecError, Unreachable
 from worker.errors import Reason, Refusal, Stage, StartupError
-from worker.job import parse_p384, parse_rsa
+from worker.jose import parse_p384, parse_rsa
 
 
 def cji(*arguments: str | Path, text: str = "") -> Result:
@@ -108,7 +108,7 @@ def test_a_project_has_a_name_that_jobs_may_give(tmp_path: Path, name: str) -> N
 def test_public_halves_are_those_of_the_policy(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    from worker.client.keys import public_jwk
+    from worker.jose import public_jwk
 
     cji("key", "new-signing", tmp_path / "s")
     key = load_pem_public_key((tmp_path / "s.pub").read_bytes())

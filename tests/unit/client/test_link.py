@@ -7,10 +7,11 @@ from typing import get_args
 import msgspec
 import pytest
 
+from tests.support.job_specs import head
 from tests.support.paths import ROOT
 from worker.client import load_spec
 from worker.client.errors import SpecError
-from worker.client.keys import new_recipient_key, public_jwk, thumbprint
+from worker.client.keys import new_recipient_key
 from worker.client.operations import Link
 from worker.client.spec import decode_spec
 from worker.compute import registry
@@ -24,20 +25,11 @@ from worker.compute.operations.link import (
     Rule,
 )
 from worker.compute.operations.link.model import Form, Test
+from worker.jose import key_id, public_jwk
 
 KEY = new_recipient_key().public_key()
-TEXT = f"""
-audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
-kek_thumbprint = "{thumbprint(KEY)}"
-recipients = ['{public_jwk(KEY)}']
-
+HEAD = head(recipient=public_jwk(KEY), kek_thumbprint=key_id(KEY))
+TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
 

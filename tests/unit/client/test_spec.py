@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.job_specs import KEK_ID, head
 from tests.support.sdk_server import Certificates
 from worker.client import (
     JobSpec,
@@ -22,10 +23,8 @@ from worker.client.keys import (
     new_project_key,
     new_recipient_key,
     new_signing_key,
-    public_jwk,
     save_private_key,
     save_project_key,
-    thumbprint,
 )
 from worker.client.profile import ClientTls
 from worker.client.spec import decode_spec
@@ -33,25 +32,14 @@ from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, Hma
 from worker.compute import registry
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
+from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
-KEK = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 CMK = new_recipient_key()
 RECIPIENT = new_recipient_key()
-TEXT = f"""
-audience = "pool"
-originating_ori = "CA0190000"
-requesting_ori = "CA0190000"
-operator_id = "jdoe"
-requestor = "Jane Doe"
-reason = "research extract"
-purpose_code = "C"
-kek_id = "{KEK}"
-kek_thumbprint = "{thumbprint(CMK.public_key())}"
-recipients = ['{public_jwk(RECIPIENT.public_key())}']
-size_class = "power_of_two"
-valid_hours = 2
-
+JWK = public_jwk(RECIPIENT.public_key())
+HEAD = head(recipient=JWK, kek_thumbprint=key_id(CMK.public_key()), size_class="power_of_two", valid_hours=2)
+TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
 
@@ -77,7 +65,7 @@ def spec(**changes: object) -> JobSpec:
 
 
 def pinned() -> PinnedKey:
-    return PinnedKey.check(KEK, public_jwk(CMK.public_key()), expected=thumbprint(CMK.public_key()))
+    return PinnedKey.check(KEK_ID, public_jwk(CMK.public_key()), expected=key_id(CMK.public_key()))
 
 
 def test_a_spec_becomes_a_signed_header() -> None:
@@ -88,7 +76,7 @@ def test_a_spec_becomes_a_signed_header() -> None:
     assert (header.audience, header.purpose_code, header.size_class) == ("pool", "C", SizeClass.POWER_OF_TWO)
     assert (header.not_after - header.created).total_seconds() == 7200
     assert header.inputs[0].rows_declared == 7
-    assert header.recipients[0].key_id == thumbprint(RECIPIENT.public_key())
+    assert header.recipients[0].key_id == key_id(RECIPIENT.public_key())
     [operation] = header.operations
     assert [c.WhichOneof("transform") for c in operation.deidentify.columns] == [
         "keep",
@@ -130,7 +118,7 @@ def test_keys_do_not_show_in_reprs() -> None:
         ('audience = "pool"', 'audience = "pool"\nunknown = 1', "unknown"),
         ("CA0190000", "ca0190000", "ori"),
         ('purpose_code = "C"', 'purpose_code = "Criminal"', "purpose_code"),
-        (KEK, "http://vault.example/keys/cji/0", "kek_id"),
+        (KEK_ID, "http://vault.example/keys/cji/0", "kek_id"),
         ("power_of_two", "large", "size_class"),
         ("valid_hours = 2", "valid_hours = 25", "valid_hours"),
         ("recipients = [", "recipients = [] #", "recipients"),
@@ -157,7 +145,7 @@ def test_specs_name_what_is_wrong(old: str, new: str, says: str) -> None:
         ("CA0190000", "ZZ0190000", "originating_ori"),
         ('purpose_code = "C"', 'purpose_code = "C"\ncase_number = " x"', "text characters"),
         ("person/1", "Person", "input schema"),
-        (public_jwk(RECIPIENT.public_key()), "{}", "recipients"),
+        (JWK, "{}", "recipients"),
         ('as_of = "2026-01-01"', 'as_of = "2026-02-30"', "parameters"),
     ],
 )
@@ -195,10 +183,10 @@ def test_all_transforms_have_their_protobuf_form() -> None:
 def test_a_key_is_pinned_by_its_thumbprint_only() -> None:
     good = public_jwk(CMK.public_key())
     weak = '{"e":"AQAB","kty":"RSA","n":"AQAB"}'
-    for jwk in (public_jwk(RECIPIENT.public_key()), weak, "", "{}", good + " {}", good.replace("AQAB", "Aw")):
+    for jwk in (JWK, weak, "", "{}", good + " {}", good.replace("AQAB", "Aw")):
         with pytest.raises(Unverified, match="kek"):
-            PinnedKey.check(KEK, jwk, expected=thumbprint(CMK.public_key()))
-    other = PinnedKey.check(KEK, public_jwk(RECIPIENT.public_key()), expected=thumbprint(RECIPIENT.public_key()))
+            PinnedKey.check(KEK_ID, jwk, expected=key_id(CMK.public_key()))
+    other = PinnedKey.check(KEK_ID, JWK, expected=key_id(RECIPIENT.public_key()))
     with pytest.raises(SpecError, match="pinned"):
         seal(spec(), kek=other, signing_key=new_signing_key(), project_key=new_project_key("study-17"))
 
@@ -206,13 +194,13 @@ def test_a_key_is_pinned_by_its_thumbprint_only() -> None:
 def test_files_are_relative_to_the_spec(tmp_path: Path) -> None:
     folder = tmp_path / "jobs"
     folder.mkdir()
-    (folder / "r.jwk").write_text(public_jwk(RECIPIENT.public_key()) + "\n")
-    text = TEXT.replace(f"'{public_jwk(RECIPIENT.public_key())}'", '"r.jwk"').replace(
+    (folder / "r.jwk").write_text(JWK + "\n")
+    text = TEXT.replace(f"'{JWK}'", '"r.jwk"').replace(
         'project = "study-17"', 'project = "study-17"\nproject_key = "p.json"'
     )
     (folder / "job.toml").write_text(text)
     loaded = load_spec(folder / "job.toml")
-    assert loaded.recipients == (public_jwk(RECIPIENT.public_key()),)
+    assert loaded.recipients == (JWK,)
     assert loaded.deidentify is not None
     assert loaded.deidentify.project_key == str(folder / "p.json")
     (folder / "r.jwk").unlink()
@@ -224,7 +212,7 @@ def test_files_are_relative_to_the_spec(tmp_path: Path) -> None:
 
 def test_a_profile_says_what_specs_need_not_repeat(tmp_path: Path) -> None:
     (tmp_path / "agency").mkdir()
-    (tmp_path / "agency" / "r.jwk").write_text(public_jwk(RECIPIENT.public_key()))
+    (tmp_path / "agency" / "r.jwk").write_text(JWK)
     (tmp_path / "agency" / "client.toml").write_text(
         'target = "h:1"\ncloud = "azure-us"\nmaa_url = "https://m"\nca = "ca.pem"\ncertificate = "c.pem"\n'
         'private_key = "k.pem"\nsigning_key = "s.pem"\n[reference]\nproducts = ["Genoa"]\n'
@@ -236,7 +224,7 @@ def test_a_profile_says_what_specs_need_not_repeat(tmp_path: Path) -> None:
     loaded = load_spec(tmp_path / "job.toml", defaults=defaults)
     own = decode_spec(TEXT)
     assert (loaded.audience, loaded.reason) == ("theirs", own.reason)
-    assert loaded.recipients == (public_jwk(RECIPIENT.public_key()),)
+    assert loaded.recipients == (JWK,)
     for without in ({}, {**defaults, "audiense": "x"}):
         with pytest.raises(SpecError, match="audien"):
             load_spec(tmp_path / "job.toml", defaults=without)
@@ -294,8 +282,8 @@ def test_keys_survive_their_files_and_are_never_overwritten(tmp_path: Path) -> N
     for name in "srp":
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
     loaded = load_signing_key(tmp_path / "s", passphrase=b"secret")
-    assert thumbprint(loaded.public_key()) == thumbprint(signing.public_key())
-    assert thumbprint(load_recipient_key(tmp_path / "r").public_key()) == thumbprint(RECIPIENT.public_key())
+    assert key_id(loaded.public_key()) == key_id(signing.public_key())
+    assert key_id(load_recipient_key(tmp_path / "r").public_key()) == key_id(RECIPIENT.public_key())
     assert load_project_key(tmp_path / "p") == project
     for passphrase in (None, b"wrong"):
         with pytest.raises(SpecError, match="passphrase"):

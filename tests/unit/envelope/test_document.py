@@ -17,6 +17,7 @@ from worker.client.transforms import Deidentify
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from worker.errors import Reason
 from worker.job import LIMITS
+from worker.jose import RSA_MAX_BITS, RSA_MIN_BITS
 from worker.wire.v1 import worker_pb2 as pb
 
 DOCS = Path(worker.__file__).parent.parent / "docs"
@@ -68,7 +69,7 @@ def test_numbers_of_the_document() -> None:
     ):
         assert text in FORMAT
     assert LIMITS.header_bytes == 16 << 10
-    assert f"{LIMITS.recipient_rsa_min_bits} to {LIMITS.recipient_rsa_max_bits} bits" in FORMAT
+    assert f"{RSA_MIN_BITS} to {RSA_MAX_BITS} bits" in FORMAT
     assert f"1 to {LIMITS.parts};" in FORMAT
     assert f"| operations | 1 to {LIMITS.operations}," in FORMAT
     assert f"| recipients | 1 to {LIMITS.recipients};" in FORMAT

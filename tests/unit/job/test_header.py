@@ -22,11 +22,8 @@ from worker.job import (
     new_header,
     new_job_id,
     parse,
-    parse_p384,
-    parse_rsa,
-    thumbprint_p384,
-    thumbprint_rsa,
 )
+from worker.jose import key_id, parse_p384, parse_rsa
 from worker.wire.v1 import worker_pb2
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
@@ -47,7 +44,7 @@ def _text(members: dict[str, str]) -> str:
 
 RSA_KEY = rsa.generate_private_key(65537, 3072).public_key()
 SMALL_KEY = rsa.generate_private_key(65537, 2048).public_key()
-RECIPIENT = Recipient(key_id=thumbprint_rsa(RSA_KEY), jwk=_text(_rsa_jwk(RSA_KEY)))
+RECIPIENT = Recipient(key_id=key_id(RSA_KEY), jwk=_text(_rsa_jwk(RSA_KEY)))
 OPERATION = worker_pb2.Operation(
     deidentify=worker_pb2.Deidentify(project="p", columns=[worker_pb2.ColumnRule(column="DOB", keep=worker_pb2.Keep())])
 )
@@ -185,7 +182,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("recipient JWK", {"recipients": [worker_pb2.Recipient(key_id=RECIPIENT.key_id)]}),
     (
         "recipient JWK",
-        {"recipients": [worker_pb2.Recipient(key_id=thumbprint_rsa(SMALL_KEY), jwk=_text(_rsa_jwk(SMALL_KEY)))]},
+        {"recipients": [worker_pb2.Recipient(key_id=key_id(SMALL_KEY), jwk=_text(_rsa_jwk(SMALL_KEY)))]},
     ),
     ("times", {"created": None}),
     ("times", {"not_after": None}),
@@ -219,7 +216,7 @@ def test_sixteen_kibibytes_are_the_most() -> None:
     assert broken_rule(GOOD + b"\0" * (LIMITS.header_bytes + 1 - len(GOOD))) == "header length"
     eight = [OPERATION] * 8
     keys = [rsa.RSAPublicNumbers(65537, (1 << 4095) + 2 * i + 1).public_key() for i in range(8)]
-    recipients = [Recipient(key_id=thumbprint_rsa(key), jwk=_text(_rsa_jwk(key))) for key in keys]
+    recipients = [Recipient(key_id=key_id(key), jwk=_text(_rsa_jwk(key))) for key in keys]
     assert len(made(recipients=recipients, operations=eight, wrapped_dek=b"\x01" * 1024)) < LIMITS.header_bytes
 
 
@@ -286,7 +283,7 @@ RFC7638_N = (
 def test_the_thumbprint_is_that_of_the_specification() -> None:
     n = int.from_bytes(base64.urlsafe_b64decode(RFC7638_N + "=="), "big")
     key = rsa.RSAPublicNumbers(65537, n).public_key()
-    assert thumbprint_rsa(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    assert key_id(key) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
 def test_optional_members_of_a_jwk_must_be_right() -> None:
@@ -325,7 +322,7 @@ def test_signing_keys_are_points_of_p384() -> None:
         "y": _b64(numbers.y.to_bytes(48, "big")),
     }
     assert parse_p384(_text(good)).public_numbers() == numbers
-    parse_p384(_text({**good, "kid": thumbprint_p384(key), "alg": "ES384", "use": "sig"}))
+    parse_p384(_text({**good, "kid": key_id(key), "alg": "ES384", "use": "sig"}))
     for change in ({"crv": "P-256"}, {"y": good["x"]}, {"x": _b64(b"\1" * 47)}, {"kid": "A" * 43}, {"d": "AQAB"}):
         with pytest.raises(ValueError):  # noqa: PT011 - refused in whatever words
             parse_p384(_text({**good, **change}))

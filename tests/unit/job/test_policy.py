@@ -167,7 +167,7 @@ def test_only_authorise_makes_a_grant() -> None:
             operations=("deidentify",),
             recipients=(RECIPIENT_A,),
             policy_sha384=b"",
-            proof=object(),
+            constructor_key=object(),
         )
 
 

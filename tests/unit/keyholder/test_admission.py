@@ -19,7 +19,8 @@ from worker.audit import AuditFile, Event, JobAdmitted
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
 from worker.errors import Reason, Stage
 from worker.ipc.messages import Admit
-from worker.job import InputPart, Policy, Recipient, new_header, new_job_id, rsa_jwk, thumbprint_rsa
+from worker.job import InputPart, Policy, Recipient, new_header, new_job_id
+from worker.jose import key_id, public_jwk
 from worker.keyholder.admission import AdmissionControl, open_keys
 from worker.keyholder.admitted_job import Admission
 from worker.keyholder.holdings import HeldKey, Holdings
@@ -42,7 +43,7 @@ san = "{SAN}"
 signing_key = """{SIGNING.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()}"""
 [[submitters.agencies]]
 ori = "GA0600000"
-recipients = ["{thumbprint_rsa(RECIPIENT)}"]
+recipients = ["{key_id(RECIPIENT)}"]
 [[submitters.agencies.purposes]]
 code = "C"
 operations = ["deidentify"]
@@ -88,7 +89,7 @@ def header(*, keyed: bool = True, **changes: Any) -> bytes:
         ],
         "kek_id": KEK,
         "wrapped_dek": wrap_dek(CMK.public_key(), DEK),
-        "recipients": [Recipient(key_id=thumbprint_rsa(RECIPIENT), jwk=rsa_jwk(RECIPIENT))],
+        "recipients": [Recipient(key_id=key_id(RECIPIENT), jwk=public_jwk(RECIPIENT))],
         "created": NOW,
         "not_after": NOW + timedelta(hours=1),
         **changes,
@@ -151,7 +152,7 @@ def admitted_before(job_id: bytes) -> JobAdmitted:
         secondary_recipient="",
         purpose_code="C",
         operations=("deidentify",),
-        recipients=(thumbprint_rsa(RECIPIENT),),
+        recipients=(key_id(RECIPIENT),),
         kek_id=KEK,
         policy_sha384="00" * 48,
     )

@@ -10,7 +10,7 @@ from cji_simulator import hcl
 from cji_simulator.encoding import rsa_jwk
 
 from attestation import Fault
-from attestation.evidence import MAX_EVIDENCE_BYTES, Evidence, parse_hcl, qualifying
+from attestation.evidence import MAX_EVIDENCE_BYTES, Evidence, parse_hcl, qualifying_data
 from attestation.evidence.binding import report_user_data
 from tests.support.forge import QUALIFYING, VM, machine
 from tests.support.refusals import rejected
@@ -135,4 +135,4 @@ def test_a_bundle_of_any_size_is_none() -> None:
 @pytest.mark.parametrize(("receipt_key", "nonce"), [(31, 32), (33, 32), (32, 31), (32, 0)])
 def test_what_is_bound_has_its_length(receipt_key: int, nonce: int) -> None:
     with rejected("nonce-length", fault=Fault.CONFIG_INVALID):
-        qualifying(bytes(receipt_key), bytes(nonce))
+        qualifying_data(bytes(receipt_key), bytes(nonce))

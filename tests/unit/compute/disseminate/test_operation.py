@@ -270,7 +270,7 @@ def test_a_table_that_makes_no_sense_stops_the_start(tmp_path: Path, old: str, n
 
 def test_a_misspelt_table_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "disseminations.toml").write_text(shipped())
-    with pytest.raises(StartupError, match="no table"):
+    with pytest.raises(StartupError, match="not a table"):
         load_tables(tmp_path)
     with pytest.raises(StartupError, match="cannot be read"):
         load_tables(tmp_path / "nowhere")

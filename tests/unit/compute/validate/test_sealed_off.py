@@ -1,15 +1,8 @@
-"""A cell can open nothing when records are there: judging imports no module and opens no file.
+"""A cell can open nothing when records are there: judging imports no module and opens no file."""
 
-Run in a fresh process, because what some other test has imported would hide it.
-"""
+from tests.support.sealed_off import events
 
-import subprocess
-import sys
-
-from tests.support.paths import ROOT
-
-SCRIPT = """
-import sys
+PREPARE = """
 from datetime import date
 import numpy as np
 import pyarrow as pa
@@ -28,17 +21,8 @@ oris = side(ORI_TABLE_SCHEMA, [{"ori": "VT0010000", "status": "H", "nibrs_start"
 filed = side(ON_FILE_SCHEMA, [{"kind": "A", "ori": "VT0010000", "number": "20-12345", "date": "20200401"}])
 segments = pa.array(good + bad, pa.binary())
 records = [pa.RecordBatch.from_arrays([segments], names=["segment"])]
-seen = []
-
-
-def watch(event, arguments):
-    if event in ("import", "open", "socket.__new__", "subprocess.Popen", "os.listdir"):
-        seen.append((event, str(arguments[0])))
-
-
-ONE_MORE = "import colorsys" if "--break" in sys.argv else ""
-sys.addaudithook(watch)
-exec(ONE_MORE)
+"""
+ACT = """
 for name in ("nibrs/3.1", "nibrs/2016"):
     made = ValidateNibrs(rules=load_rule_set(name), options=Options(as_of=date(2020, 5, 5)))
     outputs = made.run(records, {ORI_TABLE: oris, ON_FILE: filed}, lambda step, per_cent: None)
@@ -49,19 +33,12 @@ for name in ("nibrs/3.1", "nibrs/2016"):
     eds(found, rules)
     found.status.to_batch(0)
 assert len(found.row) > 20 and sum(rows) > 40
-print(seen)
 """
 
 
-def run(*arguments: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments], check=True, capture_output=True, text=True, timeout=60, cwd=ROOT
-    ).stdout.strip()
-
-
 def test_nothing_is_imported_or_opened_while_records_are_judged() -> None:
-    assert run() == "[]"
+    assert events(PREPARE, ACT) == "[]"
 
 
 def test_the_watch_sees_an_import() -> None:
-    assert "colorsys" in run("--break")
+    assert "colorsys" in events(PREPARE, "import colorsys\n" + ACT)

@@ -220,7 +220,7 @@ def test_one_weak_branch_or_authority_is_enough() -> None:
     weak = [one for one in conditions(policy) if "debuggable" not in one["claim"]]
     policy["anyOf"][0]["allOf"] = [{"anyOf": [{"allOf": conditions(policy)}, {"allOf": weak}]}]
     found = lint(parse_policy(json.dumps(policy).encode()), trust=AZURE_US)
-    assert [(one.rule.id, one.where) for one in found] == [("RP12", ("anyOf[0] way 2",))]
+    assert [(one.rule.id, one.where) for one in found] == [("RP12", ("anyOf[0] conjunction 2",))]
     policy = strong()
     policy["anyOf"].append(by(OWN)["anyOf"][0] | {"allOf": weak})
     assert ids(policy) == {"RP12"}
@@ -307,7 +307,7 @@ def test_both_versions_and_booleans_by_name() -> None:
 
 def test_many_conditions_beside_many_ways_stay_cheap_and_exact() -> None:
     wide = claim(allOf=[{"anyOf": [{"claim": f"a{n}", "equals": 1} for n in range(200)]}, *([ONE] * 100)])
-    ways = parse_policy(wide).authorities[0].ways
+    ways = parse_policy(wide).authorities[0].conjunctions
     assert len(ways) == 200
     assert ways[7] == {"a": frozenset({1}), "a7": frozenset({1})}
 

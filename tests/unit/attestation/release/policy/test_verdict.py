@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from attestation import AZURE_US, Fault
-from attestation.release.policy import ACCEPTABLE, RULES, PolicyError, PolicyVerdict, Severity, build, judge
+from attestation.release.policy import (
+    ACCEPTABLE,
+    RULES,
+    PolicyError,
+    PolicyVerdict,
+    Severity,
+    build,
+    check_release_policy,
+)
 from worker.config import KeySection
 
 OWN, SHARED = "https://agency.eus.attest.azure.net", "https://sharedeus.eus.attest.azure.net"
@@ -19,7 +27,7 @@ STRONG = build(OWN, pins={"x-ms-azurevm-attested-pcr-values.pcr4": "AAAA"})
 
 def verdict(data: bytes, *, accept: frozenset[str] = frozenset(), **kw: Any) -> PolicyVerdict:
     given: dict[str, Any] = {"immutable": True, "trust": AZURE_US, "authority": OWN}
-    return judge(data, accept=accept, **(given | kw))
+    return check_release_policy(data, accept=accept, **(given | kw))
 
 
 def refused(data: bytes, rule: str, *, accept: frozenset[str] = frozenset(RULES), **kw: Any) -> None:

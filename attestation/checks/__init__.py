@@ -1,0 +1,68 @@
+"""The numbered checks: what each requires, what it establishes and what to do when it fails.
+
+The catalogue, `checks.toml`, is the only place for those texts: errors, the CLI and the tables of docs/attestation.md
+read it. E checks are ours on the machine's evidence, T ours on Azure Attestation's token, S ours on Key Vault's release
+statement. A check that runs returns a `Check`, or raises an error with a `Failure`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import msgspec
+
+__all__ = ["CATALOGUE", "GROUPS", "NAMED", "Check", "CheckInfo", "Failure", "Group", "remedy", "requirement"]
+
+
+class Check(NamedTuple):
+    """A check that passed, and what it found."""
+
+    id: str
+    finding: str
+
+
+class Failure(NamedTuple):
+    """A check that failed: what it found, and what it expected in its place. `found` may be empty."""
+
+    id: str
+    found: str
+    expected: str
+
+
+class CheckInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One numbered check. `remedy` is an imperative sentence that helps when exactly this check fails."""
+
+    id: str
+    requires: str
+    establishes: str
+    remedy: str
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Checks that run together, in their order, under a heading of docs/attestation.md."""
+
+    title: str
+    checks: tuple[CheckInfo, ...]
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    named: dict[str, str]
+    groups: tuple[Group, ...]
+
+
+_FILE: Final = msgspec.toml.decode(Path(__file__).with_name("checks.toml").read_bytes(), type=_File)
+GROUPS: Final = _FILE.groups
+CATALOGUE: Final[Mapping[str, CheckInfo]] = MappingProxyType({one.id: one for each in GROUPS for one in each.checks})
+NAMED: Final[Mapping[str, str]] = MappingProxyType(_FILE.named)
+"""Remedies for conditions that have a name in place of a number."""
+
+
+def requirement(check: str) -> str:
+    """What a numbered check requires; empty for any other name."""
+    return CATALOGUE[check].requires if check in CATALOGUE else ""
+
+
+def remedy(check: str) -> str | None:
+    """What helps when exactly this check fails; None where its Fault has the only advice."""
+    return CATALOGUE[check].remedy if check in CATALOGUE else NAMED.get(check)

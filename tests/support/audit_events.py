@@ -1,0 +1,62 @@
+"""Audit events for one submitter's jobs, and the trail that they are written to."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from worker.audit import AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
+from worker.errors import Reason, Stage
+
+__all__ = ["TIME", "admitted", "completed", "ended", "opened"]
+
+TIME: Final = datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
+_VOLUMES: Final = Volumes(rows_in=1, rows_out=1, bytes_in=1000, bytes_out=900, chri_rows_out=0, subjects_out=1)
+_WHO: Final = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
+
+
+def opened(path: Path) -> AuditFile:
+    """The trail at `path`, whose clock stands at `TIME`."""
+    return AuditFile(path, worker="worker-1", clock=lambda: TIME)
+
+
+def admitted(job_id: bytes, header_sha384: bytes) -> JobAdmitted:
+    """A job begins."""
+    return JobAdmitted(
+        job_id=job_id.hex(),
+        header_sha384=header_sha384.hex(),
+        source="ipv4:127.0.0.1:50000",
+        originating_ori="WI0130000",
+        operator_id="op-17",
+        requestor="Det. Muñoz",
+        secondary_recipient="",
+        operations=("deidentify",),
+        recipients=("A" * 43,),
+        kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,
+        policy_sha384="09" * 48,
+        **_WHO,
+    )
+
+
+def completed(job_id: bytes, header_sha384: bytes, *, receipt: str = "head.receipt.sig") -> JobCompleted:
+    """It has a result and a receipt."""
+    return JobCompleted(
+        job_id=job_id.hex(),
+        header_sha384=header_sha384.hex(),
+        duration_ms=1250,
+        volumes=_VOLUMES,
+        receipt=receipt,
+        **_WHO,
+    )
+
+
+def ended(job_id: bytes, header_sha384: bytes) -> JobEnded:
+    """It ended without a result."""
+    return JobEnded(
+        job_id=job_id.hex(),
+        header_sha384=header_sha384.hex(),
+        duration_ms=10,
+        stage=Stage.COMPUTE,
+        reason=Reason.CELL_FAILED,
+        correlation_id="c0ffee",
+        **_WHO,
+    )

@@ -1,0 +1,76 @@
+"""`python -m tools.tables`: write the tables of docs/ that the code already has the contents of; `--check` compares.
+
+A table stands between two comments, `<!-- table: NAME -->` and `<!-- /table -->`, and is never edited by hand.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from attestation.checks import GROUPS
+from attestation.findings import Rule
+from attestation.provider_policy import RULES as PROVIDER_RULES
+from attestation.release.policy import RULES as RELEASE_RULES
+
+__all__ = ["main", "rewritten"]
+
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
+PAGES: Final = ("attestation.md", "release-policy.md")
+_TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
+
+
+def _checks() -> Iterator[str]:
+    for group in GROUPS:
+        yield f"\n**{group.title}**\n"
+        yield "| check | requires | establishes | if it fails |"
+        yield "|---|---|---|---|"
+        for check in group.checks:
+            yield f"| {check.id} | {check.requires} | {check.establishes} | {check.remedy} |"
+    yield ""
+
+
+def _rules(rules: Mapping[str, Rule]) -> Iterator[str]:
+    yield "| id | severity | finding | why it matters | what to do |"
+    yield "|---|---|---|---|---|"
+    for rule in rules.values():
+        yield f"| {rule.id} | {rule.severity} | {rule.title} | {rule.why} | {rule.remedy} |"
+
+
+TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "checks": _checks,
+    "release-policy-rules": lambda: _rules(RELEASE_RULES),
+    "provider-policy-rules": lambda: _rules(PROVIDER_RULES),
+}
+
+
+def rewritten(page: str) -> str:
+    """The page with each of its tables as the code has it; KeyError for the name of an unknown table."""
+
+    def table(found: re.Match[str]) -> str:
+        return "\n".join((found[1] + found[2].rstrip("\n"), *TABLES[found[1]](), ""))
+
+    return _TABLE.sub(table, page)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages, or with `--check` list those that differ and return 1."""
+    parser = argparse.ArgumentParser(prog="python -m tools.tables", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare, and write nothing")
+    options = parser.parse_args(arguments)
+    stale = []
+    for path in (DOCS / page for page in PAGES):
+        text = path.read_text("utf-8")
+        if text != (new := rewritten(text)):
+            stale.append(path.name)
+            if not options.check:
+                path.write_text(new, "utf-8")
+    if options.check and stale:
+        print(f"docs/ differs from the code in {', '.join(stale)}; run `python -m tools.tables`", file=sys.stderr)
+    return int(options.check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
