@@ -1,9 +1,12 @@
 """Distinct words as byte matrices."""
 
+import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.compute.kernels.column import pack_strings
 from worker.compute.kernels.strings import MAX_BYTES, Words, fold, words
 
 
@@ -32,3 +35,10 @@ def test_words_take_text_as_its_bytes() -> None:
     assert values(known) == ["MUÑOZ".encode(), "muñoz".encode()]
     assert code.tolist() == [0, -1, 1, 0]
     assert fold(known.data)[1, :6].tobytes() == b"MU" + "ñ".encode() + b"OZ"
+
+
+@pytest.mark.parametrize("strings", [[], [b""], [b"A", b"", b"\0B", b"ABC"], [b"AB\0C", b"X\0"]], ids=len)
+def test_byte_strings_become_values_null_where_empty(strings: list[bytes]) -> None:
+    array = pack_strings(np.array(strings, "S4"))
+    array.validate(full=True)
+    assert array.to_pylist() == [value.rstrip(b"\0") or None for value in strings]
