@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Fault(enum.StrEnum):
-    """What went wrong between this machine and its key."""
+    """The kind of a failure on the path from this machine to its key."""
 
     NOT_CONFIDENTIAL = "NOT_CONFIDENTIAL"
     EVIDENCE_UNAVAILABLE = "EVIDENCE_UNAVAILABLE"
@@ -82,7 +82,7 @@ class AttestationError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What an operator can do."""
+        """The remedy for an operator."""
         return remedy(self.check) or REMEDIES[self.fault]
 
     def __str__(self) -> str:

@@ -23,9 +23,8 @@ from worker.compute.kernels.column import Text
 from worker.compute.kernels.group_by import cells, coded, counts
 from worker.compute.kernels.lines import split
 from worker.compute.operations.aggregate import (
-    CELLS_SCHEMA,
+    CELLS,
     Aggregate,
-    Key,
     return_a,
 )
 from worker.compute.operations.aggregate import run as aggregate
@@ -41,9 +40,7 @@ _CUBE: Final = (
     "SELECT grouping_id(offense, RAC, SEX), SEX, RAC, offense, count(*), count(DISTINCT SID), sum(value)::UBIGINT"
     " FROM t GROUP BY CUBE (SEX, RAC, offense)"
 )
-_PARAMETERS: Final = Aggregate(
-    keys=tuple(Key(column=name) for name in _KEYS), person="SID", sums=("value",), threshold=1
-)
+_PARAMETERS: Final = Aggregate(keys=dict.fromkeys(_KEYS, ()), person="SID", sums=("value",), threshold=1)
 
 
 def run(report: Report, *, quick: bool) -> Result:
@@ -128,7 +125,7 @@ def _group(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
 
 
 def _compare(batch: pa.RecordBatch, database: duckdb.DuckDBPyConnection) -> None:
-    found = pa.Table.from_batches(list(aggregate(_PARAMETERS, [batch], _quiet).result), schema=CELLS_SCHEMA).to_pydict()
+    found = pa.Table.from_batches(list(aggregate(_PARAMETERS, [batch], _quiet).result), schema=CELLS.arrow).to_pydict()
     text = [[None if value is None else value.decode() for value in found[f"key_{i}"]] for i in (1, 2, 3)]
     ours = set(zip(found["grouping"], *text, found["rows"], found["persons"], found["sum_1"], strict=True))
     assert ours == set(database.execute(_CUBE).fetchall())
@@ -139,7 +136,7 @@ def _hiding(report: Report) -> float:
     (batch,) = _rows(20_000).to_batches()
     parameters = Aggregate(keys=_PARAMETERS.keys, person="SID")
     started = time.perf_counter()
-    result = pa.Table.from_batches(list(aggregate(parameters, [batch], _quiet).result), schema=CELLS_SCHEMA)
+    result = pa.Table.from_batches(list(aggregate(parameters, [batch], _quiet).result), schema=CELLS.arrow)
     taken = time.perf_counter() - started
     gone = sum(result["hidden"].to_pylist())
     report.note(f"hiding {gone} of {result.num_rows} cells of a table of 20000 rows takes {taken:.2f} s")

@@ -17,7 +17,7 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
-from worker.client.transforms import AesToken, DateShift, Ff1, HmacToken, Mask, Transform
+from worker.compute.operations.deidentify import AesToken, DateShift, Ff1, HmacToken, Mask, Transform
 from worker.compute.operations.deidentify.block_ciphers import block_tokens, encrypt_ff1
 
 __all__ = ["run"]

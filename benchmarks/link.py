@@ -35,12 +35,11 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
+    Link,
     Model,
-    Parameters,
     Rule,
     link,
 )
-from worker.progress import Step
 
 __all__ = ["run"]
 
@@ -184,14 +183,14 @@ def run(report: Report, *, quick: bool) -> Result:
 
 
 def _ours(people: Population) -> _Found:
-    return _linked(people, Parameters(model=_model(people.records.schema.names)))
+    return _linked(people, Link(model=_model(people.records.schema.names)))
 
 
 def _default(people: Population) -> _Found:
-    return _linked(people, Parameters())
+    return _linked(people, Link())
 
 
-def _linked(people: Population, parameters: Parameters) -> _Found:
+def _linked(people: Population, parameters: Link) -> _Found:
     started = time.perf_counter()
     found = link([people.records], people.records.schema, parameters, _untold)
     seconds = time.perf_counter() - started
@@ -202,7 +201,7 @@ def _linked(people: Population, parameters: Parameters) -> _Found:
     return _Found(true=true[order], blocked=blocked, seconds=seconds)
 
 
-def _untold(step: Step, per_cent: int) -> None:
+def _untold(step: str, per_cent: int) -> None:
     """Ignore the progress."""
 
 
@@ -342,7 +341,7 @@ def _main() -> None:
     records = people.records
     del people
     started = time.perf_counter()
-    found = link([records], records.schema, Parameters(), _untold)
+    found = link([records], records.schema, Link(), _untold)
     for part in found.report.batches().values():
         for _ in part:
             pass

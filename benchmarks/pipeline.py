@@ -16,7 +16,7 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
-from worker.client.transforms import DateShift, DateTo, HmacToken, Mask, Transform
+from worker.compute.operations.deidentify import DateShift, DateTo, HmacToken, Mask, Transform
 
 __all__ = ["COPY", "DEIDENTIFY", "TOKENS", "run"]
 

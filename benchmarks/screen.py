@@ -26,9 +26,9 @@ from benchmarks.machine import facts
 from benchmarks.report import Report
 from benchmarks.stand import open_stand
 from benchmarks.wire import prepare
-from worker.client.operations import Screen as Screening
 from worker.client.spec import InputSpec, SideSpec
 from worker.compute.operations.screen import Index, Screen, build
+from worker.compute.operations.screen import Screen as Screening
 from worker.compute.operations.screen import run as screen
 from worker.compute.operations.screen.rules import weights
 from worker.compute.tables import load
@@ -182,11 +182,11 @@ def _inquiries(reference: pa.Table, rows: int, *, seed: int) -> pa.Table:
 
 
 def _ours(index: Index, asked: pa.Table, preset: str) -> pa.Table:
-    parameters = Screen(rules=_TABLES.screening.presets[preset], model=_TABLES.screening.model, max_hits=_HITS)
+    parameters = Screen(rules=_TABLES.screening.presets[preset], max_hits=_HITS)
     (batch,) = asked.to_batches()  # `row` is not a column of person/1 and is not read
     hits = list[pa.RecordBatch]()
     for first in range(0, len(asked), _CHUNK):
-        screened = screen(batch.slice(first, _CHUNK), index, parameters)
+        screened = screen(batch.slice(first, _CHUNK), index, parameters, _TABLES.screening.model)
         screened.outcomes(first)
         hits.append(screened.hits(first))
     return pa.Table.from_batches(hits)
@@ -278,18 +278,20 @@ def _growth(reference: pa.Table, asked: pa.Table) -> list[tuple[int, float, floa
 
 def _sealed(report: Report, reference: pa.Table, asked: pa.Table, *, times: int) -> dict[str, float]:
     """Milliseconds of single inquiries as jobs against a reference that the worker holds, from open to receipt."""
-    inquiry = {"input": InputSpec(schema="person/1"), "deidentify": None}
+    inquiry = {"input": InputSpec(schema="person/1")}
     cell_mib, reference_mib = (-(-len(reference) * each >> 25) * 32 for each in (_CELL_BYTES, _REFERENCE_BYTES))
-    sides = {"hot": SideSpec(schema="hotfile/1", file="-")}
+    sides = {"reference": SideSpec(schema="hotfile/1", file=Path("-"))}
     columns = ["last", "first", "DOB", "SEX", "RAC", "SOC"]
     with open_stand(room=8 << 20, cell_mib=160 + cell_mib, reference_mib=reference_mib) as stand:
         with report.doing("sealing and holding the reference"):
-            spec = stand.site.spec(screen=Screening(retain_seconds=3600), sides=sides, **inquiry)
+            spec = stand.site.spec(Screening(retain_seconds=3600), sides=sides, **inquiry)
             started = time.perf_counter()
-            result = stand.site.run(asked.select(columns).slice(0, 1), spec, sides={"hot": reference}, deadline=600)
+            result = stand.site.run(
+                asked.select(columns).slice(0, 1), spec, sides={"reference": reference}, deadline=600
+            )
             held_seconds = time.perf_counter() - started
-        digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "hot")
-        again, spent = stand.site.spec(screen=Screening(resident_reference=digest), **inquiry), list[float]()
+        digest = next(part.sha256 for part in result.receipt.claims.inputs if part.name == "reference")
+        again, spent = stand.site.spec(Screening(resident_reference=digest), **inquiry), list[float]()
         for _ in range(4):  # waits until both cells are warm again
             stand.site.run(asked.select(columns).slice(0, 1), again)
         with report.doing(f"{times} jobs of one inquiry"):

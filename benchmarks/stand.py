@@ -21,7 +21,7 @@ from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
 from worker.client import open_result
 from worker.client.attested import AttestedWorker
-from worker.client.transforms import Deidentify, Transform
+from worker.compute.operations.deidentify import Deidentify, Transform
 
 __all__ = ["Stand", "Usage", "open_stand"]
 
@@ -53,7 +53,7 @@ class Stand:
 
     def prepare(self, table: pa.Table, columns: Mapping[str, Transform], *, batch: int = 16_384) -> Prepared:
         """A new sealed job that applies these rules; its input comes in batches of at most `batch` rows."""
-        spec = self.site.spec(deidentify=Deidentify(project="bench", columns=dict(columns)))
+        spec = self.site.spec(Deidentify(project="bench", columns=dict(columns)))
         return prepare(self.site, spec, table, batch=batch)
 
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:

@@ -1,14 +1,12 @@
 """The progress of a running job: a step and a percentage. It never depends on values of records."""
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
-__all__ = ["ProgressCallback", "Step"]
-
-Step: TypeAlias = Literal["rows", "check", "count", "train", "compare", "cluster", "score", "group", "write"]
+__all__ = ["ProgressCallback"]
 
 
 class ProgressCallback(Protocol):
     """Called whenever a job makes progress."""
 
-    def __call__(self, step: Step, per_cent: int, /) -> None:
-        """`per_cent` 0 to 100 of this step."""
+    def __call__(self, step: str, per_cent: int, /) -> None:
+        """`step` is one that an operation declares, `per_cent` 0 to 100 of it."""

@@ -1,8 +1,8 @@
-"""The composition root: makes the secret regions and the sockets, starts the three processes, watches, drains.
+"""The composition root: creates secret regions and channels; starts, watches and drains the three processes.
 
-It holds nothing: no key, no record, no network socket. When one process ends the others cannot go on, so all end
-and the supervisor exits with 1; systemd starts the unit again. SIGTERM or SIGINT drains: the front takes no new
-job, running jobs finish, and the supervisor exits with 0.
+It holds nothing: no key, no record, no network socket. When one process ends, the others cannot continue, so all end
+and the supervisor exits with 1; systemd starts the unit again. SIGTERM or SIGINT drains: the front accepts no new job,
+running jobs finish, and the supervisor exits with 0.
 """
 
 import os
@@ -40,10 +40,10 @@ _ORDINARY_HEAP: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
-"""Of the front. A message is a megabyte; glibc would give each one back to the kernel and fault the next one in."""
+"""Heap settings of the front. glibc would return each megabyte message to the kernel and fault the next one in."""
 
 _FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
-"""Passed on where the unit sets them: they select the validated provider."""
+"""Passed on if the unit sets them: they select the validated provider."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,6 +216,6 @@ def _stop_signals() -> int:
 
 
 def serve(config: Config, *, trust: msgspec.Struct) -> int:
-    """Run a worker in production manner; returns the exit status."""
+    """Run a worker with production memory; returns the exit status."""
     harden(die_with_parent=False)
     return Supervisor(config, trust=trust).run()

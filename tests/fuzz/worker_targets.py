@@ -455,9 +455,10 @@ def _specs() -> tuple[bytes, ...]:
         f"""{head(recipient=recipient().jwk, kek_thumbprint="A" * 43, size_class="power_of_two", valid_hours=2)}
 [input]
 schema = "person/1"
-[deidentify]
+[[operations]]
+kind = "deidentify"
 project = "study-17"
-[deidentify.columns]
+[operations.columns]
 record_id = "keep"
 SEX = "drop"
 first = {{ do = "mask", keep_first = 1, with = "x" }}

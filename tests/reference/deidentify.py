@@ -15,10 +15,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from worker.compute.operations.deidentify import masks
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import RowCode, ValueCode
 
-Judged = tuple[bytes | None, Code | None]
+Judged = tuple[bytes | None, RowCode | None]
 KEY = bytes(range(32))
 untimed = settings(deadline=None)
 
@@ -64,18 +65,18 @@ def slow_parse(value: bytes) -> tuple[str, str, str, str] | None:
 
 def slow_year(value: bytes) -> Judged:
     parsed = slow_parse(value)
-    return (parsed[0].encode(), None) if parsed else (None, Code.NOT_A_DATE)
+    return (parsed[0].encode(), None) if parsed else (None, ValueCode.NOT_A_DATE)
 
 
 def slow_month(value: bytes) -> Judged:
     parsed = slow_parse(value)
-    return (f"{parsed[0]}{parsed[3]}{parsed[1]}".encode(), None) if parsed else (None, Code.NOT_A_DATE)
+    return (f"{parsed[0]}{parsed[3]}{parsed[1]}".encode(), None) if parsed else (None, ValueCode.NOT_A_DATE)
 
 
 def slow_band(value: bytes, width: int, top: int, as_of: datetime.date) -> Judged:
     parsed = slow_parse(value)
     if not parsed:
-        return None, Code.NOT_A_DATE
+        return None, ValueCode.NOT_A_DATE
     year, month, day, _ = parsed
     if "X" in year:
         return None, Code.PARTIAL_DATE
@@ -101,7 +102,7 @@ def slow_band(value: bytes, width: int, top: int, as_of: datetime.date) -> Judge
 def slow_shift(value: bytes, days: int | None) -> Judged:
     parsed = slow_parse(value)
     if not parsed:
-        return None, Code.NOT_A_DATE
+        return None, ValueCode.NOT_A_DATE
     year, month, day, dash = parsed
     if "X" in year + month + day:
         return None, Code.PARTIAL_DATE
@@ -160,7 +161,7 @@ def assert_equal(
         outcome = kernel(array)
         outcome.array.validate(full=True)
         assert outcome.array.type == array.type
-        codes: dict[int, Code] = {}
+        codes: dict[int, RowCode] = {}
         for code, rows in outcome.faults:
             for row in rows.tolist():
                 assert row not in codes, "a value has one fault"

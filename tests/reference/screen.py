@@ -29,7 +29,7 @@ NICKNAMES = [set(line.replace(",", " ").split()) for line in LINES if not line.s
 
 def asked(rules: str | Rules, **options: Any) -> Screen:
     """The parameters of a search by a preset, or by rules of its own."""
-    return Screen(rules=PRESETS[rules] if isinstance(rules, str) else rules, model=MODEL, **options)
+    return Screen(rules=PRESETS[rules] if isinstance(rules, str) else rules, **options)
 
 
 def batch(schema_id: str, rows: Sequence[Row], columns: Sequence[str]) -> pa.RecordBatch:

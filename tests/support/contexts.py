@@ -1,13 +1,16 @@
 """What an operation knows besides records and parameters, as tests give it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pyarrow as pa
 
-from worker.compute.operation import BatchOperation, Context, Facts, TableOperation
-from worker.compute.registry import prepare
+from worker.compute.operation import BatchOperation, Context, JobContext, PreparedOperation, TableOperation
+from worker.compute.registry import Plan, plan
 from worker.compute.tables import Tables
 from worker.compute.tables import load as load_tables
+from worker.records import METADATA_KEY
 from worker.wire.v1 import worker_pb2 as wire
 
 TABLES = load_tables()
@@ -17,25 +20,43 @@ def context(
     project_key: bytes | None = None, *, purpose_code: str = "C", secondary_recipient: str = "", tables: Tables = TABLES
 ) -> Context:
     """Of a job that VA0000000 made on 1 February 2026."""
-    facts = Facts(
+    job = JobContext(
         purpose_code=purpose_code,
         requesting_ori="VA0000000",
         requestor="Det. Smith",
         secondary_recipient=secondary_recipient,
         created=datetime(2026, 2, 1, 12, 0, tzinfo=UTC),
     )
-    return Context(facts=facts, tables=tables, project_key=project_key)
+    return Context(job=job, tables=tables, project_key=project_key)
+
+
+def planned(
+    operations: Sequence[wire.Operation],
+    schema_id: str,
+    tables: Tables | None = None,
+    *,
+    sides: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
+    """The plan of a job on records of this schema, with side tables by name."""
+    return plan(operations, {**sides, "records": schema_id}, tables)
+
+
+def _prepare(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> PreparedOperation:
+    """The operation as a cell prepares it, for records of this schema and the side tables of the context."""
+    sides = {name: batches[0].schema.metadata[METADATA_KEY].decode() for name, batches in given.sides.items()}
+    (one,) = planned([operation], schema_id, given.tables, sides=sides).operations
+    return one.prepare(schema, given)
 
 
 def prepare_batch(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> BatchOperation:
     """An operation with scope `batch`, prepared."""
-    prepared = prepare(operation, schema_id, schema, given)
+    prepared = _prepare(operation, schema_id, schema, given)
     assert isinstance(prepared, BatchOperation)
     return prepared
 
 
 def prepare_table(operation: wire.Operation, schema_id: str, schema: pa.Schema, given: Context) -> TableOperation:
     """An operation with scope `table`, prepared."""
-    prepared = prepare(operation, schema_id, schema, given)
+    prepared = _prepare(operation, schema_id, schema, given)
     assert isinstance(prepared, TableOperation)
     return prepared

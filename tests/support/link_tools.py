@@ -12,13 +12,13 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
+    Link,
     Linked,
     Model,
-    Parameters,
     Rule,
     link,
 )
-from worker.compute.operations.link.report import BLOCKS, PAIRS, PATTERNS
+from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
 
 SAME, ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
 LAST = Comparison(name="surname", levels=(SAME, ELSE))
@@ -35,11 +35,11 @@ def given_model(m: float, u: float, *, frequency: bool = False) -> Model:
 
 
 def linked(batch: pa.RecordBatch, **parameters: Any) -> Linked:
-    return link([batch], batch.schema, Parameters(**parameters), ignore)
+    return link([batch], batch.schema, Link(**parameters), ignore)
 
 
 def part(found: Linked, name: str) -> list[dict[str, Any]]:
-    schema = {"pairs": PAIRS, "patterns": PATTERNS, "blocks": BLOCKS}[name]
+    schema = {part.name: part.schema.arrow for part in (PAIRS, PATTERNS, BLOCKS)}[name]
     rows: list[dict[str, Any]] = pa.Table.from_batches(found.report.batches()[name], schema).to_pylist()
     return rows
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import read
 from worker.compute.operation import Outputs
-from worker.compute.operations.aggregate import RETURN_A_SCHEMA, return_a
+from worker.compute.operations.aggregate import RETURN_A, return_a
 
 SUMS = {("return_a", line) for line in ["1", "2", "3", "4", "5", "7"]} | {("rape_historical", "2")}
 
@@ -30,7 +30,7 @@ def rows_of(found: Converted) -> list[tuple[str, str, str, str, int]]:
 
 def engine(lines: Sequence[bytes]) -> Converted:
     outputs = return_a(read(pa.array(lines, pa.binary())), lambda *_: None)
-    table = pa.Table.from_batches(list(outputs.result), schema=RETURN_A_SCHEMA)
+    table = pa.Table.from_batches(list(outputs.result), schema=RETURN_A.arrow)
     cells = {}
     for r in table.to_pylist():
         form, line = r["form"].decode(), r["line"].decode()

@@ -22,7 +22,7 @@ BOTH_WAYS = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers_alone=F
 
 def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **limits: int) -> Screened:
     index = twin.index(reference, HOTFILE)
-    return run(twin.batch("person/1", inquiries, PERSON), index, parameters, limits=Limits(**limits))
+    return run(twin.batch("person/1", inquiries, PERSON), index, parameters, twin.MODEL, limits=Limits(**limits))
 
 
 def is_hit(inquiry: Row, record: Row, rules: Rules) -> bool:

@@ -29,14 +29,15 @@ from attestation.appraisal import ReferenceValues, Verdict
 from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
-from tests.support.contexts import context, prepare_batch
+from tests.support.contexts import context
 from worker.audit import FIRST_PREVIOUS, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
 from worker.client.attested import AttestedWorker
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches
-from worker.compute import registry
+from worker.compute.operation import BatchOperation
+from worker.compute.registry import OPERATIONS, plan
 from worker.envelope import (
     Unsealer,
     input_aad,
@@ -95,7 +96,7 @@ class ReferenceWorker(CjiWorkerServicer):
         return pb.DescribeResponse(
             audience="pool",
             worker_id="worker-1",
-            operations=registry.OPERATIONS,
+            operations=OPERATIONS,
             schemas=["person/1"],
             keys=[pb.KeyDescription(kek_id=KEK_ID, public_jwk=public_jwk(self.cmk.public_key()))],
         )
@@ -134,11 +135,10 @@ class ReferenceWorker(CjiWorkerServicer):
         dek = unwrap_dek(self.cmk, header.wrapped_dek)
         plain = open_stream(dek, input_aad(header.sha384, 0), parts[0])
         table = pa.ipc.open_stream(io.BytesIO(plain)).read_all()
-        parameters = header.operations[0].deidentify
-        project_key = None
-        if parameters.wrapped_project_key:
-            project_key = unwrap_project_key(self.cmk, parameters.project, parameters.wrapped_project_key)
-        operation = prepare_batch(header.operations[0], header.inputs[0].schema, table.schema, context(project_key))
+        planned = plan(header.operations, header.input_schemas)
+        keys = [unwrap_project_key(self.cmk, project.name, project.wrapped_key) for project in planned.projects]
+        operation = planned.operations[0].prepare(table.schema, context(*keys))
+        assert isinstance(operation, BatchOperation)
         results, statuses = [], []
         row = 0
         for batch in table.to_batches():
@@ -153,7 +153,7 @@ class ReferenceWorker(CjiWorkerServicer):
             job_header_sha384=header.sha384,
             worker_id="worker-1",
             outputs=[
-                pb.OutputPart(name="result", schema=operation.output_schema_id),
+                pb.OutputPart(name="result", schema=planned.outputs[0].schema.schema_id),
                 pb.OutputPart(name="row_status", schema=ROW_STATUS),
             ],
             recipients=[

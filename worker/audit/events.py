@@ -141,7 +141,7 @@ class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
 class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
     """The vault released a key version to this machine under this release policy.
 
-    `policy_before` is there where this process knew another policy of the key: somebody changed it in between.
+    `policy_before` is set if this process saw a different policy of the key before: it was changed in between.
     """
 
     kek_id: Url
@@ -157,10 +157,10 @@ class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
 class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
     """A released key was dropped. A renewed key is not dropped.
 
-    expired    its time was over and no renewal had come
-    revoked    the vault denied the renewal, or released something else
-    pcr-drift  the PCRs are not those that were attested
-    evidence   this machine's evidence was refused, or could not be looked at any more
+    expired    it was not renewed in time
+    revoked    the vault denied the renewal, or released another key
+    pcr-drift  the PCRs differ from the attested ones
+    evidence   this machine's evidence was refused, or could no longer be checked
     stopped    the worker ended
     """
 
@@ -216,7 +216,7 @@ class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
 
 
 class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
-    """An admitted job ended without a receipt; it may be run again with the same header."""
+    """An admitted job ended without a receipt; the same header may run again."""
 
     job_id: Hex32
     header_sha384: Hex96

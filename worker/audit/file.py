@@ -206,7 +206,7 @@ class AuditFile:
                 return True
 
     def _take(self, head: Head, record: Record, length: int) -> None:
-        """Note a line that is on disk at the end of the file."""
+        """Index a line that is on disk at the end of the file."""
         offset, event = self._size, record.event
         self._head = head
         self._size += length

@@ -1,7 +1,7 @@
-"""A cell's two channels as one thing to wait on.
+"""The two channels of a cell, waited on together.
 
-The cell is single-threaded. While it waits for one kind of message it keeps what else arrives. Either peer hanging
-up ends the cell at once, but for the keyholder after its Commit.
+The cell is single-threaded. While it waits for one kind of message it queues the others. The cell ends at once when
+either peer hangs up, except the keyholder after its Commit.
 """
 
 import select
@@ -29,7 +29,7 @@ Data = Channel[CellFromFront, FrontFromCell]
 
 
 class CellChannels:
-    """Control and data channel, the ring, and whose turn each slot is."""
+    """Control and data channel, the ring, and the owner of each slot."""
 
     def __init__(self, *, control: Control, data: Data, ring: Ring) -> None:
         self.control, self.data, self.ring = control, data, ring
@@ -42,29 +42,29 @@ class CellChannels:
             self._poll.register(channel.fileno(), select.POLLIN)
 
     def close(self) -> None:
-        """Hang up and unmap."""
+        """Close both channels and the ring."""
         self.control.close()
         self.data.close()
         self.ring.close()
 
     def await_open(self) -> OpenJob:
-        """The job of this cell."""
+        """Wait for the job of this cell."""
         self._until(lambda: self._opened is not None)
         assert self._opened is not None  # noqa: S101 - for the type checker
         return self._opened
 
     def await_input(self) -> InputReady | Finish:
-        """The next sealed segment, or the end of input."""
+        """Wait for the next sealed segment, or the end of input."""
         self._until(lambda: bool(self._inputs))
         return self._inputs.popleft()
 
     def await_output_slot(self) -> int:
-        """A free output slot; waits while the reader is slow, which is all the back-pressure there is."""
+        """A free output slot; waits while the reader is slow, which is the whole back-pressure."""
         self._until(lambda: bool(self._free_outputs))
         return self._free_outputs.popleft()
 
     def await_commit(self) -> None:
-        """Returns when the keyholder has made the audit event durable."""
+        """Wait until the keyholder has the receipt on disk."""
         self._until(lambda: self._committed)
 
     def _until(self, done: Callable[[], bool]) -> None:

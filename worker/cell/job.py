@@ -10,6 +10,7 @@ Any refusal goes to the keyholder as a Reason and ends the cell.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -18,7 +19,9 @@ from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
 from worker.cell.result import make_result_header
 from worker.cell.streams import InputStream, OutputStream
-from worker.compute import registry
+from worker.compute.operation import Context, JobContext, PreparedOperation
+from worker.compute.registry import STEPS, Plan, plan
+from worker.compute.tables import Tables
 from worker.envelope import input_aad, output_aad, sha384
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import KeySlot
@@ -36,61 +39,64 @@ from worker.ipc.messages import (
 )
 from worker.job import LIMITS, Header, InputPart, SizeClass, parse
 from worker.memory import Region
-from worker.progress import Step
 from worker.records import StreamReader, check_schema
 
-__all__ = ["Job", "run_job"]
+__all__ = ["CellJob", "run_job"]
 
 
 def run_job(
-    wires: CellChannels, *, slot: KeySlot, window: memoryview, shelves: Sequence[Region], tables: registry.Tables
+    channels: CellChannels, *, key_slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
-    message = wires.await_open()
-    for number, other in enumerate(shelves):
+    message = channels.await_open()
+    for number, other in enumerate(reference_slots):
         if number != message.reference_slot:
             other.unmap()
     try:
-        header, keys = parse(message.header), slot.take()
-        shelf = _shelf(header, shelves[message.reference_slot]) if message.reference_slot >= 0 else None
-        Job(wires, message, header=header, keys=keys, window=window, shelf=shelf, tables=tables).run()
+        header, keys = parse(message.header), key_slot.take()
+        planned = plan(header.operations, header.input_schemas, tables)
+        number = message.reference_slot
+        context = Context(
+            job=_job_context(header),
+            tables=tables,
+            reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
+        )
+        CellJob(channels, message, header=header, planned=planned, keys=keys, window=window, context=context).run()
     except Refusal as refusal:
-        wires.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
+        channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
     except MemoryError:
-        wires.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
+        channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
         return 1
     return 0
 
 
-def _shelf(header: Header, region: Region) -> memoryview:
-    """The shelf of this job's reference; it can only be read unless the job is to fill it."""
-    reference = registry.reference_of(header.operations)
-    if reference is None or not reference.seconds:
+def _reference_slot(planned: Plan, region: Region) -> memoryview:
+    """The memory of this job's reference; it can only be read unless the job is to fill it."""
+    if planned.reference is None or not planned.reference.seconds:
         region.protect()
     return region.view()
 
 
-class Job:
+class CellJob:
     """The state of the one job of this process."""
 
     def __init__(
         self,
-        wires: CellChannels,
+        channels: CellChannels,
         message: OpenJob,
         *,
         header: Header,
+        planned: Plan,
         keys: list[bytes],
         window: memoryview,
-        shelf: memoryview | None,
-        tables: registry.Tables,
+        context: Context,
     ) -> None:
-        self._wires, self._header, self._window = wires, header, window
-        self._shelf, self._tables = shelf, tables
+        """`context` is the same for all operations, but for their keys and the side tables, which are read first."""
+        self._channels, self._header, self._plan, self._window = channels, header, planned, window
+        self._context = context
         self._dek, *self._project_keys = keys
-        schemas = [part.schema for part in header.inputs]
-        outputs = registry.output_parts(header.operations, schemas)
-        self._is_chri = outputs[0][1].startswith("chri_")
+        outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
         self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
@@ -101,24 +107,24 @@ class Job:
         )
         self._received: list[SealedPart] = []
         self._input = self._next_input()
-        self._sides: dict[str, list[pa.RecordBatch]] = {schema: [] for schema in schemas[:-1]}
+        self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
         self._rows = 0
         self._pipeline: Pipeline | None = None
         self._reported = ("", 0)
 
     def run(self) -> None:
         """The way of the job."""
-        self._wires.data.send(Opened(result_header=self._result_header))
-        while not isinstance(message := self._wires.await_input(), Finish):
-            if not 0 <= message.length <= len(self._wires.ring.input(message.slot)):
+        self._channels.data.send(Opened(result_header=self._result_header))
+        while not isinstance(message := self._channels.await_input(), Finish):
+            if not 0 <= message.length <= len(self._channels.ring.input(message.slot)):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
             if message.part == len(self._received) + 1:
                 self._end_input()
                 self._input = self._next_input()
             if message.part != len(self._received):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
-            self._input.unseal(self._wires.ring.input(message.slot)[: message.length])
-            self._wires.data.send(InputFreed(slot=message.slot))
+            self._input.unseal(self._channels.ring.input(message.slot)[: message.length])
+            self._channels.data.send(InputFreed(slot=message.slot))
             for batch in self._input.batches():
                 self._take(batch)
         self._finish()
@@ -149,7 +155,7 @@ class Job:
         received = self._input.finish()
         if self._is_side:
             self._check_side()
-            rows = sum(batch.num_rows for batch in self._sides[self._part.schema])
+            rows = sum(batch.num_rows for batch in self._sides[self._part.name])
         else:
             self._prepared()  # 0 rows is a valid job
             rows = self._rows
@@ -160,7 +166,7 @@ class Job:
     def _take(self, batch: pa.RecordBatch) -> None:
         if self._is_side:
             self._check_side()
-            self._sides[self._part.schema].append(own(batch))
+            self._sides[self._part.name].append(own(batch))
             return
         self._prepared().push(batch)
         self._rows += batch.num_rows
@@ -176,24 +182,18 @@ class Job:
         """Once the records' schema is known: the operations, each on the output schema of the one before."""
         if self._pipeline is not None:
             return self._pipeline
-        schema, schema_id = self._input.reader.schema, self._part.schema
+        schema = self._input.reader.schema
         if schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        columns, operations, parts = len(schema), list[registry.PreparedOperation](), list[registry.Part]()
-        keys, facts = iter(self._project_keys), _facts(self._header)
-        for operation in self._header.operations:
-            key = next(keys) if registry.project_of(operation) else None
-            context = registry.Context(
-                facts=facts, tables=self._tables, project_key=key, sides=self._sides, shelf=self._shelf
-            )
-            prepared = registry.prepare(operation, schema_id, schema, context)
-            operations.append(prepared)
-            parts.extend(prepared.parts)
-            schema, schema_id = prepared.output_schema, prepared.output_schema_id
-        self._outputs.begin({"result": schema} | {part.name: part.schema for part in parts})
-        self._pipeline = Pipeline(
-            operations, columns=columns, sides=self._sides, sink=self._outputs, progress=self._progress
-        )
+        columns, operations, keys = len(schema), list[PreparedOperation](), iter(self._project_keys)
+        for planned in self._plan.operations:
+            key = None if planned.signature.project is None else next(keys)
+            context = replace(self._context, project_key=key, sides=self._sides)
+            operations.append(planned.prepare(schema, context))
+            schema = operations[-1].output_schema
+        result, *parts = self._plan.outputs
+        self._outputs.begin({part.name: part.schema.arrow for part in parts} | {result.name: schema})
+        self._pipeline = Pipeline(operations, columns=columns, sink=self._outputs, progress=self._progress)
         return self._pipeline
 
     # ------------------------------------------------------------------ out
@@ -206,35 +206,36 @@ class Job:
         if self._outputs.counted["row_status"] != self._rows:
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
         sealed = self._outputs.finish(padded=self._header.size_class == SizeClass.POWER_OF_TWO)
-        rows_out = self._outputs.counted["result"]
-        self._wires.control.send(
+        counted, outputs = self._outputs.counted, self._plan.outputs
+        rows_out = counted[outputs[0].name]
+        self._channels.control.send(
             Summary(
                 inputs=tuple(self._received),
                 outputs=sealed,
                 result_header=self._result_header,
                 rows_in=self._rows,
                 rows_out=rows_out,
-                chri_rows_out=rows_out if self._is_chri else 0,
-                subjects_out=self._outputs.counted.get("ledger", rows_out),
+                chri_rows_out=rows_out if outputs[0].schema.schema_id.startswith("chri_") else 0,
+                subjects_out=next((counted[part.name] for part in outputs if part.of_subjects), rows_out),
             )
         )
-        self._wires.await_commit()
+        self._channels.await_commit()
         self._outputs.release()
-        self._wires.data.send(OutputsDone())
+        self._channels.data.send(OutputsDone())
 
     def _emit(self, part: int, index: int, sealed: memoryview) -> None:
-        slot = self._wires.await_output_slot()
-        self._wires.ring.output(slot)[: len(sealed)] = sealed
-        self._wires.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
+        slot = self._channels.await_output_slot()
+        self._channels.ring.output(slot)[: len(sealed)] = sealed
+        self._channels.data.send(OutputReady(slot=slot, part=part, index=index, length=len(sealed)))
 
-    def _progress(self, step: Step, per_cent: int) -> None:
+    def _progress(self, step: str, per_cent: int) -> None:
         if step != self._reported[0] or per_cent > self._reported[1]:
             self._reported = (step, per_cent)
-            self._wires.data.send(ProgressMade(stage=step, per_cent=per_cent))
+            self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
 
-def _facts(header: Header) -> registry.Facts:
-    return registry.Facts(
+def _job_context(header: Header) -> JobContext:
+    return JobContext(
         purpose_code=header.purpose_code,
         requesting_ori=header.requesting_ori,
         requestor=header.requestor,

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Sink(Protocol):
-    """Where the outputs of a job go."""
+    """Destination of the outputs of a job."""
 
     def result(self, batch: pa.RecordBatch) -> None:
         """More of the result."""
@@ -41,7 +41,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Slice:
-    """Some rows of the input, one behind the other: `status` judges them, `batch` has those in `kept` that are left."""
+    """Some rows of the input, one behind the other: `status` covers them, `batch` has those in `kept` that are left."""
 
     batch: pa.RecordBatch
     status: RowStatus
@@ -61,12 +61,11 @@ class Pipeline:
         operations: Sequence[PreparedOperation],
         *,
         columns: int,
-        sides: Mapping[str, Sequence[pa.RecordBatch]],
         sink: Sink,
         progress: ProgressCallback,
     ) -> None:
-        """`columns` of the input's records; `sides` by record schema id."""
-        self._operations, self._sides, self._sink, self._progress = operations, sides, sink, progress
+        """`columns` is the number of columns of the input's records."""
+        self._operations, self._sink, self._progress = operations, sink, progress
         self._waiting: dict[int, list[_Slice]] = {
             index: [] for index, one in enumerate(operations) if isinstance(one, TableOperation)
         }
@@ -110,7 +109,7 @@ class Pipeline:
 
     def _run(self, index: int, operation: TableOperation) -> None:
         pieces = self._waiting.pop(index)
-        outputs = operation.run([piece.batch for piece in pieces], self._sides, self._progress)
+        outputs = operation.run([piece.batch for piece in pieces], self._progress)
         starts = np.cumsum([0, *(len(piece.status.status) for piece in pieces)])
         kept = np.concatenate(
             [np.empty(0, np.int64), *(piece.kept + at for piece, at in zip(pieces, starts[:-1], strict=True))]

@@ -1,6 +1,6 @@
-"""The result header: what the outputs are, and the result key wrapped for each recipient.
+"""The result header: the output parts, and the result key wrapped for each recipient.
 
-The result key is 32 fresh random bytes, used for the outputs of this one job.
+The result key is 32 fresh random bytes, used for the outputs of one job.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a cell may still ask of the kernel: talk on the sockets it has, manage its memory, read the clock, exit.
+"""The system calls of a cell: use its sockets, manage its memory, read the clock, exit.
 
 An allow-list through libseccomp (seccomp(2)); every other call fails with EPERM. In particular there is no open, no
 socket, no connect, no fork, no exec, no ptrace, and no memory can become executable.

@@ -1,8 +1,8 @@
-"""Sealed streams at the edge of a cell: segments to record batches, Arrow messages to segments.
+"""Sealed streams of a cell: segments to record batches, Arrow messages to segments.
 
-Plaintext exists only in the window (input), in the heap (batches on their way) and in an output's stage; all three
-are secret memory. Segments are hashed, verified and sealed in memory of the cell's own, never in the ring: the front
-could change them there between two looks at the same bytes.
+Plaintext exists only in the window (input), in the heap (batches) and in the stage of an output; all three are secret
+memory. Segments are hashed, verified and sealed in the cell's own memory, never in the ring: the front could change
+them there between two reads of the same bytes.
 """
 
 import hashlib
@@ -52,11 +52,11 @@ class InputStream:
         self.reader.advance(self._unsealer.unseal_into(room, data))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Batches that are complete so far; each is a view that the next step of the iterator takes back."""
+        """The batches that are complete so far; each is a view that is valid until the next one."""
         return self.reader.batches()
 
     def finish(self) -> SealedPart:
-        """What came in; refuses a stream that is not whole."""
+        """Return the complete part. Raises INCOMPLETE for a stream without its end."""
         if self._unsealer is None or not self._unsealer.complete:
             raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
         self.reader.finish()
@@ -105,7 +105,7 @@ class OutputStream:
             missing -= n
 
     def finish(self) -> SealedPart:
-        """Seal the last segment without sending it; returns what will have gone out."""
+        """Seal the last segment without sending it; return the complete part."""
         self._held = self._seal(self._stage[: self._staged], last=True)
         return SealedPart(sha256=self._digest.digest(), bytes=self._sealed_bytes)
 

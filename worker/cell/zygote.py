@@ -1,8 +1,8 @@
-"""The process that cells are forked from: started before any key exists, everything imported, one thread.
+"""The process that cells are forked from: started before any key exists, with everything imported and one thread.
 
-Per secret region it keeps one warm cell: forked, its heap inside the region, sandboxed, waiting for a job. When a
-cell is gone the region is wiped again, whatever the cell itself did, and a new cell is forked into it. The zygote
-never sees a key or a record: it hands the ends of every cell's channels to the keyholder and keeps none.
+It keeps one warm cell per cell slot: forked, its heap inside the slot's secret region, sandboxed, waiting for a job.
+When a cell has ended, its region is wiped again, whatever the cell itself did, and a new cell is forked into it. The
+zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps none.
 
 Reference regions outlive a cell: every cell inherits all of them and keeps at most the one that its job is given. The
 zygote wipes a region on the keyholder's request.
@@ -23,8 +23,8 @@ import pyarrow as pa
 
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.cell.rehearsal import rehearse
 from worker.cell.sandbox import enter_sandbox
+from worker.cell.self_test import self_test
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
 from worker.errors import StartupError
@@ -48,7 +48,7 @@ from worker.memory import Region, SecretHeap, Touched, forbid_files, harden, wip
 __all__ = ["WINDOW_BYTES", "main"]
 
 WINDOW_BYTES: Final = 32 << 20
-"""The end of each region: where records are unsealed. The rest is the cell's heap."""
+"""The last bytes of each region, into which records are unsealed. The rest is the cell's heap."""
 
 _DONE: Final = object()
 _EXIT_FAULT: Final = 70
@@ -86,7 +86,7 @@ class Zygote:
         self._poll.register(keyholder.fileno(), select.POLLIN)
 
     def serve(self) -> None:
-        """Until the keyholder hangs up; then every cell ends with it."""
+        """Serve until the keyholder hangs up; then kill every cell."""
         try:
             for cell_slot in self._cell_slots:
                 self._populate(cell_slot)
@@ -186,7 +186,9 @@ def _cell(
             control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
         )
         window = cell_slot.region.view(heap_bytes)
-        status = run_job(channels, slot=cell_slot.key_slot, window=window, shelves=reference_regions, tables=tables)
+        status = run_job(
+            channels, key_slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
+        )
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
@@ -214,7 +216,7 @@ def _serve(boot: Boot) -> None:
     ]
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
-    rehearse(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
+    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import click
-import msgspec
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
-from worker.cli.output import LINE_SCHEMAS, RESULT, Target, write_batches, write_lines
+from worker.cli.output import RESULT, Target, write_batches, write_lines
 from worker.cli.progress import shown
 from worker.client import (
     INPUT_NAME,
@@ -19,7 +18,6 @@ from worker.client import (
     SealedResult,
     SyncClient,
     load_profile,
-    load_project_key,
     load_recipient_key,
     load_signing_key,
     load_spec,
@@ -27,13 +25,12 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
-from worker.client.keys import ProjectKey, recipient_thumbprints
-from worker.client.operations import Validate
+from worker.client.keys import recipient_thumbprints
 from worker.client.sealed_result import read_output
 from worker.client.sources import FORMATS, LINES, open_source, read_file
-from worker.compute.operations.link.operation import CLUSTER
-from worker.compute.operations.screen.operation import REFERENCE
-from worker.compute.registry import OPERATIONS
+from worker.client.spec import only
+from worker.compute.parameters import ParametersError
+from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
 from worker.jose import key_id
 
 __all__ = ["job"]
@@ -49,7 +46,7 @@ def job() -> None:
 @click.option("--spec", "spec_file", type=FILE, help="job.toml: who asks, why, what to do. docs/job.md.")
 @click.option(
     "--op",
-    type=click.Choice(["validate"]),
+    type=click.Choice(list(OPERATIONS)),
     help="Run this operation with its defaults, instead of those that the spec names.",
 )
 @click.option("--profile", "profile_file", type=FILE, required=True, help="client.toml: the worker and your keys.")
@@ -93,7 +90,7 @@ def run(
     source = read_file(file, rename=spec.input.rename)
     opened = open_source(source, spec.input.schema)
     _check_columns(opened.schema, spec)
-    sides = {name: read_file(Path(side.file), rename=side.rename) for name, side in spec.sides.items()}
+    sides = {name: read_file(side.file, rename=side.rename) for name, side in spec.sides.items()}
     for name, side in spec.sides.items():
         open_source(sides[name], side.schema)
     console = Console(stderr=True, quiet=quiet)
@@ -112,7 +109,7 @@ def run(
         kek = client.describe().pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
         attested = client.attest()
         _introduce(console, attested)
-        sealed = seal(spec, kek=kek, signing_key=signing, project_key=_project_key(spec), rows=opened.rows)
+        sealed = seal(spec, kek=kek, signing_key=signing, rows=opened.rows)
         with shown(console) as report:
             result = client.run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
@@ -120,7 +117,7 @@ def run(
         with result:
             _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
     if not quiet:
-        _conclude(result, out, spec)
+        _conclude(result, out, sealed.plan)
 
 
 def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
@@ -138,29 +135,20 @@ def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Pa
     defaults = dict(profile.job)
     if op is not None and file.suffix.lower() == LINES:
         defaults["input"] = {"schema": "nibrs.flat/3.1"}
-    spec = load_spec(path, defaults=defaults)
     if op is None:
-        return spec
-    others = dict.fromkeys(name for name in OPERATIONS if name != op)
-    return msgspec.structs.replace(spec, validate=spec.validate or Validate(), **others)
-
-
-def _project_key(spec: JobSpec) -> ProjectKey | None:
-    path = None if spec.deidentify is None else spec.deidentify.project_key
-    return None if path is None else load_project_key(Path(path))
+        return load_spec(path, defaults=defaults)
+    return only(load_spec(path, defaults=defaults | {"operations": [{"kind": op}]}), op)
 
 
 def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
-    """`deidentify` has a rule for each column and no other: said here with names, refused by the worker without."""
-    if spec.deidentify is None:
-        return
-    given, ruled = {*schema.names, *([CLUSTER] if spec.link is not None else [])}, set(spec.deidentify.columns)
-    if given != ruled:
-        parts = (("no rule for", given - ruled), ("no column for the rule of", ruled - given))
-        raise SpecError(
-            "; ".join(f"{text} {', '.join(sorted(names))}" for text, names in parts if names),
-            remedy="deidentify.columns names every column once, after renaming, and with [link] its cluster too.",
-        )
+    """Reported here with names; the worker refuses such a job without."""
+    columns = frozenset(schema.names)
+    for parameters in spec.operations:
+        operation = operation_of(parameters)
+        try:
+            columns = operation.columns(parameters, columns)
+        except ParametersError as error:
+            raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
 
 
 def _introduce(console: Console, attested: AttestedWorker) -> None:
@@ -174,7 +162,7 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
 def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
     for name, schema in result.header.outputs:
         batches = read_output(result, recipient, name)
-        if schema in LINE_SCHEMAS:
+        if schema in SCHEMAS and SCHEMAS[schema].lines:
             write_lines(folder / f"{name}.txt", batches)
         else:
             write_batches(folder / f"{name}{suffix}", batches)
@@ -183,12 +171,12 @@ def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, folder: Path, *, 
     (folder / "header.bin").write_bytes(header)
 
 
-def _conclude(result: SealedResult, out: Path, spec: JobSpec) -> None:
+def _conclude(result: SealedResult, out: Path, plan: Plan) -> None:
     claims = result.receipt.claims
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
-    if spec.screen is not None and spec.screen.retain_seconds:
-        held = {name for name, side in spec.sides.items() if side.schema == REFERENCE}
-        (digest,) = (part.sha256 for part in claims.inputs if part.name in held)
-        click.echo(f'held     for {spec.screen.retain_seconds} s: resident_reference = "{digest}"')
+    reference = plan.reference
+    if reference is not None and reference.seconds:
+        (digest,) = (part.sha256 for part in claims.inputs if part.name == reference.side)
+        click.echo(f'retained for {reference.seconds} s: resident_reference = "{digest}"')

@@ -20,11 +20,9 @@ import pyarrow.parquet
 from worker.client.errors import SpecError
 from worker.client.sources import FORMATS
 
-__all__ = ["LINE_SCHEMAS", "RESULT", "Target", "write_batches", "write_lines"]
+__all__ = ["RESULT", "Target", "write_batches", "write_lines"]
 
 RESULT: Final = "result"
-LINE_SCHEMAS: Final = frozenset(("nibrs_eds/3.1",))
-"""Schemas with one binary column whose values are the lines of a text file."""
 
 
 class Target:

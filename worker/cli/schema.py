@@ -9,7 +9,7 @@ from rich.table import Table
 
 from worker.cli.common import explained
 from worker.client.errors import SpecError
-from worker.records import SCHEMAS
+from worker.compute.registry import SCHEMAS
 
 __all__ = ["schema"]
 
@@ -31,7 +31,7 @@ def list_() -> None:
     table = Table("schema", "made by", "columns", "required", box=box.SIMPLE_HEAD)
     for name, found in SCHEMAS.items():
         required = [column.name for column in found.columns.values() if column.required]
-        table.add_row(name, "the worker" if found.made else "you", str(len(found.columns)), " ".join(required))
+        table.add_row(name, "the worker" if found.output_only else "you", str(len(found.columns)), " ".join(required))
     Console().print(table)
 
 

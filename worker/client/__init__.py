@@ -10,8 +10,8 @@
 Each step refuses on any doubt: evidence that fails a check, a key other than the pinned one, a receipt that does not
 match the exact bytes sent and received. All errors are `ClientError`s and carry a remedy.
 
-These are the names that most programs need. Parameters of operations are in `worker.client.operations` and
-`worker.client.transforms`, everything else in the module that its name suggests: `keys`, `sources`, `verify`, `errors`.
+These are the names that most programs need. The parameters of an operation are in `worker.compute.operations.NAME`,
+everything else in the module that its name suggests: `keys`, `sources`, `verify`, `errors`.
 """
 
 from worker.client.asynchronous import Client

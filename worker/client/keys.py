@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.client.errors import SpecError, Unverified
-from worker.compute.operations.deidentify.operation import NAME
+from worker.compute.operations.deidentify.parameters import NAME
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
 from worker.jose import RSA_MIN_BITS, b64url, b64url_decode, key_id, parse_rsa
 

@@ -5,19 +5,20 @@ size passes through one segment. The data key is used for this job's inputs only
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.client.errors import SpecError
-from worker.client.keys import PinnedKey, ProjectKey, recipient_thumbprints
+from worker.client.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import Source, open_source
-from worker.client.spec import JobSpec
-from worker.client.transforms import Deidentify
-from worker.compute import registry
+from worker.client.spec import JobSpec, read_file_bytes
+from worker.compute.parameters import Parameters, ParametersError, Sealing
+from worker.compute.registry import Plan, operation_of, plan
 from worker.envelope import DEK_BYTES, input_aad, sign_header, wrap_dek
 from worker.errors import Reason, Refusal
 from worker.job import (
@@ -39,10 +40,11 @@ INPUT_NAME = "records"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedJob:
-    """A signed header and the data key that its parts are sealed with."""
+    """A signed header, the plan that it carries, and the data key that its parts are sealed with."""
 
     header: Header
     signature: bytes
+    plan: Plan = field(repr=False)
     _dek: bytes = field(repr=False)
 
     def seal_part(self, part: int, source: Source) -> Iterator[bytes]:
@@ -62,7 +64,7 @@ def seal(
 ) -> SealedJob:
     """Seal one job of `spec` to the worker's pinned key.
 
-    `project_key` is needed where a column is keyed, and must be that of the spec's project.
+    `project_key` is needed where a column is keyed and the spec names no file of its key.
     `rows` are declared in the header where they are known. `now` is aware UTC. Raises SpecError before anything is
     signed when the spec breaks a rule of the header or of its operation.
     """
@@ -70,7 +72,10 @@ def seal(
         raise SpecError("the pinned key is not the one that the spec names")
     created = (now or datetime.now(UTC)).replace(microsecond=0)
     dek = secrets.token_bytes(DEK_BYTES)
-    operations = _operations(spec, kek, project_key, today=created.date().isoformat())
+    inputs = [InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()]
+    inputs.append(InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows))
+    operations = _operations(spec, kek, project_key, today=created.date())
+    planned = _plan(spec, operations, {part.name: part.schema for part in inputs})
     try:
         data = new_header(
             job_id=new_job_id(),
@@ -83,10 +88,7 @@ def seal(
             case_number=spec.case_number,
             reason=spec.reason,
             purpose_code=spec.purpose_code,
-            inputs=[
-                *(InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()),
-                InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows),
-            ],
+            inputs=inputs,
             operations=operations,
             kek_id=kek.kek_id,
             wrapped_dek=wrap_dek(kek.public, dek),
@@ -100,44 +102,44 @@ def seal(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
             remedy="docs/format.md, section 1, has the rules of each field.",
         ) from None
-    return SealedJob(header=parse(data), signature=sign_header(signing_key, data), _dek=dek)
+    return SealedJob(header=parse(data), signature=sign_header(signing_key, data), plan=planned, _dek=dek)
 
 
-def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *, today: str) -> Sequence[pb.Operation]:
-    operations: list[pb.Operation] = []
-    if spec.validate is not None:
-        operations.append(spec.validate.message(spec.input.schema, today))
-    if spec.link is not None:
-        operations.append(spec.link.message())
-    if spec.screen is not None:
-        operations.append(spec.screen.message())
-    if spec.deidentify is not None:
-        operations.append(spec.deidentify.message(_wrapped_project_key(spec.deidentify, kek, project_key)))
-    if spec.aggregate is not None:
-        operations.append(spec.aggregate.message())
-    if spec.disseminate is not None:
-        operations.append(spec.disseminate.message(today))
-    if not operations:
-        raise SpecError("the spec names no operation", remedy=f"Add one of {', '.join(registry.OPERATIONS)}.")
+def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *, today: date) -> list[pb.Operation]:
+    """The operations as they stand in the header, with what only the submitter knows."""
+
+    def wrap(project: str, file: Path | None) -> bytes:
+        key = project_key if file is None else load_project_key(file)
+        if key is None:
+            raise SpecError("keyed columns need a project key", remedy="Make one with `cji key project`.")
+        if key.project != project:
+            raise SpecError("the project key belongs to another project")
+        return key.wrap(kek)
+
+    sealing = Sealing(today=today, schema=spec.input.schema, read=read_file_bytes, wrap_project_key=wrap)
+    return [_message(parameters, sealing) for parameters in spec.operations]
+
+
+def _message(parameters: Parameters, sealing: Sealing) -> pb.Operation:
+    operation = operation_of(parameters)
     try:
-        registry.check(operations, [*(side.schema for side in spec.sides.values()), spec.input.schema])
+        return operation.message(operation.complete(parameters, sealing))
+    except ParametersError as error:
+        raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
+    except ValueError as error:
+        raise SpecError(f"{operation.name}: {error}", remedy="docs/operations.md describes every parameter.") from None
+
+
+def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str]) -> Plan:
+    try:
+        return plan(operations, inputs)
     except Refusal as refusal:
-        names = ", ".join(f"[{operation.WhichOneof('operation')}]" for operation in operations)
-        what = f"{names}: parameters, order or side tables that do not fit"
+        names = ", ".join(str(operation.WhichOneof("operation")) for operation in operations)
         if refusal.reason is Reason.SCHEMA_MISMATCH:
-            what = f"{names}: not for the input schema {spec.input.schema!r}"
-        raise SpecError(what, remedy="docs/operations.md has schemas and ranges.") from None
-    return operations
-
-
-def _wrapped_project_key(operation: Deidentify, kek: PinnedKey, project_key: ProjectKey | None) -> bytes:
-    if not operation.needs_project_key:
-        return b""
-    if project_key is None:
-        raise SpecError("keyed columns need a project key", remedy="Make one with `cji key project`.")
-    if project_key.project != operation.project:
-        raise SpecError("the project key belongs to another project")
-    return project_key.wrap(kek)
+            text = f"{names}: not for the input schema {spec.input.schema!r}"
+        else:
+            text = f"{names}: {refusal.__cause__ or 'parameters, order or side tables that do not fit'}"
+        raise SpecError(text, remedy="docs/operations.md has schemas and ranges.") from None
 
 
 def _recipients(spec: JobSpec) -> list[Recipient]:

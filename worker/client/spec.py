@@ -1,6 +1,7 @@
 """`job.toml`: who asks, for whom, why, what to do, and who may open the result. docs/job.md explains each field.
 
-Strict: an unknown or missing field is a SpecError that names it. File names are relative to the spec's folder.
+Strict: an unknown or missing field is a SpecError that names it. File names are relative to the spec's folder. The
+operations and their parameters are those of the registry; nothing here knows one of them.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ import msgspec
 from msgspec import Meta
 
 from worker.client.errors import SpecError
-from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
 from worker.client.profile import absolute_recipient
-from worker.client.transforms import Deidentify
+from worker.compute.registry import AnyParameters, operation_of
+from worker.job import LIMITS
 
-__all__ = ["InputSpec", "JobSpec", "SideSpec", "decode_spec", "load_spec"]
+__all__ = ["InputSpec", "JobSpec", "SideSpec", "decode_spec", "load_spec", "only", "read_file_bytes"]
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 _Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}$")]
@@ -34,15 +35,15 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A side table that an operation looks things up in; `file` is read as the input is."""
 
-    file: _Text
+    file: Path
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job, without its records.
 
     `recipients` holds public RSA JWKs as JSON text, or names of files that hold one. `valid_hours` is the time from
-    sealing to `not_after`; `deadline_seconds` is the time that one run may take. At least one of the operations is
-    there; they run in the order in which they stand here. `sides` are named as the job's input parts will be.
+    sealing to `not_after`; `deadline_seconds` is the time that one run may take. `operations` run in their order;
+    `sides` are named for the role that an operation gives them.
     """
 
     audience: _Text
@@ -57,12 +58,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=8)]
     input: InputSpec
     sides: dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SideSpec] = {}
-    validate: Validate | None = None
-    link: Link | None = None
-    screen: Screen | None = None
-    deidentify: Deidentify | None = None
-    aggregate: Aggregate | None = None
-    disseminate: Disseminate | None = None
+    operations: Annotated[tuple[AnyParameters, ...], Meta(min_length=1, max_length=LIMITS.operations)]
     secondary_recipient: Annotated[str, Meta(max_length=256)] = ""
     case_number: Annotated[str, Meta(max_length=256)] = ""
     size_class: Literal["exact", "power_of_two"] = "exact"
@@ -72,32 +68,36 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def decode_spec(text: bytes | str) -> JobSpec:
     """The job spec of this TOML text; file names in it are left as they are."""
-    return _spec(_table(text))
+    return _spec(_table(text), Path())
 
 
 def load_spec(path: Path | None, *, defaults: Mapping[str, object] = MappingProxyType({})) -> JobSpec:
-    """The job spec of this file over `defaults`; recipients and models are read in, names of other files made absolute.
+    """The job spec of this file over `defaults`; recipients are read in, names of other files made absolute.
 
     `defaults` are fields of a spec, as a profile has them under `job`; without a file they are all there is.
     """
     folder, found = Path(), dict[str, object]()
     if path is not None:
         folder = path.parent
-        found = _table(_bytes(path))
-    spec = _spec({**defaults, **found})
-    deidentify = spec.deidentify
-    if deidentify is not None and deidentify.project_key is not None:
-        deidentify = msgspec.structs.replace(deidentify, project_key=str(folder / deidentify.project_key))
-    link = spec.link
-    if link is not None and link.splink is not None:
-        model = Link.from_splink(_bytes(folder / link.splink)).model
-        link = msgspec.structs.replace(link, model=model, splink=None)
-    sides = {name: msgspec.structs.replace(side, file=str(folder / side.file)) for name, side in spec.sides.items()}
+        found = _table(read_file_bytes(path))
+    spec = _spec({**defaults, **found}, folder)
     recipients = tuple(_recipient(str(absolute_recipient(item, folder))) for item in spec.recipients)
-    return msgspec.structs.replace(spec, recipients=recipients, link=link, deidentify=deidentify, sides=sides)
+    return msgspec.structs.replace(spec, recipients=recipients)
 
 
-def _bytes(path: Path) -> bytes:
+def only(spec: JobSpec, kind: str) -> JobSpec:
+    """The spec with its operations of this kind alone, or where it has none, with one by its defaults."""
+    chosen = tuple(each for each in spec.operations if operation_of(each).name == kind)
+    if not chosen:
+        try:
+            chosen = (msgspec.convert({"kind": kind}, AnyParameters),)
+        except ValueError as error:
+            raise SpecError(f"{kind}: {error}", remedy="Name it in the job spec with its parameters.") from None
+    return msgspec.structs.replace(spec, operations=chosen)
+
+
+def read_file_bytes(path: Path) -> bytes:
+    """All bytes of a file; SpecError when it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -111,9 +111,14 @@ def _table(text: bytes | str) -> dict[str, object]:
         raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
 
 
-def _spec(table: dict[str, object]) -> JobSpec:
+def _spec(table: dict[str, object], folder: Path) -> JobSpec:
+    def below(kind: type, name: object) -> object:
+        if kind is not Path or not isinstance(name, str) or not name:
+            raise ValueError("expected the name of a file")
+        return folder / name
+
     try:
-        return msgspec.convert(table, JobSpec)
+        return msgspec.convert(table, JobSpec, dec_hook=below)
     except (ValueError, RecursionError) as error:
         raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
 

@@ -1,233 +1,164 @@
-"""Operations on records: pure functions over numpy, one file or folder each, and the door to them by protobuf.
+"""The operations of this worker, one line each, and the plan of a job.
 
-A job is a list of operations on one table of records, its last input; the inputs before it are side tables that an
-operation looks things up in. `check` judges the whole list before any key is opened, `output_parts` says what will
-come out, `prepare` binds one operation to the records' columns. What this worker does not know is refused, never
-skipped.
+A job is a list of operations on one table of records, its last input; the inputs before it are side tables, each named
+for the role that an operation gives it. `plan` checks the whole list before any key is opened. What this worker does
+not support is refused, never skipped.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 
 import pyarrow as pa
 
-from worker.compute.operation import (
-    Applied,
-    BatchOperation,
-    Context,
-    Facts,
-    Outputs,
-    Part,
-    PreparedOperation,
-    Reference,
-    TableOperation,
-    bad_parameters,
-)
-from worker.compute.operations.aggregate import operation as aggregate
-from worker.compute.operations.deidentify import operation as deidentify
-from worker.compute.operations.disseminate import operation as disseminate
-from worker.compute.operations.link import operation as link
-from worker.compute.operations.screen import operation as screen
-from worker.compute.operations.validate import operation as validate
-from worker.compute.status_codes import MEANING, Code
+from worker.compute.operation import Context, Operation, OutputSpec, PreparedOperation, Project, Reference, Signature
+from worker.compute.operations.aggregate.operation import AGGREGATE
+from worker.compute.operations.deidentify.operation import DEIDENTIFY
+from worker.compute.operations.disseminate.operation import DISSEMINATE
+from worker.compute.operations.link.operation import LINK
+from worker.compute.operations.screen.operation import SCREEN
+from worker.compute.operations.validate.operation import VALIDATE
+from worker.compute.parameters import Parameters, bad_parameters
+from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import Tables
-from worker.compute.tables import load as load_tables
 from worker.errors import Reason, Refusal, Stage
-from worker.records import ROW_STATUS
+from worker.records import ROW_STATUS, RecordSchema, check_schema
+from worker.records import SCHEMAS as INPUT_SCHEMAS
 from worker.wire.v1 import worker_pb2
 
-__all__ = [
-    "MEANING",
-    "OPERATIONS",
-    "Applied",
-    "BatchOperation",
-    "Code",
-    "Context",
-    "Facts",
-    "Outputs",
-    "Part",
-    "PreparedOperation",
-    "Project",
-    "Reference",
-    "TableOperation",
-    "Tables",
-    "check",
-    "load_tables",
-    "output_parts",
-    "prepare",
-    "project_of",
-    "reference_of",
-]
+__all__ = ["CODES", "OPERATIONS", "SCHEMAS", "STEPS", "AnyParameters", "Plan", "Planned", "operation_of", "plan"]
+
+OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
+    {
+        operation.name: operation
+        for operation in (
+            VALIDATE,
+            LINK,
+            SCREEN,
+            DEIDENTIFY,
+            AGGREGATE,
+            DISSEMINATE,
+        )
+    }
+)
+"""By their names in the proto's oneof and in job.toml."""
+
+if TYPE_CHECKING:
+    AnyParameters: TypeAlias = Parameters
+else:
+    AnyParameters = Union[tuple(operation.parameters for operation in OPERATIONS.values())]  # noqa: UP007
+"""Parameters of any operation, distinguished by `kind`; a type that msgspec decodes."""
+
+SCHEMAS: Final[Mapping[str, RecordSchema]] = MappingProxyType(
+    {**INPUT_SCHEMAS, **{schema.schema_id: schema for each in OPERATIONS.values() for schema in each.schemas}}
+)
+"""All records that go in or come out."""
+
+STEPS: Final = ("rows", *sorted({step for operation in OPERATIONS.values() for step in operation.steps}))
+"""The steps of progress: records read, and those of the operations."""
+
+_CODES: Final[tuple[type[RowCode], ...]] = (ValueCode, *(operation.codes for operation in OPERATIONS.values()))
+
+CODES: Final[Mapping[int, RowCode]] = MappingProxyType({code.value: code for codes in _CODES for code in codes})
+"""Every row status code by its number."""
 
 
-class Project(NamedTuple):
-    """A token domain and its key, wrapped."""
-
-    name: str
-    wrapped_key: bytes
+def operation_of(parameters: Parameters) -> Operation[Any]:
+    """The operation that takes these parameters."""
+    return OPERATIONS[str(parameters.__struct_config__.tag)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """One member of the `operation` oneof, as its module defines it.
+class Planned:
+    """One operation of a job; `schema_id` is that of the records that it gets."""
 
-    `check` refuses parameters, and `check_tables` those that do not fit the worker's tables; `prepare` binds them to
-    schema id and Arrow schema; `result` is the schema id of the result for one that it `accepts`; `parts` are (name,
-    schema id) of the further outputs; `sides` are the schema ids of side tables that it reads, `needs` those of them
-    without which it does nothing. `reference` is the side table that outlives the job, if there is one. After an
-    operation that is `last` no other one can follow.
+    operation: Operation[Any]
+    parameters: Parameters
+    signature: Signature
+    schema_id: str
+
+    def prepare(self, schema: pa.Schema, context: Context) -> PreparedOperation:
+        """The operation, ready for batches of `schema`.
+
+        Raises: Refusal(BAD_PARAMETERS) when parameters, columns and key do not fit each other;
+        Refusal(SCHEMA_MISMATCH) when `schema` is not that of the plan.
+        """
+        check_schema(self.schema_id, schema)
+        return self.operation.prepare(self.parameters, self.schema_id, schema, context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A job that is worth opening keys for; `outputs` are in part order, `projects` in the order of their keys."""
+
+    operations: tuple[Planned, ...]
+    outputs: tuple[OutputSpec, ...]
+
+    @property
+    def projects(self) -> tuple[Project, ...]:
+        """The projects whose keys must be opened, one for each operation that needs one."""
+        return tuple(each.signature.project for each in self.operations if each.signature.project is not None)
+
+    @property
+    def reference(self) -> Reference | None:
+        """The resident reference that the job leaves behind, or uses."""
+        found = (each.signature.reference for each in self.operations)
+        return next((reference for reference in found if reference is not None), None)
+
+
+def plan(operations: Sequence[worker_pb2.Operation], inputs: Mapping[str, str], tables: Tables | None = None) -> Plan:
+    """The plan of a job; refuses one that no input could make right.
+
+    `inputs` are schema ids by name, in part order, the records last. Without the worker's `tables`, as in a client,
+    what depends on them is not checked. Raises at ADMIT: Refusal(SCHEMA_MISMATCH) where an operation does not take the
+    records that it would get; Refusal(BAD_PARAMETERS) for parameters, an order or a side table that makes no sense.
     """
-
-    check: Callable[[Any], None]
-    prepare: Callable[[Any, str, pa.Schema, Context], PreparedOperation]
-    accepts: Callable[[Any], frozenset[str]]
-    check_tables: Callable[[Any, Tables], None] = lambda _parameters, _tables: None
-    result: Callable[[Any, str], str] = lambda _, schema_id: schema_id
-    parts: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _: ()
-    sides: frozenset[str] = frozenset()
-    needs: Callable[[Any], frozenset[str]] = lambda _: frozenset()
-    reference: Callable[[Any], Reference | None] = lambda _: None
-    project: Callable[[Any], Project | None] = lambda _: None
-    last: bool = False
-
-
-def _deidentify_project(parameters: worker_pb2.Deidentify) -> Project | None:
-    if not deidentify.needs_project_key(parameters):
-        return None
-    return Project(name=parameters.project, wrapped_key=parameters.wrapped_project_key)
-
-
-_KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
-    {
-        "validate": _Kind(
-            check=validate.check,
-            check_tables=validate.check_tables,
-            prepare=validate.prepare,
-            accepts=validate.accepts,
-            result=validate.result,
-            parts=validate.output_parts,
-            sides=validate.SIDES,
-            last=True,
-        ),
-        "link": _Kind(
-            check=link.check,
-            prepare=link.prepare,
-            accepts=lambda _: link.ACCEPTS,
-            parts=lambda _: link.PARTS,
-            sides=link.SIDES,
-        ),
-        "screen": _Kind(
-            check=screen.check,
-            check_tables=screen.check_tables,
-            prepare=screen.prepare,
-            accepts=lambda _: screen.ACCEPTS,
-            result=lambda _, _schema: screen.OUTCOMES,
-            parts=screen.output_parts,
-            sides=frozenset((screen.REFERENCE,)),
-            needs=screen.needs,
-            reference=screen.reference,
-            last=True,
-        ),
-        "deidentify": _Kind(
-            check=deidentify.check,
-            prepare=deidentify.prepare,
-            accepts=lambda _: deidentify.ACCEPTS,
-            parts=deidentify.output_parts,
-            project=_deidentify_project,
-        ),
-        "aggregate": _Kind(
-            check=aggregate.check,
-            prepare=aggregate.prepare,
-            accepts=aggregate.accepts,
-            result=aggregate.result,
-            parts=aggregate.output_parts,
-            last=True,
-        ),
-        "disseminate": _Kind(
-            check=disseminate.check,
-            check_tables=disseminate.check_tables,
-            prepare=disseminate.prepare,
-            accepts=lambda _: disseminate.ACCEPTS,
-            parts=lambda _: disseminate.PARTS,
-        ),
-    }
-)
-
-OPERATIONS: Final = tuple(_KINDS)
-
-
-def _kind(operation: worker_pb2.Operation) -> tuple[_Kind, Any]:
-    name = operation.WhichOneof("operation")
-    if name not in _KINDS:
+    if not operations or not inputs:
         raise bad_parameters(Stage.ADMIT)
-    return _KINDS[name], getattr(operation, name)
-
-
-def check(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str], tables: Tables | None = None) -> None:
-    """Refuse a job that no input could make right; `schemas` are the schema ids of its inputs, records last.
-
-    Without the worker's `tables`, as in a client, what depends on them is not judged.
-
-    Raises at ADMIT: Refusal(SCHEMA_MISMATCH) where an operation does not take the records that it would get;
-    Refusal(BAD_PARAMETERS) for parameters, an order or a side table that makes no sense.
-    """
-    used, needed = set[str](), set[str]()
-    for operation in operations:
-        kind, parameters = _kind(operation)
-        kind.check(parameters)
-        if tables is not None:
-            kind.check_tables(parameters, tables)
-        reference = kind.reference(parameters)
-        used |= kind.sides - ({reference.schema} if reference and reference.sha256 else set())
-        needed |= kind.needs(parameters)
-    output_parts(operations, schemas)
-    sides = schemas[:-1]
-    if len(set(sides)) != len(sides) or not needed <= set(sides) <= used:
-        raise bad_parameters(Stage.ADMIT)
-
-
-def output_parts(operations: Sequence[worker_pb2.Operation], schemas: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """(name, schema id) of every output part of a job whose inputs have these schemas, in part order.
-
-    Raises as `check` does, for what can be seen without parameters.
-    """
-    if not operations or not schemas:
-        raise bad_parameters(Stage.ADMIT)
-    schema_id, parts = schemas[-1], list[tuple[str, str]]()
-    for position, operation in enumerate(operations):
-        kind, parameters = _kind(operation)
-        if schema_id not in kind.accepts(parameters):
-            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
-        if kind.last and position + 1 < len(operations):
+    *sides, (_, schema_id) = inputs.items()
+    planned = list[Planned]()
+    for message in operations:
+        if planned and planned[-1].operation.terminal:
             raise bad_parameters(Stage.ADMIT)
-        schema_id = kind.result(parameters, schema_id)
-        parts.extend(kind.parts(parameters))
-    outputs = (("result", schema_id), ("row_status", ROW_STATUS), *parts)
-    if len({name for name, _ in outputs}) != len(outputs):
+        planned.append(_planned(message, schema_id, tables))
+        schema_id = planned[-1].signature.result or schema_id
+    _check_sides(dict(sides), planned)
+    parts = [part for each in planned for part in each.signature.parts]
+    outputs = (_output("result", schema_id), _output("row_status", ROW_STATUS), *parts)
+    if len({output.name for output in outputs}) != len(outputs):
         raise bad_parameters(Stage.ADMIT)
-    return outputs
+    return Plan(operations=tuple(planned), outputs=outputs)
 
 
-def project_of(operation: worker_pb2.Operation) -> Project | None:
-    """The project whose key must be opened for the operation, if it needs one."""
-    kind, parameters = _kind(operation)
-    return kind.project(parameters)
+def _output(name: str, schema_id: str) -> OutputSpec:
+    return OutputSpec(name=name, schema=SCHEMAS[schema_id])
 
 
-def reference_of(operations: Sequence[worker_pb2.Operation]) -> Reference | None:
-    """The reference that the job leaves behind, or uses."""
-    found = [kind.reference(parameters) for kind, parameters in map(_kind, operations)]
-    return next((reference for reference in found if reference), None)
+def _planned(message: worker_pb2.Operation, schema_id: str, tables: Tables | None) -> Planned:
+    name = message.WhichOneof("operation")
+    if name not in OPERATIONS:
+        raise bad_parameters(Stage.ADMIT)
+    operation = OPERATIONS[name]
+    parameters = operation.decode(getattr(message, name))
+    if tables is not None:
+        operation.check_tables(parameters, tables)
+    signature = operation.signature(parameters)
+    if schema_id not in signature.accepts:
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
+    return Planned(operation=operation, parameters=parameters, signature=signature, schema_id=schema_id)
 
 
-def prepare(operation: worker_pb2.Operation, schema_id: str, schema: pa.Schema, context: Context) -> PreparedOperation:
-    """The operation, ready for batches of `schema`.
-
-    Raises: Refusal(BAD_PARAMETERS) when parameters, columns, tables and key do not fit each other;
-    Refusal(SCHEMA_MISMATCH) when `schema` is not `schema_id` or the operation does not know it.
-    """
-    kind, parameters = _kind(operation)
-    kind.check(parameters)
-    return kind.prepare(parameters, schema_id, schema, context)
+def _check_sides(given: Mapping[str, str], planned: Sequence[Planned]) -> None:
+    """Every side table has a role, and its schema; every required one is there."""
+    read = set[str]()
+    for each in planned:
+        for side in each.signature.sides:
+            if side.name in given:
+                if given[side.name] != (side.schema or each.schema_id):
+                    raise bad_parameters(Stage.ADMIT)
+                read.add(side.name)
+            elif side.required:
+                raise bad_parameters(Stage.ADMIT)
+    if given.keys() != read:
+        raise bad_parameters(Stage.ADMIT)

@@ -1,9 +1,9 @@
-"""Segments between protobuf's bytes and the ring, with no copy in between.
+"""Pass segments between protobuf's bytes and the ring without a copy in between.
 
-A segment is a megabyte. Protobuf copies it into its message and once more out of it, each time to fresh memory. So
-the front takes a Run message apart itself where it is a segment as every encoder writes it: fields in order, each at
-most once, nothing else. Whatever differs in a single byte is left to protobuf, which decides what it means. What is
-not protobuf at all is read as a message in which nothing is set; docs/format.md has the layout.
+A segment is a megabyte. Protobuf copies it into its message and out of it again, each time to fresh memory. So the
+front parses a Run message itself if it is a segment in the usual encoding: fields in order, each at most once, nothing
+else. Anything that differs in a single byte goes to protobuf. Bytes that are not protobuf are read as an empty message.
+docs/format.md has the layout.
 
     RunRequest  { segment = 2 }    Segment { part = 1, index = 2, data = 3 }    zero and empty fields are left out
     RunResponse { segment = 3 }
@@ -34,11 +34,11 @@ class SegmentFrame:
 
 
 class _Unusual(Exception):  # noqa: N818 - a way out, not a fault
-    """Not a segment as every encoder writes it."""
+    """Not a segment in the usual encoding."""
 
 
 def read_request(raw: bytes) -> pb.RunRequest | SegmentFrame:
-    """A `RunRequest`; a segment comes as a SegmentFrame. Never raises."""
+    """Parse a `RunRequest`; a segment becomes a SegmentFrame. Never raises."""
     try:
         return _segment(raw)
     except (_Unusual, IndexError):

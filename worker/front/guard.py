@@ -1,6 +1,6 @@
-"""The outermost guard: whatever a call raises reaches the caller as a Reason and as nothing else.
+"""The outermost guard: every exception in a call reaches the caller as a Reason and as nothing else.
 
-grpc.aio sends the text of an unhandled exception to the caller. Nothing gets past this guard to let it.
+grpc.aio would send the text of an unhandled exception to the caller.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Call:
 
 
 def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """The one subject alternative name of the client's certificate, of type URI; anything else is nobody."""
+    """The only subject alternative name of the client certificate, a URI. Raises POLICY_DENIED for anything else."""
     peer = context.auth_context()
     names, uris = tuple(peer.get("x509_subject_alternative_name", ())), tuple(peer.get("peer_uri", ()))
     # a DNS name or an e-mail address may look like a URI; the certificate declares its type

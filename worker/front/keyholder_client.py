@@ -41,18 +41,18 @@ class PendingCall:
     _answers: asyncio.Queue[tuple[Answer, list[int]]] = field(default_factory=asyncio.Queue)
 
     async def answer(self) -> tuple[Answer, list[int]]:
-        """The next answer; a refusal is raised."""
+        """Wait for the next answer; raises a refusal."""
         message, fds = await self._answers.get()
         if isinstance(message, Ended):
             raise RetryLater(message.reason, stage=message.stage, after_ms=message.retry_after_ms)
         return message, fds
 
     def put(self, message: Answer, fds: list[int]) -> None:
-        """An answer for this call arrived."""
+        """Deliver an answer to this call."""
         self._answers.put_nowait((message, fds))
 
     def close(self) -> None:
-        """Nobody waits any more; descriptors that came too late are closed."""
+        """Close descriptors that arrived too late."""
         while not self._answers.empty():
             for fd in self._answers.get_nowait()[1]:
                 os.close(fd)
@@ -88,7 +88,7 @@ class KeyholderClient:
             pending.close()
 
     def send(self, message: KeyholderFromFront) -> None:
-        """Ask the keyholder."""
+        """Send a request to the keyholder."""
         self._channel.send(message)
 
     async def serve(self) -> None:

@@ -11,7 +11,7 @@ job may run.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -84,7 +84,7 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
     try:
         admitted, fds = await pending.answer()
         assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
-        job = JobStream(call.context, pending, fds)
+        job = JobStream(call.context, pending, fds, steps=admitted.steps)
         try:
             await job.serve(parts=admitted.parts)
             over = True
@@ -105,9 +105,9 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
 class JobStream:
     """An admitted job: its call, and the data channel and ring of its cell."""
 
-    def __init__(self, context: Context, pending: PendingCall, fds: list[int]) -> None:
+    def __init__(self, context: Context, pending: PendingCall, fds: list[int], *, steps: Sequence[str]) -> None:
         data, ring = fds
-        self._context, self._pending = context, pending
+        self._context, self._pending, self._steps = context, pending, steps
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
         self._free: asyncio.Queue[int] = asyncio.Queue()
@@ -115,7 +115,7 @@ class JobStream:
             self._free.put_nowait(slot)
 
     def close(self) -> None:
-        """Hang up on the cell."""
+        """Close the channel and the ring."""
         self._data.close()
         self._ring.close()
 
@@ -180,8 +180,10 @@ class JobStream:
                     await write(frame)
                 case Opened(result_header=header):
                     await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)).SerializeToString())
-                case ProgressMade(stage=stage, per_cent=per_cent):
-                    progress = pb.Progress(stage=stage, per_cent=per_cent)
+                case ProgressMade(step=step, per_cent=per_cent):
+                    if step >= len(self._steps):
+                        raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
+                    progress = pb.Progress(stage=self._steps[step], per_cent=per_cent)
                     await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
                     return

@@ -31,11 +31,11 @@ OPTIONS: Final = (
     ("grpc.max_connection_idle_ms", 30 * 60 * 1000),  # CJISSECPOL SC-10: sessions end within an hour of inactivity
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-"""Of the server's channel."""
+"""Options of the gRPC server."""
 
 
 def credentials(listen: ListenSection) -> grpc.ServerCredentials:
-    """Mutual TLS from the files of this section; StartupError when one cannot be read."""
+    """Mutual TLS from the files of this section. Raises StartupError if one cannot be read."""
     try:
         key, chain, roots = (
             Path(name).read_bytes() for name in (listen.private_key, listen.certificate, listen.client_roots)
@@ -90,7 +90,7 @@ async def _serve(boot: Boot) -> None:
 
 
 def main(boot: Boot) -> None:
-    """Body of the front's process."""
+    """Body of the process."""
     harden(die_with_parent=True)
     try:
         asyncio.run(_serve(boot))

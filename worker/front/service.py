@@ -20,13 +20,12 @@ __all__ = ["Service", "handlers"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_NONCE_BYTES: Final = range(16, 65)
 _JOB_ID_BYTES: Final = 16
 _MAX_EVIDENCE_BYTES: Final = 1 << 20
 
 
 class Service(worker_pb2_grpc.CjiWorkerServicer):
-    """Stateless but for the state of drain and the number of running jobs."""
+    """The calls. Its only state: whether the worker drains, and the number of running jobs."""
 
     def __init__(self, config: Config, keyholder: KeyholderClient) -> None:
         self._config, self._keyholder = config, keyholder
@@ -62,7 +61,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         """Fresh evidence over the caller's nonce."""
 
         async def body(_: Call) -> pb.AttestResponse:
-            if len(request.nonce) not in _NONCE_BYTES:
+            if len(request.nonce) != LIMITS.nonce_bytes:
                 raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
             with self._keyholder.pending_call() as pending:
                 self._keyholder.send(Attest(call=pending.number, nonce=request.nonce))
@@ -75,7 +74,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         return await guarded(context, body)
 
     async def Run(self, request_iterator: object, context: Context) -> None:  # noqa: N802, ARG002
-        """One sealed job. Reads and writes through the context, so that nothing is fetched ahead."""
+        """One sealed job. Reads and writes through the context, so nothing is read ahead."""
 
         async def body(call: Call) -> None:
             if self.draining:
@@ -104,7 +103,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
 
 
 def handlers(service: Service) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":  # generic in the stubs only
-    """The calls by name. As the generated code has them, but for Run, whose messages are read and made by hand."""
+    """The calls by name, as in the generated code; only the messages of Run are parsed and encoded in `frames`."""
     return {
         "Describe": grpc.unary_unary_rpc_method_handler(
             service.Describe, pb.DescribeRequest.FromString, pb.DescribeResponse.SerializeToString

@@ -1,7 +1,7 @@
 """The code that the processes of one worker share: typed messages, passed descriptors, the ciphertext ring.
 
-Messages carry identifiers, sizes, digests, ciphertext headers and reasons. A key never crosses a socket: it is
-handed over in a page of secret memory that both ends map (`keyslot`).
+Messages carry identifiers, sizes, digests, ciphertext headers and reasons. A key never crosses a socket: it
+passes through a page of secret memory that both ends map (`keyslot`).
 """
 
 from worker.ipc.boot import Boot, receive_boot, send_boot

@@ -1,7 +1,7 @@
 """Typed messages over a Unix SOCK_SEQPACKET pair, with descriptors attached where a message needs them.
 
 A message is a msgspec Struct of a closed tagged union; anything else on the wire closes the channel. One send is
-one packet, so nothing is ever half a message.
+one packet, so a message is never split.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ Out = TypeVar("Out", bound=msgspec.Struct)
 
 
 class ChannelClosed(Exception):  # noqa: N818 - a state of the peer, not a fault
-    """The peer is gone, or said something that is not a message."""
+    """The peer is gone, or sent something that is not a message."""
 
 
 class Channel(Generic[In, Out]):
-    """One end. `In` is the union of messages that arrive, `Out` of those that leave."""
+    """One end. `In` is the union of incoming messages, `Out` of outgoing ones."""
 
     __slots__ = ("_decoder", "_encoder", "_socket")
 
@@ -52,7 +52,7 @@ class Channel(Generic[In, Out]):
         self._socket.close()
 
     def detach(self) -> int:
-        """Give the descriptor away."""
+        """Return the descriptor, which this object no longer owns."""
         return self._socket.detach()
 
     def send(self, message: Out, fds: Sequence[int] = ()) -> None:
@@ -69,11 +69,11 @@ class Channel(Generic[In, Out]):
             raise ChannelClosed from error
 
     def receive(self, *, flags: int = 0) -> tuple[In, list[int]]:
-        """The next message and the descriptors that came with it. BlockingIOError when there is none to wait for.
+        """The next message and its descriptors. Raises BlockingIOError if there is none and `flags` forbid to wait.
 
-        A peer that ended is heard out. The kernel reports its end ahead of what it sent before in two ways: once as
-        ECONNRESET, when it did not read all that we sent; and once as an end of file, when it sent and ended between
-        the kernel's look at the queue and its look at the peer. So the end is believed the third time.
+        Everything that a peer sent before it ended is received. The kernel can report the end first, in two ways: as
+        ECONNRESET, if the peer had not read everything that we sent; and as an end of file, if it sent and ended
+        between the kernel's check of the queue and that of the peer. So only the third report counts.
         """
         for _ in range(3):
             try:
@@ -99,7 +99,7 @@ class Channel(Generic[In, Out]):
             raise ChannelClosed from error
 
     async def receive_async(self) -> tuple[In, list[int]]:
-        """`receive` for an event loop; the loop goes on meanwhile. For one waiter at a time."""
+        """`receive` without blocking the event loop. One waiter at a time."""
         while True:
             if self.fileno() < 0:
                 raise ChannelClosed

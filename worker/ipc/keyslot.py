@@ -1,7 +1,7 @@
-"""One secret page through which a job's keys pass from the keyholder to its cell, once.
+"""A secret page through which the keys of a job pass from the keyholder to its cell, once.
 
-Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads. There is one for each region;
-keyholder and zygote map it at their start, cells inherit the mapping, and no descriptor of it stays anywhere.
+Layout: u8 count, then per key u8 length and the key. The reader wipes it as it reads. There is one per cell slot;
+the keyholder and the zygote map it at start, cells inherit the mapping, and no descriptor of it stays open.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SLOT_PAGE_BYTES: Final = 4096
 
 
 class KeySlot:
-    """Both ends make one from a descriptor of the same page, which it closes."""
+    """One end. The constructor closes the descriptor of the page that both ends map."""
 
     __slots__ = ("_region",)
 
@@ -23,7 +23,7 @@ class KeySlot:
         self._region = Region(fd)
 
     def put(self, keys: Sequence[bytes]) -> None:
-        """Hand keys over."""
+        """Write keys for the other end."""
         view, at = self._region.view(), 1
         for key in keys:
             view[at] = len(key)
@@ -32,7 +32,7 @@ class KeySlot:
         view[0] = len(keys)
 
     def take(self) -> list[bytes]:
-        """The keys, which are gone from the slot afterwards."""
+        """Read the keys and wipe the slot."""
         view, at, keys = self._region.view(), 1, []
         for _ in range(view[0]):
             n = view[at]
@@ -42,9 +42,9 @@ class KeySlot:
         return keys
 
     def unmap(self) -> None:
-        """Give the mapping back."""
+        """Unmap the page."""
         self._region.unmap()
 
     def wipe(self) -> None:
-        """Forget keys that were put and not taken."""
+        """Overwrite keys that were never taken."""
         self._region.wipe()

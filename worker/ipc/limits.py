@@ -5,7 +5,7 @@ from typing import Final
 __all__ = ["SLOTS", "SLOT_BYTES"]
 
 SLOTS: Final = 4
-"""Messages that may wait in each direction: the whole window of a job."""
+"""Slots per direction: the whole window of a job."""
 
 SLOT_BYTES: Final = (1 << 20) + 4096
 """One segment with the header of its stream, rounded up to a page."""

@@ -1,7 +1,7 @@
-"""Slots of shared memory through which ciphertext passes between front and cell without a copy by the kernel.
+"""Shared memory through which ciphertext passes between the front and a cell without a copy by the kernel.
 
-Each direction has a few slots of one message each. Who owns a slot is said on the channel beside it: the writer
-fills a free slot and names it, the reader frees it by name. The ring is as much as is ever buffered of a job.
+Each direction has a few slots of one message each. Messages on the channel beside it pass the ownership of a slot: the
+writer fills a free slot and announces it, the reader frees it. Nothing of a job is buffered outside the ring.
 """
 
 import fcntl
@@ -30,14 +30,14 @@ class Ring:
 
     @classmethod
     def create(cls) -> "Ring":
-        """A new ring whose size nobody can change any more, so that no peer can pull pages away."""
+        """A new ring of a sealed size, so that no peer can truncate it."""
         fd = os.memfd_create("cji-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, _SIZE)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         return cls(fd)
 
     def close(self) -> None:
-        """Give mapping and descriptor back; no view may be used any more."""
+        """Unmap and close; no view may be used afterwards."""
         self._view.release()
         self._map.close()
         os.close(self.fd)

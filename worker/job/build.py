@@ -1,7 +1,7 @@
 """Header bytes for submitters: typed values in, the one canonical encoding out.
 
-Invariant: what `new_header` returns, `parse` accepts; the same values give the same bytes. The bytes are made once and
-then signed, authenticated and sent as they are.
+Invariant: `parse` accepts every header that `new_header` returns; equal values give equal bytes. The bytes are encoded
+once, then signed, authenticated and sent as they are.
 """
 
 import secrets
@@ -43,11 +43,7 @@ def new_header(
     secondary_recipient: str = "",
     case_number: str = "",
 ) -> bytes:
-    """Return the canonical bytes of a JobHeader.
-
-    `created` and `not_after` are aware and at most 24 hours apart. Raises Refusal(MALFORMED_HEADER) where the values
-    break a rule of the header (docs/format.md §1).
-    """
+    """Return the canonical bytes of a JobHeader. Raises MALFORMED_HEADER for values that break docs/format.md §1."""
     try:
         message = worker_pb2.JobHeader(
             version=VERSION,

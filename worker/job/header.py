@@ -57,7 +57,7 @@ _KEK_ID: Final = re.compile(
 
 
 class SizeClass(IntEnum):
-    """How lengths of outputs follow the data; the numbers are those of the proto."""
+    """How the lengths of outputs depend on the data; the numbers are those of the proto."""
 
     EXACT = 1
     POWER_OF_TWO = 2
@@ -105,6 +105,11 @@ class Header:
     created: datetime
     not_after: datetime
     size_class: SizeClass
+
+    @property
+    def input_schemas(self) -> dict[str, str]:
+        """The schema id of each input by its name, in part order."""
+        return {part.name: part.schema for part in self.inputs}
 
     def __repr__(self) -> str:
         return f"Header(job_id={self.job_id.hex()})"
@@ -235,7 +240,7 @@ def _text(text: str) -> str:
 
 
 def _optional_text(text: str) -> str:
-    """Printable, trimmed, at most 256 bytes: what may stand in an audit line. Refuses controls, bidi marks, NUL."""
+    """Printable, trimmed, at most 256 bytes, as audit lines require. Refuses controls, bidi marks, NUL."""
     _require(len(text.encode()) <= LIMITS.text_bytes, "text length")
     _require(text.isprintable() and text == text.strip(), "text characters")
     return text

@@ -137,7 +137,7 @@ class Policy:
 
     @classmethod
     def load(cls, data: bytes) -> "Policy":
-        """Return the policy that the TOML file `data` (at most 1 MiB) holds. Raises PolicyInvalid."""
+        """Return the policy in the TOML file `data` (at most 1 MiB). Raises PolicyInvalid."""
         if len(data) > LIMITS.policy_bytes:
             raise PolicyInvalid("file too large")
         try:
@@ -154,7 +154,7 @@ class Policy:
         return found
 
     def authorise(self, header: Header, submitter: Submitter) -> Grant:
-        """Return what this submitter may have done with this job, else raise Refusal(POLICY_DENIED).
+        """Return the grant of this submitter for this job, else raise Refusal(POLICY_DENIED).
 
         1. the submitter is one of this policy; 2. both ORIs are its agencies; 3. the requesting agency's rule has the
         purpose, 4. every operation and 5. every recipient.

@@ -5,13 +5,13 @@
                                   +-+
 
 Invariants
-* Open comes once and first. A segment is (part, index) = the next index of this part, or index 0 of the next part;
-  every part has at least one segment, so Finish is taken only in the last part.
+* Open comes once and first. A segment has the next index of this part, or index 0 of the next part; every part has at
+  least one segment, so Finish is accepted only in the last part.
 * Sizes are checked before a segment is passed on: 32 bytes to 1 MiB, 74 more for index 0 (its FLOE header), all parts
   together at most the job's cap. Only a part's last segment may be shorter than 1 MiB.
-* Which segment is the *last* of a part is authenticated by the decoder in the cell, not known here; this machine only
-  keeps a peer from wasting a cell's time. A half-close without Finish is INCOMPLETE.
-* After a Refusal the stream is over: the state that was passed in is the last one.
+* The *last* segment of a part is authenticated by the decoder in the cell and not known here; this machine only keeps a
+  peer from wasting a cell's time. A half-close without Finish is INCOMPLETE.
+* After a Refusal the stream is over.
 """
 
 import enum
@@ -25,7 +25,7 @@ __all__ = ["Empty", "Event", "Finish", "HalfClose", "Open", "Phase", "RunState",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """The header arrived and was parsed: `parts` inputs are to come."""
+    """The job was admitted: `parts` inputs follow."""
 
     parts: int
 
@@ -41,7 +41,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The peer says that every part is complete."""
+    """The peer declares every part complete."""
 
 
 @dataclass(frozen=True, slots=True)

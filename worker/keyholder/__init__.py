@@ -1,9 +1,10 @@
 """Custody: the only process that holds the customer's key and the receipt-signing key.
 
-* `custody` attests this machine and keeps released keys for as long as their evidence is fresh.
-* `admission` decides whether a job may run, and only then opens its data key.
-* `receipts` says what was done, signed.
-* `cells` knows which warm cells there are, `jobs` what became of every job, `readiness` whether more may come.
+* `custody` attests this machine and keeps `holdings`: evidence and keys, while they are fresh; `schedule` times it.
+* `admission` decides whether a job may run; `ledger` refuses a job id that was used.
+* `lifecycle` is the life of an admitted job as a pure machine; `jobs` feeds it with events, `effects` performs what
+  follows, `events` builds the audit events, `receipts` signs.
+* `cells` are the warm cells, `references` the resident references; `readiness` reports whether jobs are admitted.
 * `keyholder` is the main thread: one loop over the front, the zygote and the clock.
 
 The whole heap is secret memory before the first key arrives. The main thread and the custody thread each have their

@@ -1,4 +1,4 @@
-"""Start of the keyholder: secret heap first, then everything else."""
+"""Start the keyholder: the secret heap first, then everything else."""
 
 import asyncio
 import os

@@ -11,7 +11,8 @@ Nothing is decrypted before all of them have passed and the admission is on disk
 from datetime import datetime
 
 from worker.audit import AuditFile
-from worker.compute import registry
+from worker.compute.registry import plan
+from worker.compute.tables import Tables
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Admit
@@ -26,7 +27,7 @@ __all__ = ["AdmissionControl", "open_keys"]
 class AdmissionControl:
     """The checks of one worker."""
 
-    def __init__(self, *, audience: str, policy: Policy, audit: AuditFile, tables: registry.Tables) -> None:
+    def __init__(self, *, audience: str, policy: Policy, audit: AuditFile, tables: Tables) -> None:
         self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
         self._ledger = AuditLedger(audit)
 
@@ -41,22 +42,19 @@ class AdmissionControl:
         submitter = self._policy.submitter(request.submitter)
         verify_header(submitter.signing_key, header.data, request.signature)  # 4
         grant = self._policy.authorise(header, submitter)  # 5
-        registry.check(header.operations, [part.schema for part in header.inputs], self._tables)
+        planned = plan(header.operations, header.input_schemas, self._tables)
         key = holdings.key(header.kek_id)  # 6
         if not self._audit.writable():  # 7
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 8
-        return Admission(header=header, grant=grant, key=key, reference=registry.reference_of(header.operations))
+        return Admission(header=header, grant=grant, plan=planned, key=key)
 
 
 def open_keys(admission: Admission) -> list[bytes]:
     """The data key, then one project key per operation that needs one. Raises DEK_UNWRAP_FAILED."""
     private, header = admission.key.private, admission.header
     keys = [unwrap_dek(private, header.wrapped_dek)]
-    for operation in header.operations:
-        project = registry.project_of(operation)
-        if project is not None:
-            keys.append(unwrap_project_key(private, project.name, project.wrapped_key))
+    keys += [unwrap_project_key(private, project.name, project.wrapped_key) for project in admission.plan.projects]
     if any(key == keys[0] for key in keys[1:]):
         raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
     return keys

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker.compute.operation import Reference
+from worker.compute.registry import Plan
 from worker.ipc.messages import Summary
 from worker.job import Grant, Header
 from worker.keyholder.cells import Cell
@@ -20,9 +20,8 @@ class Admission:
 
     header: Header
     grant: Grant
+    plan: Plan
     key: HeldKey
-    reference: Reference | None
-    """The resident reference that the job leaves behind or uses."""
 
     @property
     def owner(self) -> Owner:

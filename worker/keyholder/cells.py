@@ -54,7 +54,7 @@ class Cells:
         )
 
     def take(self) -> Cell:
-        """A warm cell, or OVERLOADED."""
+        """Take a warm cell. Raises OVERLOADED if there is none."""
         if not self._warm:
             raise Refusal(Reason.OVERLOADED, stage=Stage.ADMIT)
         return self._warm.popleft()

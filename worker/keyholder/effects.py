@@ -9,6 +9,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from worker.audit import AuditFile, Event
+from worker.compute.registry import STEPS
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import (
@@ -112,7 +113,9 @@ class Effects:
         try:
             cell.key_slot.put(open_keys(job.admission))
             cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
-            self._front.send(Admitted(call=job.call, parts=len(header.inputs)), [cell.data_fd, cell.ring_fd])
+            self._front.send(
+                Admitted(call=job.call, parts=len(header.inputs), steps=STEPS), [cell.data_fd, cell.ring_fd]
+            )
         except Refusal as refusal:
             return Failed(refusal)
         except ChannelClosed:
@@ -146,10 +149,10 @@ class Effects:
         return Done()
 
     def _retain_reference(self, job: AdmittedJob) -> None:
-        header, reference = job.admission.header, job.admission.reference
+        header, reference = job.admission.header, job.admission.plan.reference
         if job.summary is None or reference is None or not reference.seconds:
             return
-        part = [part.schema for part in header.inputs[:-1]].index(reference.schema)
+        part = [part.name for part in header.inputs].index(reference.side)
         self._references.retain(
             job.reference_slot,
             owner=job.admission.owner,

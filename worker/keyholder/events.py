@@ -51,7 +51,7 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
 
 def job_admitted(job: AdmittedJob) -> JobAdmitted:
     """The admission of a job."""
-    header, grant, reference = job.admission.header, job.admission.grant, job.admission.reference
+    header, grant, reference = job.admission.header, job.admission.grant, job.admission.plan.reference
     return JobAdmitted(
         job_id=header.job_id.hex(),
         header_sha384=header.sha384.hex(),

@@ -1,7 +1,7 @@
 """Whether the cryptography of this process really runs in a FIPS provider.
 
-A flag is not enough: with OPENSSL_CONF alone the flag is set and every operation fails. So the probe asks the flag,
-encrypts, and sees that MD5 is refused. What a provider's certificate is worth is for the operator to say.
+The flag is not enough: with OPENSSL_CONF alone it is set and every operation fails. So the probe reads the flag,
+encrypts, and checks that MD5 is refused. Whether the provider is validated is for the operator to check.
 """
 
 import os
@@ -16,7 +16,7 @@ __all__ = ["fips_probe"]
 
 
 def fips_probe() -> Literal["approved", "not_approved"]:
-    """`approved` when the provider enforces its approved mode and AES-GCM works in it."""
+    """`approved` if the provider enforces its approved mode and AES-GCM works in it."""
     if not backend._fips_enabled:
         return "not_approved"
     try:

@@ -50,7 +50,7 @@ class Jobs:
         try:
             header = self._admission.parse(request)
             admission = self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
-            reference_slot = self._references.find(admission.reference, admission.owner)
+            reference_slot = self._references.find(admission.plan.reference, admission.owner)
             cell = self._cells.take()
         except Refusal as refusal:
             self._refuse(request, header, refusal)

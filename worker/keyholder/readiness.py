@@ -5,7 +5,7 @@ at least once, a writable trail. Keys expire and disks fill up without notice, s
 """
 
 from worker.audit import AuditFile, WorkerNotReady, WorkerReady
-from worker.compute import registry
+from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
@@ -14,7 +14,6 @@ from worker.keyholder.custody import Custody
 from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent
 from worker.log import log
-from worker.records import SCHEMAS
 
 __all__ = ["Readiness"]
 
@@ -67,4 +66,4 @@ class Readiness:
         if not self._cells.populated:
             return NotReady(reason=Reason.NOT_READY)
         keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
-        return Ready(keys=tuple(keys), operations=tuple(sorted(registry.OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
+        return Ready(keys=tuple(keys), operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))

@@ -1,14 +1,14 @@
-"""When to attest, to release each key, to look at the PCRs again. Times come in and go out; no clock, no network.
+"""When to attest, to release each key, and to check the PCRs. Times in, times out; no clock, no network.
 
-* One thing at a time. An attestation is made when a key is owed and none is at hand that may release it; keys that
-  were throttled are asked for again under the same attestation.
-* All keys are owed at the start and at each renewal, which is drawn between a quarter and 45 % of the lifetime: a
-  fleet that started together does not come back together, and a renewal that fails has time to be tried again.
-* What fails waits as long as the service asks, then a random part of a window that doubles (full jitter: Brooker,
-  "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). Behind a throttle the first window is that of Key
-  Vault's limit, 10 releases in 10 s and vault for HSM keys (Key Vault service limits): whoever was turned away was one
-  of many. A denial is asked about ever more rarely, or a fleet with one revoked key would use that limit up.
-* "Attest again" is granted once. The second time in a row is a failure like any other, so nothing runs hot.
+* One step at a time. An attestation is made when a key is due and no current one may release it; throttled keys are
+  requested again under the same attestation.
+* All keys are due at the start and at each renewal, at a random time between 25 % and 45 % of the lifetime: a fleet
+  that started together does not renew together, and there is time to repeat a renewal that fails.
+* A step that failed waits as long as the service demands, then a random part of a window that doubles (full jitter:
+  Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015). Behind a throttle the first window is that of
+  Key Vault's limit, 10 releases in 10 s and vault for HSM keys (Key Vault service limits): a throttled caller was one
+  of many. After denials the window grows to minutes, or a fleet with one revoked key would use up that limit.
+* "Attest again" is granted once per key. The second time in a row is a failure like any other, so nothing spins.
 """
 
 import random
@@ -26,7 +26,7 @@ Uniform = Callable[[float, float], float]
 
 
 class Backoff:
-    """One thing that may fail. `at` is when to try it next: at once, unless it failed."""
+    """Backoff of one step. `at` is the time of the next attempt: at once, unless the last one failed."""
 
     __slots__ = ("_failures", "_uniform", "at")
 
@@ -36,21 +36,21 @@ class Backoff:
         self.at = float("-inf")
 
     def failed(self, now: float, how: Failure = "failed", *, retry_after: float = 0.0) -> None:
-        """It failed; `retry_after` is the wish of the service in seconds."""
+        """Record a failure; `retry_after` is the service's demand in seconds."""
         first, longest = _WINDOWS[how]
         window = min(first * 2.0**self._failures, longest)
         self._failures = min(self._failures + 1, 16)
         self.at = now + retry_after + self._uniform(0.0, window)
 
     def reset(self) -> None:
-        """It went well."""
+        """Record a success."""
         self._failures = 0
         self.at = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What to do when `at` has come."""
+    """A step that is due at `at`."""
 
     what: Literal["attest", "release", "check"]
     at: float
@@ -58,7 +58,7 @@ class Step:
 
 
 class Schedule:
-    """What is due next, and what became of it. `now` is in seconds of any clock that does not go back."""
+    """The next step, and the outcomes of earlier ones. `now` is in seconds of any monotonic clock."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Schedule:
         check_every: float,
         uniform: Uniform = random.uniform,
     ) -> None:
-        """`lifetime` is how long a key may be held, `check_every` the time between two looks at the PCRs; seconds."""
+        """`lifetime` is the maximum age of a key, `check_every` the time between two checks of the PCRs; seconds."""
         self._kek_ids = tuple(kek_ids)
         self._lifetime, self._check_every, self._uniform = lifetime, check_every, uniform
         self._renew_at = self._check_at = float("-inf")
@@ -78,7 +78,7 @@ class Schedule:
         self._granted: set[str] = set()
 
     def next(self) -> Step:
-        """The next step; of several that are due, releases come first."""
+        """The next step; among several that are due, releases come first."""
         attest_at = max(self._renew_at, self._attest.at)
         if not self._at_hand and self._owed:
             owed_at = max(min(o.at for o in self._owed.values()), self._attest.at)
@@ -91,7 +91,7 @@ class Schedule:
         return min(steps, key=lambda step: step.at)
 
     def attested(self, now: float) -> None:
-        """There is a new attestation."""
+        """Record a new attestation."""
         self._attest.reset()
         self._watched = self._at_hand = True
         self._check_at = now + self._check_every
@@ -102,20 +102,20 @@ class Schedule:
             self._renew_at = now + self._lifetime * self._uniform(low, high)
 
     def not_attested(self, now: float, *, retry_after: float = 0.0) -> None:
-        """It could not be made; an earlier one stays at hand."""
+        """Record a failed attestation; an earlier one stays in use."""
         self._attest.failed(now, retry_after=retry_after)
 
     def released(self, kek_id: str) -> None:
-        """A key is there."""
+        """Record the release of a key."""
         self._owed.pop(kek_id, None)
         self._granted.discard(kek_id)
 
     def not_released(self, kek_id: str, now: float, how: Failure = "failed", *, retry_after: float = 0.0) -> None:
-        """A key that is owed was not released; it will be asked for again."""
+        """Record that a key was not released; it will be requested again."""
         self._owed[kek_id].failed(now, how, retry_after=retry_after)
 
     def attest_again(self, kek_id: str) -> bool:
-        """The attestation at hand releases this key no more. Whether a new one may be made for it at once."""
+        """Record that the attestation no longer releases this key; return whether a new one may be made at once."""
         self._at_hand = False
         if kek_id in self._granted:
             return False
@@ -123,10 +123,10 @@ class Schedule:
         return True
 
     def checked(self, now: float) -> None:
-        """The PCRs were looked at, or could not be."""
+        """Record a check of the PCRs, or its failure."""
         self._check_at = now + self._check_every
 
     def begin_again(self, now: float) -> None:
-        """Nothing at hand is good any more: attest, and release every key."""
+        """Discard the attestation: attest, and release every key again."""
         self._watched = self._at_hand = False
         self._renew_at = min(self._renew_at, now)

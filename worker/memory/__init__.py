@@ -1,9 +1,9 @@
-"""Memory that nobody else can read, and the process rules that keep it so.
+"""Memory that no other process can read, and the rules of a process that keep it so.
 
-* `Region` maps a `memfd_secret` file: not readable through /proc/PID/mem, ptrace or a core, by root either.
+* `Region` maps a `memfd_secret` file: not readable through /proc/PID/mem, ptrace or a core, not even by root.
 * `SecretHeap` makes a region the heap of this process: Python objects, numpy, pyarrow and OpenSSL allocate in it.
-* `wipe_and_exit` overwrites regions as the last thing a process does.
-* `harden` closes what the kernel offers to look into a process or to leave traces of it.
+* `wipe_and_exit` overwrites regions and ends the process.
+* `harden` turns off the kernel's means to inspect a process or to leave traces of it.
 """
 
 from worker.memory.hardening import forbid_files, harden, refuse_swap

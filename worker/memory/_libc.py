@@ -23,7 +23,7 @@ libc.syscall.restype = c_long
 
 
 def check(result: int) -> int:
-    """The result of a call that reports failure as a negative number, or OSError."""
+    """Return the result of a call that reports failure as a negative number; raise OSError for one."""
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

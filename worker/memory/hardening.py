@@ -18,10 +18,10 @@ _SIGKILL: Final = 9
 
 
 def harden(*, die_with_parent: bool) -> None:
-    """No core, no ptrace by others, no new privileges.
+    """Forbid cores, ptrace by others, and new privileges.
 
-    A child of the supervisor also has no life after its parent, and leaves SIGINT and SIGTERM to it: a terminal and
-    a service manager send them to every process of the group, but only the supervisor knows how to drain.
+    A child of the supervisor also dies with its parent, and ignores SIGINT and SIGTERM: a terminal and a service
+    manager send them to every process of the group, but only the supervisor drains.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
@@ -33,7 +33,7 @@ def harden(*, die_with_parent: bool) -> None:
 
 
 def forbid_files() -> None:
-    """No file can be written by this process from here on, not by a byte."""
+    """Forbid this process to write to any file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 

@@ -2,14 +2,14 @@
 
 The process is started with mimalloc in place of malloc (`heap_environment`), so Python objects, numpy arrays,
 pyarrow buffers and OpenSSL's key objects all come from one allocator. `SecretHeap` gives that allocator a region
-as an exclusive arena and makes a heap in it the default of the calling thread. A full region means MemoryError;
-nothing falls back to ordinary memory, and this is proven at every start.
+as an exclusive arena and makes a heap in it the default of the calling thread. A full region raises MemoryError;
+nothing falls back to ordinary memory, and every start proves it.
 
-The allocator is the library of the PyPI package `cmeel-mimalloc`, pinned by hash in requirements.lock, so that it is
-the same on every distribution.
+The allocator is the library in the package `cmeel-mimalloc`, pinned by hash in requirements.lock, so it is the same on
+every distribution.
 
-Limits: the default heap is per thread (`enter` for each further one); what was allocated before stays where it was;
-thread stacks are not covered.
+Limits: the default heap is per thread (each further one calls `enter`); earlier allocations stay where they are; thread
+stacks are not covered.
 """
 
 import ctypes
@@ -41,7 +41,7 @@ def _library() -> Path:
 
 
 def heap_environment() -> dict[str, str]:
-    """Environment of every process that will have a secret heap; raises StartupError when the allocator is missing."""
+    """Environment of every process with a secret heap. Raises StartupError if the allocator is missing."""
     return {
         "LD_PRELOAD": str(_library()),
         "PYTHONMALLOC": "malloc",

@@ -2,11 +2,11 @@
 
 `memfd_secret` (Linux 5.14, on by default from 6.5) takes the pages of a file out of the kernel's direct map. A
 shared mapping of it cannot be read through /proc/PID/mem, ptrace, process_vm_readv or a core: the read fails with
-EIO, for root too. Such pages are never swapped. They count against RLIMIT_MEMLOCK unless the process has
+EIO, even for root. Such pages are never swapped. They count against RLIMIT_MEMLOCK unless the process has
 CAP_IPC_LOCK. Source: memfd_secret(2).
 
 The first touch of a secret page costs 15 to 23 µs (an ordinary page: 2 µs), later ones nothing extra. So regions are
-faulted in ahead of their first job, and wiped and used again from then on. A new region is zero.
+faulted in before their first job, then wiped and reused. A new region is zero.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ ALIGNMENT: Final = 32 << 20
 """Regions start at multiples of 32 MiB, as the allocator's arenas must."""
 
 RegionFactory = Callable[[int], int]
-"""Makes a file descriptor of memory of this many bytes; production has exactly one: `secret_fd`."""
+"""Creates a memory file of this many bytes and returns its descriptor. Production has exactly one: `secret_fd`."""
 
 _TURN_BYTES: Final = 4 << 20
 _SYS_MEMFD_SECRET: Final = 447
@@ -48,14 +48,14 @@ def secret_fd(size: int) -> int:
 class Region:
     """A shared mapping of one memory file, aligned to 32 MiB. Views do not keep it alive; it stays until `unmap`.
 
-    The descriptor is closed once the file is mapped: whoever could take it from this process (pidfd_getfd(2)) could
-    map it too. `kind` is `memfd_secret`, or what else the kernel says the file is; receipts depend on it.
+    The descriptor is closed once the file is mapped: a process that took it from this one (pidfd_getfd(2)) could map it
+    too. `kind` is `memfd_secret` or, for any other file, `mlock`; receipts depend on it.
     """
 
     __slots__ = ("_base", "address", "kind", "size")
 
     address: int
-    """Of the first byte."""
+    """Address of the first byte."""
 
     def __init__(self, fd: int) -> None:
         self.size = os.fstat(fd).st_size
@@ -84,7 +84,7 @@ class Region:
         libc.memset(self.address, 0, self.size)
 
     def fault_in(self) -> Iterator[None]:
-        """Fault every page in by reading it, a few MiB a turn; what stands there stays.
+        """Fault every page in by reading it, a few MiB at a time; its contents stay.
 
         (MADV_POPULATE_WRITE and MAP_POPULATE do nothing here: they pin pages, which secret memory forbids.)
         """
@@ -93,11 +93,11 @@ class Region:
             yield
 
     def protect(self) -> None:
-        """Let this process only read from now on."""
+        """Make the region read-only for this process."""
         check(libc.mprotect(self.address, self.size, mmap.PROT_READ))
 
     def unmap(self) -> None:
-        """Give the address range back; no view may be used any more."""
+        """Unmap the region; no view may be used afterwards."""
         libc.munmap(self._base, self.size + ALIGNMENT)
 
     def holds(self, address: int) -> bool:

@@ -1,6 +1,6 @@
-"""Overwriting a heap that the running program itself lives in.
+"""Overwrite the heap of the running program.
 
-After the first byte is wiped no Python may run. So the wipe and the exit are prepared as a chain of C contexts
+After the first byte is wiped, no Python may run. So the wipe and the exit are prepared as a chain of C contexts
 (makecontext(3)): explicit_bzero(address, size) for each range, then _exit(status). Starting the first never returns.
 """
 
@@ -16,7 +16,7 @@ __all__ = ["Touched", "wipe_and_exit"]
 _PAGE: Final = 4096
 _PR_SET_DUMPABLE: Final = 4
 _PRESENT: Final = bytes(byte >> 7 for byte in range(256))
-"""Of the last byte of a pagemap entry, which is little-endian: bit 63 says that the page is there (proc(5))."""
+"""By the last byte of a pagemap entry, which is little-endian: bit 63 is set for a page that is present (proc(5))."""
 _UCONTEXT_BYTES: Final = 4096
 """Room for one ucontext_t; glibc's has 968 bytes on x86-64."""
 _UC_LINK: Final = 8
@@ -27,7 +27,7 @@ _STACK_BYTES: Final = 64 << 10
 class Touched:
     """How far into a range of memory this process has written, by /proc/self/pagemap.
 
-    Opened before the sandbox closes the file system. A job that touched little has little to wipe.
+    Opened before the sandbox forbids opening files. A job that touched little memory has little to wipe.
     """
 
     __slots__ = ("_fd",)
@@ -39,7 +39,7 @@ class Touched:
         check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
     def fileno(self) -> int:
-        """Descriptor to keep."""
+        """The descriptor, which must stay open."""
         return self._fd
 
     def extent(self, address: int, size: int) -> int:

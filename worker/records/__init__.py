@@ -1,6 +1,15 @@
 """Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
 
-from worker.records.schemas import METADATA_KEY, SCHEMAS, Column, DataClass, RecordSchema, check_schema, tagged
+from worker.records.schemas import (
+    METADATA_KEY,
+    SCHEMAS,
+    Column,
+    DataClass,
+    RecordSchema,
+    check_schema,
+    columns,
+    tagged,
+)
 from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
 from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, window_bytes
 
@@ -20,6 +29,7 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "check_schema",
+    "columns",
     "tagged",
     "window_bytes",
 ]

@@ -9,15 +9,26 @@ of a schema: operations check values, and a bad value never fails a job.
 """
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["METADATA_KEY", "SCHEMAS", "TYPES", "Column", "DataClass", "RecordSchema", "check_schema", "tagged"]
+__all__ = [
+    "METADATA_KEY",
+    "SCHEMAS",
+    "TYPES",
+    "Column",
+    "DataClass",
+    "RecordSchema",
+    "check_schema",
+    "columns",
+    "tagged",
+]
 
 METADATA_KEY: Final = b"cji.schema"
 
@@ -46,211 +57,94 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSchema:
-    """A named, closed list of columns; `made` by an operation and never sent in, or a submitter's own."""
+    """A named, closed list of columns.
+
+    `output_only`: the worker makes such records and accepts none. `lines`: the one column holds the lines of a text
+    file.
+    """
 
     schema_id: str
-    columns: MappingProxyType[str, Column]
-    made: bool = False
+    columns: Mapping[str, Column]
+    output_only: bool = False
+    lines: bool = False
+
+    @classmethod
+    def output(cls, schema_id: str, *groups: tuple[Column, ...], lines: bool = False) -> Self:
+        """A schema of records that the worker makes."""
+        return cls(schema_id=schema_id, columns=_by_name(*groups), output_only=True, lines=lines)
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema of an output: every column, each with its first type, null only where not required."""
+        fields = [pa.field(c.name, c.types[0], nullable=not c.required) for c in self.columns.values()]
+        return tagged(self.schema_id, fields)
+
+
+def columns(data_class: DataClass, names: str, *types: pa.DataType, required: bool = False) -> tuple[Column, ...]:
+    """A column of these Arrow types and this class of data for each of the blank-separated `names`."""
+    return tuple(Column(name=name, data_class=data_class, types=types, required=required) for name in names.split())
+
+
+def _by_name(*groups: tuple[Column, ...]) -> Mapping[str, Column]:
+    return MappingProxyType({column.name: column for group in groups for column in group})
 
 
 _TEXT: Final = (pa.utf8(), pa.binary())
 _BIOGRAPHIC: Final = DataClass.BIOGRAPHIC
 _HISTORY: Final = DataClass.IDENTITY_HISTORY
 _CONTROL: Final = DataClass.CONTROL_NUMBER
-
-
-def _text(data_class: DataClass, names: str) -> tuple[Column, ...]:
-    return tuple(Column(name=name, data_class=data_class, types=_TEXT) for name in names.split())
-
-
-def _schema(schema_id: str, *columns: Column, made: bool = False) -> RecordSchema:
-    named = MappingProxyType({column.name: column for column in columns})
-    return RecordSchema(schema_id=schema_id, columns=named, made=made)
-
-
-_PERSON: Final = (
-    *_text(_CONTROL, "record_id"),
-    *_text(_BIOGRAPHIC, "NAM last first middle suffix"),
-    *_text(_BIOGRAPHIC, "SEX RAC ETN DOB POB HGT WGT EYE HAI SKN SMT"),
-    *_text(_BIOGRAPHIC, "SOC OLN OLS OLY MNU"),
-    *_text(_CONTROL, "FBI SID"),
-    *_text(_BIOGRAPHIC, "street_number address_1 address_2 suburb city county state postcode country"),
-)
-_CLUSTER: Final = Column(name="cluster", data_class=_CONTROL, types=(pa.uint64(),))
-_HOTFILE: Final = (
-    *_PERSON,
-    *_text(_CONTROL, "NIC ORI"),
-    *_text(DataClass.CASE, "MKE OCA file_code EXL CMC entered expires"),
-    *_text(DataClass.PROPERTY, "VIN LIC LIS LIY LIT VYR VMA VMO VST VCO"),
-)
-_CHRI_EVENT: Final = (
-    *_text(_CONTROL, "subject ORI"),
-    *_text(_HISTORY, "cycle event date charge level disposition disposition_date"),
-    *(
-        Column(name=name, data_class=_HISTORY, types=(pa.bool_(),))
-        for name in ("sealed", "expunged", "juvenile", "non_conviction")
-    ),
-)
-_NIBRS: Final = (Column(name="segment", data_class=DataClass.CASE, types=(pa.binary(),), required=True),)
-_LEDGER: Final = (
-    *(Column(name=name, data_class=_CONTROL, types=(pa.binary(),)) for name in ("subject", "SID", "FBI", "file")),
-    *(
-        Column(name=name, data_class=_HISTORY, types=(pa.utf8(),))
-        for name in ["time", "purpose", "requestor", "requesting_ori", "secondary_recipient", "recipient_class"]
-    ),
-    Column(name="rows", data_class=_HISTORY, types=(pa.uint64(),)),
-)
-_WITHHELD: Final = (
-    Column(name="reason", data_class=DataClass.CASE, types=(pa.utf8(),)),
-    Column(name="rows", data_class=DataClass.CASE, types=(pa.uint64(),)),
-)
-_TOKEN_MAP: Final = (
-    Column(name="column", data_class=DataClass.NONE, types=(pa.utf8(),)),
-    Column(name="token", data_class=DataClass.NONE, types=(pa.binary(),)),
-    Column(name="value", data_class=_BIOGRAPHIC, types=(pa.binary(),)),
-)
-_K_ANONYMITY: Final = (
-    Column(name="stage", data_class=DataClass.NONE, types=(pa.utf8(),)),
-    *(Column(name=name, data_class=DataClass.CASE, types=(pa.uint64(),)) for name in ("size", "classes", "rows")),
-)
 _CASE: Final = DataClass.CASE
 
-
-def _needed(names: str) -> tuple[Column, ...]:
-    return tuple(Column(name=name, data_class=_CONTROL, types=_TEXT, required=True) for name in names.split())
-
-
-def _binary(names: str) -> tuple[Column, ...]:
-    return tuple(Column(name=name, data_class=_CASE, types=(pa.binary(),)) for name in names.split())
-
-
-def _counts(names: str) -> tuple[Column, ...]:
-    return tuple(Column(name=name, data_class=_CASE, types=(pa.uint64(),)) for name in names.split())
-
-
-_NIBRS_FINDINGS: Final = (
-    *_counts("row record"),
-    Column(name="level", data_class=_CASE, types=(pa.uint8(),)),
-    *_binary("element"),
-    Column(name="rule", data_class=_CASE, types=(pa.uint16(),)),
-    *_binary("value sequence offense loss"),
-    Column(name="warning", data_class=_CASE, types=(pa.bool_(),)),
-    *_binary("message period action ori number"),
+_PERSON: Final = (
+    *columns(_CONTROL, "record_id", *_TEXT),
+    *columns(_BIOGRAPHIC, "NAM last first middle suffix", *_TEXT),
+    *columns(_BIOGRAPHIC, "SEX RAC ETN DOB POB HGT WGT EYE HAI SKN SMT", *_TEXT),
+    *columns(_BIOGRAPHIC, "SOC OLN OLS OLY MNU", *_TEXT),
+    *columns(_CONTROL, "FBI SID", *_TEXT),
+    *columns(_BIOGRAPHIC, "street_number address_1 address_2 suburb city county state postcode country", *_TEXT),
 )
-
-
-def _numbers(names: str) -> tuple[Column, ...]:
-    return tuple(Column(name=name, data_class=_CASE, types=(pa.float64(),)) for name in names.split())
-
-
-_PAIRS: Final = (
-    *_counts("left right"),
-    *_numbers("weight frequency probability"),
-    Column(name="pattern", data_class=_CASE, types=(pa.uint32(),)),
-    Column(name="match", data_class=_CASE, types=(pa.bool_(),)),
+_CLUSTER: Final = columns(_CONTROL, "cluster", pa.uint64())
+_HOTFILE: Final = (
+    *_PERSON,
+    *columns(_CONTROL, "NIC ORI", *_TEXT),
+    *columns(_CASE, "MKE OCA file_code EXL CMC entered expires", *_TEXT),
+    *columns(DataClass.PROPERTY, "VIN LIC LIS LIY LIT VYR VMA VMO VST VCO", *_TEXT),
 )
-_PATTERNS: Final = (
-    Column(name="pattern", data_class=_CASE, types=(pa.uint32(),)),
-    *_counts("pairs"),
-    Column(name="comparison", data_class=_CASE, types=(pa.utf8(),)),
-    Column(name="level", data_class=_CASE, types=(pa.int8(),)),
-    Column(name="words", data_class=_CASE, types=(pa.utf8(),)),
-    *_numbers("m u weight"),
+_CHRI_EVENT: Final = (
+    *columns(_CONTROL, "subject ORI", *_TEXT),
+    *columns(_HISTORY, "cycle event date charge level disposition disposition_date", *_TEXT),
+    *columns(_HISTORY, "sealed expunged juvenile non_conviction", pa.bool_()),
 )
-_BLOCKS: Final = (
-    Column(name="rule", data_class=_CASE, types=(pa.utf8(),)),
-    *_counts("blocks largest pairs new_pairs"),
-    Column(name="left_out", data_class=_CASE, types=(pa.bool_(),)),
-    *_counts("split split_rows"),
-)
-_CELLS: Final = (
-    Column(name="grouping", data_class=_CASE, types=(pa.uint16(),)),
-    *_binary("key_1 key_2 key_3 key_4"),
-    Column(name="unclassifiable", data_class=_CASE, types=(pa.uint16(),)),
-    Column(name="hidden", data_class=_CASE, types=(pa.bool_(),)),
-    *_counts("rows persons sum_1 sum_2 sum_3 sum_4"),
-)
-_RETURN_A: Final = (*_binary("form ori month line"), *_counts("actual cleared cleared_under_18"))
-_ACCOUNTING: Final = (
-    Column(name="outcome", data_class=_CASE, types=(pa.utf8(),)),
-    *_counts("reports"),
-)
-_OUTCOMES: Final = (
-    *_counts("row"),
-    *(Column(name=name, data_class=_CASE, types=(pa.utf8(),)) for name in ("outcome", "best")),
-    *_counts("hits listed"),
-)
-_HITS: Final = (
-    *_counts("row"),
-    Column(name="rank", data_class=_CASE, types=(pa.uint32(),)),
-    Column(name="class", data_class=_CASE, types=(pa.utf8(),)),
-    Column(name="score", data_class=_CASE, types=(pa.float64(),)),
-    Column(name="agreement", data_class=_CASE, types=(pa.utf8(),)),
-    *_counts("reference_row"),
-    Column(name="restricted", data_class=_CASE, types=(pa.bool_(),)),
-    *_binary("NIC ORI OCA MKE file_code EXL CMC"),
-)
-_NIBRS_INCIDENTS: Final = (
-    *_binary("ori number group action"),
-    *_counts("row segments errors warnings"),
-    Column(name="accepted", data_class=_CASE, types=(pa.bool_(),)),
-)
-_FINDINGS: Final = (
-    *_counts("row"),
-    Column(name="column", data_class=_CASE, types=(pa.utf8(),)),
-    Column(name="code", data_class=_CASE, types=(pa.uint16(),)),
-    Column(name="finding", data_class=_CASE, types=(pa.utf8(),)),
-    Column(name="warning", data_class=_CASE, types=(pa.bool_(),)),
-    *_binary("value"),
-)
-_FINDING_COUNTS: Final = (
-    Column(name="column", data_class=_CASE, types=(pa.utf8(),)),
-    Column(name="finding", data_class=_CASE, types=(pa.utf8(),)),
-    *_counts("rows"),
-)
-_NIBRS_RATES: Final = (
-    *_binary("ori"),
-    *_counts("reports rejected errors rejected_per_10000"),
+_NIBRS_ORI: Final = columns(
+    _CONTROL, "ori status nibrs_start inactive_from covered_from federal", *_TEXT, required=True
 )
 _ROW_STATUS: Final = (
-    Column(name="row", data_class=DataClass.NONE, types=(pa.uint64(),), required=True),
-    Column(name="status", data_class=DataClass.CASE, types=(pa.uint8(),), required=True),
-    Column(name="codes", data_class=DataClass.CASE, types=(pa.list_(pa.uint16()),), required=True),
-    Column(name="columns", data_class=DataClass.CASE, types=(pa.list_(pa.int16()),), required=True),
+    *columns(DataClass.NONE, "row", pa.uint64(), required=True),
+    *columns(_CASE, "status", pa.uint8(), required=True),
+    *columns(_CASE, "codes", pa.list_(pa.uint16()), required=True),
+    *columns(_CASE, "columns", pa.list_(pa.int16()), required=True),
 )
+
+
+def _input(schema_id: str, *groups: tuple[Column, ...]) -> RecordSchema:
+    return RecordSchema(schema_id=schema_id, columns=_by_name(*groups))
+
 
 SCHEMAS: Final = MappingProxyType(
     {
         schema.schema_id: schema
         for schema in (
-            _schema("person/1", *_PERSON, _CLUSTER),
-            _schema("hotfile/1", *_HOTFILE, _CLUSTER),
-            _schema("chri_event/1", *_CHRI_EVENT),
-            _schema("nibrs.flat/3.1", *_NIBRS),
-            _schema("row_status/1", *_ROW_STATUS, made=True),
-            _schema("nibrs_ori/1", *_needed("ori status nibrs_start inactive_from covered_from federal")),
-            _schema("nibrs_on_file/1", *_needed("kind ori number sequence date")),
-            _schema("aggregate_cells/1", *_CELLS, made=True),
-            _schema("return_a/1", *_RETURN_A, made=True),
-            _schema("return_a_accounting/1", *_ACCOUNTING, made=True),
-            _schema("pairs/1", *_PAIRS, made=True),
-            _schema("patterns/1", *_PATTERNS, made=True),
-            _schema("blocks/1", *_BLOCKS, made=True),
-            _schema("outcomes/1", *_OUTCOMES, made=True),
-            _schema("hits/1", *_HITS, made=True),
-            _schema("findings/1", *_FINDINGS, made=True),
-            _schema("finding_counts/1", *_FINDING_COUNTS, made=True),
-            _schema("nibrs_findings/1", *_NIBRS_FINDINGS, made=True),
-            _schema("nibrs_incidents/1", *_NIBRS_INCIDENTS, made=True),
-            _schema("nibrs_rates/1", *_NIBRS_RATES, made=True),
-            _schema("nibrs_eds/3.1", *_binary("record"), made=True),
-            _schema("token_map/1", *_TOKEN_MAP, made=True),
-            _schema("k_anonymity/1", *_K_ANONYMITY, made=True),
-            _schema("ledger/1", *_LEDGER, made=True),
-            _schema("withheld/1", *_WITHHELD, made=True),
+            _input("person/1", _PERSON, _CLUSTER),
+            _input("hotfile/1", _HOTFILE, _CLUSTER),
+            _input("chri_event/1", _CHRI_EVENT),
+            _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True)),
+            _input("nibrs_ori/1", _NIBRS_ORI),
+            _input("nibrs_on_file/1", columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True)),
+            RecordSchema.output("row_status/1", _ROW_STATUS),
         )
     }
 )
+"""The inputs of jobs, and the status of rows. Each operation declares the other records that it makes."""
 
 TYPES: Final = frozenset(
     data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types

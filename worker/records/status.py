@@ -15,15 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.records.arrow import from_lists, from_numpy
-from worker.records.schemas import SCHEMAS, tagged
+from worker.records.schemas import SCHEMAS
 
 __all__ = ["ROW_STATUS", "ROW_STATUS_SCHEMA", "WHOLE_ROW", "RowStatus", "Status"]
 
 ROW_STATUS: Final = "row_status/1"
-ROW_STATUS_SCHEMA: Final = tagged(
-    ROW_STATUS,
-    [pa.field(column.name, column.types[0], nullable=False) for column in SCHEMAS[ROW_STATUS].columns.values()],
-)
+ROW_STATUS_SCHEMA: Final = SCHEMAS[ROW_STATUS].arrow
 WHOLE_ROW: Final = -1
 
 

@@ -47,7 +47,7 @@ class Keys:
         self.asked = 0
         self.time = 1000.0
         issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="maa-url")
-        self.keys = SigningKeys(issuer=issuer, trust=AZURE_US, monotonic=lambda: self.time, ask=self.ask)
+        self.keys = SigningKeys(issuer=issuer, trust=AZURE_US, monotonic=lambda: self.time, fetch=self.ask)
 
     def ask(self) -> bytes:
         self.asked += 1
@@ -589,6 +589,23 @@ def test_a16_values_of_attested_pcrs() -> None:
     changed(lambda out: out["x-ms-azurevm-attested-pcr-values"].update(pcr7="AAAA"), "T17")
     older = claims(lambda out: out.pop("x-ms-azurevm-attested-pcr-values"))
     assert verify(machine().token(older))
+
+
+def test_a_token_records_every_check_that_ran() -> None:
+    token = verify(machine().token(claims()))
+    assert sorted({check.id for check in token.checks}) == [f"T{number:02}" for number in range(1, 19)]
+    assert [check.id for check in token.checks].count("T15") == 2  # the machine, and its report
+    found = dict(token.checks)
+    assert (found["T18"], found["T16"]) == ("enclave not pinned", "policy not pinned")
+
+
+def test_a_refused_token_has_found_expected_and_what_passed() -> None:
+    with rejected("T12") as caught:
+        verify(machine().token(claims()), nonce="00")
+    (failure,) = caught.value.failures
+    assert failure.found.startswith("nonce ")
+    assert failure.expected == "nonce MDA="
+    assert [check.id for check in caught.value.passed][-2:] == ["T10", "T11"]
 
 
 def test_a06_every_check_has_a_negative() -> None:

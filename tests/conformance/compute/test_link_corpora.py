@@ -14,7 +14,7 @@ import pytest
 from benchmarks.generate import HEAVY, population
 from tests.reference.link import ignore
 from tests.support.corpora import FEBRL
-from worker.compute.operations.link import Linked, Parameters, link
+from worker.compute.operations.link import Link, Linked, link
 
 pytestmark = pytest.mark.vectors
 
@@ -45,7 +45,7 @@ def _best(found: Linked, person: Ints, total: int) -> tuple[float, float, float]
 def test_febrl_4_is_linked() -> None:
     (a, of_a), (b, of_b) = (_read(f"febrl_dataset4{one}.csv", FEBRL, "rec_id") for one in "ab")
     person = np.array([int(name.split("-")[1]) for name in of_a + of_b])
-    found = link([a], a.schema, Parameters(), ignore, side=[b])
+    found = link([a], a.schema, Link(), ignore, side=[b])
     f1, _, at_99 = _best(found, person, 5000)
     assert f1 >= 0.995
     assert at_99 >= 0.995
@@ -54,7 +54,7 @@ def test_febrl_4_is_linked() -> None:
 def test_fake_1000_is_deduplicated() -> None:
     batch, of = _read("fake_1000.csv", _FAKE, "cluster")
     person = np.array([int(one) for one in of])
-    found = link([batch], batch.schema, Parameters(), ignore)
+    found = link([batch], batch.schema, Link(), ignore)
     f1, recall, _ = _best(found, person, sum(np.bincount(person) * (np.bincount(person) - 1)) // 2)
     assert f1 >= 0.91
     assert recall >= 0.88  # of blocking
@@ -64,7 +64,7 @@ def test_fake_1000_is_deduplicated() -> None:
 def test_heavy_errors_are_seen_through() -> None:
     made = population(20_000, per_person=10, errors=HEAVY)
     batch = made.records.select(["first", "last", "DOB", "POB", "postcode", "SEX"])
-    found = link([batch], batch.schema, Parameters(), ignore)
+    found = link([batch], batch.schema, Link(), ignore)
     f1, recall, at_99 = _best(found, made.person, made.true_pairs)
     assert (f1 >= 0.79, recall >= 0.76, at_99 >= 0.6) == (True, True, True)
 
@@ -72,7 +72,7 @@ def test_heavy_errors_are_seen_through() -> None:
 def test_blocked_is_what_brute_force_finds_among_the_same_pairs() -> None:
     batch, _ = _read("fake_1000.csv", _FAKE, "cluster")
     batch = batch.slice(0, 150)
-    found = link([batch], batch.schema, Parameters(clerical_review_threshold=1e-9), ignore)
+    found = link([batch], batch.schema, Link(clerical_review_threshold=1e-9), ignore)
     groups = [one.group for one in found.report.blocking.rules]
     expected = {(i, j) for i, j in combinations(range(150), 2) if any(group[i] == group[j] >= 0 for group in groups)}
     assert int(found.report.new_pairs.sum()) == len(expected)

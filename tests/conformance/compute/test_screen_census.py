@@ -86,7 +86,7 @@ def brute_force(asked: Columns, on_file: Columns, rules: Rules) -> set[tuple[int
 def test_equal_to_brute_force(vectors: Path, preset: str) -> None:
     """20 000 inquiries against 20 000 records."""
     asked, on_file = (people(vectors, 20_000, seed) for seed in SEEDS.values())
-    screened = run(batch(asked, "person/1"), built(on_file), twin.asked(preset, max_hits=MAX_HITS))
+    screened = run(batch(asked, "person/1"), built(on_file), twin.asked(preset, max_hits=MAX_HITS), twin.MODEL)
     pairs = list(zip(screened.row.tolist(), screened.reference_row.tolist(), strict=True))
     wanted = brute_force(asked, on_file, twin.PRESETS[preset])
     assert len(wanted) > 100
@@ -110,7 +110,7 @@ def test_everybody_on_file_is_found(vectors: Path, preset: str) -> None:
         ]
     )
     asked["DOB"] = moved
-    screened = run(batch(asked, "person/1"), built(on_file), twin.asked(preset, max_hits=MAX_HITS))
+    screened = run(batch(asked, "person/1"), built(on_file), twin.asked(preset, max_hits=MAX_HITS), twin.MODEL)
     found = set(zip(screened.row.tolist(), screened.reference_row.tolist(), strict=True))
     missed = [i for i, row in enumerate(rows.tolist()) if (i, row) not in found]
     assert not missed

@@ -14,7 +14,7 @@ from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 from splink import comparison_library as cl
 
 from tests.reference.link import ignore
-from worker.compute.operations.link import Parameters, from_splink, link
+from worker.compute.operations.link import Link, from_splink, link
 
 pytestmark = pytest.mark.vectors
 COLUMNS = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city"}
@@ -47,7 +47,7 @@ def test_a_saved_model_weighs_as_splink_does(tmp_path: Path) -> None:
 
     model = from_splink((tmp_path / "model.json").read_bytes())
     batch = table.combine_chunks().to_batches()[0]
-    pairs = link([batch], batch.schema, Parameters(model=model, clerical_review_threshold=1e-12), ignore).report.pairs
+    pairs = link([batch], batch.schema, Link(model=model, clerical_review_threshold=1e-12), ignore).report.pairs
     ours = dict(zip(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True), pairs.weight, strict=True))
     assert len(ours) > 1000
     assert ours.keys() == theirs.keys()

@@ -25,7 +25,8 @@ def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
     shutil.copytree(site.files.profile.parent, tmp_path, dirs_exist_ok=True)
     save_project_key(new_project_key("study-17"), tmp_path / "study-17.json")
     (tmp_path / "job.toml").write_text(
-        '[input]\nschema = "person/1"\n[deidentify]\nproject = "study-17"\n[deidentify.columns]\n'
+        '[input]\nschema = "person/1"\n[[operations]]\nkind = "deidentify"\nproject = "study-17"\n'
+        "[operations.columns]\n"
         'last = { do = "hmac_token", domain = "name" }\nfirst = "drop"\nSOC = "null"\n'
     )
     pyarrow.csv.write_csv(people(50), tmp_path / "people.csv")
@@ -107,7 +108,7 @@ def test_aggregate(outputs: Path) -> None:
 
 
 def test_persons(outputs: Path) -> None:
-    found = rows(outputs / "judged/result.csv")
+    found = rows(outputs / "checked/result.csv")
     assert [(row["row"], row["column"], row["code"]) for row in found] == [
         ("2", "NAM", "310"),
         ("2", "DOB", "305"),
@@ -119,7 +120,7 @@ def test_persons(outputs: Path) -> None:
         ("3", "SOC", "308"),
         ("3", "OLS", "304"),
     ]
-    assert sum(int(row["rows"]) for row in rows(outputs / "judged/counts.csv")) == 9
+    assert sum(int(row["rows"]) for row in rows(outputs / "checked/counts.csv")) == 9
 
 
 def test_deidentify(outputs: Path) -> None:

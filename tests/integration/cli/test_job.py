@@ -32,11 +32,12 @@ SPEC = """
 schema = "person/1"
 rename = { surname = "last", given_name = "first" }
 
-[deidentify]
+[[operations]]
+kind = "deidentify"
 project = "study-17"
 project_key = "study-17.json"
 
-[deidentify.columns]
+[operations.columns]
 record_id = "keep"
 last = { do = "hmac_token", domain = "name" }
 first = { do = "mask", keep_first = 1 }
@@ -220,7 +221,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
         (people, "DOB", "BIRTH", "BIRTH"),
         (people, CSV, "", "column names"),
         (people, "DOB", "record_id", "distinct"),
-        (spec, "[deidentify]", "[link]\n[deidentify]", "no rule for cluster"),
+        (spec, "[[operations]]", '[[operations]]\nkind = "link"\n[[operations]]', "no rule for cluster"),
         (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "absent.csv"\n[input]', "absent.csv"),
         (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "people.csv"\n[input]', "nibrs_ori/1"),
     ]:

@@ -16,7 +16,8 @@ SPEC = """
 [input]
 schema = "person/1"
 
-[deidentify]
+[[operations]]
+kind = "deidentify"
 project = "p1"
 project_key = "p1.json"
 columns = { last = "keep", first = "drop", SOC = { do = "hmac_token", domain = "soc" } }
@@ -67,7 +68,7 @@ def test_a_job_runs_and_its_receipt_verifies_with_no_worker(tmp_path: Path, site
 def test_what_link_adds_is_a_column_like_others(tmp_path: Path, site: Site) -> None:
     spec, out = write(tmp_path, site), tmp_path / "out.parquet"
     text = spec.read_text().replace("columns = { ", 'columns = { cluster = "keep", ')
-    spec.write_text(f"{text}\n[link]\n")
+    spec.write_text(text.replace("[[operations]]", '[[operations]]\nkind = "link"\n\n[[operations]]', 1))
     ran = cji(
         site, "job", "run", tmp_path / "people.parquet", "--spec", spec, "--profile", site.files.profile, "--out", out
     )

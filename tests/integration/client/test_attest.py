@@ -29,7 +29,7 @@ from worker.client.attested import AttestedWorker, read_evidence, verify_attesta
 from worker.client.errors import SpecError, Unreachable
 from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.spec import InputSpec
-from worker.client.transforms import Deidentify
+from worker.compute.operations.deidentify import Deidentify
 from worker.jose import key_id, public_jwk, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -60,7 +60,7 @@ def bench(azure: Simulation) -> Iterator[Bench]:
         kek_thumbprint=print_,
         recipients=(jwk,),
         input=InputSpec(schema="person/1"),
-        deidentify=Deidentify(project="p", columns={"last": "keep"}),
+        operations=(Deidentify(columns={"last": "keep"}),),
     )
     job = seal(spec, kek=PinnedKey.check(KEK_ID, jwk, expected=print_), signing_key=signing)
     worker, tls = ReferenceWorker(cmk=cmk, submitter=signing.public_key()), Certificates.make()
@@ -107,6 +107,9 @@ def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: S
     assert verify_attestation(good, nonce=nonce, **judge).simulated  # type: ignore[arg-type]
     with pytest.raises(Unverified, match="E16"):
         verify_attestation(good, nonce=bytes(32), **judge)  # type: ignore[arg-type]
+    for length in (0, 31, 33, 64):
+        with pytest.raises(SpecError, match=f"{length} bytes"):
+            verify_attestation(good, nonce=bytes(length), **judge)  # type: ignore[arg-type]
     other = pb.AttestResponse()
     other.CopyFrom(good)
     other.receipt_jwk = public_jwk(new_signing_key().public_key())

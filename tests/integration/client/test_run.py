@@ -36,7 +36,7 @@ from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, ne
 from worker.client.sealed_result import read_output
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec
-from worker.client.transforms import DateTo, Deidentify, HmacToken, Mask
+from worker.compute.operations.deidentify import DateTo, Deidentify, HmacToken, Mask
 from worker.errors import Reason
 from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
@@ -78,15 +78,17 @@ class Scene:
             "kek_thumbprint": key_id(self.worker.cmk.public_key()),
             "recipients": (public_jwk(self.recipient.public_key()),),
             "input": InputSpec(schema="person/1"),
-            "deidentify": Deidentify(
-                project="study-17",
-                columns={
-                    "record_id": "keep",
-                    "last": HmacToken(domain="name"),
-                    "first": Mask(keep_first=1),
-                    "DOB": DateTo(unit="year"),
-                    "SOC": "drop",
-                },
+            "operations": (
+                Deidentify(
+                    project="study-17",
+                    columns={
+                        "record_id": "keep",
+                        "last": HmacToken(domain="name"),
+                        "first": Mask(keep_first=1),
+                        "DOB": DateTo(unit="year"),
+                        "SOC": "drop",
+                    },
+                ),
             ),
         }
         return JobSpec(**{**fields, **changes})  # type: ignore[arg-type]

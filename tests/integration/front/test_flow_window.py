@@ -14,7 +14,7 @@ from cji_simulator.site import Site, open_site, people
 from cji_simulator.stepwise import Stepwise
 
 from worker.client import JobSpec, SealedJob
-from worker.client.transforms import Deidentify, Mask, Transform
+from worker.compute.operations.deidentify import Deidentify, Mask, Transform
 from worker.errors import Reason
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 
@@ -30,7 +30,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the memory of other p
 def _copy_all(site: Site) -> JobSpec:
     """As much output as input."""
     keep: dict[str, Transform] = {"last": "keep", "first": "keep", "SOC": Mask(keep_last=2)}
-    return site.spec(deidentify=Deidentify(project="p1", columns=keep))
+    return site.spec(Deidentify(project="p1", columns=keep))
 
 
 def _sealed(site: Site, rows: int) -> tuple[SealedJob, list[bytes]]:

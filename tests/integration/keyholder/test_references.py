@@ -15,11 +15,11 @@ from cji_simulator.site import Site, open_site
 from worker.audit import ReferenceDropped, ReferenceRetained, read
 from worker.client import JobSpec, SealedResult, WorkerRefused
 from worker.client.errors import SpecError
-from worker.client.operations import Screen
 from worker.client.spec import InputSpec, SideSpec
+from worker.compute.operations.screen import Screen
 
 REFERENCE_MIB = 32
-SIDES = {"hot": SideSpec(schema="hotfile/1", file="hot.csv")}
+SIDES = {"reference": SideSpec(schema="hotfile/1", file=Path("hotfile.csv"))}
 NAMES = ("ROE", "DOE", "MOE", "POE", "LOWE")
 
 
@@ -55,20 +55,22 @@ def asking(site: Site, **changes: Any) -> JobSpec:
     """A job that brings a reference unless it names one."""
     screen = Screen(**changes)
     sides = {} if screen.resident_reference else SIDES
-    return site.spec(deidentify=None, screen=screen, input=InputSpec(schema="person/1"), sides=sides)
+    return site.spec(screen, input=InputSpec(schema="person/1"), sides=sides)
 
 
 def held_by(site: Site, *, tag: str = "", rows: int = 1000, seconds: int = 600) -> tuple[str, SealedResult]:
     """(digest of a reference that is held from now on, the result of the job that brought it)."""
-    result = site.run(inquiries(300), asking(site, retain_seconds=seconds), sides={"hot": reference(rows, tag=tag)})
-    (digest,) = [part.sha256 for part in result.receipt.claims.inputs if part.name == "hot"]
+    result = site.run(
+        inquiries(300), asking(site, retain_seconds=seconds), sides={"reference": reference(rows, tag=tag)}
+    )
+    (digest,) = [part.sha256 for part in result.receipt.claims.inputs if part.name == "reference"]
     return digest, result
 
 
 def refused(site: Site, **changes: Any) -> str:
     spec = asking(site, **changes)
     with pytest.raises(WorkerRefused) as refusal:
-        site.run(inquiries(1), spec, sides={"hot": reference()} if spec.sides else None)
+        site.run(inquiries(1), spec, sides={"reference": reference()} if spec.sides else None)
     return refusal.value.reason.value
 
 
@@ -102,7 +104,7 @@ def test_a_resident_reference_gives_the_answers_of_a_sent_one(keeper: Site) -> N
     for screen in ({}, {"status_only": True}, {"preset": "iii_qh", "max_hits": 3}):
         found = keeper.open(keeper.run(inquiries(300), asking(keeper, resident_reference=digest, **screen)))
         assert list(found) == ["result", "row_status", "hits"]
-        whole = keeper.run(inquiries(300), asking(keeper, **screen), sides={"hot": reference()})
+        whole = keeper.run(inquiries(300), asking(keeper, **screen), sides={"reference": reference()})
         expected = keeper.open(whole)
         assert list(expected) == ["result", "row_status", "hits", "reference_status"]
         assert all(found[name].equals(expected[name]) for name in found)
@@ -111,8 +113,8 @@ def test_a_resident_reference_gives_the_answers_of_a_sent_one(keeper: Site) -> N
 
 def test_it_is_not_held_unless_asked_for(keeper: Site) -> None:
     spec = asking(keeper)
-    result = keeper.run(inquiries(1), spec, sides={"hot": reference()})
-    (digest,) = [part.sha256 for part in result.receipt.claims.inputs if part.name == "hot"]
+    result = keeper.run(inquiries(1), spec, sides={"reference": reference()})
+    (digest,) = [part.sha256 for part in result.receipt.claims.inputs if part.name == "reference"]
     assert refused(keeper, resident_reference=digest) == "UNKNOWN_REFERENCE"
 
 
@@ -144,9 +146,9 @@ def test_a_reference_too_large_for_its_slot_leaves_it_free(keeper: Site) -> None
     rows = 145_000
     large = reference(rows).append_column("OCA", pa.array(["X" * 100] * rows))
     with pytest.raises(WorkerRefused) as refusal:
-        keeper.run(inquiries(1), asking(keeper, retain_seconds=60), sides={"hot": large})
+        keeper.run(inquiries(1), asking(keeper, retain_seconds=60), sides={"reference": large})
     assert refusal.value.reason.value == "LIMIT_EXCEEDED"
-    keeper.run(inquiries(1), asking(keeper), sides={"hot": large})  # not to be held, it is no trouble
+    keeper.run(inquiries(1), asking(keeper), sides={"reference": large})  # not to be held, it is no trouble
     digest, _ = held_by(keeper, seconds=1)
     until_dropped(keeper, digest)
 
@@ -167,11 +169,10 @@ def test_a_worker_without_a_reference_slot_retains_none(azure: Simulation, state
 
 
 def test_a_reference_is_brought_or_named(keeper: Site) -> None:
-    both = asking(keeper, retain_seconds=1, resident_reference="0" * 64)
-    named = keeper.spec(
-        deidentify=None, screen=Screen(resident_reference="0" * 64), input=InputSpec(schema="person/1"), sides=SIDES
-    )
-    neither = keeper.spec(deidentify=None, screen=Screen(), input=InputSpec(schema="person/1"))
-    for spec in (both, named, neither):
+    named = keeper.spec(Screen(resident_reference="0" * 64), input=InputSpec(schema="person/1"), sides=SIDES)
+    neither = keeper.spec(Screen(), input=InputSpec(schema="person/1"))
+    for spec in (named, neither):
         with pytest.raises(SpecError):
             keeper.seal(spec)
+    with pytest.raises(ValueError, match="resident already"):
+        Screen(retain_seconds=1, resident_reference="0" * 64)

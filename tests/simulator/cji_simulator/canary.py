@@ -7,6 +7,7 @@ the records and of the outputs; `key_patterns` are those of the job's keys and o
 import random
 import secrets
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,7 +20,7 @@ from cji_simulator.scan import encodings
 from cji_simulator.site import Site
 from worker.client import JobSpec, SealedJob, load_signing_key, seal
 from worker.client.keys import ProjectKey, new_project_key
-from worker.client.transforms import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
+from worker.compute.operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
 from worker.envelope import input_aad
 
 __all__ = ["Planted", "key_patterns", "prime_patterns"]
@@ -62,10 +63,10 @@ class Planted:
             "SMT": "null",
             "SID": HmacToken(domain="sid", bits=160),
             "DOB": DateShift(subject_column="SID", max_days=180),
-            "OLY": AgeBand(width=5, top=90, as_of="2026-01-01"),
+            "OLY": AgeBand(width=5, top=90, as_of=date(2026, 1, 1)),
             "postcode": ZipPrefix(digits=3),
         }
-        return site.spec(deidentify=Deidentify(project=_PROJECT, columns=columns))
+        return site.spec(Deidentify(project=_PROJECT, columns=columns))
 
     def seal(self, site: Site) -> SealedJob:
         """A new job over the same rows with the same project key: its outputs have the same plaintext."""

@@ -173,8 +173,8 @@ def _write_job(folder: Path, site: Site) -> tuple[Path, Path]:
         "".join(f"{key} = {json.dumps(value)}\n" for key, value in head.items())
         + 'recipients = ["recipient.jwk"]\n\n'
         + f'[input]\nschema = "person/1"\nrename = {{ {rename} }}\n\n'
-        + f'[deidentify]\nproject = "{_PROJECT}"\nproject_key = "demo.project.json"\n\n'
-        + f"[deidentify.columns]\n{_COLUMNS}"
+        + f'[[operations]]\nkind = "deidentify"\nproject = "{_PROJECT}"\nproject_key = "demo.project.json"\n\n'
+        + f"[operations.columns]\n{_COLUMNS}"
     )
     return csv, spec
 

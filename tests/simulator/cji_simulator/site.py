@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,10 +28,16 @@ from worker.client import (
 )
 from worker.client.keys import PinnedKey, new_project_key
 from worker.client.spec import InputSpec
-from worker.client.transforms import Deidentify, HmacToken
+from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.compute.parameters import Parameters
 from worker.jose import public_jwk
 
 __all__ = ["Site", "open_site", "people"]
+
+
+_TOKENS: Final = Deidentify(
+    project="p1", columns={"last": "keep", "first": "drop", "SOC": HmacToken(domain="soc", bits=128)}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +71,8 @@ class Site:
             maa_url=self.profile.maa_url,
         )
 
-    def spec(self, **changes: Any) -> JobSpec:
-        """A job that keeps `last`, drops `first` and tokenises `SOC`, changed as asked."""
+    def spec(self, *operations: Parameters, **changes: Any) -> JobSpec:
+        """A job of these operations, or one that keeps `last`, drops `first` and tokenises `SOC`."""
         values: dict[str, Any] = {
             "audience": AUDIENCE,
             "originating_ori": "GA0600000",
@@ -80,9 +86,7 @@ class Site:
             "recipients": (public_jwk(self.recipient.public_key()),),
             "input": InputSpec(schema="person/1"),
             "valid_hours": 1,
-            "deidentify": Deidentify(
-                project="p1", columns={"last": "keep", "first": "drop", "SOC": HmacToken(domain="soc", bits=128)}
-            ),
+            "operations": operations or (_TOKENS,),
             **changes,
         }
         return JobSpec(**values)
@@ -94,7 +98,14 @@ class Site:
             spec,
             kek=self.kek,
             signing_key=load_signing_key(Path(self.profile.signing_key)),
-            project_key=None if spec.deidentify is None else new_project_key(spec.deidentify.project),
+            project_key=next(
+                (
+                    new_project_key(each.project)
+                    for each in spec.operations
+                    if isinstance(each, Deidentify) and each.project
+                ),
+                None,
+            ),
             rows=rows,
         )
 

@@ -4,27 +4,25 @@ import json
 from pathlib import Path
 from typing import get_args
 
-import msgspec
 import pytest
 
 from tests.support.job_specs import head
 from tests.support.paths import ROOT
-from worker.client import load_spec
+from worker.client import JobSpec, load_spec, seal
 from worker.client.errors import SpecError
-from worker.client.keys import new_recipient_key
-from worker.client.operations import Link
+from worker.client.keys import PinnedKey, new_recipient_key, new_signing_key
 from worker.client.spec import decode_spec
-from worker.compute import registry
 from worker.compute.operations.link import (
     Comparison,
     Condition,
     Key,
     Level,
+    Link,
     Model,
-    Parameters,
     Rule,
 )
 from worker.compute.operations.link.model import Form, Test
+from worker.compute.registry import OPERATIONS
 from worker.jose import key_id, public_jwk
 
 KEY = new_recipient_key().public_key()
@@ -33,11 +31,12 @@ TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
 
-[link]
+[[operations]]
+kind = "link"
 match = 0.95
 """
 MODEL = """
-[link.model]
+[operations.model]
 prior = 0.0001
 split = [{ column = "SEX" }]
 blocking = [
@@ -45,7 +44,7 @@ blocking = [
   { keys = [{ column = "DOB" }], most_pairs = 1_000_000 },
 ]
 
-[[link.model.comparisons]]
+[[operations.model.comparisons]]
 name = "surname"
 levels = [
   { label = "the same", conditions = [{ column = "last" }], m = 0.8, u = 0.001, tf_adjustment_column = "last" },
@@ -53,7 +52,7 @@ levels = [
   { label = "different", m = 0.1, u = 0.99 },
 ]
 
-[[link.model.comparisons]]
+[[operations.model.comparisons]]
 name = "date of birth"
 levels = [{ label = "the same", conditions = [{ column = "DOB" }] }, { label = "different" }]
 initial_m = [0.9, 0.1]
@@ -74,8 +73,16 @@ SPLINK = {
 }
 
 
+def sealed(spec: JobSpec) -> Link:
+    """The parameters that the worker reads in the header of a sealed job."""
+    kek = PinnedKey(kek_id=spec.kek_id, thumbprint=spec.kek_thumbprint, public=KEY)
+    (planned,) = seal(spec, kek=kek, signing_key=new_signing_key()).plan.operations
+    assert isinstance(planned.parameters, Link)
+    return planned.parameters
+
+
 def test_a_job_links_with_the_defaults_of_the_operation() -> None:
-    message, usual = Link().message().link, Parameters()
+    message, usual = OPERATIONS["link"].message(Link()).link, Link()
     names = ("match", "clerical_review_threshold", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
     assert [getattr(message, name) for name in names] == [getattr(usual, name) for name in names]
     assert (message.model, message.refuse_oversized) == (b"", usual.oversized == "refuse")
@@ -83,27 +90,27 @@ def test_a_job_links_with_the_defaults_of_the_operation() -> None:
 
 def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
     spec = decode_spec(TEXT + MODEL)
-    assert spec.link is not None
-    operation = spec.link.message()
-    assert operation.link.match == 0.95
-    model = msgspec.json.decode(operation.link.model, type=Model)
-    assert model == spec.link.model
+    (written,) = spec.operations
+    found = sealed(spec)
+    assert found == written
+    assert found.match == 0.95
+    model = found.model
+    assert model is not None
     assert [rule.label for rule in model.blocking] == ["last soundex + DOB year", "DOB"]
     assert (model.prior, model.split, model.blocking[1].most_pairs) == (0.0001, (Key(column="SEX"),), 1_000_000)
     similar = model.comparisons[0].levels[1]
     assert similar.conditions == (Condition(column="last", test="jaro_winkler", number=0.9),)
     assert [(level.m, level.u) for level in model.comparisons[0].levels] == [(0.8, 0.001), (0.1, 0.009), (0.1, 0.99)]
     assert model.comparisons[1].initial_m == (0.9, 0.1)
-    registry.check([operation], ["person/1"])
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("most_pairs", "most_rows", r"most_rows.*link\.model\.blocking"),
-        ('test = "jaro_winkler"', 'test = "alike"', r"alike.*link\.model\.comparisons"),
+        ("most_pairs", "most_rows", r"most_rows.*operations\[0\]\.model\.blocking"),
+        ('test = "jaro_winkler"', 'test = "alike"', r"alike.*operations\[0\]\.model\.comparisons"),
         ("prior = 0.0001", "priors = 1", "priors"),
-        ("match = 0.95", "match = 95", r"link\.match"),
+        ("match = 0.95", "match = 95", r"operations\[0\]\.match"),
         ("match = 0.95", 'match = 0.95\nsplink = "s.json"', "model of Splink|one of Splink"),
     ],
 )
@@ -116,10 +123,8 @@ def test_a_model_that_is_none_is_named(old: str, new: str, says: str) -> None:
 @pytest.mark.parametrize("number", ["nan", "inf", "-1.0", "1.5"])
 def test_a_prefix_has_a_whole_number(number: str) -> None:
     changed = MODEL.replace('test = "jaro_winkler", number = 0.9', f'test = "prefix", number = {number}')
-    spec = decode_spec(TEXT + changed)
-    assert spec.link is not None
-    with pytest.raises(Exception, match="BAD_PARAMETERS"):
-        registry.check([spec.link.message()], ["person/1"])
+    with pytest.raises(SpecError, match="model"):
+        decode_spec(TEXT + changed)
 
 
 def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
@@ -127,8 +132,7 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
     (tmp_path / "trained").mkdir()
     file = tmp_path / "trained/model.json"
     file.write_text(json.dumps(SPLINK))
-    found = load_spec(tmp_path / "job.toml").link
-    assert found is not None
+    found = sealed(load_spec(tmp_path / "job.toml"))
     same = Level(label="Exact", conditions=(Condition(column="last"),))
     assert found.model == Model(
         comparisons=(Comparison(name="last", levels=(same, Level(label="Other"))),),
@@ -136,15 +140,14 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
         prior=0.001,
     )
     assert found.match == 0.95
-    registry.check([found.message()], ["person/1"])
     assert Link.from_splink(file.read_bytes()).model == found.model
     file.write_text(json.dumps({**SPLINK, "link_type": "link_and_dedupe"}))
     with pytest.raises(SpecError, match="link_and_dedupe") as refused:
-        load_spec(tmp_path / "job.toml")
-    assert "[link.model]" in refused.value.remedy
+        sealed(load_spec(tmp_path / "job.toml"))
+    assert "[operations.model]" in refused.value.remedy
     file.unlink()
     with pytest.raises(SpecError, match=r"model\.json"):
-        load_spec(tmp_path / "job.toml")
+        sealed(load_spec(tmp_path / "job.toml"))
 
 
 def test_the_model_of_the_manual_is_one() -> None:
@@ -154,15 +157,12 @@ def test_the_model_of_the_manual_is_one() -> None:
         example,
         example.replace("# deterministic_rules", "deterministic_rules").replace("prior = 0.0001", ""),
     ):
-        spec = decode_spec(TEXT + text)
-        assert spec.link is not None
-        registry.check([spec.link.message()], ["person/1"])
+        assert sealed(decode_spec(TEXT + text)).model is not None
     for name in (*get_args(Test), *get_args(Form)):
         assert f"`{name}`" in manual
 
 
 def test_a_model_that_was_not_read_is_not_left_out() -> None:
-    spec = decode_spec(TEXT + 'splink = "model.json"\n')
-    assert spec.link is not None
-    with pytest.raises(SpecError, match="Splink"):
-        spec.link.message()
+    (parameters,) = decode_spec(TEXT + 'splink = "model.json"\n').operations
+    with pytest.raises(TypeError, match="not complete"):
+        OPERATIONS["link"].message(parameters)

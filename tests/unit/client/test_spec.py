@@ -1,6 +1,7 @@
 """Job specs and profiles: strict, and told with the name of what is wrong."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,18 @@ from worker.client.keys import (
 )
 from worker.client.profile import ClientTls
 from worker.client.spec import decode_spec
-from worker.client.transforms import AgeBand, DateShift, DateTo, Deidentify, HmacToken, Mask, ZipPrefix
-from worker.compute import registry
+from worker.compute.operations.deidentify import (
+    AesToken,
+    AgeBand,
+    DateShift,
+    DateTo,
+    Deidentify,
+    Ff1,
+    HmacToken,
+    Mask,
+    ZipPrefix,
+)
+from worker.compute.registry import OPERATIONS, plan
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
 from worker.jose import key_id, public_jwk
@@ -43,10 +54,11 @@ TEXT = f"""{HEAD}
 [input]
 schema = "person/1"
 
-[deidentify]
+[[operations]]
+kind = "deidentify"
 project = "study-17"
 
-[deidentify.columns]
+[operations.columns]
 record_id = "keep"
 SEX = "drop"
 RAC = "null"
@@ -89,7 +101,7 @@ def test_a_spec_becomes_a_signed_header() -> None:
     ]
     assert unwrap_project_key(CMK, "study-17", operation.deidentify.wrapped_project_key) == project.key
     assert len(unwrap_dek(CMK, header.wrapped_dek)) == 32
-    registry.check([operation], ["person/1"])
+    plan([operation], {"records": "person/1"})
 
 
 def test_e12_every_job_has_its_own_keys_and_id() -> None:
@@ -128,6 +140,11 @@ def test_keys_do_not_show_in_reprs() -> None:
         ("bits = 80", "bits = 81", "bits"),
         ('RAC = "null"', 'RAC = "none"', "none"),
         ('as_of = "2026-01-01"', 'as_of = "today"', "as_of"),
+        ('as_of = "2026-01-01"', 'as_of = "2026-02-30"', "as_of"),
+        ("width = 5", "width = 51", "width"),
+        ('kind = "deidentify"', 'kind = "reidentify"', "reidentify"),
+        ('kind = "deidentify"', "", "kind"),
+        ("[[operations]]", "[operations]", "operations"),
         ('project = "study-17"', 'project = "study 17"', "project"),
         ('project = "study-17"', 'project = "study-17\\n"', "project"),
         ("[input]", "[input", "TOML|job spec"),
@@ -146,7 +163,7 @@ def test_specs_name_what_is_wrong(old: str, new: str, says: str) -> None:
         ('purpose_code = "C"', 'purpose_code = "C"\ncase_number = " x"', "text characters"),
         ("person/1", "Person", "input schema"),
         (JWK, "{}", "recipients"),
-        ('as_of = "2026-01-01"', 'as_of = "2026-02-30"', "parameters"),
+        ("person/1", "nibrs.flat/3.1", "not for the input schema"),
     ],
 )
 def test_sealing_refuses_what_the_worker_would_refuse(old: str, new: str, says: str) -> None:
@@ -168,16 +185,21 @@ def test_all_transforms_have_their_protobuf_form() -> None:
         "c": HmacToken(domain="d"),
         "d": DateTo(unit="month"),
         "e": ZipPrefix(),
-        "f": AgeBand(width=5, top=85, as_of="2026-01-01"),
+        "f": AgeBand(width=5, top=85, as_of=date(2026, 1, 1)),
         "g": DateShift(subject_column="a", max_days=30),
+        "h": AesToken(domain="e"),
+        "i": Ff1(domain="f", radix=36),
+        "j": "null",
     }
-    operation = Deidentify(project="p", columns=rules).message(bytes(384))  # type: ignore[arg-type]
+    parameters = Deidentify(project="p", columns=rules, wrapped_project_key=bytes(384))  # type: ignore[arg-type]
+    operation = OPERATIONS["deidentify"].message(parameters)
     by_name = {c.column: c for c in operation.deidentify.columns}
     assert list(by_name) == list(rules)
     assert by_name["d"].generalise.date_to.unit == pb.DateTo.MONTH
     assert (by_name["b"].mask.keep_last, getattr(by_name["b"].mask, "with")) == (4, "*")
     assert by_name["g"].date_shift.max_days == 30
-    registry.check([operation], ["person/1"])
+    (planned,) = plan([operation], {"records": "person/1"}).operations
+    assert planned.parameters == parameters
 
 
 def test_a_key_is_pinned_by_its_thumbprint_only() -> None:
@@ -201,8 +223,9 @@ def test_files_are_relative_to_the_spec(tmp_path: Path) -> None:
     (folder / "job.toml").write_text(text)
     loaded = load_spec(folder / "job.toml")
     assert loaded.recipients == (JWK,)
-    assert loaded.deidentify is not None
-    assert loaded.deidentify.project_key == str(folder / "p.json")
+    (operation,) = loaded.operations
+    assert isinstance(operation, Deidentify)
+    assert operation.project_key == folder / "p.json"
     (folder / "r.jwk").unlink()
     with pytest.raises(SpecError, match=r"r\.jwk"):
         load_spec(folder / "job.toml")

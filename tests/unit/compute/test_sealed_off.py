@@ -5,7 +5,7 @@ from tests.support.sealed_off import events
 PREPARE = """
 import pyarrow as pa
 from worker import records
-from worker.compute import registry
+from worker.compute.registry import plan
 from worker.wire.v1 import worker_pb2 as wire
 from tests.support.contexts import context
 
@@ -39,12 +39,12 @@ window = memoryview(bytearray(records.window_bytes(1 << 16)))
 """
 ACT = """
 operation = wire.Operation.FromString(sent)
-registry.check([operation], ["hotfile/1"])
+(planned,) = plan([operation], {"records": "hotfile/1"}).operations
 reader = records.StreamReader(window, max_batch_rows=10, max_batch_bytes=1 << 16)
 reader.free[: len(data)] = data
 reader.advance(len(data))
 for batch in reader.batches():
-    run = registry.prepare(operation, "hotfile/1", reader.schema, context(bytes(32)))
+    run = planned.prepare(reader.schema, context(bytes(32)))
     applied = run.apply(batch)
     result, status = applied.batch, applied.status
     writer = records.StreamWriter(run.output_schema, max_batch_bytes=1 << 16)

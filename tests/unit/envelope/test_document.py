@@ -8,12 +8,14 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
+from attestation.evidence import NONCE_BYTES
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 from worker.audit import Claims
 from worker.client import ClientProfile, load_profile, load_spec
 from worker.client.spec import decode_spec
-from worker.client.transforms import Deidentify
+from worker.compute.operations.deidentify import Deidentify
+from worker.compute.registry import OPERATIONS, operation_of
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from worker.errors import Reason
 from worker.job import LIMITS
@@ -71,6 +73,8 @@ def test_numbers_of_the_document() -> None:
     assert LIMITS.header_bytes == 16 << 10
     assert f"{RSA_MIN_BITS} to {RSA_MAX_BITS} bits" in FORMAT
     assert f"1 to {LIMITS.parts};" in FORMAT
+    assert f"your nonce, {LIMITS.nonce_bytes} bytes" in FORMAT
+    assert LIMITS.nonce_bytes == NONCE_BYTES
     assert f"| operations | 1 to {LIMITS.operations}," in FORMAT
     assert f"| recipients | 1 to {LIMITS.recipients};" in FORMAT
 
@@ -86,14 +90,16 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     job, operations, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
     own = decode_spec(job)
     spec = decode_spec(f"{job}\n{operations}")
-    assert own.deidentify is not None
-    assert own.deidentify.needs_project_key
+    (operation,) = own.operations
+    assert isinstance(operation, Deidentify)
+    assert operation.is_keyed
     (tmp_path / "client.toml").write_text(client)
     profile = load_profile(tmp_path / "client.toml")
     assert set(msgspec.toml.decode(client)) == set(ClientProfile.__struct_fields__)
     assert profile.reference.products == ("Genoa", "Turin")
     assert set(msgspec.toml.decode(f"{job}\n{operations}")) == set(type(spec).__struct_fields__)
-    assert {"validate", "link", "screen", "aggregate", "disseminate", "sides"} == set(msgspec.toml.decode(operations))
+    assert {"operations", "sides"} == set(msgspec.toml.decode(operations))
+    assert {operation_of(each).name for each in spec.operations} == set(OPERATIONS)
     assert (
         load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
     )

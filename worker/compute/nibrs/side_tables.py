@@ -22,7 +22,7 @@ from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.lines import matrix
 from worker.compute.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
 from worker.compute.nibrs.fields import dates, numbers
-from worker.compute.operation import bad_parameters
+from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 from worker.records import tagged
 

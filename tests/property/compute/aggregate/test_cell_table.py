@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.compute.operations.aggregate import (
-    CELLS_SCHEMA,
+    CELLS,
     Aggregate,
-    Key,
     run,
 )
-from worker.compute.status_codes import Code
+from worker.compute.operations.aggregate.codes import Code
 from worker.records import Status
 
 Row = tuple[str | None, str | None, str | None, str | None]
@@ -30,9 +29,7 @@ ROWS = st.lists(
     ),
     max_size=40,
 )
-PARAMETERS = Aggregate(
-    keys=(Key(column="a"), Key(column="b", categories=(b"2", b"1"))), person="person", sums=("number",), threshold=1
-)
+PARAMETERS = Aggregate(keys={"a": (), "b": ("2", "1")}, person="person", sums=("number",), threshold=1)
 
 
 def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
@@ -43,7 +40,7 @@ def batches(rows: Sequence[Row], size: int) -> list[pa.RecordBatch]:
 
 
 def cells_of(found: Sequence[pa.RecordBatch]) -> dict[tuple[object, ...], tuple[int, int, int]]:
-    rows = pa.Table.from_batches(found, schema=CELLS_SCHEMA).to_pylist()
+    rows = pa.Table.from_batches(found, schema=CELLS.arrow).to_pylist()
     key = ("grouping", "unclassifiable", "key_1", "key_2")
     return {tuple(r[k] for k in key): (r["rows"], r["persons"], r["sum_1"]) for r in rows}
 
@@ -74,7 +71,7 @@ def test_every_table_and_total_is_what_a_loop_over_rows_counts(rows: list[Row], 
 @given(ROWS)
 def test_totals_reconcile_and_every_row_is_accounted_for(rows: list[Row]) -> None:
     outputs = run(PARAMETERS, batches(rows, 7), lambda *_: None)
-    table = pa.Table.from_batches(list(outputs.result), schema=CELLS_SCHEMA).to_pylist()
+    table = pa.Table.from_batches(list(outputs.result), schema=CELLS.arrow).to_pylist()
     for grouping in range(4):
         assert sum(r["rows"] for r in table if r["grouping"] == grouping) == len(rows)
     missing = [not a or b not in ("1", "2") for a, b, _, _ in rows]
@@ -91,7 +88,7 @@ def test_hidden_cells_show_no_number_others_round_halves_up(rows: list[Row], thr
     parameters = Aggregate(keys=PARAMETERS.keys, person="person", sums=("number",), threshold=threshold, base=base)
     outputs = run(parameters, batches(rows, 7), lambda *_: None)
     exact = twin(rows)
-    for r in pa.Table.from_batches(list(outputs.result), schema=CELLS_SCHEMA).to_pylist():
+    for r in pa.Table.from_batches(list(outputs.result), schema=CELLS.arrow).to_pylist():
         count, people, total = exact[r["grouping"], r["unclassifiable"], r["key_1"], r["key_2"]]
         if r["hidden"]:
             assert (r["rows"], r["persons"], r["sum_1"]) == (None, None, None)

@@ -8,7 +8,7 @@ from tests.reference import ff1 as cmp_ff1_twin
 from tests.support.block_values import ALPHABET, KEY, value
 from worker.compute.kernels.ff1 import lengths
 from worker.compute.operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
-from worker.compute.status_codes import Code
+from worker.compute.operations.deidentify.codes import Code
 
 
 def twin_ff1(text: str | None, radix: int) -> tuple[str | None, Code | None]:

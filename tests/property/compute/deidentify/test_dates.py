@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.reference.deidentify import assert_equal, slow_band, slow_month, slow_shift, slow_year, untimed
+from tests.reference.deidentify import (
+    assert_equal,
+    slow_band,
+    slow_month,
+    slow_shift,
+    slow_year,
+    untimed,
+)
 from worker.compute.operations.deidentify import dates
 
 digit_or_x = st.sampled_from("0123456789Xx")

@@ -7,11 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import context
+from tests.support.contexts import context, planned, prepare_table
 from worker.cell.pipeline import Pipeline
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.k_anonymity import too_small
-from worker.compute.registry import output_parts, prepare
-from worker.compute.status_codes import Code
 from worker.records import RowStatus, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -73,11 +72,11 @@ def run(rows: list[Row], cut: int, k: int, *, token_map: bool = False) -> Sink:
         token_map=token_map,
     )
     operation = wire.Operation(deidentify=parameters)
-    prepared = prepare(operation, "person/1", schema, context(KEY))
-    named = [name for name, _ in output_parts([operation], ["person/1"])]
-    assert named == ["result", "row_status", *(part.name for part in prepared.parts)]
+    prepared = prepare_table(operation, "person/1", schema, context(KEY))
+    names = [part.name for part in planned([operation], "person/1").outputs]
+    assert names == ["result", "row_status", *(["token_map"] * token_map), "k_anonymity"]
     sink = Sink()
-    pipeline = Pipeline([prepared], columns=4, sides={}, sink=sink, progress=lambda step, per_cent: None)
+    pipeline = Pipeline([prepared], columns=4, sink=sink, progress=lambda step, per_cent: None)
     for first in range(0, max(len(rows), 1), cut):
         pipeline.push(batch.slice(first, cut))
     pipeline.finish()

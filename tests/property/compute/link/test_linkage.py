@@ -18,8 +18,8 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
+    Link,
     Model,
-    Parameters,
     Rule,
     link,
 )
@@ -67,7 +67,7 @@ _BOTH = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="DOB"), Key(col
 
 
 def _pairs(batch: pa.RecordBatch, *rules: Rule, side: pa.RecordBatch | None = None) -> dict[tuple[int, int], float]:
-    parameters = Parameters(model=_model(*rules), clerical_review_threshold=1e-6, match=0.5)
+    parameters = Link(model=_model(*rules), clerical_review_threshold=1e-6, match=0.5)
     found = link([batch], batch.schema, parameters, ignore, side=None if side is None else [side])
     (pairs,) = found.report.batches()["pairs"] if len(found.report.pairs) else (None,)
     if pairs is None:
@@ -131,7 +131,7 @@ def test_weights_do_not_depend_on_the_order_of_rows(
 @given(rows=_ROWS)
 def test_every_row_has_a_status_and_a_cluster(rows: list[tuple[str | None, str | None, str | None]]) -> None:
     batch = _batch(rows)
-    found = link([batch], batch.schema, Parameters(model=_model(*_BOTH)), ignore)
+    found = link([batch], batch.schema, Link(model=_model(*_BOTH)), ignore)
     assert sum(found.status.counts()) == len(rows) == len(found.cluster)
     assert (found.cluster <= np.arange(len(rows))).all()
     assert (found.cluster[found.cluster] == found.cluster).all()

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from tests.reference import screen as twin
 from worker.compute.operations.screen import (
-    HITS,
-    OUTCOMES,
     Rules,
     run,
 )
-from worker.compute.status_codes import Code
+from worker.compute.operations.screen.codes import Code
+from worker.compute.operations.screen.outputs import HITS, OUTCOMES
 from worker.records import RowStatus, Status
 
 NAMES = ("NAM", "last", "first")
@@ -117,12 +116,12 @@ def test_equal_to_the_twin(
 ) -> None:
     index = twin.index(reference, HOTFILE, cut=cut)
     parameters = twin.asked(rules=rules, **options)
-    screened = run(twin.batch("person/1", inquiries, COLUMNS), index, parameters)
+    screened = run(twin.batch("person/1", inquiries, COLUMNS), index, parameters, twin.MODEL)
     outcomes, hits = screened.outcomes(5), screened.hits(5)
     outcomes.validate(full=True)
     hits.validate(full=True)
-    assert outcomes.schema == OUTCOMES
-    assert hits.schema == HITS
+    assert outcomes.schema == OUTCOMES.arrow
+    assert hits.schema == HITS.schema.arrow
     found = list[list[object]]()
     wanted_outcomes = list[list[object]]()
     for row, inquiry in enumerate(inquiries, 5):
@@ -165,8 +164,10 @@ def test_inquiries_are_independent_of_each_other(
     index = twin.index(reference, HOTFILE)
     parameters = twin.asked("ncic_qw_expanded_dob", include_restricted=True)
     batch = twin.batch("person/1", inquiries, COLUMNS)
-    whole = run(batch, index, parameters)
-    pieces = [(at, run(batch.slice(at, cut), index, parameters)) for at in range(0, max(len(inquiries), 1), cut)]
+    whole = run(batch, index, parameters, twin.MODEL)
+    pieces = [
+        (at, run(batch.slice(at, cut), index, parameters, twin.MODEL)) for at in range(0, max(len(inquiries), 1), cut)
+    ]
     for of in ("outcomes", "hits"):
         cut_up = pa.Table.from_batches([getattr(piece, of)(at) for at, piece in pieces])
         assert cut_up.combine_chunks() == pa.Table.from_batches([getattr(whole, of)(0)]).combine_chunks()
@@ -179,9 +180,9 @@ def test_inquiries_are_independent_of_each_other(
 @given(st.lists(people(), max_size=12))
 def test_every_row_has_a_status(inquiries: list[dict[str, str | None]]) -> None:
     parameters = twin.asked("iii_qh")
-    screened = run(twin.batch("person/1", inquiries, COLUMNS), twin.index([], HOTFILE), parameters)
+    screened = run(twin.batch("person/1", inquiries, COLUMNS), twin.index([], HOTFILE), parameters, twin.MODEL)
     assert sum(screened.status.counts()) == len(inquiries)
-    missed = [not twin.searched(inquiry, parameters.rules) for inquiry in inquiries]
+    missed = [not twin.searched(inquiry, twin.PRESETS["iii_qh"]) for inquiry in inquiries]
     assert (screened.status.status == Status.NOT_USABLE).tolist() == missed
     told = screened.status.rows[screened.status.codes == Code.NOT_SCREENABLE]
     assert told.tolist() == np.flatnonzero(missed).tolist()

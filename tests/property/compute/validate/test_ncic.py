@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import TABLES, context, prepare_table
+from tests.support.contexts import TABLES, context, planned, prepare_table
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 from worker.compute.kernels.column import read
+from worker.compute.operations.validate.codes import Code
 from worker.compute.operations.validate.ncic import wrong
-from worker.compute.registry import check, output_parts
-from worker.compute.status_codes import Code
+from worker.compute.registry import CODES
+from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.ncic import (
     CodeRule,
@@ -58,7 +59,7 @@ def characters(letters: str, also: str) -> str:
     ] + also
 
 
-def twin(rule: ColumnRule, value: str | None) -> Code | None:
+def twin(rule: ColumnRule, value: str | None) -> RowCode | None:
     """The first thing that is wrong with a value."""
     if not value:
         return Code.VALUE_MISSING if rule.required else None
@@ -66,48 +67,48 @@ def twin(rule: ColumnRule, value: str | None) -> Code | None:
     match rule:
         case TextRule():
             if not rule.least <= size <= rule.most:
-                return Code.WRONG_LENGTH
-            return None if set(value) <= set(characters(rule.alphabet, rule.also)) else Code.WRONG_CHARACTER
+                return ValueCode.WRONG_LENGTH
+            return None if set(value) <= set(characters(rule.alphabet, rule.also)) else ValueCode.WRONG_CHARACTER
         case CodeRule():
-            return None if value in NCIC.codes[rule.table] else Code.NOT_IN_TABLE
+            return None if value in NCIC.codes[rule.table] else ValueCode.NOT_IN_TABLE
         case NameRule():
             if not rule.least <= size <= rule.most:
-                return Code.WRONG_LENGTH
+                return ValueCode.WRONG_LENGTH
             good = re.fullmatch(r"[A-Z'-]([A-Z' -]*[A-Z'-])?,( ?[A-Z'-][A-Z' -]*|  +[A-Z' -]*)", value)
-            return None if good and not value.endswith(" ") else Code.WRONG_FORM
+            return None if good and not value.endswith(" ") else ValueCode.WRONG_FORM
         case DateRule():
             return twin_date(rule, value)
         case NumberRule() | HeightRule():
             digits = rule.digits if isinstance(rule, NumberRule) else 3
             if not re.fullmatch(f"[0-9X]{{{digits}}}", value):
-                return Code.WRONG_FORM
+                return ValueCode.WRONG_FORM
             if "X" in value:
                 return None
             inches = isinstance(rule, HeightRule) and int(value[1:]) > 11
             return Code.OUT_OF_RANGE if inches or not rule.low <= int(value) <= rule.high else None
         case SsnRule():
             if not re.fullmatch("[0-9X]{9}", value):
-                return Code.WRONG_FORM
+                return ValueCode.WRONG_FORM
             never = value[:3] in {"000", "666"} or value[0] == "9" or value[3:5] == "00" or value[5:] == "0000"
-            return Code.NEVER_ISSUED if never else None
+            return ValueCode.NEVER_ISSUED if never else None
         case VinRule():
             if size > rule.most:
-                return Code.WRONG_LENGTH
+                return ValueCode.WRONG_LENGTH
             if not set(value) <= set(characters("A9", "")):
-                return Code.WRONG_CHARACTER
+                return ValueCode.WRONG_CHARACTER
             return Code.WRONG_CHECK_DIGIT if size == 17 and vin_check(value) != value[8] else None
         case StatePrefixRule():
             if not 4 <= size <= rule.most:
-                return Code.WRONG_LENGTH
+                return ValueCode.WRONG_LENGTH
             if value[2:3] != "-" or value[:2] not in NCIC.codes[rule.table]:
-                return Code.NOT_IN_TABLE
-            return None if set(value) <= set(characters("A9", "-")) else Code.WRONG_CHARACTER
+                return ValueCode.NOT_IN_TABLE
+            return None if set(value) <= set(characters("A9", "-")) else ValueCode.WRONG_CHARACTER
         case ShapeRule():
             shapes = {"A": "[A-Z]", "9": "[0-9]", "N": "[A-Z0-9]"}
-            return None if re.fullmatch("".join(shapes[c] for c in rule.shape), value) else Code.WRONG_FORM
+            return None if re.fullmatch("".join(shapes[c] for c in rule.shape), value) else ValueCode.WRONG_FORM
 
 
-def twin_date(rule: DateRule, value: str) -> Code | None:
+def twin_date(rule: DateRule, value: str) -> RowCode | None:
     text = value.upper() if len(value) == 8 else value.upper().replace("-", "")
     if len(value) == 10 and not re.fullmatch(r".{4}-.{2}-.{2}", value):
         return Code.NO_SUCH_DATE
@@ -161,21 +162,21 @@ def test_every_rule_says_what_its_twin_says(data: st.DataObject) -> None:
     assert found == [(i, name, code) for i, code in enumerate(expected) if code is not None]
 
 
-def judged(columns: dict[str, pa.Array], **options: Any) -> list[tuple[int, str, Code]]:
+def judged(columns: dict[str, pa.Array], **options: Any) -> list[tuple[int, str, RowCode]]:
     schema_id = "hotfile/1" if columns.keys() <= SCHEMAS["hotfile/1"].columns.keys() else "chri_event/1"
     schema = tagged(schema_id, [pa.field(name, array.type) for name, array in columns.items()])
     batch = pa.RecordBatch.from_arrays(list(columns.values()), schema=schema)
     parameters = wire.Validate(rule_set="ncic/1", as_of=AS_OF.isoformat(), without=options.pop("without", ()))
     operation = wire.Operation(validate=parameters)
     prepared = prepare_table(operation, schema_id, schema, context(**options))
-    outputs = prepared.run([batch, batch.slice(0, 0), batch], {}, lambda step, per_cent: None)
+    outputs = prepared.run([batch, batch.slice(0, 0), batch], lambda step, per_cent: None)
     rows = [row for one in outputs.result for row in one.to_pylist()]
     n = batch.num_rows
     assert len(outputs.status.status) == 2 * n
     halves = [[row for row in rows if row["row"] < n], [row for row in rows if row["row"] >= n]]
     assert [{**row, "row": row["row"] + n} for row in halves[0]] == halves[1]
     counts = {(r["column"], r["finding"]): r["rows"] for one in outputs.parts["counts"] for r in one.to_pylist()}
-    codes = [(row["row"], row["column"], Code(row["code"])) for row in halves[0]]
+    codes = [(row["row"], row["column"], CODES[row["code"]]) for row in halves[0]]
     assert counts == {
         (c, code.name): 2 * sum((x, y) == (c, code) for _, x, y in codes) for c, code in {(c, k) for _, c, k in codes}
     }
@@ -213,7 +214,7 @@ def test_dates_of_a_row_are_in_order() -> None:
         ("1982-13-XX", Code.NO_SUCH_DATE),
     ],
 )
-def test_partial_dates_are_normal_where_the_rule_says_so(value: str, code: Code | None) -> None:
+def test_partial_dates_are_normal_where_the_rule_says_so(value: str, code: RowCode | None) -> None:
     array = pa.array([value])
     assert [c for _, _, c in judged({"DOB": array})] == ([] if code is None else [code])
     assert next(c for _, _, c in judged({"entered": array})) is Code.NO_SUCH_DATE
@@ -224,15 +225,16 @@ def test_rules_are_switched_off_and_only_those_that_exist() -> None:
     for bad in (("304", "304"), ("404",), ("x",)):
         operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01", without=bad))
         with refused(Reason.BAD_PARAMETERS):
-            check([operation], ["person/1"])
+            planned([operation], "person/1")
 
 
 def test_the_rule_set_is_for_columns_and_not_for_segments() -> None:
     operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01"))
     for schema in ("person/1", "hotfile/1", "chri_event/1"):
-        assert output_parts([operation], [schema])[0] == ("result", "findings/1")
+        result = planned([operation], schema).outputs[0]
+        assert (result.name, result.schema.schema_id) == ("result", "findings/1")
     with refused(Reason.SCHEMA_MISMATCH):
-        check([operation], ["nibrs.flat/3.1"])
+        planned([operation], "nibrs.flat/3.1")
 
 
 def test_warnings_leave_a_row_usable(tmp_path: Path) -> None:
@@ -244,9 +246,7 @@ def test_warnings_leave_a_row_usable(tmp_path: Path) -> None:
     schema = tagged("hotfile/1", [pa.field("VIN", pa.utf8())])
     batch = pa.RecordBatch.from_arrays([pa.array(["1M8GDM9A1KP042788"])], schema=schema)
     operation = wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01"))
-    outputs = prepare_table(operation, "hotfile/1", schema, context(tables=tables)).run(
-        [batch], {}, lambda step, n: None
-    )
+    outputs = prepare_table(operation, "hotfile/1", schema, context(tables=tables)).run([batch], lambda step, n: None)
     assert outputs.status.counts() == (0, 1, 0, 0)
     assert [row["warning"] for one in outputs.result for row in one.to_pylist()] == [True]
 

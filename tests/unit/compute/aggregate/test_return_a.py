@@ -8,8 +8,8 @@ import pytest
 from tests.reference.return_a import convert
 from tests.support.refusals import refused
 from tests.support.return_a_tools import Converted, engine
+from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.forms import FORMS
-from worker.compute.status_codes import Code
 from worker.errors import Reason, Stage
 
 conversion = import_module("worker.compute.operations.aggregate.return_a")  # the package has a function of this name

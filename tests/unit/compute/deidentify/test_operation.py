@@ -6,14 +6,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.support.contexts import context, prepare_batch, prepare_table
+from tests.support.contexts import context, planned, prepare_batch, prepare_table
 from tests.support.refusals import refused
 from worker.compute.operation import BatchOperation
 from worker.compute.operations.deidentify import tokens
-from worker.compute.registry import OPERATIONS, check, output_parts, project_of
-from worker.compute.status_codes import MEANING, Code
+from worker.compute.operations.deidentify.codes import Code
+from worker.compute.registry import OPERATIONS
+from worker.compute.status_codes import ValueCode
 from worker.errors import Reason, Stage
-from worker.records import Status, tagged
+from worker.records import METADATA_KEY, Status, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
 KEY = bytes(range(32))
@@ -85,16 +86,16 @@ def prepared(batch: pa.RecordBatch, *rules: wire.ColumnRule, schema_id: str = "p
 
 
 def test_good_parameters_pass() -> None:
-    check(
-        [operation(keep("last"), drop("first"), rule("NAM", null=wire.Null()), mask("SOC", keep_last=4))], ["hotfile/1"]
+    planned(
+        [operation(keep("last"), drop("first"), rule("NAM", null=wire.Null()), mask("SOC", keep_last=4))], "hotfile/1"
     )
-    check(
+    planned(
         [operation(token("SOC", bits=80), token("OLN", bits=160), shift("expires"), band(), project="a.b/c:d-1_2")],
-        ["hotfile/1"],
+        "hotfile/1",
     )
-    check([operation(generalise("DOB", date_to=wire.DateTo(unit=wire.DateTo.YEAR)))], ["hotfile/1"])
-    check(
-        [operation(generalise("postcode", zip_prefix=wire.ZipPrefix(digits=3)), project="", wrapped=b"")], ["hotfile/1"]
+    planned([operation(generalise("DOB", date_to=wire.DateTo(unit=wire.DateTo.YEAR)))], "hotfile/1")
+    planned(
+        [operation(generalise("postcode", zip_prefix=wire.ZipPrefix(digits=3)), project="", wrapped=b"")], "hotfile/1"
     )
     assert "deidentify" in OPERATIONS
 
@@ -160,24 +161,24 @@ def test_good_parameters_pass() -> None:
 )
 def test_bad_parameters_are_refused_before_any_key(bad: wire.Operation) -> None:
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-        check([bad], ["hotfile/1"])
+        planned([bad], "hotfile/1")
 
 
 def test_which_key_is_needed() -> None:
     for keyed in (operation(keep("last"), token("SOC")), operation(shift("DOB"))):
-        project = project_of(keyed)
-        assert project is not None
+        (project,) = planned([keyed], "person/1").projects
         assert (project.name, project.wrapped_key) == ("study-7", b"sealed elsewhere")
-    assert project_of(operation(keep("last"), mask("SOC"), band())) is None
+    assert planned([operation(keep("last"), mask("SOC"), band())], "person/1").projects == ()
     with refused(Reason.BAD_PARAMETERS):
-        project_of(wire.Operation())
+        planned([wire.Operation()], "person/1")
 
 
 def test_the_output_parts_of_a_job() -> None:
     parts = (("result", "person/1"), ("row_status", "row_status/1"))
-    assert output_parts([operation(keep("last")), operation(mask("last"))], ["person/1"]) == parts
+    outputs = planned([operation(keep("last")), operation(mask("last"))], "person/1").outputs
+    assert tuple((part.name, part.schema.schema_id) for part in outputs) == parts
     with refused(Reason.BAD_PARAMETERS):
-        output_parts([operation(keep("last")), wire.Operation()], ["person/1"])
+        planned([operation(keep("last")), wire.Operation()], "person/1")
 
 
 def reason(batch: pa.RecordBatch, *rules: wire.ColumnRule, schema_id: str = "person/1", key: bytes | None = KEY) -> str:
@@ -241,7 +242,7 @@ def test_every_transform_once() -> None:
     out, status = applied.batch, applied.status
     out.validate(full=True)
     assert out.schema.equals(run.output_schema, check_metadata=True)
-    assert run.output_schema_id == "person/1"
+    assert run.output_schema.metadata[METADATA_KEY].decode() == "person/1"
     got = out.to_pydict()
     subjects = got.pop("SID")
     assert subjects[0] == subjects[1] != subjects[3]
@@ -263,7 +264,7 @@ def test_every_transform_once() -> None:
         [],
         [
             (Code.TOO_SHORT_TO_MASK, soc),
-            (Code.NOT_A_DATE, dob),
+            (ValueCode.NOT_A_DATE, dob),
             (Code.NOT_A_ZIP, postcode),
             (Code.TOO_SHORT_TO_MASK, address),
         ],
@@ -304,7 +305,12 @@ def test_operations_in_a_row_name_columns_of_the_first_input() -> None:
     one = prepared(batch, drop("first"), drop("suffix"), mask("SOC", keep_last=4), keep("DOB"))
     applied = one.apply(batch)
     middle, found = applied.batch, applied.status
-    two = prepare_batch(operation(mask("SOC", keep_last=8), band()), one.output_schema_id, one.output_schema, context())
+    two = prepare_batch(
+        operation(mask("SOC", keep_last=8), band()),
+        one.output_schema.metadata[METADATA_KEY].decode(),
+        one.output_schema,
+        context(),
+    )
     applied = two.apply(middle)
     last, later = applied.batch, applied.status
     assert last.to_pydict() == {"SOC": [None], "DOB": [None]}
@@ -313,7 +319,7 @@ def test_operations_in_a_row_name_columns_of_the_first_input() -> None:
 
 
 def test_every_code_has_a_meaning() -> None:
-    assert set(MEANING) == set(Code)
+    assert all(code.meaning for code in Code)
 
 
 def test_0_rows_are_a_batch_like_any_other() -> None:

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.contexts import TABLES, context, prepare_batch
+from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
-from worker.compute.registry import check
-from worker.compute.status_codes import Code
+from worker.compute.operations.disseminate.codes import Code
 from worker.compute.tables import Dissemination, Tables
 from worker.compute.tables import load as load_tables
 from worker.errors import Reason, StartupError
@@ -62,7 +61,8 @@ def run(
     op = prepare_batch(operation(recipient), schema_id, batch.schema, context(**options))
     applied = op.apply(batch)
     parts = {name: [r for b in batches for r in b.to_pylist()] for name, batches in op.finish().items()}
-    assert {part.name for part in op.parts} == parts.keys()
+    names = [part.name for part in planned([operation(recipient)], schema_id).outputs]
+    assert names == ["result", "row_status", *parts]
     return applied, parts
 
 
@@ -213,17 +213,17 @@ def test_a_sliced_batch_reads_its_own_bits() -> None:
 )
 def test_bad_parameters(bad: wire.Operation) -> None:
     with refused(Reason.BAD_PARAMETERS):
-        check([bad], [CHRI])
+        planned([bad], CHRI)
 
 
 def test_the_tables_of_the_worker_decide_at_admission() -> None:
-    check([operation(digest=TABLES.sha256)], [CHRI], TABLES)
+    planned([operation(digest=TABLES.sha256)], CHRI, TABLES)
     for bad in (operation(recipient="press"), operation(digest=bytes(32))):
-        check([bad], [CHRI])
+        planned([bad], CHRI)
         with refused(Reason.BAD_PARAMETERS):
-            check([bad], [CHRI], TABLES)
+            planned([bad], CHRI, TABLES)
     with refused(Reason.SCHEMA_MISMATCH):
-        check([operation()], ["person/1"], TABLES)
+        planned([operation()], "person/1", TABLES)
 
 
 # ---------------------------------------------------------------- tables

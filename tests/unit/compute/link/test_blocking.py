@@ -9,24 +9,25 @@ from tests.support.link_tools import BY_LAST, given_model, linked, part
 from tests.support.refusals import refused
 from worker.compute.operations.link import (
     Key,
-    Parameters,
+    Link,
     Rule,
     link,
 )
 from worker.compute.operations.link.blocking import CHUNK, plan
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import read_table
-from worker.compute.status_codes import Code
+from worker.compute.operations.link.linkage import MEMORY
 from worker.errors import Reason
-from worker.progress import Step
 
 
 @pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 20, "rows": 200}])
 def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -> None:
-    steps: list[Step] = []
+    steps: list[str] = []
     batch = people(last=["SMITH"] * limits.pop("rows", 10))
-    parameters = Parameters(model=given_model(0.9, 0.1), oversized="refuse", **limits)
+    memory = limits.pop("memory", MEMORY)
+    parameters = Link(model=given_model(0.9, 0.1), oversized="refuse", **limits)  # type: ignore[arg-type]
     with refused(Reason.LIMIT_EXCEEDED):
-        link([batch], batch.schema, parameters, lambda step, _: steps.append(step))
+        link([batch], batch.schema, parameters, lambda step, _: steps.append(step), memory=memory)
     assert steps == ["count"]
 
 
@@ -59,7 +60,7 @@ def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: 
     one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
     rules = (replace(BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="soundex"))))
     model = replace(given_model(0.9, 0.1), blocking=rules)
-    found = link([one], one.schema, Parameters(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
+    found = link([one], one.schema, Link(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
     blocks = part(found, "blocks")
     assert [row["pairs"] for row in blocks] == [4, 4]
     assert [row["new_pairs"] for row in blocks] == [pairs, 4 - pairs]
@@ -77,7 +78,7 @@ def test_a_pair_counts_for_its_first_rule_only() -> None:
 def test_a_sample_is_of_the_pairs_of_its_rule(most: int) -> None:
     """In chunks, each pair at most once, and all where there are no more."""
     table = read_table([people(last=["A"] * 700 + ["B"] * 1000)], (), frozenset(("last",)), linking=False)
-    blocking = plan(table, (BY_LAST,), (), Parameters())
+    blocking = plan(table, (BY_LAST,), (), Link())
     chunks = list(blocking.sample(0, most, np.random.default_rng(3)))
     left, right = (np.concatenate(side) for side in zip(*chunks, strict=True))
     assert len(set(zip(left.tolist(), right.tolist(), strict=True))) == len(left) == min(most, 744_150)

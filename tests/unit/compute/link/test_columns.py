@@ -15,8 +15,9 @@ from worker.compute.operations.link import (
     Level,
     Rule,
 )
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import read_table
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,6 @@ def test_a_date_that_is_none_is_missing_and_its_row_partly_used() -> None:
     assert found.status.counts() == (2, 0, 2, 0)
     assert found.status.rows.tolist() == [0, 2]
     assert found.status.columns.tolist() == [1, 1]
-    assert set(found.status.codes.tolist()) == {Code.NOT_A_DATE}
+    assert set(found.status.codes.tolist()) == {ValueCode.NOT_A_DATE}
     table = read_table([batch], (), frozenset(("DOB",)), linking=False)
     assert table.columns["DOB"].code.tolist() == [-1, 0, 1, 0]

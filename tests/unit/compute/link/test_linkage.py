@@ -13,13 +13,12 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
+    Link,
     Model,
-    Parameters,
     Rule,
     link,
 )
 from worker.errors import Reason
-from worker.progress import Step
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_records_without_a_column_to_block_by_are_refused() -> None:
 def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> None:
     batch = people(last=[None] * rows, DOB=[None] * rows, SOC=[None] * rows)
     other = None if side is None else [people(last=[None] * side)]
-    found = link([batch], batch.schema, Parameters(), ignore, side=other)
+    found = link([batch], batch.schema, Link(), ignore, side=other)
     assert found.cluster.tolist() == list(range(rows))
     assert not len(found.report.pairs)
     assert found.status.counts() == (0, 0, 0, rows)
@@ -74,7 +73,7 @@ def test_next_to_nothing_is_linked_with_nothing(rows: int, side: int | None) -> 
 def test_an_empty_second_table_has_no_partners() -> None:
     batch = people(last=["SMITH", "SMITH"])
     found = link(
-        [batch], batch.schema, Parameters(model=given_model(0.9, 0.1), clerical_review_threshold=1e-3), ignore, side=[]
+        [batch], batch.schema, Link(model=given_model(0.9, 0.1), clerical_review_threshold=1e-3), ignore, side=[]
     )
     assert not len(found.report.pairs)
     assert found.cluster.tolist() == [0, 1]
@@ -111,7 +110,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     )
 
     def outputs(pieces: list[pa.RecordBatch]) -> list[bytes]:
-        found = link(pieces, batch.schema, Parameters(random_pairs=2000), ignore)
+        found = link(pieces, batch.schema, Link(random_pairs=2000), ignore)
         batches = [one for part in found.report.batches().values() for one in part]
         return [found.cluster.tobytes(), *(one.serialize().to_pybytes() for one in batches)]
 
@@ -119,9 +118,9 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_progress_goes_up_and_says_nothing_of_values() -> None:
-    told: list[tuple[Step, int]] = []
+    told: list[tuple[str, int]] = []
     batch = people(last=["SMITH"] * 20, first=["JOHN"] * 20)
-    link([batch], batch.schema, Parameters(), lambda step, per_cent: told.append((step, per_cent)))
+    link([batch], batch.schema, Link(), lambda step, per_cent: told.append((step, per_cent)))
     assert [step for step, _ in told] == [
         "count",
         "train",

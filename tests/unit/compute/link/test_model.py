@@ -9,42 +9,45 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
-    Parameters,
-    check,
+    Link,
 )
+from worker.compute.parameters import decoded
 from worker.errors import Reason
+
+
+def _fields(**fields: object) -> dict[str, object]:
+    return fields
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
-        Parameters(match=0.5, clerical_review_threshold=0.6),
-        Parameters(match=1.0),
-        Parameters(clerical_review_threshold=0.0),
-        Parameters(block_rows=1),
-        Parameters(pairs=0),
-        Parameters(seed=-1),
-        Parameters(memory=1),
-        Parameters(random_pairs=10),
-        Parameters(oversized="cut"),  # type: ignore[arg-type]
-        Parameters(model=replace(MODEL, split=(Key(column="last", form="prefix"),))),
-        Parameters(model=replace(MODEL, split=(Key(column="last", length=3),))),
-        Parameters(model=replace(MODEL, comparisons=())),
-        Parameters(model=replace(MODEL, comparisons=(LAST, LAST))),
-        Parameters(model=replace(MODEL, blocking=())),
-        Parameters(model=replace(MODEL, prior=None)),
-        Parameters(model=replace(MODEL, prior=1.0)),
-        Parameters(model=replace(MODEL, comparisons=(replace(LAST, levels=(SAME,)),))),
-        Parameters(model=replace(MODEL, comparisons=(replace(LAST, levels=(SAME, SAME)),))),
-        Parameters(model=replace(MODEL, comparisons=(replace(LAST, levels=(ELSE, ELSE)),))),
-        Parameters(model=replace(MODEL, comparisons=(replace(LAST, levels=(replace(SAME, m=0.9), ELSE)),))),
-        Parameters(model=replace(MODEL, comparisons=(replace(LAST, initial_m=(1.0,)),))),
-        Parameters(
+        _fields(match=0.5, clerical_review_threshold=0.6),
+        _fields(match=1.0),
+        _fields(clerical_review_threshold=0.0),
+        _fields(block_rows=1),
+        _fields(pairs=0),
+        _fields(seed=-1),
+        _fields(random_pairs=10),
+        _fields(oversized="cut"),
+        _fields(model=replace(MODEL, split=(Key(column="last", form="prefix"),))),
+        _fields(model=replace(MODEL, split=(Key(column="last", length=3),))),
+        _fields(model=replace(MODEL, comparisons=())),
+        _fields(model=replace(MODEL, comparisons=(LAST, LAST))),
+        _fields(model=replace(MODEL, blocking=())),
+        _fields(model=replace(MODEL, prior=None)),
+        _fields(model=replace(MODEL, prior=1.0)),
+        _fields(model=replace(MODEL, comparisons=(replace(LAST, levels=(SAME,)),))),
+        _fields(model=replace(MODEL, comparisons=(replace(LAST, levels=(SAME, SAME)),))),
+        _fields(model=replace(MODEL, comparisons=(replace(LAST, levels=(ELSE, ELSE)),))),
+        _fields(model=replace(MODEL, comparisons=(replace(LAST, levels=(replace(SAME, m=0.9), ELSE)),))),
+        _fields(model=replace(MODEL, comparisons=(replace(LAST, initial_m=(1.0,)),))),
+        _fields(
             model=replace(
                 MODEL, comparisons=(replace(LAST, levels=(replace(SAME, tf_adjustment_column="first"), ELSE)),)
             )
         ),
-        Parameters(
+        _fields(
             model=replace(
                 MODEL,
                 comparisons=(
@@ -56,7 +59,7 @@ from worker.errors import Reason
             )
         ),
         *(
-            Parameters(
+            _fields(
                 model=replace(MODEL, comparisons=(replace(LAST, levels=(Level(label="x", conditions=(wrong,)), ELSE)),))
             )
             for wrong in (
@@ -65,10 +68,10 @@ from worker.errors import Reason
                 Condition(column="last", test="same", other="first"),
             )
         ),
-        Parameters(model=replace(MODEL, prior=None, deterministic_rules=(BY_LAST,), recall=0.0)),
+        _fields(model=replace(MODEL, prior=None, deterministic_rules=(BY_LAST,), recall=0.0)),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(parameters: Parameters) -> None:
-    check(Parameters(model=MODEL))
+def test_parameters_that_make_no_sense_are_refused(parameters: dict[str, object]) -> None:
+    assert decoded(Link, {"model": MODEL}) == Link(model=MODEL)
     with refused(Reason.BAD_PARAMETERS):
-        check(parameters)
+        decoded(Link, parameters)

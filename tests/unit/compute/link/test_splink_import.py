@@ -8,8 +8,7 @@ import pytest
 
 from worker.compute.operations.link import (
     Condition,
-    Parameters,
-    check,
+    Link,
 )
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 
@@ -52,7 +51,7 @@ def _splink(change: Callable[[dict[str, Any]], object] = lambda _: None) -> byte
 
 def test_a_model_of_splink_is_read_whole() -> None:
     model = from_splink(_splink())
-    check(Parameters(model=model))
+    assert Link(model=model).model is model
     (comparison,) = model.comparisons
     same, similar, other = comparison.levels
     assert (same.conditions, same.m, same.u) == ((Condition(column="last"),), 0.9, 0.1)

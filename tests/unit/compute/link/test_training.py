@@ -13,8 +13,8 @@ from worker.compute.operations.link import (
     Condition,
     Key,
     Level,
+    Link,
     Model,
-    Parameters,
     Rule,
 )
 from worker.compute.operations.link.blocking import plan
@@ -69,7 +69,7 @@ def test_training_takes_no_more_memory_for_more_pairs() -> None:
     comparers = [comparer(one, table) for one in model.comparisons]
     peaks = []
     for pairs in (1 << 17, 1 << 21):
-        parameters = Parameters(random_pairs=pairs, training_pairs=pairs)
+        parameters = Link(random_pairs=pairs, training_pairs=pairs)
         blocking = plan(table, (Rule(keys=()),), (), parameters)
         tracemalloc.start()
         train(

@@ -15,7 +15,7 @@ from worker.compute.operations.screen import (
     Outcome,
     run,
 )
-from worker.compute.status_codes import Code
+from worker.compute.operations.screen.codes import Code
 from worker.errors import Reason
 from worker.records import Status
 
@@ -169,10 +169,10 @@ def test_a_licence_counts_with_its_state() -> None:
     ]
     inquiries: list[Row] = [{"OLN": "D12345", "OLS": state} for state in ("CA", "NV", None)]
     index = twin.index(reference, columns)
-    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, twin.asked(rules=rules))
+    found = run(twin.batch("person/1", inquiries, ("OLN", "OLS")), index, twin.asked(rules=rules), twin.MODEL)
     assert found.reference_row.tolist() == [1]
     assert found.outcome.tolist() == [Outcome.HIT, Outcome.NO_HIT, Outcome.NOT_SCREENABLE]
-    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, twin.asked(rules=rules))
+    without = run(twin.batch("person/1", inquiries, ("OLN",)), index, twin.asked(rules=rules), twin.MODEL)
     assert without.outcome.tolist() == [Outcome.NOT_SCREENABLE] * 3
 
 

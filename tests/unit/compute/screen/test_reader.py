@@ -5,7 +5,8 @@ from tests.support.screen_tools import RECORD, SMITH, Row, screened
 from worker.compute.operations.screen import (
     run,
 )
-from worker.compute.status_codes import Code
+from worker.compute.operations.screen.codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.records import RowStatus, Status
 
 
@@ -16,21 +17,21 @@ def test_what_is_wrong_is_said_of_its_column() -> None:
         {"NAM": "PEÑA, JO", "DOB": "19800229", "SEX": "MF", "RAC": "W", "SOC": "12", "file_code": "Q", "city": None},
     ]
     wrong = [
-        (0, Code.NOT_IN_TABLE, 2),
-        (0, Code.NOT_A_DATE, 3),
-        (0, Code.NEVER_ISSUED, 4),
-        (0, Code.WRONG_FORM, 5),
-        (1, Code.NOT_IN_TABLE, 1),
-        (1, Code.WRONG_FORM, 4),
-        (1, Code.WRONG_CHARACTER, 5),
+        (0, ValueCode.NOT_IN_TABLE, 2),
+        (0, ValueCode.NOT_A_DATE, 3),
+        (0, ValueCode.NEVER_ISSUED, 4),
+        (0, ValueCode.WRONG_FORM, 5),
+        (1, ValueCode.NOT_IN_TABLE, 1),
+        (1, ValueCode.WRONG_FORM, 4),
+        (1, ValueCode.WRONG_CHARACTER, 5),
     ]
     index = twin.index(rows, columns)
-    status = run(twin.batch("hotfile/1", rows, columns), index, twin.asked("ncic_qw")).status
+    status = run(twin.batch("hotfile/1", rows, columns), index, twin.asked("ncic_qw"), twin.MODEL).status
 
     def said(status: RowStatus) -> list[tuple[int, int, int]]:
         return sorted(zip(status.rows.tolist(), status.codes.tolist(), status.columns.tolist(), strict=True))
 
-    assert said(status) == sorted([*wrong, (0, Code.NOT_IN_TABLE, 1), (0, Code.NOT_SCREENABLE, -1)])
+    assert said(status) == sorted([*wrong, (0, ValueCode.NOT_IN_TABLE, 1), (0, Code.NOT_SCREENABLE, -1)])
     assert said(index.status) == sorted([*wrong, (0, Code.NOT_REACHABLE, -1), (1, Code.UNKNOWN_FILE, -1)])
     assert status.status.tolist() == [Status.NOT_USABLE, Status.PARTLY_USED]
 

@@ -1,7 +1,6 @@
 """Outcomes and hits: their order and number, restricted files, and status only."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,15 +11,15 @@ from tests.reference import screen as twin
 from tests.support.refusals import refused
 from tests.support.screen_tools import BOTH_WAYS, HOTFILE, PERSON, RECORD, SMITH, Row, screened
 from worker.compute.operations.screen import (
-    HITS,
     MAX_HITS,
-    OUTCOMES,
     HitClass,
     Outcome,
-    check,
+    Screen,
     run,
 )
+from worker.compute.operations.screen.outputs import HITS, OUTCOMES
 from worker.compute.operations.screen.score import words_of
+from worker.compute.parameters import decoded
 from worker.compute.tables.screening import LEVELS
 from worker.errors import Reason, Stage
 from worker.records import Status
@@ -86,8 +85,8 @@ def test_status_only_shows_nothing_of_the_records() -> None:
     inquiries: list[Row] = [SMITH, {**SMITH, "NAM": "NOBODY, NO"}, {**SMITH, "NAM": None}]
     found = screened(inquiries, [RECORD], twin.asked("ncic_qw", status_only=True))
     assert found.hits(0).num_rows == 0
-    assert found.hits(0).schema == HITS
-    assert found.outcomes(0).schema == OUTCOMES
+    assert found.hits(0).schema == HITS.schema.arrow
+    assert found.outcomes(0).schema == OUTCOMES.arrow
     assert found.outcomes(0).to_pylist() == [
         {"row": row, "outcome": outcome, "best": None, "hits": None, "listed": None}
         for row, outcome in enumerate(("hit", "no_hit", "not_screenable"))
@@ -121,7 +120,7 @@ def test_classes_and_words() -> None:
 
 
 def test_a_hit_is_never_called_a_match() -> None:
-    said = [name for schema in (HITS, OUTCOMES) for name in schema.names]
+    said = [name for schema in (HITS.schema.arrow, OUTCOMES.arrow) for name in schema.names]
     said += [member.name for kind in (HitClass, Outcome) for member in kind]
     place = 1
     for levels in LEVELS.values():
@@ -140,15 +139,15 @@ def test_same_input_same_bytes() -> None:
     "wrong", [{"max_hits": 0}, {"max_hits": MAX_HITS + 1}, {"min_score": math.nan}, {"min_score": math.inf}]
 )
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
-    check(max_hits=MAX_HITS, min_score=0.0)
+    assert decoded(Screen, {"max_hits": MAX_HITS, "min_score": 0.0})
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-        check(**{"max_hits": 1, "min_score": None, **wrong})
+        decoded(Screen, {"max_hits": 1, "min_score": None, **wrong})
 
 
 def test_the_classes_follow_the_threshold() -> None:
     index = twin.index([RECORD], HOTFILE)
     inquiry = twin.batch("person/1", [SMITH], PERSON)
-    bits = run(inquiry, index, twin.asked("ncic_qw")).bits[0]
+    bits = run(inquiry, index, twin.asked("ncic_qw"), twin.MODEL).bits[0]
     for strong, wanted in ((bits, HitClass.STRONG), (np.nextafter(bits, np.inf), HitClass.POSSIBLE)):
         changed = msgspec.structs.replace(twin.MODEL, strong=float(strong))
-        assert run(inquiry, index, replace(twin.asked("ncic_qw"), model=changed)).best.tolist() == [wanted]
+        assert run(inquiry, index, twin.asked("ncic_qw"), changed).best.tolist() == [wanted]

@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from tests.reference import screen as twin
-from tests.support.contexts import TABLES, context
+from tests.support.contexts import TABLES, context, planned, prepare_batch
 from tests.support.refusals import refused
 from tests.support.screen_tools import HOTFILE, PERSON, RECORD, SMITH
 from worker.compute.operations.screen import (
     run,
 )
 from worker.compute.operations.screen.operation import Screening
-from worker.compute.registry import check as admit
-from worker.compute.registry import prepare
 from worker.compute.tables import load as load_tables
 from worker.compute.tables.screening import Model
 from worker.errors import Reason, Stage, StartupError
@@ -42,20 +40,20 @@ def test_an_operator_replaces_the_presets(tmp_path: Path) -> None:
     (tmp_path / "screening.toml").write_text(own)
     tables = load_tables(tmp_path)
     assert tables.sha256 != TABLES.sha256
-    sides = {"hotfile/1": [twin.batch("hotfile/1", [{**RECORD, "SEX": "U"}, RECORD], HOTFILE)]}
+    sides = {"reference": [twin.batch("hotfile/1", [{**RECORD, "SEX": "U"}, RECORD], HOTFILE)]}
     inquiry = twin.batch("person/1", [SMITH], PERSON)
     for preset, of_tables, hits in (("county", tables, 1), ("ncic_qw", tables, 1), ("ncic_qw", TABLES, 2)):
         job = operation(preset=preset)
-        admit([job], ["hotfile/1", "person/1"], of_tables)
-        bound = prepare(job, "person/1", inquiry.schema, replace(context(tables=of_tables), sides=sides))
+        planned([job], "person/1", of_tables, sides={"reference": "hotfile/1"})
+        bound = prepare_batch(job, "person/1", inquiry.schema, replace(context(tables=of_tables), sides=sides))
         assert isinstance(bound, Screening)
-        found = run(inquiry, bound.index, bound.parameters)
+        found = run(inquiry, bound.index, bound.parameters, bound.model)
         assert found.found.tolist() == [hits]
         assert found.bits[0] == pytest.approx(sum(math.log2(ratio) for ratio in ratios(of_tables.screening.model)))
     for wrong in (operation(preset="county"), operation(preset="ncic_qw", tables_sha256=tables.sha256)):
-        admit([wrong], ["hotfile/1", "person/1"])  # a client does not know the worker's tables
+        planned([wrong], "person/1", sides={"reference": "hotfile/1"})  # a client does not know the worker's tables
         with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-            admit([wrong], ["hotfile/1", "person/1"], TABLES)
+            planned([wrong], "person/1", TABLES, sides={"reference": "hotfile/1"})
 
 
 def ratios(model: Model) -> list[float]:

@@ -10,7 +10,7 @@ from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_mutations import MUTATIONS
 from tests.support.nibrs_tools import side
 from worker.compute.kernels.lines import split
-from worker.compute.operations.validate import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA, Options
+from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Options
 from worker.compute.operations.validate import eds, load_rule_set, validate
 from worker.compute.operations.validate.nibrs import ValidateNibrs
 
@@ -24,8 +24,9 @@ records = [pa.RecordBatch.from_arrays([segments], names=["segment"])]
 """
 ACT = """
 for name in ("nibrs/3.1", "nibrs/2016"):
-    made = ValidateNibrs(rules=load_rule_set(name), options=Options(as_of=date(2020, 5, 5)))
-    outputs = made.run(records, {ORI_TABLE: oris, ON_FILE: filed}, lambda step, per_cent: None)
+    options = Options(as_of=date(2020, 5, 5))
+    made = ValidateNibrs(rules=load_rule_set(name), options=options, ori_table=oris, on_file=filed)
+    outputs = made.run(records, lambda step, per_cent: None)
     rows = [batch.num_rows for part in (outputs.result, *outputs.parts.values()) for batch in part]
     rules = load_rule_set(name)
     text = split(np.frombuffer(data, np.uint8))

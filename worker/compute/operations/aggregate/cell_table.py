@@ -16,7 +16,6 @@ A sum is hidden where its rows are; that one person makes up most of it is not l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
@@ -28,76 +27,23 @@ import pyarrow.compute as pc
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
 from worker.compute.kernels.group_by import cells, coded, counts, distinct, sums, with_totals
-from worker.compute.operation import Outputs, bad_parameters
+from worker.compute.operation import Outputs
+from worker.compute.operations.aggregate.codes import Code
+from worker.compute.operations.aggregate.outputs import CELLS
+from worker.compute.operations.aggregate.parameters import Aggregate
 from worker.compute.operations.aggregate.suppression import hidden
-from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, arrow, tagged
+from worker.records import RowStatus, Status, arrow
 
-__all__ = ["CELLS", "CELLS_SCHEMA", "MAX_CELLS", "MAX_KEYS", "MAX_PROTECTED", "Aggregate", "Key", "check", "run"]
+__all__ = ["MAX_CELLS", "MAX_PROTECTED", "run"]
 
-MAX_KEYS: Final = 4
-MAX_SUMS: Final = 4
 MAX_CELLS: Final = 1 << 22
 """Cells of a table with its totals: 32 MiB for each number in it."""
 MAX_PROTECTED: Final = 1 << 15
 """Cells where small ones are to be hidden: the search goes through all of them for every small one."""
-MAX_THRESHOLD: Final = 1000
-MAX_BASE: Final = 1000
-MAX_CATEGORIES: Final = 4096
 _DIGITS: Final = 15
 _BATCH: Final = 16_384
-
-CELLS: Final = "aggregate_cells/1"
-CELLS_SCHEMA: Final = tagged(
-    CELLS,
-    [
-        pa.field("grouping", pa.uint16()),
-        *(pa.field(f"key_{i + 1}", pa.binary()) for i in range(MAX_KEYS)),
-        pa.field("unclassifiable", pa.uint16()),
-        pa.field("hidden", pa.bool_()),
-        pa.field("rows", pa.uint64()),
-        pa.field("persons", pa.uint64()),
-        *(pa.field(f"sum_{i + 1}", pa.uint64()) for i in range(MAX_SUMS)),
-    ],
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """A column to group by. `categories`: its only values, every other is unclassifiable; none = whatever there is."""
-
-    column: str
-    categories: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregate:
-    """What to count. `person`: the column that tells persons apart, "" for none; `sums`: columns of whole numbers.
-
-    `threshold`: a cell of fewer persons (rows, where there is no `person`) is hidden, and others so that it cannot be
-    worked out; 1 hides nothing. `base`: numbers are rounded to its multiples, halves up; 1 rounds nothing.
-    """
-
-    keys: tuple[Key, ...]
-    person: str = ""
-    sums: tuple[str, ...] = ()
-    threshold: int = 11
-    base: int = 1
-
-
-def check(parameters: Aggregate) -> None:
-    """Refuse parameters that no table could make right. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    names = [key.column for key in parameters.keys]
-    good = 1 <= len(names) <= MAX_KEYS and len(parameters.sums) <= MAX_SUMS
-    good &= all(names) and len(set(names)) == len(names)
-    good &= all(parameters.sums) and len(set(parameters.sums)) == len(parameters.sums)
-    good &= 1 <= parameters.threshold <= MAX_THRESHOLD and 1 <= parameters.base <= MAX_BASE
-    for key in parameters.keys:
-        good &= all(key.categories) and len(set(key.categories)) == len(key.categories) <= MAX_CATEGORIES
-    if not good:
-        raise bad_parameters(Stage.ADMIT)
 
 
 def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
@@ -107,17 +53,16 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     MAX_CELLS or MAX_PROTECTED cells, or sums that are not exact; MemoryError.
     """
     names = records[0].schema.names if records else []
-    wanted = [key.column for key in parameters.keys] + [parameters.person] * bool(parameters.person)
-    if records and not set(wanted).union(parameters.sums).issubset(names):
+    if records and not parameters.columns.issubset(names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     n = sum(batch.num_rows for batch in records)
     progress("group", 0)
     status = RowStatus.all_ok(n)
     columns: list[npt.NDArray[np.int32]] = []
     values: list[pa.Array] = []
-    for key in parameters.keys:
-        code, categories = _categories(key, _column(records, key.column))
-        status = _marked(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(key.column) if n else 0)
+    for column, expected in parameters.keys.items():
+        code, categories = _categories(expected, _column(records, column))
+        status = _marked(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
         columns.append(code)
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
@@ -160,12 +105,12 @@ def _marked(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStat
     return status.found(np.flatnonzero(wrong), status=Status.PARTLY_USED, code=code, column=column)
 
 
-def _categories(key: Key, array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
+def _categories(expected: Sequence[str], array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
     """(int32[n] codes, d categories); what is none of them has code d."""
     code, values = coded(array)
-    if not key.categories:
+    if not expected:
         return code, values
-    categories = pa.array(key.categories, pa.binary())
+    categories = pa.array([value.encode() for value in expected], pa.binary())
     position = arrow.numbers(pc.index_in(values, categories).fill_null(len(categories)))
     return np.append(position, np.int32(len(categories)))[code], categories
 
@@ -213,7 +158,7 @@ def _result(values: Sequence[pa.Array], numbers: Mapping[str, Ints], withheld: B
         rounded = (table.ravel()[listed] + base // 2) // base * base
         columns[name] = arrow.from_numpy(np.where(gone, 0, rounded), pa.uint64(), valid=~gone)
     return pa.RecordBatch.from_arrays(
-        [columns.get(field.name, pa.nulls(len(listed), field.type)) for field in CELLS_SCHEMA], schema=CELLS_SCHEMA
+        [columns.get(field.name, pa.nulls(len(listed), field.type)) for field in CELLS.arrow], schema=CELLS.arrow
     )
 
 

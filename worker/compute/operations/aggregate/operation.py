@@ -4,7 +4,7 @@ result       `aggregate_cells/1`: one row a cell that is not empty; or `return_a
 accounting   `return_a_accounting/1`, of the forms only: reports by what became of them
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,118 +13,75 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import read
-from worker.compute.operation import Context, Outputs, Part, bad_parameters
-from worker.compute.operations import aggregate
+from worker.compute.operation import Context, Operation, Outputs, Signature
+from worker.compute.operations.aggregate.cell_table import run
+from worker.compute.operations.aggregate.codes import Code
+from worker.compute.operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
+from worker.compute.operations.aggregate.parameters import Aggregate, decode, encode
+from worker.compute.operations.aggregate.return_a import return_a
+from worker.compute.operations.aggregate.self_test import CASES
+from worker.compute.parameters import ParametersError
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, arrow, check_schema
-from worker.wire.v1 import worker_pb2
+from worker.records import WHOLE_ROW, arrow
 
-__all__ = ["Aggregating", "ReturnA", "accepts", "check", "output_parts", "prepare", "result"]
+__all__ = ["AGGREGATE", "Aggregating"]
 
-_RETURN_A: Final = "srs_return_a"
 _RECORDS: Final = frozenset(("person/1", "hotfile/1", "chri_event/1"))
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
 
 
-def _parameters(parameters: worker_pb2.Aggregate) -> aggregate.Aggregate:
-    return aggregate.Aggregate(
-        keys=tuple(
-            aggregate.Key(column=key.column, categories=tuple(value.encode() for value in key.categories))
-            for key in parameters.keys
-        ),
-        person=parameters.person,
-        sums=tuple(parameters.sums),
-        threshold=parameters.threshold,
-        base=parameters.base,
-    )
-
-
-def check(parameters: worker_pb2.Aggregate) -> None:
-    """Refuse parameters that are wrong for every input. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if not parameters.preset:
-        aggregate.check(_parameters(parameters))
-    elif parameters != worker_pb2.Aggregate(preset=_RETURN_A):
-        raise bad_parameters(Stage.ADMIT)
-
-
-def accepts(parameters: worker_pb2.Aggregate) -> frozenset[str]:
-    """The record schemas that can be counted in this way."""
-    return _NIBRS if parameters.preset else _RECORDS
-
-
-def result(parameters: worker_pb2.Aggregate, _: str) -> str:
-    """The record schema of the cells or lines."""
-    return aggregate.RETURN_A if parameters.preset else aggregate.CELLS
-
-
-def output_parts(parameters: worker_pb2.Aggregate) -> tuple[tuple[str, str], ...]:
-    """(name, schema id) of the outputs besides the result."""
-    return (("accounting", aggregate.ACCOUNTING),) if parameters.preset else ()
-
-
-def prepare(
-    parameters: worker_pb2.Aggregate,
-    schema_id: str,
-    schema: pa.Schema,
-    context: Context,  # noqa: ARG001 - it needs none
-) -> "Aggregating | ReturnA":
-    """Bind checked parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there."""
-    check_schema(schema_id, schema)
-    if parameters.preset:
-        return ReturnA()
-    bound = _parameters(parameters)
-    named = {*(key.column for key in bound.keys), *bound.sums, *([bound.person] if bound.person else [])}
-    if not named.issubset(schema.names):
-        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
-    return Aggregating(parameters=bound)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregating:
-    """A prepared operation; made by `prepare` alone."""
+    """A prepared operation; made by `_prepare` alone."""
 
-    parameters: aggregate.Aggregate
+    parameters: Aggregate
+    output_schema: pa.Schema
     keeps_rows: bool = False
-    output_schema: pa.Schema = aggregate.CELLS_SCHEMA
-    output_schema_id: str = aggregate.CELLS
-    parts: tuple[Part, ...] = ()
 
     @property
     def sources(self) -> npt.NDArray[np.int16]:
-        """Cells are made from rows as a whole."""
+        """Cells and lines are made from rows as a whole."""
         return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
 
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        progress: ProgressCallback,
-    ) -> Outputs:
-        """Count; see TableOperation."""
-        return aggregate.run(self.parameters, records, progress)
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
+        """Count, or convert; see TableOperation."""
+        if self.parameters.preset is None:
+            return run(self.parameters, records, progress)
+        return return_a(read(arrow.concat((batch.column(0) for batch in records), pa.binary())), progress)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnA:
-    """A prepared operation; made by `prepare` alone."""
+def _signature(parameters: Aggregate) -> Signature:
+    if parameters.preset is None:
+        return Signature(accepts=_RECORDS, result=CELLS.schema_id)
+    return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,))
 
-    keeps_rows: bool = False
-    output_schema: pa.Schema = aggregate.RETURN_A_SCHEMA
-    output_schema_id: str = aggregate.RETURN_A
-    parts: tuple[Part, ...] = (Part(name="accounting", schema=aggregate.ACCOUNTING_SCHEMA),)
 
-    @property
-    def sources(self) -> npt.NDArray[np.int16]:
-        """Lines are made from rows as a whole."""
-        return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
+def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[str]:
+    missing = parameters.columns - columns
+    if missing:
+        raise ParametersError(f"no column {', '.join(sorted(missing))}")
+    return columns
 
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        progress: ProgressCallback,
-    ) -> Outputs:
-        """Convert; see TableOperation."""
-        segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
-        return aggregate.return_a(read(segments), progress)
+
+def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, _context: Context) -> Aggregating:
+    """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there."""
+    if not parameters.columns.issubset(schema.names):
+        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+    made = CELLS if parameters.preset is None else RETURN_A
+    return Aggregating(parameters=parameters, output_schema=made.arrow)
+
+
+AGGREGATE: Final = Operation(
+    parameters=Aggregate,
+    decode=decode,
+    encode=encode,
+    columns=_check_columns,
+    signature=_signature,
+    prepare=_prepare,
+    terminal=True,
+    schemas=(CELLS, RETURN_A, ACCOUNTING.schema),
+    steps=("count", "group"),
+    codes=Code,
+    self_test=CASES,
+)

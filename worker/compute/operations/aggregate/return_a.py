@@ -27,25 +27,16 @@ from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.submission import GROUP_A, GROUP_B, NO_GROUP, ZERO, Submission, read
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.clearances import Incidents, read_incidents
+from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.forms import FORMS, LINES, UNCLASSIFIABLE
+from worker.compute.operations.aggregate.outputs import ACCOUNTING, RETURN_A
 from worker.compute.operations.aggregate.units import RULES, Units, score
-from worker.compute.status_codes import Code
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import RowStatus, Status, arrow, tagged
+from worker.records import RowStatus, Status, arrow
 
-__all__ = ["ACCOUNTING", "ACCOUNTING_SCHEMA", "MAX_FORMS", "RETURN_A", "RETURN_A_SCHEMA", "return_a"]
+__all__ = ["MAX_FORMS", "return_a"]
 
-RETURN_A: Final = "return_a/1"
-RETURN_A_SCHEMA: Final = tagged(
-    RETURN_A,
-    [
-        *(pa.field(name, pa.binary()) for name in ("form", "ori", "month", "line")),
-        *(pa.field(name, pa.uint64()) for name in ("actual", "cleared", "cleared_under_18")),
-    ],
-)
-ACCOUNTING: Final = "return_a_accounting/1"
-ACCOUNTING_SCHEMA: Final = tagged(ACCOUNTING, [pa.field("outcome", pa.utf8()), pa.field("reports", pa.uint64())])
 MAX_FORMS: Final = 1 << 17
 """Months of agencies: a year of all that report makes about as many."""
 
@@ -160,7 +151,7 @@ def _result(sheets: _Sheets) -> pa.RecordBatch:
     for i, name in enumerate(("actual", "cleared", "cleared_under_18")):
         valid = None if i == 0 else has_clearances
         columns[name] = arrow.from_numpy(sums[i].reshape(-1), pa.uint64(), valid=valid)
-    return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A_SCHEMA.names], schema=RETURN_A_SCHEMA)
+    return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A.arrow.names], schema=RETURN_A.arrow)
 
 
 def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.RecordBatch:
@@ -177,7 +168,7 @@ def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.Re
     reports = np.array([np.count_nonzero(those) for those in outcomes.values()], np.uint64)
     return pa.RecordBatch.from_arrays(
         [pa.array(list(outcomes), pa.utf8()), arrow.from_numpy(reports)],
-        schema=ACCOUNTING_SCHEMA,
+        schema=ACCOUNTING.schema.arrow,
     )
 
 

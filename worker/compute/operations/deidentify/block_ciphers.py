@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import fixed, items, pack, read
 from worker.compute.kernels.ff1 import Ff1, lengths
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.tokens import ecb
-from worker.compute.status_codes import Code
 from worker.records import arrow
 
 __all__ = ["BLOCK_VALUE_BYTES", "RADIXES", "block_tokens", "encrypt_ff1"]

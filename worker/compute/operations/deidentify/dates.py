@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Ints, Text, pack, read
 from worker.compute.kernels.dates import FIRST_DAY, LAST_DAY, Dates, day_numbers, last_days, parse, render
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import RowCode, ValueCode
 
 __all__ = ["age_band", "date_to_month", "date_to_year", "shift"]
 
@@ -101,5 +102,5 @@ def shift(array: pa.Array, *, days: Ints, known: Bools) -> Outcome:
     return Outcome(array=pack(matrix, lengths * usable, array.type), faults=faults)
 
 
-def _not_dates(text: Text, dates: Dates) -> tuple[tuple[Code, Ints], ...]:
-    return ((Code.NOT_A_DATE, np.flatnonzero(text.filled & ~dates.fits)),)
+def _not_dates(text: Text, dates: Dates) -> tuple[tuple[RowCode, Ints], ...]:
+    return ((ValueCode.NOT_A_DATE, np.flatnonzero(text.filled & ~dates.fits)),)

@@ -8,9 +8,8 @@ A table of fewer than k rows cannot be made k-anonymous; the report shows it.
 The part `k_anonymity` has, before and after, the number of classes and of rows for each size of class.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +18,13 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.distinct import classes, codes
-from worker.compute.operation import BatchOperation, Outputs, Part
-from worker.compute.status_codes import Code
+from worker.compute.operation import BatchOperation, Outputs
+from worker.compute.operations.deidentify.codes import Code
+from worker.compute.operations.deidentify.outputs import K_ANONYMITY
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, RowStatus, Status, arrow, tagged
+from worker.records import RowStatus, Status, arrow
 
-__all__ = ["K_ANONYMITY", "MAX_K", "SmallClasses", "too_small"]
-
-MAX_K: Final = 1000
-K_ANONYMITY: Final = Part(
-    name="k_anonymity",
-    schema=tagged("k_anonymity/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["k_anonymity/1"].columns.values()]),
-)
+__all__ = ["Suppressing", "too_small"]
 
 
 def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
@@ -53,7 +47,7 @@ def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmallClasses:
+class Suppressing:
     """An operation of scope table around one of scope batch; `columns` are positions in its output."""
 
     inner: BatchOperation
@@ -67,26 +61,11 @@ class SmallClasses:
         return self.inner.output_schema
 
     @property
-    def output_schema_id(self) -> str:
-        """That of the operation inside."""
-        return self.inner.output_schema_id
-
-    @property
     def sources(self) -> npt.NDArray[np.int16]:
         """Those of the operation inside."""
         return self.inner.sources
 
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Those of the operation inside, and the report."""
-        return (*self.inner.parts, K_ANONYMITY)
-
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        progress: ProgressCallback,
-    ) -> Outputs:
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """De-identify every batch, then suppress; see TableOperation."""
         done = [self.inner.apply(batch) for batch in records]
         batches, starts = [one.batch for one in done], np.cumsum([0, *(one.batch.num_rows for one in done)])
@@ -140,5 +119,5 @@ def _report(before: Ints, after: Ints) -> pa.RecordBatch:
             pa.array(stages, pa.utf8()),
             *(arrow.from_numpy(one, pa.uint64()) for one in (size, count, size * count)),
         ],
-        schema=K_ANONYMITY.schema,
+        schema=K_ANONYMITY.schema.arrow,
     )

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, fixed, pack, read
+from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.compute.status_codes import Code
 from worker.records import arrow
 
 __all__ = ["SPARSE_ZIP3", "mask", "zip_prefix"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import RowCode
 
 __all__ = ["Outcome"]
 
@@ -15,4 +15,4 @@ class Outcome:
     """A transformed column of the input's length and type, and the rows whose values did not fit, by code."""
 
     array: pa.Array
-    faults: tuple[tuple[Code, Ints], ...] = ()
+    faults: tuple[tuple[RowCode, Ints], ...] = ()

@@ -10,15 +10,11 @@ from typing import Final
 import pyarrow as pa
 
 from worker.compute.kernels.distinct import first_rows
-from worker.compute.operation import Part
-from worker.records import SCHEMAS, arrow, tagged
+from worker.compute.operations.deidentify.outputs import TOKEN_MAP
+from worker.records import arrow
 
-__all__ = ["TOKEN_MAP", "TokenMap"]
+__all__ = ["TokenMap"]
 
-TOKEN_MAP: Final = Part(
-    name="token_map",
-    schema=tagged("token_map/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["token_map/1"].columns.values()]),
-)
 _BATCH: Final = 16_384
 
 
@@ -40,7 +36,7 @@ class TokenMap:
             values, tokens = (pa.concat_arrays(list(one)) for one in zip(*pieces, strict=True))
             values, tokens = _distinct(values, tokens)
             name = pa.repeat(pa.scalar(column, pa.utf8()), len(values))
-            whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema)
+            whole = pa.RecordBatch.from_arrays([name, tokens, values], schema=TOKEN_MAP.schema.arrow)
             yield from arrow.cut(whole, _BATCH)
 
 

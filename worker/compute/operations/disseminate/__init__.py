@@ -1,1 +1,5 @@
-"""`disseminate`: what a recipient may have for a purpose, and the ledger of it."""
+"""`disseminate`: the rows and columns that a recipient may have for a purpose, and a ledger of their subjects."""
+
+from worker.compute.operations.disseminate.parameters import Disseminate
+
+__all__ = ["Disseminate"]

@@ -19,7 +19,6 @@ number of rows by reason. A row counts under the first reason of `_REASONS` that
 """
 
 import datetime
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,20 +30,16 @@ import pyarrow as pa
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.distinct import first_rows, is_among
-from worker.compute.operation import Applied, Context, Part, bad_parameters
-from worker.compute.status_codes import Code
-from worker.compute.tables import Tables
+from worker.compute.operation import Applied, Context, Operation, Signature
+from worker.compute.operations.disseminate.codes import Code
+from worker.compute.operations.disseminate.outputs import LEDGER, WITHHELD
+from worker.compute.operations.disseminate.parameters import Disseminate, check_tables, complete, decode, encode
+from worker.compute.operations.disseminate.self_test import CASES
+from worker.compute.parameters import known
 from worker.compute.tables.dissemination import Dissemination, Grant
-from worker.errors import Reason, Refusal, Stage
-from worker.records import SCHEMAS, RowStatus, Status, arrow, check_schema, tagged
-from worker.wire.v1 import worker_pb2
+from worker.records import SCHEMAS, RowStatus, Status, arrow, tagged
 
-__all__ = ["ACCEPTS", "PARTS", "Disseminate", "check", "check_tables", "prepare"]
-
-ACCEPTS: Final = frozenset(("chri_event/1", "hotfile/1"))
-PARTS: Final = (("ledger", "ledger/1"), ("withheld", "withheld/1"))
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CLASS: Final = re.compile(r"[a-z][a-z_]{0,63}")
+__all__ = ["DISSEMINATE", "Disseminating"]
 
 _REASONS: Final = (
     Code.WITHHELD_PURPOSE,
@@ -58,51 +53,27 @@ _REASONS: Final = (
 )
 _UNJUDGED: Final = frozenset((Code.WITHHELD_NO_SUBJECT, Code.WITHHELD_UNKNOWN_FILE))  # the record itself is at fault
 
-_LEDGER: Final = tagged("ledger/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["ledger/1"].columns.values()])
-_WITHHELD: Final = tagged("withheld/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["withheld/1"].columns.values()])
 _SEEN: Final = pa.schema([(name, pa.binary()) for name in ("subject", "SID", "FBI", "file")] + [("rows", pa.uint64())])
 _BATCH: Final = 16_384
 
 
-def check(parameters: worker_pb2.Disseminate) -> None:
-    """Refuse parameters that are wrong for every table. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    try:
-        day = _DAY.fullmatch(parameters.as_of) is not None and bool(datetime.date.fromisoformat(parameters.as_of))
-    except ValueError:
-        day = False
-    if not day or not _CLASS.fullmatch(parameters.recipient_class) or len(parameters.tables_sha256) not in {0, 32}:
-        raise bad_parameters(Stage.ADMIT)
-
-
-def check_tables(parameters: worker_pb2.Disseminate, tables: Tables) -> None:
-    """Refuse other tables than the job expects, and recipient classes that the table does not know."""
-    if parameters.tables_sha256 not in {b"", tables.sha256}:
-        raise bad_parameters(Stage.ADMIT)
-    if parameters.recipient_class not in tables.dissemination.recipients:
-        raise bad_parameters(Stage.ADMIT)
-
-
-def prepare(parameters: worker_pb2.Disseminate, schema_id: str, schema: pa.Schema, context: Context) -> "Disseminate":
-    """Bind checked parameters to the columns of the records. Raises: Refusal(SCHEMA_MISMATCH, BAD_PARAMETERS)."""
-    check_tables(parameters, context.tables)
-    check_schema(schema_id, schema)
-    if schema_id not in ACCEPTS:
-        raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
+def _prepare(parameters: Disseminate, schema_id: str, schema: pa.Schema, context: Context) -> "Disseminating":
+    """Bind parameters to the columns of the records."""
     table = context.tables.dissemination
-    grant = table.grant(context.facts.purpose_code, parameters.recipient_class)
+    grant = table.grant(context.job.purpose_code, parameters.recipient_class)
     classes = frozenset() if grant is None else frozenset(grant.data)
     columns = SCHEMAS[schema_id].columns
     kept = [i for i, name in enumerate(schema.names) if columns[name].data_class in classes]
     if not kept:  # a stream has to have a column; with no row in it, it says nothing
         kept = [0]
         grant = None
-    return Disseminate(
+    return Disseminating(
         output_schema=tagged(schema_id, [pa.field(schema.names[i], schema.types[i]) for i in kept]),
-        output_schema_id=schema_id,
+        schema_id=schema_id,
         sources=np.array(kept, np.int16),
         grant=grant,
         table=table,
-        as_of=datetime.date.fromisoformat(parameters.as_of),
+        as_of=known(parameters.as_of),
         names=tuple(schema.names),
         subject="subject" if schema_id == "chri_event/1" else "NIC",
         recipient_class=parameters.recipient_class,
@@ -111,11 +82,11 @@ def prepare(parameters: worker_pb2.Disseminate, schema_id: str, schema: pa.Schem
 
 
 @dataclass(slots=True, kw_only=True)
-class Disseminate:
-    """A prepared operation; made by `prepare` alone. It keeps the subjects that passed until the end."""
+class Disseminating:
+    """A prepared operation; made by `_prepare` alone. It keeps the subjects that passed until the end."""
 
     output_schema: pa.Schema
-    output_schema_id: str
+    schema_id: str
     sources: npt.NDArray[np.int16]
     grant: Grant | None
     table: Dissemination
@@ -126,11 +97,6 @@ class Disseminate:
     context: Context = field(repr=False)
     _subjects: list[pa.RecordBatch] = field(default_factory=list, repr=False)
     _counts: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(len(_REASONS), np.uint64), repr=False)
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The ledger, and what was withheld."""
-        return (Part(name="ledger", schema=_LEDGER), Part(name="withheld", schema=_WITHHELD))
 
     def apply(self, batch: pa.RecordBatch) -> Applied:
         """Withhold what is not granted; see BatchOperation."""
@@ -150,7 +116,7 @@ class Disseminate:
 
     def finish(self) -> Mapping[str, Iterable[pa.RecordBatch]]:
         """The ledger and the counts."""
-        return {"ledger": self._ledger(), "withheld": [self._withheld()]}
+        return {LEDGER.name: self._ledger(), WITHHELD.name: [self._withheld()]}
 
     # ------------------------------------------------------------------ what passes
 
@@ -177,9 +143,9 @@ class Disseminate:
         return first
 
     def _flag(self, batch: pa.RecordBatch, name: str) -> Bools:
-        """bool[n]: the flag is set, or nobody knows. Records of hot files have none of these flags."""
+        """bool[n]: the flag is set or unknown. Records of hot files have none of these flags."""
         n = batch.num_rows
-        if self.output_schema_id != "chri_event/1":
+        if self.schema_id != "chri_event/1":
             return np.zeros(n, np.bool_)
         if name not in self.names:
             return np.ones(n, np.bool_)
@@ -188,7 +154,7 @@ class Disseminate:
 
     def _non_conviction(self, batch: pa.RecordBatch) -> Bools:
         flag = self._flag(batch, "non_conviction")
-        if self.output_schema_id != "chri_event/1":
+        if self.schema_id != "chri_event/1":
             return flag
         return flag | (~self._filled(batch, "disposition") & ~self._is_recent(batch))
 
@@ -205,7 +171,7 @@ class Disseminate:
     def _files(self, batch: pa.RecordBatch) -> tuple[Bools, Bools]:
         """bool[n] each: the table names the record's file; it names it as restricted. Events are of no file."""
         n = batch.num_rows
-        if self.output_schema_id != "hotfile/1":
+        if self.schema_id != "hotfile/1":
             return np.ones(n, np.bool_), np.zeros(n, np.bool_)
         if "file_code" not in self.names:
             return np.zeros(n, np.bool_), np.ones(n, np.bool_)
@@ -236,13 +202,13 @@ class Disseminate:
     def _ledger(self) -> Iterable[pa.RecordBatch]:
         seen = [arrow.concat((batch.column(i) for batch in self._subjects), kind) for i, kind in enumerate(_SEEN.types)]
         first, counts = _distinct(seen[0], arrow.numbers(seen[4]))
-        facts, n = self.context.facts, len(first)
+        job, n = self.context.job, len(first)
         texts = (
-            facts.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            facts.purpose_code,
-            facts.requestor,
-            facts.requesting_ori,
-            facts.secondary_recipient or None,
+            job.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            job.purpose_code,
+            job.requestor,
+            job.requesting_ori,
+            job.secondary_recipient or None,
             self.recipient_class,
         )
         columns = [
@@ -250,12 +216,12 @@ class Disseminate:
             *(pa.repeat(pa.scalar(text, pa.utf8()), n) for text in texts),
             counts,
         ]
-        return arrow.cut(pa.RecordBatch.from_arrays(columns, schema=_LEDGER), _BATCH)
+        return arrow.cut(pa.RecordBatch.from_arrays(columns, schema=LEDGER.schema.arrow), _BATCH)
 
     def _withheld(self) -> pa.RecordBatch:
         names = [code.name for code in _REASONS]
         return pa.RecordBatch.from_arrays(
-            [pa.array(names, pa.utf8()), arrow.from_numpy(self._counts)], schema=_WITHHELD
+            [pa.array(names, pa.utf8()), arrow.from_numpy(self._counts)], schema=WITHHELD.schema.arrow
         )
 
 
@@ -268,3 +234,17 @@ def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Arra
 
 def _number(day: datetime.date) -> int:
     return day.year * 10_000 + day.month * 100 + day.day
+
+
+DISSEMINATE: Final = Operation(
+    parameters=Disseminate,
+    decode=decode,
+    encode=encode,
+    complete=complete,
+    check_tables=check_tables,
+    signature=lambda _: Signature(accepts=frozenset(("chri_event/1", "hotfile/1")), parts=(LEDGER, WITHHELD)),
+    prepare=_prepare,
+    schemas=(LEDGER.schema, WITHHELD.schema),
+    codes=Code,
+    self_test=CASES,
+)

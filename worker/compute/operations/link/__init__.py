@@ -1,7 +1,8 @@
 """Probabilistic record linkage: the operation `link`."""
 
 from worker.compute.operations.link.linkage import Linked, bind, link
-from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Parameters, Rule, check
+from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
+from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 
 __all__ = [
@@ -9,13 +10,12 @@ __all__ = [
     "Condition",
     "Key",
     "Level",
+    "Link",
     "Linked",
     "Model",
-    "Parameters",
     "Rule",
     "UnsupportedModelError",
     "bind",
-    "check",
     "from_splink",
     "link",
 ]

@@ -15,7 +15,8 @@ from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.pairs import Blocks, Groups, blocks, pairs_at, pairs_of
 from worker.compute.kernels.ranges import cuts
 from worker.compute.operations.link.columns import Table
-from worker.compute.operations.link.model import Key, Parameters, Rule
+from worker.compute.operations.link.model import Key, Rule
+from worker.compute.operations.link.parameters import Link
 from worker.errors import Reason, Refusal, Stage
 
 __all__ = ["CHUNK", "Blocked", "Blocking", "every_pair", "plan"]
@@ -91,7 +92,7 @@ def every_pair(found: Blocks) -> Iterator[tuple[Ints, Ints]]:
         yield pairs_of(found, start, stop)
 
 
-def plan(table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], parameters: Parameters) -> Blocking:
+def plan(table: Table, rules: tuple[Rule, ...], split: tuple[Key, ...], parameters: Link) -> Blocking:
     """Build and count all blocks. Raises: Refusal(LIMIT_EXCEEDED) at COMPUTE for blocks or pairs beyond the limits."""
     further = split if parameters.oversized == "split" else ()
     found = Blocking(rules=tuple(_blocked(table, rule, further, parameters.block_rows) for rule in rules))

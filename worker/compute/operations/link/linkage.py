@@ -19,22 +19,26 @@ from msgspec.structs import replace
 
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.components import components
-from worker.compute.operation import bad_parameters
 from worker.compute.operations.link.blocking import Blocking, plan
+from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.columns import DATES, Table, has, read_table
 from worker.compute.operations.link.comparison import comparer
-from worker.compute.operations.link.model import Model, Parameters, check
+from worker.compute.operations.link.model import Model
+from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.person_model import model_for, split_for
 from worker.compute.operations.link.report import Report
 from worker.compute.operations.link.score import Pairs, Scorer, gather, log2_odds
 from worker.compute.operations.link.training import train
-from worker.compute.status_codes import Code
+from worker.compute.parameters import bad_parameters
+from worker.compute.status_codes import ValueCode
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status
 
-__all__ = ["Linked", "bind", "check", "link"]
+__all__ = ["MEMORY", "Linked", "bind", "link"]
 
+MEMORY: Final = 4 << 30
+"""Bytes for pairs and blocks; a job that needs more is refused before the first pair is compared."""
 _PAIR_BYTES: Final = 72  # of a pair that is kept: 24, held twice while sorted, and its batch of the output
 _ROW_BYTES: Final = 64  # of a row, besides its records: codes, blocks, cluster
 _DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month"))
@@ -54,7 +58,7 @@ class Linked:
     report: Report
 
 
-def bind(parameters: Parameters, schema: pa.Schema) -> Model:
+def bind(parameters: Link, schema: pa.Schema) -> Model:
     """The model for records of these columns.
 
     Raises: Refusal(BAD_PARAMETERS) at COMPUTE where the model names a column that the records do not have, uses a
@@ -78,10 +82,11 @@ def bind(parameters: Parameters, schema: pa.Schema) -> Model:
 def link(
     records: Sequence[pa.RecordBatch],
     schema: pa.Schema,
-    parameters: Parameters,
+    parameters: Link,
     progress: ProgressCallback,
     *,
     side: Sequence[pa.RecordBatch] | None = None,
+    memory: int = MEMORY,
 ) -> Linked:
     """Link the records of one table, or with those of `side`. Same input and parameters, same output.
 
@@ -94,7 +99,7 @@ def link(
     progress("count", 0)
     table = read_table(records, side or (), names, linking=side is not None)
     blocking = plan(table, model.blocking, model.split, parameters)
-    if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > parameters.memory:
+    if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     deterministic = plan(table, model.deterministic_rules if model.prior is None else (), model.split, parameters)
     progress("train", 0)
@@ -145,5 +150,5 @@ def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowS
     for name, wrong in table.not_dates.items():
         rows = np.flatnonzero(wrong[:n])
         column = schema.names.index(name) if name in schema.names else -1
-        status = status.found(rows, status=Status.PARTLY_USED, code=Code.NOT_A_DATE, column=column)
+        status = status.found(rows, status=Status.PARTLY_USED, code=ValueCode.NOT_A_DATE, column=column)
     return status

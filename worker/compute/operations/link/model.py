@@ -6,15 +6,11 @@ the probabilities of a level in pairs of the same person and of different person
 """
 
 import math
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from worker.compute.operation import bad_parameters
-from worker.errors import Stage
-
-__all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Parameters", "Rule", "Test", "check"]
+__all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Rule", "Test", "is_model"]
 
 Test: TypeAlias = Literal[
     "same",
@@ -155,47 +151,8 @@ class Model(_Table, frozen=True, kw_only=True):
     split: tuple[Key, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
-    """A job's parameters, and what they are unless it says otherwise.
-
-    `model` None: the default for persons, of those columns that the records have. A pair is a match from the
-    probability `match` on, and one for a clerk from `clerical` on. Blocks of more than `block_rows` rows are split by
-    the keys of the model, or refused; blocks that stay too large are refused. More than `pairs` pairs, or more than
-    `memory` bytes for them, are refused before the first one is compared.
-    `random_pairs` are compared to learn u, at most `training_pairs` of each blocking rule to learn m.
-    """
-
-    model: Model | None = None
-    match: float = 0.9
-    clerical_review_threshold: float = 0.01
-    oversized: Literal["split", "refuse"] = "split"
-    block_rows: int = 5_000
-    pairs: int = 200_000_000
-    memory: int = 4 << 30
-    random_pairs: int = 500_000
-    training_pairs: int = 100_000
-    seed: int = 1
-
-
-def check(parameters: Parameters) -> None:
-    """Refuse parameters that are wrong for every input. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    p = parameters
-    counts = (
-        2 <= p.block_rows <= 1 << 20
-        and 1 <= p.pairs <= 1 << 34
-        and p.memory >= 1 << 20
-        and 1_000 <= p.random_pairs <= 1 << 26
-        and 1_000 <= p.training_pairs <= 1 << 26
-        and 0 <= p.seed < 1 << 63
-    )
-    if not (counts and 0 < p.clerical_review_threshold <= p.match < 1 and p.oversized in {"split", "refuse"}):
-        raise bad_parameters(Stage.ADMIT)
-    if p.model is not None and not _is_model(p.model):
-        raise bad_parameters(Stage.ADMIT)
-
-
-def _is_model(model: Model) -> bool:
+def is_model(model: Model) -> bool:
+    """Whether the model is complete, and every number of it in its range."""
     names = [comparison.name for comparison in model.comparisons]
     rules = (*model.blocking, *model.deterministic_rules)
     return (

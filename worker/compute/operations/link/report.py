@@ -20,47 +20,13 @@ from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.blocking import Blocking
 from worker.compute.operations.link.comparison import MISSING
 from worker.compute.operations.link.model import Comparison, Level, Model
+from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
 from worker.compute.operations.link.score import Pairs, Scorer, probability
 from worker.compute.operations.link.training import Trained
 from worker.records import arrow
 
-__all__ = ["BLOCKS", "PAIRS", "PATTERNS", "Report"]
+__all__ = ["Report"]
 
-PAIRS: Final = pa.schema(
-    [
-        ("left", pa.uint64()),
-        ("right", pa.uint64()),
-        ("weight", pa.float64()),
-        ("frequency", pa.float64()),
-        ("probability", pa.float64()),
-        ("pattern", pa.uint32()),
-        ("match", pa.bool_()),
-    ]
-)
-PATTERNS: Final = pa.schema(
-    [
-        ("pattern", pa.uint32()),
-        ("pairs", pa.uint64()),
-        ("comparison", pa.utf8()),
-        ("level", pa.int8()),
-        ("words", pa.utf8()),
-        ("m", pa.float64()),
-        ("u", pa.float64()),
-        ("weight", pa.float64()),
-    ]
-)
-BLOCKS: Final = pa.schema(
-    [
-        ("rule", pa.utf8()),
-        ("blocks", pa.uint64()),
-        ("largest", pa.uint64()),
-        ("pairs", pa.uint64()),
-        ("new_pairs", pa.uint64()),
-        ("left_out", pa.bool_()),
-        ("split", pa.uint64()),
-        ("split_rows", pa.uint64()),
-    ]
-)
 _BATCH: Final = 1 << 16
 
 
@@ -82,9 +48,9 @@ class Report:
         codes, pattern = np.unique(self.pairs.pattern, return_inverse=True)
         levels = self.scorer.levels_of(codes)
         return {
-            "pairs": self._pairs(pattern, self.scorer.weights_of(levels)),
-            "patterns": iter([self._patterns(levels, np.bincount(pattern, minlength=len(codes)))]),
-            "blocks": iter([self._blocks()]),
+            PAIRS.name: self._pairs(pattern, self.scorer.weights_of(levels)),
+            PATTERNS.name: iter([self._patterns(levels, np.bincount(pattern, minlength=len(codes)))]),
+            BLOCKS.name: iter([self._blocks()]),
         }
 
     def _pairs(self, pattern: Ints, weights: npt.NDArray[np.float64]) -> Iterator[pa.RecordBatch]:
@@ -93,7 +59,7 @@ class Report:
             part = slice(start, start + _BATCH)
             weight = self.pairs.weight[part]
             yield _batch(
-                PAIRS,
+                PAIRS.schema.arrow,
                 self.pairs.left[part],
                 self.pairs.right[part] - moved,
                 weight,
@@ -119,11 +85,10 @@ class Report:
         which = np.hstack((np.zeros((len(levels), 1), np.int64), levels + np.array(offsets, np.int64)))
         taken = arrow.from_numpy(which.reshape(-1))
         pattern = np.repeat(np.arange(len(levels)), which.shape[1])
-        numbers = _batch(pa.schema(list(PATTERNS)[:2]), pattern, counts[pattern])
-        of_line = [
-            pa.array([line[field.name] for line in lines], field.type).take(taken) for field in list(PATTERNS)[2:]
-        ]
-        return pa.RecordBatch.from_arrays([*numbers.columns, *of_line], schema=PATTERNS)
+        schema = PATTERNS.schema.arrow
+        numbers = _batch(pa.schema(list(schema)[:2]), pattern, counts[pattern])
+        of_line = [pa.array([line[field.name] for line in lines], field.type).take(taken) for field in list(schema)[2:]]
+        return pa.RecordBatch.from_arrays([*numbers.columns, *of_line], schema=schema)
 
     def _prior(self) -> str:
         return f"of two records taken at random, one pair in {_short(1 / self.trained.prior)} is of one person"
@@ -141,7 +106,7 @@ class Report:
                 pa.array([one.split for one in rules], pa.uint64()),
                 pa.array([one.split_rows for one in rules], pa.uint64()),
             ],
-            schema=BLOCKS,
+            schema=BLOCKS.schema.arrow,
         )
 
 

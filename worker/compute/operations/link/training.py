@@ -23,7 +23,8 @@ from worker.compute.kernels.pairs import blocks
 from worker.compute.operations.link.blocking import CHUNK, Blocked, Blocking, every_pair
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.comparison import Comparer, levels
-from worker.compute.operations.link.model import Comparison, Condition, Model, Parameters
+from worker.compute.operations.link.model import Comparison, Condition, Model
+from worker.compute.operations.link.parameters import Link
 
 __all__ = ["Trained", "train"]
 
@@ -60,7 +61,7 @@ def train(
     model: Model,
     table: Table,
     comparers: list[Comparer],
-    parameters: Parameters,
+    parameters: Link,
     *,
     blocking: Blocking,
     deterministic_rules: Blocking,

@@ -17,21 +17,20 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.distinct import is_among
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
+from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.descriptors import COLUMNS, NO_SOUND, Identifier, Names, People
+from worker.compute.operations.screen.outputs import SHOWN
 from worker.compute.operations.screen.reader import read_people
-from worker.compute.status_codes import Code
 from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["MAX_RECORDS", "SHOWN", "Index", "Postings", "all_days", "build", "day_key", "memory"]
+__all__ = ["MAX_RECORDS", "Index", "Postings", "all_days", "build", "day_key", "memory"]
 
 Small = npt.NDArray[np.int32]
 Mixed = npt.NDArray[np.uint64]
 
 MAX_RECORDS: Final = 5_000_000
-SHOWN: Final = ("NIC", "ORI", "OCA", "MKE", "file_code", "EXL", "CMC")
-"""Columns of the reference that a hit shows."""
 
 _BYTES_A_RECORD: Final = 400
 _TIMES_TEXT: Final = 5

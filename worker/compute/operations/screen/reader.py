@@ -17,7 +17,7 @@ from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, pack, read
 from worker.compute.kernels.strings import Words, words
 from worker.compute.operations.screen.descriptors import IDENTIFIERS, SOCIAL, Identifier, Names, People
-from worker.compute.status_codes import Code
+from worker.compute.status_codes import ValueCode
 from worker.records import RowStatus, Status, arrow
 
 __all__ = ["read_people"]
@@ -73,7 +73,7 @@ class _Reader:
             return None
         return self._batch.column(self._batch.schema.names.index(name)).view(pa.binary())
 
-    def _wrong(self, name: str, wrong: Bools, code: Code, status: Status = Status.PARTLY_USED) -> None:
+    def _wrong(self, name: str, wrong: Bools, code: ValueCode, status: Status = Status.PARTLY_USED) -> None:
         column = self._batch.schema.names.index(name)
         self.status = self.status.found(np.flatnonzero(wrong), status=status, code=code, column=column)
 
@@ -91,7 +91,7 @@ class _Reader:
         text = _window(read(whole))
         comma = _next(text.data == ord(","), text.starts, text)
         named = comma < text.starts + text.lengths
-        self._wrong("NAM", text.filled & ~named, Code.WRONG_FORM)
+        self._wrong("NAM", text.filled & ~named, ValueCode.WRONG_FORM)
         begin = _next(text.data != ord(" "), comma + 1, text)
         end = _next(text.data == ord(" "), begin, text)
         return _piece(text, text.starts, np.where(named, comma, text.starts)), _piece(text, begin, end)
@@ -104,7 +104,7 @@ class _Reader:
         spoken, code = words(array)
         if source in self._batch.schema.names:
             foreign = (spoken.data >= 0x80).any(axis=1)
-            self._wrong(source, np.append(foreign, [False])[code], Code.WRONG_CHARACTER, Status.WARNED)
+            self._wrong(source, np.append(foreign, [False])[code], ValueCode.WRONG_CHARACTER, Status.WARNED)
         compared = _only(spoken, _LETTERS)
         code = np.append(np.where(compared.lengths > 0, np.arange(len(compared)), -1), -1)[code]
         return Names(words=compared, code=code)
@@ -114,7 +114,7 @@ class _Reader:
         long = read(array).lengths > most
         if not long.any():
             return array
-        self._wrong(name, long, Code.WRONG_LENGTH)
+        self._wrong(name, long, ValueCode.WRONG_LENGTH)
         return pc.binary_slice(array, 0, most)
 
     # ------------------------------------------------------------------ dates and codes
@@ -125,7 +125,7 @@ class _Reader:
             return np.zeros(self._n, np.int64), np.full((self._n, 8), _X, np.uint8)
         text = read(column)
         parsed = dates.parse(text)
-        self._wrong("DOB", text.filled & ~parsed.fits, Code.NOT_A_DATE)
+        self._wrong("DOB", text.filled & ~parsed.fits, ValueCode.NOT_A_DATE)
         date = (parsed.year * 10_000 + parsed.month * 100 + parsed.day) * parsed.whole
         digits = parsed.digits
         if not parsed.fits.all():
@@ -140,7 +140,7 @@ class _Reader:
         short = text.lengths == 1
         letters = np.zeros(self._n, np.uint8)
         letters[short] = _LETTERS[text.data[text.starts[short]]]
-        self._wrong(name, text.filled & (letters == 0), Code.NOT_IN_TABLE)
+        self._wrong(name, text.filled & (letters == 0), ValueCode.NOT_IN_TABLE)
         return letters
 
     # ------------------------------------------------------------------ identifiers
@@ -158,13 +158,13 @@ class _Reader:
             text = read(_array(compared))
             _, whole, form = predicates.numbers(text, SOCIAL)
             never = predicates.social_never_issued(text)
-            self._wrong(name, np.append(never, [False])[code], Code.NEVER_ISSUED)
+            self._wrong(name, np.append(never, [False])[code], ValueCode.NEVER_ISSUED)
             usable = form & ~never
         else:
             form = written.lengths < _MAX_IDENTIFIER
             form &= ((compared.data > ord("0")) & (compared.data <= ord("9"))).any(axis=1)
             usable, whole = form, form
-        self._wrong(name, np.append(~form, [False])[code], Code.WRONG_FORM)
+        self._wrong(name, np.append(~form, [False])[code], ValueCode.WRONG_FORM)
         compared, again = words(_array(compared))  # what became equal is one
         code = np.append(np.where(usable, again, -1), -1)[code]
         kept = np.zeros(len(compared), np.bool_)

@@ -23,46 +23,22 @@ import numpy as np
 import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.operation import bad_parameters
 from worker.compute.operations.screen.candidates import Candidates, Limits, Plan, plan
-from worker.compute.operations.screen.index import SHOWN, Index
+from worker.compute.operations.screen.codes import Code
+from worker.compute.operations.screen.index import Index
+from worker.compute.operations.screen.outputs import HITS, OUTCOMES, SHOWN
+from worker.compute.operations.screen.parameters import Screen
 from worker.compute.operations.screen.reader import read_people
 from worker.compute.operations.screen.rules import Weights, weights
 from worker.compute.operations.screen.score import LEVEL, Floats, Scores, score, words_of
-from worker.compute.status_codes import Code
-from worker.compute.tables.screening import Model, Rules
-from worker.errors import Stage
+from worker.compute.parameters import known
+from worker.compute.status_codes import ValueCode
+from worker.compute.tables.screening import Model
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["HITS", "MAX_HITS", "OUTCOMES", "HitClass", "Outcome", "Screen", "Screened", "check", "run"]
+__all__ = ["HitClass", "Outcome", "Screened", "run"]
 
-MAX_HITS: Final = 1_000
 LIMITS: Final = Limits()
-
-OUTCOMES: Final = pa.schema(
-    [
-        pa.field("row", pa.uint64()),
-        pa.field("outcome", pa.utf8()),
-        pa.field("best", pa.utf8()),
-        pa.field("hits", pa.uint64()),
-        pa.field("listed", pa.uint64()),
-    ]
-)
-"""One row an inquiry. `status_only`: best, hits and listed are null."""
-
-HITS: Final = pa.schema(
-    [
-        pa.field("row", pa.uint64()),
-        pa.field("rank", pa.uint32()),
-        pa.field("class", pa.utf8()),
-        pa.field("score", pa.float64()),
-        pa.field("agreement", pa.utf8()),
-        pa.field("reference_row", pa.uint64()),
-        pa.field("restricted", pa.bool_()),
-        *(pa.field(name, pa.binary()) for name in SHOWN),
-    ]
-)
-"""One row a hit: row of the inquiry, its rank there from 1 on, score in bits. What the reference has not is null."""
 
 
 class Outcome(enum.IntEnum):
@@ -81,22 +57,6 @@ class HitClass(enum.IntEnum):
     POSSIBLE = 2
     NAME_ONLY = 3
     NONE = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Screen:
-    """The parameters of a job, and what agreement is worth.
-
-    min_score, in bits: hits by name of less are dropped and not counted. include_restricted: records of restricted
-    files (CJISSECPOL 4.2.2) are searched too. status_only: whether there is a hit, nothing of the records (4.2.3.2).
-    """
-
-    rules: Rules
-    model: Model
-    max_hits: int = 20
-    min_score: float | None = None
-    include_restricted: bool = False
-    status_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -122,17 +82,17 @@ class Screened:
     status_only: bool
 
     def outcomes(self, first_row: int) -> pa.RecordBatch:
-        """A batch of OUTCOMES for inquiries that are numbered from `first_row` on."""
+        """A batch of `outcomes/1` for inquiries that are numbered from `first_row` on."""
         n = len(self.outcome)
         row = arrow.from_numpy(np.arange(first_row, first_row + n), pa.uint64())
         best = _names(HitClass, self.best)
         counts = [arrow.from_numpy(each, pa.uint64()) for each in (self.found, self.listed)]
         if self.status_only:
             best, counts = pa.nulls(n, pa.utf8()), [pa.nulls(n, pa.uint64())] * 2
-        return pa.RecordBatch.from_arrays([row, _names(Outcome, self.outcome), best, *counts], schema=OUTCOMES)
+        return pa.RecordBatch.from_arrays([row, _names(Outcome, self.outcome), best, *counts], schema=OUTCOMES.arrow)
 
     def hits(self, first_row: int) -> pa.RecordBatch:
-        """A batch of HITS."""
+        """A batch of `hits/1`."""
         n = len(self.row)
         starts = np.cumsum(self.listed) - self.listed
         rank = np.arange(n) - starts[self.row] + 1
@@ -150,30 +110,23 @@ class Screened:
                 arrow.from_numpy(self.restricted),
                 *(shown.get(name, pa.nulls(n, pa.binary())) for name in SHOWN),
             ],
-            schema=HITS,
+            schema=HITS.schema.arrow,
         )
 
 
-def check(*, max_hits: int, min_score: float | None) -> None:
-    """Refuse parameters that are wrong for every reference. Raises at ADMIT: Refusal(BAD_PARAMETERS)."""
-    finite = min_score is None or np.isfinite(min_score)
-    if not 1 <= max_hits <= MAX_HITS or not finite:
-        raise bad_parameters(Stage.ADMIT)
-
-
-def run(batch: pa.RecordBatch, index: Index, parameters: Screen, *, limits: Limits = LIMITS) -> Screened:
+def run(batch: pa.RecordBatch, index: Index, parameters: Screen, model: Model, *, limits: Limits = LIMITS) -> Screened:
     """Screen a batch of inquiries, `person/1` or `hotfile/1`. Inquiries are independent of each other.
 
     Raises: Refusal(LIMIT_EXCEEDED) where the batch would take more comparisons than `limits` has.
     """
-    rules, n = parameters.rules, batch.num_rows
+    rules, n = known(parameters.rules), batch.num_rows
     inquiries = read_people(batch)
     planned = plan(inquiries, index, rules, limits)
-    bits = weights(parameters.model)
+    bits = weights(model)
     found, best = np.zeros(n, np.int64), np.full(n, HitClass.NONE, np.uint8)
     kept = list[_Hits]()
     for candidates in planned.chunks():
-        hits = _scored(candidates, planned, parameters, bits)
+        hits = _scored(candidates, planned, parameters, bits, model.strong)
         found += np.bincount(hits.row, minlength=n)
         np.minimum.at(best, hits.row, hits.hit_class)
         kept.append(hits.first_of_each(parameters.max_hits))
@@ -186,7 +139,7 @@ def run(batch: pa.RecordBatch, index: Index, parameters: Screen, *, limits: Limi
     for column, codes, table in (("SEX", inquiries.sex, rules.sex), ("RAC", inquiries.race, rules.race)):
         unknown = np.flatnonzero((codes != 0) & ~np.isin(codes, [ord(code) for code in table]))
         at = batch.schema.get_field_index(column)
-        status = status.found(unknown, status=Status.PARTLY_USED, code=Code.NOT_IN_TABLE, column=at)
+        status = status.found(unknown, status=Status.PARTLY_USED, code=ValueCode.NOT_IN_TABLE, column=at)
     for rows, code in ((~planned.searched, Code.NOT_SCREENABLE), (planned.too_many, Code.TOO_MANY_CANDIDATES)):
         status = status.found(np.flatnonzero(rows), status=Status.NOT_USABLE, code=code)
     return Screened(
@@ -234,7 +187,7 @@ class _Hits:
         )
 
 
-def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights) -> _Hits:
+def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights, strong: float) -> _Hits:
     """The candidates that are hits."""
     index, listed = planned.index, planned.listed(found)
     kept = listed | planned.confined(found)
@@ -243,7 +196,7 @@ def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights)
     hits = np.flatnonzero(kept)  # of most candidates only the sound and the day agree: do not weigh those
     found, listed = found.take(hits), listed[hits]
     scores = score(found, planned, bits)
-    hit_class, of_reference = _classes(scores, listed, parameters.model.strong), index.row[found.position]
+    hit_class, of_reference = _classes(scores, listed, strong), index.row[found.position]
     order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
     if parameters.min_score is not None:
         order = order[listed[order] | (scores.bits[order] >= parameters.min_score)]

@@ -3,11 +3,11 @@
 from worker.compute.nibrs.side_tables import ON_FILE, ON_FILE_SCHEMA, ORI_TABLE, ORI_TABLE_SCHEMA
 from worker.compute.nibrs.specification import RuleSet, load_rule_set
 from worker.compute.operations.validate.edits import Options, validate
-from worker.compute.operations.validate.error_data_set import EDS, EDS_BYTES, eds
+from worker.compute.operations.validate.error_data_set import EDS_BYTES, eds
 from worker.compute.operations.validate.findings import Findings, Rates, Reports
+from worker.compute.operations.validate.parameters import Validate
 
 __all__ = [
-    "EDS",
     "EDS_BYTES",
     "ON_FILE",
     "ON_FILE_SCHEMA",
@@ -18,6 +18,7 @@ __all__ = [
     "Rates",
     "Reports",
     "RuleSet",
+    "Validate",
     "eds",
     "load_rule_set",
     "validate",

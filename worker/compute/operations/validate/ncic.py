@@ -11,7 +11,6 @@ column. A missing value is wrong only if the rule has `required`.
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,12 @@ import pyarrow.compute as pc
 from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import is_among
-from worker.compute.operation import Context, Outputs, Part, bad_parameters
-from worker.compute.status_codes import MEANING, Code
+from worker.compute.operation import Context, Outputs
+from worker.compute.operations.validate.codes import Code
+from worker.compute.operations.validate.outputs import COUNTS, FINDINGS
+from worker.compute.operations.validate.parameters import Validate
+from worker.compute.parameters import known
+from worker.compute.status_codes import RowCode, ValueCode
 from worker.compute.tables import Ncic
 from worker.compute.tables.ncic import (
     CodeRule,
@@ -37,42 +40,20 @@ from worker.compute.tables.ncic import (
     TextRule,
     VinRule,
 )
-from worker.errors import Stage
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, WHOLE_ROW, RowStatus, Status, arrow, check_schema, tagged
-from worker.wire.v1 import worker_pb2
+from worker.records import WHOLE_ROW, RowStatus, Status, arrow
 
-__all__ = ["ACCEPTS", "FINDINGS", "PARTS", "RULE_SET", "ValidateColumns", "check", "prepare", "wrong"]
+__all__ = ["ValidateColumns", "prepare", "wrong"]
 
-RULE_SET: Final = "ncic/1"
-ACCEPTS: Final = frozenset(("person/1", "hotfile/1", "chri_event/1"))
-FINDINGS: Final = "findings/1"
-PARTS: Final = (("counts", "finding_counts/1"),)
-_SCHEMA: Final = tagged(FINDINGS, [pa.field(c.name, c.types[0]) for c in SCHEMAS[FINDINGS].columns.values()])
-_COUNTS: Final = tagged(
-    "finding_counts/1", [pa.field(c.name, c.types[0]) for c in SCHEMAS["finding_counts/1"].columns.values()]
-)
-
-Wrong = tuple[tuple[Code, Bools], ...]
+Wrong = tuple[tuple[RowCode, Bools], ...]
 
 
-def check(parameters: worker_pb2.Validate) -> None:
-    """Refuse parameters that this rule set does not have. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    known = {str(code.value) for code in Code if 300 <= code < 400}
-    without = list(parameters.without)
-    if parameters.rule_set != RULE_SET or parameters.also:
-        raise bad_parameters(Stage.ADMIT)
-    if len(set(without)) != len(without) or not known.issuperset(without):
-        raise bad_parameters(Stage.ADMIT)
-
-
-def prepare(parameters: worker_pb2.Validate, schema_id: str, schema: pa.Schema, context: Context) -> "ValidateColumns":
-    """Bind checked parameters to the columns that are there. Raises: Refusal(SCHEMA_MISMATCH)."""
-    check_schema(schema_id, schema)
+def prepare(parameters: Validate, schema: pa.Schema, context: Context) -> "ValidateColumns":
+    """Bind parameters to the columns that are there."""
     return ValidateColumns(
         table=context.tables.ncic,
         names=tuple(schema.names),
-        as_of=datetime.date.fromisoformat(parameters.as_of),
+        as_of=known(parameters.as_of),
         without=frozenset(map(int, parameters.without)),
     )
 
@@ -83,7 +64,7 @@ class _Found:
 
     rows: Ints
     column: int
-    code: Code
+    code: RowCode
     warning: bool
     values: pa.Array = field(repr=False)
 
@@ -97,37 +78,18 @@ class ValidateColumns:
     as_of: datetime.date
     without: frozenset[int]
     keeps_rows: bool = False
-
-    @property
-    def output_schema(self) -> pa.Schema:
-        """Of the findings."""
-        return _SCHEMA
-
-    @property
-    def output_schema_id(self) -> str:
-        """Of the findings."""
-        return FINDINGS
+    output_schema: pa.Schema = FINDINGS.arrow
 
     @property
     def sources(self) -> npt.NDArray[np.int16]:
         """Findings are made from the row as a whole."""
-        return np.full(len(_SCHEMA), WHOLE_ROW, np.int16)
+        return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
 
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Counts by column and code."""
-        return (Part(name="counts", schema=_COUNTS),)
-
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],  # noqa: ARG002 - it has none
-        progress: ProgressCallback,
-    ) -> Outputs:
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Check every column of every batch; see TableOperation."""
         total = max(sum(batch.num_rows for batch in records), 1)
         statuses, results = list[RowStatus](), list[pa.RecordBatch]()
-        counts: dict[tuple[int, Code], int] = {}
+        counts: dict[tuple[int, RowCode], int] = {}
         first = 0
         for batch in records:
             found = list(self._check(batch))
@@ -140,7 +102,9 @@ class ValidateColumns:
             results.append(self._findings(found, first))
             first += batch.num_rows
             progress("check", 100 * first // total)
-        return Outputs(status=RowStatus.concatenate(statuses), result=results, parts={"counts": [self._counts(counts)]})
+        return Outputs(
+            status=RowStatus.concatenate(statuses), result=results, parts={COUNTS.name: [self._counts(counts)]}
+        )
 
     def _check(self, batch: pa.RecordBatch) -> Iterator[_Found]:
         texts = {name: read(batch.column(i)) for i, name in enumerate(self.names) if name in self.table.columns}
@@ -180,14 +144,14 @@ class ValidateColumns:
                 arrow.from_numpy(rows + first, pa.uint64()),
                 each(pa.utf8(), [self.names[one.column] for one in found]),
                 each(pa.uint16(), [one.code.value for one in found]),
-                each(pa.utf8(), [MEANING[one.code] for one in found]),
+                each(pa.utf8(), [one.code.meaning for one in found]),
                 each(pa.bool_(), [one.warning for one in found]),
                 values,
             ],
-            schema=_SCHEMA,
+            schema=self.output_schema,
         )
 
-    def _counts(self, counts: Mapping[tuple[int, Code], int]) -> pa.RecordBatch:
+    def _counts(self, counts: Mapping[tuple[int, RowCode], int]) -> pa.RecordBatch:
         lines = sorted(counts.items())
         return pa.RecordBatch.from_arrays(
             [
@@ -195,7 +159,7 @@ class ValidateColumns:
                 pa.array([code.name for (_, code), _ in lines], pa.utf8()),
                 pa.array([rows for _, rows in lines], pa.uint64()),
             ],
-            schema=_COUNTS,
+            schema=COUNTS.schema.arrow,
         )
 
 
@@ -205,46 +169,46 @@ def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: da
         case TextRule(least=least, most=most):
             allowed = predicates.alphabet(rule.alphabet, rule.also)
             found: Wrong = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
-                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, least, most)),
+                (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, allowed)),
             )
         case CodeRule():
-            found = ((Code.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
+            found = ((ValueCode.NOT_IN_TABLE, text.filled & ~is_among(column, table.codes[rule.table])),)
         case NameRule():
             found = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
-                (Code.WRONG_FORM, predicates.names(text)),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, rule.least, rule.most)),
+                (ValueCode.WRONG_FORM, predicates.names(text)),
             )
         case DateRule():
             found = _dates(rule, text, as_of)
         case NumberRule():
             form, out = predicates.outside(text, rule.digits, rule.low, rule.high)
-            found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out))
+            found = ((ValueCode.WRONG_FORM, form), (Code.OUT_OF_RANGE, out))
         case HeightRule():
             form, out = predicates.outside(text, 3, rule.low, rule.high)
             values, whole, _ = predicates.numbers(text, 3)
-            found = ((Code.WRONG_FORM, form), (Code.OUT_OF_RANGE, out | (whole & (values % 100 > 11))))
+            found = ((ValueCode.WRONG_FORM, form), (Code.OUT_OF_RANGE, out | (whole & (values % 100 > 11))))
         case SsnRule():
             found = (
-                (Code.WRONG_FORM, predicates.social_form(text)),
-                (Code.NEVER_ISSUED, predicates.social_never_issued(text)),
+                (ValueCode.WRONG_FORM, predicates.social_form(text)),
+                (ValueCode.NEVER_ISSUED, predicates.social_never_issued(text)),
             )
         case VinRule():
             found = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
-                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9"))),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, 1, rule.most)),
+                (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9"))),
                 (Code.WRONG_CHECK_DIGIT, predicates.vin_check_digit(text)),
             )
         case StatePrefixRule():
             prefix = pc.binary_slice(column, 0, 3)
             codes = [f"{code}-" for code in table.codes[rule.table]]
             found = (
-                (Code.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
-                (Code.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
-                (Code.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
+                (ValueCode.WRONG_LENGTH, predicates.wrong_length(text, 4, rule.most)),
+                (ValueCode.NOT_IN_TABLE, text.filled & ~is_among(prefix, codes)),
+                (ValueCode.WRONG_CHARACTER, predicates.has_illegal_bytes(text, predicates.alphabet("A9", "-"))),
             )
         case ShapeRule():
-            found = ((Code.WRONG_FORM, predicates.shape(text, rule.shape)),)
+            found = ((ValueCode.WRONG_FORM, predicates.shape(text, rule.shape)),)
     return found
 
 

@@ -6,9 +6,8 @@ rates             `nibrs_rates/1`: one row an ORI
 eds               `nibrs_eds/3.1`: the FBI's Error Data Set, a record a row
 """
 
-import datetime
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -16,51 +15,35 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import pack_strings, read
-from worker.compute.nibrs.side_tables import ON_FILE, ORI_TABLE
-from worker.compute.nibrs.specification import RULE_SETS, RuleSet, load_rule_set
-from worker.compute.operation import Context, Outputs, Part, bad_parameters
+from worker.compute.nibrs.specification import RuleSet, load_rule_set
+from worker.compute.operation import Context, Outputs
 from worker.compute.operations.validate.edits import Options, validate
-from worker.compute.operations.validate.error_data_set import EDS, EDS_BYTES, eds
+from worker.compute.operations.validate.error_data_set import EDS_BYTES, eds
 from worker.compute.operations.validate.findings import Findings
-from worker.errors import Stage
+from worker.compute.operations.validate.outputs import EDS, INCIDENTS, NIBRS_FINDINGS, RATES
+from worker.compute.operations.validate.parameters import Validate
+from worker.compute.parameters import known
 from worker.progress import ProgressCallback
-from worker.records import SCHEMAS, arrow, check_schema, tagged
-from worker.wire.v1 import worker_pb2
+from worker.records import arrow
 
-__all__ = ["ACCEPTS", "FINDINGS", "PARTS", "SIDES", "ValidateNibrs", "check", "prepare"]
+__all__ = ["ON_FILE_SIDE", "ORI_SIDE", "ValidateNibrs", "prepare"]
 
-ACCEPTS: Final = frozenset(("nibrs.flat/3.1",))
-FINDINGS: Final = "nibrs_findings/1"
-PARTS: Final = (("incidents", "nibrs_incidents/1"), ("rates", "nibrs_rates/1"), ("eds", EDS))
-SIDES: Final = frozenset((ORI_TABLE, ON_FILE))
+ORI_SIDE: Final = "ori_table"
+ON_FILE_SIDE: Final = "on_file"
 _BATCH: Final = 16_384
 
 
-def _schema(schema_id: str) -> pa.Schema:
-    columns = SCHEMAS[schema_id].columns.values()
-    return tagged(schema_id, [pa.field(column.name, column.types[0]) for column in columns])
-
-
-def check(parameters: worker_pb2.Validate) -> None:
-    """Refuse an unknown rule set, and rules that it does not have. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
-    if parameters.rule_set not in RULE_SETS:
-        raise bad_parameters(Stage.ADMIT)
-    known = {f"{rule.number:03d}" for rule in load_rule_set(parameters.rule_set).rules}
-    named = [*parameters.without, *parameters.also]
-    if len(set(named)) != len(named) or not known.issuperset(named):
-        raise bad_parameters(Stage.ADMIT)
-
-
-def prepare(parameters: worker_pb2.Validate, schema_id: str, schema: pa.Schema, context: Context) -> "ValidateNibrs":  # noqa: ARG001 - it needs no context
-    """Bind checked parameters. Raises: Refusal(SCHEMA_MISMATCH)."""
-    check_schema(schema_id, schema)
+def prepare(parameters: Validate, context: Context) -> "ValidateNibrs":
+    """Bind parameters and side tables."""
     return ValidateNibrs(
-        rules=load_rule_set(parameters.rule_set),
+        rules=load_rule_set(known(parameters.rule_set)),
         options=Options(
-            as_of=datetime.date.fromisoformat(parameters.as_of),
+            as_of=known(parameters.as_of),
             without=frozenset(map(int, parameters.without)),
             also=frozenset(map(int, parameters.also)),
         ),
+        ori_table=context.sides.get(ORI_SIDE),
+        on_file=context.sides.get(ON_FILE_SIDE),
     )
 
 
@@ -70,64 +53,46 @@ class ValidateNibrs:
 
     rules: RuleSet
     options: Options
+    ori_table: Sequence[pa.RecordBatch] | None = field(default=None, repr=False)
+    on_file: Sequence[pa.RecordBatch] | None = field(default=None, repr=False)
     keeps_rows: bool = False
-
-    @property
-    def output_schema(self) -> pa.Schema:
-        """Of the findings."""
-        return _schema(FINDINGS)
-
-    @property
-    def output_schema_id(self) -> str:
-        """Of the findings."""
-        return FINDINGS
+    output_schema: pa.Schema = NIBRS_FINDINGS.arrow
 
     @property
     def sources(self) -> npt.NDArray[np.int16]:
         """All columns are made from the one that there is."""
-        return np.zeros(len(SCHEMAS[FINDINGS].columns), np.int16)
+        return np.zeros(len(self.output_schema), np.int16)
 
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Reports, rates, Error Data Set."""
-        return tuple(Part(name=name, schema=_schema(schema_id)) for name, schema_id in PARTS)
-
-    def run(
-        self,
-        records: Sequence[pa.RecordBatch],
-        sides: Mapping[str, Sequence[pa.RecordBatch]],
-        progress: ProgressCallback,
-    ) -> Outputs:
+    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Check the submission; see TableOperation."""
         segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
         found = validate(
             read(segments),
             rules=self.rules,
             options=self.options,
-            ori_table=sides.get(ORI_TABLE),
-            on_file=sides.get(ON_FILE),
+            ori_table=self.ori_table,
+            on_file=self.on_file,
             progress=progress,
         )
-        incidents, rates, lines = (part.schema for part in self.parts)
+        incidents, rates, lines = (part.schema.arrow for part in (INCIDENTS, RATES, EDS))
         return Outputs(
             status=found.status,
             result=_batches(self.output_schema, _findings(found, self.rules)),
             parts={
-                "incidents": _batches(incidents, _columns(incidents, found.reports)),
-                "rates": _batches(rates, _columns(rates, found.rates)),
-                "eds": _batches(lines, [pack_strings(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
+                INCIDENTS.name: _batches(incidents, _columns(incidents, found.reports)),
+                RATES.name: _batches(rates, _columns(rates, found.rates)),
+                EDS.name: _batches(lines, [pack_strings(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
             },
         )
 
 
 def _findings(found: Findings, rules: RuleSet) -> list[pa.Array]:
     messages = np.array([rule.message.encode() for rule in rules.rules])
-    schema = _schema(FINDINGS)
     return [
         pack_strings(messages[found.message])
         if field.name == "message"
         else _column(getattr(found, field.name), field.type)
-        for field in schema
+        for field in NIBRS_FINDINGS.arrow
     ]
 
 

@@ -1,0 +1,21 @@
+"""A person in a cell, and a NIBRS segment on no line."""
+
+from typing import Final
+
+from worker.compute.operation import Case
+from worker.compute.operations.aggregate.parameters import Aggregate
+
+__all__ = ["CASES"]
+
+CASES: Final = (
+    Case(
+        schema="nibrs.flat/3.1",
+        row={"segment": "00431I012026    GA0600000" + "X" * 18},
+        parameters=Aggregate(preset="srs_return_a"),
+    ),
+    Case(
+        schema="person/1",
+        row={"SEX": "M", "SID": "XX1", "WGT": "150"},
+        parameters=Aggregate(keys={"SEX": ("F", "M")}, person="SID", sums=("WGT",), threshold=2, base=5),
+    ),
+)

@@ -1,0 +1,107 @@
+"""Transforms as functions of a batch: each rule bound to its column, its project and its key."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pyarrow as pa
+
+from worker.compute.kernels.column import Bools, Ints
+from worker.compute.kernels.ff1 import Ecb
+from worker.compute.operations.deidentify import block_ciphers, dates, masks, tokens
+from worker.compute.operations.deidentify.outcome import Outcome
+from worker.compute.operations.deidentify.parameters import (
+    AesToken,
+    AgeBand,
+    DateShift,
+    DateTo,
+    Ff1,
+    HmacToken,
+    Mask,
+    Transform,
+    ZipPrefix,
+)
+from worker.compute.parameters import bad_parameters
+from worker.errors import Stage
+
+__all__ = ["ApplyRule", "OneBatch", "bind"]
+
+Kernel = Callable[[pa.Array], Outcome]
+
+
+class OneBatch:
+    """One batch while it is transformed. Several dates of a subject need its shift; it is computed once a batch."""
+
+    __slots__ = ("columns", "shifts")
+
+    def __init__(self, columns: pa.RecordBatch) -> None:
+        self.columns = columns
+        self.shifts: dict[int, tuple[Ints, Bools]] = {}
+
+
+ApplyRule = Callable[[OneBatch, int], Outcome]
+
+
+def bind(column: str, rule: Transform, *, project: str, schema: pa.Schema, key: bytes) -> ApplyRule:
+    """The transform of a column that is not dropped.
+
+    Raises: Refusal(BAD_PARAMETERS) at COMPUTE where a transform of text is to be applied to anything else.
+    """
+    match rule:
+        case "keep":
+            return _keep
+        case "null":
+            return _null
+        case DateShift(subject_column=subject, max_days=max_days):
+            _require_text(schema, column)
+            _require_text(schema, subject)
+            encrypt = tokens.ecb(tokens.shift_key(key, project=project))
+            return partial(_shift, subject=schema.get_field_index(subject), encrypt=encrypt, max_days=max_days)
+    _require_text(schema, column)
+    kernel = _kernel(rule, project, key)
+    return lambda batch, position: kernel(batch.columns.column(position))
+
+
+def _kernel(rule: Transform, project: str, key: bytes) -> Kernel:
+    """The kernel of a rule that reads its own column alone."""
+    match rule:
+        case Mask():
+            return partial(masks.mask, keep_first=rule.keep_first, keep_last=rule.keep_last, fill=ord(rule.with_))
+        case ZipPrefix():
+            return partial(masks.zip_prefix, digits=rule.digits)
+        case DateTo():
+            return dates.date_to_year if rule.unit == "year" else dates.date_to_month
+        case AgeBand():
+            return partial(dates.age_band, width=rule.width, top=rule.top, as_of=rule.as_of)
+        case HmacToken() | AesToken() | Ff1():
+            return _token_kernel(rule, partial(tokens.token_key, key, project=project, domain=rule.domain))
+    raise TypeError(type(rule).__name__)
+
+
+def _token_kernel(rule: HmacToken | AesToken | Ff1, derive: Callable[..., bytes]) -> Kernel:
+    match rule:
+        case HmacToken():
+            return partial(tokens.tokens, macs=tokens.Macs(derive()), bits=rule.bits)
+        case AesToken():
+            return partial(block_ciphers.block_tokens, key=derive(use="cji-block/1"))
+        case Ff1():
+            return partial(block_ciphers.encrypt_ff1, key=derive(use="cji-ff1/1"), radix=rule.radix)
+
+
+def _require_text(schema: pa.Schema, column: str) -> None:
+    if column not in schema.names or schema.field(column).type not in (pa.utf8(), pa.binary()):
+        raise bad_parameters(Stage.COMPUTE)
+
+
+def _keep(batch: OneBatch, column: int) -> Outcome:
+    return Outcome(array=batch.columns.column(column))
+
+
+def _null(batch: OneBatch, column: int) -> Outcome:
+    return Outcome(array=pa.nulls(batch.columns.num_rows, batch.columns.schema.field(column).type))
+
+
+def _shift(batch: OneBatch, column: int, *, subject: int, encrypt: Ecb, max_days: int) -> Outcome:
+    if subject not in batch.shifts:  # key and bounds are the same for all rules of an operation
+        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), encrypt=encrypt, max_days=max_days)
+    days, known = batch.shifts[subject]
+    return dates.shift(batch.columns.column(column), days=days, known=known)

@@ -1,0 +1,17 @@
+"""A record of a hot file, released to an agency."""
+
+import datetime
+from typing import Final
+
+from worker.compute.operation import Case
+from worker.compute.operations.disseminate.parameters import Disseminate
+
+__all__ = ["CASES"]
+
+CASES: Final = (
+    Case(
+        schema="hotfile/1",
+        row={"NIC": "W000000000", "file_code": "W", "NAM": "DOE, J", "SID": None},
+        parameters=Disseminate(recipient_class="criminal_justice", as_of=datetime.date(2026, 1, 1)),
+    ),
+)

@@ -1,0 +1,89 @@
+"""Parameters of `validate`."""
+
+import datetime
+
+from msgspec.structs import replace
+
+from worker.compute.nibrs.specification import RULE_SETS, load_rule_set
+from worker.compute.operations.validate.codes import Code
+from worker.compute.parameters import Name, Parameters, Sealing, Sha256, decoded, known
+from worker.compute.status_codes import ValueCode
+from worker.wire.v1 import worker_pb2 as pb
+
+__all__ = ["NCIC", "Validate", "complete", "decode", "encode"]
+
+NCIC = "ncic/1"
+"""The rule set for columns: of persons, hot files and criminal histories."""
+
+
+class Validate(Parameters, frozen=True, kw_only=True, tag="validate"):
+    """The rule set is the newest one for the records' schema, `as_of` the day of sealing, where they are left out.
+
+    What lies after `as_of` is in the future. `without` has rules of the rule set that are switched off, by number;
+    `also` has rules that it has withdrawn and that apply anyway. `tables_sha256` is the digest that the
+    worker's tables must have.
+    """
+
+    rule_set: Name | None = None
+    as_of: datetime.date | None = None
+    without: tuple[Name, ...] = ()
+    also: tuple[Name, ...] = ()
+    tables_sha256: Sha256 | None = None
+
+    def __post_init__(self) -> None:
+        for field, rules in (("without", self.without), ("also", self.also)):
+            if len(set(rules)) != len(rules):
+                raise ValueError(f"{field}: a rule twice")
+        if set(self.without) & set(self.also):
+            raise ValueError("also: a rule that is switched off")
+        if self.rule_set is not None:
+            unknown = {*self.without, *self.also} - _rules(self.rule_set)
+            if unknown:
+                raise ValueError(f"without, also: {self.rule_set} has no rule {min(unknown)}")
+            if self.rule_set == NCIC and self.also:
+                raise ValueError(f"also: {NCIC} has withdrawn no rule")
+
+    @property
+    def is_nibrs(self) -> bool:
+        """Whether the records are a NIBRS submission, not columns."""
+        return self.rule_set != NCIC
+
+
+def _rules(rule_set: str) -> frozenset[str]:
+    """The rules by number. Raises: ValueError for an unknown rule set."""
+    if rule_set == NCIC:
+        return frozenset(str(code.value) for code in (*Code, *ValueCode) if code // 100 == 3)
+    if rule_set not in RULE_SETS:
+        raise ValueError(f"rule_set: the rule sets are {', '.join(sorted((*RULE_SETS, NCIC)))}")
+    return frozenset(f"{rule.number:03d}" for rule in load_rule_set(rule_set).rules)
+
+
+def decode(message: pb.Validate) -> Validate:
+    """The parameters in a header. Raises: Refusal(BAD_PARAMETERS) at ADMIT."""
+    return decoded(
+        Validate,
+        {
+            "rule_set": message.rule_set,
+            "as_of": message.as_of,
+            "without": tuple(message.without),
+            "also": tuple(message.also),
+            "tables_sha256": message.tables_sha256.hex() or None,
+        },
+    )
+
+
+def encode(parameters: Validate) -> pb.Validate:
+    """The parameters as they stand in a header."""
+    return pb.Validate(
+        rule_set=known(parameters.rule_set),
+        as_of=known(parameters.as_of).isoformat(),
+        without=parameters.without,
+        also=parameters.also,
+        tables_sha256=bytes.fromhex(parameters.tables_sha256 or ""),
+    )
+
+
+def complete(parameters: Validate, sealing: Sealing) -> Validate:
+    """With the newest rule set for the records, and the day of sealing, where there are no others."""
+    newest = "nibrs/3.1" if sealing.schema.startswith("nibrs.") else NCIC
+    return replace(parameters, rule_set=parameters.rule_set or newest, as_of=parameters.as_of or sealing.today)

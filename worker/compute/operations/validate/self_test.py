@@ -1,0 +1,24 @@
+"""A NIBRS segment and a record of a hot file, both full of findings."""
+
+import datetime
+from typing import Final
+
+from worker.compute.operation import Case
+from worker.compute.operations.validate.parameters import NCIC, Validate
+
+__all__ = ["CASES"]
+
+_DAY: Final = datetime.date(2026, 1, 1)
+
+CASES: Final = (
+    Case(
+        schema="nibrs.flat/3.1",
+        row={"segment": "00431I012026    GA0600000" + "X" * 18},
+        parameters=Validate(rule_set="nibrs/3.1", as_of=_DAY),
+    ),
+    Case(
+        schema="hotfile/1",
+        row={"NIC": "W", "NAM": "DOE", "SEX": "Q", "SOC": "1", "MNU": "AF-1", "HGT": "1", "VIN": "1", "entered": "1"},
+        parameters=Validate(rule_set=NCIC, as_of=_DAY),
+    ),
+)

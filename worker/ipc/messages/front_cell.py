@@ -1,0 +1,61 @@
+"""Messages between the front and a cell: which slot of the ring is whose."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from worker.ipc.messages.base import Message
+
+
+class Opened(Message, frozen=True, kw_only=True):
+    """The job is open. The bytes of the result header, as its digest covers them."""
+
+    result_header: bytes
+
+
+class InputReady(Message, frozen=True, kw_only=True):
+    """An input slot holds a sealed segment of `part`."""
+
+    slot: int
+    part: int
+    length: int
+
+
+class Finish(Message, frozen=True, kw_only=True):
+    """No more input."""
+
+
+class OutputFreed(Message, frozen=True, kw_only=True):
+    """An output slot was sent and is free."""
+
+    slot: int
+
+
+class InputFreed(Message, frozen=True, kw_only=True):
+    """An input slot was unsealed and is free."""
+
+    slot: int
+
+
+class OutputReady(Message, frozen=True, kw_only=True):
+    """An output slot holds a sealed segment."""
+
+    slot: int
+    part: int
+    index: int
+    length: int
+
+
+class ProgressMade(Message, frozen=True, kw_only=True):
+    """Progress of a step, by volume. `step` is a position in the steps of Admitted, so a cell can send no text."""
+
+    step: Annotated[int, Meta(ge=0, le=255)]
+    per_cent: Annotated[int, Meta(ge=0, le=100)]
+
+
+class OutputsDone(Message, frozen=True, kw_only=True):
+    """Every output part is complete."""
+
+
+CellFromFront = InputReady | Finish | OutputFreed
+FrontFromCell = InputFreed | OutputReady | ProgressMade | OutputsDone | Opened

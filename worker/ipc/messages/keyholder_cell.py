@@ -1,0 +1,48 @@
+"""Messages between the keyholder and a cell: a job, its summary, its commit."""
+
+import msgspec
+
+from worker.errors import Reason, Stage
+from worker.ipc.messages.base import Message
+
+
+class OpenJob(Message, frozen=True, kw_only=True):
+    """Run the job of this header; its keys are in the key slot. `reference_slot` is -1 without a reference."""
+
+    header: bytes
+    worker_id: str
+    reference_slot: int = -1
+
+
+class CellFailed(Message, frozen=True, kw_only=True):
+    """The cell refused the job."""
+
+    reason: Reason
+    stage: Stage
+
+
+class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SHA-256 and length in bytes of a whole part as ciphertext."""
+
+    sha256: bytes
+    bytes: int
+
+
+class Summary(Message, frozen=True, kw_only=True):
+    """All outputs are sealed, and their last segments are held back. Volumes and digests only."""
+
+    inputs: tuple[SealedPart, ...]
+    outputs: tuple[SealedPart, ...]
+    result_header: bytes
+    rows_in: int
+    rows_out: int
+    chri_rows_out: int
+    subjects_out: int
+
+
+class Commit(Message, frozen=True, kw_only=True):
+    """Send the last segments: the receipt is on disk."""
+
+
+KeyholderFromCell = CellFailed | Summary
+CellFromKeyholder = OpenJob | Commit
