@@ -71,7 +71,7 @@ class Compiler:
         match node:
             case ast.BoolOp(op=op, values=values):
                 compiled = [self.condition(value, table) for value in values]
-                return _all_of(compiled) if isinstance(op, ast.And) else _any_of(compiled)
+                return _combined(compiled, conjunction=isinstance(op, ast.And))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 inner = self.condition(operand, table)
                 return lambda scope: ~inner(scope)
@@ -219,36 +219,20 @@ class Compiler:
         raise _unknown(node)
 
 
-def _all_of(parts: list[Condition]) -> Condition:
+def _combined(parts: list[Condition], *, conjunction: bool) -> Condition:
+    """All of the parts, or any of them. A further part is evaluated only where those before it do not decide."""
     first, *others = parts
+    combine = np.logical_and if conjunction else np.logical_or
 
     def condition(scope: Scope) -> Bools:
         meant = first(scope)
         for part in others:
-            left = np.count_nonzero(meant)
-            if not left:
-                break
+            open_ = meant if conjunction else ~meant
+            left = np.count_nonzero(open_)
             if left > _MANY * len(meant):
-                meant &= part(scope)
-            else:
-                rows = meant.nonzero()[0]
-                meant[rows] = part(scope.narrowed(rows))
-        return meant
-
-    return condition
-
-
-def _any_of(parts: list[Condition]) -> Condition:
-    first, *others = parts
-
-    def condition(scope: Scope) -> Bools:
-        meant = first(scope)
-        for part in others:
-            left = len(meant) - np.count_nonzero(meant)
-            if left > _MANY * len(meant):
-                meant |= part(scope)
+                combine(meant, part(scope), out=meant)
             elif left:
-                rows = (~meant).nonzero()[0]
+                rows = open_.nonzero()[0]
                 meant[rows] = part(scope.narrowed(rows))
         return meant
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints, Text
+from worker.compute.kernels.dates import number_of
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
@@ -62,7 +63,7 @@ def validate(
     submission = read(segments, rules, oris, filed)
     compiled = _COMPILED[rules.name]
     in_force = rules.in_force(without=options.without, also=options.also)
-    today = options.as_of.year * 10_000 + options.as_of.month * 100 + options.as_of.day
+    today = number_of(options.as_of)
     constants = {"today": today, "this_month": today // 100}
     found: list[Finding] = []
     for end, chunk, records in submission.chunks(rules):

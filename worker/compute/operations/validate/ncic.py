@@ -216,7 +216,7 @@ def _dates(rule: DateRule, text: Text, as_of: datetime.date) -> Wrong:
     parsed = dates.parse(text)
     day = parsed.year * 10_000 + np.maximum(parsed.month, 1) * 100 + np.maximum(parsed.day, 1)
     wanted = parsed.fits if rule.partial else parsed.whole
-    future = parsed.fits & (parsed.year > 0) & (day > as_of.year * 10_000 + as_of.month * 100 + as_of.day)
+    future = parsed.fits & (parsed.year > 0) & (day > dates.number_of(as_of))
     return (
         (Code.NO_SUCH_DATE, text.filled & ~wanted),
         (Code.IN_THE_FUTURE, future & (not rule.future)),
@@ -226,6 +226,5 @@ def _dates(rule: DateRule, text: Text, as_of: datetime.date) -> Wrong:
 def _after(first: Text, then: Text) -> Bools:
     """Both are whole dates, and `first` is the later one."""
     one, two = dates.parse(first), dates.parse(then)
-    days = [(each.year * 100 + each.month) * 100 + each.day for each in (one, two)]
-    later: Bools = one.whole & two.whole & (days[0] > days[1])
+    later: Bools = one.whole & two.whole & (one.number > two.number)
     return later
