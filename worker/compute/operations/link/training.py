@@ -1,9 +1,9 @@
 """Estimates m and u of every level, and the prior probability of a match, from the records.
 
-u comes from pairs of rows taken at random, each weighed by the probability that it is no match: where most pairs that
-agree on a date of birth are one person's, records of two persons agree less often than pairs do. m comes from blocked
-pairs by EM, rule by rule; a comparison takes no part for rules that look at one of its columns, because all pairs there
-agree. The prior never comes from blocked pairs.
+u comes from pairs of rows taken at random, each weighed by the probability that it does not match: where most pairs
+that agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree.
+m comes from blocked pairs by EM, rule by rule; a comparison takes no part for rules that look at one of its columns,
+because all pairs there agree. The prior never comes from blocked pairs.
 
 The two depend on each other, so both are repeated a few times.
 """
