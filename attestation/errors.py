@@ -76,7 +76,7 @@ class AttestationError(Exception):
         super().__init__(fault, check)
         self.fault = fault
         self.check = check
-        self.failures = failures or (Failure(check, found, expected or requirement(check)),)
+        self.failures = _all_failures(failures, Failure(check, found, expected))
         self.passed: tuple[Check, ...] = ()
         self.retry_after = retry_after
 
@@ -87,6 +87,10 @@ class AttestationError(Exception):
 
     def __str__(self) -> str:
         return f"{self.fault.value} at {self.check}: {self.remedy}"
+
+
+def _all_failures(several: tuple[Failure, ...], one: Failure) -> tuple[Failure, ...]:
+    return several or (one._replace(expected=one.expected or requirement(one.id)),)
 
 
 def invalid(check: str, *, found: str = "", expected: str = "") -> AttestationError:
