@@ -44,7 +44,7 @@ def macs(text: Text, *, encrypt: Ecb) -> Bytes:
 
 
 def _ends(encrypt: Ecb) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
-    """What is kept of a block, and what is added to it, by how many bytes of the value are left: V16[18] each."""
+    """The mask and the padding of a block, by the bytes of the value that are left: V16[18] each."""
     whole, filled = _subkeys(encrypt)
     sizes = np.arange(_NOT_LAST + 1)[:, None]
     kept = np.where(np.arange(MAC_BYTES) < sizes, np.uint8(0xFF), np.uint8(0))

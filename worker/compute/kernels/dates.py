@@ -47,7 +47,7 @@ class Dates:
 
 
 def parse(text: Text) -> Dates:
-    """Parse a column; never raises, `fits` says which values are dates."""
+    """Parse a column. Never raises: `fits` marks the values that are dates."""
     dashed = text.lengths == 10
     digits, fits = _digits(text, dashed)
     columns = np.ascontiguousarray(digits.T)

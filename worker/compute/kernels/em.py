@@ -26,7 +26,7 @@ _TOLERANCE: Final = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Fit:
-    """What EM found: `m` of each comparison, and the share of matches among the pairs."""
+    """The fit: `m` of each comparison, and the share of matches among the pairs."""
 
     m: tuple[Floats, ...]
     share: float

@@ -84,7 +84,7 @@ def with_totals(table: Ints) -> Ints:
 def distinct(cell: Ints, subjects: npt.NDArray[np.integer], known: Bools, shape: Sequence[int]) -> Ints:
     """The number of different `subjects` int[n] in each cell of the table with totals, of rows where `known`.
 
-    Totals are no sums here: whoever is in two cells counts once in their total.
+    Totals are not sums here: a subject in two cells counts once in their total.
     """
     subjects, cell = subjects[known], cell[known]
     people = int(subjects.max(initial=-1)) + 1

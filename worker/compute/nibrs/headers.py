@@ -1,4 +1,4 @@
-"""What is known of a segment before any of its data elements is read: columns of records, for conditions to name.
+"""Facts about a segment that need none of its data elements: columns of records, for conditions to name.
 
 The first sixteen bytes of segments (length, level, action, month and year, city) have few distinct values, so what
 they say is worked out once for each of them.

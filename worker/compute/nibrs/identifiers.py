@@ -18,7 +18,7 @@ __all__ = ["Flaw", "identifiers", "names"]
 
 
 class Flaw(enum.IntFlag):
-    """What is odd about a number; flaws add up."""
+    """A flaw in a number; flaws can be combined."""
 
     INDENTED = 1
     GAPPED = 2

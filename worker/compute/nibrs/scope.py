@@ -126,7 +126,7 @@ class Scope:
         return missing(partners, self.run.table(view.by).column(name))
 
     def gathered(self, name: str, meant: "Condition | None", asked: str, value: str) -> Array:
-        """What `Run.gathered` says for these rows: of their own `within`, or else of their report."""
+        """`Run.gathered` for these rows: within their own `within`, or else within their report."""
         within = self.run.table(name).within
         group = within if self.table.belongs_to(within) else "reports"
         return self.run.gathered(name, group, meant, asked, value)[self.rows_of(group)]

@@ -33,8 +33,8 @@ Array = npt.NDArray[Any]
 class Chunk:
     """The tables of some whole reports.
 
-    `records` has the records of each table of segments, `text` and `facts` are those of all records, and `report`
-    says which report they belong to; `first_report` is the first one here.
+    `records` has the records of each table of segments; `text`, `facts` and `report` (the report of each) are those of
+    all records. `first_report` is the first report of this chunk.
     """
 
     def __init__(

@@ -77,7 +77,7 @@ def _dates(batches: Sequence[pa.RecordBatch], name: str) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OriTable:
-    """What is known of n agencies. `given` is False where no table was: then no ORI is unlisted."""
+    """`n` agencies. Without a table `given` is False, and no ORI is unlisted."""
 
     given: bool
     oris: Bytes
@@ -135,7 +135,7 @@ def _agency(batches: Sequence[pa.RecordBatch]) -> Mapping[str, Array]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OnFile:
-    """What is on file: kinds uint8[n], keys uint8[n, 21] (ORI and number), sequences uint8[n, 2], dates int64[n]."""
+    """Reports on file: kinds uint8[n], keys uint8[n, 21] (ORI and number), sequences uint8[n, 2], dates int64[n]."""
 
     kinds: Bytes
     keys: Bytes

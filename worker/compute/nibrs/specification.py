@@ -6,8 +6,8 @@
     codes.csv     the code tables, one code a line, with the class that rules sort it into
     sets.csv      named sets of codes of a table;  pairs.csv  named relations between the codes of two tables
     views.csv     further tables that rules look at: parts (view), pairings (cross) and partners (join) of others
-    rules.csv     one line a rule: its number, which table it judges, and the condition under which it finds; `reads`
-                  names the side tables it asks, `omitted` says why a rule is in no rule set
+    rules.csv     one line a rule: its number, its table, and the condition for a finding; `reads` names the side
+                  tables that it needs, `omitted` gives the reason why a rule is in no rule set
 
 They are read once, when this module is imported, because a cell can open no file.
 
@@ -65,11 +65,11 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule as one table is judged by it: there is a finding for each row of table `on` where `when` holds.
+    """One rule on one table: there is a finding for each row of table `on` where `when` holds.
 
-    `value` is the field whose text the finding shows, `at` where the finding is: `segment`, `report` (no record
-    number in the Error Data Set), or the name of a join. `when` is None for a rule that is not implemented; then
-    `omitted` says why.
+    `value` is the field whose text the finding shows, `at` where the finding is: `segment`, `report` (no record number
+    in the Error Data Set), or the name of a join. `when` is None for a rule that is not implemented; then `omitted`
+    gives the reason.
     """
 
     number: int
@@ -118,7 +118,7 @@ class RuleSet:
         )
 
     def in_force(self, *, without: frozenset[int], also: frozenset[int]) -> tuple[int, ...]:
-        """Which of `rules` judge: those of this set but `without`, and those of any set in `also`."""
+        """The lines of `rules` in force: those of this set except `without`, and those of any set in `also`."""
         short = RULE_SETS[self.name]
         return tuple(
             line

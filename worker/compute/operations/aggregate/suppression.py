@@ -13,8 +13,8 @@ everything above 0, because a corner of sign - is taken only where it is above d
 least, d apart, whatever a solver knows besides: that counts are whole numbers and that no empty cell is hidden.
 There is always such a cube: the one towards the totals alone has no corner of sign -.
 
-Among all cubes that one is taken that hides the smallest number of rows which are not hidden yet.
-The result does not say which cells were hidden first: that would bound them.
+Among all cubes that one is taken that hides the smallest number of rows which are not hidden yet. The result does not
+show which cells were hidden first: that would bound them.
 """
 
 from collections.abc import Sequence

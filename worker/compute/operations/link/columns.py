@@ -175,7 +175,7 @@ def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _words(array: pa.Array, name: str) -> Column:
-    """Distinct values are written alike first, then told apart again: there are fewer of them than rows."""
+    """Distinct values are normalised, then made distinct again: there are fewer of them than rows."""
     encoded = pc.dictionary_encode(array)
     alike = pc.ascii_upper(pc.ascii_trim_whitespace(encoded.dictionary.view(pa.utf8()))).view(pa.binary())
     if name in _NAMES:

@@ -47,9 +47,10 @@ _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Linked:
-    """What became of `n` records.
+    """The result for `n` records.
 
-    cluster int64[n]: the lowest row of the records of one person. `status` judges the records; `report` has the pairs.
+    cluster int64[n]: the lowest row of the records of one person. `status` is that of the records; `report` has the
+    pairs.
     """
 
     cluster: Ints

@@ -1,4 +1,4 @@
-"""What `link` shows besides clusters: the pairs, what their weights are made of in words, and what the rules found.
+"""The report of `link`: the pairs, their weights explained in words, and the blocks of each rule.
 
 pairs     left, right, weight, frequency (how much of the weight is due to how rare the values are), probability,
           pattern, match (False: for a clerk); by left, then right
@@ -117,7 +117,7 @@ def _line(
 
 
 def _words(comparison: Comparison, level: Level, m: float, u: float) -> str:
-    """What a level says, as `surname: the same; in 81.2 % of pairs of one person, ...`."""
+    """The weight of a level in words: `surname: the same; in 81.2 % of pairs of one person, ...`."""
     if m >= u:
         verdict = f"{_short(m / u)} times as likely for one person"
     else:

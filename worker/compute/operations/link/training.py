@@ -1,4 +1,4 @@
-"""What the levels of a model weigh in these records: m and u of every level, and how probable a match is at first.
+"""Estimates m and u of every level, and the prior probability of a match, from the records.
 
 u comes from pairs of rows taken at random, each weighed by the probability that it does not match: where most pairs
 that agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree.
@@ -32,11 +32,11 @@ Floats = npt.NDArray[np.float64]
 
 _ROUNDS: Final = 4
 _PRIOR_PAIRS: Final = 20.0
-"""What m is before training counts as much as so many matches."""
+"""The initial m counts as much as this number of matches."""
 _DRAWS: Final = 1 << 14
 _LEAST_RECALL: Final = 0.05
 _LEAST_COMPARISONS: Final = 2
-"""With fewer free comparisons, share and m cannot be told apart."""
+"""With fewer free comparisons, share and m cannot be separated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -76,7 +76,7 @@ def train(
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
         return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, deterministic_pairs, m))
     random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
-    # of rules that are wide for so many records, a sample has hardly any matches
+    # a sample from rules that are too wide for the number of records has hardly any matches
     narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
     by_rule = [
         _patterns(comparers, blocking.sample(i, parameters.training_pairs, rng), one)

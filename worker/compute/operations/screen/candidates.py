@@ -74,7 +74,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Plan:
-    """What will be compared with each of n inquiries.
+    """The records to compare with each of n inquiries.
 
     searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than
     `Limits.candidates` records, so it is not searched after all. values: for each kind of identifier int64[n], which

@@ -34,7 +34,7 @@ MAX_RECORDS: Final = 5_000_000
 
 _BYTES_A_RECORD: Final = 400
 _TIMES_TEXT: Final = 5
-"""What building takes at most: so much for a record, and so many times its columns. Measured, with room to spare."""
+"""The most that building takes: bytes for each record, and a multiple of its columns. Measured, with room to spare."""
 
 _MAX_COLUMN: Final = 2**31 - 1  # bytes; offsets of an Arrow column have 32 bits
 

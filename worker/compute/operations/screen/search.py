@@ -40,7 +40,7 @@ LIMITS: Final = Limits()
 
 
 class Outcome(enum.IntEnum):
-    """What became of an inquiry."""
+    """The outcome of an inquiry."""
 
     HIT = 0
     NO_HIT = 1
@@ -48,7 +48,7 @@ class Outcome(enum.IntEnum):
 
 
 class HitClass(enum.IntEnum):
-    """What a hit rests on, the best first; NONE where there is no hit."""
+    """The basis of a hit, the best first; NONE where there is no hit."""
 
     IDENTIFIER = 0
     STRONG = 1
@@ -59,7 +59,7 @@ class HitClass(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Screened:
-    """What was found for n inquiries.
+    """The result for n inquiries.
 
     outcome, best uint8[n] (Outcome, HitClass); found, listed int64[n]. Of the listed hits: row, reference_row int64[m],
     hit_class uint8[m], scores, restricted bool[m], and `shown`, columns of the reference. status: of the inquiries.

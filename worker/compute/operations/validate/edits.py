@@ -1,7 +1,7 @@
 """`validate`: the edits of a NIBRS specification, over a whole submission.
 
-Pure: same submission, options and side tables, same findings. It reads a submission chunk by chunk; a chunk is
-whole reports. A bad record never fails the job and never hides another: it has its finding, and judging goes on.
+Pure: same submission, options and side tables, same findings. It reads a submission chunk by chunk; a chunk is whole
+reports. A bad record never fails the job and never hides another one: it gets its finding, and checking goes on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ def validate(
     on_file: Sequence[pa.RecordBatch] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Findings:
-    """Judge a submission, one segment (with or without its line end) a row, in order.
+    """Check a submission, one segment (with or without its line end) a row, in order.
 
     Side tables are batches of `nibrs_ori/1` and `nibrs_on_file/1`; rules that need one find nothing without it.
     Raises: Refusal(BAD_PARAMETERS) for a side table with odd values; MemoryError.

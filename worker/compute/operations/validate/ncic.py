@@ -86,7 +86,7 @@ class ValidateColumns:
         return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-        """Judge every column of every batch; see TableOperation."""
+        """Check every column of every batch; see TableOperation."""
         total = max(sum(batch.num_rows for batch in records), 1)
         statuses, results = list[RowStatus](), list[pa.RecordBatch]()
         counts: dict[tuple[int, RowCode], int] = {}
