@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Fault(enum.StrEnum):
-    """What went wrong between this machine and its key."""
+    """The kind of a failure on the path from this machine to its key."""
 
     NOT_CONFIDENTIAL = "NOT_CONFIDENTIAL"
     EVIDENCE_UNAVAILABLE = "EVIDENCE_UNAVAILABLE"
@@ -76,17 +76,21 @@ class AttestationError(Exception):
         super().__init__(fault, check)
         self.fault = fault
         self.check = check
-        self.failures = failures or (Failure(check, found, expected or requirement(check)),)
+        self.failures = _all_failures(failures, Failure(check, found, expected))
         self.passed: tuple[Check, ...] = ()
         self.retry_after = retry_after
 
     @property
     def remedy(self) -> str:
-        """What an operator can do."""
+        """The remedy for an operator."""
         return remedy(self.check) or REMEDIES[self.fault]
 
     def __str__(self) -> str:
         return f"{self.fault.value} at {self.check}: {self.remedy}"
+
+
+def _all_failures(several: tuple[Failure, ...], one: Failure) -> tuple[Failure, ...]:
+    return several or (one._replace(expected=one.expected or requirement(one.id)),)
 
 
 def invalid(check: str, *, found: str = "", expected: str = "") -> AttestationError:

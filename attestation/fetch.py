@@ -20,12 +20,12 @@ from attestation.trust import Endpoint
 __all__ = ["Response", "exchange", "retry_after", "tls_context"]
 
 USER_AGENT: Final = "cji-worker"
-MAX_RETRY_AFTER: Final = 300.0  # seconds; a longer wish is cut to this
+MAX_RETRY_AFTER: Final = 300.0  # seconds; a longer one is cut to this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """Status, the Retry-After wish in seconds, headers by their names in lower case, at most `limit` bytes of body."""
+    """Status, Retry-After in seconds, headers by their names in lower case, at most `limit` bytes of body."""
 
     status: int
     retry_after: float | None
@@ -75,7 +75,7 @@ def _remaining(until: float) -> float:
 
 
 def tls_context(roots: str | None, *, check: str) -> ssl.SSLContext:
-    """A client context that believes `roots` (PEM text) or, for None, the system's store and nothing else."""
+    """A client context that trusts `roots` (PEM text) or, for None, the system's store, and nothing else."""
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -89,7 +89,7 @@ def tls_context(roots: str | None, *, check: str) -> ssl.SSLContext:
 
 
 def retry_after(value: str | None) -> float | None:
-    """The seconds of a Retry-After header (RFC 9110 §10.2.3), at most MAX_RETRY_AFTER; a date is no wish here."""
+    """The seconds of a Retry-After header (RFC 9110 §10.2.3), at most MAX_RETRY_AFTER; a date is ignored."""
     if value is None or not value.isascii() or not value.isdigit():
         return None
     return min(float(value), MAX_RETRY_AFTER)

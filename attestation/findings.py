@@ -33,7 +33,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A rule that a policy breaks: `detail` says with what, `where` names every place."""
+    """A rule that a policy breaks: `detail` has the particulars, `where` every place."""
 
     rule: Rule
     detail: str

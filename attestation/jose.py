@@ -69,7 +69,7 @@ def std_b64decode(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnverifiedJws:
-    """A compact JWS that has been taken apart and believed in nothing yet."""
+    """The parts of a compact JWS, nothing verified yet."""
 
     header: JsonObject
     payload: bytes

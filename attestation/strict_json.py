@@ -79,7 +79,7 @@ def parse_object(data: bytes, *, limit: int, fault: Fault, check: str) -> JsonOb
         if not isinstance(value, dict):
             raise _RefusedError
         if b"\\u" in data:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no text
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is not text
     except (ValueError, RecursionError) as error:
         raise AttestationError(fault, check=check) from error
     return cast("JsonObject", value)

@@ -1,7 +1,7 @@
-"""The pins: which roots, hosts and devices this package believes. Chosen by constructor, never by a flag.
+"""The pins: the roots, hosts and devices that this package trusts. Chosen by constructor, never by a flag.
 
 `AZURE_US` and `AZURE_USGOV` are compiled in. Another `Trust` can be made and passed through the same constructors,
-but `is_production` tells it from the compiled ones, and verdicts under it never verify under them.
+but `is_production` distinguishes it from the compiled ones, and verdicts under it never verify under them.
 
 A host pattern is `[scheme://]host[:port]`. The scheme is https unless written, the port is the scheme's own unless
 written. A host that begins with a dot stands for every name with exactly one more label in front of it.
@@ -35,9 +35,9 @@ ARK_TURIN: Final = "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7
 # The same of Intel's root, "Intel SGX Root CA" of certificates.trustedservices.intel.com.
 INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"
 
-# Where Intel publishes what is signed under that root (PCS API v4), and the root's CRL, which that service does not
-# have: it is the distribution point that the root certificate names. Azure's cache of both holds back newer TCB info
-# and serves older past its nextUpdate (learn.microsoft.com, "Trusted Hardware Identity Management"): no use here.
+# Intel's service for collateral signed under that root (PCS API v4), and the root's CRL, which that service does not
+# have: this is the distribution point in the root certificate. Azure's cache of both withholds newer TCB info and
+# serves older info past its nextUpdate (learn.microsoft.com, "Trusted Hardware Identity Management"): it is not used.
 INTEL_PCS: Final = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL: Final = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
@@ -62,7 +62,7 @@ _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one environment may be believed about. Public data only; travels between processes as msgspec JSON."""
+    """The roots and hosts that one environment trusts. Public data only; travels between processes as msgspec JSON."""
 
     name: str  # for people and logs
     maa_hosts: tuple[str, ...]  # host patterns of token issuers
@@ -73,7 +73,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tls_roots: str | None  # PEM text for HTTPS; None = the system's store
     release_roots: str | None  # PEM text for the x5c chain of release statements; None = the system's store
     amd_roots: tuple[str, ...]  # SHA-256 of the SPKI of pinned ARKs, lower-case hex
-    intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is believed
+    intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is accepted
     intel_pcs: str = INTEL_PCS  # base URL of the service that has Intel's collateral for TDX
     intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER
     imds: str  # base URL of the instance metadata service
@@ -123,7 +123,7 @@ def is_production(trust: Trust) -> bool:
 def require_region(trust: Trust, region: str, *, stated: str | None = None) -> str:
     """The region itself, or POLICY_MISMATCH "region" for one that the trust does not name, or another than the stated.
 
-    The host says where a machine is, so a wrong answer only denies: a right one proves nothing.
+    The host reports the region: a mismatch is refused, a match proves nothing.
     """
     if region not in trust.regions or stated not in {None, region}:
         raise AttestationError(Fault.POLICY_MISMATCH, check="region")
@@ -131,7 +131,7 @@ def require_region(trust: Trust, region: str, *, stated: str | None = None) -> s
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL that was found in a Trust. `resource` is the audience that its vault may ask a token for."""
+    """A URL that was found in a Trust. `resource` is the audience of the token that its vault may request."""
 
     scheme: str
     host: str

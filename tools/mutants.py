@@ -1,11 +1,11 @@
 """`python -m tools.mutants`: remove each check from `attestation`, one at a time, and expect a test to fail.
 
-A mutant is a module without one `raise`, one `_require(...)`, one lint finding, one operand of an `and` or `or`, or
-one entry of a table from which checks are built; delays are not checks. First the tests run unchanged, to record the
-lines that each one reaches and its duration. Then each mutant runs the tests that reach it, in a forked child, until
-one fails; its code replaces the original in memory, and no file is changed. A mutant that no test fails on has
-survived: a check whose removal no test detects. A test that fails in a child without a mutation is ignored. EQUIVALENT
-lists mutants that change nothing, with the reason.
+A mutant is a module without one `raise`, one recorded check, one result of policy or lint, one operand of an `and` or
+`or`, or one entry of a table from which checks are built; delays are not checks. First the tests run unchanged, to
+record the lines that each one reaches and its duration. Then each mutant runs the tests that reach it, in a forked
+child, until one fails; its code replaces the original in memory, and no file is changed. A mutant that no test fails on
+has survived: a check whose removal no test detects. A test that fails in a child without a mutation is ignored.
+EQUIVALENT lists mutants that change nothing, with the reason.
 """
 
 import argparse
@@ -35,21 +35,16 @@ __all__ = ["EQUIVALENT", "Mutant", "main", "mutants"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "attestation"
-TABLES: Final = frozenset({"agreement.py", "quote.py", "reference.py", "token.py", "advisories.py"})
+TABLES: Final = frozenset({"maa/agreement.py", "maa/claims.py", "appraisal/reference.py", "appraisal/advisories.py"})
 TESTS: Final = (
     *(f"{kind}/attestation/**/test_*.py" for kind in ("unit", "adversarial", "conformance", "property")),
     "fuzz/test_fuzz_found.py",
 )
 SERVED: Final = frozenset(
     {
-        *("evidence/collect.py", "evidence/imds.py", "evidence/service.py", "evidence/tpm.py", "fetch.py"),
-        *(
-            "provider_policy/administration.py",
-            "maa/jwks.py",
-            "provider_policy/provider.py",
-            "release/flow.py",
-            "release/vault.py",
-        ),
+        *(f"evidence/{one}.py" for one in ("collect", "imds", "service", "tpm", "tpm_response", "tpm_templates")),
+        *("fetch.py", "maa/jwks.py", "release/flow.py", "release/vault.py"),
+        *("provider_policy/administration.py", "provider_policy/provider.py"),
     }
 )
 """Modules that call a service: they are also tested against the simulation, which costs seconds per mutant."""
@@ -64,16 +59,16 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("trust.py", "''   of   parts.hostname or ''"): "no host is as empty as an empty one; this is for the type checker",
     ("fetch.py", "raise TimeoutError"): "no socket takes a negative time-out",
     (
-        "appraisal/snp.py",
+        "appraisal/vcek.py",
         "not 0 <= value <= 255   of   not content or not 0 <= value <= 255",
     ): "no level that it is compared with is another number",
     (
-        "appraisal/snp.py",
+        "appraisal/vcek.py",
         "isinstance(extension.value, x509.UnrecognizedExtension)   of   isinstance(extension.value, "
         "x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)",
     ): "none of AMD's extensions is recognized; this is for the type checker",
     (
-        "appraisal/quote.py",
+        "appraisal/vtpm.py",
         "attest.kind != 'certify'   of   attest.kind != 'certify' or attest.name != key.name",
     ): "a quote has no name, and every key has one",
     **{
@@ -102,7 +97,7 @@ class Mutant:
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Every mutant of one module, in the order of its lines."""
     tree = ast.parse(source)
-    tables = Path(module).name in TABLES
+    tables = module in TABLES
     for number, node in enumerate(ast.walk(tree)):
         for taken, change, at in _changes(node, tables=tables):
             other = copy.deepcopy(tree)
@@ -150,11 +145,9 @@ def _is_check(statement: ast.stmt) -> bool:
     if not isinstance(statement, ast.Expr):
         return False
     call = statement.value
-    return isinstance(call, ast.Yield) or (
-        isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id in {"_require", "require", "_distinct"}
-    )
+    if not isinstance(call, ast.Call):
+        return isinstance(call, ast.Yield)
+    return ast.unparse(call.func) in {"_require", "_distinct", "record.add"}
 
 
 def _without_statement(name: str, at: int) -> Callable[[ast.AST], None]:

@@ -18,17 +18,17 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDERS: Final = ("attestation", "benchmarks", "deploy", "docs", "examples", "protos", "tools", "worker")
 OTHERS: Final = ("tests/simulator", "tests/hardware")
 PROSE: Final = frozenset((".md", ".toml", ".bicep", ".service", ".conf", ".proto", ".svg"))
-SKIPPED: Final = ("tools/prose.py", "worker/wire/v1/")
+SKIPPED: Final = ("CHANGELOG.md", "tools/prose.py", "worker/wire/v1/")  # the first two name what was replaced
 
 PHRASES: Final[dict[str, str]] = {
-    r"(?:\"\"\"|^# )(?-i:What|Who|Where|Whoever) (?!.*\?)": "start with the subject, a noun",
+    r"(?:\"\"\"|^# )(?-i:What|Whatever|Who|Whoever|Where) (?!.*\?)": "start with the subject, a noun",
     r"\banew\b": "again, or a verb with re-",
     r"\bat work\b": "running",
     r"\b(?:its|their|whose) time is over\b": "it expired",
     r"\b(?:out of|in) (?:its|their) time\b": "expired, or valid, or within its dates",
     r"\b(?:is|proof|word) of now\b": "valid at the current time, current",
     r"\bso (?:many|long) at (?:once|most)\b|\bfor so (?:many|long)\b": "maximum number; duration in seconds",
-    r"\bfor machines\b": "as JSON",
+    r"\bfor machines\b(?! that)": "as JSON",
     r"\ball the same\b": "anyway",
     r"\bwhatever (?:there )?is\b": "name it: the values that occur, everything that is",
     r"\b(?:operations|columns|rows|files|tables|parts|keys) are there\b": "exist, are present, are supported",

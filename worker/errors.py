@@ -105,7 +105,9 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "caller",
         "Compare the columns and types of each part with the schema that it declares; see `cji schema show`.",
     ),
-    Reason.BAD_PARAMETERS: _info("caller", "Compare the operation's parameters with docs/operations.md."),
+    Reason.BAD_PARAMETERS: _info(
+        "caller", "Compare the operation's parameters with docs/operations.md. A nonce has 32 bytes, a job_id 16."
+    ),
     Reason.LIMIT_EXCEEDED: _info(
         "caller",
         "Stay within the limits that Describe returns. If the job needs more memory than a cell has, split it or ask "

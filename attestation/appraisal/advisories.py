@@ -1,10 +1,10 @@
 """Advisories of the processor vendors: which levels fix them, which stay open, and which open ones are accepted.
 
 AMD publishes its bulletins as text, so an operator copies from them what a machine can check: for each product the
-least level of the components that a bulletin names, or that nothing fixes it. The list has a day after which nobody
-may rely on it. Intel names the advisories that apply to a machine in its own TCB info.
+minimum level of the components named in a bulletin, or that nothing fixes it. The list expires. Intel names the
+advisories that apply to a machine in its own TCB info.
 
-An advisory that is open for a machine refuses it, unless it is accepted by its name, with a reason, until a day.
+A machine with an open advisory is refused, unless the advisory is accepted by name, with a reason and a last day.
 """
 
 import re
@@ -32,7 +32,7 @@ Product = Literal["Milan", "Genoa", "Turin"]
 Component = Literal["bootloader", "tee", "snp", "microcode", "fmc"]
 
 MILAN_SEED: Final = "arXiv:2605.12990"
-"""Software extracts the seed of every VCEK of a Milan chip; no level of its firmware mends that."""
+"""Software extracts the seed of every VCEK of a Milan chip; no firmware level fixes that."""
 
 BADRAM: Final = "AMD-SB-3015"
 """CVE-2024-21944: memory modules that lie about their size, which the firmware's alias check finds."""
@@ -42,7 +42,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,63}")  # what a receipt ca
 
 
 class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One bulletin: by product the least level, 1-255, of each component that it names; and where nothing fixes it."""
+    """One bulletin: by product the minimum level, 1-255, of each component; and the products that nothing fixes."""
 
     id: str
     fixed: dict[Product, dict[Component, int]] = msgspec.field(default_factory=dict)
@@ -50,23 +50,23 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class AdvisoryList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an operator has read. It holds from the day of the review to the end of the day `expires`, UTC."""
+    """An operator's review of the bulletins, valid from the day of the review to the end of the day `expires`, UTC."""
 
     reviewed: date
     expires: date
     listed: tuple[Advisory, ...]
 
     def in_time(self, now: datetime) -> bool:
-        """Whether the list may be relied upon; a clock before the review was set back."""
+        """Whether the list is in force; a clock before the review was set back."""
         return self.reviewed <= _day(now) <= self.expires
 
     def level(self, product: Product, component: Component) -> int:
-        """The highest level that an advisory asks of the component; 0 where none does."""
+        """The highest level that an advisory requires of the component; 0 if none does."""
         return max(one.fixed.get(product, {}).get(component, 0) for one in self.listed)
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The decision to work with one open advisory, until the end of a day, UTC. Verdict and receipt name its id."""
+    """The decision to accept one open advisory until the end of a day, UTC. Verdict and receipt name its id."""
 
     id: str
     until: date
@@ -77,18 +77,18 @@ _BUILT_IN: Final = (Advisory(id=MILAN_SEED, unfixed=("Milan",)),)
 
 
 def open_advisories(product: Product, known: AdvisoryList | None) -> tuple[str, ...]:
-    """Ids of what nothing fixes on this product: known here, or in the operator's list."""
+    """Ids of the advisories that nothing fixes on this product: built in, or from the operator's list."""
     listed = (*_BUILT_IN, *(known.listed if known else ()))
     return tuple(dict.fromkeys(one.id for one in listed if product in one.unfixed))
 
 
 def all_accepted(ids: Iterable[str], accepted: Iterable[Acceptance], now: datetime) -> bool:
-    """Whether each of `ids` is accepted and the day of its acceptance is not over."""
+    """Whether each of `ids` is accepted and its acceptance has not expired."""
     return set(ids) <= {one.id for one in accepted if _day(now) <= one.until}
 
 
 def sound_list(found: AdvisoryList) -> bool:
-    """Whether the list can mean what it says: not empty, expiring within a year, nothing twice or without effect."""
+    """Whether the list is usable: not empty, expiring within a year, nothing listed twice or without effect."""
     return (
         0 < (found.expires - found.reviewed).days <= LONGEST_LIST
         and _names(found.listed)
@@ -102,7 +102,7 @@ def sound_list(found: AdvisoryList) -> bool:
 
 
 def sound_acceptances(accepted: tuple[Acceptance, ...]) -> bool:
-    """Whether each stands for one advisory and says why."""
+    """Whether each entry is for one advisory and has a reason."""
     return not accepted or (_names(accepted) and all(one.reason.strip() for one in accepted))
 
 

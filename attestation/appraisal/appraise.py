@@ -41,21 +41,10 @@ def appraise(
     """
     check_reference(reference)
     with Record() as record:
-        # authenticity
         report = record.take(_read_hcl(evidence))  # E01
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
-        hardware: AuthenticReport | AuthenticDomain
-        if report.tee == "snp":
-            hardware = authenticate_report(  # E36, E37, E39, E04, E05, E38, E06, E07
-                report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
-            )
-            crl = (reference.amd_crls or {}).get(hardware.product)
-            record.add(check_not_revoked(hardware.endorsement, crl, now=now))  # E33
-        else:
-            hardware = authenticate_domain(  # E13, E24 to E27, E23, E28
-                evidence, report.hardware, roots=trust.intel_roots, now=now, record=record
-            )
+        hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
             evidence,
             report.ak,
@@ -63,7 +52,7 @@ def appraise(
             earlier=earlier,
             record=record,
         )
-        # policy: E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
+        # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
         accepted = check_policy(hardware, evidence.pcrs, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,
@@ -87,6 +76,20 @@ def appraise(
         checks=record.checks,
         constructor_key=_CONSTRUCTOR_KEY,
     )
+
+
+def _hardware(
+    evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime, record: Record
+) -> AuthenticReport | AuthenticDomain:
+    """The processor's own evidence, under its vendor's pinned root."""
+    if report.tee == "tdx":  # E13, E24 to E27, E23, E28
+        return authenticate_domain(evidence, report.hardware, roots=trust.intel_roots, now=now, record=record)
+    found = authenticate_report(  # E36, E37, E39, E04, E05, E38, E06, E07
+        report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
+    )
+    crl = (reference.amd_crls or {}).get(found.product)
+    record.add(check_not_revoked(found.endorsement, crl, now=now))  # E33
+    return found
 
 
 def _read_hcl(evidence: Evidence) -> tuple[HclReport, Check]:

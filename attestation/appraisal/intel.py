@@ -1,7 +1,7 @@
 """Authentic or refused: Intel's certificates, CRLs and statements, before anything else reads them.
 
 `dcap_qvl` ends the whole process on some certificates and CRLs that do not belong together, so it sees only bytes that
-a pinned root vouches for. Intel PCS API v4 says which chain signs what:
+a pinned root vouches for. Intel PCS API v4 defines the chain for each signature:
 PCK ← PCK CA ← root, in the quote · PCK CRL by that CA · root CRL by the root ·
 TCB info and QE identity ← TCB signing ← root.
 """

@@ -1,6 +1,6 @@
-"""Reference values: what an operator demands of a machine beyond being genuine. Typed, never empty by accident.
+"""Reference values: an operator's requirements for a machine beyond being genuine. Typed, never empty by accident.
 
-A list that may be left out is `None` ("not checked", and the verdict says so); an empty list is CONFIG_INVALID,
+A list that may be left out is `None` ("not checked", recorded in the verdict); an empty list is CONFIG_INVALID,
 because it would either refuse everything or, worse, be read as "anything".
 """
 
@@ -47,7 +47,7 @@ _POLICY_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # base64url of
 
 
 class TcbFloor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The least patch level of each component, 0-255; compared one by one."""
+    """The minimum patch level of each component, 0-255; compared one by one."""
 
     bootloader: int
     tee: int
@@ -56,8 +56,9 @@ class TcbFloor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fmc: int = 0  # Turin only
 
 
-# SNP and microcode are what AMD-SB-3019 (CVE-2024-56161) asks of Milan and Genoa, and AMD-SB-3020 and AMD-SB-3027
-# (CVE-2025-0033, CVE-2025-29943) of Turin; the others are those of reports of such machines. Advisories raise them.
+# SNP and microcode are the levels that AMD-SB-3019 (CVE-2024-56161) requires of Milan and Genoa, and AMD-SB-3020 and
+# AMD-SB-3027 (CVE-2025-0033, CVE-2025-29943) of Turin; the others come from reports of such machines. Advisories raise
+# them.
 MILAN_FLOOR: Final = TcbFloor(bootloader=4, tee=0, snp=24, microcode=219)
 GENOA_FLOOR: Final = TcbFloor(bootloader=10, tee=0, snp=23, microcode=84)
 TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
@@ -70,7 +71,7 @@ def _floors() -> dict[Product, TcbFloor]:
 class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Allowed values, hex, of the enclave that holds a token's signing key.
 
-    One alone says nothing: the host chooses HOST_DATA, and the measurement does not cover what the image runs.
+    One alone proves nothing: the host chooses HOST_DATA, and the measurement does not cover what the image runs.
     """
 
     measurements: tuple[str, ...]  # of the utility VM, 96 digits
@@ -78,19 +79,19 @@ class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Milan is not in the default products: its VCEK can be extracted. Naming it needs `MILAN_SEED` accepted."""
+    """Milan is not in the default products: its VCEK can be extracted. Adding it requires `MILAN_SEED` accepted."""
 
     products: tuple[Product, ...] = ("Genoa", "Turin")
     floors: dict[Product, TcbFloor] = msgspec.field(default_factory=_floors)
     advisories: AdvisoryList | None = None  # with its own expiry
     accepted: tuple[Acceptance, ...] = ()  # open advisories, of both vendors
     amd_crls: dict[Product, bytes] | None = None  # DER, as kdsintf.amd.com serves at /vcek/v1/{product}/crl
-    tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; another one is a decision, named one by one
+    tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; add others one by one
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values, as `cji policy hash` prints them
-    maa_enclave: MaaEnclave | None = None  # None: the signing key is believed because the provider publishes it
+    maa_enclave: MaaEnclave | None = None  # None: the signing key is trusted because the provider publishes it
     token_max_age: int = 600  # seconds since the token's iat
 
 
@@ -99,7 +100,7 @@ def _hex(values: tuple[str, ...], size: int) -> bool:
 
 
 def floor_in_force(reference: ReferenceValues, product: Product) -> Tcb:
-    """Component by component the higher of the product's floor and what the advisories ask."""
+    """Component by component the higher of the product's floor and the advisories' levels."""
     floor, advisories = reference.floors[product], reference.advisories
     return Tcb(
         **{
@@ -110,7 +111,7 @@ def floor_in_force(reference: ReferenceValues, product: Product) -> Tcb:
 
 
 def check_reference(reference: ReferenceValues) -> None:
-    """Raise CONFIG_INVALID, with the name of the field, for values that could not mean what they say."""
+    """Raise CONFIG_INVALID, with the name of the field, for values that are empty, malformed or contradictory."""
     problems = {
         "products": not reference.products or any(product not in reference.floors for product in reference.products),
         "floors": any(

@@ -1,4 +1,4 @@
-"""The numbered checks: what each requires, what it establishes and what to do when it fails.
+"""The numbered checks, each with its requirement, what it establishes, and a remedy.
 
 The catalogue, `checks.toml`, is the only place for those texts: errors, the CLI and the tables of docs/attestation.md
 read it. E checks are ours on the machine's evidence, T ours on Azure Attestation's token, S ours on Key Vault's release
@@ -59,10 +59,10 @@ NAMED: Final[Mapping[str, str]] = MappingProxyType(_FILE.named)
 
 
 def requirement(check: str) -> str:
-    """What a numbered check requires; empty for any other name."""
+    """The requirement of a numbered check; empty for any other name."""
     return CATALOGUE[check].requires if check in CATALOGUE else ""
 
 
 def remedy(check: str) -> str | None:
-    """What helps when exactly this check fails; None where its Fault has the only advice."""
+    """The remedy if exactly this check fails; None if only its Fault has one."""
     return CATALOGUE[check].remedy if check in CATALOGUE else NAMED.get(check)

@@ -1,7 +1,7 @@
-"""What a machine can show: the bundle, its parsers, and how it is bound to a moment.
+"""The evidence of a machine: the bundle, its parsers, and how it is bound to a moment.
 
-`attestation.evidence.collect` talks to the vTPM and needs its libraries; reading a bundle needs none, so this door
-does not open that one.
+`attestation.evidence.collect` uses the vTPM and needs its libraries. Reading a bundle does not, so this module does not
+import it.
 """
 
 from attestation.evidence.binding import NONCE_BYTES, maa_nonce, qualifying_data

@@ -1,4 +1,4 @@
-"""What ties one attestation to one boot's receipt key and to one fresh nonce.
+"""The binding of one attestation to one boot's receipt key and to one fresh nonce.
 
 The 32 bytes of `qualifying_data` are the TPM quote's extraData (Azure's vTPM takes at most 50 bytes). The nonce that
 Azure Attestation echoes is their hexadecimal text, so its token names the same receipt key as the quote.
@@ -28,5 +28,5 @@ def maa_nonce(qualifying_data: bytes) -> str:
 
 
 def report_user_data(qualifying_data: bytes) -> bytes:
-    """The 64 bytes that NV 0x01400002 asks the next hardware report to carry."""
+    """The 64 bytes for NV 0x01400002, which the next hardware report carries."""
     return hashlib.sha512(qualifying_data).digest()

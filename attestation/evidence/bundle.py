@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import invalid
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import Tee
 from attestation.evidence.tpm_structures import TpmClock, parse_attest
@@ -21,7 +21,7 @@ MAX_EVIDENCE_BYTES: Final = 256 * 1024  # a real bundle has about 25 KiB
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing in it is secret, and nothing in it is believed before `attestation.appraisal.appraise`."""
+    """Nothing in it is secret, and nothing in it is trusted before `attestation.appraisal.appraise`."""
 
     version: Literal[1, 2] = 1
     tee: Tee
@@ -60,7 +60,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if evidence.to_json() != data:
                 raise ValueError
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            raise AttestationError(Fault.EVIDENCE_INVALID, check="evidence-json") from error
+            raise invalid("evidence-json") from error
         return evidence
 
     @property

@@ -1,8 +1,8 @@
 """Collect the evidence of this machine: hardware report, certificates, quote, ephemeral key. No verdict is made here.
 
 OpenHCL makes a new hardware report when NV 0x01400001 is read from offset 0, at most every two seconds; older hosts
-make one per boot. So the user data is written, and the report is read until it carries them or the time is over:
-what binds the moment is the quote's extraData, and the verdict says whether the report is as fresh as that.
+make one per boot. So the user data is written, and the report is read until it carries them or a time limit is reached:
+the quote's extraData binds the moment, and the verdict records whether the report is as fresh as that.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.bundle import Evidence
 from attestation.evidence.hcl import HclReport, parse_hcl
@@ -31,15 +31,15 @@ MAX_AK_CERT: Final = 4096
 
 
 def ephemeral_salt(qualifying_data: bytes) -> bytes:
-    """What makes each attestation's ephemeral key its own."""
+    """The unique input of each attestation's ephemeral key."""
     return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying_data).digest()
 
 
 def collect(*, trust: Trust, qualifying_data: bytes, pcs: IntelPcs, known: Evidence | None = None) -> Evidence:
     """Collect evidence whose quote carries `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
 
-    `known` is earlier evidence of this boot: its certificates are used again while chip and TCB are the same, and
-    the hardware report is read once instead of waited for. `pcs` is asked on TDX.
+    `known` is earlier evidence of this boot: its certificates are reused while chip and TCB are the same, and the
+    hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
     with Tpm(trust.tcti) as tpm:
@@ -80,7 +80,7 @@ def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
 
 
 def _quote(tpm: Tpm, qualifying_data: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
-    """PCR values and a quote of the same values; a PCR that is extended in between means once more."""
+    """PCR values and a quote of the same values; repeated if a PCR was extended in between."""
     for _ in range(QUOTE_ATTEMPTS):
         pcrs = tpm.pcr_values()
         quote, signature = tpm.quote(qualifying_data)
@@ -108,5 +108,5 @@ def _der(padded: bytes) -> bytes:
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="ak-cert-pending")
     end = 4 + int.from_bytes(padded[2:4], "big")
     if end > min(len(padded), MAX_AK_CERT) or any(padded[end:]):
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="ak-cert")
+        raise invalid("ak-cert")
     return padded[:end]

@@ -4,7 +4,7 @@ Layout (learn.microsoft.com, "Azure confidential VM guest attestation design"; o
 0 "HCLA" · 4 version 1 or 2 · 8 report size = 1236 + claims · 12 request type 2 · 16 status 0 · 20 reserved ·
 32 hardware report, 1184 bytes (SNP report, or TDREPORT of 1024 and zeros) · 1216 data size = 20 + claims ·
 1220 data version 1 · 1224 report type 2 SNP, 4 TDX · 1228 hash type · 1232 size of claims · 1236 claims, JSON · zeros.
-Parsing believes nothing: `attestation.appraisal` does.
+Parsing verifies nothing: that is for `attestation.appraisal`.
 """
 
 import struct

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from attestation.errors import AttestationError, Fault
-from attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, ask
+from attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
 from attestation.jose import b64url, b64url_decode
 from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
@@ -35,8 +35,8 @@ def imds_endpoint(trust: Trust) -> Endpoint:
     return endpoint(trust.imds, (trust.imds,), resource="", check="imds")
 
 
-def _ask(trust: Trust, *, check: str, path: str, body: bytes | None = None) -> bytes:
-    return ask(
+def _request(trust: Trust, *, check: str, path: str, body: bytes | None = None) -> bytes:
+    return request_until(
         imds_endpoint(trust),
         path=path,
         headers={"Metadata": "true"} | ({} if body is None else {"Content-Type": "application/json"}),
@@ -54,7 +54,7 @@ def _object(data: bytes, check: str) -> JsonObject:
 def amd_certificates(trust: Trust) -> AmdCertificates:
     """The chip's certificates from THIM; EVIDENCE_UNAVAILABLE "imds-thim" where it has none."""
     check = "imds-thim"
-    reply = _object(_ask(trust, check=check, path="/metadata/THIM/amd/certification"), check)
+    reply = _object(_request(trust, check=check, path="/metadata/THIM/amd/certification"), check)
     vcek, chain, tcbm = (
         text_member(reply, name, fault=Fault.EVIDENCE_UNAVAILABLE, check=check)
         for name in ("vcekCert", "certificateChain", "tcbm")
@@ -71,7 +71,7 @@ def td_quote(trust: Trust, report: bytes) -> bytes:
     """The quote that the host makes of a TDREPORT of 1024 bytes."""
     check = "imds-tdquote"
     body = json.dumps({"report": b64url(report)}).encode("ascii")
-    reply = _object(_ask(trust, check=check, path="/acc/tdquote", body=body), check)
+    reply = _object(_request(trust, check=check, path="/acc/tdquote", body=body), check)
     try:
         return b64url_decode(text_member(reply, "quote", fault=Fault.EVIDENCE_UNAVAILABLE, check=check).rstrip("="))
     except ValueError as error:
@@ -82,7 +82,7 @@ def region(trust: Trust) -> str:
     """The Azure region's name, such as "eastus"; for receipts, for people, and to refuse a machine. It admits none."""
     check = "imds-location"
     path = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
-    text = _ask(trust, check=check, path=path).decode("ascii", "replace").strip()
+    text = _request(trust, check=check, path=path).decode("ascii", "replace").strip()
     if not _REGION.fullmatch(text):
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
     return text

@@ -1,4 +1,4 @@
-"""What a PCK certificate says about its processor, as far as collateral is asked for by it. Nothing is verified here.
+"""The fields of a PCK certificate that select its processor's collateral. Nothing is verified here.
 
 The SGX extension 1.2.840.113741.1.13.1 is a SEQUENCE of {OID, value}; .4 of it is the FMSPC, an OCTET STRING of 6
 bytes (Intel, "SGX PCK Certificate and CRL Profile Specification", 1.3.5). The issuer is one of two CAs of Intel.
@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from attestation.certs import load_pem_chain
-from attestation.errors import AttestationError, Fault
+from attestation.errors import Fault, invalid
 
 __all__ = ["PckSubject", "pck_subject"]
 
@@ -43,7 +43,7 @@ def pck_subject(chain: bytes) -> PckSubject:
         (common,) = leaf.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
         return PckSubject(fmspc=fmspc.hex().upper(), ca=_CAS[str(common.value)])
     except (x509.ExtensionNotFound, ValueError, KeyError) as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK) from error
+        raise invalid(_CHECK) from error
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,7 +1,7 @@
 """Intel's collateral for one processor, from Intel's Provisioning Certification Service (PCS API v4).
 
 Four requests: TCB info by FMSPC, QE identity of TDX, the CRL of the CA of the PCK, the CRL of the root; the chains of
-their issuers are in headers, URL-encoded PEM. The service vouches for nothing: all of it is signed, and
+their issuers are in headers, URL-encoded PEM. The service is not trusted: all of it is signed, and
 `attestation.appraisal` verifies it under the pinned root. https://api.portal.trustedservices.intel.com, "Get TDX TCB
 Info V4", "Get TDX Enclave Identity V4", "Get Revocation List V4".
 """
@@ -20,7 +20,7 @@ from cryptography import x509
 from attestation.errors import AttestationError, Fault
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.pck import PckSubject, pck_subject
-from attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, ask
+from attestation.evidence.service import MAX_REPLY_BYTES, TOTAL_SECONDS, request_until
 from attestation.fetch import Response
 from attestation.strict_json import parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
@@ -28,7 +28,7 @@ from attestation.trust import Endpoint, Trust, endpoint
 __all__ = ["IntelPcs"]
 
 KEPT_SECONDS: Final = 6 * 3600
-"""How long collateral is used again without asking; Intel renews it daily and signs it for 30 days."""
+"""How long collateral is reused without a request; Intel renews it daily and signs it for 30 days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,9 @@ class _Kept:
 class IntelPcs:
     """The service under one trust, and what it served last. Used by one thread at a time.
 
-    `clock` is wall time in seconds since 1970. Collateral is asked for again after KEPT_SECONDS or when a part of it
-    is out of its time. Where Intel does not answer then, what is still in its time is used: an outage there stops no
-    machine whose collateral Intel itself calls current.
+    `clock` is wall time in seconds since 1970. Collateral is fetched again after KEPT_SECONDS or when a part of it has
+    expired. If Intel does not answer, unexpired parts are still used: an outage at Intel stops no machine with current
+    collateral.
     """
 
     def __init__(self, trust: Trust, *, clock: Callable[[], float] = time.time) -> None:
@@ -74,14 +74,14 @@ class IntelPcs:
         return found
 
     def forget(self) -> None:
-        """Ask anew the next time: what evidence was refused with is kept for nobody."""
+        """Fetch again the next time: collateral with which evidence was refused is not kept."""
         self._kept.clear()
 
     def _fetch(self, subject: PckSubject) -> TdCollateral:
         until = time.monotonic() + TOTAL_SECONDS
 
         def get(path: str, check: str, base: Endpoint = self._service) -> Response:
-            return ask(base, path=path, headers={}, roots=self._trust.tls_roots, until=until, check=check)
+            return request_until(base, path=path, headers={}, roots=self._trust.tls_roots, until=until, check=check)
 
         tcb = get(f"/tdx/certification/v4/tcb?fmspc={subject.fmspc}", "pcs-tcb")
         qe = get("/tdx/certification/v4/qe/identity", "pcs-qe")

@@ -1,4 +1,4 @@
-"""One question to a service that may not be ready yet: asked again while it says so, until a deadline.
+"""One request to a service that may not be ready yet: repeated until it is, or until a deadline.
 
 No proxy, no redirect (`attestation.fetch.exchange`); the whole reply is bounded in size and each attempt in time.
 """
@@ -11,7 +11,7 @@ from attestation.errors import AttestationError, Fault
 from attestation.fetch import Response, exchange
 from attestation.trust import Endpoint
 
-__all__ = ["MAX_REPLY_BYTES", "TOTAL_SECONDS", "ask"]
+__all__ = ["MAX_REPLY_BYTES", "TOTAL_SECONDS", "request_until"]
 
 MAX_REPLY_BYTES: Final = 64 * 1024  # the largest real reply, AMD's three certificates, has 7 KiB
 REQUEST_SECONDS: Final = 5.0
@@ -20,7 +20,7 @@ PAUSE_SECONDS: Final = 0.5  # doubled each time
 BUSY: Final = frozenset({429, 500, 502, 503, 504})
 
 
-def ask(
+def request_until(
     target: Endpoint,
     *,
     path: str,

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import invalid
 
 __all__ = ["REPORT_BYTES", "SIGNED_BYTES", "SnpReport", "Tcb", "parse_snp_report", "parse_tcb"]
 
@@ -142,29 +142,14 @@ class SnpReport:
 def parse_snp_report(data: bytes) -> SnpReport:
     """Parse exactly 1184 bytes; raises AttestationError(EVIDENCE_INVALID, "snp-report").
 
-    Reserved bits must be what the specification says, or they mean something that this reader does not know.
+    Reserved bits must have their specified values: others would mean something unknown to this reader.
     """
     if len(data) != REPORT_BYTES or struct.unpack_from("<I", data, 0)[0] not in VERSIONS:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK)
+        raise invalid(_CHECK)
+    _check_reserved(data)
     version, guest_svn, policy = struct.unpack_from("<IIQ", data, 0)
     vmpl, algorithm = struct.unpack_from("<II", data, 0x30)
     platform_info, key_information = struct.unpack_from("<QI", data, 0x40)
-    author_key_digest = data[0x110:0x140]
-    zero = (
-        *_RESERVED,
-        *_SIGNATURE_UNUSED,
-        *((_CPUID,) if version < 3 else ()),
-        *((_MITIGATIONS,) if version < 5 else ()),
-    )
-    sound = (
-        not any(any(data[start:end]) for start, end in zero)
-        and policy & _POLICY_ONE
-        and not policy & _POLICY_ZERO
-        and not key_information >> 5
-        and bool(key_information & 1) == any(author_key_digest)  # AUTHOR_KEY_EN
-    )
-    if not sound:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK)
     launch_mitigations, current_mitigations = struct.unpack_from("<QQ", data, _MITIGATIONS[0])
     return SnpReport(
         version=version,
@@ -180,7 +165,7 @@ def parse_snp_report(data: bytes) -> SnpReport:
         measurement=data[0x90:0xC0],
         host_data=data[0xC0:0xE0],
         id_key_digest=data[0xE0:0x110],
-        author_key_digest=author_key_digest,
+        author_key_digest=data[0x110:0x140],
         report_id=data[0x140:0x160],
         report_id_ma=data[0x160:0x180],
         current_tcb=data[0x38:0x40],
@@ -195,3 +180,24 @@ def parse_snp_report(data: bytes) -> SnpReport:
         signature_r=int.from_bytes(data[0x2A0 : 0x2A0 + 48], "little"),
         signature_s=int.from_bytes(data[0x2E8 : 0x2E8 + 48], "little"),
     )
+
+
+def _check_reserved(data: bytes) -> None:
+    (version,) = struct.unpack_from("<I", data, 0)
+    (policy,) = struct.unpack_from("<Q", data, 8)
+    (key_information,) = struct.unpack_from("<I", data, 0x48)
+    zero = (
+        *_RESERVED,
+        *_SIGNATURE_UNUSED,
+        *((_CPUID,) if version < 3 else ()),
+        *((_MITIGATIONS,) if version < 5 else ()),
+    )
+    sound = (
+        not any(any(data[start:end]) for start, end in zero)
+        and policy & _POLICY_ONE
+        and not policy & _POLICY_ZERO
+        and not key_information >> 5
+        and bool(key_information & 1) == any(data[0x110:0x140])  # AUTHOR_KEY_EN
+    )
+    if not sound:
+        raise invalid(_CHECK)

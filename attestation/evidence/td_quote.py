@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import invalid
 
 __all__ = ["TdQuote", "TdReport", "TdxTcb", "parse_td_quote", "parse_td_report"]
 
@@ -54,7 +54,7 @@ class TdReport:
 
     @property
     def body(self) -> bytes:
-        """What a quote of this report must say, 648 bytes; TDX 1.0 says the first 584."""
+        """The body that a quote of this report must have, 648 bytes; for TDX 1.0 the first 584."""
         raw = self.raw
         return raw[264:384] + raw[512:912] + self.report_data + raw[384:400] + raw[912:960]
 
@@ -81,7 +81,7 @@ def parse_td_report(data: bytes) -> TdReport:
         and data[80:128] == hashlib.sha384(data[512:]).digest()
     )
     if not whole:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="td-report")
+        raise invalid("td-report")
     return TdReport(
         raw=data,
         cpu_svn=data[16:32],
@@ -122,7 +122,7 @@ def parse_td_quote(data: bytes) -> TdQuote:
         if not sound:
             raise ValueError
     except (struct.error, ValueError) as error:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check="td-quote") from error
+        raise invalid("td-quote") from error
     return TdQuote(
         version=version,
         body=data[at : at + size],

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from attestation.errors import AttestationError, Fault
+from attestation.errors import invalid
 
 __all__ = [
     "PCRS",
@@ -45,7 +45,7 @@ class _Reader:
     def take(self, count: int) -> bytes:
         end = self._at + count
         if end > len(self._data):
-            raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK)
+            raise invalid(_CHECK)
         out, self._at = self._data[self._at : end], end
         return out
 
@@ -57,7 +57,7 @@ class _Reader:
 
     def end(self) -> None:
         if self._at != len(self._data):
-            raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK)
+            raise invalid(_CHECK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def parse_attest(data: bytes) -> TpmAttest:
     reader = _Reader(data)
     magic, kind = reader.number(4), _KINDS.get(reader.number(2))
     if magic != MAGIC or kind is None:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK)
+        raise invalid(_CHECK)
     signer, extra = reader.sized(), reader.sized()
     clock, resets, restarts, safe = struct.unpack(">QIIB", reader.take(17))
     reader.take(8)  # firmware version
@@ -141,7 +141,7 @@ def parse_rsa_public(data: bytes) -> TpmRsaPublic:
     reader.end()
     known = scheme in {NULL, RSASSA} and scheme_hash == SHA256
     if (kind, name_algorithm, symmetric) != (RSA, SHA256, NULL) or not known:
-        raise AttestationError(Fault.EVIDENCE_INVALID, check=_CHECK)
+        raise invalid(_CHECK)
     return TpmRsaPublic(
         attributes=attributes,
         signing=scheme == RSASSA,
@@ -154,7 +154,7 @@ def parse_rsa_public(data: bytes) -> TpmRsaPublic:
 
 
 def pcr_digest(values: tuple[bytes, ...]) -> bytes:
-    """What a quote of these PCRs says: SHA-256 of their concatenation in ascending order."""
+    """The digest in a quote of these PCRs: SHA-256 of their concatenation in ascending order."""
     return hashlib.sha256(b"".join(values)).digest()
 
 

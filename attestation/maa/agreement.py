@@ -5,7 +5,7 @@ Every claim that repeats a field of the report is here, by its place in the repo
 of the report. Names and types: learn.microsoft.com, "Azure Attestation claim sets" and "EAT profile for TDX".
 
 Tokens have had the claims of `facts` since 2022 (SNP) and 2023 (TDX): one that is missing failed. Those of `recent`
-came with 2026: absent is fine, wrong is not. Two of that year are in neither, because nothing says which register
+came with 2026: absent is fine, wrong is not. Two of that year are in neither, because nothing states which register
 they repeat, the guest policy or the platform's: ciphertext-hiding-dram-enabled and rapl-disabled.
 """
 
@@ -71,7 +71,7 @@ class Expected:
 
 
 def expected_claims(verdict: Verdict) -> Expected:
-    """What Azure Attestation must say of the report in `verdict`."""
+    """The claims that Azure Attestation must make about the report in `verdict`."""
     if isinstance(verdict.hardware, TdReport):
         return _tdx(verdict.hardware)
     return _snp(verdict.hardware, verdict)

@@ -69,7 +69,7 @@ def check_times(claims: JsonObject, *, now: float, max_age: int | None) -> tuple
     """T06, and (iat, exp); no limit of age without `max_age`. `type(x) is int` leaves out true, 1.0 and "1"."""
     exp, nbf, iat = (claims.get(name) for name in ("exp", "nbf", "iat"))
     if type(exp) is not int or type(nbf) is not int or type(iat) is not int:
-        raise refused("T06", found="a time that is no integer")
+        raise refused("T06", found="a time that is not an integer")
     timely = 0 < iat <= now + SKEW and 0 < nbf <= now + SKEW and now < exp + SKEW
     lasting = iat < exp <= iat + MAX_LIFETIME and (max_age is None or now - iat <= max_age + SKEW)
     if not (timely and lasting):

@@ -1,7 +1,7 @@
 """The signing keys of one pinned issuer, from its own `/certs`; never from a token, never by a token's `jku` or `iss`.
 
 Providers share signing keys and roll them without notice (two-month notice is given for the enclaves behind them).
-A key is believed for LIFETIME after the last document that had it, so tokens of a rolled key stay good for that long.
+A key is trusted for LIFETIME after the last document that had it, so tokens of a rolled key stay valid for that long.
 The document is fetched again when it is REFRESH old and for an unknown kid, at most once every COOL_DOWN however many
 unknown kids arrive; a fetch that failed is not repeated before RETRY. Callers wait for the fetch of another.
 Old providers publish only `kid`, `kty` and `x5c`: the key is then the first certificate's.
@@ -40,7 +40,7 @@ _CHECK: Final = "T03"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """A published key, and the first certificate of its entry, which nothing is believed of but the key in it."""
+    """A published key, and the first certificate of its entry, of which only the key is trusted."""
 
     key: rsa.RSAPublicKey
     certificate: x509.Certificate | None
@@ -108,7 +108,7 @@ class _Published:
 
 
 class SigningKeys:
-    """A cache of one issuer's keys. `ask` replaces the fetch where the document comes from elsewhere, as offline."""
+    """A cache of one issuer's keys. `fetch` replaces the request if the document comes from elsewhere, as offline."""
 
     def __init__(
         self,
@@ -116,14 +116,14 @@ class SigningKeys:
         issuer: Endpoint,
         trust: Trust,
         monotonic: Callable[[], float] = time.monotonic,
-        ask: Callable[[], bytes] | None = None,
+        fetch: Callable[[], bytes] | None = None,
     ) -> None:
         self.issuer = issuer.base
         self._endpoint = issuer
         self._roots = trust.tls_roots
         self.amd_roots = trust.amd_roots  # for the evidence that certificates carry
         self._monotonic = monotonic
-        self._ask = self._fetch if ask is None else ask
+        self._fetch = self._request if fetch is None else fetch
         self._lock = threading.Lock()
         self._keys: dict[str, _Published] = {}
         self._fetched: float | None = None
@@ -156,7 +156,7 @@ class SigningKeys:
             failure = self._failure[1]
             raise AttestationError(failure.fault, check=failure.check, retry_after=failure.retry_after)
         try:
-            published = parse_jwks(self._ask())
+            published = parse_jwks(self._fetch())
         except AttestationError as error:
             self._failure = now, error
             raise
@@ -164,7 +164,7 @@ class SigningKeys:
         kept = {kid: old for kid, old in self._keys.items() if now - old.seen <= LIFETIME}
         self._keys = kept | {kid: _Published(key=key, seen=now) for kid, key in published.items()}
 
-    def _fetch(self) -> bytes:
+    def _request(self) -> bytes:
         reply = exchange(
             self._endpoint,
             method="GET",

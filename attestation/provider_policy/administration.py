@@ -77,7 +77,7 @@ class PolicySigner:
 
 
 def operator_credential() -> TokenCredential:
-    """Whoever is signed in with `az login`."""
+    """The operator who is signed in with `az login`."""
     return AzureCliCredential(process_timeout=CLI_SECONDS)
 
 

@@ -56,7 +56,7 @@ class Condition:
     tests: tuple[Comparison, ...]
 
     def equals(self, prop: str) -> Operand | None:
-        """What the property must equal, or None where that is not said once and by a literal."""
+        """The literal that the property must equal, or None unless there is exactly one."""
         said = [test for test in self.tests if test.property == prop]
         literal = len(said) == 1 and said[0].operator == "==" and not isinstance(said[0].operand, Reference | Call)
         return said[0].operand if literal else None
@@ -64,7 +64,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What a rule does: nothing else, pass on the claim that a condition called `claim`, or make one of `assigned`."""
+    """The action of a rule: nothing else, pass on the claim that a condition names `claim`, or make `assigned`."""
 
     verb: str
     claim: str | None

@@ -1,4 +1,4 @@
-"""What is weak in an attestation policy, over every rule that permits and every claim that it makes.
+"""Weaknesses of an attestation policy, over every rule that permits and every claim that it makes.
 
 Rules that permit are alternatives: each alone gives a token, so each has to demand what `REQUIRED` names. Rules that
 deny are not counted on, whatever their order.
@@ -63,7 +63,7 @@ def _permission(rule: ClaimRule) -> Iterator[tuple[str, str]]:
 
 
 def _claim(rule: ClaimRule) -> Iterator[tuple[str, str]]:
-    """What `add` and `issue` bring into being; permit and deny make nothing."""
+    """The claims that `add` and `issue` make; permit and deny make none."""
     action = rule.action
     if action.verb not in {"add", "issue"}:
         return
@@ -105,7 +105,7 @@ def _of_service(condition: Condition) -> bool:
 
 
 def _issuer(condition: Condition) -> bool:
-    """Whether the condition says whose claims it takes: the service's, or the policy's own."""
+    """Whether the condition names the issuer of its claim: the service, or the policy itself."""
     return condition.equals("issuer") in {SERVICE, _POLICY, _CUSTOM}
 
 

@@ -1,4 +1,4 @@
-"""What an attestation provider says of itself, through Microsoft's own SDK. For operators, never for tokens.
+"""An attestation provider's own description, through Microsoft's SDK. For operators, never for tokens.
 
 `azure-security-attestation` serves here for what it does soundly: provider metadata and signing certificates. Its
 token validation accepts `alg: none` and is used nowhere. Both documents are public, so no credential is sent.

@@ -18,7 +18,7 @@ class MaaPolicyError(AttestationError):
 
     @property
     def remedy(self) -> str:
-        """What the provider's owner can do."""
+        """The remedy for the provider's owner."""
         rule = RULES[self.check]
         return f"Attestation policy: {rule.title}. {rule.remedy}"
 

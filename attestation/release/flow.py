@@ -15,13 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
-from attestation.errors import AttestationError, Fault
+from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.imds import imds_endpoint
 from attestation.evidence.imds import region as imds_region
 from attestation.evidence.pcs import IntelPcs
-from attestation.evidence.tpm import Padding, Tpm
+from attestation.evidence.tpm import Tpm
+from attestation.evidence.tpm_templates import Padding
 from attestation.jose import b64url, canonical_jwk
 from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
 from attestation.release.keyspec import KeySpec, locate
@@ -54,7 +55,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedKey:
-    """What may be told about a key that was written into the caller's buffer. Nothing in it is secret."""
+    """The public facts about a key that was written into the caller's buffer. Nothing in it is secret."""
 
     kek_id: str
     length: int  # bytes of PKCS#8 DER in the buffer
@@ -122,7 +123,7 @@ class Attester:
         evidence = collect(trust=self._trust, qualifying_data=bound, pcs=self._pcs)
         verdict = self._appraise(evidence, bound)
         request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
-        raw = open_reply(self._ask_maa(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
+        raw = open_reply(self._request_token(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
         token = verify_token(
             raw,
             keys=self._keys,
@@ -151,11 +152,11 @@ class Attester:
     def check_pcrs(self, attestation: Attestation) -> None:
         """Compare PCRs 0-7 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
 
-        The answer is not signed: it comes through the kernel that the evidence speaks of, and is no evidence itself.
+        The answer is not signed: it comes through the kernel that the evidence describes, and is not evidence itself.
         """
         with Tpm(self._trust.tcti) as tpm:
             if tpm.pcr_values() != attestation.evidence.pcrs:
-                raise AttestationError(Fault.EVIDENCE_INVALID, check="pcr-changed")
+                raise invalid("pcr-changed")
 
     def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
         """Have Key Vault release one pinned key and write its PKCS#8 DER into `buffer` (4 KiB is enough for RSA-4096).
@@ -217,7 +218,7 @@ class Attester:
         self._earlier = verdict  # the next one is of the same boot: the vTPM's clock goes on (E35)
         return verdict
 
-    def _ask_maa(self, request: bytes) -> bytes:
+    def _request_token(self, request: bytes) -> bytes:
         attempt, pause = 1, MAA_PAUSE
         while True:
             try:

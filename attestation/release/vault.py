@@ -36,13 +36,13 @@ IDENTITY_ATTEMPTS: Final = 3
 IDENTITY_PAUSE: Final = 0.5  # seconds, doubled
 _ENVIRONMENT: Final = threading.Lock()
 _AUTHORITY: Final = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
-# Variables that make ManagedIdentityCredential ask somebody else than the instance metadata service; others, such as
+# Variables that make ManagedIdentityCredential call another service than the instance metadata service; others, such as
 # IMDS_ENDPOINT, only beside one of these.
 _ELSEWHERE: Final = (_AUTHORITY, "IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE")
 _INNER_CODES: Final = frozenset(
     {"AccessDenied", "ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByConnection", "KeyDisabled"}
 )
-# Both come with AccessDenied. The first is also what a vault says that did not reach the token's issuer: attest again.
+# Both come with AccessDenied. A vault that did not reach the token's issuer reports the first one too: attest again.
 _REFUSALS: Final = {
     "Target environment attestation statement cannot be verified": "unverified",
     "Target environment attestation does not meet key release policy": "policy",
@@ -53,7 +53,7 @@ class _PinnedCredential:
     """A managed identity that makes tokens for one resource only."""
 
     def __init__(self, inner: ManagedIdentityCredential, resource: str, *, authority: str | None) -> None:
-        """`authority` is the metadata service's address where it is not the one that the client knows."""
+        """`authority` is the metadata service's address if it is not the client's own default."""
         self._inner = inner
         self._scope = f"{resource}/.default"
         self._authority = authority

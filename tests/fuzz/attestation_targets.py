@@ -401,7 +401,7 @@ def _tokens() -> tuple[bytes, ...]:
 @functools.cache
 def _keys() -> SigningKeys:
     issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="x")
-    return SigningKeys(issuer=issuer, trust=AZURE_US, ask=machine().jwks)
+    return SigningKeys(issuer=issuer, trust=AZURE_US, fetch=machine().jwks)
 
 
 def _verify_token(raw: str) -> object:

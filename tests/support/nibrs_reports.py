@@ -1,8 +1,10 @@
 """NIBRS reports made for tests: segments by field names, and valid reports of every kind to corrupt."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from worker.compute.nibrs.specification import Field
 from worker.compute.operations.validate import load_rule_set
 
 Values = Mapping[str, str | Sequence[str]]
@@ -30,7 +32,7 @@ def segment(table: str, **fields: str | Sequence[str]) -> Segment:
 def line(made: Segment) -> bytes:
     """The segment as a line, of the shortest length of its level that holds what it has."""
     table, fields = made
-    specs = {spec.name: spec for name in (*_tables(table), "reports") for spec in _RULES.fields[name]}
+    specs = _specs(table)
     text = bytearray(b" " * 320)
     end = 0
     for name, given in fields.items():
@@ -49,9 +51,11 @@ def line(made: Segment) -> bytes:
     return bytes(text[: int(str(size))])
 
 
-def _tables(table: str) -> list[str]:
+@functools.cache
+def _specs(table: str) -> dict[str, Field]:
+    """The fields of a segment by name, those of its slots and of its report among them."""
     slots = [name for name, specs in _RULES.fields.items() if specs and specs[0].slots and _RULES.owner(name) == table]
-    return [table, *slots]
+    return {spec.name: spec for name in (table, *slots, "reports") for spec in _RULES.fields[name]}
 
 
 def lines(report: Report) -> list[bytes]:

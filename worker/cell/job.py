@@ -10,6 +10,7 @@ Any refusal goes to the keyholder as a Reason and ends the cell.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -44,7 +45,7 @@ __all__ = ["CellJob", "run_job"]
 
 
 def run_job(
-    channels: CellChannels, *, slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
+    channels: CellChannels, *, key_slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables
 ) -> int:
     """Wait for this cell's job and run it; returns the exit status of the cell."""
     message = channels.await_open()
@@ -52,21 +53,15 @@ def run_job(
         if number != message.reference_slot:
             other.unmap()
     try:
-        header, keys = parse(message.header), slot.take()
+        header, keys = parse(message.header), key_slot.take()
         planned = plan(header.operations, header.input_schemas, tables)
-        reference_slot = (
-            _reference_slot(planned, reference_slots[message.reference_slot]) if message.reference_slot >= 0 else None
-        )
-        CellJob(
-            channels,
-            message,
-            header=header,
-            plan=planned,
-            keys=keys,
-            window=window,
-            reference_slot=reference_slot,
+        number = message.reference_slot
+        context = Context(
+            job=_job_context(header),
             tables=tables,
-        ).run()
+            reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
+        )
+        CellJob(channels, message, header=header, planned=planned, keys=keys, window=window, context=context).run()
     except Refusal as refusal:
         channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
@@ -92,16 +87,16 @@ class CellJob:
         message: OpenJob,
         *,
         header: Header,
-        plan: Plan,
+        planned: Plan,
         keys: list[bytes],
         window: memoryview,
-        reference_slot: memoryview | None,
-        tables: Tables,
+        context: Context,
     ) -> None:
-        self._channels, self._header, self._plan, self._window = channels, header, plan, window
-        self._reference_slot, self._tables = reference_slot, tables
+        """`context` is the same for all operations, but for their keys and the side tables, which are read first."""
+        self._channels, self._header, self._plan, self._window = channels, header, planned, window
+        self._context = context
         self._dek, *self._project_keys = keys
-        outputs = [(part.name, part.schema.schema_id) for part in plan.outputs]
+        outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
         self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
@@ -190,16 +185,10 @@ class CellJob:
         schema = self._input.reader.schema
         if schema is None:
             raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.UNSEAL)
-        columns, operations = len(schema), list[PreparedOperation]()
-        keys, job = iter(self._project_keys), _job_context(self._header)
+        columns, operations, keys = len(schema), list[PreparedOperation](), iter(self._project_keys)
         for planned in self._plan.operations:
-            context = Context(
-                job=job,
-                tables=self._tables,
-                project_key=None if planned.signature.project is None else next(keys),
-                sides=self._sides,
-                reference_slot=self._reference_slot,
-            )
+            key = None if planned.signature.project is None else next(keys)
+            context = replace(self._context, project_key=key, sides=self._sides)
             operations.append(planned.prepare(schema, context))
             schema = operations[-1].output_schema
         result, *parts = self._plan.outputs

@@ -45,19 +45,25 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["self_test"]
 
 
-def self_test(window: memoryview, slot: KeySlot, tables: Tables) -> None:
+def self_test(window: memoryview, key_slot: KeySlot, tables: Tables) -> None:
     """Run the self-test of every operation; raises RuntimeError when a job does not come out whole."""
     fd = os.memfd_create("cji-self-test", os.MFD_CLOEXEC)
     os.ftruncate(fd, ALIGNMENT)
     reference_slot = Region(fd)
     for operation in OPERATIONS.values():
         for case in operation.self_test:
-            _run_case(operation, case, window=window, slot=slot, reference_slot=reference_slot, tables=tables)
+            _run_case(operation, case, window=window, key_slot=key_slot, reference_slot=reference_slot, tables=tables)
     reference_slot.unmap()
 
 
 def _run_case(
-    operation: Operation[Any], case: Case, *, window: memoryview, slot: KeySlot, reference_slot: Region, tables: Tables
+    operation: Operation[Any],
+    case: Case,
+    *,
+    window: memoryview,
+    key_slot: KeySlot,
+    reference_slot: Region,
+    tables: Tables,
 ) -> None:
     """One job in a second thread of this process."""
     control, cell_control = Channel.pair()
@@ -73,14 +79,16 @@ def _run_case(
 
     def cell() -> None:
         try:
-            status.append(run_job(channels, slot=slot, window=window, reference_slots=reference_slots, tables=tables))
+            status.append(
+                run_job(channels, key_slot=key_slot, window=window, reference_slots=reference_slots, tables=tables)
+            )
         finally:
             channels.close()
 
     schemas = {name: schema for name, (schema, _) in inputs.items()}
     header = _header(operation.message(case.parameters), schemas)
     keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
-    slot.put(keys)
+    key_slot.put(keys)
     keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
     front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
     sealed = [_sealed(part, *one, dek=keys[0], header=header) for part, one in enumerate(inputs.values())]

@@ -187,7 +187,7 @@ def _cell(
         )
         window = cell_slot.region.view(heap_bytes)
         status = run_job(
-            channels, slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
+            channels, key_slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
         )
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from worker.cli.checks import Finding, configured_checks, machine_checks
 from worker.cli.common import FILE, trust_named
+from worker.cli.configured_checks import configured_checks
+from worker.cli.findings import Finding
+from worker.cli.machine_checks import machine_checks
 from worker.config import load
 from worker.errors import StartupError
 

@@ -1,7 +1,7 @@
 """Evidence in a file: read, appraised, and compared with that of other machines. Uses no network.
 
 The file is the evidence.json of `cji job run`, which states its own time, nonce and receipt key, or a bare bundle
-(`attestation.evidence.Evidence`), for which the caller says what its quote must carry.
+(`attestation.evidence.Evidence`), for which the caller states the data that its quote must carry.
 """
 
 import json

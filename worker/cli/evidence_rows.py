@@ -1,4 +1,4 @@
-"""What a bundle says of itself, section by section, as (label, text). Nothing of it is verified."""
+"""The unverified contents of a bundle, section by section, as (label, text)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias

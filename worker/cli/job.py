@@ -1,4 +1,4 @@
-"""`cji job run`: from a file of records to a file of results, with the receipt that vouches for them."""
+"""`cji job run`: from a file of records to a file of results, with a receipt."""
 
 import json
 from pathlib import Path
@@ -43,20 +43,22 @@ def job() -> None:
 
 @job.command()
 @click.argument("file", metavar="IN", type=FILE)
-@click.option("--spec", "spec_file", type=FILE, help="job.toml: who asks, why, what to do. docs/job.md.")
+@click.option("--spec", "spec_file", type=FILE, help="job.toml: agencies, purpose and operations; see docs/job.md.")
 @click.option(
     "--op",
     type=click.Choice(list(OPERATIONS)),
-    help="Run this operation with its defaults, instead of those that the spec names.",
+    help="Run only this operation, with default parameters unless the spec has some.",
 )
-@click.option("--profile", "profile_file", type=FILE, required=True, help="client.toml: the worker and your keys.")
+@click.option(
+    "--profile", "profile_file", type=FILE, required=True, help="client.toml: the worker's address and your keys."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="A new folder, or a new .csv, .parquet or .arrow file; the other outputs go beside it.",
+    help="A new folder, or a new .csv, .parquet or .arrow file; other outputs are written next to it.",
 )
-@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print only errors.")
 @click.pass_context
 @explained
 def run(
@@ -71,9 +73,9 @@ def run(
 ) -> None:
     """Seal the records of IN (.csv, .parquet, .arrow, or .txt for NIBRS), run the job, open the result.
 
-    The worker must prove itself first; records leave this machine sealed to a key that only such a worker is given.
-    Written are the result, row_status (what became of each row), what else the operation makes, and receipt.jws,
-    evidence.json and header.bin: what `cji receipt verify` needs. Either all of them appear or none.
+    The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
+    The outputs are the result, row_status (the status of each row), further outputs of the operations, and receipt.jws,
+    evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
 
     \b
     Examples:
@@ -94,7 +96,7 @@ def run(
     for name, side in spec.sides.items():
         open_source(sides[name], side.schema)
     console = Console(stderr=True, quiet=quiet)
-    # results are not kept: whether there is a place for them is known before anything is sent
+    # the worker keeps no results, so the target is prepared before anything is sent
     with (
         target.writing() as folder,
         SyncClient(
@@ -122,16 +124,16 @@ def run(
 
 def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
     if profile.recipient_key is None:
-        raise SpecError("the profile names no recipient_key", remedy="Results need it: `cji key new-recipient`.")
+        raise SpecError("the profile names no recipient_key", remedy="Make one with `cji key new-recipient`.")
     path = Path(profile.recipient_key)
     key = load_recipient_key(path, passphrase=passphrase_for(path))
     if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients):
-        raise SpecError("the profile's recipient_key is none of the spec's recipients")
+        raise SpecError("the profile's recipient_key is not one of the spec's recipients")
     return key
 
 
 def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
-    """The spec over what the profile says of all jobs, with the operation asked for by name in the place of its own."""
+    """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
     defaults = dict(profile.job)
     if op is not None and file.suffix.lower() == LINES:
         defaults["input"] = {"schema": "nibrs.flat/3.1"}
@@ -141,7 +143,7 @@ def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Pa
 
 
 def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
-    """Reported here with names; the worker refuses such a job without."""
+    """Report columns that do not fit by name; the worker would refuse the job without names."""
     columns = frozenset(schema.names)
     for parameters in spec.operations:
         operation = operation_of(parameters)

@@ -44,7 +44,7 @@ def new_signing(file: Path, *, passphrase: bool) -> None:
     private = new_signing_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
     pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _tell(file, ".pub", pem, key_id(private.public_key()))
+    _write_public_half(file, ".pub", pem, key_id(private.public_key()))
 
 
 @key.command("new-recipient")
@@ -63,7 +63,7 @@ def new_recipient(file: Path, *, passphrase: bool) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     private = new_recipient_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
-    _tell(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", key_id(private.public_key()))
+    _write_public_half(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", key_id(private.public_key()))
 
 
 @key.command()
@@ -91,7 +91,7 @@ def _ask(wanted: bool) -> bytes | None:
     return text.encode()
 
 
-def _tell(file: Path, suffix: str, public: bytes, print_: str) -> None:
+def _write_public_half(file: Path, suffix: str, public: bytes, print_: str) -> None:
     other = file.with_name(file.name + suffix)
     write_public(other, public)
     click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {print_}")

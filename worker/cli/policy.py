@@ -41,7 +41,7 @@ _FOR = click.option(
 
 @click.group()
 def policy() -> None:
-    """Write and check who gets the key: the key's release policy, and the attestation provider's own."""
+    """Write and check the policies that decide who gets the key: the key's own, and the attestation provider's."""
 
 
 @policy.command("build")
@@ -90,8 +90,6 @@ def build_command(
       cji policy build --authority URL --pcrs-from golden/evidence.json --pcr 4 --pcr 7
       cji policy build --for maa > deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    from attestation.release.policy import AUTHORITY_PLACEHOLDER, build, filled, lint, parse_policy  # noqa: PLC0415
-
     if subject == "maa":
         if authority is not None or template or hardware or pins or golden or chosen:
             raise Failure("the provider's policy has no variants", remedy="Give --for maa alone.", status=2)
@@ -99,16 +97,22 @@ def build_command(
         return
     if template == (authority is not None):
         raise Failure("give --authority or --template, one of them", remedy="", status=2)
-    trust = trust_named(context, cloud)
     booted = _booted(context, golden, chosen, cloud)
     given = dict(_pin(text) for text in pins)
     if booted.keys() & given.keys():
         raise Failure("a PCR is given by --pin and by --pcrs-from", remedy="Pin each claim once.", status=2)
+    click.echo(_release_policy(trust_named(context, cloud), authority, hardware or ("snp",), given | booted), nl=False)
+
+
+def _release_policy(trust: "Trust", authority: str | None, hardware: tuple[str, ...], pins: dict[str, str]) -> bytes:
+    """The policy, or without an authority its template; a Failure, with the findings, for one that has an error."""
+    from attestation.release.policy import AUTHORITY_PLACEHOLDER, build, filled, lint, parse_policy  # noqa: PLC0415
+
     try:
         data = build(
             authority or AUTHORITY_PLACEHOLDER,
-            hardware=tuple("tdx" if kind == "tdx" else "snp" for kind in hardware or ("snp",)),
-            pins=given | booted,
+            hardware=tuple("tdx" if kind == "tdx" else "snp" for kind in hardware),
+            pins=pins,
         )
     except AttestationError as error:
         raise Failure(
@@ -119,7 +123,7 @@ def build_command(
     if errors:
         _print(tuple(errors), err=True)
         raise Failure("no policy was written", remedy="", status=2)
-    click.echo(data, nl=False)
+    return data
 
 
 @policy.command("lint")
@@ -161,7 +165,8 @@ def lint_command(
         try:
             endpoint(authority, trust.maa_hosts, resource="", check="authority")
         except AttestationError as error:
-            raise Failure(f"{authority} is no provider of {cloud}", remedy="Compare --cloud.", status=2) from error
+            message = f"{authority} is not a provider in {cloud}"
+            raise Failure(message, remedy="Correct --authority or --cloud.", status=2) from error
     data = file.read(_MAX_BYTES)
     found = _lint_maa(data) if subject == "maa" else _lint(_document(data), trust, authority)
     if as_json:
@@ -179,7 +184,7 @@ def hash_command(file: BinaryIO) -> None:
     """Print the x-ms-policy-hash of the provider's policy in FILE (- for standard input).
 
     It is what tokens name the policy by, and what attestation.reference_values.maa_policy_hashes pins. Every byte of
-    the text counts, so take the text as it was set; the exit status is 2 for a text that is no policy.
+    the text counts, so take the text as it was set; the exit status is 2 for a text that is not a policy.
 
     \b
     Example:

@@ -1,6 +1,6 @@
-"""`cji provider`: what an attestation provider says of itself, and the policies that its tokens are made under.
+"""`cji provider`: an attestation provider's keys, and the policies under which it makes tokens.
 
-For the provider's operator, on a machine that may reach it. `show` needs no sign-in; `policy` uses that of `az login`.
+For the provider's operator, on a machine that may reach it. `show` needs no sign-in; `policy` uses `az login`.
 """
 
 import json
@@ -15,22 +15,22 @@ from worker.cli.common import FILE, Failure, passphrase_for, trust_named
 
 __all__ = ["provider"]
 
-_CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be asked.")
+_CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="The cloud of the provider.")
 _REMEDIES = {
     Fault.CONFIG_INVALID: "Compare the address with --cloud, the policy with `cji policy lint --for maa`, and key with "
     "certificate.",
     Fault.IDENTITY_UNAVAILABLE: "Sign in with `az login`, with an account of the provider's tenant.",
-    Fault.MAA_REFUSED: "The account needs the role Attestation Reader to read policies and Attestation Contributor to "
-    "set them. A provider with policy signers takes signed policies only.",
-    Fault.TOKEN_INVALID: "The answer is not signed by this provider, or not for this question. Do not trust it.",
+    Fault.MAA_REFUSED: "Give the account the role Attestation Reader to read policies, Attestation Contributor to set "
+    "them. Sign the policy if the provider has policy signers.",
+    Fault.TOKEN_INVALID: "Do not trust the answer: this provider did not sign it, or it answers another request.",
 }
 _STATUS = {Fault.CONFIG_INVALID: 2, Fault.TOKEN_INVALID: 3, Fault.MAA_UNAVAILABLE: 4}
 
 
 @click.group()
 def provider() -> None:
-    """Look at an attestation provider, and keep its policies."""
-    logging.getLogger("azure").addHandler(logging.NullHandler())  # what it says of a failure, our error says
+    """Inspect an attestation provider, and maintain its policies."""
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # our error reports the failure
 
 
 @provider.command()
@@ -63,12 +63,12 @@ def policy() -> None:
 
 @policy.command("show")
 @click.argument("url")
-@click.option("--expect", type=FILE, help="The policy that AzureGuest should have; exit status 3 where it differs.")
+@click.option("--expect", type=FILE, help="The policy that AzureGuest should have; exit status 3 if it differs.")
 @click.option("--text", is_flag=True, help="Print the policy of AzureGuest, and nothing else.")
 @_CLOUD
 @click.pass_context
 def show_policy(context: click.Context, url: str, *, expect: Path | None, text: bool, cloud: str) -> None:
-    """Print the x-ms-policy-hash of the policy in force for each attestation type, and what is weak in the worker's.
+    """Print the x-ms-policy-hash of the policy in force for each attestation type, and the weaknesses of the worker's.
 
     \b
     Examples:
@@ -98,7 +98,7 @@ def show_policy(context: click.Context, url: str, *, expect: Path | None, text: 
         wanted = policy_hash(expect.read_bytes())
         raise Failure(
             f"the policy in force is not {expect.name} ({wanted})",
-            remedy="Find out who set it and why, or set the expected one.",
+            remedy="Investigate the change, or set the expected policy.",
             status=3,
         )
 
@@ -161,7 +161,7 @@ def _weak(text: bytes, *, errors_only: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a stranger wrote must not move the cursor."""
+    """Escape foreign text, so that it cannot move the cursor."""
     return json.dumps(text)[1:-1]
 
 

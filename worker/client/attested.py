@@ -43,7 +43,7 @@ class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestedWorker:
-    """A worker whose evidence was accepted. `simulated` is true when the roots are not those of production."""
+    """A worker whose evidence was accepted. `simulated` is true if the roots are not those of production."""
 
     verdict: Verdict
     cloud: str
@@ -57,11 +57,11 @@ class AttestedWorker:
 
     @property
     def maa_token_sha384(self) -> str:
-        """Hex SHA-384 of the token as the worker gave it."""
+        """Hexadecimal SHA-384 of the token that the worker sent."""
         return hashlib.sha384(self.maa_token.encode()).hexdigest()
 
     def to_file(self) -> bytes:
-        """JSON that `read_evidence` takes."""
+        """JSON for `read_evidence`."""
         return msgspec.json.format(
             msgspec.json.encode(
                 _EvidenceFile(
@@ -113,7 +113,7 @@ def verify_attestation(
 
 
 def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
-    """The attested worker of a file that `AttestedWorker.to_file` wrote, appraised at the time it states."""
+    """The attested worker in a file that `AttestedWorker.to_file` wrote, appraised at the time stated there."""
     found = _decode(data)
     if found.cloud != trust.name:
         raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
@@ -163,7 +163,7 @@ def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues)
 
 
 def _refused(error: AttestationError) -> ClientError:
-    """The submitter's view of it: in most cases the worker did not prove itself."""
+    """The submitter's view of the error: in most cases, the worker's evidence failed a check."""
     match error.fault:
         case Fault.CONFIG_INVALID:
             return SpecError(f"{error.check}: no worker can be checked against this", remedy=error.remedy)

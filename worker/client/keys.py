@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from worker.client.errors import SpecError, Unverified
-from worker.compute.operations.deidentify.parameters import NAME
+from worker.compute.parameters import PROJECT_NAME
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
 from worker.jose import RSA_MIN_BITS, b64url, b64url_decode, key_id, parse_rsa
 
@@ -99,7 +99,7 @@ def new_recipient_key() -> rsa.RSAPrivateKey:
 
 def new_project_key(project: str) -> ProjectKey:
     """32 fresh random bytes for the project with this name; SpecError if no job may use the name."""
-    if NAME.fullmatch(project) is None:
+    if PROJECT_NAME.fullmatch(project) is None:
         raise SpecError(
             "this is not a valid project name",
             remedy="Use 1 to 64 characters A-Z a-z 0-9 . _ : / -, starting with a letter or a digit.",

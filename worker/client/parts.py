@@ -32,7 +32,7 @@ def arrow_messages(batches: Batches) -> Iterator[Bytes]:
         try:
             yield from writer.batch_messages(batch)
         except Refusal:
-            raise SpecError("one row is larger than a batch may be (16 MiB)") from None
+            raise SpecError("one row exceeds the size limit of a batch (16 MiB)") from None
     yield END_OF_STREAM
 
 
@@ -55,10 +55,10 @@ def seal_stream(key: bytes, aad: bytes, messages: Iterable[Bytes]) -> Iterator[b
 
 
 def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a part whose whole ciphertext was verified before; Unverified(name) for anything unsound.
+    """The batches of a part whose whole ciphertext was verified before; Unverified(name) for any fault.
 
-    `sealed` stands at the part's first byte. The schema comes first, as a batch of 0 rows. Behind the end of the Arrow
-    stream there may be zeros: outputs of the size class POWER_OF_TWO are padded with them.
+    `sealed` is positioned at the part's first byte. The schema comes first, as a batch of 0 rows. Zeros may follow the
+    end of the Arrow stream: outputs of size class POWER_OF_TWO are padded with them.
     """
     try:
         plaintext = _Plaintext(Unsealer(key, aad, sealed.read(FLOE_HEADER_BYTES)), sealed)
@@ -71,10 +71,10 @@ def open_part(key: bytes, aad: bytes, sealed: BinaryIO, *, name: str) -> Iterato
                 yield batch
             while padding := buffered.read(SEGMENT_BYTES):
                 if padding.count(0) != len(padding):
-                    raise Unverified(name, "bytes behind the end")
-            # the loop ended, so the last segment verified
+                    raise Unverified(name, "bytes after the end")
+            # the loop ended, so the last segment has been verified
             if sealed.read(1):
-                raise Unverified(name, "bytes behind the last segment")
+                raise Unverified(name, "bytes after the last segment")
     except (Refusal, pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise Unverified(name, f"the part does not open ({type(error).__name__})") from None
 
@@ -93,7 +93,7 @@ class _Plaintext(io.RawIOBase):
         return True
 
     def readinto(self, out: memoryview) -> int:  # type: ignore[override]  # Buffer is Python 3.12
-        """As io.RawIOBase; 0 only after the last segment verified."""
+        """As io.RawIOBase; 0 only after the last segment has been verified."""
         while not self._ready and not self._unsealer.complete:
             segment = memoryview(self._sealed.read(SEGMENT_BYTES))
             n = self._unsealer.unseal_into(self._buffer, segment)

@@ -68,7 +68,7 @@ def load_profile(path: Path) -> ClientProfile:
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise SpecError(f"{path.name}: {error}", remedy="docs/job.md describes every field.") from None
+        raise SpecError(f"{path.name}: {error}", remedy="Compare it with docs/job.md.") from None
     files = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
     found = {name: getattr(profile, name) for name in files}
     absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}

@@ -1,7 +1,7 @@
-"""Sealing a job: header bytes built once and signed, a fresh data key wrapped to the worker's pinned key.
+"""Sealing a job: header bytes built once and signed, a fresh data key wrapped for the worker's pinned key.
 
-A `SealedJob` holds no records. Its parts are sealed while they are sent (`SealedJob.seal_part`), so an input of any
-size passes through one segment. The data key is used for this job's inputs only and never shown in a repr.
+A `SealedJob` holds no records. Its parts are sealed while they are sent (`SealedJob.seal_part`), so memory use is one
+segment for an input of any size. The data key is used for this job's inputs only and never shown in a repr.
 """
 
 import secrets
@@ -35,7 +35,7 @@ from worker.wire.v1 import worker_pb2 as pb
 __all__ = ["INPUT_NAME", "SealedJob", "seal"]
 
 INPUT_NAME = "records"
-"""Name of the last input part of a job made from a JobSpec; side tables stand before it under their own names."""
+"""Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +64,9 @@ def seal(
 ) -> SealedJob:
     """Seal one job of `spec` to the worker's pinned key.
 
-    `project_key` is needed where a column is keyed and the spec names no file of its key.
-    `rows` are declared in the header where they are known. `now` is aware UTC. Raises SpecError before anything is
-    signed when the spec breaks a rule of the header or of its operation.
+    `project_key` is needed if a column is keyed and the spec names no file with the key. `rows`, if known, are declared
+    in the header. `now` is aware UTC. Raises SpecError before anything is signed if the spec violates a rule of the
+    header or of an operation.
     """
     if kek.kek_id != spec.kek_id or kek.thumbprint != spec.kek_thumbprint:
         raise SpecError("the pinned key is not the one that the spec names")
@@ -100,13 +100,13 @@ def seal(
     except Refusal as refusal:
         raise SpecError(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
-            remedy="docs/format.md, section 1, has the rules of each field.",
+            remedy="Compare the field with docs/format.md, section 1.",
         ) from None
     return SealedJob(header=parse(data), signature=sign_header(signing_key, data), plan=planned, _dek=dek)
 
 
 def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *, today: date) -> list[pb.Operation]:
-    """The operations as they stand in the header, with what only the submitter knows."""
+    """The operations as messages for the header, completed with the submitter's date, files and keys."""
 
     def wrap(project: str, file: Path | None) -> bytes:
         key = project_key if file is None else load_project_key(file)
@@ -127,7 +127,7 @@ def _message(parameters: Parameters, sealing: Sealing) -> pb.Operation:
     except ParametersError as error:
         raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
     except ValueError as error:
-        raise SpecError(f"{operation.name}: {error}", remedy="docs/operations.md describes every parameter.") from None
+        raise SpecError(f"{operation.name}: {error}", remedy="Compare it with docs/operations.md.") from None
 
 
 def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str]) -> Plan:
@@ -136,10 +136,10 @@ def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str])
     except Refusal as refusal:
         names = ", ".join(str(operation.WhichOneof("operation")) for operation in operations)
         if refusal.reason is Reason.SCHEMA_MISMATCH:
-            text = f"{names}: not for the input schema {spec.input.schema!r}"
+            text = f"{names}: not possible with the input schema {spec.input.schema!r}"
         else:
-            text = f"{names}: {refusal.__cause__ or 'parameters, order or side tables that do not fit'}"
-        raise SpecError(text, remedy="docs/operations.md has schemas and ranges.") from None
+            text = f"{names}: {refusal.__cause__ or 'invalid parameters, order or side tables'}"
+        raise SpecError(text, remedy="Compare schemas and ranges with docs/operations.md.") from None
 
 
 def _recipients(spec: JobSpec) -> list[Recipient]:

@@ -1,7 +1,7 @@
-"""`job.toml`: who asks, for whom, why, what to do, and who may open the result. docs/job.md explains each field.
+"""`job.toml`: the agencies, the purpose, the operations and the recipients of a job. docs/job.md explains each field.
 
 Strict: an unknown or missing field is a SpecError that names it. File names are relative to the spec's folder. The
-operations and their parameters are those of the registry; nothing here knows one of them.
+operations and their parameters come from the registry; nothing here depends on a particular one.
 """
 
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ _Jwk = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the input is read: its schema, and `rename` from column names of the file to those of the schema."""
+    """How to read the input: its schema, and `rename` from column names in the file to those in the schema."""
 
     schema: _Text
     rename: dict[_Text, _Text] = {}
 
 
 class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A side table that an operation looks things up in; `file` is read as the input is."""
+    """A side table for an operation; `file` is read like the input."""
 
     file: Path
 
@@ -41,9 +41,9 @@ class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job, without its records.
 
-    `recipients` holds public RSA JWKs as JSON text, or names of files that hold one. `valid_hours` is the time from
-    sealing to `not_after`; `deadline_seconds` is the time that one run may take. `operations` run in their order;
-    `sides` are named for the role that an operation gives them.
+    `recipients` holds public RSA JWKs as JSON text, or names of files that contain one. `valid_hours` is the time from
+    sealing to `not_after`; `deadline_seconds` is the maximum duration of a run. `operations` run in order; `sides` are
+    named for the role that an operation gives them.
     """
 
     audience: _Text
@@ -67,14 +67,14 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def decode_spec(text: bytes | str) -> JobSpec:
-    """The job spec of this TOML text; file names in it are left as they are."""
+    """The job spec in this TOML text; its file names are not changed."""
     return _spec(_table(text), Path())
 
 
 def load_spec(path: Path | None, *, defaults: Mapping[str, object] = MappingProxyType({})) -> JobSpec:
-    """The job spec of this file over `defaults`; recipients are read in, names of other files made absolute.
+    """The job spec in this file over `defaults`; recipients are read in, other file names become absolute.
 
-    `defaults` are fields of a spec, as a profile has them under `job`; without a file they are all there is.
+    `defaults` are fields of a spec, as under `job` in a profile; without a file, they form the whole spec.
     """
     folder, found = Path(), dict[str, object]()
     if path is not None:
@@ -86,18 +86,18 @@ def load_spec(path: Path | None, *, defaults: Mapping[str, object] = MappingProx
 
 
 def only(spec: JobSpec, kind: str) -> JobSpec:
-    """The spec with its operations of this kind alone, or where it has none, with one by its defaults."""
+    """The spec with only its operations of this kind, or if it has none, with one that has default parameters."""
     chosen = tuple(each for each in spec.operations if operation_of(each).name == kind)
     if not chosen:
         try:
             chosen = (msgspec.convert({"kind": kind}, AnyParameters),)
         except ValueError as error:
-            raise SpecError(f"{kind}: {error}", remedy="Name it in the job spec with its parameters.") from None
+            raise SpecError(f"{kind}: {error}", remedy="Add it to the job spec with its parameters.") from None
     return msgspec.structs.replace(spec, operations=chosen)
 
 
 def read_file_bytes(path: Path) -> bytes:
-    """All bytes of a file; SpecError when it cannot be read."""
+    """All bytes of a file; SpecError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -108,19 +108,19 @@ def _table(text: bytes | str) -> dict[str, object]:
     try:
         return msgspec.toml.decode(text, type=dict[str, object])
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
+        raise SpecError(f"job spec: {error}", remedy="Compare it with docs/job.md.") from None
 
 
 def _spec(table: dict[str, object], folder: Path) -> JobSpec:
     def below(kind: type, name: object) -> object:
         if kind is not Path or not isinstance(name, str) or not name:
-            raise ValueError("expected the name of a file")
+            raise ValueError("expected a file name")
         return folder / name
 
     try:
         return msgspec.convert(table, JobSpec, dec_hook=below)
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"job spec: {error}", remedy="docs/job.md describes every field.") from None
+        raise SpecError(f"job spec: {error}", remedy="Compare it with docs/job.md.") from None
 
 
 def _recipient(item: str) -> str:

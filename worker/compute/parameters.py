@@ -5,11 +5,12 @@ A `Parameters` object is valid by construction: types and ranges stand in its an
 can know may be left out of a job.toml; `Operation.complete` fills them from a `Sealing`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +19,7 @@ from worker.compute.tables import Tables
 from worker.errors import Reason, Refusal, Stage
 
 __all__ = [
+    "PROJECT_NAME",
     "Name",
     "Parameters",
     "ParametersError",
@@ -28,6 +30,9 @@ __all__ = [
     "decoded",
     "known",
 ]
+
+PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
+"""Names of projects and of their token domains: without NUL, which separates the two where keys are derived."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]

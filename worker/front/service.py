@@ -20,7 +20,6 @@ __all__ = ["Service", "handlers"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_NONCE_BYTES: Final = range(16, 65)
 _JOB_ID_BYTES: Final = 16
 _MAX_EVIDENCE_BYTES: Final = 1 << 20
 
@@ -62,7 +61,7 @@ class Service(worker_pb2_grpc.CjiWorkerServicer):
         """Fresh evidence over the caller's nonce."""
 
         async def body(_: Call) -> pb.AttestResponse:
-            if len(request.nonce) not in _NONCE_BYTES:
+            if len(request.nonce) != LIMITS.nonce_bytes:
                 raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
             with self._keyholder.pending_call() as pending:
                 self._keyholder.send(Attest(call=pending.number, nonce=request.nonce))

@@ -41,6 +41,7 @@ class Limits:
     url_bytes: int = 512  # kek_id
     wrapped_dek_min_bytes: int = 256  # RSA-2048 ... RSA-8192
     wrapped_dek_max_bytes: int = 1024
+    nonce_bytes: int = 32  # of Attest, exactly; the evidence binds it (docs/format.md §8)
     # A job is sealed for a day at most, so a captured header is worth a day at most.
     lifetime: timedelta = timedelta(hours=24)
     skew: timedelta = timedelta(seconds=60)

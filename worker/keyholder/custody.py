@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence
+from attestation.evidence import NONCE_BYTES, Evidence
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
@@ -124,7 +124,13 @@ class Custody:
         threading.Thread(target=run, name="custody", daemon=True).start()
 
     def quote(self, nonce: bytes, answer: Callable[[Evidence | Refusal], None]) -> None:
-        """Ask for fresh evidence over a caller's nonce; `answer` is called in the custody thread."""
+        """Ask for fresh evidence over a caller's nonce of 32 bytes; `answer` is called in the custody thread.
+
+        A nonce of another length or a full queue is refused at once, in the calling thread.
+        """
+        if len(nonce) != NONCE_BYTES:
+            answer(Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN))
+            return
         try:
             self._quotes.put_nowait(_Quote(nonce=nonce, answer=answer))
         except queue.Full:

@@ -31,7 +31,7 @@ NO_SLOT: Final = -1
 
 
 class Owner(NamedTuple):
-    """The owner of a reference: the submitter that brought it, under the key version that opened it."""
+    """The owner of a reference: the submitter that sent it, under the key version that opened it."""
 
     submitter: str
     kek_id: str

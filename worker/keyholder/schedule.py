@@ -50,7 +50,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The step to take at `at`."""
+    """A step that is due at `at`."""
 
     what: Literal["attest", "release", "check"]
     at: float

@@ -25,7 +25,7 @@ def build(
     hardware: Iterable[Hardware] = ("snp",),
     pins: Mapping[str, Scalar] | None = None,
 ) -> bytes:
-    """Policy for machines that `authority` attests: confidential, with secure boot, nothing debuggable.
+    """A policy for the machines that `authority` attests: confidential, with secure boot, nothing debuggable.
 
     `pins` are further claims with their values, such as PCRs of an image; a claim that is pinned already is
     CONFIG_INVALID "pins", and so is a policy that leaves the grammar. Returns JSON text in UTF-8 with a newline.

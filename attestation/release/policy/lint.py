@@ -39,14 +39,14 @@ def lint(
     """Every finding, errors first, then by rule.
 
     `trust` has the providers that may speak at all, `authority` is the one that the workers use, where that is known,
-    and `immutable` is what the vault says of the key's policy, None where the document is all there is.
+    and `immutable` is what the vault states about the key's policy, None if there is only the document.
     """
     return grouped(_hits(policy, trust, authority, immutable), RULES)
 
 
 def _hits(policy: ReleasePolicy, trust: Trust, expected: str | None, immutable: bool | None) -> Iterator[Hit]:
     if immutable is False:
-        yield "RP30", "the vault says that it is not immutable", "release_policy.immutable"
+        yield "RP30", "the vault states that it is not immutable", "release_policy.immutable"
     for authority in policy.authorities:
         yield from _authority(authority, trust, expected)
         for condition in authority.group.conditions():

@@ -18,7 +18,7 @@ class PolicyError(AttestationError):
 
     @property
     def remedy(self) -> str:
-        """What the key's owner can do."""
+        """The remedy for the key's owner."""
         rule = RULES[self.check]
         return f"Release policy: {rule.title}. {rule.remedy}"
 

@@ -22,7 +22,7 @@ ACCEPTABLE: Final = frozenset({"RP01", "RP04"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyVerdict:
-    """What is recorded of a policy under which a key was released; rules by id."""
+    """The record of a policy under which a key was released; rules by id."""
 
     sha256: str  # hex, of the policy's bytes as the vault keeps them
     immutable: bool
@@ -35,7 +35,7 @@ def check_release_policy(
 ) -> PolicyVerdict:
     """Check a policy's bytes; PolicyError with the rule's id for the first error that is not in `accept`.
 
-    `authority` is the provider that attests this machine, `immutable` is what the vault says of the policy.
+    `authority` is the provider that attests this machine, `immutable` is what the vault states about the policy.
     """
     accepted: list[str] = []
     warnings: list[str] = []

@@ -50,7 +50,7 @@ def verified(raw: str, *, document: bytes | None = None, nonce: str = maa_nonce(
     issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="x")
     return verify_token(
         raw,
-        keys=SigningKeys(issuer=issuer, trust=AZURE_US, ask=lambda: document or machine().jwks()),
+        keys=SigningKeys(issuer=issuer, trust=AZURE_US, fetch=lambda: document or machine().jwks()),
         verdict=machine().appraise(machine().evidence()),
         nonce=nonce,
         reference=ReferenceValues(),

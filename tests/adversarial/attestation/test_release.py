@@ -117,6 +117,7 @@ def released(out: Payload) -> Payload:
 
 def test_sound_statement_is_accepted() -> None:
     statement = verify(signed(payload(), signer()))
+    assert [check.id for check in statement.checks] == [f"S{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)]
     assert statement.public_key == cmk().public_key()
     assert (statement.policy, statement.policy_immutable, statement.ciphertext) == (POLICY, False, b"c" * 300)
     assert not {"cccc", "anyOf"} & set(repr(statement).split("'"))
@@ -132,6 +133,7 @@ def test_a06_only_the_verifier_makes_verified_statements() -> None:
             policy=b"",
             policy_immutable=True,
             sha384=b"",
+            checks=(),
             constructor_key=object(),
         )
     with pytest.raises((TypeError, ValueError)):

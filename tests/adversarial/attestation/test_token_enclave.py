@@ -97,7 +97,7 @@ def verify(found: dict[x509.ObjectIdentifier, bytes] | None = None, **kw: Any) -
         entry["x5c"] = [base64.b64encode(certificate(found)).decode()]
     issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="maa-url")
     trust = kw.get("trust", machine().trust)
-    keys = SigningKeys(issuer=issuer, trust=trust, ask=lambda: msgspec.json.encode({"keys": [entry]}))
+    keys = SigningKeys(issuer=issuer, trust=trust, fetch=lambda: msgspec.json.encode({"keys": [entry]}))
     enclave = kw.get("enclave", ENCLAVE)
     judged, token = verdict()
     return verify_token(

@@ -72,7 +72,7 @@ def verify(claims: Claims, verdict: Verdict) -> VerifiedToken:
     issuer = endpoint(AKS_ISSUER, AZURE_US.maa_hosts, resource="", check="maa-url")
     return verify_token(
         machine().token(claims),
-        keys=SigningKeys(issuer=issuer, trust=AZURE_US, ask=machine().jwks),
+        keys=SigningKeys(issuer=issuer, trust=AZURE_US, fetch=machine().jwks),
         verdict=verdict,
         nonce=NONCE,
         reference=ReferenceValues(maa_policy_hashes=("wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs",)),

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import AZURE_US, Fault, Trust
+from attestation.errors import Record
 from attestation.jose import ec_from_jwk, jwk_thumbprint
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
@@ -62,15 +63,15 @@ def verify(raw: str, key: KeySpec, trust: Trust, nonce: str) -> VerifiedStatemen
 
 
 def test_signature_chain_and_payload_at_their_own_time(raw: str) -> None:
-    payload = json.loads(verify_chain_and_signature(raw, host=HOST, trust=its_own(raw), now=THEN))
+    payload = json.loads(verify_chain_and_signature(raw, host=HOST, trust=its_own(raw), now=THEN, record=Record()))
     assert payload == jws.split(raw)[1]
     for host, now in (("other.example", THEN), (HOST, THEN + 10 * 31536000), (HOST, THEN - 10 * 31536000)):
         with rejected("S02"):
-            verify_chain_and_signature(raw, host=host, trust=its_own(raw), now=now)
+            verify_chain_and_signature(raw, host=host, trust=its_own(raw), now=now, record=Record())
     head, body, signature = raw.split(".")
     altered = f"{head}.{b64url(unb64url(body).replace(b'7.3', b'7.4'))}.{signature}"
     with rejected("S03"):
-        verify_chain_and_signature(altered, host=HOST, trust=its_own(raw), now=THEN)
+        verify_chain_and_signature(altered, host=HOST, trust=its_own(raw), now=THEN, record=Record())
 
 
 def test_nothing_but_the_nonce_is_missing_in_it(raw: str) -> None:

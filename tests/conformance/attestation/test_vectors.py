@@ -317,12 +317,12 @@ def test_recorded_release_statement(vectors: Path) -> None:
     root = x509.load_der_x509_certificate(base64.b64decode(x5c[-1]))
     trust = msgspec.structs.replace(AZURE_US, release_roots=pem_of(root).decode())
     host, then = "gearamakv1.vault.azure.net", datetime(2022, 5, 5, tzinfo=UTC).timestamp()
-    payload = json.loads(verify_chain_and_signature(raw, host=host, trust=trust, now=then))
+    payload = json.loads(verify_chain_and_signature(raw, host=host, trust=trust, now=then, record=Record()))
     assert payload["request"]["enc"] == "RSA_AES_KEY_WRAP_256"
     for wrong in ({"host": "other.example"}, {"now": then + 10 * 31536000}):
         given: dict[str, Any] = {"host": host, "trust": trust, "now": then}
         with rejected("S02"):
-            verify_chain_and_signature(raw, **(given | wrong))
+            verify_chain_and_signature(raw, record=Record(), **(given | wrong))
 
 
 def test_shared_providers_are_within_the_pins(vectors: Path) -> None:

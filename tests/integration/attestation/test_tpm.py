@@ -23,15 +23,14 @@ from attestation.evidence.collect import QUOTE_ATTEMPTS, collect, ephemeral_salt
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import (
     AK_CERT_INDEX,
-    ATTEMPTS,
     HCL_INDEX,
     MAX_NV_BYTES,
     MAX_QUALIFYING,
-    USER_DATA_BYTES,
-    USER_DATA_INDEX,
     EphemeralKey,
     Tpm,
 )
+from attestation.evidence.tpm_response import ATTEMPTS
+from attestation.evidence.tpm_templates import USER_DATA_BYTES, USER_DATA_INDEX
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)

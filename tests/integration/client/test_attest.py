@@ -107,6 +107,9 @@ def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: S
     assert verify_attestation(good, nonce=nonce, **judge).simulated  # type: ignore[arg-type]
     with pytest.raises(Unverified, match="E16"):
         verify_attestation(good, nonce=bytes(32), **judge)  # type: ignore[arg-type]
+    for length in (0, 31, 33, 64):
+        with pytest.raises(SpecError, match=f"{length} bytes"):
+            verify_attestation(good, nonce=bytes(length), **judge)  # type: ignore[arg-type]
     other = pb.AttestResponse()
     other.CopyFrom(good)
     other.receipt_jwk = public_jwk(new_signing_key().public_key())

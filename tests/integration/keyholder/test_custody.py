@@ -12,10 +12,11 @@ from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 
+from attestation.evidence import Evidence
 from attestation.release import Attestation
 from tests.support.refusals import refused
 from worker.config import load
-from worker.errors import Reason
+from worker.errors import Reason, Refusal, Stage
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
@@ -93,6 +94,17 @@ def test_one_attestation_and_one_release_for_each_key(tmp_path: Path, azure: Sim
         held = mine.custody.holdings.key(cmk.kek_id)
         assert held.attestation is mine.custody.holdings.evidence()
         assert mine.custody.holdings.until - LONG < held.until <= time.monotonic() + LONG
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_nonce_of_another_length_is_refused_at_once(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], length: int
+) -> None:
+    answers: list[Evidence | Refusal] = []
+    Stepped(tmp_path, azure, keys[0]).custody.quote(bytes(length), answers.append)
+    (answer,) = answers
+    assert isinstance(answer, Refusal)
+    assert (answer.reason, answer.stage) == (Reason.BAD_PARAMETERS, Stage.OPEN)
 
 
 def disabled(azure: Simulation, cmk: Cmk) -> None:

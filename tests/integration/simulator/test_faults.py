@@ -40,7 +40,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
     monkeypatch.setattr("attestation.release.flow.MAA_PAUSE", 0.01)
     monkeypatch.setattr("attestation.release.vault.IDENTITY_PAUSE", 0.01)
-    monkeypatch.setattr("attestation.evidence.tpm.PAUSE", 0.001)
+    monkeypatch.setattr("attestation.evidence.tpm_response.PAUSE", 0.001)
 
 
 @pytest.fixture

@@ -180,7 +180,9 @@ def test_no_receipt_of_an_unknown_job(raw: RawWorker, job_id: bytes, reason: Rea
     assert (error.value.details() or "").startswith(reason.value)
 
 
-@pytest.mark.parametrize("nonce", [b"", bytes(15), bytes(65), bytes(300_000)])
+@pytest.mark.parametrize(
+    "nonce", [b"", bytes(15), bytes(16), bytes(31), bytes(33), bytes(64), bytes(65), bytes(300_000)]
+)
 def test_a_nonce_of_another_length_is_refused(raw: RawWorker, nonce: bytes) -> None:
     with pytest.raises(grpc.RpcError) as error:
         raw.stub.Attest(pb.AttestRequest(nonce=nonce), timeout=5)

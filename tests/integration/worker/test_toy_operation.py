@@ -216,5 +216,5 @@ def test_an_operation_is_a_message_a_folder_and_a_line(tmp_path: Path) -> None:
         "result": ["DOE", "DAY", None, "ROE"],
         "status": [0, 0, 1, 0],
         "tally": [{"letter": "D", "rows": 2}, {"letter": "R", "rows": 1}],
-        "refused": "tally: not for the input schema 'chri_event/1'",
+        "refused": "tally: not possible with the input schema 'chri_event/1'",
     }

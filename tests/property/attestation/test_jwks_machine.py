@@ -31,7 +31,7 @@ class Cache(RuleBasedStateMachine):
         self.seen: dict[str, float] = {}
         self.asked: list[tuple[float, bool]] = []
         issuer = endpoint(ISSUER, AZURE_US.maa_hosts, resource="", check="maa-url")
-        self.keys = SigningKeys(issuer=issuer, trust=AZURE_US, monotonic=lambda: self.time, ask=self.ask)
+        self.keys = SigningKeys(issuer=issuer, trust=AZURE_US, monotonic=lambda: self.time, fetch=self.ask)
 
     def ask(self) -> bytes:
         self.asked.append((self.time, self.up))

@@ -119,7 +119,7 @@ def use(batches: list[dict[str, Any]]) -> int:
 
 
 @given(tables(), st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_damaged_bytes_never_crash(
     table: tuple[pa.Schema, list[pa.RecordBatch]], damage: list[tuple[int, int]]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`cji-simulator`: the services alone or with a worker on them, their faults, the demo, and `cji` for their roots."""
+"""`cji-simulator`: the services with or without a worker, their faults, the demo, and `cji` for their roots."""
 
 import signal
 import threading
@@ -30,7 +30,7 @@ _TRUST: Final = "trust.json"
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Azure attestation, key release, instance metadata and a vTPM as real local servers, and a worker on them.
+    """Azure attestation, key release, instance metadata and a vTPM as real local servers, with a worker that uses them.
 
     \b
     In one terminal:
@@ -40,7 +40,7 @@ def main() -> None:
       cji-simulator fault set vault status --status 429 --retry-after 5 --times 3
       cji-simulator cji job run people.csv --spec job.toml --profile .demo/worker/client/client.toml --out result/
 
-    Records and job specs to begin with are in the folder examples of the repository.
+    The repository's folder examples contains records and job specs.
     """
 
 
@@ -48,7 +48,7 @@ main.add_command(fault)
 
 
 def _where(simulation: Simulation) -> Table:
-    """Return what a tester needs to reach everything."""
+    """Return the addresses and files that a tester needs."""
     at = simulation.endpoints
     table = Table(
         title=f"A simulated {at.tee.upper()} machine in {at.region}",
@@ -131,7 +131,7 @@ def _stay(table: Table, stop: threading.Event) -> None:
 @main.command()
 @state_option
 def status(state: Path) -> None:
-    """Show where a running simulation is, whether its worker answers, and which faults are in force."""
+    """Show the addresses of a running simulation, whether its worker answers, and the faults in force."""
     with opened(state) as simulation:
         table = _where(simulation)
         table.add_row("worker", _worker(state, simulation))
@@ -161,10 +161,10 @@ def _worker(state: Path, simulation: Simulation) -> str:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".demo"),
     show_default=True,
-    help="Where everything it makes is kept.",
+    help="Folder for everything that it creates.",
 )
 def demo(folder: Path) -> None:
-    """Run the whole product once: attest, release a key, run a sealed job of made-up persons, verify its receipt."""
+    """Run the whole product once: attest, release a key, run a sealed job of fictitious persons, verify a receipt."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         run_demo(folder, Console(highlight=False))
@@ -176,7 +176,7 @@ def demo(folder: Path) -> None:
 @state_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def cji(state: Path, arguments: tuple[str, ...]) -> None:
-    """`cji`, believing the roots of the simulation that `up` started instead of production's."""
+    """`cji` with the roots of the simulation that `up` started, instead of production's."""
     try:
         trust = msgspec.json.decode((state / _TRUST).read_bytes(), type=Trust)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`cji-simulator fault`: orders to a running simulation. Everything that it lists and explains is the catalogue's."""
+"""`cji-simulator fault`: orders to a running simulation. All lists and explanations come from the catalogue."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def opened(state: Path) -> Iterator[Simulation]:
 
 _HELP: Final = f"""Make a running simulation fail, and watch what app and worker do about it.
 
-An order lasts: it changes the answers of a service until it has struck --times times or is cleared.
+An order lasts: it changes the answers of a service until it has taken effect --times times or is cleared.
 
 \b
   {_COMMAND} set {CATALOGUE[Kind.STATUS].example}
@@ -51,7 +51,7 @@ An order lasts: it changes the answers of a service until it has struck --times 
   {_COMMAND} list
   {_COMMAND} clear
 
-An event happens once, for good: signing keys are replaced, the VM reboots, a key is disabled.
+An event happens once and cannot be undone: signing keys are replaced, the VM reboots, a key is disabled.
 
 \b
   {_COMMAND} {Event.ROTATE_SIGNING_KEYS}
@@ -77,11 +77,11 @@ def _examples() -> str:
 @state_option
 @click.argument("service", metavar="SERVICE", type=click.Choice([one.value for one in Service]))
 @click.argument("kind", metavar="KIND", type=click.Choice([one.value for one in Kind]))
-@click.option("--status", type=click.IntRange(400, 599), help="HTTP status of `status`; 503 unless given.")
-@click.option("--retry-after", type=click.IntRange(1, 3600), help="Seconds that `status` asks to wait.")
-@click.option("--seconds", type=click.FloatRange(0, 600), help="Delay of `slow`.")
-@click.option("--path", help="Strike only requests whose path contains this; HTTP services.")
-@click.option("--times", type=click.IntRange(1), help="Strike so often; until cleared unless given.")
+@click.option("--status", type=click.IntRange(400, 599), help="HTTP status for `status`. Default: 503.")
+@click.option("--retry-after", type=click.IntRange(1, 3600), help="Retry-After for `status`, in seconds.")
+@click.option("--seconds", type=click.FloatRange(0, 600), help="Delay for `slow`.")
+@click.option("--path", help="Affect only requests whose path contains this; HTTP services.")
+@click.option("--times", type=click.IntRange(1), help="Number of times to take effect. Default: until cleared.")
 def set_order(
     state: Path,
     service: str,
@@ -113,7 +113,7 @@ def _in_force(order: Fault) -> str:
 @fault.command(name="list")
 @state_option
 def list_orders(state: Path) -> None:
-    """Show every fault that can be ordered, and which orders are in force."""
+    """Show all available faults and the orders in force."""
     with opened(state) as simulation:
         orders = simulation.faults()
     table = Table(box=SIMPLE_HEAD)
@@ -131,7 +131,7 @@ def list_orders(state: Path) -> None:
 @fault.command()
 @state_option
 def clear(state: Path) -> None:
-    """Drop all orders; what has happened stays."""
+    """Drop all orders. Past events are not undone."""
     with opened(state) as simulation:
         simulation.clear_faults()
 
@@ -168,14 +168,14 @@ def update_host(state: Path) -> None:
 @fault.command()
 @state_option
 @click.option("--status", type=click.Choice([*get_args(TcbStatus), "Revoked"]), default="UpToDate", show_default=True)
-@click.option("--advisory", "advisories", multiple=True, help="Such as INTEL-SA-01036; may be given twice.")
+@click.option("--advisory", "advisories", multiple=True, help="For example INTEL-SA-01036; can be repeated.")
 @click.option("--evaluation", type=click.IntRange(1), default=18, show_default=True, help="tcbEvaluationDataNumber.")
-@click.option("--days", type=float, default=30.0, show_default=True, help="Until nextUpdate; negative is out of it.")
+@click.option("--days", type=float, default=30.0, show_default=True, help="Days until nextUpdate; negative: expired.")
 @click.option("--pck-revoked", is_flag=True, help="Revoke the processor's certificate.")
 def publish(
     state: Path, status: str, advisories: tuple[str, ...], evaluation: int, days: float, pck_revoked: bool
 ) -> None:
-    """Have Intel say this of a TDX machine from now on; without options, that all is well."""
+    """Set Intel's statement on a TDX machine; without options, everything is up to date."""
     said = Publication(status=status, advisories=advisories, evaluation=evaluation, days=days, pck_revoked=pck_revoked)
     with opened(state) as simulation:
         simulation.publish(said)
@@ -185,7 +185,7 @@ def publish(
 @state_option
 @_key_option
 def disable_key(state: Path, key: str) -> None:
-    """Disable the newest version of a key, as its owner does to revoke it."""
+    """Disable the newest version of a key, as its owner would to revoke it."""
     with opened(state) as simulation:
         simulation.enable_cmk(simulation.cmk(key), enabled=False)
 
@@ -212,7 +212,7 @@ def rotate_key(state: Path, key: str) -> None:
 @state_option
 @_key_option
 @click.option(
-    "--file", type=click.File("r"), help="The new policy, as JSON; unless given, the old one for another provider."
+    "--file", type=click.File("r"), help="The new policy, as JSON. Default: the old one for another provider."
 )
 def change_policy(state: Path, key: str, file: IO[str] | None) -> None:
     """Replace the release policy of a key."""

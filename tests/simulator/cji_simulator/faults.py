@@ -62,7 +62,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of the catalogue: where a kind exists, what it does, which options it takes, how it is ordered."""
+    """One line of the catalogue: a kind's services, effect, options and example."""
 
     services: tuple[Service, ...]
     does: str
@@ -76,7 +76,7 @@ _MAA, _VAULT, _IMDS, _TPM = (Service.MAA,), (Service.VAULT,), (Service.IMDS,), (
 CATALOGUE: Final[Mapping[Kind, Entry]] = {
     Kind.STATUS: Entry(
         services=_HTTP,
-        does="answers `status` (503), with Retry-After where `seconds` is set",
+        does="answers `status` (503), with Retry-After if `seconds` is set",
         options=("status", "seconds", "path"),
         example="vault status --status 429 --retry-after 5 --times 3",
     ),
@@ -95,33 +95,33 @@ CATALOGUE: Final[Mapping[Kind, Entry]] = {
         options=("path",),
         example="imds malformed --path /metadata/THIM/",
     ),
-    Kind.EXPIRED: Entry(services=_MAA, does="the token's life is over", example="maa expired --times 1"),
-    Kind.FUTURE: Entry(services=_MAA, does="the token's life has not begun", example="maa future"),
+    Kind.EXPIRED: Entry(services=_MAA, does="the token has expired", example="maa expired --times 1"),
+    Kind.FUTURE: Entry(services=_MAA, does="the token is not valid yet", example="maa future"),
     Kind.WRONG_NONCE: Entry(services=_MAA, does="the token carries another request's nonce", example="maa wrong-nonce"),
     Kind.DEBUGGABLE: Entry(
-        services=_MAA, does="the token says that the guest may be debugged", example="maa debuggable"
+        services=_MAA, does="the token states that the guest is debuggable", example="maa debuggable"
     ),
     Kind.TRUSTED_LAUNCH: Entry(services=_MAA, does="the token has no claim about a TEE", example="maa trusted-launch"),
     Kind.OTHER_ISSUER: Entry(
         services=_MAA,
-        does="the token is the second provider's, whose signing key is the same",
+        does="the token is from the second provider, which has the same signing key",
         example="maa other-issuer",
     ),
-    Kind.UNSIGNED: Entry(services=_MAA, does="the token has alg none, as of a draft policy", example="maa unsigned"),
+    Kind.UNSIGNED: Entry(services=_MAA, does="the token has alg none, as under a draft policy", example="maa unsigned"),
     Kind.HS256: Entry(
         services=_MAA, does="the token is an HMAC keyed with the public signing key", example="maa hs256"
     ),
     Kind.WRONG_JKU: Entry(
         services=_MAA,
-        does="a stranger's key signed the token, and its jku and x5c lead to the stranger",
+        does="a foreign key signed the token, and its jku and x5c lead to that key",
         example="maa wrong-jku",
     ),
     Kind.REPLACED_STATEMENT: Entry(
-        services=_VAULT, does="answers with the statement of another request", example="vault replaced-statement"
+        services=_VAULT, does="answers with the statement for another request", example="vault replaced-statement"
     ),
     Kind.FORBIDDEN: Entry(services=_VAULT, does="the identity has no permission to release", example="vault forbidden"),
     Kind.WRONG_TCBM: Entry(
-        services=_IMDS, does="the VCEK is of a TCB that the machine has left", example="imds wrong-tcbm --times 1"
+        services=_IMDS, does="the VCEK is for a TCB that the machine no longer has", example="imds wrong-tcbm --times 1"
     ),
     Kind.SEVERAL_IDENTITIES: Entry(
         services=_IMDS,
@@ -134,7 +134,7 @@ CATALOGUE: Final[Mapping[Kind, Entry]] = {
         services=_TPM, does="every command is answered TPM_RC_YIELDED", example="tpm yielded --times 3"
     ),
     Kind.OBJECT_MEMORY: Entry(
-        services=_TPM, does="no object fits any more: TPM_RC_OBJECT_MEMORY", example="tpm object-memory"
+        services=_TPM, does="there is no room for objects: TPM_RC_OBJECT_MEMORY", example="tpm object-memory"
     ),
     Kind.NOT_CONFIDENTIAL: Entry(
         services=_TPM,
@@ -174,7 +174,7 @@ EVENTS: Final[Mapping[Event, str]] = {
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One order; ValueError where it makes no sense. `times=None` means until cleared, else how often it still strikes.
+    """One order; ValueError if it is inconsistent. `times` is how often it still takes effect; None: until cleared.
 
     `status` is an HTTP status, 503 unless given; `seconds` is a delay, or Retry-After in whole seconds.
     """

@@ -78,7 +78,7 @@ def main(control: int, data: int, ring: int, slot: int) -> int:
         control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=Ring(ring)
     )
     window = memoryview(bytearray(_WINDOW))
-    return run_job(channels, slot=KeySlot(slot), window=window, reference_slots=[], tables=load_tables())
+    return run_job(channels, key_slot=KeySlot(slot), window=window, reference_slots=[], tables=load_tables())
 
 
 if __name__ == "__main__":

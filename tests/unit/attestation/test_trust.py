@@ -10,7 +10,7 @@ from attestation.appraisal import ReferenceValues, check_reference
 from attestation.errors import REMEDIES
 from attestation.evidence import maa_nonce, qualifying_data
 from attestation.release import Attester
-from attestation.trust import endpoint, require_region
+from attestation.trust import endpoint, provider_endpoint, require_region
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 
@@ -44,6 +44,15 @@ def test_unknown_field_in_a_trust() -> None:
     data = msgspec.json.encode(AZURE_US)[:-1] + b',"verify":false}'
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(data, type=Trust)
+
+
+@pytest.mark.parametrize("url", ["https://mine.wus3.attest.azure.net/certs", "https://mine.weu.attest.azure.net"])
+def test_a_provider_has_no_path_and_is_in_the_trust(url: str) -> None:
+    assert (
+        provider_endpoint(AZURE_US, "https://mine.wus3.attest.azure.net/").base == "https://mine.wus3.attest.azure.net"
+    )
+    with rejected("maa-url", fault=Fault.CONFIG_INVALID):
+        provider_endpoint(AZURE_US, url)
 
 
 def test_production_providers() -> None:

@@ -1,34 +1,55 @@
-"""What a cell may ask of the kernel once it is in its sandbox; each question is put by a process of its own."""
+"""What a cell may ask of the kernel once it is in its sandbox; each question is put by a process of its own.
 
+As a cell is, the process is forked from one that has imported everything and holds nothing.
+"""
+
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
-PRELUDE = """
-import ctypes, errno, mmap, os, select, signal, socket, subprocess, sys, threading, time
+Ask = Callable[[str], str]
+
+ZYGOTE = """
+import ctypes, errno, json, mmap, os, select, signal, socket, subprocess, sys, threading, time
 import numpy as np, pyarrow as pa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from worker.cell.sandbox import enter_sandbox
-left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 AESGCM(bytes(32)).encrypt(bytes(12), b"x", None)
 np.sort(np.arange(10)); pa.array([1]).to_pylist()
-page = libc.mmap(None, 4096, 3, 0x22, -1, 0)
-enter_sandbox()
+
+
 def call(number, *arguments):
     if libc.syscall(number, *arguments) < 0:
         raise OSError(ctypes.get_errno(), "")
-try:
-    {what}
-except OSError as error:
-    os.write(1, errno.errorcode[error.errno].encode())
-    os._exit(0)
-os.write(1, b"allowed")
-os._exit(0)
+
+
+def answer(question):
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    page = libc.mmap(None, 4096, 3, 0x22, -1, 0)
+    code = compile(question, "question", "exec")
+    enter_sandbox()
+    try:
+        exec(code, globals() | locals())
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "allowed"
+
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.write(1, answer(json.loads(line)).encode() + b"\\n")
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        os.write(1, b"ended with %d\\n" % status)
 """
 
 REFUSED = {
@@ -71,21 +92,30 @@ ALLOWED = {
 }
 
 
-def ask(what: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE.replace("{what}", what)], capture_output=True, check=False, timeout=30
-    )
-    assert done.returncode == 0, done.stderr.decode()[-500:]
-    return done.stdout.decode()
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    """The answer to a question: what the kernel's error is called, or that it is allowed."""
+    command = [sys.executable, "-c", ZYGOTE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as zygote:
+        to, answers = zygote.stdin, zygote.stdout
+        assert to is not None
+        assert answers is not None
+
+        def put(what: str) -> str:
+            print(json.dumps(what), file=to, flush=True)
+            return answers.readline().rstrip("\n")
+
+        yield put
+        to.close()
 
 
 @pytest.mark.parametrize("what", REFUSED.values(), ids=REFUSED.keys())
-def test_refused(what: str) -> None:
+def test_refused(ask: Ask, what: str) -> None:
     assert ask(what) == "EPERM"
 
 
 @pytest.mark.parametrize("what", ALLOWED.values(), ids=ALLOWED.keys())
-def test_allowed(what: str) -> None:
+def test_allowed(ask: Ask, what: str) -> None:
     assert ask(what) == "allowed"
 
 
@@ -97,5 +127,5 @@ def test_allowed(what: str) -> None:
     ],
     ids=["mmap", "mprotect"],
 )
-def test_no_memory_becomes_executable(what: str) -> None:
+def test_no_memory_becomes_executable(ask: Ask, what: str) -> None:
     assert ask(what) == "EPERM"

@@ -96,7 +96,7 @@ def test_lint_names_the_place_of_a_broken_grammar() -> None:
 def test_lint_takes_providers_of_the_cloud_only() -> None:
     found = cji("lint", SHIPPED, "--authority", "https://evil.example")
     assert found.exit_code == 2
-    assert "no provider of azure-us" in found.stderr
+    assert "not a provider in azure-us" in found.stderr
 
 
 def test_the_providers_policy_is_written_checked_and_named() -> None:

@@ -163,7 +163,7 @@ def test_specs_name_what_is_wrong(old: str, new: str, says: str) -> None:
         ('purpose_code = "C"', 'purpose_code = "C"\ncase_number = " x"', "text characters"),
         ("person/1", "Person", "input schema"),
         (JWK, "{}", "recipients"),
-        ("person/1", "nibrs.flat/3.1", "not for the input schema"),
+        ("person/1", "nibrs.flat/3.1", "not possible with the input schema"),
     ],
 )
 def test_sealing_refuses_what_the_worker_would_refuse(old: str, new: str, says: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import worker
+from attestation.evidence import NONCE_BYTES
 from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 from worker.audit import Claims
@@ -72,6 +73,8 @@ def test_numbers_of_the_document() -> None:
     assert LIMITS.header_bytes == 16 << 10
     assert f"{RSA_MIN_BITS} to {RSA_MAX_BITS} bits" in FORMAT
     assert f"1 to {LIMITS.parts};" in FORMAT
+    assert f"your nonce, {LIMITS.nonce_bytes} bytes" in FORMAT
+    assert LIMITS.nonce_bytes == NONCE_BYTES
     assert f"| operations | 1 to {LIMITS.operations}," in FORMAT
     assert f"| recipients | 1 to {LIMITS.recipients};" in FORMAT
 

@@ -22,7 +22,7 @@ _CHUNK: Final = 16_384  # pairs
 
 
 class Edit(IntEnum):
-    """What turns one value into the other; of several, the first in this order."""
+    """The edit that turns one value into the other; of several, the first in this order."""
 
     SAME = 0
     MONTH_DAY = 1  # month and day in each other's place

@@ -169,7 +169,7 @@ def _scored(queries: Words, vocabulary: Words, q: Ints, v: Ints, cutoff: float) 
 
 
 def _least_jaro(cutoff: float, *, prefix: int) -> float:
-    """What Jaro must be at least for a Jaro-Winkler of `cutoff` with this common prefix."""
+    """The minimum Jaro similarity for a Jaro-Winkler of `cutoff` with this common prefix."""
     if cutoff <= _BOOST_THRESHOLD:
         return cutoff
     boost = prefix * _PREFIX_WEIGHT

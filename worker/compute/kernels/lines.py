@@ -1,6 +1,6 @@
 """Lines of a flat file: where they are, and fixed-width matrices of them.
 
-A line ends with LF or CRLF; bytes behind the last LF are a line of their own. Ends are no part of a line.
+A line ends with LF or CRLF; bytes behind the last LF are a line of their own. Line ends are not part of a line.
 """
 
 from typing import Final

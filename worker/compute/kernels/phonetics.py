@@ -50,7 +50,7 @@ def soundex(words: Words) -> Bytes:
 def nysiis(words: Words) -> Bytes:
     """uint8[k, w]: the code of each word in ASCII letters, zero beyond its length.
 
-    The letter before an H or a W is meant as it is written, not as it was translated: BROWN is BRAON.
+    For the letter before an H or a W, the original counts, not its translation: BROWN is BRAON.
     """
     letters, lengths = _letters(words)
     _begin(letters, lengths)

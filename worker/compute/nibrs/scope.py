@@ -99,7 +99,7 @@ class Scope:
         return self.table.column(name, self.rows)
 
     def derived(self, name: str, what: str) -> Array:
-        """What reading the field `name` leaves beside its values."""
+        """The facts that reading the field `name` yields in addition to its values."""
         self.table.column(name, np.empty(0, np.int64))
         return self.table.column(f"{name}.{what}", self.rows)
 

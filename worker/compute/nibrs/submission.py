@@ -1,6 +1,6 @@
 """A submission cut into records and reports, and what only the whole of it shows.
 
-* A line of nothing but blanks is no record. Records are numbered without them, as the FBI does.
+* A blank line is not a record. Records are numbered without blank lines, as the FBI does.
 * A report is a Group A incident (neighbouring segments of levels 1 to 6 with one ORI and incident number), one
   Group B arrest segment, or one zero report. A level 1 segment begins a new report when the report has one already,
   and one that deletes is a report by itself.

@@ -29,7 +29,7 @@ class Table:
     """Some rows and how to read them. Columns are read once and kept.
 
     `up[i]` is the owner's row of row i, `other_up[i]` that of the second table in a cross. `facts` are columns of all
-    records, `records[i]` the record of row i. `fields` says where in `bytes` uint8[n, width] a field begins.
+    records, `records[i]` the record of row i. `fields` maps a field to its start in `bytes` uint8[n, width].
     """
 
     name: str

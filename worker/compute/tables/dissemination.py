@@ -37,7 +37,7 @@ class Files(_Table, frozen=True, kw_only=True):
 
 
 class Grant(_Table, frozen=True, kw_only=True):
-    """What these recipients may have for these purposes."""
+    """The data that these recipients may receive for these purposes."""
 
     purposes: Annotated[tuple[_Code, ...], Meta(min_length=1)]
     recipients: Annotated[tuple[_Name, ...], Meta(min_length=1)]
@@ -73,6 +73,6 @@ class Dissemination(_Table, frozen=True, kw_only=True):
         return frozenset(name for grant in self.grants for name in grant.recipients)
 
     def grant(self, purpose: str, recipient: str) -> Grant | None:
-        """What this recipient class may have for this purpose, if anything."""
+        """The grant to this recipient class for this purpose, if there is one."""
         found = (grant for grant in self.grants if purpose in grant.purposes and recipient in grant.recipients)
         return next(found, None)

@@ -68,7 +68,7 @@ class Chance(_Table, frozen=True, kw_only=True):
 
 
 class Model(_Table, frozen=True, kw_only=True):
-    """What agreement is worth; hits of at least `strong` bits are strong."""
+    """The weights of agreement; hits of at least `strong` bits are strong."""
 
     strong: float
     levels: dict[str, dict[str, Chance]]

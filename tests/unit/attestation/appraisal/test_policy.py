@@ -11,11 +11,12 @@ from attestation.appraisal.advisories import Advisory
 from attestation.checks import Failure
 from attestation.evidence import Evidence
 from tests.support.forge import QUALIFYING, machine, patched_evidence, quote_structure
+from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
 
 def refused(evidence: Evidence, **kw: Any) -> AttestationError:
-    with pytest.raises(AttestationError) as caught:
+    with rejected() as caught:
         machine().appraise(evidence, **kw)
     return caught.value
 

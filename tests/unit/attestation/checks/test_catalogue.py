@@ -9,6 +9,7 @@ from attestation.checks import CATALOGUE, GROUPS, NAMED, Check, remedy, requirem
 from attestation.errors import Record, invalid
 from tests.support.forge import machine
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
 VERBS = (
@@ -75,7 +76,7 @@ def test_an_error_takes_the_checks_that_passed_along() -> None:
             assert record.take((7, Check("E02", "bound"))) == 7
             raise invalid("E16", found="one nonce", expected="another")
 
-    with pytest.raises(AttestationError) as caught:
+    with rejected("E16") as caught:
         refuse()
     assert caught.value.passed == (("E01", "read"), ("E02", "bound"))
     assert caught.value.failures == (("E16", "one nonce", "another"),)
@@ -85,7 +86,7 @@ def test_an_error_takes_the_checks_that_passed_along() -> None:
         raise ZeroDivisionError
 
 
-def test_names_without_a_number_have_a_remedy_or_that_of_their_fault() -> None:
+def test_names_without_a_number_fall_back_to_their_faults_remedy() -> None:
     assert remedy("kek-id") == NAMED["kek-id"]
     assert (remedy("nothing"), requirement("nothing")) == (None, "")
     error = AttestationError(Fault.CONFIG_INVALID, check="nothing")

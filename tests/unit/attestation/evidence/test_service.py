@@ -23,7 +23,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
 def ask(served: Answers, *, seconds: float = 30.0, also: frozenset[int] = frozenset()) -> Response:
     at = endpoint(served.base, (served.base,), resource="", check="x")
     until = time.monotonic() + seconds
-    return service.ask(at, path="/x", until=until, check="x", headers={}, also_retried=also)
+    return service.request_until(at, path="/x", until=until, check="x", headers={}, also_retried=also)
 
 
 def refused(served: Answers, *, seconds: float = 30.0) -> float | None:
@@ -68,5 +68,5 @@ def test_not_asked_again_before_it_wishes(served: Answers) -> None:
 def test_a_body_makes_it_a_post(served: Answers) -> None:
     at = endpoint(served.base, (served.base,), resource="", check="x")
     until = time.monotonic() + 30
-    service.ask(at, path="/x", until=until, check="x", headers={"Content-Length": "2"}, body=b"ab")
+    service.request_until(at, path="/x", until=until, check="x", headers={"Content-Length": "2"}, body=b"ab")
     assert served.asked == [("POST", "/x", b"ab")]

@@ -1,7 +1,7 @@
 """`aggregate`: rows, persons and sums of every combination of values, with all totals, and nobody to be found in it.
 
 result            `aggregate_cells/1`: one row a cell that is not empty, in the order of `grouping` and of the values
-row_status        PARTLY_USED where a value could not be used; such a row is counted all the same
+row_status        PARTLY_USED if a value could not be used; the row is counted nevertheless
 
     grouping         uint16      bit i: all values of key i together (as GROUPING_ID of SQL); 0 is the finest table
     key_1 .. key_4   binary      the value of each key; null where it is all together, unclassifiable, or no key

@@ -11,7 +11,7 @@ exempt, arson and human trafficking. `columns` are those that the form has: 4 ac
 exceptional means, 6 of these only with persons under 18.
 
 Source: FBI, Conversion of NIBRS Data to Summary Reporting System Data, version 3.0 (2012-07-20). Where it is silent:
-* 4e is no Part I offense, so it ranks behind them all; 11B and 11C rank with 11A, whose line they share.
+* 4e is not a Part I offense, so it ranks after them all; 11B and 11C rank with 11A, whose line they share.
 * Intimidation (13C) has no weapon in NIBRS (Technical Specification 3.1, data element 13), so line 4e asks for none.
 """
 
@@ -68,7 +68,7 @@ class Form:
 
     @property
     def sums(self) -> Sequence[tuple[str, tuple[str, ...]]]:
-        """What is printed, in order: a line, and the lines of the file that it is the sum of."""
+        """The printed lines, in order: a line, and the lines of the file that it adds up."""
         total_of = {line.line: line.total for each in self.classes for line in each.lines}
         found: dict[str, tuple[str, ...]] = {line: (line,) for line in total_of}
         for total in total_of.values():

@@ -25,7 +25,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, arrow
 
-__all__ = ["AGGREGATE", "Aggregating", "ReturnA"]
+__all__ = ["AGGREGATE", "Aggregating"]
 
 _RECORDS: Final = frozenset(("person/1", "hotfile/1", "chri_event/1"))
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
@@ -36,35 +36,19 @@ class Aggregating:
     """A prepared operation; made by `_prepare` alone."""
 
     parameters: Aggregate
+    output_schema: pa.Schema
     keeps_rows: bool = False
-    output_schema: pa.Schema = CELLS.arrow
 
     @property
     def sources(self) -> npt.NDArray[np.int16]:
-        """Cells are made from rows as a whole."""
+        """Cells and lines are made from rows as a whole."""
         return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-        """Count; see TableOperation."""
-        return run(self.parameters, records, progress)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnA:
-    """A prepared operation; made by `_prepare` alone."""
-
-    keeps_rows: bool = False
-    output_schema: pa.Schema = RETURN_A.arrow
-
-    @property
-    def sources(self) -> npt.NDArray[np.int16]:
-        """Lines are made from rows as a whole."""
-        return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
-
-    def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-        """Convert; see TableOperation."""
-        segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
-        return return_a(read(segments), progress)
+        """Count, or convert; see TableOperation."""
+        if self.parameters.preset is None:
+            return run(self.parameters, records, progress)
+        return return_a(read(arrow.concat((batch.column(0) for batch in records), pa.binary())), progress)
 
 
 def _signature(parameters: Aggregate) -> Signature:
@@ -80,13 +64,12 @@ def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[
     return columns
 
 
-def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, _context: Context) -> Aggregating | ReturnA:
+def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, _context: Context) -> Aggregating:
     """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there."""
-    if parameters.preset is not None:
-        return ReturnA()
     if not parameters.columns.issubset(schema.names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
-    return Aggregating(parameters=parameters)
+    made = CELLS if parameters.preset is None else RETURN_A
+    return Aggregating(parameters=parameters, output_schema=made.arrow)
 
 
 AGGREGATE: Final = Operation(

@@ -69,7 +69,7 @@ def _partners(rows: Ints, cell: list[int], axis: int) -> Ints:
 
 
 def _falls(steps: Sequence[bool], partners: Sequence[Ints], cell: list[int], shape: Sequence[int]) -> Bools:
-    """Where the corner that is reached by `steps` has the sign -."""
+    """bool[...]: true where the corner reached by `steps` has a negative sign."""
     falls: npt.NDArray[np.bool_] = np.zeros((1,) * len(shape), np.bool_)
     for axis, step in enumerate(steps):
         total = shape[axis] - 1

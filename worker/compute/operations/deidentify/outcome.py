@@ -1,4 +1,4 @@
-"""What a transform makes of a column."""
+"""The outcome of a transform on one column."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,6 @@ with parameters. Every input column is named exactly once.
 """
 
 import datetime
-import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,12 +12,11 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from worker.compute.parameters import Parameters, ParametersError, Sealing, bad_parameters, decoded
+from worker.compute.parameters import PROJECT_NAME, Parameters, ParametersError, Sealing, bad_parameters, decoded
 from worker.errors import Stage
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = [
-    "NAME",
     "AesToken",
     "AgeBand",
     "DateShift",
@@ -36,11 +34,10 @@ __all__ = [
     "encode",
 ]
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")  # of projects and domains; no NUL, see `tokens`
 _MAX_KEPT_BYTES: Final = 32  # of a mask: with more it would hide nothing
 
 _Column = Annotated[str, Meta(min_length=1, max_length=256)]
-_Domain = Annotated[str, Meta(pattern=rf"^{NAME.pattern}\Z")]
+_Domain = Annotated[str, Meta(pattern=rf"^{PROJECT_NAME.pattern}\Z")]
 _Bytes = Annotated[int, Meta(ge=0, le=_MAX_KEPT_BYTES)]
 _Age = Annotated[int, Meta(ge=1, le=120)]  # Safe Harbor requires 90 at most: 45 CFR 164.514(b)(2)(i)(C)
 

@@ -87,7 +87,7 @@ class Column:
         return self.parts(_DATE_DIGITS["year_month"])
 
     def parts(self, positions: slice) -> Ints:
-        """int64[k]: equal for dates that agree in these positions, -1 where a digit is unknown or it is no date."""
+        """int64[k]: equal for dates that agree in these positions, -1 for an unknown digit and for other values."""
         if not self.is_date:
             return np.full(len(self.words), -1)
         part = np.ascontiguousarray(self.digits[:, positions])

@@ -119,7 +119,7 @@ class Rule(_Table, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The rule as people read it: `last soundex + DOB year`."""
+        """The rule for display: `last soundex + DOB year`."""
         parts = (f"{key.column} {_FORM_LABELS[key.form].format(key.length)}".strip() for key in self.keys)
         return " + ".join(parts) or "all pairs"
 

@@ -2,7 +2,7 @@
 
 Levels follow the practice of probabilistic linkage: agreement by value with its frequency, close spellings by
 Jaro-Winkler (W. E. Winkler, 1990), one slip of the hand in dates and numbers, and for given names their short forms.
-`initial_m` says where training begins.
+Training starts from `initial_m`.
 """
 
 from typing import Final

@@ -54,7 +54,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Frequency:
-    """What a level's frequency adds, for each value of its column: float64[k], and the value of every row."""
+    """The term-frequency adjustment for each value of a level's column, float64[k], and the value of every row."""
 
     added: Floats
     column: Column

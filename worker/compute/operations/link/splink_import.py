@@ -73,7 +73,7 @@ def from_splink(data: bytes) -> Model:
 
 def _known(value: Any, names: frozenset[str], what: str) -> None:
     if not isinstance(value, dict):
-        raise UnsupportedModelError(f"{what} that are no object")
+        raise UnsupportedModelError(f"{what} that are not an object")
     for name in value:
         if name not in names:
             raise UnsupportedModelError(f"{name} of {what}")
@@ -82,14 +82,14 @@ def _known(value: Any, names: frozenset[str], what: str) -> None:
 def _list(value: dict[str, Any], name: str) -> list[Any]:
     found = value.get(name)
     if not isinstance(found, list) or not found:
-        raise UnsupportedModelError(f"{name} that are no list")
+        raise UnsupportedModelError(f"{name} that are not a list")
     return found
 
 
 def _text(value: dict[str, Any], name: str) -> str:
     found = value.get(name)
     if not isinstance(found, str) or not found:
-        raise UnsupportedModelError(f"{name} that is no text")
+        raise UnsupportedModelError(f"{name} that is not a text")
     return found
 
 

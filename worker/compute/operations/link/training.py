@@ -1,8 +1,8 @@
 """What the levels of a model weigh in these records: m and u of every level, and how probable a match is at first.
 
-u comes from pairs of rows taken at random, each weighed by the probability that it is no match: where most pairs that
-agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree. m
-comes from blocked pairs by EM, rule by rule; a comparison takes no part for rules that look at one of its columns,
+u comes from pairs of rows taken at random, each weighed by the probability that it does not match: where most pairs
+that agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree.
+m comes from blocked pairs by EM, rule by rule; a comparison takes no part for rules that look at one of its columns,
 because all pairs there agree. The prior never comes from blocked pairs.
 
 The two depend on each other, so both are repeated a few times.

@@ -79,7 +79,7 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
 
 
 def words_of(pattern: int) -> str:
-    """What agrees and what differs, as people read it: `last exact, first nickname, DOB equal, SEX same`."""
+    """Agreements and differences for display: `last exact, first nickname, DOB equal, SEX same`."""
     levels = [(field, names[pattern // unit % len(names)]) for (field, names), unit in _units()]
     return ", ".join(f"{field} {level}" for field, level in levels if level != MISSING)
 

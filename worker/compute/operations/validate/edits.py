@@ -35,7 +35,7 @@ Strings = npt.NDArray[np.bytes_]
 class Options:
     """`as_of`: the day on which the submission counts as received. `without`: rules switched off.
 
-    `also`: rules that the rule set has withdrawn or not yet, and that the caller wants all the same.
+    `also`: rules to apply although the rule set has withdrawn them or does not have them yet.
     """
 
     as_of: date

@@ -1,0 +1,20 @@
+"""Evidence of the session's machine: a report with other fields, and a refusal by one check."""
+
+from typing import Any
+
+from attestation import Fault
+from attestation.evidence import Evidence
+from tests.support.forge import machine
+from tests.support.refusals import rejected
+
+__all__ = ["refused", "with_report"]
+
+
+def refused(evidence: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALID, **kw: Any) -> None:
+    with rejected(check, fault=fault):
+        machine().appraise(evidence, **kw)
+
+
+def with_report(**fields: Any) -> Evidence:
+    m = machine()
+    return m.evidence(report=m.report(m.claims(), **fields))

@@ -1,0 +1,143 @@
+"""The registry and the plan of a job: declarations are consistent, side tables have a role, an order makes sense."""
+
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.contexts import TABLES
+from tests.support.refusals import refused
+from worker.compute.operation import Case, Operation
+from worker.compute.operations.aggregate import Aggregate
+from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.compute.operations.disseminate import Disseminate
+from worker.compute.operations.link import Link
+from worker.compute.operations.screen import Screen
+from worker.compute.operations.validate import Validate
+from worker.compute.parameters import Parameters, Sealing, decoded
+from worker.compute.registry import CODES, OPERATIONS, SCHEMAS, AnyParameters, operation_of, plan
+from worker.compute.status_codes import ValueCode
+from worker.errors import Reason, Stage
+from worker.records import SCHEMAS as INPUT_SCHEMAS
+from worker.wire.v1 import worker_pb2 as pb
+
+DAY = date(2026, 2, 1)
+ALL = [pytest.param(operation, id=name) for name, operation in OPERATIONS.items()]
+CASES = [(operation, case) for operation in OPERATIONS.values() for case in operation.self_test]
+
+
+def messages(*parameters: Parameters, schema: str = "person/1") -> list[pb.Operation]:
+    """Operations as a client seals them."""
+    sealing = Sealing(today=DAY, schema=schema, read=Path.read_bytes, wrap_project_key=lambda *_: bytes(384))
+    return [operation_of(each).message(operation_of(each).complete(each, sealing)) for each in parameters]
+
+
+def test_the_registry_has_every_member_of_the_oneof() -> None:
+    assert list(OPERATIONS) == [field.name for field in pb.Operation.DESCRIPTOR.oneofs_by_name["operation"].fields]
+
+
+def test_no_schema_and_no_code_is_declared_twice() -> None:
+    schemas = Counter([*INPUT_SCHEMAS, *(s.schema_id for each in OPERATIONS.values() for s in each.schemas)])
+    codes = Counter([*ValueCode, *(code for each in OPERATIONS.values() for code in each.codes)])
+    assert set(schemas.values()) == set(codes.values()) == {1}
+    assert schemas.keys() == SCHEMAS.keys()
+    assert codes.keys() == CODES.keys()
+    assert all(code.meaning.endswith(".") for code in CODES.values())
+
+
+@pytest.mark.parametrize(("operation", "case"), CASES)
+def test_parameters_survive_their_encoding(operation: Operation[Any], case: Case) -> None:
+    again = operation.decode(operation.encode(case.parameters))
+    assert again == case.parameters
+    assert operation.encode(again) == operation.encode(case.parameters)
+
+
+@pytest.mark.parametrize(("operation", "case"), CASES)
+def test_a_self_test_case_is_a_job_of_its_own(operation: Operation[Any], case: Case) -> None:
+    inputs = {name: schema for name, (schema, _) in case.sides.items()} | {"records": case.schema}
+    planned = plan([operation.message(case.parameters)], inputs, TABLES)
+    assert planned.operations[0].parameters == case.parameters
+    names = [part.name for part in planned.outputs]
+    assert names[:2] == ["result", "row_status"]
+    assert {part.schema.schema_id for part in planned.outputs} <= SCHEMAS.keys()
+
+
+@pytest.mark.parametrize("operation", ALL)
+def test_the_kind_in_a_job_spec_is_the_name(operation: Operation[Any]) -> None:
+    case = operation.self_test[0]
+    fields = msgspec.to_builtins(case.parameters)
+    assert fields["kind"] == operation.name
+    assert msgspec.convert(fields, AnyParameters) == case.parameters
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        decoded(operation.parameters, {"no such field": 1})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sides"),
+    [
+        (Link(), {"link_to": "person/1"}),
+        (Screen(), {"reference": "hotfile/1"}),
+        (Screen(resident_reference="0" * 64), {}),
+    ],
+)
+def test_a_side_table_has_the_name_of_its_role(parameters: Parameters, sides: dict[str, str]) -> None:
+    operations = messages(parameters)
+    plan(operations, {**sides, "records": "person/1"})
+    for wrong in (
+        {"another": "person/1"},
+        dict.fromkeys(sides, "chri_event/1"),
+        {f"{name}s": schema for name, schema in sides.items()},
+        {**sides, "on_file": "nibrs_on_file/1"},
+    ):
+        if wrong != sides and (wrong or isinstance(parameters, Screen)):
+            with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+                plan(operations, {**wrong, "records": "person/1"})
+
+
+def test_a_side_table_follows_the_schema_of_the_records() -> None:
+    plan(messages(Link()), {"link_to": "hotfile/1", "records": "hotfile/1"})
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        plan(messages(Link()), {"link_to": "person/1", "records": "hotfile/1"})
+
+
+def test_optional_side_tables_may_be_absent() -> None:
+    (operation,) = messages(Validate(), schema="nibrs.flat/3.1")
+    for sides in ({}, {"on_file": "nibrs_on_file/1"}, {"ori_table": "nibrs_ori/1", "on_file": "nibrs_on_file/1"}):
+        plan([operation], {**sides, "records": "nibrs.flat/3.1"})
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        plan(messages(Validate()), {"ori_table": "nibrs_ori/1", "records": "person/1"})
+
+
+@pytest.mark.parametrize("first", [Validate(), Screen(resident_reference="0" * 64), Aggregate(keys={"SEX": ()})])
+def test_nothing_follows_a_terminal_operation(first: Parameters) -> None:
+    plan(messages(first), {"records": "person/1"})
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        plan(messages(first, Link()), {"records": "person/1"})
+
+
+def test_a_plan_has_outputs_projects_and_reference_in_order() -> None:
+    keyed = [Deidentify(project=name, columns={"NIC": HmacToken(domain="d")}) for name in ("one", "two")]
+    planned = plan(messages(*keyed, Disseminate(recipient_class="criminal_justice")), {"records": "hotfile/1"})
+    assert [project.name for project in planned.projects] == ["one", "two"]
+    assert [part.name for part in planned.outputs] == ["result", "row_status", "ledger", "withheld"]
+    assert planned.outputs[0].schema is SCHEMAS["hotfile/1"]
+    assert planned.reference is None
+    (screen,) = messages(Screen(retain_seconds=5))
+    kept = plan([screen], {"reference": "hotfile/1", "records": "person/1"}).reference
+    assert kept is not None
+    assert (kept.side, kept.seconds, kept.sha256) == ("reference", 5, b"")
+
+
+def test_two_operations_cannot_make_a_part_of_one_name() -> None:
+    twice = Deidentify(project="p", columns={"SOC": HmacToken(domain="d")}, token_map=True)
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        plan(messages(twice, twice), {"records": "person/1"})
+
+
+def test_a_job_without_operations_or_inputs_is_refused() -> None:
+    for operations, inputs in (([], {"records": "person/1"}), (messages(Link()), {}), ([pb.Operation()], {"r": "x/1"})):
+        with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+            plan(operations, inputs)

@@ -1,0 +1,210 @@
+"""The checks of `cji doctor` on the configuration of one worker, and on everything that it names.
+
+Three of them use a network: the attestation provider is asked for its keys and, on a TDX machine, the metadata service
+for a quote and Intel for the processor's collateral.
+"""
+
+import os
+import resource
+import ssl
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from cryptography import x509
+
+from attestation import AttestationError, Fault, Trust, is_production
+from attestation.appraisal import ReferenceValues, check_reference
+from attestation.checks import CATALOGUE
+from attestation.evidence import HclReport, parse_hcl, parse_td_quote
+from attestation.evidence.imds import td_quote
+from attestation.evidence.pck import pck_subject
+from attestation.evidence.pcs import IntelPcs
+from attestation.provider_policy.provider import describe_provider
+from attestation.trust import endpoint, provider_endpoint
+from worker.audit import ChainError, verify_chain
+from worker.cli.findings import Finding, NotOk, run_check
+from worker.compute.tables import load as load_tables
+from worker.config import Config
+from worker.errors import Refusal
+from worker.job import Policy
+
+__all__ = ["configured_checks"]
+
+_HCL_INDEX: Final = 0x01400001
+_CAP_IPC_LOCK: Final = 14
+_OVERHEAD_MIB: Final = 128
+"""Secret memory of the keyholder and of key slots, beside the cells."""
+
+
+def configured_checks(config: Config, trust: Trust) -> list[Finding]:
+    """The findings on one configuration."""
+    return [
+        run_check("roots", lambda: _roots(trust)),
+        run_check("locked memory", lambda: _locked_memory(config)),
+        run_check("reference values", lambda: _reference(config)),
+        run_check("endpoints", lambda: _endpoints(config, trust)),
+        run_check("attestation provider", lambda: _provider(config, trust)),
+        run_check("vTPM", lambda: _vtpm(trust)),
+        run_check("TDX collateral", lambda: _collateral(trust)),
+        run_check("policy", lambda: _policy(config)),
+        run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
+        run_check("audit file", lambda: _audit(config)),
+        run_check("TLS files", lambda: _tls(config)),
+    ]
+
+
+def _roots(trust: Trust) -> str:
+    if not is_production(trust):
+        raise NotOk(f"{trust.name}: not a production environment", "Do not send it real records.", state="warning")
+    return f"{trust.name}, compiled in"
+
+
+def _locked_memory(config: Config) -> str:
+    needed = config.worker.cells * config.worker.cell_memory_mib + _OVERHEAD_MIB
+    if config.references:
+        needed += config.references.max_references * config.references.memory_mib
+    capabilities = next(
+        line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
+    )
+    if int(capabilities, 16) >> _CAP_IPC_LOCK & 1:
+        return f"{needed} MiB needed, CAP_IPC_LOCK held"
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    if limit != resource.RLIM_INFINITY and limit < needed << 20:
+        raise NotOk(
+            f"{needed} MiB of secret memory needed, RLIMIT_MEMLOCK is {limit >> 20} MiB",
+            "Raise LimitMEMLOCK in the unit file, or configure fewer or smaller cells and references.",
+        )
+    return f"{needed} MiB needed and allowed"
+
+
+def _reference(config: Config) -> str:
+    try:
+        reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
+        check_reference(reference)
+    except msgspec.ValidationError as error:
+        raise NotOk(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error
+    except AttestationError as error:
+        raise NotOk(str(error), error.remedy) from error
+    known = reference.advisories
+    if known is not None and not known.in_time(datetime.now(UTC)):
+        raise NotOk(f"the list of advisories holds from {known.reviewed} to {known.expires}", CATALOGUE["E31"].remedy)
+    listed = f"advisories until {known.expires}" if known else "no list of advisories"
+    return f"products {', '.join(reference.products)}; {listed}"
+
+
+def _endpoints(config: Config, trust: Trust) -> str:
+    try:
+        provider_endpoint(trust, config.attestation.maa_url)
+        for key in config.keys:
+            host = urlsplit(key.kek_id)
+            endpoint(f"{host.scheme}://{host.netloc}", trust.vault_hosts, resource="", check="kek_id")
+    except (AttestationError, ValueError) as error:
+        check = getattr(error, "check", "kek_id")
+        raise NotOk(
+            f"{check} is not a host of {trust.name}", "Use a host of this cloud: no other is ever dialled."
+        ) from error
+    if config.worker.region not in trust.regions:
+        raise NotOk(f"{config.worker.region} is not a region of {trust.name}", f"Known: {', '.join(trust.regions)}.")
+    return (
+        f"attestation provider and {len(config.keys)} key(s) are hosts of {trust.name}; region {config.worker.region}"
+    )
+
+
+def _provider(config: Config, trust: Trust) -> str:
+    try:
+        provider = describe_provider(trust=trust, maa_url=config.attestation.maa_url)
+    except AttestationError as error:
+        if error.fault is Fault.CONFIG_INVALID:
+            raise NotOk("not asked", "Correct the endpoints first.", state="not run") from error
+        raise NotOk(f"{error.fault.value} at {error.check}", error.remedy) from error
+    return f"{provider.issuer} answers, {provider.signing_keys} signing keys"
+
+
+def _hardware_report(trust: Trust) -> HclReport:
+    try:
+        from attestation.evidence.tpm import Tpm  # noqa: PLC0415 - its C libraries may be what is missing
+    except ImportError as error:
+        raise NotOk("the TPM libraries are not installed", "Install libtss2-esys and its TCTI libraries.") from error
+    try:
+        with Tpm(trust.tcti) as tpm:
+            return parse_hcl(tpm.nv_read(_HCL_INDEX))
+    except AttestationError as error:
+        raise NotOk(f"{trust.tcti}: {error.fault.value} at {error.check}", error.remedy) from error
+
+
+def _vtpm(trust: Trust) -> str:
+    return f"{trust.tcti}, hardware report of kind {_hardware_report(trust).tee}"
+
+
+def _collateral(trust: Trust) -> str:
+    try:
+        report = _hardware_report(trust)
+    except NotOk as error:
+        raise NotOk("not asked", "Correct the vTPM first.", state="not run") from error
+    if report.tee != "tdx":
+        return "not needed: this is not a TDX machine"
+    try:
+        chain = parse_td_quote(td_quote(trust, report.hardware)).pck_chain
+        IntelPcs(trust).collateral(chain)
+    except AttestationError as error:
+        remedy = f"Allow HTTPS to {trust.intel_pcs} and {trust.intel_root_crl}. {error.remedy}"
+        raise NotOk(f"{error.fault.value} at {error.check}", remedy) from error
+    return f"Intel answers for FMSPC {pck_subject(chain).fmspc}"
+
+
+def _policy(config: Config) -> str:
+    try:
+        policy = Policy.load(Path(config.policy_file).read_bytes())
+    except OSError as error:
+        raise NotOk(f"{config.policy_file}: {error.strerror}", "Correct policy_file or its permissions.") from error
+    except Refusal as error:
+        raise NotOk(str(error), "docs/policy.md describes the file.") from error
+    return f"SHA-384 {policy.sha384.hex()[:16]}…"
+
+
+def _audit(config: Config) -> str:
+    path = Path(config.audit_file)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(b"\0")
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise NotOk(
+            f"{path.parent} cannot be written: {error.strerror}", "Give the worker's user that folder."
+        ) from error
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise NotOk(f"{path} cannot be read and appended", "Give it to the worker's user.")
+    return f"{path.parent} is writable; {_audit_lines(path)} lines, in one chain"
+
+
+def _audit_lines(path: Path) -> int:
+    """Lines in the trail. A line without its line feed was never acknowledged, and the worker removes it."""
+    if not path.exists():
+        return 0
+    try:
+        with path.open("rb") as file:
+            return verify_chain(line for line in file if line.endswith(b"\n")).seq
+    except ChainError as error:
+        raise NotOk(
+            str(error),
+            "Investigate who changed the trail. Keep it, and configure a new file.",
+        ) from error
+
+
+def _tls(config: Config) -> str:
+    listen = config.listen
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(listen.certificate, listen.private_key, password=lambda: b"")
+        context.load_verify_locations(listen.client_roots)
+        end = x509.load_pem_x509_certificate(Path(listen.certificate).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "not PEM"
+        raise NotOk(f"certificate, private_key or client_roots: {reason}", "Correct the files of [listen].") from error
+    if end <= datetime.now(UTC):
+        raise NotOk(f"the server certificate ended on {end:%Y-%m-%d}", "Renew it.")
+    return f"server certificate until {end:%Y-%m-%d}"

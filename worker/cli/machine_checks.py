@@ -1,0 +1,120 @@
+"""The checks of `cji doctor` that hold for every worker on a machine: each does on a small scale what a worker does.
+
+What changes a process for good (a secret heap, a system-call filter) is tried in a process of its own. Nothing here
+changes the machine.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from worker.cli.findings import Finding, NotOk, run_check
+from worker.keyholder.fips import fips_probe
+from worker.memory import heap_environment, refuse_swap
+
+__all__ = ["machine_checks"]
+
+_PROBE_SECONDS: Final = 60
+_HEAP: Final = """
+import os
+from worker.memory import Region, SecretHeap, secret_fd
+SecretHeap(Region(secret_fd(64 << 20)), size=64 << 20)
+os._exit(0)
+"""
+_SANDBOX: Final = """
+import os, socket
+from worker.cell.sandbox import enter_sandbox
+enter_sandbox()
+try:
+    socket.socket()
+except PermissionError:
+    os._exit(0)
+os._exit(1)
+"""
+_DUMPS: Final = """
+import ctypes, resource
+from worker.memory import harden
+harden(die_with_parent=False)
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0
+"""
+
+
+def machine_checks() -> list[Finding]:
+    """The findings on this machine."""
+    return [
+        run_check("interpreter", _interpreter),
+        run_check(
+            "secret heap", lambda: _probe(_HEAP, heap_environment(), found="memfd_secret and mimalloc work together")
+        ),
+        run_check("system-call filter", lambda: _probe(_SANDBOX, {}, found="libseccomp refuses sockets in a cell")),
+        run_check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
+        run_check("tracing", _tracing),
+        run_check("swap", _swap),
+        run_check("FIPS", _fips),
+    ]
+
+
+def _interpreter() -> str:
+    stray = sorted(k for k in os.environ if k.startswith(("PYTHON", "LD_")) and k not in _HARMLESS)
+    if stray:
+        raise NotOk(f"the environment sets {', '.join(stray)}", "Unset them in the unit file.", state="warning")
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"Python {version}; the worker's processes start with an environment of their own"
+
+
+_HARMLESS: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONUNBUFFERED"})
+
+
+def _probe(code: str, environment: dict[str, str], *, found: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own interpreter and code; -I would ignore PYTHONMALLOC
+        [sys.executable, "-s", "-P", "-c", code],
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment},
+        capture_output=True,
+        text=True,
+        timeout=_PROBE_SECONDS,
+        check=False,
+    )
+    if done.returncode == 0:
+        return found
+    reason = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
+    raise NotOk(
+        reason[0].rpartition("StartupError: ")[2],
+        "Install requirements.lock and compare the unit file with deploy/systemd.",
+    )
+
+
+def _tracing() -> str:
+    """With 3 nobody can attach to a process, root included: Linux, Documentation/admin-guide/LSM/Yama.rst."""
+    try:
+        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
+    except OSError:
+        scope = "absent"
+    if scope != "3":
+        raise NotOk(
+            f"kernel.yama.ptrace_scope is {scope}; root could make a worker's process run code",
+            "Set it to 3, as deploy/systemd/cji-worker.sysctl.conf does.",
+            state="warning",
+        )
+    return "nobody can attach to a process"
+
+
+def _swap() -> str:
+    refuse_swap()
+    return "off"
+
+
+def _fips() -> str:
+    if fips_probe() == "not_approved":
+        raise NotOk(
+            "AES-GCM runs outside a FIPS provider; receipts will record it",
+            "Set OPENSSL_CONF and OPENSSL_MODULES for a validated provider, both of them.",
+            state="warning",
+        )
+    modules = {
+        line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/ossl-modules/" in line
+    }
+    if not modules:
+        raise NotOk("FIPS is reported, but no provider module is mapped", "Check OPENSSL_MODULES.")
+    return ", ".join(sorted(modules))
