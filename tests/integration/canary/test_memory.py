@@ -145,9 +145,9 @@ def _ticks(pid: int) -> int:
 
 
 def _until_idle(site: Site) -> None:
-    """Until every process of the worker sleeps and none of them has run for a while."""
+    """Until every cell sleeps and none of them has run for a while."""
     processes = worker_processes(site.worker.pids)
-    busy = {name: pid for name, pid in processes.items() if name.startswith(("cell", "front"))}
+    busy = {name: pid for name, pid in processes.items() if name.startswith("cell")}
     quiet, before = 0, dict[str, str]()
     while quiet < 10:
         time.sleep(0.05)
