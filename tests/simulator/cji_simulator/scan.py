@@ -77,7 +77,7 @@ class Canaries:
 
     def find_once(self, data: bytes) -> tuple[tuple[str, int], ...]:
         """What `find` gives; the same bytes are searched once, however many processes have them and however long."""
-        digest = hashlib.blake2b(data, digest_size=32).digest()
+        digest = hashlib.sha256(data).digest()
         if digest not in self._found:
             self._found[digest] = tuple(self.find(data))
         return self._found[digest]
@@ -89,7 +89,8 @@ class Canaries:
             words = np.frombuffer(view, "<u8", max(0, end - start - shift) // _KEY_BYTES, start + shift)
             likely = np.flatnonzero(self._table[_slot(words)])
             if len(likely):
-                for index in likely[np.isin(words[likely], self._keys)].tolist():
+                nearest = np.searchsorted(self._keys[:-1], words[likely])
+                for index in likely[self._keys[nearest] == words[likely]].tolist():
                     at = start + index * _KEY_BYTES + shift
                     for label, pattern in self._by_key[int(words[index])]:
                         if view[at : at + len(pattern)] == pattern:
