@@ -18,7 +18,7 @@ from worker.records import arrow
 __all__ = ["EXACT", "cells", "coded", "counts", "distinct", "sums", "with_totals"]
 
 EXACT: Final = 1 << 53
-"""Sums below this are exact: numpy adds weights as doubles."""
+"""Sums below this are exact, because numpy adds weights as doubles."""
 
 _CHUNK: Final = 1 << 16  # rows whose codes stay in the cache
 

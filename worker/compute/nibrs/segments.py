@@ -61,11 +61,11 @@ class Chunk:
         return self._tables[name]
 
     def has(self, name: str) -> bool:
-        """Whether the table was made already."""
+        """Whether the table has been made."""
         return name in self._tables
 
     def add_view(self, name: str, of: str, rows: Ints, within: str) -> Table:
-        """Make a view, whose rows only a condition can tell."""
+        """Make a view of these rows; a condition has picked them."""
         owner = self.table(of)
         self._tables[name] = Table(name=name, n=len(rows), within=within, rules=self._rules, owner=owner, up=rows)
         return self._tables[name]

@@ -1,4 +1,4 @@
-"""A submission cut into records and reports, and what only the whole of it shows.
+"""A submission cut into records and reports, and the facts that only the whole of it shows.
 
 * A blank line is not a record. Records are numbered without blank lines, as the FBI does.
 * A report is a Group A incident (neighbouring segments of levels 1 to 6 with one ORI and incident number), one

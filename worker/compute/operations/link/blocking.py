@@ -1,4 +1,4 @@
-"""Which pairs are looked at: those that some blocking rule brings together, counted before one is made.
+"""The pairs to compare: those that some blocking rule brings together, counted before any is made.
 
 A pair belongs to the first rule that has it, so no pair comes twice and no list of pairs is kept. A block of more rows
 than the limit is split by further keys, one after the other, or refused; a row without a value in a further key stays

@@ -1,8 +1,8 @@
 """A linkage model: how values are compared, which pairs are compared, and the prior probability of a match.
 
 A comparison has levels, tried in order; a pair has the first one whose conditions all hold, and the last one, which has
-no condition, if none does. Where a value that a comparison needs is missing, it says nothing. `m` and `u` are the
-probabilities of a level in pairs of the same person and of different persons; what is None is trained.
+no condition, if none does. Where a value that a comparison needs is missing, it contributes nothing. `m` and `u` are
+the probabilities of a level in pairs of the same person and of different persons; what is None is trained.
 """
 
 import math
@@ -67,7 +67,7 @@ class Condition(_Table, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All that it looks at."""
+        """The columns that it reads."""
         return (self.column, self.other) if self.other else (self.column,)
 
 
@@ -109,7 +109,7 @@ class Key(_Table, frozen=True, kw_only=True):
 
 
 class Rule(_Table, frozen=True, kw_only=True):
-    """Pairs whose keys are all there and equal are looked at. No key: all pairs are.
+    """Compares the pairs whose keys are all present and equal; without a key, all pairs.
 
     A rule with more than `most_pairs` pairs is left out and reported.
     """
@@ -135,12 +135,12 @@ _FORM_LABELS: Final[dict[Form, str]] = {
 
 
 class Model(_Table, frozen=True, kw_only=True):
-    """Comparisons, blocking rules, and what is known of how many pairs match.
+    """Comparisons, blocking rules, and how many pairs match.
 
     `prior` is the probability that two records taken at random are of one person. Where it is None, it is the number of
-    pairs that the `deterministic_rules` rules find, divided by `recall` (the share of matches that they are thought to
-    find) and by the number of all pairs. It is never learnt from blocked pairs, which are not taken at random.
-    Blocks that are too large are split by the keys of `split`, one after the other; none: by those for persons.
+    pairs that the `deterministic_rules` rules find, divided by `recall` (the share of matches that they are expected to
+    find) and by the number of all pairs. It is never learnt from blocked pairs, which are not a random sample.
+    Oversized blocks are split by the keys of `split`, one after the other; without any, by those for persons.
     """
 
     comparisons: tuple[Comparison, ...]

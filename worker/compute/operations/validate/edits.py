@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints, Text
+from worker.compute.kernels.dates import number_of
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
@@ -61,14 +62,14 @@ def validate(
     filed = OnFile.empty() if on_file is None else OnFile.of(on_file)
     submission = read(segments, rules, oris, filed)
     compiled = _COMPILED[rules.name]
-    judging = rules.in_force(without=options.without, also=options.also)
-    today = options.as_of.year * 10_000 + options.as_of.month * 100 + options.as_of.day
+    in_force = rules.in_force(without=options.without, also=options.also)
+    today = number_of(options.as_of)
     constants = {"today": today, "this_month": today // 100}
     found: list[Finding] = []
     for end, chunk, records in submission.chunks(rules):
         run = Run(chunk=chunk, views=rules.views, parts=compiled.parts, constants=constants, unlisted=oris.unlisted)
-        for line in judging:
-            found += _judge(run, rules.rules[line], compiled.conditions[line], line, records)
+        for line in in_force:
+            found += _check(run, rules.rules[line], compiled.conditions[line], line, records)
         if progress is not None:
             progress("check", 100 * end // len(submission.levels))
     return collect(submission, found, options.as_of)
@@ -94,7 +95,7 @@ def _compile(rules: RuleSet) -> _Compiled:
 _COMPILED: Final = MappingProxyType({name: _compile(load_rule_set(name)) for name in RULE_SETS})
 
 
-def _judge(run: Run, rule: Rule, condition: Condition, line: int, records: Mapping[str, Ints]) -> Iterator[Finding]:
+def _check(run: Run, rule: Rule, condition: Condition, line: int, records: Mapping[str, Ints]) -> Iterator[Finding]:
     table = run.table(rule.on)
     if not table.n:
         return
