@@ -13,18 +13,19 @@ help: ## this list
 setup: ## system packages (as root) and .venv from the hash-pinned lock
 	@tools/setup
 
-demo: setup ## the whole product once: attest, release a key, run a sealed job, verify its receipt
+demo: setup ## run the whole product once: attest, release a key, run a sealed job, verify its receipt
 	@.venv/bin/cji-simulator demo
 
-test: setup ## all tests; those on real vectors too where CJI_VECTORS names their folder
+test: setup ## all tests, including those on real vectors if CJI_VECTORS names their folder
 	@$(TESTS)
 
-check: setup lint types contracts generated deploy-check ## everything that must hold before a change lands
+check: setup lint types contracts generated deploy-check ## all checks that a change must pass
 	@$(TESTS)
 
-lint: setup ## format and lint, without changing anything
+lint: setup ## format, lint and prose, without changing anything
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m ruff check --quiet .
+	@$(PY) -m tools.prose
 
 format: setup ## format and fix what can be fixed
 	@$(PY) -m ruff format --quiet .
@@ -33,7 +34,7 @@ format: setup ## format and fix what can be fixed
 types: setup ## mypy, strict, tests and tools included
 	@$(PY) -m mypy
 
-contracts: setup ## who may import whom
+contracts: setup ## import contracts between the rooms
 	@.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
 
 generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what their sources generate
@@ -43,20 +44,20 @@ generated: setup ## stubs, descriptor snapshot and the tables of docs/ are what 
 deploy-check: setup ## Bicep, units and policies, offline
 	@$(PY) -m deploy.check
 
-fuzz: setup ## a million damaged inputs into every reader of foreign bytes, minutes
+fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz
 
-mutants: setup ## each check of attestation taken out, one at a time: a test must fail
+mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants
 
-coverage: setup ## branch coverage of attestation: 98 %, of its verifiers 100 %
+coverage: setup ## branch coverage of attestation: at least 98 %, its verifiers 100 %
 	@tools/coverage
 
-bench: setup ## benchmarks with their peers in the same run, half an hour; make bench BENCH="link screen" for some
+bench: setup ## all benchmarks with their peers, half an hour; BENCH="link screen" selects some
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
 	@$(PY) -m benchmarks $(BENCH)
 
-lock: ## write the lock files anew (needs uv)
+lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here

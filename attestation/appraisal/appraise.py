@@ -46,11 +46,7 @@ def appraise(
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
         hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
-            evidence,
-            report.ak,
-            expected_qualifying_data=expected_qualifying_data,
-            earlier=earlier,
-            record=record,
+            evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
         # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
         accepted = check_policy(hardware, evidence.pcrs, reference=reference, now=now, record=record)

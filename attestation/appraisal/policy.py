@@ -50,24 +50,36 @@ def _results(
     yield _list_in_force(reference, now)
     if isinstance(hardware, AuthenticReport):
         report, product = hardware.report, hardware.product
-        yield _result("E08", product in reference.products, f"product {product} allowed", found=f"product {product}")
+        yield _result(
+            "E08",
+            f"product {product} allowed",
+            holds=product in reference.products,
+            found=f"product {product}",
+            expected=" or ".join(reference.products),
+        )
         weak = [name for name in report.policy_flags if name in {"debug", "migrate-ma"}]
-        yield _result("E09", not weak, "no debug, no migration", found=f"policy bits {', '.join(weak)}")
-        yield _result("E10", report.vmpl == 0, "VMPL 0", found=f"VMPL {report.vmpl}")
+        yield _result("E09", "no debug, no migration", holds=not weak, found=f"policy bits {', '.join(weak)}")
+        yield _result("E10", "VMPL 0", holds=report.vmpl == 0, found=f"VMPL {report.vmpl}", expected="VMPL 0")
         yield _measured(report.measurement, reference)
         yield _floors(report, product, reference)
         yield _accepted("E32", _unfixed(hardware, reference), reference, now, none="none open")
         yield _accepted("E34", _unchecked(hardware), reference, now, none="alias check complete")
     else:
         status = " ".join((f"TCB status {hardware.tcb_status}", *hardware.advisories))
-        yield _result("E29", hardware.tcb_status in reference.tcb_statuses, status, found=status)
+        yield _result(
+            "E29",
+            status,
+            holds=hardware.tcb_status in reference.tcb_statuses,
+            found=status,
+            expected=" or ".join(reference.tcb_statuses),
+        )
         yield _evaluation(hardware.evaluation, reference)
         yield _measured(hardware.report.mrtd, reference)
         yield _accepted("E32", _unfixed(hardware, reference), reference, now, none="none open")
     yield _pcrs(pcrs, reference)
 
 
-def _result(check: str, holds: bool, finding: str, *, found: str, expected: str = "") -> _Result:
+def _result(check: str, finding: str, *, holds: bool, found: str, expected: str = "") -> _Result:
     return Check(check, finding) if holds else Failure(check, found, expected or requirement(check))
 
 
@@ -77,7 +89,7 @@ def _list_in_force(reference: ReferenceValues, now: datetime) -> _Result:
         return Check("E31", "no list of advisories")
     window = f"reviewed {known.reviewed}, until {known.expires}"
     finding = f"{len(known.listed)} advisories, {window}"
-    return _result("E31", known.in_time(now), finding, found=window, expected=f"a list in force at {now}")
+    return _result("E31", finding, holds=known.in_time(now), found=window, expected=f"a list in force at {now}")
 
 
 def _measured(measurement: bytes, reference: ReferenceValues) -> _Result:
@@ -88,15 +100,15 @@ def _measured(measurement: bytes, reference: ReferenceValues) -> _Result:
         return Check("E11", "measurement not pinned")
     return _result(
         "E11",
-        measurement.hex() in allowed,
         "measurement among the reference values",
+        holds=measurement.hex() in allowed,
         found=measurement.hex(),
         expected=" or ".join(allowed),
     )
 
 
 def _floors(report: SnpReport, product: Product, reference: ReferenceValues) -> _Result:
-    if product not in reference.floors:  # then E08 fails too: `check_reference` wants one for every allowed product
+    if product not in reference.floors:  # then E08 fails too: `check_reference` requires one for every allowed product
         return Failure("E12", f"no floor for {product}", requirement("E12"))
     floor = floor_in_force(reference, product)
     levels = {
@@ -104,14 +116,16 @@ def _floors(report: SnpReport, product: Product, reference: ReferenceValues) -> 
         for name in ("reported", "committed", "launch")
     }
     below = [f"{name} {tcb}" for name, tcb in levels.items() if tcb is None or not tcb.at_least(floor)]
-    return _result("E12", not below, "TCB at or above the floor", found="; ".join(below), expected=f"at least {floor}")
+    return _result(
+        "E12", "TCB at or above the floor", holds=not below, found="; ".join(below), expected=f"at least {floor}"
+    )
 
 
 def _evaluation(number: int, reference: ReferenceValues) -> _Result:
     least = reference.tcb_evaluation
     pinned = "not pinned" if least is None else f"at least {least}"
     found = f"TCB evaluation {number}"
-    return _result("E30", least is None or number >= least, f"{found}, {pinned}", found=found, expected=pinned)
+    return _result("E30", f"{found}, {pinned}", holds=least is None or number >= least, found=found, expected=pinned)
 
 
 def _unfixed(hardware: AuthenticReport | AuthenticDomain, reference: ReferenceValues) -> tuple[str, ...]:
@@ -132,8 +146,8 @@ def _accepted(check: str, ids: tuple[str, ...], reference: ReferenceValues, now:
     names = " ".join(ids)
     return _result(
         check,
-        all_accepted(ids, reference.accepted, now),
         f"accepted: {names}" if ids else none,
+        holds=all_accepted(ids, reference.accepted, now),
         found=f"open: {names}",
         expected=f"each accepted beyond {now}",
     )
@@ -144,8 +158,8 @@ def _pcrs(pcrs: Sequence[bytes], reference: ReferenceValues) -> _Result:
     wrong = [pcr for pcr in pinned if pcrs[pcr].hex() not in reference.pcrs[pcr]]
     return _result(
         "E19",
-        not wrong,
         f"PCRs {','.join(map(str, pinned))} pinned" if pinned else "PCRs not pinned",
+        holds=not wrong,
         found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
         expected="; ".join(f"PCR {pcr} is {' or '.join(reference.pcrs[pcr])}" for pcr in wrong),
     )

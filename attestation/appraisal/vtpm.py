@@ -40,14 +40,17 @@ def authenticate_vtpm(
     evidence: Evidence,
     ak: rsa.RSAPublicKey,
     *,
-    expected_qualifying_data: bytes,
+    expected: bytes,
     earlier: Verdict | None,
     record: Record,
 ) -> AuthenticVtpm:
-    """The quote's clock and the certified ephemeral key, both under `ak`, which the hardware report vouches for."""
+    """The quote's clock and the certified ephemeral key, both under `ak`, which the hardware report vouches for.
+
+    `expected` is the qualifying data that the quote must carry.
+    """
     record.add(_check_quote_signature(evidence, ak))
     attest = record.take(_read_quote(evidence.quote))
-    record.add(_check_qualifying_data(attest, expected_qualifying_data))
+    record.add(_check_qualifying_data(attest, expected))
     record.add(_check_selection(attest))
     record.add(_check_pcr_values(attest, evidence.pcrs))
     key = record.take(_read_ephemeral(evidence, ak))

@@ -6,7 +6,7 @@ TEE-Attestation-Verification), and what is reserved there is reserved here.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from attestation.errors import invalid
@@ -56,6 +56,9 @@ class Tcb:
     snp: int
     microcode: int
     fmc: int = 0  # Turin only
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {level}" for name, level in asdict(self).items())
 
     def at_least(self, floor: "Tcb") -> bool:
         """Whether no component is below its floor."""

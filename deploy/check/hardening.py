@@ -41,7 +41,7 @@ def _rule(type_name: str, path: str, allowed: str | int | bool, why: str) -> Rul
 RULES: Final = (
     _rule(_SCALE_SET, f"{_VM}.securityProfile.securityType", "ConfidentialVM", "memory must be encrypted"),
     _rule(_SCALE_SET, f"{_VM}.securityProfile.uefiSettings.vTpmEnabled", True, "no evidence without the vTPM"),
-    _rule(_SCALE_SET, f"{_VM}.securityProfile.uefiSettings.secureBootEnabled", True, "the release policy asks for it"),
+    _rule(_SCALE_SET, f"{_VM}.securityProfile.uefiSettings.secureBootEnabled", True, "the release policy requires it"),
     _rule(
         _SCALE_SET,
         f"{_VM}.securityProfile.encryptionAtHost",

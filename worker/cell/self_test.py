@@ -9,7 +9,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -96,21 +96,32 @@ def _run_case(
         ring.input(part)[: len(segment)] = segment
     thread = threading.Thread(target=cell)
     thread.start()
+    opening = OpenJob(header=header, worker_id="self-test", reference_slot=len(reference_slots) - 1)
     with contextlib.suppress(ChannelClosed):
-        keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(reference_slots) - 1))
-        for part, segment in enumerate(sealed):
-            front.send(InputReady(slot=part, part=part, length=len(segment)))
-        front.send(Finish())
-        keyholder.receive()
-        keyholder.send(Commit())
-        while not isinstance(message := front.receive()[0], OutputsDone):
-            if isinstance(message, OutputReady):
-                front.send(OutputFreed(slot=message.slot))
+        _serve(opening, keyholder, front, [len(segment) for segment in sealed])
     thread.join()
     keyholder.close()
     front.close()
     if status != [0]:
         raise RuntimeError(f"the self-test of {operation.name} failed")
+
+
+def _serve(
+    opening: OpenJob,
+    keyholder: Channel[KeyholderFromCell, CellFromKeyholder],
+    front: Channel[FrontFromCell, CellFromFront],
+    lengths: Sequence[int],
+) -> None:
+    """Keyholder and front to a cell whose sealed inputs, one segment each of these lengths, are in the ring."""
+    keyholder.send(opening)
+    for part, length in enumerate(lengths):
+        front.send(InputReady(slot=part, part=part, length=length))
+    front.send(Finish())
+    keyholder.receive()
+    keyholder.send(Commit())
+    while not isinstance(message := front.receive()[0], OutputsDone):
+        if isinstance(message, OutputReady):
+            front.send(OutputFreed(slot=message.slot))
 
 
 def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: bytes, header: bytes) -> bytes:

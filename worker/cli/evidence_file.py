@@ -54,8 +54,8 @@ class RefusedEvidence(Failure):
 
     def __init__(self, error: AttestationError) -> None:
         self.error = error
-        demand = requirement(error.check)
-        message = f"refused at {error.check}: {demand}" if demand else f"refused at {error.check}"
+        required = requirement(error.check)
+        message = f"refused at {error.check}: {required}" if required else f"refused at {error.check}"
         rows = [row for failure in error.failures for row in _rows(failure, error)]
         passed = [f"passed before: {' '.join(check.id for check in error.passed)}"] if error.passed else []
         unusable = error.fault is Fault.CONFIG_INVALID

@@ -8,6 +8,7 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 
+from attestation import Trust
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
 from worker.cli.output import RESULT, Target, write_batches, write_lines
 from worker.cli.progress import shown
@@ -27,7 +28,7 @@ from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
 from worker.client.keys import recipient_thumbprints
 from worker.client.sealed_result import read_output
-from worker.client.sources import FORMATS, LINES, open_source, read_file
+from worker.client.sources import FORMATS, LINES, Source, open_source, read_file
 from worker.client.spec import only
 from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
@@ -92,21 +93,12 @@ def run(
     source = read_file(file, rename=spec.input.rename)
     opened = open_source(source, spec.input.schema)
     _check_columns(opened.schema, spec)
-    sides = {name: read_file(side.file, rename=side.rename) for name, side in spec.sides.items()}
-    for name, side in spec.sides.items():
-        open_source(sides[name], side.schema)
+    sides = _sides(spec)
     console = Console(stderr=True, quiet=quiet)
     # the worker keeps no results, so the target is prepared before anything is sent
     with (
         target.writing() as folder,
-        SyncClient(
-            profile.target,
-            tls=profile.tls(),
-            trust=trust,
-            reference=profile.reference,
-            maa_url=profile.maa_url,
-            server_name=profile.server_name,
-        ) as client,
+        _client(profile, trust) as client,
     ):
         kek = client.describe().pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
         attested = client.attest()
@@ -120,6 +112,17 @@ def run(
             _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
     if not quiet:
         _conclude(result, out, sealed.plan)
+
+
+def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
+    return SyncClient(
+        profile.target,
+        tls=profile.tls(),
+        trust=trust,
+        reference=profile.reference,
+        maa_url=profile.maa_url,
+        server_name=profile.server_name,
+    )
 
 
 def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
@@ -151,6 +154,14 @@ def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
             columns = operation.columns(parameters, columns)
         except ParametersError as error:
             raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
+
+
+def _sides(spec: JobSpec) -> dict[str, Source]:
+    """The side tables by name; each fits its schema."""
+    sources = {name: read_file(side.file, rename=side.rename) for name, side in spec.sides.items()}
+    for name, side in spec.sides.items():
+        open_source(sources[name], side.schema)
+    return {**sources}
 
 
 def _introduce(console: Console, attested: AttestedWorker) -> None:

@@ -129,7 +129,7 @@ class Effects:
             receipt = self._signer.sign(job, summary, self._custody.holdings)
         except Refusal as refusal:
             return Failed(refusal)
-        except (ValueError, DecodeError) as fault:  # a summary that makes no sense is not believed
+        except (ValueError, DecodeError) as fault:  # an inconsistent summary is not trusted
             log("fault", correlation_id=job.correlation_id, error=type(fault).__name__)
             return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
         outcome = self.write(job_completed(job, summary, receipt))

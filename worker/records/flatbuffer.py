@@ -38,7 +38,7 @@ class MessageHeader:
 
 
 def malformed() -> Refusal:
-    """The refusal of anything that is not a stream of plain record batches."""
+    """The refusal for anything that is not a stream of plain record batches."""
     return Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
 
 

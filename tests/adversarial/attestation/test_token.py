@@ -260,7 +260,7 @@ def presented(raw: str, *, late: float = 1.0) -> tuple[Check, ...]:
     return verify_presented_token(raw, keys=Keys().keys, verdict=judged()[1], now=now)
 
 
-def test_a_presented_token_is_checked_for_issuer_time_and_machine() -> None:
+def test_a_presented_token_must_match_issuer_time_and_machine() -> None:
     checks = presented(machine().token(claims()), late=7 * 3600)
     assert [check.id for check in checks] == [
         *("T02", "T03", "T04", "T01", "T05", "T06", "T07", "T08", "T09", "T14", "T15")

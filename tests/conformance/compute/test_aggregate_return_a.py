@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,10 @@ def test_every_cell_is_that_of_the_twin_when_the_file_is_damaged(name: str) -> N
 
 def test_sums_match_their_lines_and_the_totals_of_a_state() -> None:
     found = engine(lines_of("vt_2020_04_deid.txt.gz"))
-    for form, ori, month in {row[:3] for row in rows_of(found)}:
-        sheet = {row[3]: row[4] for row in rows_of(found) if row[:3] == (form, ori, month)}
+    sheets: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+    for form, ori, month, line, counts in rows_of(found):
+        sheets[form, ori, month][line] = counts
+    for (form, _, _), sheet in sheets.items():
         if form == "return_a":
             assert sheet["total"] == sum(sheet[line] for line in ["1", "2", "3", "4", "5", "6", "7"])
             assert sheet["4"] == sum(sheet[line] for line in ["4a", "4b", "4c", "4d", "4e"])

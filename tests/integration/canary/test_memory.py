@@ -54,6 +54,8 @@ class Seen:
     tokens: list[str] = field(default_factory=list)
     cores: dict[str, set[str]] = field(default_factory=dict)
     canaries: Canaries
+    visible: Canaries
+    """The canaries, and an ordinary text that every process has."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,9 @@ def seen(site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, tmp_path_factory:
         header = parse_result_header(accepted, job.header)
         (wrapped,) = header.wrapped.values()
         result_key = unwrap_dek(site.recipient, wrapped)
-        seen = Seen(canaries=Canaries(patterns | {"result key": result_key}), tokens=planted.tokens())
+        patterns["result key"] = result_key
+        control = {CONTROL: AUDIENCE.encode()}
+        seen = Seen(canaries=Canaries(patterns), visible=Canaries(patterns | control), tokens=planted.tokens())
         first = run.read_until("segment").segment.data
         unsealer = Unsealer(result_key, output_aad(header.sha384, 0), first[:74])
         plaintext = memoryview(bytearray(len(first)))
@@ -94,7 +98,7 @@ def seen(site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, tmp_path_factory:
         run.send()
         _until_idle(site)  # nobody reads: the cell is stopped by a full ring
         _look(site, seen, "waiting for the reader")
-        seen.cores = _cores(site, seen.canaries, tmp_path_factory.mktemp("cores"))
+        seen.cores = _cores(site, seen.visible, tmp_path_factory.mktemp("cores"))
         run.finish()
         run.read_all()
         assert run.receipt
@@ -106,17 +110,14 @@ def seen(site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, tmp_path_factory:
 
 
 def _look(site: Site, seen: Seen, moment: str) -> None:
-    control = {CONTROL: AUDIENCE.encode()}
-    every = Canaries(seen.canaries.patterns | control)
-    seen.scans[moment] = [
-        scan_process(pid, every, name=name) for name, pid in worker_processes(site.worker.pids).items()
-    ]
+    processes = worker_processes(site.worker.pids)
+    seen.scans[moment] = [scan_process(pid, seen.visible, name=name) for name, pid in processes.items()]
     supervisor = site.worker.pids["supervisor"]
     seen.cells[moment] = set().union(*look_inside(supervisor, seen.canaries, size=CELL_REGION))
     (seen.keyholder,) = look_inside(supervisor, seen.canaries, size=KEYHOLDER_REGION)
 
 
-def _cores(site: Site, canaries: Canaries, folder: Path) -> dict[str, set[str]]:
+def _cores(site: Site, visible: Canaries, folder: Path) -> dict[str, set[str]]:
     """What is in a core of the keyholder and of the busy cell, taken by a debugger with root's rights."""
     gcore = shutil.which("gcore")
     if gcore is None:
@@ -128,7 +129,7 @@ def _cores(site: Site, canaries: Canaries, folder: Path) -> dict[str, set[str]]:
         command = [gcore, "-o", str(folder / "core"), str(processes[name])]
         subprocess.run(command, capture_output=True, check=False, timeout=60)
         core = folder / f"core.{processes[name]}"
-        cores[name] = scan_file(core, Canaries(canaries.patterns | {CONTROL: AUDIENCE.encode()}))
+        cores[name] = scan_file(core, visible)
         core.unlink()
     return cores
 

@@ -6,6 +6,7 @@
 """
 
 import ctypes
+import hashlib
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ __all__ = [
 
 _PAGE: Final = mmap.PAGESIZE
 _CHUNK: Final = 16 << 20
-_PIECE: Final = 1 << 19  # stays in the cache
+_PIECE: Final = 1 << 19  # stays in the cache; and processes that share memory share whole pieces of it
 _KEY_BYTES: Final = 8
 _TABLE_BITS: Final = 18
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -65,6 +66,7 @@ class Canaries:
         self._table = np.zeros(1 << _TABLE_BITS, np.bool_)
         self._table[_slot(self._keys)] = True
         self.longest = max(map(len, patterns.values()))
+        self._found: dict[bytes, tuple[tuple[str, int], ...]] = {}
 
     def find(self, data: bytes | memoryview) -> Iterator[tuple[str, int]]:
         """Each (label, offset) at which a pattern stands in `data`."""
@@ -72,6 +74,13 @@ class Canaries:
         for start in range(0, len(view), _PIECE):
             # a pattern may start in the last bytes of a piece: its key then ends in the next one
             yield from self._in_piece(view, start, min(start + _PIECE + _KEY_BYTES - 1, len(view)))
+
+    def find_once(self, data: bytes) -> tuple[tuple[str, int], ...]:
+        """What `find` gives; the same bytes are searched once, however many processes have them and however long."""
+        digest = hashlib.blake2b(data, digest_size=32).digest()
+        if digest not in self._found:
+            self._found[digest] = tuple(self.find(data))
+        return self._found[digest]
 
     def _in_piece(self, view: memoryview, start: int, end: int) -> Iterator[tuple[str, int]]:
         if end - start < _KEY_BYTES or not np.frombuffer(view[start:end], np.uint8).any():
@@ -147,7 +156,7 @@ def _runs(pages: int, start: int, end: int, *, secret: bool) -> Iterator[tuple[i
     if secret:
         yield start, end
         return
-    step = _CHUNK // _PAGE
+    step = _PIECE // _PAGE
     for first in range(start // _PAGE, end // _PAGE, step):
         count = min(step, end // _PAGE - first)
         entries = np.frombuffer(os.pread(pages, 8 * count, 8 * first), np.uint64)
@@ -163,7 +172,7 @@ def _scan_run(memory: int, start: int, end: int, canaries: Canaries, found: Proc
     with suppress(OSError):  # a pattern may go on behind the run; where nothing can be read there is nothing
         data += os.pread(memory, canaries.longest, start + len(data))
     found.hits += [
-        Hit(process=found.process, label=label, address=start + at, area=area) for label, at in canaries.find(data)
+        Hit(process=found.process, label=label, address=start + at, area=area) for label, at in canaries.find_once(data)
     ]
 
 

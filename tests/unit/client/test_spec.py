@@ -28,7 +28,7 @@ from worker.client.keys import (
     save_project_key,
 )
 from worker.client.profile import ClientTls
-from worker.client.spec import decode_spec
+from worker.client.spec import decode_spec, only
 from worker.compute.operations.deidentify import (
     AesToken,
     AgeBand,
@@ -40,6 +40,7 @@ from worker.compute.operations.deidentify import (
     Mask,
     ZipPrefix,
 )
+from worker.compute.operations.validate import Validate
 from worker.compute.registry import OPERATIONS, plan
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.job import SizeClass, parse
@@ -325,3 +326,26 @@ def test_keys_survive_their_files_and_are_never_overwritten(tmp_path: Path) -> N
         with pytest.raises(SpecError, match="cannot be written"):
             save(tmp_path / "absent" / "p")
     assert load_project_key(tmp_path / "p") == project
+
+
+def test_one_operation_can_be_run_by_its_defaults() -> None:
+    own = spec()
+    assert only(own, "deidentify") == own
+    (validate,) = only(own, "validate").operations
+    assert validate == Validate()
+    with pytest.raises(SpecError, match="recipient_class"):
+        only(own, "disseminate")
+
+
+def test_a_key_file_of_the_spec_wraps_the_project_key(tmp_path: Path) -> None:
+    project = new_project_key("study-17")
+    save_project_key(project, tmp_path / "p.json")
+    (tmp_path / "job.toml").write_text(
+        TEXT.replace('project = "study-17"', 'project = "study-17"\nproject_key = "p.json"')
+    )
+    job = seal(load_spec(tmp_path / "job.toml"), kek=pinned(), signing_key=new_signing_key())
+    (opened,) = [unwrap_project_key(CMK, name, wrapped) for name, wrapped in job.plan.projects]
+    assert opened == project.key
+    (tmp_path / "p.json").unlink()
+    with pytest.raises(SpecError, match=r"p\.json"):
+        seal(load_spec(tmp_path / "job.toml"), kek=pinned(), signing_key=new_signing_key())

@@ -75,26 +75,37 @@ def test_the_kind_in_a_job_spec_is_the_name(operation: Operation[Any]) -> None:
         decoded(operation.parameters, {"no such field": 1})
 
 
+RESIDENT = Screen(resident_reference="0" * 64)
+
+
 @pytest.mark.parametrize(
     ("parameters", "sides"),
     [
         (Link(), {"link_to": "person/1"}),
+        (Link(), {}),
         (Screen(), {"reference": "hotfile/1"}),
-        (Screen(resident_reference="0" * 64), {}),
+        (RESIDENT, {}),
     ],
 )
 def test_a_side_table_has_the_name_of_its_role(parameters: Parameters, sides: dict[str, str]) -> None:
-    operations = messages(parameters)
-    plan(operations, {**sides, "records": "person/1"})
-    for wrong in (
-        {"another": "person/1"},
-        dict.fromkeys(sides, "chri_event/1"),
-        {f"{name}s": schema for name, schema in sides.items()},
-        {**sides, "on_file": "nibrs_on_file/1"},
-    ):
-        if wrong != sides and (wrong or isinstance(parameters, Screen)):
-            with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-                plan(operations, {**wrong, "records": "person/1"})
+    plan(messages(parameters), {**sides, "records": "person/1"})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sides"),
+    [
+        (Link(), {"another": "person/1"}),
+        (Link(), {"link_to": "hotfile/1"}),
+        (Link(), {"link_to": "person/1", "on_file": "nibrs_on_file/1"}),
+        (Screen(), {}),
+        (Screen(), {"hot": "hotfile/1"}),
+        (Screen(), {"reference": "person/1"}),
+        (RESIDENT, {"reference": "hotfile/1"}),
+    ],
+)
+def test_any_other_side_table_is_refused(parameters: Parameters, sides: dict[str, str]) -> None:
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        plan(messages(parameters), {**sides, "records": "person/1"})
 
 
 def test_a_side_table_follows_the_schema_of_the_records() -> None:
@@ -111,7 +122,7 @@ def test_optional_side_tables_may_be_absent() -> None:
         plan(messages(Validate()), {"ori_table": "nibrs_ori/1", "records": "person/1"})
 
 
-@pytest.mark.parametrize("first", [Validate(), Screen(resident_reference="0" * 64), Aggregate(keys={"SEX": ()})])
+@pytest.mark.parametrize("first", [Validate(), RESIDENT, Aggregate(keys={"SEX": ()})])
 def test_nothing_follows_a_terminal_operation(first: Parameters) -> None:
     plan(messages(first), {"records": "person/1"})
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
@@ -141,3 +152,22 @@ def test_a_job_without_operations_or_inputs_is_refused() -> None:
     for operations, inputs in (([], {"records": "person/1"}), (messages(Link()), {}), ([pb.Operation()], {"r": "x/1"})):
         with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
             plan(operations, inputs)
+
+
+def test_what_is_left_out_is_filled_when_the_job_is_sealed() -> None:
+    (validate,) = plan(messages(Validate()), {"records": "person/1"}).operations
+    assert validate.parameters == Validate(rule_set="ncic/1", as_of=DAY)
+    (nibrs,) = plan(messages(Validate(), schema="nibrs.flat/3.1"), {"records": "nibrs.flat/3.1"}).operations
+    assert nibrs.parameters == Validate(rule_set="nibrs/3.1", as_of=DAY)
+    (release,) = plan(messages(Disseminate(recipient_class="a")), {"records": "hotfile/1"}).operations
+    assert release.parameters == Disseminate(recipient_class="a", as_of=DAY)
+    (screen,) = plan(messages(Screen()), {"reference": "hotfile/1", "records": "person/1"}).operations
+    assert screen.parameters == Screen(preset="ncic_qw")
+    given = Validate(rule_set="ncic/1", as_of=date(2020, 1, 1))
+    assert plan(messages(given), {"records": "person/1"}).operations[0].parameters == given
+
+
+@pytest.mark.parametrize("parameters", [Validate(), Disseminate(recipient_class="a"), Link(splink=Path("model.json"))])
+def test_incomplete_parameters_reach_no_header(parameters: Parameters) -> None:
+    with pytest.raises(TypeError, match="not complete"):
+        operation_of(parameters).message(parameters)

@@ -1,8 +1,8 @@
 """AES-CMAC of whole columns: NIST SP 800-38B, with AES-256.
 
-A message is cut into blocks of 16 bytes, and each but the last is added (xor) to the encryption of what was before it.
-The last one is added together with the subkey K1, or, where it is not whole, filled up with 80 00 .. and added with K2.
-Rows go block by block together.
+A message is cut into blocks of 16 bytes, and each but the last is added (xor) to the encryption of the blocks before
+it. The last one is added together with the subkey K1 or, if it is short, padded with 80 00 .. and added with K2. All
+rows advance together, block by block.
 """
 
 from typing import Final
@@ -44,7 +44,7 @@ def macs(text: Text, *, encrypt: Ecb) -> Bytes:
 
 
 def _ends(encrypt: Ecb) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
-    """What is kept of a block, and what is added to it, by how many bytes of the value are left: V16[18] each."""
+    """What to keep of a block, and what to add to it, by the bytes of the value that are left: V16[18] each."""
     whole, filled = _subkeys(encrypt)
     sizes = np.arange(_NOT_LAST + 1)[:, None]
     kept = np.where(np.arange(MAC_BYTES) < sizes, np.uint8(0xFF), np.uint8(0))

@@ -1,4 +1,4 @@
-"""Text columns as numpy sees them, and back: no copy on the way in, no Python object per value.
+"""Text columns as numpy arrays, and back: no copy on the way in, no Python object per value.
 
 A column of `utf8` or `binary` is bytes and offsets (Arrow columnar format, "Variable-size Binary Layout").
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from numpy.char import str_len  # numpy would import it when first used, which a sealed cell cannot
 
 from worker.records import arrow
 
@@ -70,8 +71,7 @@ def pack_strings(values: npt.NDArray[np.bytes_]) -> pa.Array:
     """A `binary` array of byte strings, null where there is nothing."""
     width = max(values.dtype.itemsize, 1)
     matrix = np.ascontiguousarray(values.astype(f"S{width}")).view(np.uint8).reshape(-1, width)
-    used = matrix != 0  # numpy fills a fixed width with zeros
-    return pack(matrix, np.where(used.any(axis=1), width - used[:, ::-1].argmax(axis=1), 0), pa.binary())
+    return pack(matrix, str_len(values).astype(np.int64), pa.binary())
 
 
 def pack(matrix: Bytes, lengths: Ints, data_type: pa.DataType) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Connected components of a graph: which nodes hang together, whatever the way."""
+"""Connected components of a graph."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ __all__ = ["components"]
 
 
 def components(n: int, left: Ints, right: Ints) -> Ints:
-    """int64[n]: the lowest node that each node is connected with, itself where there is none.
+    """int64[n]: the lowest node in the component of each node.
 
     left, right: int64[m], the edges, nodes from 0 to n - 1. Every round hooks the higher of two roots to the lower and
     halves all ways (Y. Shiloach, U. Vishkin, "An O(log n) parallel connectivity algorithm", J. Algorithms 3, 1982).

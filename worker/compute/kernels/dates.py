@@ -6,6 +6,7 @@ unknown digit (`1982-02-XX`), and `XX` alone for a date of which nothing is know
 Day numbers follow H. Hinnant, "chrono-Compatible Low-Level Date Algorithms" (public domain): day 0 is 0000-03-01.
 """
 
+import datetime
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, fixed, items
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Dates", "day_numbers", "last_days", "parse", "render"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "Dates", "day_numbers", "last_days", "number_of", "parse", "render"]
 
 Days = npt.NDArray[np.int32]
 
@@ -28,7 +29,7 @@ _PAIRS: Final = np.array([f"{i:02d}".encode() for i in range(100)], "S2").view(n
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Dates:
-    """`n` parsed dates. What is unknown is 0; where `fits` is False, nothing else means anything.
+    """`n` parsed dates. An unknown part is 0; where `fits` is False, the rest is undefined.
 
     digits uint8[n, 8] (ASCII, X for unknown); dashed, fits bool[n]; year, month, day int32[n].
     """
@@ -45,9 +46,19 @@ class Dates:
         """bool[n]: a date with no unknown digit."""
         return self.fits & (self.year > 0) & (self.month > 0) & (self.day > 0)
 
+    @property
+    def number(self) -> Days:
+        """int32[n]: YYYYMMDD as a number, as `number_of` makes it; an unknown part is 0."""
+        return self.year * np.int32(10_000) + self.month * np.int32(100) + self.day
+
+
+def number_of(day: datetime.date) -> int:
+    """YYYYMMDD as a number."""
+    return day.year * 10_000 + day.month * 100 + day.day
+
 
 def parse(text: Text) -> Dates:
-    """Parse a column; never raises, `fits` says which values are dates."""
+    """Parse a column. Never raises: `fits` marks the values that are dates."""
     dashed = text.lengths == 10
     digits, fits = _digits(text, dashed)
     columns = np.ascontiguousarray(digits.T)

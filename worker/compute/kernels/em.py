@@ -3,7 +3,7 @@
 I. P. Fellegi, A. B. Sunter, "A Theory for Record Linkage", JASA 64 (1969) 1183-1210; W. E. Winkler, "Using the EM
 Algorithm for Weight Computation in the Fellegi-Sunter Model of Record Linkage", ASA Survey Research Methods (1988)
 667-671. Given that a pair is a match, or that it is none, its comparisons are independent; m and u are the
-probabilities of their levels in the two cases. A comparison with a missing value says nothing.
+probabilities of their levels in the two cases. A comparison with a missing value contributes nothing.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _TOLERANCE: Final = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Fit:
-    """What EM found: `m` of each comparison, and the share of matches among the pairs."""
+    """The fit: `m` of each comparison, and the share of matches among the pairs."""
 
     m: tuple[Floats, ...]
     share: float

@@ -1,4 +1,4 @@
-"""Equal rows of several columns: which come again, and numbering them."""
+"""Equal rows of several columns: finding repeats, and numbering distinct rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def repeats(columns: Sequence[npt.NDArray[Any]], usable: Bools) -> Bools:
     found = np.zeros(len(usable), np.bool_)
     if not len(found):
         return found
-    # only rows of a group of several can repeat; for most submissions that is next to none
+    # only rows in a group of several can repeat; most submissions have hardly any
     candidates = np.flatnonzero(usable & (np.bincount(columns[0])[columns[0]] > 1))
     parts = [column[candidates] for column in columns]
     order = np.lexsort(parts[::-1])  # stable, so equal rows stay in order

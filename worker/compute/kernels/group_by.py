@@ -18,7 +18,7 @@ from worker.records import arrow
 __all__ = ["EXACT", "cells", "coded", "counts", "distinct", "sums", "with_totals"]
 
 EXACT: Final = 1 << 53
-"""Sums below this are exact: numpy adds weights as doubles."""
+"""Sums below this are exact, because numpy adds weights as doubles."""
 
 _CHUNK: Final = 1 << 16  # rows whose codes stay in the cache
 
@@ -84,7 +84,7 @@ def with_totals(table: Ints) -> Ints:
 def distinct(cell: Ints, subjects: npt.NDArray[np.integer], known: Bools, shape: Sequence[int]) -> Ints:
     """The number of different `subjects` int[n] in each cell of the table with totals, of rows where `known`.
 
-    Totals are no sums here: whoever is in two cells counts once in their total.
+    Totals are not sums here: a subject in two cells counts once in their total.
     """
     subjects, cell = subjects[known], cell[known]
     people = int(subjects.max(initial=-1)) + 1

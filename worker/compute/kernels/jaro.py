@@ -148,8 +148,8 @@ def _ranked(matched: Bytes, *, unmatched: int) -> tuple[npt.NDArray[np.uint16], 
 def above(queries: Words, vocabulary: Words | Sorted, cutoff: float) -> tuple[Ints, Ints, Floats]:
     """(query, entry, score) of all pairs whose Jaro-Winkler similarity is at least `cutoff`, by query, then entry.
 
-    Prefix weight and boost threshold are the ones that `pairs` has unless told otherwise. A vocabulary that is asked
-    often comes Sorted. The lower the cut-off, the more pairs are scored and come back, up to all of them.
+    Prefix weight and boost threshold default to those of `pairs`. A vocabulary that is used often comes Sorted. The
+    lower the cut-off, the more pairs are scored and come back, up to all of them.
     """
     entries = vocabulary if isinstance(vocabulary, Sorted) else Sorted(vocabulary)
     alike, unlike = _least_jaro(cutoff, prefix=_PREFIX), _least_jaro(cutoff, prefix=0)

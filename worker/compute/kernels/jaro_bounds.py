@@ -26,7 +26,7 @@ _NOTHING: Final[tuple[Ints, Ints]] = (np.empty(0, np.int64), np.empty(0, np.int6
 
 
 class Sorted:
-    """Words by length, then first byte, for `above`; a vocabulary that is asked often is sorted once.
+    """Words by length, then first byte, for `above`; a vocabulary that is used often is sorted once.
 
     Groups are runs of the sorted words: (start, end).
     """

@@ -37,7 +37,7 @@ class Blocks:
 def blocks(group: Groups, second: Bools | None = None) -> Blocks:
     """The blocks of rows with equal group[i] from 0 on; -1 is in no block, and neither is a row without a partner.
 
-    group int32[n]. second bool[n] says which rows are of the second of two tables: a pair has one of each, the first
+    group int32[n]. second bool[n] marks the rows of the second of two tables: a pair has one row of each, the first
     table's first. Without it, a pair (i, j) has i < j.
     """
     usable = np.flatnonzero(group >= 0)

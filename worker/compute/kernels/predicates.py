@@ -1,7 +1,7 @@
-"""Whether values of a column are what a rule of `ncic.toml` says: whole columns, one bool a value.
+"""Tests of values for the rules of `ncic.toml`: whole columns, one bool a value.
 
-Every function takes the column as `Text` and says of each value whether it is wrong in one way. Missing values are
-never wrong; what a value has to be first (its length, say) is the caller's to ask.
+Every function takes the column as `Text` and marks the values that are wrong in one way. A missing value is never
+wrong. A test that presumes another one (on the length, for example) leaves that one to the caller.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Distinct words as byte matrices: what the kernels that compare names take."""
+"""Distinct words as byte matrices, for the kernels that compare names."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,7 @@ __all__ = ["MAX_BYTES", "Words", "fold", "words"]
 
 
 MAX_BYTES: Final = 255
-"""Of a longer value only so many bytes are kept, so that one long text does not widen the matrix of all names."""
+"""A longer value is cut to this length, so that one long text does not widen the matrix of all names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

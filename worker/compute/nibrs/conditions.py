@@ -1,18 +1,18 @@
 """Conditions of rules: a small part of Python's expression syntax, over columns.
 
-    loss == '5'                  a code; a comparison with a missing or invalid value is false, whatever it asks
+    loss == '5'                  a code; a comparison with a missing or invalid value is false
     loss in DESCRIBED            a set of sets.csv;  (offense, loss) in COMPLETED_LOSS  a relation of pairs.csv
     arrest_date < admin.date     numbers, dates, periods and ages; `admin` is a join of views.csv
     offense in connections.connected       some row of that table in the same report has this value
     any(items, description == '10')        some row of that table; `count` and `total(items, value, ...)` likewise
     other.offense                in a cross: the field of the second table
-    and, or, not                 the right side may be looked at where the left side settles it already
+    and, or, not                 the right side may be evaluated even where the left side decides
 
 Further numbers are low and high (the ends of an age), month_of (of a date) and kind (the class of a code). Further
 conditions are those of `field_functions`, and repeated and repeated_across: an earlier row of the same `within`, or of
 the same report, has the same values.
 
-A condition is compiled once, when its rule is read; what it does not know is a ValueError then.
+A condition is compiled once, when its rule is read; anything else is a ValueError then.
 """
 
 import ast
@@ -44,7 +44,7 @@ _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = MappingPr
     }
 )
 _CONSTANTS: Final = ("today", "this_month")
-_MANY: Final = 0.25  # of the rows: to look at all of them costs less than to gather these
+_MANY: Final = 0.25  # of the rows: beyond this share, evaluating all rows costs less than gathering some
 
 
 def _unknown(node: ast.AST) -> ValueError:
@@ -71,7 +71,7 @@ class Compiler:
         match node:
             case ast.BoolOp(op=op, values=values):
                 compiled = [self.condition(value, table) for value in values]
-                return _all_of(compiled) if isinstance(op, ast.And) else _any_of(compiled)
+                return _combined(compiled, conjunction=isinstance(op, ast.And))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 inner = self.condition(operand, table)
                 return lambda scope: ~inner(scope)
@@ -86,7 +86,7 @@ class Compiler:
                 return lambda scope: scope.column(name) > 0
         raise _unknown(node)
 
-    # what names mean
+    # names
 
     def _field(self, node: ast.expr, table: str) -> Field | None:
         """The field that `node` names for rows of `table`; None for a fact. Raises: ValueError."""
@@ -155,8 +155,8 @@ class Compiler:
         if self._rules.owner(of) is None or len(condition) > 1:
             raise ValueError(f"not a table to count: {of}")
         meant = self.condition(condition[0], of) if condition else None
-        asked = ast.unparse(condition[0]) if condition else ""
-        return lambda scope: scope.gathered(of, meant, asked, value)
+        source = ast.unparse(condition[0]) if condition else ""
+        return lambda scope: scope.gathered(of, meant, source, value)
 
     # comparisons
 
@@ -219,36 +219,20 @@ class Compiler:
         raise _unknown(node)
 
 
-def _all_of(parts: list[Condition]) -> Condition:
+def _combined(parts: list[Condition], *, conjunction: bool) -> Condition:
+    """All of the parts, or any of them. A further part is evaluated only where those before it do not decide."""
     first, *others = parts
+    combine = np.logical_and if conjunction else np.logical_or
 
     def condition(scope: Scope) -> Bools:
         meant = first(scope)
         for part in others:
-            left = np.count_nonzero(meant)
-            if not left:
-                break
+            open_ = meant if conjunction else ~meant
+            left = np.count_nonzero(open_)
             if left > _MANY * len(meant):
-                meant &= part(scope)
-            else:
-                rows = meant.nonzero()[0]
-                meant[rows] = part(scope.narrowed(rows))
-        return meant
-
-    return condition
-
-
-def _any_of(parts: list[Condition]) -> Condition:
-    first, *others = parts
-
-    def condition(scope: Scope) -> Bools:
-        meant = first(scope)
-        for part in others:
-            left = len(meant) - np.count_nonzero(meant)
-            if left > _MANY * len(meant):
-                meant |= part(scope)
+                combine(meant, part(scope), out=meant)
             elif left:
-                rows = (~meant).nonzero()[0]
+                rows = open_.nonzero()[0]
                 meant[rows] = part(scope.narrowed(rows))
         return meant
 

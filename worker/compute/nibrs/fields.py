@@ -1,7 +1,7 @@
 """Fixed-width numbers, dates, periods and ages over whole columns, as one integer a value.
 
-A value that can be used is 0 or more. BLANK_VALUE and BAD_VALUE are those of `kernels.code_tables`; OUT_OF_RANGE is a
-number in good form that is too small or too large, UNKNOWN_AGE an age that says that it is not known.
+A value that can be used is 0 or more. BLANK_VALUE and BAD_VALUE are those of `code_tables`; OUT_OF_RANGE is a number in
+good form that is too small or too large, UNKNOWN_AGE an age that is stated to be unknown.
 """
 
 import enum
@@ -27,7 +27,7 @@ _CENTURIES: Final = (1900, 2099)
 
 
 def _positional(values: Bytes) -> tuple[Whole, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """The decimal value of each row, whether it is nothing but digits, and whether it is nothing but blanks."""
+    """The decimal value of each row, whether it is all digits, and whether it is all blanks."""
     n, width = values.shape
     number: Whole = np.zeros(n, np.int32 if width <= 9 else np.int64)
     digits = np.ones(n, np.bool_)

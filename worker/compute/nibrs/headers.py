@@ -1,7 +1,7 @@
-"""What is known of a segment before any of its data elements is read: columns of records, for conditions to name.
+"""Facts about a segment that need none of its data elements: columns of records, for conditions to name.
 
-The first sixteen bytes of segments (length, level, action, month and year, city) have few distinct values, so what
-they say is worked out once for each of them.
+The first sixteen bytes of segments (length, level, action, month and year, city) have few distinct values, so these
+facts are computed once for each of them.
 """
 
 from collections.abc import Mapping

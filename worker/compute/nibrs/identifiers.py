@@ -1,4 +1,4 @@
-"""Incident numbers, arrest transaction numbers and ORIs: which of their rules they keep.
+"""Incident numbers, arrest transaction numbers and ORIs: the flaws in how they are written.
 
 NIBRS Technical Specification 3.1, data elements 1, 2 and 41: A-Z, 0-9 and (in numbers) hyphens, left-justified, no
 blank between the first and the last character. An ORI has nine characters.
@@ -18,7 +18,7 @@ __all__ = ["Flaw", "identifiers", "names"]
 
 
 class Flaw(enum.IntFlag):
-    """What is odd about a number; flaws add up."""
+    """A flaw in a number; flaws can be combined."""
 
     INDENTED = 1
     GAPPED = 2
@@ -56,7 +56,7 @@ def identifiers(values: Bytes) -> Ints:
 
 
 def names(values: Bytes) -> Ints:
-    """int64[n]: 0 for nothing but A-Z and 0-9, BLANK_VALUE, or BAD_VALUE."""
+    """int64[n]: 0 for A-Z and 0-9 only, BLANK_VALUE, or BAD_VALUE."""
     columns = np.ascontiguousarray(values.T)
     found = np.where(_IN_NAME[columns].all(axis=0), 0, BAD_VALUE)
     found[(columns == BLANK).all(axis=0)] = BLANK_VALUE

@@ -1,4 +1,4 @@
-"""One chunk under judgement: the rows that a condition is asked about, and what it may ask about others."""
+"""The rows of a chunk that a condition is evaluated for, and the values that it may read of other rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Run:
-    """A chunk, what the rule set knows, and the answers that several rules ask for. `parts` makes views."""
+    """A chunk, the views of the rule set, and the answers that several rules share. `parts` makes views."""
 
     chunk: Chunk
     views: Mapping[str, View]
@@ -45,9 +45,9 @@ class Run:
             self.answers[key] = self.chunk.partners(view.of, self.table(view.by), view.on, view.equals)
         return self.answers[key]
 
-    def gathered(self, name: str, group: str, meant: "Condition | None", asked: str, value: str) -> Array:
+    def gathered(self, name: str, group: str, meant: "Condition | None", source: str, value: str) -> Array:
         """int64: for each row of table `group` how many rows of `name` are meant, or the total of their `value`."""
-        key = ("gathered", name, group, asked, value)
+        key = ("gathered", name, group, source, value)
         if key not in self.answers:
             table = self.table(name)
             rows = np.arange(table.n) if meant is None else meant(Scope(self, table)).nonzero()[0]
@@ -125,11 +125,11 @@ class Scope:
         partners = self.run.partners(join)[self.rows_of(view.of)]
         return missing(partners, self.run.table(view.by).column(name))
 
-    def gathered(self, name: str, meant: "Condition | None", asked: str, value: str) -> Array:
-        """What `Run.gathered` says for these rows: of their own `within`, or else of their report."""
+    def gathered(self, name: str, meant: "Condition | None", source: str, value: str) -> Array:
+        """`Run.gathered` for these rows: within their own `within`, or else within their report."""
         within = self.run.table(name).within
         group = within if self.table.belongs_to(within) else "reports"
-        return self.run.gathered(name, group, meant, asked, value)[self.rows_of(group)]
+        return self.run.gathered(name, group, meant, source, value)[self.rows_of(group)]
 
     def occurs(self, values: Array, name: str, column: str) -> Bools:
         """bool: whether some row of table `name` in the same report has each of `values` in `column`."""

@@ -33,8 +33,8 @@ Array = npt.NDArray[Any]
 class Chunk:
     """The tables of some whole reports.
 
-    `records` has the records of each table of segments, `text` and `facts` are those of all records, and `report`
-    says which report they belong to; `first_report` is the first one here.
+    `records` has the records of each table of segments; `text`, `facts` and `report` (the report of each) are those of
+    all records. `first_report` is the first report of this chunk.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Chunk:
         return self._tables[name]
 
     def has(self, name: str) -> bool:
-        """Whether the table was made already."""
+        """Whether the table has been made."""
         return name in self._tables
 
     def add_view(self, name: str, of: str, rows: Ints, within: str) -> Table:
-        """Make a view, whose rows only a condition can tell."""
+        """Make a view of these rows; a condition has picked them."""
         owner = self.table(of)
         self._tables[name] = Table(name=name, n=len(rows), within=within, rules=self._rules, owner=owner, up=rows)
         return self._tables[name]

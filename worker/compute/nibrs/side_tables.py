@@ -1,10 +1,12 @@
-"""Side tables that rules with a memory need: what is known of agencies, and what is on file already.
+"""Side tables for rules that look beyond the submission: agencies, and the reports already on file.
 
 `nibrs_ori/1`: one row an ORI. status: `A` active, `H` kept for history only, `D` twice in the reference data, `X`
 deleted. Dates are YYYYMMDD, blank where there is none. federal: `Y` or blank.
-`nibrs_on_file/1`: one row an incident (kind `A`), a Group B arrest (`B`, with its sequence number) on file, with the
-date of the incident or arrest. A value that is none of these is BAD_PARAMETERS: a side table that cannot be trusted
-would pass errors.
+
+`nibrs_on_file/1`: one row an incident (kind `A`) or a Group B arrest (`B`, with its sequence number) on file, with the
+date of the incident or arrest.
+
+Any other value is BAD_PARAMETERS: with a wrong side table, errors would pass unnoticed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,7 +79,7 @@ def _dates(batches: Sequence[pa.RecordBatch], name: str) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OriTable:
-    """What is known of n agencies. `given` is False where no table was: then no ORI is unlisted."""
+    """`n` agencies. Without a table `given` is False, and no ORI is unlisted."""
 
     given: bool
     oris: Bytes
@@ -135,7 +137,7 @@ def _agency(batches: Sequence[pa.RecordBatch]) -> Mapping[str, Array]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OnFile:
-    """What is on file: kinds uint8[n], keys uint8[n, 21] (ORI and number), sequences uint8[n, 2], dates int64[n]."""
+    """Reports on file: kinds uint8[n], keys uint8[n, 21] (ORI and number), sequences uint8[n, 2], dates int64[n]."""
 
     kinds: Bytes
     keys: Bytes

@@ -1,15 +1,15 @@
 """Rule sets: the layout, code tables and rules of a NIBRS specification, read from the CSV files in `data`.
 
     segments.csv  the segment levels, the lengths that each may have, and the tables of its segments: those that
-                  delete a report have one of their own, because next to nothing is asked of them (4.6.2)
+                  delete a report have their own, because hardly any rule applies to them (4.6.2)
     layout.csv    every data element in use: level, positions (from 1), type. `slots` names a group that repeats
     codes.csv     the code tables, one code a line, with the class that rules sort it into
     sets.csv      named sets of codes of a table;  pairs.csv  named relations between the codes of two tables
     views.csv     further tables that rules look at: parts (view), pairings (cross) and partners (join) of others
-    rules.csv     one line a rule: its number, which table it judges, and the condition under which it finds; `reads`
-                  names the side tables it asks, `omitted` says why a rule is in no rule set
+    rules.csv     one line a rule: its number, its table, and the condition for a finding; `reads` names the side
+                  tables that it needs, `omitted` gives the reason why a rule is in no rule set
 
-They are read once, when this module is imported, because a cell can open no file.
+They are read once, when this module is imported, because a cell cannot open files.
 
 Source: FBI, National Incident-Based Reporting System Technical Specification 3.1 (UCR-DOC-04521-3.1, 2017-01-15).
 """
@@ -38,7 +38,7 @@ FIRST_YEAR: Final = 1991
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A data element: where it is (`starts` from 0, one for each slot), how it is written, and what it may hold."""
+    """A data element: its position (`starts` from 0, one for each slot), its type, and the values it may hold."""
 
     level: str
     slots: str
@@ -65,11 +65,11 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule as one table is judged by it: there is a finding for each row of table `on` where `when` holds.
+    """One rule on one table: there is a finding for each row of table `on` where `when` holds.
 
-    `value` is the field whose text the finding shows, `at` where the finding is: `segment`, `report` (no record
-    number in the Error Data Set), or the name of a join. `when` is None for a rule that is not implemented; then
-    `omitted` says why.
+    `value` is the field whose text the finding shows, `at` where the finding is: `segment`, `report` (no record number
+    in the Error Data Set), or the name of a join. `when` is None for a rule that is not implemented; then `omitted`
+    gives the reason.
     """
 
     number: int
@@ -86,7 +86,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RuleSet:
-    """Everything that `validate` needs to know of one specification.
+    """Everything that `validate` needs from one specification.
 
     `rules` are those of all rule sets; `in_force` picks from them.
     """
@@ -118,7 +118,7 @@ class RuleSet:
         )
 
     def in_force(self, *, without: frozenset[int], also: frozenset[int]) -> tuple[int, ...]:
-        """Which of `rules` judge: those of this set but `without`, and those of any set in `also`."""
+        """The lines of `rules` in force: those of this set except `without`, and those of any set in `also`."""
         short = RULE_SETS[self.name]
         return tuple(
             line
@@ -164,7 +164,7 @@ def _layout(levels: Mapping[str, int]) -> Mapping[str, tuple[Field, ...]]:
 
 
 def _rules() -> tuple[Rule, ...]:
-    """A line may hold several rules that say the same of several tables: as many numbers as tables, or one."""
+    """A line may hold one rule for several tables, with as many numbers as tables, or one number."""
     rules = []
     for row in _read("rules.csv"):
         numbers, tables = row["rule"].split(), row["on"].split() or [""]

@@ -1,11 +1,11 @@
-"""A submission cut into records and reports, and what only the whole of it shows.
+"""A submission cut into records and reports, and the facts that only the whole of it shows.
 
 * A blank line is not a record. Records are numbered without blank lines, as the FBI does.
 * A report is a Group A incident (neighbouring segments of levels 1 to 6 with one ORI and incident number), one
   Group B arrest segment, or one zero report. A level 1 segment begins a new report when the report has one already,
   and one that deletes is a report by itself.
-* A record whose level cannot be read belongs to the report around it when ORI and number say so.
-* A record of the wrong length is read as far as it goes; what it lacks counts as blank.
+* A record whose level cannot be read belongs to the report around it if ORI and number agree.
+* A record of the wrong length is read as far as it goes; the missing part counts as blank.
 """
 
 from collections.abc import Iterator, Mapping
@@ -198,7 +198,7 @@ def _reports(keys: npt.NDArray[np.uint64], levels: Bytes, actions: Bytes) -> tup
 
 
 def _relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: Bools) -> Mapping[str, Array]:
-    """What the reports of a submission have to do with each other. `firsts`: the beginnings of their first records."""
+    """How the reports of a submission relate to each other. `firsts`: the beginnings of their first records."""
     keys, deletes = firsts[:, _KEY], firsts[:, 5] == _DELETE
     group_b = groups == GROUP_B
     deleted = (groups == GROUP_A) & (firsts[:, 4] == ord("1")) & deletes

@@ -1,4 +1,4 @@
-"""`screening.toml`: what a search by name asks for, and what agreement is worth."""
+"""`screening.toml`: the rules of searches, and the weight of agreement."""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal

@@ -43,10 +43,10 @@ def test_all_policy_failures_are_reported_together() -> None:
     assert (error.fault, error.check) == (Fault.POLICY_MISMATCH, "E31")
     found = {failure.id: failure for failure in error.failures}
     assert list(found) == ["E31", "E08", "E11", "E12", "E32", "E19"]
-    assert found["E08"].found == "product Genoa"
+    assert (found["E08"].found, found["E08"].expected) == ("product Genoa", "Turin")
     assert found["E11"].expected == "ab" * 48
-    assert found["E12"].found.count("bootloader=10") == 3
-    assert "bootloader=11" in found["E12"].expected
+    assert found["E12"].found.count("bootloader 10,") == 3
+    assert "at least bootloader 11," in found["E12"].expected
     assert found["E32"].found == "open: AMD-SB-9999"
     assert found["E19"].found == f"PCR 4 is {machine().pcrs[4].hex()}; PCR 7 is {machine().pcrs[7].hex()}"
     assert found["E19"].expected == f"PCR 4 is {'11' * 32}; PCR 7 is {'22' * 32} or {'33' * 32}"
@@ -67,7 +67,7 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
         reference=ReferenceValues(tcb_evaluation=99),
     )
     assert {failure.id: (failure.found, failure.expected) for failure in error.failures if failure.id != "E32"} == {
-        "E29": ("TCB status OutOfDate INTEL-SA-01036", "Intel's TCB status is one that the reference values accept"),
+        "E29": ("TCB status OutOfDate INTEL-SA-01036", "UpToDate"),
         "E30": ("TCB evaluation 18", "at least 99"),
     }
     assert error.failures[-1].found == "open: INTEL-SA-01036"

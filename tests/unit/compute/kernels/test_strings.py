@@ -1,11 +1,12 @@
-"""Distinct words, and the given names that may be the same person's."""
+"""Distinct words as byte matrices."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels import nicknames
+from worker.compute.kernels.column import pack_strings
 from worker.compute.kernels.strings import MAX_BYTES, Words, fold, words
 
 
@@ -36,32 +37,8 @@ def test_words_take_text_as_its_bytes() -> None:
     assert fold(known.data)[1, :6].tobytes() == b"MU" + "ñ".encode() + b"OZ"
 
 
-def related(a: str, b: str) -> bool:
-    known, code = words(pa.array([a, b]))
-    roots = nicknames.roots(known)[code]
-    return bool(nicknames.related(roots[:1], roots[1:])[0])
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ("William", "BILL", True),
-        ("bill", "william", True),
-        ("LIZ", "BETH", True),  # both for ELIZABETH
-        ("BERT", "ALBERT", True),
-        ("BERT", "HERBERT", True),
-        ("ALBERT", "HERBERT", False),
-        ("MARY", "MARY", True),
-        ("MARY", "WILLIAM", False),
-        ("XYZZY", "XYZZY", False),  # not a name of the table
-        ("XYZZY", "MARY", False),
-        ("BILL ", "BILL", False),
-        ("BILLBILLBILLBILLBILL", "BILL", False),
-    ],
-)
-def test_nicknames(a: str, b: str, expected: bool) -> None:
-    assert related(a, b) is related(b, a) is expected
-
-
-def test_nicknames_of_no_names() -> None:
-    assert nicknames.roots(words(pa.array([None], pa.utf8()))[0]).tolist() == []
+@pytest.mark.parametrize("strings", [[], [b""], [b"A", b"", b"\0B", b"ABC"], [b"AB\0C", b"X\0"]], ids=len)
+def test_byte_strings_become_values_null_where_empty(strings: list[bytes]) -> None:
+    array = pack_strings(np.array(strings, "S4"))
+    array.validate(full=True)
+    assert array.to_pylist() == [value.rstrip(b"\0") or None for value in strings]

@@ -8,7 +8,7 @@ row_status        PARTLY_USED if a value could not be used; the row is counted n
     unclassifiable   uint16      bit i: the rows whose key i is missing or no category
     hidden           bool        the numbers are withheld
     rows, persons    uint64      rows, different persons
-    sum_1 .. sum_4   uint64      sums; null as `rows` and `persons` where hidden, where not asked for as well
+    sum_1 .. sum_4   uint64      sums; null as `rows` and `persons` where hidden, and where not requested
 
 Totals are complete: unclassifiable rows are in them, and every table adds up to the next (persons do not: who is in two
 cells is in their total once). Numbers are rounded last and each by itself, so that rounded ones add up only nearly.
@@ -62,7 +62,7 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     values: list[pa.Array] = []
     for column, expected in parameters.keys.items():
         code, categories = _categories(expected, _column(records, column))
-        status = _judged(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
+        status = _marked(status, code == len(categories), Code.UNCLASSIFIABLE, names.index(column) if n else 0)
         columns.append(code)
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
@@ -76,11 +76,11 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
     if parameters.person:
         people = _column(records, parameters.person)
         person, known = codes(people)[0], read(people).filled
-        status = _judged(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
+        status = _marked(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
         numbers["persons"] = distinct(cell, person, known, shape)
     for i, name in enumerate(parameters.sums):
         number = _whole(_column(records, name))
-        status = _judged(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
+        status = _marked(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
         try:
             numbers[f"sum_{i + 1}"] = with_totals(sums(cell, np.maximum(number, 0), shape))
         except OverflowError as error:
@@ -101,7 +101,7 @@ def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:
     return arrow.concat(arrays, pa.binary())
 
 
-def _judged(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
+def _marked(status: RowStatus, wrong: Bools, code: Code, column: int) -> RowStatus:
     return status.found(np.flatnonzero(wrong), status=Status.PARTLY_USED, code=code, column=column)
 
 

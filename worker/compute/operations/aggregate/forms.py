@@ -1,9 +1,9 @@
 """The forms of the Summary Reporting System and what their lines count, read from data/return_a.csv when imported.
 
 A line of the file counts units of its `offenses`: victims connected to one, incidents with one (`offense`), premises
-entered, or vehicles stolen; each once in its `class`. What a line asks of `completed`, `entry`, `weapons` (any of those
-involved), `sexes` of the victim and `descriptions` of property must hold; an empty field asks nothing. Of the lines of
-one class the first that holds takes the unit, which is how the hierarchy of weapons comes about; if none does, it is
+entered, or vehicles stolen; each once in its `class`. The conditions of a line on `completed`, `entry`, `weapons` (any
+of them), `sexes` of the victim and `descriptions` of property must hold; an empty field is no condition. Of the lines
+of one class the first that holds takes the unit, which is how the hierarchy of weapons comes about; if none does, it is
 unclassifiable.
 
 `rank` is the Hierarchy Rule: of an incident only the offense of the lowest rank is counted. Offenses without a rank are

@@ -10,11 +10,11 @@ partner is a value, a step along that axis turns the sign of the corner, where e
 sign * d to every corner keeps every sum of the table, so that the table and the one that is moved look alike when all
 corners are hidden. The move makes a larger by d, which is the value of a or threshold - 1 if that is more, and leaves
 everything above 0, because a corner of sign - is taken only where it is above d. So every corner has two values at
-least, d apart, whatever a solver knows besides: that counts are whole numbers and that no empty cell is hidden.
-There is always such a cube: the one towards the totals alone has no corner of sign -.
+least, d apart, even if a solver uses that counts are whole numbers and that no empty cell is hidden. There is always
+such a cube: the one towards the totals alone has no corner of sign -.
 
-Among all cubes that one is taken that hides the smallest number of rows which are not hidden yet.
-The result does not say which cells were hidden first: that would bound them.
+Among all cubes that one is taken that hides the smallest number of rows which are not hidden yet. The result does not
+show which cells were hidden first: that would bound them.
 """
 
 from collections.abc import Sequence

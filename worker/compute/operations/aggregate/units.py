@@ -112,7 +112,7 @@ def _vehicles(chunk: Chunk, each: Class, eligible: Bools) -> Units:
 
 
 def _holds(chunk: Chunk, line: Line) -> Bools:
-    """bool[offenses]: everything that a line asks of the offense."""
+    """bool[offenses]: the offense meets every condition of the line."""
     offenses, weapons = chunk.table("offenses"), chunk.table("weapons")
     found = isin(offenses.column("offense"), "offense", line.offenses)
     found &= _meets(offenses.column("completed"), "completed", line.completed)

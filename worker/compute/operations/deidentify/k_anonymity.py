@@ -3,7 +3,7 @@
 Rows that agree in all quasi-identifiers are a class (L. Sweeney, "k-anonymity", 2002; null is a value like any other).
 The quasi-identifiers of every class of fewer than k rows become null, so that those rows form one class. Where that
 class has fewer than k rows itself, the smallest of the other classes joins it, the one that appears first among equals.
-A table of fewer than k rows cannot be helped; the report says so.
+A table of fewer than k rows cannot be made k-anonymous; the report shows it.
 
 The part `k_anonymity` has, before and after, the number of classes and of rows for each size of class.
 """
@@ -30,7 +30,7 @@ __all__ = ["Suppressing", "too_small"]
 def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
     """bool[n]: rows whose quasi-identifiers become null.
 
-    `together` is the class of each row, 0 to c - 1; `nothing` says where all quasi-identifiers are null already.
+    `together` is the class of each row, 0 to c - 1; `nothing` marks rows whose quasi-identifiers are all null already.
     """
     sizes = np.bincount(together)
     empty = np.zeros(len(sizes), np.bool_)

@@ -164,8 +164,9 @@ class Disseminating:
             return np.zeros(batch.num_rows, np.bool_)
         parsed = dates.parse(read(batch.column(self.names.index("date"))))
         earliest = self.as_of - datetime.timedelta(days=self.table.non_conviction_after_days)
-        number = parsed.year * 10_000 + parsed.month * 100 + parsed.day
-        recent: Bools = parsed.whole & (number >= _number(earliest)) & (number <= _number(self.as_of))
+        recent: Bools = (
+            parsed.whole & (parsed.number >= dates.number_of(earliest)) & (parsed.number <= dates.number_of(self.as_of))
+        )
         return recent
 
     def _files(self, batch: pa.RecordBatch) -> tuple[Bools, Bools]:
@@ -230,10 +231,6 @@ def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Arra
     first, code = first_rows(subjects)
     sums = np.bincount(code, weights=rows, minlength=len(first)).astype(np.uint64)
     return arrow.from_numpy(first), arrow.from_numpy(sums)
-
-
-def _number(day: datetime.date) -> int:
-    return day.year * 10_000 + day.month * 100 + day.day
 
 
 DISSEMINATE: Final = Operation(

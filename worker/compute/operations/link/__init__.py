@@ -1,4 +1,4 @@
-"""Probabilistic record linkage: `link` and what a job says about it."""
+"""Probabilistic record linkage: the operation `link`."""
 
 from worker.compute.operations.link.linkage import Linked, bind, link
 from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule

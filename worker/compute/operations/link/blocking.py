@@ -1,8 +1,8 @@
-"""Which pairs are looked at: those that some blocking rule brings together, counted before one is made.
+"""The pairs to compare: those that some blocking rule brings together, counted before any is made.
 
 A pair belongs to the first rule that has it, so no pair comes twice and no list of pairs is kept. A block of more rows
 than the limit is split by further keys, one after the other, or refused; a row without a value in a further key stays
-with the others that have none. Rows of a block that is split are not compared across its parts, and the report says so.
+with the others that have none. Rows of a split block are not compared across its parts; the report counts them.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
 """The columns of all records as comparisons and blocking keys see them: distinct values, and which of them a row has.
 
 Case does not matter, nor do outer blanks. Names are compared without blanks, hyphens, apostrophes and dots. Identifiers
-are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number of
-which nothing is known (XXXXX, 0, -). A date of which nothing is known is missing. What has the digits of a date but is
-no day of the calendar (month 86) is taken for a slip of the hand and compared digit by digit; other values are missing.
-The row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what
-is before the comma, and the first word behind it.
+are their letters and digits, and one without a digit other than 0 (UNKNOWN, 000000000) is none; so is any number
+without a known digit (XXXXX, 0, -). A date without a known digit is missing. A value with the digits of a date that is
+no day of the calendar (month 86) is taken for a typing error and compared digit by digit; other values are missing. The
+row of either is partly used. Where records have NAM but no column `last` or `first`, these are made from it: what is
+before the comma, and the first word behind it.
 """
 
 from collections.abc import Sequence
@@ -175,7 +175,7 @@ def _values(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _words(array: pa.Array, name: str) -> Column:
-    """Distinct values are written alike first, then told apart again: there are fewer of them than rows."""
+    """Distinct values are normalised, then made distinct again: there are fewer of them than rows."""
     encoded = pc.dictionary_encode(array)
     alike = pc.ascii_upper(pc.ascii_trim_whitespace(encoded.dictionary.view(pa.utf8()))).view(pa.binary())
     if name in _NAMES:

@@ -1,12 +1,12 @@
-"""`link`: which records are of one person, in one table or across two, and what speaks for it.
+"""`link`: which records are of one person, in one table or across two, and the evidence for it.
 
-Fellegi-Sunter linkage: pairs that a blocking rule brings together are compared field by field, every outcome weighs
-what it says about these records (`train`, `score`), and pairs from the match threshold on join their records to
-clusters. Pairs between the two thresholds are for a clerk; they join nothing.
+Fellegi-Sunter linkage: pairs that a blocking rule brings together are compared field by field, every outcome has a
+weight that is estimated from these records (`train`, `score`), and pairs from the match threshold on join their records
+to clusters. Pairs between the two thresholds are for clerical review; they join nothing.
 
 Outputs besides the result, which is the records with their cluster: `pairs`, from the lower threshold on; `patterns`,
-what each weight is made of, in words; `blocks`, what every rule brought together. A row without a key for any rule was
-compared with none: it is its own cluster and not usable.
+each weight explained in words; `blocks`, the blocks of every rule. A row without a key for any rule was compared with
+none: it is its own cluster and not usable.
 """
 
 from collections.abc import Sequence
@@ -47,9 +47,10 @@ _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Linked:
-    """What became of `n` records.
+    """The result for `n` records.
 
-    cluster int64[n]: the lowest row of the records of one person. `status` judges the records; `report` has the pairs.
+    cluster int64[n]: the lowest row of the records of one person. `status` is that of the records; `report` has the
+    pairs.
     """
 
     cluster: Ints
@@ -60,8 +61,8 @@ class Linked:
 def bind(parameters: Link, schema: pa.Schema) -> Model:
     """The model for records of these columns.
 
-    Raises: Refusal(BAD_PARAMETERS) at COMPUTE where the model names a column that the records do not have, asks for a
-    date where there is none, or where the default has no blocking rule for them.
+    Raises: Refusal(BAD_PARAMETERS) at COMPUTE where the model names a column that the records do not have, uses a
+    column as a date that is none, or where the default has no blocking rule for them.
     """
     model = model_for(schema) if parameters.model is None else parameters.model
     model = replace(model, split=model.split or split_for(schema))
@@ -143,7 +144,7 @@ def _scored(blocking: Blocking, scorer: Scorer, least: float, progress: Progress
 
 
 def _status(table: Table, blocking: Blocking, schema: pa.Schema, n: int) -> RowStatus:
-    """Rows that no rule has a key for are not usable, those with a date that is none are partly used."""
+    """Rows without a key for any rule are not usable; rows with a value that is not a date are partly used."""
     status = RowStatus.all_ok(n)
     status = status.found(np.flatnonzero(~blocking.keyed[:n]), status=Status.NOT_USABLE, code=Code.NO_BLOCKING_KEY)
     for name, wrong in table.not_dates.items():

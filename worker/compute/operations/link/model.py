@@ -1,8 +1,8 @@
-"""What a linkage model is: how values are compared, which pairs are looked at, and how probable a match is at first.
+"""A linkage model: how values are compared, which pairs are compared, and the prior probability of a match.
 
 A comparison has levels, tried in order; a pair has the first one whose conditions all hold, and the last one, which has
-no condition, if none does. Where a value that a comparison needs is missing, it says nothing. `m` and `u` are the
-probabilities of a level in pairs of the same person and of different persons; what is None is trained.
+no condition, if none does. Where a value that a comparison needs is missing, it contributes nothing. `m` and `u` are
+the probabilities of a level in pairs of the same person and of different persons; what is None is trained.
 """
 
 import math
@@ -26,7 +26,7 @@ Test: TypeAlias = Literal[
     "exchanged",
     "crossed",
 ]
-"""What may hold of two records; `jaro_winkler` and `prefix` have a number, the least similarity or how many bytes.
+"""A test of two records; `jaro_winkler` and `prefix` have a number: the least similarity, the number of bytes.
 
 same         equal bytes, ASCII case and outer blanks aside
 jaro_winkler Jaro-Winkler similarity of at least `number`
@@ -43,7 +43,7 @@ crossed      `column` of one record is equal to column `other` of the other one
 """
 
 Form: TypeAlias = Literal["whole", "soundex", "prefix", "year", "year_month", "month_day"]
-"""What of a value has to be equal in a block: all, its Soundex code, its first bytes, parts of a date."""
+"""The part of a value that is equal in a block: all of it, its Soundex code, its first bytes, parts of a date."""
 
 MAX_COMPARISONS: Final = 24
 MAX_LEVELS: Final = 12
@@ -58,7 +58,7 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Condition(_Table, frozen=True, kw_only=True):
-    """What holds of the values of one column on both sides, or of two; see `Test` for `number` and `other`."""
+    """A test of the values of one column on both sides, or of two columns; see `Test` for `number` and `other`."""
 
     column: str
     test: Test = "same"
@@ -67,7 +67,7 @@ class Condition(_Table, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All that it looks at."""
+        """The columns that it reads."""
         return (self.column, self.other) if self.other else (self.column,)
 
 
@@ -109,9 +109,9 @@ class Key(_Table, frozen=True, kw_only=True):
 
 
 class Rule(_Table, frozen=True, kw_only=True):
-    """Pairs whose keys are all there and equal are looked at. No key: all pairs are.
+    """Compares the pairs whose keys are all present and equal; without a key, all pairs.
 
-    A rule that brings together more than `most_pairs` is left out, and the report says so.
+    A rule with more than `most_pairs` pairs is left out and reported.
     """
 
     keys: tuple[Key, ...]
@@ -135,12 +135,12 @@ _FORM_LABELS: Final[dict[Form, str]] = {
 
 
 class Model(_Table, frozen=True, kw_only=True):
-    """Comparisons, blocking rules, and what is known of how many pairs match.
+    """Comparisons, blocking rules, and how many pairs match.
 
     `prior` is the probability that two records taken at random are of one person. Where it is None, it is the number of
-    pairs that the `deterministic_rules` rules find, divided by `recall` (the share of matches that they are thought to
-    find) and by the number of all pairs. It is never learnt from blocked pairs, which are not taken at random.
-    Blocks that are too large are split by the keys of `split`, one after the other; none: by those for persons.
+    pairs that the `deterministic_rules` rules find, divided by `recall` (the share of matches that they are expected to
+    find) and by the number of all pairs. It is never learnt from blocked pairs, which are not a random sample.
+    Oversized blocks are split by the keys of `split`, one after the other; without any, by those for persons.
     """
 
     comparisons: tuple[Comparison, ...]

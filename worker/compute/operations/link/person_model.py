@@ -68,7 +68,7 @@ def _surname() -> Comparison:
 
 
 def _exchanged() -> Comparison:
-    """Its columns are compared by themselves too: what is exchanged differs there."""
+    """Its columns are also compared by themselves, where exchanged names differ."""
     exchanged, crossed = (
         Condition(column="first", other="last", test="exchanged"),
         Condition(column="first", other="last", test="crossed"),
@@ -220,7 +220,7 @@ _WIDE: Final = tuple(
         "POB DOB:year",
     )
 )
-"""For few records: each is left out where it brings together more than so many pairs, a few seconds' work."""
+"""For small tables: a rule with more pairs than this, a few seconds' work, is left out."""
 
 _DETERMINISTIC: Final = tuple(
     map(
@@ -240,7 +240,7 @@ _DETERMINISTIC: Final = tuple(
 )
 
 SPLIT: Final = tuple(map(_key, ("DOB:year", "first:1", "DOB", "postcode", "SEX", "first", "last", "address_1", "SOC")))
-"""By what blocks that are too large are split."""
+"""The keys that split oversized blocks."""
 
 
 def model_for(schema: pa.Schema) -> Model:

@@ -1,7 +1,7 @@
-"""What `link` shows besides clusters: the pairs, what their weights are made of in words, and what the rules found.
+"""The report of `link`: the pairs, their weights explained in words, and the blocks of each rule.
 
 pairs     left, right, weight, frequency (how much of the weight is due to how rare the values are), probability,
-          pattern, match (False: for a clerk); by left, then right
+          pattern, match (False: for clerical review); by left, then right
 patterns  of every pattern one line for each comparison and one for the prior: comparison, level, words, m, u,
           weight; the weights of a pattern and the pair's frequency add up to the weight of the pair
 blocks    of every rule, in their order: rule, blocks, rows in the largest one, pairs, new_pairs (that no rule before
@@ -77,7 +77,7 @@ class Report:
             self.model.comparisons, self.trained.m, self.trained.u, self.scorer.weights, strict=True
         ):
             offsets.append(len(lines) + 1)  # level MISSING is in front of level 0
-            lines.append(_line(one.name, MISSING, f"{one.name}: missing in a record, says nothing", 0.0))
+            lines.append(_line(one.name, MISSING, f"{one.name}: missing in a record, no weight", 0.0))
             for number, level in enumerate(one.levels):
                 of_m, of_u = float(m[number]), float(u[number])
                 words = _words(one, level, of_m, of_u)
@@ -117,7 +117,7 @@ def _line(
 
 
 def _words(comparison: Comparison, level: Level, m: float, u: float) -> str:
-    """What a level says, as `surname: the same; in 81.2 % of pairs of one person, ...`."""
+    """The weight of a level in words: `surname: the same; in 81.2 % of pairs of one person, ...`."""
     if m >= u:
         verdict = f"{_short(m / u)} times as likely for one person"
     else:

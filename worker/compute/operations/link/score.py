@@ -1,11 +1,12 @@
-"""The weight of every pair, and of those that count what they are: a match, or one for a clerk.
+"""The weight of every pair, and the pairs whose weight is high enough to be kept.
 
 The weight is the binary logarithm of the odds that a pair is of one person: that of the prior, plus log2(m/u) of every
-comparison that says something (Fellegi and Sunter, 1969). Where a level has a frequency, the share of rows with the
-value takes the place of u of the comparison's first level: agreement on a rare name says more (W. E. Winkler,
-"Frequency-Based Matching in Fellegi-Sunter Model of Record Linkage", US Census Bureau RR2000-06). Of a u that was
-trained, all shares are lowered by what they have of the person's own records: as much as makes strangers agree as
-often as u says.
+comparison without a missing value (Fellegi and Sunter, 1969). Where a level has a frequency, the share of rows with the
+value takes the place of u of the comparison's first level: agreement on a rare name weighs more (W. E. Winkler,
+"Frequency-Based Matching in Fellegi-Sunter Model of Record Linkage", US Census Bureau RR2000-06).
+
+Where u was trained, every share is reduced by the part that is due to the person's own records, so that records of two
+persons agree as often as u.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
 """Models that Splink saved as JSON (`linker.misc.save_model_to_json`), as models of ours.
 
-Taken are equality, Jaro-Winkler similarity with a threshold, their conjunctions, term frequencies, blocking rules that
-are conjunctions of equalities of columns or of their first characters, m and u, and the probability that two records
-match. Splink compares values as they are; here ASCII case and outer blanks make no difference. What is not known is
-refused by its name: a model that was read in part would be another model.
+Supported are equality, Jaro-Winkler similarity with a threshold, their conjunctions, term frequencies, blocking rules
+that are conjunctions of equalities of columns or of their first characters, m and u, and the probability that two
+records match. Splink compares values as they are; here ASCII case and outer blanks make no difference. Anything else is
+refused by name: a model that was read in part would be another model.
+
 Format: moj-analytical-services/splink, settings schema of versions 4 and 5.
 """
 
@@ -47,7 +48,7 @@ _OF_RULE: Final = frozenset(("blocking_rule", "sql_dialect", "arrays_to_explode"
 
 
 class UnsupportedModelError(ValueError):
-    """A model has something that cannot be taken over; the message names it."""
+    """A model has something that is not supported; the message names it."""
 
 
 def from_splink(data: bytes) -> Model:

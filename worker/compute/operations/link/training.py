@@ -1,4 +1,4 @@
-"""What the levels of a model weigh in these records: m and u of every level, and how probable a match is at first.
+"""Estimates m and u of every level, and the prior probability of a match, from the records.
 
 u comes from pairs of rows taken at random, each weighed by the probability that it does not match: where most pairs
 that agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree.
@@ -32,11 +32,11 @@ Floats = npt.NDArray[np.float64]
 
 _ROUNDS: Final = 4
 _PRIOR_PAIRS: Final = 20.0
-"""What m is before training counts as much as so many matches."""
+"""The initial m counts as much as this number of matches."""
 _DRAWS: Final = 1 << 14
 _LEAST_RECALL: Final = 0.05
 _LEAST_COMPARISONS: Final = 2
-"""With fewer free comparisons, share and m cannot be told apart."""
+"""With fewer free comparisons, share and m cannot be separated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -76,7 +76,7 @@ def train(
     if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
         return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, deterministic_pairs, m))
     random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
-    # of rules that are wide for so many records, a sample has hardly any matches
+    # a sample of the pairs of a wide rule has hardly any matches
     narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
     by_rule = [
         _patterns(comparers, blocking.sample(i, parameters.training_pairs, rng), one)
@@ -86,9 +86,9 @@ def train(
     by_rule = [one for one in by_rule if np.count_nonzero(one.free) >= min(_LEAST_COMPARISONS, len(comparers))]
     for _ in range(_ROUNDS):
         prior = _prior(model, table, deterministic_pairs, m)
-        strangers = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), prior))
+        of_two = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), prior))
         u = [
-            em.shares(column, strangers, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
+            em.shares(column, of_two, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
             for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
         ]
         found = _matches(by_rule, initial_m, m, u)
@@ -105,7 +105,7 @@ def _prior(model: Model, table: Table, deterministic_pairs: int, m: Sequence[Flo
 
 
 def _recall(model: Model, table: Table, m: Sequence[Floats]) -> float:
-    """Which share of the matches the deterministic rules find, if errors in one column say nothing of those in another.
+    """The share of matches that the deterministic rules find, if errors in one column are independent of the others.
 
     A column agrees in a match as often as the first level of its comparison holds, where both records have a value.
     Worked out by chance: _DRAWS matches, and which of their columns agree.

@@ -1,7 +1,7 @@
 """Which records an inquiry has to be compared with: ranges of the index, counted before any of them is expanded.
 
-A search asks for several ranges. Those by identifier, and by sound and day, hold only the records sought; the others
-hold more, and a filter picks from them:
+A search uses several ranges. Those by identifier, and by sound and day, hold only the records sought; the others hold
+more, and a filter picks from them:
 
     COMMON_YEAR   28 February and 1 March, for an inquiry of 29 February: only in years that have no 29 February
     DIGITS        all days of a sound, where one of the two dates has unknown digits: those whose known digits agree
@@ -74,7 +74,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Plan:
-    """What will be compared with each of n inquiries.
+    """The records to compare with each of n inquiries.
 
     searched bool[n]: there is something to search the inquiry by; too_many bool[n]: but in more than
     `Limits.candidates` records, so it is not searched after all. values: for each kind of identifier int64[n], which
@@ -111,9 +111,9 @@ class Plan:
         position = index.positions(entry)
         kept = np.ones(len(which), np.bool_)
         for sort, agrees in ((RangeFilter.COMMON_YEAR, self._common_year), (RangeFilter.DIGITS, self._digits)):
-            asked = np.flatnonzero((range_filter == sort)[which])
-            if len(asked):
-                kept[asked] = agrees(rows[which[asked]], position[asked])
+            filtered = np.flatnonzero((range_filter == sort)[which])
+            if len(filtered):
+                kept[filtered] = agrees(rows[which[filtered]], position[filtered])
         # a record that was found in two ways is one candidate
         pair = np.unique(rows[which[kept]] * len(index) + position[kept])
         return Candidates(row=pair // max(len(index), 1), position=pair % max(len(index), 1))
@@ -127,7 +127,7 @@ class Plan:
         return same
 
     def confined(self, found: Candidates) -> Bools:
-        """bool[m]: sex and race of the record are among those that the inquiry's search."""
+        """bool[m]: sex and race of the record are among those that the search of the inquiry allows."""
         ours, theirs = self.inquiries, self.index.people
 
         def among(table: Equivalence, asked: Bytes, recorded: Bytes) -> Bools:

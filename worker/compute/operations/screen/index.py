@@ -1,8 +1,8 @@
 """The reference of a screening in memory: sorted once, searched by every inquiry.
 
-Records lie in the order of one key, (sound of the surname, month, day, year of birth): the year comes last, so that
-all records of one sound within k years of a day are one range, whatever k is. Behind them lie the records whose date
-has unknown digits, by sound, and then those that no name leads to. Identifiers have lists of their own.
+Records lie in the order of one key, (sound of the surname, month, day, year of birth): the year comes last, so that all
+records of one sound within k years of a day are one range, whatever k is. Behind them lie the records whose date has
+unknown digits, by sound, and then those that no search by name can find. Identifiers have lists of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ MAX_RECORDS: Final = 5_000_000
 
 _BYTES_A_RECORD: Final = 400
 _TIMES_TEXT: Final = 5
-"""What building takes at most: so much for a record, and so many times its columns. Measured, with room to spare."""
+"""The most that building takes: bytes for each record, and a multiple of its columns. Measured, with room to spare."""
 
 _MAX_COLUMN: Final = 2**31 - 1  # bytes; offsets of an Arrow column have 32 bits
 
@@ -137,7 +137,7 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
 
     A record of a file that `files` does not name counts as restricted. Raises at COMPUTE: Refusal(LIMIT_EXCEEDED) for
     more than MAX_RECORDS or more than there is room for, before anything is built; Refusal(SCHEMA_MISMATCH) without a
-    batch, or where records do not say of which file they are.
+    batch, or where records have no `file_code`.
     """
     if not batches or "file_code" not in batches[0].schema.names:
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
@@ -149,7 +149,7 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     (whole,) = table.combine_chunks().to_batches() or [batches[0].select(used)]
     people = read_people(whole)
-    status, restricted = _judged(people, whole, files)
+    status, restricted = _checked(people, whole, files)
     sound = people.last.sounds()
     named = sound != NO_SOUND
     dated, partial = named & (people.date > 0), named & (people.date == 0) & people.dated()
@@ -184,7 +184,7 @@ def _used(schema: pa.Schema) -> list[int]:
     return [position for position, name in enumerate(schema.names) if name in (*COLUMNS, *SHOWN)]
 
 
-def _judged(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowStatus, Bools]:
+def _checked(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowStatus, Bools]:
     """(the status of the reference, bool[n] which records are restricted)."""
     column = whole.column("file_code")
     known = is_among(column, (*files.restricted, *files.unrestricted))

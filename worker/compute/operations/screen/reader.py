@@ -126,7 +126,7 @@ class _Reader:
         text = read(column)
         parsed = dates.parse(text)
         self._wrong("DOB", text.filled & ~parsed.fits, ValueCode.NOT_A_DATE)
-        date = (parsed.year * 10_000 + parsed.month * 100 + parsed.day) * parsed.whole
+        date = parsed.number * parsed.whole
         digits = parsed.digits
         if not parsed.fits.all():
             digits = np.where(parsed.fits[:, None], digits, np.uint8(_X))

@@ -1,8 +1,8 @@
 """A value made of arrays, laid out in a region of memory where another process finds it again.
 
 The region begins with the length of a catalogue (8 bytes, little-endian) and the catalogue, MessagePack: the value's
-own structure, and for each array its type, shape, order and where its bytes lie, at multiples of 64. Reading it back
-is decoding by type: no code stands in the region, and arrays are views of it that cannot be written to.
+own structure, and for each array its type, shape, order and where its bytes lie, at multiples of 64. Reading it back is
+decoding by type: the region holds no code, and arrays are views of it that cannot be written to.
 """
 
 from typing import Any, Final, TypeVar
@@ -34,7 +34,7 @@ class _ArrayEntry(msgspec.Struct, frozen=True, array_like=True):
 def store(value: object, room: memoryview) -> None:
     """Lay out a dataclass of arrays, record batches, and dataclasses and mappings of such.
 
-    Raises: Refusal(LIMIT_EXCEEDED) where there is not room enough; `room` then holds nothing that can be restored.
+    Raises: Refusal(LIMIT_EXCEEDED) where there is not enough room; `room` then holds nothing that can be restored.
     """
     arrays = list[npt.NDArray[Any]]()
 

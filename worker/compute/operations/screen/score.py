@@ -1,7 +1,7 @@
 """How much of an inquiry and of a record agree, field by field, and what that is worth in bits.
 
-Every candidate gets a level of `rules.LEVELS` for each field, and the levels together are its pattern, one number.
-The score is the sum of the weights of the levels: the same pattern always has the same score, and its words say why.
+Every candidate gets a level of `rules.LEVELS` for each field, and the levels together are its pattern, one number. The
+score is the sum of the weights of the levels: the same pattern always has the same score, and its words explain it.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,9 @@
 """`screen`: inquiries against a reference in memory, by the search rules of NCIC and III.
 
-An inquiry is a hit, no hit, or not screenable, and each of them is said of every row: what could not be searched was
-not looked for, which is not the same as not found. A hit says that a record may be about the person, never that it is.
+An inquiry is a hit, no hit, or not screenable, and every row has one of these outcomes: "not screenable" means that
+nothing was searched, which is not the same as "no hit". A hit means that a record may be about the person, not that it
+is.
+
 The classes of hits, the best first:
 
     identifier   an identifier that is searched by agrees in full
@@ -40,7 +42,7 @@ LIMITS: Final = Limits()
 
 
 class Outcome(enum.IntEnum):
-    """What became of an inquiry."""
+    """The outcome of an inquiry."""
 
     HIT = 0
     NO_HIT = 1
@@ -48,7 +50,7 @@ class Outcome(enum.IntEnum):
 
 
 class HitClass(enum.IntEnum):
-    """What a hit rests on, the best first; NONE where there is no hit."""
+    """The basis of a hit, the best first; NONE where there is no hit."""
 
     IDENTIFIER = 0
     STRONG = 1
@@ -59,7 +61,7 @@ class HitClass(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Screened:
-    """What was found for n inquiries.
+    """The result for n inquiries.
 
     outcome, best uint8[n] (Outcome, HitClass); found, listed int64[n]. Of the listed hits: row, reference_row int64[m],
     hit_class uint8[m], scores, restricted bool[m], and `shown`, columns of the reference. status: of the inquiries.
@@ -124,7 +126,7 @@ def run(batch: pa.RecordBatch, index: Index, parameters: Screen, model: Model, *
     found, best = np.zeros(n, np.int64), np.full(n, HitClass.NONE, np.uint8)
     kept = list[_Hits]()
     for candidates in planned.chunks():
-        hits = _judged(candidates, planned, parameters, bits, model.strong)
+        hits = _scored(candidates, planned, parameters, bits, model.strong)
         found += np.bincount(hits.row, minlength=n)
         np.minimum.at(best, hits.row, hits.hit_class)
         kept.append(hits.first_of_each(parameters.max_hits))
@@ -185,7 +187,7 @@ class _Hits:
         )
 
 
-def _judged(found: Candidates, planned: Plan, parameters: Screen, bits: Weights, strong: float) -> _Hits:
+def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights, strong: float) -> _Hits:
     """The candidates that are hits."""
     index, listed = planned.index, planned.listed(found)
     kept = listed | planned.confined(found)

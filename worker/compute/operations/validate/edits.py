@@ -1,7 +1,7 @@
 """`validate`: the edits of a NIBRS specification, over a whole submission.
 
-Pure: same submission, options and side tables, same findings. It reads a submission chunk by chunk; a chunk is
-whole reports. A bad record never fails the job and never hides another: it has its finding, and judging goes on.
+Pure: same submission, options and side tables, same findings. It reads a submission chunk by chunk; a chunk is whole
+reports. A bad record never fails the job and never hides another one: it gets its finding, and checking goes on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import Ints, Text
+from worker.compute.kernels.dates import number_of
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
@@ -52,7 +53,7 @@ def validate(
     on_file: Sequence[pa.RecordBatch] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Findings:
-    """Judge a submission, one segment (with or without its line end) a row, in order.
+    """Check a submission, one segment (with or without its line end) a row, in order.
 
     Side tables are batches of `nibrs_ori/1` and `nibrs_on_file/1`; rules that need one find nothing without it.
     Raises: Refusal(BAD_PARAMETERS) for a side table with odd values; MemoryError.
@@ -61,14 +62,14 @@ def validate(
     filed = OnFile.empty() if on_file is None else OnFile.of(on_file)
     submission = read(segments, rules, oris, filed)
     compiled = _COMPILED[rules.name]
-    judging = rules.in_force(without=options.without, also=options.also)
-    today = options.as_of.year * 10_000 + options.as_of.month * 100 + options.as_of.day
+    in_force = rules.in_force(without=options.without, also=options.also)
+    today = number_of(options.as_of)
     constants = {"today": today, "this_month": today // 100}
     found: list[Finding] = []
     for end, chunk, records in submission.chunks(rules):
         run = Run(chunk=chunk, views=rules.views, parts=compiled.parts, constants=constants, unlisted=oris.unlisted)
-        for line in judging:
-            found += _judge(run, rules.rules[line], compiled.conditions[line], line, records)
+        for line in in_force:
+            found += _check(run, rules.rules[line], compiled.conditions[line], line, records)
         if progress is not None:
             progress("check", 100 * end // len(submission.levels))
     return collect(submission, found, options.as_of)
@@ -94,7 +95,7 @@ def _compile(rules: RuleSet) -> _Compiled:
 _COMPILED: Final = MappingProxyType({name: _compile(load_rule_set(name)) for name in RULE_SETS})
 
 
-def _judge(run: Run, rule: Rule, condition: Condition, line: int, records: Mapping[str, Ints]) -> Iterator[Finding]:
+def _check(run: Run, rule: Rule, condition: Condition, line: int, records: Mapping[str, Ints]) -> Iterator[Finding]:
     table = run.table(rule.on)
     if not table.n:
         return

@@ -1,4 +1,4 @@
-"""What `validate` found, and what follows from it: accepted reports, error rates, the status of every input row."""
+"""The findings of `validate`, and their consequences: accepted reports, error rates, the status of every input row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ class Findings:
 
 
 def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Findings:
-    """Sort the findings and judge reports and rows."""
+    """Sort the findings; accept or reject reports; give every row its status."""
     parts = [part for part in found if len(part.records)]
     lengths = [len(part.records) for part in parts]
 
@@ -207,7 +207,7 @@ def _rates(reports: Reports) -> Rates:
 
 
 def _status(submission: Submission, record: Ints, codes: Ints, warning: Bools, accepted: Bools) -> RowStatus:
-    """NOT_USABLE: the row's report is rejected. WARNED: it has warnings only, or nothing to judge. Else OK."""
+    """NOT_USABLE: the row's report is rejected. WARNED: it has warnings only, or nothing to check. Else OK."""
     status = np.zeros(len(submission.rows) + len(submission.blank_rows), np.uint8)
     status[submission.blank_rows] = Status.WARNED
     status[submission.rows[record[warning]]] = Status.WARNED

@@ -5,7 +5,7 @@ counts            `finding_counts/1`: rows by column and code
 row_status        PARTLY_USED where a value is wrong, WARNED where there are warnings only
 
 A value has one finding at most, the first that its rule gives; a pair of dates in the wrong order is one of the later
-column. A missing value is wrong only where the rule says `required`.
+column. A missing value is wrong only if the rule has `required`.
 """
 
 import datetime
@@ -86,17 +86,17 @@ class ValidateColumns:
         return np.full(len(self.output_schema), WHOLE_ROW, np.int16)
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-        """Judge every column of every batch; see TableOperation."""
+        """Check every column of every batch; see TableOperation."""
         total = max(sum(batch.num_rows for batch in records), 1)
         statuses, results = list[RowStatus](), list[pa.RecordBatch]()
         counts: dict[tuple[int, RowCode], int] = {}
         first = 0
         for batch in records:
-            found = list(self._judge(batch))
+            found = list(self._check(batch))
             status = RowStatus.all_ok(batch.num_rows)
             for one in found:
-                judged = Status.WARNED if one.warning else Status.PARTLY_USED
-                status = status.found(one.rows, status=judged, code=one.code, column=one.column)
+                outcome = Status.WARNED if one.warning else Status.PARTLY_USED
+                status = status.found(one.rows, status=outcome, code=one.code, column=one.column)
                 counts[one.column, one.code] = counts.get((one.column, one.code), 0) + len(one.rows)
             statuses.append(status)
             results.append(self._findings(found, first))
@@ -106,7 +106,7 @@ class ValidateColumns:
             status=RowStatus.concatenate(statuses), result=results, parts={COUNTS.name: [self._counts(counts)]}
         )
 
-    def _judge(self, batch: pa.RecordBatch) -> Iterator[_Found]:
+    def _check(self, batch: pa.RecordBatch) -> Iterator[_Found]:
         texts = {name: read(batch.column(i)) for i, name in enumerate(self.names) if name in self.table.columns}
         for i, name in enumerate(self.names):
             if name not in texts:
@@ -164,7 +164,7 @@ class ValidateColumns:
 
 
 def wrong(rule: ColumnRule, text: Text, column: pa.Array, table: Ncic, as_of: datetime.date) -> Wrong:
-    """(code, bool[n]) of everything that can be wrong with a value by this rule, the first to be asked first."""
+    """(code, bool[n]) of every way in which a value can break the rule, in the order in which they are checked."""
     match rule:
         case TextRule(least=least, most=most):
             allowed = predicates.alphabet(rule.alphabet, rule.also)
@@ -216,7 +216,7 @@ def _dates(rule: DateRule, text: Text, as_of: datetime.date) -> Wrong:
     parsed = dates.parse(text)
     day = parsed.year * 10_000 + np.maximum(parsed.month, 1) * 100 + np.maximum(parsed.day, 1)
     wanted = parsed.fits if rule.partial else parsed.whole
-    future = parsed.fits & (parsed.year > 0) & (day > as_of.year * 10_000 + as_of.month * 100 + as_of.day)
+    future = parsed.fits & (parsed.year > 0) & (day > dates.number_of(as_of))
     return (
         (Code.NO_SUCH_DATE, text.filled & ~wanted),
         (Code.IN_THE_FUTURE, future & (not rule.future)),
@@ -226,6 +226,5 @@ def _dates(rule: DateRule, text: Text, as_of: datetime.date) -> Wrong:
 def _after(first: Text, then: Text) -> Bools:
     """Both are whole dates, and `first` is the later one."""
     one, two = dates.parse(first), dates.parse(then)
-    days = [(each.year * 100 + each.month) * 100 + each.day for each in (one, two)]
-    later: Bools = one.whole & two.whole & (days[0] > days[1])
+    later: Bools = one.whole & two.whole & (one.number > two.number)
     return later

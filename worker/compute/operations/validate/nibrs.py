@@ -64,7 +64,7 @@ class ValidateNibrs:
         return np.zeros(len(self.output_schema), np.int16)
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
-        """Judge the submission; see TableOperation."""
+        """Check the submission; see TableOperation."""
         segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
         found = validate(
             read(segments),

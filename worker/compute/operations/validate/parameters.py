@@ -1,6 +1,8 @@
 """Parameters of `validate`."""
 
 import datetime
+from functools import cache
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -12,7 +14,7 @@ from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["NCIC", "Validate", "complete", "decode", "encode"]
 
-NCIC = "ncic/1"
+NCIC: Final = "ncic/1"
 """The rule set for columns: of persons, hot files and criminal histories."""
 
 
@@ -49,6 +51,7 @@ class Validate(Parameters, frozen=True, kw_only=True, tag="validate"):
         return self.rule_set != NCIC
 
 
+@cache
 def _rules(rule_set: str) -> frozenset[str]:
     """The rules by number. Raises: ValueError for an unknown rule set."""
     if rule_set == NCIC:

@@ -1,61 +1,14 @@
-"""FF1 and block tokens beside their twins, and back again."""
+"""Columns of FF1 and of block tokens, turned back."""
 
-import string
-
-import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import ff1 as cmp_ff1_twin
-from worker.compute.kernels.ff1 import Ff1, lengths
+from tests.support.block_values import ALPHABET, KEY, value
+from worker.compute.kernels.ff1 import lengths
 from worker.compute.operations.deidentify.block_ciphers import RADIXES, block_tokens, encrypt_ff1
 from worker.compute.operations.deidentify.codes import Code
-from worker.compute.operations.deidentify.tokens import ecb
-
-KEY = bytes(range(32))
-ALPHABET = string.digits + string.ascii_uppercase
-
-
-@settings(max_examples=120, deadline=None)
-@given(st.data())
-def test_ff1_is_the_published_algorithm_and_has_an_inverse(data: st.DataObject) -> None:
-    radix = data.draw(st.sampled_from(RADIXES))
-    length = data.draw(st.sampled_from(lengths(radix)))
-    tweak = data.draw(st.binary(max_size=40))
-    value = st.lists(st.integers(0, radix - 1), min_size=length, max_size=length)
-    edge = st.sampled_from([[0] * length, [radix - 1] * length])
-    values = data.draw(st.lists(value | edge, min_size=1, max_size=5))
-    cipher = Ff1(ecb(KEY), radix=radix, length=length, tweak=tweak)
-    digits = np.array(values, np.uint8).T
-    sealed = cipher.encrypt(digits)
-    assert sealed.T.tolist() == [cmp_ff1_twin.encrypt(KEY, tweak, radix, one) for one in values]
-    assert np.array_equal(cipher.decrypt(sealed), digits)
-
-
-def test_ff1_of_more_values_than_a_chunk_is_that_of_each() -> None:
-    digits = np.random.default_rng(7).integers(0, 10, (9, 40_000)).astype(np.uint8)
-    cipher = Ff1(ecb(KEY), radix=10, length=9)
-    sealed = cipher.encrypt(digits)
-    assert np.array_equal(cipher.decrypt(sealed), digits)
-    for row in (0, 16_383, 16_384, 39_999):
-        one = cipher.encrypt(digits[:, row : row + 1])
-        assert np.array_equal(one[:, 0], sealed[:, row])
-
-
-@pytest.mark.parametrize(("radix", "shortest", "longest"), [(10, 6, 32), (36, 4, 20)])
-def test_the_domain_of_each_length_has_a_million_values_or_more(radix: int, shortest: int, longest: int) -> None:
-    assert lengths(radix) == range(shortest, longest + 1)
-    assert radix**shortest >= 10**6 > radix ** (shortest - 1)
-    for length in (shortest - 1, longest + 1):
-        with pytest.raises(ValueError, match="length"):
-            Ff1(ecb(KEY), radix=radix, length=length)
-
-
-value = (
-    st.none() | st.text(ALPHABET, max_size=34) | st.text("0123456789", min_size=5, max_size=33) | st.text(max_size=8)
-)
 
 
 def twin_ff1(text: str | None, radix: int) -> tuple[str | None, Code | None]:

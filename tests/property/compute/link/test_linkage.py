@@ -1,23 +1,18 @@
+"""`link` beside brute force: blocking, two tables and the order of rows change no weight."""
+
 import math
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.link import (
     clusters,
-    em_round,
     ignore,
-    pairs_of,
     people,
 )
-from worker.compute.kernels import em
-from worker.compute.kernels.components import components
-from worker.compute.kernels.pairs import blocks, pairs_at
-from worker.compute.kernels.pairs import pairs_of as pairs_of_places
 from worker.compute.operations.link import (
     Comparison,
     Condition,
@@ -28,95 +23,10 @@ from worker.compute.operations.link import (
     Rule,
     link,
 )
-from worker.compute.operations.link.comparison import _reduced
 
 _NAMES = st.sampled_from(["SMITH", "SMYTH", "JONES", "JONAS", "LEE", "smith ", "", None])
 _DATES = st.sampled_from(["19800102", "1980-01-02", "19800201", "19XX0102", "20001231", "oops", None])
 _ROWS = st.lists(st.tuples(_NAMES, _NAMES, _DATES), min_size=2, max_size=30)
-
-
-@given(groups=st.lists(st.integers(-1, 5), max_size=40), seed=st.integers(0, 9), linking=st.booleans())
-def test_every_pair_of_a_block_comes_once(groups: list[int], seed: int, linking: bool) -> None:
-    second = np.random.default_rng(seed).random(len(groups)) < 0.5 if linking else None
-    found = blocks(np.array(groups, np.int32), second)
-    left, right = pairs_of_places(found, 0, len(found.rows))
-    listed = list(zip(left.tolist(), right.tolist(), strict=True))
-    assert len(listed) == len(set(listed)) == found.pairs
-    assert set(listed) == pairs_of(groups, None if second is None else second.tolist())
-    by_number = pairs_at(found, np.arange(found.pairs))
-    assert list(zip(*(one.tolist() for one in by_number), strict=True)) == listed
-
-
-@given(n=st.integers(1, 30), data=st.data())
-def test_components_are_those_of_a_slow_twin(n: int, data: st.DataObject) -> None:
-    edges = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=40))
-    left, right = np.array(edges, np.int64).reshape(-1, 2).T
-    assert components(n, left, right).tolist() == clusters(n, edges)
-
-
-def test_a_long_chain_is_one_component() -> None:
-    nodes = np.random.default_rng(5).permutation(50_000)
-    assert not components(len(nodes), nodes[:-1], nodes[1:]).any()
-
-
-@given(values=st.lists(st.integers(0, 1 << 62), max_size=200))
-def test_reduced_values_stand_for_all(values: list[int]) -> None:
-    kept, which = _reduced(np.array(values, np.int64))
-    assert kept[which].tolist() == values
-    assert len(kept) <= len(values)
-
-
-def test_equal_values_are_reduced() -> None:
-    kept, _ = _reduced(np.tile(np.arange(100, dtype=np.int64), 1000))
-    assert len(kept) <= 110
-
-
-@given(data=st.data())
-def test_em_takes_the_steps_of_a_slow_twin(data: st.DataObject) -> None:
-    levels = [2, 3]
-    rows = st.tuples(*(st.integers(-1, k - 1) for k in levels))
-    patterns = data.draw(st.lists(rows, min_size=1, max_size=12, unique=True))
-    counts = data.draw(st.lists(st.integers(1, 1000), min_size=len(patterns), max_size=len(patterns)))
-    start = [[0.9, 0.1], [0.7, 0.2, 0.1]]
-    u = [[0.05, 0.95], [0.01, 0.09, 0.9]]
-    m, share = start, 0.3
-    for _ in range(100):
-        new, new_share = em_round(patterns, counts, m, u, share, start=start, prior_pairs=5.0)
-        moved = max(abs(a - b) for old, fresh in zip(m, new, strict=True) for a, b in zip(old, fresh, strict=True))
-        moved = max(moved, abs(new_share - share))
-        m, share = new, new_share
-        if moved < 1e-5:
-            break
-    fit = em.maximise(
-        np.array(patterns, np.int8),
-        np.array(counts, np.float64),
-        m=[np.array(one) for one in start],
-        u=[np.array(one) for one in u],
-        share=0.3,
-        prior_pairs=5.0,
-    )
-    assert fit.share == pytest.approx(share, abs=1e-9)
-    for found, expected in zip(fit.m, m, strict=True):
-        assert found.tolist() == pytest.approx(expected, abs=1e-9)
-
-
-def test_em_finds_the_parameters_that_made_the_pairs() -> None:
-    rng = np.random.default_rng(1)
-    n, share = 400_000, 0.05
-    m, u = [0.9, 0.8, 0.95, 0.7], [0.1, 0.02, 0.3, 0.05]
-    match = rng.random(n) < share
-    agree = rng.random((n, 4)) < np.where(match[:, None], m, u)
-    patterns, counts = np.unique((~agree).astype(np.int8), axis=0, return_counts=True)
-    fit = em.maximise(
-        patterns,
-        counts.astype(np.float64),
-        m=[np.array([0.6, 0.4])] * 4,
-        u=[np.array([one, 1 - one]) for one in u],
-        share=0.3,
-        prior_pairs=1.0,
-    )
-    assert fit.share == pytest.approx(share, abs=0.003)
-    assert [one[0] for one in fit.m] == pytest.approx(m, abs=0.02)
 
 
 def _exchanged() -> tuple[Level, ...]:

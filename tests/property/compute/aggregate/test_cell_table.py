@@ -1,22 +1,19 @@
-"""`aggregate` against a loop over rows that says the same slowly."""
+"""Tables of cells beside a loop over rows."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import product
 
-import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.compute.kernels.group_by import coded, with_totals
 from worker.compute.operations.aggregate import (
     CELLS,
     Aggregate,
     run,
 )
 from worker.compute.operations.aggregate.codes import Code
-from worker.compute.operations.aggregate.suppression import hidden
 from worker.records import Status
 
 Row = tuple[str | None, str | None, str | None, str | None]
@@ -100,32 +97,3 @@ def test_hidden_cells_show_no_number_others_round_halves_up(rows: list[Row], thr
             assert (r["rows"], r["persons"], r["sum_1"]) == tuple(
                 (v + base // 2) // base * base for v in (count, people, total)
             )
-
-
-@given(st.lists(st.none() | st.binary(max_size=3), max_size=30))
-def test_codes_are_positions_in_the_sorted_distinct_values(words: list[bytes | None]) -> None:
-    code, values = coded(pa.array(words, pa.binary()))
-    assert values.to_pylist() == sorted({word for word in words if word})
-    assert code.tolist() == [values.to_pylist().index(word) if word else len(values) for word in words]
-
-
-@given(st.integers(1, 2), st.data())
-def test_short_codes_are_sorted_and_sliced_arrays_read_in_place(width: int, data: st.DataObject) -> None:
-    words = data.draw(st.lists(st.binary(min_size=width, max_size=width), min_size=2, max_size=30))
-    code, values = coded(pa.array([b"?" * width, *words], pa.binary()).slice(1))
-    assert values.to_pylist() == sorted(set(words))
-    assert [values[c].as_py() for c in code.tolist()] == words
-
-
-@given(st.data())
-def test_every_hidden_cell_has_a_second_table_with_that_output(data: st.DataObject) -> None:
-    shape = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
-    flat = data.draw(st.lists(st.integers(0, 15), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
-    rows = with_totals(np.array(flat, np.int64).reshape(shape))
-    gone = hidden([rows], rows, 11)
-    small = (rows > 0) & (rows < 11)
-    assert (gone | ~small).all()
-    assert not gone[rows == 0].any()
-    # each axis: at least two are hidden wherever one is
-    for axis in range(rows.ndim):
-        assert (gone.sum(axis=axis) != 1).all()

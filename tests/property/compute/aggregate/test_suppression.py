@@ -1,0 +1,22 @@
+"""Suppression leaves every hidden cell a second value."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.compute.kernels.group_by import with_totals
+from worker.compute.operations.aggregate.suppression import hidden
+
+
+@given(st.data())
+def test_every_hidden_cell_has_a_second_table_with_that_output(data: st.DataObject) -> None:
+    shape = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    flat = data.draw(st.lists(st.integers(0, 15), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
+    rows = with_totals(np.array(flat, np.int64).reshape(shape))
+    gone = hidden([rows], rows, 11)
+    small = (rows > 0) & (rows < 11)
+    assert (gone | ~small).all()
+    assert not gone[rows == 0].any()
+    # each axis: at least two are hidden wherever one is
+    for axis in range(rows.ndim):
+        assert (gone.sum(axis=axis) != 1).all()

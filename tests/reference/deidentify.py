@@ -1,0 +1,173 @@
+"""Slow twins of the transforms of `deidentify`: one value at a time, with the standard library."""
+
+import base64
+import contextlib
+import datetime
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.cmac import CMAC
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from worker.compute.operations.deidentify import masks
+from worker.compute.operations.deidentify.codes import Code
+from worker.compute.operations.deidentify.outcome import Outcome
+from worker.compute.status_codes import RowCode, ValueCode
+
+Judged = tuple[bytes | None, RowCode | None]
+KEY = bytes(range(32))
+untimed = settings(deadline=None)
+
+
+def slow_mask(value: bytes, first: int, last: int, fill: int) -> Judged:
+    if len(value) <= first + last:
+        return None, Code.TOO_SHORT_TO_MASK
+    middle = len(value) - first - last
+    head, tail = value[:first], value[first + middle :]
+    if any(byte > 127 for byte in head + tail):
+        return None, Code.KEPT_BYTES_NOT_ASCII
+    return head + bytes([fill]) * middle + tail, None
+
+
+def slow_zip(value: bytes, digits: int) -> Judged:
+    if not re.fullmatch(rb"[0-9]{5}|[0-9]{9}|[0-9]{5}-[0-9]{4}", value):
+        return None, Code.NOT_A_ZIP
+    prefix = value[:digits]
+    return (b"000" if prefix.decode() in masks.SPARSE_ZIP3 else prefix), None
+
+
+def slow_parse(value: bytes) -> tuple[str, str, str, str] | None:
+    """Year, month, day (with X) and the separator, or None for what is not a date."""
+    if value.upper() == b"XX":
+        return "XXXX", "XX", "XX", ""
+    match = re.fullmatch(rb"([0-9X]{4})(-?)([0-9X]{2})\2([0-9X]{2})", value.upper())
+    if not match:
+        return None
+    year, dash, month, day = (part.decode() for part in match.groups())
+
+    def may_be(part: str, highest: int) -> bool:
+        return any(re.fullmatch(part.replace("X", "."), f"{n:02d}") for n in range(1, highest + 1))
+
+    if year == "0000" or not may_be(month, 12) or not may_be(day, 31):
+        return None
+    if "X" not in month + day:
+        try:
+            datetime.date(2000 if "X" in year else int(year), int(month), int(day))
+        except ValueError:
+            return None
+    return year, month, day, dash
+
+
+def slow_year(value: bytes) -> Judged:
+    parsed = slow_parse(value)
+    return (parsed[0].encode(), None) if parsed else (None, ValueCode.NOT_A_DATE)
+
+
+def slow_month(value: bytes) -> Judged:
+    parsed = slow_parse(value)
+    return (f"{parsed[0]}{parsed[3]}{parsed[1]}".encode(), None) if parsed else (None, ValueCode.NOT_A_DATE)
+
+
+def slow_band(value: bytes, width: int, top: int, as_of: datetime.date) -> Judged:
+    parsed = slow_parse(value)
+    if not parsed:
+        return None, ValueCode.NOT_A_DATE
+    year, month, day, _ = parsed
+    if "X" in year:
+        return None, Code.PARTIAL_DATE
+    bands = set()
+    for m in range(1, 13) if "X" in month else [int(month)]:
+        for d in range(1, 32) if "X" in day else [int(day)]:
+            try:
+                born = datetime.date(int(year), m, d)
+            except ValueError:
+                if not (m == 2 and d == 29) and not ("X" in month or "X" in day):
+                    raise
+                continue
+            if born <= as_of:
+                age = as_of.year - born.year - ((as_of.month, as_of.day) < (born.month, born.day))
+                low = age // width * width
+                high = min(low + width, top) - 1
+                bands.add(f"{top}+" if age >= top else str(low) if low == high else f"{low}-{high}")
+    if not bands:
+        return None, Code.BORN_AFTER_AS_OF
+    return (bands.pop().encode(), None) if len(bands) == 1 else (None, Code.PARTIAL_DATE)
+
+
+def slow_shift(value: bytes, days: int | None) -> Judged:
+    parsed = slow_parse(value)
+    if not parsed:
+        return None, ValueCode.NOT_A_DATE
+    year, month, day, dash = parsed
+    if "X" in year + month + day:
+        return None, Code.PARTIAL_DATE
+    if days is None:
+        return None, Code.NO_SUBJECT
+    try:
+        moved = datetime.date(int(year), int(month), int(day)) + datetime.timedelta(days=days)
+    except OverflowError:
+        return None, Code.DATE_OUT_OF_RANGE
+    return moved.isoformat().replace("-", dash).encode(), None
+
+
+def slow_token(value: bytes, project: str, domain: str, bits: int) -> bytes:
+    key = hmac.digest(KEY, b"cji-token/1\0" + project.encode() + b"\0" + domain.encode(), "sha256")
+    digest = hmac.new(key, value, hashlib.sha256).digest()[: bits // 8]
+    return base64.b32hexencode(digest).rstrip(b"=").lower()
+
+
+def slow_mac(key: bytes, value: bytes) -> bytes:
+    mac = CMAC(algorithms.AES(key))
+    mac.update(value)
+    return mac.finalize()
+
+
+def slow_days(subject: bytes, project: str, max_days: int) -> int:
+    digest = slow_mac(hmac.digest(KEY, b"cji-shift/1\0" + project.encode(), "sha256"), subject)
+    choices: list[int] = [*range(-max_days, 0), *range(1, max_days + 1)]
+    for i in range(0, 16, 8):
+        word = int.from_bytes(digest[i : i + 8], "big")
+        if word < 2**64 - 2**64 % len(choices):
+            return choices[word % len(choices)]
+    raise AssertionError
+
+
+def arrays_of(values: list[bytes | None]) -> list[pa.Array]:
+    """The same values as arrays of different memory: plain, a slice with an odd offset, utf8 where they are text."""
+    padded = pa.array([b"never", None, b"", *values, b"mind"], pa.binary())
+    arrays = [pa.array(values, pa.binary()), padded.slice(3, len(values)), with_bytes_under_nulls(values)]
+    with contextlib.suppress(UnicodeDecodeError):
+        arrays.append(pa.array([None if v is None else v.decode() for v in values], pa.utf8()))
+    return arrays
+
+
+def with_bytes_under_nulls(values: list[bytes | None]) -> pa.Array:
+    """Arrow allows a null to have bytes; no kernel may look at them."""
+    full = pa.array([b"20200101" if v is None else v for v in values], pa.binary())
+    valid = pa.array([v is not None for v in values], pa.bool_()).buffers()[1]
+    return pa.Array.from_buffers(pa.binary(), len(values), [valid, *full.buffers()[1:]])
+
+
+def assert_equal(
+    kernel: Callable[[pa.Array], Outcome], slow: Callable[[int, bytes], Judged], values: list[bytes | None]
+) -> None:
+    expected = [(None, None) if not v else slow(i, v) for i, v in enumerate(values)]
+    for array in arrays_of(values):
+        outcome = kernel(array)
+        outcome.array.validate(full=True)
+        assert outcome.array.type == array.type
+        codes: dict[int, RowCode] = {}
+        for code, rows in outcome.faults:
+            for row in rows.tolist():
+                assert row not in codes, "a value has one fault"
+                codes[row] = code
+        got = outcome.array.cast(pa.binary()).to_pylist()
+        assert [(v, codes.get(i)) for i, v in enumerate(got)] == expected
+
+
+text_values = st.lists(st.none() | st.binary(max_size=12) | st.text("abXé語 ", max_size=8).map(str.encode), max_size=30)

@@ -1,0 +1,29 @@
+"""An inquiry and a record of one person, and `screen` on a few of them."""
+
+import msgspec
+
+from tests.reference import screen as twin
+from worker.compute.operations.screen import (
+    Limits,
+    Outcome,
+    Rules,
+    Screen,
+    Screened,
+    run,
+)
+
+Row = dict[str, str | None]
+PERSON = ("NAM", "DOB", "SEX", "RAC", "SOC", "FBI")
+HOTFILE = (*PERSON, "NIC", "file_code", "EXL", "CMC")
+SMITH: Row = {"NAM": "SMITH, JOHN", "DOB": "19800615", "SEX": "M", "RAC": "W", "SOC": None, "FBI": None}
+RECORD: Row = {**SMITH, "NIC": "W123456789", "file_code": "W", "EXL": "A", "CMC": "00"}
+BOTH_WAYS = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers_alone=False)
+
+
+def screened(inquiries: list[Row], reference: list[Row], parameters: Screen, **limits: int) -> Screened:
+    index = twin.index(reference, HOTFILE)
+    return run(twin.batch("person/1", inquiries, PERSON), index, parameters, twin.MODEL, limits=Limits(**limits))
+
+
+def is_hit(inquiry: Row, record: Row, rules: Rules) -> bool:
+    return Outcome(screened([inquiry], [record], twin.asked(rules=rules)).outcome[0]) is Outcome.HIT

@@ -1,0 +1,86 @@
+"""Blocks: counted before they are expanded, split or left out where they are too large."""
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from tests.reference.link import ignore, people
+from tests.support.link_tools import BY_LAST, given_model, linked, part
+from tests.support.refusals import refused
+from worker.compute.operations.link import (
+    Key,
+    Link,
+    Rule,
+    link,
+)
+from worker.compute.operations.link.blocking import CHUNK, plan
+from worker.compute.operations.link.codes import Code
+from worker.compute.operations.link.columns import read_table
+from worker.compute.operations.link.linkage import MEMORY
+from worker.errors import Reason
+
+
+@pytest.mark.parametrize("limits", [{"pairs": 44}, {"block_rows": 9}, {"memory": 1 << 20, "rows": 200}])
+def test_a_limit_is_enforced_before_a_pair_is_compared(limits: dict[str, int]) -> None:
+    steps: list[str] = []
+    batch = people(last=["SMITH"] * limits.pop("rows", 10))
+    memory = limits.pop("memory", MEMORY)
+    parameters = Link(model=given_model(0.9, 0.1), oversized="refuse", **limits)  # type: ignore[arg-type]
+    with refused(Reason.LIMIT_EXCEEDED):
+        link([batch], batch.schema, parameters, lambda step, _: steps.append(step), memory=memory)
+    assert steps == ["count"]
+
+
+def test_a_block_that_is_too_large_is_split_and_reported() -> None:
+    batch = people(last=["SMITH"] * 6, SEX=["M", "M", "M", "F", "F", None])
+    split = (Key(column="SEX"),)
+    model = replace(given_model(0.9, 0.1), split=split)
+    found = linked(batch, model=model, block_rows=3, clerical_review_threshold=1e-3)
+    pairs = {(row["left"], row["right"]) for row in part(found, "pairs")}
+    assert pairs == {(0, 1), (0, 2), (1, 2), (3, 4)}
+    (block,) = part(found, "blocks")
+    assert (block["split"], block["split_rows"], block["pairs"], block["largest"]) == (1, 6, 4, 3)
+    with refused(Reason.LIMIT_EXCEEDED):
+        linked(batch, model=model, block_rows=2)
+
+
+def test_a_rule_with_too_many_pairs_is_left_out_and_reported() -> None:
+    batch = people(last=["SMITH"] * 4, first=["A", "A", "B", "C"])
+    rules = (Rule(keys=(Key(column="last"),), most_pairs=5), Rule(keys=(Key(column="first"),)))
+    found = linked(batch, model=replace(given_model(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
+    assert [(row["left"], row["right"]) for row in part(found, "pairs")] == [(0, 1)]
+    wide, narrow = part(found, "blocks")
+    assert (wide["left_out"], wide["pairs"], wide["new_pairs"]) == (True, 6, 0)
+    assert (narrow["left_out"], narrow["pairs"], narrow["new_pairs"]) == (False, 1, 1)
+    assert found.status.rows[found.status.codes == Code.NO_BLOCKING_KEY].tolist() == []
+
+
+@pytest.mark.parametrize(("most", "pairs"), [(4, 4), (3, 0)])
+def test_pairs_of_two_tables_are_counted_before_they_are_made(most: int, pairs: int) -> None:
+    one, other = people(last=["A", "A", "B", None]), people(last=["A", "B", "B", "C"])
+    rules = (replace(BY_LAST, most_pairs=most), Rule(keys=(Key(column="last"), Key(column="last", form="soundex"))))
+    model = replace(given_model(0.9, 0.1), blocking=rules)
+    found = link([one], one.schema, Link(model=model, clerical_review_threshold=1e-3), ignore, side=[other])
+    blocks = part(found, "blocks")
+    assert [row["pairs"] for row in blocks] == [4, 4]
+    assert [row["new_pairs"] for row in blocks] == [pairs, 4 - pairs]
+
+
+def test_a_pair_counts_for_its_first_rule_only() -> None:
+    batch = people(last=["SMITH", "SMITH"], first=["A", "A"])
+    rules = (Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="first"),)))
+    found = linked(batch, model=replace(given_model(0.9, 0.1), blocking=rules), clerical_review_threshold=1e-3)
+    assert [row["new_pairs"] for row in part(found, "blocks")] == [1, 0]
+    assert len(found.report.pairs) == 1
+
+
+@pytest.mark.parametrize("most", [1_000, 3_000_000])
+def test_a_sample_is_of_the_pairs_of_its_rule(most: int) -> None:
+    """In chunks, each pair at most once, and all where there are no more."""
+    table = read_table([people(last=["A"] * 700 + ["B"] * 1000)], (), frozenset(("last",)), linking=False)
+    blocking = plan(table, (BY_LAST,), (), Link())
+    chunks = list(blocking.sample(0, most, np.random.default_rng(3)))
+    left, right = (np.concatenate(side) for side in zip(*chunks, strict=True))
+    assert len(set(zip(left.tolist(), right.tolist(), strict=True))) == len(left) == min(most, 744_150)
+    assert ((left < right) & ((left < 700) == (right < 700))).all()
+    assert max(len(one) for one, _ in chunks) <= CHUNK
