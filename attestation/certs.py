@@ -9,8 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["load_der", "load_pem_chain", "spki_sha256"]
-
 MAX_CHAIN_BYTES = 64 * 1024
 
 

@@ -11,8 +11,6 @@ from typing import Final, Self, TypeVar
 
 from attestation.checks import Check, Failure, remedy, requirement
 
-__all__ = ["REMEDIES", "AttestationError", "Fault", "Record", "invalid"]
-
 T = TypeVar("T")
 
 

@@ -17,8 +17,6 @@ from attestation.errors import AttestationError, Fault
 from attestation.system_roots import system_roots_file
 from attestation.trust import Endpoint
 
-__all__ = ["Response", "exchange", "retry_after", "tls_context"]
-
 USER_AGENT: Final = "cji-worker"
 MAX_RETRY_AFTER: Final = 300.0  # seconds; a longer one is cut to this
 

@@ -8,8 +8,6 @@ from types import MappingProxyType
 
 import msgspec
 
-__all__ = ["Finding", "Hit", "Rule", "Severity", "grouped", "load_rules"]
-
 Hit = tuple[str, str, str]
 """Rule id, detail, place."""
 

@@ -16,20 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from attestation.errors import AttestationError, Fault
 from attestation.strict_json import JsonObject, parse_object
 
-__all__ = [
-    "PublicKey",
-    "UnverifiedJws",
-    "b64url",
-    "b64url_decode",
-    "canonical_jwk",
-    "ec_from_jwk",
-    "jwk_thumbprint",
-    "rsa_from_jwk",
-    "split_jws",
-    "std_b64decode",
-    "verify_rs256",
-]
-
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey

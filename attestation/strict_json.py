@@ -10,8 +10,6 @@ from typing import Any, Final, TypeAlias, cast
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["MAX_DEPTH", "JsonObject", "member", "parse_object", "text_member"]
-
 JsonObject: TypeAlias = dict[str, Any]
 MAX_DEPTH: Final = 16  # levels; the deepest real token has 5
 MAX_INTEGER_DIGITS: Final = 20  # 2^64 has 20

@@ -15,8 +15,6 @@ from cryptography import x509
 from attestation.certs import load_der
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["roots_file", "system_roots", "system_roots_file"]
-
 _PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")  # Debian and Ubuntu; Azure Linux
 
 

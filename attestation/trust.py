@@ -14,18 +14,6 @@ import msgspec
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = [
-    "AZURE_US",
-    "AZURE_USGOV",
-    "PRODUCTION",
-    "Endpoint",
-    "Trust",
-    "endpoint",
-    "is_production",
-    "provider_endpoint",
-    "require_region",
-]
-
 # SHA-256 of the SubjectPublicKeyInfo of AMD's root keys, from the ARK certificates that AMD's key distribution
 # service publishes under /vcek/v1/{Milan,Genoa,Turin}/cert_chain (AMD 57230).
 ARK_MILAN: Final = "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9"

@@ -7,8 +7,6 @@ with another member either.
 from dataclasses import InitVar, dataclass
 from typing import Final
 
-__all__ = ["Verified"]
-
 _CONSTRUCTOR_KEY: Final = object()
 
 

@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["VERSION", "code_sha384"]
-
 VERSION: Final = version("cji-worker")
 
 

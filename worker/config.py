@@ -12,8 +12,6 @@ from msgspec import Meta
 
 from worker.errors import StartupError
 
-__all__ = ["AttestationSection", "Config", "KeySection", "ListenSection", "ReferencesSection", "WorkerSection", "load"]
-
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 _MAX_BYTES: Final = 256 << 10

@@ -8,8 +8,6 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["REASONS", "Reason", "ReasonInfo", "Refusal", "Stage", "StartupError"]
-
 Blame = Literal["caller", "operator", "platform"]
 
 

@@ -16,23 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
-__all__ = [
-    "ES384_BYTES",
-    "RSA_MAX_BITS",
-    "RSA_MIN_BITS",
-    "PublicKey",
-    "b64url",
-    "b64url_decode",
-    "es384_sign",
-    "es384_verify",
-    "key_id",
-    "parse_canonical_p384",
-    "parse_p384",
-    "parse_rsa",
-    "public_jwk",
-    "thumbprint",
-]
-
 RSA_MIN_BITS: Final = 3072  # 128-bit strength (NIST SP 800-57 part 1, table 2)
 RSA_MAX_BITS: Final = 8192  # bounds the cost of one public-key operation
 RSA_EXPONENT: Final = 65_537

@@ -10,8 +10,6 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["FIELDS", "log"]
-
 FIELDS: Final[dict[str, type]] = {
     "blame": str,
     "bytes": int,

@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-__all__ = ["ProgressCallback"]
-
 
 class ProgressCallback(Protocol):
     """Called whenever a job makes progress."""

@@ -24,8 +24,6 @@ from worker.log import log
 from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
 from worker.table_files import read_table_files
 
-__all__ = ["Supervisor", "serve"]
-
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
 _ENVIRONMENT: Final[Mapping[str, str]] = {

@@ -9,8 +9,6 @@ from typing import Final
 
 from worker.errors import StartupError
 
-__all__ = ["read_table_files"]
-
 _NAMES: Final = ("dissemination.toml", "ncic.toml", "screening.toml")
 _MAX_BYTES: Final = 1 << 20
 

@@ -14,20 +14,6 @@ from typing import Final, Literal
 
 import msgspec
 
-__all__ = [
-    "BADRAM",
-    "MILAN_SEED",
-    "Acceptance",
-    "Advisory",
-    "AdvisoryList",
-    "Component",
-    "Product",
-    "all_accepted",
-    "open_advisories",
-    "sound_acceptances",
-    "sound_list",
-]
-
 Product = Literal["Milan", "Genoa", "Turin"]
 Component = Literal["bootloader", "tee", "snp", "microcode", "fmc"]
 

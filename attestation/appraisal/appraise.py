@@ -21,8 +21,6 @@ from attestation.evidence.binding import report_user_data
 from attestation.trust import Trust
 from attestation.verified import _CONSTRUCTOR_KEY
 
-__all__ = ["appraise"]
-
 
 def appraise(
     evidence: Evidence,

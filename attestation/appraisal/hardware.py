@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb
 
-__all__ = ["Hardware"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:

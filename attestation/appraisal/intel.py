@@ -21,8 +21,6 @@ from attestation.checks import Check
 from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence import TdCollateral
 
-__all__ = ["authentic_root"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pins:

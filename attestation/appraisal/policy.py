@@ -16,8 +16,6 @@ from attestation.errors import AttestationError, Fault, Record
 from attestation.evidence import SnpReport
 from attestation.evidence.snp_report import parse_tcb
 
-__all__ = ["check_policy"]
-
 _Result: TypeAlias = Check | Failure
 
 

@@ -21,18 +21,6 @@ from attestation.appraisal.advisories import (
 from attestation.errors import AttestationError, Fault
 from attestation.evidence import Tcb
 
-__all__ = [
-    "GENOA_FLOOR",
-    "MILAN_FLOOR",
-    "TURIN_FLOOR",
-    "MaaEnclave",
-    "ReferenceValues",
-    "TcbFloor",
-    "TcbStatus",
-    "check_reference",
-    "floor_in_force",
-]
-
 TcbStatus = Literal[
     "UpToDate",
     "SWHardeningNeeded",

@@ -23,16 +23,6 @@ from attestation.checks import Check
 from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import SnpReport, Tcb, parse_snp_report
 
-__all__ = [
-    "AuthenticReport",
-    "Endorsement",
-    "authenticate_report",
-    "check_not_revoked",
-    "check_signing_key",
-    "verify_chain",
-    "verify_report_signature",
-]
-
 _PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 _SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
 _ROLES: Final = ("VCEK", "ASK", "ARK")

@@ -18,16 +18,6 @@ from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import Evidence, TdCollateral, TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
 from attestation.strict_json import parse_object
 
-__all__ = [
-    "AuthenticDomain",
-    "authenticate_domain",
-    "check_attributes",
-    "check_module",
-    "read_quote",
-    "read_report",
-    "verify_quote",
-]
-
 # TD attributes that do not weaken the domain: LASS, SEPT_VE_DISABLE, PKS, KL (TDX Module ABI, ATTRIBUTES). Refused are
 # debugging (0), profiling (4 to 6), migration (29), performance monitoring (63) and every bit without a meaning yet.
 ALLOWED_ATTRIBUTES: Final = 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31

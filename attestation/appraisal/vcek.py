@@ -11,8 +11,6 @@ from attestation.errors import invalid
 from attestation.evidence import SnpReport, Tcb
 from attestation.evidence.snp_report import parse_tcb
 
-__all__ = ["product_of", "verify_chip"]
-
 _AMD: Final = "1.3.6.1.4.1.3704.1."
 _PRODUCTS: Final[dict[str, Product]] = {"Milan": "Milan", "Genoa": "Genoa", "Turin": "Turin"}
 _LEVELS: Final = {"bootloader": "3.1", "tee": "3.2", "snp": "3.3", "microcode": "3.8"}

@@ -9,8 +9,6 @@ from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
 from attestation.verified import Verified
 
-__all__ = ["Verdict"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict(Verified):

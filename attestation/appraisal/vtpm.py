@@ -19,8 +19,6 @@ from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import Evidence, TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
 from attestation.evidence.tpm_structures import PCR_SELECTION, PCRS, pcr_digest, policy_pcr_digest
 
-__all__ = ["AuthenticVtpm", "authenticate_vtpm"]
-
 AK_ATTRIBUTES: Final = 0x50032  # sign, restricted, sensitiveDataOrigin, fixedParent, fixedTPM
 EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM
 ENDORSEMENT_HIERARCHY: Final = 0x4000000B  # TPM_RH_ENDORSEMENT, whose primary key Azure's AK is

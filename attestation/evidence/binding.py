@@ -9,8 +9,6 @@ from typing import Final
 
 from attestation.errors import AttestationError, Fault
 
-__all__ = ["NONCE_BYTES", "maa_nonce", "qualifying_data", "report_user_data"]
-
 NONCE_BYTES: Final = 32
 RECEIPT_KEY_BYTES: Final = 32  # RFC 7638 SHA-256 thumbprint
 

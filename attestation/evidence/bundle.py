@@ -15,8 +15,6 @@ from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import Tee
 from attestation.evidence.tpm_structures import TpmClock, parse_attest
 
-__all__ = ["MAX_EVIDENCE_BYTES", "Evidence"]
-
 MAX_EVIDENCE_BYTES: Final = 256 * 1024  # a real bundle has about 25 KiB
 
 

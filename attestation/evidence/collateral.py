@@ -6,8 +6,6 @@ Each text is kept exactly as it was served, because the signatures are over thos
 
 import msgspec
 
-__all__ = ["TdCollateral"]
-
 
 class TdCollateral(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Chains are PEM, leaf first, root last; CRLs are DER; signatures are 64 bytes, r and s."""

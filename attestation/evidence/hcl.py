@@ -17,8 +17,6 @@ from attestation.errors import AttestationError, Fault
 from attestation.jose import rsa_from_jwk
 from attestation.strict_json import JsonObject, member, parse_object, text_member
 
-__all__ = ["HclReport", "Tee", "parse_hcl", "runtime_ak"]
-
 Tee = Literal["snp", "tdx"]
 HEADER_BYTES: Final = 32
 HARDWARE_BYTES: Final = 1184

@@ -16,8 +16,6 @@ from attestation.jose import b64url, b64url_decode
 from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
 
-__all__ = ["AmdCertificates", "amd_certificates", "imds_endpoint", "region", "td_quote"]
-
 NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
 _REGION: Final = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 

@@ -14,8 +14,6 @@ from cryptography.x509.oid import NameOID
 from attestation.certs import load_pem_chain
 from attestation.errors import Fault, invalid
 
-__all__ = ["PckSubject", "pck_subject"]
-
 SGX_EXTENSION: Final = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
 _FMSPC: Final = bytes.fromhex("2a864886f84d010d0104")  # DER of 1.2.840.113741.1.13.1.4
 _CAS: Final = {"Intel SGX PCK Platform CA": "platform", "Intel SGX PCK Processor CA": "processor"}

@@ -25,8 +25,6 @@ from attestation.fetch import Response
 from attestation.strict_json import parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
 
-__all__ = ["IntelPcs"]
-
 KEPT_SECONDS: Final = 6 * 3600
 """How long collateral is reused without a request; Intel renews it daily and signs it for 30 days."""
 

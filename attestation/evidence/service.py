@@ -11,8 +11,6 @@ from attestation.errors import AttestationError, Fault
 from attestation.fetch import Response, exchange
 from attestation.trust import Endpoint
 
-__all__ = ["MAX_REPLY_BYTES", "TOTAL_SECONDS", "request_until"]
-
 MAX_REPLY_BYTES: Final = 64 * 1024  # the largest real reply, AMD's three certificates, has 7 KiB
 REQUEST_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 30.0  # what a caller usually gives

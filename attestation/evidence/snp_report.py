@@ -11,8 +11,6 @@ from typing import Final
 
 from attestation.errors import invalid
 
-__all__ = ["REPORT_BYTES", "SIGNED_BYTES", "SnpReport", "Tcb", "parse_snp_report", "parse_tcb"]
-
 REPORT_BYTES: Final = 1184
 SIGNED_BYTES: Final = 0x2A0
 VERSIONS: Final = frozenset({2, 3, 4, 5})

@@ -16,8 +16,6 @@ from typing import Final
 
 from attestation.errors import invalid
 
-__all__ = ["TdQuote", "TdReport", "TdxTcb", "parse_td_quote", "parse_td_report"]
-
 REPORT_BYTES: Final = 1024
 MAX_QUOTE_BYTES: Final = 16 * 1024  # real quotes have about 5 KiB
 HEADER_BYTES: Final = 48

@@ -46,8 +46,6 @@ from attestation.evidence.tpm_templates import (
     user_data_index,
 )
 
-__all__ = ["AK_CERT_INDEX", "HCL_INDEX", "EphemeralKey", "Tpm"]
-
 HCL_INDEX: Final = 0x01400001
 AK_CERT_INDEX: Final = 0x01C101D0
 AK_HANDLE: Final = 0x81000003

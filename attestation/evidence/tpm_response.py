@@ -6,17 +6,6 @@ from typing import Final, TypeVar
 
 from tpm2_pytss import TSS2_Exception
 
-__all__ = [
-    "ATTEMPTS",
-    "RC_AGAIN",
-    "RC_NONE",
-    "RC_NO_HANDLE",
-    "RC_NV_UNINITIALIZED",
-    "RC_POLICY",
-    "again",
-    "code",
-]
-
 T = TypeVar("T")
 
 RC_NONE: Final = 0

@@ -11,18 +11,6 @@ from typing import Final, Literal
 
 from attestation.errors import invalid
 
-__all__ = [
-    "PCRS",
-    "PCR_SELECTION",
-    "TpmAttest",
-    "TpmClock",
-    "TpmRsaPublic",
-    "parse_attest",
-    "parse_rsa_public",
-    "pcr_digest",
-    "policy_pcr_digest",
-]
-
 MAGIC: Final = 0xFF544347  # TPM_GENERATED_VALUE: a restricted key signs nothing from outside that begins so
 _KINDS: Final[dict[int, Literal["quote", "certify"]]] = {0x8018: "quote", 0x8017: "certify"}
 SHA256: Final = 0x000B

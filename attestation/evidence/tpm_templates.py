@@ -26,15 +26,6 @@ from tpm2_pytss.types import (
 
 from attestation.evidence.tpm_structures import policy_pcr_digest
 
-__all__ = [
-    "USER_DATA_BYTES",
-    "USER_DATA_INDEX",
-    "Padding",
-    "decrypt_scheme",
-    "ephemeral_template",
-    "user_data_index",
-]
-
 USER_DATA_INDEX: Final = 0x01400002
 USER_DATA_BYTES: Final = 64
 EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM; policy only

@@ -19,8 +19,6 @@ from attestation.evidence import SnpReport, TdReport
 if TYPE_CHECKING:
     from attestation.evidence import Tcb
 
-__all__ = ["Expected", "Fact", "expected_claims"]
-
 Fact: TypeAlias = str | int | bool
 
 _SNP_BYTES: Final = {

@@ -18,23 +18,6 @@ from attestation.maa.agreement import Fact, expected_claims
 from attestation.maa.jwks import SigningKey, SigningKeys
 from attestation.strict_json import JsonObject, member, parse_object
 
-__all__ = [
-    "SKEW",
-    "authentic_claims",
-    "check_ak",
-    "check_boot",
-    "check_ephemeral",
-    "check_hardware",
-    "check_nonce",
-    "check_pcrs",
-    "check_policy_hash",
-    "check_report",
-    "check_times",
-    "check_vm",
-    "confidential_vm",
-    "refused",
-]
-
 SKEW: Final = 60  # seconds
 MAX_LIFETIME: Final = 86400  # seconds; Azure Attestation gives 8 hours
 _OFF: Final = ("bootdebug", "kerneldebug", "hypervisordebug", "testsigning", "flightsigning")

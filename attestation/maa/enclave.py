@@ -26,8 +26,6 @@ from attestation.jose import b64url_decode
 from attestation.maa.jwks import SigningKey
 from attestation.strict_json import parse_object, text_member
 
-__all__ = ["check_enclave"]
-
 EVIDENCE: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 KIND: Final = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.2")
 CONTAINER: Final = "acisevsnp"

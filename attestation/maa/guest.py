@@ -23,8 +23,6 @@ from attestation.jose import b64url, b64url_decode, std_b64decode
 from attestation.strict_json import member, parse_object, text_member
 from attestation.trust import Endpoint, Trust
 
-__all__ = ["boot_log", "guest_request", "open_reply", "send_request"]
-
 PATH: Final = "/attest/AzureGuest?api-version=2020-10-01"
 MAX_REPLY_BYTES: Final = 256 * 1024
 MAX_BOOT_LOG: Final = 1024 * 1024

@@ -25,8 +25,6 @@ from attestation.jose import canonical_jwk, rsa_from_jwk, std_b64decode
 from attestation.strict_json import parse_object
 from attestation.trust import Endpoint, Trust
 
-__all__ = ["MAX_JWKS_BYTES", "SigningKey", "SigningKeys", "parse_jwks"]
-
 MAX_JWKS_BYTES: Final = 512 * 1024  # real documents have 96 KiB: their certificates embed the enclave's evidence
 MAX_KEYS: Final = 64
 MAX_KID: Final = 256

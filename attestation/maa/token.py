@@ -35,8 +35,6 @@ from attestation.maa.jwks import SigningKeys
 from attestation.strict_json import member
 from attestation.verified import _CONSTRUCTOR_KEY, Verified
 
-__all__ = ["MAX_TOKEN_BYTES", "VerifiedToken", "verify_presented_token", "verify_token"]
-
 MAX_TOKEN_BYTES: Final = 64 * 1024  # a real token has about 6 KiB
 MAX_JTI: Final = 128
 

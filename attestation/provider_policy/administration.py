@@ -33,8 +33,6 @@ from attestation.provider_policy.provider import sdk_transport
 from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust, provider_endpoint
 
-__all__ = ["KINDS", "Kind", "PolicySigner", "StoredPolicy", "operator_credential", "read_policy", "write_policy"]
-
 Kind: TypeAlias = Literal["AzureGuest", "SevSnpVm", "TdxVm"]
 KINDS: Final[tuple[Kind, ...]] = ("AzureGuest", "SevSnpVm", "TdxVm")
 """Attestation types, each with a policy of its own. The worker's tokens are AzureGuest's."""

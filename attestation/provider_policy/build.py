@@ -6,8 +6,6 @@ from typing import Final
 
 from attestation.jose import b64url
 
-__all__ = ["REQUIRED", "SERVICE", "build", "policy_hash"]
-
 SERVICE: Final = "AttestationService"
 """Issuer of what the service itself read from evidence."""
 

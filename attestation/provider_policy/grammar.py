@@ -4,18 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = [
-    "Action",
-    "Call",
-    "ClaimRule",
-    "Comparison",
-    "Condition",
-    "MaaPolicy",
-    "Operand",
-    "Reference",
-    "Version",
-]
-
 Version: TypeAlias = Literal["1.0", "1.1", "1.2"]
 
 

@@ -12,8 +12,6 @@ from attestation.provider_policy.build import REQUIRED, SERVICE
 from attestation.provider_policy.grammar import Action, Call, ClaimRule, Condition, MaaPolicy, Operand, Reference
 from attestation.provider_policy.rules import RULES
 
-__all__ = ["lint"]
-
 _CUSTOM: Final = "CustomClaim"
 _POLICY: Final = "AttestationPolicy"
 _PCRS: Final = 0xFF  # bits of PCRs 0 to 7

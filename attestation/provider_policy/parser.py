@@ -34,8 +34,6 @@ from attestation.provider_policy.grammar import (
 )
 from attestation.provider_policy.rules import MaaPolicyError
 
-__all__ = ["parse_policy"]
-
 MAX_POLICY_BYTES: Final = 64 << 10
 MAX_CALLS: Final = 8  # functions inside functions
 FUNCTIONS: Final[Mapping[str, int]] = {  # with their number of arguments

@@ -20,8 +20,6 @@ from attestation.errors import AttestationError, Fault
 from attestation.system_roots import roots_file
 from attestation.trust import Trust, provider_endpoint
 
-__all__ = ["ProviderDescription", "ProviderKey", "describe_provider", "sdk_transport"]
-
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 10
 

@@ -6,8 +6,6 @@ from typing import Final
 from attestation.errors import AttestationError, Fault
 from attestation.findings import load_rules
 
-__all__ = ["RULES", "MaaPolicyError"]
-
 
 class MaaPolicyError(AttestationError):
     """A policy that is refused; `check` is the rule's id, `where` the place in the text."""

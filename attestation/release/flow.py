@@ -34,8 +34,6 @@ from attestation.trust import Trust, provider_endpoint, require_region
 if TYPE_CHECKING:
     from attestation.release.vault import Vault
 
-__all__ = ["Attestation", "Attester", "ReleasedKey"]
-
 MAA_ATTEMPTS: Final = 3
 MAA_PAUSE: Final = 1.0  # seconds, doubled; the same address again, which the service fails over behind
 MAA_LONGEST_PAUSE: Final = 10.0

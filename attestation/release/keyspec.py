@@ -13,8 +13,6 @@ from attestation.jose import b64url_decode
 from attestation.release.policy import ACCEPTABLE
 from attestation.trust import Endpoint, Trust, endpoint
 
-__all__ = ["KeySpec", "VaultKey", "locate"]
-
 _PATH: Final = re.compile(r"/keys/([0-9A-Za-z-]{1,127})/([0-9a-f]{32})", re.ASCII)
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 

@@ -32,8 +32,6 @@ from attestation.system_roots import system_roots
 from attestation.trust import Trust
 from attestation.verified import _CONSTRUCTOR_KEY, Verified
 
-__all__ = ["WRAP", "VerifiedStatement", "verify_chain_and_signature", "verify_statement"]
-
 WRAP: Final = "RSA_AES_KEY_WRAP_256"
 MAX_STATEMENT_BYTES: Final = 128 * 1024
 MIN_KEY_BITS: Final = 3072

@@ -18,8 +18,6 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from attestation.errors import AttestationError, Fault
 from attestation.jose import PublicKey
 
-__all__ = ["unwrap_into"]
-
 RSA_BYTES: Final = 256  # the ephemeral key has 2048 bits, Azure's vTPM's most
 AES_BYTES: Final = 32
 MAX_KEY_BYTES: Final = 8192

@@ -28,8 +28,6 @@ from attestation.release.statement import WRAP
 from attestation.system_roots import roots_file, system_roots_file
 from attestation.trust import AZURE_US, Trust
 
-__all__ = ["Vault"]
-
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 20.0
 IDENTITY_ATTEMPTS: Final = 3

@@ -22,18 +22,6 @@ from msgspec import Meta
 
 from worker.audit.events import Event, Hex96, Token, Utc
 
-__all__ = [
-    "GENESIS",
-    "MAX_LINE_BYTES",
-    "ChainError",
-    "Head",
-    "Record",
-    "append_record",
-    "read",
-    "verify",
-    "verify_next",
-]
-
 # The largest event carries a receipt of at most 64 KiB.
 MAX_LINE_BYTES: Final = 80 * 1024
 

@@ -11,8 +11,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from worker.audit.events import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
 
-__all__ = ["Claims", "Expected", "PartDigest"]
-
 
 class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sealed part: SHA-256 over its whole ciphertext as sent (FLOE header, segments), and its length in bytes.

@@ -19,29 +19,6 @@ from msgspec import Meta
 
 from worker.errors import Reason, Stage
 
-__all__ = [
-    "Attested",
-    "DropCause",
-    "Event",
-    "JobAdmitted",
-    "JobCompleted",
-    "JobEnded",
-    "JobRefused",
-    "KeyDropped",
-    "KeyReleased",
-    "ReferenceCause",
-    "ReferenceDropped",
-    "ReferenceRetained",
-    "TailRecovered",
-    "TpmClock",
-    "Volumes",
-    "WorkerNotReady",
-    "WorkerReady",
-    "WorkerStarted",
-    "WorkerStopped",
-    "utc_hundredths",
-]
-
 Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]  # job id
 Hex64 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256
 Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]  # SHA-384

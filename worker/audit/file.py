@@ -40,8 +40,6 @@ from worker.audit.events import (
 )
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["AuditFile", "JobEntry", "JobState"]
-
 MIB: Final = 1024 * 1024
 # Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
 RESERVE_BYTES: Final = 16 * MIB

@@ -34,18 +34,6 @@ from worker.audit.events import KeyId
 from worker.jose import ES384_BYTES, b64url, b64url_decode, es384_sign, es384_verify, key_id
 from worker.verified import _CONSTRUCTOR_KEY, Verified
 
-__all__ = [
-    "FIRST_PREVIOUS",
-    "ReceiptError",
-    "SequenceError",
-    "VerifiedReceipt",
-    "claims_unverified",
-    "receipt_sha384",
-    "sign",
-    "verify",
-    "verify_sequence",
-]
-
 MAX_BYTES: Final = 64 * 1024
 FIRST_PREVIOUS: Final = "0" * 96
 

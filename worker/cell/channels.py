@@ -23,8 +23,6 @@ from worker.ipc.messages import (
 )
 from worker.memory import overwrite_registers
 
-__all__ = ["CellChannels"]
-
 Control = Channel[CellFromKeyholder, KeyholderFromCell]
 Data = Channel[CellFromFront, FrontFromCell]
 

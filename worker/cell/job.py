@@ -41,8 +41,6 @@ from worker.job import LIMITS, Header, InputPart, SizeClass, parse
 from worker.memory import Region
 from worker.records import StreamReader, check_schema
 
-__all__ = ["CellJob", "run_job"]
-
 
 def run_job(
     channels: CellChannels, *, key_slot: KeySlot, window: memoryview, reference_slots: Sequence[Region], tables: Tables

@@ -11,8 +11,6 @@ from worker.ipc.messages import SealedPart
 from worker.job import LIMITS
 from worker.records import END_OF_STREAM, RowStatus, StreamWriter
 
-__all__ = ["OutputParts"]
-
 _RESULT: Final = "result"
 _STATUS: Final = "row_status"
 

@@ -18,8 +18,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, RowStatus
 
-__all__ = ["CHUNK_ROWS", "Pipeline", "Sink", "own"]
-
 CHUNK_ROWS: Final = 16_384
 """Rows that operations see at once: their columns and temporaries stay in the L2 cache, and in few pages."""
 

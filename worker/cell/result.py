@@ -11,8 +11,6 @@ from worker.job import Header
 from worker.jose import parse_rsa
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["make_result_header"]
-
 
 def make_result_header(header: Header, *, worker_id: str, outputs: Sequence[tuple[str, str]]) -> tuple[bytes, bytes]:
     """(header bytes, result key). `outputs` are (name, schema id) in part order."""

@@ -10,8 +10,6 @@ from typing import Final
 
 import pyseccomp as seccomp
 
-__all__ = ["ALLOWED", "enter_sandbox"]
-
 ALLOWED: Final = (
     # the inherited descriptors
     *("read", "write", "readv", "writev", "recvmsg", "sendmsg", "recvfrom", "sendto", "pread64"),

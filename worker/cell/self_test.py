@@ -42,8 +42,6 @@ from worker.memory import ALIGNMENT, Region
 from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["self_test"]
-
 
 def self_test(window: memoryview, key_slot: KeySlot, tables: Tables) -> None:
     """Run the self-test of every operation; raises RuntimeError when a job does not come out whole."""

@@ -15,8 +15,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import SealedPart
 from worker.records import StreamReader
 
-__all__ = ["InputStream", "OutputStream"]
-
 Emit = Callable[[int, int, memoryview], None]
 """(part, index, sealed segment): copy it to a free slot and send it on."""
 

@@ -45,8 +45,6 @@ from worker.ipc.messages import (
 from worker.log import log
 from worker.memory import Region, SecretHeap, Touched, forbid_files, harden, wipe_and_exit
 
-__all__ = ["WINDOW_BYTES", "main"]
-
 WINDOW_BYTES: Final = 32 << 20
 """The last bytes of each region, into which records are unsealed. The rest is the cell's heap."""
 

@@ -13,8 +13,6 @@ from worker.client.errors import SpecError
 from worker.config import Config, load
 from worker.errors import Refusal, StartupError
 
-__all__ = ["FILE", "Failure", "configuration", "explained", "passphrase_for", "trust_named"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

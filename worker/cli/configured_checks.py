@@ -32,8 +32,6 @@ from worker.config import Config
 from worker.errors import Refusal
 from worker.job import Policy
 
-__all__ = ["configured_checks"]
-
 _HCL_INDEX: Final = 0x01400001
 _CAP_IPC_LOCK: Final = 14
 _OVERHEAD_MIB: Final = 128

@@ -13,8 +13,6 @@ from worker.cli.machine_checks import machine_checks
 from worker.config import load
 from worker.errors import StartupError
 
-__all__ = ["doctor"]
-
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "not run": "blue"}
 
 

@@ -16,8 +16,6 @@ from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_fi
 from worker.cli.evidence_rows import sections
 from worker.client import load_profile
 
-__all__ = ["evidence"]
-
 _QUALIFYING_BYTES: Final = 32
 # TCG PC Client Platform Firmware Profile, "PCR Usage"
 _PCR_USAGE: Final = (

@@ -23,8 +23,6 @@ from worker.cli.common import Failure
 from worker.client import Unverified
 from worker.client.attested import read_evidence
 
-__all__ = ["AppraisedFile", "EvidenceFile", "RefusedEvidence", "appraise_file", "golden_pcrs", "read_file"]
-
 _MAX_FILE_BYTES: Final = 1 << 20
 
 

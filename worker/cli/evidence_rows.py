@@ -18,8 +18,6 @@ from attestation.evidence import (
 )
 from attestation.strict_json import parse_object
 
-__all__ = ["sections"]
-
 Rows: TypeAlias = Iterator[tuple[str, str]]
 _MAX_STATEMENT_BYTES: Final = 1 << 20
 

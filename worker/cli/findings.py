@@ -6,8 +6,6 @@ from typing import Literal
 
 from worker.errors import StartupError
 
-__all__ = ["Finding", "NotOk", "run_check"]
-
 State = Literal["ok", "warning", "failed", "not run"]
 
 

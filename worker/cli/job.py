@@ -34,8 +34,6 @@ from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
 from worker.jose import key_id
 
-__all__ = ["job"]
-
 
 @click.group()
 def job() -> None:

@@ -16,8 +16,6 @@ from worker.client.keys import (
 )
 from worker.jose import key_id, public_jwk
 
-__all__ = ["key"]
-
 _NEW = click.Path(dir_okay=False, path_type=Path)
 _PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a passphrase and encrypt the private key.")
 

@@ -14,8 +14,6 @@ from worker.cli.findings import Finding, NotOk, run_check
 from worker.keyholder.fips import fips_probe
 from worker.memory import heap_environment, refuse_swap
 
-__all__ = ["machine_checks"]
-
 _PROBE_SECONDS: Final = 60
 _HEAP: Final = """
 import os

@@ -20,8 +20,6 @@ import pyarrow.parquet
 from worker.client.errors import SpecError
 from worker.client.sources import FORMATS
 
-__all__ = ["RESULT", "Target", "write_batches", "write_lines"]
-
 RESULT: Final = "result"
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from attestation import Trust
     from attestation.findings import Finding
 
-__all__ = ["policy"]
-
 _COLOURS: Final = {"error": "red", "warning": "yellow"}
 _CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be named.")
 _MAX_BYTES: Final = (64 << 10) + 1  # of a file; a larger one is refused by every grammar

@@ -11,8 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker.client.result import Progress as Report
 
-__all__ = ["shown"]
-
 
 @contextmanager
 def shown(console: Console) -> Iterator[Report]:

@@ -13,8 +13,6 @@ import click
 from attestation import AttestationError, Fault
 from worker.cli.common import FILE, Failure, passphrase_for, trust_named
 
-__all__ = ["provider"]
-
 _CLOUD = click.option("--cloud", default="azure-us", show_default=True, help="The cloud of the provider.")
 _REMEDIES = {
     Fault.CONFIG_INVALID: "Compare the address with --cloud, the policy with `cji policy lint --for maa`, and key with "

@@ -17,8 +17,6 @@ from worker.client.verify import verify_stored
 from worker.errors import Refusal
 from worker.job import Header, parse
 
-__all__ = ["receipt"]
-
 
 @click.group()
 def receipt() -> None:

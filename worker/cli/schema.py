@@ -11,8 +11,6 @@ from worker.cli.common import explained
 from worker.client.errors import SpecError
 from worker.compute.registry import SCHEMAS
 
-__all__ = ["schema"]
-
 
 @click.group()
 def schema() -> None:

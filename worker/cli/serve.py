@@ -7,8 +7,6 @@ import click
 from worker.cli.common import FILE, configuration, explained, trust_named
 from worker.supervisor import serve as serve_worker
 
-__all__ = ["serve"]
-
 
 @click.command()
 @click.option("--config", type=FILE, required=True, help="worker.toml; see docs/configuration.md.")

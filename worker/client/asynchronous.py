@@ -16,8 +16,6 @@ from worker.client.sealed_result import SealedResult
 from worker.client.sources import Source
 from worker.client.transport import Cancellation, SyncClient
 
-__all__ = ["Client"]
-
 
 class Client:
     """`SyncClient` with coroutines. Use as an async context manager; calls may run concurrently."""

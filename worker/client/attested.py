@@ -26,8 +26,6 @@ from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
 from worker.jose import parse_canonical_p384, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["NONCE_BYTES", "AttestedWorker", "evidence_cloud", "read_evidence", "verify_attestation"]
-
 MAX_FILE_BYTES: Final = 1 << 20
 
 

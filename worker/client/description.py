@@ -7,8 +7,6 @@ from worker.client.errors import Unverified
 from worker.client.keys import PinnedKey
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Description"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:

@@ -17,8 +17,6 @@ from google.rpc import error_details_pb2, status_pb2
 
 from worker.errors import REASONS, Reason, Stage
 
-__all__ = ["ClientError", "SpecError", "Unreachable", "Unverified", "WorkerRefused", "from_rpc"]
-
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _DOMAIN: Final = "worker.cji"
 _DETAIL_CHARACTERS: Final = 200

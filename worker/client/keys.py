@@ -21,22 +21,6 @@ from worker.compute.parameters import PROJECT_NAME
 from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
 from worker.jose import RSA_MIN_BITS, b64url, b64url_decode, key_id, parse_rsa
 
-__all__ = [
-    "PinnedKey",
-    "ProjectKey",
-    "load_project_key",
-    "load_recipient_key",
-    "load_signing_key",
-    "new_project_key",
-    "new_recipient_key",
-    "new_signing_key",
-    "recipient_thumbprints",
-    "save_private_key",
-    "save_project_key",
-    "write_private",
-    "write_public",
-]
-
 
 class _ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project: str

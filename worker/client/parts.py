@@ -17,8 +17,6 @@ from worker.errors import Refusal
 from worker.job import LIMITS
 from worker.records import END_OF_STREAM, StreamWriter
 
-__all__ = ["arrow_messages", "open_part", "seal_stream"]
-
 Bytes: TypeAlias = "bytes | memoryview | pa.Buffer"
 
 _PAYLOAD: Final = SEGMENT_BYTES - OVERHEAD_BYTES

@@ -13,8 +13,6 @@ from msgspec import Meta
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
 
-__all__ = ["ClientProfile", "ClientTls", "absolute_recipient", "load_profile"]
-
 _Text = Annotated[str, Meta(min_length=1)]
 
 

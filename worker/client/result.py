@@ -18,8 +18,6 @@ from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.job import LIMITS, Header
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["RESULT", "ROW_STATUS", "Collector", "Output", "Progress", "ResultHeader", "parse_result_header"]
-
 RESULT: Final = "result"
 ROW_STATUS: Final = "row_status"
 

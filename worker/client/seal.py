@@ -32,8 +32,6 @@ from worker.job import (
 )
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["INPUT_NAME", "SealedJob", "seal"]
-
 INPUT_NAME = "records"
 """Name of the last input part of a job made from a JobSpec; side tables precede it under their own names."""
 

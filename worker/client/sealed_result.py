@@ -17,8 +17,6 @@ from worker.envelope import output_aad, unwrap_dek
 from worker.errors import Refusal
 from worker.jose import key_id
 
-__all__ = ["SealedResult", "open_result", "read_output"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedResult:

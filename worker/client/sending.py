@@ -16,8 +16,6 @@ from worker.client.seal import SealedJob
 from worker.client.sources import Source
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Sender"]
-
 
 class Sender(Iterator[pb.RunRequest]):
     """All messages of a job. `sent` lists the parts that were sent completely; set `call` once it exists."""

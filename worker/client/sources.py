@@ -24,8 +24,6 @@ from worker.client.errors import SpecError
 from worker.errors import Refusal
 from worker.records import SCHEMAS, check_schema, tagged
 
-__all__ = ["FORMATS", "LINES", "Batches", "Source", "open_source", "read_file"]
-
 Source: TypeAlias = "pa.Table | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
 
 FORMATS: Final = (".csv", ".parquet", ".arrow")

@@ -17,8 +17,6 @@ from worker.client.profile import absolute_recipient
 from worker.compute.registry import AnyParameters, operation_of
 from worker.job import LIMITS
 
-__all__ = ["InputSpec", "JobSpec", "SideSpec", "decode_spec", "load_spec", "only", "read_file_bytes"]
-
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 _Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}$")]
 _Thumbprint = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]

@@ -27,8 +27,9 @@ import pyarrow as pa
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
+from attestation.evidence import NONCE_BYTES
 from worker.audit import VerifiedReceipt
-from worker.client.attested import NONCE_BYTES, AttestedWorker, verify_attestation
+from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.description import Description
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified, WorkerRefused, from_rpc
 from worker.client.profile import ClientTls
@@ -43,8 +44,6 @@ from worker.job import LIMITS
 from worker.jose import key_id
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
-
-__all__ = ["Cancellation", "SyncClient"]
 
 _CALL_SECONDS: Final = 30.0
 """Deadline of every call except Run."""

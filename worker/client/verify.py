@@ -14,8 +14,6 @@ from worker.client.errors import Unverified
 from worker.client.result import Output, ResultHeader
 from worker.job import Header
 
-__all__ = ["verify_result", "verify_stored"]
-
 
 def verify_result(
     receipt: str,

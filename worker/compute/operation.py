@@ -21,23 +21,6 @@ from worker.progress import ProgressCallback
 from worker.records import RecordSchema, RowStatus
 from worker.wire.v1 import worker_pb2
 
-__all__ = [
-    "Applied",
-    "BatchOperation",
-    "Case",
-    "Context",
-    "JobContext",
-    "Operation",
-    "OutputSpec",
-    "Outputs",
-    "PreparedOperation",
-    "Project",
-    "Reference",
-    "Side",
-    "Signature",
-    "TableOperation",
-]
-
 Row: TypeAlias = Mapping[str, str | None]
 
 

@@ -18,19 +18,6 @@ from msgspec import Meta
 from worker.compute.tables import Tables
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = [
-    "PROJECT_NAME",
-    "Name",
-    "Parameters",
-    "ParametersError",
-    "Sealing",
-    "Sha256",
-    "bad_parameters",
-    "check_digest",
-    "decoded",
-    "known",
-]
-
 PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
 """Names of projects and of their token domains: without NUL, which separates the two where keys are derived."""
 

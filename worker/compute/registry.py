@@ -27,8 +27,6 @@ from worker.records import ROW_STATUS, RecordSchema, check_schema
 from worker.records import SCHEMAS as INPUT_SCHEMAS
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["CODES", "OPERATIONS", "SCHEMAS", "STEPS", "AnyParameters", "Plan", "Planned", "operation_of", "plan"]
-
 OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
     {
         operation.name: operation

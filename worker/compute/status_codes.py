@@ -7,8 +7,6 @@ lists all of them.
 import enum
 from typing import Self
 
-__all__ = ["RowCode", "ValueCode"]
-
 
 class RowCode(enum.IntEnum):
     """Base of the codes of an operation; each has a number that is stable once released, and its `meaning` in words."""

@@ -29,8 +29,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["FLOE_HEADER_BYTES", "OVERHEAD_BYTES", "SEGMENT_BYTES", "Sealer", "Unsealer"]
-
 SEGMENT_BYTES: Final = 1 << 20
 """Bytes of one sealed segment on the wire, header of the stream apart."""
 

@@ -16,8 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["DEK_BYTES", "PROJECT_KEY_BYTES", "unwrap_dek", "unwrap_project_key", "wrap_dek", "wrap_project_key"]
-
 DEK_BYTES: Final = 32
 PROJECT_KEY_BYTES: Final = 32
 

@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from worker.errors import Reason, Refusal, Stage
 from worker.jose import es384_sign, es384_verify
 
-__all__ = ["sha384", "sign_header", "verify_header"]
-
 _CONTEXT: Final = b"cji-job-sig/1\0"
 
 

@@ -16,8 +16,6 @@ from google.protobuf.message import DecodeError
 
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["SegmentFrame", "read_request", "segment_response"]
-
 _REQUEST_SEGMENT: Final = 0x12  # field 2, length-delimited
 _RESPONSE_SEGMENT: Final = b"\x1a"  # field 3, length-delimited
 _PART, _INDEX, _DATA = 0x08, 0x10, 0x1A  # fields 1 and 2, varints; field 3, length-delimited

@@ -15,8 +15,6 @@ from worker.front.status import DETAILS_KEY, code_and_details
 from worker.job import LIMITS
 from worker.log import log
 
-__all__ = ["Call", "RetryLater", "guarded"]
-
 T = TypeVar("T")
 
 

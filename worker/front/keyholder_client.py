@@ -23,8 +23,6 @@ from worker.ipc.messages import (
     Ready,
 )
 
-__all__ = ["MAX_PENDING_CALLS", "KeyholderClient", "PendingCall"]
-
 MAX_PENDING_CALLS: Final = 128
 """Maximum number of concurrent calls. The channel blocks when it is full; answers to this many calls never fill it."""
 

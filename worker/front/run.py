@@ -42,8 +42,6 @@ from worker.job import LIMITS, Empty, HalfClose, Open, RunState, Segment, advanc
 from worker.job import Finish as Finished
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["JobStream", "run"]
-
 _DEADLINE_SKEW_S: Final = 0.2
 """The caller's clock may cancel the call this much earlier than ours."""
 

@@ -20,8 +20,6 @@ from worker.log import log
 from worker.memory import harden
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["OPTIONS", "credentials", "main"]
-
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (

@@ -16,8 +16,6 @@ from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1 import worker_pb2_grpc
 
-__all__ = ["Service", "handlers"]
-
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _JOB_ID_BYTES: Final = 16

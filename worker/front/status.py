@@ -13,8 +13,6 @@ from google.rpc.status_pb2 import Status
 
 from worker.errors import REASONS, Reason, Refusal
 
-__all__ = ["CODES", "DETAILS_KEY", "DOMAIN", "code_and_details"]
-
 DOMAIN: Final = "worker.cji"
 DETAILS_KEY: Final = "grpc-status-details-bin"
 _DEFAULT_RETRY_MS: Final = 1000

@@ -10,8 +10,6 @@ import msgspec
 
 from worker.config import Config
 
-__all__ = ["Boot", "receive_boot", "send_boot"]
-
 _MAX_BYTES: Final = 8 << 20
 
 

@@ -13,8 +13,6 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-__all__ = ["Channel", "ChannelClosed"]
-
 MAX_MESSAGE_BYTES: Final = 128 << 10
 _MAX_FDS: Final = 8
 _CONTROL_BYTES: Final = socket.CMSG_SPACE(_MAX_FDS * 4)

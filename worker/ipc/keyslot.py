@@ -9,8 +9,6 @@ from typing import Final
 
 from worker.memory import Region
 
-__all__ = ["SLOT_PAGE_BYTES", "KeySlot"]
-
 SLOT_PAGE_BYTES: Final = 4096
 
 

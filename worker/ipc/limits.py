@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["SLOTS", "SLOT_BYTES"]
-
 SLOTS: Final = 4
 """Slots per direction: the whole window of a job."""
 

@@ -11,8 +11,6 @@ from typing import Final
 
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 
-__all__ = ["Ring"]
-
 _SIZE: Final = 2 * SLOTS * SLOT_BYTES
 
 

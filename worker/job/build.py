@@ -14,8 +14,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.job.header import JOB_ID_BYTES, VERSION, InputPart, JobId, Recipient, SizeClass, parse
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["new_header", "new_job_id"]
-
 
 def new_job_id() -> JobId:
     """16 random bytes."""

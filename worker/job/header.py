@@ -29,18 +29,6 @@ from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.jose import key_id, parse_rsa
 from worker.wire.v1 import worker_pb2
 
-__all__ = [
-    "VERSION",
-    "Header",
-    "InputPart",
-    "JobId",
-    "Recipient",
-    "SizeClass",
-    "check_audience",
-    "check_times",
-    "parse",
-]
-
 JobId = NewType("JobId", bytes)
 
 VERSION: Final = 1

@@ -10,8 +10,6 @@ from typing import Final
 
 from worker.jose import ES384_BYTES
 
-__all__ = ["LIMITS", "Limits"]
-
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 TIB: Final = 1024 * 1024 * MIB

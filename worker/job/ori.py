@@ -9,8 +9,6 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-__all__ = ["ORI_PREFIXES", "is_ori"]
-
 _STATES: Final = (
     "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NB NC ND NH NJ NM NV NY OH OK OR "
     "PA RI SC SD TN TX UT VA VT WA WI WV WY"

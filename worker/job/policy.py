@@ -32,8 +32,6 @@ from worker.jose import key_id, parse_p384
 from worker.verified import _CONSTRUCTOR_KEY, Verified
 from worker.wire.v1 import worker_pb2
 
-__all__ = ["OPERATIONS", "PURPOSE_CODES", "Grant", "Policy", "PolicyInvalid", "Submitter"]
-
 # NIEM `j:RapSheetPurposeCode`: administrative file maintenance, criminal justice, domestic violence and stalking,
 # firearms checks, public housing, interstate-approved licensing, criminal justice employment, FBI, national security,
 # visa, exigent caregiver checks. States extend the table in their policy.

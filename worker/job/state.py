@@ -20,8 +20,6 @@ from dataclasses import dataclass, replace
 from worker.errors import Reason, Refusal, Stage
 from worker.job.limits import LIMITS, Limits
 
-__all__ = ["Empty", "Event", "Finish", "HalfClose", "Open", "Phase", "RunState", "Segment", "advance"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:

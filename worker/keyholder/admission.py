@@ -21,8 +21,6 @@ from worker.keyholder.admitted_job import Admission
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
 
-__all__ = ["AdmissionControl", "open_keys"]
-
 
 class AdmissionControl:
     """The checks of one worker."""

@@ -11,8 +11,6 @@ from worker.keyholder.holdings import HeldKey
 from worker.keyholder.lifecycle import Phase
 from worker.keyholder.references import Owner
 
-__all__ = ["Admission", "AdmittedJob"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:

@@ -9,8 +9,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel, KeySlot
 from worker.ipc.messages import CellFromKeyholder, KeyholderFromCell
 
-__all__ = ["Cell", "Cells"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:

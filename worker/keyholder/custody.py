@@ -35,8 +35,6 @@ from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
 from worker.memory import SecretHeap
 
-__all__ = ["Custody", "reason_of"]
-
 _KEY_BUFFER_BYTES: Final = 16 << 10
 _UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before they count as a refusal
 

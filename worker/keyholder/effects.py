@@ -35,8 +35,6 @@ from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.log import log
 
-__all__ = ["Effects"]
-
 _OVERLOADED_RETRY_MS: Final = 500
 
 

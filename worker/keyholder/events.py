@@ -22,17 +22,6 @@ from worker.job import Header
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
-__all__ = [
-    "custody_event",
-    "job_admitted",
-    "job_completed",
-    "job_cut_short",
-    "job_ended",
-    "job_refused",
-    "tpm_clock",
-    "volumes",
-]
-
 
 def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, submitter: str | None) -> JobRefused:
     """A refusal at admission; `header` is None where it was malformed, `submitter` where the policy has none."""

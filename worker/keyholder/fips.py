@@ -12,8 +12,6 @@ from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["fips_probe"]
-
 
 def fips_probe() -> Literal["approved", "not_approved"]:
     """`approved` if the provider enforces its approved mode and AES-GCM works in it."""

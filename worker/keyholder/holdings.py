@@ -10,8 +10,6 @@ from attestation.release import Attestation, ReleasedKey
 from worker.audit import DropCause
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["CustodyEvent", "Dropped", "HeldKey", "Holdings"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldKey:

@@ -22,8 +22,6 @@ from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step
 from worker.keyholder.references import References
 from worker.log import log
 
-__all__ = ["Jobs"]
-
 
 class Jobs:
     """Jobs by call number, from their admission until they are over."""

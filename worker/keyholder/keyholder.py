@@ -38,8 +38,6 @@ from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.log import log
 
-__all__ = ["Keyholder"]
-
 _TICK_S: Final = 1.0
 
 

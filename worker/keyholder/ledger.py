@@ -16,8 +16,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.job import Header
 from worker.keyholder.events import job_cut_short
 
-__all__ = ["AuditLedger", "decide"]
-
 
 class AuditLedger:
     """The replay ledger on an audit trail that this process alone writes.

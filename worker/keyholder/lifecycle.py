@@ -33,21 +33,6 @@ from typing import Final
 from worker.errors import Refusal
 from worker.ipc.messages import Summary
 
-__all__ = [
-    "BEGIN",
-    "Action",
-    "Done",
-    "Effect",
-    "Event",
-    "Failed",
-    "Phase",
-    "Refuse",
-    "Summarised",
-    "WriteEnd",
-    "WriteReceipt",
-    "advance",
-]
-
 
 class Phase(enum.Enum):
     """How far a job has come."""

@@ -15,8 +15,6 @@ from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent
 from worker.log import log
 
-__all__ = ["Readiness"]
-
 
 class Readiness:
     """Watches holdings, cells and the trail; for the main thread."""

@@ -32,8 +32,6 @@ from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["ReceiptSigner"]
-
 
 class ReceiptSigner:
     """Signs the receipts of one worker process."""

@@ -25,8 +25,6 @@ from worker.ipc import Channel
 from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 from worker.log import log
 
-__all__ = ["NO_SLOT", "Owner", "References"]
-
 NO_SLOT: Final = -1
 
 

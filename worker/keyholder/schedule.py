@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Backoff", "Failure", "Schedule", "Step"]
-
 _RENEW: Final = (0.25, 0.45)  # of the lifetime
 _WINDOWS: Final = {"failed": (1.0, 60.0), "throttled": (10.0, 60.0), "denied": (10.0, 600.0)}  # seconds: first, longest
 

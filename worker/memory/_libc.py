@@ -4,8 +4,6 @@ import ctypes
 import os
 from ctypes import c_int, c_long, c_size_t, c_ulong, c_void_p
 
-__all__ = ["check", "libc"]
-
 libc = ctypes.CDLL(None, use_errno=True)
 
 libc.mmap.restype = c_void_p

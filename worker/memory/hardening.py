@@ -11,8 +11,6 @@ from typing import Final
 from worker.errors import StartupError
 from worker.memory._libc import check, libc
 
-__all__ = ["forbid_files", "harden", "refuse_swap"]
-
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SIGKILL: Final = 9
 

@@ -23,8 +23,6 @@ from worker.errors import StartupError
 from worker.memory._libc import libc
 from worker.memory.region import Region
 
-__all__ = ["SecretHeap", "heap_environment"]
-
 _PACKAGE: Final = "cmeel-mimalloc"
 _LIBRARY: Final = "cmeel.prefix/lib/libmimalloc.so.3"
 _REMEDY: Final = "Install requirements.lock and start the worker with `cji serve`, which sets the heap's environment."

@@ -18,8 +18,6 @@ from typing import Final
 from worker.errors import StartupError
 from worker.memory._libc import check, libc
 
-__all__ = ["ALIGNMENT", "Region", "RegionFactory", "secret_fd"]
-
 ALIGNMENT: Final = 32 << 20
 """Regions start at multiples of 32 MiB, as the allocator's arenas must."""
 

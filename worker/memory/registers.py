@@ -7,8 +7,6 @@ register that these use (sysdeps/x86_64/multiarch/memmove-vec-unaligned-erms.S: 
 
 from typing import Final
 
-__all__ = ["overwrite_registers"]
-
 _SIZES: Final = (512, 4096)
 _zeros: Final = memoryview(bytes(max(_SIZES)))
 _target: Final = memoryview(bytearray(max(_SIZES)))

@@ -11,8 +11,6 @@ from typing import Final, NoReturn
 
 from worker.memory._libc import check, libc
 
-__all__ = ["Touched", "wipe_and_exit"]
-
 _PAGE: Final = 4096
 _PR_SET_DUMPABLE: Final = 4
 _PRESENT: Final = bytes(byte >> 7 for byte in range(256))

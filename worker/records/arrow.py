@@ -13,19 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = [
-    "bools",
-    "concat",
-    "cut",
-    "from_bytes",
-    "from_lists",
-    "from_numpy",
-    "from_rows",
-    "numbers",
-    "present",
-    "text",
-]
-
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 

@@ -15,8 +15,6 @@ import numpy as np
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["MessageHeader", "MessageKind", "malformed", "read_header"]
-
 _BUFFER_ALIGNMENT: Final = 8  # Arrow columnar format, "Encapsulated message format"
 _VERSIONS: Final = (3, 4)  # MetadataVersion V4 and V5; C# still writes V4, the layouts used here are the same
 

@@ -18,18 +18,6 @@ import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = [
-    "METADATA_KEY",
-    "SCHEMAS",
-    "TYPES",
-    "Column",
-    "DataClass",
-    "RecordSchema",
-    "check_schema",
-    "columns",
-    "tagged",
-]
-
 METADATA_KEY: Final = b"cji.schema"
 
 

@@ -17,8 +17,6 @@ import pyarrow as pa
 from worker.records.arrow import from_lists, from_numpy
 from worker.records.schemas import SCHEMAS
 
-__all__ = ["ROW_STATUS", "ROW_STATUS_SCHEMA", "WHOLE_ROW", "RowStatus", "Status"]
-
 ROW_STATUS: Final = "row_status/1"
 ROW_STATUS_SCHEMA: Final = SCHEMAS[ROW_STATUS].arrow
 WHOLE_ROW: Final = -1

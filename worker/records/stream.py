@@ -22,8 +22,6 @@ from worker.records.arrow import text
 from worker.records.flatbuffer import MessageKind, malformed, read_header
 from worker.records.schemas import TYPES
 
-__all__ = ["END_OF_STREAM", "MAX_HEADER_BYTES", "RESERVE_BYTES", "StreamReader", "StreamWriter", "window_bytes"]
-
 MAX_HEADER_BYTES: Final = 256 * 1024  # of one message: 26 B a buffer and the names of columns; ours are under 16 KiB
 RESERVE_BYTES: Final = 1 << 20  # the largest piece a caller writes at once: one FLOE segment
 _CONTINUATION: Final = b"\xff\xff\xff\xff"  # Arrow columnar format, "Encapsulated message format"

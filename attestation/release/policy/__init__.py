@@ -5,10 +5,11 @@ writes a strong one, `lint` reports weaknesses by rule id (RP01 and on) with a r
 decides by the same rules whether a worker uses the key.
 """
 
+from attestation.findings import Finding, Rule, Severity
 from attestation.release.policy.build import AUTHORITY_PLACEHOLDER, Hardware, build, filled
 from attestation.release.policy.grammar import ReleasePolicy, parse_policy
 from attestation.release.policy.lint import lint
-from attestation.release.policy.rules import RULES, Finding, PolicyError, Rule, Severity
+from attestation.release.policy.rules import RULES, PolicyError
 from attestation.release.policy.verdict import ACCEPTABLE, PolicyVerdict, check_release_policy
 
 __all__ = [

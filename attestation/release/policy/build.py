@@ -9,8 +9,6 @@ from attestation.errors import AttestationError, Fault
 from attestation.release.policy.claims import HARDWARE, PER_HARDWARE, REQUIRED, TEE
 from attestation.release.policy.grammar import ReleasePolicy, Scalar, parse_policy
 
-__all__ = ["AUTHORITY_PLACEHOLDER", "Hardware", "build", "filled"]
-
 AUTHORITY_PLACEHOLDER: Final = "__ATTESTATION_AUTHORITY__"
 """Stands for the provider in a template; deploy/ puts the address in its place."""
 

@@ -8,8 +8,6 @@ from typing import Final
 
 from attestation.release.policy.grammar import Scalar
 
-__all__ = ["HARDWARE", "OPEN", "PER_HARDWARE", "REQUIRED", "TEE", "TEE_CLAIMS", "TOP_CLAIMS", "WORKLOAD"]
-
 TEE: Final = "x-ms-isolation-tee."
 HARDWARE: Final = TEE + "x-ms-attestation-type"
 

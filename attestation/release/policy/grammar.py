@@ -20,8 +20,6 @@ from attestation.errors import AttestationError, Fault
 from attestation.release.policy.rules import PolicyError
 from attestation.strict_json import JsonObject, parse_object
 
-__all__ = ["Authority", "Condition", "Conjunction", "Group", "ReleasePolicy", "Scalar", "normalize", "parse_policy"]
-
 MAX_POLICY_BYTES: Final = 16 << 10
 MAX_CONJUNCTIONS: Final = 256  # of one authority
 _VERSIONS: Final = frozenset({"1.0.0", "1.0"})  # the service takes both

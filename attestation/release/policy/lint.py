@@ -25,8 +25,6 @@ from attestation.release.policy.grammar import Authority, Condition, Conjunction
 from attestation.release.policy.rules import RULES
 from attestation.trust import Trust, endpoint
 
-__all__ = ["lint"]
-
 # Microsoft names a region's shared provider after the region: https://sharedeus.eus.attest.azure.net
 _SHARED: Final = re.compile(r"https://shared([a-z0-9]+)\.\1(\.[a-z]+)?\.attest\.azure\.[a-z]+/?", re.ASCII)
 _PROVIDER: Final = re.compile(r"https://[a-z0-9-]+\.[a-z0-9-]+\.attest\.azure\.[a-z]+/?", re.ASCII)

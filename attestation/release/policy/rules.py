@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from attestation.errors import AttestationError, Fault
-from attestation.findings import Finding, Rule, Severity, load_rules
-
-__all__ = ["RULES", "Finding", "PolicyError", "Rule", "Severity"]
+from attestation.findings import load_rules
 
 
 class PolicyError(AttestationError):

@@ -9,12 +9,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from attestation.findings import Severity
 from attestation.release.policy.grammar import parse_policy
 from attestation.release.policy.lint import lint
-from attestation.release.policy.rules import PolicyError, Severity
+from attestation.release.policy.rules import PolicyError
 from attestation.trust import Trust
-
-__all__ = ["ACCEPTABLE", "PolicyVerdict", "check_release_policy"]
 
 ACCEPTABLE: Final = frozenset({"RP01", "RP04"})
 """A shared provider whose policy digest is pinned as a reference value; providers of one's own in several regions."""

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bytes, Text, items
 from worker.compute.kernels.ff1 import Ecb
 
-__all__ = ["MAC_BYTES", "macs"]
-
 MAC_BYTES: Final = 16
 _NOT_LAST: Final = MAC_BYTES + 1
 _R: Final = 0x87  # x^128 + x^7 + x^2 + x + 1: SP 800-38B, 5.3

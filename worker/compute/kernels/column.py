@@ -12,8 +12,6 @@ from numpy.char import str_len  # numpy would import it when first used, which a
 
 from worker.records import arrow
 
-__all__ = ["Bools", "Bytes", "Ints", "Text", "fixed", "items", "pack", "pack_strings", "read"]
-
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

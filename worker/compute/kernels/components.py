@@ -4,8 +4,6 @@ import numpy as np
 
 from worker.compute.kernels.column import Ints
 
-__all__ = ["components"]
-
 
 def components(n: int, left: Ints, right: Ints) -> Ints:
     """int64[n]: the lowest node in the component of each node.

@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text, fixed, items
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "Dates", "day_numbers", "last_days", "number_of", "parse", "render"]
-
 Days = npt.NDArray[np.int32]
 
 _X, _DASH = np.uint8(ord("X")), np.uint8(ord("-"))

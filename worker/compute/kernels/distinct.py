@@ -9,8 +9,6 @@ import pyarrow.compute as pc
 from worker.compute.kernels.column import Bools, Ints
 from worker.records import arrow
 
-__all__ = ["classes", "codes", "first_rows", "is_among"]
-
 
 def codes(array: pa.Array) -> tuple[Ints, int]:
     """(int64[n] below k, k): equal values have equal codes; null is a value of its own."""

@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes
 
-__all__ = ["Edit", "Edits", "dates", "one_edit"]
-
 _X: Final = np.uint8(ord("X"))
 _YEAR, _MONTH, _DAY = slice(0, 4), slice(4, 6), slice(6, 8)
 _CHUNK: Final = 16_384  # pairs

@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Ints
 
-__all__ = ["Fit", "log_ratio", "match_probability", "maximise", "shares"]
-
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
 

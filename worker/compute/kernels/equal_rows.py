@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.records import arrow
 
-__all__ = ["numbered", "repeats"]
-
 
 def repeats(columns: Sequence[npt.NDArray[Any]], usable: Bools) -> Bools:
     """bool[n]: an earlier usable row has the same value in every column. Rows that are not usable are False.

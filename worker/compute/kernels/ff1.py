@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bytes
 
-__all__ = ["Ecb", "Ff1", "lengths"]
-
 Ecb = Callable[[Bytes], Bytes]
 """AES in ECB mode: uint8[16 n] contiguous to as many bytes, in memory that the next call may use again."""
 

@@ -15,8 +15,6 @@ import pyarrow.compute as pc
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.records import arrow
 
-__all__ = ["EXACT", "cells", "coded", "counts", "distinct", "sums", "with_totals"]
-
 EXACT: Final = 1 << 53
 """Sums below this are exact, because numpy adds weights as doubles."""
 

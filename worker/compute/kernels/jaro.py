@@ -24,8 +24,6 @@ from worker.compute.kernels.column import Bytes, Ints
 from worker.compute.kernels.jaro_bounds import Sorted, candidates
 from worker.compute.kernels.strings import Words
 
-__all__ = ["Sorted", "above", "pairs"]
-
 Floats = npt.NDArray[np.float64]
 
 _PREFIX: Final = 4

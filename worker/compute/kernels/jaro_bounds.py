@@ -15,8 +15,6 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Ints
 from worker.compute.kernels.strings import Words
 
-__all__ = ["Sorted", "candidates"]
-
 Sets = npt.NDArray[np.uint64]
 
 _ROUNDING: Final = 1e-9  # matches; a bound must not fail by what floats round

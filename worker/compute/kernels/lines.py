@@ -9,8 +9,6 @@ import numpy as np
 
 from worker.compute.kernels.column import Bytes, Ints, Text
 
-__all__ = ["BLANK", "matrix", "slots", "split", "trimmed"]
-
 BLANK: Final = np.uint8(ord(" "))
 _LF, _CR = np.uint8(ord("\n")), np.uint8(ord("\r"))
 

@@ -14,8 +14,6 @@ from worker.compute.kernels.column import Bools, Ints, pack
 from worker.compute.kernels.strings import Words, fold
 from worker.records import arrow
 
-__all__ = ["related", "roots"]
-
 
 def roots(words: Words) -> Ints:
     """int64[k]: the number of each given name for `related`, -1 of one that the table does not have.

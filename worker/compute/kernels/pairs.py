@@ -12,8 +12,6 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.ranges import expand
 
-__all__ = ["Blocks", "blocks", "pairs_at", "pairs_of"]
-
 Groups = npt.NDArray[np.int32]
 
 

@@ -17,8 +17,6 @@ import numpy as np
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.strings import Words, fold
 
-__all__ = ["nysiis", "soundex"]
-
 _VOWEL, _SKIP = 0, 7
 _DIGIT: Final = np.full(256, _SKIP, np.uint8)  # H, W, and the padding
 for _digit, _of_digit in enumerate((b"AEIOUY", b"BFPV", b"CGJKQSXZ", b"DT", b"L", b"MN", b"R")):

@@ -12,19 +12,6 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text
 from worker.compute.kernels.lines import matrix
 
-__all__ = [
-    "alphabet",
-    "has_illegal_bytes",
-    "names",
-    "numbers",
-    "outside",
-    "shape",
-    "social_form",
-    "social_never_issued",
-    "vin_check_digit",
-    "wrong_length",
-]
-
 _A, _Z, _0, _9, _X = (np.uint8(ord(c)) for c in "AZ09X")
 _SOCIAL: Final = 9
 _VIN: Final = 17

@@ -7,8 +7,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Ints
 
-__all__ = ["cuts", "expand", "within"]
-
 
 def within(keys: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any]) -> tuple[Ints, Ints]:
     """(int64[n] first, int64[n] count): keys[first[i] : first[i] + count[i]] are those in low[i]..high[i].

@@ -10,9 +10,6 @@ import pyarrow.compute as pc
 from worker.compute.kernels.column import Bytes, Ints, read
 from worker.records import arrow
 
-__all__ = ["MAX_BYTES", "Words", "fold", "words"]
-
-
 MAX_BYTES: Final = 255
 """A longer value is cut to this length, so that one long text does not widen the matrix of all names."""
 

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bytes
 
-__all__ = ["BAD_VALUE", "BLANK_VALUE", "CodeTable", "Codes"]
-
 Codes = npt.NDArray[np.int16]
 
 BLANK_VALUE: Final = -1

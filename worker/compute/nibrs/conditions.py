@@ -29,8 +29,6 @@ from worker.compute.nibrs.field_functions import WRITTEN, of_field, written
 from worker.compute.nibrs.scope import Condition, Number, Scope
 from worker.compute.nibrs.specification import Field, RuleSet
 
-__all__ = ["Compiler"]
-
 Array = npt.NDArray[Any]
 
 _COMPARE: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = MappingProxyType(

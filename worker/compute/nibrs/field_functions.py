@@ -20,8 +20,6 @@ from worker.compute.nibrs.identifiers import Flaw
 from worker.compute.nibrs.scope import Condition, Number
 from worker.compute.nibrs.specification import Field
 
-__all__ = ["WRITTEN", "of_field", "written"]
-
 Array = npt.NDArray[Any]
 
 WRITTEN: Final[Mapping[str, tuple[Callable[[Array], Bools], int, bool]]] = MappingProxyType(

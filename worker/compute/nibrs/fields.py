@@ -14,8 +14,6 @@ from worker.compute.kernels.column import Bytes, Ints
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
 
-__all__ = ["OUT_OF_RANGE", "UNKNOWN_AGE", "AgeForm", "ages", "dates", "numbers", "periods", "quantities"]
-
 OUT_OF_RANGE: Final = -3
 UNKNOWN_AGE: Final = -4
 

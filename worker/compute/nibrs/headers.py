@@ -19,8 +19,6 @@ from worker.compute.nibrs.fields import numbers, periods
 from worker.compute.nibrs.identifiers import names
 from worker.compute.nibrs.specification import FIRST_YEAR, RuleSet
 
-__all__ = ["SEGMENT_FACTS", "UNREADABLE", "Headers", "segment_facts", "shared"]
-
 Array = npt.NDArray[Any]
 
 UNREADABLE: Final = 8

@@ -14,8 +14,6 @@ from worker.compute.kernels.column import Bytes, Ints
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.code_tables import BAD_VALUE, BLANK_VALUE
 
-__all__ = ["Flaw", "identifiers", "names"]
-
 
 class Flaw(enum.IntFlag):
     """A flaw in a number; flaws can be combined."""

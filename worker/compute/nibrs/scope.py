@@ -13,8 +13,6 @@ from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.specification import View
 from worker.compute.nibrs.table import Table, missing
 
-__all__ = ["Condition", "Number", "Run", "Scope"]
-
 Array = npt.NDArray[Any]
 
 

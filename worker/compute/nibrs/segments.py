@@ -19,8 +19,6 @@ from worker.compute.kernels.column import Bytes, Ints, Text
 from worker.compute.kernels.lines import matrix, slots
 from worker.compute.nibrs.table import Table
 
-__all__ = ["MAX_PAIRED", "Chunk"]
-
 MAX_PAIRED: Final = 10
 """A cross pairs a row with no more rows than this of its report: offenses beyond are an error anyway (263)."""
 

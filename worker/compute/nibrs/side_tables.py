@@ -26,8 +26,6 @@ from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 from worker.records import tagged
 
-__all__ = ["ON_FILE", "ON_FILE_SCHEMA", "ORI_TABLE", "ORI_TABLE_SCHEMA", "OnFile", "OriTable"]
-
 Array = npt.NDArray[Any]
 
 ORI_TABLE: Final = "nibrs_ori/1"

@@ -27,8 +27,6 @@ import numpy.typing as npt
 
 from worker.compute.nibrs.code_tables import CodeTable
 
-__all__ = ["FIRST_YEAR", "RULE_SETS", "Field", "Rule", "RuleSet", "View", "load_rule_set"]
-
 RULE_SETS: Final = MappingProxyType({"nibrs/3.1": "3.1", "nibrs/2016": "2016"})
 """Rule set -> what the data files call it."""
 

@@ -25,8 +25,6 @@ from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.specification import RuleSet
 from worker.compute.nibrs.table import Table
 
-__all__ = ["GROUP_A", "GROUP_B", "NO_GROUP", "REPORT_FACTS", "ZERO", "Submission", "read"]
-
 Array = npt.NDArray[Any]
 
 GROUP_A, GROUP_B, ZERO, NO_GROUP = (np.uint8(ord(group)) for group in "AB0?")

@@ -17,8 +17,6 @@ from worker.compute.nibrs.fields import ages, dates, numbers, periods, quantitie
 from worker.compute.nibrs.identifiers import identifiers, names
 from worker.compute.nibrs.specification import FIRST_YEAR, Field, RuleSet
 
-__all__ = ["Table", "missing"]
-
 _NONE: Final = np.empty(0, np.int64)
 
 Array = npt.NDArray[Any]

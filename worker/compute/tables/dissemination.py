@@ -8,8 +8,6 @@ from msgspec import Meta
 
 from worker.records import DataClass
 
-__all__ = ["Dissemination", "Flag", "Grant"]
-
 Flag = Literal["sealed", "juvenile", "non_conviction", "restricted_file"]
 _CRIMINAL_JUSTICE_ONLY: Final = frozenset(("sealed", "juvenile"))
 

@@ -7,21 +7,6 @@ from msgspec import Meta
 
 from worker.records import SCHEMAS
 
-__all__ = [
-    "CodeRule",
-    "ColumnRule",
-    "DateRule",
-    "HeightRule",
-    "NameRule",
-    "Ncic",
-    "NumberRule",
-    "ShapeRule",
-    "SsnRule",
-    "StatePrefixRule",
-    "TextRule",
-    "VinRule",
-]
-
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass

@@ -6,8 +6,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["LEVELS", "MISSING", "UNKNOWN", "Model", "Rules", "Screening"]
-
 UNKNOWN: Final = "U"
 MISSING: Final = "missing"
 LEVELS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -2,8 +2,6 @@
 
 import msgspec
 
-__all__ = ["Message"]
-
 
 class Message(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """A member of a closed tagged union; the tag is the class name."""

@@ -6,19 +6,6 @@ from msgspec import Meta
 
 from worker.ipc.messages.base import Message
 
-__all__ = [
-    "CellFromFront",
-    "Finish",
-    "FrontFromCell",
-    "InputFreed",
-    "InputReady",
-    "Opened",
-    "OutputFreed",
-    "OutputReady",
-    "OutputsDone",
-    "ProgressMade",
-]
-
 
 class Opened(Message, frozen=True, kw_only=True):
     """The job is open. The bytes of the result header, as its digest covers them."""

@@ -5,24 +5,6 @@ import msgspec
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Message
 
-__all__ = [
-    "Abort",
-    "Admit",
-    "Admitted",
-    "Attest",
-    "Attested",
-    "Completed",
-    "Drained",
-    "Ended",
-    "FetchReceipt",
-    "FetchedReceipt",
-    "FrontFromKeyholder",
-    "KeyholderFromFront",
-    "NotReady",
-    "PublishedKey",
-    "Ready",
-]
-
 
 class Admit(Message, frozen=True, kw_only=True):
     """Run this job. `submitter` is the URI SAN of the client certificate, `source` the peer's address."""

@@ -5,8 +5,6 @@ import msgspec
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Message
 
-__all__ = ["CellFailed", "CellFromKeyholder", "Commit", "KeyholderFromCell", "OpenJob", "SealedPart", "Summary"]
-
 
 class OpenJob(Message, frozen=True, kw_only=True):
     """Run the job of this header; its keys are in the key slot. `reference_slot` is -1 without a reference."""

@@ -2,16 +2,6 @@
 
 from worker.ipc.messages.base import Message
 
-__all__ = [
-    "CellGone",
-    "CellReady",
-    "KeyholderFromZygote",
-    "Kill",
-    "ReferenceWiped",
-    "WipeReference",
-    "ZygoteFromKeyholder",
-]
-
 
 class CellReady(Message, frozen=True, kw_only=True):
     """A warm cell in a cell slot. Descriptors: its control socket, data socket and ring."""

@@ -2,8 +2,6 @@
 
 from worker.ipc.messages.base import Message
 
-__all__ = ["ChildFromSupervisor", "Drain", "SupervisorFromChild", "Up"]
-
 
 class Up(Message, frozen=True, kw_only=True):
     """The process serves. The front sends it with its port, once the worker is ready for jobs."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from worker.compute.kernels import jaro
 from worker.compute.kernels.column import Ints
+from worker.compute.kernels.jaro_bounds import Sorted
 from worker.compute.kernels.strings import Words, words
 
 
@@ -120,7 +121,7 @@ def test_above_misses_no_pair(queries: list[bytes], entries: list[bytes], cutoff
         for j, y in enumerate(entries)
         if (score := twin_winkler(x, y)) >= cutoff
     ]
-    for known in (v, jaro.Sorted(v)):
+    for known in (v, Sorted(v)):
         query, entry, found = jaro.above(q, known, cutoff)
         assert list(zip(query.tolist(), entry.tolist(), found.tolist(), strict=True)) == expected
 

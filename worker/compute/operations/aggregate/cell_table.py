@@ -36,8 +36,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["MAX_CELLS", "MAX_PROTECTED", "run"]
-
 MAX_CELLS: Final = 1 << 22
 """Cells of a table with its totals: 32 MiB for each number in it."""
 MAX_PROTECTED: Final = 1 << 15

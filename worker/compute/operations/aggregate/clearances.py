@@ -10,8 +10,6 @@ from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.table import Table
 from worker.compute.operations.aggregate.units import isin
 
-__all__ = ["Incidents", "read_incidents"]
-
 _ADULT: Final = 18
 _EXCEPTIONAL: Final = ("A", "B", "C", "D", "E")
 _NEVER: Final = np.iinfo(np.int64).max

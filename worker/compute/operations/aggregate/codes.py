@@ -2,8 +2,6 @@
 
 from worker.compute.status_codes import RowCode
 
-__all__ = ["Code"]
-
 
 class Code(RowCode):
     """Values without a place in a cell or on a line."""

@@ -23,8 +23,6 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["FORMS", "LINES", "UNCLASSIFIABLE", "Class", "Form", "Line"]
-
 UNCLASSIFIABLE: Final = "unclassifiable"
 _TOTAL: Final = "total"
 

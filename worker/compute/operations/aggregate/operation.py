@@ -25,8 +25,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, arrow
 
-__all__ = ["AGGREGATE", "Aggregating"]
-
 _RECORDS: Final = frozenset(("person/1", "hotfile/1", "chri_event/1"))
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
 

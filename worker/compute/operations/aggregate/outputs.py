@@ -8,8 +8,6 @@ from worker.compute.operation import OutputSpec
 from worker.compute.operations.aggregate.parameters import MAX_KEYS, MAX_SUMS
 from worker.records import DataClass, RecordSchema, columns
 
-__all__ = ["ACCOUNTING", "CELLS", "RETURN_A"]
-
 _CASE: Final = DataClass.CASE
 
 CELLS: Final = RecordSchema.output(

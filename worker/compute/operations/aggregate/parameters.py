@@ -8,8 +8,6 @@ from worker.compute.parameters import Name, Parameters, bad_parameters, decoded
 from worker.errors import Stage
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["MAX_KEYS", "MAX_SUMS", "Aggregate", "decode", "encode"]
-
 MAX_KEYS: Final = 4
 MAX_SUMS: Final = 4
 

@@ -35,8 +35,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["MAX_FORMS", "return_a"]
-
 MAX_FORMS: Final = 1 << 17
 """Months of agencies: a year of all that report makes about as many."""
 

@@ -5,8 +5,6 @@ from typing import Final
 from worker.compute.operation import Case
 from worker.compute.operations.aggregate.parameters import Aggregate
 
-__all__ = ["CASES"]
-
 CASES: Final = (
     Case(
         schema="nibrs.flat/3.1",

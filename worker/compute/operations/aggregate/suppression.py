@@ -25,8 +25,6 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Ints
 
-__all__ = ["hidden"]
-
 
 def hidden(measures: Sequence[Ints], contributors: Ints, threshold: int) -> Bools:
     """bool[shape]: the cells to hide, in tables with totals (see kernels.cells) of one shape.

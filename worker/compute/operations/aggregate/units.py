@@ -12,8 +12,6 @@ from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.specification import load_rule_set
 from worker.compute.operations.aggregate.forms import FORMS, LINES, UNCLASSIFIABLE, Class, Line
 
-__all__ = ["RULES", "Units", "isin", "score"]
-
 RULES: Final = load_rule_set("nibrs/3.1")
 _NO_RANK: Final = 1 << 20
 _RENTAL_STORAGE, _STOLEN = "19", "7"

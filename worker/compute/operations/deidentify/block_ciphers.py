@@ -19,8 +19,6 @@ from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.operations.deidentify.tokens import ecb
 from worker.records import arrow
 
-__all__ = ["BLOCK_VALUE_BYTES", "RADIXES", "block_tokens", "encrypt_ff1"]
-
 BLOCK_VALUE_BYTES: Final = 15
 RADIXES: Final = (10, 36)
 _BLOCK: Final = 16

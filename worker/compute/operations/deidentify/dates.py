@@ -16,8 +16,6 @@ from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.compute.status_codes import RowCode, ValueCode
 
-__all__ = ["age_band", "date_to_month", "date_to_year", "shift"]
-
 Days = npt.NDArray[np.int32]
 
 _DASH = np.uint8(ord("-"))

@@ -24,8 +24,6 @@ from worker.compute.operations.deidentify.outputs import K_ANONYMITY
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["Suppressing", "too_small"]
-
 
 def too_small(together: Ints, nothing: Bools, k: int) -> Bools:
     """bool[n]: rows whose quasi-identifiers become null.

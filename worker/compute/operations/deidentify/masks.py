@@ -14,8 +14,6 @@ from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.records import arrow
 
-__all__ = ["SPARSE_ZIP3", "mask", "zip_prefix"]
-
 # Three-digit ZIP areas of at most 20 000 people, which Safe Harbor has replaced by 000: 45 CFR 164.514(b)(2)(i)(B),
 # as listed in the de-identification guidance of the US Department of Health and Human Services (2012, from the
 # 2000 Census).

@@ -53,8 +53,6 @@ from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 from worker.records import RowStatus, Status, tagged
 
-__all__ = ["DEIDENTIFY", "Deidentifying"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deidentifying:

@@ -7,8 +7,6 @@ import pyarrow as pa
 from worker.compute.kernels.column import Ints
 from worker.compute.status_codes import RowCode
 
-__all__ = ["Outcome"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Outcome:

@@ -7,8 +7,6 @@ import pyarrow as pa
 from worker.compute.operation import OutputSpec
 from worker.records import DataClass, RecordSchema, columns
 
-__all__ = ["K_ANONYMITY", "TOKEN_MAP"]
-
 TOKEN_MAP: Final = OutputSpec(
     name="token_map",
     schema=RecordSchema.output(

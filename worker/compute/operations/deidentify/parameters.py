@@ -16,24 +16,6 @@ from worker.compute.parameters import PROJECT_NAME, Parameters, ParametersError,
 from worker.errors import Stage
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = [
-    "AesToken",
-    "AgeBand",
-    "DateShift",
-    "DateTo",
-    "Deidentify",
-    "Ff1",
-    "HmacToken",
-    "Mask",
-    "SmallClasses",
-    "Transform",
-    "ZipPrefix",
-    "check_columns",
-    "complete",
-    "decode",
-    "encode",
-]
-
 _MAX_KEPT_BYTES: Final = 32  # of a mask: with more it would hide nothing
 
 _Column = Annotated[str, Meta(min_length=1, max_length=256)]

@@ -14,8 +14,6 @@ from worker.compute.operations.deidentify.parameters import (
     ZipPrefix,
 )
 
-__all__ = ["CASES"]
-
 CASES: Final = (
     Case(
         schema="person/1",

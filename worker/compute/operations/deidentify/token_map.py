@@ -13,8 +13,6 @@ from worker.compute.kernels.distinct import first_rows
 from worker.compute.operations.deidentify.outputs import TOKEN_MAP
 from worker.records import arrow
 
-__all__ = ["TokenMap"]
-
 _BATCH: Final = 16_384
 
 

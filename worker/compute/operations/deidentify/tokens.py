@@ -33,8 +33,6 @@ from worker.compute.kernels.ff1 import Ecb
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.records import arrow
 
-__all__ = ["PROJECT_KEY_BYTES", "TOKEN_BITS", "KeyUse", "ecb", "shift_days", "shift_key", "token_key", "tokens"]
-
 PROJECT_KEY_BYTES: Final = 32
 TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token
 _DIGEST_BYTES: Final = 32

@@ -23,8 +23,6 @@ from worker.compute.operations.deidentify.parameters import (
 from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 
-__all__ = ["ApplyRule", "OneBatch", "bind"]
-
 Kernel = Callable[[pa.Array], Outcome]
 
 

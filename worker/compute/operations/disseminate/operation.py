@@ -39,8 +39,6 @@ from worker.compute.parameters import known
 from worker.compute.tables.dissemination import Dissemination, Grant
 from worker.records import SCHEMAS, RowStatus, Status, arrow, tagged
 
-__all__ = ["DISSEMINATE", "Disseminating"]
-
 _REASONS: Final = (
     Code.WITHHELD_PURPOSE,
     Code.WITHHELD_NO_SUBJECT,

@@ -7,8 +7,6 @@ import pyarrow as pa
 from worker.compute.operation import OutputSpec
 from worker.records import DataClass, RecordSchema, columns
 
-__all__ = ["LEDGER", "WITHHELD"]
-
 LEDGER: Final = OutputSpec(
     name="ledger",
     schema=RecordSchema.output(

@@ -11,8 +11,6 @@ from worker.compute.tables import Tables
 from worker.errors import Stage
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Disseminate", "check_tables", "complete", "decode", "encode"]
-
 
 class Disseminate(Parameters, frozen=True, kw_only=True, tag="disseminate"):
     """Ages of records are counted on `as_of`, the day of sealing where it is left out.

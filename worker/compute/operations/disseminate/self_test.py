@@ -6,8 +6,6 @@ from typing import Final
 from worker.compute.operation import Case
 from worker.compute.operations.disseminate.parameters import Disseminate
 
-__all__ = ["CASES"]
-
 CASES: Final = (
     Case(
         schema="hotfile/1",

@@ -19,8 +19,6 @@ from worker.compute.operations.link.model import Key, Rule
 from worker.compute.operations.link.parameters import Link
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["CHUNK", "Blocked", "Blocking", "every_pair", "plan"]
-
 CHUNK: Final = 1 << 16  # pairs of rows at once
 
 

@@ -26,8 +26,6 @@ from worker.compute.kernels.strings import Words, words
 from worker.compute.operations.link.model import Key
 from worker.records import arrow
 
-__all__ = ["DATES", "Codes", "Column", "Table", "has", "read_table"]
-
 Codes = npt.NDArray[np.int32]
 
 _NAMES: Final = frozenset(("last", "first", "middle"))

@@ -19,8 +19,6 @@ from worker.compute.kernels.equal_rows import numbered
 from worker.compute.operations.link.columns import Codes, Column, Table
 from worker.compute.operations.link.model import Comparison, Condition
 
-__all__ = ["MISSING", "Comparer", "comparer", "levels"]
-
 Levels = npt.NDArray[np.int8]
 
 MISSING: Final = -1

@@ -35,8 +35,6 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status
 
-__all__ = ["MEMORY", "Linked", "bind", "link"]
-
 MEMORY: Final = 4 << 30
 """Bytes for pairs and blocks; a job that needs more is refused before the first pair is compared."""
 _PAIR_BYTES: Final = 72  # of a pair that is kept: 24, held twice while sorted, and its batch of the output

@@ -10,8 +10,6 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-__all__ = ["Comparison", "Condition", "Form", "Key", "Level", "Model", "Rule", "Test", "is_model"]
-
 Test: TypeAlias = Literal[
     "same",
     "jaro_winkler",

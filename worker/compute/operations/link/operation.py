@@ -28,8 +28,6 @@ from worker.errors import Stage
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, arrow, tagged
 
-__all__ = ["LINK", "Linking"]
-
 _SIDE: Final = "link_to"
 _CLUSTER: Final = "cluster"
 

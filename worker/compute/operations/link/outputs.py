@@ -7,8 +7,6 @@ import pyarrow as pa
 from worker.compute.operation import OutputSpec
 from worker.records import DataClass, RecordSchema, columns
 
-__all__ = ["BLOCKS", "PAIRS", "PATTERNS"]
-
 _CASE: Final = DataClass.CASE
 
 PAIRS: Final = OutputSpec(

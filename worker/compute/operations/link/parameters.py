@@ -13,8 +13,6 @@ from worker.compute.parameters import Parameters, ParametersError, Sealing, bad_
 from worker.errors import Stage
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["Link", "complete", "decode", "encode"]
-
 _MAX_MODEL_BYTES: Final = 64 << 10
 
 _Share = Annotated[float, Meta(gt=0, lt=1)]

@@ -12,8 +12,6 @@ import pyarrow as pa
 from worker.compute.operations.link.columns import has
 from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 
-__all__ = ["SPLIT", "model_for", "split_for"]
-
 
 def _jaro_winkler(column: str, number: float) -> Level:
     return Level(

@@ -25,8 +25,6 @@ from worker.compute.operations.link.score import Pairs, Scorer, probability
 from worker.compute.operations.link.training import Trained
 from worker.records import arrow
 
-__all__ = ["Report"]
-
 _BATCH: Final = 1 << 16
 
 

@@ -21,8 +21,6 @@ from worker.compute.operations.link.columns import Column
 from worker.compute.operations.link.comparison import Comparer, levels
 from worker.compute.operations.link.training import Trained
 
-__all__ = ["Pairs", "Scorer", "gather", "log2_odds", "probability"]
-
 Floats = npt.NDArray[np.float64]
 
 

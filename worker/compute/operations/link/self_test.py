@@ -5,8 +5,6 @@ from typing import Final
 from worker.compute.operation import Case
 from worker.compute.operations.link.parameters import Link
 
-__all__ = ["CASES"]
-
 _PERSON: Final = {"last": "DOE", "first": "JOHN", "DOB": "19800101", "SOC": "123456789", "postcode": "12345"}
 
 CASES: Final = (

@@ -14,8 +14,6 @@ from typing import Any, Final
 
 from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 
-__all__ = ["UnsupportedModelError", "from_splink"]
-
 _MAX_BYTES: Final = 1 << 20
 _COLUMN: Final = r'(?:"(\w+)"|(\w+))'
 _SAME: Final = re.compile(rf"{_COLUMN} = {_COLUMN}")

@@ -26,8 +26,6 @@ from worker.compute.operations.link.comparison import Comparer, levels
 from worker.compute.operations.link.model import Comparison, Condition, Model
 from worker.compute.operations.link.parameters import Link
 
-__all__ = ["Trained", "train"]
-
 Floats = npt.NDArray[np.float64]
 
 _ROUNDS: Final = 4

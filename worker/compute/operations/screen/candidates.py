@@ -22,8 +22,6 @@ from worker.compute.operations.screen.rules import Equivalence
 from worker.compute.tables.screening import Rules
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["CHUNK", "Candidates", "Limits", "Plan", "digits_agree", "leap_days_meet", "plan"]
-
 CHUNK: Final = 50_000
 """Pairs that are compared at once: their columns stay in the L2 cache."""
 

@@ -2,8 +2,6 @@
 
 from worker.compute.status_codes import RowCode
 
-__all__ = ["Code"]
-
 
 class Code(RowCode):
     """Inquiries that are not searched, and records that are not found."""

@@ -13,8 +13,6 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.strings import Words
 from worker.records import RowStatus
 
-__all__ = ["COLUMNS", "IDENTIFIERS", "NO_SOUND", "SOCIAL", "Codes", "Identifier", "Names", "People"]
-
 Codes = npt.NDArray[np.signedinteger[Any]]
 
 IDENTIFIERS: Final = ("SOC", "FBI", "MNU", "SID", "OLN")

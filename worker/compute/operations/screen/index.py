@@ -25,8 +25,6 @@ from worker.compute.tables.dissemination import Files
 from worker.errors import Reason, Refusal, Stage
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["MAX_RECORDS", "Index", "Postings", "all_days", "build", "day_key", "memory"]
-
 Small = npt.NDArray[np.int32]
 Mixed = npt.NDArray[np.uint64]
 

@@ -30,8 +30,6 @@ from worker.compute.tables.screening import Model
 from worker.errors import Reason, Refusal, Stage
 from worker.records import WHOLE_ROW, RowStatus
 
-__all__ = ["SCREEN", "Screening"]
-
 _SIDE: Final = "reference"
 _ROOM: Final = 8 << 30  # the cell's own memory is the limit that counts; see `cell_memory_mib`
 _BATCH: Final = 16_384

@@ -7,8 +7,6 @@ import pyarrow as pa
 from worker.compute.operation import OutputSpec
 from worker.records import ROW_STATUS, SCHEMAS, DataClass, RecordSchema, columns
 
-__all__ = ["HITS", "OUTCOMES", "REFERENCE_STATUS", "SHOWN"]
-
 _CASE: Final = DataClass.CASE
 SHOWN: Final = ("NIC", "ORI", "OCA", "MKE", "file_code", "EXL", "CMC")
 """Columns of the reference that hits show."""

@@ -13,8 +13,6 @@ from worker.compute.tables.screening import Rules
 from worker.errors import Stage
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["MAX_HITS", "Screen", "check_tables", "complete", "decode", "encode"]
-
 MAX_HITS: Final = 1_000
 _MAX_RETENTION_SECONDS: Final = 24 * 3600  # a worker's configuration may allow less
 _MAX_RULES_BYTES: Final = 64 << 10

@@ -20,8 +20,6 @@ from worker.compute.operations.screen.descriptors import IDENTIFIERS, SOCIAL, Id
 from worker.compute.status_codes import ValueCode
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["read_people"]
-
 _MAX_NAME: Final = 64  # bytes; NAM has 30 at most
 _MAX_IDENTIFIER: Final = 32  # bytes as written; the longest, OLN, has 20
 _X: Final = ord("X")

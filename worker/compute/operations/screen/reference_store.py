@@ -14,8 +14,6 @@ import pyarrow as pa
 
 from worker.errors import Reason, Refusal, Stage
 
-__all__ = ["restore", "store"]
-
 T = TypeVar("T")
 
 _ALIGNMENT: Final = 64  # bytes, as Arrow's buffers have

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bools, Bytes
 from worker.compute.tables.screening import UNKNOWN, Model
 
-__all__ = ["Equivalence", "Weights", "weights"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Equivalence:

@@ -19,8 +19,6 @@ from worker.compute.operations.screen.index import Index
 from worker.compute.operations.screen.rules import Equivalence, Weights
 from worker.compute.tables.screening import LEVELS, MISSING, Rules
 
-__all__ = ["CLOSE", "LEVEL", "Scores", "score", "words_of"]
-
 CLOSE: Final = 0.92
 """Jaro-Winkler similarity from which on two names are close."""
 

@@ -36,8 +36,6 @@ from worker.compute.status_codes import ValueCode
 from worker.compute.tables.screening import Model
 from worker.records import RowStatus, Status, arrow
 
-__all__ = ["HitClass", "Outcome", "Screened", "run"]
-
 LIMITS: Final = Limits()
 
 

@@ -5,8 +5,6 @@ from typing import Final
 from worker.compute.operation import Case
 from worker.compute.operations.screen.parameters import Screen
 
-__all__ = ["CASES"]
-
 CASES: Final = (
     Case(
         schema="person/1",

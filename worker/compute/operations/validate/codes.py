@@ -2,8 +2,6 @@
 
 from worker.compute.status_codes import RowCode
 
-__all__ = ["Code"]
-
 
 class Code(RowCode):
     """Findings on a column, besides those on the value alone."""

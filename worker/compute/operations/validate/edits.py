@@ -27,8 +27,6 @@ from worker.compute.nibrs.table import Table
 from worker.compute.operations.validate.findings import Finding, Findings, collect
 from worker.progress import ProgressCallback
 
-__all__ = ["Options", "validate"]
-
 Strings = npt.NDArray[np.bytes_]
 
 

@@ -15,8 +15,6 @@ from worker.compute.nibrs.headers import UNREADABLE
 from worker.compute.nibrs.specification import RuleSet
 from worker.compute.operations.validate.findings import Findings
 
-__all__ = ["EDS_BYTES", "eds"]
-
 EDS_BYTES: Final = 146
 _LAST_ORI: Final = b"999999999"
 _PRINTABLE: Final = np.array([byte if 0x20 <= byte <= 0x7E else ord("?") for byte in range(256)], np.uint8)

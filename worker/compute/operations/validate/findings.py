@@ -13,8 +13,6 @@ from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.submission import GROUP_A, GROUP_B, ZERO, Submission
 from worker.records import RowStatus, Status
 
-__all__ = ["NO_RECORD", "OF_REJECTED_REPORT", "RULE_CODES", "Finding", "Findings", "Rates", "Reports", "collect"]
-
 RULE_CODES: Final = 20_000
 """In `row_status/1` the finding of rule r has the code RULE_CODES + r; a rule number is less than 1000."""
 OF_REJECTED_REPORT: Final = 21_000

@@ -43,8 +43,6 @@ from worker.compute.tables.ncic import (
 from worker.progress import ProgressCallback
 from worker.records import WHOLE_ROW, RowStatus, Status, arrow
 
-__all__ = ["ValidateColumns", "prepare", "wrong"]
-
 Wrong = tuple[tuple[RowCode, Bools], ...]
 
 

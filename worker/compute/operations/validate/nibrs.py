@@ -26,8 +26,6 @@ from worker.compute.parameters import known
 from worker.progress import ProgressCallback
 from worker.records import arrow
 
-__all__ = ["ON_FILE_SIDE", "ORI_SIDE", "ValidateNibrs", "prepare"]
-
 ORI_SIDE: Final = "ori_table"
 ON_FILE_SIDE: Final = "on_file"
 _BATCH: Final = 16_384

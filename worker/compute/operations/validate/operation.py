@@ -13,8 +13,6 @@ from worker.compute.operations.validate.parameters import Validate, complete, de
 from worker.compute.operations.validate.self_test import CASES
 from worker.compute.parameters import check_digest
 
-__all__ = ["VALIDATE"]
-
 _NIBRS: Final = Signature(
     accepts=frozenset(("nibrs.flat/3.1",)),
     result=NIBRS_FINDINGS.schema_id,

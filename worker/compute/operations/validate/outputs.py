@@ -7,8 +7,6 @@ import pyarrow as pa
 from worker.compute.operation import OutputSpec
 from worker.records import DataClass, RecordSchema, columns
 
-__all__ = ["COUNTS", "EDS", "FINDINGS", "INCIDENTS", "NIBRS_FINDINGS", "RATES"]
-
 _CASE: Final = DataClass.CASE
 
 NIBRS_FINDINGS: Final = RecordSchema.output(

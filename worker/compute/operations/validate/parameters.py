@@ -12,8 +12,6 @@ from worker.compute.parameters import Name, Parameters, Sealing, Sha256, decoded
 from worker.compute.status_codes import ValueCode
 from worker.wire.v1 import worker_pb2 as pb
 
-__all__ = ["NCIC", "Validate", "complete", "decode", "encode"]
-
 NCIC: Final = "ncic/1"
 """The rule set for columns: of persons, hot files and criminal histories."""
 

@@ -6,8 +6,6 @@ from typing import Final
 from worker.compute.operation import Case
 from worker.compute.operations.validate.parameters import NCIC, Validate
 
-__all__ = ["CASES"]
-
 _DAY: Final = datetime.date(2026, 1, 1)
 
 CASES: Final = (
