@@ -76,8 +76,8 @@ class Canaries:
             yield from self._in_piece(view, start, min(start + _PIECE + _KEY_BYTES - 1, len(view)))
 
     def find_once(self, data: bytes) -> tuple[tuple[str, int], ...]:
-        """The hits of `find`; equal bytes are searched once, in however many processes they are."""
-        digest = hashlib.blake2b(data, digest_size=32).digest()
+        """The result of `find`; the same bytes are searched only once, even if several processes have them."""
+        digest = hashlib.sha256(data).digest()
         if digest not in self._found:
             self._found[digest] = tuple(self.find(data))
         return self._found[digest]
@@ -89,7 +89,8 @@ class Canaries:
             words = np.frombuffer(view, "<u8", max(0, end - start - shift) // _KEY_BYTES, start + shift)
             likely = np.flatnonzero(self._table[_slot(words)])
             if len(likely):
-                for index in likely[np.isin(words[likely], self._keys)].tolist():
+                nearest = np.searchsorted(self._keys[:-1], words[likely])
+                for index in likely[self._keys[nearest] == words[likely]].tolist():
                     at = start + index * _KEY_BYTES + shift
                     for label, pattern in self._by_key[int(words[index])]:
                         if view[at : at + len(pattern)] == pattern:
