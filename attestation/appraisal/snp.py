@@ -136,7 +136,7 @@ def _check_root(certificates: tuple[x509.Certificate, ...], roots: tuple[str, ..
 def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate) -> tuple[Endorsement, Check]:
     for certificate, issuer in ((ark, ark), (ask, ark), (vcek, ask)):
         try:
-            # that too, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
+            # this as well, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, TypeError, ValueError) as error:
             raise invalid("E05", found=f"{_common_name(certificate)} is not signed by the next") from error

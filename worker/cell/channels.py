@@ -21,6 +21,7 @@ from worker.ipc.messages import (
     OpenJob,
     OutputFreed,
 )
+from worker.memory import overwrite_registers
 
 __all__ = ["CellChannels"]
 
@@ -69,6 +70,7 @@ class CellChannels:
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():
+            overwrite_registers()  # a cell is still while it waits, and its registers can be read
             for fd, _ in self._poll.poll():
                 if fd == self.control.fileno():
                     self._control()

@@ -76,7 +76,7 @@ class Canaries:
             yield from self._in_piece(view, start, min(start + _PIECE + _KEY_BYTES - 1, len(view)))
 
     def find_once(self, data: bytes) -> tuple[tuple[str, int], ...]:
-        """What `find` gives; the same bytes are searched once, however many processes have them and however long."""
+        """The result of `find`; the same bytes are searched only once, even if several processes have them."""
         digest = hashlib.sha256(data).digest()
         if digest not in self._found:
             self._found[digest] = tuple(self.find(data))

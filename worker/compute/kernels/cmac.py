@@ -44,7 +44,7 @@ def macs(text: Text, *, encrypt: Ecb) -> Bytes:
 
 
 def _ends(encrypt: Ecb) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
-    """What to keep of a block, and what to add to it, by the bytes of the value that are left: V16[18] each."""
+    """The mask and the padding of a block, by the bytes of the value that are left: V16[18] each."""
     whole, filled = _subkeys(encrypt)
     sizes = np.arange(_NOT_LAST + 1)[:, None]
     kept = np.where(np.arange(MAC_BYTES) < sizes, np.uint8(0xFF), np.uint8(0))

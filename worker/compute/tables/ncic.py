@@ -124,7 +124,7 @@ class Order(_Table, frozen=True, kw_only=True):
 
 
 class Ncic(_Table, frozen=True, kw_only=True):
-    """What columns may hold; a column without a rule is not checked."""
+    """The permitted values of columns; a column without a rule is not checked."""
 
     version: Literal[1]
     codes: dict[str, Annotated[tuple[Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")], ...], Meta(min_length=1)]]

@@ -92,3 +92,8 @@ def test_names_without_a_number_fall_back_to_their_faults_remedy() -> None:
     error = AttestationError(Fault.CONFIG_INVALID, check="nothing")
     assert error.remedy.startswith("Correct")
     assert error.failures == (("nothing", "", ""),)
+
+
+def test_a_failure_without_words_expects_the_requirement() -> None:
+    assert invalid("E16").failures == (("E16", "", requirement("E16")),)
+    assert invalid("E16", expected="ours").failures == (("E16", "", "ours"),)

@@ -2,7 +2,7 @@
 
 A line of the file counts units of its `offenses`: victims connected to one, incidents with one (`offense`), premises
 entered, or vehicles stolen; each once in its `class`. The conditions of a line on `completed`, `entry`, `weapons` (any
-of them), `sexes` of the victim and `descriptions` of property must hold; an empty field is no condition. Of the lines
+of them), `sexes` of the victim and `descriptions` of property must hold; an empty field sets no condition. Of the lines
 of one class the first that holds takes the unit, which is how the hierarchy of weapons comes about; if none does, it is
 unclassifiable.
 
