@@ -1,0 +1,113 @@
+"""Rules on the form of the code that CONTRIBUTING states and that no linter checks. A failure lists every offender."""
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+MOST_LINES_OF_A_FILE = 300
+MOST_LINES_OF_A_FUNCTION = 50
+LONGEST_TEST_NAME = 60
+KINDS = ("adversarial", "conformance", "hardware", "integration", "property", "unit")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def python(*folders: str) -> list[Path]:
+    """The Python files below these folders, without those that `protos/generate.py` writes."""
+    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path.relative_to(ROOT) for path in found if not path.is_relative_to(ROOT / "worker/wire")]
+
+
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(), filename=str(path))
+
+
+def functions(path: Path) -> Iterator[Function]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, Function))
+
+
+def names(path: Path) -> set[str]:
+    """What a module defines itself: classes, functions and constants."""
+    found = set()
+    for node in tree(path).body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+            case _:
+                pass
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a module imports from."""
+    nodes = list(ast.walk(tree(path)))
+    found = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    found += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in found}
+
+
+PRODUCT = python("worker", "attestation")
+TESTS = python(*(f"tests/{kind}" for kind in KINDS), "tests/fuzz")
+
+
+def test_the_rules_see_the_whole_house() -> None:
+    assert len(PRODUCT) > 150
+    assert len(TESTS) > 150
+    assert "PRODUCT" in names(Path("tests/unit/test_house.py"))
+    assert "ast" in imported(Path("tests/unit/test_house.py"))
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    sizes = {str(path): len((ROOT / path).read_text().splitlines()) for path in PRODUCT}
+    assert {path: size for path, size in sizes.items() if size > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_no_function_is_longer_than_50_lines() -> None:
+    sizes = {f"{path}::{f.name}": (f.end_lineno or 0) - f.lineno + 1 for path in PRODUCT for f in functions(path)}
+    assert {name: size for name, size in sizes.items() if size > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_every_module_with_public_names_lists_them() -> None:
+    modules = [path for path in PRODUCT if path.name != "__main__.py" and "__all__" not in names(path)]
+    assert {str(path) for path in modules if any(not name.startswith("_") for name in names(path))} == set()
+
+
+def test_only_the_command_prints() -> None:
+    calls = [(path, node.func) for path in PRODUCT for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    prints = {path for path, call in calls if isinstance(call, ast.Name) and call.id == "print"}
+    assert {path for path in prints if Path("worker/cli") not in path.parents} == set()
+
+
+def test_the_product_imports_no_test_and_no_simulator() -> None:
+    foreign = {"tests", "cji_simulator", "benchmarks", "deploy"}
+    assert {str(path) for path in PRODUCT if imported(path) & foreign} == set()
+
+
+def test_names_of_tests_have_60_characters_at_most() -> None:
+    found = [f"{path}::{f.name}" for path in TESTS for f in functions(path) if f.name.startswith("test_")]
+    assert [name for name in found if len(name.partition("::")[2]) > LONGEST_TEST_NAME] == []
+
+
+def has_room(folder: Path) -> bool:
+    """Whether there is a room for a folder of unit tests. The simulator is in tests; operations have a folder more."""
+    of_operation = Path("compute/operations").joinpath(*folder.parts[1:]) if folder.parts[0] == "compute" else folder
+    return any((ROOT / base / room).is_dir() for base in (".", "worker", "tests") for room in (folder, of_operation))
+
+
+def test_folders_of_unit_tests_mirror_the_rooms() -> None:
+    folders = {path.parent.relative_to("tests/unit") for path in python("tests/unit")} - {Path()}
+    assert [folder for folder in folders if not has_room(folder)] == []
+    assert not has_room(Path("compute/cooking"))
+    assert not has_room(Path("cooking"))
+
+
+def test_folders_of_tests_hold_nothing_that_tests_share() -> None:
+    """Helpers are in `tests/support`, twins in `tests/reference`; the fuzzer is a program of its own."""
+    others = {path.name for path in python(*(f"tests/{kind}" for kind in KINDS)) if not path.name.startswith("test_")}
+    assert others <= {"conftest.py"}
