@@ -1,5 +1,6 @@
 """Rows of the pitfall list that concern records: bombs (E08), hostile values (E13), lost rows (E14), leaks (L02)."""
 
+import gc
 import itertools
 
 import pyarrow as pa
@@ -63,10 +64,11 @@ def test_e08_a_compressed_body_is_refused_and_not_expanded() -> None:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, SCHEMA, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
             writer.write_batch(batch)
+        gc.collect()  # what other tests left must not end in between
         before = pa.total_allocated_bytes()
         with refused(Reason.SCHEMA_MISMATCH):
             read(sink.getvalue().to_pybytes())
-        assert pa.total_allocated_bytes() == before
+        assert pa.total_allocated_bytes() <= before
 
 
 def test_e13_hostile_values_stay_values() -> None:
