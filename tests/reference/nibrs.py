@@ -4,7 +4,6 @@ of the Technical Specification 3.1 without a look at the engine's data files. Te
 `judge` returns findings as tuples (row, of_report, rule, element, value, sequence, offense, loss).
 """
 
-import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any
 Found = tuple[int, bool, int, str, str, str, str, str]
 
 
-@functools.cache
 def codes(text: str) -> frozenset[str]:
     """`01-05 A` is 01, 02, 03, 04, 05 and A."""
     found: list[str] = []
@@ -51,7 +49,6 @@ ACTIONS = {"0": "AD", "1": "IDWM", "2": "I", "3": "IWAM", "4": "I", "5": "I", "6
 WARNINGS = {342, 343, 449, 549, 640, 641, 740, 741}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
-PRINTABLE = set(range(0x20, 0x7F))
 
 
 def age_of(text: str) -> tuple[str, int | None, int, int]:
@@ -347,7 +344,11 @@ class Twin:
             self.say(hundred + 4, line, "", city)
         if line.level != "0" or not self.new:
             self.identifier(line, hundred, number, line[26, 37])
-        if not delete and not set(line.raw[: LENGTHS[line.level][-1]]) <= PRINTABLE and not self.unclean(line[26, 37]):
+        if (
+            not delete
+            and any(not 0x20 <= byte <= 0x7E for byte in line.raw[: LENGTHS[line.level][-1]])
+            and not self.unclean(line[26, 37])
+        ):
             self.say(hundred + 17, line)
         self.oris(line)
         if line[7, 12] != month and line[7, 8].strip(" ") and line[9, 12].strip(" "):
