@@ -1,8 +1,8 @@
 """Every row of the pitfall list has a test that carries its id, or a reason why none can.
 
 A row is something that went wrong in another system of this kind. The letters are A token and evidence, F freshness,
-C channel, K key release, E envelope, S simulator, L leaks, R runtime, P policy, H hardware, O operation. A test that
-holds against rows has their ids behind `test_`: `test_a09_a10_debug_and_migration`.
+C channel, K key release, E envelope, S simulator, L leaks, R runtime, P policy, H hardware, O operation, X hostile
+neighbours. A test that holds against rows has their ids behind `test_`: `test_a09_a10_debug_and_migration`.
 """
 
 import ast
@@ -123,6 +123,7 @@ ROWS: Final = {
     "O03": "jobs killed when machines are taken away",
     "O04": "a full store that forgets its oldest",
     "O05": "samples that do not run or are unsafe",
+    "X05": "what one process states about a job, signed unseen",
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),

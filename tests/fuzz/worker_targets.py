@@ -268,13 +268,15 @@ _UNIONS: Final = (
 
 @functools.cache
 def _messages() -> tuple[bytes, ...]:
-    part = m.SealedPart(sha256=bytes(32), bytes=9)
-    summary = {"rows_in": 1, "rows_out": 2, "chri_rows_out": 3, "subjects_out": 4}
+    part = m.CountedPart(segments=1, bytes=9, tags_sha256=bytes(32))
+    sealed = m.SealedPart(sha256=bytes(32), counted=part)
     found: tuple[msgspec.Struct, ...] = (
         m.Finish(),
         m.Admit(call=1, submitter=SAN, source="ipv4:1", correlation_id="c", header=b"h" * 40, signature=bytes(96)),
         m.Ended(call=1, reason=Reason.EXPIRED, stage="admit", retry_after_ms=5),  # type: ignore[arg-type]
-        m.Summary(inputs=(part,), outputs=(part, part), result_header=b"r", **summary),
+        m.Summary(inputs=(part,), outputs=(part, part), result_header=b"r", rows_in=1, rows_out=(2, 3)),
+        m.Witnessed(call=1, inputs=(sealed,), outputs=(sealed, sealed), result_header_sha384=bytes(48)),
+        m.OutputReady(slot=1, part=2, index=3, length=4),
         m.Ready(keys=(m.PublishedKey(kek_id=KEK, public_jwk="{}"),), operations=("deidentify",), schemas=("person/1",)),
         m.InputReady(slot=1, part=2, length=3),
         m.CellGone(cell=1, status=-9),

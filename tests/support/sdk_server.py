@@ -30,7 +30,7 @@ from attestation.evidence import Tcb, TpmClock, parse_snp_report
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
-from worker.audit import FIRST_PREVIOUS, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
+from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
 from worker.client.attested import AttestedWorker
 from worker.client.parts import arrow_messages, seal_stream
@@ -190,6 +190,7 @@ class ReferenceWorker(CjiWorkerServicer):
             result_header_sha384=sha384(result_header).hex(),
             inputs=tuple(inputs),
             outputs=tuple(outputs),
+            witnesses=WITNESSES,
             submitter="spiffe://cji.example/agency/test",
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,

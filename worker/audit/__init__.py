@@ -2,9 +2,10 @@
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
-from worker.audit.claims import Claims, Expected, PartDigest
+from worker.audit.claims import WITNESSES, Claims, Expected, PartDigest
 from worker.audit.events import (
     Attested,
+    DisagreementAbout,
     DropCause,
     Event,
     JobAdmitted,
@@ -19,6 +20,7 @@ from worker.audit.events import (
     TailRecovered,
     TpmClock,
     Volumes,
+    WitnessesDisagreed,
     WorkerNotReady,
     WorkerReady,
     WorkerStarted,
@@ -41,10 +43,12 @@ from worker.audit.receipts import verify as verify_receipt
 __all__ = [
     "FIRST_PREVIOUS",
     "GENESIS",
+    "WITNESSES",
     "Attested",
     "AuditFile",
     "ChainError",
     "Claims",
+    "DisagreementAbout",
     "DropCause",
     "Event",
     "Expected",
@@ -68,6 +72,7 @@ __all__ = [
     "TpmClock",
     "VerifiedReceipt",
     "Volumes",
+    "WitnessesDisagreed",
     "WorkerNotReady",
     "WorkerReady",
     "WorkerStarted",

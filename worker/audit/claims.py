@@ -4,19 +4,23 @@ Invariant: `Claims` has no optional member; a receipt without one of them is inv
 hexadecimal, times are UTC with hundredths of a second, rows and bytes are counts. No claim contains values of records.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from worker.audit.events import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
 
+Witnesses: TypeAlias = tuple[Literal["front"], Literal["cell"]]
+WITNESSES: Final[Witnesses] = ("front", "cell")
+"""The front vouches for the digests of all parts, the cell for rows, result header and the tag of every segment."""
+
 
 class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sealed part: SHA-256 over its whole ciphertext as sent (FLOE header, segments), and its length in bytes.
 
     All other digests are SHA-384. This one covers the bulk of the data, and all processors with SEV-SNP or TDX have
-    instructions for SHA-256: it hashes twice as fast, which saves a quarter of a cell's time.
+    instructions for SHA-256, so it hashes twice as fast.
     """
 
     name: Token
@@ -28,6 +32,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Everything that a receipt vouches for. Parts are in the order of their numbers.
 
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
+    `witnesses` lists the processes whose statements agreed before the receipt was signed; both are required.
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
     `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
     """
@@ -41,6 +46,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     result_header_sha384: Hex96
     inputs: Annotated[tuple[PartDigest, ...], Meta(min_length=1)]
     outputs: Annotated[tuple[PartDigest, ...], Meta(min_length=1)]
+    witnesses: Witnesses
     submitter: Token
     originating_ori: Ori
     requesting_ori: Ori

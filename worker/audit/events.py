@@ -36,6 +36,7 @@ Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
 ReferenceCause = Literal["expired", "replaced", "key"]
+DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
 
@@ -192,6 +193,24 @@ class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
     receipt: Jws
 
 
+class WitnessesDisagreed(_Event, frozen=True, kw_only=True, tag="witnesses_disagreed"):
+    """Front and cell contradict each other about a job, or the cell contradicts the job: one of them is compromised.
+
+    The job's end without a receipt follows.
+
+    result_header  it is not the one of this job, or not the one that the caller received
+    inputs         other parts, segments, bytes or tags of the input
+    outputs        the same of the output
+    rows           more rows than these bytes can hold, or counts that contradict each other or the header
+    """
+
+    job_id: Hex32
+    header_sha384: Hex96
+    submitter: Token
+    about: Annotated[tuple[DisagreementAbout, ...], Meta(min_length=1)]
+    correlation_id: Token
+
+
 class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
     """An admitted job ended without a receipt; the same header may run again."""
 
@@ -242,6 +261,7 @@ Event = (
     | JobAdmitted
     | JobRefused
     | JobCompleted
+    | WitnessesDisagreed
     | JobEnded
     | ReferenceRetained
     | ReferenceDropped

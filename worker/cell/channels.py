@@ -1,7 +1,7 @@
 """The two channels of a cell, waited on together.
 
 The cell is single-threaded. While it waits for one kind of message it queues the others. The cell ends at once when
-either peer hangs up, except the keyholder after its Commit.
+either peer hangs up.
 """
 
 import select
@@ -13,7 +13,6 @@ from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
-    Commit,
     Finish,
     FrontFromCell,
     InputReady,
@@ -35,7 +34,6 @@ class CellChannels:
         self._inputs: deque[InputReady | Finish] = deque()
         self._free_outputs = deque(range(SLOTS))
         self._opened: OpenJob | None = None
-        self._committed = False
         self._poll = select.poll()
         for channel in (control, data):
             self._poll.register(channel.fileno(), select.POLLIN)
@@ -62,10 +60,6 @@ class CellChannels:
         self._until(lambda: bool(self._free_outputs))
         return self._free_outputs.popleft()
 
-    def await_commit(self) -> None:
-        """Wait until the keyholder has the receipt on disk."""
-        self._until(lambda: self._committed)
-
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():
             overwrite_registers()  # a cell is still while it waits, and its registers can be read
@@ -77,13 +71,7 @@ class CellChannels:
 
     def _control(self) -> None:
         message, _ = self.control.receive()
-        match message:
-            case OpenJob():
-                self._opened = message
-            case Commit():
-                # the keyholder's last word: it may hang up while the last segments still wait for the reader
-                self._committed = True
-                self._poll.unregister(self.control.fileno())
+        self._opened = message
 
     def _data(self) -> None:
         message, _ = self.data.receive()

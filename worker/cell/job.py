@@ -3,12 +3,14 @@
     open      header parsed again, keys taken from their slot, result header made
     sides     the inputs before the last are kept whole
     stream    segment -> window -> batch -> operations -> outputs, one batch at a time
-    finish    last segment of the input verified, counts reconciled, outputs sealed but for their last segments
-    commit    the keyholder has the audit event on disk: the last segments leave
+    finish    last segment of the input verified, counts reconciled, outputs sealed and passed to the front
+    vouch     what was counted goes to the keyholder, and the cell ends
 
-Any refusal goes to the keyholder as a Reason and ends the cell.
+The front holds the last segments back until the receipt is on disk. Any refusal goes to the keyholder as a Reason and
+ends the cell.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,16 +19,16 @@ import pyarrow as pa
 from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
-from worker.cell.result import make_result_header
 from worker.cell.streams import InputStream, OutputStream
 from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
-from worker.envelope import input_aad, output_aad, sha384
+from worker.envelope import DEK_BYTES, input_aad, output_aad, sha384, wrap_dek
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import KeySlot
 from worker.ipc.messages import (
     CellFailed,
+    CountedPart,
     Finish,
     InputFreed,
     Opened,
@@ -34,10 +36,10 @@ from worker.ipc.messages import (
     OutputReady,
     OutputsDone,
     ProgressMade,
-    SealedPart,
     Summary,
 )
-from worker.job import LIMITS, Header, InputPart, SizeClass, parse
+from worker.job import LIMITS, Header, InputPart, SizeClass, parse, result_header
+from worker.jose import parse_rsa
 from worker.memory import Region
 from worker.records import StreamReader, check_schema
 
@@ -95,7 +97,13 @@ class CellJob:
         self._context = context
         self._dek, *self._project_keys = keys
         outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
-        self._result_header, result_key = make_result_header(header, worker_id=message.worker_id, outputs=outputs)
+        result_key = os.urandom(DEK_BYTES)
+        self._result_header = result_header(
+            header,
+            worker_id=message.worker_id,
+            outputs=outputs,
+            wrapped_keys=[wrap_dek(parse_rsa(recipient.jwk), result_key) for recipient in header.recipients],
+        )
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
             {
@@ -103,7 +111,7 @@ class CellJob:
                 for part, (name, _) in enumerate(outputs)
             }
         )
-        self._received: list[SealedPart] = []
+        self._received: list[CountedPart] = []
         self._input = self._next_input()
         self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
         self._rows = 0
@@ -114,8 +122,6 @@ class CellJob:
         """The way of the job."""
         self._channels.data.send(Opened(result_header=self._result_header))
         while not isinstance(message := self._channels.await_input(), Finish):
-            if not 0 <= message.length <= len(self._channels.ring.input(message.slot)):
-                raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
             if message.part == len(self._received) + 1:
                 self._end_input()
                 self._input = self._next_input()
@@ -204,22 +210,16 @@ class CellJob:
         if self._outputs.counted["row_status"] != self._rows:
             raise Refusal(Reason.INTERNAL, stage=Stage.COMPUTE)
         sealed = self._outputs.finish(padded=self._header.size_class == SizeClass.POWER_OF_TWO)
-        counted, outputs = self._outputs.counted, self._plan.outputs
-        rows_out = counted[outputs[0].name]
+        self._channels.data.send(OutputsDone())
         self._channels.control.send(
             Summary(
                 inputs=tuple(self._received),
                 outputs=sealed,
                 result_header=self._result_header,
                 rows_in=self._rows,
-                rows_out=rows_out,
-                chri_rows_out=rows_out if outputs[0].schema.schema_id.startswith("chri_") else 0,
-                subjects_out=next((counted[part.name] for part in outputs if part.of_subjects), rows_out),
+                rows_out=tuple(self._outputs.counted.values()),
             )
         )
-        self._channels.await_commit()
-        self._outputs.release()
-        self._channels.data.send(OutputsDone())
 
     def _emit(self, part: int, index: int, sealed: memoryview) -> None:
         slot = self._channels.await_output_slot()

@@ -1,4 +1,4 @@
-"""The output parts of a job: Arrow streams, sealed as they are written, with their last segments held back."""
+"""The output parts of a job: Arrow streams, sealed as they are written."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from worker.cell.streams import OutputStream
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc.messages import SealedPart
+from worker.ipc.messages import CountedPart
 from worker.job import LIMITS
 from worker.records import END_OF_STREAM, RowStatus, StreamWriter
 
@@ -16,7 +16,7 @@ _STATUS: Final = "row_status"
 
 
 class OutputParts:
-    """A `worker.cell.pipeline.Sink`: `begin` once, write, `finish`, and `release` after the commit."""
+    """A `worker.cell.pipeline.Sink`: `begin` once, write, `finish`."""
 
     def __init__(self, streams: Mapping[str, OutputStream]) -> None:
         """`streams` by name, in part order."""
@@ -49,18 +49,13 @@ class OutputParts:
             self._streams[name].write(_bytes(message))
         self.counted[name] += batch.num_rows
 
-    def finish(self, *, padded: bool) -> tuple[SealedPart, ...]:
-        """Seal everything, without sending the last segments; return the complete parts, in part order."""
+    def finish(self, *, padded: bool) -> tuple[CountedPart, ...]:
+        """Seal and send what is left; return the counts of the complete parts, in part order."""
         for stream in self._streams.values():
             stream.write(memoryview(END_OF_STREAM))
             if padded:
                 stream.pad()
         return tuple(stream.finish() for stream in self._streams.values())
-
-    def release(self) -> None:
-        """Send the last segments."""
-        for stream in self._streams.values():
-            stream.release()
 
 
 def _bytes(message: pa.Buffer) -> memoryview:

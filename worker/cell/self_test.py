@@ -26,7 +26,6 @@ from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
 from worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
-    Commit,
     Finish,
     FrontFromCell,
     InputReady,
@@ -115,11 +114,10 @@ def _serve(
     for part, length in enumerate(lengths):
         front.send(InputReady(slot=part, part=part, length=length))
     front.send(Finish())
-    keyholder.receive()
-    keyholder.send(Commit())
     while not isinstance(message := front.receive()[0], OutputsDone):
         if isinstance(message, OutputReady):
             front.send(OutputFreed(slot=message.slot))
+    keyholder.receive()
 
 
 def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: bytes, header: bytes) -> bytes:

@@ -1,18 +1,18 @@
 """Sealed streams of a cell: segments to record batches, Arrow messages to segments.
 
 Plaintext exists only in the window (input), in the heap (batches) and in the stage of an output; all three are secret
-memory. Segments are hashed, verified and sealed in the cell's own memory, never in the ring: the front could change
+memory. Segments are counted, verified and sealed in the cell's own memory, never in the ring: the front could change
 them there between two reads of the same bytes.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc.messages import SealedPart
+from worker.ipc import PartCounter
+from worker.ipc.messages import CountedPart
 from worker.records import StreamReader
 
 Emit = Callable[[int, int, memoryview], None]
@@ -25,10 +25,9 @@ class InputStream:
     def __init__(self, *, key: bytes, aad: bytes, reader: StreamReader) -> None:
         self._key, self._aad = key, aad
         self._unsealer: Unsealer | None = None
-        self._digest = hashlib.sha256()
+        self._counter = PartCounter()
         self._own = memoryview(bytearray(FLOE_HEADER_BYTES + SEGMENT_BYTES))
         self.reader = reader
-        self._sealed_bytes = 0
 
     def unseal(self, shared: memoryview) -> None:
         """Verify one segment (the first with its stream's header) and decrypt it to the window."""
@@ -37,8 +36,7 @@ class InputStream:
             raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
         self._own[:n] = shared
         data = self._own[:n]
-        self._digest.update(data)
-        self._sealed_bytes += n
+        self._counter.add(data)
         if self._unsealer is None:
             if len(data) < FLOE_HEADER_BYTES:
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
@@ -53,16 +51,16 @@ class InputStream:
         """The batches that are complete so far; each is a view that is valid until the next one."""
         return self.reader.batches()
 
-    def finish(self) -> SealedPart:
-        """Return the complete part. Raises INCOMPLETE for a stream without its end."""
+    def finish(self) -> CountedPart:
+        """The count of the complete part. Raises INCOMPLETE for a stream without its end."""
         if self._unsealer is None or not self._unsealer.complete:
             raise Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
         self.reader.finish()
-        return SealedPart(sha256=self._digest.digest(), bytes=self._sealed_bytes)
+        return self._counter.counted()
 
 
 class OutputStream:
-    """One output part: gathers plaintext into full segments and holds the last one back until `release`."""
+    """One output part: gathers plaintext into full segments and sends each one when more bytes follow it."""
 
     def __init__(self, *, part: int, key: bytes, aad: bytes, emit: Emit) -> None:
         self._part, self._emit = part, emit
@@ -70,22 +68,20 @@ class OutputStream:
         self._stage = memoryview(bytearray(self._sealer.payload))
         self._staged = 0
         self._index = 0
-        self._digest = hashlib.sha256()
+        self._counter = PartCounter()
         self._own = memoryview(bytearray(FLOE_HEADER_BYTES + SEGMENT_BYTES))
-        self._held = self._own[:0]
         self._plain_bytes = 0
-        self._sealed_bytes = 0
 
     def write(self, data: memoryview) -> None:
-        """Append plaintext bytes. A segment leaves only when more bytes follow it, so the last one stays here."""
+        """Append plaintext bytes. A segment leaves only when more bytes follow it, so `finish` makes the last one."""
         self._plain_bytes += len(data)
         payload = self._sealer.payload
         while data:
             if self._staged == payload:
-                self._send(self._stage)
+                self._send(self._stage, last=False)
                 self._staged = 0
             if self._staged == 0 and len(data) > payload:
-                self._send(data[:payload])
+                self._send(data[:payload], last=False)
                 data = data[payload:]
                 continue
             n = min(payload - self._staged, len(data))
@@ -102,25 +98,17 @@ class OutputStream:
             self.write(zeros[:n])
             missing -= n
 
-    def finish(self) -> SealedPart:
-        """Seal the last segment without sending it; return the complete part."""
-        self._held = self._seal(self._stage[: self._staged], last=True)
-        return SealedPart(sha256=self._digest.digest(), bytes=self._sealed_bytes)
+    def finish(self) -> CountedPart:
+        """Seal and send the last segment; return the count of the complete part."""
+        self._send(self._stage[: self._staged], last=True)
+        return self._counter.counted()
 
-    def release(self) -> None:
-        """Send the last segment."""
-        self._emit(self._part, self._index, self._held)
-
-    def _send(self, plaintext: memoryview) -> None:
-        self._emit(self._part, self._index, self._seal(plaintext, last=False))
-        self._index += 1
-
-    def _seal(self, plaintext: memoryview, *, last: bool) -> memoryview:
+    def _send(self, plaintext: memoryview, *, last: bool) -> None:
         at = 0
         if self._index == 0:
             self._own[:FLOE_HEADER_BYTES] = self._sealer.header
             at = FLOE_HEADER_BYTES
         sealed = self._own[: at + self._sealer.seal_into(self._own[at:], plaintext, last=last)]
-        self._digest.update(sealed)
-        self._sealed_bytes += len(sealed)
-        return sealed
+        self._counter.add(sealed)
+        self._emit(self._part, self._index, sealed)
+        self._index += 1

@@ -52,7 +52,7 @@ def read_request(raw: bytes) -> pb.RunRequest | SegmentFrame:
 
 
 def segment_response(*, part: int, index: int, data: memoryview) -> bytes:
-    """The bytes of `RunResponse(segment=Segment(part, index, data))`; `data` is copied once, into them."""
+    """The bytes of `RunResponse(segment=Segment(part, index, data))`; `data` is copied once, to their end."""
     head = b"".join(
         tag + _varint(value) for tag, value in ((b"\x08", part), (b"\x10", index), (b"\x1a", len(data))) if value
     )

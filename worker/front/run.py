@@ -4,14 +4,15 @@
     downstream    output slots -> gRPC      waits while the caller does not read: slows the cell down
     keyholder     admitted, then completed or ended
 
-The ring is the window of a job; nothing else is buffered. The keyholder alone reads the header and decides whether the
-job may run.
+The front is a witness of all that passes (`witness`). It holds back the last segment of every output until the
+keyholder has the receipt on disk, whatever the cell does: until then no output is complete. Nothing else of a job is
+buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
@@ -20,6 +21,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.front.frames import SegmentFrame, segment_response
 from worker.front.guard import Call
 from worker.front.keyholder_client import KeyholderClient, PendingCall
+from worker.front.witness import Witness
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
@@ -82,9 +84,9 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
     try:
         admitted, fds = await pending.answer()
         assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
-        job = JobStream(call.context, pending, fds, steps=admitted.steps)
+        job = JobStream(call.context, keyholder, pending, admitted, fds)
         try:
-            await job.serve(parts=admitted.parts)
+            await job.serve()
             over = True
         finally:
             job.close()
@@ -103,26 +105,33 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
 class JobStream:
     """An admitted job: its call, and the data channel and ring of its cell."""
 
-    def __init__(self, context: Context, pending: PendingCall, fds: list[int], *, steps: Sequence[str]) -> None:
+    def __init__(
+        self, context: Context, keyholder: KeyholderClient, pending: PendingCall, admitted: Admitted, fds: list[int]
+    ) -> None:
         data, ring = fds
-        self._context, self._pending, self._steps = context, pending, steps
+        self._context, self._keyholder, self._pending, self._admitted = context, keyholder, pending, admitted
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
         self._free: asyncio.Queue[int] = asyncio.Queue()
         for slot in range(SLOTS):
             self._free.put_nowait(slot)
+        self._lent = set[int]()
+        """Input slots that the cell reads."""
+        self._witness = Witness(inputs=admitted.inputs, outputs=admitted.outputs)
+        self._held: list[bytes] = []
+        """The last segment of each output."""
 
     def close(self) -> None:
         """Close the channel and the ring."""
         self._data.close()
         self._ring.close()
 
-    async def serve(self, *, parts: int) -> None:
+    async def serve(self) -> None:
         """Serve until the outputs and then the receipt are sent; the first failure ends everything."""
         # by itself, so that no write that carries it can be cancelled: grpc.aio would send it again with the status of
         # a refusal, which gRPC does not allow, and the caller would wait for its deadline
         await self._context.send_initial_metadata(())
-        upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=parts))))
+        upstream = asyncio.create_task(self._upstream(advance(RunState(), Open(parts=self._admitted.inputs))))
         downstream = asyncio.create_task(self._downstream())
         verdict = asyncio.create_task(self._pending.answer())
         tasks: set[asyncio.Task[Any]] = {upstream, downstream, verdict}
@@ -138,8 +147,9 @@ class JobStream:
                     task.result()
             message, _ = verdict.result()
             assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
-            last = pb.RunResponse(done=pb.Done(receipt=message.receipt))
-            await self._context.write(last.SerializeToString())
+            last = pb.RunResponse(done=pb.Done(receipt=message.receipt)).SerializeToString()
+            for frame in (*self._held, last):
+                await self._context.write(frame)
         finally:
             for task in tasks:
                 task.cancel()
@@ -152,11 +162,14 @@ class JobStream:
                 state = advance(state, Segment(part=request.part, index=request.index, size=size))
                 slot = await self._free.get()
                 self._ring.input(slot)[:size] = request.data
+                self._lent.add(slot)
                 self._data.send(InputReady(slot=slot, part=request.part, length=size))
+                self._witness.received(request.part, request.data)  # while the cell unseals it
                 continue
             match request.WhichOneof("message"):
                 case "finish":
                     state = advance(state, Finished())
+                    self._witness.finished = True
                     self._data.send(Finish())
                 case "open":
                     advance(state, Open(parts=state.parts))
@@ -170,18 +183,36 @@ class JobStream:
             message, _ = await self._data.receive_async()
             match message:
                 case InputFreed(slot=slot):
-                    self._free.put_nowait(slot)
-                case OutputReady(slot=slot, part=part, index=index, length=length):
-                    frame = segment_response(part=part, index=index, data=self._ring.output(slot)[:length])
-                    with contextlib.suppress(ChannelClosed):  # a cell that sent its last segment does not wait
-                        self._data.send(OutputFreed(slot=slot))
-                    await write(frame)
+                    self._take_back(slot)
+                case OutputReady():
+                    frame, last = self._take_output(message)
+                    if last:
+                        self._held.append(frame)
+                    else:
+                        await write(frame)
                 case Opened(result_header=header):
+                    self._witness.opened(header)
                     await write(pb.RunResponse(accepted=pb.Accepted(result_header=header)).SerializeToString())
                 case ProgressMade(step=step, per_cent=per_cent):
-                    if step >= len(self._steps):
+                    if step >= len(self._admitted.steps):
                         raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
-                    progress = pb.Progress(stage=self._steps[step], per_cent=per_cent)
+                    progress = pb.Progress(stage=self._admitted.steps[step], per_cent=per_cent)
                     await write(pb.RunResponse(progress=progress).SerializeToString())
                 case OutputsDone():
+                    self._keyholder.send(self._witness.statement(self._pending.number))
                     return
+
+    def _take_back(self, slot: int) -> None:
+        if slot not in self._lent:
+            raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
+        self._lent.remove(slot)
+        self._free.put_nowait(slot)
+
+    def _take_output(self, ready: OutputReady) -> tuple[bytes, bool]:
+        """(response message, whether its segment is the last of its part)."""
+        with self._ring.output(ready.slot)[: ready.length] as shared:  # a ring with open views cannot be closed
+            frame = segment_response(part=ready.part, index=ready.index, data=shared)
+        with contextlib.suppress(ChannelClosed):  # a cell that has ended does not wait
+            self._data.send(OutputFreed(slot=ready.slot))
+        # our own copy, which the cell cannot change any more
+        return frame, self._witness.sent(ready.part, ready.index, memoryview(frame)[len(frame) - ready.length :])

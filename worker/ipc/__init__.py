@@ -8,5 +8,17 @@ from worker.ipc.boot import Boot, receive_boot, send_boot
 from worker.ipc.channel import Channel, ChannelClosed
 from worker.ipc.keyslot import SLOT_PAGE_BYTES, KeySlot
 from worker.ipc.ring import Ring
+from worker.ipc.witness import PartCounter, PartDigester
 
-__all__ = ["SLOT_PAGE_BYTES", "Boot", "Channel", "ChannelClosed", "KeySlot", "Ring", "receive_boot", "send_boot"]
+__all__ = [
+    "SLOT_PAGE_BYTES",
+    "Boot",
+    "Channel",
+    "ChannelClosed",
+    "KeySlot",
+    "PartCounter",
+    "PartDigester",
+    "Ring",
+    "receive_boot",
+    "send_boot",
+]

@@ -18,6 +18,7 @@ from worker.job.header import (
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
+from worker.job.result_header import result_header
 from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "new_header",
     "new_job_id",
     "parse",
+    "result_header",
 ]

@@ -3,7 +3,7 @@
 * `custody` attests this machine and keeps `holdings`: evidence and keys, while they are fresh; `schedule` times it.
 * `admission` decides whether a job may run; `ledger` refuses a job id that was used.
 * `lifecycle` is the life of an admitted job as a pure machine; `jobs` feeds it with events, `effects` performs what
-  follows, `events` builds the audit events, `receipts` signs.
+  follows, `witnesses` compares what front and cell say of it, `events` builds the audit events, `receipts` signs.
 * `cells` are the warm cells, `references` the resident references; `readiness` reports whether jobs are admitted.
 * `keyholder` is the main thread: one loop over the front, the zygote and the clock.
 

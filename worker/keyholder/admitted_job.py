@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from worker.compute.registry import Plan
-from worker.ipc.messages import Summary
+from worker.ipc.messages import Summary, Witnessed
 from worker.job import Grant, Header
 from worker.keyholder.cells import Cell
 from worker.keyholder.holdings import HeldKey
 from worker.keyholder.lifecycle import Phase
 from worker.keyholder.references import Owner
+from worker.keyholder.witnesses import Agreed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class AdmittedJob:
     """time.monotonic"""
     admitted_at: datetime
     phase: Phase = Phase.ADMITTING
-    summary: Summary | None = None
+    cell_statement: Summary | None = None
+    front_statement: Witnessed | None = None
+    agreed: Agreed | None = None
     """Once its receipt is on disk, as `receipt`."""
     receipt: str = ""

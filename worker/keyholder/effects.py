@@ -6,15 +6,12 @@ For the main thread. An effect that can fail is performed completely or reports 
 import contextlib
 from typing import Final
 
-from google.protobuf.message import DecodeError
-
 from worker.audit import AuditFile, Event
 from worker.compute.registry import STEPS
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import (
     Admitted,
-    Commit,
     Completed,
     Ended,
     FrontFromKeyholder,
@@ -22,17 +19,17 @@ from worker.ipc.messages import (
     KeyholderFromZygote,
     Kill,
     OpenJob,
-    Summary,
     ZygoteFromKeyholder,
 )
 from worker.keyholder.admission import open_keys
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
-from worker.keyholder.events import job_admitted, job_completed, job_ended
+from worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
 from worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
+from worker.keyholder.witnesses import Disagreement, agree
 from worker.log import log
 
 _OVERLOADED_RETRY_MS: Final = 500
@@ -64,10 +61,8 @@ class Effects:
                 return self.write(job_admitted(job))
             case Action.OPEN_CELL:
                 return self._open_cell(job)
-            case WriteReceipt(summary):
-                return self._write_receipt(job, summary)
-            case Action.COMMIT:
-                return self._commit(job)
+            case WriteReceipt():
+                return self._write_receipt(job, effect)
             case Action.RETAIN_REFERENCE:
                 self._retain_reference(job)
             case Action.SEND_RECEIPT:
@@ -112,7 +107,13 @@ class Effects:
             cell.key_slot.put(open_keys(job.admission))
             cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
             self._front.send(
-                Admitted(call=job.call, parts=len(header.inputs), steps=STEPS), [cell.data_fd, cell.ring_fd]
+                Admitted(
+                    call=job.call,
+                    inputs=len(header.inputs),
+                    outputs=len(job.admission.plan.outputs),
+                    steps=STEPS,
+                ),
+                [cell.data_fd, cell.ring_fd],
             )
         except Refusal as refusal:
             return Failed(refusal)
@@ -122,40 +123,43 @@ class Effects:
             cell.close_front_ends()
         return Done()
 
-    def _write_receipt(self, job: AdmittedJob, summary: Summary) -> Done | Failed:
+    def _write_receipt(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:
+        header, plan = job.admission.header, job.admission.plan
         try:
-            receipt = self._signer.sign(job, summary, self._custody.holdings)
+            agreed = agree(header, plan, worker_id=self._worker_id, cell=statements.cell, front=statements.front)
+            receipt = self._signer.sign(job, agreed, self._custody.holdings)
         except Refusal as refusal:
             return Failed(refusal)
-        except (ValueError, DecodeError) as fault:  # an inconsistent summary is not trusted
-            log("fault", correlation_id=job.correlation_id, error=type(fault).__name__)
-            return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
-        outcome = self.write(job_completed(job, summary, receipt))
+        except Disagreement as found:
+            return self._disagree(job, found)
+        outcome = self.write(job_completed(job, agreed.volumes, receipt))
         if isinstance(outcome, Done):
             self._signer.issued(receipt)
             self.completed += 1
-            job.summary, job.receipt = summary, receipt
+            job.agreed, job.receipt = agreed, receipt
         return outcome
 
-    def _commit(self, job: AdmittedJob) -> Done | Failed:
-        try:
-            job.cell.control.send(Commit())
-        except ChannelClosed:
-            return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMMIT))
-        finally:
-            job.cell.control.close()
-        return Done()
+    def _disagree(self, job: AdmittedJob, found: Disagreement) -> Failed:
+        log(
+            "witnesses disagree",
+            correlation_id=job.correlation_id,
+            job_id=job.admission.header.job_id.hex(),
+            what=" ".join(found.about),
+        )
+        if isinstance(self.write(witnesses_disagreed(job, found.about)), Failed):
+            log("audit unavailable", correlation_id=job.correlation_id)
+        return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
 
     def _retain_reference(self, job: AdmittedJob) -> None:
         header, reference = job.admission.header, job.admission.plan.reference
-        if job.summary is None or reference is None or not reference.seconds:
+        if job.agreed is None or reference is None or not reference.seconds:
             return
         part = [part.name for part in header.inputs].index(reference.side)
         self._references.retain(
             job.reference_slot,
             owner=job.admission.owner,
             job_id=header.job_id.hex(),
-            sha256=job.summary.inputs[part].sha256,
+            sha256=bytes.fromhex(job.agreed.inputs[part].sha256),
             seconds=reference.seconds,
         )
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from attestation.release import Attestation
 from worker.audit import (
     Attested,
+    DisagreementAbout,
     JobAdmitted,
     JobCompleted,
     JobEnded,
@@ -14,10 +15,11 @@ from worker.audit import (
     KeyReleased,
     TpmClock,
     Volumes,
+    WitnessesDisagreed,
     utc_hundredths,
 )
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc.messages import Admit, Summary
+from worker.ipc.messages import Admit
 from worker.job import Header
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
@@ -60,7 +62,7 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
     )
 
 
-def job_completed(job: AdmittedJob, summary: Summary, receipt: str) -> JobCompleted:
+def job_completed(job: AdmittedJob, volumes: Volumes, receipt: str) -> JobCompleted:
     """The end of a job with its receipt."""
     header = job.admission.header
     return JobCompleted(
@@ -70,8 +72,20 @@ def job_completed(job: AdmittedJob, summary: Summary, receipt: str) -> JobComple
         requesting_ori=header.requesting_ori,
         purpose_code=header.purpose_code,
         duration_ms=_duration_ms(job),
-        volumes=volumes(summary),
+        volumes=volumes,
         receipt=receipt,
+    )
+
+
+def witnesses_disagreed(job: AdmittedJob, about: tuple[DisagreementAbout, ...]) -> WitnessesDisagreed:
+    """Front and cell contradict each other about a job, or the cell contradicts the job itself."""
+    header = job.admission.header
+    return WitnessesDisagreed(
+        job_id=header.job_id.hex(),
+        header_sha384=header.sha384.hex(),
+        submitter=job.admission.grant.submitter,
+        about=about,
+        correlation_id=job.correlation_id,
     )
 
 
@@ -139,18 +153,6 @@ def tpm_clock(attestation: Attestation) -> TpmClock:
     """The TPM's clock at the time of the quote."""
     clock = attestation.verdict.clock
     return TpmClock(clock=clock.clock, reset_count=clock.reset_count, restart_count=clock.restart_count)
-
-
-def volumes(summary: Summary) -> Volumes:
-    """How much a job moved; bytes are those of the ciphertext."""
-    return Volumes(
-        rows_in=summary.rows_in,
-        rows_out=summary.rows_out,
-        bytes_in=sum(part.bytes for part in summary.inputs),
-        bytes_out=sum(part.bytes for part in summary.outputs),
-        chri_rows_out=summary.chri_rows_out,
-        subjects_out=summary.subjects_out,
-    )
 
 
 def _duration_ms(job: AdmittedJob) -> int:

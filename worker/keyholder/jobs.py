@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from worker.audit import AuditFile
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import ChannelClosed
-from worker.ipc.messages import Admit, CellFailed, FetchedReceipt, FetchReceipt, Summary
+from worker.ipc.messages import Admit, CellFailed, FetchedReceipt, FetchReceipt, Summary, Witnessed
 from worker.job import Header, Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import AdmittedJob
@@ -18,7 +18,7 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
 from worker.keyholder.events import job_refused
-from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Summarised, advance
+from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.references import References
 from worker.log import log
 
@@ -70,6 +70,17 @@ class Jobs:
         job = self._jobs.get(call)
         if job is not None:
             self._feed(job, Failed(refusal))
+
+    def witnessed(self, statement: Witnessed) -> None:
+        """The front's statement about a job."""
+        job = self._jobs.get(statement.call)
+        if job is None:
+            return
+        if job.front_statement is not None:
+            self._feed(job, Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT)))
+            return
+        job.front_statement = statement
+        self._vouched(job)
 
     def end_of_key(self, kek_id: str, reason: Reason) -> None:
         """End the jobs of a key version that was dropped before it expired."""
@@ -129,4 +140,10 @@ class Jobs:
             case CellFailed(reason=reason, stage=stage):
                 self._feed(job, Failed(Refusal(reason, stage=stage)))
             case Summary():
-                self._feed(job, Summarised(message))
+                job.cell_statement = message
+                self._vouched(job)
+
+    def _vouched(self, job: AdmittedJob) -> None:
+        """Go on once both witnesses have made their statements, in whichever order."""
+        if job.cell_statement is not None and job.front_statement is not None:
+            self._feed(job, Vouched(job.cell_statement, job.front_statement))

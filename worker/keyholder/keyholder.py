@@ -24,6 +24,7 @@ from worker.ipc.messages import (
     KeyholderFromFront,
     KeyholderFromZygote,
     ReferenceWiped,
+    Witnessed,
     ZygoteFromKeyholder,
 )
 from worker.job import Policy
@@ -123,6 +124,8 @@ class Keyholder:
             match message:
                 case Admit():
                     self._jobs.admit(message)
+                case Witnessed():
+                    self._jobs.witnessed(message)
                 case Abort(call=call, reason=reason, stage=stage):
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():

@@ -6,19 +6,17 @@
                  Failed       OVER         RETURN_CELL, Refuse
     OPENING      Done         RUNNING      AWAIT_CELL
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
-    RUNNING      Summarised   COMPLETING   WriteReceipt
+    RUNNING      Vouched      COMPLETING   WriteReceipt
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
-    COMPLETING   Done         COMMITTING   RETAIN_REFERENCE, COMMIT
+    COMPLETING   Done         OVER         RETAIN_REFERENCE, SEND_RECEIPT, KILL_CELL
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
-    COMMITTING   Done         OVER         SEND_RECEIPT
-                 Failed       OVER         Refuse
     OVER         any          OVER
 
 Invariants
-* No key is opened before the admission is on disk, and nothing is committed before the receipt is.
+* No key is opened before the admission is on disk, and the front gets no receipt before it is.
 * An admission on disk is followed by exactly one end: the receipt, or an end without one.
-* The front gets exactly one last word per call: the receipt, or a refusal.
-* A cell that was given a job is killed unless the job has its receipt.
+* The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
+* A cell that was given a job is killed at the end of the job, if it has not ended by itself.
 
 An effect that can fail comes last; it is performed at once, and its outcome, Done or Failed, is the next event. Only
 RUNNING waits for an event from outside. No input or output, and no clock.
@@ -31,7 +29,7 @@ from types import MappingProxyType
 from typing import Final
 
 from worker.errors import Refusal
-from worker.ipc.messages import Summary
+from worker.ipc.messages import Summary, Witnessed
 
 
 class Phase(enum.Enum):
@@ -41,7 +39,6 @@ class Phase(enum.Enum):
     OPENING = enum.auto()
     RUNNING = enum.auto()
     COMPLETING = enum.auto()
-    COMMITTING = enum.auto()
     OVER = enum.auto()
 
 
@@ -51,10 +48,11 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Summarised:
-    """The cell sealed every output and sent its summary."""
+class Vouched:
+    """Both witnesses have made their statements: the cell sealed every output, and the front has all of them."""
 
-    summary: Summary
+    cell: Summary
+    front: Witnessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Failed:
     refusal: Refusal
 
 
-Event = Done | Summarised | Failed
+Event = Done | Vouched | Failed
 
 
 class Action(enum.Enum):
@@ -72,9 +70,8 @@ class Action(enum.Enum):
 
     WRITE_ADMISSION = enum.auto()  # * append the admission to the audit trail
     OPEN_CELL = enum.auto()  # * put the keys into the cell's key slot, send it the job, hand it to the front
-    AWAIT_CELL = enum.auto()  # wait for the cell's summary
+    AWAIT_CELL = enum.auto()  # wait for the cell's statement
     RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that
-    COMMIT = enum.auto()  # * let the cell release its last segments
     SEND_RECEIPT = enum.auto()
     RETURN_CELL = enum.auto()  # the cell was never used
     KILL_CELL = enum.auto()
@@ -82,9 +79,10 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class WriteReceipt:
-    """Sign the receipt and append it to the audit trail; has an outcome."""
+    """Compare the statements, sign the receipt, and append it to the audit trail; has an outcome."""
 
-    summary: Summary
+    cell: Summary
+    front: Witnessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +109,7 @@ _DONE: Final[Mapping[Phase, Step]] = MappingProxyType(
     {
         Phase.ADMITTING: (Phase.OPENING, (Action.OPEN_CELL,)),
         Phase.OPENING: (Phase.RUNNING, (Action.AWAIT_CELL,)),
-        Phase.COMPLETING: (Phase.COMMITTING, (Action.RETAIN_REFERENCE, Action.COMMIT)),
-        Phase.COMMITTING: (Phase.OVER, (Action.SEND_RECEIPT,)),
+        Phase.COMPLETING: (Phase.OVER, (Action.RETAIN_REFERENCE, Action.SEND_RECEIPT, Action.KILL_CELL)),
     }
 )
 
@@ -120,14 +117,12 @@ _DONE: Final[Mapping[Phase, Step]] = MappingProxyType(
 def advance(phase: Phase, event: Event) -> Step:
     """Return the phase after `event` and the effects to perform; an event that does not belong changes nothing."""
     match phase, event:
-        case Phase.RUNNING, Summarised(summary):
-            return Phase.COMPLETING, (WriteReceipt(summary),)
+        case Phase.RUNNING, Vouched(cell, front):
+            return Phase.COMPLETING, (WriteReceipt(cell, front),)
         case Phase.ADMITTING, Failed(refusal):
             return Phase.OVER, (Action.RETURN_CELL, Refuse(refusal))
         case ((Phase.OPENING | Phase.RUNNING | Phase.COMPLETING), Failed(refusal)):
             return Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal))
-        case Phase.COMMITTING, Failed(refusal):
-            return Phase.OVER, (Refuse(refusal),)
         case _, Done():
             return _DONE.get(phase, (phase, ()))
     return phase, ()

@@ -5,7 +5,6 @@ The key is generated at every start, in secret memory; its thumbprint is inside 
 """
 
 import dataclasses
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,24 +12,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit import (
     FIRST_PREVIOUS,
+    WITNESSES,
     Claims,
     JobCompleted,
-    PartDigest,
     claims_unverified,
     receipt_sha384,
     sign,
     utc_hundredths,
 )
 from worker.config import Config
-from worker.envelope import sha384
-from worker.errors import Reason, Refusal, Stage
-from worker.ipc.messages import SealedPart, Summary
+from worker.errors import Refusal, Stage
 from worker.jose import public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
-from worker.keyholder.events import tpm_clock, volumes
+from worker.keyholder.events import tpm_clock
 from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
-from worker.wire.v1 import worker_pb2 as pb
+from worker.keyholder.witnesses import Agreed
 
 
 class ReceiptSigner:
@@ -63,27 +60,24 @@ class ReceiptSigner:
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
 
-    def sign(self, job: AdmittedJob, summary: Summary, holdings: Holdings) -> str:
+    def sign(self, job: AdmittedJob, agreed: Agreed, holdings: Holdings) -> str:
         """The receipt of a job that is about to complete. It counts once `issued` was called.
 
-        Raises at COMMIT: the holdings' Reason if the evidence has expired meanwhile, INTERNAL for a summary that does
-        not fit the job. Raises ValueError or DecodeError for a summary that is malformed.
+        Raises at COMMIT the holdings' Reason if the evidence has expired meanwhile.
         """
         attestation = holdings.evidence()
         if attestation is None:
             raise Refusal(holdings.why(), stage=Stage.COMMIT)
         header = job.admission.header
-        outputs = pb.ResultHeader.FromString(summary.result_header).outputs
-        if (len(summary.inputs), len(summary.outputs)) != (len(header.inputs), len(outputs)):
-            raise Refusal(Reason.INTERNAL, stage=Stage.COMMIT)
         claims = self._claims(
             sequence=self._sequence + 1,
             previous_sha384=self._previous,
             job_id=header.job_id.hex(),
             header_sha384=header.sha384.hex(),
-            result_header_sha384=sha384(summary.result_header).hex(),
-            inputs=_digests([part.name for part in header.inputs], summary.inputs),
-            outputs=_digests([part.name for part in outputs], summary.outputs),
+            result_header_sha384=agreed.result_header_sha384.hex(),
+            inputs=agreed.inputs,
+            outputs=agreed.outputs,
+            witnesses=WITNESSES,
             submitter=job.admission.grant.submitter,
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,
@@ -92,7 +86,7 @@ class ReceiptSigner:
             operations=header.operation_names,
             recipients=tuple(r.key_id for r in header.recipients),
             kek_id=header.kek_id,
-            volumes=volumes(summary),
+            volumes=agreed.volumes,
             started=utc_hundredths(job.admitted_at),
             ended=utc_hundredths(datetime.now(UTC)),
             tee=attestation.verdict.tee,
@@ -108,10 +102,3 @@ class ReceiptSigner:
         """Continue the sequence after a receipt that is on disk."""
         self._sequence += 1
         self._previous = receipt_sha384(receipt)
-
-
-def _digests(names: Sequence[str], parts: Sequence[SealedPart]) -> tuple[PartDigest, ...]:
-    return tuple(
-        PartDigest(name=name, sha256=part.sha256.hex(), bytes=part.bytes)
-        for name, part in zip(names, parts, strict=True)
-    )

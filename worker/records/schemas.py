@@ -19,6 +19,7 @@ import pyarrow as pa
 from worker.errors import Reason, Refusal, Stage
 
 METADATA_KEY: Final = b"cji.schema"
+_OFFSET_BITS: Final = 32  # of text, binary data and lists
 
 
 class DataClass(enum.Enum):
@@ -41,6 +42,11 @@ class Column:
     data_class: DataClass
     types: tuple[pa.DataType, ...]
     required: bool = False
+
+    @property
+    def least_bits(self) -> int:
+        """The fewest bits that one value takes in an Arrow stream, null or not: its own, or those of its offset."""
+        return min(each.bit_width if pa.types.is_primitive(each) else _OFFSET_BITS for each in self.types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,11 @@ class RecordSchema:
         """The Arrow schema of an output: every column, each with its first type, null only where not required."""
         fields = [pa.field(c.name, c.types[0], nullable=not c.required) for c in self.columns.values()]
         return tagged(self.schema_id, fields)
+
+    @property
+    def least_row_bits(self) -> int:
+        """The fewest bits that one row takes in an Arrow stream: its required columns, of at least one column."""
+        return max(1, sum(column.least_bits for column in self.columns.values() if column.required))
 
 
 def columns(data_class: DataClass, names: str, *types: pa.DataType, required: bool = False) -> tuple[Column, ...]:

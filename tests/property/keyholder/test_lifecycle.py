@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc.messages import Summary
+from worker.ipc.messages import Summary, Witnessed
 from worker.keyholder.lifecycle import (
     BEGIN,
     Action,
@@ -18,18 +18,20 @@ from worker.keyholder.lifecycle import (
     Phase,
     Refuse,
     Step,
-    Summarised,
+    Vouched,
     WriteEnd,
     WriteReceipt,
     advance,
 )
 
-SUMMARY = Summary(inputs=(), outputs=(), result_header=b"", rows_in=0, rows_out=0, chri_rows_out=0, subjects_out=0)
+CELL = Summary(inputs=(), outputs=(), result_header=b"", rows_in=0, rows_out=())
+FRONT = Witnessed(call=1, inputs=(), outputs=(), result_header_sha384=bytes(48))
+VOUCHED = Vouched(CELL, FRONT)
 REFUSALS = [Refusal(reason, stage=Stage.COMPUTE) for reason in (Reason.CELL_FAILED, Reason.INCOMPLETE)]
-CAN_FAIL = (Action.WRITE_ADMISSION, Action.OPEN_CELL, Action.COMMIT)
+CAN_FAIL = (Action.WRITE_ADMISSION, Action.OPEN_CELL)
 
 failures = st.sampled_from(REFUSALS).map(Failed)
-from_outside = failures | st.just(Summarised(SUMMARY))
+from_outside = failures | st.just(VOUCHED)
 outcomes = st.just(Done()) | failures
 events = outcomes | from_outside
 
@@ -55,7 +57,7 @@ class World:
                 assert self.trail == ["admitted"]
             case WriteReceipt() if succeeds:
                 self.trail.append("completed")
-            case Action.RETAIN_REFERENCE | Action.COMMIT | Action.SEND_RECEIPT:
+            case Action.RETAIN_REFERENCE | Action.SEND_RECEIPT:
                 assert self.trail == ["admitted", "completed"]
             case WriteEnd():
                 assert self.trail == ["admitted"]
@@ -72,7 +74,7 @@ class World:
         if self.last_words == [Action.SEND_RECEIPT]:
             assert self.trail[-1:] == ["completed"]
         killed, returned = self.seen[Action.KILL_CELL], self.seen[Action.RETURN_CELL]
-        assert (killed, returned) == {"": (0, 1), "ended": (1, 0), "completed": (0, 0)}["".join(self.trail[1:])]
+        assert (killed, returned) == {"": (0, 1), "ended": (1, 0), "completed": (1, 0)}["".join(self.trail[1:])]
         assert max(self.seen.values()) == 1, "an effect came twice"
 
 
@@ -111,8 +113,8 @@ def test_nothing_happens_to_a_job_that_is_over(event: Event) -> None:
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.RUNNING])
-def test_a_summary_counts_only_while_the_job_runs(phase: Phase) -> None:
-    assert advance(phase, Summarised(SUMMARY)) == (phase, ())
+def test_statements_count_only_while_the_job_runs(phase: Phase) -> None:
+    assert advance(phase, VOUCHED) == (phase, ())
 
 
 @pytest.mark.parametrize("phase", [Phase.OPENING, Phase.RUNNING, Phase.COMPLETING])
@@ -123,7 +125,7 @@ def test_a_failure_kills_the_cell_before_anybody_is_told(phase: Phase) -> None:
 
 def test_the_way_of_a_job_that_goes_well() -> None:
     phase, done = BEGIN[0], list(BEGIN[1])
-    for event in (Done(), Done(), Summarised(SUMMARY), Done(), Done()):
+    for event in (Done(), Done(), VOUCHED, Done()):
         phase, effects = advance(phase, event)
         done += effects
     assert phase is Phase.OVER
@@ -131,8 +133,8 @@ def test_the_way_of_a_job_that_goes_well() -> None:
         Action.WRITE_ADMISSION,
         Action.OPEN_CELL,
         Action.AWAIT_CELL,
-        WriteReceipt(SUMMARY),
+        WriteReceipt(CELL, FRONT),
         Action.RETAIN_REFERENCE,
-        Action.COMMIT,
         Action.SEND_RECEIPT,
+        Action.KILL_CELL,
     ]

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -43,13 +44,18 @@ class WorkerDied(Exception):  # noqa: N818 - an event in a test
 
 
 class Worker:
-    """A running worker; a context manager that drains it at the end. `log` is the file of its structured log."""
+    """A running worker; a context manager that drains it at the end. `log` is the file of its structured log.
 
-    def __init__(self, config: Path, *, trust: Trust, log: Path) -> None:
+    `program` is the module to run with the configuration file, and arguments before it.
+    """
+
+    def __init__(
+        self, config: Path, *, trust: Trust, log: Path, program: Sequence[str] = ("cji_simulator.worker",)
+    ) -> None:
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cji_simulator.worker", str(config)],
+            [sys.executable, "-m", *program, str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 
 from worker.audit import (
     FIRST_PREVIOUS,
+    WITNESSES,
     Claims,
     Expected,
     PartDigest,
@@ -42,6 +43,7 @@ CLAIMS = Claims(
         PartDigest(name="result", sha256="05" * 32, bytes=900),
         PartDigest(name="row_status", sha256="06" * 32, bytes=300),
     ),
+    witnesses=WITNESSES,
     submitter="metro-pd",
     originating_ori="WI0130000",
     requesting_ori="WI0130000",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from worker.compute.registry import OPERATIONS, STEPS
 from worker.errors import Reason, Stage
 from worker.front.run import JobStream
 from worker.ipc import Channel, ChannelClosed, Ring
-from worker.ipc.messages import OutputsDone, ProgressMade
+from worker.ipc.messages import Admitted, ProgressMade
 from worker.wire.v1 import worker_pb2 as pb
 
 
@@ -29,12 +30,17 @@ class Caller:
 def passed_on(*messages: bytes) -> list[tuple[str, int]]:
     """(step, per cent) of each message that the caller gets when a cell sends these."""
     ours, theirs = Channel.pair()
-    for message in (*messages, msgspec.msgpack.encode(OutputsDone())):
+    for message in messages:
         theirs.send(message)
+    theirs.shutdown(socket.SHUT_WR)
     ring, caller, unused = Ring.create(), Caller(), Any
-    job = JobStream(caller, unused, [ours.detach(), os.dup(ring.fd)], steps=("rows", "check"))  # type: ignore[arg-type]
+    admitted = Admitted(call=1, inputs=1, outputs=2, steps=("rows", "check"))
+    job = JobStream(caller, unused, unused, admitted, [ours.detach(), os.dup(ring.fd)])  # type: ignore[arg-type]
     try:
         asyncio.run(job._downstream())
+    except ChannelClosed:
+        if len(caller.written) != len(messages):
+            raise
     finally:
         job.close()
         theirs.close()

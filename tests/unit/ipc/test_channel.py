@@ -25,7 +25,7 @@ from worker.ipc.messages import (
 )
 from worker.memory import Region, secret_fd
 
-ADMITTED = Admitted(call=1, parts=1, steps=("rows",))
+ADMITTED = Admitted(call=1, inputs=1, outputs=2, steps=("rows",))
 
 
 def plain_fd(size: int) -> int:
@@ -106,7 +106,7 @@ def test_a_peer_that_ended_is_heard_out(ends: Any) -> None:
     sender, receiver = ends
     receiver.send(ADMITTED)  # never read by the other: its end is a reset
     sender.send(ADMITTED)
-    sender.send(Admitted(call=2, parts=1, steps=("rows",)))
+    sender.send(Admitted(call=2, inputs=1, outputs=2, steps=("rows",)))
     sender.close()
     assert [receiver.receive()[0].call for _ in range(2)] == [1, 2]
     with pytest.raises(ChannelClosed):

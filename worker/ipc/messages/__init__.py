@@ -29,14 +29,13 @@ from worker.ipc.messages.front_keyholder import (
     NotReady,
     PublishedKey,
     Ready,
+    Witnessed,
 )
 from worker.ipc.messages.keyholder_cell import (
     CellFailed,
     CellFromKeyholder,
-    Commit,
     KeyholderFromCell,
     OpenJob,
-    SealedPart,
     Summary,
 )
 from worker.ipc.messages.keyholder_zygote import (
@@ -48,6 +47,7 @@ from worker.ipc.messages.keyholder_zygote import (
     WipeReference,
     ZygoteFromKeyholder,
 )
+from worker.ipc.messages.parts import CountedPart, SealedPart
 from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, SupervisorFromChild, Up
 
 __all__ = [
@@ -62,8 +62,8 @@ __all__ = [
     "CellGone",
     "CellReady",
     "ChildFromSupervisor",
-    "Commit",
     "Completed",
+    "CountedPart",
     "Drain",
     "Drained",
     "Ended",
@@ -94,5 +94,6 @@ __all__ = [
     "SupervisorFromChild",
     "Up",
     "WipeReference",
+    "Witnessed",
     "ZygoteFromKeyholder",
 ]

@@ -1,10 +1,15 @@
 """Messages between the front and a cell: which slot of the ring is whose."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+from worker.ipc.limits import SLOT_BYTES, SLOTS
 from worker.ipc.messages.base import Message
+from worker.ipc.messages.parts import Count
+
+Slot: TypeAlias = Annotated[int, Meta(ge=0, lt=SLOTS)]
+Length: TypeAlias = Annotated[int, Meta(ge=0, le=SLOT_BYTES)]
 
 
 class Opened(Message, frozen=True, kw_only=True):
@@ -16,9 +21,9 @@ class Opened(Message, frozen=True, kw_only=True):
 class InputReady(Message, frozen=True, kw_only=True):
     """An input slot holds a sealed segment of `part`."""
 
-    slot: int
-    part: int
-    length: int
+    slot: Slot
+    part: Count
+    length: Length
 
 
 class Finish(Message, frozen=True, kw_only=True):
@@ -28,22 +33,22 @@ class Finish(Message, frozen=True, kw_only=True):
 class OutputFreed(Message, frozen=True, kw_only=True):
     """An output slot was sent and is free."""
 
-    slot: int
+    slot: Slot
 
 
 class InputFreed(Message, frozen=True, kw_only=True):
     """An input slot was unsealed and is free."""
 
-    slot: int
+    slot: Slot
 
 
 class OutputReady(Message, frozen=True, kw_only=True):
     """An output slot holds a sealed segment."""
 
-    slot: int
-    part: int
-    index: int
-    length: int
+    slot: Slot
+    part: Count
+    index: Count
+    length: Length
 
 
 class ProgressMade(Message, frozen=True, kw_only=True):
@@ -54,7 +59,7 @@ class ProgressMade(Message, frozen=True, kw_only=True):
 
 
 class OutputsDone(Message, frozen=True, kw_only=True):
-    """Every output part is complete."""
+    """Every output part is complete, its last segment included."""
 
 
 CellFromFront = InputReady | Finish | OutputFreed

@@ -4,6 +4,7 @@ import msgspec
 
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Message
+from worker.ipc.messages.parts import SealedParts, Sha384
 
 
 class Admit(Message, frozen=True, kw_only=True):
@@ -18,11 +19,24 @@ class Admit(Message, frozen=True, kw_only=True):
 
 
 class Admitted(Message, frozen=True, kw_only=True):
-    """The job runs and has `parts` inputs; `steps` names its progress. Descriptors: its cell's data socket and ring."""
+    """The job runs; `inputs` and `outputs` count its parts, `steps` names its progress.
+
+    Descriptors: its cell's data socket and ring.
+    """
 
     call: int
-    parts: int
+    inputs: int
+    outputs: int
     steps: tuple[str, ...]
+
+
+class Witnessed(Message, frozen=True, kw_only=True):
+    """The statement of the front: all that passed it of this job. The last segments of the outputs are held back."""
+
+    call: int
+    inputs: SealedParts
+    outputs: SealedParts
+    result_header_sha384: Sha384
 
 
 class Abort(Message, frozen=True, kw_only=True):
@@ -43,7 +57,7 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 class Completed(Message, frozen=True, kw_only=True):
-    """The job completed: its receipt is signed and on disk."""
+    """The job completed: its receipt is signed and on disk, and the last segments may leave."""
 
     call: int
     receipt: str
@@ -104,5 +118,5 @@ class Drained(Message, frozen=True, kw_only=True):
     """The front accepts no more jobs and has none left."""
 
 
-KeyholderFromFront = Admit | Abort | Attest | FetchReceipt | Drained
+KeyholderFromFront = Admit | Witnessed | Abort | Attest | FetchReceipt | Drained
 FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Ready | NotReady

@@ -1,9 +1,8 @@
-"""Messages between the keyholder and a cell: a job, its summary, its commit."""
-
-import msgspec
+"""Messages between the keyholder and a cell: a job, and what the cell vouches for."""
 
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Message
+from worker.ipc.messages.parts import Count, CountedParts, RowCounts
 
 
 class OpenJob(Message, frozen=True, kw_only=True):
@@ -21,28 +20,18 @@ class CellFailed(Message, frozen=True, kw_only=True):
     stage: Stage
 
 
-class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """SHA-256 and length in bytes of a whole part as ciphertext."""
-
-    sha256: bytes
-    bytes: int
-
-
 class Summary(Message, frozen=True, kw_only=True):
-    """All outputs are sealed, and their last segments are held back. Volumes and digests only."""
+    """The statement of a job's cell, its last message: every input is verified, and every output sealed and passed on.
 
-    inputs: tuple[SealedPart, ...]
-    outputs: tuple[SealedPart, ...]
+    `rows_in` counts the records, `rows_out` the rows of each output part.
+    """
+
+    inputs: CountedParts
+    outputs: CountedParts
     result_header: bytes
-    rows_in: int
-    rows_out: int
-    chri_rows_out: int
-    subjects_out: int
-
-
-class Commit(Message, frozen=True, kw_only=True):
-    """Send the last segments: the receipt is on disk."""
+    rows_in: Count
+    rows_out: RowCounts
 
 
 KeyholderFromCell = CellFailed | Summary
-CellFromKeyholder = OpenJob | Commit
+CellFromKeyholder = OpenJob

@@ -1,0 +1,52 @@
+"""A simulated worker in which some processes are hostile peers.
+
+`python -m tests.adversarial.peers.hostile NAME=MODULE... CONFIG` is `cji_simulator.worker`, but the process NAME
+(front, zygote, keyholder) runs MODULE. `hostile_site` starts it with its submitter. A peer runs the worker's own code
+and lies where a job's `case_number` names a lie, so one worker serves every test.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from cji_simulator import worker as simulated
+from cji_simulator.launch import worker_config
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site
+from cji_simulator.worker import Worker
+
+from worker import supervisor
+from worker.client import load_profile
+
+_ROOT: Final = Path(__file__).resolve().parents[3]
+
+
+@contextmanager
+def hostile_site(folder: Path, simulation: Simulation, **peers: str) -> Iterator[Site]:
+    """A worker whose processes of these names are modules of this folder."""
+    cmk = simulation.create_cmk(f"cji-{folder.name}")
+    files = worker_config(folder, simulation=simulation, keys=[cmk])
+    program = [__name__, *(f"{name}={__package__}.{module}" for name, module in peers.items())]
+    with Worker(files.config, trust=simulation.trust, log=folder / "worker.log", program=program) as running:
+        yield Site(simulation=simulation, cmk=cmk, files=files, worker=running, profile=load_profile(files.profile))
+
+
+def main() -> int:
+    """Run the worker."""
+    *peers, config = sys.argv[1:]
+    modules = dict(peer.split("=") for peer in peers)
+
+    class Hostile(supervisor.Supervisor):
+        def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
+            super()._spawn(name, modules.get(name, module), *args, **options)
+
+    supervisor._ENVIRONMENT = {**supervisor._ENVIRONMENT, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
+    simulated.Supervisor = Hostile  # type: ignore[attr-defined]
+    sys.argv[1:] = [config]
+    return simulated.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

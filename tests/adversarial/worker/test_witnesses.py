@@ -1,0 +1,121 @@
+"""X05: neither a compromised cell nor a compromised front alone can make a false receipt.
+
+Red before: the summary of a cell was signed as it came, and the cell decided when the last segments left.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+
+from tests.adversarial.peers import evil_front, false_witness
+from tests.adversarial.peers.hostile import hostile_site
+from worker.audit import JobCompleted, JobEnded, WitnessesDisagreed
+from worker.client import INPUT_NAME, Unverified
+from worker.errors import Reason, Stage
+from worker.wire.v1 import worker_pb2 as pb
+
+NOT_LAST = b"\xff\xff\xff\xff"
+ROWS = 100
+SEVERAL_SEGMENTS = 200_000  # rows
+
+
+@pytest.fixture(scope="module")
+def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with Simulation(tmp_path_factory.mktemp("witnesses") / "azure", release_limit=1000) as simulation:
+        yield simulation
+
+
+@pytest.fixture(scope="module")
+def lying_cell(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with hostile_site(tmp_path_factory.mktemp("cell"), simulation, zygote="false_witness") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def lying_front(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with hostile_site(tmp_path_factory.mktemp("front"), simulation, front="evil_front") as site:
+        yield site
+
+
+def run(site: Site, lie: str, *, rows: int = ROWS) -> tuple[RawJob, Answer]:
+    job = forge(site, case_number=lie, rows=rows)
+    with RawWorker.of(site) as raw:
+        return job, raw.run(job.messages(job.stream(people(rows))))
+
+
+def trail(site: Site, job: RawJob) -> list[Any]:
+    job_id = pb.JobHeader.FromString(job.header).job_id.hex()
+    return [event for event in events(site) if getattr(event, "job_id", None) == job_id]
+
+
+def disagreement(site: Site, job: RawJob, answer: Answer) -> tuple[str, ...]:
+    """What the witnesses disagreed about, in a job that ended for it: refused, audited, logged, without a receipt."""
+    assert (answer.receipt, answer.reason, answer.stage) == (None, Reason.INTERNAL, Stage.COMMIT)
+    _, disagreed, ended = trail(site, job)
+    assert isinstance(disagreed, WitnessesDisagreed)
+    assert isinstance(ended, JobEnded)
+    assert (ended.reason, ended.stage) == (Reason.INTERNAL, Stage.COMMIT)
+    logged = [line for line in site.worker.log.read_bytes().splitlines() if b'"witnesses disagree"' in line]
+    assert any(disagreed.correlation_id.encode() in line for line in logged)
+    return disagreed.about
+
+
+def no_last_segment(answer: Answer) -> bool:
+    segments = [m.segment for m in answer.messages if m.WhichOneof("message") == "segment"]
+    return all(s.data[74 if s.index == 0 else 0 :][:4] == NOT_LAST for s in segments)
+
+
+@pytest.mark.parametrize("peer", ["lying_cell", "lying_front"])
+def test_a_peer_that_tells_no_lie_gets_its_receipt(peer: str, request: pytest.FixtureRequest) -> None:
+    site: Site = request.getfixturevalue(peer)
+    job, answer = run(site, "none")
+    assert answer.receipt
+    assert isinstance(trail(site, job)[-1], JobCompleted)
+
+
+@pytest.mark.parametrize("lie", false_witness.LIES)
+def test_x05_a_cell_that_lies_has_no_receipt(lying_cell: Site, lie: str) -> None:
+    job, answer = run(lying_cell, lie)
+    about, _ = false_witness.LIES[lie]
+    assert disagreement(lying_cell, job, answer) == (about,)
+    assert no_last_segment(answer)
+
+
+def test_x05_the_front_holds_the_last_segments_back(lying_cell: Site) -> None:
+    """A cell gave everything to the front and never told the keyholder."""
+    job, answer = run(lying_cell, false_witness.SILENCE)
+    assert (answer.receipt, answer.reason) == (None, Reason.CELL_FAILED)
+    assert no_last_segment(answer)
+    assert isinstance(trail(lying_cell, job)[-1], JobEnded)
+
+
+@pytest.mark.parametrize("lie", evil_front.INPUTS)
+def test_x05_a_front_cannot_misplace_an_input_segment(lying_front: Site, lie: str) -> None:
+    job, answer = run(lying_front, lie, rows=SEVERAL_SEGMENTS)
+    assert answer.receipt is None
+    assert not [event for event in trail(lying_front, job) if isinstance(event, JobCompleted)]
+
+
+@pytest.mark.parametrize("lie", evil_front.OUTPUTS)
+def test_x05_a_front_that_misplaces_an_output_is_refused(lying_front: Site, lie: str) -> None:
+    job, answer = run(lying_front, lie, rows=SEVERAL_SEGMENTS)
+    assert disagreement(lying_front, job, answer) == ("outputs",)
+
+
+@pytest.mark.parametrize("lie", [lie for lie in evil_front.STATEMENTS if lie != "digest of output"])
+def test_x05_a_front_that_miscounts_has_no_receipt(lying_front: Site, lie: str) -> None:
+    job, answer = run(lying_front, lie)
+    about = "result_header" if lie == "header" else "inputs" if "input" in lie else "outputs"
+    assert disagreement(lying_front, job, answer) == (about,)
+
+
+def test_x05_the_client_refuses_a_wrong_digest_of_the_front(lying_front: Site) -> None:
+    """The front alone hashes the bytes, and whoever holds them hashes them again."""
+    spec = lying_front.spec(case_number="digest of output")
+    with lying_front.client() as client, pytest.raises(Unverified) as refused:
+        client.run(lying_front.seal(spec), {INPUT_NAME: people(ROWS)}, attested=client.attest(), deadline=30)
+    assert refused.value.check == "outputs[0].sha256"

@@ -1,0 +1,95 @@
+"""What the front lets a cell pass on, and what it states afterwards."""
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.refusals import refused
+from worker.errors import Reason, Stage
+from worker.front.witness import Witness
+from worker.job import LIMITS
+
+HEADER = bytes(LIMITS.floe_header_bytes)
+FULL = b"\xff\xff\xff\xff" + bytes(LIMITS.segment_bytes - 4)
+LAST = b"\x00\x00\x00\x20" + bytes(28)
+
+
+def view(*pieces: bytes) -> memoryview:
+    return memoryview(b"".join(pieces))
+
+
+def opened() -> Witness:
+    witness = Witness(inputs=1, outputs=2)
+    witness.opened(b"header")
+    return witness
+
+
+def complete() -> Witness:
+    witness = opened()
+    witness.received(0, view(HEADER, LAST))
+    witness.finished = True
+    assert witness.sent(1, 0, view(HEADER, LAST))
+    assert not witness.sent(0, 0, view(HEADER, FULL))
+    assert witness.sent(0, 1, view(LAST))
+    return witness
+
+
+def test_a_statement_has_what_passed() -> None:
+    statement = complete().statement(7)
+    assert statement.call == 7
+    assert statement.result_header_sha384 == hashlib.sha384(b"header").digest()
+    (part,), (first, second) = statement.inputs, statement.outputs
+    assert part == second
+    assert (first.counted.segments, first.counted.bytes) == (2, len(HEADER) + len(FULL) + len(LAST))
+    assert first.sha256 == hashlib.sha256(HEADER + FULL + LAST).digest()
+    assert first.counted.tags_sha256 == hashlib.sha256(FULL[-16:] + LAST[-16:]).digest()
+
+
+WRONG: dict[str, Callable[[Witness], object]] = {
+    "a second header": lambda w: w.opened(b"header"),
+    "another part": lambda w: w.sent(2, 0, view(HEADER, LAST)),
+    "not from its start": lambda w: w.sent(0, 1, view(LAST)),
+    "shorter than its header": lambda w: w.sent(0, 0, view(HEADER[:-1])),
+    "shorter than a segment": lambda w: w.sent(0, 0, view(HEADER, LAST[:-1])),
+    "not last and not full": lambda w: w.sent(0, 0, view(HEADER, FULL[:-1])),
+    "longer than a segment": lambda w: w.sent(0, 0, view(HEADER, LAST, FULL)),
+    "nothing": lambda w: w.sent(0, 0, view()),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_cell_out_of_order_ends_the_job(wrong: str) -> None:
+    with refused(Reason.CELL_FAILED, stage=Stage.COMPUTE):
+        WRONG[wrong](opened())
+
+
+@pytest.mark.parametrize("header", [b"", bytes(LIMITS.header_bytes + 1)])
+def test_a_result_header_has_a_possible_length(header: bytes) -> None:
+    with refused(Reason.CELL_FAILED):
+        Witness(inputs=1, outputs=1).opened(header)
+
+
+def test_no_segment_comes_before_the_result_header() -> None:
+    with refused(Reason.CELL_FAILED):
+        Witness(inputs=1, outputs=1).sent(0, 0, view(HEADER, LAST))
+
+
+def test_nothing_follows_the_last_segment_of_a_part() -> None:
+    with refused(Reason.CELL_FAILED):
+        complete().sent(0, 2, view(LAST))
+
+
+def test_no_statement_before_the_input_is_complete() -> None:
+    witness = complete()
+    witness.finished = False
+    with refused(Reason.CELL_FAILED):
+        witness.statement(1)
+
+
+def test_no_statement_before_every_output_is_complete() -> None:
+    witness = opened()
+    witness.finished = True
+    witness.sent(0, 0, view(HEADER, LAST))
+    with refused(Reason.CELL_FAILED):
+        witness.statement(1)

@@ -1,0 +1,31 @@
+"""What the two witnesses of a job count of each of its sealed parts."""
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+_MAX_PARTS: Final = 16
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Sha256: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Sha384: TypeAlias = Annotated[bytes, Meta(min_length=48, max_length=48)]
+
+
+class CountedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Segments and bytes of one part as ciphertext, and SHA-256 over the AEAD tags of its segments, in order."""
+
+    segments: Count
+    bytes: Count
+    tags_sha256: Sha256
+
+
+class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SHA-256 of a whole part as ciphertext, from the process that all of it passed through."""
+
+    sha256: Sha256
+    counted: CountedPart
+
+
+CountedParts: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=_MAX_PARTS)]
+SealedParts: TypeAlias = Annotated[tuple[SealedPart, ...], Meta(max_length=_MAX_PARTS)]
+RowCounts: TypeAlias = Annotated[tuple[Count, ...], Meta(max_length=_MAX_PARTS)]
