@@ -26,7 +26,7 @@ class _Output:
 
 
 class Witness:
-    """What passed of one job. Set `finished` once the cell was told that the input is complete."""
+    """Everything that passed of one job. Set `finished` once `Finish` was sent to the cell."""
 
     def __init__(self, *, inputs: int, outputs: int) -> None:
         """The numbers of parts, as the keyholder gave them."""
@@ -59,7 +59,7 @@ class Witness:
         return output.ended
 
     def statement(self, call: int) -> Witnessed:
-        """What passed, once both directions are complete."""
+        """The statement about this job, once both directions are complete."""
         _require(self.finished and all(output.ended for output in self._outputs))
         return Witnessed(
             call=call,

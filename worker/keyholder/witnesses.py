@@ -32,7 +32,7 @@ _CHRI: Final = "chri_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What both witnesses vouch for. Parts are in the order of their numbers."""
+    """The facts that both witnesses vouch for. Parts are in the order of their numbers."""
 
     inputs: tuple[PartDigest, ...]
     outputs: tuple[PartDigest, ...]
@@ -49,7 +49,7 @@ class Disagreement(Exception):  # noqa: N818 - what was found, not a fault of th
 
 
 def agree(header: Header, plan: Plan, *, worker_id: str, cell: Summary, front: Witnessed) -> Agreed:
-    """What both say of this job. Raises Disagreement."""
+    """The facts about this job. Raises Disagreement."""
     about = tuple(_differences(header, plan, worker_id, cell, front))
     if about:
         raise Disagreement(about)

@@ -1,4 +1,4 @@
-"""What the two witnesses of a job count of each of its sealed parts."""
+"""The counts that the two witnesses of a job make of each of its sealed parts."""
 
 from typing import Annotated, Final, TypeAlias
 
