@@ -6,7 +6,7 @@ The worker is the real one, with all its processes, against the simulation of Az
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,13 +95,25 @@ def _timed(connection: Connection, prepared: Prepared, pids: Mapping[str, int], 
 
 
 @contextmanager
-def open_stand(*, room: int, cells: int = 2, cell_mib: int = 160, reference_mib: int = 32) -> Iterator[Stand]:
-    """Start everything; an answer may have `room` bytes."""
+def open_stand(
+    *,
+    room: int,
+    cells: int = 2,
+    cell_mib: int = 160,
+    reference_mib: int = 32,
+    program: Sequence[str] = ("cji_simulator.worker",),
+) -> Iterator[Stand]:
+    """Start everything, the worker by `program`; an answer may have `room` bytes."""
     with (
         tempfile.TemporaryDirectory(prefix="cji-bench-") as folder,
         Simulation(Path(folder) / "azure", release_limit=1000, report_period=0) as simulation,
         open_site(
-            Path(folder) / "site", simulation, cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
+            Path(folder) / "site",
+            simulation,
+            cells=cells,
+            cell_mib=cell_mib,
+            reference_mib=reference_mib,
+            program=program,
         ) as site,
         EchoServer(site.files.folder) as echo,
         Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,

@@ -6,6 +6,7 @@ Microsoft's services sign: RS256, and keys whose numbers are written in several 
 """
 
 import base64
+import functools
 import hashlib
 import json
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -81,8 +82,9 @@ def key_id(key: PublicKey) -> str:
     return b64url(thumbprint(key))
 
 
+@functools.lru_cache(maxsize=64)
 def parse_rsa(jwk: str) -> rsa.RSAPublicKey:
-    """An RSA key of 3072 to 8192 bits with exponent 65537."""
+    """An RSA key of 3072 to 8192 bits with exponent 65537. The latest keys are remembered: recipients come again."""
     found = _load(jwk, _RsaJwk)
     n, e = b64url_decode(found.n), b64url_decode(found.e)
     modulus, exponent = int.from_bytes(n, "big"), int.from_bytes(e, "big")

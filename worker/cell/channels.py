@@ -7,8 +7,9 @@ either peer hangs up.
 import select
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
-from worker.ipc import Channel, Ring
+from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     CellFromFront,
@@ -59,6 +60,11 @@ class CellChannels:
         """A free output slot; waits while the reader is slow, which is the whole back-pressure."""
         self._until(lambda: bool(self._free_outputs))
         return self._free_outputs.popleft()
+
+    def await_end(self) -> None:
+        """Wait until a peer hangs up. What a cell has to clean up would be in the way of its own receipt."""
+        with suppress(ChannelClosed):
+            self._until(lambda: False)
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():

@@ -5,14 +5,13 @@ that fails one does not start. The self-test also loads whatever Python, numpy, 
 cannot open files, so all of it must be there before the fork.
 """
 
-import contextlib
 import os
 import secrets
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -22,7 +21,8 @@ from worker.compute.operation import Case, Operation
 from worker.compute.registry import OPERATIONS
 from worker.compute.tables import Tables
 from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
-from worker.ipc import Channel, ChannelClosed, KeySlot, Ring
+from worker.ipc import Channel, KeySlot, Ring
+from worker.ipc.limits import SLOT_BYTES, SLOTS
 from worker.ipc.messages import (
     CellFromFront,
     CellFromKeyholder,
@@ -32,8 +32,7 @@ from worker.ipc.messages import (
     KeyholderFromCell,
     OpenJob,
     OutputFreed,
-    OutputReady,
-    OutputsDone,
+    Summary,
 )
 from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id
 from worker.jose import key_id, public_jwk
@@ -41,83 +40,82 @@ from worker.memory import ALIGNMENT, Region
 from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
+_REHEARSED: Final = "deidentify"
+"""It needs no side table, and uses the ciphers."""
 
-def self_test(window: memoryview, key_slot: KeySlot, tables: Tables) -> None:
+
+def self_test(window: memoryview, tables: Tables) -> None:
     """Run the self-test of every operation; raises RuntimeError when a job does not come out whole."""
     fd = os.memfd_create("cji-self-test", os.MFD_CLOEXEC)
     os.ftruncate(fd, ALIGNMENT)
     reference_slot = Region(fd)
     for operation in OPERATIONS.values():
         for case in operation.self_test:
-            _run_case(operation, case, window=window, key_slot=key_slot, reference_slot=reference_slot, tables=tables)
+            _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
     reference_slot.unmap()
 
 
+def rehearse(window: memoryview, tables: Tables) -> None:
+    """Run one made-up job in a new cell: its first job then finds code and memory that this process has touched."""
+    operation = OPERATIONS[_REHEARSED]
+    _run_case(operation, operation.self_test[0], window=window, reference_slots=[], tables=tables)
+
+
+class _Keys(KeySlot):
+    """A key slot in ordinary memory: made-up keys need no secret page, and the real one belongs to the keyholder."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = list(keys)
+
+    def take(self) -> list[bytes]:
+        return self._keys
+
+
+class _PlainRing(Ring):
+    """A ring in ordinary memory."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._view = np.empty(2 * SLOTS * SLOT_BYTES, np.uint8).data
+
+    def close(self) -> None:
+        self._view.release()
+
+
 def _run_case(
-    operation: Operation[Any],
-    case: Case,
-    *,
-    window: memoryview,
-    key_slot: KeySlot,
-    reference_slot: Region,
-    tables: Tables,
+    operation: Operation[Any], case: Case, *, window: memoryview, reference_slots: Sequence[Region], tables: Tables
 ) -> None:
-    """One job in a second thread of this process."""
+    """One job. Every message of keyholder and front waits in its channel before the job starts."""
     control, cell_control = Channel.pair()
     data, cell_data = Channel.pair()
-    ring = Ring.create()
+    keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
+    front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
+    ring = _PlainRing()
     channels = CellChannels(
         control=Channel(cell_control, CellFromKeyholder), data=Channel(cell_data, CellFromFront), ring=ring
     )
-    status: list[int] = []
     signature = operation.signature(case.parameters)
-    reference_slots = [] if signature.reference is None else [reference_slot]
     inputs = {**case.sides, "records": (case.schema, case.row)}
-
-    def cell() -> None:
-        try:
-            status.append(
-                run_job(channels, key_slot=key_slot, window=window, reference_slots=reference_slots, tables=tables)
-            )
-        finally:
-            channels.close()
-
-    schemas = {name: schema for name, (schema, _) in inputs.items()}
-    header = _header(operation.message(case.parameters), schemas)
+    header = _header(operation.message(case.parameters), {name: schema for name, (schema, _) in inputs.items()})
     keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
-    key_slot.put(keys)
-    keyholder: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
-    front: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-    sealed = [_sealed(part, *one, dek=keys[0], header=header) for part, one in enumerate(inputs.values())]
-    for part, segment in enumerate(sealed):
+    references = [] if signature.reference is None else reference_slots
+    keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(references) - 1))
+    for part, one in enumerate(inputs.values()):
+        segment = _sealed(part, *one, dek=keys[0], header=header)
         ring.input(part)[: len(segment)] = segment
-    thread = threading.Thread(target=cell)
-    thread.start()
-    opening = OpenJob(header=header, worker_id="self-test", reference_slot=len(reference_slots) - 1)
-    with contextlib.suppress(ChannelClosed):
-        _serve(opening, keyholder, front, [len(segment) for segment in sealed])
-    thread.join()
-    keyholder.close()
-    front.close()
-    if status != [0]:
-        raise RuntimeError(f"the self-test of {operation.name} failed")
-
-
-def _serve(
-    opening: OpenJob,
-    keyholder: Channel[KeyholderFromCell, CellFromKeyholder],
-    front: Channel[FrontFromCell, CellFromFront],
-    lengths: Sequence[int],
-) -> None:
-    """Keyholder and front to a cell whose sealed inputs, one segment each of these lengths, are in the ring."""
-    keyholder.send(opening)
-    for part, length in enumerate(lengths):
-        front.send(InputReady(slot=part, part=part, length=length))
+        front.send(InputReady(slot=part, part=part, length=len(segment)))
     front.send(Finish())
-    while not isinstance(message := front.receive()[0], OutputsDone):
-        if isinstance(message, OutputReady):
-            front.send(OutputFreed(slot=message.slot))
-    keyholder.receive()
+    for slot in range(SLOTS):  # nobody reads the outputs
+        front.send(OutputFreed(slot=slot))
+    status = run_job(channels, key_slot=_Keys(keys), window=window, reference_slots=references, tables=tables)
+    whole = status == 0 and isinstance(keyholder.receive()[0], Summary)
+    for end in (channels, keyholder, front):
+        end.close()
+    if not whole:
+        raise RuntimeError(f"the self-test of {operation.name} failed")
 
 
 def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: bytes, header: bytes) -> bytes:

@@ -7,6 +7,7 @@ them there between two reads of the same bytes.
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
@@ -19,6 +20,11 @@ Emit = Callable[[int, int, memoryview], None]
 """(part, index, sealed segment): copy it to a free slot and send it on."""
 
 
+def _buffer(size: int) -> memoryview:
+    """Memory that is not touched before it is written: the first touch of a secret page is expensive."""
+    return np.empty(size, np.uint8).data
+
+
 class InputStream:
     """One input part: unseals into the reader's window and yields its batches."""
 
@@ -26,7 +32,7 @@ class InputStream:
         self._key, self._aad = key, aad
         self._unsealer: Unsealer | None = None
         self._counter = PartCounter()
-        self._own = memoryview(bytearray(FLOE_HEADER_BYTES + SEGMENT_BYTES))
+        self._own = _buffer(FLOE_HEADER_BYTES + SEGMENT_BYTES)
         self.reader = reader
 
     def unseal(self, shared: memoryview) -> None:
@@ -65,11 +71,11 @@ class OutputStream:
     def __init__(self, *, part: int, key: bytes, aad: bytes, emit: Emit) -> None:
         self._part, self._emit = part, emit
         self._sealer = Sealer(key, aad)
-        self._stage = memoryview(bytearray(self._sealer.payload))
+        self._stage = _buffer(self._sealer.payload)
         self._staged = 0
         self._index = 0
         self._counter = PartCounter()
-        self._own = memoryview(bytearray(FLOE_HEADER_BYTES + SEGMENT_BYTES))
+        self._own = _buffer(FLOE_HEADER_BYTES + SEGMENT_BYTES)
         self._plain_bytes = 0
 
     def write(self, data: memoryview) -> None:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
 from worker.cell.sandbox import enter_sandbox
-from worker.cell.self_test import self_test
+from worker.cell.self_test import rehearse, self_test
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
 from worker.errors import StartupError
@@ -179,14 +179,16 @@ def _cell(
         harden(die_with_parent=True)
         forbid_files()
         SecretHeap(cell_slot.region, size=heap_bytes)
+        window = cell_slot.region.view(heap_bytes)
+        rehearse(window, tables)
         enter_sandbox()
         channels = CellChannels(
             control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
         )
-        window = cell_slot.region.view(heap_bytes)
         status = run_job(
             channels, key_slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
         )
+        channels.await_end()
         ranges = [(address, touched.extent(address, size)) for address, size in ranges]
     except ChannelClosed:
         status = 0
@@ -214,7 +216,7 @@ def _serve(boot: Boot) -> None:
     ]
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
-    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
+    self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), tables)
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

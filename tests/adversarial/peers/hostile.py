@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cji_simulator import worker as simulated
-from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site
-from cji_simulator.worker import Worker
+from cji_simulator.site import Site, open_site
 
 from worker import supervisor
-from worker.client import load_profile
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 
@@ -26,11 +23,9 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 @contextmanager
 def hostile_site(folder: Path, simulation: Simulation, **peers: str) -> Iterator[Site]:
     """A worker whose processes of these names are modules of this folder."""
-    cmk = simulation.create_cmk(f"cji-{folder.name}")
-    files = worker_config(folder, simulation=simulation, keys=[cmk])
     program = [__name__, *(f"{name}={__package__}.{module}" for name, module in peers.items())]
-    with Worker(files.config, trust=simulation.trust, log=folder / "worker.log", program=program) as running:
-        yield Site(simulation=simulation, cmk=cmk, files=files, worker=running, profile=load_profile(files.profile))
+    with open_site(folder, simulation, program=program) as site:
+        yield site
 
 
 def main() -> int:
