@@ -18,6 +18,7 @@ from worker.ipc.messages import (
     FrontFromCell,
     InputReady,
     KeyholderFromCell,
+    KeysReady,
     OpenJob,
     OutputFreed,
 )
@@ -35,6 +36,7 @@ class CellChannels:
         self._inputs: deque[InputReady | Finish] = deque()
         self._free_outputs = deque(range(SLOTS))
         self._opened: OpenJob | None = None
+        self._keys_ready = False
         self._poll = select.poll()
         for channel in (control, data):
             self._poll.register(channel.fileno(), select.POLLIN)
@@ -50,6 +52,10 @@ class CellChannels:
         self._until(lambda: self._opened is not None)
         assert self._opened is not None  # noqa: S101 - for the type checker
         return self._opened
+
+    def await_keys(self) -> None:
+        """Wait until the keys of the job are in the key slot."""
+        self._until(lambda: self._keys_ready)
 
     def await_input(self) -> InputReady | Finish:
         """Wait for the next sealed segment, or the end of input."""
@@ -77,7 +83,11 @@ class CellChannels:
 
     def _control(self) -> None:
         message, _ = self.control.receive()
-        self._opened = message
+        match message:
+            case OpenJob():
+                self._opened = message
+            case KeysReady():
+                self._keys_ready = True
 
     def _data(self) -> None:
         message, _ = self.data.receive()

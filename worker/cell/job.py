@@ -1,6 +1,7 @@
-"""One job, from the keys to the summary.
+"""One job, from its header to the summary.
 
-    open      header parsed again, keys taken from their slot, result header made
+    ready     header parsed again, result header made, while the keyholder writes the admission
+    open      keys taken from their slot
     sides     the inputs before the last are kept whole
     stream    segment -> window -> batch -> operations -> outputs, one batch at a time
     finish    last segment of the input verified, counts reconciled, outputs sealed and passed to the front
@@ -53,7 +54,7 @@ def run_job(
         if number != message.reference_slot:
             other.unmap()
     try:
-        header, keys = parse(message.header), key_slot.take()
+        header = parse(message.header)
         planned = plan(header.operations, header.input_schemas, tables)
         number = message.reference_slot
         context = Context(
@@ -61,7 +62,9 @@ def run_job(
             tables=tables,
             reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
         )
-        CellJob(channels, message, header=header, planned=planned, keys=keys, window=window, context=context).run()
+        job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
+        channels.await_keys()
+        job.run(key_slot.take())
     except Refusal as refusal:
         channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
@@ -88,14 +91,12 @@ class CellJob:
         *,
         header: Header,
         planned: Plan,
-        keys: list[bytes],
         window: memoryview,
         context: Context,
     ) -> None:
         """`context` is the same for all operations, but for their keys and the side tables, which are read first."""
         self._channels, self._header, self._plan, self._window = channels, header, planned, window
         self._context = context
-        self._dek, *self._project_keys = keys
         outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
         result_key = os.urandom(DEK_BYTES)
         self._result_header = result_header(
@@ -112,14 +113,15 @@ class CellJob:
             }
         )
         self._received: list[CountedPart] = []
-        self._input = self._next_input()
         self._sides: dict[str, list[pa.RecordBatch]] = {part.name: [] for part in header.inputs[:-1]}
         self._rows = 0
         self._pipeline: Pipeline | None = None
         self._reported = ("", 0)
 
-    def run(self) -> None:
-        """The way of the job."""
+    def run(self, keys: list[bytes]) -> None:
+        """The way of the job; `keys` are its data key and its project keys."""
+        self._dek, *self._project_keys = keys
+        self._input = self._next_input()
         self._channels.data.send(Opened(result_header=self._result_header))
         while not isinstance(message := self._channels.await_input(), Finish):
             if message.part == len(self._received) + 1:

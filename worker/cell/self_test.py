@@ -30,6 +30,7 @@ from worker.ipc.messages import (
     FrontFromCell,
     InputReady,
     KeyholderFromCell,
+    KeysReady,
     OpenJob,
     OutputFreed,
     Summary,
@@ -103,6 +104,7 @@ def _run_case(
     keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
     references = [] if signature.reference is None else reference_slots
     keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(references) - 1))
+    keyholder.send(KeysReady())
     for part, one in enumerate(inputs.values()):
         segment = _sealed(part, *one, dek=keys[0], header=header)
         ring.input(part)[: len(segment)] = segment

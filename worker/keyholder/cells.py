@@ -57,10 +57,6 @@ class Cells:
             raise Refusal(Reason.OVERLOADED, stage=Stage.ADMIT)
         return self._warm.popleft()
 
-    def give_back(self, cell: Cell) -> None:
-        """Put back a cell that was taken but never used."""
-        self._warm.appendleft(cell)
-
     def remove(self, number: int) -> None:
         """Forget a warm cell that ended by itself."""
         for cell in [c for c in self._warm if c.number == number]:

@@ -17,13 +17,13 @@ from worker.ipc.messages import (
     FrontFromKeyholder,
     KeyholderFromFront,
     KeyholderFromZygote,
+    KeysReady,
     Kill,
     OpenJob,
     ZygoteFromKeyholder,
 )
 from worker.keyholder.admission import open_keys
 from worker.keyholder.admitted_job import AdmittedJob
-from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
 from worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
@@ -45,20 +45,21 @@ class Effects:
         audit: AuditFile,
         custody: Custody,
         signer: ReceiptSigner,
-        cells: Cells,
         references: References,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
     ) -> None:
         self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
-        self._cells, self._references, self._front, self._zygote = cells, references, front, zygote
+        self._references, self._front, self._zygote = references, front, zygote
         self.completed = 0
 
     def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
         """Perform one effect; return its outcome, None for an effect that has none."""
         match effect:
+            case Action.SEND_HEADER:
+                self._send_header(job)
             case Action.WRITE_ADMISSION:
-                return self.write(job_admitted(job))
+                return self._write_admission(job)
             case Action.OPEN_CELL:
                 return self._open_cell(job)
             case WriteReceipt():
@@ -67,8 +68,6 @@ class Effects:
                 self._retain_reference(job)
             case Action.SEND_RECEIPT:
                 self.send(Completed(call=job.call, receipt=job.receipt))
-            case Action.RETURN_CELL:
-                self._cells.give_back(job.cell)
             case Action.KILL_CELL:
                 with contextlib.suppress(ChannelClosed):  # cells end with the zygote
                     self._zygote.send(Kill(cell=job.cell.number))
@@ -99,13 +98,23 @@ class Effects:
         with contextlib.suppress(ChannelClosed):
             self._front.send(message)
 
-    def _open_cell(self, job: AdmittedJob) -> Done | Failed:
+    def _send_header(self, job: AdmittedJob) -> None:
         cell, header, slot = job.cell, job.admission.header, job.reference_slot
-        log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
         self._references.assign(slot, cell.number)
+        with contextlib.suppress(ChannelClosed):  # noticed when the cell is opened
+            cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
+
+    def _write_admission(self, job: AdmittedJob) -> Done | Failed:
+        outcome = self.write(job_admitted(job))
+        if isinstance(outcome, Failed):
+            job.cell.close_front_ends()
+        return outcome
+
+    def _open_cell(self, job: AdmittedJob) -> Done | Failed:
+        cell, header = job.cell, job.admission.header
         try:
             cell.key_slot.put(open_keys(job.admission))
-            cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
+            cell.control.send(KeysReady())
             self._front.send(
                 Admitted(
                     call=job.call,
@@ -121,6 +130,7 @@ class Effects:
             return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
         finally:
             cell.close_front_ends()
+            log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
         return Done()
 
     def _write_receipt(self, job: AdmittedJob, statements: WriteReceipt) -> Done | Failed:

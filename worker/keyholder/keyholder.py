@@ -67,7 +67,6 @@ class Keyholder:
             audit=audit,
             custody=custody,
             signer=signer,
-            cells=self._cells,
             references=self._references,
             front=front,
             zygote=zygote,

@@ -1,9 +1,9 @@
 """The life of one admitted job: a pure machine, an event in, the next phase and its effects out.
 
     phase        event        next         effects, in this order
-                              ADMITTING    WRITE_ADMISSION
+                              ADMITTING    SEND_HEADER, WRITE_ADMISSION
     ADMITTING    Done         OPENING      OPEN_CELL
-                 Failed       OVER         RETURN_CELL, Refuse
+                 Failed       OVER         KILL_CELL, Refuse
     OPENING      Done         RUNNING      AWAIT_CELL
                  Failed       OVER         KILL_CELL, WriteEnd, Refuse
     RUNNING      Vouched      COMPLETING   WriteReceipt
@@ -68,12 +68,12 @@ Event = Done | Vouched | Failed
 class Action(enum.Enum):
     """Effects that need nothing but the job; those marked with an asterisk have an outcome."""
 
+    SEND_HEADER = enum.auto()  # let the cell get ready while the admission is written
     WRITE_ADMISSION = enum.auto()  # * append the admission to the audit trail
-    OPEN_CELL = enum.auto()  # * put the keys into the cell's key slot, send it the job, hand it to the front
+    OPEN_CELL = enum.auto()  # * put the keys into the cell's key slot, and hand the cell to the front
     AWAIT_CELL = enum.auto()  # wait for the cell's statement
     RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that
     SEND_RECEIPT = enum.auto()
-    RETURN_CELL = enum.auto()  # the cell was never used
     KILL_CELL = enum.auto()
 
 
@@ -102,7 +102,7 @@ class Refuse:
 Effect = Action | WriteReceipt | WriteEnd | Refuse
 Step = tuple[Phase, tuple[Effect, ...]]
 
-BEGIN: Final[Step] = (Phase.ADMITTING, (Action.WRITE_ADMISSION,))
+BEGIN: Final[Step] = (Phase.ADMITTING, (Action.SEND_HEADER, Action.WRITE_ADMISSION))
 """The first step of every job."""
 
 _DONE: Final[Mapping[Phase, Step]] = MappingProxyType(
@@ -120,7 +120,7 @@ def advance(phase: Phase, event: Event) -> Step:
         case Phase.RUNNING, Vouched(cell, front):
             return Phase.COMPLETING, (WriteReceipt(cell, front),)
         case Phase.ADMITTING, Failed(refusal):
-            return Phase.OVER, (Action.RETURN_CELL, Refuse(refusal))
+            return Phase.OVER, (Action.KILL_CELL, Refuse(refusal))
         case ((Phase.OPENING | Phase.RUNNING | Phase.COMPLETING), Failed(refusal)):
             return Phase.OVER, (Action.KILL_CELL, WriteEnd(refusal), Refuse(refusal))
         case _, Done():

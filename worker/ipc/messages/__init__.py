@@ -35,6 +35,7 @@ from worker.ipc.messages.keyholder_cell import (
     CellFailed,
     CellFromKeyholder,
     KeyholderFromCell,
+    KeysReady,
     OpenJob,
     Summary,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "KeyholderFromCell",
     "KeyholderFromFront",
     "KeyholderFromZygote",
+    "KeysReady",
     "Kill",
     "Message",
     "NotReady",

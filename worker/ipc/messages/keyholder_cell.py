@@ -6,11 +6,15 @@ from worker.ipc.messages.parts import Count, CountedParts, RowCounts
 
 
 class OpenJob(Message, frozen=True, kw_only=True):
-    """Run the job of this header; its keys are in the key slot. `reference_slot` is -1 without a reference."""
+    """Get ready for the job of this header. `reference_slot` is -1 without a reference."""
 
     header: bytes
     worker_id: str
     reference_slot: int = -1
+
+
+class KeysReady(Message, frozen=True, kw_only=True):
+    """Run the job: its admission is on disk, and its keys are in the key slot."""
 
 
 class CellFailed(Message, frozen=True, kw_only=True):
@@ -34,4 +38,4 @@ class Summary(Message, frozen=True, kw_only=True):
 
 
 KeyholderFromCell = CellFailed | Summary
-CellFromKeyholder = OpenJob
+CellFromKeyholder = OpenJob | KeysReady
