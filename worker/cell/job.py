@@ -5,7 +5,7 @@
     sides     the inputs before the last are kept whole
     stream    segment -> window -> batch -> operations -> outputs, one batch at a time
     finish    last segment of the input verified, counts reconciled, outputs sealed and passed to the front
-    vouch     what was counted goes to the keyholder, and the cell ends
+    vouch     the counts go to the keyholder
 
 The front holds the last segments back until the receipt is on disk. Any refusal goes to the keyholder as a Reason and
 ends the cell.

@@ -41,7 +41,7 @@ from worker.memory import ALIGNMENT, Region
 from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
 from worker.wire.v1 import worker_pb2 as pb
 
-_REHEARSED: Final = "deidentify"
+_WARM_UP: Final = "deidentify"
 """It needs no side table, and uses the ciphers."""
 
 
@@ -56,9 +56,9 @@ def self_test(window: memoryview, tables: Tables) -> None:
     reference_slot.unmap()
 
 
-def rehearse(window: memoryview, tables: Tables) -> None:
+def warm_up(window: memoryview, tables: Tables) -> None:
     """Run one made-up job in a new cell: its first job then finds code and memory that this process has touched."""
-    operation = OPERATIONS[_REHEARSED]
+    operation = OPERATIONS[_WARM_UP]
     _run_case(operation, operation.self_test[0], window=window, reference_slots=[], tables=tables)
 
 

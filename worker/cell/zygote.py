@@ -1,8 +1,8 @@
 """The process that cells are forked from: started before any key exists, with everything imported and one thread.
 
-It keeps one warm cell per cell slot: forked, its heap inside the slot's secret region, sandboxed, waiting for a job.
-When a cell has ended, its region is wiped again, whatever the cell itself did, and a new cell is forked into it. The
-zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps none.
+It keeps one warm cell per cell slot: forked, its heap inside the slot's secret region, warmed up, sandboxed, waiting
+for a job. When a cell has ended, its region is wiped again, whatever the cell itself did, and a new cell is forked into
+it. The zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps none.
 
 Reference regions outlive a cell: every cell inherits all of them and keeps at most the one that its job is given. The
 zygote wipes a region on the keyholder's request.
@@ -24,7 +24,7 @@ import pyarrow as pa
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
 from worker.cell.sandbox import enter_sandbox
-from worker.cell.self_test import rehearse, self_test
+from worker.cell.self_test import self_test, warm_up
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
 from worker.errors import StartupError
@@ -180,7 +180,7 @@ def _cell(
         forbid_files()
         SecretHeap(cell_slot.region, size=heap_bytes)
         window = cell_slot.region.view(heap_bytes)
-        rehearse(window, tables)
+        warm_up(window, tables)
         enter_sandbox()
         channels = CellChannels(
             control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring

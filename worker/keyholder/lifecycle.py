@@ -16,7 +16,7 @@ Invariants
 * No key is opened before the admission is on disk, and the front gets no receipt before it is.
 * An admission on disk is followed by exactly one end: the receipt, or an end without one.
 * The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
-* A cell that was given a job is killed at the end of the job, if it has not ended by itself.
+* A cell that was given a header is killed at the end of its job, if it has not ended by itself.
 
 An effect that can fail comes last; it is performed at once, and its outcome, Done or Failed, is the next event. Only
 RUNNING waits for an event from outside. No input or output, and no clock.

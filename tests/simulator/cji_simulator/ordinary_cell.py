@@ -22,6 +22,7 @@ from worker.ipc.messages import (
     FrontFromCell,
     InputReady,
     KeyholderFromCell,
+    KeysReady,
     OpenJob,
     OutputReady,
 )
@@ -48,6 +49,7 @@ class OrdinaryCell:
         self._control: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
         self._data: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
         self._control.send(OpenJob(header=job.header.data, worker_id="ordinary"))
+        self._control.send(KeysReady())
 
     @property
     def pid(self) -> int:

@@ -1,0 +1,34 @@
+"""Made-up jobs: whole, without a trace, and refused when one does not come out whole."""
+
+import mmap
+import os
+from typing import Any
+
+import pytest
+
+from tests.support.contexts import TABLES
+from worker.cell import self_test
+from worker.cell.self_test import warm_up
+from worker.cell.zygote import WINDOW_BYTES
+
+WINDOW = memoryview(mmap.mmap(-1, WINDOW_BYTES))
+
+
+def test_warming_up_leaves_no_descriptor_open() -> None:
+    warm_up(WINDOW, TABLES)
+    before = sorted(os.listdir("/proc/self/fd"))
+    warm_up(WINDOW, TABLES)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_job_that_fails_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = self_test._sealed
+
+    def altered(*args: Any, **options: Any) -> bytes:
+        sealed = bytearray(honest(*args, **options))
+        sealed[-1] ^= 1
+        return bytes(sealed)
+
+    monkeypatch.setattr("worker.cell.self_test._sealed", altered)
+    with pytest.raises(RuntimeError, match="self-test"):
+        self_test.self_test(WINDOW, TABLES)
