@@ -1,8 +1,9 @@
 """The process that cells are forked from: started before any key exists, with everything imported and one thread.
 
 It keeps one warm cell per cell slot: forked, its heap inside the slot's secret region, warmed up, sandboxed, waiting
-for a job. When a cell has ended, its region is wiped again, whatever the cell itself did, and a new cell is forked into
-it. The zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps none.
+for a job. When a cell has ended, its region is wiped again, whatever the cell itself did, and a new cell is forked
+into it. The zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps
+none.
 
 Reference regions outlive a cell: every cell inherits all of them and keeps at most the one that its job is given. The
 zygote wipes a region on the keyholder's request.
@@ -217,6 +218,7 @@ def _serve(boot: Boot) -> None:
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
     self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), tables)
+    boot.code.check_mapped()
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
