@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cji_simulator import worker as simulated
-
 from worker import supervisor
 from worker.ipc import Channel, receive_boot
 
@@ -25,7 +23,7 @@ __all__ = ["Mark", "Trace", "main"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _FILE, _MODULE, _NAME = "CJI_TRACE_FILE", "CJI_TRACE_MODULE", "CJI_TRACE_NAME"
-_AREAS: Final = 256
+_AREAS: Final = 4096  # so many that two processes rarely take the same one; the file is sparse
 _AREA_BYTES: Final = 16 << 10
 _RECORD: Final = struct.Struct("<q40s")
 _HEAD: Final = struct.Struct("<q16s")  # records, name of the process
@@ -72,7 +70,8 @@ class Trace:
 
     def clear(self) -> None:
         """Forget all marks."""
-        self._map[:] = bytes(len(self._map))
+        for area in range(0, len(self._map), _AREA_BYTES):
+            _HEAD.pack_into(self._map, area, 0, b"")
 
     def marks(self) -> list[Mark]:
         """All marks, earliest first."""
@@ -105,7 +104,7 @@ class Trace:
 
 
 def _any_area() -> int:
-    return os.urandom(1)[0] * _AREA_BYTES
+    return int.from_bytes(os.urandom(2), "big") % _AREAS * _AREA_BYTES
 
 
 def _wrap(note: Callable[[str], None], module: str, name: str) -> None:
@@ -147,6 +146,8 @@ def _process() -> None:
 
 def main() -> int:
     """Run the worker."""
+    from cji_simulator import worker as simulated  # noqa: PLC0415 - the worker's own processes cannot import it
+
     path, config = sys.argv[1:]
 
     class Traced(supervisor.Supervisor):

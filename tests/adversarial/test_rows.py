@@ -124,6 +124,7 @@ ROWS: Final = {
     "O04": "a full store that forgets its oldest",
     "O05": "samples that do not run or are unsafe",
     "X05": "what one process states about a job, signed unseen",
+    "X12": "code that runs beside what was digested",
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 
@@ -90,7 +90,7 @@ def test_x05_the_front_holds_the_last_segments_back(lying_cell: Site) -> None:
     job, answer = run(lying_cell, false_witness.SILENCE, timeout=3)
     assert (answer.receipt, answer.reason) == (None, Reason.DEADLINE)
     assert no_last_segment(answer)
-    assert isinstance(trail(lying_cell, job)[-1], JobEnded)
+    until(lambda: isinstance(trail(lying_cell, job)[-1], JobEnded))
 
 
 @pytest.mark.parametrize("lie", evil_front.INPUTS)
