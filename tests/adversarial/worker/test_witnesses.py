@@ -13,7 +13,7 @@ from cji_simulator.site import Site, people
 
 from tests.adversarial.peers import evil_front, false_witness
 from tests.adversarial.peers.hostile import hostile_site
-from worker.audit import JobCompleted, JobEnded, WitnessesDisagreed
+from worker.audit import JobCompleted, JobEnded, JobRefused, WitnessesDisagreed
 from worker.client import INPUT_NAME, Unverified
 from worker.errors import Reason, Stage
 from worker.wire.v1 import worker_pb2 as pb
@@ -48,8 +48,10 @@ def run(site: Site, lie: str, *, rows: int = ROWS, timeout: float = 30) -> tuple
 
 
 def trail(site: Site, job: RawJob) -> list[Any]:
+    """The events of a job, without attempts that found no cell."""
     job_id = pb.JobHeader.FromString(job.header).job_id.hex()
-    return [event for event in events(site) if getattr(event, "job_id", None) == job_id]
+    found = [event for event in events(site) if getattr(event, "job_id", None) == job_id]
+    return [event for event in found if not isinstance(event, JobRefused)]
 
 
 def disagreement(site: Site, job: RawJob, answer: Answer) -> tuple[str, ...]:
