@@ -18,6 +18,9 @@ from worker.audit.events import (
     ReferenceRetained,
     TailRecovered,
     TpmClock,
+    TrailAnchored,
+    TrailRefused,
+    TrailResumed,
     Volumes,
     WorkerNotReady,
     WorkerReady,
@@ -25,7 +28,8 @@ from worker.audit.events import (
     WorkerStopped,
     utc_hundredths,
 )
-from worker.audit.file import AuditFile, JobEntry, JobState
+from worker.audit.file import AuditFile
+from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
     ReceiptError,
@@ -66,6 +70,9 @@ __all__ = [
     "SequenceError",
     "TailRecovered",
     "TpmClock",
+    "TrailAnchored",
+    "TrailRefused",
+    "TrailResumed",
     "VerifiedReceipt",
     "Volumes",
     "WorkerNotReady",

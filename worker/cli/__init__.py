@@ -14,6 +14,7 @@ Exit status
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
+from worker.cli.audit import audit
 from worker.cli.doctor import doctor
 from worker.cli.evidence import evidence
 from worker.cli.job import job
@@ -56,7 +57,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for command in (serve, job, receipt, evidence, key, policy, provider, schema, doctor):
+    for command in (serve, audit, job, receipt, evidence, key, policy, provider, schema, doctor):
         cji.add_command(command)
     return cji
 

@@ -65,6 +65,7 @@ CLAIMS = Claims(
     fips="not_approved",
     simulated=False,
     tpm=TpmClock(clock=123456, reset_count=7, restart_count=0),
+    audit_anchor=41,
 )
 REAL = Expected(simulated=False)
 
