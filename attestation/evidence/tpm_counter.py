@@ -1,9 +1,9 @@
 """A counter in the vTPM's NV memory that only increases, for anything on this machine that must not be rolled back.
 
 The index is of type TPM_NT_COUNTER: it can be incremented and read, never written. The first increment sets it above
-every value that any counter of this TPM ever had, so undefining and defining it again cannot set it back (TPM 2.0
-Library, Part 1 "NV Counter" and Part 3 "TPM2_NV_Increment"). It is defined with the owner's authorisation, which is
-empty on Azure: whoever can open the TPM can increment it or remove it, and nobody can decrease it.
+every value of a counter that was ever removed from this TPM, so removing and defining it again cannot set it back (TPM
+2.0 Library, Part 3, TPM2_NV_Increment). It is defined with the owner's authorisation, which is empty on Azure: whoever
+can open the TPM can increment it or remove it, and nobody can decrease it.
 """
 
 from typing import Any, Final
@@ -39,9 +39,9 @@ class NvCounter(Tpm):
         return self._increment(self._index)
 
     def highest(self) -> int:
-        """A value above every one that a counter of this TPM ever had: the next new counter starts at the one after.
+        """The value below the first one of a counter that is defined next.
 
-        Counts with the index after this one, which does not stay defined.
+        Found by a counter at the index after this one, which is removed again.
         """
         scratch = self._index + 1
         try:

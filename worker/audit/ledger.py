@@ -17,7 +17,7 @@ import enum
 import os
 import sqlite3
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,7 @@ from worker.audit.events import (
 )
 
 RETENTION_S: Final = 24 * 3600  # after not_after
-_GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
+GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
 _LEAVING: Final = 64  # entries that leave with each admission, at most
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -78,7 +78,7 @@ class JobEntry:
     not_after: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Mark:
     """The last line that was applied, and where to find others. Offsets are in bytes, `floor` in Unix seconds."""
 
@@ -115,7 +115,7 @@ class Ledger:
         try:
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
                 self._database.execute(f"PRAGMA {pragma}")
-            for pragma in ("cache_size = -4096", "mmap_size = 0", "temp_store = MEMORY"):
+            for pragma in ("cache_size = -8192", "mmap_size = 0", "temp_store = MEMORY"):
                 self._database.execute(f"PRAGMA {pragma}")
             self.mark = self._read_mark()
         except sqlite3.DatabaseError as error:
@@ -138,19 +138,22 @@ class Ledger:
         rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
         return [line for (line,) in rows]
 
-    def apply(self, record: Record, *, line: int, size: int) -> None:
-        """Apply the line from offset `line` to `size`, which follows the mark and is on disk."""
+    def apply(self, record: Record, *, line: int, size: int, group: int = GROUP) -> None:
+        """Apply the line from offset `line` to `size`, which follows the mark and is on disk.
+
+        Commits after every `group` lines.
+        """
         if not self._pending:
             self._database.execute("BEGIN IMMEDIATE")
         self._pending += 1
         self._apply(record.event, line, unix_seconds(record.time))
-        self.mark = replace(self.mark, head=Head(seq=record.seq, hash=record.hash), line=line, size=size)
-        if self._pending >= _GROUP:
+        self.mark.head, self.mark.line, self.mark.size = Head(seq=record.seq, hash=record.hash), line, size
+        if self._pending >= group:
             self.commit()
 
     def belongs_to(self, device: int, inode: int) -> None:
         """Record which file the ledger is derived from."""
-        self.mark = replace(self.mark, device=device, inode=inode)
+        self.mark.device, self.mark.inode = device, inode
 
     def commit(self) -> None:
         """Make everything that was applied durable."""
@@ -211,11 +214,11 @@ class Ledger:
                     "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, bytes.fromhex(event.job_id))
                 )
                 if state is JobState.COMPLETED:
-                    self.mark = replace(self.mark, receipt=line)
+                    self.mark.receipt = line
             case TrailAnchored():
-                self.mark = replace(self.mark, anchor=line)
+                self.mark.anchor = line
             case TrailResumed():
-                self.mark = replace(self.mark, floor=max(self.mark.floor, time))
+                self.mark.floor = max(self.mark.floor, time)
             case _:
                 pass
 
@@ -225,7 +228,7 @@ class Ledger:
         leaving = self._database.execute(query, (before, _LEAVING)).fetchall()
         if leaving:
             self._database.executemany("DELETE FROM job WHERE id = ?", ((job_id,) for job_id, _ in leaving))
-            self.mark = replace(self.mark, floor=max(self.mark.floor, leaving[-1][1]))
+            self.mark.floor = max(self.mark.floor, leaving[-1][1])
 
 
 def remove_ledger(path: Path) -> None:

@@ -19,6 +19,7 @@ from worker.audit.storage import TrailChangedError, TrailStorage
 from worker.errors import Reason, Refusal, StartupError
 from worker.log import log
 
+_GROUP: Final = 50_000
 _REPORT_S: Final = 5.0
 _REPORT_LINES: Final = 20_000
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -66,7 +67,7 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
         _, record = verify_next(line, head=ledger.mark.head, number=number)
         if not in_order(record.event, ledger):
             raise ChainError(line=number, field="event", detail="out of order for its job")
-        ledger.apply(record, line=storage.size, size=storage.size + len(line))
+        ledger.apply(record, line=storage.size, size=storage.size + len(line), group=_GROUP)
         storage.size += len(line)
         if number % _REPORT_LINES == 0 and time.monotonic() - reported > _REPORT_S:
             reported = time.monotonic()

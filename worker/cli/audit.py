@@ -1,6 +1,7 @@
 """`cji audit`: verify a worker's audit trail, and continue one that a worker refused to start on."""
 
 import json
+import sys
 from collections import Counter as Counts
 from collections.abc import Iterator
 from functools import partial
@@ -81,9 +82,7 @@ def resume(context: click.Context, config: Path, operator_id: str, explanation: 
 def _verified(file: Path, *, quiet: bool) -> tuple[Head, int | None, Counts[str]]:
     head, anchor = GENESIS, None
     kinds: Counts[str] = Counts()
-    with click.progressbar(
-        length=file.stat().st_size, label="verifying", hidden=quiet, file=click.get_text_stream("stderr")
-    ) as bar:
+    with click.progressbar(length=file.stat().st_size, label="verifying", hidden=quiet, file=sys.stderr) as bar:
         read = 0
         for line in _lines(file):
             head, record = verify_next(line, head=head, number=head.seq + 1)

@@ -6,7 +6,7 @@
 At start, the counter must equal the last anchor of the trail, or be one behind it: then a crash came between 1 and 2,
 and 2 is done now. Anything else means that lines are missing, that another trail took this one's place, or that the
 counter is another TPM's: the trail is refused, and a line records that. The first anchor of a trail needs a counter
-that does not exist yet; its number is above every value of a counter that this TPM ever had.
+that does not exist yet; a counter that was removed and defined again begins above its last value.
 
 Lines are anchored at start and stop, and every second that there are new ones, so a rollback that no anchor reveals
 loses a second of lines at most, or what was written while the TPM was busy: after `OVERDUE_S` no job is admitted.
@@ -147,7 +147,7 @@ class Anchor:
 def _first(audit: AuditFile, counter: Counter) -> int:
     target = counter.highest() + 1
     found = _advance(audit, counter, target)
-    # another worker's counter may have passed the highest one in between
+    # another worker's counter may have been removed in between
     return found if found == target else _advance(audit, counter, found + 1)
 
 

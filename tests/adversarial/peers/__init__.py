@@ -1,0 +1,1 @@
+"""Hostile neighbours: small programs that attack a real worker the way a peer could."""
