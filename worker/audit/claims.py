@@ -30,7 +30,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
     `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
-    `audit_anchor` is the vTPM's counter to which the audit trail was anchored; it never decreases.
+    `audit_anchor` is the vTPM's counter to which the audit trail was anchored; on one machine it never decreases.
     """
 
     version: Annotated[int, Meta(ge=1, le=1)]

@@ -98,7 +98,7 @@ def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str,
 
 
 def explained(error: Exception, ledger: Path) -> StartupError:
-    """What is wrong with the trail or its ledger, and the remedy."""
+    """The StartupError for a fault of the trail or its ledger."""
     match error:
         case StartupError():
             return error

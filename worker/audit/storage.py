@@ -23,7 +23,7 @@ _PAGE: Final = 4096
 
 
 class TrailChangedError(Exception):
-    """The file at the path is not the one that this process wrote, or not as it was left."""
+    """The file at the path is not the one that this process wrote, or was changed since."""
 
 
 class TrailStorage:

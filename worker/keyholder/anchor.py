@@ -95,7 +95,7 @@ class Anchor:
 
     @property
     def overdue(self) -> bool:
-        """Whether the TPM has not answered for so long that no job may be admitted."""
+        """Whether an increment takes longer than `OVERDUE_S`; then no job may be admitted."""
         return self._since is not None and time.monotonic() - self._since > OVERDUE_S
 
     def follow(self) -> None:

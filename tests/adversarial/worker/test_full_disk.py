@@ -57,7 +57,7 @@ def opened(stack: ExitStack, folder: Path, azure: Simulation, audit: Path) -> Si
 
 def serving(raw: RawWorker) -> bool:
     answer = health_pb2_grpc.HealthStub(raw.channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
-    return answer.status == health_pb2.HealthCheckResponse.SERVING
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def finished(stream: RawStream, job: RawJob) -> tuple[Reason | None, str | None]:

@@ -69,8 +69,8 @@ class Machine:
         )
         assert done.returncode == 1
         assert done.stdout == b""
-        errors = [json.loads(line) for line in done.stderr.splitlines()]
-        (error,) = [line for line in errors if line["event"] == "error"]
+        lines: list[dict[str, Any]] = [json.loads(line) for line in done.stderr.splitlines()]
+        (error,) = [line for line in lines if line["event"] == "error"]
         assert error["remedy"]
         return error
 

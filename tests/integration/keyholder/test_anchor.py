@@ -51,6 +51,11 @@ def value(counter: Open) -> int | None:
         return tpm.value()
 
 
+def followed(running: Anchor) -> Anchor:
+    running.follow()
+    return running
+
+
 def events(trail: AuditFile) -> list[object]:
     return [read(line).event for line in trail._path.read_bytes().splitlines(keepends=True)]
 
@@ -151,7 +156,7 @@ def test_lines_are_anchored_together_and_once(trail: AuditFile, counter: Open) -
     running.follow()
     assert [e for e in events(trail) if isinstance(e, TrailAnchored)][1:] == [TrailAnchored(counter=first + 1)]
     until(lambda: value(counter) == first + 1)
-    until(lambda: (running.follow(), running.value == first + 1)[1])
+    until(lambda: followed(running).value == first + 1)
     trail.append(WorkerStopped(jobs_completed=10))
     running.finish()
     assert value(counter) == first + 2
@@ -169,7 +174,7 @@ def test_x13_a_tpm_that_fails_for_long_makes_it_overdue(
     assert not running.overdue
     until(lambda: running.overdue)
     simulation.clear_faults()
-    until(lambda: (running.follow(), not running.overdue)[1])
+    until(lambda: not followed(running).overdue)
     running.finish()
 
 
