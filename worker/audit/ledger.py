@@ -70,12 +70,11 @@ class JobState(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEntry:
-    """The entry of one admitted job: offset of the line that records its state, not_after in Unix seconds."""
+    """The entry of one admitted job; `line` is the offset of the line that records its state."""
 
     state: JobState
     header_sha384: bytes
     line: int
-    not_after: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,12 +125,12 @@ class Ledger:
 
     def entry(self, job_id: bytes) -> JobEntry | None:
         """The entry of one admitted job, None if it never was one or has left."""
-        query = "SELECT state, header_sha384, line, not_after FROM job WHERE id = ?"
+        query = "SELECT state, header_sha384, line FROM job WHERE id = ?"
         found = self._database.execute(query, (job_id,)).fetchone()
         if found is None:
             return None
-        state, header_sha384, line, not_after = found
-        return JobEntry(state=JobState(state), header_sha384=header_sha384, line=line, not_after=not_after)
+        state, header_sha384, line = found
+        return JobEntry(state=JobState(state), header_sha384=header_sha384, line=line)
 
     def unfinished(self) -> list[int]:
         """Offsets of the admissions without an end, in their order."""

@@ -112,8 +112,8 @@ class Keyholder:
         while True:
             self._audit.maintain()
             self._anchor.follow()
-            self._follow_holdings()
             await asyncio.sleep(_TICK_S)
+            self._follow_holdings()
 
     def _follow_holdings(self) -> None:
         """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
