@@ -11,7 +11,6 @@ import msgspec
 from attestation import AttestationError, Trust, is_production
 from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import WorkerStarted
-from worker.codedigest import VERSION, code_sha384
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
@@ -23,6 +22,7 @@ from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
+from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap, harden, refuse_swap
 
 
@@ -44,7 +44,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
         signer = ReceiptSigner(
             config=config,
             policy_sha384=policy.sha384,
-            code_sha384=code_sha384(),
+            code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             anchor=anchor,
             last=audit.last_completion(),
@@ -52,13 +52,13 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
         audit.append(
             WorkerStarted(
                 version=VERSION,
-                code_sha384=code_sha384().hex(),
+                code_sha384=boot.code.sha384.hex(),
                 config_sha384=config.sha384,
                 policy_sha384=policy.sha384.hex(),
                 simulated=signer.simulated,
             )
         )
-        custody = Custody(config=config, trust=trust, receipt_key=signer.thumbprint)
+        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint)
         keyholder = Keyholder(
             config=config,
             policy=policy,

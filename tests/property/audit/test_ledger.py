@@ -83,11 +83,12 @@ class Run:
                 self._job(kind, job, header)
 
     def _job(self, kind: str, job: bytes, header: bytes) -> None:
-        event: Event = {
+        events: dict[str, Event] = {
             "admit": audit_events.admitted(job, header, not_after=utc_hundredths(self.now + HOUR)),
             "complete": audit_events.completed(job, header),
             "end": audit_events.ended(job, header),
-        }[kind]
+        }
+        event = events[kind]
         accepted = self.twin.accepts(kind, job, header)
         try:
             self.trail.append(event)
