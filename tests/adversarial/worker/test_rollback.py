@@ -23,7 +23,15 @@ from click.testing import CliRunner
 
 from attestation.evidence.tpm_counter import NvCounter
 from tests.support.paths import ROOT
-from worker.audit import TrailAnchored, TrailRefused, TrailResumed, claims_unverified, verify_chain
+from worker.audit import (
+    TrailAnchored,
+    TrailRefused,
+    TrailResumed,
+    WorkerNotReady,
+    WorkerReady,
+    claims_unverified,
+    verify_chain,
+)
 from worker.cli import build
 from worker.client import load_profile
 from worker.config import load
@@ -235,6 +243,21 @@ def test_x13_a_crash_between_line_and_increment_is_finished(machine: Machine) ->
     anchors = [event.counter for event in machine.events() if isinstance(event, TrailAnchored)]
     assert anchors[anchors.index(announced) + 1] == announced + 1
     assert not [event for event in machine.events() if isinstance(event, TrailRefused)]
+
+
+def test_x13_a_tpm_that_does_not_count_withdraws_readiness(machine: Machine) -> None:
+    def last() -> object:
+        return [e for e in machine.events() if isinstance(e, WorkerReady | WorkerNotReady)][-1]
+
+    with machine.start() as worker:
+        site = machine.site(worker)
+        settled(site)
+        machine.azure.fault(Service.TPM, Kind.RETRY)
+        with RawWorker.of(site) as raw:
+            raw.run([forge(site, audience="another").open()])
+        until(lambda: last() == WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE), seconds=30)
+        machine.azure.clear_faults()
+        until(lambda: isinstance(last(), WorkerReady), seconds=30)
 
 
 def test_x13_a_worker_that_runs_holds_its_trail(machine: Machine) -> None:
