@@ -18,6 +18,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "pipeline": "a sealed job's MB/s beside an echo's, a small job's added latency, a large job's peak memory",
     "latency": "a small job step by step, in all processes of the worker",
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
+    "history": "seconds to start after five million jobs, and what the replay ledger adds to a job",
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
     "link": "one model trained and applied here and in Splink on DuckDB; cost and memory up to a million records",

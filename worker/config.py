@@ -93,6 +93,10 @@ class Config(_Section, frozen=True, kw_only=True):
     keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
     policy_file: NonEmpty
     audit_file: NonEmpty
+    audit_ledger: NonEmpty | None = None
+    """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
+    audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
+    """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
     references: ReferencesSection | None = None
     """Without this section, no reference outlives its job."""
     tables: NonEmpty | None = None
@@ -140,6 +144,7 @@ def load(path: Path) -> Config:
         listen=listen,
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
+        audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
         tables=None if config.tables is None else absolute(config.tables),
         sha384=hashlib.sha384(data).hexdigest(),
     )

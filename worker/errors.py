@@ -159,8 +159,8 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; not always an error
 class StartupError(Refusal):
     """A machine or configuration that cannot run the worker. `what` names the cause, `remedy` the fix."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(Reason.NOT_READY, stage=Stage.START)
+    def __init__(self, what: str, remedy: str, *, reason: Reason = Reason.NOT_READY) -> None:
+        super().__init__(reason, stage=Stage.START)
         self.what = what
         self.remedy = remedy
 

@@ -11,6 +11,7 @@ from attestation.appraisal import Acceptance, ReferenceValues, appraise
 from attestation.evidence import qualifying_data
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
+from attestation.evidence.tpm_counter import NvCounter
 from attestation.release import Attester, KeySpec
 
 MILAN = Acceptance(id="arXiv:2605.12990", until=date.max, reason="a test of this code, without records")
@@ -24,6 +25,14 @@ def test_this_machine_is_genuine() -> None:
         evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, now=datetime.now(UTC)
     )
     assert (verdict.tee, verdict.vmpl) in {("snp", 0), ("tdx", None)}
+
+
+def test_the_tpm_has_a_counter_that_only_increases() -> None:
+    """At an index of its own, which it leaves behind."""
+    with NvCounter(AZURE_US.tcti, 0x01BFFFF0) as counter:
+        before = counter.increment()
+        assert counter.highest() > 0
+        assert [counter.increment(), counter.value()] == [before + 1, before + 1]
 
 
 def test_microsoft_agrees() -> None:

@@ -7,9 +7,10 @@ from typing import Final
 from worker.audit import AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
 from worker.errors import Reason, Stage
 
-__all__ = ["TIME", "admitted", "completed", "ended", "opened"]
+__all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened"]
 
 TIME: Final = datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
+NOT_AFTER: Final = "2026-11-24T16:00:00.00Z"
 _VOLUMES: Final = Volumes(rows_in=1, rows_out=1, bytes_in=1000, bytes_out=900, chri_rows_out=0, subjects_out=1)
 _WHO: Final = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
 
@@ -19,11 +20,17 @@ def opened(path: Path) -> AuditFile:
     return AuditFile(path, worker="worker-1", clock=lambda: TIME)
 
 
-def admitted(job_id: bytes, header_sha384: bytes) -> JobAdmitted:
+def ledger_of(path: Path) -> Path:
+    """The ledger of the trail at `path`."""
+    return path.with_name(f"{path.name}.ledger")
+
+
+def admitted(job_id: bytes, header_sha384: bytes, *, not_after: str = NOT_AFTER) -> JobAdmitted:
     """A job begins."""
     return JobAdmitted(
         job_id=job_id.hex(),
         header_sha384=header_sha384.hex(),
+        not_after=not_after,
         source="ipv4:127.0.0.1:50000",
         originating_ori="WI0130000",
         operator_id="op-17",

@@ -221,6 +221,7 @@ class ReferenceWorker(CjiWorkerServicer):
             fips="not_approved",
             simulated=self.simulated,
             tpm=ReceiptClock(clock=1, reset_count=1, restart_count=1),
+            audit_anchor=1,
         )
 
     def claims_of(self, receipt: str) -> Claims:

@@ -19,6 +19,9 @@ from worker.audit.events import (
     ReferenceRetained,
     TailRecovered,
     TpmClock,
+    TrailAnchored,
+    TrailRefused,
+    TrailResumed,
     Volumes,
     WitnessesDisagreed,
     WorkerNotReady,
@@ -27,7 +30,8 @@ from worker.audit.events import (
     WorkerStopped,
     utc_hundredths,
 )
-from worker.audit.file import AuditFile, JobEntry, JobState
+from worker.audit.file import AuditFile
+from worker.audit.ledger import JobEntry, JobState
 from worker.audit.receipts import (
     FIRST_PREVIOUS,
     ReceiptError,
@@ -70,6 +74,9 @@ __all__ = [
     "SequenceError",
     "TailRecovered",
     "TpmClock",
+    "TrailAnchored",
+    "TrailRefused",
+    "TrailResumed",
     "VerifiedReceipt",
     "Volumes",
     "WitnessesDisagreed",

@@ -35,6 +35,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `witnesses` lists the processes whose statements agreed before the receipt was signed; both are required.
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
     `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
+    `audit_anchor` is the vTPM's counter to which the audit trail was anchored; on one machine it never decreases.
     """
 
     version: Annotated[int, Meta(ge=1, le=1)]
@@ -70,6 +71,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fips: Literal["approved", "not_approved"]
     simulated: bool
     tpm: TpmClock
+    audit_anchor: Count
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):

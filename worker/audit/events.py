@@ -97,10 +97,38 @@ class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
 
 
 class TailRecovered(_Event, frozen=True, kw_only=True, tag="tail_recovered"):
-    """A crash left an unfinished last line, which was never acknowledged; it was cut off."""
+    """The trail continues after a crash or a failed write; bytes that were never acknowledged were cut off."""
 
     cut_bytes: Count
     cut_sha384: Hex96
+
+
+class TrailAnchored(_Event, frozen=True, kw_only=True, tag="trail_anchored"):
+    """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
+
+    counter: Count
+
+
+class TrailRefused(_Event, frozen=True, kw_only=True, tag="trail_refused"):
+    """A worker did not start on this trail, because lines are missing or another trail took its place.
+
+    counter  `expected` is the last anchor of the trail, `found` the vTPM's counter
+    ledger   `expected` is the number of the last line that the ledger recorded, `found` that of the trail
+    """
+
+    compared_with: Literal["counter", "ledger"]
+    expected: Count | None
+    found: Count | None
+
+
+class TrailResumed(_Event, frozen=True, kw_only=True, tag="trail_resumed"):
+    """An operator investigated a refusal and decided to continue this trail: `cji audit resume`.
+
+    Job ids of the missing lines are unknown, so headers created before this line are refused.
+    """
+
+    operator_id: Text
+    explanation: Text
 
 
 class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
@@ -151,6 +179,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
 
     job_id: Hex32
     header_sha384: Hex96
+    not_after: Utc
     submitter: Token
     source: Address
     originating_ori: Ori
@@ -255,6 +284,9 @@ Event = (
     | WorkerNotReady
     | WorkerStopped
     | TailRecovered
+    | TrailAnchored
+    | TrailRefused
+    | TrailResumed
     | Attested
     | KeyReleased
     | KeyDropped
@@ -274,3 +306,8 @@ def utc_hundredths(moment: datetime) -> str:
         raise ValueError("naive time")
     utc = moment.astimezone(UTC)
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 10_000:02d}Z"
+
+
+def unix_seconds(time: Utc) -> int:
+    """Whole seconds since 1970 of a time that `utc_hundredths` wrote."""
+    return int(datetime.fromisoformat(time).timestamp())

@@ -1,96 +1,105 @@
-"""The durable audit trail of one worker: an append-only file of chained lines, with an index by job.
+"""The durable audit trail of one worker: an append-only file of chained lines, with a ledger that indexes its jobs.
 
 Contract and invariants
-* `append` returns after the line is on disk (write, fsync). Until then its content must not be disclosed.
-* Any failure to write is Refusal(AUDIT_UNAVAILABLE) and final: this object never writes again, because the content of
-  the disk is unknown after a failed fsync. A restart reopens the file and reads its actual content.
-* There is one writer: the file is locked (flock) while it is open, and it is never a symbolic link.
-* At start the whole chain is verified line by line, and the index is rebuilt. A last line without its line feed was
-  never acknowledged; it is cut off, and the cut is recorded. Any other fault is AUDIT_UNAVAILABLE: somebody changed
-  the file, and a person must investigate.
+* `append` returns after the line is on disk. Until then its content must not be disclosed.
+* A failed write makes the trail unavailable, for that event and every later one. `maintain`, called every second, reads
+  the file again from the disk once there is room, requires exactly what was acknowledged, and appends a line. If it
+  finds anything else, or fails too often, it raises a StartupError: the worker must end.
+* At start, the line at the ledger's mark must still be the one that was recorded, and every line after it is verified
+  and applied. Lines before it were verified when they were applied; `cji audit verify` reads them all again. A missing
+  ledger is built from the whole trail.
+* A last line without its line feed was never acknowledged; it is cut off, and the cut is recorded. Any other fault is
+  AUDIT_UNAVAILABLE: somebody changed the file, and a person must investigate.
 * A job is admitted, then completed or ended, and completed only once. An event that breaks this order is not written.
-* Memory holds, per job, its header digest, its state and the offsets of its lines. Lines are read on demand.
+* Memory does not grow with the trail.
 
 Not thread-safe.
 """
 
-import enum
-import errno
-import fcntl
 import hashlib
 import os
-import stat
-from array import array
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, Record, append_record, read, verify_next
+from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read
 from worker.audit.events import (
     Event,
     JobAdmitted,
     JobCompleted,
-    JobEnded,
-    JobRefused,
     TailRecovered,
+    TrailAnchored,
     utc_hundredths,
 )
+from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
+from worker.audit.opening import (
+    RolledBackError,
+    cause_of,
+    explained,
+    follow,
+    in_order,
+    lacks_room,
+    open_ledger,
+    record_rollback,
+)
+from worker.audit.storage import MIB, TrailChangedError, TrailStorage
 from worker.errors import Reason, Refusal, Stage
+from worker.log import log
 
-MIB: Final = 1024 * 1024
 # Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
 RESERVE_BYTES: Final = 16 * MIB
+ATTEMPTS: Final = 5
+"""Recoveries in a row that may fail for another reason than a full disk."""
+MAX_OWED: Final = 1024
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
-
-class JobState(enum.Enum):
-    """State of the last attempt of an admitted job."""
-
-    ADMITTED = "admitted"  # no end recorded: running, or its process died
-    ENDED = "ended"
-    COMPLETED = "completed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEntry:
-    """The index entry of one admitted job; `offset` is the start of the line that records `state`."""
-
-    state: JobState
-    header_sha384: bytes
-    offset: int
+_FAULTS: Final = (OSError, sqlite3.Error, ChainError, LedgerDamagedError, RolledBackError, TrailChangedError)
 
 
 class AuditFile:
     """An open audit trail. Close it with `close`, or use it as a context manager."""
 
-    def __init__(self, path: Path, *, worker: str, clock: Callable[[], datetime]) -> None:
-        """Open, lock, verify and index the file at `path`; create it (mode 0600) if it does not exist.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        worker: str,
+        clock: Callable[[], datetime],
+        ledger: Path | None = None,
+        rebuild: bool = False,
+    ) -> None:
+        """Open the trail at `path` and its ledger; create them (mode 0600) if they do not exist.
 
-        `worker` names this machine in every line, `clock` returns aware times. Raises Refusal(AUDIT_UNAVAILABLE); the
-        cause is an OSError, or a ChainError that names the line.
+        `worker` names this machine in every line, `clock` returns aware times. The ledger is beside the trail by
+        default; `rebuild` discards it. Raises StartupError with the Reason AUDIT_UNAVAILABLE.
         """
-        self._path = path
-        self._worker = worker
-        self._clock = clock
-        self._failed = False
-        self._head = GENESIS
-        self._size = 0
-        self._jobs: dict[bytes, JobEntry] = {}
-        self._lines: dict[bytes, array[int]] = {}
-        self._last_receipt: int | None = None
-        self._fd = -1
+        self._path, self._ledger_path = path, ledger or path.with_name(f"{path.name}.ledger")
+        self._worker, self._clock = worker, clock
+        self._closed = False
+        self._fault: Exception | None = None
+        self._attempts = 0
+        self._owed: deque[Event] = deque()
+        self._head, self._line = GENESIS, 0
         try:
-            self._fd = _open_locked(path)
-            torn = self._read_all()
+            self._storage = TrailStorage(path)
+        except OSError as error:
+            raise explained(error, self._ledger_path) from error
+        try:
+            if rebuild:
+                remove_ledger(self._ledger_path)
+            self._ledger = self._open_ledger()
+            torn = self._follow()
             if torn:
-                os.ftruncate(self._fd, self._size)
-                os.fsync(self._fd)
-                self.append(TailRecovered(cut_bytes=len(torn), cut_sha384=hashlib.sha384(torn).hexdigest()))
-        except (OSError, ChainError, ValueError, Refusal) as error:
-            self.close()
-            raise _unavailable(Stage.START) from error
+                self._storage.cut()
+                self.append(_recovered(torn))
+        except (*_FAULTS, Refusal) as error:
+            self._storage.close()
+            raise explained(cause_of(error), self._ledger_path) from cause_of(error)
 
     def __enter__(self) -> Self:
         return self
@@ -103,178 +112,188 @@ class AuditFile:
         """The last line's number and hash."""
         return self._head
 
+    @property
+    def floor(self) -> int:
+        """Unix seconds: job ids of headers created until then may be unknown, so they are not accepted."""
+        return self._ledger.mark.floor
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the last line is an anchor."""
+        return self._ledger.mark.anchor == self._line
+
     def append(self, event: Event) -> Record:
         """Append `event` durably and return its record.
 
-        Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable (final). Raises ValueError if a field of the
-        event does not fit its type, or if the event does not fit the job's state; then nothing was written and the file
-        stays usable.
+        Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable. Raises ValueError if a field of the event
+        does not fit its type, or if the event does not fit the job's state; then nothing was written and the file stays
+        usable.
         """
-        if self._failed or self._fd < 0:
+        if self._closed or self._fault is not None:
             raise _unavailable(Stage.COMMIT)
-        if not self._in_order(event):
+        if not self._looked_up(lambda: in_order(event, self._ledger), Stage.COMMIT):
             raise ValueError("event out of order")
         head, line = append_record(event, head=self._head, time=utc_hundredths(self._clock()), worker=self._worker)
+        offset = self._storage.size
         try:
-            self._check_identity()
-            _write_all(self._fd, line)
-            os.fsync(self._fd)
+            self._storage.append(line)
         except OSError as error:
-            self._failed = True
-            with suppress(OSError):  # best effort: what stays behind is a torn line to the next start
-                os.ftruncate(self._fd, self._size)
+            self._fail(error)
             raise _unavailable(Stage.COMMIT) from error
+        self._head, self._line = head, offset
         record = read(line)
-        self._take(head, record, len(line))
+        try:
+            self._ledger.apply(record, line=offset, size=self._storage.size)
+        except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
+            self._fail(error)
         return record
 
-    def writable(self) -> bool:
-        """Whether a job may start: no write failed, the path still names this file, and the disk has space.
+    def record(self, event: Event) -> bool:
+        """Append `event`, or keep it until the trail is available again; return whether it is on disk."""
+        try:
+            self.append(event)
+        except Refusal:
+            if len(self._owed) < MAX_OWED:
+                self._owed.append(event)
+            else:
+                log("audit event lost")
+            return False
+        return True
 
-        A full disk may recover; any other fault is final.
-        """
-        if self._failed or self._fd < 0:
+    def writable(self) -> bool:
+        """Whether a job may start: no write failed, the path still names this file, and the disk has space."""
+        if self._closed or self._fault is not None:
             return False
         try:
-            self._check_identity()
-            room = os.fstatvfs(self._fd)
-        except OSError:
-            self._failed = True
+            return self._storage.room() >= RESERVE_BYTES
+        except OSError as error:
+            self._fail(error)
             return False
-        return room.f_bavail * room.f_frsize >= RESERVE_BYTES
 
-    def unfinished(self) -> tuple[bytes, ...]:
-        """Job ids whose last attempt has not ended. After a start, a crash cut them short: append a `JobEnded` each."""
-        return tuple(job_id for job_id, entry in self._jobs.items() if entry.state is JobState.ADMITTED)
+    def maintain(self) -> None:
+        """Commit the ledger; after a failure, try to continue. Call it every second. StartupError if it cannot."""
+        if self._closed:
+            return
+        if self._fault is None:
+            try:
+                self._ledger.commit()
+            except sqlite3.Error as error:
+                self._fail(error)
+        elif isinstance(self._fault, sqlite3.Error) and is_damage(self._fault):
+            raise explained(LedgerDamagedError(), self._ledger_path) from self._fault
+        elif self._has_room():
+            self._recover()
+
+    def unfinished(self) -> tuple[JobAdmitted, ...]:
+        """Admissions without an end. After a start, a crash cut these jobs short: append a `JobEnded` for each."""
+        lines = self._looked_up(self._ledger.unfinished, Stage.START)
+        return tuple(self._event_at(line, JobAdmitted) for line in lines)
 
     def entry(self, job_id: bytes) -> JobEntry | None:
-        """The index entry of one admitted job."""
-        return self._jobs.get(job_id)
-
-    def events_for(self, job_id: bytes) -> Iterator[Record]:
-        """The records of one job, including refusals, in the order written. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        return (self._record_at(offset) for offset in self._lines.get(job_id, ()))
+        """The ledger's entry of one admitted job. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        return self._looked_up(lambda: self._ledger.entry(job_id), Stage.ADMIT)
 
     def completion(self, job_id: bytes) -> JobCompleted | None:
         """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        entry = self._jobs.get(job_id)
+        entry = self._looked_up(lambda: self._ledger.entry(job_id), Stage.RECEIPT)
         if entry is None or entry.state is not JobState.COMPLETED:
             return None
-        return self._completion_at(entry.offset)
+        return self._event_at(entry.line, JobCompleted)
 
     def last_completion(self) -> JobCompleted | None:
         """The event with the latest receipt; the next receipt names its digest. Raises Refusal(AUDIT_UNAVAILABLE)."""
-        return None if self._last_receipt is None else self._completion_at(self._last_receipt)
+        line = self._ledger.mark.receipt
+        return None if line is None else self._event_at(line, JobCompleted)
+
+    def last_anchor(self) -> int | None:
+        """The latest anchor's counter. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        line = self._ledger.mark.anchor
+        return None if line is None else self._event_at(line, TrailAnchored).counter
 
     def close(self) -> None:
-        """Close the file and release the lock. Closing twice is allowed."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _read_all(self) -> bytes:
-        """Verify and index every whole line; return what follows the last line feed."""
-        with open(self._fd, "rb", buffering=MIB, closefd=False) as stream:
-            number = 0
-            while line := stream.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
-                    return line
-                head, record = verify_next(line, head=self._head, number=number)
-                if not self._in_order(record.event):
-                    raise ChainError(line=number, field="event", detail="out of order for its job")
-                self._take(head, record, len(line))
-        return b""
-
-    def _in_order(self, event: Event) -> bool:
-        match event:
-            case JobAdmitted():
-                known = self._jobs.get(bytes.fromhex(event.job_id))
-                return known is None or (
-                    known.state is JobState.ENDED and known.header_sha384.hex() == event.header_sha384
-                )
-            case JobCompleted() | JobEnded():
-                known = self._jobs.get(bytes.fromhex(event.job_id))
-                return (
-                    known is not None
-                    and known.state is JobState.ADMITTED
-                    and known.header_sha384.hex() == event.header_sha384
-                )
-            case _:
-                return True
-
-    def _take(self, head: Head, record: Record, length: int) -> None:
-        """Index a line that is on disk at the end of the file."""
-        offset, event = self._size, record.event
-        self._head = head
-        self._size += length
-        if not isinstance(event, JobAdmitted | JobRefused | JobCompleted | JobEnded) or event.job_id is None:
+        """Commit the ledger, close both files and release the lock. Closing twice is allowed."""
+        if self._closed:
             return
-        job_id = bytes.fromhex(event.job_id)
-        self._lines.setdefault(job_id, array("Q")).append(offset)
-        if isinstance(event, JobRefused):
-            return  # a refused repetition changes nothing of what the job already is
-        self._jobs[job_id] = JobEntry(
-            state=_STATES[type(event)], header_sha384=bytes.fromhex(event.header_sha384), offset=offset
-        )
-        if isinstance(event, JobCompleted):
-            self._last_receipt = offset
+        self._closed = True
+        with suppress(sqlite3.Error):  # the next start applies what is missing
+            self._ledger.commit()
+        self._ledger.close()
+        self._storage.close()
 
-    def _record_at(self, offset: int) -> Record:
+    def _open_ledger(self) -> Ledger:
         try:
-            line, end, _ = os.pread(self._fd, MAX_LINE_BYTES, offset).partition(b"\n")
-            return read(line + end)
+            return open_ledger(self._ledger_path, self._storage)
+        except RolledBackError as error:
+            record_rollback(self._storage, error, time=utc_hundredths(self._clock()), worker=self._worker)
+            raise
+
+    def _follow(self) -> bytes:
+        torn = follow(self._storage, self._ledger)
+        self._head, self._line = self._ledger.mark.head, self._ledger.mark.line
+        return torn
+
+    def _recover(self) -> None:
+        try:
+            tail = self._reopen()
+            self.append(_recovered(tail))
+        except (OSError, sqlite3.Error, Refusal) as error:
+            self._fault = cause = cause_of(error)
+            if not lacks_room(cause):
+                self._attempts += 1
+            if self._attempts == ATTEMPTS:
+                raise explained(cause, self._ledger_path) from cause
+            return
+        except (ChainError, LedgerDamagedError, RolledBackError, TrailChangedError) as error:
+            raise explained(error, self._ledger_path) from error
+        self._attempts = 0
+        log("audit recovered", bytes=len(tail))
+        owed, self._owed = self._owed, deque()
+        for event in owed:
+            self.record(event)
+
+    def _reopen(self) -> bytes:
+        """Read the disk again: what was acknowledged must be there, and the ledger must lead to it."""
+        head, line = self._head, self._line
+        tail = self._storage.recover(line)
+        self._storage.cut()
+        self._ledger.close()
+        self._ledger = open_ledger(self._ledger_path, self._storage)
+        if self._follow() or (self._head, self._line) != (head, line):
+            raise TrailChangedError
+        self._fault = None
+        return tail
+
+    def _has_room(self) -> bool:
+        try:
+            room = os.statvfs(self._path.parent)
+        except OSError:
+            return True  # opening the file finds out why
+        return room.f_bavail * room.f_frsize >= RESERVE_BYTES
+
+    def _fail(self, error: Exception) -> None:
+        log("audit unavailable", error=type(error).__name__)
+        self._fault = error
+
+    def _looked_up(self, look: Callable[[], T], stage: Stage) -> T:
+        try:
+            return look()
+        except sqlite3.Error as error:
+            self._fail(error)
+            raise _unavailable(stage) from error
+
+    def _event_at(self, line: int, kind: type[E]) -> E:
+        try:
+            event = read(self._storage.read(line)).event
         except (OSError, ChainError) as error:
             raise _unavailable(Stage.RECEIPT) from error
-
-    def _completion_at(self, offset: int) -> JobCompleted:
-        event = self._record_at(offset).event
-        if not isinstance(event, JobCompleted):
+        if not isinstance(event, kind):
             raise _unavailable(Stage.RECEIPT)
         return event
 
-    def _check_identity(self) -> None:
-        """Raise OSError unless the path still names this file, with the length that we left."""
-        ours, theirs = os.fstat(self._fd), os.stat(self._path, follow_symlinks=False)
-        if (ours.st_dev, ours.st_ino, ours.st_size) != (theirs.st_dev, theirs.st_ino, self._size):
-            raise OSError(errno.ESTALE, "the audit file was replaced or changed")
 
-
-_STATES: Final = {
-    JobAdmitted: JobState.ADMITTED,
-    JobCompleted: JobState.COMPLETED,
-    JobEnded: JobState.ENDED,
-}
+def _recovered(cut: bytes) -> TailRecovered:
+    return TailRecovered(cut_bytes=len(cut), cut_sha384=hashlib.sha384(cut).hexdigest())
 
 
 def _unavailable(stage: Stage) -> Refusal:
     return Refusal(Reason.AUDIT_UNAVAILABLE, stage=stage)
-
-
-def _open_locked(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-    fd = os.open(path, flags, 0o600)
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise OSError(errno.EPERM, "the audit file must be a regular file that only its owner can write")
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _sync_folder(path.parent)  # a file that was just created must survive too
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

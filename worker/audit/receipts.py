@@ -65,8 +65,10 @@ class ReceiptError(Exception):
 class SequenceError(ReceiptError):
     """A broken sequence of one worker's receipts: numbers `first` to `last` are missing, repeated or misplaced."""
 
-    def __init__(self, kind: Literal["missing", "repeated", "reordered", "previous"], first: int, last: int) -> None:
-        super().__init__("previous_sha384" if kind == "previous" else "sequence")
+    def __init__(
+        self, kind: Literal["missing", "repeated", "reordered", "previous", "anchor"], first: int, last: int
+    ) -> None:
+        super().__init__({"previous": "previous_sha384", "anchor": "audit_anchor"}.get(kind, "sequence"))
         self.kind = kind
         self.first = first
         self.last = last
@@ -75,6 +77,8 @@ class SequenceError(ReceiptError):
         numbers = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
         if self.kind == "previous":
             return f"receipt {numbers}: previous_sha384 names another receipt than the one before it"
+        if self.kind == "anchor":
+            return f"receipt {numbers}: audit_anchor is below that of the one before it"
         return f"receipt {numbers}: {self.kind}"
 
 
@@ -142,11 +146,12 @@ def verify_sequence(receipts: Sequence[VerifiedReceipt], *, after: VerifiedRecei
     """Return if the receipts of one worker follow each other without a gap, from number 1 or directly after `after`.
 
     Raises a SequenceError that names the missing, repeated or reordered numbers, or the receipt whose predecessor was
-    replaced; ReceiptError("worker") if they come from different workers.
+    replaced or whose audit anchor is lower; ReceiptError("worker") if they come from different workers.
     """
     if len({each.claims.worker for each in (*receipts, *([after] if after else []))}) > 1:
         raise ReceiptError("worker")
     number, digest = (after.claims.sequence, after.sha384) if after else (0, FIRST_PREVIOUS)
+    anchor = after.claims.audit_anchor if after else 0
     numbers = [each.claims.sequence for each in receipts]
     seen: set[int] = set()
     for each in receipts:
@@ -157,8 +162,10 @@ def verify_sequence(receipts: Sequence[VerifiedReceipt], *, after: VerifiedRecei
             _raise_gap(found, number + 1, numbers)
         if each.claims.previous_sha384 != digest:
             raise SequenceError("previous", found, found)
+        if each.claims.audit_anchor < anchor:
+            raise SequenceError("anchor", found, found)
         seen.add(found)
-        number, digest = found, each.sha384
+        number, digest, anchor = found, each.sha384, each.claims.audit_anchor
 
 
 def _raise_gap(found: int, wanted: int, numbers: list[int]) -> None:

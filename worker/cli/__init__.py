@@ -17,6 +17,7 @@ import sys
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
+from worker.cli.audit import audit
 from worker.cli.doctor import doctor
 from worker.cli.evidence import evidence
 from worker.cli.job import job
@@ -61,7 +62,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for verb in (serve, job, receipt, evidence, key, policy, provider, schema, manifest, doctor):
+    for verb in (serve, audit, job, receipt, evidence, key, policy, provider, schema, manifest, doctor):
         cji.add_command(verb)
     return cji
 

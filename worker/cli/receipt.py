@@ -119,6 +119,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> st
         "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
         "time": f"{claims.started} to {claims.ended}",
         "key": claims.kek_id,
+        "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": claims.fips.replace("_", " "),
         "policy": claims.policy_sha384,
     }

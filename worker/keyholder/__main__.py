@@ -3,20 +3,23 @@
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from attestation import AttestationError, Trust, is_production
-from worker.audit import AuditFile, WorkerStarted
+from attestation.evidence.tpm_counter import NvCounter
+from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
+from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
 from worker.keyholder.keyholder import Keyholder
+from worker.keyholder.ledger import open_trail
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
 from worker.manifest import VERSION
@@ -35,12 +38,15 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
-    with AuditFile(Path(config.audit_file), worker=config.worker.id, clock=lambda: datetime.now(UTC)) as audit:
+    open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
+    with open_trail(config) as audit:
+        anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
         signer = ReceiptSigner(
             config=config,
             policy_sha384=policy.sha384,
             code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
+            anchor=anchor,
             last=audit.last_completion(),
         )
         audit.append(
@@ -58,6 +64,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             policy=policy,
             tables=tables,
             audit=audit,
+            anchor=anchor,
             custody=custody,
             signer=signer,
             front=Channel(boot.front, KeyholderFromFront),
@@ -87,6 +94,9 @@ def main(boot: Boot) -> int:
         return 1
     except AttestationError as error:
         log("error", fault=error.fault.value, check=error.check, remedy=error.remedy)
+        return 1
+    except Exception as fault:  # noqa: BLE001 - the last chance to log it; the texts of exceptions are not logged
+        log("fault", error=type(fault).__name__)
         return 1
     return 0
 

@@ -181,5 +181,5 @@ class Effects:
             stage=refusal.stage.value,
             job_id=job.admission.header.job_id.hex(),
         )
-        if isinstance(self.write(job_ended(job, refusal)), Failed):
+        if not self._audit.record(job_ended(job, refusal)):
             log("audit unavailable", correlation_id=job.correlation_id)

@@ -46,6 +46,7 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
     return JobAdmitted(
         job_id=header.job_id.hex(),
         header_sha384=header.sha384.hex(),
+        not_after=utc_hundredths(header.not_after),
         submitter=grant.submitter,
         source=job.source,
         originating_ori=header.originating_ori,

@@ -1,6 +1,7 @@
 """The keyholder's main thread: one loop over the front, the zygote and the clock."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +11,7 @@ from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal, Stage
-from worker.ipc import Channel, KeySlot
+from worker.ipc import Channel, ChannelClosed, KeySlot
 from worker.ipc.messages import (
     Abort,
     Admit,
@@ -29,6 +30,7 @@ from worker.ipc.messages import (
 )
 from worker.job import Policy
 from worker.keyholder.admission import AdmissionControl
+from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
@@ -52,13 +54,14 @@ class Keyholder:
         policy: Policy,
         tables: Tables,
         audit: AuditFile,
+        anchor: Anchor,
         custody: Custody,
         signer: ReceiptSigner,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: Sequence[KeySlot],
     ) -> None:
-        self._audit, self._custody, self._signer = audit, custody, signer
+        self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
         self._front, self._zygote = front, zygote
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
@@ -80,14 +83,17 @@ class Keyholder:
             references=self._references,
             effects=self._effects,
         )
-        self._readiness = Readiness(audit=audit, custody=custody, cells=self._cells, front=front)
+        self._readiness = Readiness(audit=audit, anchor=anchor, custody=custody, cells=self._cells, front=front)
         self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
-        """Serve until the front has drained, or any peer hangs up."""
+        """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
         tasks = {asyncio.create_task(t) for t in (self._serve_front(), self._serve_zygote(), self._watch())}
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                with contextlib.suppress(ChannelClosed):
+                    task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -95,7 +101,8 @@ class Keyholder:
             self._jobs.end_all()
             for event in self._custody.stop():
                 self._readiness.note(event)
-            self._audit.append(WorkerStopped(jobs_completed=self._effects.completed))
+            self._audit.record(WorkerStopped(jobs_completed=self._effects.completed))
+            self._anchor.finish()
 
     def holdings_changed(self) -> None:
         """Called from the custody thread."""
@@ -103,6 +110,8 @@ class Keyholder:
 
     async def _watch(self) -> None:
         while True:
+            self._audit.maintain()
+            self._anchor.follow()
             await asyncio.sleep(_TICK_S)
             self._follow_holdings()
 

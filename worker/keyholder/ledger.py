@@ -1,20 +1,51 @@
 """The replay ledger: a job id is used once, and the audit trail records every use.
 
-    the trail knows the job as     same header digest    other header digest
+    the ledger has the job as      same header digest    other header digest
     unknown                        may begin             may begin
     ended without a receipt        may begin again       REPLAYED
     admitted, no end yet           ALREADY_EXISTS        REPLAYED
     completed                      ALREADY_EXISTS        REPLAYED
 
 The digest decides first, so an altered job learns nothing about the progress of the genuine one. An admission is on
-disk before a data key is opened, so the trail knows every attempt on this machine. Entries outlive their header: the
-host sets the wall clock, and a clock set back must not make an old job new.
+disk before a data key is opened, so the trail has every attempt on this machine. Entries outlive their header by a day.
+The host sets the wall clock, and a clock set back must not make an old job new: a header created before the ledger's
+floor is EXPIRED, because its entry may have left.
 """
 
-from worker.audit import AuditFile, JobAdmitted, JobEntry, JobState
-from worker.errors import Reason, Refusal, Stage
-from worker.job import Header
+from datetime import UTC, datetime
+from pathlib import Path
+
+from worker.audit import AuditFile, JobEntry, JobState, TrailResumed
+from worker.config import Config
+from worker.errors import Reason, Refusal, Stage, StartupError
+from worker.job import LIMITS, Header
 from worker.keyholder.events import job_cut_short
+
+
+def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
+    """The audit trail of this worker; `rebuild` discards its ledger first. Raises StartupError."""
+    return AuditFile(
+        Path(config.audit_file),
+        worker=config.worker.id,
+        clock=lambda: datetime.now(UTC),
+        ledger=None if config.audit_ledger is None else Path(config.audit_ledger),
+        rebuild=rebuild,
+    )
+
+
+def resume_trail(config: Config, *, operator_id: str, explanation: str) -> AuditFile:
+    """The open trail of a stopped worker, verified from its first line, with `TrailResumed` as its last one.
+
+    Raises StartupError, and for a text that no event can hold as well.
+    """
+    audit = open_trail(config, rebuild=True)
+    try:
+        audit.append(TrailResumed(operator_id=operator_id, explanation=explanation))
+    except ValueError as error:
+        audit.close()
+        what = "The operator's id and the explanation must be 1 to 256 printable characters on one line"
+        raise StartupError(what, "Shorten or correct them.") from error
+    return audit
 
 
 class AuditLedger:
@@ -25,12 +56,13 @@ class AuditLedger:
 
     def __init__(self, audit: AuditFile) -> None:
         self._audit = audit
-        for job_id in audit.unfinished():
-            *_, admitted = (r.event for r in audit.events_for(job_id) if isinstance(r.event, JobAdmitted))
+        for admitted in audit.unfinished():
             audit.append(job_cut_short(admitted))
 
     def check(self, header: Header) -> None:
-        """Return if an attempt may begin, else raise REPLAYED or ALREADY_EXISTS."""
+        """Return if an attempt may begin, else raise EXPIRED, REPLAYED, ALREADY_EXISTS or AUDIT_UNAVAILABLE."""
+        if (header.created - LIMITS.skew).timestamp() <= self._audit.floor:
+            raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)
 
 

@@ -87,7 +87,7 @@ class WriteReceipt:
 
 @dataclass(frozen=True, slots=True)
 class WriteEnd:
-    """Append the end to the audit trail. Where the trail fails, the next start appends it."""
+    """Append the end to the audit trail, or where that fails, once the trail is available again."""
 
     refusal: Refusal
 

@@ -1,7 +1,8 @@
 """Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
-at least once, a writable trail. Keys expire and disks fill up without notice, so all of it is checked every second.
+at least once, a writable trail that is anchored. Keys expire and disks fill up without notice, so all of it is checked
+every second.
 """
 
 from worker.audit import AuditFile, WorkerNotReady, WorkerReady
@@ -9,6 +10,7 @@ from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
+from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import custody_event
@@ -23,18 +25,18 @@ class Readiness:
         self,
         *,
         audit: AuditFile,
+        anchor: Anchor,
         custody: Custody,
         cells: Cells,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
     ) -> None:
-        self._audit, self._custody, self._cells, self._front = audit, custody, cells, front
+        self._audit, self._anchor = audit, anchor
+        self._custody, self._cells, self._front = custody, cells, front
         self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
         """Append a change of the holdings to the trail."""
-        try:
-            self._audit.append(custody_event(event))
-        except Refusal:
+        if not self._audit.record(custody_event(event)):
             log("audit unavailable")
 
     def report(self) -> None:
@@ -57,7 +59,7 @@ class Readiness:
     def _state(self) -> Ready | NotReady:
         holdings = self._custody.holdings
         usable = holdings.usable()
-        if not self._audit.writable():
+        if self._anchor.overdue or not self._audit.writable():
             return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
         if not usable:
             return NotReady(reason=holdings.why())

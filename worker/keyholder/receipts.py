@@ -24,6 +24,7 @@ from worker.config import Config
 from worker.errors import Refusal, Stage
 from worker.jose import public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
 from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
@@ -40,8 +41,10 @@ class ReceiptSigner:
         policy_sha384: bytes,
         code_sha384: bytes,
         simulated: bool,
+        anchor: Anchor,
         last: JobCompleted | None,
     ) -> None:
+        self._anchor = anchor
         self._private = ec.generate_private_key(ec.SECP384R1())
         self.public_jwk = public_jwk(self._private.public_key())
         self.thumbprint = thumbprint(self._private.public_key())
@@ -95,6 +98,7 @@ class ReceiptSigner:
             evidence_sha384=attestation.evidence.sha384.hex(),
             maa_token_sha384=attestation.token.sha384.hex(),
             tpm=tpm_clock(attestation),
+            audit_anchor=self._anchor.value,
         )
         return sign(claims, self._private)
 

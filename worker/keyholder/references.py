@@ -162,14 +162,8 @@ class References:
     def _leave(self, slot: ReferenceSlot, cause: ReferenceCause) -> None:
         slot.state = _State.LEAVING
         assert slot.owner is not None  # noqa: S101 - it was resident
-        try:
-            self._audit.append(
-                ReferenceDropped(
-                    submitter=slot.owner.submitter,
-                    kek_id=slot.owner.kek_id,
-                    sha256=slot.sha256.hex(),
-                    cause=cause,
-                )
-            )
-        except Refusal:
+        dropped = ReferenceDropped(
+            submitter=slot.owner.submitter, kek_id=slot.owner.kek_id, sha256=slot.sha256.hex(), cause=cause
+        )
+        if not self._audit.record(dropped):
             log("audit unavailable")

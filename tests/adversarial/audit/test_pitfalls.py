@@ -105,8 +105,8 @@ def test_f07_a_completion_under_another_header_is_never_written(tmp_path: Path) 
 
 
 def test_l01_events_have_no_place_for_free_text() -> None:
-    """Every text member has a pattern; the four that people fill in are those that AU-3(1) names."""
-    free = {"operator_id", "requestor", "secondary_recipient"}
+    """Every text member has a pattern; people fill in those that AU-3(1) names, and why a trail was resumed."""
+    free = {"operator_id", "requestor", "secondary_recipient", "explanation"}
     kinds = msgspec.json.schema(Event)["$defs"]
     patterns = {
         name: member["pattern"]

@@ -188,7 +188,7 @@ def test_f06_of_two_racing_attempts_one_is_refused() -> None:
     header = parse(make())
     decide(None, header.sha384)
     with refused(Reason.ALREADY_EXISTS):
-        decide(JobEntry(state=JobState.ADMITTED, header_sha384=header.sha384, offset=0), header.sha384)
+        decide(JobEntry(state=JobState.ADMITTED, header_sha384=header.sha384, line=0), header.sha384)
 
 
 def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
@@ -202,7 +202,7 @@ def test_f07_a_job_id_with_another_body_is_a_replay_at_any_stage(state: JobState
     one, two = parse(make()), parse(make(reason="another"))
     assert one.job_id == two.job_id
     with refused(Reason.REPLAYED):
-        decide(JobEntry(state=state, header_sha384=one.sha384, offset=0), two.sha384)
+        decide(JobEntry(state=state, header_sha384=one.sha384, line=0), two.sha384)
 
 
 def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
@@ -212,7 +212,7 @@ def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
             check_times(header, now)
     check_times(header, NOW)
     with refused(Reason.ALREADY_EXISTS):
-        decide(JobEntry(state=JobState.COMPLETED, header_sha384=header.sha384, offset=0), header.sha384)
+        decide(JobEntry(state=JobState.COMPLETED, header_sha384=header.sha384, line=0), header.sha384)
 
 
 @pytest.mark.parametrize(

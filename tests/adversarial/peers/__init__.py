@@ -1,1 +1,1 @@
-"""Hostile processes that speak the worker's own channels, run by tests inside a real worker."""
+"""Hostile neighbours: small programs that attack a real worker the way a peer could."""

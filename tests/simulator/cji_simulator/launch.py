@@ -10,6 +10,7 @@ The folder looks as an operator's and an agency's would; everything in it is new
 """
 
 import json
+import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 AUDIENCE: Final = "cji-pool-simulation"
 CLOUD: Final = "simulation"
 _PRODUCTS: Final = ("Genoa",)
+_NV_OWNER: Final = 0x01800000
+"""First NV index for owners; workers of one simulation share its vTPM, so each gets a counter of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,8 @@ def _config(
     pcr_check_s: int,
 ) -> str:
     parts = [
-        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n",
+        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n"
+        f"audit_counter = {_NV_OWNER + 2 * secrets.randbelow(1 << 20)}\n",
         _table(
             "worker",
             id="worker-1",

@@ -1,11 +1,9 @@
 import errno
 import json
 import os
-import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +11,10 @@ import msgspec
 import pytest
 
 from tests.support import audit_events
-from tests.support.audit_events import TIME, opened
+from tests.support.audit_events import TIME, ledger_of, opened
 from tests.support.refusals import refused
 from worker.audit import (
     GENESIS,
-    AuditFile,
     ChainError,
     Event,
     JobAdmitted,
@@ -103,10 +100,7 @@ def test_a_reopened_trail_knows_its_jobs(path: Path) -> None:
             2: JobState.ENDED,
             3: JobState.ADMITTED,
         }
-        assert trail.unfinished() == (_id(3),)
-        assert [type(record.event) for record in trail.events_for(_id(1))] == [JobAdmitted, JobCompleted, JobRefused]
-        assert [type(record.event) for record in trail.events_for(_id(9))] == [JobRefused]
-        assert list(trail.events_for(_id(7))) == []
+        assert trail.unfinished() == (admitted(3),)
         assert trail.completion(_id(1)) == completed(1)
         assert trail.completion(_id(2)) is None
         assert trail.completion(_id(9)) is None
@@ -171,13 +165,13 @@ def test_a_crash_at_any_byte_loses_and_doubles_no_event(path: Path, tmp_path: Pa
     whole = _filled(path, admitted(1), completed(1), admitted(2), completed(2))
     last = whole.rfind(b"\n", 0, -1) + 1
     for cut in range(last, len(whole)):
-        crashed = tmp_path / "crashed.jsonl"
+        crashed = tmp_path / f"crashed-{cut}.jsonl"
         crashed.write_bytes(whole[:cut])
         crashed.chmod(0o600)
         with opened(crashed) as trail:
             assert trail.completion(_id(1)) == completed(1)
             assert trail.completion(_id(2)) is None
-            assert trail.unfinished() == (_id(2),)
+            assert trail.unfinished() == (admitted(2),)
             trail.append(completed(2))
             assert trail.last_completion() == completed(2)
         data = crashed.read_bytes()
@@ -198,6 +192,8 @@ def test_the_cut_itself_is_recorded(path: Path) -> None:
 
 
 def _broken(path: Path, data: bytes) -> tuple[int, str]:
+    """The fault that is found when the whole trail is read."""
+    ledger_of(path).unlink(missing_ok=True)
     path.write_bytes(data)
     cause = _unavailable(path)
     assert isinstance(cause, ChainError)
@@ -240,7 +236,7 @@ def test_lines_that_chain_but_make_no_sense_are_refused(path: Path) -> None:
     assert _broken(path, lines) == (3, "event")
 
 
-def test_a_line_counts_once_synced_and_a_failed_sync_is_final(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_counts_once_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: int) -> None:
         raise OSError(errno.EIO, "the disk is gone")
 
@@ -280,52 +276,6 @@ def test_a_place_that_cannot_hold_the_trail_is_refused(path: Path, kind: str) ->
         case _:
             path = path / "missing" / "audit.jsonl"
     assert isinstance(_unavailable(path), OSError)
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def _append_until_full(trail: AuditFile) -> None:
-    for number in range(2, 100):
-        trail.append(admitted(number))
-
-
-def test_a_full_disk_is_final_and_leaves_whole_lines(path: Path, small_files: None) -> None:
-    with opened(path) as trail:
-        trail.append(admitted(1))
-        with refused(Reason.AUDIT_UNAVAILABLE):
-            _append_until_full(trail)
-        data = path.read_bytes()
-        assert not trail.writable()
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-        with refused(Reason.AUDIT_UNAVAILABLE):  # room again, but what the disk holds is known to nobody
-            trail.append(completed(1))
-        assert path.read_bytes() == data
-    with opened(path) as trail:
-        assert trail.head.seq == data.count(b"\n")
-        assert data.endswith(b"\n")
-        trail.append(completed(1))
-
-
-def test_a_deleted_replaced_or_altered_file_takes_no_more_lines(path: Path) -> None:
-    with opened(path) as trail:
-        trail.append(admitted(1))
-        path.unlink()
-        assert not trail.writable()
-        with refused(Reason.AUDIT_UNAVAILABLE):
-            trail.append(completed(1))
-    with opened(path) as trail:
-        trail.append(admitted(1))
-        with path.open("ab") as stranger:
-            stranger.write(b"x")
-        with refused(Reason.AUDIT_UNAVAILABLE):
-            trail.append(completed(1))
-        assert not trail.writable()
 
 
 def test_a_closed_trail_refuses(path: Path) -> None:

@@ -67,6 +67,7 @@ CLAIMS = Claims(
     fips="not_approved",
     simulated=False,
     tpm=TpmClock(clock=123456, reset_count=7, restart_count=0),
+    audit_anchor=41,
 )
 REAL = Expected(simulated=False)
 
@@ -305,6 +306,16 @@ def test_an_exchanged_predecessor_is_named() -> None:
     with pytest.raises(SequenceError) as caught:
         verify_sequence([chain[0], other[0], chain[2]])
     assert (caught.value.kind, caught.value.first) == ("previous", 2)
+
+
+def test_x13_an_anchor_that_goes_back_is_named() -> None:
+    first, second = _chain(2)
+    back = msgspec.structs.replace(second.claims, audit_anchor=CLAIMS.audit_anchor - 1)
+    rolled_back = verify_receipt(sign(back, KEY), key=PUBLIC, expected=REAL)
+    for receipts, after in (([first, rolled_back], None), ([rolled_back], first)):
+        with pytest.raises(SequenceError) as caught:
+            verify_sequence(receipts, after=after)
+        assert (caught.value.kind, caught.value.first, caught.value.field) == ("anchor", 2, "audit_anchor")
 
 
 def test_receipts_of_two_workers_are_no_sequence() -> None:

@@ -143,6 +143,7 @@ def admitted_before(job_id: bytes) -> JobAdmitted:
     return JobAdmitted(
         job_id=job_id.hex(),
         header_sha384="00" * 48,
+        not_after="2026-11-24T15:00:00.00Z",
         submitter="agency",
         source="127.0.0.1:5000",
         originating_ori="GA0600000",

@@ -20,7 +20,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("state", "digest", "reason"), TABLE)
 def test_the_table_of_decisions(state: JobState | None, digest: bytes, reason: Reason | None) -> None:
-    known = None if state is None else JobEntry(state=state, header_sha384=ONE, offset=0)
+    known = None if state is None else JobEntry(state=state, header_sha384=ONE, line=0)
     if reason is None:
         decide(known, digest)
         return

@@ -1,0 +1,126 @@
+"""The ledger is a function of the trail: followed, lost in a crash or built again, and as an obvious twin has it."""
+
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import audit_events
+from tests.support.audit_events import ledger_of
+from worker.audit import AuditFile, Event, JobAdmitted, JobState, TrailAnchored, TrailResumed, utc_hundredths
+from worker.audit.ledger import RETENTION_S
+from worker.errors import Refusal
+
+START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+IDS = [bytes([number]) * 16 for number in range(6)]
+HEADERS = [bytes([number]) * 48 for number in range(2)]
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["admit", "complete", "end"]), st.sampled_from(IDS), st.sampled_from(HEADERS)),
+        st.tuples(st.just("clock"), st.integers(-50, 100), st.none()),
+        st.tuples(st.sampled_from(["anchor", "resume", "crash", "restart"]), st.none(), st.none()),
+    ),
+    max_size=40,
+)
+
+
+class Twin:
+    """All of it in dictionaries: state, header digest and not_after by job; entries leave with an admission."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[bytes, tuple[JobState, bytes, datetime]] = {}
+        self.floor = 0
+        self.anchor: int | None = None
+
+    def accepts(self, kind: str, job: bytes, header: bytes) -> bool:
+        known = self.jobs.get(job)
+        if kind == "admit":
+            return known is None or known[:2] == (JobState.ENDED, header)
+        return known is not None and known[:2] == (JobState.ADMITTED, header)
+
+    def admit(self, job: bytes, header: bytes, now: datetime) -> None:
+        self.jobs[job] = (JobState.ADMITTED, header, now + HOUR)
+        limit = now - timedelta(seconds=RETENTION_S)
+        for left in [j for j, (state, _, end) in self.jobs.items() if state is not JobState.ADMITTED and end < limit]:
+            self.floor = max(self.floor, int(self.jobs.pop(left)[2].timestamp()))
+
+    def finish(self, job: bytes, state: JobState) -> None:
+        self.jobs[job] = (state, *self.jobs[job][1:])
+
+
+class Run:
+    def __init__(self, folder: str) -> None:
+        self.path, self.now, self.twin, self.anchors = Path(folder) / "audit", START, Twin(), 0
+        self.trail = self.opened()
+
+    def opened(self) -> AuditFile:
+        return AuditFile(self.path, worker="w", clock=lambda: self.now)
+
+    def step(self, kind: str, what: bytes | int | None, header: bytes | None) -> None:
+        match kind, what:
+            case "clock", int(hours):
+                self.now += hours * HOUR
+            case "anchor", _:
+                self.anchors += 1
+                self.trail.append(TrailAnchored(counter=self.anchors))
+                self.twin.anchor = self.anchors
+            case "resume", _:
+                self.trail.append(TrailResumed(operator_id="op", explanation="why"))
+                self.twin.floor = max(self.twin.floor, int(self.now.timestamp()))
+            case "crash", _:
+                self.trail._ledger.close()  # what was not committed is lost
+                self.trail._storage.close()
+                self.trail = self.opened()
+            case "restart", _:
+                self.trail.close()
+                self.trail = self.opened()
+            case _, bytes(job):
+                assert header is not None
+                self._job(kind, job, header)
+
+    def _job(self, kind: str, job: bytes, header: bytes) -> None:
+        events: dict[str, Event] = {
+            "admit": audit_events.admitted(job, header, not_after=utc_hundredths(self.now + HOUR)),
+            "complete": audit_events.completed(job, header),
+            "end": audit_events.ended(job, header),
+        }
+        event = events[kind]
+        accepted = self.twin.accepts(kind, job, header)
+        try:
+            self.trail.append(event)
+        except (ValueError, Refusal):
+            assert not accepted
+            return
+        assert accepted
+        if isinstance(event, JobAdmitted):
+            self.twin.admit(job, header, self.now)
+        else:
+            self.twin.finish(job, JobState.COMPLETED if kind == "complete" else JobState.ENDED)
+
+    def compare(self) -> None:
+        entries = {job: self.trail.entry(job) for job in IDS}
+        found = {job: (entry.state, entry.header_sha384) for job, entry in entries.items() if entry}
+        assert found == {job: entry[:2] for job, entry in self.twin.jobs.items()}
+        assert self.trail.floor == self.twin.floor
+        assert self.trail.last_anchor() == self.twin.anchor
+        unfinished = {bytes.fromhex(event.job_id) for event in self.trail.unfinished()}
+        assert unfinished == {job for job, entry in self.twin.jobs.items() if entry[0] is JobState.ADMITTED}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(steps)
+def test_the_ledger_follows_its_trail(steps: list[tuple[str, bytes | int | None, bytes | None]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(folder)
+        for step in steps:
+            run.step(*step)
+        run.compare()
+        run.trail.close()
+        ledger_of(run.path).unlink()
+        run.trail = run.opened()
+        run.compare()
+        run.trail.close()

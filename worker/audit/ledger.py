@@ -1,0 +1,257 @@
+"""The replay ledger: the audit trail's index by job, in SQLite, so that neither memory nor start grows with history.
+
+Contract and invariants
+* The trail is the truth, and the ledger is a function of its lines alone, their times included. It records the last
+  line that it has applied (`Mark`) and is never ahead of the trail on disk, so a power failure costs a replay of the
+  lines after the mark and nothing else. Therefore lines are committed in groups, each group with one fsync.
+* It has one entry per admitted job: header digest, state, the offset of its last line. Refusals are not indexed.
+* An entry leaves a day after its header's not_after; until then its receipt can be fetched. `floor` is the latest
+  not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
+  been used. So a clock that is set forward and back again does not make an old job new.
+* After `TrailResumed` job ids may be missing, so the floor rises to that moment.
+
+SQLite keeps the write-ahead log and takes the file for itself (EXCLUSIVE); a second process gets an error.
+"""
+
+import enum
+import os
+import sqlite3
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from worker.audit.chain import GENESIS, Head, Record
+from worker.audit.events import (
+    Event,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    TrailAnchored,
+    TrailResumed,
+    unix_seconds,
+)
+
+RETENTION_S: Final = 24 * 3600  # after not_after
+GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
+_LEAVING: Final = 64  # entries that leave with each admission, at most
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE job (
+    id BLOB PRIMARY KEY,
+    header_sha384 BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    not_after INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
+CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
+CREATE TABLE mark (
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    receipt INTEGER,
+    anchor INTEGER,
+    floor INTEGER NOT NULL
+) STRICT;
+"""
+
+
+class JobState(enum.IntEnum):
+    """State of the last attempt of an admitted job."""
+
+    ADMITTED = 0  # no end recorded: running, or its process died
+    ENDED = 1
+    COMPLETED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEntry:
+    """The entry of one admitted job; `line` is the offset of the line that records its state."""
+
+    state: JobState
+    header_sha384: bytes
+    line: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Mark:
+    """The last line that was applied, and where to find others. Offsets are in bytes, `floor` in Unix seconds."""
+
+    head: Head = GENESIS
+    line: int = 0
+    size: int = 0
+    """Offset of the end of that line."""
+    device: int = 0
+    inode: int = 0
+    receipt: int | None = None
+    """Offset of the line with the last receipt."""
+    anchor: int | None = None
+    """Offset of the last `TrailAnchored`."""
+    floor: int = 0
+
+
+class LedgerDamagedError(Exception):
+    """The file is not a ledger, or SQLite finds it damaged."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """An open ledger. Every method raises sqlite3.Error; the caller then closes it and opens it again."""
+
+    path: Path
+    mark: Mark = field(init=False)
+    _database: sqlite3.Connection = field(init=False, repr=False)
+    _pending: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        """Open the file, or create it with mode 0600. Raises OSError, sqlite3.Error or LedgerDamagedError."""
+        _require_own_file(self.path)
+        self._database = sqlite3.connect(self.path, timeout=1, isolation_level=None)
+        try:
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                self._database.execute(f"PRAGMA {pragma}")
+            for pragma in ("cache_size = -8192", "mmap_size = 0", "temp_store = MEMORY"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self.mark = self._read_mark()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            if is_damage(error):
+                raise LedgerDamagedError from error
+            raise
+
+    def entry(self, job_id: bytes) -> JobEntry | None:
+        """The entry of one admitted job, None if it never was one or has left."""
+        query = "SELECT state, header_sha384, line FROM job WHERE id = ?"
+        found = self._database.execute(query, (job_id,)).fetchone()
+        if found is None:
+            return None
+        state, header_sha384, line = found
+        return JobEntry(state=JobState(state), header_sha384=header_sha384, line=line)
+
+    def unfinished(self) -> list[int]:
+        """Offsets of the admissions without an end, in their order."""
+        rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
+        return [line for (line,) in rows]
+
+    def apply(self, record: Record, *, line: int, size: int, group: int = GROUP) -> None:
+        """Apply the line from offset `line` to `size`, which follows the mark and is on disk.
+
+        Commits after every `group` lines.
+        """
+        if not self._pending:
+            self._database.execute("BEGIN IMMEDIATE")
+        self._pending += 1
+        self._apply(record.event, line, unix_seconds(record.time))
+        self.mark.head, self.mark.line, self.mark.size = Head(seq=record.seq, hash=record.hash), line, size
+        if self._pending >= group:
+            self.commit()
+
+    def belongs_to(self, device: int, inode: int) -> None:
+        """Record which file the ledger is derived from."""
+        self.mark.device, self.mark.inode = device, inode
+
+    def commit(self) -> None:
+        """Make everything that was applied durable."""
+        if not self._pending:
+            return
+        mark = self.mark
+        values = (mark.head.seq, mark.head.hash, mark.line, mark.size, mark.device, mark.inode)
+        self._database.execute("DELETE FROM mark")
+        self._database.execute(
+            "INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, mark.receipt, mark.anchor, mark.floor)
+        )
+        self._database.execute("COMMIT")
+        self._pending = 0
+
+    def close(self) -> None:
+        """Close without committing."""
+        self._database.close()
+
+    def _read_mark(self) -> Mark:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        (objects,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version == 0 and objects == 0:
+            self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        elif version != _VERSION:
+            raise LedgerDamagedError
+        row = self._database.execute("SELECT * FROM mark").fetchone()
+        if row is None:
+            return Mark()
+        seq, digest, line, size, device, inode, receipt, anchor, floor = row
+        return Mark(
+            head=Head(seq=seq, hash=digest),
+            line=line,
+            size=size,
+            device=device,
+            inode=inode,
+            receipt=receipt,
+            anchor=anchor,
+            floor=floor,
+        )
+
+    def _apply(self, event: Event, line: int, time: int) -> None:
+        match event:
+            case JobAdmitted():
+                self._database.execute(
+                    "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?)",
+                    (
+                        bytes.fromhex(event.job_id),
+                        bytes.fromhex(event.header_sha384),
+                        JobState.ADMITTED,
+                        line,
+                        unix_seconds(event.not_after),
+                    ),
+                )
+                self._leave(time - RETENTION_S)
+            case JobCompleted() | JobEnded():
+                state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED
+                self._database.execute(
+                    "UPDATE job SET state = ?, line = ? WHERE id = ?", (state, line, bytes.fromhex(event.job_id))
+                )
+                if state is JobState.COMPLETED:
+                    self.mark.receipt = line
+            case TrailAnchored():
+                self.mark.anchor = line
+            case TrailResumed():
+                self.mark.floor = max(self.mark.floor, time)
+            case _:
+                pass
+
+    def _leave(self, before: int) -> None:
+        """Remove some entries whose header ended before this moment."""
+        query = "SELECT id, not_after FROM job WHERE state <> 0 AND not_after < ? ORDER BY not_after LIMIT ?"
+        leaving = self._database.execute(query, (before, _LEAVING)).fetchall()
+        if leaving:
+            self._database.executemany("DELETE FROM job WHERE id = ?", ((job_id,) for job_id, _ in leaving))
+            self.mark.floor = max(self.mark.floor, leaving[-1][1])
+
+
+def remove_ledger(path: Path) -> None:
+    """Remove a ledger that will be built again."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether only room is missing."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite finds the file damaged."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _require_own_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode) or mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError("the ledger must be a regular file that only its owner can write")
+    finally:
+        os.close(fd)

@@ -1,0 +1,148 @@
+"""How a trail and its ledger are brought together, at start and after a failed write.
+
+The checks, in this order:
+    1 the line at the ledger's mark is still the one that was recorded
+    2 the ledger was derived from this very file, else it is built again from the first line
+    3 every line after the mark continues the chain and is in order for its job; each is applied to the ledger
+"""
+
+import errno
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final
+
+from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
+from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded, TrailRefused
+from worker.audit.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
+from worker.audit.storage import TrailChangedError, TrailStorage
+from worker.errors import Reason, Refusal, StartupError
+from worker.log import log
+
+_GROUP: Final = 50_000
+_REPORT_S: Final = 5.0
+_REPORT_LINES: Final = 20_000
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class RolledBackError(Exception):
+    """The trail lacks lines that the ledger has, or has others; `expected` is the number of the last one recorded."""
+
+    def __init__(self, expected: int) -> None:
+        super().__init__(expected)
+        self.expected = expected
+
+
+def open_ledger(path: Path, storage: TrailStorage) -> Ledger:
+    """The ledger of this trail, new if there is none or if it is of another file with the same line.
+
+    Raises RolledBackError, OSError, sqlite3.Error or LedgerDamagedError.
+    """
+    ledger = Ledger(path)
+    mark = ledger.mark
+    if mark.head != GENESIS and not _is_recorded(storage, mark.head, line=mark.line, size=mark.size):
+        ledger.close()
+        raise RolledBackError(mark.head.seq)
+    if mark.head != GENESIS and (mark.device, mark.inode) != storage.identity:
+        ledger.close()
+        log("audit file moved")
+        remove_ledger(path)
+        ledger = Ledger(path)
+    ledger.belongs_to(*storage.identity)
+    return ledger
+
+
+def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
+    """Verify and apply the lines after the mark; return what follows the last line feed. Sets `storage.size`.
+
+    Raises ChainError with the number of the line, OSError or sqlite3.Error.
+    """
+    first, began, reported = ledger.mark.head.seq, time.monotonic(), time.monotonic()
+    storage.size = ledger.mark.size
+    torn = b""
+    for number, line in enumerate(storage.lines(storage.size), first + 1):
+        if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
+            torn = line
+            break
+        _, record = verify_next(line, head=ledger.mark.head, number=number)
+        if not in_order(record.event, ledger):
+            raise ChainError(line=number, field="event", detail="out of order for its job")
+        ledger.apply(record, line=storage.size, size=storage.size + len(line), group=_GROUP)
+        storage.size += len(line)
+        if number % _REPORT_LINES == 0 and time.monotonic() - reported > _REPORT_S:
+            reported = time.monotonic()
+            log("reading audit trail", rows=number - first, seconds=int(reported - began))
+    ledger.commit()
+    return torn
+
+
+def in_order(event: Event, ledger: Ledger) -> bool:
+    """Whether the event fits the state of its job."""
+    if not isinstance(event, JobAdmitted | JobCompleted | JobEnded):
+        return True
+    known, header_sha384 = ledger.entry(bytes.fromhex(event.job_id)), bytes.fromhex(event.header_sha384)
+    if known is None:
+        return isinstance(event, JobAdmitted)
+    before = JobState.ENDED if isinstance(event, JobAdmitted) else JobState.ADMITTED
+    return (known.state, known.header_sha384) == (before, header_sha384)
+
+
+def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str, worker: str) -> None:
+    """Append `TrailRefused`, if the trail is a chain of whole lines. Raises ChainError or OSError."""
+    head, storage.size = GENESIS, 0
+    for number, line in enumerate(storage.lines(0), 1):
+        head, _ = verify_next(line, head=head, number=number)
+        storage.size += len(line)
+    event = TrailRefused(compared_with="ledger", expected=error.expected, found=head.seq)
+    storage.append(append_record(event, head=head, time=time, worker=worker)[1])
+
+
+def explained(error: Exception, ledger: Path) -> StartupError:
+    """The StartupError for a fault of the trail or its ledger."""
+    match error:
+        case StartupError():
+            return error
+        case ChainError():
+            what = f"The audit trail is broken: {error}"
+            remedy = "Investigate who changed the trail. Keep it, and configure a new file."
+        case RolledBackError():
+            what = f"The audit trail was rolled back or changed: its ledger has another line {error.expected}"
+            remedy = "Restore the newest trail. If it is lost, investigate, then run `cji audit resume`."
+        case TrailChangedError():
+            what = "The audit trail was replaced or changed while the worker was running"
+            remedy = "Investigate who changed the trail, and restore it. Then start the worker again."
+        case LedgerDamagedError():
+            what = f"The ledger {ledger.name} of the audit trail is damaged"
+            remedy = f"Move {ledger.name} and {ledger.name}-wal away: the worker builds it again from the trail."
+        case sqlite3.Error():
+            what = f"The ledger {ledger.name} cannot be opened or written: {error.sqlite_errorname}"
+            remedy = "Give the worker's user its folder, free space there, and stop every other process that uses it."
+        case OSError(errno=number):
+            what = f"The audit file cannot be opened or written: {errno.errorcode.get(number or 0, 'unknown')}"
+            remedy = "Correct audit_file or its permissions, and stop every other worker that uses it."
+        case _:
+            what = f"The audit trail cannot be continued: {type(error).__name__}"
+            remedy = "Run `cji audit verify`."
+    return StartupError(what, remedy, reason=Reason.AUDIT_UNAVAILABLE)
+
+
+def cause_of(error: Exception) -> Exception:
+    """The cause of a Refusal, or the error itself."""
+    return error.__cause__ if isinstance(error, Refusal) and isinstance(error.__cause__, Exception) else error
+
+
+def lacks_room(error: Exception) -> bool:
+    """Whether the disk, the quota or the permitted size of a file is used up, which may pass."""
+    return (isinstance(error, OSError) and error.errno in _NO_ROOM) or (
+        isinstance(error, sqlite3.Error) and is_full(error)
+    )
+
+
+def _is_recorded(storage: TrailStorage, head: Head, *, line: int, size: int) -> bool:
+    """Whether the line from offset `line` to `size` is the head of the chain."""
+    data = storage.read(line)
+    try:
+        record = read(data)
+    except ChainError:
+        return False
+    return (record.seq, record.hash, line + len(data)) == (head.seq, head.hash, size)
