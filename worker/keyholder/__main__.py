@@ -14,13 +14,14 @@ from worker.codedigest import VERSION, code_sha384
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
-from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
+from worker.ipc.messages import HostConditions, KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
 from worker.keyholder.custody import Custody
+from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
-from worker.memory import Region, SecretHeap, harden, refuse_swap
+from worker.memory import Region, SecretHeap, harden
 
 
 def _policy(path: Path) -> Policy:
@@ -35,12 +36,14 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
+    host = HostState(boot.host, production=is_production(trust))
     with AuditFile(Path(config.audit_file), worker=config.worker.id, clock=lambda: datetime.now(UTC)) as audit:
         signer = ReceiptSigner(
             config=config,
             policy_sha384=policy.sha384,
             code_sha384=code_sha384(),
             simulated=not is_production(trust) or memory != "memfd_secret",
+            host=host,
             last=audit.last_completion(),
         )
         audit.append(
@@ -50,9 +53,11 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
                 config_sha384=config.sha384,
                 policy_sha384=policy.sha384.hex(),
                 simulated=signer.simulated,
+                host_profile=host.profile,
             )
         )
-        custody = Custody(config=config, trust=trust, receipt_key=signer.thumbprint)
+        custody = Custody(config=config, trust=trust, receipt_key=signer.thumbprint, tpm_clock=host.tpm_clock)
+        supervisor: Channel[HostConditions, SupervisorFromChild] = Channel(boot.supervisor, HostConditions)
         keyholder = Keyholder(
             config=config,
             policy=policy,
@@ -60,11 +65,12 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             audit=audit,
             custody=custody,
             signer=signer,
+            host=host,
+            supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
             key_slots=key_slots,
         )
-        supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
         await keyholder.serve()
@@ -73,7 +79,6 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
     try:
-        refuse_swap()
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
         harden(die_with_parent=True)

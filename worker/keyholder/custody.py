@@ -30,6 +30,7 @@ from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage
+from worker.host import TpmClockWatch
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
@@ -71,8 +72,8 @@ class _Quote:
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
-    def __init__(self, *, config: Config, trust: Trust, receipt_key: bytes) -> None:
-        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts."""
+    def __init__(self, *, config: Config, trust: Trust, receipt_key: bytes, tpm_clock: TpmClockWatch) -> None:
+        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts; `tpm_clock` takes each quote's."""
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
@@ -100,6 +101,7 @@ class Custody:
         self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
+        self._tpm_clock = tpm_clock
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
@@ -163,7 +165,7 @@ class Custody:
     # ---- below: the custody thread ----
 
     def _attest(self) -> None:
-        started = time.monotonic()
+        started, utc = time.monotonic(), time.time()
         try:
             attestation = self._attester.attest(receipt_key=self._receipt_key)
         except AttestationError as error:
@@ -180,6 +182,8 @@ class Custody:
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
         self._attestation, self._attested_at, self._unread = attestation, started, 0
         self._schedule.attested(time.monotonic())
+        clock = attestation.verdict.clock
+        self._tpm_clock.note(utc=utc, tpm_ms=clock.clock, boot=(clock.reset_count, clock.restart_count))
         until = started + self._lifetime
         with self._lock:
             self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)

@@ -1,10 +1,11 @@
 """Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
-at least once, a writable trail. Keys expire and disks fill up without notice, so all of it is checked every second.
+at least once, a writable trail, a machine that meets its conditions. Keys expire and disks fill up without notice, so
+all of it is checked every second.
 """
 
-from worker.audit import AuditFile, WorkerNotReady, WorkerReady
+from worker.audit import AuditFile, HostChanged, WorkerNotReady, WorkerReady
 from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
@@ -13,6 +14,7 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent
+from worker.keyholder.host import HostState
 from worker.log import log
 
 
@@ -25,9 +27,12 @@ class Readiness:
         audit: AuditFile,
         custody: Custody,
         cells: Cells,
+        host: HostState,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
     ) -> None:
         self._audit, self._custody, self._cells, self._front = audit, custody, cells, front
+        self._host = host
+        self._unmet = host.unmet
         self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
@@ -39,6 +44,7 @@ class Readiness:
 
     def report(self) -> None:
         """Report the readiness if it changed."""
+        self._report_host()
         state = self._state()
         if state == self._reported:
             return
@@ -54,11 +60,24 @@ class Readiness:
             log("audit unavailable")
         self._front.send(state)
 
+    def _report_host(self) -> None:
+        unmet = self._host.unmet
+        if unmet == self._unmet:
+            return
+        self._unmet = unmet
+        log("host conditions", what=", ".join(unmet) or "all met")
+        try:
+            self._audit.append(HostChanged(unmet=unmet))
+        except Refusal:
+            log("audit unavailable")
+
     def _state(self) -> Ready | NotReady:
         holdings = self._custody.holdings
         usable = holdings.usable()
         if not self._audit.writable():
             return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
+        if self._host.unmet:
+            return NotReady(reason=Reason.NOT_READY)
         if not usable:
             return NotReady(reason=holdings.why())
         if not self._cells.populated:

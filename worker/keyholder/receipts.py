@@ -30,6 +30,7 @@ from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.events import tpm_clock, volumes
 from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
+from worker.keyholder.host import HostState
 from worker.wire.v1 import worker_pb2 as pb
 
 
@@ -43,12 +44,14 @@ class ReceiptSigner:
         policy_sha384: bytes,
         code_sha384: bytes,
         simulated: bool,
+        host: HostState,
         last: JobCompleted | None,
     ) -> None:
         self._private = ec.generate_private_key(ec.SECP384R1())
         self.public_jwk = public_jwk(self._private.public_key())
         self.thumbprint = thumbprint(self._private.public_key())
         self.simulated = simulated
+        self._host = host
         self._claims = partial(
             Claims,
             version=1,
@@ -100,6 +103,7 @@ class ReceiptSigner:
             accepted_advisories=attestation.verdict.accepted,
             evidence_sha384=attestation.evidence.sha384.hex(),
             maa_token_sha384=attestation.token.sha384.hex(),
+            host_profile=self._host.profile,
             tpm=tpm_clock(attestation),
         )
         return sign(claims, self._private)

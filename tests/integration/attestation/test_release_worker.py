@@ -15,6 +15,7 @@ from tests.support.refusals import refused
 from worker.audit import KeyReleased, read
 from worker.config import load
 from worker.errors import Reason, StartupError
+from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 
 MAX_STEPS = 20
@@ -40,7 +41,10 @@ def stepped(
 ) -> Custody:
     """A custody in this process, after it has attested and asked for each of its keys."""
     custody = Custody(
-        config=load(configured(folder, simulation, keys, edit)), trust=trust or simulation.trust, receipt_key=b"r" * 32
+        config=load(configured(folder, simulation, keys, edit)),
+        trust=trust or simulation.trust,
+        receipt_key=b"r" * 32,
+        tpm_clock=TpmClockWatch(),
     )
     for _ in range(MAX_STEPS):
         if Reason.NOT_READY not in custody.holdings.missing.values():

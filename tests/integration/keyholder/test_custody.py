@@ -17,6 +17,7 @@ from attestation.release import Attestation
 from tests.support.refusals import refused
 from worker.config import load
 from worker.errors import Reason, Refusal, Stage
+from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
@@ -53,7 +54,7 @@ class Stepped:
             config.attestation, key_lifetime_s=lifetime, pcr_check_s=check, reference_values=values
         )
         config = msgspec.structs.replace(config, attestation=section)
-        self.custody = Custody(config=config, trust=azure.trust, receipt_key=b"r" * 32)
+        self.custody = Custody(config=config, trust=azure.trust, receipt_key=b"r" * 32, tpm_clock=TpmClockWatch())
         self.seen: list[CustodyEvent] = []
 
     @property

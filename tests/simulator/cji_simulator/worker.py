@@ -18,6 +18,7 @@ import msgspec
 
 from attestation import Trust
 from worker.config import load
+from worker.host import Host
 from worker.memory import secret_fd
 from worker.supervisor import Supervisor
 
@@ -43,13 +44,16 @@ class WorkerDied(Exception):  # noqa: N818 - an event in a test
 
 
 class Worker:
-    """A running worker; a context manager that drains it at the end. `log` is the file of its structured log."""
+    """A running worker; a context manager that drains it at the end. `log` is the file of its structured log.
 
-    def __init__(self, config: Path, *, trust: Trust, log: Path) -> None:
+    `host` is a folder in which it finds /proc and /sys instead of the machine's own.
+    """
+
+    def __init__(self, config: Path, *, trust: Trust, log: Path, host: Path | None = None) -> None:
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cji_simulator.worker", str(config)],
+            [sys.executable, "-m", "cji_simulator.worker", str(config), *([str(host)] if host else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
@@ -135,7 +139,8 @@ def main() -> int:
         sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
         sys.stdout.flush()
 
-    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, on_ready=ready)
+    host = Host(root=Path(sys.argv[2])) if len(sys.argv) > 2 else None
+    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, host=host, on_ready=ready)
     return supervisor.run()
 
 

@@ -48,7 +48,7 @@ from worker.ipc.messages.keyholder_zygote import (
     WipeReference,
     ZygoteFromKeyholder,
 )
-from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, SupervisorFromChild, Up
+from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild, Up
 
 __all__ = [
     "Abort",
@@ -72,6 +72,7 @@ __all__ = [
     "Finish",
     "FrontFromCell",
     "FrontFromKeyholder",
+    "HostConditions",
     "InputFreed",
     "InputReady",
     "KeyholderFromCell",

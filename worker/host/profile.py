@@ -1,0 +1,90 @@
+"""Whether this process runs under the host profile of deploy/host-profile, which ends root's reach into secret memory.
+
+The evidence, each part readable without privilege:
+* PID 1 runs under a seccomp filter (/proc/1/status), which all its descendants inherit and none can take off;
+* this process is denied every call of the profile;
+* the kernel is locked down for confidentiality, which closes kprobes, /proc/kcore, unsigned modules and kexec.
+
+Each call is made with arguments that have no effect: without the filter it fails for another reason than EPERM. Some
+also need a privilege, so an unprivileged process is denied them on any machine; `kcmp` and `userfaultfd` need none, and
+the unit's own SystemCallFilter allows them.
+
+The evidence comes from the machine itself. It finds a profile that is missing; only the measured command line and image
+prove one to others. Sources: seccomp(2), kernel_lockdown(7), kernel/seccomp.c.
+"""
+
+import ctypes
+import errno
+import os
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+import pyseccomp as seccomp
+
+ProfileName = Literal["cji-host-1", "none"]
+PROFILE: Final[ProfileName] = "cji-host-1"
+"""The profile that deploy/host-profile installs."""
+
+_INVALID: Final = 0xFFFF_FFFF  # no flag, command or type of any of these calls
+_SELF: Final = -1  # stands for this process's id
+_HARMLESS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
+    {
+        "bpf": (_INVALID, 0, 0),
+        "perf_event_open": (0, 0, 0, 0, _INVALID),
+        "kexec_load": (0, 0, 0, _INVALID),
+        "kexec_file_load": (_INVALID, _INVALID, 0, 0, _INVALID),
+        "init_module": (0, 0, 0),
+        "finit_module": (_INVALID, 0, _INVALID),
+        "delete_module": (0, 0),
+        "ptrace": (_INVALID, 0, 0, 0),
+        "process_vm_readv": (0, 0, 0, 0, 0, _INVALID),
+        "process_vm_writev": (0, 0, 0, 0, 0, _INVALID),
+        "iopl": (4,),
+        "ioperm": (_INVALID, 1, 1),
+        "userfaultfd": (_INVALID,),
+        "kcmp": (_SELF, _SELF, _INVALID, 0, 0),
+    }
+)
+DENIED_CALLS: Final = tuple(_HARMLESS)
+"""The calls that the profile answers with EPERM."""
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def permitted_calls() -> tuple[str, ...]:
+    """The calls of the profile that this process is not denied; empty under the profile.
+
+    Made before this process confines itself: its own filter would answer instead.
+    """
+    return tuple(name for name in DENIED_CALLS if _answer(name) not in {errno.EPERM, errno.ENOSYS})
+
+
+def _answer(name: str) -> int:
+    """The errno of one call; ENOSYS if this architecture or kernel does not have it."""
+    number = seccomp.resolve_syscall(seccomp.Arch.NATIVE, name)
+    if number < 0:
+        return errno.ENOSYS
+    arguments = (os.getpid() if value == _SELF else value for value in _HARMLESS[name])
+    ctypes.set_errno(0)
+    _libc.syscall(ctypes.c_long(number), *map(ctypes.c_ulong, arguments))
+    return ctypes.get_errno()
+
+
+def profile_gaps(*, permitted: tuple[str, ...], first_process: str | None, lockdown: str | None) -> tuple[str, ...]:
+    """What is missing for the profile, from the permitted calls, /proc/1/status and /sys/kernel/security/lockdown.
+
+    None stands for a file that cannot be read, which counts as missing.
+    """
+    gaps = []
+    if first_process is None:
+        gaps.append("/proc/1/status cannot be read")
+    elif not re.search(r"^Seccomp:\t2$", first_process, re.MULTILINE):
+        gaps.append("PID 1 runs without a filter")
+    if permitted:
+        gaps.append(f"permitted: {', '.join(permitted)}")
+    if lockdown is None or "[confidentiality]" not in lockdown:
+        gaps.append("lockdown is not confidentiality")
+    return tuple(gaps)
