@@ -1,4 +1,4 @@
-"""What the worker requires of its machine, and whether it holds.
+"""The conditions that the worker requires of its machine, and whether they hold.
 
 * `CATALOGUE` has every condition; `unmet` and `require` decide which must hold under a trust.
 * `Host` reads them, `HostWatch` reports changes, `TpmClockWatch` compares the clock with the TPM's.

@@ -17,7 +17,6 @@ ConditionId = Literal[
     "locked-memory",
     "core-pattern",
     "ptrace-scope",
-    "clock-sync",
     "clock-step",
     "tpm-clock",
     "host-profile",
@@ -56,10 +55,6 @@ CATALOGUE: Final[Mapping[ConditionId, Condition]] = MappingProxyType(
             requires="let nobody attach to a process, root included",
             remedy="Set kernel.yama.ptrace_scope to 3, as deploy/systemd/cji-worker.sysctl.conf does.",
         ),
-        "clock-sync": Condition(
-            requires="keep its clock synchronised: jobs, tokens and receipts depend on it",
-            remedy="Run chrony or systemd-timesyncd, and start the worker after time-sync.target.",
-        ),
         "clock-step": Condition(
             requires="not set its clock while the worker runs",
             remedy="Set the clock right. If the new time is the right one, restart the worker.",
@@ -67,7 +62,7 @@ CATALOGUE: Final[Mapping[ConditionId, Condition]] = MappingProxyType(
         ),
         "tpm-clock": Condition(
             requires="measure time as the TPM does",
-            remedy="Find out who set the clock. Set it right, then restart the worker.",
+            remedy="Set the clock right, then restart the worker. Investigate which program set it.",
             always=True,
         ),
         "host-profile": Condition(
@@ -84,6 +79,10 @@ def unmet(not_held: Collection[ConditionId], *, production: bool) -> tuple[Condi
 
 
 def require(not_held: Collection[ConditionId], *, production: bool) -> None:
-    """Raise StartupError for the first condition that must hold and does not."""
-    for name in unmet(not_held, production=production):
-        raise StartupError(f"{name}: this machine must {CATALOGUE[name].requires}", CATALOGUE[name].remedy)
+    """Raise StartupError for the conditions that must hold and do not."""
+    failed = unmet(not_held, production=production)
+    if failed:
+        raise StartupError(
+            "; ".join(f"{name}: this machine must {CATALOGUE[name].requires}" for name in failed),
+            " ".join(CATALOGUE[name].remedy for name in failed),
+        )

@@ -1,11 +1,11 @@
-"""Whether the clock can be believed: synchronised, not set since the start, and in step with the TPM's.
+"""Whether the clock can be believed: not set since the start, and in step with the TPM's.
 
 CLOCK_BOOTTIME cannot be set, and NTP slews it together with CLOCK_REALTIME: their difference changes only when somebody
 sets the clock. The TPM's clock (TPM 2.0 part 1 §36) is kept outside the guest, so it also shows a guest whose time as a
-whole runs wrong. Sources: clock_gettime(2), adjtimex(2).
+whole runs wrong. That the clock was right in the first place follows from each attestation: the signed token has the
+time (T06). Source: clock_gettime(2).
 """
 
-import ctypes
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -17,21 +17,10 @@ TPM_SECONDS: Final = 60.0
 TPM_RATE: Final = 0.01
 """Difference in speed that is allowed on top, as a share of the time since the first reading."""
 
-_TIME_ERROR: Final = 5
-_TIMEX_BYTES: Final = 512
-"""More than `struct timex` has on any architecture; zero stands for: read only."""
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-
 
 def clock_offset() -> float:
     """CLOCK_REALTIME minus CLOCK_BOOTTIME, in seconds."""
     return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def clock_synchronised() -> bool | None:
-    """Whether the kernel's clock is synchronised; None if it cannot be read."""
-    state = int(_libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))
-    return None if state < 0 else state != _TIME_ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """Whether this process runs under the host profile of deploy/host-profile, which ends root's reach into secret memory.
 
 The evidence, each part readable without privilege:
-* PID 1 runs under a seccomp filter (/proc/1/status), which all its descendants inherit and none can take off;
+* PID 1, if this process may see it, runs under a seccomp filter, which its descendants inherit and none can take off;
 * this process is denied every call of the profile;
+* the kernel's command line names the profile's own program as init, which stops the boot unless it has also taken every
+  capability from the kernel's helpers: these are not descendants of PID 1, and root chooses them (core_pattern);
 * the kernel is locked down for confidentiality, which closes kprobes, /proc/kcore, unsigned modules and kexec.
 
 Each call is made with arguments that have no effect: without the filter it fails for another reason than EPERM. Some
@@ -27,6 +29,7 @@ ProfileName = Literal["cji-host-1", "none"]
 PROFILE: Final[ProfileName] = "cji-host-1"
 """The profile that deploy/host-profile installs."""
 
+_INIT: Final = "/usr/lib/cji/host-profile"
 _INVALID: Final = 0xFFFF_FFFF  # no flag, command or type of any of these calls
 _SELF: Final = -1  # stands for this process's id
 _HARMLESS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
@@ -73,16 +76,21 @@ def _answer(name: str) -> int:
     return ctypes.get_errno()
 
 
-def profile_gaps(*, permitted: tuple[str, ...], first_process: str | None, lockdown: str | None) -> tuple[str, ...]:
-    """What is missing for the profile, from the permitted calls, /proc/1/status and /sys/kernel/security/lockdown.
+def profile_gaps(
+    *, permitted: tuple[str, ...], first_process: str | None, command_line: str | None, lockdown: str | None
+) -> tuple[str, ...]:
+    """The parts of the profile that are missing.
 
-    None stands for a file that cannot be read, which counts as missing.
+    From the permitted calls, /proc/1/status, /proc/cmdline and /sys/kernel/security/lockdown.
+
+    None stands for a file that cannot be read. Only PID 1 may be hidden (ProtectProc= of the unit): that the kernel
+    started the profile's init, and that this process is denied its calls, is evidence enough.
     """
     gaps = []
-    if first_process is None:
-        gaps.append("/proc/1/status cannot be read")
-    elif not re.search(r"^Seccomp:\t2$", first_process, re.MULTILINE):
+    if first_process is not None and not re.search(r"^Seccomp:\t2$", first_process, re.MULTILINE):
         gaps.append("PID 1 runs without a filter")
+    if f"init={_INIT}" not in (command_line or "").split():
+        gaps.append(f"the kernel was not started with init={_INIT}")
     if permitted:
         gaps.append(f"permitted: {', '.join(permitted)}")
     if lockdown is None or "[confidentiality]" not in lockdown:

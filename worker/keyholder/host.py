@@ -5,7 +5,7 @@ from worker.host import ConditionId, HostReport, ProfileName, TpmClockWatch, req
 
 
 class HostState:
-    """What holds now; for the main thread. The custody thread takes the readings of `tpm_clock`."""
+    """The conditions now; for the main thread. The custody thread takes the readings of `tpm_clock`."""
 
     def __init__(self, report: HostReport, *, production: bool) -> None:
         """Raises StartupError for a machine on which this worker must not obtain a key."""

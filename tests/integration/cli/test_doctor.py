@@ -18,7 +18,7 @@ from worker.audit import AuditFile, WorkerStopped
 from worker.cli import build
 
 OLD_LIST = '{ reviewed = 2026-01-01, expires = 2026-02-01, listed = [{ id = "AMD-SB-1", unfixed = ["Turin"] }] }'
-HEAP_FREE = {"interpreter", "FIPS", "roots", "ptrace-scope", "core-pattern", "clock-sync", "host-profile"}
+HEAP_FREE = {"interpreter", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
 
 
 @pytest.fixture(scope="module")
