@@ -1,6 +1,7 @@
 """A worker on machines that turn bad while it runs, or that were never fit; and what it states about them."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from cji_simulator.worker import Worker, WorkerDied
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from attestation import AZURE_US
-from tests.support.host_profile import host_folder
+from tests.support.host_profile import build, host_folder, missing
 from worker.audit import HostChanged, WorkerNotReady, WorkerReady, WorkerStarted, claims_unverified
 from worker.client import load_profile
 from worker.errors import Reason
@@ -96,6 +97,29 @@ def test_receipts_and_the_trail_say_that_no_profile_held(place: Site) -> None:
     assert claims_unverified(receipt).host_profile == "none"
     (started,) = [e for e in events(place) if isinstance(e, WorkerStarted)]
     assert started.host_profile == "none"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="a filter without no_new_privs needs root")
+@pytest.mark.skipif(bool(missing("gcc")), reason="the host profile cannot be built: no gcc")
+def test_x14_a_worker_serves_under_the_profile(azure: Simulation, tmp_path: Path) -> None:
+    cmk = azure.create_cmk("cji-profiled")
+    files = worker_config(tmp_path / "site", simulation=azure, keys=[cmk])
+    program = build(tmp_path / "filter", filter_only=True)
+    machine = host_folder(tmp_path / "machine")
+    with Worker(files.config, trust=azure.trust, log=tmp_path / "log", host=machine, under=[str(program)]) as worker:
+        place = Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))
+        with RawWorker.of(place) as raw:
+            job = forge(place)
+            receipts = [raw.run(job.messages(job.stream(people(2)))).receipt]
+            (machine / "sys/kernel/security/lockdown").write_text("[none] integrity confidentiality\n")
+            until(lambda: [line for line in logged(worker.log) if line.get("check") == "host-profile"] or None)
+            time.sleep(0.5)  # for the supervisor's report
+            job = forge(place)
+            receipts.append(raw.run(job.messages(job.stream(people(2)))).receipt)
+    assert [claims_unverified(each or "").host_profile for each in receipts] == ["cji-host-1", "none"]
+    (started,) = [e for e in events(place) if isinstance(e, WorkerStarted)]
+    assert started.host_profile == "cji-host-1"
 
 
 def test_a_machine_that_swaps_starts_no_worker(azure: Simulation, place: Site, tmp_path: Path) -> None:

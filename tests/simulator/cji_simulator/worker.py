@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -46,14 +47,17 @@ class WorkerDied(Exception):  # noqa: N818 - an event in a test
 class Worker:
     """A running worker; a context manager that drains it at the end. `log` is the file of its structured log.
 
-    `host` is a folder in which it finds /proc and /sys instead of the machine's own.
+    `host` is a folder in which it finds /proc and /sys instead of the machine's own; `under` is a
+    command that executes the one after it.
     """
 
-    def __init__(self, config: Path, *, trust: Trust, log: Path, host: Path | None = None) -> None:
+    def __init__(
+        self, config: Path, *, trust: Trust, log: Path, host: Path | None = None, under: Sequence[str] = ()
+    ) -> None:
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cji_simulator.worker", str(config), *([str(host)] if host else [])],
+            [*under, sys.executable, "-m", "cji_simulator.worker", str(config), *([str(host)] if host else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
