@@ -42,8 +42,7 @@ def _tpm_clock(trust: Trust) -> str:
         for pause in (0, _PAUSE_S):
             time.sleep(pause)
             with Tpm(trust.tcti) as tpm:
-                clock = tpm.clock()
-            watch.note(utc=time.time(), tpm_ms=clock.clock, boot=(clock.reset_count, clock.restart_count))
+                watch.note(utc=time.time(), tpm=tpm.clock())
     except (ImportError, AttestationError) as error:
         raise NotOk("not read", "Correct the vTPM first.", state="not run") from error
     if not watch.held:

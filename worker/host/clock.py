@@ -7,8 +7,7 @@ time (T06). Source: clock_gettime(2).
 """
 
 import time
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 STEP_SECONDS: Final = 5.0
 """A clock that was set by more than this is not the one that the worker started with. A leap second stays below."""
@@ -23,11 +22,20 @@ def clock_offset() -> float:
     return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    utc: float
-    tpm_ms: int
-    boot: tuple[int, int]
+class TpmTime(Protocol):
+    """The members of TPMS_CLOCK_INFO that count here (TPM 2.0 part 2 §10.11.1)."""
+
+    @property
+    def clock(self) -> int:
+        """Milliseconds while the TPM had power."""
+
+    @property
+    def reset_count(self) -> int:
+        """Number of resets."""
+
+    @property
+    def restart_count(self) -> int:
+        """Number of restarts and resumptions."""
 
 
 class TpmClockWatch:
@@ -36,14 +44,18 @@ class TpmClockWatch:
     def __init__(self, *, allowed_s: float = TPM_SECONDS) -> None:
         """`allowed_s` is the difference in seconds that is allowed at any time."""
         self._allowed_s = allowed_s
-        self._first: _Reading | None = None
+        self._first: tuple[float, TpmTime] | None = None
         self.held = True
 
-    def note(self, *, utc: float, tpm_ms: int, boot: tuple[int, int]) -> None:
-        """Take a reading: UTC in seconds, the TPM's clock in milliseconds, its counters of resets and restarts."""
-        now = _Reading(utc=utc, tpm_ms=tpm_ms, boot=boot)
-        if self._first is None or self._first.boot != boot:
-            self._first = now
-        elapsed = (now.tpm_ms - self._first.tpm_ms) / 1000
-        difference = now.utc - self._first.utc - elapsed
+    def note(self, *, utc: float, tpm: TpmTime) -> None:
+        """Take a reading: UTC in seconds since 1970, and the TPM's clock at that time."""
+        if self._first is None or _boot(self._first[1]) != _boot(tpm):
+            self._first = utc, tpm
+        first_utc, first_tpm = self._first
+        elapsed = (tpm.clock - first_tpm.clock) / 1000
+        difference = utc - first_utc - elapsed
         self.held = abs(difference) <= self._allowed_s + TPM_RATE * abs(elapsed)
+
+
+def _boot(tpm: TpmTime) -> tuple[int, int]:
+    return tpm.reset_count, tpm.restart_count

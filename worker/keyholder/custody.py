@@ -29,11 +29,12 @@ from attestation.evidence import NONCE_BYTES, Evidence
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.host import TpmClockWatch
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
+from worker.manifest import Code
 from worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
@@ -72,8 +73,8 @@ class _Quote:
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
-    def __init__(self, *, config: Config, trust: Trust, receipt_key: bytes, tpm_clock: TpmClockWatch) -> None:
-        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts; `tpm_clock` takes each quote's."""
+    def __init__(self, *, config: Config, code: Code, trust: Trust, receipt_key: bytes, tpm: TpmClockWatch) -> None:
+        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key."""
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
@@ -94,14 +95,14 @@ class Custody:
         }
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
-        self._receipt_key = receipt_key
+        self._code, self._receipt_key = code, receipt_key
         self._attestation: Attestation | None = None
         self._attested_at = 0.0
         self._unread = 0
         self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
-        self._tpm_clock = tpm_clock
+        self._tpm = tpm
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
@@ -116,6 +117,9 @@ class Custody:
                 while True:
                     self.step()
                     changed()
+            except StartupError as error:
+                log("error", what=error.what, remedy=error.remedy)
+                os._exit(1)
             except BaseException as fault:  # noqa: BLE001 - a thread that ends does not end its process
                 log("fault", error=type(fault).__name__)
                 os._exit(1)
@@ -182,8 +186,7 @@ class Custody:
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
         self._attestation, self._attested_at, self._unread = attestation, started, 0
         self._schedule.attested(time.monotonic())
-        clock = attestation.verdict.clock
-        self._tpm_clock.note(utc=utc, tpm_ms=clock.clock, boot=(clock.reset_count, clock.restart_count))
+        self._tpm.note(utc=utc, tpm=attestation.verdict.clock)
         until = started + self._lifetime
         with self._lock:
             self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)
@@ -194,6 +197,7 @@ class Custody:
         attestation = self._attestation
         assert attestation is not None  # noqa: S101 - the schedule releases only after an attestation
         started = time.monotonic()
+        self._code.check_mapped()
         try:
             released, private = self._released(attestation, spec)
         except AttestationError as error:

@@ -12,6 +12,7 @@ import pytest
 from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.worker import working_tree
 
 from attestation.evidence import Evidence
 from attestation.release import Attestation
@@ -56,7 +57,13 @@ class Stepped:
         )
         config = msgspec.structs.replace(config, attestation=section)
         self.tpm_clock = TpmClockWatch()
-        self.custody = Custody(config=config, trust=azure.trust, receipt_key=b"r" * 32, tpm_clock=self.tpm_clock)
+        self.custody = Custody(
+            config=config,
+            code=working_tree(),
+            trust=azure.trust,
+            receipt_key=b"r" * 32,
+            tpm=self.tpm_clock,
+        )
         self.seen: list[CustodyEvent] = []
 
     @property

@@ -1,7 +1,6 @@
 """The keyholder on its own, with a supervisor and a front made here: a front cannot admit on an unfit machine."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import msgspec
 import pytest
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
+from cji_simulator.worker import working_tree
 
 from worker.config import load
 from worker.errors import Reason
@@ -24,6 +24,7 @@ from worker.ipc.messages import (
     NotReady,
     SupervisorFromChild,
 )
+from worker.launch import command
 from worker.memory import heap_environment, secret_fd
 from worker.table_files import read_table_files
 
@@ -43,6 +44,7 @@ class Alone:
         boot = send_boot(
             Boot(
                 config=load(files.config),
+                code=working_tree(),
                 trust=msgspec.json.encode(azure.trust),
                 tables=read_table_files(None),
                 host=FIT,
@@ -54,7 +56,7 @@ class Alone:
             )
         )
         self.process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-m", "worker.keyholder", str(boot)],
+            command("worker.keyholder", str(boot)),
             pass_fds=(boot, *theirs, region, slot),
             env={"PATH": "/usr/bin:/bin", **heap_environment()},
         )

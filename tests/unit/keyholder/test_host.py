@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.refusals import refused
+from worker.audit import TpmClock
 from worker.errors import Reason, StartupError
 from worker.host import HostReport
 from worker.keyholder.host import HostState
@@ -31,8 +32,8 @@ def test_a_job_is_refused_while_a_condition_does_not_hold() -> None:
 
 def test_the_clock_of_the_tpm_is_a_condition() -> None:
     host = HostState(BARE, production=False)
-    host.tpm_clock.note(utc=0.0, tpm_ms=0, boot=(0, 0))
-    host.tpm_clock.note(utc=0.0, tpm_ms=3_600_000, boot=(0, 0))
+    host.tpm_clock.note(utc=0.0, tpm=TpmClock(clock=0, reset_count=0, restart_count=0))
+    host.tpm_clock.note(utc=0.0, tpm=TpmClock(clock=3_600_000, reset_count=0, restart_count=0))
     assert host.unmet == ("tpm-clock",)
 
 
