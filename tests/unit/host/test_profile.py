@@ -50,3 +50,12 @@ def test_the_probes_change_nothing() -> None:
 
 def test_the_init_program_denies_exactly_the_probed_calls() -> None:
     assert tuple(re.findall(r"DENY\((\w+)\)[,\n]", SOURCE.read_text())) == DENIED_CALLS
+
+
+@pytest.mark.parametrize("name", DENIED_CALLS)
+def test_the_numbers_are_those_of_the_kernel(name: str) -> None:
+    import pyseccomp
+
+    from worker.host.profile import _CALLS
+
+    assert _CALLS[name][0] == pyseccomp.resolve_syscall(pyseccomp.Arch.X86_64, name)
