@@ -113,7 +113,9 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.OVERLOADED: _info("platform", "All cells are busy. Try again after the time given.", retryable=True),
     Reason.NOT_READY: _info(
-        "operator", "The worker has no fresh evidence or no key yet. Run `cji doctor` on it.", retryable=True
+        "operator",
+        "The worker has no fresh evidence, no key yet, or an unfit machine. Run `cji doctor` on it.",
+        retryable=True,
     ),
     Reason.ATTESTATION_REJECTED: _info(
         "operator", "The evidence of this machine was rejected. Find the failed check in the worker's log."

@@ -5,6 +5,7 @@ and the supervisor exits with 1; systemd starts the unit again. SIGTERM or SIGIN
 running jobs finish, and the supervisor exits with 0.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -17,16 +18,18 @@ from typing import Final
 import msgspec
 
 from worker.config import Config
+from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
-from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
+from worker.ipc.messages import ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild
 from worker.launch import command
 from worker.log import log
 from worker.manifest import UNVERIFIED, Code, verified_code
-from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
+from worker.memory import RegionFactory, harden, heap_environment, secret_fd
 from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
+_TICK_MS: Final = 1000
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -63,20 +66,24 @@ class Supervisor:
         trust: msgspec.Struct,
         memory: RegionFactory = secret_fd,
         code: Callable[[], Code] = verified_code,
+        host: Host | None = None,
         on_ready: Callable[[int], None] = lambda _port: None,
     ) -> None:
         """`trust` is an `attestation.Trust`; `code` verifies the files that are about to run.
+
+        `host` is another machine than this one in tests.
 
         `on_ready` is called with the port once the worker serves jobs.
         """
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
         self._verify, self._code = code, UNVERIFIED
+        self._host = HostWatch(host or Host(secret_mib=secret_mib(config)))
         self._children: list[_Child] = []
         self._draining = False
 
     def run(self) -> int:
         """Start, watch, stop; returns the exit status."""
-        refuse_swap()
+        require(self._host.report.not_held, production=False)  # the keyholder, which has the trust, requires the rest
         self._code = self._verify()
         stop_fd = _stop_signals()
         try:
@@ -124,6 +131,7 @@ class Supervisor:
             Boot(
                 config=config,
                 trust=msgspec.json.encode(self._trust),
+                host=self._host.report,
                 tables=tables,
                 front=front_channel.fileno(),
                 zygote=zygote_channel.fileno(),
@@ -169,7 +177,7 @@ class Supervisor:
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
         while True:
-            for fd, _ in poll.poll():
+            for fd, _ in poll.poll(_TICK_MS):
                 if fd == stop_fd:
                     os.read(stop_fd, 16)
                     self._drain()
@@ -189,6 +197,14 @@ class Supervisor:
                 child.up = True
                 if child.name == "front":
                     self._on_ready(message.port)
+            self._follow_host()
+
+    def _follow_host(self) -> None:
+        report = self._host.changed()
+        for child in self._children:
+            if report and child.name == "keyholder":
+                with contextlib.suppress(ChannelClosed):  # its end is noticed by `_watch`
+                    child.channel.send(HostConditions(report=report))
 
     def _drain(self) -> None:
         if self._draining:

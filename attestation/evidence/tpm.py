@@ -36,7 +36,7 @@ from attestation.evidence.tpm_response import (
     again,
     code,
 )
-from attestation.evidence.tpm_structures import PCRS
+from attestation.evidence.tpm_structures import PCRS, TpmClock
 from attestation.evidence.tpm_templates import (
     USER_DATA_BYTES,
     USER_DATA_INDEX,
@@ -138,6 +138,16 @@ class Tpm:
         if len(values) != len(PCRS) or selected.marshal() != TPML_PCR_SELECTION.parse(SELECTION).marshal():
             raise invalid("pcr-read")
         return values
+
+    def clock(self) -> TpmClock:
+        """The TPM's clock now, unsigned; a quote has a signed one."""
+        try:
+            info = again(self._esapi.read_clock).clockInfo
+        except TSS2_Exception as error:
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="clock") from error
+        return TpmClock(
+            clock=info.clock, reset_count=info.resetCount, restart_count=info.restartCount, safe=bool(info.safe)
+        )
 
     def ak_public(self) -> bytes:
         """TPM2B_PUBLIC of the attestation key."""

@@ -219,6 +219,7 @@ class ReferenceWorker(CjiWorkerServicer):
             config_sha384="0" * 96,
             code_sha384="0" * 96,
             fips="not_approved",
+            host_profile="none",
             simulated=self.simulated,
             tpm=ReceiptClock(clock=1, reset_count=1, restart_count=1),
             audit_anchor=1,

@@ -34,6 +34,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
     `witnesses` lists the processes whose statements agreed before the receipt was signed; both are required.
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
+    `host_profile` names the host profile that held from the start of the worker until this receipt, or is "none".
     `accepted_advisories` lists the machine's open advisories, each accepted by name by its operator.
     `audit_anchor` is the vTPM's counter to which the audit trail was anchored; on one machine it never decreases.
     """
@@ -69,6 +70,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_sha384: Hex96
     code_sha384: Hex96
     fips: Literal["approved", "not_approved"]
+    host_profile: Token
     simulated: bool
     tpm: TpmClock
     audit_anchor: Count
@@ -105,6 +107,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     config_sha384: str | UnsetType = UNSET
     code_sha384: str | UnsetType = UNSET
     fips: str | UnsetType = UNSET
+    host_profile: str | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:
         """Names of the claims that differ, in the order of this class, e.g. `outputs[1].sha256`."""

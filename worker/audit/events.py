@@ -76,6 +76,7 @@ class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
     config_sha384: Hex96
     policy_sha384: Hex96
     simulated: bool
+    host_profile: Token
 
 
 class WorkerReady(_Event, frozen=True, kw_only=True, tag="worker_ready"):
@@ -88,6 +89,12 @@ class WorkerNotReady(_Event, frozen=True, kw_only=True, tag="worker_not_ready"):
     """No job is admitted from now on."""
 
     reason: Reason
+
+
+class HostChanged(_Event, frozen=True, kw_only=True, tag="host_changed"):
+    """The required conditions of the machine that do not hold, by name; none if all hold again."""
+
+    unmet: tuple[Token, ...]
 
 
 class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
@@ -282,6 +289,7 @@ Event = (
     WorkerStarted
     | WorkerReady
     | WorkerNotReady
+    | HostChanged
     | WorkerStopped
     | TailRecovered
     | TrailAnchored

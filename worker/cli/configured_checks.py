@@ -5,7 +5,6 @@ for a quote and Intel for the processor's collateral.
 """
 
 import os
-import resource
 import ssl
 import tempfile
 from datetime import UTC, datetime
@@ -33,16 +32,12 @@ from worker.errors import Refusal
 from worker.job import Policy
 
 _HCL_INDEX: Final = 0x01400001
-_CAP_IPC_LOCK: Final = 14
-_OVERHEAD_MIB: Final = 128
-"""Secret memory of the keyholder and of key slots, beside the cells."""
 
 
 def configured_checks(config: Config, trust: Trust) -> list[Finding]:
     """The findings on one configuration."""
     return [
         run_check("roots", lambda: _roots(trust)),
-        run_check("locked memory", lambda: _locked_memory(config)),
         run_check("reference values", lambda: _reference(config)),
         run_check("endpoints", lambda: _endpoints(config, trust)),
         run_check("attestation provider", lambda: _provider(config, trust)),
@@ -59,24 +54,6 @@ def _roots(trust: Trust) -> str:
     if not is_production(trust):
         raise NotOk(f"{trust.name}: not a production environment", "Do not send it real records.", state="warning")
     return f"{trust.name}, compiled in"
-
-
-def _locked_memory(config: Config) -> str:
-    needed = config.worker.cells * config.worker.cell_memory_mib + _OVERHEAD_MIB
-    if config.references:
-        needed += config.references.max_references * config.references.memory_mib
-    capabilities = next(
-        line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:")
-    )
-    if int(capabilities, 16) >> _CAP_IPC_LOCK & 1:
-        return f"{needed} MiB needed, CAP_IPC_LOCK held"
-    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-    if limit != resource.RLIM_INFINITY and limit < needed << 20:
-        raise NotOk(
-            f"{needed} MiB of secret memory needed, RLIMIT_MEMLOCK is {limit >> 20} MiB",
-            "Raise LimitMEMLOCK in the unit file, or configure fewer or smaller cells and references.",
-        )
-    return f"{needed} MiB needed and allowed"
 
 
 def _reference(config: Config) -> str:

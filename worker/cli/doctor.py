@@ -9,6 +9,7 @@ import click
 from worker.cli.common import FILE, trust_named
 from worker.cli.configured_checks import configured_checks
 from worker.cli.findings import Finding
+from worker.cli.host_checks import host_checks
 from worker.cli.machine_checks import machine_checks
 from worker.config import load
 from worker.errors import StartupError
@@ -34,6 +35,7 @@ def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> Non
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     findings = machine_checks()
     if config is None:
+        findings += host_checks(None, None)
         findings.append(
             Finding(
                 name="configuration", state="not run", found="no --config given", remedy="Give one to check it all."
@@ -57,7 +59,11 @@ def _of_config(context: click.Context, path: Path) -> list[Finding]:
         return [Finding(name="configuration", state="failed", found=error.what, remedy=error.remedy)]
     except click.ClickException as error:
         return [Finding(name="configuration", state="failed", found=error.message, remedy="")]
-    return [Finding(name="configuration", state="ok", found=str(path), remedy=""), *configured_checks(config, trust)]
+    return [
+        *host_checks(config, trust),
+        Finding(name="configuration", state="ok", found=str(path), remedy=""),
+        *configured_checks(config, trust),
+    ]
 
 
 def _print(findings: list[Finding]) -> None:

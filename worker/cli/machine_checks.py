@@ -12,7 +12,7 @@ from typing import Final
 
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.keyholder.fips import fips_probe
-from worker.memory import heap_environment, refuse_swap
+from worker.memory import heap_environment
 
 _PROBE_SECONDS: Final = 60
 _HEAP: Final = """
@@ -48,8 +48,6 @@ def machine_checks() -> list[Finding]:
         ),
         run_check("system-call filter", lambda: _probe(_SANDBOX, {}, found="libseccomp refuses sockets in a cell")),
         run_check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
-        run_check("tracing", _tracing),
-        run_check("swap", _swap),
         run_check("FIPS", _fips),
     ]
 
@@ -81,26 +79,6 @@ def _probe(code: str, environment: dict[str, str], *, found: str) -> str:
         reason[0].rpartition("StartupError: ")[2],
         "Install requirements.lock and compare the unit file with deploy/systemd.",
     )
-
-
-def _tracing() -> str:
-    """With 3 nobody can attach to a process, root included: Linux, Documentation/admin-guide/LSM/Yama.rst."""
-    try:
-        scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
-    except OSError:
-        scope = "absent"
-    if scope != "3":
-        raise NotOk(
-            f"kernel.yama.ptrace_scope is {scope}; root could make a worker's process run code",
-            "Set it to 3, as deploy/systemd/cji-worker.sysctl.conf does.",
-            state="warning",
-        )
-    return "nobody can attach to a process"
-
-
-def _swap() -> str:
-    refuse_swap()
-    return "off"
 
 
 def _fips() -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -16,6 +17,8 @@ from worker.client.errors import SpecError
 from worker.client.verify import verify_stored
 from worker.errors import Refusal
 from worker.job import Header, parse
+
+_HOST: Final = {"none": "no host profile: root could read records"}
 
 
 @click.group()
@@ -121,6 +124,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> st
         "key": claims.kek_id,
         "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": claims.fips.replace("_", " "),
+        "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "policy": claims.policy_sha384,
     }
     lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]

@@ -14,7 +14,7 @@ from worker.errors import StartupError
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.service import Service, handlers
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
-from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
+from worker.ipc.messages import Drain, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
@@ -47,7 +47,7 @@ async def _serve(boot: Boot) -> None:
     boot.code.check_mapped()
     config = boot.config
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder))
-    supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
+    supervisor: Channel[Drain, SupervisorFromChild] = Channel(boot.supervisor, Drain)
     service, health = Service(config, keyholder), HealthServicer()
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers(service)),))

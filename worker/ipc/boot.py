@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from worker.config import Config
+from worker.host import NOTHING_HELD, HostReport
 from worker.manifest import UNVERIFIED, Code
 
 _MAX_BYTES: Final = 8 << 20
@@ -17,13 +18,14 @@ _MAX_BYTES: Final = 8 << 20
 class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Descriptor numbers are those of the receiving process; -1 for one that it does not have.
 
-    `code` is what the process may map; `trust` is the encoded `attestation.Trust`, for the keyholder alone; `tables`
-    are the table files by name, for the keyholder and the zygote.
+    `code` is what the process may map; `trust` is the encoded `attestation.Trust`, and `host` the conditions at the
+    start, both for the keyholder alone; `tables` are the table files by name, for the keyholder and the zygote.
     """
 
     config: Config
     code: Code = UNVERIFIED
     trust: bytes = b""
+    host: HostReport = NOTHING_HELD
     tables: dict[str, bytes] = {}
     supervisor: int = -1
     front: int = -1

@@ -14,16 +14,17 @@ from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
-from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
+from worker.ipc.messages import HostConditions, KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
+from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
 from worker.manifest import VERSION
-from worker.memory import Region, SecretHeap, harden, refuse_swap
+from worker.memory import Region, SecretHeap, harden
 
 
 def _policy(path: Path) -> Policy:
@@ -38,6 +39,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
+    host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
         anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
@@ -47,6 +49,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             anchor=anchor,
+            host=host,
             last=audit.last_completion(),
         )
         audit.append(
@@ -56,9 +59,11 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
                 config_sha384=config.sha384,
                 policy_sha384=policy.sha384.hex(),
                 simulated=signer.simulated,
+                host_profile=host.profile,
             )
         )
-        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint)
+        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint, tpm=host.tpm_clock)
+        supervisor: Channel[HostConditions, SupervisorFromChild] = Channel(boot.supervisor, HostConditions)
         keyholder = Keyholder(
             config=config,
             policy=policy,
@@ -67,11 +72,12 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             anchor=anchor,
             custody=custody,
             signer=signer,
+            host=host,
+            supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
             key_slots=key_slots,
         )
-        supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
         await keyholder.serve()
@@ -80,7 +86,6 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
     try:
-        refuse_swap()
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
         harden(die_with_parent=True)

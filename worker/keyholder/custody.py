@@ -30,6 +30,7 @@ from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage, StartupError
+from worker.host import TpmClockWatch
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
@@ -72,11 +73,8 @@ class _Quote:
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
-    def __init__(self, *, config: Config, code: Code, trust: Trust, receipt_key: bytes) -> None:
-        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts.
-
-        No key is released to a process that maps a file outside `code`.
-        """
+    def __init__(self, *, config: Config, code: Code, trust: Trust, receipt_key: bytes, tpm: TpmClockWatch) -> None:
+        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key."""
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
@@ -104,6 +102,7 @@ class Custody:
         self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
+        self._tpm = tpm
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
@@ -170,7 +169,7 @@ class Custody:
     # ---- below: the custody thread ----
 
     def _attest(self) -> None:
-        started = time.monotonic()
+        started, utc = time.monotonic(), time.time()
         try:
             attestation = self._attester.attest(receipt_key=self._receipt_key)
         except AttestationError as error:
@@ -187,6 +186,7 @@ class Custody:
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
         self._attestation, self._attested_at, self._unread = attestation, started, 0
         self._schedule.attested(time.monotonic())
+        self._tpm.note(utc=utc, tpm=attestation.verdict.clock)
         until = started + self._lifetime
         with self._lock:
             self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)

@@ -18,6 +18,7 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
 from worker.keyholder.events import job_refused
+from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.references import References
 from worker.log import log
@@ -35,10 +36,11 @@ class Jobs:
         custody: Custody,
         cells: Cells,
         references: References,
+        host: HostState,
         effects: Effects,
     ) -> None:
         self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
-        self._cells, self._references, self._effects = cells, references, effects
+        self._cells, self._references, self._host, self._effects = cells, references, host, effects
         self._jobs: dict[int, AdmittedJob] = {}
         self._watchers: set[asyncio.Task[None]] = set()
 
@@ -46,6 +48,7 @@ class Jobs:
         """Start this job, or refuse it."""
         header: Header | None = None
         try:
+            self._host.require()
             header = self._admission.parse(request)
             admission = self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
             reference_slot = self._references.find(admission.plan.reference, admission.owner)

@@ -22,9 +22,11 @@ from worker.ipc.messages import (
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
+    HostConditions,
     KeyholderFromFront,
     KeyholderFromZygote,
     ReferenceWiped,
+    SupervisorFromChild,
     Witnessed,
     ZygoteFromKeyholder,
 )
@@ -35,6 +37,7 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
+from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
@@ -57,12 +60,15 @@ class Keyholder:
         anchor: Anchor,
         custody: Custody,
         signer: ReceiptSigner,
+        host: HostState,
+        supervisor: Channel[HostConditions, SupervisorFromChild],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: Sequence[KeySlot],
     ) -> None:
         self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
         self._front, self._zygote = front, zygote
+        self._host, self._supervisor = host, supervisor
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -81,14 +87,18 @@ class Keyholder:
             custody=custody,
             cells=self._cells,
             references=self._references,
+            host=host,
             effects=self._effects,
         )
-        self._readiness = Readiness(audit=audit, anchor=anchor, custody=custody, cells=self._cells, front=front)
+        self._readiness = Readiness(
+            audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
+        )
         self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
         """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
-        tasks = {asyncio.create_task(t) for t in (self._serve_front(), self._serve_zygote(), self._watch())}
+        services = (self._serve_front(), self._serve_zygote(), self._serve_supervisor(), self._watch())
+        tasks = {asyncio.create_task(service) for service in services}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -156,6 +166,12 @@ class Keyholder:
                     log("cell gone", cell=number, status=status)
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
+            self._readiness.report()
+
+    async def _serve_supervisor(self) -> None:
+        while True:
+            message, _ = await self._supervisor.receive_async()
+            self._host.take(message.report)
             self._readiness.report()
 
     def _attest(self, call: int, nonce: bytes) -> None:

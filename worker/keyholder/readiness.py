@@ -1,11 +1,11 @@
 """Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
-at least once, a writable trail that is anchored. Keys expire and disks fill up without notice, so all of it is checked
-every second.
+at least once, a writable trail that is anchored, a machine that meets its conditions. Keys expire and disks fill up
+without notice, so all of it is checked every second.
 """
 
-from worker.audit import AuditFile, WorkerNotReady, WorkerReady
+from worker.audit import AuditFile, HostChanged, WorkerNotReady, WorkerReady
 from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
@@ -15,6 +15,7 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent
+from worker.keyholder.host import HostState
 from worker.log import log
 
 
@@ -28,10 +29,12 @@ class Readiness:
         anchor: Anchor,
         custody: Custody,
         cells: Cells,
+        host: HostState,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
     ) -> None:
         self._audit, self._anchor = audit, anchor
         self._custody, self._cells, self._front = custody, cells, front
+        self._host, self._unmet = host, host.unmet
         self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
@@ -41,6 +44,7 @@ class Readiness:
 
     def report(self) -> None:
         """Report the readiness if it changed."""
+        self._report_host()
         state = self._state()
         if state == self._reported:
             return
@@ -56,11 +60,24 @@ class Readiness:
             log("audit unavailable")
         self._front.send(state)
 
+    def _report_host(self) -> None:
+        unmet = self._host.unmet
+        if unmet == self._unmet:
+            return
+        self._unmet = unmet
+        log("host conditions", what=", ".join(unmet) or "all met")
+        try:
+            self._audit.append(HostChanged(unmet=unmet))
+        except Refusal:
+            log("audit unavailable")
+
     def _state(self) -> Ready | NotReady:
         holdings = self._custody.holdings
         usable = holdings.usable()
         if self._anchor.overdue or not self._audit.writable():
             return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
+        if self._host.unmet:
+            return NotReady(reason=Reason.NOT_READY)
         if not usable:
             return NotReady(reason=holdings.why())
         if not self._cells.populated:

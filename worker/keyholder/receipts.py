@@ -28,6 +28,7 @@ from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
 from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
+from worker.keyholder.host import HostState
 from worker.keyholder.witnesses import Agreed
 
 
@@ -42,6 +43,7 @@ class ReceiptSigner:
         code_sha384: bytes,
         simulated: bool,
         anchor: Anchor,
+        host: HostState,
         last: JobCompleted | None,
     ) -> None:
         self._anchor = anchor
@@ -49,6 +51,7 @@ class ReceiptSigner:
         self.public_jwk = public_jwk(self._private.public_key())
         self.thumbprint = thumbprint(self._private.public_key())
         self.simulated = simulated
+        self._host = host
         self._claims = partial(
             Claims,
             version=1,
@@ -97,6 +100,7 @@ class ReceiptSigner:
             accepted_advisories=attestation.verdict.accepted,
             evidence_sha384=attestation.evidence.sha384.hex(),
             maa_token_sha384=attestation.token.sha384.hex(),
+            host_profile=self._host.profile,
             tpm=tpm_clock(attestation),
             audit_anchor=self._anchor.value,
         )

@@ -5,10 +5,8 @@ Sources: prctl(2), setrlimit(2), proc(5).
 
 import resource
 import signal
-from pathlib import Path
 from typing import Final
 
-from worker.errors import StartupError
 from worker.memory._libc import check, libc
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -33,15 +31,3 @@ def harden(*, die_with_parent: bool) -> None:
 def forbid_files() -> None:
     """Forbid this process to write to any file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-
-
-def refuse_swap(swaps: Path = Path("/proc/swaps")) -> None:
-    """Refuse to run on a machine that swaps: thread stacks and ciphertext buffers are ordinary memory."""
-    try:
-        lines = swaps.read_text().splitlines()
-    except OSError as error:
-        raise StartupError("Whether this machine swaps cannot be read", "Mount /proc.") from error
-    if len(lines) > 1:
-        raise StartupError(
-            "This machine swaps memory to disk", "Turn swap off: swapoff -a, and take it out of /etc/fstab."
-        )

@@ -147,7 +147,12 @@ def test_s05_a_simulated_start_says_so_in_the_trail(tmp_path: Path) -> None:
     with opened(tmp_path / "audit") as trail:
         record = trail.append(
             WorkerStarted(
-                version="0.1.0", code_sha384=digest, config_sha384=digest, policy_sha384=digest, simulated=True
+                version="0.1.0",
+                code_sha384=digest,
+                config_sha384=digest,
+                policy_sha384=digest,
+                simulated=True,
+                host_profile="none",
             )
         )
     assert isinstance(record.event, WorkerStarted)

@@ -586,20 +586,6 @@ def test_r03_a_cell_has_no_file_and_can_write_none(town: Town) -> None:
         assert "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
 
 
-def test_r04_a_machine_that_swaps_is_refused(tmp_path: Path) -> None:
-    from worker.errors import StartupError
-    from worker.memory import refuse_swap
-
-    swaps = tmp_path / "swaps"
-    swaps.write_text("Filename Type Size Used Priority\n")
-    refuse_swap(swaps)
-    swaps.write_text(swaps.read_text() + "/swapfile file 2097148 0 -2\n")
-    with pytest.raises(StartupError, match="swap"):
-        refuse_swap(swaps)
-    with pytest.raises(StartupError):
-        refuse_swap(tmp_path / "missing")
-
-
 def test_r06_nothing_is_read_by_pickle_eval_or_yaml() -> None:
     import ast
 

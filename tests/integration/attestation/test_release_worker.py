@@ -16,6 +16,7 @@ from tests.support.refusals import refused
 from worker.audit import KeyReleased, read
 from worker.config import load
 from worker.errors import Reason, StartupError
+from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 
 MAX_STEPS = 20
@@ -45,6 +46,7 @@ def stepped(
         code=working_tree(),
         trust=trust or simulation.trust,
         receipt_key=b"r" * 32,
+        tpm=TpmClockWatch(),
     )
     for _ in range(MAX_STEPS):
         if Reason.NOT_READY not in custody.holdings.missing.values():

@@ -18,7 +18,7 @@ from worker.audit import AuditFile, WorkerStopped
 from worker.cli import build
 
 OLD_LIST = '{ reviewed = 2026-01-01, expires = 2026-02-01, listed = [{ id = "AMD-SB-1", unfixed = ["Turin"] }] }'
-HEAP_FREE = {"interpreter", "FIPS", "roots", "tracing"}
+HEAP_FREE = {"interpreter", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
     assert status == 0, found
     assert {name for name, state in states.items() if state != "ok"} <= HEAP_FREE
     assert states["roots"] == "warning"  # a simulation says so here, too
-    assert states["secret heap"] == "ok"
+    assert states["secret heap"] == states["tpm-clock"] == "ok"
     assert "snp" in found["vTPM"]["found"]
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "ok")
 
@@ -139,6 +139,5 @@ def test_locked_memory_is_counted(folder: Path, azure: Simulation) -> None:
         text=True,
     )
     found = {finding["name"]: finding for finding in json.loads(done.stdout)}
-    assert done.returncode == 1
-    assert "RLIMIT_MEMLOCK is 8 MiB" in found["locked memory"]["found"]
-    assert found["locked memory"]["state"] == "failed"
+    assert "RLIMIT_MEMLOCK is 8 MiB" in found["locked-memory"]["found"]
+    assert found["locked-memory"]["state"] == "warning"  # failed under production trust, see test_host_checks

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from attestation.release import Attestation
 from tests.support.refusals import refused
 from worker.config import load
 from worker.errors import Reason, Refusal, Stage
+from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
@@ -54,7 +56,14 @@ class Stepped:
             config.attestation, key_lifetime_s=lifetime, pcr_check_s=check, reference_values=values
         )
         config = msgspec.structs.replace(config, attestation=section)
-        self.custody = Custody(config=config, code=working_tree(), trust=azure.trust, receipt_key=b"r" * 32)
+        self.tpm_clock = TpmClockWatch()
+        self.custody = Custody(
+            config=config,
+            code=working_tree(),
+            trust=azure.trust,
+            receipt_key=b"r" * 32,
+            tpm=self.tpm_clock,
+        )
         self.seen: list[CustodyEvent] = []
 
     @property
@@ -293,3 +302,17 @@ def test_k10_all_workers_behind_a_throttling_vault_become_ready(tmp_path: Path) 
     assert all(one.held for one in fleet)
     assert [one.count(Attestation) for one in fleet] == [1] * workers
     print(f"{workers} workers ready after {took:.0f} s")
+
+
+def test_each_attestation_compares_the_clock_with_the_tpms(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Stepped(tmp_path, azure, keys[0])
+    held = []
+    for set_by in (0.0, 7200.0, 0.0):
+        clock = SimpleNamespace(monotonic=time.monotonic, time=lambda by=set_by: time.time() + by)
+        monkeypatch.setattr("worker.keyholder.custody.time", clock)
+        mine.custody._attest()
+        assert mine.custody.holdings.evidence() is not None
+        held.append(mine.tpm_clock.held)
+    assert held == [True, False, True]

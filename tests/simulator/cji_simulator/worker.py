@@ -21,6 +21,7 @@ import msgspec
 import worker
 from attestation import Trust
 from worker.config import load
+from worker.host import Host
 from worker.manifest import Code
 from worker.memory import secret_fd
 from worker.supervisor import Supervisor
@@ -49,7 +50,8 @@ class WorkerDied(Exception):  # noqa: N818 - an event in a test
 class Worker:
     """A running worker; a context manager that drains it at the end. `log` is the file of its structured log.
 
-    `program` is the module that `python` runs with the configuration file, and arguments before it.
+    `program` is the module that `python` runs with the configuration file, and arguments before it. `host` is a folder
+    in which it finds /proc and /sys instead of the machine's own; `under` is a command that executes the one after it.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Worker:
         log: Path,
         python: str = sys.executable,
         program: Sequence[str] = ("cji_simulator.worker",),
+        host: Path | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [python, "-m", *program, str(config)],
+            [*under, python, "-m", *program, str(config), *([str(host)] if host else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
@@ -162,7 +166,10 @@ def main() -> int:
         sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
         sys.stdout.flush()
 
-    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, code=working_tree, on_ready=ready)
+    host = Host(root=Path(sys.argv[2])) if len(sys.argv) > 2 else None
+    supervisor = Supervisor(
+        load(Path(sys.argv[1])), trust=trust, memory=_kept, code=working_tree, host=host, on_ready=ready
+    )
     return supervisor.run()
 
 

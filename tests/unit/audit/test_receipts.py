@@ -65,6 +65,7 @@ CLAIMS = Claims(
     config_sha384="0a" * 48,
     code_sha384="0b" * 48,
     fips="not_approved",
+    host_profile="none",
     simulated=False,
     tpm=TpmClock(clock=123456, reset_count=7, restart_count=0),
     audit_anchor=41,

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import StartupError
-from worker.memory import Region, heap_environment, refuse_swap, secret_fd
+from worker.memory import Region, heap_environment, secret_fd
 from worker.memory.region import ALIGNMENT
 
 MIB = 1 << 20
@@ -338,12 +337,3 @@ except OSError as error:
     )
     assert int(done.stdout) == errno.EFBIG
     assert (tmp_path / "file").stat().st_size == 0
-
-
-@pytest.mark.parametrize(
-    "text", ["Filename\n/dev/sda2 partition 1 0 -2\n", "Filename\n/a file 1 0 -2\n/b file 1 0 -3\n"]
-)
-def test_r04_swap_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "swaps").write_text(text)
-    with pytest.raises(StartupError, match="swaps memory to disk"):
-        refuse_swap(tmp_path / "swaps")

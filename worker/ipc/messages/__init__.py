@@ -49,7 +49,7 @@ from worker.ipc.messages.keyholder_zygote import (
     ZygoteFromKeyholder,
 )
 from worker.ipc.messages.parts import CountedPart, SealedPart
-from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, SupervisorFromChild, Up
+from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild, Up
 
 __all__ = [
     "Abort",
@@ -73,6 +73,7 @@ __all__ = [
     "Finish",
     "FrontFromCell",
     "FrontFromKeyholder",
+    "HostConditions",
     "InputFreed",
     "InputReady",
     "KeyholderFromCell",

@@ -1,5 +1,6 @@
 """Messages between the supervisor and its children."""
 
+from worker.host import HostReport
 from worker.ipc.messages.base import Message
 
 
@@ -13,5 +14,11 @@ class Drain(Message, frozen=True, kw_only=True):
     """Accept no new jobs, finish the running ones, then exit."""
 
 
+class HostConditions(Message, frozen=True, kw_only=True):
+    """The machine's conditions, after each change; for the keyholder."""
+
+    report: HostReport
+
+
 SupervisorFromChild = Up
-ChildFromSupervisor = Drain
+ChildFromSupervisor = Drain | HostConditions

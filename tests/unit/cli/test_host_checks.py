@@ -1,0 +1,49 @@
+"""`cji doctor` on the machine: production fails what a simulation warns of, in the words of the worker."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from attestation import AZURE_US
+from tests.support.paths import ROOT
+from tests.support.worker_configs import WORKER_CONFIG
+from worker.cli.host_checks import host_checks
+from worker.config import load
+from worker.host import CATALOGUE
+
+_LOCKED: str = """
+import resource, sys
+from pathlib import Path
+from attestation import AZURE_US
+from worker.cli.host_checks import host_checks
+from worker.config import load
+from worker.host import readings
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (8 << 20, 8 << 20))
+readings._CAP_IPC_LOCK = 63  # nobody holds it
+found = {each.name: each for each in host_checks(load(Path(sys.argv[1])), AZURE_US)}
+print(found["locked-memory"].state, found["locked-memory"].remedy)
+"""
+
+
+def test_without_a_configuration_only_what_always_holds_fails() -> None:
+    findings = host_checks(None, None)
+    assert [each.name for each in findings] == [name for name in CATALOGUE if name != "tpm-clock"]
+    failed = {each.name for each in findings if each.state == "failed"}
+    assert failed <= {name for name, condition in CATALOGUE.items() if condition.always}
+
+
+def test_in_production_nothing_is_only_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "worker.toml").write_text(WORKER_CONFIG)
+    lax = {each.name: each.state for each in host_checks(None, None)}
+    strict = {each.name: each for each in host_checks(load(tmp_path / "worker.toml"), AZURE_US)}
+    for name, state in lax.items():
+        assert strict[name].state == ("ok" if state == "ok" else "failed"), name
+        assert strict[name].remedy == ("" if state == "ok" else CATALOGUE[name].remedy)  # type: ignore[index]
+    assert set(strict) == set(CATALOGUE)
+
+
+def test_too_little_lockable_memory_fails(tmp_path: Path) -> None:
+    (tmp_path / "worker.toml").write_text(WORKER_CONFIG)
+    command = [sys.executable, "-c", _LOCKED, str(tmp_path / "worker.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.startswith("failed Raise LimitMEMLOCK")
