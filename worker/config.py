@@ -58,6 +58,17 @@ class ListenSection(_Section, frozen=True, kw_only=True):
     """PEM roots of the submitters' client certificates."""
 
 
+class LimitsSection(_Section, frozen=True, kw_only=True):
+    """How long one job may take of what all submitters share, in seconds."""
+
+    max_job_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """Longest time of one job; a later deadline of its caller is cut to this."""
+    idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """Longest time in which a caller sends no message that the worker waits for, or reads none."""
+    queue_seconds: Annotated[int, Meta(ge=0, le=60)] = 5
+    """Longest time in which an admissible job waits for a cell."""
+
+
 class AttestationSection(_Section, frozen=True, kw_only=True):
     """How this machine is attested."""
 
@@ -93,6 +104,7 @@ class Config(_Section, frozen=True, kw_only=True):
     keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
     policy_file: NonEmpty
     audit_file: NonEmpty
+    limits: LimitsSection = LimitsSection()
     references: ReferencesSection | None = None
     """Without this section, no reference outlives its job."""
     tables: NonEmpty | None = None

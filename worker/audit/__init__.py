@@ -5,6 +5,7 @@ from worker.audit.chain import verify as verify_chain
 from worker.audit.claims import Claims, Expected, PartDigest
 from worker.audit.events import (
     Attested,
+    CallsRefused,
     DropCause,
     Event,
     JobAdmitted,
@@ -23,6 +24,7 @@ from worker.audit.events import (
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
+    token_or_none,
     utc_hundredths,
 )
 from worker.audit.file import AuditFile, JobEntry, JobState
@@ -43,6 +45,7 @@ __all__ = [
     "GENESIS",
     "Attested",
     "AuditFile",
+    "CallsRefused",
     "ChainError",
     "Claims",
     "DropCause",
@@ -77,6 +80,7 @@ __all__ = [
     "read",
     "receipt_sha384",
     "sign",
+    "token_or_none",
     "utc_hundredths",
     "verify_chain",
     "verify_next",

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 from worker.config import ListenSection
 from worker.errors import StartupError
+from worker.front import health as health_service
+from worker.front.guard import Guard
+from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
-from worker.front.service import Service, handlers
+from worker.front.refused import RefusedCounter
+from worker.front.service import Service
+from worker.front.submitters import Submitters
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
 from worker.job import LIMITS
@@ -21,6 +24,9 @@ from worker.memory import harden
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
+_REPORT_S: Final = 10.0
+"""Interval of the reports on refused calls: a stranger adds no more to the audit trail, however often it calls."""
+
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
@@ -45,15 +51,16 @@ def credentials(listen: ListenSection) -> grpc.ServerCredentials:
 
 async def _serve(boot: Boot) -> None:
     config = boot.config
-    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder))
+    submitters, refused = Submitters(), RefusedCounter()
+    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
-    service, health = Service(config, keyholder), HealthServicer()
+    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused)
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers(service)),))
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
     port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(config.listen))
-    await health.set("", health_pb2.HealthCheckResponse.SERVING)
-    await health.set(SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
+    health.set("", serving=True)
+    health.set(SERVICE, serving=False)
     await server.start()
     log("listening", port=port)
 
@@ -63,11 +70,16 @@ async def _serve(boot: Boot) -> None:
             await keyholder.changed.wait()
             keyholder.changed.clear()
             serving = not isinstance(keyholder.ready, NotReady) and not service.draining
-            state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-            await health.set(SERVICE, state)
+            health.set(SERVICE, serving=serving)
             if serving and not announced:
                 announced = True
                 supervisor.send(Up(port=port))
+
+    async def report_refused() -> None:
+        while True:
+            await asyncio.sleep(_REPORT_S)
+            for each in refused.take():
+                keyholder.send(each)
 
     async def drain() -> None:
         await supervisor.receive_async()
@@ -77,10 +89,12 @@ async def _serve(boot: Boot) -> None:
         while service.running:
             await asyncio.sleep(0.05)
         await server.stop(grace=5)
+        for each in refused.take():
+            keyholder.send(each)
         keyholder.send(Drained())
 
     ending = asyncio.create_task(drain())
-    tasks = {asyncio.create_task(keyholder.serve()), asyncio.create_task(readiness()), ending}
+    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), report_refused()))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from attestation.release import Attestation
 from worker.audit import (
     Attested,
+    CallsRefused,
     JobAdmitted,
     JobCompleted,
     JobEnded,
@@ -14,6 +15,7 @@ from worker.audit import (
     KeyReleased,
     TpmClock,
     Volumes,
+    token_or_none,
     utc_hundredths,
 )
 from worker.errors import Reason, Refusal, Stage
@@ -35,6 +37,20 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
         header_sha384=header.sha384.hex() if header else None,
         requesting_ori=header.requesting_ori if header else None,
         purpose_code=header.purpose_code if header else None,
+    )
+
+
+def calls_refused(
+    reason: Reason, *, count: int, seconds: int, source: str, identity: str, submitter: str | None
+) -> CallsRefused:
+    """Several refusals in one event; `identity` is what the caller's certificate, or a compromised front, states."""
+    return CallsRefused(
+        reason=reason,
+        count=count,
+        seconds=seconds,
+        source=source,
+        identity=token_or_none(identity),
+        submitter=submitter,
     )
 
 

@@ -21,9 +21,11 @@ from worker.ipc.messages import (
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
+    Identities,
     KeyholderFromFront,
     KeyholderFromZygote,
     ReferenceWiped,
+    RefusedCalls,
     ZygoteFromKeyholder,
 )
 from worker.job import Policy
@@ -33,9 +35,11 @@ from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.jobs import Jobs
+from worker.keyholder.lifecycle import Done
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
+from worker.keyholder.refusals import Refusals
 from worker.log import log
 
 _TICK_S: Final = 1.0
@@ -71,7 +75,9 @@ class Keyholder:
             front=front,
             zygote=zygote,
         )
+        self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
         self._jobs = Jobs(
+            config=config,
             policy=policy,
             audit=audit,
             admission=AdmissionControl(audience=config.worker.audience, policy=policy, audit=audit, tables=tables),
@@ -79,7 +85,9 @@ class Keyholder:
             cells=self._cells,
             references=self._references,
             effects=self._effects,
+            refusals=self._refusals,
         )
+        front.send(Identities(sha256=policy.identities))
         self._readiness = Readiness(audit=audit, custody=custody, cells=self._cells, front=front)
         self._loop = asyncio.get_running_loop()
 
@@ -93,6 +101,7 @@ class Keyholder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._jobs.end_all()
+            self._refusals.flush(at_once=True)
             for event in self._custody.stop():
                 self._readiness.note(event)
             self._audit.append(WorkerStopped(jobs_completed=self._effects.completed))
@@ -105,6 +114,7 @@ class Keyholder:
         while True:
             await asyncio.sleep(_TICK_S)
             self._follow_holdings()
+            self._refusals.flush()
 
     def _follow_holdings(self) -> None:
         """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
@@ -127,6 +137,8 @@ class Keyholder:
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():
                     self._jobs.fetch_receipt(message)
+                case RefusedCalls():
+                    self._refusals.calls(message)
                 case Attest(call=call, nonce=nonce):
                     self._attest(call, nonce)
                 case Drained():
@@ -139,6 +151,7 @@ class Keyholder:
                 case CellReady(cell=number, cell_slot=cell_slot):
                     self._cells.add(number, cell_slot=cell_slot, fds=fds)
                     log("cell ready", cell=number)
+                    self._jobs.dispatch()
                 case CellGone(cell=number, status=status):
                     self._cells.remove(number)
                     self._references.cell_gone(number)

@@ -32,7 +32,8 @@ def passed_on(*messages: bytes) -> list[tuple[str, int]]:
     for message in (*messages, msgspec.msgpack.encode(OutputsDone())):
         theirs.send(message)
     ring, caller, unused = Ring.create(), Caller(), Any
-    job = JobStream(caller, unused, [ours.detach(), os.dup(ring.fd)], steps=("rows", "check"))  # type: ignore[arg-type]
+    fds = [ours.detach(), os.dup(ring.fd)]
+    job = JobStream(caller, unused, fds, steps=("rows", "check"), idle_seconds=5)  # type: ignore[arg-type]
     try:
         asyncio.run(job._downstream())
     finally:

@@ -25,10 +25,12 @@ from worker.ipc.messages.front_keyholder import (
     FetchedReceipt,
     FetchReceipt,
     FrontFromKeyholder,
+    Identities,
     KeyholderFromFront,
     NotReady,
     PublishedKey,
     Ready,
+    RefusedCalls,
 )
 from worker.ipc.messages.keyholder_cell import (
     CellFailed,
@@ -72,6 +74,7 @@ __all__ = [
     "Finish",
     "FrontFromCell",
     "FrontFromKeyholder",
+    "Identities",
     "InputFreed",
     "InputReady",
     "KeyholderFromCell",
@@ -89,6 +92,7 @@ __all__ = [
     "PublishedKey",
     "Ready",
     "ReferenceWiped",
+    "RefusedCalls",
     "SealedPart",
     "Summary",
     "SupervisorFromChild",
