@@ -111,7 +111,7 @@ def test_folders_of_unit_tests_mirror_the_rooms() -> None:
 
 
 def test_folders_of_tests_hold_nothing_that_tests_share() -> None:
-    """Helpers are in `tests/support`, twins in `tests/reference`; fuzzer and hostile peers are programs of their own."""
-    shared = (path for path in python(*(f"tests/{kind}" for kind in KINDS)) if path.parent.name != "peers")
-    others = {path.name for path in shared if not path.name.startswith("test_")}
+    """Helpers are in `tests/support`, twins in `tests/reference`; the fuzzer and hostile peers are programs."""
+    files = [path for path in python(*(f"tests/{kind}" for kind in KINDS)) if path.parent.name != "peers"]
+    others = {path.name for path in files if not path.name.startswith("test_")}
     assert others <= {"conftest.py"}

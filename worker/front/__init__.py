@@ -1,7 +1,8 @@
 """The gRPC server: sizes, deadlines, admission and back-pressure. It moves ciphertext and has no key.
 
 * `server` is the process: TLS, health, drain.
-* `service` answers the four calls; `run` serves one job.
-* `guard` turns every failure into a Reason; `status` maps Reasons to gRPC.
+* `guard` is passed by every call: identity, the caller's share (`submitters`), a Reason for every failure; `status`
+  maps Reasons to gRPC, `refused` counts what is refused before a job is known, `patience` limits waits for a caller.
+* `service` answers the four calls, `health` those of grpc.health.v1; `run` serves one job, `frames` reads its segments.
 * `keyholder_client` is the front's end of the channel to the keyholder.
 """

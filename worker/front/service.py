@@ -68,7 +68,12 @@ class Service:
             assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
             with os.fdopen(fd, "rb") as file:
                 evidence = file.read(_MAX_EVIDENCE_BYTES)
-        return pb.AttestResponse(evidence=evidence, maa_token=message.maa_token, receipt_jwk=message.receipt_jwk)
+        return pb.AttestResponse(
+            evidence=evidence,
+            maa_token=message.maa_token,
+            receipt_jwk=message.receipt_jwk,
+            nonce_path=message.nonce_path,
+        )
 
     async def _run(self, call: Call) -> None:
         """One sealed job. Reads and writes through the context, so nothing is read ahead."""

@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from attestation.evidence import Evidence
 from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
 from worker.config import Config
@@ -36,6 +35,7 @@ from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.lifecycle import Done
+from worker.keyholder.quotes import Quoted
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
@@ -167,17 +167,20 @@ class Keyholder:
             return
         token = attestation.token.raw
 
-        def answer(result: Evidence | Refusal) -> None:
+        def answer(result: Quoted | Refusal) -> None:
             self._loop.call_soon_threadsafe(deliver, result)
 
-        def deliver(result: Evidence | Refusal) -> None:
+        def deliver(result: Quoted | Refusal) -> None:
             if isinstance(result, Refusal):
                 self._effects.refuse(call, result)
                 return
             fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
-            os.write(fd, result.to_json())
+            os.write(fd, result.evidence)
             os.lseek(fd, 0, os.SEEK_SET)
-            self._front.send(Attested(call=call, maa_token=token, receipt_jwk=self._signer.public_jwk), [fd])
+            message = Attested(
+                call=call, maa_token=token, receipt_jwk=self._signer.public_jwk, nonce_path=result.nonce_path
+            )
+            self._front.send(message, [fd])
             os.close(fd)
 
-        self._custody.quote(nonce, answer)
+        self._custody.quotes.ask(nonce, answer)

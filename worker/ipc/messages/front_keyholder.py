@@ -65,6 +65,7 @@ class Attested(Message, frozen=True, kw_only=True):
     call: int
     maa_token: str
     receipt_jwk: str
+    nonce_path: bytes
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):
