@@ -59,12 +59,14 @@ class ListenSection(_Section, frozen=True, kw_only=True):
 
 
 class LimitsSection(_Section, frozen=True, kw_only=True):
-    """How long one job may take of what all submitters share, in seconds."""
+    """How much one caller may take of what all share; times in seconds."""
 
     max_job_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
     """Longest time of one job; a later deadline of its caller is cut to this."""
     idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     """Longest time in which a caller sends no message that the worker waits for, or reads none."""
+    connections_per_address: Annotated[int, Meta(ge=1, le=1024)] = 64
+    """Maximum number of connections from one address."""
     queue_seconds: Annotated[int, Meta(ge=0, le=60)] = 5
     """Longest time in which an admissible job waits for a cell."""
 

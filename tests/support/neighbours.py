@@ -50,15 +50,14 @@ class Neighbours:
 
     def folder(self, name: str) -> Path:
         """TLS files of this name."""
-        folder = self.site.files.folder / f"tls-{name}"
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            key = ec.generate_private_key(ec.SECP256R1())
-            (folder / "ca.pem").write_bytes(self.site.profile.tls().ca_pem)
-            certificate = leaf(name, key, self.ca, uris=[san(name)]).certificate
-            (folder / "client.pem").write_bytes(pem(certificate))
-            write_private(folder / "client.key", private_pem(key))
-        return folder
+        return self.site.files.folder / f"tls-{name}"
+
+    def _certify(self, name: str) -> None:
+        folder, key = self.folder(name), ec.generate_private_key(ec.SECP256R1())
+        folder.mkdir(mode=0o700)
+        (folder / "ca.pem").write_bytes(self.site.profile.tls().ca_pem)
+        (folder / "client.pem").write_bytes(pem(leaf(name, key, self.ca, uris=[san(name)]).certificate))
+        write_private(folder / "client.key", private_pem(key))
 
     @contextmanager
     def hostile(self, act: str, name: str, count: int) -> Iterator[None]:
@@ -101,7 +100,10 @@ def neighbours(folder: Path, *, cells: int = 2, **limits: int) -> Iterator[Neigh
         with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as worker:
             profile = load_profile(files.profile)
             site = Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=profile)
-            yield Neighbours(site=site, ca=ca, signing=signing)
+            found = Neighbours(site=site, ca=ca, signing=signing)
+            for name in (FIRST, SECOND, STRANGER):
+                found._certify(name)
+            yield found
 
 
 def _policy(text: str, signing: Mapping[str, ec.EllipticCurvePrivateKey]) -> str:

@@ -1,6 +1,7 @@
 """The front's process: TLS, health, drain."""
 
 import asyncio
+import itertools
 import sys
 from pathlib import Path
 from typing import Final
@@ -8,8 +9,9 @@ from typing import Final
 import grpc
 
 from worker.config import ListenSection
-from worker.errors import StartupError
+from worker.errors import Reason, StartupError
 from worker.front import health as health_service
+from worker.front.connections import MAX_CONNECTIONS, Connections
 from worker.front.guard import Guard
 from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
@@ -20,22 +22,31 @@ from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
 from worker.job import LIMITS
 from worker.log import log
-from worker.memory import harden
+from worker.memory import harden, return_free_memory
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
 _REPORT_S: Final = 10.0
 """Interval of the reports on refused calls: a stranger adds no more to the audit trail, however often it calls."""
 
+_SWEEP_S: Final = 1.0
+_TRIM_SWEEPS: Final = 5
+
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # a connection that does not complete TLS
+    ("grpc.max_concurrent_streams", 256),
     ("grpc.max_connection_idle_ms", 30 * 60 * 1000),  # CJISSECPOL SC-10: sessions end within an hour of inactivity
+    ("grpc.max_connection_age_ms", 60 * 60 * 1000),  # then a client connects again, between two of its calls
+    ("grpc.keepalive_time_ms", 60_000),  # a peer that vanished
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-"""Options of the gRPC server."""
+"""Options of the gRPC server, but for `max_connection_age_grace_ms`: the time of the longest job."""
 
 
 def credentials(listen: ListenSection) -> grpc.ServerCredentials:
@@ -55,7 +66,8 @@ async def _serve(boot: Boot) -> None:
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
     service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused)
-    server = grpc.aio.server(options=OPTIONS)
+    grace_ms = 1000 * config.limits.max_job_seconds
+    server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
     port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(config.listen))
@@ -81,6 +93,16 @@ async def _serve(boot: Boot) -> None:
             for each in refused.take():
                 keyholder.send(each)
 
+    async def sweep() -> None:
+        """What nobody asks for: connections above an address's share, and memory of jobs that are over."""
+        connections = Connections(port=port, per_address=config.limits.connections_per_address)
+        for second in itertools.count():
+            await asyncio.sleep(_SWEEP_S)
+            for address, closed in connections.sweep().items():
+                refused.count(Reason.OVERLOADED, source=address, identity="", calls=closed)
+            if second % _TRIM_SWEEPS == 0 and not service.running:
+                return_free_memory()
+
     async def drain() -> None:
         await supervisor.receive_async()
         service.draining = True
@@ -94,7 +116,7 @@ async def _serve(boot: Boot) -> None:
         keyholder.send(Drained())
 
     ending = asyncio.create_task(drain())
-    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), report_refused()))}
+    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), report_refused(), sweep()))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)

@@ -12,6 +12,7 @@ seconds. All of them are alike: in their Reason, and in the work done before it.
 Nothing is decrypted before all of them have passed and the admission is on disk.
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, ParamSpec
@@ -37,10 +38,18 @@ P = ParamSpec("P")
 class AdmissionControl:
     """The checks of one worker."""
 
-    def __init__(self, *, audience: str, policy: Policy, audit: AuditFile, tables: Tables) -> None:
+    def __init__(
+        self,
+        *,
+        audience: str,
+        policy: Policy,
+        audit: AuditFile,
+        tables: Tables,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
         self._ledger = AuditLedger(audit)
-        self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS)
+        self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS, clock=clock)
 
     def parse(self, request: Admit) -> Header:
         """Check 1."""

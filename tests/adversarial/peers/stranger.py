@@ -9,7 +9,7 @@ leaves when its standard input ends.
     unsent       Describe, Attest and GetReceipt calls whose request never comes
     crowd        Run calls with a deadline in a year that send a header of 16 KiB of noise, again and again
     attest       Attest calls in COUNT threads, as fast as they are answered
-    connect      TCP connections that send nothing
+    connect      TCP connections from 127.0.0.2 that send nothing
 """
 
 import os
@@ -79,6 +79,7 @@ def connect(target: str, _: Path, count: int) -> object:
     found = []
     for _n in range(count):
         connection = socket.socket()
+        connection.bind(("127.0.0.2", 0))
         connection.setblocking(False)
         connection.connect_ex((host, int(port)))
         found.append(connection)

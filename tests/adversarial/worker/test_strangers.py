@@ -1,9 +1,12 @@
-"""Pitfalls X01 and X10: callers that take what others need. Each is a program of its own beside a live worker."""
+"""Pitfalls X01, X10 and X11: callers that take what others need. Each is a program of its own beside a live worker."""
 
+import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -19,6 +22,8 @@ from worker.wire.v1 import worker_pb2 as pb
 YEAR = 365 * 86_400.0
 STREAMS = 140
 """More than the worker has calls of one kind."""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="descriptors and memory of other processes are root's to see")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,19 @@ def test_x01_a_silent_submitter_holds_its_own_share_only(town: Neighbours, act: 
         assert works_for(town, FIRST)
 
 
+@pytest.mark.parametrize(("name", "reason"), [(STRANGER, Reason.POLICY_DENIED), (FIRST, Reason.INCOMPLETE)])
+def test_x01_a_call_whose_request_never_comes_ends(town: Neighbours, name: str, reason: Reason) -> None:
+    with town.raw(name) as raw:
+        never = threading.Event()
+        call = raw.channel.stream_stream("/cji.worker.v1.CjiWorker/Describe", None, None)(
+            iter(lambda: never.wait() or b"", b"x"), timeout=YEAR
+        )
+        with pytest.raises(grpc.RpcError):
+            list(call)
+        assert call.details().startswith(reason)
+        never.set()
+
+
 def test_x01_a_stranger_may_ask_for_health_and_nothing_else(town: Neighbours) -> None:
     with town.raw(STRANGER) as raw:
         health = health_pb2_grpc.HealthStub(raw.channel)
@@ -115,25 +133,29 @@ def begin(stream: RawStream, job: RawJob) -> None:
     assert stream.begin(job.open()).WhichOneof("message") == "accepted"
 
 
-def end_of(town: Neighbours) -> JobEnded:
-    return until(lambda: next((e for e in reversed(events(town.site)) if isinstance(e, JobEnded)), None))
+def end_of(town: Neighbours, job: RawJob) -> JobEnded:
+    digest = hashlib.sha384(job.header).hexdigest()
+
+    def found() -> JobEnded | None:
+        return next((e for e in events(town.site) if isinstance(e, JobEnded) and e.header_sha384 == digest), None)
+
+    return until(found)
 
 
 def test_x01_a_job_that_sends_nothing_ends(hurried: Neighbours) -> None:
+    job = job_of(hurried, FIRST)
     with hurried.raw(FIRST) as raw, raw.stream(timeout=YEAR) as stream:
-        begin(stream, job_of(hurried, FIRST))
+        begin(stream, job)
         answer = stream.answer()
-    assert (answer.reason, end_of(hurried).reason) == (Reason.INCOMPLETE, Reason.INCOMPLETE)
+    assert (answer.reason, end_of(hurried, job).reason) == (Reason.INCOMPLETE, Reason.INCOMPLETE)
 
 
 def test_x01_a_job_that_reads_nothing_ends(hurried: Neighbours) -> None:
     job = job_of(hurried, FIRST)
-    ended = len([e for e in events(hurried.site) if isinstance(e, JobEnded)])
     with hurried.raw(FIRST) as raw, raw.stream(timeout=YEAR) as stream:
         begin(stream, job)
         stream.send(*sends(job.stream(people(300_000))), pb.RunRequest(finish=pb.Finish()))
-        found = until(lambda: [e for e in events(hurried.site) if isinstance(e, JobEnded)][ended:])
-        assert found[0].reason in (Reason.INCOMPLETE, Reason.DEADLINE)
+        assert end_of(hurried, job).reason in (Reason.INCOMPLETE, Reason.DEADLINE)
         settled(hurried.site)
         assert works_for(hurried, SECOND)
 
@@ -157,7 +179,7 @@ def test_x01_the_worker_ends_a_job_before_its_deadline(hurried: Neighbours) -> N
         stop.set()
         thread.join()
     assert (answer.reason, answer.code) == (Reason.DEADLINE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    assert end_of(hurried).reason is Reason.DEADLINE
+    assert end_of(hurried, job).reason is Reason.DEADLINE
 
 
 # ------------------------------------------------------------------ fair sharing
@@ -209,3 +231,68 @@ def test_x10_a_flood_of_attest_shuts_nobody_out(town: Neighbours) -> None:
         for number in range(20):
             nonce = number.to_bytes(32, "big")
             assert raw.stub.Attest(pb.AttestRequest(nonce=nonce), timeout=10).evidence
+
+
+# ------------------------------------------------------------------ connections and memory
+
+
+def descriptors(town: Neighbours) -> int:
+    return len(os.listdir(f"/proc/{town.site.worker.pids['front']}/fd"))
+
+
+@needs_root
+@pytest.mark.root
+def test_x11_silent_connections_leave_while_they_are_held(town: Neighbours) -> None:
+    """Three thousand from one address; another address connects meanwhile."""
+    before = descriptors(town)
+    with town.hostile("connect", STRANGER, 3000):
+        until(lambda: descriptors(town) <= before + 100, seconds=15)
+        assert works_for(town, SECOND)
+        until(lambda: descriptors(town) <= before + 10, seconds=15)
+
+
+@needs_root
+@pytest.mark.root
+def test_x11_memory_returns_after_load(town: Neighbours) -> None:
+    """Sixteen streams at once, each of more segments than the ring has slots."""
+    front = town.site.worker.pids["front"]
+    time.sleep(8)
+    idle, table = resident(front), people(120_000)
+
+    def load(name: str) -> None:
+        job = job_of(town, name)
+        segments = job.stream(table)
+        with town.raw(name) as raw:
+            raw.run(job.messages(segments), timeout=60)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(load, [FIRST, SECOND] * 16))
+    until(lambda: resident(front) <= 1.3 * idle, seconds=20)
+
+
+def resident(pid: int) -> int:
+    """Kilobytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+# ------------------------------------------------------------------ keys that do not open
+
+
+def test_failed_unwraps_are_limited_and_alike(town: Neighbours) -> None:
+    """Noise, another length, a number above the modulus, a project key: one code, one text; the eleventh waits."""
+    wrapped = [os.urandom(383), os.urandom(385), b"\xff" * 384, bytes(384), b"\0" + os.urandom(383)] * 2
+    told = set()
+    for number, data in enumerate([*wrapped, wrapped[0]]):
+        settled(town.site)
+        job = forge(town.site, signing_key=town.signing[FIRST], wrapped_dek=data)
+        with town.raw(FIRST) as raw:
+            answer = raw.run_once(job.messages(job.stream(people(2))))
+        if number < len(wrapped):
+            told.add((answer.code, answer.details, answer.reason, answer.stage))
+    assert {(reason, stage) for _, _, reason, stage in told} == {(Reason.DEK_UNWRAP_FAILED, Stage.ADMIT)}
+    assert len(told) == 1
+    assert answer.reason is Reason.OVERLOADED
+    assert answer.refusal is not None
+    assert 0 < (answer.refusal.retry_after or 0) <= 10
+    assert works_for(town, SECOND)
