@@ -6,7 +6,7 @@ A TPM makes a few quotes a second, so a verifier that asks often must not keep o
 
 A node without a partner moves up unchanged, as in RFC 9162 §2.1. A path has one step for each partner, from the leaf
 up: a byte, 0 where the partner is on the left and 1 where it is on the right, then the partner's 48 bytes. A root
-binds at most `MAX_NONCES` nonces. Which nonces others sent cannot be told from a path: they are random, and hashed.
+binds at most `MAX_NONCES` nonces. A path does not reveal other callers' nonces: they are random, and hashed.
 """
 
 import hashlib

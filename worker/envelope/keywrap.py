@@ -61,8 +61,8 @@ def _project_prefix(project: str) -> bytes:
 def _decrypt(private_key: rsa.RSAPrivateKey, wrapped: bytes) -> bytes:
     """The plaintext, which is empty if it cannot be had; neither kind of plaintext is.
 
-    OpenSSL would refuse a ciphertext of another length, or one that is no number below the modulus, before the private
-    operation, and so sooner. In its place it gets the number 1, which decrypts to nothing.
+    OpenSSL would refuse a ciphertext of another length, or a number above the modulus, before the private operation,
+    and so sooner. In its place it gets the number 1, which decrypts to nothing.
     """
     size = (private_key.key_size + 7) // 8
     modulus = private_key.public_key().public_numbers().n

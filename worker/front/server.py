@@ -94,7 +94,7 @@ async def _serve(boot: Boot) -> None:
                 keyholder.send(each)
 
     async def sweep() -> None:
-        """What nobody asks for: connections above an address's share, and memory of jobs that are over."""
+        """Close connections above an address's share, and return the memory of jobs that are over."""
         connections = Connections(port=port, per_address=config.limits.connections_per_address)
         for second in itertools.count():
             await asyncio.sleep(_SWEEP_S)

@@ -1,4 +1,4 @@
-"""Who may call, and how many calls of each kind a caller may have open. Pure: no clock, no socket, no log.
+"""The callers, and their shares of the open calls of each kind. Pure: no clock, no socket, no log.
 
 Contract and invariants
 * Identity comes before resources: a caller that the policy does not list gets no call of any kind but HEALTH. Before

@@ -114,7 +114,7 @@ class FairQueue(Generic[T]):
         share.used += max(0.0, self._served - _LEAD * self._mean_s - share.level(now))
 
     def _forget(self, now: float) -> None:
-        """Drop submitters without jobs whose level is no higher than what a new one would get."""
+        """Drop submitters without jobs that have used as little as a new one would count for."""
         for name, share in list(self._shares.items()):
             if not share.running and not share.waiting and share.level(now) <= self._served - _LEAD * self._mean_s:
                 del self._shares[name]

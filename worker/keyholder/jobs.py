@@ -127,7 +127,7 @@ class Jobs:
             raise pause from None
 
     def _overloaded(self) -> RetryLater:
-        """What a job is told that gets no cell: the delay after which one is likely."""
+        """The refusal of a job that gets no cell, with the delay after which one is likely."""
         after_ms = int(1000 * self._queue.pause(cells=self._count))
         return RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=after_ms)
 

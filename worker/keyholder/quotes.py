@@ -38,7 +38,7 @@ class _Request:
 
 
 class Quotes:
-    """`quote` makes evidence for a root of nonces; `reason_of` turns its errors into what callers are told."""
+    """`quote` makes evidence for a root of nonces; `reason_of` maps its errors to Reasons."""
 
     def __init__(self, quote: Callable[[bytes], Evidence], *, reason_of: Callable[[AttestationError], Reason]) -> None:
         self._quote, self._reason_of = quote, reason_of
