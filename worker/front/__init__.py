@@ -4,5 +4,6 @@
 * `guard` is passed by every call: identity, the caller's share (`submitters`), a Reason for every failure; `status`
   maps Reasons to gRPC, `refused` counts what is refused before a job is known, `patience` limits waits for a caller.
 * `service` answers the four calls, `health` those of grpc.health.v1; `run` serves one job, `frames` reads its segments.
+* `connections` bounds those of one address; `upkeep` is the front's own clock.
 * `keyholder_client` is the front's end of the channel to the keyholder.
 """

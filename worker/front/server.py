@@ -1,7 +1,6 @@
 """The front's process: TLS, health, drain."""
 
 import asyncio
-import itertools
 import sys
 from pathlib import Path
 from typing import Final
@@ -9,7 +8,7 @@ from typing import Final
 import grpc
 
 from worker.config import ListenSection
-from worker.errors import Reason, StartupError
+from worker.errors import StartupError
 from worker.front import health as health_service
 from worker.front.connections import MAX_CONNECTIONS, Connections
 from worker.front.guard import Guard
@@ -18,20 +17,15 @@ from worker.front.keyholder_client import KeyholderClient
 from worker.front.refused import RefusedCounter
 from worker.front.service import Service
 from worker.front.submitters import Submitters
+from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
 from worker.job import LIMITS
 from worker.log import log
-from worker.memory import harden, return_free_memory
+from worker.memory import harden
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
-_REPORT_S: Final = 10.0
-"""Interval of the reports on refused calls: a stranger adds no more to the audit trail, however often it calls."""
-
-_SWEEP_S: Final = 1.0
-_TRIM_SWEEPS: Final = 5
-
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
@@ -61,6 +55,7 @@ def credentials(listen: ListenSection) -> grpc.ServerCredentials:
 
 
 async def _serve(boot: Boot) -> None:
+    boot.code.check_mapped()
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
@@ -87,22 +82,6 @@ async def _serve(boot: Boot) -> None:
                 announced = True
                 supervisor.send(Up(port=port))
 
-    async def report_refused() -> None:
-        while True:
-            await asyncio.sleep(_REPORT_S)
-            for each in refused.take():
-                keyholder.send(each)
-
-    async def sweep() -> None:
-        """Close connections above an address's share, and return the memory of jobs that are over."""
-        connections = Connections(port=port, per_address=config.limits.connections_per_address)
-        for second in itertools.count():
-            await asyncio.sleep(_SWEEP_S)
-            for address, closed in connections.sweep().items():
-                refused.count(Reason.OVERLOADED, source=address, identity="", calls=closed)
-            if second % _TRIM_SWEEPS == 0 and not service.running:
-                return_free_memory()
-
     async def drain() -> None:
         await supervisor.receive_async()
         service.draining = True
@@ -111,12 +90,13 @@ async def _serve(boot: Boot) -> None:
         while service.running:
             await asyncio.sleep(0.05)
         await server.stop(grace=5)
-        for each in refused.take():
-            keyholder.send(each)
+        report(refused, keyholder)
         keyholder.send(Drained())
 
+    connections = Connections(port=port, per_address=config.limits.connections_per_address)
+    own_clock = upkeep(connections, refused=refused, keyholder=keyholder, service=service)
     ending = asyncio.create_task(drain())
-    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), report_refused(), sweep()))}
+    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), own_clock))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)
@@ -129,6 +109,9 @@ def main(boot: Boot) -> None:
     try:
         asyncio.run(_serve(boot))
     except ChannelClosed:
+        raise SystemExit(1) from None
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
         raise SystemExit(1) from None
 
 

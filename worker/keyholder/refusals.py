@@ -52,12 +52,13 @@ class Refusals:
             job_refused(request, header, refusal, submitter=submitter or None)
         ):
             return
-        self._add(submitter, refusal.reason, 1, source=request.source, identity=request.submitter)
+        self._add(submitter, refusal.reason, 1, source=request.source, identity=request.submitter, since=self._clock())
 
     def calls(self, report: RefusedCalls) -> None:
         """Calls that the front refused."""
         submitter = self._name(report.identity)
-        self._add(submitter, report.reason, report.count, source=report.source, identity=report.identity)
+        since = self._clock() - PERIOD_S  # the front counts for as long before it reports
+        self._add(submitter, report.reason, report.count, source=report.source, identity=report.identity, since=since)
 
     def flush(self, *, at_once: bool = False) -> None:
         """Write what was counted, if a period has passed."""
@@ -84,8 +85,7 @@ class Refusals:
         except Refusal:
             return _NOBODY
 
-    def _add(self, submitter: str, reason: Reason, count: int, *, source: str, identity: str) -> None:
-        found = self._counts.setdefault(
-            (submitter, reason), _Count(count=0, source=source, identity=identity, since=self._clock())
-        )
+    def _add(self, submitter: str, reason: Reason, count: int, *, source: str, identity: str, since: float) -> None:
+        first = _Count(count=0, source=source, identity=identity, since=since)
+        found = self._counts.setdefault((submitter, reason), first)
         found.count = min(found.count + count, (1 << 63) - 1)
