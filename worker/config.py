@@ -58,6 +58,19 @@ class ListenSection(_Section, frozen=True, kw_only=True):
     """PEM roots of the submitters' client certificates."""
 
 
+class LimitsSection(_Section, frozen=True, kw_only=True):
+    """How much one caller may take of what all share; times in seconds."""
+
+    max_job_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3600
+    """Longest time of one job; a later deadline of its caller is cut to this."""
+    idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """Longest time in which a caller sends no message that the worker waits for, or reads none."""
+    connections_per_address: Annotated[int, Meta(ge=1, le=1024)] = 64
+    """Maximum number of connections from one address."""
+    queue_seconds: Annotated[int, Meta(ge=0, le=60)] = 5
+    """Longest time in which an admissible job waits for a cell."""
+
+
 class AttestationSection(_Section, frozen=True, kw_only=True):
     """How this machine is attested."""
 
@@ -97,6 +110,7 @@ class Config(_Section, frozen=True, kw_only=True):
     """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
     audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
     """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
+    limits: LimitsSection = LimitsSection()
     references: ReferencesSection | None = None
     """Without this section, no reference outlives its job."""
     tables: NonEmpty | None = None

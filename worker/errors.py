@@ -96,7 +96,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.INCOMPLETE: _info(
         "caller",
-        "Send every part through its last segment, then Finish. A job that did not finish has no receipt.",
+        "Send every part through its last segment, then Finish, and read the answers meanwhile, without pauses longer "
+        "than the idle_seconds that Describe returns. A job that did not finish has no receipt.",
         retryable=True,
     ),
     Reason.SCHEMA_MISMATCH: _info(
@@ -111,7 +112,11 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "Stay within the limits that Describe returns. If the job needs more memory than a cell has, split it or ask "
         "the worker's operator to raise cell_memory_mib.",
     ),
-    Reason.OVERLOADED: _info("platform", "All cells are busy. Try again after the time given.", retryable=True),
+    Reason.OVERLOADED: _info(
+        "platform",
+        "All cells, or your share of the worker's calls, are in use. Try again after the time given.",
+        retryable=True,
+    ),
     Reason.NOT_READY: _info(
         "operator",
         "The worker has no fresh evidence, no key yet, or an unfit machine. Run `cji doctor` on it.",
@@ -130,7 +135,12 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "The audit sink cannot be written, so no job starts. Restore it, then restart the worker.",
         retryable=True,
     ),
-    Reason.DEADLINE: _info("caller", "The deadline passed. Run the job again with a longer one.", retryable=True),
+    Reason.DEADLINE: _info(
+        "caller",
+        "The deadline passed. Run the job again with a longer one; the worker ends every job after the job_seconds "
+        "that Describe returns.",
+        retryable=True,
+    ),
     Reason.CELL_FAILED: _info(
         "platform", "The job's process ended early and no result was released. Run the job again.", retryable=True
     ),
@@ -156,6 +166,14 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; not always an error
 
     def __str__(self) -> str:
         return f"{self.reason.value} at {self.stage.value}: {REASONS[self.reason].remedy}"
+
+
+class RetryLater(Refusal):
+    """A refusal with the delay before the next attempt, in milliseconds."""
+
+    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int) -> None:
+        super().__init__(reason, stage=stage)
+        self.after_ms = after_ms
 
 
 class StartupError(Refusal):

@@ -4,16 +4,19 @@
 import it.
 """
 
-from attestation.evidence.binding import NONCE_BYTES, maa_nonce, qualifying_data
+from attestation.evidence.binding import bind, maa_nonce, qualifying_data
 from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import HclReport, Tee, parse_hcl
+from attestation.evidence.nonces import MAX_NONCES, MAX_PATH_BYTES, NONCE_BYTES, gather, root_of
 from attestation.evidence.snp_report import SnpReport, Tcb, parse_snp_report
 from attestation.evidence.td_quote import TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
 from attestation.evidence.tpm_structures import TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
 
 __all__ = [
     "MAX_EVIDENCE_BYTES",
+    "MAX_NONCES",
+    "MAX_PATH_BYTES",
     "NONCE_BYTES",
     "Evidence",
     "HclReport",
@@ -27,6 +30,8 @@ __all__ = [
     "TpmAttest",
     "TpmClock",
     "TpmRsaPublic",
+    "bind",
+    "gather",
     "maa_nonce",
     "parse_attest",
     "parse_hcl",
@@ -35,4 +40,5 @@ __all__ = [
     "parse_td_quote",
     "parse_td_report",
     "qualifying_data",
+    "root_of",
 ]

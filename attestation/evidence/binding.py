@@ -1,4 +1,4 @@
-"""The binding of one attestation to one boot's receipt key and to one fresh nonce.
+"""The binding of one attestation to one boot's receipt key and to fresh nonces (`attestation.evidence.nonces`).
 
 The 32 bytes of `qualifying_data` are the TPM quote's extraData (Azure's vTPM takes at most 50 bytes). The nonce that
 Azure Attestation echoes is their hexadecimal text, so its token names the same receipt key as the quote.
@@ -8,16 +8,21 @@ import hashlib
 from typing import Final
 
 from attestation.errors import AttestationError, Fault
+from attestation.evidence.nonces import root_of
 
-NONCE_BYTES: Final = 32
 RECEIPT_KEY_BYTES: Final = 32  # RFC 7638 SHA-256 thumbprint
 
 
-def qualifying_data(receipt_key: bytes, nonce: bytes) -> bytes:
-    """SHA-256("cji-attest/1" NUL ‖ receipt key thumbprint, 32 bytes ‖ nonce, 32 bytes)."""
-    if len(receipt_key) != RECEIPT_KEY_BYTES or len(nonce) != NONCE_BYTES:
+def qualifying_data(receipt_key: bytes, nonce: bytes, path: bytes = b"") -> bytes:
+    """`bind` for the root that this nonce, 32 bytes, has by this path."""
+    return bind(receipt_key, root_of(nonce, path))
+
+
+def bind(receipt_key: bytes, root: bytes) -> bytes:
+    """SHA-256("cji-attest/2" NUL ‖ receipt key thumbprint, 32 bytes ‖ root of the nonces, 48 bytes)."""
+    if len(receipt_key) != RECEIPT_KEY_BYTES:
         raise AttestationError(Fault.CONFIG_INVALID, check="nonce-length")
-    return hashlib.sha256(b"cji-attest/1\0" + receipt_key + nonce).digest()
+    return hashlib.sha256(b"cji-attest/2\0" + receipt_key + root).digest()
 
 
 def maa_nonce(qualifying_data: bytes) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from attestation.errors import AttestationError, Fault, invalid
-from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
+from attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.imds import imds_endpoint
 from attestation.evidence.imds import region as imds_region
@@ -140,9 +140,12 @@ class Attester:
             region=where,
         )
 
-    def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
-        """Fresh evidence for a caller's nonce of 32 bytes; appraised here too, so nothing unsound is handed out."""
-        bound = qualifying_data(receipt_key, nonce)
+    def quote(self, *, receipt_key: bytes, root: bytes) -> Evidence:
+        """Fresh evidence for the nonces under this root (`attestation.evidence.gather`).
+
+        It is appraised here too, so nothing unsound is handed out.
+        """
+        bound = bind(receipt_key, root)
         evidence = collect(trust=self._trust, qualifying_data=bound, known=self._known, pcs=self._pcs)
         self._appraise(evidence, bound)
         return evidence

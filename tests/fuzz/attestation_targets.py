@@ -41,12 +41,14 @@ from attestation.errors import Record
 from attestation.evidence import (
     Evidence,
     TdCollateral,
+    gather,
     parse_attest,
     parse_hcl,
     parse_rsa_public,
     parse_snp_report,
     parse_td_quote,
     parse_td_report,
+    root_of,
 )
 from attestation.evidence.collect import _der as trim_certificate
 from attestation.evidence.imds import amd_certificates, region, td_quote
@@ -766,6 +768,7 @@ ATTESTATION: Final = (
     target("snp-report", _reports, parse_snp_report, weight=60),
     target("td-report", lambda: (parse_hcl(tdx().hcl_report).hardware,), parse_td_report, weight=60),
     target("td-quote", _quotes, parse_td_quote, mutators=SIZED, weight=50),
+    target("nonce-path", lambda: gather([bytes([n]) * 32 for n in range(5)])[1], lambda p: root_of(bytes(32), p)),
     target("attest", lambda: (snp().quote, snp().certify), parse_attest, fair=_attest_fair, mutators=SIZED, weight=60),
     target(
         "rsa-public",

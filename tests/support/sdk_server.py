@@ -26,7 +26,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.evidence import Tcb, TpmClock, parse_snp_report
+from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
@@ -87,7 +87,9 @@ class ReferenceWorker(CjiWorkerServicer):
         assert self.attester is not None
         assert self.attestation is not None
         key = self.receipt_key.public_key()
-        evidence = await asyncio.to_thread(self.attester.quote, receipt_key=thumbprint(key), nonce=request.nonce)
+        evidence = await asyncio.to_thread(
+            self.attester.quote, receipt_key=thumbprint(key), root=root_of(request.nonce)
+        )
         return pb.AttestResponse(
             evidence=evidence.to_json(), maa_token=self.attestation.token.raw, receipt_jwk=public_jwk(key)
         )
@@ -262,6 +264,7 @@ class ReferenceWorker(CjiWorkerServicer):
             evidence=b"",
             maa_token="",
             nonce=bytes(32),
+            nonce_path=b"",
             attested_at=datetime.datetime.now(datetime.UTC),
         )
 

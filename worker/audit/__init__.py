@@ -5,6 +5,7 @@ from worker.audit.chain import verify as verify_chain
 from worker.audit.claims import WITNESSES, Claims, Expected, PartDigest
 from worker.audit.events import (
     Attested,
+    CallsRefused,
     DisagreementAbout,
     DropCause,
     Event,
@@ -29,6 +30,7 @@ from worker.audit.events import (
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
+    token_or_none,
     utc_hundredths,
 )
 from worker.audit.file import AuditFile
@@ -51,6 +53,7 @@ __all__ = [
     "WITNESSES",
     "Attested",
     "AuditFile",
+    "CallsRefused",
     "ChainError",
     "Claims",
     "DisagreementAbout",
@@ -91,6 +94,7 @@ __all__ = [
     "read",
     "receipt_sha384",
     "sign",
+    "token_or_none",
     "utc_hundredths",
     "verify_chain",
     "verify_next",

@@ -216,6 +216,22 @@ class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
     purpose_code: Code | None = None
 
 
+class CallsRefused(_Event, frozen=True, kw_only=True, tag="calls_refused"):
+    """Several refusals for one Reason within `seconds`, without lines of their own.
+
+    They are calls that were refused before a job was known (strangers, callers above their share, streams without a
+    first message), and refusals of jobs beyond the rate at which each has its own line. `source` and `identity` are
+    those of the first; `identity` is the URI in its certificate, left out if it has none or one that is not a Token.
+    """
+
+    reason: Reason
+    count: Count
+    seconds: Count
+    source: Address
+    identity: Token | None = None
+    submitter: Token | None = None
+
+
 class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
     """All input was verified and all rows are accounted for. The receipt is valid once this line is durable."""
 
@@ -300,12 +316,21 @@ Event = (
     | KeyDropped
     | JobAdmitted
     | JobRefused
+    | CallsRefused
     | JobCompleted
     | WitnessesDisagreed
     | JobEnded
     | ReferenceRetained
     | ReferenceDropped
 )
+
+
+def token_or_none(text: str) -> str | None:
+    """The text if it is a Token."""
+    try:
+        return msgspec.convert(text, Token)
+    except msgspec.ValidationError:
+        return None
 
 
 def utc_hundredths(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 1. The evidence is appraised under the submitter's trust and reference values.
 2. The quote's qualifying data commits to the receipt key and the nonce, so the key lives in the appraised machine.
+   Several callers may share a quote: the worker's path leads from each nonce to the root that the quote binds.
 3. The Azure Attestation token, if present, is about the same machine.
 
 `to_file` keeps all of it, so that a receipt can be verified years later without a network (`read_evidence`). Step 3 is
@@ -19,7 +20,7 @@ from msgspec import Meta
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict, appraise
-from attestation.evidence import NONCE_BYTES, Evidence, qualifying_data
+from attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES, Evidence, qualifying_data
 from attestation.maa import SigningKeys, verify_presented_token
 from attestation.trust import provider_endpoint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
@@ -30,10 +31,11 @@ MAX_FILE_BYTES: Final = 1 << 20
 
 
 class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: Literal[1]
+    version: Literal[2]
     cloud: str
     attested_at: Annotated[datetime, Meta(tz=True)]
     nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    nonce_path: Annotated[bytes, Meta(max_length=MAX_PATH_BYTES)]
     receipt_jwk: str
     evidence: bytes
     maa_token: str
@@ -51,6 +53,7 @@ class AttestedWorker:
     evidence: bytes = field(repr=False)
     maa_token: str = field(repr=False)
     nonce: bytes = field(repr=False)
+    nonce_path: bytes = field(repr=False)
     attested_at: datetime
 
     @property
@@ -63,10 +66,11 @@ class AttestedWorker:
         return msgspec.json.format(
             msgspec.json.encode(
                 _EvidenceFile(
-                    version=1,
+                    version=2,
                     cloud=self.cloud,
                     attested_at=self.attested_at,
                     nonce=self.nonce,
+                    nonce_path=self.nonce_path,
                     receipt_jwk=self.receipt_jwk,
                     evidence=self.evidence,
                     maa_token=self.maa_token,
@@ -92,10 +96,11 @@ def verify_attestation(
         raise SpecError(f"the nonce has {len(nonce)} bytes", remedy=f"Use {NONCE_BYTES} fresh random bytes.")
     now = datetime.now(UTC)
     found = _EvidenceFile(
-        version=1,
+        version=2,
         cloud=trust.name,
         attested_at=now,
         nonce=nonce,
+        nonce_path=response.nonce_path,
         receipt_jwk=response.receipt_jwk,
         evidence=response.evidence,
         maa_token=response.maa_token,
@@ -142,7 +147,7 @@ def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues)
             Evidence.from_json(found.evidence),
             trust=trust,
             reference=reference,
-            expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce),
+            expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce, found.nonce_path),
             now=found.attested_at,
         )
     except AttestationError as error:
@@ -156,6 +161,7 @@ def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues)
         evidence=found.evidence,
         maa_token=found.maa_token,
         nonce=found.nonce,
+        nonce_path=found.nonce_path,
         attested_at=found.attested_at,
     )
 

@@ -48,7 +48,8 @@ def unwrap_project_key(private_key: rsa.RSAPrivateKey, project: str, wrapped: by
     """The 32-byte key of this project; every failure is the same DEK_UNWRAP_FAILED."""
     prefix = _project_prefix(project)
     plain = _decrypt(private_key, wrapped)
-    if len(plain) != len(prefix) + PROJECT_KEY_BYTES or not hmac.compare_digest(plain[: len(prefix)], prefix):
+    same = hmac.compare_digest(plain[: len(prefix)], prefix)
+    if not same or len(plain) != len(prefix) + PROJECT_KEY_BYTES:
         raise _failed()
     return plain[len(prefix) :]
 
@@ -58,10 +59,18 @@ def _project_prefix(project: str) -> bytes:
 
 
 def _decrypt(private_key: rsa.RSAPrivateKey, wrapped: bytes) -> bytes:
+    """The plaintext, which is empty if it cannot be had; neither kind of plaintext is.
+
+    OpenSSL would refuse a ciphertext of another length, or a number above the modulus, before the private operation,
+    and so sooner. In its place it gets the number 1, which decrypts to nothing.
+    """
+    size = (private_key.key_size + 7) // 8
+    modulus = private_key.public_key().public_numbers().n
+    usable = len(wrapped) == size and int.from_bytes(wrapped, "big") < modulus
     try:
-        return private_key.decrypt(wrapped, _OAEP)
+        return private_key.decrypt(wrapped if usable else (1).to_bytes(size, "big"), _OAEP)
     except ValueError:
-        raise _failed() from None
+        return b""
 
 
 def _failed() -> Refusal:

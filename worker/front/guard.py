@@ -1,29 +1,34 @@
-"""The outermost guard: every exception in a call reaches the caller as a Reason and as nothing else.
+"""The outermost guard: who calls, what the caller may take, and a Reason for every failure.
 
-grpc.aio would send the text of an unhandled exception to the caller.
+A call passes in this order: the name in its certificate, a place among the caller's own calls, then its first message.
+Every handler is a stream on the server's side, of unary calls too, because grpc.aio would otherwise read the request of
+a caller before anybody has looked at its name. grpc.aio would also send the text of an unhandled exception.
 """
 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, RetryLater, Stage
+from worker.front.patience import TimeLimit
+from worker.front.refused import RefusedCounter
 from worker.front.status import DETAILS_KEY, code_and_details
+from worker.front.submitters import Kind, Submitters
 from worker.job import LIMITS
 from worker.log import log
 
-T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
+_NOBODY: Final = ""
+Request = TypeVar("Request", bound=Message)
 
 
-class RetryLater(Refusal):
-    """A refusal with the delay before the next attempt."""
-
-    def __init__(self, reason: Reason, *, stage: Stage, after_ms: int) -> None:
-        super().__init__(reason, stage=stage)
-        self.after_ms = after_ms
+class Relayed(RetryLater):
+    """A refusal by the keyholder, which has recorded it."""
 
 
 class Call:
@@ -31,14 +36,31 @@ class Call:
 
     __slots__ = ("context", "correlation_id", "source", "submitter")
 
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    def __init__(self, context: Context) -> None:
         self.context = context
         self.correlation_id = secrets.token_hex(8)
         self.source = context.peer()
-        self.submitter = _only_uri(context)
+        self.submitter = _NOBODY
+
+    def identify(self) -> None:
+        """Read the name in the client certificate. Raises POLICY_DENIED where it is not exactly one URI."""
+        self.submitter = _only_uri(self.context)
+
+    async def read(self) -> Any:
+        """The first message, within `open_seconds`; EOF if the caller ends its stream without one."""
+        async with TimeLimit(LIMITS.open_seconds, Reason.INCOMPLETE, Stage.OPEN):
+            return await self.context.read()
+
+    async def request(self, kind: type[Request]) -> Request:
+        """The request of a call that has one. Raises BAD_PARAMETERS for bytes of another kind."""
+        raw = await self.read()
+        try:
+            return kind.FromString(b"" if raw is EOF else raw)
+        except DecodeError:
+            raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN) from None
 
 
-def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+def _only_uri(context: Context) -> str:
     """The only subject alternative name of the client certificate, a URI. Raises POLICY_DENIED for anything else."""
     peer = context.auth_context()
     names, uris = tuple(peer.get("x509_subject_alternative_name", ())), tuple(peer.get("peer_uri", ()))
@@ -51,23 +73,70 @@ def _only_uri(context: grpc.aio.ServicerContext[Any, Any]) -> str:
         raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN) from None
 
 
-async def guarded(context: grpc.aio.ServicerContext[Any, Any], body: Callable[[Call], Awaitable[T]]) -> T:
-    """Run `body`; turn a Refusal into its status and any other exception into INTERNAL, without its text."""
-    correlation_id = "-"
-    try:
-        call = Call(context)
-        correlation_id = call.correlation_id
-        return await body(call)
-    except asyncio.CancelledError:
-        raise
-    except Refusal as refusal:
-        raised = refusal
-    except BaseException as fault:  # noqa: BLE001 - the guard
-        raised = Refusal(Reason.INTERNAL, stage=Stage.OPEN)
-        log("fault", correlation_id=correlation_id, error=type(fault).__name__)
-    log("refused", correlation_id=correlation_id, reason=raised.reason.value, stage=raised.stage.value)
-    after = raised.after_ms if isinstance(raised, RetryLater) else 0
-    code, message, details = code_and_details(raised, correlation_id=correlation_id, retry_after_ms=after)
-    context.set_trailing_metadata(((DETAILS_KEY, details),))
-    await context.abort(code, message)
-    raise AssertionError("abort returned")
+class Guard:
+    """Every handler of the server is made by one of its two methods."""
+
+    def __init__(self, submitters: Submitters, refused: RefusedCounter) -> None:
+        self._submitters, self._refused = submitters, refused
+
+    def stream(
+        self, kind: Kind, body: Callable[[Call], Awaitable[None]], *, parse: Callable[[bytes], Any] | None = None
+    ) -> Any:
+        """A handler that gives `body` the call; its messages are bytes, or what `parse` makes of those that arrive."""
+
+        async def handler(_: object, context: Context) -> None:
+            await self._serve(Call(context), kind, body)
+
+        return grpc.stream_stream_rpc_method_handler(handler, parse, None)
+
+    def unary(self, kind: Kind, request: type[Request], answer: Callable[[Call, Request], Awaitable[Message]]) -> Any:
+        """A handler of a call with one request and one response, each within its time."""
+
+        async def body(call: Call) -> None:
+            message = await call.request(request)
+            async with TimeLimit(LIMITS.answer_seconds, Reason.DEADLINE, Stage.OPEN):
+                response = await answer(call, message)
+                await call.context.write(response.SerializeToString())
+
+        return self.stream(kind, body)
+
+    async def _serve(self, call: Call, kind: Kind, body: Callable[[Call], Awaitable[None]]) -> None:
+        try:
+            call.identify()
+            with self._submitters.call(call.submitter, kind):
+                await self._answer(call, body)
+        except Refusal as refusal:
+            await self._refuse(call, refusal)
+
+    async def _answer(self, call: Call, body: Callable[[Call], Awaitable[None]]) -> None:
+        """Run `body`; turn a Refusal into its status and any other exception into INTERNAL, without its text.
+
+        The caller's place is free once gRPC has sent the status: a caller that does not read keeps only its own.
+        """
+        try:
+            await body(call)
+            return
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Refusal as refusal:
+            raised = refusal
+        except BaseException as fault:  # noqa: BLE001 - the guard
+            raised = Refusal(Reason.INTERNAL, stage=Stage.OPEN)
+            log("fault", correlation_id=call.correlation_id, error=type(fault).__name__)
+        await self._refuse(call, raised)
+
+    async def _refuse(self, call: Call, raised: Refusal) -> None:
+        self._note(call, raised)
+        after = raised.after_ms if isinstance(raised, RetryLater) else 0
+        code, message, details = code_and_details(raised, correlation_id=call.correlation_id, retry_after_ms=after)
+        call.context.set_trailing_metadata(((DETAILS_KEY, details),))
+        await call.context.abort(code, message)
+
+    def _note(self, call: Call, raised: Refusal) -> None:
+        """Log a refusal. What happens before a job is known is counted, and only its first in a period is logged."""
+        if isinstance(raised, Relayed) or raised.stage is not Stage.OPEN:
+            known = True
+        else:
+            known = self._refused.count(raised.reason, source=call.source, identity=call.submitter)
+        if known:
+            log("refused", correlation_id=call.correlation_id, reason=raised.reason.value, stage=raised.stage.value)

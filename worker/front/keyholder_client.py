@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
 
 from worker.errors import Reason, Refusal, Stage
-from worker.front.guard import RetryLater
+from worker.front.guard import Relayed
+from worker.front.submitters import Submitters
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import (
     Admitted,
@@ -18,15 +18,11 @@ from worker.ipc.messages import (
     Ended,
     FetchedReceipt,
     FrontFromKeyholder,
+    Identities,
     KeyholderFromFront,
     NotReady,
     Ready,
 )
-
-MAX_PENDING_CALLS: Final = 128
-"""Maximum number of concurrent calls. The channel blocks when it is full; answers to this many calls never fill it."""
-
-_RETRY_MS: Final = 500
 
 Answer = Admitted | Ended | Completed | Attested | FetchedReceipt
 
@@ -42,7 +38,7 @@ class PendingCall:
         """Wait for the next answer; raises a refusal."""
         message, fds = await self._answers.get()
         if isinstance(message, Ended):
-            raise RetryLater(message.reason, stage=message.stage, after_ms=message.retry_after_ms)
+            raise Relayed(message.reason, stage=message.stage, after_ms=message.retry_after_ms)
         return message, fds
 
     def put(self, message: Answer, fds: list[int]) -> None:
@@ -57,10 +53,14 @@ class PendingCall:
 
 
 class KeyholderClient:
-    """Sends to the keyholder and hands its answers out. `ready` is the latest report of its readiness."""
+    """Sends to the keyholder and hands its answers out. `ready` is the latest report of its readiness.
 
-    def __init__(self, channel: Channel[FrontFromKeyholder, KeyholderFromFront]) -> None:
-        self._channel = channel
+    The pools of `submitters` bound the calls that wait. The channel blocks when it is full; answers to as many calls
+    never fill it.
+    """
+
+    def __init__(self, channel: Channel[FrontFromKeyholder, KeyholderFromFront], submitters: Submitters) -> None:
+        self._channel, self._submitters = channel, submitters
         self._numbers = itertools.count(1)
         self._pending: dict[int, PendingCall] = {}
         self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY)
@@ -74,9 +74,7 @@ class KeyholderClient:
 
     @contextmanager
     def pending_call(self) -> Iterator[PendingCall]:
-        """A call number under which answers arrive; OVERLOADED above `MAX_PENDING_CALLS`."""
-        if len(self._pending) >= MAX_PENDING_CALLS:
-            raise RetryLater(Reason.OVERLOADED, stage=Stage.OPEN, after_ms=_RETRY_MS)
+        """A call number under which answers arrive."""
         pending = PendingCall(number=next(self._numbers))
         self._pending[pending.number] = pending
         try:
@@ -98,6 +96,8 @@ class KeyholderClient:
                     case Ready() | NotReady():
                         self.ready = message
                         self.changed.set()
+                    case Identities(sha256=identities):
+                        self._submitters.replace(identities)
                     case _:
                         self._deliver(message, fds)
         except ChannelClosed:

@@ -7,20 +7,23 @@
 The front is a witness of all that passes (`witness`). It holds back the last segment of every output until the
 keyholder has the receipt on disk, whatever the cell does: until then no output is complete. Nothing else of a job is
 buffered outside the ring. The keyholder alone reads the header and decides whether the job may run.
+
+The caller's time is limited three times: for the first message, before the call gets a number; for every message that
+the job waits for and every one that the caller has to read; and for the whole job, which ends with its deadline or
+after `max_job_seconds`, whichever comes first.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import grpc
-
+from worker.config import LimitsSection
 from worker.errors import Reason, Refusal, Stage
 from worker.front.frames import SegmentFrame, segment_response
-from worker.front.guard import Call
+from worker.front.guard import EOF, Call, Context
 from worker.front.keyholder_client import KeyholderClient, PendingCall
+from worker.front.patience import TimeLimit
 from worker.front.witness import Witness
 from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
@@ -47,27 +50,26 @@ from worker.wire.v1 import worker_pb2 as pb
 _DEADLINE_SKEW_S: Final = 0.2
 """The caller's clock may cancel the call this much earlier than ours."""
 
-_EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
 Data = Channel[FrontFromCell, CellFromFront]
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def run(call: Call, keyholder: KeyholderClient) -> None:
+async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> None:
     """Serve one Run call to its end."""
-    remaining = call.context.time_remaining()
-    if remaining is None:
+    if call.context.time_remaining() is None:
         raise Refusal(Reason.DEADLINE, stage=Stage.OPEN)
+    first = await call.read()
+    if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
+        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
     with keyholder.pending_call() as pending:
         try:
-            await _admitted(call, keyholder, pending)
+            await _admitted(call, keyholder, pending, first.open, limits)
         except ChannelClosed:
             raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE) from None
 
 
-async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall) -> None:
-    first = await call.context.read()
-    if not isinstance(first, pb.RunRequest) or first.WhichOneof("message") != "open":
-        raise Refusal(Reason.MALFORMED_HEADER, stage=Stage.OPEN)
+async def _admitted(
+    call: Call, keyholder: KeyholderClient, pending: PendingCall, opening: pb.Open, limits: LimitsSection
+) -> None:
     over = False
     # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
     keyholder.send(
@@ -76,20 +78,21 @@ async def _admitted(call: Call, keyholder: KeyholderClient, pending: PendingCall
             submitter=call.submitter,
             source=call.source,
             correlation_id=call.correlation_id,
-            header=first.open.header[: LIMITS.header_bytes + 1],
-            signature=first.open.signature[: LIMITS.signature_bytes + 1],
+            header=opening.header[: LIMITS.header_bytes + 1],
+            signature=opening.signature[: LIMITS.signature_bytes + 1],
         )
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
     try:
-        admitted, fds = await pending.answer()
-        assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
-        job = JobStream(call.context, keyholder, pending, admitted, fds)
-        try:
-            await job.serve()
-            over = True
-        finally:
-            job.close()
+        async with TimeLimit(limits.max_job_seconds, Reason.DEADLINE, Stage.COMPUTE):
+            admitted, fds = await pending.answer()
+            assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
+            job = JobStream(call.context, keyholder, pending, admitted, fds, idle_seconds=limits.idle_seconds)
+            try:
+                await job.serve()
+                over = True
+            finally:
+                job.close()
     except Refusal as refusal:
         why = refusal
         raise
@@ -106,9 +109,17 @@ class JobStream:
     """An admitted job: its call, and the data channel and ring of its cell."""
 
     def __init__(
-        self, context: Context, keyholder: KeyholderClient, pending: PendingCall, admitted: Admitted, fds: list[int]
+        self,
+        context: Context,
+        keyholder: KeyholderClient,
+        pending: PendingCall,
+        admitted: Admitted,
+        fds: list[int],
+        *,
+        idle_seconds: float,
     ) -> None:
         data, ring = fds
+        self._idle_seconds = idle_seconds
         self._context, self._keyholder, self._pending, self._admitted = context, keyholder, pending, admitted
         self._data: Data = Channel(socket.socket(fileno=data), FrontFromCell)
         self._ring = Ring(ring)
@@ -149,14 +160,26 @@ class JobStream:
             assert isinstance(message, Completed)  # noqa: S101 - Ended was raised by `answer`
             last = pb.RunResponse(done=pb.Done(receipt=message.receipt)).SerializeToString()
             for frame in (*self._held, last):
-                await self._context.write(frame)
+                await self._write(frame)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _patience(self) -> TimeLimit:
+        """The limit of one wait for the caller, either way."""
+        return TimeLimit(self._idle_seconds, Reason.INCOMPLETE, Stage.UNSEAL)
+
+    async def _read(self) -> Any:
+        async with self._patience():
+            return await self._context.read()
+
+    async def _write(self, message: bytes) -> None:
+        async with self._patience():
+            await self._context.write(message)
+
     async def _upstream(self, state: RunState) -> None:
-        while (request := await self._context.read()) is not _EOF:
+        while (request := await self._read()) is not EOF:
             if isinstance(request, SegmentFrame):
                 size = len(request.data)
                 state = advance(state, Segment(part=request.part, index=request.index, size=size))
@@ -178,7 +201,7 @@ class JobStream:
         advance(state, HalfClose())
 
     async def _downstream(self) -> None:
-        write: Callable[[bytes], Awaitable[None]] = self._context.write
+        write = self._write
         while True:
             message, _ = await self._data.receive_async()
             match message:

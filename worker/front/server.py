@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 from worker.config import ListenSection
 from worker.errors import StartupError
+from worker.front import health as health_service
+from worker.front.connections import MAX_CONNECTIONS, Connections
+from worker.front.guard import Guard
+from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
-from worker.front.service import Service, handlers
+from worker.front.refused import RefusedCounter
+from worker.front.service import Service
+from worker.front.submitters import Submitters
+from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import Drain, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
 from worker.job import LIMITS
@@ -26,10 +31,16 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # a connection that does not complete TLS
+    ("grpc.max_concurrent_streams", 256),
     ("grpc.max_connection_idle_ms", 30 * 60 * 1000),  # CJISSECPOL SC-10: sessions end within an hour of inactivity
+    ("grpc.max_connection_age_ms", 60 * 60 * 1000),  # then a client connects again, between two of its calls
+    ("grpc.keepalive_time_ms", 60_000),  # a peer that vanished
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-"""Options of the gRPC server."""
+"""Options of the gRPC server, but for `max_connection_age_grace_ms`: the time of the longest job."""
 
 
 def credentials(listen: ListenSection) -> grpc.ServerCredentials:
@@ -46,15 +57,17 @@ def credentials(listen: ListenSection) -> grpc.ServerCredentials:
 async def _serve(boot: Boot) -> None:
     boot.code.check_mapped()
     config = boot.config
-    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder))
+    submitters, refused = Submitters(), RefusedCounter()
+    keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
     supervisor: Channel[Drain, SupervisorFromChild] = Channel(boot.supervisor, Drain)
-    service, health = Service(config, keyholder), HealthServicer()
-    server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers(service)),))
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused)
+    grace_ms = 1000 * config.limits.max_job_seconds
+    server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
+    for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
     port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(config.listen))
-    await health.set("", health_pb2.HealthCheckResponse.SERVING)
-    await health.set(SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
+    health.set("", serving=True)
+    health.set(SERVICE, serving=False)
     await server.start()
     log("listening", port=port)
 
@@ -64,8 +77,7 @@ async def _serve(boot: Boot) -> None:
             await keyholder.changed.wait()
             keyholder.changed.clear()
             serving = not isinstance(keyholder.ready, NotReady) and not service.draining
-            state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-            await health.set(SERVICE, state)
+            health.set(SERVICE, serving=serving)
             if serving and not announced:
                 announced = True
                 supervisor.send(Up(port=port))
@@ -78,10 +90,13 @@ async def _serve(boot: Boot) -> None:
         while service.running:
             await asyncio.sleep(0.05)
         await server.stop(grace=5)
+        report(refused, keyholder)
         keyholder.send(Drained())
 
+    connections = Connections(port=port, per_address=config.limits.connections_per_address)
+    own_clock = upkeep(connections, refused=refused, keyholder=keyholder, service=service)
     ending = asyncio.create_task(drain())
-    tasks = {asyncio.create_task(keyholder.serve()), asyncio.create_task(readiness()), ending}
+    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), own_clock))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)

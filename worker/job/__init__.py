@@ -17,7 +17,7 @@ from worker.job.header import (
 )
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
-from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
+from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter, identity_sha256
 from worker.job.result_header import result_header
 from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
@@ -48,6 +48,7 @@ __all__ = [
     "advance",
     "check_audience",
     "check_times",
+    "identity_sha256",
     "is_ori",
     "new_header",
     "new_job_id",

@@ -44,6 +44,10 @@ class Limits:
     lifetime: timedelta = timedelta(hours=24)
     skew: timedelta = timedelta(seconds=60)
     policy_bytes: int = MIB
+    # Time until a caller has sent its first message of Run, or the request of another call.
+    open_seconds: int = 5
+    # From the request of a call other than Run to its answer; the SDK gives 30.
+    answer_seconds: int = 30
 
 
 LIMITS: Final = Limits()

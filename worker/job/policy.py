@@ -144,6 +144,11 @@ class Policy:
             raise PolicyInvalid(str(error)) from error
         return cls(file=file, sha384=hashlib.sha384(data).digest())
 
+    @property
+    def identities(self) -> tuple[bytes, ...]:
+        """`identity_sha256` of every submitter's URI SAN."""
+        return tuple(map(identity_sha256, self._submitters))
+
     def submitter(self, san: str) -> Submitter:
         """Return the submitter whose certificate has exactly this URI SAN, else raise Refusal(POLICY_DENIED)."""
         found = self._submitters.get(san)
@@ -208,6 +213,11 @@ class Policy:
             _distinct(rule.operations, f"{here}.operations: operation named twice")
             purposes[rule.code] = frozenset(rule.operations)
         return purposes
+
+
+def identity_sha256(san: str) -> bytes:
+    """SHA-256 of a certificate's URI SAN: enough to recognise a submitter, not enough to list the agencies."""
+    return hashlib.sha256(san.encode()).digest()
 
 
 def _denied() -> Refusal:

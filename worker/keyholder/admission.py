@@ -1,58 +1,97 @@
-"""Decide whether a job may run: eight checks in a fixed order.
+"""Decide whether a job may run: nine checks in a fixed order.
 
-    1 header well-formed      5 policy, parameters, input schemas
-    2 audience                6 key known and fresh
-    3 times                   7 audit trail writable
-    4 submitter's signature   8 job id not used
+    1 header well-formed      6 submitter's failed unwraps few
+    2 audience                7 key known and fresh
+    3 times                   8 audit trail writable
+    4 submitter's signature   9 job id not used
+    5 policy, parameters, input schemas
+
+Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
+seconds. All of them are alike: in their Reason, and in the work done before it.
 
 Nothing is decrypted before all of them have passed and the admission is on disk.
 """
 
+import time
+from collections.abc import Callable
 from datetime import datetime
+from typing import Final, ParamSpec
 
 from worker.audit import AuditFile
 from worker.compute.registry import plan
 from worker.compute.tables import Tables
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit
 from worker.job import Header, Policy, check_audience, check_times, parse
 from worker.keyholder.admitted_job import Admission
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
+from worker.keyholder.token_buckets import TokenBuckets
+
+_UNWRAP_BURST: Final = 10
+_UNWRAP_SECONDS: Final = 10.0
+
+P = ParamSpec("P")
 
 
 class AdmissionControl:
     """The checks of one worker."""
 
-    def __init__(self, *, audience: str, policy: Policy, audit: AuditFile, tables: Tables) -> None:
+    def __init__(
+        self,
+        *,
+        audience: str,
+        policy: Policy,
+        audit: AuditFile,
+        tables: Tables,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
         self._ledger = AuditLedger(audit)
+        self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS, clock=clock)
 
     def parse(self, request: Admit) -> Header:
         """Check 1."""
         return parse(request.header, ori_prefixes=self._policy.ori_prefixes)
 
     def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
-        """Checks 2 to 8 on a header that `parse` returned. Raises the Refusal of the first that fails."""
+        """Checks 2 to 9 on a header that `parse` returned. Raises the Refusal of the first that fails."""
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
         submitter = self._policy.submitter(request.submitter)
         verify_header(submitter.signing_key, header.data, request.signature)  # 4
         grant = self._policy.authorise(header, submitter)  # 5
         planned = plan(header.operations, header.input_schemas, self._tables)
-        key = holdings.key(header.kek_id)  # 6
-        if not self._audit.writable():  # 7
+        if wait := self._unwraps.wait(grant.submitter):  # 6
+            raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
+        key = holdings.key(header.kek_id)  # 7
+        if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
-        self._ledger.check(header)  # 8
+        self._ledger.check(header)  # 9
         return Admission(header=header, grant=grant, plan=planned, key=key)
+
+    def unwrap_failed(self, submitter: str) -> None:
+        """Count a job whose keys could not be opened."""
+        self._unwraps.take(submitter)
 
 
 def open_keys(admission: Admission) -> list[bytes]:
-    """The data key, then one project key per operation that needs one. Raises DEK_UNWRAP_FAILED."""
+    """The data key, then one project key per operation that needs one. Raises DEK_UNWRAP_FAILED.
+
+    Every key is unwrapped before any failure is reported, so that its time does not depend on which one failed.
+    """
     private, header = admission.key.private, admission.header
-    keys = [unwrap_dek(private, header.wrapped_dek)]
-    keys += [unwrap_project_key(private, project.name, project.wrapped_key) for project in admission.plan.projects]
-    if any(key == keys[0] for key in keys[1:]):
+    keys = [_opened(unwrap_dek, private, header.wrapped_dek)]
+    keys += [_opened(unwrap_project_key, private, each.name, each.wrapped_key) for each in admission.plan.projects]
+    opened = [key for key in keys if key is not None]
+    if len(opened) != len(keys) or any(key == keys[0] for key in keys[1:]):
         raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
-    return keys
+    return opened
+
+
+def _opened(unwrap: Callable[P, bytes], *args: P.args, **keywords: P.kwargs) -> bytes | None:
+    try:
+        return unwrap(*args, **keywords)
+    except Refusal:
+        return None

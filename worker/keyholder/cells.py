@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker.errors import Reason, Refusal, Stage
 from worker.ipc import Channel, KeySlot
 from worker.ipc.messages import CellFromKeyholder, KeyholderFromCell
 
@@ -51,10 +50,13 @@ class Cells:
             )
         )
 
+    @property
+    def warm(self) -> bool:
+        """Whether there is a warm cell."""
+        return bool(self._warm)
+
     def take(self) -> Cell:
-        """Take a warm cell. Raises OVERLOADED if there is none."""
-        if not self._warm:
-            raise Refusal(Reason.OVERLOADED, stage=Stage.ADMIT)
+        """Take a warm cell; there must be one."""
         return self._warm.popleft()
 
     def remove(self, number: int) -> None:

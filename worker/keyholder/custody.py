@@ -11,12 +11,11 @@ latest `Holdings` and never waits. Consequences of a step that fails:
 """
 
 import os
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -25,13 +24,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import NONCE_BYTES, Evidence
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
-from worker.errors import Reason, Refusal, Stage, StartupError
+from worker.errors import Reason, StartupError
 from worker.host import TpmClockWatch
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
+from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
 from worker.manifest import Code
@@ -64,12 +63,6 @@ def reason_of(error: AttestationError) -> Reason:
     return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Quote:
-    nonce: bytes
-    answer: Callable[[Evidence | Refusal], None]
-
-
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
@@ -99,7 +92,9 @@ class Custody:
         self._attestation: Attestation | None = None
         self._attested_at = 0.0
         self._unread = 0
-        self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
+        self.quotes = Quotes(
+            lambda root: self._attester.quote(receipt_key=self._receipt_key, root=root), reason_of=reason_of
+        )
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
         self._tpm = tpm
@@ -127,19 +122,6 @@ class Custody:
         threading.Thread(target=self._attester.preload, name="preload", daemon=True).start()
         threading.Thread(target=run, name="custody", daemon=True).start()
 
-    def quote(self, nonce: bytes, answer: Callable[[Evidence | Refusal], None]) -> None:
-        """Ask for fresh evidence over a caller's nonce of 32 bytes; `answer` is called in the custody thread.
-
-        A nonce of another length or a full queue is refused at once, in the calling thread.
-        """
-        if len(nonce) != NONCE_BYTES:
-            answer(Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN))
-            return
-        try:
-            self._quotes.put_nowait(_Quote(nonce=nonce, answer=answer))
-        except queue.Full:
-            answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
-
     def events(self) -> list[CustodyEvent]:
         """Drop expired keys; return what happened since the last call, in order. For the main thread."""
         with self._lock:
@@ -157,7 +139,7 @@ class Custody:
     def step(self) -> None:
         """Wait for the next thing to do, answering quotes meanwhile, and do it."""
         step = self._schedule.next()
-        self._answer_quotes(step.at)
+        self.quotes.serve(step.at)
         match step.what:
             case "attest":
                 self._attest()
@@ -280,18 +262,6 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
-
-    def _answer_quotes(self, until: float) -> None:
-        while (left := until - time.monotonic()) > 0:
-            try:
-                request = self._quotes.get(timeout=left)
-            except queue.Empty:
-                return
-            try:
-                request.answer(self._attester.quote(receipt_key=self._receipt_key, nonce=request.nonce))
-            except AttestationError as error:
-                log("quote failed", fault=error.fault.value, check=error.check)
-                request.answer(Refusal(reason_of(error), stage=Stage.START))
 
 
 def _cause_of(error: AttestationError) -> DropCause:

@@ -4,11 +4,10 @@ For the main thread. An effect that can fail is performed completely or reports 
 """
 
 import contextlib
-from typing import Final
 
 from worker.audit import AuditFile, Event
 from worker.compute.registry import STEPS
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import (
     Admitted,
@@ -31,8 +30,6 @@ from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.keyholder.witnesses import Disagreement, agree
 from worker.log import log
-
-_OVERLOADED_RETRY_MS: Final = 500
 
 
 class Effects:
@@ -90,7 +87,7 @@ class Effects:
 
     def refuse(self, call: int, refusal: Refusal) -> None:
         """Send the front a refusal: its last word on this call."""
-        retry = _OVERLOADED_RETRY_MS if refusal.reason is Reason.OVERLOADED else 0
+        retry = refusal.after_ms if isinstance(refusal, RetryLater) else 0
         self.send(Ended(call=call, reason=refusal.reason, stage=refusal.stage, retry_after_ms=retry))
 
     def send(self, message: FrontFromKeyholder) -> None:

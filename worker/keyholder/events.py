@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from attestation.release import Attestation
 from worker.audit import (
     Attested,
+    CallsRefused,
     DisagreementAbout,
     JobAdmitted,
     JobCompleted,
@@ -16,6 +17,7 @@ from worker.audit import (
     TpmClock,
     Volumes,
     WitnessesDisagreed,
+    token_or_none,
     utc_hundredths,
 )
 from worker.errors import Reason, Refusal, Stage
@@ -37,6 +39,20 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
         header_sha384=header.sha384.hex() if header else None,
         requesting_ori=header.requesting_ori if header else None,
         purpose_code=header.purpose_code if header else None,
+    )
+
+
+def calls_refused(
+    reason: Reason, *, count: int, seconds: int, source: str, identity: str, submitter: str | None
+) -> CallsRefused:
+    """Several refusals in one event; `identity` is what the caller's certificate, or a compromised front, states."""
+    return CallsRefused(
+        reason=reason,
+        count=count,
+        seconds=seconds,
+        source=source,
+        identity=token_or_none(identity),
+        submitter=submitter,
     )
 
 

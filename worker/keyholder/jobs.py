@@ -5,23 +5,34 @@ For the main thread.
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from worker.audit import AuditFile
-from worker.errors import Reason, Refusal, Stage
+from worker.config import Config
+from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import Admit, CellFailed, FetchedReceipt, FetchReceipt, Summary, Witnessed
 from worker.job import Header, Policy
 from worker.keyholder.admission import AdmissionControl
-from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.admitted_job import Admission, AdmittedJob
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
-from worker.keyholder.events import job_refused
+from worker.keyholder.fair_queue import FairQueue
 from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.references import References
-from worker.log import log
+from worker.keyholder.refusals import Refusals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """An admissible job without a cell, and the timer that ends its wait."""
+
+    request: Admit
+    header: Header
+    timer: asyncio.TimerHandle
 
 
 class Jobs:
@@ -30,6 +41,7 @@ class Jobs:
     def __init__(
         self,
         *,
+        config: Config,
         policy: Policy,
         audit: AuditFile,
         admission: AdmissionControl,
@@ -38,41 +50,48 @@ class Jobs:
         references: References,
         host: HostState,
         effects: Effects,
+        refusals: Refusals,
     ) -> None:
         self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
-        self._cells, self._references, self._host, self._effects = cells, references, host, effects
+        self._cells, self._references, self._host = cells, references, host
+        self._effects, self._refusals = effects, refusals
+        self._count, self._patience = config.worker.cells, config.limits.queue_seconds
         self._jobs: dict[int, AdmittedJob] = {}
+        self._queue: FairQueue[_Waiting] = FairQueue()
         self._watchers: set[asyncio.Task[None]] = set()
 
     def admit(self, request: Admit) -> None:
-        """Start this job, or refuse it."""
+        """Start this job if there is a cell for it, let it wait for one, or refuse it."""
         header: Header | None = None
         try:
+            if request.call in self._jobs:
+                raise Refusal(Reason.INTERNAL, stage=Stage.ADMIT)  # no front of ours gives a number twice
             self._host.require()
             header = self._admission.parse(request)
-            admission = self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
-            reference_slot = self._references.find(admission.plan.reference, admission.owner)
-            cell = self._cells.take()
+            admission = self._check(request, header)
+            if self._cells.warm and not self._queue:
+                self._start(request, admission)
+            else:
+                self._wait(request, header, admission)
         except Refusal as refusal:
             self._refuse(request, header, refusal)
-            return
-        job = self._jobs[request.call] = AdmittedJob(
-            call=request.call,
-            correlation_id=request.correlation_id,
-            source=request.source,
-            admission=admission,
-            cell=cell,
-            reference_slot=reference_slot,
-            started=time.monotonic(),
-            admitted_at=datetime.now(UTC),
-        )
-        self._take(job, BEGIN)
+
+    def dispatch(self) -> None:
+        """Give warm cells to the jobs that wait. A job that waited is checked again: keys, times and ids change."""
+        while self._cells.warm and (waiting := self._queue.take(now=time.monotonic())) is not None:
+            waiting.timer.cancel()
+            try:
+                self._start(waiting.request, self._check(waiting.request, waiting.header))
+            except Refusal as refusal:
+                self._refuse(waiting.request, waiting.header, refusal)
 
     def abort(self, call: int, refusal: Refusal) -> None:
         """End a job that the front gave up on."""
         job = self._jobs.get(call)
         if job is not None:
             self._feed(job, Failed(refusal))
+        else:
+            self._give_up(call, refusal)
 
     def witnessed(self, statement: Witnessed) -> None:
         """The front's statement about a job."""
@@ -107,14 +126,49 @@ class Jobs:
         except Refusal as refusal:
             self._effects.refuse(request.call, refusal)
 
-    def _refuse(self, request: Admit, header: Header | None, refusal: Refusal) -> None:
-        log("refused", correlation_id=request.correlation_id, reason=refusal.reason.value, stage=refusal.stage.value)
+    def _check(self, request: Admit, header: Header) -> Admission:
+        return self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
+
+    def _wait(self, request: Admit, header: Header, admission: Admission) -> None:
+        pause = self._overloaded()
+        if not self._patience:
+            raise pause
+        timer = asyncio.get_running_loop().call_later(self._patience, self._give_up, request.call, pause)
         try:
-            submitter = self._policy.submitter(request.submitter).name
+            waiting = _Waiting(request=request, header=header, timer=timer)
+            self._queue.add(admission.grant.submitter, waiting, now=time.monotonic())
         except Refusal:
-            submitter = None
-        if isinstance(self._effects.write(job_refused(request, header, refusal, submitter=submitter)), Failed):
-            log("audit unavailable", correlation_id=request.correlation_id)
+            timer.cancel()
+            raise pause from None
+
+    def _overloaded(self) -> RetryLater:
+        """The refusal of a job that gets no cell, with the delay after which one is likely."""
+        after_ms = int(1000 * self._queue.pause(cells=self._count))
+        return RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=after_ms)
+
+    def _give_up(self, call: int, refusal: Refusal) -> None:
+        waiting = self._queue.remove(lambda each: each.request.call == call)
+        if waiting is not None:
+            waiting.timer.cancel()
+            self._refuse(waiting.request, waiting.header, refusal)
+
+    def _start(self, request: Admit, admission: Admission) -> None:
+        reference_slot = self._references.find(admission.plan.reference, admission.owner)
+        job = self._jobs[request.call] = AdmittedJob(
+            call=request.call,
+            correlation_id=request.correlation_id,
+            source=request.source,
+            admission=admission,
+            cell=self._cells.take(),
+            reference_slot=reference_slot,
+            started=time.monotonic(),
+            admitted_at=datetime.now(UTC),
+        )
+        self._queue.started(admission.grant.submitter, now=job.started)
+        self._take(job, BEGIN)
+
+    def _refuse(self, request: Admit, header: Header | None, refusal: Refusal) -> None:
+        self._refusals.job(request, header, refusal)
         self._effects.refuse(request.call, refusal)
 
     def _feed(self, job: AdmittedJob, event: Event) -> None:
@@ -122,8 +176,8 @@ class Jobs:
 
     def _take(self, job: AdmittedJob, step: Step) -> None:
         job.phase, effects = step
-        if job.phase is Phase.OVER:
-            self._jobs.pop(job.call, None)
+        if job.phase is Phase.OVER and self._jobs.pop(job.call, None) is not None:
+            self._queue.ended(job.admission.grant.submitter, started=job.started, now=time.monotonic())
             self._references.abandon(job.reference_slot)
         for effect in effects:
             if effect is Action.AWAIT_CELL:
@@ -131,6 +185,8 @@ class Jobs:
                 self._watchers.add(watcher)
                 watcher.add_done_callback(self._watchers.discard)
             elif (outcome := self._effects.perform(job, effect)) is not None:
+                if isinstance(outcome, Failed) and outcome.refusal.reason is Reason.DEK_UNWRAP_FAILED:
+                    self._admission.unwrap_failed(job.admission.grant.submitter)
                 self._feed(job, outcome)
 
     async def _await_cell(self, job: AdmittedJob) -> None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from attestation.evidence import Evidence
 from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
 from worker.config import Config
@@ -23,9 +22,11 @@ from worker.ipc.messages import (
     FetchReceipt,
     FrontFromKeyholder,
     HostConditions,
+    Identities,
     KeyholderFromFront,
     KeyholderFromZygote,
     ReferenceWiped,
+    RefusedCalls,
     SupervisorFromChild,
     Witnessed,
     ZygoteFromKeyholder,
@@ -39,9 +40,12 @@ from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
+from worker.keyholder.lifecycle import Done
+from worker.keyholder.quotes import Quoted
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
+from worker.keyholder.refusals import Refusals
 from worker.log import log
 
 _TICK_S: Final = 1.0
@@ -80,7 +84,9 @@ class Keyholder:
             front=front,
             zygote=zygote,
         )
+        self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
         self._jobs = Jobs(
+            config=config,
             policy=policy,
             audit=audit,
             admission=AdmissionControl(audience=config.worker.audience, policy=policy, audit=audit, tables=tables),
@@ -89,7 +95,9 @@ class Keyholder:
             references=self._references,
             host=host,
             effects=self._effects,
+            refusals=self._refusals,
         )
+        front.send(Identities(sha256=policy.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
         )
@@ -109,6 +117,7 @@ class Keyholder:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._jobs.end_all()
+            self._refusals.flush(at_once=True)
             for event in self._custody.stop():
                 self._readiness.note(event)
             self._audit.record(WorkerStopped(jobs_completed=self._effects.completed))
@@ -124,6 +133,7 @@ class Keyholder:
             self._anchor.follow()
             await asyncio.sleep(_TICK_S)
             self._follow_holdings()
+            self._refusals.flush()
 
     def _follow_holdings(self) -> None:
         """End the jobs whose key was revoked. One whose key expired may finish, if its receipt finds fresh evidence."""
@@ -148,6 +158,8 @@ class Keyholder:
                     self._jobs.abort(call, Refusal(reason, stage=stage))
                 case FetchReceipt():
                     self._jobs.fetch_receipt(message)
+                case RefusedCalls():
+                    self._refusals.calls(message)
                 case Attest(call=call, nonce=nonce):
                     self._attest(call, nonce)
                 case Drained():
@@ -160,6 +172,7 @@ class Keyholder:
                 case CellReady(cell=number, cell_slot=cell_slot):
                     self._cells.add(number, cell_slot=cell_slot, fds=fds)
                     log("cell ready", cell=number)
+                    self._jobs.dispatch()
                 case CellGone(cell=number, status=status):
                     self._cells.remove(number)
                     self._references.cell_gone(number)
@@ -181,17 +194,20 @@ class Keyholder:
             return
         token = attestation.token.raw
 
-        def answer(result: Evidence | Refusal) -> None:
+        def answer(result: Quoted | Refusal) -> None:
             self._loop.call_soon_threadsafe(deliver, result)
 
-        def deliver(result: Evidence | Refusal) -> None:
+        def deliver(result: Quoted | Refusal) -> None:
             if isinstance(result, Refusal):
                 self._effects.refuse(call, result)
                 return
             fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
-            os.write(fd, result.to_json())
+            os.write(fd, result.evidence)
             os.lseek(fd, 0, os.SEEK_SET)
-            self._front.send(Attested(call=call, maa_token=token, receipt_jwk=self._signer.public_jwk), [fd])
+            message = Attested(
+                call=call, maa_token=token, receipt_jwk=self._signer.public_jwk, nonce_path=result.nonce_path
+            )
+            self._front.send(message, [fd])
             os.close(fd)
 
-        self._custody.quote(nonce, answer)
+        self._custody.quotes.ask(nonce, answer)

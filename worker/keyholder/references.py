@@ -20,11 +20,12 @@ from typing import Final, NamedTuple
 from worker.audit import AuditFile, ReferenceCause, ReferenceDropped, ReferenceRetained, utc_hundredths
 from worker.compute.operation import Reference
 from worker.config import ReferencesSection
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import Channel
 from worker.ipc.messages import KeyholderFromZygote, WipeReference, ZygoteFromKeyholder
 from worker.log import log
 
+_RETRY_MS: Final = 500
 NO_SLOT: Final = -1
 
 
@@ -93,7 +94,7 @@ class References:
         own = [slot for slot in self._in(_State.RESIDENT) if slot.owner == owner]
         if own:
             self._leave(min(own, key=lambda slot: slot.until), "replaced")
-        raise Refusal(Reason.OVERLOADED, stage=Stage.ADMIT)
+        raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=_RETRY_MS)
 
     def assign(self, number: int, cell: int) -> None:
         """Assign the slot to a cell, which fills it if it is free."""

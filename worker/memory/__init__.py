@@ -7,7 +7,7 @@
 * `harden` turns off the kernel's means to inspect a process or to leave traces of it.
 """
 
-from worker.memory.hardening import forbid_files, harden
+from worker.memory.hardening import forbid_files, harden, return_free_memory
 from worker.memory.heap import SecretHeap, heap_environment
 from worker.memory.region import ALIGNMENT, Region, RegionFactory, secret_fd
 from worker.memory.registers import overwrite_registers
@@ -23,6 +23,7 @@ __all__ = [
     "harden",
     "heap_environment",
     "overwrite_registers",
+    "return_free_memory",
     "secret_fd",
     "wipe_and_exit",
 ]

@@ -16,6 +16,7 @@ libc.memset.argtypes = [c_void_p, c_int, c_size_t]
 libc.malloc.restype = c_void_p
 libc.malloc.argtypes = [c_size_t]
 libc.free.argtypes = [c_void_p]
+libc.malloc_trim.argtypes = [c_size_t]
 libc.prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
 libc.syscall.restype = c_long
 

@@ -205,10 +205,8 @@ def test_c07_the_uri_is_that_of_a_submitter_to_the_letter(town: Town, san: str) 
     job = forge(town.site)
     with town.raw([UniformResourceIdentifier(san)]) as raw:
         answer = raw.run(job.messages(job.stream(people(2))))
-    assert (answer.reason, answer.stage) == (Reason.POLICY_DENIED, Stage.ADMIT)
-    (refused,) = trail(town, job)
-    assert isinstance(refused, JobRefused)
-    assert refused.submitter is None
+    assert (answer.reason, answer.stage) == (Reason.POLICY_DENIED, Stage.OPEN)
+    assert not trail(town, job)
 
 
 def test_c07_mtls_and_signature_name_the_same_submitter(town: Town) -> None:
@@ -548,7 +546,7 @@ def test_l06_a_crashing_cell_leaves_no_core_and_costs_one_job(town: Town, tmp_pa
 
 def test_r01_r02_s07_no_process_inherits_the_callers_environment(town: Town) -> None:
     allowed = {"PATH", "LANG", "LC_CTYPE", "PYTHONDONTWRITEBYTECODE", "TSS2_LOG", "LD_PRELOAD", "PYTHONMALLOC"}
-    allowed |= {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"}  # of the front
+    allowed |= {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"}  # of the front
     allowed |= {"ARROW_DEFAULT_MEMORY_POOL", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
     allowed |= {"OPENSSL_CONF", "OPENSSL_MODULES"}  # of the unit: the validated provider
     for name in ("zygote", "keyholder", "front"):

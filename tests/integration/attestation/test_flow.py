@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import Evidence, qualifying_data
+from attestation.evidence import Evidence, qualifying_data, root_of
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
 from attestation.maa import SigningKeys
@@ -105,7 +105,7 @@ def test_f01_each_attestation_has_its_own_nonce_key_and_report(attester: Atteste
 
 def test_quote_for_a_callers_nonce(simulation: Simulation, attester: Attester) -> None:
     nonce = os.urandom(32)
-    evidence = Evidence.from_json(attester.quote(receipt_key=RECEIPT_KEY, nonce=nonce).to_json())
+    evidence = Evidence.from_json(attester.quote(receipt_key=RECEIPT_KEY, root=root_of(nonce)).to_json())
     import datetime
 
     now = datetime.datetime.now(datetime.UTC)
@@ -584,7 +584,7 @@ def _extend_pcr(tcti: str) -> None:
 def test_no_transient_object_is_left(simulation: Simulation, attester: Attester) -> None:
     """A software TPM has three slots: a leak shows at once."""
     for _ in range(5):
-        attester.quote(receipt_key=RECEIPT_KEY, nonce=os.urandom(32))
+        attester.quote(receipt_key=RECEIPT_KEY, root=root_of(os.urandom(32)))
     with Tpm(simulation.trust.tcti) as tpm:
         for _ in range(5):
             with rejected("ephemeral-key"):

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
 from attestation.appraisal import Acceptance, ReferenceValues, Verdict, appraise
-from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying_data
+from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying_data, root_of
 from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
@@ -55,7 +55,7 @@ def tdx(servers: Simulation) -> Iterator[Simulation]:
 @pytest.fixture(scope="module")
 def evidence(servers: Simulation) -> Evidence:
     """What the machine showed once."""
-    return attester(servers).quote(receipt_key=RECEIPT_KEY, nonce=NONCE)
+    return attester(servers).quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
 
 
 def attester(of: Simulation, **reference: Any) -> Attester:
@@ -177,9 +177,9 @@ def test_what_intel_says_is_ordered_from_a_terminal(tdx: Simulation) -> None:
     assert CliRunner().invoke(fault, [*arguments, "--evaluation", "17"], catch_exceptions=False).exit_code == 0
     worker = attester(tdx)
     with rejected("E29", fault=Fault.POLICY_MISMATCH):
-        worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE)
+        worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
     assert CliRunner().invoke(fault, arguments[:3], catch_exceptions=False).exit_code == 0
-    assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral
+    assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral
     assert CliRunner().invoke(fault, [*arguments[:3], "--status", "outofdate"]).exit_code == 2
 
 
@@ -215,10 +215,10 @@ def test_what_intel_publishes(
     tdx.publish(said)
     worker = attester(tdx, **reference)
     if fault is None:
-        assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral
+        assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral
         return
     with rejected(check, fault=fault):
-        worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE)
+        worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
 
 
 # ---------------------------------------------------------------- collateral, fetched and kept
@@ -293,7 +293,7 @@ def test_renewal_needs_no_intel(tdx: Simulation) -> None:
     first = worker.attest(receipt_key=RECEIPT_KEY)
     tdx.fault(Service.INTEL, Kind.DOWN)
     assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral == first.evidence.collateral
-    assert worker.quote(receipt_key=RECEIPT_KEY, nonce=NONCE).collateral == first.evidence.collateral
+    assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral == first.evidence.collateral
 
 
 def test_a_refusal_is_not_kept(tdx: Simulation) -> None:

@@ -13,7 +13,7 @@ from cji_simulator.simulation import Simulation
 
 from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.evidence import Evidence
+from attestation.evidence import Evidence, root_of
 from attestation.maa import SigningKeys, verify_presented_token
 from attestation.trust import provider_endpoint
 from attestation.verified import _CONSTRUCTOR_KEY
@@ -99,7 +99,7 @@ def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: S
     key = thumbprint(worker.receipt_key.public_key())
     nonce = bytes(range(32))
     good = pb.AttestResponse(
-        evidence=worker.attester.quote(receipt_key=key, nonce=nonce).to_json(),
+        evidence=worker.attester.quote(receipt_key=key, root=root_of(nonce)).to_json(),
         maa_token="",
         receipt_jwk=public_jwk(worker.receipt_key.public_key()),
     )
@@ -127,7 +127,7 @@ class Recording:
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
 
-    def quote(self, *, receipt_key: bytes, nonce: bytes) -> Evidence:
+    def quote(self, *, receipt_key: bytes, root: bytes) -> Evidence:
         return self.evidence
 
 
@@ -136,7 +136,7 @@ def test_c06_old_evidence_under_a_good_certificate_is_refused(bench: Bench) -> N
     assert worker.attester is not None
     before = bench.client.attest()
     key = thumbprint(worker.receipt_key.public_key())
-    worker.attester = Recording(worker.attester.quote(receipt_key=key, nonce=before.nonce))  # type: ignore[assignment]
+    worker.attester = Recording(worker.attester.quote(receipt_key=key, root=root_of(before.nonce)))  # type: ignore[assignment]
     with pytest.raises(Unverified, match="E16"):
         bench.client.attest()
 

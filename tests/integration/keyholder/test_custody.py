@@ -14,7 +14,6 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import working_tree
 
-from attestation.evidence import Evidence
 from attestation.release import Attestation
 from tests.support.refusals import refused
 from worker.config import load
@@ -22,6 +21,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
+from worker.keyholder.quotes import Quoted
 
 LONG = 3600.0
 
@@ -110,8 +110,8 @@ def test_one_attestation_and_one_release_for_each_key(tmp_path: Path, azure: Sim
 def test_a_nonce_of_another_length_is_refused_at_once(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], length: int
 ) -> None:
-    answers: list[Evidence | Refusal] = []
-    Stepped(tmp_path, azure, keys[0]).custody.quote(bytes(length), answers.append)
+    answers: list[Quoted | Refusal] = []
+    Stepped(tmp_path, azure, keys[0]).custody.quotes.ask(bytes(length), answers.append)
     (answer,) = answers
     assert isinstance(answer, Refusal)
     assert (answer.reason, answer.stage) == (Reason.BAD_PARAMETERS, Stage.OPEN)

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from attestation import AttestationError, Fault
 from attestation.appraisal import ReferenceValues
-from attestation.evidence import Evidence, maa_nonce, qualifying_data
+from attestation.evidence import Evidence, maa_nonce, qualifying_data, root_of
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
 from attestation.maa import guest_request, send_request
@@ -271,7 +271,7 @@ class TestEvents:
         """The certificates of the old TCB are not used with the report of the new one."""
         before = attester.attest(receipt_key=RECEIPT_KEY)
         simulation.update_host()
-        after = attester.quote(receipt_key=RECEIPT_KEY, nonce=bytes(32))  # this one remembers the certificates
+        after = attester.quote(receipt_key=RECEIPT_KEY, root=root_of(bytes(32)))  # this one remembers the certificates
         assert after.certs != before.evidence.certs
         assert outcome(attester, cmk) is None
 

@@ -165,7 +165,7 @@ def test_busy_cells_refuse_with_a_time_to_come_back(site: Site, raw: RawWorker) 
         assert (answer.reason, answer.stage) == (Reason.OVERLOADED, Stage.ADMIT)
         assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert answer.refusal is not None
-        assert answer.refusal.retry_after == 0.5
+        assert 0.2 <= (answer.refusal.retry_after or 0) <= 30
         assert [type(e) for e in trail(site, job)] == [JobRefused]
     assert run(raw, job).receipt  # the refusal did not use the job up
 

@@ -49,10 +49,11 @@ def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = N
     found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
     path = folder / "evidence.json"
     content = {
-        "version": 1,
+        "version": 2,
         "cloud": cloud,
         "attested_at": at,
         "nonce": nonce,
+        "nonce_path": b"",
         "receipt_jwk": public_jwk(key.public_key()),
         "evidence": found.to_json(),
         "maa_token": "",

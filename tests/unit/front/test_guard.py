@@ -10,15 +10,19 @@ from google.rpc.status_pb2 import Status
 
 from tests.support.refusals import refused
 from worker.client.errors import from_details
-from worker.errors import REASONS, Reason, Refusal, Stage
-from worker.front.guard import Call, RetryLater, guarded
-from worker.front.keyholder_client import MAX_PENDING_CALLS, KeyholderClient
+from worker.errors import REASONS, Reason, Refusal, RetryLater, Stage
+from worker.front.guard import Call, Guard
+from worker.front.keyholder_client import KeyholderClient
+from worker.front.refused import RefusedCounter
 from worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
+from worker.front.submitters import Kind, Submitters
 from worker.ipc import Channel
-from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, KeyholderFromFront, NotReady
+from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
+from worker.job import Limits, identity_sha256
 from worker.wire.v1 import worker_pb2 as pb
 
 CANARY = "SMITH,JOHN 123-45-6789"
+NAME = "spiffe://cji.example/agency/someone"
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -59,32 +63,27 @@ def test_the_time_to_come_back_is_the_one_given() -> None:
 
 
 async def answer(body: Any) -> grpc.aio.AioRpcError:
-    """What a caller without TLS, hence without a name, is told by a served call with this body."""
+    """What a submitter without TLS is told by a served call with this body."""
+    guard = Guard(Submitters(), RefusedCounter())
+    guard._submitters.replace([identity_sha256(NAME)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("worker.front.guard._only_uri", lambda _: NAME)
+        return await told(guard.stream(Kind.RUN, body))
 
-    class Nameless(Call):
-        def __init__(self, context: Any) -> None:
-            self.context, self.correlation_id, self.source, self.submitter = context, "c" * 16, "peer", "nobody"
 
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # at runtime it takes none
-        def service(self, details: Any) -> Any:
-            async def call(request: bytes, context: Any) -> bytes:
-                return await guarded(context, body)
-
-            return grpc.unary_unary_rpc_method_handler(call)
-
+async def told(handler: Any) -> grpc.aio.AioRpcError:
+    """The error of one call to this handler over a connection without TLS."""
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Handler(),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("x", {"y": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worker.front.guard.Call", Nameless)
-        try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                with pytest.raises(grpc.aio.AioRpcError) as error:
-                    await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
-            return error.value
-        finally:
-            await server.stop(0)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
+        return error.value
+    finally:
+        await server.stop(0)
 
 
 @pytest.mark.parametrize(
@@ -125,25 +124,36 @@ async def test_a_refusal_keeps_its_reason_and_drops_its_cause(capsys: pytest.Cap
 
 
 async def test_a_caller_without_a_name_is_denied() -> None:
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg] # at runtime it takes none
-        def service(self, details: Any) -> Any:
-            async def call(request: bytes, context: Any) -> bytes:
-                return await guarded(context, self.body)
+    async def body(_: Call) -> None:
+        raise AssertionError("reached")
 
-            return grpc.unary_unary_rpc_method_handler(call)
+    refused_calls = RefusedCounter()
+    error = await told(Guard(Submitters(), refused_calls).stream(Kind.HEALTH, body))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert [(each.reason, each.count, each.identity) for each in refused_calls.take()] == [
+        (Reason.POLICY_DENIED, 1, "")
+    ]
 
-        async def body(self, _: Call) -> bytes:
-            raise AssertionError("reached")
 
+async def test_a_request_that_never_comes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request of an ordinary call is waited for no longer than the first message of a stream."""
+    monkeypatch.setattr("worker.front.guard.LIMITS", Limits(open_seconds=1))
+    monkeypatch.setattr("worker.front.guard._only_uri", lambda _: NAME)
+
+    async def reply(_: Call, request: pb.DescribeRequest) -> pb.DescribeRequest:
+        return request
+
+    handler = Guard(Submitters(), RefusedCounter()).unary(Kind.HEALTH, pb.DescribeRequest, reply)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Handler(),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("x", {"y": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream("/x/y", None, None)(None, timeout=10)
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
+            await call.read()
     await server.stop(0)
-    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert (error.value.details() or "").startswith(Reason.INCOMPLETE)
 
 
 # ------------------------------------------------------------------ client
@@ -152,7 +162,7 @@ async def test_a_caller_without_a_name_is_denied() -> None:
 @pytest.fixture
 async def client() -> Any:
     ours, theirs = Channel.pair()
-    client = KeyholderClient(Channel(ours, FrontFromKeyholder))
+    client = KeyholderClient(Channel(ours, FrontFromKeyholder), Submitters())
     keyholder: Channel[Any, Any] = Channel(theirs, KeyholderFromFront)
     serving = asyncio.create_task(client.serve())
     yield client, keyholder, serving
@@ -161,17 +171,12 @@ async def client() -> Any:
     keyholder.close()
 
 
-async def test_p07_a_full_map_of_calls_refuses(client: Any) -> None:
-    client, _, _ = client
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        for _ in range(MAX_PENDING_CALLS):
-            stack.enter_context(client.pending_call())
-        with pytest.raises(RetryLater) as refused, client.pending_call():
-            pass
-        assert refused.value.reason is Reason.OVERLOADED
-    with client.pending_call():
+async def test_the_list_of_submitters_comes_from_the_keyholder(client: Any) -> None:
+    client, keyholder, _ = client
+    keyholder.send(Identities(sha256=(identity_sha256(NAME),)))
+    keyholder.send(NotReady(reason=Reason.NOT_READY))
+    await client.changed.wait()
+    with client._submitters.call(NAME, Kind.RUN):
         pass
 
 

@@ -35,7 +35,8 @@ def passed_on(*messages: bytes) -> list[tuple[str, int]]:
     theirs.shutdown(socket.SHUT_WR)
     ring, caller, unused = Ring.create(), Caller(), Any
     admitted = Admitted(call=1, inputs=1, outputs=2, steps=("rows", "check"))
-    job = JobStream(caller, unused, unused, admitted, [ours.detach(), os.dup(ring.fd)])  # type: ignore[arg-type]
+    fds = [ours.detach(), os.dup(ring.fd)]
+    job = JobStream(caller, unused, unused, admitted, fds, idle_seconds=5)  # type: ignore[arg-type]
     try:
         asyncio.run(job._downstream())
     except ChannelClosed:

@@ -1,5 +1,6 @@
-"""Admission: eight checks in a fixed order; the first that fails decides, and no key is opened before all passed."""
+"""Admission: nine checks in a fixed order; the first that fails decides, and no key is opened before all passed."""
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from tests.support.contexts import TABLES
 from tests.support.refusals import refused
 from worker.audit import AuditFile, Event, JobAdmitted
 from worker.envelope import sign_header, wrap_dek, wrap_project_key
-from worker.errors import Reason, Stage
+from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit
 from worker.job import InputPart, Policy, Recipient, new_header, new_job_id
 from worker.jose import key_id, public_jwk
@@ -106,7 +107,7 @@ def admit(
     earlier: Sequence[Event] = (),
     disk_fails: bool = False,
 ) -> Admission:
-    """The eight checks; `earlier` is in the audit trail."""
+    """The nine checks; `earlier` is in the audit trail."""
     request = Admit(
         call=1,
         submitter=san,
@@ -243,6 +244,59 @@ def test_a_verdict_against_the_machine_is_what_jobs_are_told() -> None:
 def test_k07_a_data_key_that_does_not_open(change: dict[str, Any]) -> None:
     with refused(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT):
         open_keys(admit(header(**change)))
+
+
+class Counting:
+    """A private key that counts the operations in which it had a number below its modulus to work on."""
+
+    def __init__(self) -> None:
+        self.operations = 0
+
+    def decrypt(self, wrapped: bytes, scheme: Any) -> bytes:
+        assert len(wrapped) == 384
+        assert int.from_bytes(wrapped, "big") < CMK.public_key().public_numbers().n
+        self.operations += 1
+        return CMK.decrypt(wrapped, scheme)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(CMK, name)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [os.urandom(256), os.urandom(383), os.urandom(1024), b"\xff" * 384, bytes(384), wrap_dek(RECIPIENT, DEK)],
+    ids=["short", "a byte short", "long", "above the modulus", "zero", "to another key"],
+)
+def test_every_unwrap_that_fails_costs_the_same(wrapped: bytes) -> None:
+    """As many private operations as for the keys of a sound job, whichever of them is wrong."""
+    for data in (header(wrapped_dek=wrapped), header(), header(wrapped_dek=wrap_dek(CMK.public_key(), PROJECT_KEY))):
+        key = Counting()
+        with contextlib.suppress(Refusal):
+            open_keys(admit(data, holdings=Holdings(keys={KEK: held(key)})))
+        assert key.operations == 2
+
+
+def test_failed_unwraps_of_a_submitter_are_limited() -> None:
+    now = 0.0
+    request = Admit(
+        call=1,
+        submitter=SAN,
+        source="s",
+        correlation_id="c",
+        header=(data := header()),
+        signature=sign_header(SIGNING, data),
+    )
+    holdings = Holdings(keys={KEK: HELD})
+    with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
+        control = AdmissionControl(audience="pool", policy=POLICY, audit=audit, tables=TABLES, clock=lambda: now)
+        for _ in range(10):
+            control.check(request, control.parse(request), holdings=holdings, now=NOW)
+            control.unwrap_failed("agency")
+        with refused(Reason.OVERLOADED, stage=Stage.ADMIT) as caught:
+            control.check(request, control.parse(request), holdings=holdings, now=NOW)
+        assert isinstance(caught.value, RetryLater)
+        now += caught.value.after_ms / 1000
+        control.check(request, control.parse(request), holdings=holdings, now=NOW)
 
 
 def test_e12_a_project_key_that_is_the_data_key_is_refused() -> None:

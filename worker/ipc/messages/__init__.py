@@ -25,10 +25,12 @@ from worker.ipc.messages.front_keyholder import (
     FetchedReceipt,
     FetchReceipt,
     FrontFromKeyholder,
+    Identities,
     KeyholderFromFront,
     NotReady,
     PublishedKey,
     Ready,
+    RefusedCalls,
     Witnessed,
 )
 from worker.ipc.messages.keyholder_cell import (
@@ -74,6 +76,7 @@ __all__ = [
     "FrontFromCell",
     "FrontFromKeyholder",
     "HostConditions",
+    "Identities",
     "InputFreed",
     "InputReady",
     "KeyholderFromCell",
@@ -92,6 +95,7 @@ __all__ = [
     "PublishedKey",
     "Ready",
     "ReferenceWiped",
+    "RefusedCalls",
     "SealedPart",
     "Summary",
     "SupervisorFromChild",

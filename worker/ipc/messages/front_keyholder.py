@@ -1,6 +1,9 @@
 """Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Message
@@ -76,6 +79,7 @@ class Attested(Message, frozen=True, kw_only=True):
     call: int
     maa_token: str
     receipt_jwk: str
+    nonce_path: bytes
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):
@@ -114,9 +118,24 @@ class NotReady(Message, frozen=True, kw_only=True):
     reason: Reason
 
 
+class Identities(Message, frozen=True, kw_only=True):
+    """The submitters of the policy: SHA-256 of each URI SAN. A policy of 1 MiB has fewer than fit into a message."""
+
+    sha256: tuple[Annotated[bytes, Meta(min_length=32, max_length=32)], ...]
+
+
+class RefusedCalls(Message, frozen=True, kw_only=True):
+    """Calls that the front refused by itself since the last report: their number, and one of the callers."""
+
+    reason: Reason
+    count: Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+    source: Annotated[str, Meta(max_length=128)]
+    identity: Annotated[str, Meta(max_length=512)]
+
+
 class Drained(Message, frozen=True, kw_only=True):
     """The front accepts no more jobs and has none left."""
 
 
-KeyholderFromFront = Admit | Witnessed | Abort | Attest | FetchReceipt | Drained
-FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Ready | NotReady
+KeyholderFromFront = Admit | Witnessed | Abort | Attest | FetchReceipt | RefusedCalls | Drained
+FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Identities | Ready | NotReady

@@ -504,7 +504,7 @@ class KeyDescription(_message.Message):
     def __init__(self, kek_id: _Optional[str] = ..., public_jwk: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes", "references", "reference_retain_seconds")
+    __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes", "references", "reference_retain_seconds", "job_seconds", "idle_seconds")
     HEADER_BYTES_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     BATCH_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -513,6 +513,8 @@ class Limits(_message.Message):
     JOB_BYTES_FIELD_NUMBER: _ClassVar[int]
     REFERENCES_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_RETAIN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    JOB_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     header_bytes: int
     segment_bytes: int
     batch_rows: int
@@ -521,7 +523,9 @@ class Limits(_message.Message):
     job_bytes: int
     references: int
     reference_retain_seconds: int
-    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ..., references: _Optional[int] = ..., reference_retain_seconds: _Optional[int] = ...) -> None: ...
+    job_seconds: int
+    idle_seconds: int
+    def __init__(self, header_bytes: _Optional[int] = ..., segment_bytes: _Optional[int] = ..., batch_rows: _Optional[int] = ..., batch_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., job_bytes: _Optional[int] = ..., references: _Optional[int] = ..., reference_retain_seconds: _Optional[int] = ..., job_seconds: _Optional[int] = ..., idle_seconds: _Optional[int] = ...) -> None: ...
 
 class AttestRequest(_message.Message):
     __slots__ = ("nonce",)
@@ -530,14 +534,16 @@ class AttestRequest(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
 
 class AttestResponse(_message.Message):
-    __slots__ = ("evidence", "maa_token", "receipt_jwk")
+    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path")
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     MAA_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_JWK_FIELD_NUMBER: _ClassVar[int]
+    NONCE_PATH_FIELD_NUMBER: _ClassVar[int]
     evidence: bytes
     maa_token: str
     receipt_jwk: str
-    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ...) -> None: ...
+    nonce_path: bytes
+    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("job_id",)

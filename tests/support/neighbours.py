@@ -1,0 +1,118 @@
+"""A worker with two submitters and an authority that also certifies strangers; hostile callers as processes."""
+
+import json
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site
+from cji_simulator.worker import Worker
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.support.paths import ROOT
+from worker.client import load_profile
+
+__all__ = ["FIRST", "SECOND", "STRANGER", "Neighbours", "neighbours"]
+
+FIRST: Final = "fulton-pd"
+SECOND: Final = "cobb-pd"
+STRANGER: Final = "nobody"
+_START_S: Final = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """The worker, the signing key of each submitter, and who is certified by which name."""
+
+    site: Site
+    ca: Credential
+    signing: Mapping[str, ec.EllipticCurvePrivateKey]
+
+    def raw(self, name: str) -> RawWorker:
+        """A connection under a certificate for this name."""
+        folder = self.folder(name)
+        return RawWorker(
+            self.site.profile.target,
+            ca=(folder / "ca.pem").read_bytes(),
+            certificate=(folder / "client.pem").read_bytes(),
+            private_key=(folder / "client.key").read_bytes(),
+        )
+
+    def folder(self, name: str) -> Path:
+        """TLS files of this name."""
+        return self.site.files.folder / f"tls-{name}"
+
+    def _certify(self, name: str) -> None:
+        folder, key = self.folder(name), ec.generate_private_key(ec.SECP256R1())
+        folder.mkdir(mode=0o700)
+        (folder / "ca.pem").write_bytes(self.site.profile.tls().ca_pem)
+        (folder / "client.pem").write_bytes(pem(leaf(name, key, self.ca, uris=[san(name)]).certificate))
+        write_private(folder / "client.key", private_pem(key))
+
+    @contextmanager
+    def hostile(self, act: str, name: str, count: int) -> Iterator[None]:
+        """Run `tests.adversarial.peers.stranger` under this name; returns once it has begun."""
+        command = [sys.executable, "-m", "tests.adversarial.peers.stranger", act, self.site.profile.target]
+        with subprocess.Popen(
+            [*command, str(self.folder(name)), str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                begun, *_ = select.select([process.stdout], [], [], _START_S)
+                assert begun, "the hostile caller did not begin"
+                assert process.stdout.readline() == f"{act} {count}\n".encode()
+                yield
+            finally:
+                process.stdin.close()
+                process.kill()
+
+
+def san(name: str) -> str:
+    """The URI in a certificate for this name."""
+    return f"spiffe://cji.example/agency/{name}"
+
+
+@contextmanager
+def neighbours(folder: Path, *, cells: int = 2, **limits: int) -> Iterator[Neighbours]:
+    """Start the worker; `limits` are keys of its configuration's section of that name."""
+    ca = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))
+    signing = {name: ec.generate_private_key(ec.SECP384R1()) for name in (FIRST, SECOND)}
+    with Simulation(folder / "azure", release_limit=1000) as azure:
+        cmk = azure.create_cmk("cji-neighbours")
+        files = worker_config(folder / "site", simulation=azure, keys=[cmk], cells=cells, reference_mib=0)
+        roots = folder / "site" / "client-roots.pem"
+        roots.write_bytes(roots.read_bytes() + pem(ca.certificate))
+        files.policy.write_text(_policy(files.policy.read_text(), signing))
+        if limits:
+            lines = "".join(f"{key} = {value}\n" for key, value in limits.items())
+            files.config.write_text(f"{files.config.read_text()}\n[limits]\n{lines}")
+        with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as worker:
+            profile = load_profile(files.profile)
+            site = Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=profile)
+            found = Neighbours(site=site, ca=ca, signing=signing)
+            for name in (FIRST, SECOND, STRANGER):
+                found._certify(name)
+            yield found
+
+
+def _policy(text: str, signing: Mapping[str, ec.EllipticCurvePrivateKey]) -> str:
+    """The one submitter of this policy under two names, each with a signing key of its own."""
+    start = text.index("[[submitters]]")
+    lines = "\n".join(line for line in text[start:].splitlines() if not line.startswith("signing_key"))
+    blocks = [text[:start]]
+    for name, key in signing.items():
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        block = lines.replace(FIRST, name)
+        blocks.append(block.replace("[[submitters]]", f"[[submitters]]\nsigning_key = {json.dumps(public)}"))
+    return "\n".join(blocks) + "\n"

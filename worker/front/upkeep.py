@@ -1,0 +1,36 @@
+"""The front's own clock: connections, memory and the report on refused calls. One loop, once a second."""
+
+import asyncio
+import itertools
+from typing import Final
+
+from worker.errors import Reason
+from worker.front.connections import Connections
+from worker.front.keyholder_client import KeyholderClient
+from worker.front.refused import RefusedCounter
+from worker.front.service import Service
+from worker.memory import return_free_memory
+
+_TRIM_S: Final = 5
+_REPORT_S: Final = 10
+"""A stranger adds one line in this time to the audit trail, however often it calls."""
+
+
+async def upkeep(
+    connections: Connections, *, refused: RefusedCounter, keyholder: KeyholderClient, service: Service
+) -> None:
+    """Close connections above an address's share; trim the heap while no job runs; report what was refused."""
+    for second in itertools.count(1):
+        await asyncio.sleep(1)
+        for address, closed in connections.sweep().items():
+            refused.count(Reason.OVERLOADED, source=address, identity="", calls=closed)
+        if second % _TRIM_S == 0 and not service.running:
+            return_free_memory()
+        if second % _REPORT_S == 0:
+            report(refused, keyholder)
+
+
+def report(refused: RefusedCounter, keyholder: KeyholderClient) -> None:
+    """Send the counts of this period to the keyholder."""
+    for each in refused.take():
+        keyholder.send(each)

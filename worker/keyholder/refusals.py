@@ -1,0 +1,91 @@
+"""Refusals in the audit trail: a line each while they are few, one line for many where they are not.
+
+Jobs that are refused at admission have their own lines at a rate that an honest submitter does not reach; calls that
+the front refuses never have one. The rest is counted by submitter and Reason, and written once in a period. So nobody,
+a compromised front included, adds more than a line for each submitter and Reason in a period, and a line a second for
+each submitter. Counts are kept while the trail cannot be written.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from worker.audit import CallsRefused, Event
+from worker.errors import Reason, Refusal
+from worker.ipc.messages import Admit, RefusedCalls
+from worker.job import Header, Policy
+from worker.keyholder.events import calls_refused, job_refused
+from worker.keyholder.token_buckets import TokenBuckets
+
+PERIOD_S: Final = 10.0
+_JOB_BURST: Final = 300
+_JOB_SECONDS: Final = 1.0
+_NOBODY: Final = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Count:
+    """Refusals of one submitter for one Reason, with the first caller."""
+
+    count: int
+    source: str
+    identity: str
+    since: float
+
+
+class Refusals:
+    """`write` appends an event to the trail and returns whether it is on disk."""
+
+    def __init__(
+        self, policy: Policy, write: Callable[[Event], bool], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._policy, self._write, self._clock = policy, write, clock
+        self._own_lines = TokenBuckets(burst=_JOB_BURST, seconds=_JOB_SECONDS, clock=clock)
+        self._counts: dict[tuple[str, Reason], _Count] = {}
+        self._flushed = clock()
+
+    def job(self, request: Admit, header: Header | None, refusal: Refusal) -> None:
+        """A job that was refused at admission."""
+        submitter = self._name(request.submitter)
+        if self._own_lines.take(submitter) and self._write(
+            job_refused(request, header, refusal, submitter=submitter or None)
+        ):
+            return
+        self._add(submitter, refusal.reason, 1, source=request.source, identity=request.submitter, since=self._clock())
+
+    def calls(self, report: RefusedCalls) -> None:
+        """Calls that the front refused."""
+        submitter = self._name(report.identity)
+        since = self._clock() - PERIOD_S  # the front counts for as long before it reports
+        self._add(submitter, report.reason, report.count, source=report.source, identity=report.identity, since=since)
+
+    def flush(self, *, at_once: bool = False) -> None:
+        """Write what was counted, if a period has passed."""
+        now = self._clock()
+        if not self._counts or (now - self._flushed < PERIOD_S and not at_once):
+            return
+        self._flushed = now
+        for (submitter, reason), found in list(self._counts.items()):
+            event: CallsRefused = calls_refused(
+                reason,
+                count=found.count,
+                seconds=int(now - found.since),
+                source=found.source,
+                identity=found.identity,
+                submitter=submitter or None,
+            )
+            if not self._write(event):
+                return
+            del self._counts[submitter, reason]
+
+    def _name(self, identity: str) -> str:
+        try:
+            return self._policy.submitter(identity).name
+        except Refusal:
+            return _NOBODY
+
+    def _add(self, submitter: str, reason: Reason, count: int, *, source: str, identity: str, since: float) -> None:
+        first = _Count(count=0, source=source, identity=identity, since=since)
+        found = self._counts.setdefault((submitter, reason), first)
+        found.count = min(found.count + count, (1 << 63) - 1)
