@@ -1,31 +1,38 @@
 """The composition root: creates secret regions and channels; starts, watches and drains the three processes.
 
 It holds nothing: no key, no record, no network socket. When one process ends, the others cannot continue, so all end
-and the supervisor exits with 1; systemd starts the unit again. SIGTERM or SIGINT drains: the front accepts no new job,
-running jobs finish, and the supervisor exits with 0.
+and the supervisor exits with 1; systemd starts the unit again. A process that stays silent counts as ended (`beats`);
+systemd hears READY when jobs are served, and WATCHDOG while no process is silent. SIGTERM or SIGINT drains: the front
+accepts no new job, running jobs finish, and the supervisor exits with 0.
 """
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from worker.config import Config
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
-from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
+from worker.ipc.beats import BEAT_S, STALE_S, Pulse
+from worker.ipc.messages import Beat, ChildFromSupervisor, Drain, SupervisorFromChild, Up
 from worker.log import log
 from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
+from worker.notify import ServiceManager
 from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
+_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0}
+"""Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
+keyholder or zygote may continue, and the worker serves again."""
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -44,12 +51,12 @@ _FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
 """Passed on if the unit sets them: they select the validated provider."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class _Child:
     name: str
     process: subprocess.Popen[bytes]
     channel: Channel[SupervisorFromChild, ChildFromSupervisor]
-    up: bool = False
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class Supervisor:
@@ -61,10 +68,16 @@ class Supervisor:
         *,
         trust: msgspec.Struct,
         memory: RegionFactory = secret_fd,
+        namespaces: bool = True,
         on_ready: Callable[[int], None] = lambda _port: None,
     ) -> None:
-        """`trust` is an `attestation.Trust`; `on_ready` is called with the port once the worker serves jobs."""
+        """`trust` is an `attestation.Trust`; `namespaces`: zygote and cells enter namespaces of their own.
+
+        `on_ready` is called with the port once the worker serves jobs.
+        """
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
+        self._namespaces = namespaces
+        self._manager = ServiceManager()
         self._children: list[_Child] = []
         self._draining = False
 
@@ -108,6 +121,7 @@ class Supervisor:
                 slots=tuple(slots),
                 reference_regions=tuple(reference_regions),
                 tables=tables,
+                namespaces=self._namespaces,
             ),
             secret_heap=True,
         )
@@ -159,15 +173,20 @@ class Supervisor:
         by_fd = {child.channel.fileno(): child for child in self._children}
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
+        beat_at = 0.0
         while True:
-            for fd, _ in poll.poll():
+            if (now := time.monotonic()) >= beat_at:
+                beat_at = now + BEAT_S
+                if self._silent(by_fd.values()):
+                    return 1
+            for fd, _ in poll.poll(BEAT_S * 1000):
                 if fd == stop_fd:
                     os.read(stop_fd, 16)
                     self._drain()
                     continue
                 child = by_fd[fd]
                 try:
-                    message, _ = child.channel.receive()
+                    self._follow(child)
                 except ChannelClosed:
                     status = child.process.wait()
                     log("ended", what=child.name, status=status)
@@ -176,16 +195,36 @@ class Supervisor:
                     if child.name == "keyholder":
                         return 0
                     poll.unregister(fd)
-                    continue
-                child.up = True
-                if child.name == "front":
-                    self._on_ready(message.port)
+                    del by_fd[fd]
+
+    def _follow(self, child: _Child) -> None:
+        match child.channel.receive()[0]:
+            case Beat():
+                child.pulse.beat()
+            case Up(port=port) if child.name == "front":
+                self._on_ready(port)
+                self._manager.notify(READY="1", STATUS="serving")
+
+    def _silent(self, children: Iterable[_Child]) -> bool:
+        """One beat: to the front, and to systemd unless a process is silent. Whether one has been so for too long."""
+        silences = {child: child.pulse.silence() for child in children}
+        for child, silence in silences.items():
+            if silence > _SILENCE_S[child.name]:
+                log("silent", what=child.name, seconds=int(silence))
+                return True
+            if child.name == "front":
+                with contextlib.suppress(ChannelClosed):
+                    child.channel.offer(Beat())
+        if max(silences.values(), default=0.0) < STALE_S:
+            self._manager.notify(WATCHDOG="1")
+        return False
 
     def _drain(self) -> None:
         if self._draining:
             return
         self._draining = True
         log("draining")
+        self._manager.notify(STOPPING="1", STATUS="draining")
         for child in self._children:
             if child.name == "front":
                 child.channel.send(Drain())

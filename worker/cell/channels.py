@@ -8,7 +8,7 @@ import select
 from collections import deque
 from collections.abc import Callable
 
-from worker.ipc import Channel, Ring
+from worker.ipc import Channel, ChannelClosed, Ring
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     CellFromFront,
@@ -88,7 +88,9 @@ class CellChannels:
     def _data(self) -> None:
         message, _ = self.data.receive()
         match message:
-            case InputReady() | Finish():
+            case InputReady() | Finish() if len(self._inputs) <= SLOTS:
                 self._inputs.append(message)
-            case OutputFreed(slot=slot):
+            case OutputFreed(slot=slot) if slot not in self._free_outputs:
                 self._free_outputs.append(slot)
+            case _:
+                raise ChannelClosed  # more than there are slots

@@ -11,9 +11,11 @@ from typing import Final
 from worker.errors import Reason, Refusal, Stage
 from worker.front.guard import RetryLater
 from worker.ipc import Channel, ChannelClosed
+from worker.ipc.beats import Pulse
 from worker.ipc.messages import (
     Admitted,
     Attested,
+    Beat,
     Completed,
     Ended,
     FetchedReceipt,
@@ -27,6 +29,8 @@ MAX_PENDING_CALLS: Final = 128
 """Maximum number of concurrent calls. The channel blocks when it is full; answers to this many calls never fill it."""
 
 _RETRY_MS: Final = 500
+_MAX_ANSWERS: Final = 2
+"""Answers that a call can have: the cell, then the receipt or the end."""
 
 Answer = Admitted | Ended | Completed | Attested | FetchedReceipt
 
@@ -36,7 +40,7 @@ class PendingCall:
     """One call that waits for answers: its number, and the answers that arrived for it, with their descriptors."""
 
     number: int
-    _answers: asyncio.Queue[tuple[Answer, list[int]]] = field(default_factory=asyncio.Queue)
+    _answers: asyncio.Queue[tuple[Answer, list[int]]] = field(default_factory=lambda: asyncio.Queue(_MAX_ANSWERS + 1))
 
     async def answer(self) -> tuple[Answer, list[int]]:
         """Wait for the next answer; raises a refusal."""
@@ -46,8 +50,16 @@ class PendingCall:
         return message, fds
 
     def put(self, message: Answer, fds: list[int]) -> None:
-        """Deliver an answer to this call."""
+        """Deliver an answer to this call. Raises ChannelClosed for one more than any call has."""
+        if self._answers.qsize() >= _MAX_ANSWERS:
+            for fd in fds:
+                os.close(fd)
+            raise ChannelClosed
         self._answers.put_nowait((message, fds))
+
+    def lose(self) -> None:
+        """The keyholder is gone: the last answer to this call."""
+        self._answers.put_nowait((Ended(call=self.number, reason=Reason.CELL_FAILED, stage=Stage.ADMIT), []))
 
     def close(self) -> None:
         """Close descriptors that arrived too late."""
@@ -65,6 +77,7 @@ class KeyholderClient:
         self._pending: dict[int, PendingCall] = {}
         self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY)
         self.changed = asyncio.Event()
+        self.pulse = Pulse()
 
     def offer(self) -> Ready:
         """The worker's current capabilities; a refusal if it is not ready."""
@@ -98,11 +111,13 @@ class KeyholderClient:
                     case Ready() | NotReady():
                         self.ready = message
                         self.changed.set()
+                    case Beat():
+                        self.pulse.beat()
                     case _:
                         self._deliver(message, fds)
         except ChannelClosed:
             for pending in self._pending.values():
-                pending.put(Ended(call=pending.number, reason=Reason.CELL_FAILED, stage=Stage.ADMIT), [])
+                pending.lose()
             raise
 
     def _deliver(self, message: Answer, fds: list[int]) -> None:

@@ -111,6 +111,7 @@ class JobStream:
         self._free: asyncio.Queue[int] = asyncio.Queue()
         for slot in range(SLOTS):
             self._free.put_nowait(slot)
+        self._full: set[int] = set()
 
     def close(self) -> None:
         """Close the channel and the ring."""
@@ -151,6 +152,7 @@ class JobStream:
                 size = len(request.data)
                 state = advance(state, Segment(part=request.part, index=request.index, size=size))
                 slot = await self._free.get()
+                self._full.add(slot)
                 self._ring.input(slot)[:size] = request.data
                 self._data.send(InputReady(slot=slot, part=request.part, length=size))
                 continue
@@ -170,6 +172,9 @@ class JobStream:
             message, _ = await self._data.receive_async()
             match message:
                 case InputFreed(slot=slot):
+                    if slot not in self._full:
+                        raise Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)
+                    self._full.remove(slot)
                     self._free.put_nowait(slot)
                 case OutputReady(slot=slot, part=part, index=index, length=length):
                     frame = segment_response(part=part, index=index, data=self._ring.output(slot)[:length])

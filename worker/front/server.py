@@ -12,9 +12,10 @@ from grpc_health.v1._async import HealthServicer
 from worker.config import ListenSection
 from worker.errors import StartupError
 from worker.front.keyholder_client import KeyholderClient
+from worker.front.readiness import Readiness
 from worker.front.service import Service, handlers
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
-from worker.ipc.messages import ChildFromSupervisor, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
+from worker.ipc.messages import Beat, ChildFromSupervisor, Drained, FrontFromKeyholder, SupervisorFromChild
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
@@ -57,20 +58,11 @@ async def _serve(boot: Boot) -> None:
     await server.start()
     log("listening", port=port)
 
-    async def readiness() -> None:
-        announced = False
-        while True:
-            await keyholder.changed.wait()
-            keyholder.changed.clear()
-            serving = not isinstance(keyholder.ready, NotReady) and not service.draining
-            state = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-            await health.set(SERVICE, state)
-            if serving and not announced:
-                announced = True
-                supervisor.send(Up(port=port))
+    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor)
 
     async def drain() -> None:
-        await supervisor.receive_async()
+        while isinstance((await supervisor.receive_async())[0], Beat):
+            readiness.pulse.beat()
         service.draining = True
         keyholder.changed.set()
         log("draining")
@@ -80,7 +72,7 @@ async def _serve(boot: Boot) -> None:
         keyholder.send(Drained())
 
     ending = asyncio.create_task(drain())
-    tasks = {asyncio.create_task(keyholder.serve()), asyncio.create_task(readiness()), ending}
+    tasks = {asyncio.create_task(keyholder.serve()), asyncio.create_task(readiness.follow(port)), ending}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)

@@ -17,7 +17,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Descriptor numbers are those of the receiving process; -1 for one that it does not have.
 
     `trust` is the encoded `attestation.Trust`, for the keyholder alone; `tables` are the table files by name, for the
-    keyholder and the zygote.
+    keyholder and the zygote. `namespaces`: whether zygote and cells enter their own, see `Supervisor`.
     """
 
     config: Config
@@ -30,6 +30,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     regions: tuple[int, ...] = ()
     slots: tuple[int, ...] = ()
     reference_regions: tuple[int, ...] = ()
+    namespaces: bool = True
 
 
 def send_boot(boot: Boot) -> int:

@@ -14,7 +14,7 @@ from worker.codedigest import VERSION, code_sha384
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
-from worker.ipc.messages import KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
+from worker.ipc.messages import ChildFromSupervisor, KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
 from worker.keyholder.custody import Custody
 from worker.keyholder.keyholder import Keyholder
@@ -53,6 +53,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             )
         )
         custody = Custody(config=config, trust=trust, receipt_key=signer.thumbprint)
+        supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
         keyholder = Keyholder(
             config=config,
             policy=policy,
@@ -62,9 +63,9 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             signer=signer,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
+            supervisor=supervisor,
             key_slots=key_slots,
         )
-        supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
         await keyholder.serve()

@@ -10,6 +10,7 @@ latest `Holdings` and never waits. Consequences of a step that fails:
 * Anything else is a failure to renew: a key stays until it expires, and no longer.
 """
 
+import contextlib
 import os
 import queue
 import threading
@@ -97,7 +98,7 @@ class Custody:
         self._attestation: Attestation | None = None
         self._attested_at = 0.0
         self._unread = 0
-        self._quotes: queue.Queue[_Quote] = queue.Queue(maxsize=16)
+        self._quotes: queue.Queue[_Quote | None] = queue.Queue(maxsize=16)
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
@@ -133,6 +134,13 @@ class Custody:
             self._quotes.put_nowait(_Quote(nonce=nonce, answer=answer))
         except queue.Full:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
+
+    def confirm(self) -> None:
+        """Use no key until the PCRs have been compared again: this process stood still, who knows for how long."""
+        with self._lock:
+            self.holdings = replace(self.holdings, confirmed=False)
+        with contextlib.suppress(queue.Full):  # the thread is awake in that case
+            self._quotes.put_nowait(None)
 
     def events(self) -> list[CustodyEvent]:
         """Drop expired keys; return what happened since the last call, in order. For the main thread."""
@@ -239,11 +247,13 @@ class Custody:
                 self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
 
     def _check(self) -> None:
-        assert self._attestation is not None  # noqa: S101 - the schedule checks only after an attestation
         self._schedule.checked(time.monotonic())
         try:
-            self._attester.check_pcrs(self._attestation)
+            if self._attestation is not None:
+                self._attester.check_pcrs(self._attestation)
             self._unread = 0
+            with self._lock:
+                self.holdings = replace(self.holdings, confirmed=True)
         except AttestationError as error:
             self._log("not as attested", error)
             self._unread += 1
@@ -278,6 +288,9 @@ class Custody:
             try:
                 request = self._quotes.get(timeout=left)
             except queue.Empty:
+                return
+            if request is None:
+                self._check()
                 return
             try:
                 request.answer(self._attester.quote(receipt_key=self._receipt_key, nonce=request.nonce))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from worker.audit import AuditFile
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import ChannelClosed
-from worker.ipc.messages import Admit, CellFailed, FetchedReceipt, FetchReceipt, Summary
+from worker.ipc.messages import Admit, CellFailed, CellFaulted, FetchedReceipt, FetchReceipt, Summary
 from worker.job import Header, Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import AdmittedJob
@@ -126,6 +126,9 @@ class Jobs:
             self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
             return
         match message:
+            case CellFaulted(fault=fault):
+                log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
+                self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
             case CellFailed(reason=reason, stage=stage):
                 self._feed(job, Failed(Refusal(reason, stage=stage)))
             case Summary():

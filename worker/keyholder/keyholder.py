@@ -2,8 +2,8 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
-from typing import Final
 
 from attestation.evidence import Evidence
 from worker.audit import AuditFile, WorkerStopped
@@ -11,19 +11,23 @@ from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal, Stage
 from worker.ipc import Channel, KeySlot
+from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (
     Abort,
     Admit,
     Attest,
     Attested,
+    Beat,
     CellGone,
     CellReady,
+    ChildFromSupervisor,
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
     KeyholderFromFront,
     KeyholderFromZygote,
     ReferenceWiped,
+    SupervisorFromChild,
     ZygoteFromKeyholder,
 )
 from worker.job import Policy
@@ -37,8 +41,6 @@ from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.log import log
-
-_TICK_S: Final = 1.0
 
 
 class Keyholder:
@@ -55,10 +57,11 @@ class Keyholder:
         signer: ReceiptSigner,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
+        supervisor: Channel[ChildFromSupervisor, SupervisorFromChild],
         key_slots: Sequence[KeySlot],
     ) -> None:
         self._audit, self._custody, self._signer = audit, custody, signer
-        self._front, self._zygote = front, zygote
+        self._front, self._zygote, self._supervisor = front, zygote, supervisor
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -102,8 +105,15 @@ class Keyholder:
         self._loop.call_soon_threadsafe(self._follow_holdings)
 
     async def _watch(self) -> None:
+        last = time.monotonic()
         while True:
-            await asyncio.sleep(_TICK_S)
+            self._front.offer(Beat())
+            self._supervisor.offer(Beat())
+            await asyncio.sleep(BEAT_S)
+            now = time.monotonic()
+            if now - last > STALE_S:
+                self._custody.confirm()
+            last = now
             self._follow_holdings()
 
     def _follow_holdings(self) -> None:
@@ -145,6 +155,8 @@ class Keyholder:
                     log("cell gone", cell=number, status=status)
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
+                case Beat():
+                    self._readiness.zygote.beat()
             self._readiness.report()
 
     def _attest(self, call: int, nonce: bytes) -> None:

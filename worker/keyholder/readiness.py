@@ -1,13 +1,15 @@
 """Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
-at least once, a writable trail. Keys expire and disks fill up without notice, so all of it is checked every second.
+at least once, a zygote that is not stopped, a writable trail. Keys expire and disks fill up without notice, so all of
+it is checked at every heartbeat.
 """
 
 from worker.audit import AuditFile, WorkerNotReady, WorkerReady
 from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
+from worker.ipc.beats import Pulse
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
@@ -28,6 +30,7 @@ class Readiness:
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
     ) -> None:
         self._audit, self._custody, self._cells, self._front = audit, custody, cells, front
+        self.zygote = Pulse()
         self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
@@ -61,7 +64,7 @@ class Readiness:
             return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
         if not usable:
             return NotReady(reason=holdings.why())
-        if not self._cells.populated:
+        if not self._cells.populated or self.zygote.stale():
             return NotReady(reason=Reason.NOT_READY)
         keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
         return Ready(keys=tuple(keys), operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from worker.errors import StartupError
-from worker.memory._libc import check, libc
+from worker.libc import check, libc
 
 ALIGNMENT: Final = 32 << 20
 """Regions start at multiples of 32 MiB, as the allocator's arenas must."""
@@ -80,6 +80,12 @@ class Region:
     def wipe(self) -> None:
         """Overwrite every byte with zero."""
         libc.memset(self.address, 0, self.size)
+
+    def wipe_in_turns(self) -> Iterator[None]:
+        """`wipe`, a few MiB at a time."""
+        for start in range(0, self.size, _TURN_BYTES):
+            libc.memset(self.address + start, 0, min(_TURN_BYTES, self.size - start))
+            yield
 
     def fault_in(self) -> Iterator[None]:
         """Fault every page in by reading it, a few MiB at a time; its contents stay.

@@ -1,6 +1,6 @@
 """Every message between the processes of a worker, one module per pair of processes."""
 
-from worker.ipc.messages.base import Message
+from worker.ipc.messages.base import Beat, Message
 from worker.ipc.messages.front_cell import (
     CellFromFront,
     Finish,
@@ -32,8 +32,10 @@ from worker.ipc.messages.front_keyholder import (
 )
 from worker.ipc.messages.keyholder_cell import (
     CellFailed,
+    CellFaulted,
     CellFromKeyholder,
     Commit,
+    FaultClass,
     KeyholderFromCell,
     OpenJob,
     SealedPart,
@@ -49,6 +51,7 @@ from worker.ipc.messages.keyholder_zygote import (
     ZygoteFromKeyholder,
 )
 from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, SupervisorFromChild, Up
+from worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
     "Abort",
@@ -56,7 +59,9 @@ __all__ = [
     "Admitted",
     "Attest",
     "Attested",
+    "Beat",
     "CellFailed",
+    "CellFaulted",
     "CellFromFront",
     "CellFromKeyholder",
     "CellGone",
@@ -64,9 +69,11 @@ __all__ = [
     "ChildFromSupervisor",
     "Commit",
     "Completed",
+    "Confined",
     "Drain",
     "Drained",
     "Ended",
+    "FaultClass",
     "FetchReceipt",
     "FetchedReceipt",
     "Finish",

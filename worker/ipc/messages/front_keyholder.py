@@ -1,9 +1,11 @@
 """Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
 
+from typing import ClassVar
+
 import msgspec
 
 from worker.errors import Reason, Stage
-from worker.ipc.messages.base import Message
+from worker.ipc.messages.base import Beat, Message
 
 
 class Admit(Message, frozen=True, kw_only=True):
@@ -20,6 +22,7 @@ class Admit(Message, frozen=True, kw_only=True):
 class Admitted(Message, frozen=True, kw_only=True):
     """The job runs and has `parts` inputs; `steps` names its progress. Descriptors: its cell's data socket and ring."""
 
+    descriptors: ClassVar[int] = 2
     call: int
     parts: int
     steps: tuple[str, ...]
@@ -59,6 +62,7 @@ class Attest(Message, frozen=True, kw_only=True):
 class Attested(Message, frozen=True, kw_only=True):
     """Fresh evidence. Descriptor: a file with the bundle, which is larger than a message."""
 
+    descriptors: ClassVar[int] = 1
     call: int
     maa_token: str
     receipt_jwk: str
@@ -105,4 +109,4 @@ class Drained(Message, frozen=True, kw_only=True):
 
 
 KeyholderFromFront = Admit | Abort | Attest | FetchReceipt | Drained
-FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Ready | NotReady
+FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Ready | NotReady | Beat

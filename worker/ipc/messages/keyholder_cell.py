@@ -1,5 +1,7 @@
 """Messages between the keyholder and a cell: a job, its summary, its commit."""
 
+import enum
+
 import msgspec
 
 from worker.errors import Reason, Stage
@@ -19,6 +21,30 @@ class CellFailed(Message, frozen=True, kw_only=True):
 
     reason: Reason
     stage: Stage
+
+
+class FaultClass(enum.StrEnum):
+    """The classes of exceptions that a cell may name; others count as the nearest of their bases."""
+
+    ArithmeticError = "ArithmeticError"
+    AssertionError = "AssertionError"
+    AttributeError = "AttributeError"
+    BufferError = "BufferError"
+    ImportError = "ImportError"
+    LookupError = "LookupError"
+    NameError = "NameError"
+    OSError = "OSError"
+    RuntimeError = "RuntimeError"
+    SystemError = "SystemError"
+    TypeError = "TypeError"
+    ValueError = "ValueError"
+    BaseException = "BaseException"
+
+
+class CellFaulted(Message, frozen=True, kw_only=True):
+    """The cell's own code raised an exception. Its class and nothing else, from a closed set."""
+
+    fault: FaultClass
 
 
 class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,5 +70,5 @@ class Commit(Message, frozen=True, kw_only=True):
     """Send the last segments: the receipt is on disk."""
 
 
-KeyholderFromCell = CellFailed | Summary
+KeyholderFromCell = CellFailed | CellFaulted | Summary
 CellFromKeyholder = OpenJob | Commit

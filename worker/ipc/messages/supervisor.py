@@ -1,6 +1,6 @@
 """Messages between the supervisor and its children."""
 
-from worker.ipc.messages.base import Message
+from worker.ipc.messages.base import Beat, Message
 
 
 class Up(Message, frozen=True, kw_only=True):
@@ -13,5 +13,5 @@ class Drain(Message, frozen=True, kw_only=True):
     """Accept no new jobs, finish the running ones, then exit."""
 
 
-SupervisorFromChild = Up
-ChildFromSupervisor = Drain
+SupervisorFromChild = Up | Beat
+ChildFromSupervisor = Drain | Beat

@@ -1,0 +1,55 @@
+"""What the health service answers: SERVING while the keyholder is ready and no other process is stopped."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1._async import HealthServicer
+
+from worker.front.keyholder_client import KeyholderClient
+from worker.front.service import Service
+from worker.ipc import Channel
+from worker.ipc.beats import BEAT_S, Pulse
+from worker.ipc.messages import Beat, ChildFromSupervisor, NotReady, SupervisorFromChild, Up
+
+_STATES: Final = health_pb2.HealthCheckResponse
+
+
+class Readiness:
+    """Follows the keyholder's reports and the beats of both neighbours, and beats itself."""
+
+    def __init__(
+        self,
+        health: HealthServicer,
+        *,
+        name: str,
+        keyholder: KeyholderClient,
+        service: Service,
+        supervisor: Channel[ChildFromSupervisor, SupervisorFromChild],
+    ) -> None:
+        """`name` is the service whose health is answered."""
+        self._health, self._name = health, name
+        self._keyholder, self._service, self._supervisor = keyholder, service, supervisor
+        self.pulse = Pulse()
+        """Of the supervisor."""
+
+    async def follow(self, port: int) -> None:
+        """Follow for ever; tell the supervisor the port when jobs are served for the first time."""
+        reported, announced = False, False
+        while True:
+            self._supervisor.offer(Beat())
+            serving = self._serving()
+            if serving != reported:
+                reported = serving
+                await self._health.set(self._name, _STATES.SERVING if serving else _STATES.NOT_SERVING)
+            if serving and not announced:
+                announced = True
+                self._supervisor.send(Up(port=port))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._keyholder.changed.wait(), BEAT_S)
+            self._keyholder.changed.clear()
+
+    def _serving(self) -> bool:
+        stopped = [pulse.stale() for pulse in (self.pulse, self._keyholder.pulse)]
+        return not (any(stopped) or self._service.draining or isinstance(self._keyholder.ready, NotReady))
