@@ -24,7 +24,7 @@ ALIGNMENT: Final = 32 << 20
 RegionFactory = Callable[[int], int]
 """Creates a memory file of this many bytes and returns its descriptor. Production has exactly one: `secret_fd`."""
 
-_TURN_BYTES: Final = 4 << 20
+_TURN_BYTES: Final = 1 << 20
 _SYS_MEMFD_SECRET: Final = 447
 _FD_CLOEXEC: Final = 1
 _PROT_NONE, _MAP_FIXED, _MAP_NORESERVE = 0, 0x10, 0x4000

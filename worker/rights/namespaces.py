@@ -9,6 +9,7 @@ otherwise they keep the only id that may be mapped. Sources: user_namespaces(7),
 import ctypes
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -24,6 +25,7 @@ _CAP_KILL, _CAP_SETGID, _CAP_SETUID, _CAP_SYS_ADMIN = 5, 6, 7, 21
 _FIRST_ID: Final = 0x7FFF0000
 """User and group ids from here on belong to nobody (systemd's UIDS-GIDS: unused)."""
 _IDS: Final = 128
+_JOIN_S: Final = 5.0
 
 _locked_libc = ctypes.PyDLL(None, use_errno=True)  # a fork must keep the interpreter's lock
 _REMEDY: Final = (
@@ -37,6 +39,7 @@ def enter_namespaces() -> bool:
 
     Needs a single thread. Clears the parent-death signal. Raises StartupError where the machine does not allow it.
     """
+    _await_single_thread()
     several, uid, gid = _may_map_ids(), os.getuid(), os.getgid()
     ready, entered = os.pipe()
     try:
@@ -98,6 +101,13 @@ def _may_map_ids() -> bool:
     spans = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
     owned = any(first <= _FIRST_ID and first + count >= _FIRST_ID + _IDS for first, _, count in spans)
     return os.geteuid() == 0 and bool(effective >> _CAP_SETUID & 1) and owned
+
+
+def _await_single_thread() -> None:
+    """A thread that was joined is in the kernel for a moment more, and a user namespace refuses it."""
+    end = time.monotonic() + _JOIN_S
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def _map_ids_of_parent(ready: int, entered: int) -> NoReturn:

@@ -25,6 +25,11 @@ _NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
 _INSTRUCTION_BYTES: Final = 8
 
 
+# pyseccomp's resolve_syscall frees the name with glibc's free, though another allocator may have made it
+_name_of = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_num_arch
+_name_of.argtypes, _name_of.restype = [ctypes.c_uint32, ctypes.c_int], ctypes.c_char_p
+
+
 class _Program(ctypes.Structure):
     """struct sock_fprog."""
 
@@ -72,8 +77,5 @@ def reported_call(listener: int) -> tuple[int, str] | None:
     except OSError:
         return None
     number = _NOTIFICATION.unpack(notification)[3]
-    try:
-        name = seccomp.resolve_syscall(seccomp.Arch.NATIVE, number).decode()
-    except (OSError, ValueError):
-        name = "unknown"
-    return number, name
+    name = _name_of(seccomp.system_arch(), number)
+    return number, name.decode() if name else "unknown"

@@ -1,7 +1,7 @@
 """One worker with its submitter: what a test of an upstream app, or of the worker itself, wants at hand."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_simulator.launch import AUDIENCE, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.worker import Worker
+from cji_simulator.worker import PROGRAM, Worker
 from worker.client import (
     INPUT_NAME,
     ClientProfile,
@@ -142,12 +142,18 @@ def people(rows: int, *, tag: str = "") -> pa.Table:
 
 @contextmanager
 def open_site(
-    folder: Path, simulation: Simulation, *, cells: int = 2, cell_mib: int = 160, reference_mib: int = 32
+    folder: Path,
+    simulation: Simulation,
+    *,
+    cells: int = 2,
+    cell_mib: int = 160,
+    reference_mib: int = 32,
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it, and drain it at the end."""
     cmk = simulation.create_cmk(f"cji-{folder.name}")
     files = worker_config(
         folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
     )
-    with Worker(files.config, trust=simulation.trust, log=folder / "worker.log") as worker:
+    with Worker(files.config, trust=simulation.trust, log=folder / "worker.log", program=program) as worker:
         yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))

@@ -4,12 +4,14 @@
 is in production, but for the constructor argument: it passes the simulation's `Trust` instead of the compiled-in pins.
 """
 
+import ctypes
 import os
 import resource
 import select
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,15 +20,18 @@ import msgspec
 
 from attestation import Trust
 from worker.config import load
+from worker.log import log
 from worker.memory import secret_fd
 from worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main", "memory_kind"]
 
+PROGRAM: Final = ("-m", "cji_simulator.worker")
 _START_S: Final = 180.0
 """A vault that throttles is waited for."""
 _STOP_S: Final = 30.0
 _CAP_IPC_LOCK: Final = 14
+_USER_PID_NET_IPC_UTS: Final = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
 _ENOUGH_BYTES: Final = 1 << 30
 """Of lockable memory, for two cells and the keyholder of a default configuration, and two of everything in tests."""
 
@@ -45,11 +50,12 @@ class WorkerDied(Exception):  # noqa: N818 - an event in a test
 class Worker:
     """A running worker; a context manager that drains it at the end. `log` is the file of its structured log."""
 
-    def __init__(self, config: Path, *, trust: Trust, log: Path) -> None:
+    def __init__(self, config: Path, *, trust: Trust, log: Path, program: Sequence[str] = PROGRAM) -> None:
+        """`program` are the arguments of the interpreter before CONFIG."""
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cji_simulator.worker", str(config)],
+            [sys.executable, *program, str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
@@ -127,6 +133,17 @@ def _kept(size: int) -> int:
     return fd
 
 
+def has_namespaces() -> bool:
+    """Whether this user may make the namespaces of zygote and cells; if not, the log says that they have none."""
+    child = os.fork()
+    if not child:
+        os._exit(ctypes.CDLL(None).unshare(_USER_PID_NET_IPC_UTS))
+    _, status = os.waitpid(child, 0)
+    if status:
+        log("notice", what="this machine gives cells no namespaces of their own")
+    return status == 0
+
+
 def main() -> int:
     """Run a worker with the trust that comes on standard input."""
     trust = msgspec.json.decode(sys.stdin.buffer.read(), type=Trust)
@@ -135,7 +152,9 @@ def main() -> int:
         sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
         sys.stdout.flush()
 
-    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, on_ready=ready)
+    supervisor = Supervisor(
+        load(Path(sys.argv[1])), trust=trust, memory=_kept, namespaces=has_namespaces(), on_ready=ready
+    )
     return supervisor.run()
 
 
