@@ -6,7 +6,7 @@ import socket
 
 
 class ServiceManager:
-    """The process that started this one, if it wants to be told how this one is."""
+    """The process that started this one, if it follows the state of this one."""
 
     __slots__ = ("_address", "_socket")
 

@@ -79,7 +79,7 @@ class Supervisor:
         self._namespaces = namespaces
         self._manager = ServiceManager()
         self._children: list[_Child] = []
-        self._draining = False
+        self._serves = self._draining = False
 
     def run(self) -> int:
         """Start, watch, stop; returns the exit status."""
@@ -202,8 +202,8 @@ class Supervisor:
             case Beat():
                 child.pulse.beat()
             case Up(port=port) if child.name == "front":
+                self._serves = True
                 self._on_ready(port)
-                self._manager.notify(READY="1", STATUS="serving")
 
     def _silent(self, children: Iterable[_Child]) -> bool:
         """One beat: to the front, and to systemd unless a process is silent. Whether one has been so for too long."""
@@ -215,8 +215,10 @@ class Supervisor:
             if child.name == "front":
                 with contextlib.suppress(ChannelClosed):
                     child.channel.offer(Beat())
-        if max(silences.values(), default=0.0) < STALE_S:
-            self._manager.notify(WATCHDOG="1")
+        if self._serves and max(silences.values(), default=0.0) < STALE_S:
+            # again at every beat, so that none of it can be lost
+            state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else {"READY": "1", "STATUS": "serving"}
+            self._manager.notify(**state, WATCHDOG="1")
         return False
 
     def _drain(self) -> None:
@@ -224,7 +226,6 @@ class Supervisor:
             return
         self._draining = True
         log("draining")
-        self._manager.notify(STOPPING="1", STATUS="draining")
         for child in self._children:
             if child.name == "front":
                 child.channel.send(Drain())

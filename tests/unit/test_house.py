@@ -111,6 +111,7 @@ def test_folders_of_unit_tests_mirror_the_rooms() -> None:
 
 
 def test_folders_of_tests_hold_nothing_that_tests_share() -> None:
-    """Helpers are in `tests/support`, twins in `tests/reference`; the fuzzer is a program of its own."""
-    others = {path.name for path in python(*(f"tests/{kind}" for kind in KINDS)) if not path.name.startswith("test_")}
+    """Helpers are in `tests/support`, twins in `tests/reference`; the fuzzer and hostile peers are programs."""
+    shared = [path for path in python(*(f"tests/{kind}" for kind in KINDS)) if not path.name.startswith("test_")]
+    others = {path.name for path in shared if path.parent != Path("tests/adversarial/peers")}
     assert others <= {"conftest.py"}

@@ -33,7 +33,7 @@ EXIT_FAULT: Final = 70
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belongings:
-    """What a cell inherits: its memory, the ends of its channels, and what all cells share."""
+    """Inheritance of a cell: its memory, the ends of its channels, and what all cells share."""
 
     region: Region
     key_slot: KeySlot

@@ -1,6 +1,6 @@
 """The rights of a cell: use its two channels, manage its memory, read the clock, exit.
 
-Every other system call stops the cell, and the kernel tells the zygote which it was. In particular there is no open, no
+Every other system call stops the cell, and the kernel reports it to the zygote. In particular there is no open, no
 socket, no connect, no fcntl, no fork, no exec, no signal, and no memory can become executable. A cell passes no
 descriptor: `sendmsg` works on `REPORT` alone, which is closed, and a number that high cannot be had again.
 """

@@ -1,4 +1,4 @@
-"""What the health service answers: SERVING while the keyholder is ready and no other process is stopped."""
+"""The answer of the health service: SERVING while the keyholder is ready and no other process is stopped."""
 
 import asyncio
 import contextlib

@@ -1,8 +1,8 @@
 """Typed messages over a Unix SOCK_SEQPACKET pair, with descriptors attached where a message needs them.
 
-A message is a msgspec Struct of a closed tagged union; anything else on the wire closes the channel. Its class says how
-many descriptors come with it; with any other number all are closed, and so is the channel. One send is one packet, so a
-message is never split. What waits in a channel is bounded by the sender's socket buffer.
+A message is a msgspec Struct of a closed tagged union; anything else on the wire closes the channel. Its class states
+how many descriptors come with it; with any other number all are closed, and so is the channel. One send is one packet,
+so a message is never split. What waits in a channel is bounded by the sender's socket buffer.
 """
 
 import asyncio

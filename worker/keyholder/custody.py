@@ -136,10 +136,9 @@ class Custody:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
 
     def confirm(self) -> None:
-        """Use no key until the PCRs have been compared again: this process stood still, who knows for how long."""
-        with self._lock:
+        """Use no key until the PCRs have been compared again. For a process that stood still."""
+        with self._lock, contextlib.suppress(queue.Full):  # behind a full queue the thread is awake
             self.holdings = replace(self.holdings, confirmed=False)
-        with contextlib.suppress(queue.Full):  # the thread is awake in that case
             self._quotes.put_nowait(None)
 
     def events(self) -> list[CustodyEvent]:
@@ -160,7 +159,7 @@ class Custody:
         """Wait for the next thing to do, answering quotes meanwhile, and do it."""
         step = self._schedule.next()
         self._answer_quotes(step.at)
-        match step.what:
+        match step.what if self.holdings.confirmed else "check":
             case "attest":
                 self._attest()
             case "release":
@@ -251,9 +250,8 @@ class Custody:
         try:
             if self._attestation is not None:
                 self._attester.check_pcrs(self._attestation)
-            self._unread = 0
             with self._lock:
-                self.holdings = replace(self.holdings, confirmed=True)
+                self._unread, self.holdings = 0, replace(self.holdings, confirmed=True)
         except AttestationError as error:
             self._log("not as attested", error)
             self._unread += 1
@@ -289,8 +287,7 @@ class Custody:
                 request = self._quotes.get(timeout=left)
             except queue.Empty:
                 return
-            if request is None:
-                self._check()
+            if request is None:  # from `confirm`
                 return
             try:
                 request.answer(self._attester.quote(receipt_key=self._receipt_key, nonce=request.nonce))

@@ -1,4 +1,4 @@
-"""Namespaces of the zygote and of each cell: users, network, IPC, host name; and processes, one namespace per cell.
+"""Namespaces of the zygote and of each cell: users, network and IPC; and processes, one namespace per cell.
 
 The zygote enters a user namespace that it owns, with a network that has no interface. Its capabilities count only
 there. A cell is forked as process 1 of a PID namespace of its own: no process id that it could name is another's. Where
@@ -17,7 +17,7 @@ from worker.errors import StartupError
 from worker.libc import check, libc
 from worker.rights.limits import drop_capabilities
 
-_NEW_USER, _NEW_PID, _NEW_NET, _NEW_IPC, _NEW_UTS = 0x10000000, 0x20000000, 0x40000000, 0x08000000, 0x04000000
+_NEW_USER, _NEW_PID, _NEW_NET, _NEW_IPC = 0x10000000, 0x20000000, 0x40000000, 0x08000000
 _CLONE_PIDFD: Final = 0x1000
 _SYS_CLONE: Final = 56
 _PR_SET_DUMPABLE: Final = 4
@@ -29,7 +29,7 @@ _JOIN_S: Final = 5.0
 
 _locked_libc = ctypes.PyDLL(None, use_errno=True)  # a fork must keep the interpreter's lock
 _REMEDY: Final = (
-    "Allow user namespaces: RestrictNamespaces=user pid net ipc uts in the unit, user.max_user_namespaces above 0, and "
+    "Allow user namespaces: RestrictNamespaces=user pid net ipc in the unit, user.max_user_namespaces above 0, and "
     "kernel.apparmor_restrict_unprivileged_userns=0 where AppArmor restricts them."
 )
 
@@ -46,7 +46,7 @@ def enter_namespaces() -> bool:
         mapper = os.fork() if several else 0
         if several and not mapper:
             _map_ids_of_parent(ready, entered)
-        check(libc.unshare(_NEW_USER | _NEW_NET | _NEW_IPC | _NEW_UTS))
+        check(libc.unshare(_NEW_USER | _NEW_NET | _NEW_IPC))
         # the files of a process that is not dumpable belong to root
         check(libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
         if several:

@@ -95,7 +95,7 @@ def test_l06_x04_a_crash_costs_one_job_and_leaves_no_core(site: Site) -> None:
 
 
 def test_x04_a_cell_is_alone_in_every_namespace(site: Site) -> None:
-    names = ("user", "pid", "net", "ipc", "uts")
+    names = ("user", "pid", "net", "ipc")
     own = {name: os.readlink(f"/proc/{site.worker.pids['front']}/ns/{name}") for name in names}
     pids = set()
     for cell in settled(site):

@@ -18,7 +18,7 @@ from tests.adversarial.peers.stopped_process import stopped
 from worker.errors import Reason
 from worker.front.server import SERVICE
 
-SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+SERVING = health_pb2.HealthCheckResponse.SERVING
 WITHDRAWN_S = 3.0
 
 
@@ -43,7 +43,7 @@ def health(site: Site) -> int:
 
 
 def serving(site: Site) -> bool:
-    return health(site) == SERVING
+    return health(site) == int(SERVING)
 
 
 @pytest.mark.parametrize("victim", ["keyholder", "zygote", "supervisor"])
@@ -105,15 +105,18 @@ def test_x08_systemd_is_told(azure: Simulation, tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         with open_site(tmp_path / "site", azure) as site:
             manager.settimeout(10)
-            until(lambda: "READY=1" in manager.recv(200).decode().splitlines())
-            until(lambda: manager.recv(200) == b"WATCHDOG=1")
+            assert manager.recv(200).decode().splitlines() == ["READY=1", "STATUS=serving", "WATCHDOG=1"]
             with stopped(site.worker.pids["keyholder"]):
                 time.sleep(WITHDRAWN_S)
                 _drain(manager)
                 time.sleep(1.5)
                 assert "WATCHDOG=1" not in _drain(manager)
-            until(lambda: manager.recv(200) == b"WATCHDOG=1")
-        assert "STOPPING=1" in _drain(manager)
+            assert "WATCHDOG=1" in manager.recv(200).decode()
+            with RawWorker.of(site) as raw, raw.stream() as stream:
+                assert stream.begin(forge(site).open()).WhichOneof("message") == "accepted"
+                _drain(manager)
+                site.worker.process.send_signal(signal.SIGTERM)
+                until(lambda: "STOPPING=1" in manager.recv(200).decode())
 
 
 def _drain(manager: socket.socket) -> list[str]:

@@ -31,7 +31,7 @@ _START_S: Final = 180.0
 """A vault that throttles is waited for."""
 _STOP_S: Final = 30.0
 _CAP_IPC_LOCK: Final = 14
-_USER_PID_NET_IPC_UTS: Final = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
+_USER_PID_NET_IPC: Final = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000
 _ENOUGH_BYTES: Final = 1 << 30
 """Of lockable memory, for two cells and the keyholder of a default configuration, and two of everything in tests."""
 
@@ -137,7 +137,7 @@ def has_namespaces() -> bool:
     """Whether this user may make the namespaces of zygote and cells; if not, the log says that they have none."""
     child = os.fork()
     if not child:
-        os._exit(ctypes.CDLL(None).unshare(_USER_PID_NET_IPC_UTS))
+        os._exit(ctypes.CDLL(None).unshare(_USER_PID_NET_IPC))
     _, status = os.waitpid(child, 0)
     if status:
         log("notice", what="this machine gives cells no namespaces of their own")
