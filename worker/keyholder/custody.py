@@ -16,7 +16,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,37 +30,16 @@ from attestation.evidence import NONCE_BYTES, Evidence
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import Config
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, Stage, StartupError
+from worker.keyholder.faults import ATTEST_AGAIN, KEY_REFUSED, MACHINE_REFUSED, NOT_ATTESTED, cause_of, reason_of
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.schedule import Failure, Schedule
 from worker.log import log
+from worker.manifest import Code
 from worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
 _UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before they count as a refusal
-
-_MACHINE_REFUSED: Final = frozenset(
-    {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
-)
-_NOT_ATTESTED: Final = _MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED, Fault.CONFIG_INVALID}
-_KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
-_PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
-_ATTEST_AGAIN: Final = frozenset(
-    {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}
-)
-_REASONS: Final[Mapping[Fault, Reason]] = {
-    Fault.RELEASE_DENIED: Reason.KEY_RELEASE_DENIED,
-    Fault.RELEASE_INVALID: Reason.KEY_RELEASE_DENIED,
-    Fault.RELEASE_THROTTLED: Reason.KEY_THROTTLED,
-    Fault.RELEASE_UNAVAILABLE: Reason.NOT_READY,
-    Fault.MAA_UNAVAILABLE: Reason.NOT_READY,
-    Fault.IDENTITY_UNAVAILABLE: Reason.NOT_READY,
-}
-
-
-def reason_of(error: AttestationError) -> Reason:
-    """The Reason that callers of the worker get."""
-    return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +51,11 @@ class _Quote:
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
-    def __init__(self, *, config: Config, trust: Trust, receipt_key: bytes) -> None:
-        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts."""
+    def __init__(self, *, config: Config, code: Code, trust: Trust, receipt_key: bytes) -> None:
+        """`receipt_key` is the 32-byte thumbprint of the key that signs receipts.
+
+        No key is released to a process that maps a file outside `code`.
+        """
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
@@ -94,7 +76,7 @@ class Custody:
         }
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
-        self._receipt_key = receipt_key
+        self._code, self._receipt_key = code, receipt_key
         self._attestation: Attestation | None = None
         self._attested_at = 0.0
         self._unread = 0
@@ -115,6 +97,9 @@ class Custody:
                 while True:
                     self.step()
                     changed()
+            except StartupError as error:
+                log("error", what=error.what, remedy=error.remedy)
+                os._exit(1)
             except BaseException as fault:  # noqa: BLE001 - a thread that ends does not end its process
                 log("fault", error=type(fault).__name__)
                 os._exit(1)
@@ -176,8 +161,8 @@ class Custody:
         except AttestationError as error:
             self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
             self._log("not attested", error)
-            if error.fault in _NOT_ATTESTED:
-                self._drop_all(_cause_of(error), reason_of(error))
+            if error.fault in NOT_ATTESTED:
+                self._drop_all(cause_of(error), reason_of(error))
             else:
                 with self._lock:
                     self.holdings = replace(self.holdings, reason=reason_of(error))
@@ -197,6 +182,7 @@ class Custody:
         attestation = self._attestation
         assert attestation is not None  # noqa: S101 - the schedule releases only after an attestation
         started = time.monotonic()
+        self._code.check_mapped()
         try:
             released, private = self._released(attestation, spec)
         except AttestationError as error:
@@ -229,15 +215,15 @@ class Custody:
         return released, private
 
     def _not_released(self, kek_id: str, error: AttestationError) -> None:
-        reason, denied, retry_after = reason_of(error), error.fault in _KEY_REFUSED, error.retry_after or 0.0
-        if (error.fault, error.check) in _ATTEST_AGAIN and self._schedule.attest_again(kek_id):
+        reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
+        if (error.fault, error.check) in ATTEST_AGAIN and self._schedule.attest_again(kek_id):
             self._log("not released", error, kek_id=kek_id)
             return
         how: Failure = "denied" if denied else "throttled" if error.fault is Fault.RELEASE_THROTTLED else "failed"
         self._schedule.not_released(kek_id, time.monotonic(), how, retry_after=retry_after)
         self._log("not released", error, kek_id=kek_id)
-        if error.fault in _MACHINE_REFUSED:
-            self._drop_all(_cause_of(error), reason)
+        if error.fault in MACHINE_REFUSED:
+            self._drop_all(cause_of(error), reason)
             return
         with self._lock:
             if denied:
@@ -255,8 +241,8 @@ class Custody:
         except AttestationError as error:
             self._log("not as attested", error)
             self._unread += 1
-            if error.fault in _MACHINE_REFUSED or self._unread == _UNREAD:
-                self._drop_all(_cause_of(error), reason_of(error))
+            if error.fault in MACHINE_REFUSED or self._unread == _UNREAD:
+                self._drop_all(cause_of(error), reason_of(error))
 
     def _drop_all(self, cause: DropCause, reason: Reason) -> None:
         """Drop the attestation and every key, and begin again."""
@@ -294,7 +280,3 @@ class Custody:
             except AttestationError as error:
                 log("quote failed", fault=error.fault.value, check=error.check)
                 request.answer(Refusal(reason_of(error), stage=Stage.START))
-
-
-def _cause_of(error: AttestationError) -> DropCause:
-    return "pcr-drift" if (error.fault, error.check) == _PCR_DRIFT else "evidence"

@@ -1,24 +1,20 @@
-"""A simulated worker with evil cells: `evil_worker.py CONFIG`, in place of `-m cji_simulator.worker`."""
+"""A simulated worker with evil cells: this module in place of `cji_simulator.worker`."""
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 from cji_simulator.worker import main
 
-PROGRAM: Final = (str(Path(__file__).resolve()),)
-_ZYGOTE: Final = ["-m", "worker.cell.zygote"]
+PROGRAM: Final = ("-m", "tests.adversarial.peers.evil_worker")
+_ZYGOTE, _EVIL = "worker.cell.zygote", "tests.adversarial.peers.evil_zygote"
 
 
 class _Popen(subprocess.Popen[bytes]):
     """Starts the evil zygote when the supervisor starts its own."""
 
     def __init__(self, command: list[str], **options: Any) -> None:
-        at = command.index(_ZYGOTE[0])
-        if command[at : at + 2] == _ZYGOTE:
-            command = [*command[:at], str(Path(__file__).with_name("evil_zygote.py")), *command[at + 2 :]]
-        super().__init__(command, **options)
+        super().__init__([_EVIL if part == _ZYGOTE else part for part in command], **options)
 
 
 if __name__ == "__main__":

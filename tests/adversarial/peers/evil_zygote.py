@@ -1,4 +1,4 @@
-"""The worker's own zygote, whose cells run hostile code: `evil_zygote.py BOOT`, in place of `-m worker.cell.zygote`.
+"""The worker's own zygote, whose cells run hostile code: a module in place of `worker.cell.zygote`.
 
 Everything else is the worker's: a cell is forked, confined and given a job as always. Then the attack that the job's
 header names in `reason` ("NAME ARGUMENT") runs in place of the job.
