@@ -110,6 +110,7 @@ ROWS: Final = {
     "X04": "a cell that signals other processes through a descriptor",
     "X06": "plaintext on the standard error of a cell",
     "X07": "descriptors kept that no message names",
+    "X12": "code that its own digest does not cover",
     "X08": "ready while a process is stopped",
     "P01": "a measurement that all tenants share taken for an identity",
     "P02": "policy fields that nobody knows, ignored",

@@ -540,7 +540,7 @@ def test_r01_r02_s07_no_process_inherits_the_callers_environment(town: Town) -> 
         found = {entry.split(b"=")[0].decode() for entry in raw.split(b"\0") if entry}
         assert found <= allowed, name
         command = Path(f"/proc/{town.site.worker.pids[name]}/cmdline").read_bytes().split(b"\0")
-        assert command[1:3] == [b"-s", b"-P"]
+        assert command[1:4] == [b"-S", b"-s", b"-P"]
     keys = town.site.files.folder.parent / "tls-keys"
     # importing some libraries makes the file, with a comment at its head; no process of ours writes a secret to it
     assert not keys.exists() or all(line.startswith("#") for line in keys.read_text().splitlines())
