@@ -32,7 +32,7 @@ def run(report: Report, *, quick: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="cji-trace-") as folder:
         trace = Trace(Path(folder) / "trace")
         with (
-            open_stand(room=8 << 20, program=("benchmarks.trace", str(trace.path))) as stand,
+            open_stand(room=8 << 20, program=("-m", "benchmarks.trace", str(trace.path))) as stand,
             report.doing(f"{jobs} jobs of {_ROWS} rows"),
         ):
             found = list(_jobs(stand, trace, _WARM_UP + jobs))[_WARM_UP:]

@@ -15,6 +15,7 @@ from typing import Final
 import pyarrow as pa
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
+from cji_simulator.worker import PROGRAM
 
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
@@ -101,7 +102,7 @@ def open_stand(
     cells: int = 2,
     cell_mib: int = 160,
     reference_mib: int = 32,
-    program: Sequence[str] = ("cji_simulator.worker",),
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Stand]:
     """Start everything, the worker by `program`; an answer may have `room` bytes."""
     with (

@@ -31,6 +31,7 @@ FIELDS: Final[dict[str, type]] = {
     "seconds": int,
     "stage": str,
     "status": int,
+    "syscall": int,
     "what": str,
 }
 

@@ -1,8 +1,9 @@
 """The composition root: creates secret regions and channels; starts, watches and drains the three processes.
 
 It holds nothing: no key, no record, no network socket. When one process ends, the others cannot continue, so all end
-and the supervisor exits with 1; systemd starts the unit again. SIGTERM or SIGINT drains: the front accepts no new job,
-running jobs finish, and the supervisor exits with 0.
+and the supervisor exits with 1; systemd starts the unit again. A process that stays silent counts as ended (`beats`);
+systemd hears READY when jobs are served, and WATCHDOG while no process is silent. SIGTERM or SIGINT drains: the front
+accepts no new job, running jobs finish, and the supervisor exits with 0.
 """
 
 import contextlib
@@ -11,8 +12,8 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -20,16 +21,20 @@ import msgspec
 from worker.config import Config
 from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
-from worker.ipc.messages import ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild
+from worker.ipc.beats import BEAT_S, STALE_S, Pulse
+from worker.ipc.messages import Beat, ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild, Up
 from worker.launch import command
 from worker.log import log
 from worker.manifest import UNVERIFIED, Code, verified_code
 from worker.memory import RegionFactory, harden, heap_environment, secret_fd
+from worker.notify import ServiceManager
 from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
-_TICK_MS: Final = 1000
+_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0}
+"""Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
+keyholder or zygote may continue, and the worker serves again."""
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -53,12 +58,12 @@ _FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
 """Passed on if the unit sets them: they select the validated provider."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class _Child:
     name: str
     process: subprocess.Popen[bytes]
     channel: Channel[SupervisorFromChild, ChildFromSupervisor]
-    up: bool = False
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class Supervisor:
@@ -70,21 +75,26 @@ class Supervisor:
         *,
         trust: msgspec.Struct,
         memory: RegionFactory = secret_fd,
+        namespaces: bool = True,
         code: Callable[[], Code] = verified_code,
         host: Host | None = None,
         on_ready: Callable[[int], None] = lambda _port: None,
     ) -> None:
-        """`trust` is an `attestation.Trust`; `code` verifies the files that are about to run.
+        """`trust` is an `attestation.Trust`; `namespaces`: zygote and cells enter namespaces of their own.
+
+        `code` verifies the files that are about to run.
 
         `host` is another machine than this one in tests.
 
         `on_ready` is called with the port once the worker serves jobs.
         """
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
+        self._namespaces = namespaces
+        self._manager = ServiceManager()
         self._verify, self._code = code, UNVERIFIED
         self._host = HostWatch(host or Host(secret_mib=secret_mib(config)))
         self._children: list[_Child] = []
-        self._draining = False
+        self._serves = self._draining = False
 
     def run(self) -> int:
         """Start, watch, stop; returns the exit status."""
@@ -127,6 +137,7 @@ class Supervisor:
                 slots=tuple(slots),
                 reference_regions=tuple(reference_regions),
                 tables=tables,
+                namespaces=self._namespaces,
             ),
             secret_heap=True,
         )
@@ -181,15 +192,21 @@ class Supervisor:
         by_fd = {child.channel.fileno(): child for child in self._children}
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
+        beat_at = 0.0
         while True:
-            for fd, _ in poll.poll(_TICK_MS):
+            if (now := time.monotonic()) >= beat_at:
+                beat_at = now + BEAT_S
+                self._follow_host()
+                if self._silent(by_fd.values()):
+                    return 1
+            for fd, _ in poll.poll(BEAT_S * 1000):
                 if fd == stop_fd:
                     os.read(stop_fd, 16)
                     self._drain()
                     continue
                 child = by_fd[fd]
                 try:
-                    message, _ = child.channel.receive()
+                    self._follow(child)
                 except ChannelClosed:
                     status = child.process.wait()
                     log("ended", what=child.name, status=status)
@@ -198,11 +215,31 @@ class Supervisor:
                     if child.name == "keyholder":
                         return 0
                     poll.unregister(fd)
-                    continue
-                child.up = True
-                if child.name == "front":
-                    self._on_ready(message.port)
-            self._follow_host()
+                    del by_fd[fd]
+
+    def _follow(self, child: _Child) -> None:
+        match child.channel.receive()[0]:
+            case Beat():
+                child.pulse.beat()
+            case Up(port=port) if child.name == "front":
+                self._serves = True
+                self._on_ready(port)
+
+    def _silent(self, children: Iterable[_Child]) -> bool:
+        """One beat: to the front, and to systemd unless a process is silent. Whether one has been so for too long."""
+        silences = {child: child.pulse.silence() for child in children}
+        for child, silence in silences.items():
+            if silence > _SILENCE_S[child.name]:
+                log("silent", what=child.name, seconds=int(silence))
+                return True
+            if child.name == "front":
+                with contextlib.suppress(ChannelClosed):
+                    child.channel.offer(Beat())
+        if self._serves and max(silences.values(), default=0.0) < STALE_S:
+            # again at every beat, so that none of it can be lost
+            state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else {"READY": "1", "STATUS": "serving"}
+            self._manager.notify(**state, WATCHDOG="1")
+        return False
 
     def _follow_host(self) -> None:
         report = self._host.changed()

@@ -107,6 +107,11 @@ ROWS: Final = {
     "R05": "firmware tables that execute in the guest's kernel",
     "R06": "pickle, eval and unsafe YAML",
     "R07": "a fork that copies keys",
+    "X04": "a cell that signals other processes through a descriptor",
+    "X06": "plaintext on the standard error of a cell",
+    "X07": "descriptors kept that no message names",
+    "X12": "code that its own digest does not cover",
+    "X08": "ready while a process is stopped",
     "X02": "a ledger in memory that grows for ever, with refused job ids",
     "X09": "not serving although the disk has room again",
     "X13": "an audit trail rolled back to a backup",
@@ -127,7 +132,6 @@ ROWS: Final = {
     "O04": "a full store that forgets its oldest",
     "O05": "samples that do not run or are unsafe",
     "X05": "what one process states about a job, signed unseen",
-    "X12": "code that runs beside what was digested",
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),

@@ -92,7 +92,9 @@ class CellChannels:
     def _data(self) -> None:
         message, _ = self.data.receive()
         match message:
-            case InputReady() | Finish():
+            case InputReady() | Finish() if len(self._inputs) <= SLOTS:
                 self._inputs.append(message)
-            case OutputFreed(slot=slot):
+            case OutputFreed(slot=slot) if slot not in self._free_outputs:
                 self._free_outputs.append(slot)
+            case _:
+                raise ChannelClosed  # more than there are slots

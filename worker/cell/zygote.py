@@ -1,9 +1,12 @@
 """The process that cells are forked from: started before any key exists, with everything imported and one thread.
 
 It keeps one warm cell per cell slot: forked, its heap inside the slot's secret region, warmed up, sandboxed, waiting
-for a job. When a cell has ended, its region is wiped again, whatever the cell itself did, and a new cell is forked
-into it. The zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps
-none.
+for a job. When a cell has ended, the zygote wipes its region, whatever the cell itself did, and forks a new cell into
+it. The zygote never sees a key or a record: it passes the ends of every cell's channels to the keyholder and keeps
+none. It has no files, no network, and user ids that own nothing.
+
+A cell reports once that it is confined, with the listener of its filter. A system call outside the filter arrives
+there: the zygote logs its number and kills the cell.
 
 Reference regions outlive a cell: every cell inherits all of them and keeps at most the one that its job is given. The
 zygote wipes a region on the keyholder's request.
@@ -16,25 +19,29 @@ import select
 import signal
 import socket
 import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
-from typing import Final, NoReturn
+from functools import partial
+from typing import Final
 
 import pyarrow as pa
 
-from worker.cell.channels import CellChannels
-from worker.cell.job import run_job
-from worker.cell.sandbox import enter_sandbox
-from worker.cell.self_test import self_test, warm_up
+from worker.cell.process import EXIT_FAULT, WINDOW_BYTES, Belongings, run_cell
+from worker.cell.sandbox import cell_filter
+from worker.cell.self_test import self_test
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
 from worker.errors import StartupError
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from worker.ipc.beats import BEAT_S
 from worker.ipc.messages import (
-    CellFromFront,
-    CellFromKeyholder,
+    Beat,
     CellGone,
     CellReady,
+    ChildFromSupervisor,
+    Confined,
     KeyholderFromZygote,
     Kill,
     ReferenceWiped,
@@ -44,14 +51,15 @@ from worker.ipc.messages import (
     ZygoteFromKeyholder,
 )
 from worker.log import log
-from worker.memory import Region, SecretHeap, Touched, forbid_files, harden, wipe_and_exit
+from worker.memory import Region, harden, load_allocator
+from worker.rights import (
+    address_space,
+    enter_namespaces,
+    forbid_files_and_network,
+    fork,
+    reported_call,
+)
 
-WINDOW_BYTES: Final = 32 << 20
-"""The last bytes of each region, into which records are unsealed. The rest is the cell's heap."""
-
-_DONE: Final = object()
-_EXIT_FAULT: Final = 70
-_STDERR: Final = 2
 _NOBODY: Final = -1
 
 
@@ -65,6 +73,10 @@ class _CellSlot:
     cell: int = -1
     pid: int = -1
     pidfd: int = _NOBODY
+    report: Channel[Confined, Confined] | None = None
+    """Until the cell has reported; then its ends of the channels go to the keyholder."""
+    listener: int = _NOBODY
+    ends: tuple[socket.socket, socket.socket, Ring] | None = None
 
 
 class Zygote:
@@ -72,37 +84,69 @@ class Zygote:
 
     def __init__(
         self,
+        *,
         keyholder: Channel[ZygoteFromKeyholder, KeyholderFromZygote],
+        supervisor: Channel[ChildFromSupervisor, SupervisorFromChild],
         cell_slots: list[_CellSlot],
         reference_regions: list[Region],
         tables: Tables,
+        namespaces: bool,
     ) -> None:
-        self._keyholder = keyholder
+        """Needs every file that the zygote will ever need: after `serve` begins it can open none."""
+        self._keyholder, self._supervisor = keyholder, supervisor
         self._cell_slots, self._reference_regions = cell_slots, reference_regions
-        self._tables = tables
-        self._next = 0
+        self._tables, self._namespaces = tables, namespaces
+        self._rules, self._nothing = cell_filter(), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        load_allocator()
+        self._address_space = address_space()
+        self._users = enter_namespaces() if namespaces else False
+        harden(die_with_parent=True)
+        forbid_files_and_network()
+        self._next, self._beat_at = 0, 0.0
         self._poll = select.poll()
-        self._poll.register(keyholder.fileno(), select.POLLIN)
+        self._ready: dict[int, Callable[[], None]] = {}
+        self._await(keyholder.fileno(), self._follow)
+        self._work: deque[Iterator[None]] = deque()
 
     def serve(self) -> None:
         """Serve until the keyholder hangs up; then kill every cell."""
         try:
             for cell_slot in self._cell_slots:
                 self._populate(cell_slot)
-            # the first cells are warm by now; what they have not touched yet is faulted in between messages
+            # what the first cells have not touched yet is faulted in between messages
             regions = [*(cell_slot.region for cell_slot in self._cell_slots), *self._reference_regions]
-            ahead = chain.from_iterable(region.fault_in() for region in regions)
-            turn: object = None
+            self._work.extend(region.fault_in() for region in regions)
             while True:
-                turn = next(ahead, _DONE) if turn is not _DONE else _DONE
-                for fd, _ in self._poll.poll(None if turn is _DONE else 0):
-                    if fd == self._keyholder.fileno():
-                        self._follow()
-                    else:
-                        self._reap(next(each for each in self._cell_slots if each.pidfd == fd))
+                self._beat()
+                self._do_some_work()
+                for fd, _ in self._poll.poll(0 if self._work else BEAT_S * 1000):
+                    if fd in self._ready:  # an event before it may have ended the cell
+                        self._ready[fd]()
         except ChannelClosed:
             for cell_slot in self._cell_slots:
                 self._kill(cell_slot.cell)
+
+    def _await(self, fd: int, ready: Callable[[], None]) -> None:
+        self._poll.register(fd, select.POLLIN)
+        self._ready[fd] = ready
+
+    def _forget(self, fd: int) -> None:
+        self._poll.unregister(fd)
+        del self._ready[fd]
+
+    def _beat(self) -> None:
+        if (now := time.monotonic()) >= self._beat_at:
+            self._beat_at = now + BEAT_S
+            self._keyholder.offer(Beat())
+            self._supervisor.offer(Beat())
+
+    def _do_some_work(self) -> None:
+        """A few milliseconds of the oldest work, so that no region is too large for a heartbeat."""
+        if self._work:
+            try:
+                next(self._work[0])
+            except StopIteration:
+                self._work.popleft()
 
     def _follow(self) -> None:
         message, _ = self._keyholder.receive()
@@ -110,101 +154,106 @@ class Zygote:
             case Kill(cell=cell):
                 self._kill(cell)
             case WipeReference(slot=slot):
-                self._reference_regions[slot].wipe()
-                self._keyholder.send(ReferenceWiped(slot=slot))
+                self._work.appendleft(self._wipe_reference(slot))
+
+    def _wipe_reference(self, slot: int) -> Iterator[None]:
+        yield from self._reference_regions[slot].wipe_in_turns()
+        self._keyholder.send(ReferenceWiped(slot=slot))
 
     def _populate(self, cell_slot: _CellSlot) -> None:
         control, cell_control = Channel.pair()
         data, cell_data = Channel.pair()
+        report, cell_report = Channel.pair()
         data.setblocking(False)
         ring = Ring.create()
         cell_slot.cell = self._next
         self._next += 1
         sys.stderr.flush()
-        cell_slot.pid = os.fork()
+        cell_slot.pid, cell_slot.pidfd = fork(own_pids=self._namespaces)
         if cell_slot.pid == 0:
-            others = [other for other in self._cell_slots if other is not cell_slot]
-            _cell(
-                cell_slot,
-                others,
-                cell_control,
-                cell_data,
-                ring=ring,
-                reference_regions=self._reference_regions,
-                tables=self._tables,
+            run_cell(
+                Belongings(
+                    region=cell_slot.region,
+                    key_slot=cell_slot.key_slot,
+                    others=[(other.region, other.key_slot) for other in self._cell_slots if other is not cell_slot],
+                    control=cell_control,
+                    data=cell_data,
+                    report=cell_report,
+                    ring=ring,
+                    nothing=self._nothing,
+                    reference_regions=self._reference_regions,
+                    tables=self._tables,
+                    rules=self._rules,
+                    address_space=self._address_space,
+                    user=1 + cell_slot.index if self._users else None,
+                )
             )
-        cell_slot.pidfd = os.pidfd_open(cell_slot.pid)
-        self._poll.register(cell_slot.pidfd, select.POLLIN)
+        for end in (cell_control, cell_data, cell_report):
+            end.close()
+        cell_slot.ends, cell_slot.report = (control, data, ring), Channel(report, Confined)
+        self._await(cell_slot.pidfd, partial(self._reap, cell_slot))
+        self._await(cell_slot.report.fileno(), partial(self._confined, cell_slot))
+
+    def _confined(self, cell_slot: _CellSlot) -> None:
+        """The cell is in its sandbox: hand it to the keyholder."""
+        assert cell_slot.report is not None  # noqa: S101 - for the type checker
+        assert cell_slot.ends is not None  # noqa: S101
+        self._forget(cell_slot.report.fileno())
+        try:
+            _, (cell_slot.listener,) = cell_slot.report.receive()
+        except ChannelClosed:
+            return  # it has ended
+        self._await(cell_slot.listener, partial(self._refused_call, cell_slot))
+        control, data, ring = cell_slot.ends
         ready = CellReady(cell=cell_slot.cell, cell_slot=cell_slot.index)
         self._keyholder.send(ready, [control.fileno(), data.fileno(), ring.fd])
-        for end in (control, cell_control, data, cell_data):
+        self._close_ends(cell_slot)
+
+    def _close_ends(self, cell_slot: _CellSlot) -> None:
+        for end in cell_slot.ends or ():
             end.close()
-        ring.close()
+        cell_slot.ends = None
+        if cell_slot.report is not None:
+            cell_slot.report.close()
+        cell_slot.report = None
+
+    def _refused_call(self, cell_slot: _CellSlot) -> None:
+        """The cell stands in a system call that it may not make, or has ended."""
+        self._forget(cell_slot.listener)
+        call = reported_call(cell_slot.listener)
+        if call is not None:
+            log("cell killed", cell=cell_slot.cell, syscall=call[0], what=call[1])
+            self._kill(cell_slot.cell)
 
     def _reap(self, cell_slot: _CellSlot) -> None:
-        _, status = os.waitpid(cell_slot.pid, 0)
-        self._poll.unregister(cell_slot.pidfd)
-        os.close(cell_slot.pidfd)
-        cell_slot.pidfd = _NOBODY
-        cell_slot.region.wipe()
+        """Report the end of a cell, wipe what it had, and fork the next one."""
+        _, wait_status = os.waitpid(cell_slot.pid, 0)
+        status = os.waitstatus_to_exitcode(wait_status)
+        if cell_slot.ends is not None and status == EXIT_FAULT:
+            raise StartupError(
+                "A cell could not confine itself", "Run `cji doctor`; compare the unit with deploy/systemd."
+            )
+        fds = [cell_slot.pidfd, cell_slot.listener]
+        for fd in [*fds, cell_slot.report.fileno()] if cell_slot.report else fds:
+            if fd in self._ready:
+                self._forget(fd)
+        for fd in fds:
+            if fd != _NOBODY:
+                os.close(fd)
+        cell_slot.pidfd = cell_slot.listener = _NOBODY
+        self._close_ends(cell_slot)
         cell_slot.key_slot.wipe()
-        self._keyholder.send(CellGone(cell=cell_slot.cell, status=os.waitstatus_to_exitcode(status)))
+        self._work.appendleft(self._renew(cell_slot, status))
+
+    def _renew(self, cell_slot: _CellSlot, status: int) -> Iterator[None]:
+        yield from cell_slot.region.wipe_in_turns()
+        self._keyholder.send(CellGone(cell=cell_slot.cell, status=status))
         self._populate(cell_slot)
 
     def _kill(self, cell: int) -> None:
         for cell_slot in self._cell_slots:
             if cell_slot.cell == cell and cell_slot.pidfd != _NOBODY:
                 signal.pidfd_send_signal(cell_slot.pidfd, signal.SIGKILL)
-
-
-def _cell(
-    cell_slot: _CellSlot,
-    others: list[_CellSlot],
-    control: socket.socket,
-    data: socket.socket,
-    *,
-    ring: Ring,
-    reference_regions: list[Region],
-    tables: Tables,
-) -> NoReturn:
-    """The life of a cell, from the fork to the exit. Never returns, never unwinds into the zygote's code."""
-    status = _EXIT_FAULT
-    heap_bytes = cell_slot.region.size - WINDOW_BYTES
-    ranges = [(cell_slot.region.address, heap_bytes), (cell_slot.region.address + heap_bytes, WINDOW_BYTES)]
-    try:
-        for other in others:
-            other.region.unmap()
-            other.key_slot.unmap()
-        _close_all_but(_STDERR, control.fileno(), data.fileno(), ring.fd)
-        touched = Touched()
-        harden(die_with_parent=True)
-        forbid_files()
-        SecretHeap(cell_slot.region, size=heap_bytes)
-        window = cell_slot.region.view(heap_bytes)
-        warm_up(window, tables)
-        enter_sandbox()
-        channels = CellChannels(
-            control=Channel(control, CellFromKeyholder), data=Channel(data, CellFromFront), ring=ring
-        )
-        status = run_job(
-            channels, key_slot=cell_slot.key_slot, window=window, reference_slots=reference_regions, tables=tables
-        )
-        channels.await_end()
-        ranges = [(address, touched.extent(address, size)) for address, size in ranges]
-    except ChannelClosed:
-        status = 0
-    except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
-        log("cell fault", error=type(fault).__name__)
-    finally:
-        wipe_and_exit(ranges, status)
-
-
-def _close_all_but(*keep: int) -> None:
-    start = 0
-    for fd in sorted(keep):
-        os.closerange(start, fd)
-        start = fd + 1
-    os.closerange(start, 1 << 16)
 
 
 def _serve(boot: Boot) -> None:
@@ -215,16 +264,24 @@ def _serve(boot: Boot) -> None:
         _CellSlot(index=index, region=Region(region), key_slot=KeySlot(slot))
         for index, (region, slot) in enumerate(zip(boot.regions, boot.slots, strict=True))
     ]
+    reference_regions = [Region(fd) for fd in boot.reference_regions]
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
     self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), tables)
     boot.code.check_mapped()
+    supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
+    zygote = Zygote(
+        keyholder=Channel(boot.zygote, ZygoteFromKeyholder),
+        supervisor=supervisor,
+        cell_slots=cell_slots,
+        reference_regions=reference_regions,
+        tables=tables,
+        namespaces=boot.namespaces,
+    )
     gc.collect()
     gc.freeze()
-    supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)
     supervisor.send(Up())
-    reference_regions = [Region(fd) for fd in boot.reference_regions]
-    Zygote(Channel(boot.zygote, ZygoteFromKeyholder), cell_slots, reference_regions, tables).serve()
+    zygote.serve()
 
 
 def main(boot: Boot) -> int:

@@ -21,15 +21,34 @@ from worker.memory import Region, SecretHeap, secret_fd
 SecretHeap(Region(secret_fd(64 << 20)), size=64 << 20)
 os._exit(0)
 """
+_NAMESPACES: Final = """
+import os
+from worker.rights import enter_namespaces, fork
+enter_namespaces()
+pid, _ = fork(own_pids=True)
+if not pid:
+    os._exit(0 if os.getpid() == 1 else 1)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
 _SANDBOX: Final = """
-import os, socket
-from worker.cell.sandbox import enter_sandbox
-enter_sandbox()
-try:
+import os, signal, socket
+from worker.cell.sandbox import REPORT, cell_filter, enter_sandbox, keep_descriptors
+from worker.memory import harden
+from worker.rights import address_space, reported_call
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+rules, nothing, end = cell_filter(), os.open(os.devnull, os.O_RDONLY), theirs.fileno()
+child = os.fork()
+if not child:
+    keep_descriptors(control=end, data=end, report=end, nothing=nothing)
+    report = socket.socket(fileno=REPORT)
+    harden(die_with_parent=True)
+    socket.send_fds(report, [b"x"], [enter_sandbox(rules, address_space=address_space())])
     socket.socket()
-except PermissionError:
-    os._exit(0)
-os._exit(1)
+theirs.close()
+_, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
+call = reported_call(listener)
+os.kill(child, signal.SIGKILL)
+os._exit(0 if call and call[1] == "socket" else 1)
 """
 _DUMPS: Final = """
 import ctypes, resource
@@ -46,7 +65,10 @@ def machine_checks() -> list[Finding]:
         run_check(
             "secret heap", lambda: _probe(_HEAP, heap_environment(), found="memfd_secret and mimalloc work together")
         ),
-        run_check("system-call filter", lambda: _probe(_SANDBOX, {}, found="libseccomp refuses sockets in a cell")),
+        run_check("namespaces", lambda: _probe(_NAMESPACES, {}, found="cells have users, processes and network apart")),
+        run_check(
+            "sandbox", lambda: _probe(_SANDBOX, {}, found="Landlock and seccomp hold; a refused call is reported")
+        ),
         run_check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
         run_check("FIPS", _fips),
     ]

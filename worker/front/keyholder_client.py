@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from worker.errors import Reason, Refusal, Stage
 from worker.front.guard import Relayed
 from worker.front.submitters import Submitters
 from worker.ipc import Channel, ChannelClosed
+from worker.ipc.beats import Pulse
 from worker.ipc.messages import (
     Admitted,
     Attested,
+    Beat,
     Completed,
     Ended,
     FetchedReceipt,
@@ -24,6 +27,9 @@ from worker.ipc.messages import (
     Ready,
 )
 
+_MAX_ANSWERS: Final = 2
+"""Answers that a call can have: the cell, then the receipt or the end."""
+
 Answer = Admitted | Ended | Completed | Attested | FetchedReceipt
 
 
@@ -32,7 +38,7 @@ class PendingCall:
     """One call that waits for answers: its number, and the answers that arrived for it, with their descriptors."""
 
     number: int
-    _answers: asyncio.Queue[tuple[Answer, list[int]]] = field(default_factory=asyncio.Queue)
+    _answers: asyncio.Queue[tuple[Answer, list[int]]] = field(default_factory=lambda: asyncio.Queue(_MAX_ANSWERS + 1))
 
     async def answer(self) -> tuple[Answer, list[int]]:
         """Wait for the next answer; raises a refusal."""
@@ -42,8 +48,16 @@ class PendingCall:
         return message, fds
 
     def put(self, message: Answer, fds: list[int]) -> None:
-        """Deliver an answer to this call."""
+        """Deliver an answer to this call. Raises ChannelClosed for one more than any call has."""
+        if self._answers.qsize() >= _MAX_ANSWERS:
+            for fd in fds:
+                os.close(fd)
+            raise ChannelClosed
         self._answers.put_nowait((message, fds))
+
+    def lose(self) -> None:
+        """The keyholder is gone: the last answer to this call."""
+        self._answers.put_nowait((Ended(call=self.number, reason=Reason.CELL_FAILED, stage=Stage.ADMIT), []))
 
     def close(self) -> None:
         """Close descriptors that arrived too late."""
@@ -65,6 +79,7 @@ class KeyholderClient:
         self._pending: dict[int, PendingCall] = {}
         self.ready: Ready | NotReady = NotReady(reason=Reason.NOT_READY)
         self.changed = asyncio.Event()
+        self.pulse = Pulse()
 
     def offer(self) -> Ready:
         """The worker's current capabilities; a refusal if it is not ready."""
@@ -98,11 +113,13 @@ class KeyholderClient:
                         self.changed.set()
                     case Identities(sha256=identities):
                         self._submitters.replace(identities)
+                    case Beat():
+                        self.pulse.beat()
                     case _:
                         self._deliver(message, fds)
         except ChannelClosed:
             for pending in self._pending.values():
-                pending.put(Ended(call=pending.number, reason=Reason.CELL_FAILED, stage=Stage.ADMIT), [])
+                pending.lose()
             raise
 
     def _deliver(self, message: Answer, fds: list[int]) -> None:

@@ -14,12 +14,13 @@ from worker.front.connections import MAX_CONNECTIONS, Connections
 from worker.front.guard import Guard
 from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
+from worker.front.readiness import Readiness
 from worker.front.refused import RefusedCounter
 from worker.front.service import Service
 from worker.front.submitters import Submitters
 from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
-from worker.ipc.messages import Drain, Drained, FrontFromKeyholder, NotReady, SupervisorFromChild, Up
+from worker.ipc.messages import Beat, Drain, Drained, FrontFromKeyholder, SupervisorFromChild
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
@@ -59,7 +60,7 @@ async def _serve(boot: Boot) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
-    supervisor: Channel[Drain, SupervisorFromChild] = Channel(boot.supervisor, Drain)
+    supervisor: Channel[Drain | Beat, SupervisorFromChild] = Channel(boot.supervisor, Drain | Beat)
     service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused)
     grace_ms = 1000 * config.limits.max_job_seconds
     server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
@@ -71,19 +72,11 @@ async def _serve(boot: Boot) -> None:
     await server.start()
     log("listening", port=port)
 
-    async def readiness() -> None:
-        announced = False
-        while True:
-            await keyholder.changed.wait()
-            keyholder.changed.clear()
-            serving = not isinstance(keyholder.ready, NotReady) and not service.draining
-            health.set(SERVICE, serving=serving)
-            if serving and not announced:
-                announced = True
-                supervisor.send(Up(port=port))
+    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor)
 
     async def drain() -> None:
-        await supervisor.receive_async()
+        while isinstance((await supervisor.receive_async())[0], Beat):
+            readiness.pulse.beat()
         service.draining = True
         keyholder.changed.set()
         log("draining")
@@ -96,7 +89,7 @@ async def _serve(boot: Boot) -> None:
     connections = Connections(port=port, per_address=config.limits.connections_per_address)
     own_clock = upkeep(connections, refused=refused, keyholder=keyholder, service=service)
     ending = asyncio.create_task(drain())
-    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness(), own_clock))}
+    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness.follow(port), own_clock))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if ending not in done:
         await server.stop(grace=0.2)

@@ -20,6 +20,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `code` is what the process may map; `trust` is the encoded `attestation.Trust`, and `host` the conditions at the
     start, both for the keyholder alone; `tables` are the table files by name, for the keyholder and the zygote.
+    `namespaces`: whether zygote and cells enter their own, see `Supervisor`.
     """
 
     config: Config
@@ -34,6 +35,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     regions: tuple[int, ...] = ()
     slots: tuple[int, ...] = ()
     reference_regions: tuple[int, ...] = ()
+    namespaces: bool = True
 
 
 def send_boot(boot: Boot) -> int:

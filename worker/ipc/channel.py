@@ -1,7 +1,8 @@
 """Typed messages over a Unix SOCK_SEQPACKET pair, with descriptors attached where a message needs them.
 
-A message is a msgspec Struct of a closed tagged union; anything else on the wire closes the channel. One send is
-one packet, so a message is never split.
+A message is a msgspec Struct of a closed tagged union; anything else on the wire closes the channel. Its class states
+how many descriptors come with it; with any other number all are closed, and so is the channel. One send is one packet,
+so a message is never split. What waits in a channel is bounded by the sender's socket buffer.
 """
 
 import asyncio
@@ -13,13 +14,15 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from worker.ipc.messages.base import Message
+
 MAX_MESSAGE_BYTES: Final = 128 << 10
-_MAX_FDS: Final = 8
+_MAX_FDS: Final = 3
 _CONTROL_BYTES: Final = socket.CMSG_SPACE(_MAX_FDS * 4)
 _RIGHTS: Final = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 
-In = TypeVar("In")
-Out = TypeVar("Out", bound=msgspec.Struct)
+In = TypeVar("In", bound=Message)
+Out = TypeVar("Out", bound=Message)
 
 
 class ChannelClosed(Exception):  # noqa: N818 - a state of the peer, not a fault
@@ -54,15 +57,24 @@ class Channel(Generic[In, Out]):
         return self._socket.detach()
 
     def send(self, message: Out, fds: Sequence[int] = ()) -> None:
-        """Send one message; blocks while the peer's queue is full, if the socket blocks."""
+        """Send one message with the descriptors of its class; blocks while the queue is full, if the socket blocks."""
         data = self._encoder.encode(message)
-        if len(data) > MAX_MESSAGE_BYTES:
-            raise ValueError("message too large for a channel")
+        if len(data) > MAX_MESSAGE_BYTES or len(fds) != message.descriptors:
+            raise ValueError("not a message for a channel")
         try:
             if fds:
                 socket.send_fds(self._socket, [data], list(fds))
             else:
                 self._socket.send(data)
+        except OSError as error:
+            raise ChannelClosed from error
+
+    def offer(self, message: Out) -> None:
+        """Send one message without descriptors, if there is room for it: a peer that does not read blocks nobody."""
+        try:
+            self._socket.send(self._encoder.encode(message), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
         except OSError as error:
             raise ChannelClosed from error
 
@@ -90,7 +102,10 @@ class Channel(Generic[In, Out]):
         try:
             if state & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
                 raise ChannelClosed
-            return self._decoder.decode(data), fds
+            message = self._decoder.decode(data)
+            if len(fds) != message.descriptors:
+                raise ChannelClosed
+            return message, fds
         except (ValueError, RecursionError, ChannelClosed) as error:  # msgspec's errors are ValueErrors
             for fd in fds:
                 os.close(fd)

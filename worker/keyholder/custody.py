@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -29,6 +29,7 @@ from worker.audit import DropCause
 from worker.config import Config
 from worker.errors import Reason, StartupError
 from worker.host import TpmClockWatch
+from worker.keyholder.faults import ATTEST_AGAIN, KEY_REFUSED, MACHINE_REFUSED, NOT_ATTESTED, cause_of, reason_of
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Failure, Schedule
@@ -38,29 +39,6 @@ from worker.memory import SecretHeap
 
 _KEY_BUFFER_BYTES: Final = 16 << 10
 _UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before they count as a refusal
-
-_MACHINE_REFUSED: Final = frozenset(
-    {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
-)
-_NOT_ATTESTED: Final = _MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED, Fault.CONFIG_INVALID}
-_KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
-_PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
-_ATTEST_AGAIN: Final = frozenset(
-    {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}
-)
-_REASONS: Final[Mapping[Fault, Reason]] = {
-    Fault.RELEASE_DENIED: Reason.KEY_RELEASE_DENIED,
-    Fault.RELEASE_INVALID: Reason.KEY_RELEASE_DENIED,
-    Fault.RELEASE_THROTTLED: Reason.KEY_THROTTLED,
-    Fault.RELEASE_UNAVAILABLE: Reason.NOT_READY,
-    Fault.MAA_UNAVAILABLE: Reason.NOT_READY,
-    Fault.IDENTITY_UNAVAILABLE: Reason.NOT_READY,
-}
-
-
-def reason_of(error: AttestationError) -> Reason:
-    """The Reason that callers of the worker get."""
-    return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
 
 
 class Custody:
@@ -122,6 +100,12 @@ class Custody:
         threading.Thread(target=self._attester.preload, name="preload", daemon=True).start()
         threading.Thread(target=run, name="custody", daemon=True).start()
 
+    def confirm(self) -> None:
+        """Use no key until the PCRs have been compared again. For a process that stood still."""
+        with self._lock:
+            self.holdings = replace(self.holdings, confirmed=False)
+        self.quotes.interrupt()
+
     def events(self) -> list[CustodyEvent]:
         """Drop expired keys; return what happened since the last call, in order. For the main thread."""
         with self._lock:
@@ -140,7 +124,7 @@ class Custody:
         """Wait for the next thing to do, answering quotes meanwhile, and do it."""
         step = self._schedule.next()
         self.quotes.serve(step.at)
-        match step.what:
+        match step.what if self.holdings.confirmed else "check":
             case "attest":
                 self._attest()
             case "release":
@@ -157,8 +141,8 @@ class Custody:
         except AttestationError as error:
             self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
             self._log("not attested", error)
-            if error.fault in _NOT_ATTESTED:
-                self._drop_all(_cause_of(error), reason_of(error))
+            if error.fault in NOT_ATTESTED:
+                self._drop_all(cause_of(error), reason_of(error))
             else:
                 with self._lock:
                     self.holdings = replace(self.holdings, reason=reason_of(error))
@@ -212,15 +196,15 @@ class Custody:
         return released, private
 
     def _not_released(self, kek_id: str, error: AttestationError) -> None:
-        reason, denied, retry_after = reason_of(error), error.fault in _KEY_REFUSED, error.retry_after or 0.0
-        if (error.fault, error.check) in _ATTEST_AGAIN and self._schedule.attest_again(kek_id):
+        reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
+        if (error.fault, error.check) in ATTEST_AGAIN and self._schedule.attest_again(kek_id):
             self._log("not released", error, kek_id=kek_id)
             return
         how: Failure = "denied" if denied else "throttled" if error.fault is Fault.RELEASE_THROTTLED else "failed"
         self._schedule.not_released(kek_id, time.monotonic(), how, retry_after=retry_after)
         self._log("not released", error, kek_id=kek_id)
-        if error.fault in _MACHINE_REFUSED:
-            self._drop_all(_cause_of(error), reason)
+        if error.fault in MACHINE_REFUSED:
+            self._drop_all(cause_of(error), reason)
             return
         with self._lock:
             if denied:
@@ -229,16 +213,17 @@ class Custody:
                 self.holdings = replace(self.holdings, missing={**self.holdings.missing, kek_id: reason})
 
     def _check(self) -> None:
-        assert self._attestation is not None  # noqa: S101 - the schedule checks only after an attestation
         self._schedule.checked(time.monotonic())
         try:
-            self._attester.check_pcrs(self._attestation)
-            self._unread = 0
+            if self._attestation is not None:
+                self._attester.check_pcrs(self._attestation)
+            with self._lock:
+                self._unread, self.holdings = 0, replace(self.holdings, confirmed=True)
         except AttestationError as error:
             self._log("not as attested", error)
             self._unread += 1
-            if error.fault in _MACHINE_REFUSED or self._unread == _UNREAD:
-                self._drop_all(_cause_of(error), reason_of(error))
+            if error.fault in MACHINE_REFUSED or self._unread == _UNREAD:
+                self._drop_all(cause_of(error), reason_of(error))
 
     def _drop_all(self, cause: DropCause, reason: Reason) -> None:
         """Drop the attestation and every key, and begin again."""
@@ -262,7 +247,3 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
-
-
-def _cause_of(error: AttestationError) -> DropCause:
-    return "pcr-drift" if (error.fault, error.check) == _PCR_DRIFT else "evidence"

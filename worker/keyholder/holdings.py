@@ -50,10 +50,12 @@ class Holdings:
     """The reason for each configured key that is not held."""
     reason: Reason = Reason.NOT_READY
     """The reason if there is no fresh evidence."""
+    confirmed: bool = True
+    """Whether the machine is still as it was attested, as far as is known; nothing is usable until it is."""
 
     def evidence(self) -> Attestation | None:
         """The evidence while it is fresh."""
-        return self.attestation if time.monotonic() < self.until else None
+        return self.attestation if self.confirmed and time.monotonic() < self.until else None
 
     def why(self) -> Reason:
         """The Reason for callers when nothing is usable."""
@@ -61,7 +63,7 @@ class Holdings:
 
     def usable(self) -> Mapping[str, HeldKey]:
         """The keys that may be used now."""
-        return {kek_id: key for kek_id, key in self.keys.items() if key.fresh()}
+        return {kek_id: key for kek_id, key in self.keys.items() if self.confirmed and key.fresh()}
 
     def key(self, kek_id: str) -> HeldKey:
         """The key with this id. Raises UNKNOWN_KEY if it is not configured, else the reason why it is not held."""

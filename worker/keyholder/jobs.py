@@ -12,7 +12,7 @@ from worker.audit import AuditFile
 from worker.config import Config
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import ChannelClosed
-from worker.ipc.messages import Admit, CellFailed, FetchedReceipt, FetchReceipt, Summary, Witnessed
+from worker.ipc.messages import Admit, CellFailed, CellFaulted, FetchedReceipt, FetchReceipt, Summary, Witnessed
 from worker.job import Header, Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
@@ -24,6 +24,7 @@ from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
+from worker.log import log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,9 @@ class Jobs:
             self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
             return
         match message:
+            case CellFaulted(fault=fault):
+                log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
+                self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
             case CellFailed(reason=reason, stage=stage):
                 self._feed(job, Failed(Refusal(reason, stage=stage)))
             case Summary():

@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Sequence
-from typing import Final
 
 from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal, Stage
 from worker.ipc import Channel, ChannelClosed, KeySlot
+from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (
     Abort,
     Admit,
     Attest,
     Attested,
+    Beat,
     CellGone,
     CellReady,
     Drained,
@@ -47,8 +49,6 @@ from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 from worker.log import log
-
-_TICK_S: Final = 1.0
 
 
 class Keyholder:
@@ -128,10 +128,17 @@ class Keyholder:
         self._loop.call_soon_threadsafe(self._follow_holdings)
 
     async def _watch(self) -> None:
+        last = time.monotonic()
         while True:
             self._audit.maintain()
             self._anchor.follow()
-            await asyncio.sleep(_TICK_S)
+            self._front.offer(Beat())
+            self._supervisor.offer(Beat())
+            await asyncio.sleep(BEAT_S)
+            now = time.monotonic()
+            if now - last > STALE_S:
+                self._custody.confirm()
+            last = now
             self._follow_holdings()
             self._refusals.flush()
 
@@ -179,6 +186,8 @@ class Keyholder:
                     log("cell gone", cell=number, status=status)
                 case ReferenceWiped(slot=slot):
                     self._references.wiped(slot)
+                case Beat():
+                    self._readiness.zygote.beat()
             self._readiness.report()
 
     async def _serve_supervisor(self) -> None:

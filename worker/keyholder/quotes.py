@@ -42,7 +42,7 @@ class Quotes:
 
     def __init__(self, quote: Callable[[bytes], Evidence], *, reason_of: Callable[[AttestationError], Reason]) -> None:
         self._quote, self._reason_of = quote, reason_of
-        self._waiting: queue.Queue[_Request] = queue.Queue(maxsize=MAX_NONCES)
+        self._waiting: queue.Queue[_Request | None] = queue.Queue(maxsize=MAX_NONCES)
 
     def ask(self, nonce: bytes, answer: Answer) -> None:
         """Ask for fresh evidence over a nonce of 32 bytes; `answer` is called in the thread that serves.
@@ -57,12 +57,19 @@ class Quotes:
         except queue.Full:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
 
+    def interrupt(self) -> None:
+        """Make `serve` return now."""
+        with contextlib.suppress(queue.Full):  # behind a full queue its thread is awake
+            self._waiting.put_nowait(None)
+
     def serve(self, until: float) -> None:
-        """Answer until this time of time.monotonic()."""
+        """Answer until this time of time.monotonic(), or until it is interrupted."""
         while (left := until - time.monotonic()) > 0:
             try:
                 first = self._waiting.get(timeout=left)
             except queue.Empty:
+                return
+            if first is None:
                 return
             self._answer([first, *self._others()])
             time.sleep(_PAUSE_S)
@@ -70,7 +77,8 @@ class Quotes:
     def _others(self) -> Iterator[_Request]:
         with contextlib.suppress(queue.Empty):
             for _ in range(MAX_NONCES - 1):
-                yield self._waiting.get_nowait()
+                if (request := self._waiting.get_nowait()) is not None:
+                    yield request
 
     def _answer(self, requests: Sequence[_Request]) -> None:
         root, paths = gather([request.nonce for request in requests])

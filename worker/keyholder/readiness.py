@@ -1,14 +1,15 @@
 """Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
-at least once, a writable trail that is anchored, a machine that meets its conditions. Keys expire and disks fill up
-without notice, so all of it is checked every second.
+at least once, a zygote that is not stopped, a writable trail that is anchored, a machine that meets its conditions.
+Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
 """
 
 from worker.audit import AuditFile, HostChanged, WorkerNotReady, WorkerReady
 from worker.compute.registry import OPERATIONS, SCHEMAS
 from worker.errors import Reason, Refusal
 from worker.ipc import Channel
+from worker.ipc.beats import Pulse
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
@@ -35,6 +36,7 @@ class Readiness:
         self._audit, self._anchor = audit, anchor
         self._custody, self._cells, self._front = custody, cells, front
         self._host, self._unmet = host, host.unmet
+        self.zygote = Pulse()
         self._reported: Ready | NotReady | None = None
 
     def note(self, event: CustodyEvent) -> None:
@@ -80,7 +82,7 @@ class Readiness:
             return NotReady(reason=Reason.NOT_READY)
         if not usable:
             return NotReady(reason=holdings.why())
-        if not self._cells.populated:
+        if not self._cells.populated or self.zygote.stale():
             return NotReady(reason=Reason.NOT_READY)
         keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
         return Ready(keys=tuple(keys), operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))

@@ -7,7 +7,7 @@ import resource
 import signal
 from typing import Final
 
-from worker.memory._libc import check, libc
+from worker.libc import check, libc
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SIGKILL: Final = 9
@@ -26,11 +26,6 @@ def harden(*, die_with_parent: bool) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         check(libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
-
-
-def forbid_files() -> None:
-    """Forbid this process to write to any file."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def return_free_memory() -> None:

@@ -13,6 +13,7 @@ stacks are not covered.
 """
 
 import ctypes
+import functools
 import gc
 from ctypes import POINTER, byref, c_bool, c_int, c_size_t, c_void_p
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.errors import StartupError
-from worker.memory._libc import libc
+from worker.libc import libc
 from worker.memory.region import Region
 
 _PACKAGE: Final = "cmeel-mimalloc"
@@ -44,9 +45,26 @@ def heap_environment() -> dict[str, str]:
         "LD_PRELOAD": str(_library()),
         "PYTHONMALLOC": "malloc",
         "ARROW_DEFAULT_MEMORY_POOL": "system",
+        # pyarrow starts a thread for an allocator that is not used; only a process with one thread can leave its user
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
+
+
+@functools.cache
+def load_allocator() -> ctypes.CDLL:
+    """The allocator's functions. A process that will have no files loads it in time."""
+    mi = ctypes.CDLL(str(_library()))
+    mi.mi_manage_os_memory_ex.argtypes = [
+        *(c_void_p, c_size_t),
+        *(c_bool, c_bool, c_bool),
+        *(c_int, c_bool, POINTER(c_void_p)),
+    ]
+    mi.mi_manage_os_memory_ex.restype = c_bool
+    for function in (mi.mi_heap_new_in_arena, mi.mi_heap_theap, mi.mi_theap_set_default):
+        function.argtypes, function.restype = [c_void_p], c_void_p
+    return mi
 
 
 class SecretHeap:
@@ -56,15 +74,7 @@ class SecretHeap:
 
     def __init__(self, region: Region, *, size: int) -> None:
         """Take the first `size` bytes of the region (a multiple of 32 MiB, zeroed) and enter from this thread."""
-        mi = ctypes.CDLL(str(_library()))
-        mi.mi_manage_os_memory_ex.argtypes = [
-            *(c_void_p, c_size_t),
-            *(c_bool, c_bool, c_bool),
-            *(c_int, c_bool, POINTER(c_void_p)),
-        ]
-        mi.mi_manage_os_memory_ex.restype = c_bool
-        for function in (mi.mi_heap_new_in_arena, mi.mi_heap_theap, mi.mi_theap_set_default):
-            function.argtypes, function.restype = [c_void_p], c_void_p
+        mi = load_allocator()
         arena = c_void_p()
         committed = pinned = zeroed = exclusive = True
         any_numa_node = -1

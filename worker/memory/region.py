@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from worker.errors import StartupError
-from worker.memory._libc import check, libc
+from worker.libc import check, libc
 
 ALIGNMENT: Final = 32 << 20
 """Regions start at multiples of 32 MiB, as the allocator's arenas must."""
@@ -24,7 +24,7 @@ ALIGNMENT: Final = 32 << 20
 RegionFactory = Callable[[int], int]
 """Creates a memory file of this many bytes and returns its descriptor. Production has exactly one: `secret_fd`."""
 
-_TURN_BYTES: Final = 4 << 20
+_TURN_BYTES: Final = 1 << 20
 _SYS_MEMFD_SECRET: Final = 447
 _FD_CLOEXEC: Final = 1
 _PROT_NONE, _MAP_FIXED, _MAP_NORESERVE = 0, 0x10, 0x4000
@@ -80,6 +80,12 @@ class Region:
     def wipe(self) -> None:
         """Overwrite every byte with zero."""
         libc.memset(self.address, 0, self.size)
+
+    def wipe_in_turns(self) -> Iterator[None]:
+        """`wipe`, a few MiB at a time."""
+        for start in range(0, self.size, _TURN_BYTES):
+            libc.memset(self.address + start, 0, min(_TURN_BYTES, self.size - start))
+            yield
 
     def fault_in(self) -> Iterator[None]:
         """Fault every page in by reading it, a few MiB at a time; its contents stay.

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cji_simulator.launch import AUDIENCE, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
-from cji_simulator.worker import Worker
+from cji_simulator.worker import PROGRAM, Worker
 from worker.client import (
     INPUT_NAME,
     ClientProfile,
@@ -148,7 +148,7 @@ def open_site(
     cells: int = 2,
     cell_mib: int = 160,
     reference_mib: int = 32,
-    program: Sequence[str] = ("cji_simulator.worker",),
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end."""
     cmk = simulation.create_cmk(f"cji-{folder.name}")

@@ -4,6 +4,7 @@
 is in production, but for the constructor argument: it passes the simulation's `Trust` instead of the compiled-in pins.
 """
 
+import ctypes
 import hashlib
 import os
 import resource
@@ -22,16 +23,19 @@ import worker
 from attestation import Trust
 from worker.config import load
 from worker.host import Host
+from worker.log import log
 from worker.manifest import Code
 from worker.memory import secret_fd
 from worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main", "memory_kind", "working_tree"]
 
+PROGRAM: Final = ("-m", "cji_simulator.worker")
 _START_S: Final = 180.0
 """A vault that throttles is waited for."""
 _STOP_S: Final = 30.0
 _CAP_IPC_LOCK: Final = 14
+_USER_PID_NET_IPC: Final = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000
 _ENOUGH_BYTES: Final = 1 << 30
 """Of lockable memory, for two cells and the keyholder of a default configuration, and two of everything in tests."""
 
@@ -61,14 +65,14 @@ class Worker:
         trust: Trust,
         log: Path,
         python: str = sys.executable,
-        program: Sequence[str] = ("cji_simulator.worker",),
+        program: Sequence[str] = PROGRAM,
         host: Path | None = None,
         under: Sequence[str] = (),
     ) -> None:
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [*under, python, "-m", *program, str(config), *([str(host)] if host else [])],
+            [*under, python, *program, str(config), *([str(host)] if host else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
@@ -146,6 +150,17 @@ def _kept(size: int) -> int:
     return fd
 
 
+def has_namespaces() -> bool:
+    """Whether this user may make the namespaces of zygote and cells; if not, the log says that they have none."""
+    child = os.fork()
+    if not child:
+        os._exit(ctypes.CDLL(None).unshare(_USER_PID_NET_IPC))
+    _, status = os.waitpid(child, 0)
+    if status:
+        log("notice", what="this machine gives cells no namespaces of their own")
+    return status == 0
+
+
 def working_tree() -> Code:
     """The code as it is on this developer's disk, where no manifest can be up to date: its digest is of the sources.
 
@@ -168,7 +183,13 @@ def main() -> int:
 
     host = Host(root=Path(sys.argv[2])) if len(sys.argv) > 2 else None
     supervisor = Supervisor(
-        load(Path(sys.argv[1])), trust=trust, memory=_kept, code=working_tree, host=host, on_ready=ready
+        load(Path(sys.argv[1])),
+        trust=trust,
+        memory=_kept,
+        namespaces=has_namespaces(),
+        code=working_tree,
+        host=host,
+        on_ready=ready,
     )
     return supervisor.run()
 

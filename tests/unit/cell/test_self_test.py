@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.contexts import TABLES
 from worker.cell import self_test
+from worker.cell.process import WINDOW_BYTES
 from worker.cell.self_test import warm_up
-from worker.cell.zygote import WINDOW_BYTES
 
 WINDOW = memoryview(mmap.mmap(-1, WINDOW_BYTES))
 

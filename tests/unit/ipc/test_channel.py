@@ -1,6 +1,7 @@
 """Channels, rings and key slots: whole messages, passed descriptors, honest ends, keys that are taken once."""
 
 import asyncio
+import contextlib
 import mmap
 import os
 import socket
@@ -16,7 +17,9 @@ from worker.ipc.messages import (
     Abort,
     Admit,
     Admitted,
+    Beat,
     CellFromFront,
+    Completed,
     Finish,
     FrontFromKeyholder,
     InputReady,
@@ -26,6 +29,7 @@ from worker.ipc.messages import (
 from worker.memory import Region, secret_fd
 
 ADMITTED = Admitted(call=1, inputs=1, outputs=2, steps=("rows",))
+COMPLETED = Completed(call=1, receipt="receipt")
 
 
 def plain_fd(size: int) -> int:
@@ -60,7 +64,7 @@ def test_descriptors_travel_with_their_message_and_close_on_exec(ends: Any) -> N
 def test_too_large_a_message_is_not_sent(ends: Any) -> None:
     sender, receiver = ends
     big = Admit(call=1, submitter="s", source="p", correlation_id="c", header=bytes(MAX_MESSAGE_BYTES), signature=b"")
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match="not a message"):
         sender.send(big)
     with pytest.raises(BlockingIOError):
         receiver.receive(flags=socket.MSG_DONTWAIT)
@@ -95,24 +99,51 @@ def test_what_is_not_a_message_closes_and_its_descriptors_too(data: bytes) -> No
 
 def test_more_descriptors_than_any_message_has_are_refused(ends: Any) -> None:
     sender, receiver = ends
-    sender.send(ADMITTED, [0] * 12)
+    socket.send_fds(sender._socket, [msgspec.msgpack.encode(ADMITTED)], [0] * 12)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(ChannelClosed):
         receiver.receive()
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+@pytest.mark.parametrize(
+    ("message", "count"), [(COMPLETED, 1), (ADMITTED, 0), (ADMITTED, 1), (ADMITTED, 3), (Beat(), 2)]
+)
+def test_x07_descriptors_come_only_where_the_class_says(ends: Any, message: Any, count: int) -> None:
+    sender, receiver = ends
+    with pytest.raises(ValueError, match="not a message"):
+        sender.send(message, [0] * count)
+    before = os.listdir("/proc/self/fd")
+    data = msgspec.msgpack.encode(message)
+    socket.send_fds(sender._socket, [data], [0] * count)
+    with pytest.raises(ChannelClosed):
+        receiver.receive()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_x07_an_offer_to_a_peer_that_does_not_read_returns(ends: Any) -> None:
+    sender, receiver = ends
+    for _ in range(10_000):
+        sender.offer(Beat())
+    sender.close()
+    waiting = 0
+    with contextlib.suppress(ChannelClosed):
+        while receiver.receive():
+            waiting += 1
+    assert 0 < waiting < 1000
+
+
 def test_a_peer_that_ended_is_heard_out(ends: Any) -> None:
     sender, receiver = ends
-    receiver.send(ADMITTED)  # never read by the other: its end is a reset
-    sender.send(ADMITTED)
-    sender.send(Admitted(call=2, inputs=1, outputs=2, steps=("rows",)))
+    receiver.send(COMPLETED)  # never read by the other: its end is a reset
+    sender.send(COMPLETED)
+    sender.send(Completed(call=2, receipt="receipt"))
     sender.close()
     assert [receiver.receive()[0].call for _ in range(2)] == [1, 2]
     with pytest.raises(ChannelClosed):
         receiver.receive()
     with pytest.raises(ChannelClosed):
-        receiver.send(ADMITTED)
+        receiver.send(COMPLETED)
 
 
 async def test_a_waiter_is_woken_by_a_message_and_by_the_end(ends: Any) -> None:
@@ -120,8 +151,8 @@ async def test_a_waiter_is_woken_by_a_message_and_by_the_end(ends: Any) -> None:
     waiting = asyncio.create_task(receiver.receive_async())
     await asyncio.sleep(0.01)
     assert not waiting.done()
-    sender.send(ADMITTED)
-    assert (await waiting)[0] == ADMITTED
+    sender.send(COMPLETED)
+    assert (await waiting)[0] == COMPLETED
     waiting = asyncio.create_task(receiver.receive_async())
     await asyncio.sleep(0.01)
     sender.close()

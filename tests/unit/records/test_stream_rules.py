@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from tests.support.refusals import refused
-from worker.cell.zygote import WINDOW_BYTES
+from worker.cell.process import WINDOW_BYTES
 from worker.errors import Reason
 from worker.job import LIMITS
 from worker.records import END_OF_STREAM, RESERVE_BYTES, StreamReader, StreamWriter, tagged, window_bytes

@@ -1,6 +1,6 @@
 """Every message between the processes of a worker, one module per pair of processes."""
 
-from worker.ipc.messages.base import Message
+from worker.ipc.messages.base import Beat, Message
 from worker.ipc.messages.front_cell import (
     CellFromFront,
     Finish,
@@ -35,7 +35,9 @@ from worker.ipc.messages.front_keyholder import (
 )
 from worker.ipc.messages.keyholder_cell import (
     CellFailed,
+    CellFaulted,
     CellFromKeyholder,
+    FaultClass,
     KeyholderFromCell,
     KeysReady,
     OpenJob,
@@ -52,6 +54,7 @@ from worker.ipc.messages.keyholder_zygote import (
 )
 from worker.ipc.messages.parts import CountedPart, SealedPart
 from worker.ipc.messages.supervisor import ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild, Up
+from worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
     "Abort",
@@ -59,17 +62,21 @@ __all__ = [
     "Admitted",
     "Attest",
     "Attested",
+    "Beat",
     "CellFailed",
+    "CellFaulted",
     "CellFromFront",
     "CellFromKeyholder",
     "CellGone",
     "CellReady",
     "ChildFromSupervisor",
     "Completed",
+    "Confined",
     "CountedPart",
     "Drain",
     "Drained",
     "Ended",
+    "FaultClass",
     "FetchReceipt",
     "FetchedReceipt",
     "Finish",

@@ -1,12 +1,12 @@
 """Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
 
 from worker.errors import Reason, Stage
-from worker.ipc.messages.base import Message
+from worker.ipc.messages.base import Beat, Message
 from worker.ipc.messages.parts import SealedParts, Sha384
 
 
@@ -27,6 +27,7 @@ class Admitted(Message, frozen=True, kw_only=True):
     Descriptors: its cell's data socket and ring.
     """
 
+    descriptors: ClassVar[int] = 2
     call: int
     inputs: int
     outputs: int
@@ -76,6 +77,7 @@ class Attest(Message, frozen=True, kw_only=True):
 class Attested(Message, frozen=True, kw_only=True):
     """Fresh evidence. Descriptor: a file with the bundle, which is larger than a message."""
 
+    descriptors: ClassVar[int] = 1
     call: int
     maa_token: str
     receipt_jwk: str
@@ -138,4 +140,4 @@ class Drained(Message, frozen=True, kw_only=True):
 
 
 KeyholderFromFront = Admit | Witnessed | Abort | Attest | FetchReceipt | RefusedCalls | Drained
-FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Identities | Ready | NotReady
+FrontFromKeyholder = Admitted | Ended | Completed | Attested | FetchedReceipt | Identities | Ready | NotReady | Beat

@@ -1,5 +1,7 @@
 """Messages between the keyholder and a cell: a job, and what the cell vouches for."""
 
+import enum
+
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Message
 from worker.ipc.messages.parts import Count, CountedParts, RowCounts
@@ -24,6 +26,30 @@ class CellFailed(Message, frozen=True, kw_only=True):
     stage: Stage
 
 
+class FaultClass(enum.StrEnum):
+    """The classes of exceptions that a cell may name; others count as the nearest of their bases."""
+
+    ArithmeticError = "ArithmeticError"
+    AssertionError = "AssertionError"
+    AttributeError = "AttributeError"
+    BufferError = "BufferError"
+    ImportError = "ImportError"
+    LookupError = "LookupError"
+    NameError = "NameError"
+    OSError = "OSError"
+    RuntimeError = "RuntimeError"
+    SystemError = "SystemError"
+    TypeError = "TypeError"
+    ValueError = "ValueError"
+    BaseException = "BaseException"
+
+
+class CellFaulted(Message, frozen=True, kw_only=True):
+    """The cell's own code raised an exception. Its class and nothing else, from a closed set."""
+
+    fault: FaultClass
+
+
 class Summary(Message, frozen=True, kw_only=True):
     """The statement of a job's cell, its last message: every input is verified, and every output sealed and passed on.
 
@@ -37,5 +63,5 @@ class Summary(Message, frozen=True, kw_only=True):
     rows_out: RowCounts
 
 
-KeyholderFromCell = CellFailed | Summary
+KeyholderFromCell = CellFailed | CellFaulted | Summary
 CellFromKeyholder = OpenJob | KeysReady

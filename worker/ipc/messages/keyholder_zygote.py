@@ -1,11 +1,14 @@
 """Messages between the keyholder and the zygote."""
 
-from worker.ipc.messages.base import Message
+from typing import ClassVar
+
+from worker.ipc.messages.base import Beat, Message
 
 
 class CellReady(Message, frozen=True, kw_only=True):
     """A warm cell in a cell slot. Descriptors: its control socket, data socket and ring."""
 
+    descriptors: ClassVar[int] = 3
     cell: int
     cell_slot: int
 
@@ -35,5 +38,5 @@ class ReferenceWiped(Message, frozen=True, kw_only=True):
     slot: int
 
 
-KeyholderFromZygote = CellReady | CellGone | ReferenceWiped
+KeyholderFromZygote = CellReady | CellGone | ReferenceWiped | Beat
 ZygoteFromKeyholder = Kill | WipeReference

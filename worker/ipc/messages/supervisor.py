@@ -1,7 +1,7 @@
 """Messages between the supervisor and its children."""
 
 from worker.host import HostReport
-from worker.ipc.messages.base import Message
+from worker.ipc.messages.base import Beat, Message
 
 
 class Up(Message, frozen=True, kw_only=True):
@@ -20,5 +20,5 @@ class HostConditions(Message, frozen=True, kw_only=True):
     report: HostReport
 
 
-SupervisorFromChild = Up
-ChildFromSupervisor = Drain | HostConditions
+SupervisorFromChild = Up | Beat
+ChildFromSupervisor = Drain | HostConditions | Beat

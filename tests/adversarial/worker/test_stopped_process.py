@@ -1,0 +1,131 @@
+"""A worker with a stopped process is not ready, and is ready again when the process continues; or it ends."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from cji_simulator.raw import RawWorker, cells, forge, settled, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, open_site, people
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.adversarial.peers.stopped_process import stopped
+from worker.errors import Reason
+from worker.front.server import SERVICE
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+WITHDRAWN_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    with Simulation(tmp_path_factory.mktemp("stopped") / "azure", release_limit=1000) as simulation:
+        yield simulation
+
+
+@pytest.fixture
+def site(azure: Simulation, tmp_path: Path) -> Iterator[Site]:
+    with open_site(tmp_path / "site", azure) as opened:
+        settled(opened)
+        yield opened
+
+
+def health(site: Site) -> int:
+    """The answer of the health service."""
+    with RawWorker.of(site) as raw:
+        stub = health_pb2_grpc.HealthStub(raw.channel)
+        return int(stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=2).status)
+
+
+def serving(site: Site) -> bool:
+    return health(site) == int(SERVING)
+
+
+@pytest.mark.parametrize("victim", ["keyholder", "zygote", "supervisor"])
+def test_x08_readiness_follows_a_stopped_process(site: Site, victim: str) -> None:
+    assert serving(site)
+    begin = time.monotonic()
+    with stopped(site.worker.pids[victim]):
+        until(lambda: not serving(site), seconds=WITHDRAWN_S)
+        assert time.monotonic() - begin <= WITHDRAWN_S
+    until(lambda: serving(site), seconds=10)
+    with RawWorker.of(site) as raw:
+        job = forge(site)
+        assert raw.run(job.messages(job.stream(people(2)))).receipt
+
+
+def test_x08_a_stopped_front_ends_the_worker(site: Site) -> None:
+    with stopped(site.worker.pids["front"]):
+        assert site.worker.process.wait(8) == 1
+    with pytest.raises(grpc.RpcError):
+        health(site)
+
+
+@pytest.mark.parametrize("victim", ["keyholder", "zygote"])
+def test_x08_a_process_that_stays_stopped_ends_the_worker(site: Site, victim: str) -> None:
+    with stopped(site.worker.pids[victim]):
+        assert site.worker.process.wait(20) == 1
+
+
+def test_x08_a_keyholder_that_stood_still_looks_again(site: Site) -> None:
+    """The machine changed meanwhile: no job is admitted under the old evidence, however fresh it is."""
+    with stopped(site.worker.pids["keyholder"]):
+        until(lambda: not serving(site), seconds=WITHDRAWN_S)
+        site.simulation.extend_pcr(7)
+    time.sleep(0.2)
+    dropped = until(lambda: b'"pcr-drift"' in site.files.audit.read_bytes() or None, seconds=8)
+    assert dropped
+
+
+def test_x08_a_stopped_cell_costs_its_job_only(site: Site) -> None:
+    job = forge(site)
+    with RawWorker.of(site) as raw, raw.stream(timeout=4) as stream:
+        before = settled(site)
+        assert stream.begin(job.open()).WhichOneof("message") == "accepted"
+        for pid in before:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(WITHDRAWN_S)
+        assert serving(site)
+        assert stream.answer().reason is Reason.DEADLINE
+    for pid in before & cells(site):
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: len(settled(site)) == 2)
+    assert serving(site)
+
+
+def test_x08_systemd_is_told(azure: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """READY once jobs are served, WATCHDOG while every process beats, STOPPING at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with open_site(tmp_path / "site", azure) as site:
+            manager.settimeout(10)
+            assert manager.recv(200).decode().splitlines() == ["READY=1", "STATUS=serving", "WATCHDOG=1"]
+            with stopped(site.worker.pids["keyholder"]):
+                time.sleep(WITHDRAWN_S)
+                _drain(manager)
+                time.sleep(1.5)
+                assert "WATCHDOG=1" not in _drain(manager)
+            assert "WATCHDOG=1" in manager.recv(200).decode()
+            with RawWorker.of(site) as raw, raw.stream() as stream:
+                assert stream.begin(forge(site).open()).WhichOneof("message") == "accepted"
+                _drain(manager)
+                site.worker.process.send_signal(signal.SIGTERM)
+                until(lambda: "STOPPING=1" in manager.recv(200).decode())
+
+
+def _drain(manager: socket.socket) -> list[str]:
+    """Every line that has arrived."""
+    lines: list[str] = []
+    manager.setblocking(False)
+    try:
+        while True:
+            lines += manager.recv(200).decode().splitlines()
+    except BlockingIOError:
+        manager.settimeout(10)
+        return lines

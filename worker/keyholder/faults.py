@@ -1,0 +1,36 @@
+"""What a fault of attestation means for keys: which are dropped, what is tried again, the Reason that callers get."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from attestation import AttestationError, Fault
+from worker.audit import DropCause
+from worker.errors import Reason
+
+MACHINE_REFUSED: Final = frozenset(
+    {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
+)
+NOT_ATTESTED: Final = MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED, Fault.CONFIG_INVALID}
+KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
+_PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
+ATTEST_AGAIN: Final = frozenset(
+    {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}
+)
+_REASONS: Final[Mapping[Fault, Reason]] = {
+    Fault.RELEASE_DENIED: Reason.KEY_RELEASE_DENIED,
+    Fault.RELEASE_INVALID: Reason.KEY_RELEASE_DENIED,
+    Fault.RELEASE_THROTTLED: Reason.KEY_THROTTLED,
+    Fault.RELEASE_UNAVAILABLE: Reason.NOT_READY,
+    Fault.MAA_UNAVAILABLE: Reason.NOT_READY,
+    Fault.IDENTITY_UNAVAILABLE: Reason.NOT_READY,
+}
+
+
+def reason_of(error: AttestationError) -> Reason:
+    """The Reason that callers of the worker get."""
+    return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
+
+
+def cause_of(error: AttestationError) -> DropCause:
+    """The cause of a drop, for the audit trail."""
+    return "pcr-drift" if (error.fault, error.check) == _PCR_DRIFT else "evidence"

@@ -1,0 +1,38 @@
+"""Limits and capabilities. Sources: setrlimit(2), capabilities(7)."""
+
+import resource
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+from worker.libc import check, libc
+
+_SYS_CAPSET: Final = 126
+_VERSION_3: Final = 0x20080522
+
+
+def bound_resources(*, descriptors: int, address_space: int) -> None:
+    """No process, no file, no queued signal; at most these descriptors and this many bytes of address space."""
+    for which, limit in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_SIGPENDING, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_NOFILE, descriptors),
+        (resource.RLIMIT_AS, address_space),
+    ):
+        resource.setrlimit(which, (limit, limit))
+
+
+def drop_capabilities(*, keep: Iterable[int] = ()) -> None:
+    """Give up every capability but these, by number; in a user namespace they count only inside it."""
+    mask = sum(1 << number for number in keep)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = struct.pack("=II", _VERSION_3, 0)
+    check(libc.syscall(_SYS_CAPSET, header, struct.pack("=6I", low, low, 0, high, high, 0)))
+
+
+def address_space() -> int:
+    """Bytes of address space that this process has mapped (proc(5), statm)."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
