@@ -1,13 +1,14 @@
 """Overwrite the vector registers of this thread.
 
 memmove leaves the last bytes that it moved in vector registers, and a core or a debugger shows registers. Copies of
-zeros of 512 and of 4096 bytes take the same paths through glibc's memmove as copies of records, and so overwrite every
-register that these use (sysdeps/x86_64/multiarch/memmove-vec-unaligned-erms.S: up to eight vectors, or four at a time).
+zeros take the same paths through glibc's memmove as copies of records, and so overwrite every register that these use
+(sysdeps/x86_64/multiarch/memmove-vec-unaligned-erms.S). The path depends on the size in vectors of 16, 32 or 64 bytes:
+up to eight of them at once, or a loop with nine registers up to the size from which `rep movsb` moves.
 """
 
 from typing import Final
 
-_SIZES: Final = (512, 4096)
+_SIZES: Final = (128, 256, 512, 1024, 2048, 4096)
 _zeros: Final = memoryview(bytes(max(_SIZES)))
 _target: Final = memoryview(bytearray(max(_SIZES)))
 
