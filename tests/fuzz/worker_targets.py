@@ -372,10 +372,11 @@ def _evidence_files() -> tuple[bytes, ...]:
     bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
     content = {
-        "version": 1,
+        "version": 2,
         "cloud": machine().trust.name,
         "attested_at": machine().now,
         "nonce": nonce,
+        "nonce_path": b"",
         "receipt_jwk": public_jwk(signing_key().public_key()),
         "evidence": evidence.to_json(),
         "maa_token": "",
