@@ -1,6 +1,10 @@
 """The benchmarks' arithmetic, and that they run what they say."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +13,10 @@ from click.testing import CliRunner
 from benchmarks import __main__ as command
 from benchmarks.corpus import people, rows_of
 from benchmarks.harness import Result, Spread, paired, percentile
+from benchmarks.load import fairness
 from benchmarks.machine import facts
 from benchmarks.pipeline import COPY, DEIDENTIFY
-from benchmarks.processes import CpuClock
+from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
 from benchmarks.stand import Usage
 
@@ -72,6 +77,26 @@ def test_own_cpu_time_grows() -> None:
     before = clock.read()["client"]
     sum(range(1_000_000))
     assert clock.read()["client"] > before
+
+
+def test_fairness_is_the_smallest_share_over_its_due() -> None:
+    assert fairness([50, 50]) == 1.0
+    assert fairness([90, 10]) == pytest.approx(0.2)
+    assert fairness([2, 1, 3]) == 0.5
+    assert fairness([7, 0]) == fairness([0, 0]) == 0.0
+
+
+def test_resident_memory_is_that_of_a_process_and_its_children() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with Resident({"zygote": os.getpid()}) as resident:
+            block = bytearray(b"x") * (64 << 20)
+            time.sleep(1)
+            held = resident.read()
+            del block
+        child.communicate(b"\n")
+    assert held["cells"] > 0
+    assert resident.peak["zygote"] >= 64
+    assert resident.peak["zygote"] - resident.read()["zygote"] > 32
 
 
 def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
