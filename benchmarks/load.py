@@ -41,7 +41,7 @@ _ROWS: Final = (100, 1_000, 100, 10_000, 100, 1_000, 100, 80_000)
 
 _PROBES_PER_S: Final = 20
 _SETTLE_S, _SETTLE_AT_MOST_S = 2.0, 30.0
-"""Memory is read once no process grew or shrank by a MiB for this time: the zygote faults regions in after its start."""
+"""Memory is read once no process grew or shrank by a MiB for this time: the zygote still faults regions in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
