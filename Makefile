@@ -1,7 +1,7 @@
 # make help lists what there is.
 PY := .venv/bin/python
 # The tests of one file share a simulation and run in one process; two processes for two cores.
-BENCH ?= pipeline start load validate deidentify kernels link screen aggregate
+BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate
 TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
 
 .PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz mutants coverage bench lock clean

@@ -17,6 +17,7 @@ __all__ = ["BENCHMARKS", "main"]
 BENCHMARKS: Final[dict[str, str]] = {
     "pipeline": "a sealed job's MB/s beside an echo's, a small job's added latency, a large job's peak memory",
     "load": "200 streams of two submitters for five minutes: failures, fair shares, health p99, memory",
+    "isolation": "a job in an isolated cell beside the same code in an ordinary process",
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
