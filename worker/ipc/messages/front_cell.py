@@ -1,10 +1,14 @@
 """Messages between the front and a cell: which slot of the ring is whose."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
+from worker.ipc.limits import SLOT_BYTES, SLOTS
 from worker.ipc.messages.base import Message
+
+Slot: TypeAlias = Annotated[int, Meta(ge=0, lt=SLOTS)]
+Length: TypeAlias = Annotated[int, Meta(ge=0, le=SLOT_BYTES)]
 
 
 class Opened(Message, frozen=True, kw_only=True):
@@ -16,9 +20,9 @@ class Opened(Message, frozen=True, kw_only=True):
 class InputReady(Message, frozen=True, kw_only=True):
     """An input slot holds a sealed segment of `part`."""
 
-    slot: int
+    slot: Slot
     part: int
-    length: int
+    length: Length
 
 
 class Finish(Message, frozen=True, kw_only=True):
@@ -28,22 +32,22 @@ class Finish(Message, frozen=True, kw_only=True):
 class OutputFreed(Message, frozen=True, kw_only=True):
     """An output slot was sent and is free."""
 
-    slot: int
+    slot: Slot
 
 
 class InputFreed(Message, frozen=True, kw_only=True):
     """An input slot was unsealed and is free."""
 
-    slot: int
+    slot: Slot
 
 
 class OutputReady(Message, frozen=True, kw_only=True):
     """An output slot holds a sealed segment."""
 
-    slot: int
+    slot: Slot
     part: int
     index: int
-    length: int
+    length: Length
 
 
 class ProgressMade(Message, frozen=True, kw_only=True):
