@@ -21,6 +21,7 @@ from typing import Final
 import pyarrow as pa
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
+from cji_simulator.worker import working_tree
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from benchmarks.corpus import people, rows_of
@@ -57,6 +58,7 @@ from worker.ipc.messages import (
     ZygoteFromKeyholder,
 )
 from worker.jose import key_id, public_jwk
+from worker.launch import command
 from worker.memory import heap_environment, secret_fd
 from worker.table_files import read_table_files
 
@@ -232,6 +234,7 @@ def _zygote() -> Iterator[_Zygote]:
         config = load(files.config)
     boot = Boot(
         config=config,
+        code=working_tree(),
         zygote=theirs.fileno(),
         supervisor=supervised.fileno(),
         regions=(region,),
@@ -241,7 +244,7 @@ def _zygote() -> Iterator[_Zygote]:
     boot_fd = send_boot(boot)
     inherited = (boot_fd, boot.zygote, boot.supervisor, region, slot)
     with subprocess.Popen(
-        [sys.executable, "-s", "-P", "-m", "worker.cell.zygote", str(boot_fd)],
+        command("worker.cell.zygote", str(boot_fd)),
         pass_fds=inherited,
         env=heap_environment(),
         stdin=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ import msgspec
 from worker.config import Config
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
 from worker.ipc.messages import ChildFromSupervisor, Drain, SupervisorFromChild
+from worker.launch import command
 from worker.log import log
+from worker.manifest import UNVERIFIED, Code, verified_code
 from worker.memory import RegionFactory, harden, heap_environment, refuse_swap, secret_fd
 from worker.table_files import read_table_files
 
@@ -61,16 +62,22 @@ class Supervisor:
         *,
         trust: msgspec.Struct,
         memory: RegionFactory = secret_fd,
+        code: Callable[[], Code] = verified_code,
         on_ready: Callable[[int], None] = lambda _port: None,
     ) -> None:
-        """`trust` is an `attestation.Trust`; `on_ready` is called with the port once the worker serves jobs."""
+        """`trust` is an `attestation.Trust`; `code` verifies the files that are about to run.
+
+        `on_ready` is called with the port once the worker serves jobs.
+        """
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
+        self._verify, self._code = code, UNVERIFIED
         self._children: list[_Child] = []
         self._draining = False
 
     def run(self) -> int:
         """Start, watch, stop; returns the exit status."""
         refuse_swap()
+        self._code = self._verify()
         stop_fd = _stop_signals()
         try:
             self._start()
@@ -126,7 +133,10 @@ class Supervisor:
             secret_heap=True,
         )
         self._spawn(
-            "front", "worker.front.server", Boot(config=config, keyholder=front_channel_end.fileno()), secret_heap=False
+            "front",
+            "worker.front.server",
+            Boot(config=config, keyholder=front_channel_end.fileno()),
+            secret_heap=False,
         )
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
@@ -135,13 +145,12 @@ class Supervisor:
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:
         ours, theirs = Channel.pair()
-        boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())
+        boot = msgspec.structs.replace(boot, code=self._code, supervisor=theirs.fileno())
         boot_fd = send_boot(boot)
         channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} - {-1}
         environment = {**_ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            # not -I: it would ignore PYTHONMALLOC. The environment is ours, -s and -P do the rest.
-            [sys.executable, "-s", "-P", "-m", module, str(boot_fd)],
+            command(module, str(boot_fd)),
             pass_fds=(*channels, *boot.regions, *boot.slots, *boot.reference_regions),
             env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
             stdin=subprocess.DEVNULL,

@@ -215,6 +215,7 @@ def _serve(boot: Boot) -> None:
     tables = decode_tables(boot.tables)
     # made-up records need no secret memory, and the regions stay as new as they are
     self_test(memoryview(mmap.mmap(-1, WINDOW_BYTES)), cell_slots[0].key_slot, tables)
+    boot.code.check_mapped()
     gc.collect()
     gc.freeze()
     supervisor: Channel[Up, SupervisorFromChild] = Channel(boot.supervisor, Up)

@@ -11,6 +11,9 @@ Exit status
     4  no answer, or a temporary refusal: the same command may succeed later
 """
 
+import os
+import sys
+
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
@@ -18,11 +21,13 @@ from worker.cli.doctor import doctor
 from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
+from worker.cli.manifest import manifest
 from worker.cli.policy import policy
 from worker.cli.provider import provider
 from worker.cli.receipt import receipt
 from worker.cli.schema import schema
 from worker.cli.serve import serve
+from worker.launch import command
 
 __all__ = ["build", "main"]
 
@@ -56,11 +61,16 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for command in (serve, job, receipt, evidence, key, policy, provider, schema, doctor):
-        cji.add_command(command)
+    for verb in (serve, job, receipt, evidence, key, policy, provider, schema, manifest, doctor):
+        cji.add_command(verb)
     return cji
 
 
 def main() -> None:
-    """Entry point of the `cji` script, with production roots only."""
+    """Entry point of the `cji` script, with production roots only.
+
+    A worker starts as all of its processes do: whatever `site` ran in this process is left behind by exec.
+    """
+    if sys.argv[1:2] == ["serve"] and not sys.flags.no_site:
+        os.execv(sys.executable, command("worker.cli", *sys.argv[1:]))  # noqa: S606 - our own interpreter and module
     build(AZURE_US, AZURE_USGOV)(prog_name="cji")

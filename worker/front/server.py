@@ -44,6 +44,7 @@ def credentials(listen: ListenSection) -> grpc.ServerCredentials:
 
 
 async def _serve(boot: Boot) -> None:
+    boot.code.check_mapped()
     config = boot.config
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder))
     supervisor: Channel[ChildFromSupervisor, SupervisorFromChild] = Channel(boot.supervisor, ChildFromSupervisor)
@@ -93,6 +94,9 @@ def main(boot: Boot) -> None:
     try:
         asyncio.run(_serve(boot))
     except ChannelClosed:
+        raise SystemExit(1) from None
+    except StartupError as error:
+        log("error", what=error.what, remedy=error.remedy)
         raise SystemExit(1) from None
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from worker.config import Config
+from worker.manifest import UNVERIFIED, Code
 
 _MAX_BYTES: Final = 8 << 20
 
@@ -16,11 +17,12 @@ _MAX_BYTES: Final = 8 << 20
 class Boot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Descriptor numbers are those of the receiving process; -1 for one that it does not have.
 
-    `trust` is the encoded `attestation.Trust`, for the keyholder alone; `tables` are the table files by name, for the
-    keyholder and the zygote.
+    `code` is what the process may map; `trust` is the encoded `attestation.Trust`, for the keyholder alone; `tables`
+    are the table files by name, for the keyholder and the zygote.
     """
 
     config: Config
+    code: Code = UNVERIFIED
     trust: bytes = b""
     tables: dict[str, bytes] = {}
     supervisor: int = -1

@@ -10,7 +10,6 @@ import msgspec
 
 from attestation import AttestationError, Trust, is_production
 from worker.audit import AuditFile, WorkerStarted
-from worker.codedigest import VERSION, code_sha384
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
@@ -20,6 +19,7 @@ from worker.keyholder.custody import Custody
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
+from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap, harden, refuse_swap
 
 
@@ -39,20 +39,20 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
         signer = ReceiptSigner(
             config=config,
             policy_sha384=policy.sha384,
-            code_sha384=code_sha384(),
+            code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             last=audit.last_completion(),
         )
         audit.append(
             WorkerStarted(
                 version=VERSION,
-                code_sha384=code_sha384().hex(),
+                code_sha384=boot.code.sha384.hex(),
                 config_sha384=config.sha384,
                 policy_sha384=policy.sha384.hex(),
                 simulated=signer.simulated,
             )
         )
-        custody = Custody(config=config, trust=trust, receipt_key=signer.thumbprint)
+        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint)
         keyholder = Keyholder(
             config=config,
             policy=policy,

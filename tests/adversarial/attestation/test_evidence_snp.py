@@ -75,6 +75,7 @@ def test_a22_chain_is_exactly_three_and_in_order() -> None:
         refused(machine().evidence(certs=certs), "E05")
     for certs in (ask + vcek + ark, vcek + ark + ask, ark + ask + vcek):
         refused(machine().evidence(certs=certs), "E39")
+    refused(machine().evidence(certs=vcek + ask + ask), "E04", Fault.UNTRUSTED_ROOT)  # in no order
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.site import Site
+from cji_simulator.worker import working_tree
 
 from attestation import Trust
 from tests.support.refusals import refused
@@ -40,7 +41,10 @@ def stepped(
 ) -> Custody:
     """A custody in this process, after it has attested and asked for each of its keys."""
     custody = Custody(
-        config=load(configured(folder, simulation, keys, edit)), trust=trust or simulation.trust, receipt_key=b"r" * 32
+        config=load(configured(folder, simulation, keys, edit)),
+        code=working_tree(),
+        trust=trust or simulation.trust,
+        receipt_key=b"r" * 32,
     )
     for _ in range(MAX_STEPS):
         if Reason.NOT_READY not in custody.holdings.missing.values():

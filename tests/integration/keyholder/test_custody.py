@@ -11,6 +11,7 @@ import pytest
 from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Cmk, Simulation
+from cji_simulator.worker import working_tree
 
 from attestation.evidence import Evidence
 from attestation.release import Attestation
@@ -53,7 +54,7 @@ class Stepped:
             config.attestation, key_lifetime_s=lifetime, pcr_check_s=check, reference_values=values
         )
         config = msgspec.structs.replace(config, attestation=section)
-        self.custody = Custody(config=config, trust=azure.trust, receipt_key=b"r" * 32)
+        self.custody = Custody(config=config, code=working_tree(), trust=azure.trust, receipt_key=b"r" * 32)
         self.seen: list[CustodyEvent] = []
 
     @property

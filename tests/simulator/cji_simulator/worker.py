@@ -4,6 +4,7 @@
 is in production, but for the constructor argument: it passes the simulation's `Trust` instead of the compiled-in pins.
 """
 
+import hashlib
 import os
 import resource
 import select
@@ -16,12 +17,14 @@ from typing import Final, Self
 
 import msgspec
 
+import worker
 from attestation import Trust
 from worker.config import load
+from worker.manifest import Code
 from worker.memory import secret_fd
 from worker.supervisor import Supervisor
 
-__all__ = ["Worker", "WorkerDied", "main", "memory_kind"]
+__all__ = ["Worker", "WorkerDied", "main", "memory_kind", "working_tree"]
 
 _START_S: Final = 180.0
 """A vault that throttles is waited for."""
@@ -45,11 +48,11 @@ class WorkerDied(Exception):  # noqa: N818 - an event in a test
 class Worker:
     """A running worker; a context manager that drains it at the end. `log` is the file of its structured log."""
 
-    def __init__(self, config: Path, *, trust: Trust, log: Path) -> None:
+    def __init__(self, config: Path, *, trust: Trust, log: Path, python: str = sys.executable) -> None:
         self.log = log
         self._sink = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cji_simulator.worker", str(config)],
+            [python, "-m", "cji_simulator.worker", str(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._sink,
@@ -127,6 +130,18 @@ def _kept(size: int) -> int:
     return fd
 
 
+def working_tree() -> Code:
+    """The code as it is on this developer's disk, where no manifest can be up to date: its digest is of the sources.
+
+    The worker may map anything; its receipts are simulated in any case.
+    """
+    root = Path(worker.__file__).parents[1]
+    found = (path for package in ("attestation", "worker") for path in (root / package).rglob("*"))
+    sources = sorted(path for path in found if path.suffix in {".py", ".toml"})
+    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}\n" for path in sources)
+    return Code(sha384=hashlib.sha384("".join(lines).encode()).digest(), folders=("/",), files=())
+
+
 def main() -> int:
     """Run a worker with the trust that comes on standard input."""
     trust = msgspec.json.decode(sys.stdin.buffer.read(), type=Trust)
@@ -135,7 +150,7 @@ def main() -> int:
         sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
         sys.stdout.flush()
 
-    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, on_ready=ready)
+    supervisor = Supervisor(load(Path(sys.argv[1])), trust=trust, memory=_kept, code=working_tree, on_ready=ready)
     return supervisor.run()
 
 

@@ -8,8 +8,9 @@ import pytest
 from attestation import AttestationError, Fault
 from attestation.appraisal import AdvisoryList, ReferenceValues, TcbFloor
 from attestation.appraisal.advisories import Advisory
-from attestation.checks import Failure
+from attestation.checks import Failure, requirement
 from attestation.evidence import Evidence
+from tests.support.evidence import with_report
 from tests.support.forge import QUALIFYING, machine, patched_evidence, quote_structure
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
@@ -105,6 +106,11 @@ def test_a_vlek_is_called_a_vlek() -> None:
     assert "VLEK" in error.remedy
     masked = refused(patched_evidence(0x48, (1 << 1).to_bytes(4, "little")))
     assert masked.failures[0].found == "the chip id is masked"
+
+
+def test_a_weak_guest_policy_expects_what_the_check_requires() -> None:
+    error = refused(with_report(policy=0x3001F | 1 << 19))
+    assert error.failures == (Failure("E09", "policy bits debug", requirement("E09")),)
 
 
 def test_certificates_in_the_wrong_order_are_named() -> None:

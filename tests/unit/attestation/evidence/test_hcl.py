@@ -21,15 +21,10 @@ ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 BOOT = {"console-enabled": True, "secure-boot": True, "tpm-enabled": True}
 
 
-def key(kid: str, *ops: str) -> dict[str, Any]:
-    public = machine().ak if kid == "HCLAkPub" else machine().ek
-    return {"kid": kid, "key_ops": list(ops), **rsa_jwk(public.public_key())}
-
-
-AK, EK = key("HCLAkPub", "sign"), key("HCLEkPub", "encrypt")
+AK, EK = ("HCLAkPub", "sign"), ("HCLEkPub", "encrypt")
 VARIANTS: dict[str, dict[str, Any]] = {
     "2022": {
-        "keys": [key("HCLAkPub", "encrypt")],
+        "keys": [("HCLAkPub", "encrypt")],
         "vm-configuration": {
             "console-enabled": True,
             "current-time": 1663100000,
@@ -74,7 +69,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+def key(kid: str, *ops: str) -> dict[str, Any]:
+    public = machine().ak if kid == "HCLAkPub" else machine().ek
+    return {"kid": kid, "key_ops": list(ops), **rsa_jwk(public.public_key())}
+
+
 def compact(claims: dict[str, Any]) -> bytes:
+    """The claims of a variant, with this machine's keys."""
+    if "keys" in claims:
+        claims = {**claims, "keys": [key(*each) for each in claims["keys"]]}
     return json.dumps(claims, separators=(",", ":")).encode()
 
 

@@ -1,0 +1,72 @@
+"""`cji manifest`: list the code of a worker when its image is built, and compare a machine with the list."""
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import click
+
+from worker.cli.common import explained
+from worker.launch import command
+from worker.manifest import covered_folders, manifest_path, verified_code, verify
+from worker.manifest import write as write_manifest
+from worker.memory import heap_environment
+
+_PROCESSES: Final = ("worker.front.server", "worker.keyholder.__main__", "worker.cell.zygote", "worker.cli.serve")
+_SECONDS: Final = 120
+
+
+@click.group()
+def manifest() -> None:
+    """List and verify the files that a worker runs.
+
+    \b
+    When an image is built, after everything is installed:
+      python -m compileall -qf --invalidation-mode checked-hash /opt/cji/lib
+      cji manifest write
+    On a machine, and at every start of `cji serve`:
+      cji manifest verify
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+
+
+@manifest.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Instead of the place where serve looks.")
+@explained
+def write(out: Path | None) -> None:
+    """Write the manifest of this environment; print its digest.
+
+    It is a file of sha256sum. The digest is `code_sha384` in receipts and in the audit trail: publish it with the
+    image.
+    """
+    path = out or manifest_path()
+    folders = covered_folders()
+    click.echo(f"hashing {', '.join(map(str, folders))} ...", err=True)
+    outside = {p for p in _mapped() if not any(p.is_relative_to(folder) for folder in folders)}
+    path.write_bytes(write_manifest(folders, outside))
+    click.echo(verify(path, folders).sha384.hex())
+
+
+@manifest.command("verify")
+@explained
+def verify_command() -> None:
+    """Compare this machine with its manifest; print the digest of the manifest.
+
+    Ends with 1 and names the first file that was changed, is missing, or is not listed.
+    """
+    click.echo(verified_code().sha384.hex())
+
+
+def _mapped() -> set[Path]:
+    """The files that the worker's processes map."""
+    found: set[Path] = set()
+    for module in _PROCESSES:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command("worker.cli.mapped_files", module),
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **heap_environment()},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+        found |= {Path(line) for line in done.stdout.splitlines()}
+    return found

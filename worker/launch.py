@@ -1,0 +1,33 @@
+"""Start a module of the worker without `site`: no `.pth`, no `sitecustomize`, no other folder than those named here.
+
+    python -S -s -P --check-hash-based-pycs always launch.py MODULE FOLDERS ARGUMENT...
+
+`FOLDERS`, joined by colons, stand in front of the standard library on sys.path, so everything that can be imported is
+in a folder that `worker.manifest` covers. Not -I: it would ignore PYTHONMALLOC, which secret heaps need; the parent
+makes the environment itself. Source: Python documentation, modules `site` and `sys` (sys.path, sys.flags).
+"""
+
+import os
+import runpy
+import sys
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """The command line that starts `module` like this; it imports from the same folders as the caller."""
+    from worker.manifest import import_folders  # noqa: PLC0415 - sys.path is set below when this file is the program
+
+    folders = os.pathsep.join(map(str, import_folders()))
+    flags = ("-S", "-s", "-P", "--check-hash-based-pycs", "always")
+    return [sys.executable, *flags, os.path.abspath(__file__), module, folders, *arguments]
+
+
+def _main() -> None:
+    _, module, folders, *arguments = sys.argv
+    library = os.path.dirname(os.__file__)
+    sys.path[:] = [*folders.split(os.pathsep), library, os.path.join(library, "lib-dynload")]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _main()
