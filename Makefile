@@ -1,10 +1,11 @@
 # make help lists what there is.
 PY := .venv/bin/python
 # The tests of one file share a simulation and run in one process; two processes for two cores.
-BENCH ?= pipeline start validate deidentify kernels link screen aggregate
+BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate
+FUZZ ?= 80
 TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz mutants coverage bench lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided mutants coverage bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ deploy-check: setup ## Bicep, units and policies, offline
 
 fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz
+
+fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together
+	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ)
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants

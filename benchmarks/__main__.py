@@ -17,6 +17,8 @@ __all__ = ["BENCHMARKS", "main"]
 BENCHMARKS: Final[dict[str, str]] = {
     "pipeline": "a sealed job's MB/s beside an echo's, a small job's added latency, a large job's peak memory",
     "latency": "a small job step by step, in all processes of the worker",
+    "load": "200 streams of two submitters for five minutes: failures, fair shares, health p99, memory",
+    "isolation": "a job in an isolated cell beside the same code in an ordinary process",
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
     "history": "seconds to start after five million jobs, and what the replay ledger adds to a job",
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",

@@ -2,11 +2,13 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["facts"]
+__all__ = ["at_most_cores", "facts"]
 
 _PACKAGES: Final = ("cryptography", "grpcio", "numpy", "protobuf", "pyarrow")
 
@@ -29,3 +31,14 @@ def facts() -> dict[str, str | int]:
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+@contextmanager
+def at_most_cores(count: int) -> Iterator[None]:
+    """Run this thread, and every process and thread that it starts meanwhile, on `count` cores or fewer."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -11,8 +11,9 @@ from typing import Final
 import pyarrow as pa
 
 from benchmarks.corpus import people, rows_of
+from benchmarks.floor import Costs
 from benchmarks.harness import Paired, Result, paired, percentile
-from benchmarks.machine import facts
+from benchmarks.machine import at_most_cores, facts
 from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
@@ -73,6 +74,9 @@ class _Plan:
 
 _FULL: Final = _Plan(sizes=(64 * _MB, 256 * _MB), pairs=5, small_jobs=200, memory_bytes=256 * _MB)
 _QUICK: Final = _Plan(sizes=(32 * _MB,), pairs=3, small_jobs=50, memory_bytes=256 * _MB)
+_CORES: Final = 2
+"""Ratios are those of two cores; on a machine with more, the largest job is measured with all of them as well."""
+
 _SMALL_JOB_ROWS: Final = 100
 _MEMORY_BATCH_ROWS: Final = 4096
 """Memory follows the batch, which the submitter chooses; the smaller job must have full ones as well."""
@@ -82,14 +86,28 @@ def run(report: Report, *, quick: bool) -> Result:
     """Measure and print; minutes, or one minute when `quick`."""
     plan, machine = _QUICK if quick else _FULL, facts()
     report.heading("pipeline", machine)
-    with open_stand(room=plan.memory_bytes * 3 // 2) as stand:
+    with at_most_cores(_CORES), open_stand(room=plan.memory_bytes * 3 // 2) as stand:
         figures, ratios = _throughput(report, stand, plan)
         for name in ("deidentify", "tokens"):
             report.note(f"{name}: {_rules(_JOBS[name])}")
         figures |= _latency(report, stand, plan)
         memory, ratios["peak"] = _memory(report, stand, plan)
         figures |= memory
+    if int(machine["cores"]) > _CORES:
+        more = _at_all_cores(report, plan)
+        figures |= more[0]
+        ratios |= more[1]
     return Result(name="pipeline", machine=machine, figures=figures, ratios=ratios)
+
+
+def _at_all_cores(report: Report, plan: _Plan) -> tuple[dict[str, float], dict[str, float]]:
+    """The largest `deidentify` job beside its echo once more, with every core of this machine."""
+    size = plan.sizes[-1]
+    with report.doing("deidentify, all cores"), open_stand(room=size * 3 // 2) as stand:
+        found = _pair(stand, people(rows_of(size)), DEIDENTIFY, pairs=plan.pairs, costs=Costs())
+    report.note(f"with all cores: job / echo {found.ratio.text(places=2)}")
+    figures = {"mb_per_s_all_cores": found.subject.middle, "echo_mb_per_s_all_cores": found.peer.middle}
+    return figures, {"echo_all_cores": found.ratio.middle}
 
 
 def _rules(columns: Mapping[str, Transform]) -> str:
@@ -106,35 +124,36 @@ def _throughput(report: Report, stand: Stand, plan: _Plan) -> tuple[dict[str, fl
         table = people(rows_of(size))
         for name, columns in _JOBS.items():
             with report.doing(f"{name}, {size // _MB} MB, {plan.pairs} pairs"):
-                ours, theirs = Usage(), Usage()
-                found = _pair(stand, table, columns, pairs=plan.pairs, ours=ours, theirs=theirs)
-            lines.append(
-                (f"{name} {size // _MB} MB", found.subject.text(), found.peer.text(), found.ratio.text(places=2))
-            )
+                costs = Costs()
+                found = _pair(stand, table, columns, pairs=plan.pairs, costs=costs)
+            rates = (found.subject.text(), found.peer.text(), found.ratio.text(places=2))
+            lines.append((f"{name} {size // _MB} MB", *rates, f"{costs.ratio():.2f}"))
             suffix = "" if name == "deidentify" else f"_{name}"
             figures |= {f"mb_per_s{suffix}": found.subject.middle, f"echo_mb_per_s{suffix}": found.peer.middle}
-            ratios[f"echo{suffix}"] = found.ratio.middle
-        for side, usage in (("job", ours), ("echo", theirs)):
+            ratios |= {f"echo{suffix}": found.ratio.middle, f"floor{suffix}": costs.ratio()}
+        for side, usage in (("job", costs.job), ("echo", costs.echo), ("floor", costs.crypto)):
             for process, seconds in usage.per_gb().items():
                 figures[f"cpu_s_per_gb_{side}_{process}"] = seconds
                 profile.append((f"{size // _MB} MB {side}: {process}", f"{seconds:.2f}"))
-    report.table("MB/s of sealed input", ("", "job", "echo", "job / echo"), lines)
+    report.table("MB/s of sealed input", ("", "job", "echo", "job / echo", "floor / CPU"), lines)
     if report.profile:
         report.table("CPU seconds for each GB of input (deidentify)", ("", "s/GB"), profile)
     return figures, ratios
 
 
-def _pair(
-    stand: Stand, table: pa.Table, columns: Mapping[str, Transform], *, pairs: int, ours: Usage, theirs: Usage
-) -> Paired:
-    current: list[Prepared] = []
+def _pair(stand: Stand, table: pa.Table, columns: Mapping[str, Transform], *, pairs: int, costs: Costs) -> Paired:
+    current: list[tuple[Prepared, Usage]] = []
 
     def job() -> float:
-        current[:] = [stand.prepare(table, columns)]
-        return current[0].megabytes / stand.job(current[0], ours)
+        prepared, usage = stand.prepare(table, columns), Usage()
+        current[:] = [(prepared, usage)]
+        return prepared.megabytes / stand.job(prepared, usage)
 
     def echo() -> float:
-        return current[0].megabytes / stand.echoed(current[0], theirs)
+        (prepared, ours), theirs = current[0], Usage()
+        rate = prepared.megabytes / stand.echoed(prepared, theirs)
+        costs.add(ours, theirs, sealed=prepared.sent.bytes)
+        return rate
 
     return paired(job, echo, pairs=pairs)
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["CpuClock", "PeakMemory"]
+__all__ = ["CpuClock", "PeakMemory", "Resident"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SAMPLE_S: Final = 0.01
+_RESIDENT_SAMPLE_S: Final = 0.25
 
 
 def _cpu(pid: int) -> tuple[float, float]:
@@ -59,7 +60,7 @@ class PeakMemory:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self.front_mib = _peak_kib(self._front) / 1024
+        self.front_mib = _kib(self._front, "VmHWM") / 1024
         self.cell_mib = max(self._cells.values()) / 1024
 
     @property
@@ -68,15 +69,48 @@ class PeakMemory:
         return self.front_mib + self.cell_mib
 
     def _watch(self) -> None:
-        children = Path(f"/proc/{self._zygote}/task/{self._zygote}/children")
         while not self._stop.wait(_SAMPLE_S):
-            for pid in map(int, children.read_text().split()):
-                self._cells[pid] = max(_peak_kib(pid), self._cells.get(pid, 0))
+            for pid in _children(self._zygote):
+                self._cells[pid] = max(_kib(pid, "VmHWM"), self._cells.get(pid, 0))
 
 
-def _peak_kib(pid: int) -> int:
+class Resident:
+    """Resident memory of every process of a worker, in MiB, by name; `cells` are all cells together.
+
+    `peak` holds the largest of the samples, one in a quarter of a second, that were taken while the `with` block ran.
+    """
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = dict(pids)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.peak: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def read(self) -> dict[str, float]:
+        """The present."""
+        found = {name: _kib(pid, "VmRSS") / 1024 for name, pid in self._pids.items()}
+        return found | {"cells": sum(_kib(pid, "VmRSS") for pid in _children(self._pids["zygote"])) / 1024}
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_RESIDENT_SAMPLE_S):
+            self.peak = {name: max(now, self.peak.get(name, 0.0)) for name, now in self.read().items()}
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _kib(pid: int, field: str) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{field}:")), 0)

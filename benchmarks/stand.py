@@ -32,10 +32,17 @@ _WARM_S: Final = 0.25
 
 @dataclass(slots=True, kw_only=True)
 class Usage:
-    """CPU seconds by process over some calls, and the MB of input that they sent."""
+    """CPU seconds by process over some calls, the MB of input that they sent, and the sealed bytes that came back."""
 
     seconds: Counter[str] = field(default_factory=Counter)
     megabytes: float = 0.0
+    returned: int = 0
+
+    def add(self, other: "Usage") -> None:
+        """Add the calls of another."""
+        self.seconds.update(other.seconds)
+        self.megabytes += other.megabytes
+        self.returned += other.returned
 
     def per_gb(self) -> dict[str, float]:
         """CPU seconds per GB (10^9 bytes), by process."""
@@ -59,9 +66,10 @@ class Stand:
 
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
         """Seconds of one job, from the first message to the end of the call after the receipt, which was verified."""
-        pids = self.site.worker.pids
-        seconds = _timed(self.to_worker, prepared, pids, usage or Usage())
-        verify(self.to_worker, prepared, self.attested).close()
+        pids, usage = self.site.worker.pids, usage or Usage()
+        seconds = _timed(self.to_worker, prepared, pids, usage)
+        with verify(self.to_worker, prepared, self.attested) as result:
+            usage.returned += sum(output.length for output in result.outputs)
         return seconds
 
     def echoed(self, prepared: Prepared, usage: Usage | None = None) -> float:

@@ -603,8 +603,15 @@ def _statement_fair(data: bytes, _: object) -> bool:
 
 
 def damaged_evidence(rng: random.Random, data: bytes, donor: bytes) -> bytes:
-    """One field of a bundle damaged as the thing it is, the bundle itself canonical."""
-    fields, others = (msgspec.json.decode(one) for one in (data, donor))
+    """One field of a bundle damaged as the thing it is, the bundle itself canonical; blindly, what is no bundle."""
+    try:
+        fields, others = (msgspec.json.decode(one) for one in (data, donor))
+        return _damaged_fields(rng, fields, others)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return rng.choice(BYTES)(rng, data, donor)
+
+
+def _damaged_fields(rng: random.Random, fields: Any, others: Any) -> bytes:
     nested = isinstance(fields.get("collateral"), dict) and rng.random() < 0.4
     inner, foreign = (
         (fields["collateral"], others.get("collateral") or fields["collateral"]) if nested else (fields, others)

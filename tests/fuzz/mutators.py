@@ -9,12 +9,30 @@ import copy
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from attestation.jose import b64url
 
-__all__ = ["BYTES", "DER", "IN_PLACE", "JSON", "JWS", "SIZED", "TEXT", "WORDS", "Mutator", "damaged_tree", "dump"]
+__all__ = [
+    "BYTES",
+    "DER",
+    "IN_PLACE",
+    "JSON",
+    "JWS",
+    "MSGPACK",
+    "SIZED",
+    "TEXT",
+    "WORDS",
+    "Mutator",
+    "damaged_tree",
+    "dump",
+    "of_packets",
+    "packets",
+    "split",
+]
 
 Mutator: TypeAlias = Callable[[random.Random, bytes, bytes], bytes]
 
@@ -279,6 +297,71 @@ def _json(rng: random.Random, data: bytes, donor: bytes) -> bytes:
 
 
 JSON: Final[tuple[Mutator, ...]] = (*BYTES, *(_json,) * 30)
+
+
+# ---------------------------------------------------------------- MessagePack: the same trees
+
+
+def _members(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Members((str(name), _members(inner)) for name, inner in value.items())
+    return [_members(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, Members):
+        return {name: _plain(value) for name, value in tree}
+    return [_plain(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def _msgpack(rng: random.Random, data: bytes, donor: bytes) -> bytes:
+    try:
+        return msgspec.msgpack.encode(_plain(damaged_tree(rng, _members(msgspec.msgpack.decode(data)))))
+    except (ValueError, OverflowError, RecursionError, TypeError):  # msgspec's errors are ValueErrors
+        return rng.choice(BYTES)(rng, data, donor)
+
+
+MSGPACK: Final[tuple[Mutator, ...]] = (*SIZED, *(_msgpack,) * 30)
+
+
+# ---------------------------------------------------------------- packets, each behind its length in two bytes
+
+
+def packets(*contents: bytes) -> bytes:
+    """One input of these packets."""
+    return b"".join(len(content).to_bytes(2, "big") + content for content in contents)
+
+
+def split(data: bytes) -> list[bytes]:
+    """The packets of an input; the last one is shorter than its length if the input ends."""
+    found, at = [], 0
+    while at + 2 <= len(data):
+        size = int.from_bytes(data[at : at + 2], "big")
+        found.append(data[at + 2 : at + 2 + size])
+        at += 2 + size
+    return found
+
+
+def of_packets(mutators: Sequence[Mutator]) -> tuple[Mutator, ...]:
+    """Drop, double, swap or borrow one packet, or damage it with one of these."""
+
+    def mutate(rng: random.Random, data: bytes, donor: bytes) -> bytes:
+        found, others = split(data) or [b""], split(donor) or [b""]
+        at, other = rng.randrange(len(found)), rng.randrange(len(found))
+        match rng.randrange(8):
+            case 0:
+                del found[at]
+            case 1:
+                found.insert(at, found[other])
+            case 2:
+                found[at], found[other] = found[other], found[at]
+            case 3:
+                found.insert(at, rng.choice(others))
+            case _:
+                found[at] = rng.choice(mutators)(rng, found[at], rng.choice(others))[:0xFFFF]
+        return packets(*found)
+
+    return (*BYTES, *(mutate,) * 30)
 
 
 # ---------------------------------------------------------------- JWS: three segments

@@ -25,7 +25,7 @@ from worker.client.parts import open_part, seal_stream
 from worker.client.spec import decode_spec
 from worker.errors import StartupError
 from worker.ipc import Channel, ChannelClosed
-from worker.ipc.messages import KeyholderFromCell
+from worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
 
 
 @pytest.mark.parametrize("odd", ["\n", "\t", "\r", " ", "\x00", "\x7f", "é", "\u2028"])
@@ -109,3 +109,23 @@ def test_part_that_announces_more_than_there_is_memory() -> None:
         list(
             open_part(bytes(32), b"aad", io.BytesIO(b"".join(seal_stream(bytes(32), b"aad", messages))), name="result")
         )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "OutputReady", "slot": 4, "part": 0, "index": 0, "length": 9},
+        {"type": "OutputReady", "slot": -1, "part": 0, "index": 0, "length": 9},
+        {"type": "OutputReady", "slot": 0, "part": 0, "index": 0, "length": -1},
+        {"type": "OutputReady", "slot": 0, "part": 0, "index": 0, "length": (1 << 20) + 4097},
+        {"type": "InputFreed", "slot": 4},
+    ],
+)
+def test_slots_and_lengths_outside_the_ring_are_no_messages(message: dict[str, object]) -> None:
+    ours, theirs = Channel.pair()
+    channel: Channel[FrontFromCell, CellFromFront] = Channel(theirs, FrontFromCell)
+    ours.send(msgspec.msgpack.encode(message))
+    with pytest.raises(ChannelClosed):
+        channel.receive()
+    ours.close()
+    channel.close()

@@ -2,14 +2,17 @@
 
 import faulthandler
 import os
+import random
 from pathlib import Path
 
 import pytest
 
+from tests.fuzz import corpus
 from tests.fuzz.__main__ import main, share
-from tests.fuzz.engine import MAX_FAILURES, Target, make_input, run
+from tests.fuzz.engine import MAX_FAILURES, Target, make_input, outcome, run
 from tests.fuzz.mutators import BYTES
 from tests.fuzz.targets import TARGETS
+from tests.support.paths import ROOT
 
 INPUTS = 20_000
 
@@ -22,8 +25,53 @@ def test_target(target: Target) -> None:
     assert result.inputs == result.accepted + result.refused.total() == inputs
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_mutators_take_any_bytes(target: Target) -> None:
+    """A guided run hands them whatever has grown so far."""
+    given = (b"", b"\x80", b"[]", b"\x81\x01\xc0", *target.corpus())
+    for number in range(200):
+        rng = random.Random(number)
+        data = rng.choice(given)
+        for _ in range(4):
+            data = rng.choice((*target.mutators, *BYTES))(rng, data, rng.choice(given))
+        assert isinstance(data, bytes)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_inputs_that_guided_runs_kept(target: Target) -> None:
+    for data in corpus.read(target.name):
+        kind, detail = outcome(target, data)
+        assert kind != "failed", detail
+        assert len(data) <= corpus.MOST_BYTES
+
+
+def test_every_kept_input_has_a_target() -> None:
+    assert {path.stem for path in corpus.FOLDER.glob("*")} <= {target.name for target in TARGETS}
+    assert sum(path.stat().st_size for path in corpus.FOLDER.glob("*")) < 512 << 10
+
+
 def test_names_are_unique() -> None:
     assert len({target.name for target in TARGETS}) == len(TARGETS)
+
+
+def _steps(data: bytes) -> int:
+    if data[:1] == b"a":
+        if data[1:2] == b"b":
+            return 2
+        return 1
+    return 0
+
+
+def test_corpus_keeps_the_shortest_input_of_each_new_path(tmp_path: Path) -> None:
+    target = Target(name="x", corpus=lambda: (b"z",), read=_steps, refusals=(), fair=lambda _, __: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "OURS", (str(ROOT / "tests/fuzz") + "/test_fuzz_short.py",))
+        found = corpus.smallest(target, [b"abcdef", b"zz", b"aaaa", b"ab", b"ac", b"a" * corpus.MOST_BYTES * 2])
+    assert found == [b"ab", b"ac"]
+    corpus.write("x", found, folder=tmp_path)
+    assert corpus.read("x", folder=tmp_path) == (b"ab", b"ac")
+    corpus.write("x", (), folder=tmp_path)
+    assert corpus.read("x", folder=tmp_path) == () == tuple(tmp_path.iterdir())
 
 
 def _broken(data: bytes) -> int:

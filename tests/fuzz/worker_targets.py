@@ -5,7 +5,6 @@ import functools
 import hashlib
 import io
 import json
-import operator
 import tempfile
 from collections.abc import Callable
 from importlib.resources import files
@@ -52,10 +51,8 @@ from worker.client.result import parse_result_header
 from worker.client.spec import decode_spec
 from worker.compute import tables
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
-from worker.errors import REASONS, Reason, Refusal, StartupError
+from worker.errors import REASONS, Refusal, StartupError
 from worker.front.frames import SegmentFrame, read_request
-from worker.ipc import Channel, ChannelClosed
-from worker.ipc import messages as m
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
 from worker.jose import key_id, parse_canonical_p384, parse_p384, parse_rsa, public_jwk, thumbprint
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
@@ -257,48 +254,7 @@ def _first_in_the_trail(_: bytes, value: Any) -> bool:
     return bool(record.seq == 1 == head.seq and record.prev == GENESIS.hash and record.hash == head.hash)
 
 
-# ---------------------------------------------------------------- processes
-
-
-_UNIONS: Final = (
-    *(m.KeyholderFromFront, m.FrontFromKeyholder, m.KeyholderFromZygote, m.ZygoteFromKeyholder, m.KeyholderFromCell),
-    *(m.CellFromKeyholder, m.CellFromFront, m.FrontFromCell, m.SupervisorFromChild, m.ChildFromSupervisor),
-)
-
-
-@functools.cache
-def _messages() -> tuple[bytes, ...]:
-    part = m.CountedPart(segments=1, bytes=9, tags_sha256=bytes(32))
-    sealed = m.SealedPart(sha256=bytes(32), counted=part)
-    found: tuple[msgspec.Struct, ...] = (
-        m.Finish(),
-        m.Admit(call=1, submitter=SAN, source="ipv4:1", correlation_id="c", header=b"h" * 40, signature=bytes(96)),
-        m.Ended(call=1, reason=Reason.EXPIRED, stage="admit", retry_after_ms=5),  # type: ignore[arg-type]
-        m.Summary(inputs=(part,), outputs=(part, part), result_header=b"r", rows_in=1, rows_out=(2, 3)),
-        m.Witnessed(call=1, inputs=(sealed,), outputs=(sealed, sealed), result_header_sha384=bytes(48)),
-        m.OutputReady(slot=1, part=2, index=3, length=4),
-        m.Ready(keys=(m.PublishedKey(kek_id=KEK, public_jwk="{}"),), operations=("deidentify",), schemas=("person/1",)),
-        m.InputReady(slot=1, part=2, length=3),
-        m.CellGone(cell=1, status=-9),
-    )
-    return tuple(map(msgspec.msgpack.encode, found))
-
-
-def _receive(data: bytes) -> object:
-    """What a process makes of the packet that takes every message there is."""
-    ours, theirs = Channel.pair()
-    channel: Channel[Any, Any] = Channel(theirs, functools.reduce(operator.or_, _UNIONS))
-    try:
-        ours.send(data or b"\xc0")
-        return channel.receive()
-    finally:
-        ours.close()
-        channel.close()
-
-
-def _message_fair(_: bytes, value: Any) -> bool:
-    message, descriptors = value
-    return isinstance(message, m.Message) and descriptors == []
+# ---------------------------------------------------------------- requests
 
 
 @functools.cache
@@ -441,10 +397,15 @@ def _config_fair(data: bytes, value: Any) -> bool:
     return value.sha384 == hashlib.sha384(data).hexdigest() and bool(value.keys) and all(map(_is_absolute, names))
 
 
-def _tables(data: bytes) -> object:
-    place = folder() / "tables"
+def _shipped_table(name: str) -> tuple[bytes, ...]:
+    return ((files("worker.compute.tables") / f"{name}.toml").read_bytes(),)
+
+
+def _tables(name: str, data: bytes) -> object:
+    """An operator's file in place of the shipped one of this name."""
+    place = folder() / f"tables-{name}"
     place.mkdir(exist_ok=True)
-    (place / "dissemination.toml").write_bytes(data)
+    (place / f"{name}.toml").write_bytes(data)
     return tables.load(place)
 
 
@@ -521,7 +482,6 @@ WORKER: Final = (
         mutators=(*BYTES, *IN_PLACE * 4),
         weight=10,
     ),
-    target("ipc", _messages, _receive, refusals=(ChannelClosed,), fair=_message_fair, mutators=SIZED, weight=40),
     target("run-request", _requests, read_request, refusals=(), fair=_request_fair, mutators=SIZED, weight=60),
     target(
         "result-header",
@@ -581,13 +541,16 @@ WORKER: Final = (
         mutators=TEXT,
         weight=10,
     ),
-    target(
-        "tables",
-        lambda: ((files("worker.compute.tables") / "dissemination.toml").read_bytes(),),
-        _tables,
-        refusals=(StartupError,),
-        mutators=TEXT,
-        weight=5,
+    *(
+        target(
+            f"tables-{name}",
+            functools.partial(_shipped_table, name),
+            functools.partial(_tables, name),
+            refusals=(StartupError,),
+            mutators=TEXT,
+            weight=3,
+        )
+        for name in ("dissemination", "ncic", "screening")
     ),
     target("job-spec", _specs, decode_spec, refusals=(SpecError,), fair=_spec_fair, mutators=TEXT, weight=20),
     target(

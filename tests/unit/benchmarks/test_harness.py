@@ -1,6 +1,10 @@
 """The benchmarks' arithmetic, and that they run what they say."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -8,12 +12,16 @@ from click.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks.corpus import people, rows_of
+from benchmarks.crypto import crypto_cpu, segments
+from benchmarks.floor import Costs
 from benchmarks.harness import Result, Spread, paired, percentile
-from benchmarks.machine import facts
+from benchmarks.load import fairness
+from benchmarks.machine import at_most_cores, facts
 from benchmarks.pipeline import COPY, DEIDENTIFY
-from benchmarks.processes import CpuClock
+from benchmarks.processes import CpuClock, Resident
 from benchmarks.report import Report
 from benchmarks.stand import Usage
+from worker.envelope import SEGMENT_BYTES
 
 
 def test_pairs_take_turns_and_the_first_does_not_count() -> None:
@@ -72,6 +80,57 @@ def test_own_cpu_time_grows() -> None:
     before = clock.read()["client"]
     sum(range(1_000_000))
     assert clock.read()["client"] > before
+
+
+def test_cores_are_limited_and_given_back() -> None:
+    before = os.sched_getaffinity(0)
+    with at_most_cores(1):
+        child = subprocess.run(
+            [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"], stdout=-1, check=True
+        )
+        assert len(os.sched_getaffinity(0)) == int(child.stdout) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_floor_is_echo_and_crypto_over_the_worker() -> None:
+    costs, sealed = Costs(), 32 << 20
+    for spent in (9.0, 4.0, 6.0, 8.0):  # the first does not count
+        job, echo = Usage(megabytes=1.0, returned=sealed), Usage(megabytes=1.0)
+        job.seconds.update(
+            {"front": spent / 2, "cell": spent / 4, "keyholder": spent / 4, "client": 70.0, "zygote": 7.0}
+        )
+        echo.seconds.update({"echo": 3.0, "client": 80.0})
+        costs.add(job, echo, sealed=sealed)
+    crypto = costs.crypto.seconds["crypto"] / 4
+    assert crypto > 0
+    assert costs.ratio() == pytest.approx((3.0 + crypto) / 6.0, rel=crypto)
+    assert costs.echo.per_gb()["echo"] == 3000.0
+
+
+def test_crypto_takes_each_direction_by_itself() -> None:
+    both, one = crypto_cpu(received=64 << 20, sent=64 << 20), crypto_cpu(received=64 << 20, sent=0)
+    assert 0 < one < both
+    assert [segments(n) for n in (0, 1, SEGMENT_BYTES, SEGMENT_BYTES + 1)] == [0, 1, 1, 2]
+
+
+def test_fairness_is_the_smallest_share_over_its_due() -> None:
+    assert fairness([50, 50]) == 1.0
+    assert fairness([90, 10]) == pytest.approx(0.2)
+    assert fairness([2, 1, 3]) == 0.5
+    assert fairness([7, 0]) == fairness([0, 0]) == 0.0
+
+
+def test_resident_memory_is_that_of_a_process_and_its_children() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with Resident({"zygote": os.getpid()}) as resident:
+            block = bytearray(b"x") * (64 << 20)
+            time.sleep(1)
+            held = resident.read()
+            del block
+        child.communicate(b"\n")
+    assert held["cells"] > 0
+    assert resident.peak["zygote"] >= 64
+    assert resident.peak["zygote"] - resident.read()["zygote"] > 32
 
 
 def test_json_is_a_list_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,172 @@
+"""`python -m tests.fuzz.guided`: inputs that grow along the coverage of our own code, found by libFuzzer (atheris).
+
+Every target starts from its sound inputs and from those in `tests/fuzz/corpus`, is mutated blindly and along its
+structure, and runs in a process of its own. A failing input is kept in `build/fuzz`, with the command that reads it
+again. `--keep` adds what takes new paths to the corpus.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import atheris
+
+with (
+    contextlib.redirect_stderr(io.StringIO()),  # a line for each module
+    atheris.instrument_imports(include=["worker", "attestation"], exclude=["worker.wire"]),
+):
+    from tests.fuzz import corpus
+    from tests.fuzz.engine import STUCK_SECONDS, Target, outcome
+    from tests.fuzz.targets import TARGETS
+
+FOLDER: Final = Path("build/fuzz")
+_LONGEST: Final = 1 << 16
+_MEMORY_MIB: Final = 4096
+_FAILED: Final = 77
+_LAST_LINES: Final = 12
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """A target at work in a child: its log, and the folder of its inputs."""
+
+    target: Target
+    pid: int
+    folder: Path
+    began: float
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the targets, as many at once as there are cores; 1 if one failed."""
+    options = _options().parse_args(arguments)
+    targets = [one for one in TARGETS if options.target is None or one.name in options.target]
+    seconds = max(1.0, options.seconds * options.processes / len(targets))
+    for target in targets:
+        target.corpus()  # once, before the fork
+    print(f"{len(targets)} targets, {seconds:.1f} s each, seed {options.seed}", flush=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    failures, waiting, running = 0, list(targets), dict[int, _Run]()
+    with tempfile.TemporaryDirectory(prefix="cji-guided-") as name:
+        while waiting or running:
+            while waiting and len(running) < options.processes:
+                run = _start(waiting.pop(0), Path(name), seconds=seconds, seed=options.seed)
+                running[run.pid] = run
+            pid, status = os.waitpid(-1, 0)
+            run = running.pop(pid)
+            failures += not _report(run, os.waitstatus_to_exitcode(status))
+            if options.keep:
+                found = [path.read_bytes() for path in (run.folder / "inputs").iterdir()]
+                corpus.write(run.target.name, corpus.smallest(run.target, [*found, *corpus.read(run.target.name)]))
+    if options.keep:
+        subprocess.run([sys.executable, "-m", "tests.fuzz.corpus"], check=True)  # under other keys
+    return 1 if failures else 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.guided", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=80.0, help="for all targets together")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of libFuzzer; the time if absent")
+    parser.add_argument("--target", action="append", choices=[one.name for one in TARGETS], help="may be repeated")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument(
+        "--keep", action="store_true", help="add what takes new paths to the corpus, without CJI_VECTORS"
+    )
+    return parser
+
+
+def _start(target: Target, place: Path, *, seconds: float, seed: int) -> _Run:
+    folder = place / target.name
+    (folder / "inputs").mkdir(parents=True)
+    for number, data in enumerate((*target.corpus(), *corpus.read(target.name))):
+        (folder / "inputs" / f"{number}").write_bytes(data)
+    began, pid = time.time(), os.fork()
+    if pid == 0:
+        _child(target, folder, seconds=seconds, seed=seed)
+    return _Run(target=target, pid=pid, folder=folder, began=began)
+
+
+def _child(target: Target, folder: Path, *, seconds: float, seed: int) -> NoReturn:
+    log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        flags = {
+            "seed": seed % (1 << 32) or 1,
+            "max_total_time": max(1, round(seconds)),
+            "max_len": _LONGEST,
+            "timeout": int(STUCK_SECONDS),
+            "rss_limit_mb": _MEMORY_MIB,
+            "artifact_prefix": f"{FOLDER}/{target.name}-",
+            "print_final_stats": 1,
+        }
+        command = [target.name, *(f"-{name}={value}" for name, value in flags.items()), str(folder / "inputs")]
+        atheris.Setup(command, _reader(target), custom_mutator=_mutator(target))
+        atheris.Fuzz()
+    finally:
+        os._exit(1)  # Fuzz ends the process itself
+
+
+def _reader(target: Target) -> Callable[[bytes], None]:
+    def read(data: bytes) -> None:
+        kind, detail = outcome(target, data)
+        if kind == "failed":
+            path = FOLDER / f"{target.name}-{hashlib.sha256(data).hexdigest()[:16]}"
+            path.write_bytes(data)
+            sys.stderr.write(f"\nfailed: {detail}\n")
+            sys.stderr.flush()
+            os._exit(_FAILED)  # an exception would end the process behind libFuzzer's back
+
+    return read
+
+
+def _mutator(target: Target) -> Callable[[bytes, int, int], bytes]:
+    """Half of the time libFuzzer's own mutations, half of the time those that follow the structure."""
+    donors = (*target.corpus(), *corpus.read(target.name))
+
+    def mutate(data: bytes, longest: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        if rng.random() < 0.5:
+            return bytes(atheris.Mutate(data, longest))
+        return rng.choice(target.mutators)(rng, data, rng.choice(donors))[:longest]
+
+    return mutate
+
+
+def _report(run: _Run, status: int) -> bool:
+    """Print the outcome; whether it was good."""
+    log = run.log
+    states = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)/", log)
+    done = re.search(r"number_of_executed_units: (\d+)", log)
+    cover, features, kept = states[-1] if states else ("0", "0", "0")
+    print(
+        f"{run.target.name:<18}{done[1] if done else '?':>9} inputs {cover:>6} branches {features:>6} features "
+        f"{kept:>5} kept  {'ok' if status == 0 else f'FAILED with {status}'}",
+        flush=True,
+    )
+    if status == 0:
+        return True
+    said = [line for line in log.splitlines() if line and not line.startswith(("#", "INFO", "WARNING"))]
+    found = [path for path in FOLDER.glob(f"{run.target.name}-*") if path.stat().st_mtime >= run.began]
+    again = [f"python -m tests.fuzz --target {run.target.name} --file {path}" for path in found]
+    print("    " + "\n    ".join([*said[-_LAST_LINES:], *again]))
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
