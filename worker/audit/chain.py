@@ -20,7 +20,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from worker.audit.events import Event, Hex96, Token, Utc
+from worker.audit.events import Event
+from worker.audit.fields import Hex96, Token, Utc
 
 # The largest event carries a receipt of at most 64 KiB.
 MAX_LINE_BYTES: Final = 80 * 1024

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from worker.audit.events import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
+from worker.audit.fields import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
 
 Witnesses: TypeAlias = tuple[Literal["front"], Literal["cell"]]
 WITNESSES: Final[Witnesses] = ("front", "cell")

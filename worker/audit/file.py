@@ -27,14 +27,8 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read
-from worker.audit.events import (
-    Event,
-    JobAdmitted,
-    JobCompleted,
-    TailRecovered,
-    TrailAnchored,
-    utc_hundredths,
-)
+from worker.audit.events import Event, JobAdmitted, JobCompleted, TailRecovered, TrailAnchored
+from worker.audit.fields import utc_hundredths
 from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
 from worker.audit.opening import (
     RolledBackError,

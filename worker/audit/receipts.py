@@ -30,7 +30,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit.claims import Claims, Expected
-from worker.audit.events import KeyId
+from worker.audit.fields import KeyId
 from worker.jose import ES384_BYTES, b64url, b64url_decode, es384_sign, es384_verify, key_id
 from worker.verified import _CONSTRUCTOR_KEY, Verified
 

@@ -13,8 +13,22 @@ from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
 VERBS = (
-    *("Ask", "Attest", "Boot", "Check", "Collect", "Compare", "Correct", "Deploy", "Enable", "Fetch", "Give", "Put"),
-    *("Reboot", "Redeploy", "Request", "Restart", "Review", "Run", "Set", "Stop", "Supply", "Treat", "Try", "Update"),
+    *("Ask", "Attest", "Boot", "Check", "Collect", "Compare", "Correct", "Deploy", "Enable", "Fetch", "Gather", "Give"),
+    *(
+        "Put",
+        "Reboot",
+        "Redeploy",
+        "Request",
+        "Restart",
+        "Review",
+        "Run",
+        "Set",
+        "Stop",
+        "Supply",
+        "Treat",
+        "Try",
+        "Update",
+    ),
     *("Use", "Wait", "Write"),
 )
 

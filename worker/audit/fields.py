@@ -1,0 +1,72 @@
+"""The fields of audit events and receipts: bounded, printable texts, identifiers and digests of a fixed shape, times."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]  # job id
+Hex64 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256
+Hex96 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]  # SHA-384
+Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{2}Z\Z")]
+Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}\Z")]
+Code = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}\Z")]
+Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,255}\Z")]  # names, versions, addresses
+Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:%\[\]/-]{1,128}\Z")]
+RuleId = Annotated[str, Meta(pattern=r"^RP[0-9]{2}\Z")]  # of `cji policy lint`
+KeyId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
+Url = Annotated[str, Meta(pattern=r"^https://[A-Za-z0-9._:/-]{1,504}\Z")]
+# Texts of a signed header: no control characters, no bidi marks, no line or paragraph separators.
+_UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
+Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
+OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
+DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
+ReferenceCause = Literal["expired", "replaced", "key"]
+DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
+Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all values in the trail: unknown fields are refused."""
+
+
+class TpmClock(Strict, frozen=True, kw_only=True):
+    """TPMS_CLOCK_INFO of the quote (TPM 2.0 part 2 §10.11.1): milliseconds, and counters of resets and restarts."""
+
+    clock: Count
+    reset_count: Count
+    restart_count: Count
+
+
+class Volumes(Strict, frozen=True, kw_only=True):
+    """The amount of data in a job, never its content. Rows and subjects are counts, bytes are ciphertext bytes."""
+
+    rows_in: Count
+    rows_out: Count
+    bytes_in: Count
+    bytes_out: Count
+    chri_rows_out: Count
+    subjects_out: Count
+
+
+def token_or_none(text: str) -> str | None:
+    """The text if it is a Token."""
+    try:
+        return msgspec.convert(text, Token)
+    except msgspec.ValidationError:
+        return None
+
+
+def utc_hundredths(moment: datetime) -> str:
+    """`YYYY-MM-DDThh:mm:ss.hhZ` for an aware time, truncated to hundredths. Raises ValueError for a naive time."""
+    if moment.tzinfo is None:
+        raise ValueError("naive time")
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 10_000:02d}Z"
+
+
+def unix_seconds(time: Utc) -> int:
+    """Whole seconds since 1970 of a time that `utc_hundredths` wrote."""
+    return int(datetime.fromisoformat(time).timestamp())
