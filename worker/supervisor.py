@@ -157,10 +157,7 @@ class Supervisor:
             secret_heap=True,
         )
         self._spawn(
-            "front",
-            "worker.front.server",
-            Boot(config=config, keyholder=front_channel_end.fileno()),
-            secret_heap=False,
+            "front", "worker.front.server", Boot(config=config, keyholder=front_channel_end.fileno()), secret_heap=False
         )
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()

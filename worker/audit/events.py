@@ -6,9 +6,7 @@ Contract and invariants
   the duration, bytes received and sent, operator, authorised receiving agency, requestor, secondary recipient.
 * There is no field for a record's value, a key or an exception's text (AU-3(3)). Volumes per job are the one documented
   exception to the rule that data derived from records stay inside the sealed output.
-* Texts are bounded and printable, identifiers and digests have a fixed shape. This is enforced before a line is written
-  and again when it is read.
-* Time is UTC with hundredths of a second (AU-8).
+* The shapes of `worker.audit.fields` are enforced before a line is written and again when it is read.
 """
 
 from typing import Annotated, Literal

@@ -1,4 +1,7 @@
-"""The fields of audit events and receipts: bounded, printable texts, identifiers and digests of a fixed shape, times."""
+"""The fields of audit events and receipts: printable texts, identifiers, digests, counts, times.
+
+Texts are bounded, identifiers and digests have a fixed shape, time is UTC with hundredths of a second (CJISSECPOL AU-8).
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
