@@ -1,4 +1,4 @@
-"""What a fault of attestation means for keys: which are dropped, what is tried again, the Reason that callers get."""
+"""Consequences of a fault of attestation for keys: which are dropped, what is tried again, the Reason for callers."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,5 +1,6 @@
 """A simulated worker with evil cells: this module in place of `cji_simulator.worker`."""
 
+import os
 import subprocess
 import sys
 from typing import Any, Final
@@ -18,5 +19,12 @@ class _Popen(subprocess.Popen[bytes]):
 
 
 if __name__ == "__main__":
-    subprocess.Popen = _Popen  # type: ignore[assignment,misc]
-    sys.exit(main())
+    # as the journal of systemd: no limit on the size of files concerns it
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=sys.stderr) as journal:
+        assert journal.stdin is not None
+        os.dup2(journal.stdin.fileno(), sys.stderr.fileno())
+        journal.stdin.close()
+        subprocess.Popen = _Popen  # type: ignore[assignment,misc]
+        status = main()
+        os.close(sys.stderr.fileno())
+    sys.exit(status)
