@@ -1,6 +1,7 @@
 """The fields of audit events and receipts: printable texts, identifiers, digests, counts, times.
 
-Texts are bounded, identifiers and digests have a fixed shape, time is UTC with hundredths of a second (CJISSECPOL AU-8).
+Texts are bounded, identifiers and digests have a fixed shape, times are UTC with hundredths of a second (CJISSECPOL
+AU-8).
 """
 
 from datetime import UTC, datetime

@@ -14,22 +14,8 @@ from tests.support.tdx_forge import intel
 
 VERBS = (
     *("Ask", "Attest", "Boot", "Check", "Collect", "Compare", "Correct", "Deploy", "Enable", "Fetch", "Gather", "Give"),
-    *(
-        "Put",
-        "Reboot",
-        "Redeploy",
-        "Request",
-        "Restart",
-        "Review",
-        "Run",
-        "Set",
-        "Stop",
-        "Supply",
-        "Treat",
-        "Try",
-        "Update",
-    ),
-    *("Use", "Wait", "Write"),
+    *("Put", "Reboot", "Redeploy", "Request", "Restart", "Review", "Run", "Set", "Stop", "Supply", "Treat", "Try"),
+    *("Update", "Use", "Wait", "Write"),
 )
 
 
