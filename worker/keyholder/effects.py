@@ -111,7 +111,8 @@ class Effects:
         cell, header = job.cell, job.admission.header
         try:
             cell.key_slot.put(open_keys(job.admission))
-            cell.control.send(KeysReady())
+            with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
+                cell.control.send(KeysReady())
             self._front.send(
                 Admitted(
                     call=job.call,

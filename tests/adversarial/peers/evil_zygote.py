@@ -104,7 +104,7 @@ def run_attack(channels: CellChannels, **_: Any) -> int:
     """What a compromised cell does with its job."""
     name, argument = f"{parse(channels.await_open().header).reason} ".split(" ", 1)
     next(attack for attack in ATTACKS if attack.__name__ == name)(channels, argument.strip())
-    return 1
+    os._exit(1)  # and says nothing
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ from worker.host import HostReport
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, send_boot
 from worker.ipc.messages import (
     Admit,
+    Beat,
     ChildFromSupervisor,
     Ended,
     FrontFromKeyholder,
     HostConditions,
+    Identities,
     KeyholderFromFront,
     NotReady,
     SupervisorFromChild,
@@ -74,7 +76,7 @@ class Alone:
                 case Ended(call=ended, reason=reason) if ended == call:
                     return reason
                 case other:
-                    assert isinstance(other, NotReady)
+                    assert isinstance(other, NotReady | Identities | Beat)
 
 
 @pytest.fixture

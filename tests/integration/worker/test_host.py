@@ -122,7 +122,7 @@ def test_x14_a_worker_serves_under_the_profile(azure: Simulation, tmp_path: Path
     assert started.host_profile == "cji-host-1"
 
 
-def test_a_machine_that_swaps_starts_no_worker(azure: Simulation, place: Site, tmp_path: Path) -> None:
+def test_r04_a_machine_that_swaps_starts_no_worker(azure: Simulation, place: Site, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pytest.raises(WorkerDied):
         Worker(place.files.config, trust=azure.trust, log=log, host=host_folder(tmp_path / "bad", swaps=SWAPPING))

@@ -37,7 +37,7 @@ def test_a_stranger_may_ask_for_health() -> None:
 
 
 @given(st.sampled_from(Kind), st.integers(1, 5))
-def test_x01_greedy_callers_leave_a_share_for_the_next(kind: Kind, greedy: int) -> None:
+def test_x01_p07_greedy_callers_leave_a_share_for_the_next(kind: Kind, greedy: int) -> None:
     submitters = known(*NAMES, "newcomer")
     with ExitStack() as stack:
         for name in NAMES[:greedy]:
