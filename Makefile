@@ -47,8 +47,8 @@ deploy-check: setup ## Bicep, units and policies, offline
 fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes, minutes
 	@$(PY) -m tests.fuzz
 
-fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together
-	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ)
+fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together; SEED=1 repeats a run
+	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ) $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants

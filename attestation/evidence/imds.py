@@ -80,7 +80,7 @@ def region(trust: Trust) -> str:
     """The Azure region's name, such as "eastus"; for receipts, for people, and to refuse a machine. It admits none."""
     check = "imds-location"
     path = "/metadata/instance/compute/location?api-version=2021-01-01&format=text"
-    text = _request(trust, check=check, path=path).decode("ascii", "replace").strip()
+    text = _request(trust, check=check, path=path).strip().decode("ascii", "replace")
     if not _REGION.fullmatch(text):
         raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check)
     return text

@@ -11,10 +11,14 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US, Fault
+from attestation.evidence.imds import region
 from attestation.evidence.pcs import _ends
 from attestation.release.unwrap import unwrap_into
 from attestation.trust import endpoint
 from tests.adversarial.attestation.test_mutants_checks import verified
+from tests.fuzz.attestation_targets import _imds
+from tests.fuzz.job_targets import _answers, _collect
+from tests.fuzz.mutators import packets, split
 from tests.support.forge import machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
@@ -26,6 +30,7 @@ from worker.client.spec import decode_spec
 from worker.errors import StartupError
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import CellFromFront, FrontFromCell, KeyholderFromCell
+from worker.wire.v1 import worker_pb2 as pb
 
 
 @pytest.mark.parametrize("odd", ["\n", "\t", "\r", " ", "\x00", "\x7f", "é", "\u2028"])
@@ -129,3 +134,16 @@ def test_slots_and_lengths_outside_the_ring_are_no_messages(message: dict[str, o
         channel.receive()
     ours.close()
     channel.close()
+
+
+@pytest.mark.parametrize("odd", ["\x1c", "\x1d"])
+def test_blanks_that_only_text_knows_are_no_region(odd: str) -> None:
+    with rejected(fault=Fault.EVIDENCE_UNAVAILABLE):
+        _imds(region)(f"{odd}eastus".encode())
+
+
+def test_an_answer_with_an_empty_receipt_is_incomplete() -> None:
+    *others, _ = split(_answers()[0])
+    done = pb.RunResponse(done=pb.Done()).SerializeToString()
+    with pytest.raises(Unverified, match="incomplete"):
+        _collect(packets(*others, done))

@@ -129,7 +129,7 @@ class Collector:
 
     def finish(self) -> tuple[ResultHeader, tuple[Output, ...], str]:
         """Header, outputs and receipt of an ended stream; Unverified(`stream`) if it is incomplete."""
-        if self.header is None or self.receipt is None or not all(output.ended for output in self.outputs):
+        if self.header is None or not self.receipt or not all(output.ended for output in self.outputs):
             raise Unverified("stream", "the answer is incomplete")
         return self.header, tuple(self.outputs), self.receipt
 
