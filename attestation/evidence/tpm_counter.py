@@ -6,6 +6,8 @@ every value of a counter that was ever removed from this TPM, so removing and de
 can open the TPM can increment it or remove it, and nobody can decrease it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from tpm2_pytss import TSS2_Exception
@@ -32,11 +34,18 @@ class NvCounter(Tpm):
 
     def value(self) -> int | None:
         """The current value; None if the index is not defined, or was never incremented."""
-        return self._value(self._index)
+        with self._named(self._index):
+            try:
+                return self._read(self._index)
+            except TSS2_Exception as error:
+                if code(error) not in (RC_NO_HANDLE, RC_NV_UNINITIALIZED):
+                    raise
+                return None
 
     def increment(self) -> int:
         """Increment the counter, defining it if needed; return its new value."""
-        return self._increment(self._index)
+        with self._named(self._index):
+            return self._increment(self._index)
 
     def highest(self) -> int:
         """The value below the first one of a counter that is defined next.
@@ -44,35 +53,27 @@ class NvCounter(Tpm):
         Found by a counter at the index after this one, which is removed again.
         """
         scratch = self._index + 1
-        try:
+        with self._named(scratch):
             value = self._increment(scratch)
             again(lambda: self._esapi.nv_undefine_space(self._handle(scratch)))
-        except TSS2_Exception as error:
-            raise self._nv_error(scratch, error) from error
-        return value
+            return value
 
-    def _value(self, index: int) -> int | None:
+    @contextmanager
+    def _named(self, index: int) -> Iterator[None]:
         try:
-            handle = self._handle(index)
-            data = bytes(again(lambda: self._esapi.nv_read(handle, COUNTER_BYTES, 0, ESYS_TR.OWNER)))
+            yield
         except TSS2_Exception as error:
-            if code(error) in (RC_NO_HANDLE, RC_NV_UNINITIALIZED):
-                return None
             raise self._nv_error(index, error) from error
-        if len(data) != COUNTER_BYTES:
-            raise invalid(f"nv-{index:08x}")
-        return int.from_bytes(data, "big")
 
     def _increment(self, index: int) -> int:
-        try:
-            handle = self._defined(index)
-            again(lambda: self._esapi.nv_increment(handle, ESYS_TR.OWNER))
-        except TSS2_Exception as error:
-            raise self._nv_error(index, error) from error
-        value = self._value(index)
-        if value is None:
-            raise invalid(f"nv-{index:08x}")
-        return value
+        handle = self._defined(index)
+        again(lambda: self._esapi.nv_increment(handle, ESYS_TR.OWNER))
+        return self._read(index)
+
+    def _read(self, index: int) -> int:
+        handle = self._handle(index)
+        data = again(lambda: self._esapi.nv_read(handle, COUNTER_BYTES, 0, ESYS_TR.OWNER))
+        return int.from_bytes(bytes(data), "big")
 
     def _defined(self, index: int) -> Any:
         try:

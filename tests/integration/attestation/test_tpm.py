@@ -83,6 +83,7 @@ def test_a_tpm_that_stays_busy_is_no_verdict(simulation: Simulation, kind: Kind)
             return tpm.rsa_decrypt(bytes(256), padding="rsaes", salt=SALT, pcrs=pcrs, public=key.public)
 
         assert refusal(tpm.pcr_values) == (Fault.EVIDENCE_UNAVAILABLE, "pcr-read")
+        assert refusal(tpm.clock) == (Fault.EVIDENCE_UNAVAILABLE, "clock")
         assert refusal(lambda: tpm.quote(BOUND)) == (Fault.EVIDENCE_UNAVAILABLE, "quote")
         assert refusal(decrypt) == (Fault.EVIDENCE_UNAVAILABLE, "tpm")
     simulation.clear_faults()
