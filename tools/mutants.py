@@ -42,13 +42,16 @@ TESTS: Final = (
 )
 SERVED: Final = frozenset(
     {
-        *(f"evidence/{one}.py" for one in ("collect", "imds", "service", "tpm", "tpm_response", "tpm_templates")),
+        *(f"evidence/{one}.py" for one in ("collect", "imds", "service")),
+        *(f"evidence/tpm{one}.py" for one in ("", "_counter", "_response", "_templates")),
         *("fetch.py", "maa/jwks.py", "release/flow.py", "release/vault.py"),
         *("provider_policy/administration.py", "provider_policy/provider.py"),
     }
 )
 """Modules that call a service: they are also tested against the simulation, which costs seconds per mutant."""
-TESTS_OF_SERVED: Final = tuple(f"integration/attestation/test_{one}.py" for one in ("flow", "jwks", "provider", "tpm"))
+TESTS_OF_SERVED: Final = tuple(
+    f"integration/attestation/test_{one}.py" for one in ("flow", "jwks", "provider", "tpm", "tpm_counter")
+)
 MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 90.0
 _BROKEN: Final = 3  # exit status of a child that did not get as far as the tests
