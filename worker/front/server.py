@@ -4,6 +4,7 @@ It reads its TLS files, then gives up files, processes and new connections for g
 """
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -68,6 +69,16 @@ def credentials(key: bytes, chain: bytes, roots: bytes) -> grpc.ServerCredential
     return grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
 
 
+def address(listen: ListenSection) -> str:
+    """Address and port in numbers; a name is resolved here, while files can be read. Raises StartupError."""
+    try:
+        found = socket.getaddrinfo(listen.host.strip("[]"), listen.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartupError("listen.host is not known here", "Set host of [listen] to an address.") from error
+    family, _, _, _, (host, *_) = found[0]
+    return f"[{host}]:{listen.port}" if family == socket.AF_INET6 else f"{host}:{listen.port}"
+
+
 def _confine(port: int) -> None:
     """Give up files, other processes and connections before gRPC has threads; only its port can be bound.
 
@@ -78,7 +89,7 @@ def _confine(port: int) -> None:
     deny_powers()
 
 
-async def _serve(boot: Boot, tls: tuple[bytes, bytes, bytes]) -> None:
+async def _serve(boot: Boot, at: str, tls: tuple[bytes, bytes, bytes]) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
@@ -88,7 +99,7 @@ async def _serve(boot: Boot, tls: tuple[bytes, bytes, bytes]) -> None:
     server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(*tls))
+    port = server.add_secure_port(at, credentials(*tls))
     health.set("", serving=True)
     health.set(SERVICE, serving=False)
     await server.start()
@@ -124,9 +135,10 @@ def main(boot: Boot) -> None:
     harden(die_with_parent=True)
     try:
         boot.code.check_mapped()
-        tls = tls_files(boot.config.listen)
-        _confine(boot.config.listen.port)
-        asyncio.run(_serve(boot, tls))
+        listen = boot.config.listen
+        at, tls = address(listen), tls_files(listen)
+        _confine(listen.port)
+        asyncio.run(_serve(boot, at, tls))
     except ChannelClosed:
         raise SystemExit(1) from None
     except StartupError as error:
