@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import grpc
 
 from worker.config import ListenSection
-from worker.front.server import OPTIONS, credentials
+from worker.front.server import OPTIONS, credentials, tls_files
 from worker.ipc.limits import SLOTS
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1 import worker_pb2_grpc
@@ -63,7 +63,7 @@ async def _serve(folder: Path) -> None:
     )
     server = grpc.aio.server(options=OPTIONS)
     worker_pb2_grpc.add_CjiWorkerServicer_to_server(Echo(), server)
-    port = server.add_secure_port("127.0.0.1:0", credentials(listen))
+    port = server.add_secure_port("127.0.0.1:0", credentials(*tls_files(listen)))
     await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()

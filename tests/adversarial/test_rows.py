@@ -125,6 +125,7 @@ ROWS: Final = {
     "O05": "samples that do not run or are unsafe",
     "X01": "calls held by silent strangers",
     "X02": "a ledger in memory that grows for ever, with refused job ids",
+    "X03": "processes that can do what only another of them needs",
     "X04": "a cell that signals other processes through a descriptor",
     "X05": "what one process states about a job, signed unseen",
     "X06": "plaintext on the standard error of a cell",

@@ -1,6 +1,10 @@
-"""The front's process: TLS, health, drain."""
+"""The front's process: TLS, health, drain.
+
+It reads its TLS files, then gives up files, processes and new connections for good; see `worker.rights`.
+"""
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -24,9 +28,14 @@ from worker.ipc.messages import Beat, Drain, Drained, FrontFromKeyholder, Superv
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
+from worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
+_CAP_NET_BIND_SERVICE: Final = 10
+_UNPRIVILEGED_PORT: Final = 1024
+_RANDOM: Final = "/dev/urandom"
+"""gRPC draws the seeds of its random numbers from it, and ends the process where it cannot."""
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
@@ -44,19 +53,43 @@ OPTIONS: Final = (
 """Options of the gRPC server, but for `max_connection_age_grace_ms`: the time of the longest job."""
 
 
-def credentials(listen: ListenSection) -> grpc.ServerCredentials:
-    """Mutual TLS from the files of this section. Raises StartupError if one cannot be read."""
+def tls_files(listen: ListenSection) -> tuple[bytes, bytes, bytes]:
+    """Private key, certificate chain and client roots. Raises StartupError if one cannot be read."""
     try:
         key, chain, roots = (
             Path(name).read_bytes() for name in (listen.private_key, listen.certificate, listen.client_roots)
         )
     except OSError as error:
         raise StartupError("A TLS file of [listen] cannot be read", "Check paths and permissions.") from error
+    return key, chain, roots
+
+
+def credentials(key: bytes, chain: bytes, roots: bytes) -> grpc.ServerCredentials:
+    """Mutual TLS with these files."""
     return grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
 
 
-async def _serve(boot: Boot) -> None:
-    boot.code.check_mapped()
+def address(listen: ListenSection) -> str:
+    """Address and port in numbers; a name is resolved here, while files can be read. Raises StartupError."""
+    try:
+        found = socket.getaddrinfo(listen.host.strip("[]"), listen.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartupError("listen.host is not known here", "Set host of [listen] to an address.") from error
+    family, _, _, _, (host, *_) = found[0]
+    return f"[{host}]:{listen.port}" if family == socket.AF_INET6 else f"{host}:{listen.port}"
+
+
+def _confine(port: int) -> None:
+    """Give up files, other processes and connections before gRPC has threads; only its port can be bound.
+
+    Libraries import modules when they first need them, so the front can still read its own code (`worker.launch`).
+    """
+    drop_capabilities(keep=(_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ())
+    forbid_files_and_network(read=(_RANDOM, *sys.path), bind=port)
+    deny_powers()
+
+
+async def _serve(boot: Boot, at: str, tls: tuple[bytes, bytes, bytes]) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
@@ -66,10 +99,11 @@ async def _serve(boot: Boot) -> None:
     server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    port = server.add_secure_port(f"{config.listen.host}:{config.listen.port}", credentials(config.listen))
+    port = server.add_secure_port(at, credentials(*tls))
     health.set("", serving=True)
     health.set(SERVICE, serving=False)
     await server.start()
+    deny(SOCKETS)
     log("listening", port=port)
 
     readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor)
@@ -100,7 +134,11 @@ def main(boot: Boot) -> None:
     """Body of the process."""
     harden(die_with_parent=True)
     try:
-        asyncio.run(_serve(boot))
+        boot.code.check_mapped()
+        listen = boot.config.listen
+        at, tls = address(listen), tls_files(listen)
+        _confine(listen.port)
+        asyncio.run(_serve(boot, at, tls))
     except ChannelClosed:
         raise SystemExit(1) from None
     except StartupError as error:

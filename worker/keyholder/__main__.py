@@ -25,6 +25,7 @@ from worker.keyholder.receipts import ReceiptSigner
 from worker.log import log
 from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap, harden
+from worker.rights import LISTENING, deny, deny_powers
 
 
 def _policy(path: Path) -> Policy:
@@ -89,6 +90,8 @@ def main(boot: Boot) -> int:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
         harden(die_with_parent=True)
+        deny_powers()
+        deny(LISTENING)
         heap = SecretHeap(region, size=region.size)
         asyncio.run(_serve(boot, heap, key_slots, region.kind))
     except StartupError as error:

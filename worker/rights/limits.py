@@ -1,5 +1,6 @@
 """Limits and capabilities. Sources: setrlimit(2), capabilities(7)."""
 
+import ctypes
 import resource
 import struct
 from collections.abc import Iterable
@@ -7,8 +8,9 @@ from typing import Final
 
 from worker.libc import check, libc
 
-_SYS_CAPSET: Final = 126
+_SYS_CAPGET, _SYS_CAPSET = 125, 126
 _VERSION_3: Final = 0x20080522
+_SETS: Final = struct.Struct("=6I")
 
 
 def bound_resources(*, descriptors: int, address_space: int) -> None:
@@ -25,11 +27,13 @@ def bound_resources(*, descriptors: int, address_space: int) -> None:
 
 
 def drop_capabilities(*, keep: Iterable[int] = ()) -> None:
-    """Give up every capability but these, by number; in a user namespace they count only inside it."""
+    """Give up this thread's capabilities but these, by number; in a user namespace they count only inside it."""
     mask = sum(1 << number for number in keep)
-    low, high = mask & 0xFFFFFFFF, mask >> 32
-    header = struct.pack("=II", _VERSION_3, 0)
-    check(libc.syscall(_SYS_CAPSET, header, struct.pack("=6I", low, low, 0, high, high, 0)))
+    header, has = struct.pack("=II", _VERSION_3, 0), ctypes.create_string_buffer(_SETS.size)
+    check(libc.syscall(_SYS_CAPGET, header, has))
+    _, low, _, _, high, _ = _SETS.unpack(has)  # effective, permitted, inheritable; what is not permitted stays so
+    low, high = low & mask, high & mask >> 32
+    check(libc.syscall(_SYS_CAPSET, header, _SETS.pack(low, low, 0, high, high, 0)))
 
 
 def address_space() -> int:

@@ -6,6 +6,7 @@ architecture ends the process at once. Source: seccomp(2), seccomp_unotify(2).
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -18,7 +19,7 @@ from worker.errors import StartupError
 from worker.libc import check, libc
 
 _SYS_SECCOMP: Final = 317
-_SET_MODE_FILTER, _NEW_LISTENER = 1, 8
+_SET_MODE_FILTER, _EVERY_THREAD, _NEW_LISTENER = 1, 1, 8
 _NOTIF_RECEIVE: Final = 0xC0502100
 """SECCOMP_IOCTL_NOTIF_RECV of <linux/seccomp.h>."""
 _NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
@@ -50,23 +51,36 @@ class SyscallFilter:
             rules.add_rule(seccomp.ALLOW, name, *conditions)
         for name, error in failing.items():
             rules.add_rule(seccomp.ERRNO(error), name)
-        with open(os.memfd_create("cji-filter", os.MFD_CLOEXEC), "w+b") as file:
-            rules.export_bpf(file)
-            file.seek(0)
-            self._program = file.read()
+        self._program = compiled(rules)
 
     def enter(self) -> int:
         """Confine this process; return the listener, a descriptor to be passed to the parent and closed.
 
         Needs no_new_privs. Raises StartupError on a kernel without user notification (before Linux 5.0).
         """
-        program = _Program(len(self._program) // _INSTRUCTION_BYTES, self._program)
-        try:
-            return check(libc.syscall(_SYS_SECCOMP, _SET_MODE_FILTER, _NEW_LISTENER, ctypes.byref(program)))
-        except OSError as error:
-            raise StartupError(
-                "System calls cannot be filtered", "Use a kernel with seccomp; allow seccomp(2) in the unit (@sandbox)."
-            ) from error
+        return install(self._program, _NEW_LISTENER)
+
+
+def compiled(rules: seccomp.SyscallFilter) -> bytes:
+    """The instructions of a filter."""
+    with open(os.memfd_create("cji-filter", os.MFD_CLOEXEC), "w+b") as file:
+        rules.export_bpf(file)
+        file.seek(0)
+        return file.read()
+
+
+def install(instructions: bytes, flags: int = _EVERY_THREAD) -> int:
+    """Confine every thread, or those that `flags` say, and all later ones. Needs no_new_privs. Raises StartupError."""
+    program = _Program(len(instructions) // _INSTRUCTION_BYTES, instructions)
+    try:
+        done = check(libc.syscall(_SYS_SECCOMP, _SET_MODE_FILTER, flags, ctypes.byref(program)))
+        if done and flags == _EVERY_THREAD:  # the id of a thread with another filter
+            raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+    except OSError as error:
+        raise StartupError(
+            "System calls cannot be filtered", "Use a kernel with seccomp; allow seccomp(2) in the unit (@sandbox)."
+        ) from error
+    return done
 
 
 def reported_call(listener: int) -> tuple[int, str] | None:
