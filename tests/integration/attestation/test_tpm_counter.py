@@ -1,12 +1,13 @@
 """The vTPM's counter: it only increases, also across its removal, and nothing else is taken for it."""
 
+import contextlib
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
-from tpm2_pytss import ESAPI
+from tpm2_pytss import ESAPI, TSS2_Exception
 from tpm2_pytss.constants import TPM2_ALG, TPM2_NT, TPMA_NV
 from tpm2_pytss.types import TPM2B_NV_PUBLIC, TPMS_NV_PUBLIC
 
@@ -24,8 +25,12 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def index() -> int:
-    return next(_INDICES)
+def index(simulation: Simulation) -> Iterator[int]:
+    index = next(_INDICES)
+    yield index
+    simulation.clear_faults()
+    with contextlib.suppress(TSS2_Exception):
+        undefine(simulation.trust.tcti, index)
 
 
 def define(tcti: str, index: int, attributes: int, size: int = COUNTER_BYTES) -> None:
