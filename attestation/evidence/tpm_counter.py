@@ -86,8 +86,8 @@ class NvCounter(Tpm):
 
     def _handle(self, index: int) -> Any:
         """The handle of a defined index, if it is a counter with our attributes."""
-        handle, size, attributes = self._nv(index)
-        if size != COUNTER_BYTES or attributes & ~int(TPMA_NV.WRITTEN) != int(_ATTRIBUTES):
+        handle, _, attributes = self._nv(index)  # a TPM defines counters of eight bytes only
+        if attributes & ~int(TPMA_NV.WRITTEN) != int(_ATTRIBUTES):
             raise invalid(f"nv-{index:08x}", found=f"attributes {attributes:#x}", expected=f"{int(_ATTRIBUTES):#x}")
         return handle
 
