@@ -1,9 +1,11 @@
 """The front's process: TLS, health, drain.
 
-It reads its TLS files, then gives up files, processes and new connections for good; see `worker.rights`.
+It reads its TLS files, becomes a user of its own, and gives up files, processes and new connections for good; see
+`worker.rights`.
 """
 
 import asyncio
+import os
 import socket
 import sys
 from pathlib import Path
@@ -28,7 +30,15 @@ from worker.ipc.messages import Beat, Drain, Drained, FrontFromKeyholder, Superv
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
-from worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
+from worker.rights import (
+    FRONT,
+    SOCKETS,
+    become,
+    deny,
+    deny_powers,
+    drop_capabilities,
+    forbid_files_and_network,
+)
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
@@ -79,13 +89,23 @@ def address(listen: ListenSection) -> str:
     return f"[{host}]:{listen.port}" if family == socket.AF_INET6 else f"{host}:{listen.port}"
 
 
-def _confine(port: int) -> None:
+def _confine(port: int, *, own_user: bool) -> None:
     """Give up files, other processes and connections before gRPC has threads; only its port can be bound.
 
-    Libraries import modules when they first need them, so the front can still read its own code (`worker.launch`).
+    gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`). Libraries
+    import modules when they first need them, so the front can still read its own code (`worker.launch`).
     """
-    drop_capabilities(keep=(_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ())
-    forbid_files_and_network(read=(_RANDOM, *sys.path), bind=port)
+    keep = (_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ()
+    if own_user:
+        become(FRONT, keep=keep)
+        if not all(os.access(folder, os.R_OK | os.X_OK) for folder in sys.path):
+            raise StartupError(
+                "The front's user cannot read the worker's code", "Let every user read it: chmod -R o+rX /opt/cji."
+            )
+    else:
+        drop_capabilities(keep=keep)
+    harden(die_with_parent=True)
+    forbid_files_and_network(read=(_RANDOM, *sys.path), bind=(port,))
     deny_powers()
 
 
@@ -137,7 +157,7 @@ def main(boot: Boot) -> None:
         boot.code.check_mapped()
         listen = boot.config.listen
         at, tls = address(listen), tls_files(listen)
-        _confine(listen.port)
+        _confine(listen.port, own_user=boot.users)
         asyncio.run(_serve(boot, at, tls))
     except ChannelClosed:
         raise SystemExit(1) from None

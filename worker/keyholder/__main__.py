@@ -22,10 +22,10 @@ from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
 from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.rights import confine
 from worker.log import log
 from worker.manifest import VERSION
-from worker.memory import Region, SecretHeap, harden
-from worker.rights import LISTENING, deny, deny_powers
+from worker.memory import Region, SecretHeap
 
 
 def _policy(path: Path) -> Policy:
@@ -35,9 +35,8 @@ def _policy(path: Path) -> Policy:
         raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
-async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
+async def _serve(boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
     config = boot.config
-    trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
     host = HostState(boot.host, production=is_production(trust))
@@ -89,11 +88,10 @@ def main(boot: Boot) -> int:
     try:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
-        harden(die_with_parent=True)
-        deny_powers()
-        deny(LISTENING)
+        trust = msgspec.json.decode(boot.trust, type=Trust)
+        confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, heap, key_slots, region.kind))
+        asyncio.run(_serve(boot, trust, heap, key_slots, region.kind))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

@@ -15,7 +15,7 @@ from cji_simulator import worker as simulated
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
-from worker import supervisor
+from worker import children, supervisor
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 
@@ -37,7 +37,7 @@ def main() -> int:
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             super()._spawn(name, modules.get(name, module), *args, **options)
 
-    supervisor._ENVIRONMENT = {**supervisor._ENVIRONMENT, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
+    children.ENVIRONMENT = {**children.ENVIRONMENT, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
     simulated.Supervisor = Hostile  # type: ignore[attr-defined]
     sys.argv[1:] = [config]
     return simulated.main()
