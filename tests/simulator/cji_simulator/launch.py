@@ -5,7 +5,7 @@ The folder looks as an operator's and an agency's would; everything in it is new
 
 | file | whose |
 |---|---|
-| worker.toml policy.toml server.pem server.key client-roots.pem audit.jsonl | the worker's |
+| worker.toml policy.toml server.pem server.key client-roots.pem state/audit.jsonl | the worker's |
 | client/client.toml ca.pem client.pem client.key signing.key recipient.key | the agency's |
 """
 
@@ -106,7 +106,7 @@ def _config(
     pcr_check_s: int,
 ) -> str:
     parts = [
-        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n"
+        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('state/audit.jsonl')}\n"
         f"audit_counter = {_NV_OWNER + 2 * secrets.randbelow(1 << 20)}\n",
         _table(
             "worker",
@@ -193,6 +193,7 @@ def worker_config(
     client = folder / "client"
     client.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
     server_ca = authority("Simulated Worker CA", ec.generate_private_key(ec.SECP256R1()))
     client_ca = authority("Simulated Agency CA", ec.generate_private_key(ec.SECP256R1()))
     server_key, client_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -208,7 +209,7 @@ def worker_config(
         folder=folder,
         config=folder / "worker.toml",
         policy=folder / "policy.toml",
-        audit=folder / "audit.jsonl",
+        audit=folder / "state" / "audit.jsonl",
         profile=client / "client.toml",
         target=target,
         recipient_key_id=recipient_id,
