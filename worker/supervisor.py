@@ -1,10 +1,10 @@
 """The composition root: creates secret regions and channels; starts, watches and drains the three processes.
 
 It holds nothing: no key, no record, no network socket. Once the three run it gives up files, programs and connections,
-and becomes a user of its own, before it reads their first message; what it can still do is end them. When one process ends, the others cannot continue, so all end
-and the supervisor exits with 1; systemd starts the unit again. A process that stays silent counts as ended (`beats`);
-systemd hears READY when jobs are served, and WATCHDOG while no process is silent. SIGTERM or SIGINT drains: the front
-accepts no new job, running jobs finish, and the supervisor exits with 0.
+and becomes a user of its own, before it reads their first message; it can still end them. When one process ends, the
+others cannot continue, so all end and the supervisor exits with 1; systemd starts the unit again. A process that stays
+silent counts as ended (`beats`); systemd hears READY when jobs are served, and WATCHDOG while no process is silent.
+SIGTERM or SIGINT drains: the front accepts no new job, running jobs finish, and the supervisor exits with 0.
 """
 
 import contextlib

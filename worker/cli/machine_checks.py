@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from worker.cli.findings import Finding, NotOk, run_check
+from worker.errors import StartupError
 from worker.keyholder.fips import fips_probe
 from worker.memory import heap_environment
+from worker.rights import require_users
 
 _PROBE_SECONDS: Final = 60
 _HEAP: Final = """
@@ -23,8 +25,8 @@ os._exit(0)
 """
 _NAMESPACES: Final = """
 import os
-from worker.rights import enter_namespaces, fork
-enter_namespaces()
+from worker.rights import can_become_users, enter_namespaces, fork
+enter_namespaces(users=can_become_users())
 pid, _ = fork(own_pids=True)
 if not pid:
     os._exit(0 if os.getpid() == 1 else 1)
@@ -65,13 +67,22 @@ def machine_checks() -> list[Finding]:
         run_check(
             "secret heap", lambda: _probe(_HEAP, heap_environment(), found="memfd_secret and mimalloc work together")
         ),
-        run_check("namespaces", lambda: _probe(_NAMESPACES, {}, found="cells have users, processes and network apart")),
+        run_check("users", _users),
+        run_check("namespaces", lambda: _probe(_NAMESPACES, {}, found="cells have processes and network apart")),
         run_check(
             "sandbox", lambda: _probe(_SANDBOX, {}, found="Landlock and seccomp hold; a refused call is reported")
         ),
         run_check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
         run_check("FIPS", _fips),
     ]
+
+
+def _users() -> str:
+    try:
+        require_users()
+    except StartupError as error:
+        raise NotOk(error.what, error.remedy, state="warning") from error
+    return "each process can be a user of its own"
 
 
 def _interpreter() -> str:

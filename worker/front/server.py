@@ -92,8 +92,8 @@ def address(listen: ListenSection) -> str:
 def _confine(port: int, *, own_user: bool) -> None:
     """Give up files, other processes and connections before gRPC has threads; only its port can be bound.
 
-    gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`). Libraries
-    import modules when they first need them, so the front can still read its own code (`worker.launch`).
+    gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`).
+    Libraries import modules when they first need them, so the front can still read its own code (`worker.launch`).
     """
     keep = (_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ()
     if own_user:

@@ -80,8 +80,10 @@ def deny_all_but(allowed: Iterable[str | tuple[str, *tuple[seccomp.Arg, ...]]]) 
     rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
     rules.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
     for entry in allowed:
-        name, *conditions = (entry,) if isinstance(entry, str) else entry
-        rules.add_rule(seccomp.ALLOW, name, *conditions)
+        if isinstance(entry, str):
+            rules.add_rule(seccomp.ALLOW, entry)
+        else:
+            rules.add_rule(seccomp.ALLOW, *entry)
     install(compiled(rules))
 
 

@@ -1,8 +1,8 @@
 """Namespaces of the zygote and of each cell: users, network and IPC; and processes, one namespace per cell.
 
 The zygote enters a user namespace that it owns, with a network that has no interface. Its capabilities count only
-there. A cell is forked as process 1 of a PID namespace of its own: no process id that it could name is another's. Zygote
-and cells are users of their own, one per cell slot. Sources: user_namespaces(7), pid_namespaces(7), clone(2).
+there. A cell is forked as process 1 of a PID namespace of its own: no process id that it could name is another's. The
+zygote is a user of its own, and so is each cell. Sources: user_namespaces(7), pid_namespaces(7), clone(2).
 """
 
 import ctypes

@@ -25,5 +25,5 @@ if __name__ == "__main__":
         rights.confine(*arguments)
         threading.Thread(target=follow, daemon=True).start()
 
-    keyholder.confine = confine  # type: ignore[attr-defined]
+    keyholder.confine = confine  # type: ignore[assignment,attr-defined]
     os._exit(keyholder.main(receive_boot(int(sys.argv[1]))))
