@@ -11,18 +11,24 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from cji_simulator.launch import worker_config
 from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation
-from cji_simulator.site import Site
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
 
 from tests.adversarial.peers.hostile import hostile_site
 from tests.adversarial.peers.nosy import ORDERS
 from tests.support.paths import ROOT
+from tests.support.service import UNDER, USER
+from worker.client import load_profile
 from worker.config import load
+from worker.rights import FRONT, SUPERVISOR
 
 pytestmark = pytest.mark.timeout(240)
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give processes user ids of their own")
@@ -217,6 +223,30 @@ def test_x03_the_supervisor_only_watches(site: Site, orders: Path) -> None:
     status = Path(f"/proc/{site.worker.pids['supervisor']}/status").read_text()
     (effective,) = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")]
     assert int(effective, 16) & ~(1 << 5) == 0  # CAP_KILL, for its children
+
+
+@pytest.mark.root
+@root_only
+def test_x03_an_unprivileged_service_gives_users_too() -> None:
+    """As under systemd: no process is root, at any time."""
+    with TemporaryDirectory() as name, Simulation(Path(name) / "azure", release_limit=1000) as azure:
+        folder = Path(name)
+        cmk = azure.create_cmk("cji-service")
+        files = worker_config(folder / "site", simulation=azure, keys=[cmk])
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, USER, USER)
+        log = folder / "worker.log"
+        with Worker(files.config, trust=azure.trust, log=log, under=UNDER) as worker:
+            profile = load_profile(files.profile)
+            served = Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=profile)
+            assert served.run(people(2)).receipt
+            users = {name: user_of(pid) for name, pid in worker.pids.items()}
+            assert users == {"supervisor": SUPERVISOR, "zygote": FRONT - 128, "keyholder": USER, "front": FRONT}
+            assert {user_of(pid) for pid in settled(served)} == {FRONT - 127, FRONT - 126}
+            for pid in (worker.pids["keyholder"], worker.pids["front"]):
+                assert "CapPrm:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text()
+        assert worker.process.returncode == 0
+        assert '"notice"' not in log.read_text()
 
 
 @pytest.mark.parametrize("process", ["zygote", "keyholder", "front"])
