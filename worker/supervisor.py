@@ -1,15 +1,14 @@
-"""The composition root: creates secret regions and channels; starts, watches and drains the three processes.
+"""The composition root: creates secret regions and channels; starts, watches and drains the processes.
 
 It holds nothing: no key, no record, no network socket. When one process ends, the others cannot continue, so all end
 and the supervisor exits with 1; systemd starts the unit again. A process that stays silent counts as ended (`beats`);
 systemd hears READY when jobs are served, and WATCHDOG while no process is silent. SIGTERM or SIGINT drains: the front
-accepts no new job, running jobs finish, and the supervisor exits with 0.
+accepts no new job, running jobs finish, and the supervisor exits with 0. SIGHUP reloads (`worker.control`).
 """
 
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +18,19 @@ from typing import Final
 import msgspec
 
 from worker.config import Config
+from worker.control import Operations, ProcessStatus, WorkerMustEnd, take_signals
 from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, send_boot
 from worker.ipc.beats import BEAT_S, STALE_S, Pulse
-from worker.ipc.messages import Beat, ChildFromSupervisor, Drain, HostConditions, SupervisorFromChild, Up
+from worker.ipc.messages import (
+    SUPERVISOR_FROM,
+    Beat,
+    ChildFromSupervisor,
+    Drain,
+    HostConditions,
+    SupervisorFromChild,
+    Up,
+)
 from worker.launch import command
 from worker.log import log
 from worker.manifest import UNVERIFIED, Code, verified_code
@@ -32,7 +40,7 @@ from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
-_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0}
+_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0, "control": 10.0}
 """Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
 keyholder or zygote may continue, and the worker serves again."""
 _ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -100,7 +108,7 @@ class Supervisor:
         """Start, watch, stop; returns the exit status."""
         require(self._host.report.not_held, production=False)  # the keyholder, which has the trust, requires the rest
         self._code = self._verify()
-        stop_fd = _stop_signals()
+        stop_fd = take_signals()
         try:
             self._start()
             return self._watch(stop_fd)
@@ -159,6 +167,7 @@ class Supervisor:
         self._spawn(
             "front", "worker.front.server", Boot(config=config, keyholder=front_channel_end.fileno()), secret_heap=False
         )
+        self._spawn("control", "worker.control.__main__", Boot(config=config), secret_heap=False)
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
         for fd in (*regions, *slots, *reference_regions, keyholder_region):
@@ -178,7 +187,7 @@ class Supervisor:
         )
         theirs.close()
         os.close(boot_fd)
-        self._children.append(_Child(name=name, process=process, channel=Channel(ours, SupervisorFromChild)))
+        self._children.append(_Child(name=name, process=process, channel=Channel(ours, SUPERVISOR_FROM[name])))
         log("started", what=name, status=process.pid)
 
     # ------------------------------------------------------------------ watch and stop
@@ -187,6 +196,7 @@ class Supervisor:
         poll = select.poll()
         poll.register(stop_fd, select.POLLIN)
         by_fd = {child.channel.fileno(): child for child in self._children}
+        operations = Operations(self._config, {child.name: child.channel for child in self._children})
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
         beat_at = 0.0
@@ -194,7 +204,7 @@ class Supervisor:
             if (now := time.monotonic()) >= beat_at:
                 beat_at = now + BEAT_S
                 self._follow_host()
-                if self._silent(by_fd.values()):
+                if self._beat(by_fd.values(), operations):
                     return 1
             for fd, _ in poll.poll(BEAT_S * 1000):
                 if fd == stop_fd:
@@ -203,7 +213,9 @@ class Supervisor:
                     continue
                 child = by_fd[fd]
                 try:
-                    self._follow(child)
+                    self._follow(child, operations)
+                except WorkerMustEnd:
+                    return 1
                 except ChannelClosed:
                     status = child.process.wait()
                     log("ended", what=child.name, status=status)
@@ -214,16 +226,20 @@ class Supervisor:
                     poll.unregister(fd)
                     del by_fd[fd]
 
-    def _follow(self, child: _Child) -> None:
-        match child.channel.receive()[0]:
+    def _follow(self, child: _Child, operations: Operations) -> None:
+        message, fds = child.channel.receive()
+        match message:
             case Beat():
                 child.pulse.beat()
-            case Up(port=port) if child.name == "front":
-                self._serves = True
-                self._on_ready(port)
+            case Up(port=port):
+                if child.name == "front":
+                    self._serves = True
+                    self._on_ready(port)
+            case _:
+                operations.take(child.name, message, fds)
 
-    def _silent(self, children: Iterable[_Child]) -> bool:
-        """One beat: to the front, and to systemd unless a process is silent. Whether one has been so for too long."""
+    def _beat(self, children: Iterable[_Child], operations: Operations) -> bool:
+        """One beat: to the front, and to systemd unless a process is silent. Whether the worker must end."""
         silences = {child: child.pulse.silence() for child in children}
         for child, silence in silences.items():
             if silence > _SILENCE_S[child.name]:
@@ -232,9 +248,14 @@ class Supervisor:
             if child.name == "front":
                 with contextlib.suppress(ChannelClosed):
                     child.channel.offer(Beat())
+        processes = [ProcessStatus(name=c.name, pid=c.process.pid, silence=s) for c, s in silences.items()]
+        try:
+            operations.beat(self._host.report, processes, draining=self._draining)
+        except WorkerMustEnd:
+            return True
         if self._serves and max(silences.values(), default=0.0) < STALE_S:
             # again at every beat, so that none of it can be lost
-            state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else {"READY": "1", "STATUS": "serving"}
+            state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else operations.service_state()
             self._manager.notify(**state, WATCHDOG="1")
         return False
 
@@ -257,7 +278,7 @@ class Supervisor:
     def _stop(self) -> None:
         deadline = time.monotonic() + _STOP_S
         for child in self._children:
-            if not self._draining:
+            if not self._draining or child.name == "control":  # it has nothing to finish
                 child.process.kill()
         for child in self._children:
             try:
@@ -266,15 +287,6 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
             child.channel.close()
-
-
-def _stop_signals() -> int:
-    """A descriptor that becomes readable on SIGTERM and SIGINT."""
-    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    return read
 
 
 def serve(config: Config, *, trust: msgspec.Struct) -> int:

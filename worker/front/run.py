@@ -98,6 +98,7 @@ async def _admitted(
         raise
     finally:
         if not over:
+            why = call.lifetime.refusal or why
             # gRPC cancels the call or ends its messages when the deadline passes and when the caller goes away
             left = call.context.time_remaining()
             if why.reason is Reason.INCOMPLETE and left is not None and left <= _DEADLINE_SKEW_S:
