@@ -45,12 +45,15 @@ def read_file(file: FileKey, path: str) -> bytes:
     """The bytes of one file. Raises FileRefused."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # never wait for the other end of a pipe
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise FileRefused(file, "it is not a regular file", f"Put a file at {path!a}.")
+            with open(fd, "rb", closefd=False) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(fd)
     except OSError as error:
         raise FileRefused(file, "it cannot be read", f"Let the worker's user read {path!a}.") from error
-    with open(fd, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileRefused(file, "it is not a regular file", f"Put a file at {path!a}.")
-        data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise FileRefused(file, "it is larger than 1 MiB", f"Put the right file at {path!a}.")
     return data
