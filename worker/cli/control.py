@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import click
 from worker.cli.common import FILE, Failure, configuration, explained
 
 _ANSWER_S: Final = 45.0
+_PAUSE_S: Final = 0.05
 _MOST_BYTES: Final = 1 << 20
 _OPTION: Final = click.option("--config", type=FILE, required=True, help="worker.toml of the running worker.")
 
@@ -66,19 +68,14 @@ def _asked(config: Path, request: str) -> dict[str, Any]:
     path = configuration(config).control_socket
     if path is None:
         raise Failure("the configuration has no control_socket", remedy="Set one and restart the worker.", status=2)
-    data = bytearray()
+    end = time.monotonic() + _ANSWER_S
     try:
-        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
-            connection.settimeout(_ANSWER_S)
-            connection.connect(path)
-            connection.sendall(request.encode() + b"\n")
-            while (more := connection.recv(64 << 10)) and len(data) < _MOST_BYTES:
-                data += more
+        while not (data := _answer(path, request)) and time.monotonic() < end:
+            time.sleep(_PAUSE_S)
         document = json.loads(data)
     except PermissionError as error:
-        raise Failure(
-            f"{path} may not be used", remedy="Run this as the worker's user, or as root.", status=1
-        ) from error
+        remedy = "Run this as the worker's user, or as root."
+        raise Failure(f"{path} may not be used", remedy=remedy, status=1) from error
     except (OSError, ValueError) as error:
         raise Failure(
             f"no worker answers at {path}", remedy="Start it, or look at its log: it may be starting.", status=4
@@ -86,6 +83,19 @@ def _asked(config: Path, request: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Failure(f"{path} is not a worker's", remedy="Compare control_socket with the worker's.", status=4)
     return document
+
+
+def _answer(path: str, request: str) -> bytes:
+    """The bytes until the worker hangs up; nothing if it has no place for this connection just now."""
+    data = bytearray()
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
+        connection.settimeout(_ANSWER_S)
+        with contextlib.suppress(BlockingIOError, ConnectionResetError, BrokenPipeError):
+            connection.connect(path)
+            connection.sendall(request.encode() + b"\n")
+            while (more := connection.recv(64 << 10)) and len(data) < _MOST_BYTES:
+                data += more
+    return bytes(data)
 
 
 def _table(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -79,6 +79,12 @@ class Door:
         for each in [each for each in self._waiting.values() if each.asked]:
             self._send(each, document)
 
+    def close(self) -> None:
+        """Hang up on everybody and take no more."""
+        for each in list(self._waiting.values()):
+            self._hang_up(each)
+        self._listener.close()
+
     def _accept(self, now: float) -> None:
         try:
             connection, _ = self._listener.accept()

@@ -71,13 +71,13 @@ def begin(stream: RawStream, job: RawJob) -> None:
     assert stream.begin(job.open()).WhichOneof("message") == "accepted"
 
 
-def end_of(town: Neighbours, job: RawJob) -> JobEnded | JobRefused:
-    """The line about the end of a job."""
+def end_of(town: Neighbours, job: RawJob) -> Reason:
+    """The reason in the line about the end of a job."""
     digest = hashlib.sha384(job.header).hexdigest()
 
-    def found() -> JobEnded | JobRefused | None:
-        ends = [e for e in events(town.site) if isinstance(e, JobEnded | JobRefused)]
-        return next((e for e in ends if e.header_sha384 == digest), None)
+    def found() -> Reason | None:
+        ends = (e for e in events(town.site) if isinstance(e, JobEnded | JobRefused) and e.header_sha384 == digest)
+        return next((end.reason for end in ends), None)
 
     return until(found)
 
@@ -131,7 +131,7 @@ def test_k08_the_running_jobs_of_a_revoked_certificate_end(town: Neighbours) -> 
         kept.send(*other.messages(other.stream(people(2)))[1:])
         kept.half_close()
         assert kept.answer().receipt
-    assert end_of(town, job).reason is Reason.CERTIFICATE_REFUSED
+    assert end_of(town, job) is Reason.CERTIFICATE_REFUSED
 
 
 def test_k08_an_authority_that_is_removed_takes_its_callers_along(town: Neighbours) -> None:
@@ -197,7 +197,7 @@ def test_p03_a_removed_submitter_loses_its_jobs(town: Neighbours) -> None:
         assert reason_of(lambda: one.stub.Describe(pb.DescribeRequest(), timeout=5)) == Reason.POLICY_DENIED
     claims: Claims = claims_unverified(receipt)
     assert claims.policy_sha384 == old
-    assert {end_of(town, job).reason for job in (running, waiting)} == {Reason.POLICY_DENIED}
+    assert {end_of(town, job) for job in (running, waiting)} == {Reason.POLICY_DENIED}
     assert works_for(town, SECOND)
     new = hashlib.sha384(town.site.files.policy.read_bytes()).hexdigest()
     assert [e for e in events(town.site) if isinstance(e, JobAdmitted)][-1].policy_sha384 == new

@@ -59,7 +59,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     tmp_path.chmod(0o700)
     opened = Desk(tmp_path / "control.sock")
     yield opened
-    opened.door._listener.close()
+    opened.door.close()
 
 
 def whole(peer: socket.socket) -> bytes:
@@ -234,7 +234,7 @@ def opened(path: Path) -> Door:
 def test_the_socket_of_a_worker_that_ended_is_replaced(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     for _ in range(2):
-        opened(tmp_path / "control.sock")._listener.close()
+        opened(tmp_path / "control.sock").close()
 
 
 def test_a_socket_that_answers_is_not_taken(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import pytest
 from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,6 +167,16 @@ def test_every_authority_needs_a_list() -> None:
 def test_roots_that_cannot_count_are_named(roots: bytes) -> None:
     with pytest.raises(FileRefused) as caught:
         load(roots)
+    assert caught.value.file == "client_roots"
+
+
+def test_an_authority_that_cannot_be_read_is_named() -> None:
+    """Extensions are read when they are looked at: a certificate with two of a kind loads, then fails."""
+    der = bytearray(CA.certificate.public_bytes(Encoding.DER))
+    at = der.index(bytes.fromhex("551d0e"))  # subjectKeyIdentifier becomes a second keyUsage
+    der[at : at + 3] = bytes.fromhex("551d0f")
+    with pytest.raises(FileRefused) as caught:
+        load(x509.load_der_x509_certificate(bytes(der)).public_bytes(Encoding.PEM))
     assert caught.value.file == "client_roots"
 
 
