@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-from cji_simulator.certificates import Credential, authority, leaf, pem
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -57,9 +57,10 @@ from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, ve
 from worker.errors import REASONS, Refusal, StartupError
 from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
+from worker.front.tls import check
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
 from worker.jose import key_id, parse_canonical_p384, parse_p384, parse_rsa, public_jwk, thumbprint
-from worker.operator_files import FileRefused
+from worker.operator_files import FileRefused, TlsFiles
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.status import ROW_STATUS_SCHEMA
 from worker.wire.v1 import worker_pb2 as pb
@@ -395,6 +396,16 @@ def _caller() -> Credential:
     return leaf("caller", ec.generate_private_key(ec.SECP256R1()), _authority(), uris=[SAN])
 
 
+def _check_server_certificate(data: bytes) -> object:
+    files = TlsFiles(
+        certificate=data,
+        private_key=private_pem(_caller().key),
+        client_roots=pem(_authority().certificate),
+        client_crl=None,
+    )
+    return check(files, now=datetime.now(UTC))
+
+
 @functools.cache
 def _clients() -> ClientCertificates:
     return ClientCertificates.load(pem(_authority().certificate), crl(_authority(), [3]), now=datetime.now(UTC))
@@ -567,6 +578,14 @@ WORKER: Final = (
         lambda data: ClientCertificates.load(pem(_authority().certificate), data, now=datetime.now(UTC)),
         refusals=(FileRefused,),
         fair=lambda _, value: value.revoked in (0, 2) and value.current_until is not None,
+        mutators=(*TEXT, *BYTES),
+        weight=6,
+    ),
+    target(
+        "server-certificate",
+        lambda: (pem(_caller().certificate),),
+        _check_server_certificate,
+        refusals=(FileRefused,),
         mutators=(*TEXT, *BYTES),
         weight=6,
     ),

@@ -29,7 +29,15 @@ from worker.operator_files import FileRefused
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----\s.*?\s-----END X509 CRL-----", re.DOTALL)
 _MARK: Final = b"-----BEGIN"
-_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""The errors that `cryptography` raises for certificates and lists, some only when a part is looked at."""
 _MAX_AUTHORITIES: Final = 64
 _MAX_KNOWN: Final = 1024
 _NEW_LIST: Final = "Have the authority issue a new one, complete and in PEM, and put it into client_crl."
@@ -98,7 +106,7 @@ class ClientCertificates:
             leaf = x509.load_pem_x509_certificate(certificate)
             position = _issuer(leaf, self._authorities)
             known = _Known(position, leaf.serial_number, leaf.not_valid_after_utc)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.OPEN) from error
         if len(self._known) >= _MAX_KNOWN:
             del self._known[next(iter(self._known))]
@@ -124,7 +132,7 @@ def _authorities(roots: bytes) -> tuple[x509.Certificate, ...]:
         # an authority that renewed its certificate under the same name and key is one
         authorities = {(each.subject.public_bytes(), _public(each)): each for each in reversed(found)}
         others = [each for each in found if not _is_authority(each)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FileRefused("client_roots", "it is not PEM certificates", remedy) from error
     if others:
         subject = others[0].subject.rfc4514_string()
@@ -151,7 +159,7 @@ def _lists(crl: bytes) -> list[x509.CertificateRevocationList]:
         raise FileRefused("client_crl", "it is not revocation lists in PEM", _NEW_LIST)
     try:
         return [x509.load_pem_x509_crl(block) for block in blocks]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FileRefused("client_crl", "a list in it cannot be read", _NEW_LIST) from error
 
 
@@ -163,7 +171,7 @@ def _check_list(
         position = next(n for n, each in enumerate(authorities) if each.subject == crl.issuer and _signed(crl, each))
     except StopIteration:
         raise FileRefused("client_crl", "no authority of client_roots signed a list in it", _NEW_LIST) from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FileRefused("client_crl", "a list in it cannot be read", _NEW_LIST) from error
     begin, end = crl.last_update_utc, crl.next_update_utc
     if end is None or not begin <= now < end:
@@ -171,7 +179,7 @@ def _check_list(
         raise FileRefused("client_crl", f"a list in it is valid {period}, not now", _NEW_LIST)
     try:
         partial = any(each.critical or isinstance(each.value, _PARTIAL) for each in crl.extensions)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FileRefused("client_crl", "the extensions of a list in it cannot be read", _NEW_LIST) from error
     if partial:
         raise FileRefused("client_crl", "a list in it is partial, or has a critical extension", _NEW_LIST)
@@ -192,7 +200,7 @@ def _serials(crl: x509.CertificateRevocationList) -> frozenset[int]:
     """The serial numbers. An entry with a critical extension may mean another authority's certificate."""
     try:
         entries = [(each.serial_number, any(extension.critical for extension in each.extensions)) for each in crl]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FileRefused("client_crl", "an entry of a list in it cannot be read", _NEW_LIST) from error
     if any(critical for _, critical in entries):
         raise FileRefused("client_crl", "an entry of a list in it has a critical extension", _NEW_LIST)

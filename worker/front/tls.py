@@ -13,12 +13,11 @@ from typing import Final
 
 import grpc
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from worker.config import ListenSection
-from worker.front.client_certificates import ClientCertificates
+from worker.front.client_certificates import UNREADABLE, ClientCertificates
 from worker.ipc.messages import TlsDigests
 from worker.operator_files import FileRefused, TlsFiles, read_tls_files
 
@@ -113,15 +112,17 @@ def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
 
 def _chain(data: bytes) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+        chain = x509.load_pem_x509_certificates(data)
+        chain[0].public_key()
+        return chain
+    except UNREADABLE as error:
         raise FileRefused("certificate", "it is not a certificate chain in PEM", _PAIR) from error
 
 
 def _key(data: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(data, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise FileRefused("private_key", "it is not an unencrypted PEM key", _KEYS) from error
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS:
         return key

@@ -1,5 +1,6 @@
 """Client certificates: from an authority itself, valid now, not revoked by a list that is signed, whole, current."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -175,9 +176,12 @@ def test_an_authority_that_cannot_be_read_is_named() -> None:
     der = bytearray(CA.certificate.public_bytes(Encoding.DER))
     at = der.index(bytes.fromhex("551d0e"))  # subjectKeyIdentifier becomes a second keyUsage
     der[at : at + 3] = bytes.fromhex("551d0f")
-    with pytest.raises(FileRefused) as caught:
-        load(x509.load_der_x509_certificate(bytes(der)).public_bytes(Encoding.PEM))
-    assert caught.value.file == "client_roots"
+    version = bytearray(CA.certificate.public_bytes(Encoding.DER))
+    version[version.index(bytes.fromhex("a003020102")) + 4] = 10
+    for data in (der, version):
+        with pytest.raises(FileRefused) as caught:
+            load(b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n" % base64.encodebytes(data))
+        assert caught.value.file == "client_roots"
 
 
 def test_there_is_an_end_to_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
