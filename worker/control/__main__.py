@@ -2,8 +2,8 @@
 
 It binds the socket, then gives up everything but reading below the folders of these files (`worker.rights`). What it
 reads goes to the supervisor as sealed memory files, for the processes that check and use them; it checks nothing and
-keeps nothing. So it can say which policy the worker is offered, as whoever can write the policy file can, but the trail
-records the digest of every policy, and receipts carry it.
+keeps nothing. So it can choose the policy that the worker is offered, as whoever can write the policy file can, but the
+trail records the digest of every policy, and receipts carry it.
 """
 
 import os
@@ -52,7 +52,7 @@ class Control:
         self._snapshot, self._pulse = b"", Pulse()
         self._running = False
         self._hangup: int | None = None
-        """Who sent SIGHUP while a reload was running."""
+        """User id of the sender of a SIGHUP that came while a reload was running."""
         path = config.control_socket
         self._door = None if path is None else Door(Path(path), status=self._status, reload=self._by_command)
 

@@ -86,11 +86,11 @@ class Door:
         self._listener.close()
 
     def _accept(self, now: float) -> None:
+        self._left -= 1  # a failure counts too, or the listener would be ready for ever
         try:
             connection, _ = self._listener.accept()
         except OSError:  # it left again, or there are no descriptors
             return
-        self._left -= 1
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, uid, _ = _CREDENTIALS.unpack(raw)
         if uid not in self._users:

@@ -1,4 +1,4 @@
-"""New TLS files: checked when they arrive, in force when the supervisor says so, and forgotten otherwise."""
+"""New TLS files: checked when they arrive, in force once the supervisor commits them, forgotten otherwise."""
 
 from datetime import UTC, datetime
 

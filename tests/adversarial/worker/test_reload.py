@@ -134,7 +134,7 @@ def test_k08_the_running_jobs_of_a_revoked_certificate_end(town: Neighbours) -> 
     assert end_of(town, job) is Reason.CERTIFICATE_REFUSED
 
 
-def test_k08_an_authority_that_is_removed_takes_its_callers_along(town: Neighbours) -> None:
+def test_k08_a_removed_authority_takes_its_callers_along(town: Neighbours) -> None:
     """On an open connection too, which no handshake will look at again."""
     folder, ca = town.site.files.folder, authority("Third Agency CA", ec.generate_private_key(ec.SECP256R1()))
     key = ec.generate_private_key(ec.SECP256R1())

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import select
 import socket
 import stat
 import time
@@ -148,6 +149,7 @@ def test_another_user_is_hung_up_on_before_it_is_heard(desk: Desk) -> None:
     ready[0].settimeout(5)
     ready[0].recv(1)
     desk.turn()
+    assert select.select([read], [], [], 5)[0], "it is waited for"
     assert os.read(read, 100) == b"nothing"
     assert (desk.reloads, desk.door._waiting) == ([], {})
     os.waitpid(child, 0)
