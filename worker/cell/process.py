@@ -83,7 +83,7 @@ def run_cell(own: Belongings) -> NoReturn:
         )
         channels.await_end()
     except ChannelClosed:
-        status = 0
+        status = 0  # the zygote is gone
     except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
         if channels is not None:
             channels.control.offer(CellFaulted(fault=_class_of(fault)))
