@@ -6,15 +6,17 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fcntl import F_DUPFD_CLOEXEC, fcntl
 from typing import Final
 
 import msgspec
 
 from worker.ipc import Boot, Channel, send_boot
 from worker.ipc.beats import Pulse
-from worker.ipc.messages import ChildFromSupervisor, SupervisorFromChild
+from worker.ipc.messages import SUPERVISOR_FROM, ChildFromSupervisor, SupervisorFromChild
 from worker.launch import command
 from worker.memory import heap_environment
+from worker.rights import PIDFDS
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/bin:/bin",
@@ -70,5 +72,8 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
     )
     theirs.close()
     os.close(boot_fd)
-    channel: Channel[SupervisorFromChild, ChildFromSupervisor] = Channel(ours, SupervisorFromChild)
-    return Child(name=name, process=process, pidfd=os.pidfd_open(process.pid), channel=channel)
+    channel: Channel[SupervisorFromChild, ChildFromSupervisor] = Channel(ours, SUPERVISOR_FROM[name])
+    found = os.pidfd_open(process.pid)
+    pidfd = fcntl(found, F_DUPFD_CLOEXEC, PIDFDS)
+    os.close(found)
+    return Child(name=name, process=process, pidfd=pidfd, channel=channel)

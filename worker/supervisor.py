@@ -1,16 +1,16 @@
-"""The composition root: creates secret regions and channels; starts, watches and drains the three processes.
+"""The composition root: creates secret regions and channels; starts, watches and drains the processes.
 
-It holds nothing: no key, no record, no network socket. Once the three run it gives up files, programs and connections,
-and becomes a user of its own, before it reads their first message; it can still end them. When one process ends, the
-others cannot continue, so all end and the supervisor exits with 1; systemd starts the unit again. A process that stays
-silent counts as ended (`beats`); systemd hears READY when jobs are served, and WATCHDOG while no process is silent.
-SIGTERM or SIGINT drains: the front accepts no new job, running jobs finish, and the supervisor exits with 0.
+It holds nothing: no key, no record, no network socket. Once its children run it gives up files, programs and
+connections, and becomes a user of its own, before it reads their first message; it can still end them. When one process
+ends, the others cannot continue, so all end and the supervisor exits with 1; systemd starts the unit again. A process
+that stays silent counts as ended (`beats`); systemd hears READY when jobs are served, and WATCHDOG while no process is
+silent. SIGTERM or SIGINT drains: the front accepts no new job, running jobs finish, and the supervisor exits with 0.
+SIGHUP reloads (`worker.control`).
 """
 
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +20,7 @@ import msgspec
 
 from worker.children import Child, start_child
 from worker.config import Config
+from worker.control import Operations, ProcessStatus, WorkerMustEnd, take_signals
 from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed
 from worker.ipc.beats import BEAT_S, STALE_S
@@ -41,7 +42,7 @@ from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
 _STOP_S: Final = 5.0
-_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0}
+_SILENCE_S: Final[Mapping[str, float]] = {"front": 2.5, "keyholder": 10.0, "zygote": 10.0, "control": 10.0}
 """Silence after which a process counts as ended. A stopped front can tell nobody that it does not serve; a stopped
 keyholder or zygote may continue, and the worker serves again."""
 
@@ -85,7 +86,7 @@ class Supervisor:
         if self._users:
             require_users()
         self._code = self._verify()
-        stop_fd = _stop_signals()
+        stop_fd = take_signals()
         try:
             self._start()
             self._confine()
@@ -143,6 +144,7 @@ class Supervisor:
         self._spawn(
             "front", "worker.front.server", Boot(config=config, keyholder=front_channel_end.fileno()), secret_heap=False
         )
+        self._spawn("control", "worker.control.__main__", Boot(config=config), secret_heap=False)
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
         for fd in (*regions, *slots, *reference_regions, keyholder_region):
@@ -170,6 +172,7 @@ class Supervisor:
         poll = select.poll()
         poll.register(stop_fd, select.POLLIN)
         by_fd = {child.channel.fileno(): child for child in self._children}
+        operations = Operations(self._config, {child.name: child.channel for child in self._children})
         for fd in by_fd:
             poll.register(fd, select.POLLIN)
         beat_at = 0.0
@@ -177,7 +180,7 @@ class Supervisor:
             if (now := time.monotonic()) >= beat_at:
                 beat_at = now + BEAT_S
                 self._follow_host()
-                if self._silent(by_fd.values()):
+                if self._beat(by_fd.values(), operations):
                     return 1
             for fd, _ in poll.poll(BEAT_S * 1000):
                 if fd == stop_fd:
@@ -186,7 +189,9 @@ class Supervisor:
                     continue
                 child = by_fd[fd]
                 try:
-                    self._follow(child)
+                    self._follow(child, operations)
+                except WorkerMustEnd:
+                    return 1
                 except ChannelClosed:
                     status = child.process.wait()
                     log("ended", what=child.name, status=status)
@@ -197,16 +202,20 @@ class Supervisor:
                     poll.unregister(fd)
                     del by_fd[fd]
 
-    def _follow(self, child: Child) -> None:
-        match child.channel.receive()[0]:
+    def _follow(self, child: Child, operations: Operations) -> None:
+        message, fds = child.channel.receive()
+        match message:
             case Beat():
                 child.pulse.beat()
-            case Up(port=port) if child.name == "front":
-                self._serves = True
-                self._on_ready(port)
+            case Up(port=port):
+                if child.name == "front":
+                    self._serves = True
+                    self._on_ready(port)
+            case _:
+                operations.take(child.name, message, fds)
 
-    def _silent(self, children: Iterable[Child]) -> bool:
-        """One beat: to the front, and to systemd unless a process is silent. Whether one has been so for too long."""
+    def _beat(self, children: Iterable[Child], operations: Operations) -> bool:
+        """One beat: to the front, and to systemd unless a process is silent. Whether the worker must end."""
         silences = {child: child.pulse.silence() for child in children}
         for child, silence in silences.items():
             if silence > _SILENCE_S[child.name]:
@@ -215,9 +224,14 @@ class Supervisor:
             if child.name == "front":
                 with contextlib.suppress(ChannelClosed):
                     child.channel.offer(Beat())
+        processes = [ProcessStatus(name=c.name, pid=c.process.pid, silence=s) for c, s in silences.items()]
+        try:
+            operations.beat(self._host.report, processes, draining=self._draining)
+        except WorkerMustEnd:
+            return True
         if self._serves and max(silences.values(), default=0.0) < STALE_S:
             # again at every beat, so that none of it can be lost
-            state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else {"READY": "1", "STATUS": "serving"}
+            state = {"STOPPING": "1", "STATUS": "draining"} if self._draining else operations.service_state()
             self._manager.notify(**state, WATCHDOG="1")
         return False
 
@@ -241,7 +255,7 @@ class Supervisor:
         """Descriptors close with this process, which can close none itself."""
         deadline = time.monotonic() + _STOP_S
         for child in self._children:
-            if not self._draining:
+            if not self._draining or child.name == "control":  # it has nothing to finish
                 child.kill()
         for child in self._children:
             try:
@@ -249,15 +263,6 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.process.wait()
-
-
-def _stop_signals() -> int:
-    """A descriptor that becomes readable on SIGTERM and SIGINT."""
-    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    return read
 
 
 def serve(config: Config, *, trust: msgspec.Struct) -> int:

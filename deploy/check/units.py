@@ -22,6 +22,7 @@ _TIMEOUT_S: Final = 60
 # what a worker cannot do without: (pattern of a line, why)
 _NEEDED: Final = (
     (r"ExecStart=/\S+/cji serve --config /etc/cji/worker\.toml", "the supervisor is the unit's only program"),
+    (r"ExecReload=/\S+/cji reload --config /etc/cji/worker\.toml", "a refused reload is a failed one"),
     (r"Type=notify", "systemd learns when jobs are served"),
     (r"WatchdogSec=\d+", "systemd restarts a worker with a stopped process"),
     (r"RestrictNamespaces=user pid net ipc", "cells live in namespaces of their own"),

@@ -13,6 +13,7 @@ from typing import Final
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.errors import StartupError
 from worker.keyholder.fips import fips_probe
+from worker.manifest import verified_code
 from worker.memory import heap_environment
 from worker.rights import require_users
 
@@ -60,10 +61,11 @@ assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and ctypes.CDLL(None).
 """
 
 
-def machine_checks() -> list[Finding]:
-    """The findings on this machine."""
+def machine_checks(*, production: bool) -> list[Finding]:
+    """The findings on this machine. A command without production trust starts no worker that needs a manifest."""
     return [
         run_check("interpreter", _interpreter),
+        run_check("manifest", lambda: _manifest(production=production)),
         run_check(
             "secret heap", lambda: _probe(_HEAP, heap_environment(), found="memfd_secret and mimalloc work together")
         ),
@@ -94,6 +96,14 @@ def _interpreter() -> str:
 
 
 _HARMLESS: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONUNBUFFERED"})
+
+
+def _manifest(*, production: bool) -> str:
+    try:
+        code = verified_code()
+    except StartupError as error:
+        raise NotOk(error.what, error.remedy, state="failed" if production else "warning") from error
+    return f"every file is listed and unchanged, SHA-384 {code.sha384.hex()[:16]}…"
 
 
 def _probe(code: str, environment: dict[str, str], *, found: str) -> str:

@@ -1,14 +1,14 @@
 """The front's process: TLS, health, drain.
 
 It reads its TLS files, becomes a user of its own, and gives up files, processes and new connections for good; see
-`worker.rights`.
+`worker.rights`. New TLS files come from the supervisor (`reload`).
 """
 
 import asyncio
 import os
 import socket
 import sys
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Final
 
 import grpc
@@ -22,11 +22,13 @@ from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.readiness import Readiness
 from worker.front.refused import RefusedCounter
+from worker.front.reload import Reload
 from worker.front.service import Service
 from worker.front.submitters import Submitters
+from worker.front.tls import Tls, check, read_listen_files
 from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
-from worker.ipc.messages import Beat, Drain, Drained, FrontFromKeyholder, SupervisorFromChild
+from worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
@@ -63,22 +65,6 @@ OPTIONS: Final = (
 """Options of the gRPC server, but for `max_connection_age_grace_ms`: the time of the longest job."""
 
 
-def tls_files(listen: ListenSection) -> tuple[bytes, bytes, bytes]:
-    """Private key, certificate chain and client roots. Raises StartupError if one cannot be read."""
-    try:
-        key, chain, roots = (
-            Path(name).read_bytes() for name in (listen.private_key, listen.certificate, listen.client_roots)
-        )
-    except OSError as error:
-        raise StartupError("A TLS file of [listen] cannot be read", "Check paths and permissions.") from error
-    return key, chain, roots
-
-
-def credentials(key: bytes, chain: bytes, roots: bytes) -> grpc.ServerCredentials:
-    """Mutual TLS with these files."""
-    return grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
-
-
 def address(listen: ListenSection) -> str:
     """Address and port in numbers; a name is resolved here, while files can be read. Raises StartupError."""
     try:
@@ -109,28 +95,28 @@ def _confine(port: int, *, own_user: bool) -> None:
     deny_powers()
 
 
-async def _serve(boot: Boot, at: str, tls: tuple[bytes, bytes, bytes]) -> None:
+async def _serve(boot: Boot, at: str, tls: Tls) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
-    supervisor: Channel[Drain | Beat, SupervisorFromChild] = Channel(boot.supervisor, Drain | Beat)
-    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused)
+    supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
+    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused, tls.require)
     grace_ms = 1000 * config.limits.max_job_seconds
     server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    port = server.add_secure_port(at, credentials(*tls))
+    port = server.add_secure_port(at, tls.credentials())
     health.set("", serving=True)
     health.set(SERVICE, serving=False)
     await server.start()
     deny(SOCKETS)
     log("listening", port=port)
 
-    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor)
+    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, tls=tls)
+    reload = Reload(tls, guard, supervisor)
 
     async def drain() -> None:
-        while isinstance((await supervisor.receive_async())[0], Beat):
-            readiness.pulse.beat()
+        await reload.follow(readiness.pulse)
         service.draining = True
         keyholder.changed.set()
         log("draining")
@@ -156,7 +142,7 @@ def main(boot: Boot) -> None:
     try:
         boot.code.check_mapped()
         listen = boot.config.listen
-        at, tls = address(listen), tls_files(listen)
+        at, tls = address(listen), Tls(check(read_listen_files(listen), now=datetime.now(UTC)))
         _confine(listen.port, own_user=boot.users)
         asyncio.run(_serve(boot, at, tls))
     except ChannelClosed:

@@ -17,12 +17,13 @@ from worker.rights.limits import address_space, bound_resources, drop_capabiliti
 from worker.rights.namespaces import enter_namespaces, fork
 from worker.rights.syscalls import SyscallFilter, reported_call
 from worker.rights.users import CAP_KILL, FRONT, SUPERVISOR, become, can_become_users, require_users
-from worker.rights.watching import watch_only
+from worker.rights.watching import PIDFDS, watch_only
 
 __all__ = [
     "CAP_KILL",
     "FRONT",
     "LISTENING",
+    "PIDFDS",
     "SOCKETS",
     "SUPERVISOR",
     "SyscallFilter",

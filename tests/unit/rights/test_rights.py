@@ -11,9 +11,9 @@ import pytest
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 WATCHING = """
-import mmap, os, select, signal, socket, time
+import fcntl, mmap, os, select, signal, socket, time
 from worker.memory import forbid_new_privileges, harden
-from worker.rights import watch_only
+from worker.rights import PIDFDS, watch_only
 def idle():
     child = os.fork()
     if not child:
@@ -21,7 +21,7 @@ def idle():
         signal.pause()
     return child
 child, bystander = idle(), idle()
-pidfds = [os.pidfd_open(pid) for pid in (child, bystander)]
+pidfds = [fcntl.fcntl(os.pidfd_open(pid), fcntl.F_DUPFD, PIDFDS) for pid in (child, bystander)]
 ours, theirs = socket.socketpair()
 forbid_new_privileges()
 watch_only(pidfds[:1])
@@ -289,6 +289,7 @@ def test_landlock_can_leave_signals() -> None:
         "os.dup(0)",
         "os.dup2(pidfds[1], pidfds[0])",
         "os.close(pidfds[0])",
+        "fcntl.fcntl(pidfds[1], fcntl.F_DUPFD, PIDFDS)",
         "os.pidfd_open(os.getppid())",
         "os.kill(child, signal.SIGKILL)",
         "os.kill(os.getpid(), 0)",
@@ -308,10 +309,11 @@ def test_a_watcher_does_nothing_else(act: str) -> None:
 def test_a_watcher_hears_and_ends_its_children() -> None:
     found = run(
         f"""{WATCHING}
-theirs.send(b"x")
+socket.send_fds(theirs, [b"x"], [0])
 poll = select.poll()
 poll.register(ours, select.POLLIN)
-heard = ours.recvmsg(1)[0] if poll.poll(1000) else b""
+heard, passed = socket.recv_fds(ours, 1, 1)[:2] if poll.poll(1000) else (b"", [])
+os.close(passed[0])
 time.sleep(0.001)
 signal.pidfd_send_signal(pidfds[0], signal.SIGKILL)
 print(heard.decode(), os.waitpid(child, 0)[1])
