@@ -135,7 +135,7 @@ async def _serve(boot: Boot, at: str, tls: tuple[bytes, bytes, bytes]) -> None:
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel these tasks and take their exceptions, which asyncio would print. A neighbour that is gone is no fault."""
+    """Cancel these tasks and take their exceptions, which asyncio would print. A neighbour may be gone."""
     for task in tasks:
         task.cancel()
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
