@@ -43,8 +43,8 @@ def verify_chip(report: SnpReport, vcek: x509.Certificate, *, product: Product) 
     hwid = raw if len(raw) == size else _der_value(raw, tag=0x04)
     if hwid != report.chip_id[:size] or any(report.chip_id[size:]) or not any(hwid):
         raise invalid("E07", found=f"chip {report.chip_id.hex()}", expected=f"the VCEK's, {hwid.hex()}")
-    if report.cpuid != (0, 0) and _product_of_cpuid(*report.cpuid) != product:
-        raise invalid("E07", found=f"CPUID family and model {report.cpuid}", expected=product)
+    if any(report.cpuid) and _product_of_cpuid(*report.cpuid[:2]) != product:
+        raise invalid("E07", found=f"CPUID family, model and stepping {report.cpuid}", expected=product)
     return reported, Check("E07", "VCEK is for this chip and TCB")
 
 

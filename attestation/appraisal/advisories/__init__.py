@@ -1,0 +1,52 @@
+"""Advisories of the processor vendors: what is fixed, open or cannot be shown on a machine, and who accepted it.
+
+`table` has the rows, `judge` compares a report with them, `acceptance` is the signed decision to use a machine anyway,
+`review` reads what an operator signed, `cve` compares the rows with CVE records.
+"""
+
+from attestation.appraisal.advisories.acceptance import Acceptance, Scope, accepted, why_not
+from attestation.appraisal.advisories.judge import SETTLED, AdvisoryFinding, Shown, State, judge
+from attestation.appraisal.advisories.products import PRODUCT_OF, Component, Cpuid, Product, Stepping, kind_of
+from attestation.appraisal.advisories.review import (
+    MOST_ACCEPTANCES,
+    Review,
+    read_acceptance,
+    read_review,
+    read_table,
+    sign_acceptance,
+    sign_table,
+)
+from attestation.appraisal.advisories.signed import signer_key
+from attestation.appraisal.advisories.table import ALIASES, SHIPPED, Advisory, AdvisoryTable, Fix, sound_table
+
+__all__ = [
+    "ALIASES",
+    "MOST_ACCEPTANCES",
+    "PRODUCT_OF",
+    "SETTLED",
+    "SHIPPED",
+    "Acceptance",
+    "Advisory",
+    "AdvisoryFinding",
+    "AdvisoryTable",
+    "Component",
+    "Cpuid",
+    "Fix",
+    "Product",
+    "Review",
+    "Scope",
+    "Shown",
+    "State",
+    "Stepping",
+    "accepted",
+    "judge",
+    "kind_of",
+    "read_acceptance",
+    "read_review",
+    "read_table",
+    "sign_acceptance",
+    "sign_table",
+    "signer_key",
+    "sound_table",
+    "why_not",
+]
