@@ -17,9 +17,9 @@ class Verdict(Verified):
 
     For TDX `product` is the FMSPC, `measurement` the MRTD, `policy` the TD attributes, `chip_id` the PPID, and there is
     no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `findings` has the
-    state of every advisory on this machine. `above_floor` are components of the reported TCB that are above the floor: what the
-    fleet runs and the floor does not require yet. `hardware` is the appraised report, for comparison with another
-    party's claims about it.
+    state of every advisory on this machine. `above_floor` lists the components of the reported TCB that are above the
+    floor: what the fleet runs, and the floor does not require yet. `hardware` is the appraised report, for comparison
+    with another party's claims about it.
     """
 
     tee: Tee

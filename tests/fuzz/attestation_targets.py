@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
 from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
 from attestation.certs import load_der, load_pem_chain
 from attestation.errors import Record
@@ -74,6 +74,7 @@ from tests.support.forge import (
     ISSUER,
     QUALIFYING,
     crl,
+    decided,
     machine,
     sign,
 )
@@ -412,7 +413,7 @@ def _verify_token(raw: str) -> object:
         keys=_keys(),
         verdict=verdict(),
         nonce=QUALIFYING.hex(),
-        reference=ReferenceValues(),
+        reference=decided(),
         now=machine().now.timestamp(),
     )
 

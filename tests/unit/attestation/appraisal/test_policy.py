@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from attestation import AttestationError, Fault
-from attestation.appraisal import AdvisoryList, ReferenceValues, TcbFloor
+from attestation.appraisal import AdvisoryList, TcbFloor
 from attestation.appraisal.advisories import Advisory
 from attestation.checks import Failure, requirement
 from attestation.evidence import Evidence
 from tests.support.evidence import with_report
-from tests.support.forge import QUALIFYING, machine, patched_evidence, quote_structure
+from tests.support.forge import QUALIFYING, decided, machine, patched_evidence, quote_structure
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
@@ -33,7 +33,7 @@ def expired_list() -> AdvisoryList:
 
 def test_all_policy_failures_are_reported_together() -> None:
     floor = TcbFloor(bootloader=11, tee=0, snp=0, microcode=0)
-    reference = ReferenceValues(
+    reference = decided(
         products=("Turin",),
         floors={"Turin": floor, "Genoa": floor},
         advisories=expired_list(),
@@ -54,7 +54,7 @@ def test_all_policy_failures_are_reported_together() -> None:
 
 
 def test_a_refusal_by_policy_has_what_passed_before() -> None:
-    error = refused(machine().evidence(), reference=ReferenceValues(products=("Turin",)))
+    error = refused(machine().evidence(), reference=decided(products=("Turin",)))
     sound = machine().appraise(machine().evidence())
     assert [failure.id for failure in error.failures] == ["E08"]
     assert error.passed == tuple(check for check in sound.checks if check.id != "E08")
@@ -65,7 +65,7 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
     error = refused(
         intel().evidence(machine(), collateral=collateral),
         trust=intel().trust,
-        reference=ReferenceValues(tcb_evaluation=99),
+        reference=decided(tcb_evaluation=99),
     )
     assert {failure.id: (failure.found, failure.expected) for failure in error.failures if failure.id != "E32"} == {
         "E29": ("TCB status OutOfDate INTEL-SA-01036", "UpToDate"),
@@ -76,7 +76,7 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
 
 def test_a_product_without_a_floor_is_no_pass() -> None:
     floor = TcbFloor(bootloader=0, tee=0, snp=0, microcode=0)
-    error = refused(machine().evidence(), reference=ReferenceValues(products=("Turin",), floors={"Turin": floor}))
+    error = refused(machine().evidence(), reference=decided(products=("Turin",), floors={"Turin": floor}))
     assert [failure.id for failure in error.failures] == ["E08", "E12"]
 
 
@@ -88,7 +88,7 @@ def test_debug_and_migration_are_named() -> None:
 
 def test_authenticity_ends_at_the_first_failure() -> None:
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=b"x" * 32), pcrs=(b"\x22" * 32,) * 8)
-    error = refused(evidence, reference=ReferenceValues(products=("Turin",)))
+    error = refused(evidence, reference=decided(products=("Turin",)))
     assert (error.fault, error.check, len(error.failures)) == (Fault.EVIDENCE_INVALID, "E16", 1)
     assert [check.id for check in error.passed][-2:] == ["E14", "E15"]
 
@@ -134,7 +134,7 @@ def test_a_time_outside_validity_has_its_own_words(days: int) -> None:
 
 
 def test_texts_for_callers_hold_no_found_value() -> None:
-    error = refused(machine().evidence(), reference=ReferenceValues(pcrs={4: ("11" * 32,)}))
+    error = refused(machine().evidence(), reference=decided(pcrs={4: ("11" * 32,)}))
     assert machine().pcrs[4].hex() in error.failures[0].found
     assert machine().pcrs[4].hex() not in str(error)
     assert machine().pcrs[4].hex() not in repr(error)
