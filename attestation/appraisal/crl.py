@@ -13,6 +13,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from attestation.appraisal.advisories import Product
+from attestation.certs import load_pem_chain, spki_sha256
+from attestation.errors import AttestationError, Fault
+
 PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 MAX_AGE_DAYS: Final = 366
 """Greatest age of a CRL, and the default. AMD issues one about once a year, so a shorter default would refuse AMD's own
@@ -66,3 +70,17 @@ def read_crl(data: bytes, ark: x509.Certificate) -> Crl:
     except InvalidSignature as error:
         raise ValueError("not signed by the ARK") from error
     return crl
+
+
+def read_published(chain: bytes, data: bytes, *, product: Product, roots: tuple[str, ...]) -> Crl:
+    """A CRL with the ASK and ARK (PEM) that its publisher sends along; ValueError unless the ARK is pinned."""
+    try:
+        certificates = load_pem_chain(chain, fault=Fault.EVIDENCE_INVALID, check="E33")
+    except AttestationError as error:
+        raise ValueError("no certificates") from error
+    ark = certificates[-1]
+    if spki_sha256(ark.public_key()) not in roots:
+        raise ValueError("the root key is not pinned")
+    if ark.subject.rfc4514_string().partition(",")[0] != f"CN=ARK-{product}":
+        raise ValueError(f"a root of another product than {product}")
+    return read_crl(data, ark)

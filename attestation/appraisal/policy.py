@@ -14,12 +14,14 @@ from attestation.appraisal.advisories import (
     ALIASES,
     SETTLED,
     AdvisoryFinding,
+    Product,
     Review,
     Scope,
     Shown,
     accepted,
     judge,
     kind_of,
+    product_of_cpuid,
     why_not,
 )
 from attestation.appraisal.reference import ReferenceValues, TcbFloor, review_of
@@ -27,7 +29,7 @@ from attestation.appraisal.snp import AuthenticReport
 from attestation.appraisal.tdx import AuthenticDomain
 from attestation.checks import Check, Failure, requirement
 from attestation.errors import AttestationError, Fault, Record
-from attestation.evidence import Tcb
+from attestation.evidence import SnpReport, Tcb
 from attestation.evidence.snp_report import parse_tcb
 
 _Result: TypeAlias = Check | Failure
@@ -64,7 +66,8 @@ def check_policy(
             record.add(result)
     if failures:
         raise AttestationError(Fault.POLICY_MISMATCH, check=failures[0].id, failures=tuple(failures))
-    return Decided(findings=findings, above_floor=_above_floor(hardware, reference))
+    above = levels_above(hardware.report, reference) if isinstance(hardware, AuthenticReport) else ()
+    return Decided(findings=findings, above_floor=above)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +157,14 @@ def _measured(measurement: bytes, reference: ReferenceValues) -> _Result:
     )
 
 
-def _floor(hardware: AuthenticReport, reference: ReferenceValues) -> TcbFloor | None:
-    kind = kind_of(hardware.report.cpuid, hardware.product)
+def _floor(report: SnpReport, product: Product, reference: ReferenceValues) -> TcbFloor | None:
+    kind = kind_of(report.cpuid, product)
     return None if kind is None else reference.floors.get(kind)
 
 
 def _floors(hardware: AuthenticReport, reference: ReferenceValues) -> _Result:
-    floor, report = _floor(hardware, reference), hardware.report
+    report = hardware.report
+    floor = _floor(report, hardware.product, reference)
     name = kind_of(report.cpuid, hardware.product) or f"CPUID {report.cpuid}"
     if floor is None:
         return Failure("E12", f"no floor for {name}", requirement("E12"))
@@ -183,13 +187,15 @@ def _tcb(floor: TcbFloor) -> Tcb:
     return Tcb(**msgspec.structs.asdict(floor))
 
 
-def _above_floor(hardware: AuthenticReport | AuthenticDomain, reference: ReferenceValues) -> tuple[str, ...]:
-    """Components of the reported TCB that the floor does not require yet; for a machine that passed E12."""
-    floor = _floor(hardware, reference) if isinstance(hardware, AuthenticReport) else None
-    if floor is None:
+def levels_above(report: SnpReport, reference: ReferenceValues) -> tuple[str, ...]:
+    """Components of a report's TCB that the floor does not require yet; none for a processor without a floor."""
+    product = product_of_cpuid(*report.cpuid[:2])
+    floor = None if product is None else _floor(report, product, reference)
+    tcb = parse_tcb(report.reported_tcb, turin=product == "Turin")
+    if floor is None or tcb is None:
         return ()
     least = msgspec.structs.asdict(floor)
-    return tuple(f"{name} {had} > {least[name]}" for name, had in asdict(hardware.tcb).items() if had > least[name])
+    return tuple(f"{name} {had} > {least[name]}" for name, had in asdict(tcb).items() if had > least[name])
 
 
 def _evaluation(number: int, reference: ReferenceValues) -> _Result:

@@ -6,7 +6,15 @@
 
 from attestation.appraisal.advisories.acceptance import Acceptance, Scope, accepted, why_not
 from attestation.appraisal.advisories.judge import SETTLED, AdvisoryFinding, Shown, State, judge
-from attestation.appraisal.advisories.products import PRODUCT_OF, Component, Cpuid, Product, Stepping, kind_of
+from attestation.appraisal.advisories.products import (
+    PRODUCT_OF,
+    Component,
+    Cpuid,
+    Product,
+    Stepping,
+    kind_of,
+    product_of_cpuid,
+)
 from attestation.appraisal.advisories.review import (
     MOST_ACCEPTANCES,
     Review,
@@ -17,7 +25,15 @@ from attestation.appraisal.advisories.review import (
     sign_table,
 )
 from attestation.appraisal.advisories.signed import signer_key
-from attestation.appraisal.advisories.table import ALIASES, SHIPPED, Advisory, AdvisoryTable, Fix, sound_table
+from attestation.appraisal.advisories.table import (
+    ALIASES,
+    SHIPPED,
+    SHIPPED_FILE,
+    Advisory,
+    AdvisoryTable,
+    Fix,
+    sound_table,
+)
 
 __all__ = [
     "ALIASES",
@@ -25,6 +41,7 @@ __all__ = [
     "PRODUCT_OF",
     "SETTLED",
     "SHIPPED",
+    "SHIPPED_FILE",
     "Acceptance",
     "Advisory",
     "AdvisoryFinding",
@@ -41,6 +58,7 @@ __all__ = [
     "accepted",
     "judge",
     "kind_of",
+    "product_of_cpuid",
     "read_acceptance",
     "read_review",
     "read_table",

@@ -48,3 +48,12 @@ def kind_of(cpuid: Cpuid, product: Product) -> Stepping | None:
     None for a stepping that is not known: nothing was decided about it.
     """
     return stepping_of(cpuid) if any(cpuid) else product
+
+
+def product_of_cpuid(family: int, model: int) -> Product | None:
+    """The product of a CPUID family and model; None for another processor."""
+    if family == 0x19 and model <= 0x0F:
+        return "Milan"
+    if family == 0x19 and (0x10 <= model <= 0x1F or 0xA0 <= model <= 0xAF):
+        return "Genoa"
+    return "Turin" if family == 0x1A and model <= 0x11 else None

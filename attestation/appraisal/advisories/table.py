@@ -24,7 +24,6 @@ ALIASES: Final = "AMD-SB-3015"
 
 LONGEST_TABLE: Final = 366  # days from review to expiry
 MOST_ROWS: Final = 256
-MOST_TABLE_BYTES: Final = 256 * 1024
 _MITIGATION_BITS: Final = 64
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,63}", re.ASCII)  # what a receipt can carry
 _CVE: Final = re.compile(r"CVE-\d{4}-\d{4,7}", re.ASCII)
@@ -118,4 +117,5 @@ def _sound_fix(stepping: Stepping, fix: Fix) -> bool:
     )
 
 
-SHIPPED: Final = msgspec.toml.decode(Path(__file__).with_name("advisories.toml").read_bytes(), type=AdvisoryTable)
+SHIPPED_FILE: Final = Path(__file__).with_name("advisories.toml")
+SHIPPED: Final = msgspec.toml.decode(SHIPPED_FILE.read_bytes(), type=AdvisoryTable)

@@ -1,7 +1,7 @@
 """What nobody decided about is refused: open advisories, those no report rules out, and decisions that do not hold."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -261,7 +261,7 @@ def row(**changes: Any) -> Advisory:
 
 
 def table(*rows: Advisory, **changes: Any) -> AdvisoryTable:
-    values = {"version": 2, "reviewed": TODAY, "expires": TODAY + DAY, "rows": rows or (row(),)}
+    values: dict[str, Any] = {"version": 2, "reviewed": TODAY, "expires": TODAY + DAY, "rows": rows or (row(),)}
     return AdvisoryTable(**(values | changes))
 
 
@@ -337,25 +337,28 @@ def test_n10_a_table_of_another_signer_is_refused_and_not_used() -> None:
         {"expires": TODAY + 367 * DAY},
         *(
             {"rows": (row(**changes),)}
-            for changes in (
-                {"id": ""},
-                {"id": "a b"},
-                {"affects": ()},
-                {"affects": ("Genoa", "Genoa")},
-                {"fixes": {}},
-                {"visibility": "physical"},
-                {"fixes": {"Turin": Fix(levels={"snp": 1})}},
-                {"fixes": {"Genoa": Fix()}},
-                {"fixes": {"Genoa": Fix(levels={"snp": 0})}},
-                {"fixes": {"Genoa": Fix(levels={"snp": 256})}},
-                {"fixes": {"Genoa": Fix(levels={"fmc": 1})}},
-                {"fixes": {"Genoa": Fix(mitigation_bit=64)}},
-                {"fixes": {"Genoa": Fix(mitigation_bit=-1)}},
-                {"pi": {"Turin": "1.0"}},
-                {"cves": ("CVE-1",)},
-                {"title": " "},
-                {"source": ""},
-                {"read": TODAY + DAY},
+            for changes in cast(
+                "tuple[dict[str, Any], ...]",
+                (
+                    {"id": ""},
+                    {"id": "a b"},
+                    {"affects": ()},
+                    {"affects": ("Genoa", "Genoa")},
+                    {"fixes": {}},
+                    {"visibility": "physical"},
+                    {"fixes": {"Turin": Fix(levels={"snp": 1})}},
+                    {"fixes": {"Genoa": Fix()}},
+                    {"fixes": {"Genoa": Fix(levels={"snp": 0})}},
+                    {"fixes": {"Genoa": Fix(levels={"snp": 256})}},
+                    {"fixes": {"Genoa": Fix(levels={"fmc": 1})}},
+                    {"fixes": {"Genoa": Fix(mitigation_bit=64)}},
+                    {"fixes": {"Genoa": Fix(mitigation_bit=-1)}},
+                    {"pi": {"Turin": "1.0"}},
+                    {"cves": ("CVE-1",)},
+                    {"title": " "},
+                    {"source": ""},
+                    {"read": TODAY + DAY},
+                ),
             )
         ),
     ],

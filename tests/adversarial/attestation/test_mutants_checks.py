@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, Fault
+from attestation.appraisal.advisories import product_of_cpuid
 from attestation.appraisal.snp import check_not_revoked, verify_chain
-from attestation.appraisal.vcek import _extensions, _product_of_cpuid
+from attestation.appraisal.vcek import _extensions
 from attestation.errors import Record
 from attestation.evidence import maa_nonce
 from attestation.jose import split_jws
@@ -149,7 +150,7 @@ def test_a20_key_operations_are_a_list(operations: object) -> None:
     ],
 )
 def test_a13_processors_that_a_vcek_may_be_of(family: int, model: int, product: str | None) -> None:
-    assert _product_of_cpuid(family, model) == product
+    assert product_of_cpuid(family, model) == product
 
 
 def test_a14_extensions_of_others_are_none_of_a_vcek() -> None:

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cji_simulator.operator import operator
 
 from attestation import AttestationError, Fault
-from attestation.appraisal import AdvisoryList, TcbFloor
-from attestation.appraisal.advisories import Advisory
+from attestation.appraisal import TcbFloor
 from attestation.checks import Failure, requirement
 from attestation.evidence import Evidence
 from tests.support.evidence import with_report
@@ -22,13 +22,9 @@ def refused(evidence: Evidence, **kw: Any) -> AttestationError:
     return caught.value
 
 
-def expired_list() -> AdvisoryList:
+def expired_table() -> bytes:
     today = machine().now.date()
-    return AdvisoryList(
-        reviewed=today - timedelta(days=9),
-        expires=today - timedelta(days=1),
-        listed=(Advisory(id="AMD-SB-9999", unfixed=("Genoa",)),),
-    )
+    return operator().table(reviewed=today + timedelta(days=1), expires=today + timedelta(days=9))
 
 
 def test_all_policy_failures_are_reported_together() -> None:
@@ -36,19 +32,20 @@ def test_all_policy_failures_are_reported_together() -> None:
     reference = decided(
         products=("Turin",),
         floors={"Turin": floor, "Genoa": floor},
-        advisories=expired_list(),
+        advisories=expired_table(),
+        acceptances=(operator().acceptance("AMD-SB-3016"), b"unsigned"),
         measurements=("ab" * 48,),
         pcrs={4: ("11" * 32,), 7: ("22" * 32, "33" * 32)},
     )
     error = refused(machine().evidence(), reference=reference)
-    assert (error.fault, error.check) == (Fault.POLICY_MISMATCH, "E31")
+    assert (error.fault, error.check) == (Fault.POLICY_MISMATCH, "E40")
     found = {failure.id: failure for failure in error.failures}
-    assert list(found) == ["E31", "E08", "E11", "E12", "E32", "E19"]
+    assert list(found) == ["E40", "E31", "E08", "E11", "E12", "E32", "E19"]
     assert (found["E08"].found, found["E08"].expected) == ("product Genoa", "Turin")
     assert found["E11"].expected == "ab" * 48
     assert found["E12"].found.count("bootloader 10,") == 3
     assert "at least bootloader 11," in found["E12"].expected
-    assert found["E32"].found == "open: AMD-SB-9999"
+    assert found["E32"].found.startswith("AMD-SB-3030 cannot be shown (no level is known for Genoa): no acceptance")
     assert found["E19"].found == f"PCR 4 is {machine().pcrs[4].hex()}; PCR 7 is {machine().pcrs[7].hex()}"
     assert found["E19"].expected == f"PCR 4 is {'11' * 32}; PCR 7 is {'22' * 32} or {'33' * 32}"
 
@@ -71,7 +68,7 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
         "E29": ("TCB status OutOfDate INTEL-SA-01036", "UpToDate"),
         "E30": ("TCB evaluation 18", "at least 99"),
     }
-    assert error.failures[-1].found == "open: INTEL-SA-01036"
+    assert error.failures[-1].found == "INTEL-SA-01036 open (TCB status OutOfDate): no acceptance names it"
 
 
 def test_a_product_without_a_floor_is_no_pass() -> None:
