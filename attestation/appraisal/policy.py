@@ -37,7 +37,7 @@ _Result: TypeAlias = Check | Failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What policy found beside its checks: the state of every advisory, and components above the floor."""
+    """Findings of policy beside its checks: the state of every advisory, and components above the floor."""
 
     findings: tuple[AdvisoryFinding, ...]
     above_floor: tuple[str, ...]

@@ -24,7 +24,7 @@ class PublishedCrl:
 
 
 def fetch_crl(trust: Trust, product: str) -> PublishedCrl:
-    """What the service publishes for a product; EVIDENCE_UNAVAILABLE "amd-kds" if it does not answer."""
+    """The answers of the service for a product; EVIDENCE_UNAVAILABLE "amd-kds" if it does not answer."""
     service = endpoint(trust.amd_kds, (trust.amd_kds,), resource="", check=_CHECK)
     until = time.monotonic() + TOTAL_SECONDS
 

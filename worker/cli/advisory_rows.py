@@ -20,7 +20,7 @@ from worker.cli.common import Failure
 
 
 def machine_findings(bundle: Evidence, review: Review, now: datetime) -> tuple[AdvisoryFinding, ...]:
-    """What the report in a bundle shows, nothing of it verified; Failure 2 where it shows no AMD product."""
+    """Findings on the report in a bundle, nothing of it verified; Failure 2 where it shows no AMD product."""
     try:
         raw = parse_hcl(bundle.hcl_report)
         report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None

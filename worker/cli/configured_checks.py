@@ -87,7 +87,7 @@ def _reference(config: Config) -> str:
 
 
 def _floors(config: Config, trust: Trust) -> str:
-    """What the machine itself runs, unverified, beside the floor: the worker appraises it."""
+    """The levels of this machine, unverified, beside the floor; the worker appraises them."""
     try:
         reference, raw = _reference_values(config), _hardware_report(trust)
         report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None

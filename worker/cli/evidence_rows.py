@@ -85,7 +85,7 @@ def _hardware(bundle: Evidence) -> Rows:
 
 
 def _advisories(bundle: Evidence) -> Rows:
-    """What the report claims about each, by the shipped table; an acceptance is for `verify`."""
+    """The state of each by the shipped table, as the report claims; an acceptance is for `verify`."""
     if bundle.tee == "snp":
         for one in machine_findings(bundle, read_review(None, (), ()), datetime.now(UTC)):
             yield one.id, f"{one.state}: {one.detail}"

@@ -1,6 +1,6 @@
 """AMD's key distribution service: GET /vcek/v1/{product}/cert_chain and /vcek/v1/{product}/crl (AMD 57230).
 
-The chain is PEM, ASK before ARK; the CRL is DER, signed by the ARK anew for each answer.
+The chain is PEM, ASK before ARK; the CRL is DER, signed by the ARK again for each answer.
 """
 
 import datetime

@@ -33,7 +33,7 @@ class Operator:
 
     @property
     def signer(self) -> str:
-        """What a configuration pins."""
+        """The public half, as a configuration pins it."""
         return canonical_jwk(self.key.public_key())
 
     def table(self, *, reviewed: date | None = None, expires: date | None = None, **changes: Any) -> bytes:

@@ -133,7 +133,7 @@ def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
 def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
     broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
     result = cji("show", bare(tmp_path, broken))
-    assert (result.exit_code, result.output.count("unreadable")) == (0, 3)
+    assert (result.exit_code, result.output.count("unreadable")) == (0, 4)
     path = wrapped(tmp_path, at=datetime.now(UTC))
     content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
     path.write_text(json.dumps(content))
