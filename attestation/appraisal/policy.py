@@ -19,7 +19,7 @@ from attestation.appraisal.advisories import (
     Scope,
     Shown,
     accepted,
-    judge,
+    evaluate,
     kind_of,
     product_of_cpuid,
     why_not,
@@ -213,7 +213,7 @@ def _machine(hardware: AuthenticReport | AuthenticDomain) -> Scope | None:
 def _findings(hardware: AuthenticReport | AuthenticDomain, review: Review) -> tuple[AdvisoryFinding, ...]:
     """AMD's advisories by the table. Intel names its own, which are open unless all is up to date."""
     if isinstance(hardware, AuthenticReport):
-        return judge(review.rows, Shown.of(hardware.report, hardware.product))
+        return evaluate(review.rows, Shown.of(hardware.report, hardware.product))
     state = f"TCB status {hardware.tcb_status}"
     ids = () if hardware.tcb_status == "UpToDate" else hardware.advisories
     return tuple(AdvisoryFinding(one, "open", state) for one in ids)

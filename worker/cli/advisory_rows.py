@@ -11,7 +11,7 @@ from attestation.appraisal.advisories import (
     Review,
     Shown,
     accepted,
-    judge,
+    evaluate,
     kind_of,
     product_of_cpuid,
 )
@@ -30,7 +30,7 @@ def machine_findings(bundle: Evidence, review: Review, now: datetime) -> tuple[A
     if report is None or product is None:
         remedy = "Use a report of version 3 or later of an AMD machine. Intel names the advisories of TDX machines."
         raise Failure("the report names no AMD product", remedy=remedy, status=2)
-    found = judge(review.rows, Shown.of(report, product))
+    found = evaluate(review.rows, Shown.of(report, product))
     return accepted(found, review.acceptances, kind_of(report.cpuid, product), now)
 
 

@@ -1,11 +1,11 @@
 """Advisories of the processor vendors: what is fixed, open or cannot be shown on a machine, and who accepted it.
 
-`table` has the rows, `judge` compares a report with them, `acceptance` is the signed decision to use a machine anyway,
-`review` reads what an operator signed, `cve` compares the rows with CVE records.
+`table` has the rows, `evaluate` compares a report with them, `acceptance` is the signed decision to use a machine
+anyway, `review` reads what an operator signed, `cve` compares the rows with CVE records.
 """
 
 from attestation.appraisal.advisories.acceptance import Acceptance, Scope, accepted, why_not
-from attestation.appraisal.advisories.judge import SETTLED, AdvisoryFinding, Shown, State, judge
+from attestation.appraisal.advisories.evaluate import SETTLED, AdvisoryFinding, Shown, State, evaluate
 from attestation.appraisal.advisories.products import (
     PRODUCT_OF,
     Component,
@@ -56,7 +56,7 @@ __all__ = [
     "State",
     "Stepping",
     "accepted",
-    "judge",
+    "evaluate",
     "kind_of",
     "product_of_cpuid",
     "read_acceptance",

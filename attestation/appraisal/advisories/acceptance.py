@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from attestation.appraisal.advisories.judge import SETTLED, AdvisoryFinding
+from attestation.appraisal.advisories.evaluate import SETTLED, AdvisoryFinding
 from attestation.appraisal.advisories.products import Stepping
 from attestation.appraisal.advisories.table import day_of, sound_ids
 

@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CveRecord:
-    """What matters of one record. `servers` is whether it names a processor that the table is about."""
+    """One record, as far as it matters. `servers` is whether it names a processor that the table is about."""
 
     cve: str
     rejected: bool
@@ -108,7 +108,7 @@ def read_cve(data: bytes) -> CveRecord:
 
 
 def differences(rows: Sequence[Advisory], records: Iterable[CveRecord]) -> tuple[Difference, ...]:
-    """What the records have and the rows have not, in the order of the records; then the rows without a record."""
+    """Facts that only the records have, in the order of the records; then the rows without a record."""
     by_cve = {cve: row for row in rows for cve in row.cves}
     given = {record.cve: record for record in records}
     found = [one for record in given.values() for one in _differences(by_cve.get(record.cve), record)]

@@ -14,7 +14,7 @@ Cpuid = tuple[int, int, int]  # family, model, stepping; zeros in a report of ve
 
 # CPUID 1, EAX, by the names in AMD's releases of microcode: GN-B1 00A00F11, GN-B2 00A00F12, RS-B1 00A10F11,
 # RS-B2 00A10F12, RSDN-A1 00AA0F01, RSDN-A2 00AA0F02; Turin 00B00F21, Turin Dense 00B10F10. Siena and the Bergamo on
-# sale are both RSDN-A2, with the same microcode: no report tells them apart.
+# sale are both RSDN-A2, with the same microcode: no report can distinguish them.
 _STEPPINGS: Final[Mapping[Cpuid, Stepping]] = {
     (0x19, 0x01, 1): "Milan",
     (0x19, 0x01, 2): "Milan-X",

@@ -18,7 +18,7 @@ MOST_ACCEPTANCES: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What is in force, and what is wrong with files that are not."""
+    """The rows and acceptances in force, and the defects of files that are not."""
 
     rows: tuple[Advisory, ...]
     reviewed: date

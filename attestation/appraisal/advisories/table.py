@@ -30,7 +30,7 @@ _CVE: Final = re.compile(r"CVE-\d{4}-\d{4,7}", re.ASCII)
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a report of a fixed machine shows: at least these levels, and this bit of its mitigation vectors, from 0."""
+    """A report of a fixed machine shows at least these levels, and this bit of its mitigation vectors, from 0."""
 
     levels: dict[Component, int] = msgspec.field(default_factory=dict)
     mitigation_bit: int | None = None

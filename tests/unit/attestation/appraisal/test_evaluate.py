@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from attestation.appraisal.advisories import SHIPPED, Advisory, Fix, Shown, State, judge, kind_of
+from attestation.appraisal.advisories import SHIPPED, Advisory, Fix, Shown, State, evaluate, kind_of
 from attestation.evidence import Tcb
 
 DAY = date(2026, 11, 26)
@@ -102,14 +102,14 @@ def lower(**levels: int) -> tuple[Tcb, ...]:
     ],
 )
 def test_a_row_on_a_machine(changes: dict[str, Any], machine: dict[str, Any], state: State, detail: str) -> None:
-    (found,) = judge([row(**changes)], shown(**machine))
+    (found,) = evaluate([row(**changes)], shown(**machine))
     assert found == ("A", state, detail, "")
 
 
 def test_a_version_2_report_shows_no_fix() -> None:
     """Its firmware names no stepping, so no level of it can be compared."""
     old = shown(stepping=None, mitigations=None, alias_check=None, version=2)
-    assert {one.state for one in judge(SHIPPED.rows, old)} <= {"open", "cannot be shown", "not affected"}
+    assert {one.state for one in evaluate(SHIPPED.rows, old)} <= {"open", "cannot be shown", "not affected"}
 
 
 def test_floors_and_decisions_are_those_of_the_stepping() -> None:

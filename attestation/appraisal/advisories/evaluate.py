@@ -22,7 +22,7 @@ _VERSION_OF_MITIGATIONS: Final = 5
 
 
 class AdvisoryFinding(NamedTuple):
-    """What a report shows about one advisory, in words; `accepted_by` is the id of a risk acceptance, or empty."""
+    """The state of one advisory on a machine, with the reason; `accepted_by` is the id of an acceptance, or empty."""
 
     id: str
     state: State
@@ -32,7 +32,7 @@ class AdvisoryFinding(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a report shows of its machine. `stepping`, `mitigations` and `alias_check` are None where it shows nothing.
+    """A machine as its report shows it. `stepping`, `mitigations` and `alias_check` are None where it shows nothing.
 
     `tcbs` are the reported, committed and launch TCB, each None if its reserved bytes are not zero. `mitigations` has
     the bits that both vectors, at launch and now, have.
@@ -63,7 +63,7 @@ class Shown:
         )
 
 
-def judge(rows: Iterable[Advisory], shown: Shown) -> tuple[AdvisoryFinding, ...]:
+def evaluate(rows: Iterable[Advisory], shown: Shown) -> tuple[AdvisoryFinding, ...]:
     """A finding for each row, in their order."""
     return tuple(AdvisoryFinding(row.id, *_row(row, shown)) for row in rows)
 
