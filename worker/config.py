@@ -16,8 +16,7 @@ from worker.errors import StartupError
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 _MAX_BYTES: Final = 256 << 10
-_MAX_VALUE_BYTES: Final = 512 << 10  # of a file that a reference value names
-_MAX_VALUES: Final = 128  # such files
+_MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,9 +173,10 @@ def with_files(values: dict[str, object], folder: Path) -> dict[str, object]:
 
     Raises ValueError, for a file that cannot be read as well: a value that is missing is not one to do without.
     """
-    left = iter(range(_MAX_VALUES))
+    left = _MAX_VALUE_BYTES
 
     def read(value: object) -> object:
+        nonlocal left
         if isinstance(value, list):
             return [read(one) for one in value]
         if not isinstance(value, dict):
@@ -184,15 +184,14 @@ def with_files(values: dict[str, object], folder: Path) -> dict[str, object]:
         name = value.get("file")
         if value.keys() != {"file"} or not isinstance(name, str):
             return {key: read(one) for key, one in value.items()}
-        if next(left, None) is None:
-            raise ValueError(f"reference values name more than {_MAX_VALUES} files")
         try:
             with (folder / name).open("rb") as file:
-                data = file.read(_MAX_VALUE_BYTES + 1)
+                data = file.read(left + 1)
         except OSError as error:
             raise ValueError(f"{name}, which a reference value names, cannot be read ({error.strerror})") from error
-        if len(data) > _MAX_VALUE_BYTES:
-            raise ValueError(f"{name}, which a reference value names, is larger than {_MAX_VALUE_BYTES >> 10} KiB")
+        left -= len(data)
+        if left < 0:
+            raise ValueError(f"files that reference values name have more than {_MAX_VALUE_BYTES >> 20} MiB")
         return base64.b64encode(data).decode()
 
     return {key: read(value) for key, value in values.items()}

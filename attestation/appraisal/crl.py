@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from attestation.appraisal.advisories import Product
-from attestation.certs import load_pem_chain, spki_sha256
+from attestation.certs import common_name, load_pem_chain, spki_sha256
 from attestation.errors import AttestationError, Fault
 
 PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
@@ -81,6 +81,6 @@ def read_published(chain: bytes, data: bytes, *, product: Product, roots: tuple[
     ark = certificates[-1]
     if spki_sha256(ark.public_key()) not in roots:
         raise ValueError("the root key is not pinned")
-    if ark.subject.rfc4514_string().partition(",")[0] != f"CN=ARK-{product}":
+    if common_name(ark) != f"ARK-{product}":
         raise ValueError(f"a root of another product than {product}")
     return read_crl(data, ark)

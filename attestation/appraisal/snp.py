@@ -19,7 +19,7 @@ from attestation.appraisal.advisories import Product
 from attestation.appraisal.crl import MAX_AGE_DAYS, PSS, read_crl
 from attestation.appraisal.hardware import Hardware
 from attestation.appraisal.vcek import product_of, verify_chip
-from attestation.certs import load_pem_chain, spki_sha256
+from attestation.certs import common_name, load_pem_chain, spki_sha256
 from attestation.checks import Check
 from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import SnpReport, Tcb, parse_snp_report
@@ -110,7 +110,7 @@ def _read_chain(pem: bytes) -> tuple[tuple[x509.Certificate, ...], Check]:
 
 
 def _role(certificate: x509.Certificate) -> str:
-    name = _common_name(certificate)
+    name = common_name(certificate)
     if name.startswith("ARK-"):
         return "ARK"
     return "VCEK" if name == "SEV-VCEK" else "ASK" if name.startswith("SEV-") else ""
@@ -129,12 +129,12 @@ def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Cer
             # this as well, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, TypeError, ValueError) as error:
-            raise invalid("E05", found=f"{_common_name(certificate)} is not signed by the next") from error
+            raise invalid("E05", found=f"{common_name(certificate)} is not signed by the next") from error
         if not certificate.public_bytes(Encoding.DER).endswith(b"\0" + certificate.signature):  # no unused bits
             raise invalid("E05")
         _signed_by(issuer, certificate.signature, certificate.tbs_certificate_bytes, "E05")
     product = product_of(vcek)
-    names = (_common_name(ask), _common_name(ark))
+    names = (common_name(ask), common_name(ark))
     if product is None or names != (f"SEV-{product}", f"ARK-{product}"):
         raise invalid("E05", found=f"a VCEK of {product} under {', '.join(names)}")
     return Endorsement(vcek=vcek, ask=ask, ark=ark, product=product), Check("E05", f"VCEK, ASK, ARK of {product}")
@@ -185,11 +185,6 @@ def check_not_revoked(
     if found.revoked & below:
         raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found="AMD revoked the chain")
     return Check("E33", f"not revoked, by a CRL of {found.updated:%Y-%m-%d}")
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(names[0].value) if len(names) == 1 else ""
 
 
 def verify_report_signature(report: SnpReport, vcek: x509.Certificate) -> Check:

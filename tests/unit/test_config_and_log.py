@@ -87,16 +87,13 @@ def test_reference_values_name_files(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_too_long_is_no_default(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x/g").write_bytes(b"list")
-    with pytest.raises(StartupError, match="a.jws, which a reference value names, cannot be read"):
+    with pytest.raises(StartupError, match=r"a\.jws, which a reference value names, cannot be read"):
         load(write(tmp_path, naming()))
-    (tmp_path / "a.jws").write_bytes(bytes((512 << 10) + 1))
-    with pytest.raises(StartupError, match="larger than 512 KiB"):
+    (tmp_path / "a.jws").write_bytes(bytes((2 << 20) - 3))
+    with pytest.raises(StartupError, match="have more than 2 MiB"):
         load(write(tmp_path, naming()))
-    (tmp_path / "a.jws").write_bytes(b"signed")
-    most = [{"file": "a.jws"}] * 128
-    assert with_files({"acceptances": most}, tmp_path) == {"acceptances": ["c2lnbmVk"] * 128}
-    with pytest.raises(ValueError, match="more than 128 files"):
-        with_files({"acceptances": [*most, {"file": "a.jws"}]}, tmp_path)
+    (tmp_path / "a.jws").write_bytes(bytes((2 << 20) - 4))
+    load(write(tmp_path, naming()))
 
 
 def test_an_environment_variable_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
