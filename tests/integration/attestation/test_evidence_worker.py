@@ -1,7 +1,6 @@
 """What a worker's verdict says of it: advisories that were accepted, and one boot between attestations."""
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,20 @@ from cji_simulator.launch import worker_config
 from cji_simulator.operator import Operator
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
-from cji_simulator.worker import Worker
+from cji_simulator.worker import Worker, working_tree
 
 from attestation import Fault
 from attestation.appraisal import ReferenceValues
 from attestation.evidence import root_of
 from attestation.release import Attester
 from tests.support.forge import decided
-from tests.support.refusals import rejected
+from tests.support.refusals import refused, rejected
 from worker.audit import Attested, read
 from worker.client import SyncClient, Unverified, load_profile
+from worker.config import load
+from worker.errors import Reason
+from worker.host import TpmClockWatch
+from worker.keyholder.custody import Custody
 
 TODAY = datetime.now(UTC).date()
 DAY = timedelta(days=1)
@@ -67,16 +70,24 @@ def test_h01_undecided_risks_keep_worker_and_client_away(
         client.attest()
 
 
-def test_h01_a_decision_of_a_stranger_stops_a_worker(tmp_path: Path, azure: Simulation) -> None:
-    cmk = azure.create_cmk("cji-unsigned")
+def test_h01_a_decision_of_a_stranger_gives_a_worker_no_key(
+    tmp_path: Path, azure: Simulation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cmk = azure.create_cmk("cji-stranger")
     files = worker_config(tmp_path, simulation=azure, keys=[cmk])
     (tmp_path / "acceptance.jws").write_bytes(Operator().acceptance())
-    with Worker(files.config, trust=azure.trust, log=tmp_path / "worker.log"):
-        until = time.monotonic() + 30
-        while '"check": "E40"' not in (tmp_path / "worker.log").read_text():
-            assert time.monotonic() < until
-            time.sleep(0.1)
-    assert '"event": "released"' not in (tmp_path / "worker.log").read_text()
+    custody = Custody(
+        config=load(files.config),
+        code=working_tree(),
+        trust=azure.trust,
+        receipt_key=b"r" * 32,
+        tpm=TpmClockWatch(),
+    )
+    custody.step()
+    assert custody.holdings.attestation is None
+    with refused(Reason.ATTESTATION_REJECTED):
+        custody.holdings.key(cmk.kek_id)
+    assert '"check": "E40"' in capsys.readouterr().err
 
 
 def test_f08_an_attester_sees_that_its_machine_goes_on(azure: Simulation) -> None:
