@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -77,6 +78,22 @@ def test_a22_a_list_is_not_replaced_by_an_older_one(tmp_path: Path, azure: Simul
         assert (refused.exit_code, told in refused.output, path.read_bytes()) == (3, True, kept)
     path.write_bytes(crl(issuer=ark, signer=ark.rsa()))
     assert fetch(azure.trust, tmp_path, "Genoa").exit_code == 0
+
+
+def test_a22_a_list_that_is_not_current_is_not_written(
+    tmp_path: Path, azure: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of this machine, two years later."""
+    later = datetime.now(UTC) + timedelta(days=730)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return later.astimezone(tz)
+
+    monkeypatch.setattr("worker.cli.crl.datetime", Clock)
+    refused = fetch(azure.trust, tmp_path, "Genoa")
+    assert (refused.exit_code, "in force from" in refused.output, list(tmp_path.iterdir())) == (3, True, [])
 
 
 def test_an_outage_is_retried_then_told(tmp_path: Path, azure: Simulation) -> None:

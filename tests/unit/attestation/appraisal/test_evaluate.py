@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 
-from attestation.appraisal.advisories import SHIPPED, Advisory, Fix, Shown, State, evaluate, kind_of
+from attestation.appraisal.advisories import (
+    PRODUCT_OF,
+    SHIPPED,
+    Advisory,
+    Cpuid,
+    Fix,
+    Product,
+    Shown,
+    State,
+    Stepping,
+    evaluate,
+    kind_of,
+    product_of_cpuid,
+)
+from attestation.appraisal.reference import FLOORS
 from attestation.evidence import Tcb
 
 DAY = date(2026, 11, 26)
@@ -110,6 +124,27 @@ def test_a_version_2_report_shows_no_fix() -> None:
     """Its firmware names no stepping, so no level of it can be compared."""
     old = shown(stepping=None, mitigations=None, alias_check=None, version=2)
     assert {one.state for one in evaluate(SHIPPED.rows, old)} <= {"open", "cannot be shown", "not affected"}
+
+
+@pytest.mark.parametrize(
+    ("cpuid", "kind", "product"),
+    [
+        ((0x19, 0x01, 1), "Milan", "Milan"),
+        ((0x19, 0x01, 2), "Milan-X", "Milan"),
+        ((0x19, 0x11, 1), "Genoa", "Genoa"),
+        ((0x19, 0x11, 2), "Genoa-X", "Genoa"),
+        ((0x19, 0xA0, 1), "Bergamo-A1", "Genoa"),
+        ((0x19, 0xA0, 2), "Bergamo-Siena", "Genoa"),
+        ((0x1A, 0x02, 1), "Turin", "Turin"),
+        ((0x1A, 0x11, 0), "Turin-Dense", "Turin"),
+    ],
+)
+def test_steppings_by_their_cpuid(cpuid: Cpuid, kind: Stepping, product: Product) -> None:
+    assert kind_of(cpuid, product) == kind
+    assert PRODUCT_OF[kind] == product_of_cpuid(*cpuid[:2]) == product
+    assert FLOORS[kind].microcode > 0
+    for other in ((0x19, 0x01, 0), (0x19, 0xA0, 0), (0x1A, 0x02, 0), (0x1A, 0x11, 1)):
+        assert kind_of(other, product) is None
 
 
 def test_floors_and_decisions_are_those_of_the_stepping() -> None:
