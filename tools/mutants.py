@@ -224,7 +224,7 @@ def _names(statement: ast.stmt) -> tuple[str, ...]:
 
 def _put(mutant: Mutant, module: types.ModuleType) -> None:
     """Give the module's functions the mutant's code, and its tables the mutant's values, wherever they are known."""
-    namespace: dict[str, Any] = {"__name__": module.__name__, "__package__": module.__package__}
+    namespace: dict[str, Any] = {name: getattr(module, name) for name in ("__name__", "__package__", "__file__")}
     exec(compile(mutant.tree, str(module.__file__), "exec"), namespace)
     _exchange(vars(module), namespace)
     for name in mutant.names:

@@ -9,6 +9,7 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault
 from attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, check_reference
+from attestation.appraisal.crl import read_crl
 from attestation.evidence import Evidence, Tcb
 from tests.support.forge import (
     POLICY_HASH,
@@ -181,6 +182,12 @@ def test_a22_a_revoked_vcek() -> None:
 def test_a22_a_crl_out_of_its_time(times: dict[str, Any]) -> None:
     error = refused(machine().evidence(), "E33", reference=with_crl(crl(**times)))
     assert "kdsintf" in error.remedy
+
+
+def test_a22_a_root_with_another_kind_of_key() -> None:
+    leaf = machine().chip.vcek
+    with pytest.raises(ValueError, match="no RSA key"):
+        read_crl(crl(issuer=leaf), leaf.certificate)
 
 
 def test_a22_a_crl_that_is_not_the_roots_own() -> None:

@@ -1,5 +1,6 @@
 """`cji crl fetch` from AMD's service as it is simulated: what it writes is what the appraisal accepts."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_a22_a_list_that_is_not_current_is_not_written(
         def now(cls, tz: Any = None) -> Any:
             return later.astimezone(tz)
 
-    monkeypatch.setattr("worker.cli.crl.datetime", Clock)
+    monkeypatch.setattr(sys.modules["worker.cli.crl"], "datetime", Clock)
     refused = fetch(azure.trust, tmp_path, "Genoa")
     assert (refused.exit_code, "in force from" in refused.output, list(tmp_path.iterdir())) == (3, True, [])
 

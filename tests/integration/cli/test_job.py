@@ -329,7 +329,7 @@ def test_several_receipts_and_their_gaps(desk: Desk) -> None:
         jobs.append(desk.folder / f"out{i}")
     both = [job / "receipt.jws" for job in jobs]
     headers = [argument for job in jobs for argument in ("--expect-header", job / "header.bin")]
-    evidence = ("--evidence", jobs[0] / "evidence.json")
+    evidence = ("--evidence", jobs[0] / "evidence.json", "--profile", desk.folder / "client.toml")
     assert desk.cji("receipt", "verify", *both, *evidence, *headers).exit_code == 0
     missing = desk.cji("receipt", "verify", both[0], *evidence, *headers)
     assert missing.exit_code == 3

@@ -117,7 +117,7 @@ def test_only_what_is_named_is_accepted(ids: list[str], kinds: Any, begins: int,
         decided_by="p",
     )
     assert read_acceptance(sign_acceptance(decision, operator().key), KEYS) == decision
-    findings = [AdvisoryFinding(name, state, "") for name in "ABC" for state in ("open", "fixed")]  # type: ignore[arg-type]
+    findings = [AdvisoryFinding(name, state, "") for name in "ABC" for state in ("open", "fixed")]
     for found in accepted(findings, (decision,), machine, now):
         covers = found.id in ids and machine in kinds and begins <= 0 <= begins + days
         assert bool(found.accepted_by) == (covers and found.state not in SETTLED)
