@@ -22,8 +22,19 @@ import msgspec
 from benchmarks.harness import Result
 from benchmarks.machine import facts
 from benchmarks.report import Report
-from worker.audit import GENESIS, AuditFile, Event, JobAdmitted, JobCompleted, JobRefused, Volumes, utc_hundredths
+from worker.audit import (
+    GENESIS,
+    Attributed,
+    AuditFile,
+    Event,
+    JobAdmitted,
+    JobCompleted,
+    JobRefused,
+    Volumes,
+    utc_hundredths,
+)
 from worker.errors import Reason, Stage
+from worker.suites import Suite
 
 __all__ = ["NOW", "job_id", "measure_start", "run", "write_history"]
 
@@ -91,9 +102,8 @@ def _admitted(job: str = _SLOT) -> JobAdmitted:
         not_after=_NOT_AFTER,
         source="ipv4:127.0.0.1:50000",
         originating_ori="WI0130000",
-        operator_id="op-17",
-        requestor="Det. Smith",
-        secondary_recipient="",
+        attribution=Attributed(operator_id="op-17", requestor="Det. Smith", secondary_recipient=""),
+        suite=Suite.CLASSICAL_1,
         operations=("deidentify",),
         recipients=("A" * 43,),
         kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,

@@ -18,6 +18,7 @@ from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
 from worker.compute.operations.deidentify import DateShift, DateTo, HmacToken, Mask, Transform
+from worker.suites import Suite
 
 __all__ = ["COPY", "DEIDENTIFY", "TOKENS", "run"]
 
@@ -161,13 +162,16 @@ def _pair(stand: Stand, table: pa.Table, columns: Mapping[str, Transform], *, pa
 def _latency(report: Report, stand: Stand, plan: _Plan) -> dict[str, float]:
     table = people(_SMALL_JOB_ROWS)
     with report.doing(f"{plan.small_jobs} jobs of {_SMALL_JOB_ROWS} rows"):
-        both = []
+        both, hybrid = [], []
         for _ in range(plan.small_jobs):
             prepared = stand.prepare(table, DEIDENTIFY)
             both.append((stand.job(prepared) * 1000, stand.echoed(prepared) * 1000))
+            hybrid.append(stand.job(stand.prepare(table, DEIDENTIFY, suite=Suite.HYBRID_1)) * 1000)
     echo = median(theirs for _, theirs in both)
     added = [ours - echo for ours, _ in both]
+    hybrid_added = median(hybrid) - median(ours for ours, _ in both)
     figures = {"p50_ms": percentile(added, 50), "p99_ms": percentile(added, 99), "echo_p50_ms": echo}
+    figures["hybrid_added_ms"] = hybrid_added
     report.table(
         f"Added latency of a job of {_SMALL_JOB_ROWS} rows, {plan.small_jobs} jobs, a warm cell each",
         ("", "ms"),
@@ -175,6 +179,7 @@ def _latency(report: Report, stand: Stand, plan: _Plan) -> dict[str, float]:
             ("p50", f"{figures['p50_ms']:.1f}"),
             ("p99", f"{figures['p99_ms']:.1f}"),
             ("echo, p50 (taken off)", f"{echo:.1f}"),
+            ("hybrid-1 besides, p50", f"{hybrid_added:.1f}"),
         ],
     )
     return figures

@@ -20,9 +20,9 @@ from cji_simulator.worker import PROGRAM
 from benchmarks.echo import EchoServer
 from benchmarks.processes import CpuClock, PeakMemory
 from benchmarks.wire import Connection, Prepared, prepare, verify, verify_echo
-from worker.client import open_result
 from worker.client.attested import AttestedWorker
 from worker.compute.operations.deidentify import Deidentify, Transform
+from worker.suites import Suite
 
 __all__ = ["Stand", "Usage", "open_stand"]
 
@@ -59,10 +59,17 @@ class Stand:
     to_echo: Connection
     attested: AttestedWorker
 
-    def prepare(self, table: pa.Table, columns: Mapping[str, Transform], *, batch: int = 16_384) -> Prepared:
+    def prepare(
+        self,
+        table: pa.Table,
+        columns: Mapping[str, Transform],
+        *,
+        batch: int = 16_384,
+        suite: Suite = Suite.CLASSICAL_1,
+    ) -> Prepared:
         """A new sealed job that applies these rules; its input comes in batches of at most `batch` rows."""
-        spec = self.site.spec(Deidentify(project="bench", columns=dict(columns)))
-        return prepare(self.site, spec, table, batch=batch)
+        spec = self.site.hybrid_spec if suite is Suite.HYBRID_1 else self.site.spec
+        return prepare(self.site, spec(Deidentify(project="bench", columns=dict(columns))), table, batch=batch)
 
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
         """Seconds of one job, from the first message to the end of the call after the receipt, which was verified."""
@@ -82,7 +89,7 @@ class Stand:
         """The outputs of another job, as its recipient reads them."""
         self.job(prepared)
         with verify(self.to_worker, prepared, self.attested) as result:
-            return open_result(result, self.site.recipient)
+            return self.site.open(result)
 
     def peak_mib(self, prepared: Prepared) -> float:
         """Peak resident memory of front and cell over one job, in MiB."""

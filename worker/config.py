@@ -95,9 +95,17 @@ class KeySection(_Section, frozen=True, kw_only=True):
 
     kek_id: NonEmpty
     public_thumbprint: NonEmpty
+    ml_kem_seed: Annotated[str, Meta(min_length=1, max_length=1366)] | None = None
+    """Seed of the key's ML-KEM half, wrapped under the key by `cji key new-ml-kem-seed`; without it, no hybrid jobs."""
+    ml_kem_thumbprint: NonEmpty | None = None
+    """Thumbprint of the public ML-KEM half, by which submitters pin it."""
     policy_sha256: NonEmpty | None = None
     accept_findings: tuple[Literal["RP01", "RP04"], ...] = ()
     """Accepted errors of the key's release policy, from `attestation.release.policy.ACCEPTABLE`."""
+
+    def __post_init__(self) -> None:
+        if (self.ml_kem_seed is None) is not (self.ml_kem_thumbprint is None):
+            raise ValueError("ml_kem_seed and ml_kem_thumbprint belong together")
 
 
 class Config(_Section, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_REFERENCE = "UNKNOWN_REFERENCE"
     CERTIFICATE_REFUSED = "CERTIFICATE_REFUSED"
     REVOCATION_UNKNOWN = "REVOCATION_UNKNOWN"
+    SUITE_NOT_ACCEPTED = "SUITE_NOT_ACCEPTED"
 
 
 class Stage(enum.StrEnum):
@@ -92,7 +93,11 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "Ask the worker's operator which of them is missing.",
     ),
     Reason.UNKNOWN_KEY: _info("caller", "Seal to a key id that Describe returns; old key versions are retired."),
-    Reason.DEK_UNWRAP_FAILED: _info("caller", "Wrap 32 random bytes with RSA-OAEP-256 under the key named in kek_id."),
+    Reason.DEK_UNWRAP_FAILED: _info(
+        "caller",
+        "Wrap the data key for the key named in kek_id, in the form of the job's suite, and seal attribution and "
+        "project keys under it; see docs/format.md, section 4.",
+    ),
     Reason.SEGMENT_INVALID: _info(
         "caller", "The stream was altered, truncated, reordered or sealed with another key. Seal the job again."
     ),
@@ -164,6 +169,11 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "operator",
         "A certificate revocation list of the worker has expired. Install a new client_crl, then run `cji reload`.",
         retryable=True,
+    ),
+    Reason.SUITE_NOT_ACCEPTED: _info(
+        "caller",
+        "Seal the job in a suite that the worker's policy accepts from you; ask its operator which they are. A "
+        "hybrid job needs a key for which Describe returns an ML-KEM half.",
     ),
 }
 

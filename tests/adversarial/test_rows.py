@@ -137,6 +137,8 @@ ROWS: Final = {
     "X12": "code that its own digest does not cover",
     "X13": "an audit trail rolled back to a backup",
     "X14": "secret memory read by root through the kernel",
+    "X15": "one half of a hybrid stripped, exchanged, or carried to another suite",
+    "X16": "who asked, for whom and why, read by everybody who carries the job",
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),

@@ -58,10 +58,12 @@ from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
 from worker.front.tls import check
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
-from worker.jose import key_id, parse_canonical_p384, parse_p384, parse_rsa, public_jwk, thumbprint
+from worker.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk, thumbprint
 from worker.operator_files import FileRefused, TlsFiles
+from worker.pairs import ML_KEM_BYTES, DecryptionPair
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.status import ROW_STATUS_SCHEMA
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
 __all__ = ["WORKER"]
@@ -113,14 +115,24 @@ def _headers() -> tuple[bytes, ...]:
     columns = [pb.ColumnRule(column="a", keep=pb.Keep()), pb.ColumnRule(column="b", drop=pb.Drop())]
     ours = {"operations": [pb.Operation(deidentify=pb.Deidentify(columns=columns))], "recipients": [recipient()]}
     inputs = [InputPart(name=f"part_{n}", schema="hotfile/1", rows_declared=n) for n in range(4)]
-    return make(**ours), make(**ours, inputs=inputs, case_number="17", secondary_recipient="other")
+    pair = DecryptionPair.generate().public_key()
+    hybrid = {
+        "suite": Suite.HYBRID_1,
+        "wrapped_dek": bytes(ML_KEM_BYTES + 384),
+        "recipients": [Recipient(key_id=key_id(pair), jwk=public_jwk(pair))],
+    }
+    return make(**ours), make(**ours, inputs=inputs, sealed_attribution=bytes(540)), make(**{**ours, **hybrid})
 
 
 def _header_fair(data: bytes, value: Any) -> bool:
     """Nothing of the bytes was read in a way in which protobuf would not write it."""
     again = pb.JobHeader.FromString(data)
     again.DiscardUnknownFields()
-    named = (again.job_id, again.kek_id, again.reason) == (value.job_id, value.kek_id, value.reason)
+    named = (again.job_id, again.kek_id, again.sealed_attribution) == (
+        value.job_id,
+        value.kek_id,
+        value.sealed_attribution,
+    )
     whole = again.SerializeToString(deterministic=True) == data == value.data
     return whole and named and value.sha384 == hashlib.sha384(data).digest()
 
@@ -672,7 +684,7 @@ WORKER: Final = (
     target(
         "receipt-jwk",
         lambda: (public_jwk(signing_key().public_key()).encode(),),
-        lambda data: parse_canonical_p384(text(data)),
+        lambda data: parse_canonical_verifying(text(data)),
         refusals=(ValueError,),
         fair=_receipt_key_fair,
         mutators=JSON,

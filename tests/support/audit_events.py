@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from worker.audit import AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
+from worker.audit import Attributed, AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
 from worker.errors import Reason, Stage
+from worker.suites import Suite
 
 __all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "opened"]
 
@@ -33,9 +34,8 @@ def admitted(job_id: bytes, header_sha384: bytes, *, not_after: str = NOT_AFTER)
         not_after=not_after,
         source="ipv4:127.0.0.1:50000",
         originating_ori="WI0130000",
-        operator_id="op-17",
-        requestor="Det. Muñoz",
-        secondary_recipient="",
+        attribution=Attributed(operator_id="op-17", requestor="Det. Muñoz", secondary_recipient=""),
+        suite=Suite.CLASSICAL_1,
         operations=("deidentify",),
         recipients=("A" * 43,),
         kek_id="https://v.vault.azure.net/keys/cmk/" + "ab" * 16,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from worker.envelope import BOX_OVERHEAD_BYTES
 from worker.job import InputPart, JobId, Recipient, new_header
 from worker.jose import key_id
 from worker.wire.v1 import worker_pb2
@@ -35,9 +36,7 @@ def make(**changes: object) -> bytes:
         "audience": "pool-1",
         "originating_ori": "WI0130000",
         "requesting_ori": "WI0130000",
-        "operator_id": "op",
-        "requestor": "who",
-        "reason": "why",
+        "sealed_attribution": bytes(256 + BOX_OVERHEAD_BYTES),
         "purpose_code": "C",
         "inputs": [InputPart(name="people", schema="person/1")],
         "operations": [OPERATION],

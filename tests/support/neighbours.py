@@ -136,10 +136,14 @@ def neighbours(folder: Path, *, cells: int = 2, revocable: bool = False, **limit
 def _policy(text: str, signing: Mapping[str, ec.EllipticCurvePrivateKey]) -> str:
     """The one submitter of this policy under two names, each with a signing key of its own."""
     start = text.index("[[submitters]]")
-    lines = "\n".join(line for line in text[start:].splitlines() if not line.startswith("signing_key"))
+    lines = "\n".join(line for line in text[start:].splitlines() if not line.startswith(("signing_key", "suites")))
     blocks = [text[:start]]
     for name, key in signing.items():
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         block = lines.replace(FIRST, name)
-        blocks.append(block.replace("[[submitters]]", f"[[submitters]]\nsigning_key = {json.dumps(public)}"))
+        blocks.append(
+            block.replace(
+                "[[submitters]]", f'[[submitters]]\nsuites = ["classical-1"]\nsigning_key = {json.dumps(public)}'
+            )
+        )
     return "\n".join(blocks) + "\n"

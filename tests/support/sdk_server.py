@@ -139,7 +139,7 @@ class ReferenceWorker(CjiWorkerServicer):
         plain = open_stream(dek, input_aad(header.sha384, 0), parts[0])
         table = pa.ipc.open_stream(io.BytesIO(plain)).read_all()
         planned = plan(header.operations, header.input_schemas)
-        keys = [unwrap_project_key(self.cmk, project.name, project.wrapped_key) for project in planned.projects]
+        keys = [unwrap_project_key(dek, project.name, project.wrapped_key) for project in planned.projects]
         operation = planned.operations[0].prepare(table.schema, context(*keys))
         assert isinstance(operation, BatchOperation)
         results, statuses = [], []
@@ -197,7 +197,7 @@ class ReferenceWorker(CjiWorkerServicer):
             submitter="spiffe://cji.example/agency/test",
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,
-            operator_id=header.operator_id,
+            suite=header.suite,
             purpose_code=header.purpose_code,
             operations=header.operation_names,
             recipients=tuple(r.key_id for r in header.recipients),

@@ -137,6 +137,12 @@ def test_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(FIELDS.values()) == {str, int}
 
 
+@pytest.mark.parametrize("line", ['ml_kem_seed = "AAAA"', f'ml_kem_thumbprint = "{"A" * 43}"'])
+def test_a_seed_and_its_thumbprint_belong_together(tmp_path: Path, line: str) -> None:
+    with pytest.raises(StartupError, match="belong together"):
+        load(write(tmp_path, f"{WORKER_CONFIG}{line}\n"))
+
+
 def test_a_file_that_is_too_long_is_refused_and_not_cut(tmp_path: Path) -> None:
     long = write(tmp_path, WORKER_CONFIG + "# " + "x" * (256 << 10) + "\n")
     with pytest.raises(StartupError, match="larger than 256 KiB"):

@@ -15,7 +15,7 @@ from worker.jose import (
     es384_sign,
     es384_verify,
     key_id,
-    parse_canonical_p384,
+    parse_canonical_verifying,
     parse_p384,
     parse_rsa,
     public_jwk,
@@ -56,7 +56,7 @@ def test_the_thumbprint_of_rfc_7638() -> None:
 
 def test_keys_survive_their_text() -> None:
     assert parse_rsa(public_jwk(RSA)) == RSA
-    assert parse_p384(public_jwk(P384)) == parse_canonical_p384(public_jwk(P384)) == P384
+    assert parse_p384(public_jwk(P384)) == parse_canonical_verifying(public_jwk(P384)) == P384
     assert list(json.loads(public_jwk(P384))) == ["crv", "kty", "x", "y"]
     assert list(json.loads(public_jwk(RSA))) == ["e", "kty", "n"]
 
@@ -72,7 +72,7 @@ def test_optional_members_are_read_and_compared() -> None:
         with pytest.raises(ValueError, match=r"."):
             parse_p384(text)
     with pytest.raises(ValueError, match="canonical"):
-        parse_canonical_p384(changed(P384, kid=key_id(P384)))
+        parse_canonical_verifying(changed(P384, kid=key_id(P384)))
 
 
 def padded(number: str) -> str:

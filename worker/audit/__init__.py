@@ -18,6 +18,7 @@ from worker.audit.events import (
     WitnessesDisagreed,
 )
 from worker.audit.fields import (
+    Attributed,
     DisagreementAbout,
     DropCause,
     FileDigests,
@@ -59,6 +60,7 @@ __all__ = [
     "GENESIS",
     "WITNESSES",
     "Attested",
+    "Attributed",
     "AuditFile",
     "CallsRefused",
     "ChainError",

@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from worker.audit.fields import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
+from worker.audit.fields import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Token, TpmClock, Url, Utc, Volumes
+from worker.suites import Suite
 
 Witnesses: TypeAlias = tuple[Literal["front"], Literal["cell"]]
 WITNESSES: Final[Witnesses] = ("front", "cell")
@@ -29,8 +30,9 @@ class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a receipt vouches for. Parts are in the order of their numbers.
+    """Everything that a receipt vouches for. Parts are in the order of their numbers. No claim names a person.
 
+    `suite` is the one that ran: that of the header, and that of this receipt's own signature.
     `previous_sha384` is `receipt_sha384` of the receipt with the previous sequence number, 96 zeros in the first one.
     `witnesses` lists the processes whose statements agreed before the receipt was signed; both are required.
     `tcb` maps the names of the TCB's components (SEV-SNP firmware ABI §2.2; TDX TEE_TCB_SVN) to their numbers.
@@ -52,7 +54,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     submitter: Token
     originating_ori: Ori
     requesting_ori: Ori
-    operator_id: Text
+    suite: Suite
     purpose_code: Code
     operations: Annotated[tuple[Token, ...], Meta(min_length=1)]
     recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]
@@ -93,7 +95,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     submitter: str | UnsetType = UNSET
     originating_ori: str | UnsetType = UNSET
     requesting_ori: str | UnsetType = UNSET
-    operator_id: str | UnsetType = UNSET
+    suite: Suite | UnsetType = UNSET
     purpose_code: str | UnsetType = UNSET
     operations: tuple[str, ...] | UnsetType = UNSET
     recipients: tuple[str, ...] | UnsetType = UNSET

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from worker.audit.fields import (
     Address,
+    Attributed,
     Code,
     Count,
     DisagreementAbout,
@@ -25,11 +26,9 @@ from worker.audit.fields import (
     Hex96,
     Jws,
     KeyId,
-    OptionalText,
     Ori,
     ReferenceCause,
     RuleId,
-    Text,
     Token,
     TpmClock,
     Url,
@@ -50,6 +49,7 @@ from worker.audit.worker_events import (
     WorkerStopped,
 )
 from worker.errors import Reason, Stage
+from worker.suites import Suite
 
 
 class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
@@ -96,7 +96,7 @@ class KeyDropped(EventBase, frozen=True, kw_only=True, tag="key_dropped"):
 
 
 class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
-    """Header, signature, policy and ledger checks passed; the data key is opened once this line is durable."""
+    """All checks passed; the cell gets its keys once this is durable. `attribution` is null if they do not open."""
 
     job_id: Hex32
     header_sha384: Hex96
@@ -105,9 +105,8 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     source: Address
     originating_ori: Ori
     requesting_ori: Ori
-    operator_id: Text
-    requestor: Text
-    secondary_recipient: OptionalText
+    attribution: Attributed | None
+    suite: Suite
     purpose_code: Code
     operations: Annotated[tuple[Token, ...], Meta(min_length=1)]
     recipients: Annotated[tuple[KeyId, ...], Meta(min_length=1)]

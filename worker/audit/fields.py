@@ -50,6 +50,14 @@ class TpmClock(Strict, frozen=True, kw_only=True):
     restart_count: Count
 
 
+class Attributed(Strict, frozen=True, kw_only=True):
+    """The part of a header's sealed attribution that AU-3(1) requires. It stands nowhere else."""
+
+    operator_id: Text
+    requestor: Text
+    secondary_recipient: OptionalText
+
+
 class FileDigests(Strict, frozen=True, kw_only=True):
     """SHA-384 of the operator's files; the private key has none, `client_crl` is left out if none is configured."""
 

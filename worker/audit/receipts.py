@@ -1,7 +1,8 @@
-"""The signed receipt of one job: compact JWS, ES384, `typ` "cji-receipt+jws". Needs no network to verify.
+"""The signed receipt of one job: compact JWS, `typ` "cji-receipt+jws". Needs no network to verify.
 
-    receipt = b64url(header) "." b64url(payload) "." b64url(r || s)
+    receipt = b64url(header) "." b64url(payload) "." b64url(signature)
     header  = {"alg":"ES384","kid":"<RFC 7638 thumbprint>","typ":"cji-receipt+jws"}        exactly, in this order
+              with "ML-DSA-87-ES384" for a job of the suite hybrid-1
     payload = `Claims` as compact JSON, members in the order of their definition, members of `tcb` sorted
 
 Contract and invariants
@@ -12,11 +13,11 @@ Contract and invariants
 
 The checks, in this order:
     R1 three parts of canonical base64url, at most 64 KiB
-    R2 the header is exactly ours
+    R2 the header is exactly ours, with the algorithm of the suite that the payload names
     R3 the payload is exactly one `Claims`                 names the claim with a wrong shape
     R4 the signature is valid                              names `signature`, and the claims that differ
     R5 every claim equals the reader's expectation         names the claim
-Sources: RFC 7515, RFC 7518 §3.4, RFC 8725.
+Sources: RFC 7515, RFC 7518 §3.4, RFC 8725; draft-ietf-jose-pq-composite-sigs.
 """
 
 import hashlib
@@ -27,19 +28,25 @@ from typing import Final, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit.claims import Claims, Expected
 from worker.audit.fields import KeyId
-from worker.jose import ES384_BYTES, b64url, b64url_decode, es384_sign, es384_verify, key_id
+from worker.jose import SigningKey, VerifyingKey, b64url, b64url_decode, key_id
+from worker.jose import sign as sign_message
+from worker.jose import verify as verify_message
+from worker.suites import Suite
 from worker.verified import _CONSTRUCTOR_KEY, Verified
 
 MAX_BYTES: Final = 64 * 1024
 FIRST_PREVIOUS: Final = "0" * 96
 
 
+Alg = Literal["ES384", "ML-DSA-87-ES384"]
+_ALGS: Final[dict[Suite, Alg]] = {Suite.CLASSICAL_1: "ES384", Suite.HYBRID_1: "ML-DSA-87-ES384"}
+
+
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    alg: Literal["ES384"]
+    alg: Alg
     kid: KeyId
     typ: Literal["cji-receipt+jws"]
 
@@ -92,16 +99,16 @@ class VerifiedReceipt(Verified):
     compact: str = field(repr=False)
 
 
-def sign(claims: Claims, private_key: ec.EllipticCurvePrivateKey) -> str:
-    """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key is not P-384."""
-    header = _Header(alg="ES384", kid=key_id(private_key.public_key()), typ="cji-receipt+jws")
+def sign(claims: Claims, private_key: SigningKey) -> str:
+    """Return the compact JWS. Raises ValueError if a claim does not fit its type or the key its suite."""
+    header = _Header(alg=_ALGS[claims.suite], kid=key_id(private_key.public_key()), typ="cji-receipt+jws")
     try:
         payload = _encoder.encode(claims)
         _claims.decode(payload)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ValueError("claim out of shape") from error
     signed = f"{b64url(_encoder.encode(header))}.{b64url(payload)}"
-    receipt = f"{signed}.{b64url(es384_sign(private_key, signed.encode('ascii')))}"
+    receipt = f"{signed}.{b64url(sign_message(private_key, signed.encode('ascii'), claims.suite))}"
     if len(receipt) > MAX_BYTES:
         raise ValueError("receipt too long")
     return receipt
@@ -120,22 +127,25 @@ def claims_unverified(receipt: str) -> Claims:
     return _payload(_parts(receipt)[1])
 
 
-def verify(receipt: str, *, key: ec.EllipticCurvePublicKey, expected: Expected) -> VerifiedReceipt:
-    """Return the receipt if it was signed with `key` (P-384) and meets `expected`, else raise ReceiptError."""
+def verify(receipt: str, *, key: VerifyingKey, expected: Expected) -> VerifiedReceipt:
+    """Return the receipt if it was signed with `key` and meets `expected`, else raise ReceiptError."""
     header, payload, signature = _parts(receipt)  # R1
-    if header != _encoder.encode(_Header(alg="ES384", kid=key_id(key), typ="cji-receipt+jws")):  # R2
-        raise ReceiptError(_header_fault(header))
+    found, kid = _header(header), key_id(key)
+    if found.kid != kid:
+        raise ReceiptError("kid")
     claims = _payload(payload)  # R3
+    if found.alg != _ALGS[claims.suite]:  # R2
+        raise ReceiptError("alg")
     differing = expected.differences(claims)
     try:  # R4
-        es384_verify(key, signature, receipt.rpartition(".")[0].encode("ascii"))
+        verify_message(key, signature, receipt.rpartition(".")[0].encode("ascii"), claims.suite)
     except InvalidSignature as error:
         raise ReceiptError("signature", differing=differing) from error
     if differing:  # R5
         raise ReceiptError(differing[0], differing=differing)
     return VerifiedReceipt(
         claims=claims,
-        key_id=key_id(key),
+        key_id=kid,
         sha384=receipt_sha384(receipt),
         compact=receipt,
         constructor_key=_CONSTRUCTOR_KEY,
@@ -183,18 +193,18 @@ def _parts(receipt: str) -> tuple[bytes, bytes, bytes]:
             decoded.append(b64url_decode(text))
         except ValueError as error:
             raise ReceiptError(name) from error
-    if len(decoded[2]) != ES384_BYTES:
-        raise ReceiptError("signature")
     return decoded[0], decoded[1], decoded[2]
 
 
-def _header_fault(header: bytes) -> str:
-    """The wrong header member; `kid` if the header is well-formed but names another key."""
+def _header(header: bytes) -> _Header:
+    """The header, in its one encoding. Raises ReceiptError with the wrong member."""
     try:
         parsed = _headers.decode(header)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        return _named(error, "header")
-    return "kid" if _encoder.encode(parsed) == header else "header"
+        raise ReceiptError(_named(error, "header")) from error
+    if _encoder.encode(parsed) != header:
+        raise ReceiptError("header")
+    return parsed
 
 
 def _payload(payload: bytes) -> Claims:

@@ -24,7 +24,7 @@ from worker.cell.streams import InputStream, OutputStream
 from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
-from worker.envelope import DEK_BYTES, input_aad, output_aad, sha384, wrap_dek
+from worker.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc import ChannelClosed, KeySlot
 from worker.ipc.messages import (
@@ -39,8 +39,8 @@ from worker.ipc.messages import (
     ProgressMade,
     Summary,
 )
-from worker.job import LIMITS, Header, InputPart, SizeClass, parse, result_header
-from worker.jose import parse_rsa
+from worker.job import LIMITS, Attribution, Header, InputPart, SizeClass, parse, result_header
+from worker.jose import parse_recipient
 from worker.memory import Region
 from worker.records import StreamReader, check_schema
 
@@ -58,7 +58,7 @@ def run_job(
         planned = plan(header.operations, header.input_schemas, tables)
         number = message.reference_slot
         context = Context(
-            job=_job_context(header),
+            job=_job_context(header, None),
             tables=tables,
             reference_slot=_reference_slot(planned, reference_slots[number]) if number >= 0 else None,
         )
@@ -105,7 +105,10 @@ class CellJob:
             header,
             worker_id=message.worker_id,
             outputs=outputs,
-            wrapped_keys=[wrap_dek(parse_rsa(recipient.jwk), result_key) for recipient in header.recipients],
+            wrapped_keys=[
+                wrap_result_key(parse_recipient(recipient.jwk, header.suite), result_key, header.sha384)
+                for recipient in header.recipients
+            ],
         )
         digest = sha384(self._result_header)
         self._outputs = OutputParts(
@@ -123,6 +126,8 @@ class CellJob:
     def run(self, keys: list[bytes]) -> None:
         """The way of the job; `keys` are its data key and its project keys."""
         self._dek, *self._project_keys = keys
+        attribution = Attribution.decode(open_box(self._dek, ATTRIBUTION, self._header.sealed_attribution))
+        self._context = replace(self._context, job=_job_context(self._header, attribution))
         self._input = self._next_input()
         self._channels.data.send(Opened(result_header=self._result_header))
         while not isinstance(message := self._channels.await_input(), Finish):
@@ -236,11 +241,11 @@ class CellJob:
             self._channels.data.send(ProgressMade(step=STEPS.index(step), per_cent=per_cent))
 
 
-def _job_context(header: Header) -> JobContext:
+def _job_context(header: Header, attribution: Attribution | None) -> JobContext:
     return JobContext(
         purpose_code=header.purpose_code,
         requesting_ori=header.requesting_ori,
-        requestor=header.requestor,
-        secondary_recipient=header.secondary_recipient,
+        requestor=attribution.requestor if attribution else "",
+        secondary_recipient=attribution.secondary_recipient if attribution else "",
         created=header.created,
     )

@@ -20,7 +20,16 @@ from worker.cell.job import run_job
 from worker.compute.operation import Case, Operation
 from worker.compute.registry import OPERATIONS
 from worker.compute.tables import Tables
-from worker.envelope import DEK_BYTES, FLOE_HEADER_BYTES, SEGMENT_BYTES, Sealer, input_aad, sha384
+from worker.envelope import (
+    ATTRIBUTION,
+    DEK_BYTES,
+    FLOE_HEADER_BYTES,
+    SEGMENT_BYTES,
+    Sealer,
+    input_aad,
+    seal_box,
+    sha384,
+)
 from worker.ipc import Channel, KeySlot, Ring
 from worker.ipc.limits import SLOT_BYTES, SLOTS
 from worker.ipc.messages import (
@@ -35,12 +44,15 @@ from worker.ipc.messages import (
     OutputFreed,
     Summary,
 )
-from worker.job import InputPart, Recipient, SizeClass, new_header, new_job_id
-from worker.jose import key_id, public_jwk
+from worker.job import Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id
+from worker.jose import RecipientKey, key_id, public_jwk
 from worker.memory import ALIGNMENT, Region
+from worker.pairs import ML_KEM_BYTES, DecryptionPair, supported
 from worker.records import END_OF_STREAM, SCHEMAS, StreamWriter, tagged
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
+_ATTRIBUTION: Final = Attribution(operator_id="self-test", requestor="self-test", reason="self-test")
 _WARM_UP: Final = "deidentify"
 """It needs no side table, and uses the ciphers."""
 
@@ -54,12 +66,13 @@ def self_test(window: memoryview, tables: Tables) -> None:
         for case in operation.self_test:
             _run_case(operation, case, window=window, reference_slots=[reference_slot], tables=tables)
     reference_slot.unmap()
+    warm_up(window, tables)
 
 
 def warm_up(window: memoryview, tables: Tables) -> None:
     """Run one made-up job in a new cell: its first job then finds code and memory that this process has touched."""
-    operation = OPERATIONS[_WARM_UP]
-    _run_case(operation, operation.self_test[0], window=window, reference_slots=[], tables=tables)
+    operation, suite = OPERATIONS[_WARM_UP], Suite.HYBRID_1 if supported() else Suite.CLASSICAL_1
+    _run_case(operation, operation.self_test[0], window=window, reference_slots=[], tables=tables, suite=suite)
 
 
 class _Keys(KeySlot):
@@ -87,7 +100,13 @@ class _PlainRing(Ring):
 
 
 def _run_case(
-    operation: Operation[Any], case: Case, *, window: memoryview, reference_slots: Sequence[Region], tables: Tables
+    operation: Operation[Any],
+    case: Case,
+    *,
+    window: memoryview,
+    reference_slots: Sequence[Region],
+    tables: Tables,
+    suite: Suite = Suite.CLASSICAL_1,
 ) -> None:
     """One job. Every message of keyholder and front waits in its channel before the job starts."""
     control, cell_control = Channel.pair()
@@ -100,8 +119,9 @@ def _run_case(
     )
     signature = operation.signature(case.parameters)
     inputs = {**case.sides, "records": (case.schema, case.row)}
-    header = _header(operation.message(case.parameters), {name: schema for name, (schema, _) in inputs.items()})
     keys = [secrets.token_bytes(DEK_BYTES) for _ in range(1 if signature.project is None else 2)]
+    schemas = {name: schema for name, (schema, _) in inputs.items()}
+    header = _header(operation.message(case.parameters), schemas, dek=keys[0], suite=suite)
     references = [] if signature.reference is None else reference_slots
     keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(references) - 1))
     keyholder.send(KeysReady())
@@ -133,26 +153,31 @@ def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: by
     return sealed
 
 
-def _header(operation: pb.Operation, schemas: Mapping[str, str]) -> bytes:
-    # a modulus nobody can factor or decrypt for; making a real key would take a second
-    modulus = int.from_bytes(os.urandom(384), "big") | 1 << 3071 | 1
-    public = rsa.RSAPublicNumbers(65537, modulus).public_key()
+def _header(operation: pb.Operation, schemas: Mapping[str, str], *, dek: bytes, suite: Suite) -> bytes:
+    public = _recipient(suite)
     now = datetime.now(UTC)
     return new_header(
         job_id=new_job_id(),
         audience="self-test",
         originating_ori="VA0000000",
         requesting_ori="VA0000000",
-        operator_id="self-test",
-        requestor="self-test",
-        reason="self-test",
+        sealed_attribution=seal_box(dek, ATTRIBUTION, _ATTRIBUTION.encode()),
         purpose_code="C",
         inputs=[InputPart(name=name, schema=schema) for name, schema in schemas.items()],
         operations=[operation],
         kek_id="https://self-test.invalid/keys/self-test/" + "0" * 32,
-        wrapped_dek=os.urandom(384),
+        wrapped_dek=os.urandom(384 if suite is Suite.CLASSICAL_1 else ML_KEM_BYTES + 384),
         recipients=[Recipient(key_id=key_id(public), jwk=public_jwk(public))],
         created=now,
         not_after=now + timedelta(hours=1),
         size_class=SizeClass.POWER_OF_TWO,
+        suite=suite,
     )
+
+
+def _recipient(suite: Suite) -> RecipientKey:
+    """A key that nobody can open for. An RSA key that somebody could would take a second to make."""
+    if suite is Suite.HYBRID_1:
+        return DecryptionPair.generate().public_key()
+    modulus = int.from_bytes(os.urandom(384), "big") | 1 << 3071 | 1
+    return rsa.RSAPublicNumbers(65537, modulus).public_key()

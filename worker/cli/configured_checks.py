@@ -30,6 +30,7 @@ from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.front.tls import check, read_listen_files
 from worker.keyholder.policy import read_policy
+from worker.pairs import supported
 
 _HCL_INDEX: Final = 0x01400001
 
@@ -45,10 +46,21 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("floors", lambda: _floors(config, trust)),
         run_check("TDX collateral", lambda: _collateral(trust)),
         run_check("policy", lambda: _policy(config)),
+        run_check("suites", lambda: _suites(config)),
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
         run_check("TLS files", lambda: _tls(config)),
     ]
+
+
+def _suites(config: Config) -> str:
+    halves = sum(key.ml_kem_seed is not None for key in config.keys)
+    if halves and not supported():
+        raise NotOk(
+            "[[keys]] has an ml_kem_seed, but OpenSSL has neither ML-KEM nor ML-DSA",
+            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed.",
+        )
+    return f"classical-1; hybrid-1 for {halves} of {len(config.keys)} key(s)"
 
 
 def _roots(trust: Trust) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 import pyarrow as pa
-from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 
 from attestation import Trust
@@ -26,7 +25,7 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
-from worker.client.keys import recipient_thumbprints
+from worker.client.keys import RecipientPrivateKey, recipient_thumbprints
 from worker.client.sealed_result import read_output
 from worker.client.sources import FORMATS, LINES, Source, open_source, read_file
 from worker.client.spec import only
@@ -98,7 +97,7 @@ def run(
         target.writing() as folder,
         _client(profile, trust) as client,
     ):
-        kek = client.describe().pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
+        kek = client.describe().pin_for(spec)
         attested = client.attest()
         _introduce(console, attested)
         sealed = seal(spec, kek=kek, signing_key=signing, rows=opened.rows)
@@ -123,12 +122,12 @@ def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
     )
 
 
-def _recipient(profile: ClientProfile, spec: JobSpec) -> rsa.RSAPrivateKey:
+def _recipient(profile: ClientProfile, spec: JobSpec) -> RecipientPrivateKey:
     if profile.recipient_key is None:
         raise SpecError("the profile names no recipient_key", remedy="Make one with `cji key new-recipient`.")
     path = Path(profile.recipient_key)
     key = load_recipient_key(path, passphrase=passphrase_for(path))
-    if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients):
+    if key_id(key.public_key()) not in recipient_thumbprints(spec.recipients, spec.suite):
         raise SpecError("the profile's recipient_key is not one of the spec's recipients")
     return key
 
@@ -170,7 +169,7 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def _write(result: SealedResult, recipient: rsa.RSAPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
+def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
     for name, schema in result.header.outputs:
         batches = read_output(result, recipient, name)
         if schema in SCHEMAS and SCHEMAS[schema].lines:

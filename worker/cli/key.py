@@ -1,12 +1,15 @@
-"""`cji key`: make the keys that a submitter needs."""
+"""`cji key`: make the keys that a submitter needs, and the ML-KEM half of a worker's key."""
 
 from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from worker.cli.common import explained
+from worker.cli.common import FILE, explained
+from worker.client.errors import SpecError
 from worker.client.keys import (
+    PinnedKey,
+    new_ml_kem_seed,
     new_project_key,
     new_recipient_key,
     new_signing_key,
@@ -15,42 +18,51 @@ from worker.client.keys import (
     write_public,
 )
 from worker.jose import key_id, public_jwk
+from worker.pairs import DecryptionPair, SigningPair, VerifyingPair, supported
 
 _NEW = click.Path(dir_okay=False, path_type=Path)
+_HYBRID = click.option("--hybrid", is_flag=True, help="Make a pair for jobs of the suite hybrid-1.")
 _PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a passphrase and encrypt the private key.")
 
 
 @click.group()
 def key() -> None:
-    """Make a submitter's keys. Private files have mode 0600; no file is ever overwritten."""
+    """Make keys. Private files have mode 0600; no file is ever overwritten."""
 
 
 @key.command("new-signing")
 @click.argument("file", type=_NEW)
+@_HYBRID
 @_PASSPHRASE
 @explained
-def new_signing(file: Path, *, passphrase: bool) -> None:
-    """Make a P-384 key that signs job headers.
+def new_signing(file: Path, *, hybrid: bool, passphrase: bool) -> None:
+    """Make a P-384 key that signs job headers, with --hybrid together with an ML-DSA-87 key.
 
-    Writes FILE (private, PKCS#8 PEM) and FILE.pub (public, PEM). The operator adds the public key to the worker's
-    policy, next to your certificate's URI.
+    Writes FILE (private, PKCS#8 PEM) and FILE.pub (public: PEM, of a pair JWK). The operator adds the public key to the
+    worker's policy, next to your certificate's URI.
 
     \b
     Example:
       cji key new-signing signing.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    private = new_signing_key()
+    _require_support(hybrid=hybrid)
+    private = SigningPair.generate() if hybrid else new_signing_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
-    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _write_public_half(file, ".pub", pem, key_id(private.public_key()))
+    public = private.public_key()
+    if isinstance(public, VerifyingPair):
+        data = public_jwk(public).encode() + b"\n"
+    else:
+        data = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _write_public_half(file, ".pub", data, key_id(public))
 
 
 @key.command("new-recipient")
 @click.argument("file", type=_NEW)
+@_HYBRID
 @_PASSPHRASE
 @explained
-def new_recipient(file: Path, *, passphrase: bool) -> None:
-    """Make an RSA-3072 key that opens results.
+def new_recipient(file: Path, *, hybrid: bool, passphrase: bool) -> None:
+    """Make an RSA-3072 key that opens results, with --hybrid an ML-KEM-1024 and a P-384 key instead.
 
     Writes FILE (private, PKCS#8 PEM) and FILE.jwk (public, JWK). Name the public key in the job spec; the operator
     allows its thumbprint for your agency in the worker's policy.
@@ -59,9 +71,37 @@ def new_recipient(file: Path, *, passphrase: bool) -> None:
     Example:
       cji key new-recipient recipient.key
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    private = new_recipient_key()
+    _require_support(hybrid=hybrid)
+    private = DecryptionPair.generate() if hybrid else new_recipient_key()
     save_private_key(private, file, passphrase=_ask(passphrase))
     _write_public_half(file, ".jwk", public_jwk(private.public_key()).encode() + b"\n", key_id(private.public_key()))
+
+
+@key.command("new-ml-kem-seed")
+@click.argument("cmk", type=FILE)
+@click.option("--kek-id", required=True, help="Id of the key with its version, as in worker.toml.")
+@click.option("--thumbprint", required=True, help="RFC 7638 thumbprint of the key, from its owner.")
+@explained
+def new_seed(cmk: Path, *, kek_id: str, thumbprint: str) -> None:
+    """Make the ML-KEM half of a worker's key, for jobs of the suite hybrid-1.
+
+    CMK is the public JWK of the worker's key. Prints two lines for [[keys]] in worker.toml. The seed is wrapped under
+    the CMK, so it exists again only where the CMK has been released; this command keeps no copy. RSA alone protects the
+    wrapped seed: keep worker.toml from everybody but the worker. Submitters pin the thumbprint.
+
+    \b
+    Example:
+      cji key new-ml-kem-seed cmk.jwk --kek-id https://kv.vault.azure.net/keys/cji/0123456789abcdef0123456789abcdef \\
+          --thumbprint NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    _require_support(hybrid=True)
+    try:
+        jwk = cmk.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SpecError(f"{cmk.name} is not a JWK") from None
+    pinned = PinnedKey.check(kek_id, jwk, expected=thumbprint)
+    wrapped, public = new_ml_kem_seed(pinned.public, kek_id)
+    click.echo(f'ml_kem_seed = "{wrapped}"\nml_kem_thumbprint = "{key_id(public)}"')
 
 
 @key.command()
@@ -80,6 +120,14 @@ def project(name: str, file: Path) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     save_project_key(new_project_key(name), file)
     click.echo(f"{file}  key of project {name}; set `project_key` to this file in the job spec")
+
+
+def _require_support(*, hybrid: bool) -> None:
+    if hybrid and not supported():
+        raise SpecError(
+            "the OpenSSL of this program has neither ML-KEM nor ML-DSA",
+            remedy="Use a build of cryptography with OpenSSL 3.5 or later.",
+        )
 
 
 def _ask(wanted: bool) -> bytes | None:

@@ -117,7 +117,8 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> st
         "worker": f"{claims.worker} in {claims.region}, receipt {claims.sequence}",
         "machine": f"{claims.tee} {attested.verdict.product}, roots of {trust.name}"
         + (", SIMULATED" if claims.simulated else ""),
-        "for": f"{claims.requesting_ori} by {claims.operator_id}, purpose {claims.purpose_code}",
+        "for": f"{claims.requesting_ori}, purpose {claims.purpose_code}",
+        "suite": str(claims.suite),
         "did": ", ".join(claims.operations),
         "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
         "time": f"{claims.started} to {claims.ended}",

@@ -2,7 +2,7 @@
 
     async with Client(target, tls=..., trust=AZURE_US, reference=..., maa_url=...) as client:
         description, attested = await client.describe(), await client.attest()
-        kek = description.pin(spec.kek_id, thumbprint=spec.kek_thumbprint)
+        kek = description.pin_for(spec)
         job = seal(spec, kek=kek, signing_key=signing_key, project_key=project_key)
         with await client.run(job, {INPUT_NAME: table}, attested=attested, deadline=600) as result:
             tables = open_result(result, recipient_key)

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
 from attestation import AttestationError, Fault, Trust, is_production
@@ -24,7 +23,7 @@ from attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES, Evidence, qualifyi
 from attestation.maa import SigningKeys, verify_presented_token
 from attestation.trust import provider_endpoint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
-from worker.jose import parse_canonical_p384, thumbprint
+from worker.jose import VerifyingKey, parse_canonical_verifying, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -48,7 +47,7 @@ class AttestedWorker:
     verdict: Verdict
     cloud: str
     simulated: bool
-    receipt_key: ec.EllipticCurvePublicKey = field(repr=False)
+    receipt_key: VerifyingKey = field(repr=False)
     receipt_jwk: str = field(repr=False)
     evidence: bytes = field(repr=False)
     maa_token: str = field(repr=False)
@@ -139,9 +138,9 @@ def _decode(data: bytes) -> _EvidenceFile:
 
 def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
     try:
-        key = parse_canonical_p384(found.receipt_jwk)
+        key = parse_canonical_verifying(found.receipt_jwk)
     except ValueError:
-        raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key") from None
+        raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key or of a pair") from None
     try:
         verdict = appraise(
             Evidence.from_json(found.evidence),

@@ -5,6 +5,7 @@ from typing import Self
 
 from worker.client.errors import Unverified
 from worker.client.keys import PinnedKey
+from worker.client.spec import JobSpec
 from worker.wire.v1 import worker_pb2 as pb
 
 
@@ -16,7 +17,8 @@ class Description:
     worker_id: str
     operations: tuple[str, ...]
     schemas: tuple[str, ...]
-    keys: dict[str, str]
+    keys: dict[str, tuple[str, str]]
+    """By key id: the JWK of the CMK, and that of its ML-KEM half, which may be empty."""
     limits: pb.Limits
 
     @classmethod
@@ -27,13 +29,21 @@ class Description:
             worker_id=response.worker_id,
             operations=tuple(response.operations),
             schemas=tuple(response.schemas),
-            keys={key.kek_id: key.public_jwk for key in response.keys},
+            keys={key.kek_id: (key.public_jwk, key.ml_kem_jwk) for key in response.keys},
             limits=response.limits,
         )
 
-    def pin(self, kek_id: str, *, thumbprint: str) -> PinnedKey:
-        """The public key with this id if its RFC 7638 thumbprint matches; otherwise Unverified(`kek`)."""
-        jwk = self.keys.get(kek_id)
-        if jwk is None:
+    def pin_for(self, spec: JobSpec) -> PinnedKey:
+        """The key that this spec pins; otherwise Unverified."""
+        return self.pin(spec.kek_id, thumbprint=spec.kek_thumbprint, ml_kem_thumbprint=spec.ml_kem_thumbprint)
+
+    def pin(self, kek_id: str, *, thumbprint: str, ml_kem_thumbprint: str | None = None) -> PinnedKey:
+        """The public key with this id if its RFC 7638 thumbprint matches; otherwise Unverified(`kek`).
+
+        With `ml_kem_thumbprint` also its ML-KEM half, which must match as well.
+        """
+        found = self.keys.get(kek_id)
+        if found is None:
             raise Unverified("kek", f"the worker does not offer {kek_id}")
-        return PinnedKey.check(kek_id, jwk, expected=thumbprint)
+        jwk, ml_kem = found
+        return PinnedKey.check(kek_id, jwk, expected=thumbprint, ml_kem_jwk=ml_kem, expected_ml_kem=ml_kem_thumbprint)

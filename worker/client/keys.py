@@ -1,6 +1,8 @@
-"""The submitter's keys: P-384 signing key, RSA-3072 recipient key, 32-byte project key, and the worker's pinned key.
+"""The submitter's keys: signing key, recipient key, 32-byte project key, and the worker's pinned key.
 
-Private keys are PKCS#8 PEM files with mode 0600, encrypted if a passphrase is given. Thumbprints are RFC 7638 with
+classical-1 takes a P-384 signing key and an RSA-3072 recipient key, hybrid-1 pairs with an ML-DSA-87 and an ML-KEM-1024
+key (`worker.pairs`). Private keys are PKCS#8 PEM files with mode 0600, of a pair the post-quantum key first, encrypted
+if a passphrase is given. Thumbprints are RFC 7638 with
 SHA-256, base64url without padding. The repr of a `ProjectKey` never shows its bytes.
 """
 
@@ -10,16 +12,32 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from worker.client.errors import SpecError, Unverified
 from worker.compute.parameters import PROJECT_NAME
-from worker.envelope import PROJECT_KEY_BYTES, wrap_project_key
-from worker.jose import RSA_MIN_BITS, b64url, b64url_decode, key_id, parse_rsa
+from worker.envelope import PROJECT_KEY_BYTES, SEED_BYTES, WrappingKey, wrap_project_key, wrap_seed
+from worker.jose import (
+    RSA_MIN_BITS,
+    SigningKey,
+    b64url,
+    b64url_decode,
+    key_id,
+    parse_ml_kem,
+    parse_recipient,
+    parse_rsa,
+)
+from worker.pairs import DecryptionPair, SigningPair
+from worker.suites import Suite
+
+RecipientPrivateKey = rsa.RSAPrivateKey | DecryptionPair
+_BEGIN: Final = b"-----BEGIN "
 
 
 class _ProjectFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,22 +52,37 @@ class ProjectKey:
     project: str
     key: bytes = field(repr=False)
 
-    def wrap(self, pinned: "PinnedKey") -> bytes:
-        """The key sealed to the worker's pinned key, bound to the project's name."""
-        return wrap_project_key(pinned.public, self.project, self.key)
+    def wrap(self, dek: bytes) -> bytes:
+        """The key under the data key of a job, bound to the project's name."""
+        return wrap_project_key(dek, self.project, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedKey:
-    """The worker's public key (CMK), matched against the thumbprint that the submitter received out of band."""
+    """The worker's public key (CMK), matched against the thumbprint that the submitter received out of band.
+
+    `ml_kem` is its ML-KEM-1024 half, if the submitter pins one as well.
+    """
 
     kek_id: str
     thumbprint: str
     public: rsa.RSAPublicKey = field(repr=False)
+    ml_kem: mlkem.MLKEM1024PublicKey | None = field(default=None, repr=False)
+    ml_kem_thumbprint: str | None = None
+
+    @property
+    def wrapping(self) -> WrappingKey:
+        """Both halves, as they wrap data keys."""
+        return WrappingKey(self.public, self.ml_kem)
 
     @classmethod
-    def check(cls, kek_id: str, jwk: str, *, expected: str) -> "PinnedKey":
-        """The key in this JWK if its thumbprint is `expected`; otherwise Unverified(`kek`)."""
+    def check(
+        cls, kek_id: str, jwk: str, *, expected: str, ml_kem_jwk: str = "", expected_ml_kem: str | None = None
+    ) -> "PinnedKey":
+        """The key in this JWK if its thumbprint is `expected`, and its ML-KEM half if one is expected.
+
+        Raises Unverified(`kek`) or Unverified(`ml_kem`).
+        """
         try:
             public = parse_rsa(jwk)
         except ValueError:
@@ -57,17 +90,31 @@ class PinnedKey:
         found = key_id(public)
         if not hmac.compare_digest(found.encode(), expected.encode()):
             raise Unverified("kek", f"the worker's public key has thumbprint {found}, but the spec pins another")
-        return cls(kek_id=kek_id, thumbprint=found, public=public)
+        ml_kem = None if expected_ml_kem is None else _pinned_ml_kem(ml_kem_jwk, expected_ml_kem)
+        return cls(kek_id=kek_id, thumbprint=found, public=public, ml_kem=ml_kem, ml_kem_thumbprint=expected_ml_kem)
 
 
-def recipient_thumbprints(jwks: Sequence[str]) -> list[str]:
-    """Thumbprints of recipients' public JWKs; SpecError if one is not an RSA key of at least 3072 bits."""
+def _pinned_ml_kem(jwk: str, expected: str) -> mlkem.MLKEM1024PublicKey:
     try:
-        return [key_id(parse_rsa(jwk)) for jwk in jwks]
+        public = parse_ml_kem(jwk)
     except ValueError:
+        raise Unverified("ml_kem", "the worker offers no valid ML-KEM half of its key") from None
+    found = key_id(public)
+    if not hmac.compare_digest(found.encode(), expected.encode()):
+        raise Unverified("ml_kem", f"the worker's ML-KEM key has thumbprint {found}, but the spec pins another")
+    return public
+
+
+def recipient_thumbprints(jwks: Sequence[str], suite: Suite) -> list[str]:
+    """Thumbprints of recipients' public JWKs; SpecError if one is not a key of this suite."""
+    try:
+        return [key_id(parse_recipient(jwk, suite)) for jwk in jwks]
+    except ValueError:
+        hybrid = suite is Suite.HYBRID_1
+        what = "an MLKEM1024-P384 pair" if hybrid else "an RSA key of at least 3072 bits"
         raise SpecError(
-            "recipients: each must be the public JWK of an RSA key of at least 3072 bits",
-            remedy="Make one with `cji key new-recipient`.",
+            f"recipients: each must be the public JWK of {what} in a {suite} job",
+            remedy=f"Make one with `cji key new-recipient{' --hybrid' if hybrid else ''}`.",
         ) from None
 
 
@@ -81,6 +128,15 @@ def new_recipient_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=RSA_MIN_BITS)
 
 
+def new_ml_kem_seed(cmk: rsa.RSAPublicKey, kek_id: str) -> tuple[str, mlkem.MLKEM1024PublicKey]:
+    """A new ML-KEM half for this CMK: its seed, wrapped for the worker's configuration, and its public key.
+
+    The seed itself is forgotten at once. It exists again where the CMK has been released.
+    """
+    seed = secrets.token_bytes(SEED_BYTES)
+    return b64url(wrap_seed(cmk, kek_id, seed)), mlkem.MLKEM1024PrivateKey.from_seed_bytes(seed).public_key()
+
+
 def new_project_key(project: str) -> ProjectKey:
     """32 fresh random bytes for the project with this name; SpecError if no job may use the name."""
     if PROJECT_NAME.fullmatch(project) is None:
@@ -91,31 +147,45 @@ def new_project_key(project: str) -> ProjectKey:
     return ProjectKey(project=project, key=secrets.token_bytes(PROJECT_KEY_BYTES))
 
 
-def save_private_key(
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, path: Path, *, passphrase: bytes | None
-) -> None:
+def save_private_key(key: SigningKey | RecipientPrivateKey, path: Path, *, passphrase: bytes | None) -> None:
     """Write PKCS#8 PEM to a new file with mode 0600; SpecError if the file exists."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    write_private(path, pem)
+    keys: tuple[PrivateKeyTypes, ...]
+    match key:
+        case SigningPair(ml_dsa, p384):
+            keys = (ml_dsa, p384)
+        case DecryptionPair(ml_kem, p384):
+            keys = (ml_kem, p384)
+        case _:
+            keys = (key,)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    write_private(path, b"".join(each.private_bytes(*form) for each in keys))
 
 
-def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
-    """The P-384 private key in a PEM file."""
-    key = _load_pem(path, passphrase)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp384r1":
-        raise SpecError(f"{path.name} is not a P-384 private key", remedy="Make one with `cji key new-signing`.")
-    return key
+def load_signing_key(path: Path, *, passphrase: bytes | None = None) -> SigningKey:
+    """The signing key in a PEM file: a P-384 key, or a pair with an ML-DSA-87 key before it."""
+    match _load_pem(path, passphrase):
+        case [ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()) as key]:
+            return key
+        case [mldsa.MLDSA87PrivateKey() as ml_dsa, ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()) as p384]:
+            return SigningPair(ml_dsa, p384)
+    raise SpecError(
+        f"{path.name} is neither a P-384 private key nor a pair", remedy="Make one with `cji key new-signing`."
+    )
 
 
-def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
-    """The RSA private key in a PEM file, of at least 3072 bits."""
-    key = _load_pem(path, passphrase)
-    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < RSA_MIN_BITS:
-        raise SpecError(f"{path.name} is not an RSA-3072 private key", remedy="Make one with `cji key new-recipient`.")
-    return key
+def load_recipient_key(path: Path, *, passphrase: bytes | None = None) -> RecipientPrivateKey:
+    """The recipient key in a PEM file: an RSA key of at least 3072 bits, or an ML-KEM-1024 and a P-384 key."""
+    match _load_pem(path, passphrase):
+        case [rsa.RSAPrivateKey() as key] if key.key_size >= RSA_MIN_BITS:
+            return key
+        case [mlkem.MLKEM1024PrivateKey() as ml_kem, ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()) as p384]:
+            return DecryptionPair(ml_kem, p384)
+    raise SpecError(
+        f"{path.name} is neither an RSA-3072 private key nor a pair", remedy="Make one with `cji key new-recipient`."
+    )
 
 
 def save_project_key(key: ProjectKey, path: Path) -> None:
@@ -155,9 +225,13 @@ def _write_new(path: Path, data: bytes, *, mode: int) -> None:
         raise SpecError(f"{path} cannot be written ({error.strerror})") from None
 
 
-def _load_pem(path: Path, passphrase: bytes | None) -> object:
+def _load_pem(path: Path, passphrase: bytes | None) -> list[PrivateKeyTypes]:
+    """One key, or the two of a pair."""
     try:
-        return serialization.load_pem_private_key(path.read_bytes(), passphrase)
+        _, *pems = path.read_bytes().split(_BEGIN)
+        if not 1 <= len(pems) <= 2:
+            raise ValueError("neither one key nor two")
+        return [serialization.load_pem_private_key(_BEGIN + pem, passphrase) for pem in pems]
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -34,6 +34,7 @@ class ResultHeader:
 
     data: bytes
     sha384: bytes
+    job_header_sha384: bytes
     worker_id: str
     outputs: tuple[tuple[str, str], ...]
     wrapped: dict[str, bytes]
@@ -59,6 +60,7 @@ def parse_result_header(data: bytes, job: Header) -> ResultHeader:
     return ResultHeader(
         data=data,
         sha384=hashlib.sha384(data).digest(),
+        job_header_sha384=job.sha384,
         worker_id=message.worker_id,
         outputs=tuple((part.name, part.schema) for part in message.outputs),
         wrapped=wrapped,

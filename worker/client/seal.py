@@ -1,16 +1,15 @@
 """Sealing a job: header bytes built once and signed, a fresh data key wrapped for the worker's pinned key.
 
+The spec names the suite. A key that cannot serve it is a SpecError; no other suite is tried.
+
 A `SealedJob` holds no records. Its parts are sealed while they are sent (`SealedJob.seal_part`), so memory use is one
 segment for an input of any size. The data key is used for this job's inputs only and never shown in a repr.
 """
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
@@ -19,9 +18,10 @@ from worker.client.sources import Source, open_source
 from worker.client.spec import JobSpec, read_file_bytes
 from worker.compute.parameters import Parameters, ParametersError, Sealing
 from worker.compute.registry import Plan, operation_of, plan
-from worker.envelope import DEK_BYTES, input_aad, sign_header, wrap_dek
+from worker.envelope import ATTRIBUTION, input_aad, new_dek, seal_box, sign_header
 from worker.errors import Reason, Refusal
 from worker.job import (
+    Attribution,
     Header,
     InputPart,
     Recipient,
@@ -30,6 +30,9 @@ from worker.job import (
     new_job_id,
     parse,
 )
+from worker.jose import SigningKey
+from worker.pairs import SigningPair
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
 INPUT_NAME = "records"
@@ -55,7 +58,7 @@ def seal(
     spec: JobSpec,
     *,
     kek: PinnedKey,
-    signing_key: ec.EllipticCurvePrivateKey,
+    signing_key: SigningKey,
     project_key: ProjectKey | None = None,
     rows: int | None = None,
     now: datetime | None = None,
@@ -66,13 +69,12 @@ def seal(
     in the header. `now` is aware UTC. Raises SpecError before anything is signed if the spec violates a rule of the
     header or of an operation.
     """
-    if kek.kek_id != spec.kek_id or kek.thumbprint != spec.kek_thumbprint:
-        raise SpecError("the pinned key is not the one that the spec names")
+    _check_keys(spec, kek, signing_key)
     created = (now or datetime.now(UTC)).replace(microsecond=0)
-    dek = secrets.token_bytes(DEK_BYTES)
+    dek, wrapped_dek = new_dek(kek.wrapping, spec.suite)
     inputs = [InputPart(name=name, schema=side.schema) for name, side in spec.sides.items()]
     inputs.append(InputPart(name=INPUT_NAME, schema=spec.input.schema, rows_declared=rows))
-    operations = _operations(spec, kek, project_key, today=created.date())
+    operations = _operations(spec, dek, project_key, today=created.date())
     planned = _plan(spec, operations, {part.name: part.schema for part in inputs})
     try:
         data = new_header(
@@ -80,16 +82,13 @@ def seal(
             audience=spec.audience,
             originating_ori=spec.originating_ori,
             requesting_ori=spec.requesting_ori,
-            operator_id=spec.operator_id,
-            requestor=spec.requestor,
-            secondary_recipient=spec.secondary_recipient,
-            case_number=spec.case_number,
-            reason=spec.reason,
+            sealed_attribution=seal_box(dek, ATTRIBUTION, _attribution(spec).encode()),
+            suite=spec.suite,
             purpose_code=spec.purpose_code,
             inputs=inputs,
             operations=operations,
             kek_id=kek.kek_id,
-            wrapped_dek=wrap_dek(kek.public, dek),
+            wrapped_dek=wrapped_dek,
             recipients=_recipients(spec),
             created=created,
             not_after=created + timedelta(hours=spec.valid_hours),
@@ -100,10 +99,30 @@ def seal(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
             remedy="Compare the field with docs/format.md, section 1.",
         ) from None
-    return SealedJob(header=parse(data), signature=sign_header(signing_key, data), plan=planned, _dek=dek)
+    return SealedJob(header=parse(data), signature=sign_header(signing_key, data, spec.suite), plan=planned, _dek=dek)
 
 
-def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *, today: date) -> list[pb.Operation]:
+def _check_keys(spec: JobSpec, kek: PinnedKey, signing_key: SigningKey) -> None:
+    pinned = (kek.kek_id, kek.thumbprint, kek.ml_kem_thumbprint)
+    if pinned != (spec.kek_id, spec.kek_thumbprint, spec.ml_kem_thumbprint):
+        raise SpecError("the pinned key is not the one that the spec names")
+    if spec.suite is Suite.HYBRID_1 and not isinstance(signing_key, SigningPair):
+        raise SpecError(
+            "a hybrid-1 job is signed with a pair of keys", remedy="Make one with `cji key new-signing --hybrid`."
+        )
+
+
+def _attribution(spec: JobSpec) -> Attribution:
+    return Attribution(
+        operator_id=spec.operator_id,
+        requestor=spec.requestor,
+        secondary_recipient=spec.secondary_recipient,
+        case_number=spec.case_number,
+        reason=spec.reason,
+    )
+
+
+def _operations(spec: JobSpec, dek: bytes, project_key: ProjectKey | None, *, today: date) -> list[pb.Operation]:
     """The operations as messages for the header, completed with the submitter's date, files and keys."""
 
     def wrap(project: str, file: Path | None) -> bytes:
@@ -112,7 +131,7 @@ def _operations(spec: JobSpec, kek: PinnedKey, project_key: ProjectKey | None, *
             raise SpecError("keyed columns need a project key", remedy="Make one with `cji key project`.")
         if key.project != project:
             raise SpecError("the project key belongs to another project")
-        return key.wrap(kek)
+        return key.wrap(dek)
 
     sealing = Sealing(today=today, schema=spec.input.schema, read=read_file_bytes, wrap_project_key=wrap)
     return [_message(parameters, sealing) for parameters in spec.operations]
@@ -141,5 +160,5 @@ def _plan(spec: JobSpec, operations: list[pb.Operation], inputs: dict[str, str])
 
 
 def _recipients(spec: JobSpec) -> list[Recipient]:
-    ids = recipient_thumbprints(spec.recipients)
+    ids = recipient_thumbprints(spec.recipients, spec.suite)
     return [Recipient(key_id=key_id, jwk=jwk) for key_id, jwk in zip(ids, spec.recipients, strict=True)]

@@ -6,14 +6,14 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.audit import VerifiedReceipt
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError, Unverified
+from worker.client.keys import RecipientPrivateKey
 from worker.client.parts import open_part
 from worker.client.result import ROW_STATUS, Output, ResultHeader
-from worker.envelope import output_aad, unwrap_dek
+from worker.envelope import output_aad, unwrap_result_key
 from worker.errors import Refusal
 from worker.jose import key_id
 
@@ -47,7 +47,7 @@ class SealedResult:
         self.close()
 
 
-def read_output(result: SealedResult, private_key: rsa.RSAPrivateKey, name: str) -> Iterator[pa.RecordBatch]:
+def read_output(result: SealedResult, private_key: RecipientPrivateKey, name: str) -> Iterator[pa.RecordBatch]:
     """The batches of one output, starting with an empty batch that carries the schema. One reader at a time per output.
 
     SpecError if there is no such output or the key is not a recipient's. Unverified if the bytes do not open, or if
@@ -67,16 +67,16 @@ def read_output(result: SealedResult, private_key: rsa.RSAPrivateKey, name: str)
         raise Unverified(ROW_STATUS, "not exactly one row for each input row")
 
 
-def open_result(result: SealedResult, private_key: rsa.RSAPrivateKey) -> dict[str, pa.Table]:
+def open_result(result: SealedResult, private_key: RecipientPrivateKey) -> dict[str, pa.Table]:
     """All outputs as tables, by name; an error if any one does not open."""
     return {name: pa.Table.from_batches(read_output(result, private_key, name)) for name in result.names}
 
 
-def _result_key(result: SealedResult, private_key: rsa.RSAPrivateKey) -> bytes:
+def _result_key(result: SealedResult, private_key: RecipientPrivateKey) -> bytes:
     wrapped = result.header.wrapped.get(key_id(private_key.public_key()))
     if wrapped is None:
         raise SpecError("this key is not one of the result's recipients", remedy="Use the key that the job named.")
     try:
-        return unwrap_dek(private_key, wrapped)
+        return unwrap_result_key(private_key, wrapped, result.header.job_header_sha384)
     except Refusal:
         raise Unverified("wrapped_dek", "the recipient's key does not unwrap the result's key") from None

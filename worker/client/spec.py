@@ -16,6 +16,7 @@ from worker.client.errors import SpecError
 from worker.client.profile import absolute_recipient
 from worker.compute.registry import AnyParameters, operation_of
 from worker.job import LIMITS
+from worker.suites import Suite
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
 _Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}$")]
@@ -39,9 +40,12 @@ class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job, without its records.
 
-    `recipients` holds public RSA JWKs as JSON text, or names of files that contain one. `valid_hours` is the time from
-    sealing to `not_after`; `deadline_seconds` is the maximum duration of a run. `operations` run in order; `sides` are
-    named for the role that an operation gives them.
+    `suite` is that of the job; hybrid-1 needs `ml_kem_thumbprint`, classical-1 refuses it: who pins an ML-KEM key means
+    to use it.
+
+    `recipients` holds public JWKs of the suite as JSON text, or names of files that contain one. `valid_hours` is the
+    time from sealing to `not_after`; `deadline_seconds` is the maximum duration of a run. `operations` run in order;
+    `sides` are named for the role that an operation gives them.
     """
 
     audience: _Text
@@ -53,6 +57,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     purpose_code: Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,3}$")]
     kek_id: Annotated[str, Meta(pattern=r"^https://[^/]+/keys/[^/]+/[^/]+$")]
     kek_thumbprint: _Thumbprint
+    ml_kem_thumbprint: _Thumbprint | None = None
+    suite: Suite = Suite.CLASSICAL_1
     recipients: Annotated[tuple[_Jwk, ...], Meta(min_length=1, max_length=8)]
     input: InputSpec
     sides: dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")], SideSpec] = {}
@@ -62,6 +68,10 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     size_class: Literal["exact", "power_of_two"] = "exact"
     valid_hours: Annotated[int, Meta(ge=1, le=24)] = 24
     deadline_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
+
+    def __post_init__(self) -> None:
+        if (self.suite is Suite.HYBRID_1) is (self.ml_kem_thumbprint is None):
+            raise ValueError("suite hybrid-1 and ml_kem_thumbprint belong together")
 
 
 def decode_spec(text: bytes | str) -> JobSpec:

@@ -56,7 +56,7 @@ def _expected(attested: AttestedWorker, job: Header | None) -> Expected:
         header_sha384=job.sha384.hex(),
         originating_ori=job.originating_ori,
         requesting_ori=job.requesting_ori,
-        operator_id=job.operator_id,
+        suite=job.suite,
         purpose_code=job.purpose_code,
         operations=job.operation_names,
         recipients=tuple(recipient.key_id for recipient in job.recipients),

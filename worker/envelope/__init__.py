@@ -1,41 +1,71 @@
-"""The sealed job's cryptography: one suite, no negotiation.
+"""The sealed job's cryptography, in two suites, without negotiation.
 
 * `floe` seals and unseals data streams (FLOE: AES-256-GCM + HKDF-Expand-SHA-384 in segments).
-* `keywrap` moves data keys under RSA-OAEP-256.
-* `signature` binds header bytes to a submitter (ES384).
+* `keywrap` moves data keys under RSA-OAEP-256, in hybrid-1 together with ML-KEM-1024, and small secrets under them.
+* `signature` binds header bytes to a submitter (ES384, in hybrid-1 together with ML-DSA-87).
 
 Nothing here parses headers or performs I/O. docs/format.md is the specification.
 """
 
 from worker.envelope.floe import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES, Sealer, Unsealer
 from worker.envelope.keywrap import (
+    BOX_OVERHEAD_BYTES,
     DEK_BYTES,
     PROJECT_KEY_BYTES,
+    SEED_BYTES,
+    UnwrappingKey,
+    WrappingKey,
+    new_dek,
+    open_box,
+    open_dek,
+    seal_box,
     unwrap_dek,
     unwrap_project_key,
+    unwrap_result_key,
+    unwrap_seed,
     wrap_dek,
     wrap_project_key,
+    wrap_result_key,
+    wrap_seed,
+    wrapped_result_key_bytes,
 )
 from worker.envelope.signature import sha384, sign_header, verify_header
 
 __all__ = [
+    "ATTRIBUTION",
+    "BOX_OVERHEAD_BYTES",
     "DEK_BYTES",
     "FLOE_HEADER_BYTES",
     "OVERHEAD_BYTES",
     "PROJECT_KEY_BYTES",
+    "SEED_BYTES",
     "SEGMENT_BYTES",
     "Sealer",
     "Unsealer",
+    "UnwrappingKey",
+    "WrappingKey",
     "input_aad",
+    "new_dek",
+    "open_box",
+    "open_dek",
     "output_aad",
+    "seal_box",
     "sha384",
     "sign_header",
     "unwrap_dek",
     "unwrap_project_key",
+    "unwrap_result_key",
+    "unwrap_seed",
     "verify_header",
     "wrap_dek",
     "wrap_project_key",
+    "wrap_result_key",
+    "wrap_seed",
+    "wrapped_result_key_bytes",
 ]
+
+ATTRIBUTION = b"attribution"
+"""Purpose of the box with the header's attribution."""
 
 
 def input_aad(header_sha384: bytes, part: int) -> bytes:

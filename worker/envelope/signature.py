@@ -1,16 +1,17 @@
-r"""The submitter's signature: ES384 over `"cji-job-sig/1\0" ‖ SHA-384(header bytes)`.
+r"""The submitter's signature over `"cji-job-sig/1\0" ‖ SHA-384(header bytes)`.
 
-The signature on the wire is raw r ‖ s, 48 + 48 bytes big-endian, as in JWS (RFC 7518 §3.4).
+classical-1: ES384, raw r ‖ s, 48 + 48 bytes big-endian, as in JWS (RFC 7518 §3.4). hybrid-1: a composite signature of
+ML-DSA-87 and ES384, of which both halves must verify (`worker.jose`).
 """
 
 import hashlib
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.errors import Reason, Refusal, Stage
-from worker.jose import es384_sign, es384_verify
+from worker.jose import SigningKey, VerifyingKey, sign, verify
+from worker.suites import Suite
 
 _CONTEXT: Final = b"cji-job-sig/1\0"
 
@@ -20,14 +21,14 @@ def sha384(data: bytes) -> bytes:
     return hashlib.sha384(data).digest()
 
 
-def sign_header(private_key: ec.EllipticCurvePrivateKey, header: bytes) -> bytes:
-    """96 bytes r ‖ s over these exact header bytes."""
-    return es384_sign(private_key, _CONTEXT + sha384(header))
+def sign_header(private_key: SigningKey, header: bytes, suite: Suite = Suite.CLASSICAL_1) -> bytes:
+    """The signature over these exact header bytes, in the suite that they name."""
+    return sign(private_key, _CONTEXT + sha384(header), suite)
 
 
-def verify_header(public_key: ec.EllipticCurvePublicKey, header: bytes, signature: bytes) -> None:
+def verify_header(public_key: VerifyingKey, header: bytes, signature: bytes, suite: Suite = Suite.CLASSICAL_1) -> None:
     """Return if the signature is valid; otherwise raise Refusal(HEADER_SIGNATURE_INVALID)."""
     try:
-        es384_verify(public_key, signature, _CONTEXT + sha384(header))
+        verify(public_key, signature, _CONTEXT + sha384(header), suite)
     except InvalidSignature:
         raise Refusal(Reason.HEADER_SIGNATURE_INVALID, stage=Stage.ADMIT) from None

@@ -43,7 +43,9 @@ class Service:
             worker_id=self._config.worker.id,
             operations=offer.operations,
             schemas=offer.schemas,
-            keys=[pb.KeyDescription(kek_id=k.kek_id, public_jwk=k.public_jwk) for k in offer.keys],
+            keys=[
+                pb.KeyDescription(kek_id=k.kek_id, public_jwk=k.public_jwk, ml_kem_jwk=k.ml_kem_jwk) for k in offer.keys
+            ],
             limits=pb.Limits(
                 header_bytes=LIMITS.header_bytes,
                 segment_bytes=LIMITS.segment_bytes,

@@ -3,6 +3,7 @@
 Everything here is pure: bytes and times in, frozen values or a Refusal out. No socket, file, clock or log.
 """
 
+from worker.job.attribution import Attribution
 from worker.job.build import new_header, new_job_id
 from worker.job.header import (
     VERSION,
@@ -27,6 +28,7 @@ __all__ = [
     "ORI_PREFIXES",
     "PURPOSE_CODES",
     "VERSION",
+    "Attribution",
     "Empty",
     "Event",
     "Finish",

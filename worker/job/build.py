@@ -12,7 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker.errors import Reason, Refusal, Stage
 from worker.job.header import JOB_ID_BYTES, VERSION, InputPart, JobId, Recipient, SizeClass, parse
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2
+
+_SUITES = {Suite.CLASSICAL_1: worker_pb2.CLASSICAL_1, Suite.HYBRID_1: worker_pb2.HYBRID_1}
 
 
 def new_job_id() -> JobId:
@@ -26,9 +29,7 @@ def new_header(
     audience: str,
     originating_ori: str,
     requesting_ori: str,
-    operator_id: str,
-    requestor: str,
-    reason: str,
+    sealed_attribution: bytes,
     purpose_code: str,
     inputs: Sequence[InputPart],
     operations: Sequence[worker_pb2.Operation],
@@ -38,8 +39,7 @@ def new_header(
     created: datetime,
     not_after: datetime,
     size_class: SizeClass = SizeClass.EXACT,
-    secondary_recipient: str = "",
-    case_number: str = "",
+    suite: Suite = Suite.CLASSICAL_1,
 ) -> bytes:
     """Return the canonical bytes of a JobHeader. Raises MALFORMED_HEADER for values that break docs/format.md §1."""
     try:
@@ -49,11 +49,8 @@ def new_header(
             audience=audience,
             originating_ori=originating_ori,
             requesting_ori=requesting_ori,
-            operator_id=operator_id,
-            requestor=requestor,
-            secondary_recipient=secondary_recipient,
-            case_number=case_number,
-            reason=reason,
+            sealed_attribution=sealed_attribution,
+            suite=_SUITES[suite],
             purpose_code=purpose_code,
             inputs=[_input(part) for part in inputs],
             operations=operations,

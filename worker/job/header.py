@@ -26,7 +26,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from worker.errors import Reason, Refusal, Stage
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
-from worker.jose import key_id, parse_rsa
+from worker.job.texts import BadTextError, require_text
+from worker.jose import key_id, parse_recipient
+from worker.pairs import ML_KEM_BYTES
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2
 
 JobId = NewType("JobId", bytes)
@@ -42,6 +45,11 @@ _KEK_ID: Final = re.compile(
     r"https://[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[1-9][0-9]{0,4})?"
     r"/keys/[A-Za-z0-9-]{1,127}/[0-9a-f]{32}"
 )
+
+
+_SUITES: Final = {worker_pb2.CLASSICAL_1: Suite.CLASSICAL_1, worker_pb2.HYBRID_1: Suite.HYBRID_1}
+_BOX_BYTES: Final = 28  # that a box is longer than its plaintext
+_MOST_BLOCKS: Final = LIMITS.attribution_max_bytes // LIMITS.attribution_block_bytes
 
 
 class SizeClass(IntEnum):
@@ -62,7 +70,7 @@ class InputPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """A recipient of the results: an RSA public JWK and its RFC 7638 thumbprint."""
+    """A recipient of the results: a public JWK of the job's suite and its RFC 7638 thumbprint."""
 
     key_id: str
     jwk: str
@@ -70,7 +78,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Header:
-    """A well-formed job header. The submitter's texts stay out of logs; the repr shows only the job id."""
+    """A well-formed job header. It names no person: `sealed_attribution` does, to who has the data key."""
 
     data: bytes
     sha384: bytes
@@ -78,11 +86,8 @@ class Header:
     audience: str
     originating_ori: str
     requesting_ori: str
-    operator_id: str
-    requestor: str
-    secondary_recipient: str
-    case_number: str
-    reason: str
+    sealed_attribution: bytes
+    suite: Suite
     purpose_code: str
     inputs: tuple[InputPart, ...]
     operations: tuple[worker_pb2.Operation, ...]
@@ -158,7 +163,12 @@ def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[st
     _require(_PURPOSE.fullmatch(message.purpose_code) is not None, "purpose_code")
     kek = message.kek_id
     _require(len(kek) <= LIMITS.url_bytes and _KEK_ID.fullmatch(kek) is not None, "kek_id")
-    _require(LIMITS.wrapped_dek_min_bytes <= len(message.wrapped_dek) <= LIMITS.wrapped_dek_max_bytes, "wrapped_dek")
+    _require(message.suite in _SUITES, "suite")
+    suite = _SUITES[message.suite]
+    rsa_bytes = len(message.wrapped_dek) - (ML_KEM_BYTES if suite is Suite.HYBRID_1 else 0)
+    _require(LIMITS.wrapped_dek_min_bytes <= rsa_bytes <= LIMITS.wrapped_dek_max_bytes, "wrapped_dek")
+    blocks, rest = divmod(len(message.sealed_attribution) - _BOX_BYTES, LIMITS.attribution_block_bytes)
+    _require(rest == 0 and 1 <= blocks <= _MOST_BLOCKS, "sealed_attribution")
     _require(int(message.size_class) in SizeClass.__members__.values(), "size_class")
     _require(message.HasField("created") and message.HasField("not_after"), "times")
     operations = tuple(message.operations)
@@ -169,18 +179,15 @@ def _header(data: bytes, message: worker_pb2.JobHeader, prefixes: AbstractSet[st
         audience=_text(message.audience),
         originating_ori=message.originating_ori,
         requesting_ori=message.requesting_ori,
-        operator_id=_text(message.operator_id),
-        requestor=_text(message.requestor),
-        secondary_recipient=_optional_text(message.secondary_recipient),
-        case_number=_optional_text(message.case_number),
-        reason=_text(message.reason),
+        sealed_attribution=message.sealed_attribution,
+        suite=suite,
         purpose_code=message.purpose_code,
         inputs=_inputs(message),
         operations=operations,
         operation_names=_operation_names(operations),
         kek_id=kek,
         wrapped_dek=message.wrapped_dek,
-        recipients=_recipients(message),
+        recipients=_recipients(message, suite),
         created=_time(message.created),
         not_after=_time(message.not_after),
         size_class=SizeClass(message.size_class),
@@ -210,11 +217,11 @@ def _operation_names(operations: tuple[worker_pb2.Operation, ...]) -> tuple[str,
     return cast("tuple[str, ...]", names)
 
 
-def _recipients(message: worker_pb2.JobHeader) -> tuple[Recipient, ...]:
+def _recipients(message: worker_pb2.JobHeader, suite: Suite) -> tuple[Recipient, ...]:
     _require(1 <= len(message.recipients) <= LIMITS.recipients, "number of recipients")
     for recipient in message.recipients:
         try:
-            thumbprint = key_id(parse_rsa(recipient.jwk))
+            thumbprint = key_id(parse_recipient(recipient.jwk, suite))
         except ValueError as error:
             raise _MalformedError("recipient JWK") from error
         _require(recipient.key_id == thumbprint, "recipient key_id")
@@ -223,15 +230,10 @@ def _recipients(message: worker_pb2.JobHeader) -> tuple[Recipient, ...]:
 
 
 def _text(text: str) -> str:
-    _require(text != "", "empty text")
-    return _optional_text(text)
-
-
-def _optional_text(text: str) -> str:
-    """Printable, trimmed, at most 256 bytes, as audit lines require. Refuses controls, bidi marks, NUL."""
-    _require(len(text.encode()) <= LIMITS.text_bytes, "text length")
-    _require(text.isprintable() and text == text.strip(), "text characters")
-    return text
+    try:
+        return require_text(text)
+    except BadTextError as error:
+        raise _MalformedError(str(error)) from error
 
 
 def _time(stamp: Timestamp) -> datetime:

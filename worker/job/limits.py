@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from worker.jose import ES384_BYTES
+from worker.jose import COMPOSITE_MAX_BYTES
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -19,9 +19,9 @@ TIB: Final = 1024 * 1024 * MIB
 class Limits:
     """Limits of CJI-Job v1. Names end in their unit; counts have none."""
 
-    # The header is signed, parsed and held by three processes; 16 KiB fits 8 recipients with 4096-bit keys.
-    header_bytes: int = 16 * KIB
-    signature_bytes: int = ES384_BYTES
+    # The header is signed, parsed and held by three processes; 32 KiB fits 8 recipients with hybrid keys.
+    header_bytes: int = 32 * KIB
+    signature_bytes: int = COMPOSITE_MAX_BYTES
     # FLOE (C2SP FLOE; ePrint 2025/2275): one parameter set, no negotiation.
     segment_bytes: int = MIB
     segment_min_bytes: int = 32  # 4 length + 12 IV + 0 plaintext + 16 tag
@@ -34,10 +34,12 @@ class Limits:
     job_bytes: int = TIB  # ciphertext of all input parts together
     operations: int = 8
     recipients: int = 8
-    # Texts of the header end up in audit records and receipts, which stay one line each.
+    # Texts of the attribution end up in audit records, which stay one line each.
     text_bytes: int = 256
+    attribution_block_bytes: int = 256  # the attribution is padded to a multiple, so that its length reveals little
+    attribution_max_bytes: int = 1536  # 5 texts with tag and length, padded
     url_bytes: int = 512  # kek_id
-    wrapped_dek_min_bytes: int = 256  # RSA-2048 ... RSA-8192
+    wrapped_dek_min_bytes: int = 256  # RSA-2048 ... RSA-8192; in hybrid-1 an ML-KEM ciphertext comes before it
     wrapped_dek_max_bytes: int = 1024
     nonce_bytes: int = 32  # of Attest, exactly; the evidence binds it (docs/format.md §8)
     # A job is sealed for a day at most, so a captured header is worth a day at most.

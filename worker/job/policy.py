@@ -1,6 +1,6 @@
 """The worker's policy: a TOML file that denies everything that it does not list.
 
-    submitter (certificate URI SAN, signing key) -> agency (ORI) -> purpose code -> operations
+    submitter (certificate URI SAN, signing key, suites) -> agency (ORI) -> purpose code -> operations
                                                                  -> recipients (key ids)
 
 Contract and invariants
@@ -8,6 +8,7 @@ Contract and invariants
   operations, and bad keys are `PolicyInvalid`. A loaded policy does not change; its digest is that of the file's bytes.
 * `authorise` returns a `Grant`, which nothing else can construct, or raises Refusal(POLICY_DENIED) without the missing
   rule. Both ORIs in the header must be agencies of this submitter; the *requesting* agency's rules apply.
+* A submitter's suites are those that it lists, classical-1 if it lists none; hybrid-1 needs a pair of signing keys.
 * mTLS identity and header signature must belong to the same submitter: `submitter(san)` selects it by the exact SAN,
   and the signature is verified with that submitter's key alone.
 
@@ -28,7 +29,9 @@ from worker.errors import Reason, Refusal, Stage
 from worker.job.header import Header
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
-from worker.jose import key_id, parse_p384
+from worker.jose import VerifyingKey, key_id, parse_verifying
+from worker.pairs import VerifyingPair
+from worker.suites import Suite
 from worker.verified import _CONSTRUCTOR_KEY, Verified
 from worker.wire.v1 import worker_pb2
 
@@ -61,6 +64,7 @@ class _Submitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: _Name
     san: _San
     signing_key: Annotated[str, Meta(max_length=4096)]
+    suites: Annotated[tuple[Suite, ...], Meta(min_length=1)] = (Suite.CLASSICAL_1,)
     agencies: Annotated[tuple[_Agency, ...], Meta(min_length=1)]
 
 
@@ -107,12 +111,18 @@ class _AgencyRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Submitter:
-    """One upstream app: the exact URI SAN of its certificate and the P-384 key that signs its headers."""
+    """One upstream app: the exact URI SAN of its certificate, the key that signs its headers, and its suites."""
 
     name: str
     san: str
-    signing_key: ec.EllipticCurvePublicKey
+    signing_key: VerifyingKey
+    suites: frozenset[Suite]
     rules: dict[str, _AgencyRules]
+
+    def accept(self, suite: Suite) -> None:
+        """Raise SUITE_NOT_ACCEPTED unless this submitter may send jobs of this suite."""
+        if suite not in self.suites:
+            raise Refusal(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT)
 
     def __repr__(self) -> str:
         return f"Submitter(name={self.name!r})"
@@ -204,9 +214,11 @@ class Policy:
             rules[agency.ori] = _AgencyRules(
                 recipients=frozenset(agency.recipients), purposes=self._purposes(agency.purposes, here)
             )
-        return Submitter(
-            name=given.name, san=given.san, signing_key=_signing_key(given.signing_key, where), rules=rules
-        )
+        key = _signing_key(given.signing_key, where)
+        _distinct(given.suites, f"{where}.suites: suite named twice")
+        if Suite.HYBRID_1 in given.suites and not isinstance(key, VerifyingPair):
+            raise PolicyInvalid(f"{where}.suites: hybrid-1 needs a signing_key of `cji key new-signing --hybrid`")
+        return Submitter(name=given.name, san=given.san, signing_key=key, suites=frozenset(given.suites), rules=rules)
 
     def _purposes(self, given: tuple[_Rule, ...], where: str) -> dict[str, frozenset[str]]:
         purposes: dict[str, frozenset[str]] = {}
@@ -237,13 +249,15 @@ def _distinct(values: list[str] | tuple[str, ...], where: str) -> None:
         raise PolicyInvalid(where)
 
 
-def _signing_key(text: str, where: str) -> ec.EllipticCurvePublicKey:
+def _signing_key(text: str, where: str) -> VerifyingKey:
     try:
         if text.lstrip().startswith("{"):
-            return parse_p384(text)
+            return parse_verifying(text)
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise PolicyInvalid(f"{where}.signing_key: neither PEM nor JWK of a P-384 public key") from error
+        raise PolicyInvalid(
+            f"{where}.signing_key: neither PEM nor JWK of a P-384 public key, nor JWK of a pair"
+        ) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
         raise PolicyInvalid(f"{where}.signing_key: not a P-384 key")
     return key

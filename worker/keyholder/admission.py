@@ -3,13 +3,14 @@
     1 header well-formed      6 submitter's failed unwraps few
     2 audience                7 key known and fresh
     3 times                   8 audit trail writable
-    4 submitter's signature   9 job id not used
+    4 suite, signature        9 job id not used
     5 policy, parameters, input schemas
 
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
 seconds. All of them are alike: in their Reason, and in the work done before it.
 
-Nothing is decrypted before all of them have passed and the admission is on disk.
+Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job and its attribution,
+which the admission in the audit trail names; the cell gets the keys, and so the records, once that is on disk.
 """
 
 import time
@@ -20,15 +21,16 @@ from typing import Final, ParamSpec
 from worker.audit import AuditFile
 from worker.compute.registry import plan
 from worker.compute.tables import Tables
-from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
+from worker.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit
-from worker.job import Grant, Header, check_audience, check_times, parse
-from worker.keyholder.admitted_job import Admission
+from worker.job import Attribution, Grant, Header, check_audience, check_times, parse
+from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.token_buckets import TokenBuckets
+from worker.suites import Suite
 
 _UNWRAP_BURST: Final = 10
 _UNWRAP_SECONDS: Final = 10.0
@@ -65,6 +67,8 @@ class AdmissionControl:
         if wait := self._unwraps.wait(grant.submitter):  # 6
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
         key = holdings.key(header.kek_id)  # 7
+        if header.suite is Suite.HYBRID_1 and key.private.ml_kem is None:
+            raise Refusal(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT)
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 9
@@ -74,7 +78,8 @@ class AdmissionControl:
         """Checks 4 and 5, under the policy in force."""
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
-        verify_header(submitter.signing_key, header.data, request.signature)
+        submitter.accept(header.suite)
+        verify_header(submitter.signing_key, header.data, request.signature, header.suite)
         return policy.authorise(header, submitter)
 
     def unwrap_failed(self, submitter: str) -> None:
@@ -82,18 +87,21 @@ class AdmissionControl:
         self._unwraps.take(submitter)
 
 
-def open_keys(admission: Admission) -> list[bytes]:
-    """The data key, then one project key per operation that needs one. Raises DEK_UNWRAP_FAILED.
+def open_keys(admission: Admission) -> Opened:
+    """The keys of a job, one project key per operation that needs one, and its attribution. Raises DEK_UNWRAP_FAILED.
 
-    Every key is unwrapped before any failure is reported, so that its time does not depend on which one failed.
+    Everything is tried before any failure is reported, so that its time does not depend on what failed. Raises
+    MALFORMED_HEADER for an attribution that opens and is none: only who made the data key can send that.
     """
-    private, header = admission.key.private, admission.header
-    keys = [_opened(unwrap_dek, private, header.wrapped_dek)]
-    keys += [_opened(unwrap_project_key, private, each.name, each.wrapped_key) for each in admission.plan.projects]
+    header = admission.header
+    dek = _opened(open_dek, admission.key.private, header.wrapped_dek, header.suite)
+    under = bytes(DEK_BYTES) if dek is None else dek
+    attribution = _opened(open_box, under, ATTRIBUTION, header.sealed_attribution)
+    keys = [dek, *(_opened(unwrap_project_key, under, each.name, each.wrapped_key) for each in admission.plan.projects)]
     opened = [key for key in keys if key is not None]
-    if len(opened) != len(keys) or any(key == keys[0] for key in keys[1:]):
+    if attribution is None or len(opened) != len(keys) or any(key == dek for key in opened[1:]):
         raise Refusal(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT)
-    return opened
+    return Opened(keys=opened, attribution=Attribution.decode(attribution))
 
 
 def _opened(unwrap: Callable[P, bytes], *args: P.args, **keywords: P.kwargs) -> bytes | None:

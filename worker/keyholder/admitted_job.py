@@ -1,11 +1,12 @@
 """An admission and the job that it started, as the keyholder keeps them until the job is over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.compute.registry import Plan
+from worker.errors import Refusal
 from worker.ipc.messages import Admit, Summary, Witnessed
-from worker.job import Grant, Header
+from worker.job import Attribution, Grant, Header
 from worker.keyholder.cells import Cell
 from worker.keyholder.holdings import HeldKey
 from worker.keyholder.lifecycle import Phase
@@ -28,6 +29,14 @@ class Admission:
         return Owner(self.grant.submitter, self.header.kek_id)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The opened secrets of a job: its data key and then its project keys, and its attribution."""
+
+    keys: list[bytes] = field(repr=False)
+    attribution: Attribution
+
+
 @dataclass(slots=True, kw_only=True)
 class AdmittedJob:
     """A job with a cell of its own. Only `worker.keyholder.jobs` changes it."""
@@ -43,6 +52,8 @@ class AdmittedJob:
     phase: Phase = Phase.ADMITTING
     awaited: bool = False
     """Whether a task waits for its cell."""
+    opened: Opened | Refusal | None = None
+    """Known before the admission is written, and used up when the cell gets its keys."""
     cell_statement: Summary | None = None
     front_statement: Witnessed | None = None
     agreed: Agreed | None = None

@@ -19,17 +19,20 @@ from dataclasses import replace
 from typing import Final
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.checks import NAMED
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
-from worker.config import Config
-from worker.errors import Reason, StartupError
+from worker.config import Config, KeySection
+from worker.envelope import UnwrappingKey, unwrap_seed
+from worker.errors import Reason, Refusal, StartupError
 from worker.host import TpmClockWatch
+from worker.jose import b64url_decode, key_id
 from worker.keyholder.faults import ATTEST_AGAIN, KEY_REFUSED, MACHINE_REFUSED, NOT_ATTESTED, cause_of, reason_of
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.quotes import Quotes
@@ -65,6 +68,7 @@ class Custody:
             )
             for k in config.keys
         }
+        self._seeds = {k.kek_id: _seed(k) for k in config.keys}
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
         self._code, self._receipt_key = code, receipt_key
@@ -182,7 +186,7 @@ class Custody:
             self._events.append(key)
         log("released", kek_id=spec.kek_id, ms=int((time.monotonic() - started) * 1000))
 
-    def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, rsa.RSAPrivateKey]:
+    def _released(self, attestation: Attestation, spec: KeySpec) -> tuple[ReleasedKey, UnwrappingKey]:
         buffer = bytearray(_KEY_BUFFER_BYTES)
         try:
             released = self._attester.release_into(attestation, spec, memoryview(buffer))
@@ -196,7 +200,7 @@ class Custody:
             buffer[:] = bytes(len(buffer))
         if not isinstance(private, rsa.RSAPrivateKey):
             raise AttestationError(Fault.RELEASE_INVALID, check="custody")
-        return released, private
+        return released, UnwrappingKey(private, _ml_kem(private, spec.kek_id, *self._seeds[spec.kek_id]))
 
     def _not_released(self, kek_id: str, error: AttestationError) -> None:
         reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
@@ -250,3 +254,30 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
+
+
+def _seed(key: KeySection) -> tuple[bytes, str]:
+    """The wrapped seed of the key's ML-KEM half and the thumbprint of its public part; both empty if it has none."""
+    if key.ml_kem_seed is None or key.ml_kem_thumbprint is None:
+        return b"", ""
+    try:
+        return b64url_decode(key.ml_kem_seed), key.ml_kem_thumbprint
+    except ValueError as error:
+        raise StartupError(
+            f"ml_kem_seed of {key.kek_id} is not base64url", "Copy both lines that `cji key new-ml-kem-seed` printed."
+        ) from error
+
+
+def _ml_kem(
+    private: rsa.RSAPrivateKey, kek_id: str, wrapped: bytes, thumbprint: str
+) -> mlkem.MLKEM1024PrivateKey | None:
+    """The ML-KEM half, which exists only from here on. One fault for a seed that does not open or is another key's."""
+    if not wrapped:
+        return None
+    try:
+        key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(unwrap_seed(private, kek_id, wrapped))
+    except (Refusal, UnsupportedAlgorithm) as error:
+        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed") from error
+    if key_id(key.public_key()) != thumbprint:
+        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
+    return key

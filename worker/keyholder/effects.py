@@ -22,7 +22,7 @@ from worker.ipc.messages import (
     ZygoteFromKeyholder,
 )
 from worker.keyholder.admission import open_keys
-from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.admitted_job import AdmittedJob, Opened
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
 from worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
@@ -102,15 +102,22 @@ class Effects:
             cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
 
     def _write_admission(self, job: AdmittedJob) -> Done | Failed:
+        try:
+            job.opened = open_keys(job.admission)
+        except Refusal as refusal:
+            job.opened = refusal
         outcome = self.write(job_admitted(job))
         if isinstance(outcome, Failed):
             job.cell.close_front_ends()
         return outcome
 
     def _open_cell(self, job: AdmittedJob) -> Done | Failed:
-        cell, header = job.cell, job.admission.header
+        cell, header, opened = job.cell, job.admission.header, job.opened
+        job.opened = None
         try:
-            cell.key_slot.put(open_keys(job.admission))
+            if not isinstance(opened, Opened):
+                return Failed(opened or Refusal(Reason.INTERNAL, stage=Stage.ADMIT))
+            cell.key_slot.put(opened.keys)
             with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
                 cell.control.send(KeysReady())
             self._front.send(
@@ -122,8 +129,6 @@ class Effects:
                 ),
                 [cell.data_fd, cell.ring_fd],
             )
-        except Refusal as refusal:
-            return Failed(refusal)
         except ChannelClosed:
             return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
         finally:

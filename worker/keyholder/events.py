@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from attestation.release import Attestation
 from worker.audit import (
     Attested,
+    Attributed,
     CallsRefused,
     DisagreementAbout,
     JobAdmitted,
@@ -23,7 +24,7 @@ from worker.audit import (
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Admit
 from worker.job import Header
-from worker.keyholder.admitted_job import AdmittedJob
+from worker.keyholder.admitted_job import AdmittedJob, Opened
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
 
@@ -67,9 +68,8 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
         source=job.source,
         originating_ori=header.originating_ori,
         requesting_ori=header.requesting_ori,
-        operator_id=header.operator_id,
-        requestor=header.requestor,
-        secondary_recipient=header.secondary_recipient,
+        attribution=_attributed(job.opened),
+        suite=header.suite,
         purpose_code=header.purpose_code,
         operations=header.operation_names,
         recipients=tuple(r.key_id for r in header.recipients),
@@ -77,6 +77,13 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
         policy_sha384=grant.policy_sha384.hex(),
         resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
     )
+
+
+def _attributed(opened: Opened | Refusal | None) -> Attributed | None:
+    if not isinstance(opened, Opened):
+        return None
+    by = opened.attribution
+    return Attributed(operator_id=by.operator_id, requestor=by.requestor, secondary_recipient=by.secondary_recipient)
 
 
 def job_completed(job: AdmittedJob, volumes: Volumes, receipt: str) -> JobCompleted:

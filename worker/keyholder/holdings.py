@@ -4,10 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from attestation.release import Attestation, ReleasedKey
 from worker.audit import DropCause
+from worker.envelope import UnwrappingKey
 from worker.errors import Reason, Refusal, Stage
 
 
@@ -16,7 +15,7 @@ class HeldKey:
     """One released key version, until `until` (time.monotonic)."""
 
     released: ReleasedKey
-    private: rsa.RSAPrivateKey = field(repr=False)
+    private: UnwrappingKey = field(repr=False)
     attestation: Attestation = field(repr=False)
     """The attestation under which it was released."""
     until: float

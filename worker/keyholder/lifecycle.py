@@ -13,7 +13,7 @@
     OVER         any          OVER
 
 Invariants
-* No key is opened before the admission is on disk, and the front gets no receipt before it is.
+* No cell gets a key before the admission is on disk, and the front gets no receipt before it is.
 * An admission on disk is followed by exactly one end: the receipt, or an end without one.
 * The front gets exactly one last word per call: the receipt, with which it releases the last segments, or a refusal.
 * A cell that was given a header is killed at the end of its job, if it has not ended by itself.
@@ -69,7 +69,7 @@ class Action(enum.Enum):
     """Effects that need nothing but the job; those marked with an asterisk have an outcome."""
 
     SEND_HEADER = enum.auto()  # let the cell get ready while the admission is written
-    WRITE_ADMISSION = enum.auto()  # * append the admission to the audit trail
+    WRITE_ADMISSION = enum.auto()  # * open the keys, and append the admission to the audit trail
     OPEN_CELL = enum.auto()  # * put the keys into the cell's key slot, and hand the cell to the front
     AWAIT_CELL = enum.auto()  # wait for the cell's statement
     RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that

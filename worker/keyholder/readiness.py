@@ -11,11 +11,12 @@ from worker.errors import Reason, Refusal
 from worker.ipc import Channel
 from worker.ipc.beats import Pulse
 from worker.ipc.messages import FrontFromKeyholder, KeyholderFromFront, NotReady, PublishedKey, Ready
+from worker.jose import public_jwk
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import custody_event
-from worker.keyholder.holdings import CustodyEvent
+from worker.keyholder.holdings import CustodyEvent, HeldKey
 from worker.keyholder.host import HostState
 from worker.log import log
 
@@ -85,5 +86,12 @@ class Readiness:
             return NotReady(reason=holdings.why())
         if not self._cells.populated or self.zygote.stale():
             return NotReady(reason=Reason.NOT_READY)
-        keys = (PublishedKey(kek_id=kek_id, public_jwk=key.released.public_jwk) for kek_id, key in usable.items())
-        return Ready(keys=tuple(keys), operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
+        keys = tuple(_published(kek_id, key) for kek_id, key in usable.items())
+        return Ready(keys=keys, operations=tuple(sorted(OPERATIONS)), schemas=tuple(sorted(SCHEMAS)))
+
+
+def _published(kek_id: str, key: HeldKey) -> PublishedKey:
+    ml_kem = key.private.public_key().ml_kem
+    return PublishedKey(
+        kek_id=kek_id, public_jwk=key.released.public_jwk, ml_kem_jwk="" if ml_kem is None else public_jwk(ml_kem)
+    )

@@ -1,6 +1,7 @@
 """The claims of a receipt, and the key that signs it.
 
-The key is generated at every start, in secret memory; its thumbprint is inside the TPM quote of the evidence.
+The key is generated at every start, in secret memory; its thumbprint is inside the TPM quote of the evidence. It is a
+pair with ML-DSA-87 if a key of the worker takes hybrid jobs; the receipts of other jobs are signed with its P-384 half.
 `sequence` and `previous_sha384` continue across restarts: the audit trail has the last receipt.
 """
 
@@ -9,6 +10,7 @@ import time
 from datetime import timedelta
 from functools import partial
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit import (
@@ -22,8 +24,8 @@ from worker.audit import (
     utc_hundredths,
 )
 from worker.config import Config
-from worker.errors import Refusal, Stage
-from worker.jose import public_jwk, thumbprint
+from worker.errors import Refusal, Stage, StartupError
+from worker.jose import SigningKey, public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
@@ -31,6 +33,19 @@ from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.host import HostState
 from worker.keyholder.witnesses import Agreed
+from worker.pairs import SigningPair
+
+
+def _new_key(*, hybrid: bool) -> SigningKey:
+    if not hybrid:
+        return ec.generate_private_key(ec.SECP384R1())
+    try:
+        return SigningPair.generate()
+    except UnsupportedAlgorithm as error:
+        raise StartupError(
+            "[[keys]] has an ml_kem_seed, but the OpenSSL of this worker has neither ML-KEM nor ML-DSA",
+            "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed and accept only classical-1.",
+        ) from error
 
 
 class ReceiptSigner:
@@ -47,7 +62,8 @@ class ReceiptSigner:
         last: JobCompleted | None,
     ) -> None:
         self._anchor = anchor
-        self._private = ec.generate_private_key(ec.SECP384R1())
+        hybrid = any(key.ml_kem_seed is not None for key in config.keys)
+        self._private = _new_key(hybrid=hybrid)
         self.public_jwk = public_jwk(self._private.public_key())
         self.thumbprint = thumbprint(self._private.public_key())
         self.simulated = simulated
@@ -87,7 +103,7 @@ class ReceiptSigner:
             policy_sha384=job.admission.grant.policy_sha384.hex(),
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,
-            operator_id=header.operator_id,
+            suite=header.suite,
             purpose_code=header.purpose_code,
             operations=header.operation_names,
             recipients=tuple(r.key_id for r in header.recipients),

@@ -20,10 +20,10 @@ from google.protobuf.message import DecodeError
 
 from worker.audit import DisagreementAbout, PartDigest, Volumes
 from worker.compute.registry import SCHEMAS, Plan
-from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384
+from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, sha384, wrapped_result_key_bytes
 from worker.ipc.messages import CountedPart, SealedPart, Summary, Witnessed
 from worker.job import Header, result_header
-from worker.jose import parse_rsa
+from worker.jose import parse_recipient
 from worker.wire.v1 import worker_pb2 as pb
 
 _RESULT, _ROW_STATUS = 0, 1  # part numbers
@@ -96,7 +96,8 @@ def _result_header(header: Header, plan: Plan, worker_id: str, theirs: bytes) ->
         keys = [each.wrapped_dek for each in pb.ResultHeader.FromString(theirs).recipients]
     except DecodeError:
         return None
-    if [len(key) for key in keys] != [parse_rsa(r.jwk).key_size + 7 >> 3 for r in header.recipients]:
+    recipients = [parse_recipient(each.jwk, header.suite) for each in header.recipients]
+    if [len(key) for key in keys] != [wrapped_result_key_bytes(each) for each in recipients]:
         return None
     outputs = [(part.name, part.schema.schema_id) for part in plan.outputs]
     return result_header(header, worker_id=worker_id, outputs=outputs, wrapped_keys=keys)

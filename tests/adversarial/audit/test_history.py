@@ -8,11 +8,12 @@ import pytest
 from benchmarks.history import NOW, job_id, measure_start, write_history
 from tests.support.job_headers import make
 from tests.support.refusals import refused
-from worker.audit import AuditFile, JobAdmitted, JobEnded, JobState, utc_hundredths
+from worker.audit import Attributed, AuditFile, JobAdmitted, JobEnded, JobState, utc_hundredths
 from worker.errors import Reason
 from worker.job import Header, parse
 from worker.keyholder.events import job_cut_short
 from worker.keyholder.ledger import AuditLedger
+from worker.suites import Suite
 
 GROWTH_MIB = 12.0
 READ_MIB = 4.0
@@ -27,9 +28,8 @@ def admission(header: Header) -> JobAdmitted:
         source="ipv4:127.0.0.1:50000",
         originating_ori="WI0130000",
         requesting_ori="WI0130000",
-        operator_id="op",
-        requestor="r",
-        secondary_recipient="",
+        attribution=Attributed(operator_id="op", requestor="r", secondary_recipient=""),
+        suite=Suite.CLASSICAL_1,
         purpose_code="C",
         operations=("deidentify",),
         recipients=("A" * 43,),

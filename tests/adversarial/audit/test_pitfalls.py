@@ -10,6 +10,7 @@ from tests.support.audit_events import admitted, completed, ended, opened
 from tests.support.job_headers import make
 from tests.support.refusals import refused
 from worker.audit import (
+    Attributed,
     ChainError,
     Event,
     JobRefused,
@@ -19,7 +20,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.job import Header, parse
 from worker.keyholder.ledger import AuditLedger
 
-HEADER, ALTERED = parse(make()), parse(make(reason="another"))
+HEADER, ALTERED = parse(make()), parse(make(audience="another"))
 JOB, ONE, TWO = HEADER.job_id, HEADER.sha384, ALTERED.sha384
 
 
@@ -128,9 +129,10 @@ def test_l01_events_have_no_place_for_free_text() -> None:
 @pytest.mark.parametrize("text", ["line\nbreak", "\x1b[31mred", "nul\0", "\u202eltr", "\u2028separator", "x" * 257, ""])
 def test_l01_log_injection_through_header_texts_is_not_written(tmp_path: Path, text: str) -> None:
     path = tmp_path / "audit"
+    by = Attributed(operator_id="op", requestor=text, secondary_recipient="")
     with opened(path) as trail:
         with pytest.raises(ValueError, match="out of shape"):
-            trail.append(msgspec.structs.replace(admitted(JOB, ONE), requestor=text))
+            trail.append(msgspec.structs.replace(admitted(JOB, ONE), attribution=by))
         assert path.read_bytes() == b""
 
 

@@ -20,8 +20,8 @@ from tests.support.job_headers import (
 from tests.support.refusals import refused
 from worker.audit import JobEntry, JobState
 from worker.errors import REASONS, Reason, Stage
-from worker.job import HalfClose as Close
 from worker.job import (
+    Attribution,
     Header,
     Open,
     Policy,
@@ -33,6 +33,7 @@ from worker.job import (
     check_times,
     parse,
 )
+from worker.job import HalfClose as Close
 from worker.keyholder.ledger import decide
 from worker.wire.v1 import worker_pb2
 
@@ -88,7 +89,7 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def test_e09_the_reading_of_fields_above_is_right() -> None:
     assert b"".join(field for _, field in fields(make())) == make()
-    assert [number for number, _ in fields(make())] == [*range(1, 8), *range(10, 20)]
+    assert [number for number, _ in fields(make())] == [*range(1, 8), *range(11, 20)]
 
 
 def test_e09_unknown_fields_are_refused_at_every_depth() -> None:
@@ -143,9 +144,9 @@ def test_e09_numbers_not_in_their_shortest_form_are_refused() -> None:
 
 
 def test_e09_defaults_written_out_are_refused() -> None:
-    empty_case = encode_varint(9 << 3 | 2) + b"\0"
-    data = b"".join(empty_case + field if number == 10 else field for number, field in fields(make()))
-    assert worker_pb2.JobHeader.FromString(data).case_number == ""
+    empty = encode_varint(4 << 3 | 2) + b"\0"
+    data = b"".join(empty + field if number == 5 else field for number, field in fields(make()) if number != 4)
+    assert worker_pb2.JobHeader.FromString(data).originating_ori == ""
     malformed(data)
 
 
@@ -199,7 +200,7 @@ def test_f06_a_captured_header_is_worth_a_day_at_most() -> None:
 
 @pytest.mark.parametrize("state", JobState)
 def test_f07_a_job_id_with_another_body_is_a_replay_at_any_stage(state: JobState) -> None:
-    one, two = parse(make()), parse(make(reason="another"))
+    one, two = parse(make()), parse(make(audience="another"))
     assert one.job_id == two.job_id
     with refused(Reason.REPLAYED):
         decide(JobEntry(state=state, header_sha384=one.sha384, line=0), two.sha384)
@@ -250,19 +251,22 @@ def test_p05_ori_and_purpose_are_enforced(change: dict[str, object]) -> None:
 
 def test_l01_no_text_of_a_header_is_logged_or_said(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    texts = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason", "audience")
-    header = parse(make(**dict.fromkeys(texts, CANARY)))
+    texts = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")
+    header = parse(make(audience=CANARY))
     assert isinstance(header, Header)
-    said = [repr(header)]
+    by = Attribution(**dict.fromkeys(texts, CANARY))
+    said = [repr(header), repr(by)]
     loaded = Policy.load(policy())
     for attempt in (
-        lambda: parse(make(**dict.fromkeys(texts, CANARY)) + b"\xf8\x07\x01"),
-        lambda: parse(make(reason=CANARY).replace(CANARY.encode(), CANARY[:-1].encode() + b"\xff")),
-        lambda: make(reason=CANARY + "\n"),
-        lambda: make(operator_id=CANARY, kek_id=CANARY),
+        lambda: parse(make(audience=CANARY) + b"\xf8\x07\x01"),
+        lambda: parse(make(audience=CANARY).replace(CANARY.encode(), CANARY[:-1].encode() + b"\xff")),
+        lambda: make(audience=CANARY + "\n"),
+        lambda: make(audience=CANARY, kek_id=CANARY),
+        lambda: Attribution(**{**dict.fromkeys(texts, CANARY), "reason": CANARY + "\n"}),
+        lambda: Attribution.decode(by.encode().rstrip(b"\0")),
         lambda: make(recipients=[Recipient(key_id=CANARY, jwk=json.dumps({"kty": "RSA", CANARY: CANARY}))]),
         lambda: check_times(header, NOW + timedelta(days=2)),
-        lambda: loaded.authorise(parse(make(reason=CANARY, purpose_code="D")), loaded.submitter(SAN)),
+        lambda: loaded.authorise(parse(make(audience=CANARY, purpose_code="D")), loaded.submitter(SAN)),
         lambda: loaded.submitter(CANARY),
     ):
         with refused() as caught:

@@ -1,6 +1,7 @@
 """A front that drops, repeats or exchanges segments and renumbers the rest, or lies about what passed.
 
-The second segment of part 0 is the one that it touches. Where a job's `case_number` names nothing, it is honest.
+The second segment of part 0 is the one that it touches. A job's lie stands behind its signature (`peers.told`), and
+does not go on to the keyholder; without one the front is honest.
 """
 
 import sys
@@ -11,10 +12,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from tests.adversarial.peers import heard
 from worker.front import server
 from worker.ipc import Channel, receive_boot
 from worker.ipc.messages import Admit, InputReady, OutputFreed, OutputReady, SealedPart, Witnessed
-from worker.wire.v1 import worker_pb2 as pb
 
 INPUTS: Final = ("drops an input", "repeats an input", "exchanges inputs")
 OUTPUTS: Final = ("drops an output", "repeats an output", "exchanges outputs")
@@ -78,8 +79,8 @@ def main(boot: Any) -> None:
 
     def sending(self: Any, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
         match message:
-            case Admit(header=header):
-                lie = pb.JobHeader.FromString(header).case_number
+            case Admit():
+                message, lie = heard(message)
                 for post, lies in ((inputs, INPUTS), (outputs, OUTPUTS)):
                     post.__init__()  # type: ignore[misc]
                     post.lie = lie if lie in lies else ""

@@ -17,9 +17,10 @@ import msgspec
 
 from worker.cell import process, zygote
 from worker.cell.channels import CellChannels
-from worker.ipc import receive_boot
+from worker.envelope import ATTRIBUTION, open_box
+from worker.ipc import KeySlot, receive_boot
 from worker.ipc.messages import InputFreed, ProgressMade
-from worker.job import parse
+from worker.job import Attribution, parse
 
 _F_SETOWN, _F_SETSIG, _SIGSTOP = 8, 10, 19
 _STDERR: Final = 2
@@ -116,9 +117,12 @@ ATTACKS: Final = (
 )
 
 
-def run_attack(channels: CellChannels, **_: Any) -> int:
-    """What a compromised cell does with its job."""
-    name, argument = f"{parse(channels.await_open().header).reason} ".split(" ", 1)
+def run_attack(channels: CellChannels, *, key_slot: KeySlot, **_: Any) -> int:
+    """What a compromised cell does with its job: the reason in its attribution."""
+    header = parse(channels.await_open().header)
+    channels.await_keys()
+    attribution = Attribution.decode(open_box(key_slot.take()[0], ATTRIBUTION, header.sealed_attribution))
+    name, argument = f"{attribution.reason} ".split(" ", 1)
     next(attack for attack in ATTACKS if attack.__name__ == name)(channels, argument.strip())
     os._exit(1)  # and says nothing
 

@@ -1,6 +1,6 @@
 """A zygote whose cells do their job well and then lie about it to the keyholder, or never speak to it.
 
-A job names its lie in `case_number`; a job that names none is honest.
+A job names its lie in the case number of its attribution, which a cell opens; a job that names none is honest.
 """
 
 import sys
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from worker.cell import job, zygote
 from worker.ipc import Channel, receive_boot
 from worker.ipc.messages import CountedPart, Summary
-from worker.job import Header, parse
+from worker.job import Attribution
 from worker.wire.v1 import worker_pb2 as pb
 
 Lie = Callable[[Summary], Summary]
@@ -71,10 +71,12 @@ def main(boot: Any) -> int:
     """Body of the process."""
     told, send = list[str](), Channel.send
 
-    def listening(data: bytes) -> Header:
-        header = parse(data)
-        told[:] = [header.case_number]
-        return header
+    class Listening(Attribution):
+        @classmethod
+        def decode(cls, data: bytes) -> Attribution:
+            found = Attribution.decode(data)
+            told[:] = [found.case_number]
+            return found
 
     def lying(self: Any, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
         if isinstance(message, Summary):
@@ -84,7 +86,7 @@ def main(boot: Any) -> int:
             message = lie(message)
         send(self, message, fds)
 
-    job.parse = listening  # type: ignore[attr-defined,assignment]
+    job.Attribution = Listening  # type: ignore[attr-defined]
     Channel.send = lying  # type: ignore[method-assign]
     return zygote.main(boot)
 

@@ -2,8 +2,8 @@
 
 `python -m tests.adversarial.peers.hostile NAME=MODULE... CONFIG` is `cji_simulator.worker`, but the process NAME
 (front, zygote, keyholder, control) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the supervisor
-included. `hostile_site` starts it with its submitter. A peer runs the worker's own code and lies where a job's
-`case_number` names a lie, so one worker serves every test.
+included. `hostile_site` starts it with its submitter. A peer runs the worker's own code and lies where a job
+names a lie, so one worker serves every test.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""A front that does its work, and reaches for what is not its own where a job's `reason` names an attack.
+"""A front that does its work, and reaches for what is not its own where a job names an attack.
 
-`reason` is the attack and its arguments; the outcome is a line of its standard error: `nosy ATTACK OUTCOME`. Each
-attack is made on the main thread and on a new one.
+The attack and its arguments stand behind the job's signature (`peers.told`). The outcome is a line of its standard
+error: `nosy ATTACK OUTCOME`. Each attack is made on the main thread and on a new one.
 """
 
 import os
@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
+from tests.adversarial.peers import heard
 from tests.adversarial.peers.nosy import ATTACKS, outcome
 from worker.front import server
 from worker.ipc import Channel, receive_boot
 from worker.ipc.messages import Admit
-from worker.wire.v1 import worker_pb2 as pb
 
 
 def _attack(attack: str, *arguments: str) -> None:
@@ -36,7 +36,8 @@ def main(boot: Any) -> None:
 
     def sending(self: Any, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
         if isinstance(message, Admit):
-            attack, *arguments = pb.JobHeader.FromString(message.header).reason.split(" ")
+            message, text = heard(message)
+            attack, *arguments = text.split(" ")
             if attack in ATTACKS:
                 _attack(attack, *arguments)
         send(self, message, fds)

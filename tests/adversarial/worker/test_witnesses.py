@@ -4,6 +4,7 @@ Red before: the summary of a cell was signed as it came, and the cell decided wh
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 
-from tests.adversarial.peers import evil_front, false_witness
+from tests.adversarial.peers import evil_front, false_witness, told
 from tests.adversarial.peers.hostile import hostile_site
 from worker.audit import JobCompleted, JobEnded, JobRefused, WitnessesDisagreed
 from worker.client import INPUT_NAME, Unverified
@@ -41,8 +42,11 @@ def lying_front(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory
         yield site
 
 
-def run(site: Site, lie: str, *, rows: int = ROWS, timeout: float = 30) -> tuple[RawJob, Answer]:
-    job = forge(site, case_number=lie, rows=rows)
+def run(site: Site, lie: str, *, rows: int = ROWS, timeout: float = 30, to: str = "cell") -> tuple[RawJob, Answer]:
+    """A job that tells its lie where that peer reads it."""
+    job = forge(site, case_number=lie if to == "cell" else "", rows=rows)
+    if to == "front":
+        job = replace(job, signature=told(job.signature, lie))
     with RawWorker.of(site) as raw:
         return job, raw.run(job.messages(job.stream(people(rows))), timeout=timeout)
 
@@ -74,7 +78,7 @@ def no_last_segment(answer: Answer) -> bool:
 @pytest.mark.parametrize("peer", ["lying_cell", "lying_front"])
 def test_a_peer_that_tells_no_lie_gets_its_receipt(peer: str, request: pytest.FixtureRequest) -> None:
     site: Site = request.getfixturevalue(peer)
-    job, answer = run(site, "none")
+    job, answer = run(site, "none", to=peer.removeprefix("lying_"))
     assert answer.receipt
     assert isinstance(trail(site, job)[-1], JobCompleted)
 
@@ -97,27 +101,28 @@ def test_x05_the_front_holds_the_last_segments_back(lying_cell: Site) -> None:
 
 @pytest.mark.parametrize("lie", evil_front.INPUTS)
 def test_x05_a_front_cannot_misplace_an_input_segment(lying_front: Site, lie: str) -> None:
-    job, answer = run(lying_front, lie, rows=SEVERAL_SEGMENTS)
+    job, answer = run(lying_front, lie, rows=SEVERAL_SEGMENTS, to="front")
     assert answer.receipt is None
     assert not [event for event in trail(lying_front, job) if isinstance(event, JobCompleted)]
 
 
 @pytest.mark.parametrize("lie", evil_front.OUTPUTS)
 def test_x05_a_front_that_misplaces_an_output_is_refused(lying_front: Site, lie: str) -> None:
-    job, answer = run(lying_front, lie, rows=SEVERAL_SEGMENTS)
+    job, answer = run(lying_front, lie, rows=SEVERAL_SEGMENTS, to="front")
     assert disagreement(lying_front, job, answer) == ("outputs",)
 
 
 @pytest.mark.parametrize("lie", [lie for lie in evil_front.STATEMENTS if lie != "digest of output"])
 def test_x05_a_front_that_miscounts_has_no_receipt(lying_front: Site, lie: str) -> None:
-    job, answer = run(lying_front, lie)
+    job, answer = run(lying_front, lie, to="front")
     about = "result_header" if lie == "header" else "inputs" if "input" in lie else "outputs"
     assert disagreement(lying_front, job, answer) == (about,)
 
 
 def test_x05_the_client_refuses_a_wrong_digest_of_the_front(lying_front: Site) -> None:
     """The front alone hashes the bytes, and whoever holds them hashes them again."""
-    spec = lying_front.spec(case_number="digest of output")
+    job = lying_front.seal()
+    job = replace(job, signature=told(job.signature, "digest of output"))
     with lying_front.client() as client, pytest.raises(Unverified) as refused:
-        client.run(lying_front.seal(spec), {INPUT_NAME: people(ROWS)}, attested=client.attest(), deadline=30)
+        client.run(job, {INPUT_NAME: people(ROWS)}, attested=client.attest(), deadline=30)
     assert refused.value.check == "outputs[0].sha256"

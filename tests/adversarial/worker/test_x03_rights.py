@@ -5,14 +5,16 @@ connected to the metadata service and the vault, forked, executed and traced the
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from cji_simulator.raw import RawWorker, forge
+from cji_simulator.raw import RawWorker, forge, settled
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 
+from tests.adversarial.peers import told
 from tests.adversarial.peers.hostile import hostile_site
 from worker.config import load
 
@@ -49,13 +51,15 @@ def site(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def outcomes(site: Site, attack: str, *arguments: object) -> set[str]:
     """What the attack came to, on the front's main thread and on a new one. The job has its receipt all the same."""
-    told = f"nosy {attack} ".encode()
+    prefix = f"nosy {attack} ".encode()
+    settled(site)  # a job that finds no cell is sent again, and so is the attack
     before = len(site.worker.log.read_bytes())
-    job = forge(site, reason=" ".join(map(str, (attack, *arguments))), rows=ROWS)
+    job = forge(site, rows=ROWS)
+    job = replace(job, signature=told(job.signature, " ".join(map(str, (attack, *arguments)))))
     with RawWorker.of(site) as raw:
         assert raw.run(job.messages(job.stream(people(ROWS)))).receipt
     lines = site.worker.log.read_bytes()[before:].splitlines()
-    found = [line.removeprefix(told).decode() for line in lines if line.startswith(told)]
+    found = [line.removeprefix(prefix).decode() for line in lines if line.startswith(prefix)]
     assert len(found) >= 2  # two for each call: a call that comes before a cell is ready is made again
     assert len(found) % 2 == 0
     return set(found)

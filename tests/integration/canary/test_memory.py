@@ -16,20 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cji_simulator.canary import Planted, key_patterns, prime_patterns
+from cji_simulator.canary import Planted, key_patterns, prime_patterns, seed_patterns
 from cji_simulator.launch import AUDIENCE
 from cji_simulator.ordinary_cell import OrdinaryCell
 from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, look_inside, scan_file, scan_process, worker_processes
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
 from attestation.release import Attester
 from tests.support.forge import decided
+from worker.client import SealedJob
 from worker.client.result import parse_result_header
-from worker.envelope import Unsealer, output_aad, unwrap_dek
+from worker.config import load
+from worker.envelope import Unsealer, output_aad, unwrap_dek, unwrap_result_key, unwrap_seed
+from worker.jose import b64url_decode
+from worker.pairs import ML_KEM_BYTES
 
 pytestmark = [
     pytest.mark.root,
@@ -76,16 +80,36 @@ def planted() -> Planted:
 
 
 @pytest.fixture(scope="module")
-def seen(site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def seed(site: Site, cmk: rsa.RSAPrivateKey) -> bytes:
+    """The seed of the worker's ML-KEM half, which exists after a release only."""
+    wrapped = load(site.files.config).keys[0].ml_kem_seed
+    assert wrapped is not None
+    return unwrap_seed(cmk, site.cmk.kek_id, b64url_decode(wrapped))
+
+
+def _half_patterns(job: SealedJob, cmk: rsa.RSAPrivateKey, seed: bytes) -> dict[str, bytes]:
+    """The two secrets that the data key was combined from."""
+    wrapped, ml_kem = job.header.wrapped_dek, mlkem.MLKEM1024PrivateKey.from_seed_bytes(seed)
+    return {
+        "ML-KEM shared secret": ml_kem.decapsulate(wrapped[:ML_KEM_BYTES]),
+        "RSA half": unwrap_dek(cmk, wrapped[ML_KEM_BYTES:]),
+    }
+
+
+@pytest.fixture(scope="module")
+def seen(
+    site: Site, planted: Planted, cmk: rsa.RSAPrivateKey, seed: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Seen:
     job = planted.seal(site)
     segments = list(job.seal_part(0, planted.table))
     patterns = planted.patterns() | key_patterns(planted, job, segments[0]) | prime_patterns(cmk)
+    patterns |= planted.person_patterns() | seed_patterns(seed) | _half_patterns(job, cmk, seed)
     with Stepwise(site, job, segments) as run:
         run.send(6)
         accepted = run.read_until("accepted").accepted.result_header
         header = parse_result_header(accepted, job.header)
         (wrapped,) = header.wrapped.values()
-        result_key = unwrap_dek(site.recipient, wrapped)
+        result_key = unwrap_result_key(site.hybrid_recipient, wrapped, job.header.sha384)
         patterns["result key"] = result_key
         control = {CONTROL: AUDIENCE.encode()}
         seen = Seen(canaries=Canaries(patterns), visible=Canaries(patterns | control), tokens=planted.tokens())
@@ -164,7 +188,7 @@ def test_the_cell_held_plaintext_while_it_was_looked_at(seen: Seen, planted: Pla
         assert {"last utf-8", "first utf-8", "SOC utf-8", "OLN utf-8", "data key", "project key"} <= inside
         assert any(label.startswith("token ") for label in inside)
         assert any(label.startswith("DOB row") for label in inside)
-    assert {"p little-endian", "q little-endian"} <= seen.keyholder
+    assert {"p little-endian", "q little-endian", "ML-KEM d", "ML-KEM z"} <= seen.keyholder
 
 
 @pytest.mark.parametrize("moment", ["waiting for input", "waiting for the reader", "after the job"])

@@ -1,5 +1,6 @@
 """Custody step by step, in this process: a real attester, TPM and vault, and time short enough to wait for."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +17,11 @@ from cji_simulator.worker import working_tree
 
 from attestation.release import Attestation
 from tests.support.refusals import refused
-from worker.config import load
-from worker.errors import Reason, Refusal, Stage
+from worker.client.keys import new_ml_kem_seed
+from worker.config import KeySection, load
+from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.host import TpmClockWatch
+from worker.jose import b64url, key_id, parse_rsa
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 from worker.keyholder.quotes import Quoted
@@ -48,14 +51,21 @@ class Stepped:
     """A custody and everything that happened to it. A key is renewed after a quarter to 45 % of `lifetime`."""
 
     def __init__(
-        self, folder: Path, azure: Simulation, *keys: Cmk, lifetime: float = LONG, check: float = LONG, **pins: Any
+        self,
+        folder: Path,
+        azure: Simulation,
+        *keys: Cmk,
+        lifetime: float = LONG,
+        check: float = LONG,
+        change_key: Callable[[KeySection], KeySection] = lambda key: key,
+        **pins: Any,
     ) -> None:
         config = load(worker_config(folder, simulation=azure, keys=keys).config)
         values = config.attestation.reference_values | pins
         section = msgspec.structs.replace(
             config.attestation, key_lifetime_s=lifetime, pcr_check_s=check, reference_values=values
         )
-        config = msgspec.structs.replace(config, attestation=section)
+        config = msgspec.structs.replace(config, attestation=section, keys=tuple(map(change_key, config.keys)))
         self.tpm_clock = TpmClockWatch()
         self.custody = Custody(
             config=config,
@@ -104,6 +114,47 @@ def test_one_attestation_and_one_release_for_each_key(tmp_path: Path, azure: Sim
         held = mine.custody.holdings.key(cmk.kek_id)
         assert held.attestation is mine.custody.holdings.evidence()
         assert mine.custody.holdings.until - LONG < held.until <= time.monotonic() + LONG
+
+
+def test_the_ml_kem_half_exists_after_the_release(tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]) -> None:
+    mine = Stepped(tmp_path, azure, keys[0])
+    assert not mine.custody.holdings.keys
+    mine.until(lambda: mine.held)
+    pinned = load(tmp_path / "worker.toml").keys[0].ml_kem_thumbprint
+    ml_kem = mine.custody.holdings.key(keys[0].kek_id).private.ml_kem
+    assert ml_kem is not None
+    assert key_id(ml_kem.public_key()) == pinned
+
+
+def other_seed(key: KeySection, cmk: Cmk, *, kek_id: str) -> KeySection:
+    """A seed that somebody else made for this public key."""
+    seed, _ = new_ml_kem_seed(parse_rsa(json.dumps(cmk.public_jwk)), kek_id)
+    return msgspec.structs.replace(key, ml_kem_seed=seed)
+
+
+@pytest.mark.parametrize("wrong", ["of another ML-KEM key", "of another key id", "noise", "a byte short"])
+def test_x15_a_wrong_seed_releases_nothing(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk], wrong: str
+) -> None:
+    """Who writes the configuration cannot put an ML-KEM key of their own in the place of the pinned one."""
+    cmk, other = keys
+    change: dict[str, Callable[[KeySection], KeySection]] = {
+        "of another ML-KEM key": lambda key: other_seed(key, cmk, kek_id=cmk.kek_id),
+        "of another key id": lambda key: other_seed(key, cmk, kek_id=other.kek_id),
+        "noise": lambda key: msgspec.structs.replace(key, ml_kem_seed=b64url(bytes(384))),
+        "a byte short": lambda key: msgspec.structs.replace(key, ml_kem_seed=b64url(bytes(383))),
+    }
+    mine = Stepped(tmp_path, azure, cmk, change_key=change[wrong])
+    mine.until(lambda: mine.refusal(cmk) is not Reason.NOT_READY)
+    assert mine.refusal(cmk) is Reason.KEY_RELEASE_DENIED
+    assert not mine.held
+
+
+def test_a_seed_that_is_no_base64url_is_a_startup_error(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    with pytest.raises(StartupError, match="ml_kem_seed"):
+        Stepped(tmp_path, azure, keys[0], change_key=lambda key: msgspec.structs.replace(key, ml_kem_seed="é"))
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])

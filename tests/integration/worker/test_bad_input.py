@@ -32,6 +32,7 @@ Messages = list[pb.RunRequest]
 Build = Callable[[Site], Messages]
 FINISH = pb.RunRequest(finish=pb.Finish())
 SEGMENT = 1 << 20
+DEK = bytes(range(1, 33))
 
 
 @cache
@@ -191,8 +192,8 @@ def foreign_recipient(header: pb.JobHeader) -> None:
     header.recipients[0].CopyFrom(pb.Recipient(key_id=key_id(public), jwk=public_jwk(public)))
 
 
-def another_project_key(header: pb.JobHeader, site: Site) -> None:
-    wrapped = wrap_project_key(site.kek.public, "another", bytes(range(32)))
+def another_project_key(header: pb.JobHeader) -> None:
+    wrapped = wrap_project_key(DEK, "another", bytes(range(32)))
     header.operations[0].deidentify.wrapped_project_key = wrapped
 
 
@@ -213,8 +214,8 @@ AT_THE_DOOR: list[tuple[str, Build, Reason, Stage]] = [
     ("header is not protobuf", bytes_of_header(lambda _: b"\xff" * 100), R.MALFORMED_HEADER, S.OPEN),
     ("header cut", bytes_of_header(lambda h: h[:-1]), R.MALFORMED_HEADER, S.OPEN),
     ("header of 17 KiB", bytes_of_header(lambda h: h + bytes((17 << 10) - len(h))), R.MALFORMED_HEADER, S.OPEN),
-    ("header of 17 KiB, one long text", headed(reason="r" * 17_000), R.MALFORMED_HEADER, S.OPEN),
-    ("header of 900 KiB", headed(reason="r" * 900_000), R.MALFORMED_HEADER, S.OPEN),
+    ("header of 33 KiB, one long text", headed(audience="r" * 33_000), R.MALFORMED_HEADER, S.OPEN),
+    ("header of 900 KiB", headed(audience="r" * 900_000), R.MALFORMED_HEADER, S.OPEN),
     ("unknown field", bytes_of_header(lambda h: h + b"\xa0\x06\x01"), R.MALFORMED_HEADER, S.OPEN),
     ("field twice", bytes_of_header(lambda h: h + b"\x08\x01"), R.MALFORMED_HEADER, S.OPEN),
     ("version 2", headed(version=2), R.MALFORMED_HEADER, S.OPEN),
@@ -302,7 +303,7 @@ IN_THE_CELL: list[tuple[str, Build, Reason, Stage]] = [
     ),
     (
         "project key of another project",
-        lambda s: headed(lambda h: another_project_key(h, s))(s),
+        headed(another_project_key, dek=DEK),
         R.DEK_UNWRAP_FAILED,
         S.ADMIT,
     ),

@@ -23,6 +23,7 @@ from worker.client.spec import decode_spec
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.errors import REASONS, Reason, Stage
 from worker.job import Header, JobId, Recipient, SizeClass
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
 HEADER = Header(
@@ -32,11 +33,8 @@ HEADER = Header(
     audience="pool",
     originating_ori="CA0190000",
     requesting_ori="CA0190000",
-    operator_id="o",
-    requestor="r",
-    secondary_recipient="",
-    case_number="",
-    reason="r",
+    sealed_attribution=b"",
+    suite=Suite.CLASSICAL_1,
     purpose_code="C",
     inputs=(),
     operations=(),

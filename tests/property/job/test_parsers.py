@@ -11,7 +11,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from worker.errors import Reason, Refusal
-from worker.job import Header, InputPart, JobId, Policy, PolicyInvalid, Recipient, new_header, parse
+from worker.job import (
+    LIMITS,
+    Attribution,
+    Header,
+    InputPart,
+    JobId,
+    Policy,
+    PolicyInvalid,
+    Recipient,
+    new_header,
+    parse,
+)
 from worker.jose import key_id, parse_p384, parse_rsa
 from worker.wire.v1 import worker_pb2
 
@@ -28,15 +39,13 @@ def _recipient() -> Recipient:
     return Recipient(key_id=key_id(key), jwk=json.dumps({"kty": "RSA", "n": text, "e": "AQAB"}))
 
 
-def make(reason: str = "why", requestor: str = "who", job_id: bytes = b"j" * 16, life: int = 60) -> bytes:
+def make(audience: str = "pool-1", job_id: bytes = b"j" * 16, life: int = 60) -> bytes:
     return new_header(
         job_id=JobId(job_id),
-        audience="pool-1",
+        audience=audience,
         originating_ori="WI0130000",
         requesting_ori="WI0130000",
-        operator_id="op",
-        requestor=requestor,
-        reason=reason,
+        sealed_attribution=bytes(284),
         purpose_code="C",
         inputs=[InputPart(name="people", schema="person/1")],
         operations=[
@@ -61,10 +70,41 @@ def _parsed(data: bytes) -> Header | None:
         return None
 
 
-@given(reason=PRINTABLE, requestor=PRINTABLE, job_id=st.binary(min_size=16, max_size=16).filter(any))
-def test_what_is_built_is_parsed_back(reason: str, requestor: str, job_id: bytes) -> None:
-    header = parse(make(reason=reason, requestor=requestor, job_id=job_id))
-    assert (header.reason, header.requestor, header.job_id) == (reason, requestor, job_id)
+@given(audience=PRINTABLE, job_id=st.binary(min_size=16, max_size=16).filter(any))
+def test_what_is_built_is_parsed_back(audience: str, job_id: bytes) -> None:
+    header = parse(make(audience=audience, job_id=job_id))
+    assert (header.audience, header.job_id) == (audience, job_id)
+
+
+TEXTS = {
+    name: PRINTABLE if name not in {"secondary_recipient", "case_number"} else PRINTABLE | st.just("")
+    for name in ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")
+}
+
+
+@given(st.fixed_dictionaries(TEXTS))
+def test_an_attribution_comes_back_from_whole_blocks(texts: dict[str, str]) -> None:
+    attribution = Attribution(**texts)
+    data = attribution.encode()
+    assert Attribution.decode(data) == attribution
+    assert len(data) % 256 == 0
+    assert len(data) <= LIMITS.attribution_max_bytes
+
+
+@given(st.binary(max_size=600), st.integers(0, 600))
+def test_any_bytes_are_no_attribution_or_the_one_encoding(data: bytes, zeros: int) -> None:
+    for each in (data, data + bytes(zeros), data + bytes(-len(data) % 256)):
+        with contextlib.suppress(Refusal):
+            assert Attribution.decode(each).encode() == each
+
+
+@given(place=st.integers(0, 255), value=st.integers(0, 255))
+def test_a_changed_byte_gives_another_attribution_or_none(place: int, value: int) -> None:
+    good = Attribution(operator_id="op", requestor="who", reason="why")
+    data = bytearray(good.encode())
+    data[place] = value
+    with contextlib.suppress(Refusal):
+        assert (Attribution.decode(bytes(data)) == good) == (data == good.encode())
 
 
 @given(st.binary(max_size=2000))

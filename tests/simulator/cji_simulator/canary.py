@@ -23,7 +23,7 @@ from worker.client.keys import ProjectKey, new_project_key
 from worker.compute.operations.deidentify import AgeBand, DateShift, Deidentify, HmacToken, Mask, Transform, ZipPrefix
 from worker.envelope import input_aad
 
-__all__ = ["Planted", "key_patterns", "prime_patterns"]
+__all__ = ["Planted", "key_patterns", "prime_patterns", "seed_patterns"]
 
 _PROJECT: Final = "canaries"
 _SAMPLES: Final = 400
@@ -33,10 +33,15 @@ _DOMAIN: Final = "soc"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
-    """Rows of person/1 under every transform: token, mask, shifted date, age band, ZIP prefix, keep, drop, null."""
+    """A hybrid job over rows of person/1 under every transform.
+
+    These are token, mask, shifted date, age band, ZIP prefix, keep, drop, null.
+    """
 
     table: pa.Table
     marks: dict[str, str]
+    requestor: str
+    """A person's name in the job's attribution."""
     project_key: ProjectKey = field(repr=False)
 
     @classmethod
@@ -51,7 +56,8 @@ class Planted:
         codes = [f"{dice.randint(0, 99999):05d}" for _ in range(rows)]
         table = pa.table({**texts, "DOB": dates, "OLY": births, "postcode": codes})
         table = pa.Table.from_batches(table.to_batches(max_chunksize=_BATCH_ROWS))
-        return cls(table=table, marks=marks, project_key=new_project_key(_PROJECT))
+        requestor = f"Rz{secrets.token_hex(8).upper()}"
+        return cls(table=table, marks=marks, requestor=requestor, project_key=new_project_key(_PROJECT))
 
     def spec(self, site: Site) -> JobSpec:
         """The job."""
@@ -66,13 +72,13 @@ class Planted:
             "OLY": AgeBand(width=5, top=90, as_of=date(2026, 1, 1)),
             "postcode": ZipPrefix(digits=3),
         }
-        return site.spec(Deidentify(project=_PROJECT, columns=columns))
+        return site.hybrid_spec(Deidentify(project=_PROJECT, columns=columns), requestor=self.requestor)
 
     def seal(self, site: Site) -> SealedJob:
         """A new job over the same rows with the same project key: its outputs have the same plaintext."""
         return seal(
             self.spec(site),
-            kek=site.kek,
+            kek=site.hybrid_kek,
             signing_key=load_signing_key(Path(site.profile.signing_key)),
             project_key=self.project_key,
             rows=self.table.num_rows,
@@ -94,6 +100,10 @@ class Planted:
             found[f"token {number}"] = token.encode()
             found[f"token {number} utf-32"] = token.encode("utf-32-le")
         return found
+
+    def person_patterns(self) -> dict[str, bytes]:
+        """The requestor in all encodings: of all files, the audit trail alone has it."""
+        return {f"requestor {how}": data for how, data in encodings(self.requestor).items()}
 
     def _sample(self, name: str) -> list[str]:
         values: list[str] = self.table[name].to_pylist()
@@ -133,6 +143,11 @@ def prime_patterns(private: rsa.RSAPrivateKey) -> dict[str, bytes]:
         found[f"{name} big-endian"] = value.to_bytes(size, "big")[:48]
         found[f"{name} little-endian"] = value.to_bytes(size, "little")[:48]
     return found
+
+
+def seed_patterns(seed: bytes) -> dict[str, bytes]:
+    """Both halves of the seed of an ML-KEM key (FIPS 203: d, z)."""
+    return {"ML-KEM d": seed[:32], "ML-KEM z": seed[32:]}
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

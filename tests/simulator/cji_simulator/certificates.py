@@ -14,6 +14,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 __all__ = ["Credential", "PrivateKey", "authority", "leaf", "name", "pem", "private_pem", "validity", "write_private"]
@@ -64,7 +65,7 @@ def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def private_pem(key: PrivateKey) -> bytes:
+def private_pem(key: PrivateKeyTypes) -> bytes:
     """Return unencrypted PKCS#8 PEM: these keys protect nothing but a test."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

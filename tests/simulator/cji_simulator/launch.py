@@ -7,28 +7,32 @@ The folder looks as an operator's and an agency's would; everything in it is new
 |---|---|
 | worker.toml policy.toml server.pem server.key client-roots.pem state/audit.jsonl | the worker's |
 | operator/signer.key, and copied beside worker.toml and client.toml advisories.jws acceptance.jws | the operator's |
-| client/client.toml ca.pem client.pem client.key signing.key recipient.key | the agency's |
+| client/client.toml ca.pem client.pem client.key signing.key recipient.key recipient-hybrid.key | the agency's |
+
+Worker and agency have the keys of both suites, and the policy accepts both.
 """
 
 import json
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.operator import Operator
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
+from worker.client.keys import new_ml_kem_seed
 from worker.compute.registry import OPERATIONS
-from worker.jose import public_jwk
+from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
+from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
+from worker.suites import Suite
 
 __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 
@@ -68,6 +72,8 @@ class Deployment:
     profile: Path
     target: str
     recipient_key_id: str
+    hybrid_recipient: Path
+    ml_kem_jwk: str
 
 
 def _text(value: str) -> str:
@@ -89,11 +95,11 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _policy(agency: Agency, signing: ec.EllipticCurvePublicKey, recipient: str) -> str:
-    key = signing.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    parts = ["version = 1\n", _table("[submitters]", name=agency.name, san=agency.san, signing_key=key)]
+def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -> str:
+    submitter = _table("[submitters]", name=agency.name, san=agency.san, signing_key=public_jwk(signing))
+    parts = ["version = 1\n", f"{submitter}suites = {_texts([str(suite) for suite in Suite])}\n"]
     for ori in agency.oris:
-        parts.append(f"[[submitters.agencies]]\nori = {_text(ori)}\nrecipients = {_texts([recipient])}\n")
+        parts.append(f"[[submitters.agencies]]\nori = {_text(ori)}\nrecipients = {_texts(recipients)}\n")
         for code in agency.purposes:
             operations = f"operations = {_texts(agency.operations)}\n"
             parts.append(f"[[submitters.agencies.purposes]]\ncode = {_text(code)}\n{operations}")
@@ -105,6 +111,7 @@ def _config(
     keys: Sequence[Cmk],
     *,
     reference: str,
+    seeds: Mapping[str, tuple[str, str]],
     port: int,
     cells: int,
     cell_mib: int,
@@ -139,7 +146,18 @@ def _config(
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
     parts += [
-        _table("[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256)
+        _table(
+            "[keys]",
+            kek_id=key.kek_id,
+            public_thumbprint=key.public_thumbprint,
+            policy_sha256=key.policy_sha256,
+            ml_kem_seed=seeds[key.kek_id][0],
+            ml_kem_thumbprint=seeds[key.kek_id][1],
+        )
+        if key.kek_id in seeds
+        else _table(
+            "[keys]", kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256
+        )
         for key in keys
     ]
     return "\n".join(parts)
@@ -187,6 +205,14 @@ def _profile(simulation: Simulation, target: str, *, reference: str, key: Cmk, a
     return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", f"[reference]\n{reference}"])
 
 
+def _ml_kem_half(key: Cmk) -> tuple[str, str]:
+    """The wrapped seed and the public JWK of a new ML-KEM half; empty for a key that is not RSA, which opens no job."""
+    if key.public_jwk["kty"] != "RSA":
+        return "", ""
+    seed, public = new_ml_kem_seed(parse_rsa(json.dumps(key.public_jwk)), key.kek_id)
+    return seed, public_jwk(public)
+
+
 def _chain(folder: Path, stem: str, credential: Credential) -> None:
     """Write the chain without its root, and the key."""
     (folder / f"{stem}.pem").write_bytes(b"".join(pem(one) for one in credential.chain[:-1]))
@@ -224,9 +250,15 @@ def worker_config(
     _chain(client, "client", leaf(agency.name, client_key, client_ca, uris=[agency.san]))
     (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
     (client / "ca.pem").write_bytes(pem(server_ca.certificate))
-    signing, recipient = ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 3072)
-    write_private(client / "signing.key", private_pem(signing))
+    signing, recipient, hybrid = (
+        SigningPair.generate(),
+        rsa.generate_private_key(65537, 3072),
+        DecryptionPair.generate(),
+    )
+    write_private(client / "signing.key", private_pem(signing.ml_dsa) + private_pem(signing.p384))
     write_private(client / "recipient.key", private_pem(recipient))
+    write_private(client / "recipient-hybrid.key", private_pem(hybrid.ml_kem) + private_pem(hybrid.p384))
+    halves = {key.kek_id: _ml_kem_half(key) for key in keys}
     recipient_id, target = jws.thumbprint(recipient.public_key()), f"{HOST}:{port}"
     files = Deployment(
         folder=folder,
@@ -236,14 +268,18 @@ def worker_config(
         profile=client / "client.toml",
         target=target,
         recipient_key_id=recipient_id,
+        hybrid_recipient=client / "recipient-hybrid.key",
+        ml_kem_jwk=halves[keys[0].kek_id][1],
     )
-    files.policy.write_text(_policy(agency, signing.public_key(), recipient_id))
+    recipients = [recipient_id, key_id(hybrid.public_key())]
+    files.policy.write_text(_policy(agency, signing.public_key(), recipients))
     reference = _reference((folder, client), folder / "operator" / "signer.key")
     files.config.write_text(
         _config(
             simulation,
             keys,
             reference=reference,
+            seeds={kek_id: (seed, key_id(parse_ml_kem(jwk))) for kek_id, (seed, jwk) in halves.items() if seed},
             port=port,
             cells=cells,
             cell_mib=cell_mib,

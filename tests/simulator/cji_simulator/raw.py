@@ -21,7 +21,6 @@ from typing import Final, Self, TypeVar
 
 import grpc
 import pyarrow as pa
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cji_simulator.patience import Patience
 from cji_simulator.site import Site
@@ -32,8 +31,21 @@ from worker.client.errors import from_rpc
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.sources import open_source
 from worker.config import load
-from worker.envelope import DEK_BYTES, input_aad, sha384, sign_header, wrap_dek
+from worker.envelope import (
+    ATTRIBUTION,
+    PROJECT_KEY_BYTES,
+    input_aad,
+    new_dek,
+    seal_box,
+    sha384,
+    sign_header,
+    wrap_dek,
+    wrap_project_key,
+)
 from worker.errors import Reason, Stage
+from worker.job import Attribution
+from worker.jose import SigningKey
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 
@@ -81,20 +93,35 @@ def forge(
     change: Callable[[pb.JobHeader], object] = lambda _: None,
     *,
     rows: int | None = None,
-    signing_key: ec.EllipticCurvePrivateKey | None = None,
+    signing_key: SigningKey | None = None,
     dek: bytes | None = None,
+    suite: Suite = Suite.CLASSICAL_1,
+    reason: str = "test",
+    case_number: str = "",
     **fields: object,
 ) -> RawJob:
-    """A job for the site. `fields` and `change` alter its header before it is signed; nothing checks the result."""
-    dek = dek or secrets.token_bytes(DEK_BYTES)
-    header = pb.JobHeader.FromString(site.seal(rows=rows).header.data)
-    header.wrapped_dek = wrap_dek(site.kek.public, dek)
+    """A job for the site. `fields` and `change` alter its header before it is signed in `suite`; nothing is checked.
+
+    `reason` and `case_number` are those of its attribution. A `dek` of its own is wrapped as in classical-1.
+    """
+    spec = site.hybrid_spec() if suite is Suite.HYBRID_1 else site.spec()
+    header = pb.JobHeader.FromString(site.seal(spec, rows=rows).header.data)
+    if dek is None:
+        dek, header.wrapped_dek = new_dek(site.hybrid_kek.wrapping, suite)
+    else:
+        header.wrapped_dek = wrap_dek(site.kek.public, dek)
+    by = Attribution(operator_id="op-1", requestor="detective 7", reason=reason, case_number=case_number)
+    header.sealed_attribution = seal_box(dek, ATTRIBUTION, by.encode())
+    for each in header.operations:
+        if each.deidentify.wrapped_project_key:
+            project_key = secrets.token_bytes(PROJECT_KEY_BYTES)
+            each.deidentify.wrapped_project_key = wrap_project_key(dek, each.deidentify.project, project_key)
     for name, value in fields.items():
         setattr(header, name, value)
     change(header)
     data = header.SerializeToString(deterministic=True)
     key = signing_key or load_signing_key(Path(site.profile.signing_key))
-    return RawJob(header=data, signature=sign_header(key, data), dek=dek)
+    return RawJob(header=data, signature=sign_header(key, data, suite), dek=dek)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,9 @@ from worker.client.keys import PinnedKey, new_project_key
 from worker.client.spec import InputSpec
 from worker.compute.operations.deidentify import Deidentify, HmacToken
 from worker.compute.parameters import Parameters
-from worker.jose import public_jwk
+from worker.jose import key_id, parse_ml_kem, public_jwk
+from worker.pairs import DecryptionPair
+from worker.suites import Suite
 
 __all__ = ["Site", "open_site", "people"]
 
@@ -53,14 +55,34 @@ class Site:
 
     @cached_property
     def recipient(self) -> rsa.RSAPrivateKey:
-        """The submitter's recipient key."""
+        """The submitter's recipient key of classical-1."""
         assert self.profile.recipient_key is not None
-        return load_recipient_key(Path(self.profile.recipient_key))
+        key = load_recipient_key(Path(self.profile.recipient_key))
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return key
+
+    @property
+    def hybrid_recipient(self) -> DecryptionPair:
+        """The submitter's recipient key of hybrid-1."""
+        key = load_recipient_key(self.files.hybrid_recipient)
+        assert isinstance(key, DecryptionPair)
+        return key
 
     @property
     def kek(self) -> PinnedKey:
-        """The worker's key, pinned."""
+        """The worker's key, pinned for classical-1."""
         return PinnedKey.check(self.cmk.kek_id, json.dumps(self.cmk.public_jwk), expected=self.cmk.public_thumbprint)
+
+    @property
+    def hybrid_kek(self) -> PinnedKey:
+        """The worker's key and its ML-KEM half, pinned for hybrid-1."""
+        return PinnedKey.check(
+            self.cmk.kek_id,
+            json.dumps(self.cmk.public_jwk),
+            expected=self.cmk.public_thumbprint,
+            ml_kem_jwk=self.files.ml_kem_jwk,
+            expected_ml_kem=key_id(parse_ml_kem(self.files.ml_kem_jwk)),
+        )
 
     def client(self) -> SyncClient:
         """A new connection."""
@@ -92,12 +114,21 @@ class Site:
         }
         return JobSpec(**values)
 
+    def hybrid_spec(self, *operations: Parameters, **changes: Any) -> JobSpec:
+        """As `spec`, of the suite hybrid-1."""
+        hybrid = {
+            "suite": Suite.HYBRID_1,
+            "ml_kem_thumbprint": self.hybrid_kek.ml_kem_thumbprint,
+            "recipients": (public_jwk(self.hybrid_recipient.public_key()),),
+        }
+        return self.spec(*operations, **{**hybrid, **changes})
+
     def seal(self, spec: JobSpec | None = None, *, rows: int | None = None) -> SealedJob:
         """A sealed job with a new project key."""
         spec = spec or self.spec()
         return seal(
             spec,
-            kek=self.kek,
+            kek=self.hybrid_kek if spec.suite is Suite.HYBRID_1 else self.kek,
             signing_key=load_signing_key(Path(self.profile.signing_key)),
             project_key=next(
                 (
@@ -126,7 +157,8 @@ class Site:
 
     def open(self, result: SealedResult) -> dict[str, pa.Table]:
         """All outputs, as the recipient reads them."""
-        return open_result(result, self.recipient)
+        hybrid = result.receipt.claims.suite is Suite.HYBRID_1
+        return open_result(result, self.hybrid_recipient if hybrid else self.recipient)
 
 
 def people(rows: int, *, tag: str = "") -> pa.Table:

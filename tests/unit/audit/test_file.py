@@ -149,8 +149,8 @@ def test_an_attempt_without_receipt_may_be_repeated(path: Path) -> None:
 def test_a_malformed_event_is_not_written_and_the_trail_goes_on(path: Path) -> None:
     with opened(path) as trail:
         for bad in (
-            msgspec.structs.replace(admitted(1), operator_id="two\nlines"),
-            msgspec.structs.replace(admitted(1), requestor="\ud800"),
+            msgspec.structs.replace(admitted(1), submitter="two\nlines"),
+            msgspec.structs.replace(admitted(1), submitter="\ud800"),
             msgspec.structs.replace(admitted(1), job_id="AB" * 16),
             msgspec.structs.replace(admitted(1), recipients=()),
             msgspec.structs.replace(admitted(1), operations=("x" * 250,) * 400),

@@ -24,7 +24,10 @@ from worker.audit import (
     verify_receipt,
     verify_sequence,
 )
-from worker.jose import key_id, parse_canonical_p384, public_jwk, thumbprint
+from worker.jose import key_id, parse_canonical_verifying, public_jwk, thumbprint
+from worker.jose import sign as sign_message
+from worker.pairs import SigningPair
+from worker.suites import Suite
 
 KEY = ec.generate_private_key(ec.SECP384R1())
 PUBLIC = KEY.public_key()
@@ -47,7 +50,7 @@ CLAIMS = Claims(
     submitter="metro-pd",
     originating_ori="WI0130000",
     requesting_ori="WI0130000",
-    operator_id="op-17",
+    suite=Suite.CLASSICAL_1,
     purpose_code="C",
     operations=("deidentify",),
     recipients=("A" * 43,),
@@ -235,14 +238,14 @@ def test_zero_scalars_are_no_signature() -> None:
     "change",
     [
         {"job_id": "xyz"},
-        {"operator_id": "two\nlines"},
-        {"operator_id": "\u202eright to left"},
+        {"submitter": "two\nlines"},
+        {"submitter": "\u202eright to left"},
         {"inputs": ()},
         {"tcb": {}},
         {"region": ""},
         {"sequence": 0},
         {"ended": "2026-11-24 15:00:01"},
-        {"operator_id": "\ud800"},
+        {"submitter": "\ud800"},
         {"operations": ("x" * 200,) * 400},
     ],
 )
@@ -338,7 +341,7 @@ def test_a_new_signature_does_not_change_the_receipts_digest() -> None:
 
 def test_receipt_keys_travel_as_one_canonical_jwk() -> None:
     jwk = public_jwk(PUBLIC)
-    assert parse_canonical_p384(jwk).public_numbers() == PUBLIC.public_numbers()
+    assert parse_canonical_verifying(jwk) == PUBLIC
     assert _b64(thumbprint(PUBLIC)) == key_id(PUBLIC)
     members = json.loads(jwk)
     bad = [
@@ -352,6 +355,31 @@ def test_receipt_keys_travel_as_one_canonical_jwk() -> None:
     ]
     for text in bad:
         with pytest.raises(ValueError):  # noqa: PT011 - every text but one is refused, in whatever words
-            parse_canonical_p384(text)
+            parse_canonical_verifying(text)
     with pytest.raises(ValueError, match="P-384"):
         public_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())
+
+
+PAIR = SigningPair.generate()
+HYBRID = msgspec.structs.replace(CLAIMS, suite=Suite.HYBRID_1)
+
+
+def test_a_hybrid_receipt_is_signed_by_both_halves() -> None:
+    receipt = sign(HYBRID, PAIR)
+    assert json.loads(_raw(receipt.split(".")[0]))["alg"] == "ML-DSA-87-ES384"
+    assert verify_receipt(receipt, key=PAIR.public_key(), expected=REAL).claims.suite is Suite.HYBRID_1
+    with pytest.raises(ReceiptError, match="kid"):
+        verify_receipt(receipt, key=PAIR.p384.public_key(), expected=REAL)
+    with pytest.raises(ValueError, match="pair"):
+        sign(HYBRID, KEY)
+
+
+@pytest.mark.parametrize(("claims", "alg"), [(HYBRID, "ES384"), (CLAIMS, "ML-DSA-87-ES384")])
+def test_x15_the_algorithm_of_a_receipt_is_that_of_its_suite(claims: Claims, alg: str) -> None:
+    head = json.dumps({"alg": alg, "kid": key_id(PAIR.public_key()), "typ": "cji-receipt+jws"}, separators=(",", ":"))
+    signed = f"{_b64(head.encode())}.{_b64(msgspec.json.encode(claims, order='deterministic'))}"
+    suite = Suite.CLASSICAL_1 if alg == "ES384" else Suite.HYBRID_1
+    receipt = f"{signed}.{_b64(sign_message(PAIR, signed.encode(), suite))}"
+    with pytest.raises(ReceiptError) as caught:
+        verify_receipt(receipt, key=PAIR.public_key(), expected=REAL)
+    assert caught.value.field == "alg"

@@ -36,9 +36,9 @@ def permit() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def _until_full(trail: AuditFile) -> int:
+def _until_full(trail: AuditFile, *, first: int = 1) -> int:
     """Append until it fails; returns the number of the job that was not admitted."""
-    for number in range(1, 1000):
+    for number in range(first, 1000):
         try:
             trail.append(admitted(_id(number), HEADER))
         except Refusal:
@@ -57,8 +57,12 @@ def _broken_fsync(_: int) -> None:
 def test_x09_a_full_disk_is_left_when_there_is_room(path: Path, permit: Callable[[int], None]) -> None:
     with opened(path) as trail:
         trail.append(admitted(_id(0), HEADER))
-        permit(LIMIT)
-        lost = _until_full(trail)
+        number = 1
+        while path.stat().st_size < LIMIT:  # and so the ledger has room
+            trail.append(admitted(_id(number), HEADER))
+            number += 1
+        permit(path.stat().st_size + 16)  # less than any line needs
+        lost = _until_full(trail, first=number)
         for _ in range(2 * ATTEMPTS):  # a full disk is waited for
             trail.maintain()
             assert not trail.writable()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cji_simulator.operator import operator
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.appraisal.advisories import SHIPPED, SHIPPED_FILE, read_acceptance, read_table
 from tests.support.forge import decided, machine, patched
@@ -14,7 +15,7 @@ from tests.support.reviews import decided_profile
 from tests.support.tdx_forge import intel
 from worker.cli import build
 from worker.client.keys import load_signing_key
-from worker.jose import parse_canonical_p384
+from worker.jose import parse_p384
 
 TODAY = datetime.now(UTC).date()
 MONTH = str(TODAY + timedelta(days=30))
@@ -86,7 +87,7 @@ def test_a_decision_is_signed_and_accepted(tmp_path: Path, key: Path, evidence: 
     assert done.exit_code == 0, done.output
     signer = cji("advisories", "signer", key).output.strip()
     signed = (tmp_path / "genoa.jws").read_bytes()
-    decision = read_acceptance(signed, (parse_canonical_p384(signer),))
+    decision = read_acceptance(signed, (parse_p384(signer),))
     assert (decision.advisories, decision.machines, decision.since) == (OPEN, ("Genoa",), TODAY)
     reference = decided(advisory_signers=(signer,), advisories=None, acceptances=(signed,))
     assert set(machine().appraise(machine().evidence(), reference=reference).accepted) == set(OPEN)
@@ -119,6 +120,18 @@ def test_decisions_that_no_reader_would_take(tmp_path: Path, key: Path, options:
     assert not (tmp_path / "genoa.jws").exists()
 
 
+def _public(path: Path) -> ec.EllipticCurvePublicKey:
+    key = load_signing_key(path).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
+
+
+def test_a_pair_signs_no_decision(tmp_path: Path) -> None:
+    assert cji("key", "new-signing", "--hybrid", tmp_path / "pair").exit_code == 0
+    refused = cji("advisories", "signer", tmp_path / "pair")
+    assert (refused.exit_code, "is a pair" in refused.output) == (2, True)
+
+
 def test_a_table_is_renewed(tmp_path: Path, key: Path) -> None:
     table, out = tmp_path / "table.toml", tmp_path / "advisories.jws"
     text = SHIPPED_FILE.read_text().replace('title = "Staleus"', 'title = "stale"', 1)
@@ -127,7 +140,7 @@ def test_a_table_is_renewed(tmp_path: Path, key: Path) -> None:
     done = cji("advisories", "update", table, "--key", key, "--out", out)
     assert done.exit_code == 0, done.output
     assert "changed   AMD-SB-3039  stale\nadded     AMD-SB-9999  new\n" in done.output
-    found = read_table(out.read_bytes(), (load_signing_key(key).public_key(),))
+    found = read_table(out.read_bytes(), (_public(key),))
     assert len(found.rows) == len(SHIPPED.rows) + 1
     for bad in ("", "x = 1", text.replace("expires = ", "expires = 2020-01-01 #"), " " * (257 << 10)):
         table.write_text(bad)

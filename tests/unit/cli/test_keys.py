@@ -1,19 +1,31 @@
 """`cji key` and the command itself: help that teaches, exit statuses as documented, files never overwritten."""
 
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 
 from attestation import AZURE_US, AZURE_USGOV
 from tests.support.paths import ROOT
 from worker.cli import build
 from worker.cli.common import explained
-from worker.client import Unverified, WorkerRefused, load_project_key, load_signing_key
+from worker.client import Unverified, WorkerRefused, load_project_key, load_recipient_key, load_signing_key
 from worker.client.errors import SpecError, Unreachable
+from worker.envelope import unwrap_seed
 from worker.errors import Reason, Refusal, Stage, StartupError
-from worker.jose import parse_p384, parse_rsa
+from worker.jose import (
+    b64url_decode,
+    key_id,
+    parse_encryption_pair,
+    parse_p384,
+    parse_rsa,
+    parse_verifying,
+    public_jwk,
+)
+from worker.pairs import DecryptionPair, SigningPair
 
 
 def cji(*arguments: str | Path, text: str = "") -> Result:
@@ -36,6 +48,51 @@ def test_keys_are_made_with_their_public_halves(tmp_path: Path) -> None:
     again = cji("key", "new-signing", tmp_path / "s")
     assert again.exit_code == 2
     assert "never overwritten" in again.stderr
+
+
+def test_hybrid_keys_are_pairs(tmp_path: Path) -> None:
+    assert cji("key", "new-signing", tmp_path / "s", "--hybrid").exit_code == 0
+    made = cji("key", "new-recipient", tmp_path / "r", "--hybrid", "--passphrase", text="one\none\n")
+    assert made.exit_code == 0
+    signing = load_signing_key(tmp_path / "s")
+    assert isinstance(signing, SigningPair)
+    assert parse_verifying((tmp_path / "s.pub").read_text()) == signing.public_key()
+    recipient = load_recipient_key(tmp_path / "r", passphrase=b"one")
+    assert isinstance(recipient, DecryptionPair)
+    assert parse_encryption_pair((tmp_path / "r.jwk").read_text().strip()) == recipient.public_key()
+    assert key_id(recipient.public_key()) in made.stdout
+    for load, name in ((load_recipient_key, "s"), (load_signing_key, "r"), (load_recipient_key, "r")):
+        with pytest.raises(SpecError):
+            load(tmp_path / name)
+
+
+def test_half_a_pair_is_no_key_of_the_other_kind(tmp_path: Path) -> None:
+    """A file that lost a half, or has its halves exchanged, does not sign or open something weaker."""
+    cji("key", "new-signing", tmp_path / "s", "--hybrid")
+    cji("key", "new-recipient", tmp_path / "r", "--hybrid")
+    for name, load in (("s", load_signing_key), ("r", load_recipient_key)):
+        text = (tmp_path / name).read_bytes()
+        at = text.index(b"-----BEGIN", 1)
+        for changed in (text[:at], text[at:] + text[:at], text + text[at:], text[:at] * 2):
+            (tmp_path / "x").write_bytes(changed)
+            with pytest.raises(SpecError):
+                load(tmp_path / "x")
+
+
+def test_a_seed_is_wrapped_and_never_shown(tmp_path: Path) -> None:
+    cmk = rsa.generate_private_key(65537, 3072)
+    public, kek_id = cmk.public_key(), "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
+    (tmp_path / "cmk.jwk").write_text(public_jwk(public) + "\n")
+    options = ("--kek-id", kek_id, "--thumbprint")
+    made = cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, key_id(public))
+    assert made.exit_code == 0
+    lines = tomllib.loads(made.stdout)
+    seed = unwrap_seed(cmk, kek_id, b64url_decode(lines["ml_kem_seed"]))
+    key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(seed)
+    assert key_id(key.public_key()) == lines["ml_kem_thumbprint"]
+    assert seed.hex() not in made.output
+    assert list(tmp_path.iterdir()) == [tmp_path / "cmk.jwk"]
+    assert cji("key", "new-ml-kem-seed", tmp_path / "cmk.jwk", *options, "A" * 43).exit_code == 3
 
 
 def test_passphrases_are_asked_for(tmp_path: Path) -> None:
@@ -107,8 +164,6 @@ def test_a_project_has_a_name_that_jobs_may_give(tmp_path: Path, name: str) -> N
 
 def test_public_halves_are_those_of_the_policy(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    from worker.jose import public_jwk
 
     cji("key", "new-signing", tmp_path / "s")
     key = load_pem_public_key((tmp_path / "s.pub").read_bytes())

@@ -19,7 +19,7 @@ from worker.compute.registry import OPERATIONS, operation_of
 from worker.envelope import OVERHEAD_BYTES, SEGMENT_BYTES, Unsealer, input_aad, output_aad, sha384
 from worker.errors import Reason
 from worker.job import LIMITS
-from worker.jose import RSA_MAX_BITS, RSA_MIN_BITS
+from worker.jose import ML_DSA_SIGNATURE_BYTES, RSA_MAX_BITS, RSA_MIN_BITS
 from worker.wire.v1 import worker_pb2 as pb
 
 DOCS = Path(worker.__file__).parent.parent / "docs"
@@ -70,7 +70,10 @@ def test_numbers_of_the_document() -> None:
         f"{LIMITS.batch_rows:,}".replace(",", " "),
     ):
         assert text in FORMAT
-    assert LIMITS.header_bytes == 16 << 10
+    assert LIMITS.header_bytes == 32 << 10
+    assert "The limit is 32 KiB." in FORMAT
+    assert f"multiple of {LIMITS.attribution_block_bytes}" in FORMAT
+    assert f"{ML_DSA_SIGNATURE_BYTES} bytes" in FORMAT
     assert f"{RSA_MIN_BITS} to {RSA_MAX_BITS} bits" in FORMAT
     assert f"1 to {LIMITS.parts};" in FORMAT
     assert f"your nonce, {LIMITS.nonce_bytes} bytes" in FORMAT

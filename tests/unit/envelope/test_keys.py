@@ -7,17 +7,22 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from tests.support.refusals import refused
 from worker.envelope import (
+    open_box,
+    seal_box,
     sha384,
     sign_header,
     unwrap_dek,
     unwrap_project_key,
+    unwrap_seed,
     verify_header,
     wrap_dek,
     wrap_project_key,
+    wrap_seed,
 )
 from worker.errors import Reason
 
 DEK = bytes(range(32))
+KEY = bytes(range(32, 64))
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +39,36 @@ def test_data_key_returns(rsa_key: rsa.RSAPrivateKey) -> None:
     assert unwrap_dek(rsa_key, wrap_dek(rsa_key.public_key(), DEK)) == DEK
 
 
-def test_project_key_returns_for_its_own_project_only(rsa_key: rsa.RSAPrivateKey) -> None:
-    wrapped = wrap_project_key(rsa_key.public_key(), "study-17", DEK)
-    assert unwrap_project_key(rsa_key, "study-17", wrapped) == DEK
-    with refused(Reason.DEK_UNWRAP_FAILED):
-        unwrap_project_key(rsa_key, "study-18", wrapped)
+def test_project_key_returns_for_its_own_project_and_job_only() -> None:
+    wrapped = wrap_project_key(DEK, "study-17", KEY)
+    assert unwrap_project_key(DEK, "study-17", wrapped) == KEY
+    for dek, project in ((DEK, "study-18"), (KEY, "study-17")):
+        with refused(Reason.DEK_UNWRAP_FAILED):
+            unwrap_project_key(dek, project, wrapped)
 
 
-def test_neither_key_passes_for_the_other(rsa_key: rsa.RSAPrivateKey) -> None:
-    public = rsa_key.public_key()
+def test_a_box_opens_for_its_purpose_and_whole() -> None:
+    box = seal_box(DEK, b"purpose", b"secret")
+    assert open_box(DEK, b"purpose", box) == b"secret"
+    assert box != seal_box(DEK, b"purpose", b"secret")
+    flipped = [bytes([*box[:at], box[at] ^ 1, *box[at + 1 :]]) for at in range(len(box))]
+    for purpose, data in [(b"purpos", box), (b"", box), *((b"purpose", each) for each in (*flipped, box[:-1], b""))]:
+        with refused(Reason.DEK_UNWRAP_FAILED):
+            open_box(DEK, purpose, data)
+
+
+def test_a_seed_opens_for_its_own_key_only(rsa_key: rsa.RSAPrivateKey) -> None:
+    public, seed = rsa_key.public_key(), bytes(range(64))
+    wrapped = wrap_seed(public, "https://v/keys/a/1", seed)
+    assert unwrap_seed(rsa_key, "https://v/keys/a/1", wrapped) == seed
     with refused(Reason.DEK_UNWRAP_FAILED):
-        unwrap_dek(rsa_key, wrap_project_key(public, "study-17", DEK))
+        unwrap_seed(rsa_key, "https://v/keys/a/2", wrapped)
     with refused(Reason.DEK_UNWRAP_FAILED):
-        unwrap_project_key(rsa_key, "study-17", wrap_dek(public, DEK))
+        unwrap_dek(rsa_key, wrapped)
+    with refused(Reason.DEK_UNWRAP_FAILED):
+        unwrap_seed(rsa_key, "https://v/keys/a/1", wrap_dek(public, DEK))
+    with pytest.raises(ValueError, match="64 bytes"):
+        wrap_seed(public, "https://v/keys/a/1", seed[1:])
 
 
 def test_k07_every_unwrap_failure_looks_the_same(rsa_key: rsa.RSAPrivateKey) -> None:
@@ -83,7 +105,7 @@ def test_keys_of_other_lengths_are_not_wrapped(rsa_key: rsa.RSAPrivateKey, size:
     with pytest.raises(ValueError, match="32 bytes"):
         wrap_dek(rsa_key.public_key(), bytes(size))
     with pytest.raises(ValueError, match="32 bytes"):
-        wrap_project_key(rsa_key.public_key(), "p", bytes(size))
+        wrap_project_key(DEK, "p", bytes(size))
 
 
 def test_signature_is_raw_es384_over_the_context_and_digest(signing_key: ec.EllipticCurvePrivateKey) -> None:

@@ -11,6 +11,7 @@ from tests.support.refusals import refused
 from worker.errors import Reason, Refusal
 from worker.job import (
     LIMITS,
+    Attribution,
     Header,
     InputPart,
     JobId,
@@ -23,7 +24,9 @@ from worker.job import (
     new_job_id,
     parse,
 )
-from worker.jose import key_id, parse_p384, parse_rsa
+from worker.jose import key_id, parse_p384, parse_rsa, public_jwk
+from worker.pairs import DecryptionPair
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
@@ -54,9 +57,7 @@ VALUES: dict[str, Any] = {
     "audience": "pool-1",
     "originating_ori": "WI0130000",
     "requesting_ori": "WI0140000",
-    "operator_id": "op-17",
-    "requestor": "Det. Muñoz",
-    "reason": "background check",
+    "sealed_attribution": bytes(512 + 28),
     "purpose_code": "C",
     "inputs": [InputPart(name="people", schema="person/1", rows_declared=0)],
     "operations": [OPERATION],
@@ -96,15 +97,15 @@ def test_a_header_keeps_its_bytes_and_says_what_was_meant() -> None:
     header = parse(GOOD)
     assert header.data == GOOD
     assert header.sha384 == hashlib.sha384(GOOD).digest()
-    for name in ("job_id", "audience", "originating_ori", "requesting_ori", "operator_id", "requestor", "reason",
-                 "purpose_code", "kek_id", "wrapped_dek", "created", "not_after"):  # fmt: skip
+    names = "job_id audience originating_ori requesting_ori sealed_attribution purpose_code kek_id wrapped_dek"
+    for name in [*names.split(), "created", "not_after"]:
         assert getattr(header, name) == VALUES[name]
     assert header.inputs == tuple(VALUES["inputs"])
     assert header.recipients == (RECIPIENT,)
     assert header.operation_names == ("deidentify",)
     assert header.operations == (OPERATION,)
     assert header.size_class is SizeClass.EXACT
-    assert (header.secondary_recipient, header.case_number) == ("", "")
+    assert header.suite is Suite.CLASSICAL_1
 
 
 def test_the_same_values_give_the_same_bytes() -> None:
@@ -134,16 +135,20 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("job_id", {"job_id": b"\x01" * 15}),
     ("job_id", {"job_id": b"\x01" * 17}),
     ("empty text", {"audience": None}),
-    ("empty text", {"operator_id": None}),
-    ("empty text", {"requestor": None}),
-    ("empty text", {"reason": None}),
-    ("text characters", {"reason": " "}),
-    ("text characters", {"reason": "two\nlines"}),
-    ("text characters", {"reason": "nul\0"}),
-    ("text characters", {"operator_id": "\u202ereversed"}),
-    ("text characters", {"requestor": "zero\u200bwidth"}),
-    ("text characters", {"case_number": "trailing "}),
-    ("text length", {"secondary_recipient": "é" * 129}),
+    ("text characters", {"audience": " "}),
+    ("text characters", {"audience": "two\nlines"}),
+    ("text characters", {"audience": "nul\0"}),
+    ("text length", {"audience": "é" * 129}),
+    ("sealed_attribution", {"sealed_attribution": None}),
+    ("sealed_attribution", {"sealed_attribution": bytes(28)}),
+    ("sealed_attribution", {"sealed_attribution": bytes(28 + 255)}),
+    ("sealed_attribution", {"sealed_attribution": bytes(28 + 1536 + 256)}),
+    ("suite", {"suite": None}),
+    ("suite", {"suite": 3}),
+    ("wrapped_dek", {"suite": worker_pb2.HYBRID_1}),
+    ("wrapped_dek", {"suite": worker_pb2.HYBRID_1, "wrapped_dek": bytes(1568 + 255)}),
+    ("wrapped_dek", {"suite": worker_pb2.HYBRID_1, "wrapped_dek": bytes(1568 + 1025)}),
+    ("recipient JWK", {"suite": worker_pb2.HYBRID_1, "wrapped_dek": bytes(1568 + 384)}),
     ("originating_ori", {"originating_ori": None}),
     ("originating_ori", {"originating_ori": "WI013000"}),
     ("originating_ori", {"originating_ori": "wi0130000"}),
@@ -207,25 +212,65 @@ def test_times_out_of_range_are_malformed() -> None:
 
 def test_the_refusal_carries_no_text_of_the_header() -> None:
     with refused(Reason.MALFORMED_HEADER) as caught:
-        parse(raw(reason="canary-in-the-header\n"))
+        parse(raw(audience="canary-in-the-header\n"))
     assert "canary" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
 
 
-def test_sixteen_kibibytes_are_the_most() -> None:
+def test_thirty_two_kibibytes_are_the_most() -> None:
     assert broken_rule(b"") == "header length"
     assert broken_rule(GOOD + b"\0" * (LIMITS.header_bytes + 1 - len(GOOD))) == "header length"
     eight = [OPERATION] * 8
     keys = [rsa.RSAPublicNumbers(65537, (1 << 4095) + 2 * i + 1).public_key() for i in range(8)]
     recipients = [Recipient(key_id=key_id(key), jwk=_text(_rsa_jwk(key))) for key in keys]
     assert len(made(recipients=recipients, operations=eight, wrapped_dek=b"\x01" * 1024)) < LIMITS.header_bytes
+    pairs = [DecryptionPair.generate().public_key() for _ in range(8)]
+    recipients = [Recipient(key_id=key_id(pair), jwk=public_jwk(pair)) for pair in pairs]
+    hybrid = {"suite": Suite.HYBRID_1, "wrapped_dek": bytes(1568 + 1024), "sealed_attribution": bytes(1536 + 28)}
+    assert len(made(recipients=recipients, operations=eight, **hybrid)) < LIMITS.header_bytes
+
+
+BAD_TEXTS: list[tuple[str, str]] = [
+    ("empty text", ""),
+    ("text characters", " "),
+    ("text characters", "two\nlines"),
+    ("text characters", "nul\0"),
+    ("text characters", "\u202ereversed"),
+    ("text characters", "zero\u200bwidth"),
+    ("text characters", "trailing "),
+    ("text length", "é" * 129),
+]
+BY = {"operator_id": "op-17", "requestor": "Det. Muñoz", "reason": "background check"}
+
+
+@pytest.mark.parametrize("name", ["operator_id", "requestor", "reason", "secondary_recipient", "case_number"])
+@pytest.mark.parametrize(("rule", "text"), BAD_TEXTS, ids=range(len(BAD_TEXTS)))
+def test_a_broken_text_of_an_attribution_is_malformed(name: str, rule: str, text: str) -> None:
+    if not text and name in {"secondary_recipient", "case_number"}:
+        assert Attribution(**{**BY, name: text})
+        return
+    with refused(Reason.MALFORMED_HEADER) as caught:
+        Attribution(**{**BY, name: text})
+    assert str(caught.value.__cause__) == rule
+
+
+def test_an_attribution_shows_neither_text_nor_length() -> None:
+    short, long = Attribution(**BY), Attribution(**{**BY, "reason": "b" * 150})
+    assert BY["requestor"] not in repr(short)
+    assert len(short.encode()) == len(long.encode()) == 256
+    most = Attribution(**dict.fromkeys([*BY, "secondary_recipient", "case_number"], "x" * 256))
+    assert len(most.encode()) == LIMITS.attribution_max_bytes
+    unpadded = short.encode().rstrip(b"\0")
+    for data in (unpadded, short.encode() + bytes(256), b"", bytes(256), unpadded + b"\xf8\x07\x01" + bytes(256)):
+        with refused(Reason.MALFORMED_HEADER):
+            Attribution.decode(data)
 
 
 def test_values_that_make_no_header_are_refused_when_built() -> None:
     changes: tuple[dict[str, Any], ...] = (
         {"created": NOW.replace(tzinfo=None)},
-        {"reason": ""},
+        {"audience": ""},
         {"recipients": []},
-        {"reason": "\ud800"},
+        {"audience": "\ud800"},
     )
     for change in changes:
         with refused(Reason.MALFORMED_HEADER):

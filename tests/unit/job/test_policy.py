@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import re
@@ -15,6 +16,9 @@ from tests.support.refusals import refused
 from worker.errors import Reason, Stage
 from worker.job import OPERATIONS, PURPOSE_CODES, Grant, Header, InputPart, JobId, Policy, PolicyInvalid, Recipient
 from worker.job import SizeClass as Size
+from worker.jose import public_jwk
+from worker.pairs import SigningPair
+from worker.suites import Suite
 
 
 def pem(key: Any) -> str:
@@ -76,11 +80,8 @@ def header(**changes: Any) -> Header:
         audience="pool-1",
         originating_ori="WI0130000",
         requesting_ori="WI0130000",
-        operator_id="op",
-        requestor="r",
-        secondary_recipient="",
-        case_number="",
-        reason="why",
+        sealed_attribution=b"",
+        suite=Suite.CLASSICAL_1,
         purpose_code="C",
         inputs=(InputPart(name="p", schema="person/1"),),
         operations=(),
@@ -181,7 +182,7 @@ def test_pem_and_jwk_name_the_same_key() -> None:
     x, y = (urlsafe_b64encode(v.to_bytes(48, "big")).rstrip(b"=").decode() for v in (numbers.x, numbers.y))
     jwk = json.dumps({"kty": "EC", "crv": "P-384", "x": x, "y": y})
     loaded = Policy.load(file(submitter(signing_key=jwk))).submitter(METRO.san)
-    assert loaded.signing_key.public_numbers() == METRO.signing_key.public_numbers()
+    assert loaded.signing_key == METRO.signing_key
     with pytest.raises(PolicyInvalid, match="signing_key used twice"):
         Policy.load(file(submitter(), submitter("other", signing_key=jwk)))
 
@@ -231,6 +232,10 @@ INVALID: list[tuple[str, bytes]] = [
     ("key empty", file(submitter(signing_key=""))),
     ("key of another curve", file(submitter(key=ec.generate_private_key(ec.SECP256R1()).public_key()))),
     ("key of another kind", file(submitter(key=rsa.generate_private_key(65537, 2048).public_key()))),
+    ("no suite", file(submitter(suites=[]))),
+    ("unknown suite", file(submitter(suites=["classical-2"]))),
+    ("suite twice", file(submitter(suites=["classical-1", "classical-1"]))),
+    ("hybrid-1 with one key", file(submitter(suites=["hybrid-1"]))),
     ("not TOML", b"version = "),
     ("not UTF-8", b"\xff\xfe"),
     ("empty", b""),
@@ -270,6 +275,19 @@ def test_the_example_of_the_documentation_loads() -> None:
     assert example is not None
     policy = Policy.load(example[1].encode())
     assert policy.submitter("spiffe://cji.example/agency/metro-pd").name == "metro-pd"
+
+
+def test_a_submitter_sends_the_suites_that_it_lists() -> None:
+    pair = public_jwk(SigningPair.generate().public_key())
+    for suites in (["classical-1"], ["hybrid-1"], ["classical-1", "hybrid-1"]):
+        loaded = Policy.load(file(submitter(signing_key=pair, suites=suites))).submitter(METRO.san)
+        for suite in Suite:
+            with contextlib.nullcontext() if suite in suites else refused(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT):
+                loaded.accept(suite)
+    with refused(Reason.SUITE_NOT_ACCEPTED):
+        METRO.accept(Suite.HYBRID_1)
+    with refused(Reason.SUITE_NOT_ACCEPTED):  # a pair alone changes nothing
+        Policy.load(file(submitter(signing_key=pair))).submitter(METRO.san).accept(Suite.HYBRID_1)
 
 
 def test_the_repr_of_a_submitter_is_its_name() -> None:

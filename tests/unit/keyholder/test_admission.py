@@ -12,20 +12,30 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
-from worker.audit import AuditFile, Event, JobAdmitted
-from worker.envelope import sign_header, wrap_dek, wrap_project_key
+from worker.audit import Attributed, AuditFile, Event, JobAdmitted
+from worker.envelope import (
+    ATTRIBUTION,
+    UnwrappingKey,
+    keywrap,
+    seal_box,
+    sign_header,
+    wrap_dek,
+    wrap_project_key,
+)
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit
-from worker.job import InputPart, Policy, Recipient, new_header, new_job_id
+from worker.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id
 from worker.jose import key_id, public_jwk
 from worker.keyholder.admission import AdmissionControl, open_keys
-from worker.keyholder.admitted_job import Admission
+from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.holdings import HeldKey, Holdings
 from worker.keyholder.policy import PolicyInForce
+from worker.suites import Suite
 from worker.wire.v1 import worker_pb2 as pb
 
 CMK = rsa.generate_private_key(65537, 3072)
@@ -34,6 +44,7 @@ SIGNING = ec.generate_private_key(ec.SECP384R1())
 KEK = "https://vault.example/keys/cji/" + "a" * 32
 OTHER = KEK[:-1] + "b"
 SAN = "spiffe://example/agency"
+BOX_CIPHER = keywrap._box_cipher
 DEK, PROJECT_KEY = os.urandom(32), os.urandom(32)
 NOW = datetime.now(UTC).replace(microsecond=0)
 POLICY = Policy.load(
@@ -55,7 +66,8 @@ operations = ["deidentify"]
 
 def held(private: Any = CMK, *, seconds: float = 3600) -> HeldKey:
     nothing: Any = SimpleNamespace()
-    return HeldKey(released=nothing, private=private, attestation=nothing, until=time.monotonic() + seconds)
+    key = UnwrappingKey(private)
+    return HeldKey(released=nothing, private=key, attestation=nothing, until=time.monotonic() + seconds)
 
 
 HELD = held()
@@ -68,18 +80,20 @@ class Unopened:
         raise AssertionError(f"{name} of the private key was used")
 
 
-def header(*, keyed: bool = True, **changes: Any) -> bytes:
+BY = Attribution(operator_id="op", requestor="r", reason="test")
+
+
+def header(*, keyed: bool = True, dek: bytes = DEK, project_key: bytes = PROJECT_KEY, **changes: Any) -> bytes:
+    """A job whose boxes are sealed under `dek`."""
     token = pb.ColumnRule(column="SOC", hmac_token=pb.HmacToken(domain="soc", bits=128))
     kept = pb.ColumnRule(column="SOC", keep=pb.Keep())
-    wrapped = wrap_project_key(CMK.public_key(), "p1", PROJECT_KEY) if keyed else b""
+    wrapped = wrap_project_key(dek, "p1", project_key) if keyed else b""
     values: dict[str, Any] = {
         "job_id": new_job_id(),
         "audience": "pool",
         "originating_ori": "GA0600000",
         "requesting_ori": "GA0600000",
-        "operator_id": "op",
-        "requestor": "r",
-        "reason": "test",
+        "sealed_attribution": seal_box(dek, ATTRIBUTION, BY.encode()),
         "purpose_code": "C",
         "inputs": [InputPart(name="records", schema="person/1")],
         "operations": [
@@ -90,7 +104,7 @@ def header(*, keyed: bool = True, **changes: Any) -> bytes:
             )
         ],
         "kek_id": KEK,
-        "wrapped_dek": wrap_dek(CMK.public_key(), DEK),
+        "wrapped_dek": wrap_dek(CMK.public_key(), dek),
         "recipients": [Recipient(key_id=key_id(RECIPIENT), jwk=public_jwk(RECIPIENT))],
         "created": NOW,
         "not_after": NOW + timedelta(hours=1),
@@ -133,11 +147,11 @@ def refusal(data: bytes, **options: Any) -> Reason:
 
 
 def test_a_sound_job_is_admitted_with_the_keys_that_were_wrapped() -> None:
-    assert open_keys(admit(header())) == [DEK, PROJECT_KEY]
+    assert open_keys(admit(header())) == Opened(keys=[DEK, PROJECT_KEY], attribution=BY)
 
 
 def test_no_project_key_is_opened_where_none_is_needed() -> None:
-    assert open_keys(admit(header(keyed=False))) == [DEK]
+    assert open_keys(admit(header(keyed=False))) == Opened(keys=[DEK], attribution=BY)
 
 
 def admitted_before(job_id: bytes) -> JobAdmitted:
@@ -150,9 +164,8 @@ def admitted_before(job_id: bytes) -> JobAdmitted:
         source="127.0.0.1:5000",
         originating_ori="GA0600000",
         requesting_ori="GA0600000",
-        operator_id="op",
-        requestor="r",
-        secondary_recipient="",
+        attribution=Attributed(operator_id="op", requestor="r", secondary_recipient=""),
+        suite=Suite.CLASSICAL_1,
         purpose_code="C",
         operations=("deidentify",),
         recipients=(key_id(RECIPIENT),),
@@ -237,10 +250,13 @@ def test_a_verdict_against_the_machine_is_what_jobs_are_told() -> None:
     "change",
     [
         {"wrapped_dek": os.urandom(384)},
-        {"wrapped_dek": wrap_project_key(CMK.public_key(), "p1", PROJECT_KEY)},
         {"wrapped_dek": wrap_dek(RECIPIENT, DEK)},
+        {"wrapped_dek": wrap_dek(CMK.public_key(), PROJECT_KEY)},
+        {"sealed_attribution": os.urandom(284)},
+        {"sealed_attribution": seal_box(PROJECT_KEY, ATTRIBUTION, BY.encode())},
+        {"sealed_attribution": seal_box(DEK, b"another", BY.encode())},
     ],
-    ids=["noise", "a project key", "to another key"],
+    ids=["noise", "to another key", "another key", "noise in the box", "box of another job", "box of another purpose"],
 )
 def test_k07_a_data_key_that_does_not_open(change: dict[str, Any]) -> None:
     with refused(Reason.DEK_UNWRAP_FAILED, stage=Stage.ADMIT):
@@ -268,13 +284,19 @@ class Counting:
     [os.urandom(256), os.urandom(383), os.urandom(1024), b"\xff" * 384, bytes(384), wrap_dek(RECIPIENT, DEK)],
     ids=["short", "a byte short", "long", "above the modulus", "zero", "to another key"],
 )
-def test_every_unwrap_that_fails_costs_the_same(wrapped: bytes) -> None:
-    """As many private operations as for the keys of a sound job, whichever of them is wrong."""
+def test_every_unwrap_that_fails_costs_the_same(wrapped: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many private operations and opened boxes as for the keys of a sound job, whichever of them is wrong."""
     for data in (header(wrapped_dek=wrapped), header(), header(wrapped_dek=wrap_dek(CMK.public_key(), PROJECT_KEY))):
-        key = Counting()
+        key, boxes = Counting(), list[bytes]()
+
+        def counted(*given: bytes, boxes: list[bytes] = boxes) -> AESGCM:
+            boxes.append(given[1])
+            return BOX_CIPHER(*given)
+
+        monkeypatch.setattr(keywrap, "_box_cipher", counted)
         with contextlib.suppress(Refusal):
             open_keys(admit(data, holdings=Holdings(keys={KEK: held(key)})))
-        assert key.operations == 2
+        assert (key.operations, len(boxes)) == (1, 2)
 
 
 def test_failed_unwraps_of_a_submitter_are_limited() -> None:
@@ -303,9 +325,14 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
 
 
 def test_e12_a_project_key_that_is_the_data_key_is_refused() -> None:
-    wrapped = wrap_dek(CMK.public_key(), PROJECT_KEY)
     with refused(Reason.DEK_UNWRAP_FAILED):
-        open_keys(admit(header(wrapped_dek=wrapped)))
+        open_keys(admit(header(project_key=DEK)))
+
+
+def test_an_attribution_that_is_none_is_malformed() -> None:
+    """Only who made the data key can send it, so the answer tells nobody anything."""
+    with refused(Reason.MALFORMED_HEADER, stage=Stage.ADMIT):
+        open_keys(admit(header(sealed_attribution=seal_box(DEK, ATTRIBUTION, bytes(256)))))
 
 
 def test_held_keys_are_not_in_reprs() -> None:

@@ -104,6 +104,8 @@ class PublishedKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     kek_id: str
     public_jwk: str
+    ml_kem_jwk: str
+    """Empty for a key that takes no hybrid jobs."""
 
 
 class Ready(Message, frozen=True, kw_only=True):

@@ -40,6 +40,13 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNKNOWN_REFERENCE: _ClassVar[Reason]
     CERTIFICATE_REFUSED: _ClassVar[Reason]
     REVOCATION_UNKNOWN: _ClassVar[Reason]
+    SUITE_NOT_ACCEPTED: _ClassVar[Reason]
+
+class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SUITE_UNSPECIFIED: _ClassVar[Suite]
+    CLASSICAL_1: _ClassVar[Suite]
+    HYBRID_1: _ClassVar[Suite]
 
 class SizeClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -74,22 +81,23 @@ INTERNAL: Reason
 UNKNOWN_REFERENCE: Reason
 CERTIFICATE_REFUSED: Reason
 REVOCATION_UNKNOWN: Reason
+SUITE_NOT_ACCEPTED: Reason
+SUITE_UNSPECIFIED: Suite
+CLASSICAL_1: Suite
+HYBRID_1: Suite
 SIZE_CLASS_UNSPECIFIED: SizeClass
 EXACT: SizeClass
 POWER_OF_TWO: SizeClass
 
 class JobHeader(_message.Message):
-    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "operator_id", "requestor", "secondary_recipient", "case_number", "reason", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
+    __slots__ = ("version", "job_id", "audience", "originating_ori", "requesting_ori", "sealed_attribution", "suite", "purpose_code", "inputs", "operations", "kek_id", "wrapped_dek", "recipients", "created", "not_after", "size_class")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     ORIGINATING_ORI_FIELD_NUMBER: _ClassVar[int]
     REQUESTING_ORI_FIELD_NUMBER: _ClassVar[int]
-    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
-    REQUESTOR_FIELD_NUMBER: _ClassVar[int]
-    SECONDARY_RECIPIENT_FIELD_NUMBER: _ClassVar[int]
-    CASE_NUMBER_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
+    SEALED_ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_CODE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -104,11 +112,8 @@ class JobHeader(_message.Message):
     audience: str
     originating_ori: str
     requesting_ori: str
-    operator_id: str
-    requestor: str
-    secondary_recipient: str
-    case_number: str
-    reason: str
+    sealed_attribution: bytes
+    suite: Suite
     purpose_code: str
     inputs: _containers.RepeatedCompositeFieldContainer[InputPart]
     operations: _containers.RepeatedCompositeFieldContainer[Operation]
@@ -118,7 +123,21 @@ class JobHeader(_message.Message):
     created: _timestamp_pb2.Timestamp
     not_after: _timestamp_pb2.Timestamp
     size_class: SizeClass
-    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., operator_id: _Optional[str] = ..., requestor: _Optional[str] = ..., secondary_recipient: _Optional[str] = ..., case_number: _Optional[str] = ..., reason: _Optional[str] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., job_id: _Optional[bytes] = ..., audience: _Optional[str] = ..., originating_ori: _Optional[str] = ..., requesting_ori: _Optional[str] = ..., sealed_attribution: _Optional[bytes] = ..., suite: _Optional[_Union[Suite, str]] = ..., purpose_code: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[InputPart, _Mapping]]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ..., kek_id: _Optional[str] = ..., wrapped_dek: _Optional[bytes] = ..., recipients: _Optional[_Iterable[_Union[Recipient, _Mapping]]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., size_class: _Optional[_Union[SizeClass, str]] = ...) -> None: ...
+
+class Attribution(_message.Message):
+    __slots__ = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")
+    OPERATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTOR_FIELD_NUMBER: _ClassVar[int]
+    SECONDARY_RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    CASE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    operator_id: str
+    requestor: str
+    secondary_recipient: str
+    case_number: str
+    reason: str
+    def __init__(self, operator_id: _Optional[str] = ..., requestor: _Optional[str] = ..., secondary_recipient: _Optional[str] = ..., case_number: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class InputPart(_message.Message):
     __slots__ = ("name", "schema", "rows_declared")
@@ -500,12 +519,14 @@ class DescribeResponse(_message.Message):
     def __init__(self, audience: _Optional[str] = ..., worker_id: _Optional[str] = ..., operations: _Optional[_Iterable[str]] = ..., schemas: _Optional[_Iterable[str]] = ..., keys: _Optional[_Iterable[_Union[KeyDescription, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class KeyDescription(_message.Message):
-    __slots__ = ("kek_id", "public_jwk")
+    __slots__ = ("kek_id", "public_jwk", "ml_kem_jwk")
     KEK_ID_FIELD_NUMBER: _ClassVar[int]
     PUBLIC_JWK_FIELD_NUMBER: _ClassVar[int]
+    ML_KEM_JWK_FIELD_NUMBER: _ClassVar[int]
     kek_id: str
     public_jwk: str
-    def __init__(self, kek_id: _Optional[str] = ..., public_jwk: _Optional[str] = ...) -> None: ...
+    ml_kem_jwk: str
+    def __init__(self, kek_id: _Optional[str] = ..., public_jwk: _Optional[str] = ..., ml_kem_jwk: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("header_bytes", "segment_bytes", "batch_rows", "batch_bytes", "parts", "job_bytes", "references", "reference_retain_seconds", "job_seconds", "idle_seconds")

@@ -1,0 +1,203 @@
+"""Write docs/vectors: a whole job of each suite with every key that opens it, for authors of other implementations.
+
+python -m tools.vectors
+
+Each run makes new keys, so the files change as a whole. The keys protect nothing. docs/format.md explains the members;
+tests/conformance/envelope/test_format_vectors.py reads the files with a second implementation of that page.
+"""
+
+import hashlib
+import json
+import os
+from base64 import b64encode
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, PartDigest, TpmClock, Volumes, sign
+from worker.client import JobSpec, SealedJob, seal
+from worker.client.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
+from worker.client.parts import arrow_messages, seal_stream
+from worker.client.sources import open_source
+from worker.client.spec import InputSpec
+from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
+from worker.job import result_header
+from worker.jose import SigningKey, b64url_decode, key_id, parse_recipient, public_jwk
+from worker.pairs import DecryptionPair, SigningPair
+from worker.suites import Suite
+
+FOLDER: Final = Path(__file__).parent.parent / "docs/vectors"
+_KEK_ID: Final = "https://vectors.vault.azure.net/keys/cji-vectors/" + "0123456789abcdef" * 2
+_NOW: Final = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
+_ROWS: Final = {"record_id": ["r1", "r2"], "last": ["MUÑOZ", None]}
+_TOKENS: Final = Deidentify(
+    project="vectors", columns={"record_id": "keep", "last": HmacToken(domain="name", bits=128)}
+)
+
+
+def main() -> None:
+    """Write one file for each suite."""
+    FOLDER.mkdir(exist_ok=True)
+    for suite in Suite:
+        (FOLDER / f"{suite}.json").write_text(json.dumps(_vector(suite), indent=1, ensure_ascii=False) + "\n")
+
+
+def _vector(suite: Suite) -> dict[str, Any]:
+    hybrid = suite is Suite.HYBRID_1
+    cmk = rsa.generate_private_key(65537, 3072)
+    wrapped_seed, ml_kem = new_ml_kem_seed(cmk.public_key(), _KEK_ID)
+    signing: SigningKey = SigningPair.generate() if hybrid else ec.generate_private_key(ec.SECP384R1())
+    receipts: SigningKey = SigningPair.generate() if hybrid else ec.generate_private_key(ec.SECP384R1())
+    recipient: RecipientPrivateKey = DecryptionPair.generate() if hybrid else rsa.generate_private_key(65537, 3072)
+    kek = PinnedKey.check(
+        _KEK_ID,
+        public_jwk(cmk.public_key()),
+        expected=key_id(cmk.public_key()),
+        ml_kem_jwk=public_jwk(ml_kem),
+        expected_ml_kem=key_id(ml_kem) if hybrid else None,
+    )
+    spec = _spec(suite, kek, public_jwk(recipient.public_key()))
+    project = new_project_key("vectors")
+    job = seal(spec, kek=kek, signing_key=signing, project_key=project, rows=2, now=_NOW)
+    sealed = list(job.seal_part(0, _table()))
+    half = {
+        "ml_kem_seed": unwrap_seed(cmk, _KEK_ID, b64url_decode(wrapped_seed)).hex(),
+        "ml_kem_jwk": public_jwk(ml_kem),
+        "wrapped_ml_kem_seed": wrapped_seed,
+    }
+    return {
+        "suite": str(suite),
+        "worker_key": {
+            "kek_id": _KEK_ID,
+            "cmk_private": _pkcs8(cmk),
+            "cmk_jwk": public_jwk(cmk.public_key()),
+            **(half if hybrid else {}),
+        },
+        "submitter": {"private": _private(signing), "jwk": public_jwk(signing.public_key())},
+        "recipient": {"private": _private(recipient), "jwk": public_jwk(recipient.public_key())},
+        "header": job.header.data.hex(),
+        "signature": job.signature.hex(),
+        "wrapped_dek": job.header.wrapped_dek.hex(),
+        "dek": job._dek.hex(),
+        "attribution": {name: getattr(spec, name) for name in _PERSONAL},
+        "project_key": project.key.hex(),
+        "input": [data.hex() for data in sealed],
+        "plaintext": b"".join(bytes(each) for each in arrow_messages(open_source(_table(), "person/1"))).hex(),
+        **_result(job, sealed, receipts),
+    }
+
+
+_PERSONAL: Final = ("operator_id", "requestor", "secondary_recipient", "case_number", "reason")
+
+
+def _spec(suite: Suite, kek: PinnedKey, recipient: str) -> JobSpec:
+    return JobSpec(
+        audience="cji-pool-vectors",
+        originating_ori="WI0130000",
+        requesting_ori="WI0130000",
+        operator_id="jdoe",
+        requestor="Det. Muñoz",
+        reason="Extract for study 17",
+        case_number="2026-000123",
+        purpose_code="C",
+        kek_id=kek.kek_id,
+        kek_thumbprint=kek.thumbprint,
+        ml_kem_thumbprint=kek.ml_kem_thumbprint,
+        suite=suite,
+        recipients=(recipient,),
+        input=InputSpec(schema="person/1"),
+        operations=(_TOKENS,),
+    )
+
+
+def _table() -> pa.Table:
+    return pa.table({name: pa.array(values, pa.utf8()) for name, values in _ROWS.items()})
+
+
+def _result(job: SealedJob, sent: list[bytes], signer: SigningKey) -> dict[str, Any]:
+    """A result in the form in which a worker makes it; for brevity, both outputs are the input again."""
+    header, result_key = job.header, os.urandom(32)
+    (to,) = header.recipients
+    wrapped = wrap_result_key(parse_recipient(to.jwk, header.suite), result_key, header.sha384)
+    outputs = [("result", "person/1"), ("row_status", "row_status/1")]
+    data = result_header(header, worker_id="worker-1", outputs=outputs, wrapped_keys=[wrapped])
+    messages = list(arrow_messages(open_source(_table(), "person/1")))
+    sealed = [list(seal_stream(result_key, output_aad(sha384(data), part), messages)) for part in range(2)]
+    receipt = sign(_claims(job, sent, data, sealed), signer)
+    return {
+        "result_header": data.hex(),
+        "result_key": result_key.hex(),
+        "output": [each.hex() for each in sealed[0]],
+        "receipt_jwk": public_jwk(signer.public_key()),
+        "receipt": receipt,
+    }
+
+
+def _claims(job: SealedJob, sent: list[bytes], result: bytes, outputs: list[list[bytes]]) -> Claims:
+    header = job.header
+    return Claims(
+        version=1,
+        worker="worker-1",
+        sequence=1,
+        previous_sha384=FIRST_PREVIOUS,
+        job_id=header.job_id.hex(),
+        header_sha384=header.sha384.hex(),
+        result_header_sha384=sha384(result).hex(),
+        inputs=(_digest("records", sent),),
+        outputs=tuple(_digest(name, part) for name, part in zip(("result", "row_status"), outputs, strict=True)),
+        witnesses=WITNESSES,
+        submitter="vectors-pd",
+        originating_ori=header.originating_ori,
+        requesting_ori=header.requesting_ori,
+        suite=header.suite,
+        purpose_code=header.purpose_code,
+        operations=header.operation_names,
+        recipients=tuple(each.key_id for each in header.recipients),
+        kek_id=header.kek_id,
+        volumes=Volumes(rows_in=2, rows_out=2, bytes_in=1, bytes_out=1, chri_rows_out=0, subjects_out=2),
+        started="2026-11-26T12:00:01.00Z",
+        ended="2026-11-26T12:00:01.05Z",
+        region="eastus",
+        tee="snp",
+        tcb={"snp": 27},
+        accepted_advisories=(),
+        evidence_sha384="0" * 96,
+        maa_token_sha384="0" * 96,
+        policy_sha384="0" * 96,
+        config_sha384="0" * 96,
+        code_sha384="0" * 96,
+        fips="not_approved",
+        host_profile="none",
+        simulated=True,
+        tpm=TpmClock(clock=1, reset_count=1, restart_count=1),
+        audit_anchor=1,
+    )
+
+
+def _digest(name: str, sealed: list[bytes]) -> PartDigest:
+    data = b"".join(sealed)
+    return PartDigest(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+
+
+def _private(key: SigningKey | RecipientPrivateKey) -> list[str]:
+    match key:
+        case SigningPair(ml_dsa, p384):
+            return [_pkcs8(ml_dsa), _pkcs8(p384)]
+        case DecryptionPair(ml_kem, p384):
+            return [_pkcs8(ml_kem), _pkcs8(p384)]
+        case _:
+            return [_pkcs8(key)]
+
+
+def _pkcs8(key: PrivateKeyTypes) -> str:
+    return b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
+
+
+if __name__ == "__main__":
+    main()
