@@ -78,6 +78,8 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     """Attestation provider; its host must be allowed by the cloud's pins."""
     client_id: NonEmpty | None = None
     """Client id of the user-assigned identity, if the machine has several."""
+    ak_issuers: NonEmpty | None = None
+    """PEM file: Azure's vTPM authorities, from the issuers of the AK's certificate up to the root."""
     reference_values: dict[str, object]
     """Fields of `attestation.appraisal.ReferenceValues`."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
@@ -153,9 +155,12 @@ def load(path: Path) -> Config:
         private_key=absolute(config.listen.private_key),
         client_roots=absolute(config.listen.client_roots),
     )
+    issuers = config.attestation.ak_issuers
+    attestation = msgspec.structs.replace(config.attestation, ak_issuers=None if issuers is None else absolute(issuers))
     return msgspec.structs.replace(
         config,
         listen=listen,
+        attestation=attestation,
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),

@@ -2,6 +2,7 @@
 
 from attestation.appraisal.advisories import Acceptance, Advisory, AdvisoryList, Product
 from attestation.appraisal.appraise import appraise
+from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot
 from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
@@ -9,12 +10,15 @@ __all__ = [
     "Acceptance",
     "Advisory",
     "AdvisoryList",
+    "IdKey",
     "MaaEnclave",
+    "Mrtd",
     "Product",
     "ReferenceValues",
     "TcbFloor",
     "TcbStatus",
     "Verdict",
+    "VtpmRoot",
     "appraise",
     "check_reference",
 ]

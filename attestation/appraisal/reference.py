@@ -18,6 +18,7 @@ from attestation.appraisal.advisories import (
     sound_acceptances,
     sound_list,
 )
+from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot, is_hex, sound_id_keys, sound_mrtds, sound_roots
 from attestation.errors import AttestationError, Fault
 from attestation.evidence import Tcb
 
@@ -30,7 +31,6 @@ TcbStatus = Literal[
     "OutOfDateConfigurationNeeded",
 ]
 """Intel's words for a TCB level (PCS API v4). "Revoked" is none that could be accepted."""
-_HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _POLICY_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # base64url of a SHA-256
 
 
@@ -67,12 +67,18 @@ class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Milan is not in the default products: its VCEK can be extracted. Adding it requires `MILAN_SEED` accepted."""
+    """Milan is not in the default products: its VCEK can be extracted. Adding it requires `MILAN_SEED` accepted.
+
+    `id_keys`, `mrtds` and `vtpm_roots` add to what `attestation.appraisal.azure` has, which holds by default.
+    """
 
     products: tuple[Product, ...] = ("Genoa", "Turin")
     floors: dict[Product, TcbFloor] = msgspec.field(default_factory=_floors)
     advisories: AdvisoryList | None = None  # with its own expiry
     accepted: tuple[Acceptance, ...] = ()  # open advisories, of both vendors
+    id_keys: tuple[IdKey, ...] = ()  # of SNP: keys that sign Azure's paravisor
+    mrtds: tuple[Mrtd, ...] = ()  # of TDX: Azure's paravisors
+    vtpm_roots: tuple[VtpmRoot, ...] = ()  # roots of the certificates of attestation keys
     amd_crls: dict[Product, bytes] | None = None  # DER, as kdsintf.amd.com serves at /vcek/v1/{product}/crl
     tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; add others one by one
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
@@ -84,7 +90,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def _hex(values: tuple[str, ...], size: int) -> bool:
-    return bool(values) and all(len(value) == size and not set(value) - _HEX_DIGITS for value in values)
+    return bool(values) and all(is_hex(value, size) for value in values)
 
 
 def floor_in_force(reference: ReferenceValues, product: Product) -> Tcb:
@@ -109,6 +115,9 @@ def check_reference(reference: ReferenceValues) -> None:
         "advisories": reference.advisories is not None and not sound_list(reference.advisories),
         "accepted": not sound_acceptances(reference.accepted)
         or ("Milan" in reference.products and MILAN_SEED not in {one.id for one in reference.accepted}),
+        "id_keys": not sound_id_keys(reference.id_keys),
+        "mrtds": not sound_mrtds(reference.mrtds),
+        "vtpm_roots": not sound_roots(reference.vtpm_roots),
         "amd_crls": reference.amd_crls is not None and not set(reference.products) <= set(reference.amd_crls),
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
         "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,

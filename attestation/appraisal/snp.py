@@ -19,7 +19,7 @@ from attestation.appraisal.advisories import Product
 from attestation.appraisal.hardware import Hardware
 from attestation.appraisal.vcek import product_of, verify_chip
 from attestation.certs import load_pem_chain, spki_sha256
-from attestation.checks import Check
+from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import SnpReport, Tcb, parse_snp_report
 
@@ -165,7 +165,7 @@ def check_not_revoked(endorsement: Endorsement, crl: bytes | None, *, now: datet
     Every VCEK has serial number 0, so AMD can revoke an ASK, and with it all of its VCEKs, but not one chip.
     """
     if crl is None:
-        return Check("E33", "revocation not checked")
+        return Skipped("E33", "revocation not checked")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # see attestation.certs.load_der

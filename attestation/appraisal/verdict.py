@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from attestation.checks import Check
+from attestation.checks import Check, Skipped
 from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
 from attestation.verified import Verified
@@ -39,3 +39,8 @@ class Verdict(Verified):
     clock: TpmClock
     evidence_sha384: bytes
     checks: tuple[Check, ...]
+
+    @property
+    def skipped(self) -> tuple[Check, ...]:
+        """The checks that had nothing to compare with: the verdict does not show these."""
+        return tuple(check for check in self.checks if isinstance(check, Skipped))

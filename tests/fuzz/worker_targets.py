@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, qualifying_data
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
@@ -328,7 +327,7 @@ def _evidence_files() -> tuple[bytes, ...]:
     bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
     content = {
-        "version": 2,
+        "version": 3,
         "cloud": machine().trust.name,
         "attested_at": machine().now,
         "nonce": nonce,
@@ -336,6 +335,8 @@ def _evidence_files() -> tuple[bytes, ...]:
         "receipt_jwk": public_jwk(signing_key().public_key()),
         "evidence": evidence.to_json(),
         "maa_token": "",
+        "token_nonce": nonce,
+        "token_evidence": evidence.to_json(),
     }
     return (msgspec.json.encode(content),)
 
@@ -343,8 +344,10 @@ def _evidence_files() -> tuple[bytes, ...]:
 def _evidence_fair(_: bytes, value: Any) -> bool:
     true = msgspec.json.decode(_evidence_files()[0])
     evidence = Evidence.from_json(base64.b64decode(true["evidence"]))
-    same = meaning(Evidence.from_json(value.evidence)) == meaning(evidence)
-    return bool(same and value.receipt_jwk == true["receipt_jwk"] and value.nonce == base64.b64decode(true["nonce"]))
+    same = meaning(Evidence.from_json(value.shown.evidence)) == meaning(evidence)
+    return bool(
+        same and value.receipt_jwk == true["receipt_jwk"] and value.shown.nonce == base64.b64decode(true["nonce"])
+    )
 
 
 def _bundle_fair(data: bytes, value: Any) -> bool:
@@ -572,7 +575,7 @@ WORKER: Final = (
     target(
         "evidence-file",
         _evidence_files,
-        lambda data: read_evidence(data, trust=machine().trust, reference=ReferenceValues()),
+        lambda data: read_evidence(data, trust=machine().trust, reference=machine().reference),
         refusals=(SpecError, Unverified),
         fair=_evidence_fair,
         mutators=JSON,

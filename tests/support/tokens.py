@@ -52,6 +52,7 @@ def verify(raw: str, **kw: Any) -> VerifiedToken:
         "verdict": judged()[1],
         "nonce": maa_nonce(QUALIFYING),
         "reference": ReferenceValues(),
+        "max_age": ReferenceValues().token_max_age,
         "now": machine().now.timestamp() + 1,
     }
     return verify_token(raw, **(given | kw))

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -26,7 +27,7 @@ from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
-from worker.config import Config
+from worker.config import AttestationSection, Config
 from worker.errors import Reason, StartupError
 from worker.host import TpmClockWatch
 from worker.keyholder.faults import ATTEST_AGAIN, KEY_REFUSED, MACHINE_REFUSED, NOT_ATTESTED, cause_of, reason_of
@@ -52,6 +53,7 @@ class Custody:
             trust=trust,
             maa_url=section.maa_url,
             reference=reference,
+            ak_issuers=_issuers(section),
             client_id=section.client_id,
             region=config.worker.region,
         )
@@ -247,3 +249,15 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
+
+
+def _issuers(section: AttestationSection) -> bytes:
+    if section.ak_issuers is None:
+        return b""
+    try:
+        return Path(section.ak_issuers).read_bytes()
+    except OSError as error:
+        what = f"attestation.ak_issuers: {section.ak_issuers} cannot be read"
+        raise StartupError(
+            what, "Name a readable PEM file with the certificates of Azure's vTPM authorities."
+        ) from error

@@ -184,9 +184,12 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
     old = evidence(collateral=maker.collateral(status="OutOfDate", advisories=("INTEL-SA-01036",)))
     refused(old, "E29", Fault.POLICY_MISMATCH)
     refused(
-        old, "E29", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_statuses=("UpToDate", "SWHardeningNeeded"))
+        old,
+        "E29",
+        Fault.POLICY_MISMATCH,
+        reference=machine().reference_with(tcb_statuses=("UpToDate", "SWHardeningNeeded")),
     )
-    outdated = ReferenceValues(tcb_statuses=("UpToDate", "OutOfDate"))
+    outdated = machine().reference_with(tcb_statuses=("UpToDate", "OutOfDate"))
     refused(old, "E32", Fault.POLICY_MISMATCH, reference=outdated)
     one = Acceptance(id="INTEL-SA-01036", until=machine().now.date(), reason="no fix for this size yet")
     accepting = msgspec.structs.replace(outdated, accepted=(one,))
@@ -207,9 +210,9 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
 def test_a09_mrtd() -> None:
     known = (b"t" * 48).hex()
     assert ("E11", "measurement among the reference values") in appraise(
-        evidence(), reference=ReferenceValues(measurements=(known,))
+        evidence(), reference=machine().reference_with(measurements=(known,))
     ).checks
-    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=ReferenceValues(measurements=("00" * 48,)))
+    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=machine().reference_with(measurements=("00" * 48,)))
     refused(evidence(report={"mrtd": bytes(48)}), "E11", Fault.POLICY_MISMATCH)
 
 
@@ -245,10 +248,13 @@ def test_evaluation_number_is_the_lower_of_both_statements() -> None:
     ]
     for collateral in mixed:
         refused(
-            evidence(collateral=collateral), "E30", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_evaluation=18)
+            evidence(collateral=collateral),
+            "E30",
+            Fault.POLICY_MISMATCH,
+            reference=machine().reference_with(tcb_evaluation=18),
         )
     for least in (18, 19):
-        verdict = appraise(evidence(collateral=new), reference=ReferenceValues(tcb_evaluation=least))
+        verdict = appraise(evidence(collateral=new), reference=machine().reference_with(tcb_evaluation=least))
         assert ("E30", f"TCB evaluation 19, at least {least}") in verdict.checks
     assert ("E30", "TCB evaluation 17, not pinned") in appraise(evidence(collateral=mixed[0])).checks
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from cji_simulator.encoding import rsa_jwk
 
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
 from attestation.appraisal.reference import TcbStatus
 from attestation.evidence import Evidence, maa_nonce, parse_hcl
 from attestation.jose import b64url
+from tests.support.evidence import allowing
 from tests.support.forge import (
     POLICY_HASH,
     QUALIFYING,
@@ -106,8 +107,12 @@ def test_a19_our_key_is_the_one_that_key_vault_would_take(change: Callable[[list
 
 def test_a20_policy_hash() -> None:
     raw = machine().token(claims())
-    verify(raw, reference=ReferenceValues(maa_policy_hashes=(POLICY_HASH,)))
-    refused(raw, "T16", reference=ReferenceValues(maa_policy_hashes=("9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco",)))
+    verify(raw, reference=machine().reference_with(maa_policy_hashes=(POLICY_HASH,)))
+    refused(
+        raw,
+        "T16",
+        reference=machine().reference_with(maa_policy_hashes=("9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco",)),
+    )
     changed(lambda out: out.pop("x-ms-policy-hash"), "T16")
 
 
@@ -177,7 +182,7 @@ POLICY = {16: "smt-allowed", 20: "singlesocket", 21: "cxl-allowed", 22: "mem-aes
 def test_n09_policy_bits_are_those_of_the_report(bit: int, name: str) -> None:
     evidence, policy = judged()[0], 0x3001F ^ 1 << bit
     evidence = machine().evidence(report=machine().report(machine().claims(), policy=policy))
-    verdict, claim = machine().appraise(evidence), f"x-ms-sevsnpvm-{name}"
+    verdict, claim = machine().appraise(evidence, reference=allowing(policies=(policy,))), f"x-ms-sevsnpvm-{name}"
     token = machine().token_claims(evidence)
     refused(machine().token(token), "T15", verdict=verdict)
     tee(token)[claim] = bool(policy >> bit & 1)
@@ -196,7 +201,7 @@ def judged_td(status: TcbStatus = "UpToDate") -> tuple[Evidence, Verdict]:
     collateral = intel().collateral(status=status)
     evidence = intel().evidence(machine(), collateral=collateral)
     verdict = machine().appraise(
-        evidence, trust=intel().trust, reference=ReferenceValues(tcb_statuses=("UpToDate", status))
+        evidence, trust=intel().trust, reference=machine().reference_with(tcb_statuses=("UpToDate", status))
     )
     return evidence, verdict
 

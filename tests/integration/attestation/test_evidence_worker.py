@@ -8,9 +8,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
 
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import root_of
-from attestation.release import Attester
 from worker.audit import Attested, read
 from worker.client import load_profile
 
@@ -38,7 +36,7 @@ def test_h01_an_accepted_advisory_is_in_receipt_and_audit(tmp_path: Path, azure:
 
 
 def test_f08_an_attester_sees_that_its_machine_goes_on(azure: Simulation) -> None:
-    attester = Attester(trust=azure.trust, maa_url=azure.maa_url, reference=ReferenceValues())
+    attester = azure.attester()
     first = attester.attest(receipt_key=b"r" * 32).verdict
     attester.quote(receipt_key=b"r" * 32, root=root_of(b"n" * 32))
     second = attester.attest(receipt_key=b"r" * 32).verdict

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
+from cji_simulator.reference import toml
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.compute.registry import OPERATIONS
@@ -124,8 +125,15 @@ def _config(
             private_key="server.key",
             client_roots="client-roots.pem",
         ),
-        _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
+        _table(
+            "attestation",
+            maa_url=simulation.maa_url,
+            ak_issuers="ak-issuers.pem",
+            key_lifetime_s=key_lifetime_s,
+            pcr_check_s=pcr_check_s,
+        ),
         f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
+        toml(simulation.reference, "attestation.reference_values"),
     ]
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
@@ -161,7 +169,7 @@ def _profile(simulation: Simulation, target: str, *, key: Cmk, agency: Agency, r
         kek_id=key.kek_id,
         kek_thumbprint=key.public_thumbprint,
     )
-    reference = f"[reference]\nproducts = {_texts(_PRODUCTS)}\n"
+    reference = f"[reference]\nproducts = {_texts(_PRODUCTS)}\n\n{toml(simulation.reference, 'reference')}"
     return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", reference])
 
 
@@ -199,6 +207,7 @@ def worker_config(
     _chain(folder, "server", leaf("worker-1", server_key, server_ca, hosts=["localhost", HOST]))
     _chain(client, "client", leaf(agency.name, client_key, client_ca, uris=[agency.san]))
     (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
+    (folder / "ak-issuers.pem").write_bytes(simulation.ak_issuers)
     (client / "ca.pem").write_bytes(pem(server_ca.certificate))
     signing, recipient = ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 3072)
     write_private(client / "signing.key", private_pem(signing))

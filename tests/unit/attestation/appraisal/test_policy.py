@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from attestation import AttestationError, Fault
-from attestation.appraisal import AdvisoryList, ReferenceValues, TcbFloor
+from attestation.appraisal import AdvisoryList, TcbFloor
 from attestation.appraisal.advisories import Advisory
 from attestation.checks import Failure, requirement
 from attestation.evidence import Evidence
-from tests.support.evidence import with_report
+from tests.support.evidence import allowing, with_report
 from tests.support.forge import QUALIFYING, machine, patched_evidence, quote_structure
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
@@ -33,7 +33,7 @@ def expired_list() -> AdvisoryList:
 
 def test_all_policy_failures_are_reported_together() -> None:
     floor = TcbFloor(bootloader=11, tee=0, snp=0, microcode=0)
-    reference = ReferenceValues(
+    reference = machine().reference_with(
         products=("Turin",),
         floors={"Turin": floor, "Genoa": floor},
         advisories=expired_list(),
@@ -54,7 +54,7 @@ def test_all_policy_failures_are_reported_together() -> None:
 
 
 def test_a_refusal_by_policy_has_what_passed_before() -> None:
-    error = refused(machine().evidence(), reference=ReferenceValues(products=("Turin",)))
+    error = refused(machine().evidence(), reference=machine().reference_with(products=("Turin",)))
     sound = machine().appraise(machine().evidence())
     assert [failure.id for failure in error.failures] == ["E08"]
     assert error.passed == tuple(check for check in sound.checks if check.id != "E08")
@@ -65,7 +65,7 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
     error = refused(
         intel().evidence(machine(), collateral=collateral),
         trust=intel().trust,
-        reference=ReferenceValues(tcb_evaluation=99),
+        reference=machine().reference_with(tcb_evaluation=99),
     )
     assert {failure.id: (failure.found, failure.expected) for failure in error.failures if failure.id != "E32"} == {
         "E29": ("TCB status OutOfDate INTEL-SA-01036", "UpToDate"),
@@ -76,19 +76,22 @@ def test_tdx_reports_status_evaluation_and_advisories_together() -> None:
 
 def test_a_product_without_a_floor_is_no_pass() -> None:
     floor = TcbFloor(bootloader=0, tee=0, snp=0, microcode=0)
-    error = refused(machine().evidence(), reference=ReferenceValues(products=("Turin",), floors={"Turin": floor}))
+    error = refused(
+        machine().evidence(), reference=machine().reference_with(products=("Turin",), floors={"Turin": floor})
+    )
     assert [failure.id for failure in error.failures] == ["E08", "E12"]
 
 
 def test_debug_and_migration_are_named() -> None:
     evidence = machine().evidence(report=machine().report(machine().claims(), policy=0x3001F | 3 << 18))
-    (failure,) = refused(evidence).failures
-    assert failure.found == "policy bits migrate-ma, debug"
+    weak, other = refused(evidence).failures
+    assert weak.found == "policy bits migrate-ma, debug"
+    assert (other.id, other.found) == ("E42", f"policy {0x3001F | 3 << 18}")
 
 
 def test_authenticity_ends_at_the_first_failure() -> None:
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=b"x" * 32), pcrs=(b"\x22" * 32,) * 8)
-    error = refused(evidence, reference=ReferenceValues(products=("Turin",)))
+    error = refused(evidence, reference=machine().reference_with(products=("Turin",)))
     assert (error.fault, error.check, len(error.failures)) == (Fault.EVIDENCE_INVALID, "E16", 1)
     assert [check.id for check in error.passed][-2:] == ["E14", "E15"]
 
@@ -109,7 +112,8 @@ def test_a_vlek_is_called_a_vlek() -> None:
 
 
 def test_a_weak_guest_policy_expects_what_the_check_requires() -> None:
-    error = refused(with_report(policy=0x3001F | 1 << 19))
+    policy = 0x3001F | 1 << 19
+    error = refused(with_report(policy=policy), reference=allowing(policies=(policy,)))
     assert error.failures == (Failure("E09", "policy bits debug", requirement("E09")),)
 
 
@@ -134,7 +138,7 @@ def test_a_time_outside_validity_has_its_own_words(days: int) -> None:
 
 
 def test_texts_for_callers_hold_no_found_value() -> None:
-    error = refused(machine().evidence(), reference=ReferenceValues(pcrs={4: ("11" * 32,)}))
+    error = refused(machine().evidence(), reference=machine().reference_with(pcrs={4: ("11" * 32,)}))
     assert machine().pcrs[4].hex() in error.failures[0].found
     assert machine().pcrs[4].hex() not in str(error)
     assert machine().pcrs[4].hex() not in repr(error)
