@@ -17,7 +17,8 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
-from attestation.checks import CATALOGUE
+from attestation.certs import load_pem_chain
+from attestation.checks import CATALOGUE, NAMED
 from attestation.evidence import HclReport, parse_hcl, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
@@ -39,6 +40,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
     return [
         run_check("roots", lambda: _roots(trust)),
         run_check("reference values", lambda: _reference(config)),
+        run_check("vTPM authorities", lambda: _issuers(config)),
         run_check("endpoints", lambda: _endpoints(config, trust)),
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
@@ -69,6 +71,18 @@ def _reference(config: Config) -> str:
         raise NotOk(f"the list of advisories holds from {known.reviewed} to {known.expires}", CATALOGUE["E31"].remedy)
     listed = f"advisories until {known.expires}" if known else "no list of advisories"
     return f"products {', '.join(reference.products)}; {listed}"
+
+
+def _issuers(config: Config) -> str:
+    name = config.attestation.ak_issuers
+    if name is None:
+        remedy = "Set attestation.ak_issuers; docs/attestation.md names the certificates."
+        raise NotOk("no issuers of the AK's certificate: evidence is refused at E44", remedy)
+    try:
+        found = load_pem_chain(Path(name).read_bytes(), fault=Fault.CONFIG_INVALID, check="ak-issuers")
+    except (OSError, AttestationError) as error:
+        raise NotOk(f"{name} holds no certificates", NAMED["ak-issuers"]) from error
+    return f"{len(found)} certificates"
 
 
 def _endpoints(config: Config, trust: Trust) -> str:

@@ -12,9 +12,15 @@ import msgspec
 from attestation.appraisal import ReferenceValues
 from attestation.checks import requirement
 from worker.cli.common import FILE, Failure, configuration, explained, trust_named
-from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, golden_pcrs, read_file
+from worker.cli.evidence_file import (
+    AppraisedFile,
+    RefusedEvidence,
+    appraise_file,
+    golden_pcrs,
+    profile_reference,
+    read_file,
+)
 from worker.cli.evidence_rows import sections
-from worker.client import load_profile
 
 _QUALIFYING_BYTES: Final = 32
 # TCG PC Client Platform Firmware Profile, "PCR Usage"
@@ -154,7 +160,7 @@ def _reference(profile: Path | None, config: Path | None) -> ReferenceValues:
     if profile is not None and config is not None:
         raise Failure("--profile and --config exclude each other", remedy="Give one of them.", status=2)
     if config is None:
-        return ReferenceValues() if profile is None else load_profile(profile).reference
+        return profile_reference(profile)
     try:
         return msgspec.convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
     except msgspec.ValidationError as error:
@@ -191,6 +197,7 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     for check in verdict.checks:
         yield f"  {check.id}  {requirement(check.id)}"
         yield f"       {check.finding}"
+    yield f"not checked: {' '.join(check.id for check in verdict.skipped) or 'nothing'}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -206,4 +213,5 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "checks": [
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks
         ],
+        "not_checked": [check.id for check in verdict.skipped],
     }

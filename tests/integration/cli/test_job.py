@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from cji_simulator import Simulation
+from cji_simulator.reference import toml
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -96,7 +97,8 @@ def desk(tmp_path: Path, material: tuple[object, Certificates], simulation: Simu
         (tmp_path / "client.toml").write_text(
             f'target = "{target}"\ncloud = "simulation"\nmaa_url = "{simulation.maa_url}"\n'
             'ca = "ca.pem"\ncertificate = "client.pem"\nprivate_key = "client-key.pem"\n'
-            f'signing_key = "signing.key"\nrecipient_key = "recipient.key"\n{REFERENCE}'
+            f'signing_key = "signing.key"\nrecipient_key = "recipient.key"\n{REFERENCE}\n'
+            + toml(simulation.reference, "reference")
         )
         key = key_id(worker.cmk.public_key())
         (tmp_path / "job.toml").write_text(head(recipient="recipient.key.jwk", kek_thumbprint=key) + SPEC)
@@ -135,8 +137,14 @@ def test_csv_to_a_folder_and_the_receipt_verifies_offline(desk: Desk) -> None:
     assert verified.exit_code == 0, verified.output
     assert "verified" in verified.stdout
     assert "SIMULATED" in verified.stdout
-    as_json = desk.cji("receipt", "verify", out / "receipt.jws", "--evidence", out / "evidence.json", "--json")
-    assert json.loads(as_json.stdout)["volumes"]["rows_in"] == 3
+    evidence = ("--evidence", out / "evidence.json", "--profile", desk.folder / "client.toml")
+    as_json = json.loads(desk.cji("receipt", "verify", out / "receipt.jws", *evidence, "--json").stdout)
+    assert as_json["claims"]["volumes"]["rows_in"] == 3
+    missing = {"E31", "E33", "E11", "E19", "T01", "time", "job", "sequence"}
+    assert set(as_json["not_checked"]) == missing
+    assert verified.stdout.startswith(f"verified, except {len(missing) - 1} points:")  # here the header is given
+    listed = verified.stdout.partition("not checked:")[2].strip().splitlines()
+    assert {line.split()[0] for line in listed} == missing - {"job"}
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv"])
@@ -246,7 +254,8 @@ def test_a_key_that_is_not_pinned_stops_before_sealing(desk: Desk) -> None:
 
 def test_s08_simulated_evidence_is_refused_by_production_roots(desk: Desk) -> None:
     profile = desk.folder / "client.toml"
-    profile.write_text(profile.read_text().replace('"simulation"', '"azure-us"'))
+    text = profile.read_text().replace('"simulation"', '"azure-us"')
+    profile.write_text(text.replace(desk.simulation.maa_url, "https://sharedeus.eus.attest.azure.net"))
     f = desk.folder
     result = desk.cji(
         "job", "run", f / "people.csv", "--spec", f / "job.toml", "--profile", profile, "--out", f / "out",
@@ -268,7 +277,7 @@ def test_every_flipped_byte_of_receipt_and_header_is_named(desk: Desk) -> None:
         (desk.folder / "changed.jws").write_text(text)
         return desk.cji(
             "receipt", "verify", desk.folder / "changed.jws", "--evidence", out / "evidence.json",
-            "--expect-header", out / "header.bin",
+            "--expect-header", out / "header.bin", "--profile", desk.folder / "client.toml",
         )  # fmt: skip
 
     assert verify(receipt).exit_code == 0
@@ -299,7 +308,15 @@ def test_evidence_of_another_machine_or_key_is_refused(desk: Desk) -> None:
 
     def verify(**changes: object) -> Result:
         (desk.folder / "changed.json").write_text(json.dumps({**good, **changes}))
-        return desk.cji("receipt", "verify", out / "receipt.jws", "--evidence", desk.folder / "changed.json")
+        return desk.cji(
+            "receipt",
+            "verify",
+            out / "receipt.jws",
+            "--evidence",
+            desk.folder / "changed.json",
+            "--profile",
+            desk.folder / "client.toml",
+        )
 
     assert verify().exit_code == 0
     other = public_jwk(ec.generate_private_key(ec.SECP384R1()).public_key())
@@ -308,7 +325,7 @@ def test_evidence_of_another_machine_or_key_is_refused(desk: Desk) -> None:
     assert verify(receipt_jwk=public_jwk(desk.worker.cmk.public_key())).exit_code == 3
     assert "maa_token_sha384" in verify(maa_token="x.y.z").stderr
     assert verify(cloud="azure-us").exit_code == 2
-    assert {verify(version=other).exit_code for other in (1, 3)} == {2}
+    assert {verify(version=other).exit_code for other in (1, 2)} == {2}
     assert verify(extra=1).exit_code == 2
     assert verify(attested_at="2026-01-01T00:00:00").exit_code == 2
     assert verify(attested_at="2000-01-01T00:00:00Z").exit_code == 3
@@ -321,7 +338,7 @@ def test_several_receipts_and_their_gaps(desk: Desk) -> None:
         jobs.append(desk.folder / f"out{i}")
     both = [job / "receipt.jws" for job in jobs]
     headers = [argument for job in jobs for argument in ("--expect-header", job / "header.bin")]
-    evidence = ("--evidence", jobs[0] / "evidence.json")
+    evidence = ("--evidence", jobs[0] / "evidence.json", "--profile", desk.folder / "client.toml")
     assert desk.cji("receipt", "verify", *both, *evidence, *headers).exit_code == 0
     missing = desk.cji("receipt", "verify", both[0], *evidence, *headers)
     assert missing.exit_code == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cji_simulator.reference import toml
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -15,6 +16,7 @@ from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.checks import requirement
 from attestation.evidence import Evidence, qualifying_data
+from tests.support.evidence import profile_file
 from tests.support.forge import (
     NONCE,
     QUALIFYING,
@@ -33,7 +35,10 @@ from worker.jose import public_jwk, thumbprint
 def cji(*arguments: object) -> Result:
     trust = msgspec.structs.replace(intel().trust, amd_roots=machine().trust.amd_roots)
     command = build(AZURE_US, trust)
-    return CliRunner().invoke(command, ["evidence", *map(str, arguments)], catch_exceptions=False)
+    given = ["evidence", *map(str, arguments)]
+    if arguments[0] != "show" and "--config" not in given:
+        given += ["--profile", str(profile_file())]
+    return CliRunner().invoke(command, given, catch_exceptions=False)
 
 
 def bare(folder: Path, evidence: Evidence) -> Path:
@@ -49,7 +54,7 @@ def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = N
     found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
     path = folder / "evidence.json"
     content = {
-        "version": 2,
+        "version": 3,
         "cloud": cloud,
         "attested_at": at,
         "nonce": nonce,
@@ -57,6 +62,8 @@ def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = N
         "receipt_jwk": public_jwk(key.public_key()),
         "evidence": found.to_json(),
         "maa_token": "",
+        "token_nonce": NONCE,
+        "token_evidence": found.to_json(),
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
     return path
@@ -126,7 +133,7 @@ def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
 
 
 def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
-    broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
+    broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"x")
     result = cji("show", bare(tmp_path, broken))
     assert (result.exit_code, result.output.count("unreadable")) == (0, 3)
     path = wrapped(tmp_path, at=datetime.now(UTC))
@@ -152,7 +159,8 @@ def test_reference_values_of_a_worker(tmp_path: Path) -> None:
     example = re.sub(r"(?m)^expires = .*$", f"expires = {today + timedelta(days=30)}", example)
     command = ("verify", evidence, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--config", config)
     for pcr4, status in ((machine().pcrs[4].hex(), 0), ("11" * 32, 3)):
-        config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n4 = ["{pcr4}"]\n')
+        extended = toml(machine().reference, "attestation.reference_values")
+        config.write_text(f'{example}\n{extended}\n[attestation.reference_values.pcrs]\n4 = ["{pcr4}"]\n')
         result = cji(*command)
         assert (result.exit_code, "refused at E19" in result.output) == (status, status == 3), result.output
     config.write_text(example.replace('products = ["Genoa"]', 'products = ["Rome"]'))
@@ -195,7 +203,7 @@ def test_h01_milan_is_refused_with_a_remedy(tmp_path: Path) -> None:
     m = machine_of("Milan")
     path = bare(tmp_path, evidence_of(m, "Milan", tcb=bytes([4, 0, 0, 0, 0, 0, 24, 219])))
     command = ["evidence", "verify", str(path), "--cloud", "test", "--qualifying", QUALIFYING.hex()]
-    result = CliRunner().invoke(build(AZURE_US, m.trust), command)
+    result = CliRunner().invoke(build(AZURE_US, m.trust), [*command, "--profile", str(profile_file())])
     assert result.exit_code == 3
     assert "refused at E08" in result.output
     assert "arXiv:2605.12990" in result.output
@@ -226,7 +234,9 @@ def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
         pcr: (value.hex(), updated.hex()) if pcr == 4 else (value.hex(),) for pcr, value in enumerate(machine().pcrs)
     }
     for path in files:
-        machine().appraise(Evidence.from_json(path.read_bytes()), reference=reference)
+        machine().appraise(
+            Evidence.from_json(path.read_bytes()), reference=machine().reference_with(pcrs=reference.pcrs)
+        )
     only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4")
     assert list(msgspec.toml.decode(only.output)["attestation"]["reference_values"]["pcrs"]) == ["4", "7"]
 
@@ -250,8 +260,8 @@ def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path)
 
 def policy(*arguments: object) -> Result:
     command = build(machine().trust)
-    given = ["policy", "build", "--template", "--cloud", "test", *map(str, arguments)]
-    return CliRunner().invoke(command, given, catch_exceptions=False)
+    given = ["policy", "build", "--template", "--cloud", "test", "--profile", str(profile_file())]
+    return CliRunner().invoke(command, [*given, *map(str, arguments)], catch_exceptions=False)
 
 
 def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) -> None:
