@@ -36,8 +36,7 @@ def appraise(
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23, E44), POLICY_MISMATCH (the policy checks, E26, E27, E33, E40),
-    CONFIG_INVALID (reference).
+    CONFIG_INVALID, UNTRUSTED_ROOT (E04, E23, E44), POLICY_MISMATCH (E26, E27, E33, E40 and policy), EVIDENCE_INVALID.
     """
     check_reference(reference)
     with Record() as record:
@@ -50,8 +49,8 @@ def appraise(
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
         record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now))  # E44
-        # E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E11, E32; E43, E19
-        accepted = check_policy(hardware, report, evidence.pcrs, signer, reference=reference, now=now, record=record)
+        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E11, E32; E43, E19
+        decided = check_policy(hardware, report, evidence.pcrs, signer, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -60,7 +59,8 @@ def appraise(
         tcb=hardware.tcb,
         tcb_status=hardware.tcb_status,
         advisories=hardware.advisories,
-        accepted=accepted,
+        findings=decided.findings,
+        above_floor=decided.above_floor,
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
@@ -86,7 +86,7 @@ def _hardware(
         report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
     )
     crl = (reference.amd_crls or {}).get(found.product)
-    record.add(check_not_revoked(found.endorsement, crl, now=now))  # E33
+    record.add(check_not_revoked(found.endorsement, crl, now=now, max_age_days=reference.crl_max_age_days))  # E33
     return found
 
 

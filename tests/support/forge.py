@@ -57,6 +57,11 @@ def ak_chain_of(key: rsa.RSAPrivateKey, issuer: Credential, *, purpose: str = "2
     return b"".join(one.public_bytes(Encoding.DER) for one in made.chain)
 
 
+def decided(**values: Any) -> ReferenceValues:
+    """Values of an operator who trusts the machine's firmware and vTPM, and accepted every advisory that is open."""
+    return reference_values(spki_sha256(vtpm_ca().chain[-1].public_key()), **values)
+
+
 def sized(data: bytes) -> bytes:
     return struct.pack(">H", len(data)) + data
 
@@ -111,15 +116,6 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.ak_cert, self.other_cert = (ak_chain_of(key, vtpm_ca()) for key in (self.ak, self.ek))
-
-    @property
-    def reference(self) -> ReferenceValues:
-        """What an operator who trusts this machine's firmware and vTPM adds to the built-in values."""
-        return self.reference_with()
-
-    def reference_with(self, **values: Any) -> ReferenceValues:
-        """The same with other values."""
-        return reference_values(spki_sha256(vtpm_ca().chain[-1].public_key()), **values)
 
     @property
     def trust(self) -> Trust:
@@ -177,7 +173,7 @@ class Machine:
     def appraise(self, evidence: Evidence, **kw: Any) -> Verdict:
         given: dict[str, Any] = {
             "trust": self.trust,
-            "reference": self.reference,
+            "reference": decided(),
             "expected_qualifying_data": QUALIFYING,
             "now": self.now,
         }

@@ -1,6 +1,6 @@
 """The two channels of a cell, waited on together.
 
-The cell is single-threaded. While it waits for one kind of message it queues the others. The cell ends at once when
+The cell is single-threaded. While it waits for one kind of message it queues the others. Its job ends at once when
 either peer hangs up.
 """
 
@@ -68,9 +68,16 @@ class CellChannels:
         return self._free_outputs.popleft()
 
     def await_end(self) -> None:
-        """Wait until a peer hangs up. What a cell has to clean up would be in the way of its own receipt."""
+        """Hang up on the front and wait for the keyholder to end this cell.
+
+        A cell that ended by itself could be noticed before the front's reason for the end of the job. And what it has
+        to clean up would be in the way of its own receipt.
+        """
+        self.data.close()
         with suppress(ChannelClosed):
-            self._until(lambda: False)
+            while True:
+                overwrite_registers()
+                self.control.receive()
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():

@@ -26,7 +26,7 @@ from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
 from worker.envelope import DEK_BYTES, input_aad, output_aad, sha384, wrap_dek
 from worker.errors import Reason, Refusal, Stage
-from worker.ipc import KeySlot
+from worker.ipc import ChannelClosed, KeySlot
 from worker.ipc.messages import (
     CellFailed,
     CountedPart,
@@ -71,6 +71,8 @@ def run_job(
     except MemoryError:
         channels.control.send(CellFailed(reason=Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE))
         return 1
+    except ChannelClosed:
+        return 0  # a peer gave the job up
     return 0
 
 

@@ -52,7 +52,7 @@ class Belongings:
     address_space: int
     """Bytes that the zygote has mapped, all regions included."""
     user: int | None
-    """The number of the cell's own user id, if it can have one."""
+    """The number of the cell's own user id, if it has one."""
 
 
 def run_cell(own: Belongings) -> NoReturn:
@@ -83,7 +83,7 @@ def run_cell(own: Belongings) -> NoReturn:
         )
         channels.await_end()
     except ChannelClosed:
-        status = 0
+        status = 0  # the zygote is gone
     except BaseException as fault:  # noqa: BLE001 - nothing of a cell may unwind into the zygote
         if channels is not None:
             channels.control.offer(CellFaulted(fault=_class_of(fault)))

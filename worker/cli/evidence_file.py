@@ -20,7 +20,7 @@ from attestation.checks import remedy, requirement
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
-from worker.client import Unverified, load_profile
+from worker.client import Unverified
 from worker.client.attested import read_evidence
 
 _MAX_FILE_BYTES: Final = 1 << 20
@@ -87,11 +87,6 @@ def _rows(failure: FailedCheck, error: AttestationError) -> Iterator[str]:
     if failure.expected != requirement(failure.id):
         yield f"       expected  {failure.expected}"
     yield f"       {remedy(failure.id) or error.remedy}"
-
-
-def profile_reference(profile: Path | None) -> ReferenceValues:
-    """The reference values of a client.toml, or the built-in ones."""
-    return ReferenceValues() if profile is None else load_profile(profile).reference
 
 
 def read_file(file: Path) -> EvidenceFile:

@@ -6,6 +6,7 @@ because the modules around them need the TPM's libraries, and `cji doctor` must 
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
 
@@ -13,14 +14,15 @@ import click
 import msgspec
 
 from attestation import AttestationError
-from attestation.appraisal import ReferenceValues
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
 from worker.cli.common import FILE, Failure, explained, trust_named
-from worker.cli.evidence_file import golden_pcrs, profile_reference
+from worker.cli.evidence_file import golden_pcrs
+from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 if TYPE_CHECKING:
     from attestation import Trust
+    from attestation.appraisal import ReferenceValues
     from attestation.findings import Finding
 
 _COLOURS: Final = {"error": "red", "warning": "yellow"}
@@ -60,7 +62,8 @@ def policy() -> None:
     help="Pin the PCRs of this machine's evidence; may be given again.",
 )
 @click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Of --pcrs-from, only these.")
-@click.option("--profile", type=FILE, help="client.toml whose [reference] values --pcrs-from applies.")
+@PROFILE
+@CONFIG
 @_CLOUD
 @click.pass_context
 @explained
@@ -75,6 +78,7 @@ def build_command(
     golden: tuple[Path, ...],
     chosen: tuple[int, ...],
     profile: Path | None,
+    config: Path | None,
     cloud: str,
 ) -> None:
     """Print a strong policy: confidential VMs with secure boot, nothing debuggable, attested by one provider.
@@ -91,13 +95,13 @@ def build_command(
       cji policy build --for maa > deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     if subject == "maa":
-        if any((authority, template, hardware, pins, golden, chosen, profile)):
+        if any((authority, template, hardware, pins, golden, chosen, profile, config)):
             raise Failure("the provider's policy has no variants", remedy="Give --for maa alone.", status=2)
         click.echo(_maa_policy(), nl=False)
         return
     if template == (authority is not None):
         raise Failure("give --authority or --template, one of them", remedy="", status=2)
-    booted = _booted(context, golden, chosen, cloud, profile_reference(profile))
+    booted = _booted(context, golden, chosen, cloud, lambda: reference_values(profile, config))
     given = dict(_pin(text) for text in pins)
     if booted.keys() & given.keys():
         raise Failure("a PCR is given by --pin and by --pcrs-from", remedy="Pin each claim once.", status=2)
@@ -237,12 +241,18 @@ def _document(data: bytes) -> bytes:
 
 
 def _booted(
-    context: click.Context, files: tuple[Path, ...], chosen: tuple[int, ...], cloud: str, reference: ReferenceValues
+    context: click.Context,
+    files: tuple[Path, ...],
+    chosen: tuple[int, ...],
+    cloud: str,
+    reference: Callable[[], "ReferenceValues"],
 ) -> dict[str, str]:
     """PCR claims of machines that pass the appraisal. A policy has one value for each, so they must agree."""
     if chosen and not files:
         raise Failure("--pcr chooses among the PCRs of --pcrs-from", remedy="Give both.", status=2)
-    found = golden_pcrs(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=reference)
+    if not files:
+        return {}
+    found = golden_pcrs(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=reference())
     pins = {}
     for pcr in sorted(set(chosen or found)):
         if len(found[pcr]) > 1:

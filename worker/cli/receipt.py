@@ -10,7 +10,7 @@ import msgspec
 from attestation import Trust
 from worker.audit import ReceiptError, VerifiedReceipt, verify_sequence
 from worker.cli.common import FILE, explained, trust_named
-from worker.cli.evidence_file import profile_reference
+from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
@@ -32,9 +32,7 @@ def receipt() -> None:
 @click.option(
     "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job whose receipt must be present."
 )
-@click.option(
-    "--profile", type=FILE, help="client.toml with the [reference] values to apply. Default: the built-in ones."
-)
+@PROFILE
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
 @click.option("--json", "as_json", is_flag=True, help="Print claims, and what was not checked, as JSON lines.")
 @click.pass_context
@@ -62,7 +60,7 @@ def verify(
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
     trust = trust_named(context, evidence_cloud(data))
-    attested = read_evidence(data, trust=trust, reference=profile_reference(profile))
+    attested = read_evidence(data, trust=trust, reference=reference_values(profile, None))
     expected = {bytes(header.job_id): header for header in map(_header, headers)}
     texts = [text for file in files for text in _lines(file)]
     verified = _all(texts, attested, expected)
@@ -138,6 +136,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unche
         "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": claims.fips.replace("_", " "),
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
+        "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,
     }
     lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]

@@ -20,7 +20,7 @@ from attestation.certs import spki_sha256
 from attestation.evidence import Evidence, ak_chain
 from attestation.evidence.ak_chain import MAX_CERTIFICATES, with_issuers
 from tests.support.evidence import allowing, refused, with_report
-from tests.support.forge import ak_chain_of, machine, vtpm_ca
+from tests.support.forge import ak_chain_of, decided, machine, vtpm_ca
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
@@ -41,7 +41,7 @@ def skipped(verdict: Verdict) -> set[str]:
 def test_x16_firmware_of_ones_own_is_not_azure() -> None:
     """The attack of issue 11: a genuine chip, one's own firmware and vTPM authority, the default values."""
     foreign = with_report(id_key_digest=bytes(48))
-    for reference in (ReferenceValues(), machine().reference):
+    for reference in (ReferenceValues(), decided()):
         with rejected("E40", fault=POLICY) as caught:
             machine().appraise(foreign, reference=reference)
         assert caught.value.failures[0].found == "not Azure: firmware that no ID key signed"
@@ -80,7 +80,7 @@ def test_x16_an_unknown_mrtd_is_accepted_and_said() -> None:
     assert "E40" in skipped(unknown)
     assert "only Microsoft's token can vouch" in findings(unknown)["E40"]
     known = Mrtd(digest=unknown.measurement.hex(), source="test", seen=date(2026, 11, 1))
-    verdict = machine().appraise(evidence, trust=trust, reference=machine().reference_with(mrtds=(known,)))
+    verdict = machine().appraise(evidence, trust=trust, reference=decided(mrtds=(known,)))
     assert "E40" not in skipped(verdict)
     assert findings(verdict)["E40"] == f"paravisor with MRTD {known.digest}"
 
@@ -169,7 +169,7 @@ def test_x16_a_certificate_that_leads_nowhere_is_refused() -> None:
 
 def test_x16_production_refuses_the_tests_authority() -> None:
     """With firmware that an operator added, but no vTPM root."""
-    refused(machine().evidence(), "E44", Fault.UNTRUSTED_ROOT, reference=machine().reference_with(vtpm_roots=()))
+    refused(machine().evidence(), "E44", Fault.UNTRUSTED_ROOT, reference=decided(vtpm_roots=()))
 
 
 def test_x16_no_certificate_is_accepted_and_said() -> None:
@@ -253,7 +253,7 @@ def test_x16_only_authorities_issue(constraints: x509.BasicConstraints | None, *
 def test_x16_a_root_that_issues_itself_is_enough() -> None:
     root = authority("Only Root", rsa.generate_private_key(65537, 2048))
     pin = VtpmRoot(spki_sha256=spki_sha256(root.certificate.public_key()), source="test", seen=date(2026, 11, 1))
-    reference = machine().reference_with(vtpm_roots=(pin,))
+    reference = decided(vtpm_roots=(pin,))
     verdict = machine().appraise(with_chain(ak_chain_of(machine().ak, root)), reference=reference)
     assert findings(verdict)["E44"] == f"AK certified below root key {pin.spki_sha256}"
 
@@ -359,7 +359,7 @@ def test_an_operators_entry_takes_the_place_of_a_built_in_one() -> None:
 
 
 def signer(**changes: Any) -> IdKey:
-    return msgspec.structs.replace(machine().reference.id_keys[0], **changes)
+    return msgspec.structs.replace(decided().id_keys[0], **changes)
 
 
 def mrtd(**changes: Any) -> Mrtd:

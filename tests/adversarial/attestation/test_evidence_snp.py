@@ -21,6 +21,7 @@ from tests.support.evidence import refused, with_report
 from tests.support.forge import (
     PSS,
     Machine,
+    decided,
     forge_vcek,
     forged,
     machine,
@@ -43,12 +44,10 @@ def test_a12_each_component_has_its_floor(component: str) -> None:
         machine().evidence(),
         "E12",
         Fault.POLICY_MISMATCH,
-        reference=machine().reference_with(floors={"Genoa": floor, "Turin": floor}),
+        reference=decided(floors={"Genoa": floor, "Turin": floor}),
     )
     exact = TcbFloor(**levels)
-    machine().appraise(
-        machine().evidence(), reference=machine().reference_with(floors={"Genoa": exact, "Turin": exact})
-    )
+    machine().appraise(machine().evidence(), reference=decided(floors={"Genoa": exact, "Turin": exact}))
 
 
 @pytest.mark.parametrize("at", [0x1E0, 0x1F0], ids=["committed", "launch"])

@@ -25,6 +25,7 @@ from attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,
+    decided,
     forge_vcek,
     machine,
 )
@@ -106,7 +107,7 @@ def verify(found: dict[x509.ObjectIdentifier, bytes] | None = None, **kw: Any) -
         verdict=judged,
         nonce=maa_nonce(QUALIFYING),
         max_age=3600,
-        reference=machine().reference_with(maa_enclave=enclave, token_max_age=3600),
+        reference=decided(maa_enclave=enclave, token_max_age=3600),
         now=(machine().now + kw.get("later", timedelta(0))).timestamp(),
     )
 
@@ -205,10 +206,10 @@ def test_h02_another_chip_root_or_time() -> None:
 )
 def test_a15_enclaves_that_could_mean_anything(enclave: MaaEnclave) -> None:
     with rejected("reference-maa_enclave"):
-        machine().appraise(machine().evidence(), reference=machine().reference_with(maa_enclave=enclave))
+        machine().appraise(machine().evidence(), reference=decided(maa_enclave=enclave))
 
 
 @pytest.mark.parametrize("pinned", ["", "00" * 32, "9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco=", "9NY0"])
 def test_a20_a_hash_that_no_token_could_have(pinned: str) -> None:
     with rejected("reference-maa_policy_hashes"):
-        machine().appraise(machine().evidence(), reference=machine().reference_with(maa_policy_hashes=(pinned,)))
+        machine().appraise(machine().evidence(), reference=decided(maa_policy_hashes=(pinned,)))

@@ -14,7 +14,9 @@ from cji_simulator.simulation import Cmk
 from click.testing import CliRunner, Result
 
 from attestation import AttestationError, Fault
+from attestation.appraisal.crl import read_published
 from attestation.evidence import Evidence, maa_nonce, qualifying_data, root_of
+from attestation.evidence.kds import fetch_crl
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
@@ -22,6 +24,7 @@ from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
 MAA, VAULT, IMDS, TPM, INTEL = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM, Service.INTEL
+AMD = Service.AMD
 THIM, IDENTITY = "/metadata/THIM/", "/metadata/identity/"
 
 
@@ -126,7 +129,7 @@ def test_what_the_worker_makes_of_it(
 
 
 def test_the_table_has_every_fault() -> None:
-    tried = {(order.service, order.kind) for order in (given.values[0] for given in (*TABLE, *TDX_TABLE))}
+    tried = {(order.service, order.kind) for order in (given.values[0] for given in (*TABLE, *TDX_TABLE, *AMD_TABLE))}
     assert tried == {(service, kind) for kind, entry in CATALOGUE.items() for service in entry.services}
 
 
@@ -140,6 +143,34 @@ TDX_TABLE = [
     row(MAA, Kind.DEBUGGABLE, (Fault.TOKEN_INVALID, "T10")),
     row(TPM, Kind.BOOT_REPORT, None),
 ]
+
+
+AMD_TABLE = [
+    row(AMD, Kind.STATUS, (Fault.EVIDENCE_UNAVAILABLE, "amd-kds")),
+    row(AMD, Kind.STATUS, None, status=429, seconds=1, times=1),
+    row(AMD, Kind.SLOW, None, seconds=0.2),
+    row(AMD, Kind.DOWN, (Fault.EVIDENCE_UNAVAILABLE, "amd-kds")),
+    row(AMD, Kind.MALFORMED, (Fault.EVIDENCE_INVALID, "not a CRL"), path="/crl"),
+]
+
+
+@pytest.mark.parametrize(("order", "ends"), AMD_TABLE)
+def test_what_an_operator_who_fetches_makes_of_it(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, order: Order, ends: tuple[Fault, str] | None
+) -> None:
+    if ends is not None:
+        monkeypatch.setattr("attestation.evidence.kds.TOTAL_SECONDS", 0.1)
+    fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
+    simulation.fault(order.service, order.kind, **fields)
+    found: tuple[Fault, str] | None = None
+    try:
+        got = fetch_crl(simulation.trust, "Genoa")
+        read_published(got.chain, got.crl, product="Genoa", roots=simulation.trust.amd_roots)
+    except AttestationError as error:
+        found = error.fault, error.check
+    except ValueError as error:
+        found = Fault.EVIDENCE_INVALID, str(error)
+    assert found == ends
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """The reference values of a simulated machine, as an operator extends the built-in ones: by digest, source and day.
 
-Its firmware is signed by a key of its own, its paravisor has a measurement of its own and its vTPM an authority of its
-own. Production's values refuse all three.
+The machine's firmware is signed by a key of its own, its paravisor has a measurement of its own and its vTPM an
+authority of its own. Production's values refuse all three. The session's operator adds them, and has accepted every
+open advisory.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from attestation.appraisal import IdKey, Mrtd, ReferenceValues, VtpmRoot
+from cji_simulator.operator import operator
 
 __all__ = ["FAMILY_ID", "GUEST_SVN", "ID_KEY_DIGEST", "IMAGE_ID", "MEASUREMENT", "reference_values", "toml"]
 
@@ -36,24 +38,24 @@ def reference_values(vtpm_root: str, **values: Any) -> ReferenceValues:
         "mrtds": (Mrtd(digest=MEASUREMENT.hex(), **_FROM),),
         "vtpm_roots": (VtpmRoot(spki_sha256=vtpm_root, **_FROM),),
     }
-    return ReferenceValues(**(given | values))
+    return ReferenceValues(**operator().reference(**(given | values)))
 
 
-def toml(reference: ReferenceValues, table: str) -> str:
-    """The three lists as arrays of `table`, for a configuration or a profile."""
-    parts = []
+def toml(reference: ReferenceValues) -> str:
+    """Lines of a table of reference values, with the three lists."""
+    lines = []
     for name in ("id_keys", "mrtds", "vtpm_roots"):
-        for entry in getattr(reference, name):
-            members = msgspec.to_builtins(entry, builtin_types=(date,))
-            lines = [f"{key} = {_value(value)}" for key, value in members.items()]
-            parts.append("\n".join([f"[[{table}.{name}]]", *lines, ""]))
-    return "\n".join(parts)
+        entries = msgspec.to_builtins(getattr(reference, name), builtin_types=(date,))
+        lines.append(f"{name} = {_value(entries)}\n")
+    return "".join(lines)
 
 
 def _value(value: object) -> str:
-    """TOML of a text, number, day, list or table of numbers."""
+    """TOML of a text, number, day, list or table, on one line."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {number}" for key, number in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
     return msgspec.json.encode(value).decode()
