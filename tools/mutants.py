@@ -73,6 +73,11 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
         "x509.UnrecognizedExtension) and extension.oid.dotted_string.startswith(_AMD)",
     ): "none of AMD's extensions is recognized; this is for the type checker",
     (
+        "release/hsm.py",
+        "not isinstance(key, rsa.RSAPublicKey)   of   not isinstance(key, rsa.RSAPublicKey) or "
+        "key.key_size != 8 * SIGNATURE_BYTES",
+    ): "no key of another kind has 2048 bits; this is for the type checker",
+    (
         "appraisal/vtpm.py",
         "attest.kind != 'certify'   of   attest.kind != 'certify' or attest.name != key.name",
     ): "a quote has no name, and every key has one",

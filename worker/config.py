@@ -82,6 +82,8 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     """Attestation provider; its host must be allowed by the cloud's pins."""
     client_id: NonEmpty | None = None
     """Client id of the user-assigned identity, if the machine has several."""
+    ak_issuers: NonEmpty | None = None
+    """PEM file: Azure's vTPM authorities, from the issuers of the AK's certificate up to the root."""
     reference_values: dict[str, object]
     """Fields of `attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
@@ -169,10 +171,14 @@ def load(path: Path) -> Config:
         client_roots=absolute(config.listen.client_roots),
         client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
     )
+    issuers = config.attestation.ak_issuers
+    attestation = msgspec.structs.replace(
+        config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
+    )
     return msgspec.structs.replace(
         config,
         listen=listen,
-        attestation=msgspec.structs.replace(config.attestation, reference_values=values),
+        attestation=attestation,
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),

@@ -2,18 +2,22 @@
 
 from attestation.appraisal.advisories import Acceptance, AdvisoryFinding, Product
 from attestation.appraisal.appraise import appraise
+from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot
 from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
 __all__ = [
     "Acceptance",
     "AdvisoryFinding",
+    "IdKey",
     "MaaEnclave",
+    "Mrtd",
     "Product",
     "ReferenceValues",
     "TcbFloor",
     "TcbStatus",
     "Verdict",
+    "VtpmRoot",
     "appraise",
     "check_reference",
 ]

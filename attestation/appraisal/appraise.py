@@ -8,6 +8,8 @@ expected question. The first failure ends it. Policy is about the reference valu
 import hashlib
 from datetime import datetime
 
+from attestation.appraisal.ak_certificate import check_ak_issuer
+from attestation.appraisal.origin import check_origin, foreign
 from attestation.appraisal.policy import check_policy
 from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.appraisal.snp import AuthenticReport, authenticate_report, check_not_revoked
@@ -34,20 +36,21 @@ def appraise(
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (the policy checks, E26, E27, E33),
-    CONFIG_INVALID (reference).
+    CONFIG_INVALID, UNTRUSTED_ROOT (E04, E23, E44), POLICY_MISMATCH (E26, E27, E33, E40 and policy), EVIDENCE_INVALID.
     """
     check_reference(reference)
     with Record() as record:
         report = record.take(_read_hcl(evidence))  # E01
+        signer = record.take(check_origin(report, reference))  # E40
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
         hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
-        # E40, E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
-        decided = check_policy(hardware, evidence.pcrs, reference=reference, now=now, record=record)
+        record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now))  # E44
+        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E11, E32; E43, E19
+        decided = check_policy(hardware, report, evidence.pcrs, signer, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -91,7 +94,7 @@ def _read_hcl(evidence: Evidence) -> tuple[HclReport, Check]:
     try:
         report = parse_hcl(evidence.hcl_report)
     except AttestationError as error:
-        raise invalid("E03" if error.check == "hcl-ak" else "E01") from error
+        raise foreign(evidence.hcl_report) or invalid("E03" if error.check == "hcl-ak" else "E01") from error
     if report.tee != evidence.tee or report.raw != evidence.hcl_report:
         raise invalid("E01", found=f"{len(report.raw)} bytes of kind {report.tee}", expected=f"kind {evidence.tee}")
     return report, Check("E01", f"HCL report of kind {report.tee}")

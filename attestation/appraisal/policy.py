@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias, cast
 
 import msgspec
 
@@ -24,15 +24,17 @@ from attestation.appraisal.advisories import (
     product_of_cpuid,
     why_not,
 )
+from attestation.appraisal.azure import IdKey
 from attestation.appraisal.reference import ReferenceValues, TcbFloor, review_of
 from attestation.appraisal.snp import AuthenticReport
 from attestation.appraisal.tdx import AuthenticDomain
-from attestation.checks import Check, Failure, requirement
+from attestation.checks import Check, Failure, Skipped, requirement
 from attestation.errors import AttestationError, Fault, Record
-from attestation.evidence import SnpReport, Tcb
+from attestation.evidence import HclReport, SnpReport, Tcb
 from attestation.evidence.snp_report import parse_tcb
 
 _Result: TypeAlias = Check | Failure
+_REQUIRED_ON: Final = ("secure-boot", "tpm-enabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,9 @@ class Decided:
 
 def check_policy(
     hardware: AuthenticReport | AuthenticDomain,
+    report: HclReport,
     pcrs: Sequence[bytes],
+    signer: IdKey | None,
     *,
     reference: ReferenceValues,
     now: datetime,
@@ -53,13 +57,14 @@ def check_policy(
 ) -> Decided:
     """The state of every advisory, those that need an acceptance with one.
 
+    `signer` is the key that signed the paravisor of a machine with SEV-SNP (E40).
     POLICY_MISMATCH for anything else: it carries every failure, and its check is the first one.
     """
     failures = []
     review, machine = review_of(reference), _machine(hardware)
     findings = accepted(_findings(hardware, review), review.acceptances, machine, now)
     advised = _Advised(review=review, machine=machine, findings=findings, now=now)
-    for result in _results(hardware, pcrs, reference, advised):
+    for result in (*_results(hardware, signer, reference, advised), _configuration(report), _pcrs(pcrs, reference)):
         if isinstance(result, Failure):
             failures.append(result)
         else:
@@ -81,7 +86,7 @@ class _Advised:
 
 
 def _results(
-    hardware: AuthenticReport | AuthenticDomain, pcrs: Sequence[bytes], reference: ReferenceValues, advised: _Advised
+    hardware: AuthenticReport | AuthenticDomain, signer: IdKey | None, reference: ReferenceValues, advised: _Advised
 ) -> Iterator[_Result]:
     yield _signed(advised.review)
     yield _table_in_force(advised.review, advised.now)
@@ -97,6 +102,7 @@ def _results(
         weak = [name for name in report.policy_flags if name in {"debug", "migrate-ma"}]
         yield _result("E09", "no debug, no migration", holds=not weak, found=f"policy bits {', '.join(weak)}")
         yield _result("E10", "VMPL 0", holds=report.vmpl == 0, found=f"VMPL {report.vmpl}", expected="VMPL 0")
+        yield from _launch(report, product, cast("IdKey", signer))
         yield _measured(report.measurement, reference)
         yield _floors(hardware, reference)
         yield _all_accepted("E32", advised, [one for one in advised.findings if one.id != ALIASES])
@@ -113,7 +119,6 @@ def _results(
         yield _evaluation(hardware.evaluation, reference)
         yield _measured(hardware.report.mrtd, reference)
         yield _all_accepted("E32", advised, advised.findings)
-    yield _pcrs(pcrs, reference)
 
 
 def _result(check: str, finding: str, *, holds: bool, found: str, expected: str = "") -> _Result:
@@ -123,7 +128,7 @@ def _result(check: str, finding: str, *, holds: bool, found: str, expected: str 
 def _signed(review: Review) -> _Result:
     names = ", ".join(one.id for one in review.acceptances)
     return _result(
-        "E40",
+        "E45",
         f"acceptances: {names}" if names else "no acceptance given",
         holds=not review.defects,
         found="; ".join(review.defects),
@@ -142,12 +147,45 @@ def _table_in_force(review: Review, now: datetime) -> _Result:
     )
 
 
+def _launch(report: SnpReport, product: Product, signer: IdKey) -> Iterator[_Result]:
+    """E41 and E42: what the ID block says, which the processor had verified under the signer's key."""
+    least = signer.least_guest_svn.get(product)
+    yield _result(
+        "E41",
+        f"guest SVN {report.guest_svn}",
+        holds=least is not None and report.guest_svn >= least,
+        found=f"guest SVN {report.guest_svn}",
+        expected=f"none known for {product}" if least is None else f"at least {least} on {product}",
+    )
+    compared = {
+        "family id": (report.family_id.hex(), signer.family_ids),
+        "image id": (report.image_id.hex(), signer.image_ids),
+        "policy": (report.policy, signer.policies),
+        "author key": (report.author_key_digest.hex(), (bytes(48).hex(),)),
+        "host data": (report.host_data.hex(), (bytes(32).hex(),)),
+    }
+    other = {name: pair for name, pair in compared.items() if pair[0] not in pair[1]}
+    yield _result(
+        "E42",
+        f"family {report.family_id.hex()}, policy {report.policy:#x}",
+        holds=not other,
+        found="; ".join(f"{name} {value}" for name, (value, _) in other.items()),
+        expected="; ".join(f"{name} {' or '.join(map(str, allowed))}" for name, (_, allowed) in other.items()),
+    )
+
+
+def _configuration(report: HclReport) -> _Result:
+    machine = report.claims["vm-configuration"]
+    off = [name for name in _REQUIRED_ON if machine.get(name) is not True]
+    return _result("E43", "secure boot and vTPM on", holds=not off, found=f"not on: {', '.join(off)}")
+
+
 def _measured(measurement: bytes, reference: ReferenceValues) -> _Result:
     allowed = reference.measurements
     if not any(measurement):
         return Failure("E11", "an empty measurement", requirement("E11"))
     if allowed is None:
-        return Check("E11", "measurement not pinned")
+        return Skipped("E11", "measurement not pinned")
     return _result(
         "E11",
         "measurement among the reference values",
@@ -202,7 +240,9 @@ def _evaluation(number: int, reference: ReferenceValues) -> _Result:
     least = reference.tcb_evaluation
     pinned = "not pinned" if least is None else f"at least {least}"
     found = f"TCB evaluation {number}"
-    return _result("E30", f"{found}, {pinned}", holds=least is None or number >= least, found=found, expected=pinned)
+    if least is None:
+        return Skipped("E30", f"{found}, {pinned}")
+    return _result("E30", f"{found}, {pinned}", holds=number >= least, found=found, expected=pinned)
 
 
 def _machine(hardware: AuthenticReport | AuthenticDomain) -> Scope | None:
@@ -238,10 +278,12 @@ def _all_accepted(check: str, advised: _Advised, findings: Sequence[AdvisoryFind
 
 def _pcrs(pcrs: Sequence[bytes], reference: ReferenceValues) -> _Result:
     pinned = sorted(reference.pcrs)
+    if not pinned:
+        return Skipped("E19", "PCRs not pinned")
     wrong = [pcr for pcr in pinned if pcrs[pcr].hex() not in reference.pcrs[pcr]]
     return _result(
         "E19",
-        f"PCRs {','.join(map(str, pinned))} pinned" if pinned else "PCRs not pinned",
+        f"PCRs {','.join(map(str, pinned))} pinned",
         holds=not wrong,
         found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
         expected="; ".join(f"PCR {pcr} is {' or '.join(reference.pcrs[pcr])}" for pcr in wrong),

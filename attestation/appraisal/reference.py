@@ -19,6 +19,7 @@ from attestation.appraisal.advisories import (
     read_review,
     signer_key,
 )
+from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot, is_hex, sound_id_keys, sound_mrtds, sound_roots
 from attestation.appraisal.crl import MAX_AGE_DAYS
 from attestation.errors import AttestationError, Fault
 
@@ -32,7 +33,6 @@ TcbStatus = Literal[
 ]
 """Intel's words for a TCB level (PCS API v4). "Revoked" is none that could be accepted."""
 MOST_SIGNERS: Final = 8
-_HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _POLICY_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # base64url of a SHA-256
 
 
@@ -73,9 +73,15 @@ class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Milan is not in the default products: its VCEK can be extracted."""
+    """Milan is not in the default products: its VCEK can be extracted.
+
+    `id_keys`, `mrtds` and `vtpm_roots` add to what `attestation.appraisal.azure` has, which holds by default.
+    """
 
     products: tuple[Product, ...] = ("Genoa", "Turin")
+    id_keys: tuple[IdKey, ...] = ()  # of SNP: keys that sign Azure's paravisor
+    mrtds: tuple[Mrtd, ...] = ()  # of TDX: Azure's paravisors
+    vtpm_roots: tuple[VtpmRoot, ...] = ()  # roots of the certificates of attestation keys
     floors: dict[Stepping, TcbFloor] = msgspec.field(default_factory=lambda: dict(FLOORS))
     advisory_signers: tuple[str, ...] = ()  # canonical JWKs, P-384, of those who sign the next two
     advisories: bytes | None = None  # a signed table, with its own expiry; None: the one shipped
@@ -92,7 +98,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def _hex(values: tuple[str, ...], size: int) -> bool:
-    return bool(values) and all(len(value) == size and not set(value) - _HEX_DIGITS for value in values)
+    return bool(values) and all(is_hex(value, size) for value in values)
 
 
 def review_of(reference: ReferenceValues) -> Review:
@@ -121,6 +127,9 @@ def check_reference(reference: ReferenceValues) -> None:
             or any(not 0 <= level <= 255 for level in msgspec.structs.astuple(floor))
             for stepping, floor in reference.floors.items()
         ),
+        "id_keys": not sound_id_keys(reference.id_keys),
+        "mrtds": not sound_mrtds(reference.mrtds),
+        "vtpm_roots": not sound_roots(reference.vtpm_roots),
         "advisory_signers": not _signers(reference),
         "acceptances": len(reference.acceptances) > MOST_ACCEPTANCES,
         "crl_max_age_days": not 1 <= reference.crl_max_age_days <= MAX_AGE_DAYS,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.appraisal.advisories import AdvisoryFinding
-from attestation.checks import Check
+from attestation.checks import Check, Skipped
 from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
 from attestation.verified import Verified
@@ -47,3 +47,8 @@ class Verdict(Verified):
     def accepted(self) -> tuple[str, ...]:
         """Ids of the advisories that are open or cannot be shown to be fixed, each accepted by name."""
         return tuple(one.id for one in self.findings if one.accepted_by)
+
+    @property
+    def skipped(self) -> tuple[Check, ...]:
+        """The checks that had nothing to compare with: the verdict does not show these."""
+        return tuple(check for check in self.checks if isinstance(check, Skipped))

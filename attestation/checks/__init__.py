@@ -2,7 +2,8 @@
 
 The catalogue, `checks.toml`, is the only place for those texts: errors, the CLI and the tables of docs/attestation.md
 read it. E checks are ours on the machine's evidence, T ours on Azure Attestation's token, S ours on Key Vault's release
-statement. A check that runs returns a `Check`, or raises an error with a `Failure`.
+statement, H ours on a Managed HSM's attestation of a key. A check that runs returns a `Check`, or raises an error with
+a `Failure`; one that had nothing to compare with returns `Skipped`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-__all__ = ["CATALOGUE", "GROUPS", "NAMED", "Check", "CheckInfo", "Failure", "Group", "remedy", "requirement"]
+__all__ = ["CATALOGUE", "GROUPS", "NAMED", "Check", "CheckInfo", "Failure", "Group", "Skipped", "remedy", "requirement"]
 
 
 class Check(NamedTuple):
@@ -20,6 +21,12 @@ class Check(NamedTuple):
 
     id: str
     finding: str
+
+
+class Skipped(Check):
+    """A check that had nothing to compare with. Its finding states what it leaves open."""
+
+    __slots__ = ()
 
 
 class Failure(NamedTuple):

@@ -4,6 +4,7 @@
 import it.
 """
 
+from attestation.evidence.ak_chain import ak_chain
 from attestation.evidence.binding import bind, maa_nonce, qualifying_data
 from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
 from attestation.evidence.collateral import TdCollateral
@@ -30,6 +31,7 @@ __all__ = [
     "TpmAttest",
     "TpmClock",
     "TpmRsaPublic",
+    "ak_chain",
     "bind",
     "gather",
     "maa_nonce",

@@ -25,7 +25,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tee: Tee
     hcl_report: bytes  # without padding
     ak_public: bytes  # TPM2B_PUBLIC
-    ak_cert: bytes  # DER
+    ak_cert: bytes  # DER: its certificate, then those of its issuers up to the root; empty if the vTPM has none
     certs: bytes  # PEM: VCEK, ASK, ARK; empty for tdx
     td_quote: bytes  # empty for snp
     quote: bytes  # TPMS_ATTEST

@@ -9,9 +9,11 @@ import hashlib
 import time
 from typing import Final
 
+from cryptography import x509
 from msgspec.structs import replace
 
 from attestation.errors import AttestationError, Fault, invalid
+from attestation.evidence.ak_chain import with_issuers
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.bundle import Evidence
 from attestation.evidence.hcl import HclReport, parse_hcl
@@ -35,11 +37,19 @@ def ephemeral_salt(qualifying_data: bytes) -> bytes:
     return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying_data).digest()
 
 
-def collect(*, trust: Trust, qualifying_data: bytes, pcs: IntelPcs, known: Evidence | None = None) -> Evidence:
+def collect(
+    *,
+    trust: Trust,
+    qualifying_data: bytes,
+    pcs: IntelPcs,
+    ak_issuers: tuple[x509.Certificate, ...],
+    known: Evidence | None = None,
+) -> Evidence:
     """Collect evidence whose quote carries `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
 
     `known` is earlier evidence of this boot: its certificates are reused while chip and TCB are the same, and the
-    hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX.
+    hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX. `ak_issuers` are put behind the
+    AK's certificate, as far as they lead from it to a root: the vTPM has the certificate alone.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
     with Tpm(trust.tcti) as tpm:
@@ -52,7 +62,7 @@ def collect(*, trust: Trust, qualifying_data: bytes, pcs: IntelPcs, known: Evide
         tee=report.tee,
         hcl_report=report.raw,
         ak_public=ak_public,
-        ak_cert=ak_cert,
+        ak_cert=with_issuers(ak_cert, ak_issuers),
         certs=b"",
         td_quote=b"",
         quote=quote,

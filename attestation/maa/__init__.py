@@ -2,7 +2,7 @@
 
 from attestation.maa.guest import boot_log, guest_request, open_reply, send_request
 from attestation.maa.jwks import SigningKeys, parse_jwks
-from attestation.maa.token import VerifiedToken, verify_presented_token, verify_token
+from attestation.maa.token import VerifiedToken, verify_token
 
 __all__ = [
     "SigningKeys",
@@ -12,6 +12,5 @@ __all__ = [
     "open_reply",
     "parse_jwks",
     "send_request",
-    "verify_presented_token",
     "verify_token",
 ]

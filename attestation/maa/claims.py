@@ -10,7 +10,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.appraisal import Verdict
-from attestation.checks import Check
+from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError, Fault, Record
 from attestation.evidence.hcl import Tee, runtime_ak
 from attestation.jose import rsa_from_jwk, split_jws, verify_rs256
@@ -31,6 +31,8 @@ def refused(check: str, *, found: str = "", expected: str = "") -> AttestationEr
 
 def authentic_claims(raw: str, *, keys: SigningKeys, limit: int, record: Record) -> tuple[JsonObject, SigningKey]:
     """T01 to T05: the claims of a token of at most `limit` characters that the pinned issuer signed, and the key."""
+    if not raw:
+        raise refused("T01", found="no token", expected="the token of Azure Attestation")
     jws = split_jws(raw, limit=limit, fault=Fault.TOKEN_INVALID, check="T01", header_check="T02")
     record.add(Check("T02", "RS256"))
     kid = jws.header.get("kid")
@@ -181,7 +183,9 @@ def check_policy_hash(claims: JsonObject, pinned: tuple[str, ...] | None) -> tup
         raise refused("T16", found="no policy hash")
     if pinned is not None and found not in pinned:
         raise refused("T16", found=f"policy {found}", expected=" or ".join(pinned))
-    return found, Check("T16", "policy not pinned" if pinned is None else f"policy {found}")
+    if pinned is None:
+        return found, Skipped("T16", f"policy {found}, not pinned")
+    return found, Check("T16", f"policy {found}")
 
 
 def check_pcrs(claims: JsonObject, verdict: Verdict) -> Check:
@@ -191,7 +195,7 @@ def check_pcrs(claims: JsonObject, verdict: Verdict) -> Check:
         raise refused("T17", found=f"PCRs {attested}", expected="PCRs 0 to 7")
     values = claims.get("x-ms-azurevm-attested-pcr-values")
     if values is None:
-        return Check("T17", "PCRs 0 to 7, without their values")  # tokens before 2026
+        return Skipped("T17", "PCRs 0 to 7, without their values")  # tokens before 2026
     ours = {f"pcr{pcr}": base64.b64encode(value).decode("ascii") for pcr, value in enumerate(verdict.pcrs)}
     if values != ours:
         raise refused("T17", found="other PCR values")

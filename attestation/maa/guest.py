@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from attestation.errors import AttestationError, Fault
-from attestation.evidence import Evidence, parse_hcl
+from attestation.evidence import Evidence, ak_chain, parse_hcl
 from attestation.evidence.tpm_structures import PCRS
 from attestation.fetch import exchange
 from attestation.jose import b64url, b64url_decode, std_b64decode
@@ -87,7 +87,7 @@ def guest_request(evidence: Evidence, *, nonce: str, log: bytes) -> bytes:
         "TcgLogs": _b64(log),
         "ClientPayload": {"nonce": _b64(nonce.encode("ascii"))},
         "TpmInfo": {
-            "AikCert": _b64(evidence.ak_cert),
+            "AikCert": _b64(b"".join(ak_chain(evidence.ak_cert)[:1])),
             "AikPub": _b64(evidence.ak_public),
             "PcrQuote": _b64(evidence.quote),
             "PcrSignature": _b64(evidence.quote_signature),

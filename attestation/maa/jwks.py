@@ -22,7 +22,7 @@ from attestation.certs import load_der
 from attestation.errors import AttestationError, Fault
 from attestation.fetch import exchange
 from attestation.jose import canonical_jwk, rsa_from_jwk, std_b64decode
-from attestation.strict_json import parse_object
+from attestation.strict_json import JsonObject, parse_object
 from attestation.trust import Endpoint, Trust
 
 MAX_JWKS_BYTES: Final = 512 * 1024  # real documents have 96 KiB: their certificates embed the enclave's evidence
@@ -51,7 +51,7 @@ def _entry(entry: Any) -> tuple[str, SigningKey] | None:
     kid, x5c = entry.get("kid"), entry.get("x5c")
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
         return None
-    if entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256":
+    if entry.get("use", "sig") != "sig" or entry.get("alg", "RS256") != "RS256" or not _verifies(entry):
         return None
     found: list[rsa.RSAPublicKey] = []
     certificate: x509.Certificate | None = None
@@ -67,6 +67,12 @@ def _entry(entry: Any) -> tuple[str, SigningKey] | None:
     if len({key.public_numbers() for key in found}) != 1:
         return None
     return kid, SigningKey(key=found[0], certificate=certificate)
+
+
+def _verifies(entry: JsonObject) -> bool:
+    """RFC 7517 §4.3: where a key lists its operations, one that verifies signatures is among them, each listed once."""
+    operations = entry.get("key_ops", ["verify"])
+    return isinstance(operations, list) and operations.count("verify") == 1
 
 
 def _sound(certificate: x509.Certificate) -> rsa.RSAPublicKey:

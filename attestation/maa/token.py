@@ -1,9 +1,7 @@
 """Azure Attestation's tokens, verified in one place for both parties that rely on one. Checks: T01 to T18.
 
-`verify_token` is the worker's: a token for its own nonce, which Key Vault will release a key for.
-`verify_presented_token` is a submitter's: the worker presents a token that was made for the worker's nonce. The
-submitter's authority is its own fresh evidence; the token adds that Microsoft appraised the same machine (T01 to T09
-without a limit of age, T14, and T15 for the machine).
+A worker verifies the token that it requested. It presents the same token to submitters, with the evidence and the nonce
+that it was made for; they appraise that evidence and verify the token against it as the worker did.
 """
 
 import hashlib
@@ -12,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from attestation.appraisal import ReferenceValues, Verdict
-from attestation.checks import Check
+from attestation.checks import Check, Skipped
 from attestation.errors import Fault, Record
 from attestation.maa.claims import (
     SKEW,
@@ -52,6 +50,11 @@ class VerifiedToken(Verified):
     sha384: bytes
     checks: tuple[Check, ...]
 
+    @property
+    def skipped(self) -> tuple[Check, ...]:
+        """The checks that had nothing to compare with: the token does not show these."""
+        return tuple(check for check in self.checks if isinstance(check, Skipped))
+
     def require_fresh(self, *, now: float, max_age: int) -> None:
         """Call before each use: TOKEN_INVALID "age" for a token that is expired, or `max_age` seconds old."""
         if not self.issued - SKEW <= now <= min(self.issued + max_age, self.expires):
@@ -65,12 +68,16 @@ def verify_token(
     verdict: Verdict,
     nonce: str,
     reference: ReferenceValues,
+    max_age: int | None,
     now: float,
 ) -> VerifiedToken:
-    """Check `raw` against the issuer's keys and our own verdict; TOKEN_INVALID with the number of the check."""
+    """Check `raw` against the issuer's keys and our own verdict; TOKEN_INVALID with the number of the check.
+
+    `max_age` is in seconds; without it the token may be as old as it allows itself to be.
+    """
     with Record() as record:
         claims, signing = authentic_claims(raw, keys=keys, limit=MAX_TOKEN_BYTES, record=record)
-        issued, expires = record.take(check_times(claims, now=now, max_age=reference.token_max_age))
+        issued, expires = record.take(check_times(claims, now=now, max_age=max_age))
         tee = confidential_vm(claims, verdict, record)
         record.add(check_hardware(tee, verdict))
         record.add(check_boot(claims))
@@ -99,17 +106,3 @@ def verify_token(
         checks=record.checks,
         constructor_key=_CONSTRUCTOR_KEY,
     )
-
-
-def verify_presented_token(raw: str, *, keys: SigningKeys, verdict: Verdict, now: float) -> tuple[Check, ...]:
-    """The checks that passed: the token is Microsoft's word about the machine of `verdict`. TOKEN_INVALID otherwise.
-
-    `now` is seconds since 1970. The token may be as old as it allows itself to be.
-    """
-    with Record() as record:
-        claims, _ = authentic_claims(raw, keys=keys, limit=MAX_TOKEN_BYTES, record=record)
-        record.take(check_times(claims, now=now, max_age=None))
-        tee = confidential_vm(claims, verdict, record)
-        runtime = record.take(check_ak(tee, verdict))
-        record.add(check_vm(runtime, verdict))
-    return record.checks

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
+from attestation.certs import load_pem_chain
 from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
@@ -68,8 +69,9 @@ class Attester:
 
     It is used by one thread at a time. `clock` is wall time in seconds since 1970, `region` the one that the operator
     states; a machine elsewhere is refused.
-    Raises CONFIG_INVALID at once for a provider or region that the trust does not name and for impossible reference
-    values.
+    `ak_issuers` is PEM: who issues certificates of attestation keys, up to the root (E44).
+    Raises CONFIG_INVALID at once for a provider or region that the trust does not name, for impossible reference values
+    and for issuers that cannot be read.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Attester:
         trust: Trust,
         maa_url: str,
         reference: ReferenceValues,
+        ak_issuers: bytes = b"",
         client_id: str | None = None,
         region: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -94,6 +97,9 @@ class Attester:
         self._keys = SigningKeys(issuer=self._provider, trust=trust)
         self._client_id = client_id
         self._pcs = IntelPcs(trust, clock=clock)
+        self._ak_issuers = (
+            load_pem_chain(ak_issuers, fault=Fault.CONFIG_INVALID, check="ak-issuers") if ak_issuers else ()
+        )
         self._known: Evidence | None = None
         self._earlier: Verdict | None = None
         self._latest: str | None = None  # jti of the latest attestation; the first one given, if none was made here
@@ -119,7 +125,7 @@ class Attester:
         where = require_region(self._trust, imds_region(self._trust), stated=self._region)
         nonce = secrets.token_bytes(NONCE_BYTES)
         bound = qualifying_data(receipt_key, nonce)
-        evidence = collect(trust=self._trust, qualifying_data=bound, pcs=self._pcs)
+        evidence = self._collect(bound)
         verdict = self._appraise(evidence, bound)
         request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
         raw = open_reply(self._request_token(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
@@ -129,6 +135,7 @@ class Attester:
             verdict=verdict,
             nonce=maa_nonce(bound),
             reference=self._reference,
+            max_age=self._reference.token_max_age,
             now=self._clock(),
         )
         self._known = evidence
@@ -148,7 +155,7 @@ class Attester:
         It is appraised here too, so nothing unsound is handed out.
         """
         bound = bind(receipt_key, root)
-        evidence = collect(trust=self._trust, qualifying_data=bound, known=self._known, pcs=self._pcs)
+        evidence = self._collect(bound, known=self._known)
         self._appraise(evidence, bound)
         return evidence
 
@@ -168,7 +175,7 @@ class Attester:
         earlier attestation takes any. A release that was denied, throttled or not answered may be asked for again.
         Faults: CONFIG_INVALID (before any connection), TOKEN_INVALID "age" or "used", IDENTITY_UNAVAILABLE,
         RELEASE_DENIED ("vault-403-unverified": attest once more), RELEASE_THROTTLED, RELEASE_UNAVAILABLE,
-        RELEASE_INVALID (S01 to S10; RP01 to RP47: the key's own release policy is weak; "unwrap"), EVIDENCE_INVALID
+        RELEASE_INVALID (S01 to S11; RP01 to RP47: the key's own release policy is weak; "unwrap"), EVIDENCE_INVALID
         ("pcr-changed": attest once more).
         """
         located = locate(key, trust=self._trust)
@@ -203,6 +210,11 @@ class Attester:
             policy=policy,
             policy_before=None if before == policy.sha256 else before,
             statement_sha384=statement.sha384,
+        )
+
+    def _collect(self, bound: bytes, *, known: Evidence | None = None) -> Evidence:
+        return collect(
+            trust=self._trust, qualifying_data=bound, pcs=self._pcs, ak_issuers=self._ak_issuers, known=known
         )
 
     def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:

@@ -1,4 +1,4 @@
-"""`verify_statement`: Key Vault's statement on a release, checked by S01 to S10; RELEASE_INVALID names the check."""
+"""`verify_statement`: Key Vault's statement on a release, checked by S01 to S11; RELEASE_INVALID names the check."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from attestation.certs import load_der, load_pem_chain
-from attestation.checks import Check
+from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError, Fault, Record
 from attestation.jose import (
     PublicKey,
@@ -39,7 +39,7 @@ MIN_KEY_BITS: Final = 3072
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedStatement(Verified):
-    """A statement that passed S01 to S10. The ciphertext is a wrapped key, still of no use without the TPM.
+    """A statement that passed S01 to S11. The ciphertext is a wrapped key, still of no use without the TPM.
 
     The release policy comes from the vault and is not checked yet.
     """
@@ -139,6 +139,7 @@ def verify_statement(
         record.add(_check_nonce(request, nonce))
         record.add(_check_wrap(request))
         public = record.take(_read_public(released, jwk))
+        record.add(_check_in_force(_member(released, "attributes", "S11"), now))
         record.add(_check_thumbprint(public, located.thumbprint))
         policy, immutable = record.take(_read_policy(_member(released, "release_policy", "S09"), key.policy_sha256))
         ciphertext = record.take(_read_ciphertext(jwk))
@@ -206,6 +207,17 @@ def _read_public(released: JsonObject, jwk: JsonObject) -> tuple[PublicKey, Chec
     return public, Check("S07", f"{jwk['kty']}, {public.key_size} bits")
 
 
+def _check_in_force(attributes: JsonObject, now: float) -> Check:
+    """S11. Key Vault releases expired keys too. No skew: the vault set these times, and days before."""
+    begins, ends = attributes.get("nbf"), attributes.get("exp")
+    if any(time is not None and type(time) is not int for time in (begins, ends)):  # true is not 1 here
+        raise _refused("S11", found="a time that is not an integer")
+    window = f"nbf {begins}, exp {ends}"
+    if (begins is not None and now < begins) or (ends is not None and now >= ends):
+        raise _refused("S11", found=window, expected=f"in force at {int(now)}")
+    return Check("S11", window) if ends is not None else Skipped("S11", f"{window}: the key does not expire")
+
+
 def _check_thumbprint(public: PublicKey, pinned: bytes) -> Check:
     found = jwk_thumbprint(public)
     if not hmac.compare_digest(found, pinned):
@@ -222,7 +234,8 @@ def _read_policy(release_policy: JsonObject, pinned: str | None) -> tuple[tuple[
     immutable = release_policy.get("immutable", False)
     if not isinstance(immutable, bool):
         raise _refused("S09", found="immutable is not a boolean")
-    return (policy, immutable), Check("S09", f"policy {digest}" + ("" if pinned else ", not pinned"))
+    finding = f"policy {digest}"
+    return (policy, immutable), Check("S09", finding) if pinned else Skipped("S09", f"{finding}, not pinned")
 
 
 def _read_ciphertext(jwk: JsonObject) -> tuple[bytes, Check]:

@@ -26,25 +26,26 @@ from cji_simulator.certificates import Credential, authority, leaf, pem
 from cji_simulator.encoding import b64, b64url, rsa_jwk
 from cji_simulator.operator import operator
 from cji_simulator.statement import key_hsm, signed
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal import Verdict
 from attestation.appraisal.advisories import read_acceptance, read_table
 from attestation.appraisal.advisories.cve import read_cve
 from attestation.appraisal.advisories.signed import sign_statement
+from attestation.appraisal.ak_certificate import check_ak_issuer
 from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
 from attestation.certs import load_der, load_pem_chain
 from attestation.errors import Record
 from attestation.evidence import (
     Evidence,
     TdCollateral,
+    ak_chain,
     gather,
     parse_attest,
     parse_hcl,
@@ -66,6 +67,7 @@ from attestation.provider_policy import build as build_maa
 from attestation.provider_policy import lint as lint_maa
 from attestation.provider_policy import parse_policy as parse_maa
 from attestation.release import KeySpec
+from attestation.release.hsm import _attributes
 from attestation.release.keyspec import locate
 from attestation.release.policy import build, lint, parse_policy
 from attestation.release.statement import verify_statement
@@ -82,6 +84,9 @@ from tests.support.forge import (
     machine,
     sign,
 )
+from tests.support.hsm_forge import attributes, bundle
+from tests.support.hsm_forge import statement as hsm_statement
+from tests.support.hsm_forge import verify as verify_hsm
 from tests.support.tdx_forge import intel, raw_signature, td_report
 
 __all__ = ["ATTESTATION"]
@@ -172,7 +177,11 @@ def _quotes() -> tuple[bytes, ...]:
 def _certificates() -> tuple[bytes, ...]:
     chip = machine().chip.vcek.chain
     real = vectors("attestation-rs/az_snp/imds-vcek.der", "cmcp/azure-vtpm-2026-07-27/akcert_0x01C101D0.der")
-    return snp().ak_cert, *(one.public_bytes(Encoding.DER) for one in (*chip, intel().pck, intel().ca)), *real
+    return (
+        *ak_chain(snp().ak_cert),
+        *(one.public_bytes(Encoding.DER) for one in (*chip, intel().pck, intel().ca)),
+        *real,
+    )
 
 
 @functools.cache
@@ -417,6 +426,7 @@ def _verify_token(raw: str) -> object:
         keys=_keys(),
         verdict=verdict(),
         nonce=QUALIFYING.hex(),
+        max_age=3600,
         reference=decided(),
         now=machine().now.timestamp(),
     )
@@ -654,8 +664,7 @@ def _appraise_tdx(data: bytes) -> object:
 def meaning(evidence: Evidence) -> object:
     """The bundle without what no check can or need look at.
 
-    * The AK certificate beyond its key: its issuer is for Azure Attestation to judge; the hardware report vouches for
-      the key.
+    * A missing AK certificate: the verdict states that the hardware report alone vouches for the key.
     * The MAC of a TDREPORT: only the processor that made it can check it; what it covers is repeated by the quote.
     * The versions of HCL report (1 or 2) and TDREPORT (0 or 1), which add no field that is read; nothing signs them.
     * Of certificates all but what is signed, and the signature; of PEM the white space; zeros behind a TD quote.
@@ -672,14 +681,13 @@ def meaning(evidence: Evidence) -> object:
         texts = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain")
         fields = msgspec.structs.asdict(evidence.collateral)
         collateral = fields | {name: _signed_parts(fields[name].encode()) for name in texts}
-    key = x509.load_der_x509_certificate(evidence.ak_cert).public_key()
     return (
         msgspec.structs.asdict(evidence)
         | {
             "hcl_report": bytes(hcl),
             "td_quote": quote,
             "collateral": collateral,
-            "ak_cert": key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+            "ak_cert": evidence.ak_cert or machine().ak_cert,
             "certs": _signed_parts(evidence.certs),
         },
         pcks,
@@ -837,7 +845,7 @@ ATTESTATION: Final = (
         mutators=SIZED,
         weight=60,
     ),
-    target("ak-cert", lambda: (snp().ak_cert + bytes(200),), trim_certificate, mutators=DER, weight=40),
+    target("ak-cert", lambda: (ak_chain(snp().ak_cert)[0] + bytes(200),), trim_certificate, mutators=DER, weight=40),
     target(
         "evidence", lambda: (snp().to_json(), tdx().to_json()), Evidence.from_json, fair=_evidence_fair, mutators=JSON
     ),
@@ -921,6 +929,29 @@ ATTESTATION: Final = (
     ),
     target("imds-region", lambda: (b"eastus",), _imds(region), fair=_region_fair, mutators=TEXT, weight=2),
     target("maa-policy", lambda: (build_maa(), *_maa_policies()), _maa_policy, mutators=WORDS, weight=10),
+    target(
+        "ak-chain",
+        lambda: (machine().ak_cert,),
+        lambda data: check_ak_issuer(data, added=decided().vtpm_roots, now=machine().now),
+        fair=lambda data, _: data in {b"", machine().ak_cert},  # with nothing, the verdict states that
+        mutators=DER,
+        weight=10,
+    ),
+    target(
+        "hsm-attestation",
+        lambda: (bundle(),),
+        verify_hsm,
+        mutators=JSON,
+        weight=4,
+    ),
+    target(
+        "hsm-statement",
+        lambda: (hsm_statement(attributes(private=True))[:-256],),
+        lambda data: _attributes(data + bytes(256)),
+        fair=lambda _, value: isinstance(value, dict),
+        mutators=SIZED,
+        weight=30,
+    ),
     target(
         "acceptance",
         _acceptances,

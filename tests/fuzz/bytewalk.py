@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AttestationError
 from attestation.evidence import Evidence, TdCollateral
@@ -74,12 +72,6 @@ def walk(evidence: Evidence, judge: Callable[[Evidence], object], *, name: str, 
 def indifferent(evidence: Evidence, name: str) -> set[int]:
     """Offsets of the bytes of a field that do not matter, each for its reason."""
     data = parts(evidence)[name]
-    if name == "ak_cert":
-        # the certificate's issuer is for Azure Attestation to judge; the report vouches for the key itself
-        key = x509.load_der_x509_certificate(data).public_key()
-        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        at = data.index(spki)
-        return set(range(len(data))) - set(range(at, at + len(spki)))
     if name == "hcl_report" and evidence.tee == "tdx":
         # only the processor that made a TDREPORT can check its MAC; what it covers is repeated by the signed quote.
         # Versions add no field that is read, and nothing signs them

@@ -345,7 +345,7 @@ def _evidence_files() -> tuple[bytes, ...]:
     bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
     evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
     content = {
-        "version": 2,
+        "version": 3,
         "cloud": machine().trust.name,
         "attested_at": machine().now,
         "nonce": nonce,
@@ -353,6 +353,8 @@ def _evidence_files() -> tuple[bytes, ...]:
         "receipt_jwk": public_jwk(signing_key().public_key()),
         "evidence": evidence.to_json(),
         "maa_token": "",
+        "token_nonce": nonce,
+        "token_evidence": evidence.to_json(),
     }
     return (msgspec.json.encode(content),)
 
@@ -360,8 +362,10 @@ def _evidence_files() -> tuple[bytes, ...]:
 def _evidence_fair(_: bytes, value: Any) -> bool:
     true = msgspec.json.decode(_evidence_files()[0])
     evidence = Evidence.from_json(base64.b64decode(true["evidence"]))
-    same = meaning(Evidence.from_json(value.evidence)) == meaning(evidence)
-    return bool(same and value.receipt_jwk == true["receipt_jwk"] and value.nonce == base64.b64decode(true["nonce"]))
+    same = meaning(Evidence.from_json(value.shown.evidence)) == meaning(evidence)
+    return bool(
+        same and value.receipt_jwk == true["receipt_jwk"] and value.shown.nonce == base64.b64decode(true["nonce"])
+    )
 
 
 def _bundle_fair(data: bytes, value: Any) -> bool:

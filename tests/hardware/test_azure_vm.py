@@ -3,24 +3,29 @@
 import os
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from cji_simulator.operator import operator
+from cryptography import x509
 
 from attestation import AZURE_US
-from attestation.appraisal import appraise
+from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import qualifying_data
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm_counter import NvCounter
 from attestation.release import Attester, KeySpec
-from tests.support.forge import decided
 
-REFERENCE = decided(products=("Milan", "Genoa", "Turin"))  # a test of this code, without records
+ISSUERS = Path(os.environ["CJI_HW_AK_ISSUERS"]).read_bytes() if "CJI_HW_AK_ISSUERS" in os.environ else b""
+# a test of this code, without records: every advisory is accepted
+REFERENCE = ReferenceValues(**operator().reference(products=("Milan", "Genoa", "Turin")))
 
 
 def test_this_machine_is_genuine() -> None:
     asked = qualifying_data(secrets.token_bytes(32), secrets.token_bytes(32))
-    evidence = collect(trust=AZURE_US, qualifying_data=asked, pcs=IntelPcs(AZURE_US))
+    known = tuple(x509.load_pem_x509_certificates(ISSUERS)) if ISSUERS else ()
+    evidence = collect(trust=AZURE_US, qualifying_data=asked, pcs=IntelPcs(AZURE_US), ak_issuers=known)
     verdict = appraise(
         evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, now=datetime.now(UTC)
     )
@@ -36,14 +41,14 @@ def test_the_tpm_has_a_counter_that_only_increases() -> None:
 
 
 def test_microsoft_agrees() -> None:
-    attester = Attester(trust=AZURE_US, maa_url=os.environ["CJI_HW_MAA_URL"], reference=REFERENCE)
+    attester = Attester(trust=AZURE_US, maa_url=os.environ["CJI_HW_MAA_URL"], reference=REFERENCE, ak_issuers=ISSUERS)
     attestation = attester.attest(receipt_key=secrets.token_bytes(32))
     assert attestation.token.issuer == os.environ["CJI_HW_MAA_URL"]
 
 
 @pytest.mark.skipif("CJI_HW_KEK_ID" not in os.environ, reason="CJI_HW_KEK_ID names no key")
 def test_the_key_is_released() -> None:
-    attester = Attester(trust=AZURE_US, maa_url=os.environ["CJI_HW_MAA_URL"], reference=REFERENCE)
+    attester = Attester(trust=AZURE_US, maa_url=os.environ["CJI_HW_MAA_URL"], reference=REFERENCE, ak_issuers=ISSUERS)
     key = KeySpec(
         kek_id=os.environ["CJI_HW_KEK_ID"], public_thumbprint=os.environ["CJI_HW_KEK_THUMBPRINT"], policy_sha256=None
     )

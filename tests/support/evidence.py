@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import msgspec
+
 from attestation import Fault
+from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence
-from tests.support.forge import machine
+from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 
-__all__ = ["refused", "with_report"]
+__all__ = ["allowing", "refused", "with_report"]
 
 
 def refused(evidence: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALID, **kw: Any) -> None:
@@ -18,3 +21,9 @@ def refused(evidence: Evidence, check: str, fault: Fault = Fault.EVIDENCE_INVALI
 def with_report(**fields: Any) -> Evidence:
     m = machine()
     return m.evidence(report=m.report(m.claims(), **fields))
+
+
+def allowing(**values: Any) -> ReferenceValues:
+    """The machine's reference values with other ones for the key that signs its paravisor."""
+    (signer,) = decided().id_keys
+    return decided(id_keys=(msgspec.structs.replace(signer, **values),))

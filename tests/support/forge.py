@@ -15,7 +15,7 @@ import msgspec
 from cji_simulator import amd, hcl, jws
 from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_simulator.encoding import b64, rsa_jwk
-from cji_simulator.operator import operator
+from cji_simulator.reference import ID_KEY_DIGEST, reference_values
 from cji_simulator.snp import Report, Tcb
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -43,9 +43,23 @@ VM = uuid.UUID("deaa4f4c-fbf3-439b-8dee-4875d5140983")
 POLICY_HASH = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"
 
 
+@functools.cache
+def vtpm_ca() -> Credential:
+    """Who issues certificates of AKs to the machines of these tests, below a root."""
+    root = authority("Test vTPM Root", rsa.generate_private_key(65537, 2048))
+    return authority("Test vTPM CA", rsa.generate_private_key(65537, 2048), root)
+
+
+def ak_chain_of(key: rsa.RSAPrivateKey, issuer: Credential, *, purpose: str = "2.23.133.8.3") -> bytes:
+    """The certificate of an AK, and behind it those of its issuers up to the root."""
+    usage = x509.ExtendedKeyUsage([x509.ObjectIdentifier(purpose)])
+    made = leaf("ak", key, issuer, extensions=[usage])
+    return b"".join(one.public_bytes(Encoding.DER) for one in made.chain)
+
+
 def decided(**values: Any) -> ReferenceValues:
-    """Reference values under which the session's operator accepted every advisory that is open."""
-    return ReferenceValues(**operator().reference(**values))
+    """Values of an operator who trusts the machine's firmware and vTPM, and accepted every advisory that is open."""
+    return reference_values(spki_sha256(vtpm_ca().chain[-1].public_key()), **values)
 
 
 def sized(data: bytes) -> bytes:
@@ -101,9 +115,7 @@ class Machine:
     pcrs: tuple[bytes, ...] = tuple(hashlib.sha256(bytes([pcr])).digest() for pcr in range(8))
 
     def __post_init__(self) -> None:
-        ca = authority("Test vTPM CA", rsa.generate_private_key(65537, 2048))
-        self.ak_cert = leaf("ak", self.ak, ca).certificate.public_bytes(Encoding.DER)
-        self.other_cert = leaf("other", self.ek, ca).certificate.public_bytes(Encoding.DER)
+        self.ak_cert, self.other_cert = (ak_chain_of(key, vtpm_ca()) for key in (self.ak, self.ek))
 
     @property
     def trust(self) -> Trust:
@@ -128,7 +140,7 @@ class Machine:
             "report_data": hashlib.sha256(claims).digest() + bytes(32),
             "chip_id": self.chip.chip_id,
             "measurement": hashlib.sha384(b"firmware").digest(),
-            "id_key_digest": bytes(48),
+            "id_key_digest": ID_KEY_DIGEST,
             "report_id": b"\x01" * 32,
         }
         return Report(**(given | fields)).sign(self.chip.vcek.key)  # type: ignore[arg-type]

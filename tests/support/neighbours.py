@@ -143,7 +143,7 @@ def _policy(text: str, signing: Mapping[str, ec.EllipticCurvePrivateKey]) -> str
         block = lines.replace(FIRST, name)
         blocks.append(
             block.replace(
-                "[[submitters]]", f'[[submitters]]\nsuites = ["classical-1"]\nsigning_key = {json.dumps(public)}'
+                "[[submitters]]", f'[[submitters]]\nsigning_key = {json.dumps(public)}\nsuites = ["classical-1"]'
             )
         )
     return "\n".join(blocks) + "\n"

@@ -5,21 +5,32 @@ import json
 from pathlib import Path
 
 from cji_simulator.operator import operator
+from cji_simulator.reference import toml
+
+from attestation.appraisal import ReferenceValues
+from tests.support.forge import decided
 
 __all__ = ["decided_profile", "decided_toml"]
 
 
-def decided_toml() -> str:
-    """Lines of `[reference]` or `[attestation.reference_values]` under which all that is open is accepted."""
+def decided_toml(machine: ReferenceValues | None = None, *, accepted: bool = True) -> str:
+    """Lines of `[reference]` or `[attestation.reference_values]` under which all that is open is accepted.
+
+    `machine` has what identifies the machine: the tests' own by default.
+    """
+    identity = toml(machine or decided())
+    if not accepted:
+        return identity
     table, acceptance = (base64.b64encode(one).decode() for one in (operator().table(), operator().acceptance()))
     signer = json.dumps(operator().signer)
-    return f'advisory_signers = [{signer}]\nadvisories = "{table}"\nacceptances = ["{acceptance}"]\n'
+    signed = f'advisory_signers = [{signer}]\nadvisories = "{table}"\nacceptances = ["{acceptance}"]\n'
+    return signed + identity
 
 
-def decided_profile(folder: Path) -> Path:
+def decided_profile(folder: Path, *, accepted: bool = True) -> Path:
     """A client.toml with these reference values; the files that it names do not exist."""
-    path = folder / "decided.toml"
+    path = folder / ("decided.toml" if accepted else "undecided.toml")
     names = ("maa_url", "ca", "certificate", "private_key", "signing_key")
     head = "".join(f'{name} = "{name}"\n' for name in names)
-    path.write_text(f'target = "localhost:1"\ncloud = "test"\n{head}[reference]\n{decided_toml()}')
+    path.write_text(f'target = "localhost:1"\ncloud = "test"\n{head}[reference]\n{decided_toml(accepted=accepted)}')
     return path

@@ -30,10 +30,9 @@ from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
-from tests.support.forge import decided
 from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
-from worker.client.attested import AttestedWorker
+from worker.client.attested import AttestedWorker, EvidenceFile
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches
@@ -78,9 +77,7 @@ class ReferenceWorker(CjiWorkerServicer):
 
     def attest(self, simulation: Simulation) -> None:
         """Attest this machine, which is the simulation's."""
-        self.attester = Attester(
-            trust=simulation.trust, maa_url=simulation.maa_url, reference=decided(products=("Genoa",))
-        )
+        self.attester = simulation.attester()
         self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
         self.simulated = True
 
@@ -92,7 +89,11 @@ class ReferenceWorker(CjiWorkerServicer):
             self.attester.quote, receipt_key=thumbprint(key), root=root_of(request.nonce)
         )
         return pb.AttestResponse(
-            evidence=evidence.to_json(), maa_token=self.attestation.token.raw, receipt_jwk=public_jwk(key)
+            evidence=evidence.to_json(),
+            maa_token=self.attestation.token.raw,
+            receipt_jwk=public_jwk(key),
+            token_evidence=self.attestation.evidence.to_json(),
+            token_nonce=self.attestation.nonce,
         )
 
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802
@@ -258,15 +259,22 @@ class ReferenceWorker(CjiWorkerServicer):
         )
         return AttestedWorker(
             verdict=verdict,
+            token=None,
             cloud="azure-us",
             simulated=False,
             receipt_key=key,
-            receipt_jwk=public_jwk(key),
-            evidence=b"",
-            maa_token="",
-            nonce=bytes(32),
-            nonce_path=b"",
-            attested_at=datetime.datetime.now(datetime.UTC),
+            shown=EvidenceFile(
+                version=3,
+                cloud="azure-us",
+                attested_at=datetime.datetime.now(datetime.UTC),
+                nonce=bytes(32),
+                nonce_path=b"",
+                receipt_jwk=public_jwk(key),
+                evidence=b"",
+                maa_token="",
+                token_nonce=bytes(32),
+                token_evidence=b"",
+            ),
         )
 
 

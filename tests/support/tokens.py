@@ -53,6 +53,7 @@ def verify(raw: str, **kw: Any) -> VerifiedToken:
         "verdict": judged()[1],
         "nonce": maa_nonce(QUALIFYING),
         "reference": decided(),
+        "max_age": decided().token_max_age,
         "now": machine().now.timestamp() + 1,
     }
     return verify_token(raw, **(given | kw))

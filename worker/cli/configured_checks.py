@@ -17,6 +17,7 @@ from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.appraisal.policy import levels_above
 from attestation.appraisal.reference import review_of
+from attestation.certs import load_pem_chain
 from attestation.checks import CATALOGUE, NAMED
 from attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
 from attestation.evidence.imds import td_quote
@@ -40,6 +41,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
     return [
         run_check("roots", lambda: _roots(trust)),
         run_check("reference values", lambda: _reference(config)),
+        run_check("vTPM authorities", lambda: _issuers(config)),
         run_check("endpoints", lambda: _endpoints(config, trust)),
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
@@ -84,7 +86,7 @@ def _reference(config: Config) -> str:
         raise NotOk(str(error), error.remedy) from error
     review, now = review_of(reference), datetime.now(UTC)
     if review.defects:
-        raise NotOk("; ".join(review.defects), CATALOGUE["E40"].remedy)
+        raise NotOk("; ".join(review.defects), CATALOGUE["E45"].remedy)
     if not review.in_time(now):
         raise NotOk(
             f"the table of advisories holds from {review.reviewed} to {review.expires}", CATALOGUE["E31"].remedy
@@ -109,6 +111,18 @@ def _floors(config: Config, trust: Trust) -> str:
     if above:
         raise NotOk(f"floors trail this machine: {', '.join(above)}", NAMED["floors-trail"], state="warning")
     return "at the levels of this machine"
+
+
+def _issuers(config: Config) -> str:
+    name = config.attestation.ak_issuers
+    if name is None:
+        remedy = "Set attestation.ak_issuers; docs/attestation.md names the certificates."
+        raise NotOk("no issuers of the AK's certificate: evidence is refused at E44", remedy)
+    try:
+        found = load_pem_chain(Path(name).read_bytes(), fault=Fault.CONFIG_INVALID, check="ak-issuers")
+    except (OSError, AttestationError) as error:
+        raise NotOk(f"{name} holds no certificates", NAMED["ak-issuers"]) from error
+    return f"{len(found)} certificates"
 
 
 def _endpoints(config: Config, trust: Trust) -> str:

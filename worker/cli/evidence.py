@@ -187,6 +187,7 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     if verdict.above_floor:
         yield f"floors-trail: {', '.join(verdict.above_floor)}"
         yield f"  {NAMED['floors-trail']}"
+    yield f"not checked: {' '.join(check.id for check in verdict.skipped) or 'nothing'}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -204,4 +205,5 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "checks": [
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks
         ],
+        "not_checked": [check.id for check in verdict.skipped],
     }

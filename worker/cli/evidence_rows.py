@@ -8,7 +8,8 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault
 from attestation.appraisal.advisories import read_review
-from attestation.certs import load_der, load_pem_chain
+from attestation.appraisal.ak_certificate import certificates_in
+from attestation.certs import load_pem_chain
 from attestation.evidence import (
     Evidence,
     TdCollateral,
@@ -100,7 +101,7 @@ def _claims(bundle: Evidence) -> Rows:
 
 def _certificates(bundle: Evidence) -> Rows:
     chains: dict[str, tuple[x509.Certificate, ...]] = {}
-    chains["AK"] = (load_der(bundle.ak_cert, fault=Fault.EVIDENCE_INVALID, check="AK certificate"),)
+    chains["AK"] = certificates_in(bundle.ak_cert)
     if bundle.tee == "snp":
         chains["AMD"] = load_pem_chain(bundle.certs, fault=Fault.EVIDENCE_INVALID, check="AMD chain")
     elif bundle.td_quote:

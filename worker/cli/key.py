@@ -1,11 +1,14 @@
-"""`cji key`: make the keys that a submitter needs, and the ML-KEM half of a worker's key."""
+"""`cji key`: make the keys of submitters and the ML-KEM half of a worker, and verify where a key of a vault was made."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from worker.cli.common import FILE, explained
+from attestation import AttestationError, Fault
+from attestation.checks import requirement
+from worker.cli.common import FILE, Failure, explained
 from worker.client.errors import SpecError
 from worker.client.keys import (
     PinnedKey,
@@ -27,7 +30,10 @@ _PASSPHRASE = click.option("--passphrase", is_flag=True, help="Prompt for a pass
 
 @click.group()
 def key() -> None:
-    """Make keys. Private files have mode 0600; no file is ever overwritten."""
+    """Make keys, or verify an HSM's attestation of one.
+
+    Private files have mode 0600; no file is ever overwritten.
+    """
 
 
 @key.command("new-signing")
@@ -141,3 +147,41 @@ def _write_public_half(file: Path, suffix: str, public: bytes, print_: str) -> N
     other = file.with_name(file.name + suffix)
     write_public(other, public)
     click.echo(f"{file}  private, keep it secret\n{other}  public\nthumbprint {print_}")
+
+
+@key.command("verify-attestation")
+@click.argument("file", type=FILE)
+@click.option("--kek-id", required=True, help="The key's full id, with version.")
+@click.option("--thumbprint", required=True, help="RFC 7638, SHA-256, base64url, of the key that data are sealed to.")
+@click.option(
+    "--maker-roots", type=FILE, required=True, help="PEM: the root certificates that the HSM's maker publishes."
+)
+@explained
+def verify_attestation(file: Path, *, kek_id: str, thumbprint: str, maker_roots: Path) -> None:
+    """Verify FILE, a Managed HSM's attestation of a key: the key was made in the HSM. Uses no network.
+
+    FILE is what `az keyvault key get-attestation` writes. Nothing shows that the HSM is Microsoft's.
+
+    \b
+    Example:
+      cji key verify-attestation cmk.json --kek-id https://NAME.managedhsm.azure.net/keys/KEY/VERSION \\
+        --thumbprint THUMBPRINT --maker-roots marvell-roots.pem
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    from attestation.release import verify_key_attestation  # noqa: PLC0415 - loads the TPM's libraries
+
+    try:
+        found = verify_key_attestation(
+            file.read_bytes(),
+            kek_id=kek_id,
+            public_thumbprint=thumbprint,
+            maker=maker_roots.read_bytes(),
+            now=datetime.now(UTC),
+        )
+    except AttestationError as error:
+        status = 2 if error.fault is Fault.CONFIG_INVALID else 3
+        raise Failure(
+            f"refused at {error.check}: {requirement(error.check)}", remedy=error.remedy, status=status
+        ) from error
+    for check in found.checks:
+        click.echo(f"{check.id}  {check.finding}")
+    click.echo("not checked: whose HSM it is; whether the key was exported since, under its release policy")

@@ -95,7 +95,7 @@ def build_command(
       cji policy build --for maa > deploy/policy/attestation-policy.txt
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     if subject == "maa":
-        if authority is not None or template or hardware or pins or golden or chosen:
+        if any((authority, template, hardware, pins, golden, chosen, profile, config)):
             raise Failure("the provider's policy has no variants", remedy="Give --for maa alone.", status=2)
         click.echo(_maa_policy(), nl=False)
         return

@@ -1,12 +1,15 @@
 """The worker's attestation, checked by the submitter: evidence for a fresh nonce, and the key that signs receipts.
 
-1. The evidence is appraised under the submitter's trust and reference values.
-2. The quote's qualifying data commits to the receipt key and the nonce, so the key lives in the appraised machine.
-   Several callers may share a quote: the worker's path leads from each nonce to the root that the quote binds.
-3. The Azure Attestation token, if present, is about the same machine.
+1. The worker's earlier evidence is appraised under the submitter's trust and reference values. Azure Attestation made
+   its token for this evidence.
+2. The token is verified against that verdict as the worker did, by every T check. A worker without one is refused.
+3. The evidence for the submitter's nonce is appraised: the same AK in the same boot, later (E35).
 
-`to_file` keeps all of it, so that a receipt can be verified years later without a network (`read_evidence`). Step 3 is
-skipped offline: the issuer's keys of that day are gone, and steps 1 and 2 rest on the hardware's own roots.
+The qualifying data of both quotes commit to the receipt key, so the key lives in the appraised machine. Several callers
+may share a quote: the worker's path leads from each nonce to the root that the quote binds.
+
+`to_file` keeps all of it, so that a receipt can be verified years later without a network (`read_evidence`). Step 2 is
+skipped offline: the issuer's keys of that day are gone. `AttestedWorker.unchecked` lists what was skipped.
 """
 
 import hashlib
@@ -19,18 +22,22 @@ from msgspec import Meta
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, Verdict, appraise
-from attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES, Evidence, qualifying_data
-from attestation.maa import SigningKeys, verify_presented_token
+from attestation.checks import Check, Skipped
+from attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES, Evidence, maa_nonce, qualifying_data
+from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import provider_endpoint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
 from worker.jose import VerifyingKey, parse_canonical_verifying, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
 MAX_FILE_BYTES: Final = 1 << 20
+_TOKEN_UNCHECKED: Final = Skipped("T01", "Azure Attestation's token was not verified: its keys are not in the file")
 
 
-class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    version: Literal[2]
+class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A worker's answer to one nonce, with the nonce and the time, as evidence.json has it."""
+
+    version: Literal[3]
     cloud: str
     attested_at: Annotated[datetime, Meta(tz=True)]
     nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
@@ -38,44 +45,57 @@ class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receipt_jwk: str
     evidence: bytes
     maa_token: str
+    token_nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    token_evidence: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestedWorker:
-    """A worker whose evidence was accepted. `simulated` is true if the roots are not those of production."""
+    """A worker whose evidence was accepted. `simulated` is true if the roots are not those of production.
+
+    `token` is None for evidence from a file, whose token nobody verified again.
+    """
 
     verdict: Verdict
+    token: VerifiedToken | None
     cloud: str
     simulated: bool
     receipt_key: VerifyingKey = field(repr=False)
-    receipt_jwk: str = field(repr=False)
-    evidence: bytes = field(repr=False)
-    maa_token: str = field(repr=False)
-    nonce: bytes = field(repr=False)
-    nonce_path: bytes = field(repr=False)
-    attested_at: datetime
+    shown: EvidenceFile = field(repr=False)
+
+    @property
+    def receipt_jwk(self) -> str:
+        """Canonical JWK of the key that signs receipts."""
+        return self.shown.receipt_jwk
+
+    @property
+    def attested_at(self) -> datetime:
+        """The time at which it was appraised."""
+        return self.shown.attested_at
+
+    @property
+    def maa_token(self) -> str:
+        """The token that the worker sent."""
+        return self.shown.maa_token
 
     @property
     def maa_token_sha384(self) -> str:
         """Hexadecimal SHA-384 of the token that the worker sent."""
         return hashlib.sha384(self.maa_token.encode()).hexdigest()
 
+    @property
+    def unchecked(self) -> tuple[Check, ...]:
+        """Checks that had nothing to compare with, and the token if it was not verified: this does not show these.
+
+        A token vouches for a paravisor whose measurement is not known (E40): T15 compares it.
+        """
+        if self.token is None:
+            return (*self.verdict.skipped, _TOKEN_UNCHECKED)
+        return (*(check for check in self.verdict.skipped if check.id != "E40"), *self.token.skipped)
+
     def to_file(self) -> bytes:
         """JSON for `read_evidence`."""
-        return msgspec.json.format(
-            msgspec.json.encode(
-                _EvidenceFile(
-                    version=2,
-                    cloud=self.cloud,
-                    attested_at=self.attested_at,
-                    nonce=self.nonce,
-                    nonce_path=self.nonce_path,
-                    receipt_jwk=self.receipt_jwk,
-                    evidence=self.evidence,
-                    maa_token=self.maa_token,
-                )
-            )
-        )
+        return msgspec.json.format(msgspec.json.encode(self.shown))
 
 
 def verify_attestation(
@@ -93,25 +113,21 @@ def verify_attestation(
     """
     if len(nonce) != NONCE_BYTES:
         raise SpecError(f"the nonce has {len(nonce)} bytes", remedy=f"Use {NONCE_BYTES} fresh random bytes.")
-    now = datetime.now(UTC)
-    found = _EvidenceFile(
-        version=2,
+    if len(response.token_nonce) != NONCE_BYTES:
+        raise Unverified("token_nonce", f"the nonce of the token's evidence has {len(response.token_nonce)} bytes")
+    shown = EvidenceFile(
+        version=3,
         cloud=trust.name,
-        attested_at=now,
+        attested_at=datetime.now(UTC),
         nonce=nonce,
         nonce_path=response.nonce_path,
         receipt_jwk=response.receipt_jwk,
         evidence=response.evidence,
         maa_token=response.maa_token,
+        token_nonce=response.token_nonce,
+        token_evidence=response.token_evidence,
     )
-    attested = _appraise(found, trust=trust, reference=reference)
-    if attested.maa_token:
-        try:
-            keys = SigningKeys(issuer=provider_endpoint(trust, maa_url), trust=trust)
-            verify_presented_token(attested.maa_token, keys=keys, verdict=attested.verdict, now=now.timestamp())
-        except AttestationError as error:
-            raise _refused(error) from error
-    return attested
+    return _appraise(shown, trust=trust, reference=reference, maa_url=maa_url)
 
 
 def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
@@ -119,7 +135,7 @@ def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> A
     found = _decode(data)
     if found.cloud != trust.name:
         raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
-    return _appraise(found, trust=trust, reference=reference)
+    return _appraise(found, trust=trust, reference=reference, maa_url=None)
 
 
 def evidence_cloud(data: bytes) -> str:
@@ -127,41 +143,58 @@ def evidence_cloud(data: bytes) -> str:
     return _decode(data).cloud
 
 
-def _decode(data: bytes) -> _EvidenceFile:
+def _decode(data: bytes) -> EvidenceFile:
     try:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError
-        return msgspec.json.decode(data, type=_EvidenceFile)
+        return msgspec.json.decode(data, type=EvidenceFile)
     except (ValueError, RecursionError):
         raise SpecError("the evidence file is not one that `cji job run` wrote") from None
 
 
-def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
+def _appraise(shown: EvidenceFile, *, trust: Trust, reference: ReferenceValues, maa_url: str | None) -> AttestedWorker:
+    """Appraise both bundles and, by the keys of the issuer at `maa_url`, the token."""
     try:
-        key = parse_canonical_verifying(found.receipt_jwk)
+        key = parse_canonical_verifying(shown.receipt_jwk)
     except ValueError:
         raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key or of a pair") from None
-    try:
-        verdict = appraise(
-            Evidence.from_json(found.evidence),
+
+    def appraised(bundle: bytes, bound: bytes, earlier: Verdict | None = None) -> Verdict:
+        return appraise(
+            Evidence.from_json(bundle),
             trust=trust,
             reference=reference,
-            expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce, found.nonce_path),
-            now=found.attested_at,
+            expected_qualifying_data=bound,
+            now=shown.attested_at,
+            earlier=earlier,
         )
+
+    token = None
+    try:
+        keys = None if maa_url is None else SigningKeys(issuer=provider_endpoint(trust, maa_url), trust=trust)
+        bound = qualifying_data(thumbprint(key), shown.token_nonce)
+        earlier = appraised(shown.token_evidence, bound)
+        if keys is not None:
+            token = verify_token(
+                shown.maa_token,
+                keys=keys,
+                verdict=earlier,
+                nonce=maa_nonce(bound),
+                reference=reference,
+                max_age=None,
+                now=shown.attested_at.timestamp(),
+            )
+        bound = qualifying_data(thumbprint(key), shown.nonce, shown.nonce_path)
+        verdict = appraised(shown.evidence, bound, earlier)
     except AttestationError as error:
         raise _refused(error) from error
     return AttestedWorker(
         verdict=verdict,
+        token=token,
         cloud=trust.name,
         simulated=not is_production(trust),
         receipt_key=key,
-        receipt_jwk=found.receipt_jwk,
-        evidence=found.evidence,
-        maa_token=found.maa_token,
-        nonce=found.nonce,
-        nonce_path=found.nonce_path,
-        attested_at=found.attested_at,
+        shown=shown,
     )
 
 

@@ -214,7 +214,7 @@ class SyncClient:
             verified = verify_result(
                 receipt, job=job.header, attested=attested, sent=sender.sent, header=header, outputs=outputs
             )
-            if attested.maa_token and verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+            if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
                 attested = self._renewed(verified)
         except BaseException:
             collector.discard()

@@ -38,10 +38,10 @@ def verify_result(
 def verify_stored(receipt: str, *, attested: AttestedWorker, header: Header | None = None) -> VerifiedReceipt:
     """Verify a receipt from a file against stored evidence and, if given, the header of its job. No network.
 
-    A token in the evidence must be the one that the receipt names.
+    The token in the evidence must be the one that the receipt names.
     """
     verified = _verify(receipt, attested, _expected(attested, header))
-    if attested.maa_token and verified.claims.maa_token_sha384 != attested.maa_token_sha384:
+    if verified.claims.maa_token_sha384 != attested.maa_token_sha384:
         raise Unverified("maa_token_sha384", "the receipt and the evidence name different attestation tokens")
     return verified
 

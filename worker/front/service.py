@@ -66,15 +66,16 @@ class Service:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
         with self._keyholder.pending_call() as pending:
             self._keyholder.send(Attest(call=pending.number, nonce=request.nonce))
-            message, (fd,) = await pending.answer()
+            message, fds = await pending.answer()
             assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
-            with os.fdopen(fd, "rb") as file:
-                evidence = file.read(_MAX_EVIDENCE_BYTES)
+            evidence, token_evidence = map(_read, fds)
         return pb.AttestResponse(
             evidence=evidence,
             maa_token=message.maa_token,
             receipt_jwk=message.receipt_jwk,
             nonce_path=message.nonce_path,
+            token_evidence=token_evidence,
+            token_nonce=message.token_nonce,
         )
 
     async def _run(self, call: Call) -> None:
@@ -96,3 +97,8 @@ class Service:
             message, _ = await pending.answer()
             assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
         return pb.GetReceiptResponse(receipt=message.receipt)
+
+
+def _read(fd: int) -> bytes:
+    with os.fdopen(fd, "rb") as file:
+        return file.read(_MAX_EVIDENCE_BYTES)

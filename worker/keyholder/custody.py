@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,7 +29,7 @@ from attestation.appraisal import ReferenceValues
 from attestation.checks import NAMED
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
-from worker.config import Config, KeySection
+from worker.config import AttestationSection, Config, KeySection
 from worker.envelope import UnwrappingKey, unwrap_seed
 from worker.errors import Reason, Refusal, StartupError
 from worker.host import TpmClockWatch
@@ -56,6 +57,7 @@ class Custody:
             trust=trust,
             maa_url=section.maa_url,
             reference=reference,
+            ak_issuers=_issuers(section),
             client_id=section.client_id,
             region=config.worker.region,
         )
@@ -281,3 +283,15 @@ def _ml_kem(
     if key_id(key.public_key()) != thumbprint:
         raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
     return key
+
+
+def _issuers(section: AttestationSection) -> bytes:
+    if section.ak_issuers is None:
+        return b""
+    try:
+        return Path(section.ak_issuers).read_bytes()
+    except OSError as error:
+        what = f"attestation.ak_issuers: {section.ak_issuers} cannot be read"
+        raise StartupError(
+            what, "Name a readable PEM file with the certificates of Azure's vTPM authorities."
+        ) from error

@@ -238,7 +238,6 @@ class Keyholder:
         if attestation is None:
             self._effects.refuse(call, Refusal(self._custody.holdings.why(), stage=Stage.OPEN))
             return
-        token = attestation.token.raw
 
         def answer(result: Quoted | Refusal) -> None:
             self._loop.call_soon_threadsafe(deliver, result)
@@ -247,13 +246,24 @@ class Keyholder:
             if isinstance(result, Refusal):
                 self._effects.refuse(call, result)
                 return
-            fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
-            os.write(fd, result.evidence)
-            os.lseek(fd, 0, os.SEEK_SET)
             message = Attested(
-                call=call, maa_token=token, receipt_jwk=self._signer.public_jwk, nonce_path=result.nonce_path
+                call=call,
+                maa_token=attestation.token.raw,
+                receipt_jwk=self._signer.public_jwk,
+                nonce_path=result.nonce_path,
+                token_nonce=attestation.nonce,
             )
-            self._front.send(message, [fd])
-            os.close(fd)
+            fds = [_file(result.evidence), _file(attestation.evidence.to_json())]
+            self._front.send(message, fds)
+            for fd in fds:
+                os.close(fd)
 
         self._custody.quotes.ask(nonce, answer)
+
+
+def _file(data: bytes) -> int:
+    """A descriptor of a file in memory, at its beginning."""
+    fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

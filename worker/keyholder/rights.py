@@ -1,4 +1,4 @@
-"""The rights of the keyholder: TPM, audit folder, policy, name lookup, and TCP to the services that it uses.
+"""The rights of the keyholder: TPM, audit folder, policy and vTPM authorities, name lookup, TCP to its services.
 
 It stays the user that the supervisor was started as, who owns these files; every other process becomes another one.
 UDP is for name lookup, and addresses are limited by the unit. Sources: landlock(7), resolv.conf(5), nsswitch.conf(5).
@@ -39,7 +39,8 @@ def confine(config: Config, trust: Trust) -> None:
     drop_capabilities()
     harden(die_with_parent=True)
     environment = (os.environ[name] for name in _FIPS if name in os.environ)
-    read = (*sys.path, *_LIBRARIES, *_NAMES, *_ROOTS, *_KERNEL, config.policy_file, *environment)
+    named = filter(None, (config.policy_file, config.attestation.ak_issuers))
+    read = (*sys.path, *_LIBRARIES, *_NAMES, *_ROOTS, *_KERNEL, *named, *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),
         write=filter(os.path.exists, _written(config, trust)),

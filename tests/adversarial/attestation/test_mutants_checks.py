@@ -52,6 +52,7 @@ def verified(raw: str, *, document: bytes | None = None, nonce: str = maa_nonce(
         keys=SigningKeys(issuer=issuer, trust=AZURE_US, fetch=lambda: document or machine().jwks()),
         verdict=machine().appraise(machine().evidence()),
         nonce=nonce,
+        max_age=3600,
         reference=decided(),
         now=machine().now.timestamp(),
     )

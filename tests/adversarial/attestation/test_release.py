@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
+from attestation.checks import Skipped
 from attestation.jose import PublicKey
 from attestation.release import KeySpec
 from attestation.release.keyspec import locate
@@ -117,7 +118,9 @@ def released(out: Payload) -> Payload:
 
 def test_sound_statement_is_accepted() -> None:
     statement = verify(signed(payload(), signer()))
-    assert [check.id for check in statement.checks] == [f"S{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)]
+    assert [check.id for check in statement.checks] == [
+        f"S{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 11, 8, 9, 10)
+    ]
     assert statement.public_key == cmk().public_key()
     assert (statement.policy, statement.policy_immutable, statement.ciphertext) == (POLICY, False, b"c" * 300)
     assert not {"cccc", "anyOf"} & set(repr(statement).split("'"))
@@ -214,6 +217,31 @@ def test_k05_the_wrapped_key_is_used_directly(alg: object) -> None:
 )
 def test_k02_attributes(attributes: Payload) -> None:
     changed(lambda out: released(out).update(attributes=attributes), "S07")
+
+
+NOW = int(machine().now.timestamp())
+
+
+@pytest.mark.parametrize(
+    "times", [{"exp": NOW}, {"exp": NOW - 86400}, {"nbf": NOW + 1}, {"nbf": NOW - 9, "exp": NOW - 1}, {"exp": 0}]
+)
+def test_k02_a_key_that_is_not_in_force(times: Payload) -> None:
+    changed(lambda out: released(out)["attributes"].update(times), "S11")
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf"])
+@pytest.mark.parametrize("time", ["2026-01-01", 1.5, True, [], {}])
+def test_k02_times_of_a_key_are_numbers(name: str, time: object) -> None:
+    changed(lambda out: released(out)["attributes"].update({name: time}), "S11")
+
+
+def test_k02_a_key_in_force_is_accepted() -> None:
+    times = {"nbf": NOW, "exp": NOW + 1}
+    dated = verify(signed(payload(lambda out: released(out)["attributes"].update(times)), signer()))
+    assert ("S11", f"nbf {NOW}, exp {NOW + 1}") in dated.checks
+    lasting = verify(signed(payload(lambda out: released(out)["attributes"].update(exp=None)), signer()))
+    (found,) = (check for check in lasting.checks if check.id == "S11")
+    assert (isinstance(found, Skipped), found.finding) == (True, "nbf None, exp None: the key does not expire")
 
 
 @pytest.mark.parametrize("kty", ["oct-HSM", "oct", "OKP", "rsa", "", None, ["RSA"], {}, 1])

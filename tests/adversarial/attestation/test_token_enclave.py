@@ -106,6 +106,7 @@ def verify(found: dict[x509.ObjectIdentifier, bytes] | None = None, **kw: Any) -
         keys=keys,
         verdict=judged,
         nonce=maa_nonce(QUALIFYING),
+        max_age=3600,
         reference=decided(maa_enclave=enclave, token_max_age=3600),
         now=(machine().now + kw.get("later", timedelta(0))).timestamp(),
     )

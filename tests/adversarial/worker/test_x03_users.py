@@ -44,6 +44,7 @@ print(json.dumps([outcome(attack, arguments) for attack, *arguments in attacks])
 """
 ATTESTER = """
 import json, sys
+from pathlib import Path
 import msgspec
 from attestation import AttestationError, Trust
 from attestation.appraisal import ReferenceValues
@@ -51,11 +52,12 @@ from attestation.release import Attester, KeySpec
 from worker.config import load
 from worker.rights import become
 user, path, trust = json.loads(sys.argv[1])
-config, trust = load(path := __import__("pathlib").Path(path)), msgspec.json.decode(trust, type=Trust)
+config, trust = load(path := Path(path)), msgspec.json.decode(trust, type=Trust)
 section, key = config.attestation, config.keys[0]
 attester = Attester(
     trust=trust, maa_url=section.maa_url, client_id=section.client_id, region=config.worker.region,
     reference=msgspec.convert(section.reference_values, ReferenceValues, str_keys=True),
+    ak_issuers=Path(section.ak_issuers).read_bytes(),
 )
 attester.preload()
 if user is not None:

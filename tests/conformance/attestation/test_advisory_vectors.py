@@ -1,6 +1,7 @@
 """Real reports under the shipped table: what Azure's hosts show, and that only a signed decision accepts them."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ from cji_simulator.operator import operator
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AZURE_US, Fault
-from attestation.appraisal import ReferenceValues, TcbFloor
+from attestation.appraisal import IdKey, ReferenceValues, TcbFloor
 from attestation.appraisal.advisories import AdvisoryFinding
 from attestation.appraisal.policy import Decided, check_policy
 from attestation.appraisal.snp import AuthenticReport, authenticate_report
 from attestation.certs import load_der
 from attestation.errors import Record
 from attestation.evidence import parse_hcl
-from tests.support.forge import decided
+from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors
@@ -43,7 +44,21 @@ def azure(vectors: Path, name: str) -> AuthenticReport:
 
 
 def policy(hardware: AuthenticReport, reference: ReferenceValues, *, now: datetime = WHEN) -> Decided:
-    return check_policy(hardware, PCRS, reference=reference, now=now, record=Record())
+    """As for a VM whose paravisor this ID key signs: some of these reports are of containers, which have host data."""
+    report = replace(hardware.report, host_data=bytes(32), author_key_digest=bytes(48))
+    signer = IdKey(
+        digest=report.id_key_digest.hex(),
+        least_guest_svn={hardware.product: report.guest_svn},
+        family_ids=(report.family_id.hex(),),
+        image_ids=(report.image_id.hex(),),
+        policies=(report.policy,),
+        source="test",
+        seen=now.date(),
+    )
+    runtime = parse_hcl(machine().evidence().hcl_report)
+    return check_policy(
+        replace(hardware, report=report), runtime, PCRS, signer, reference=reference, now=now, record=Record()
+    )
 
 
 def states(found: Decided) -> dict[str, AdvisoryFinding]:

@@ -75,6 +75,7 @@ def verify(claims: Claims, verdict: Verdict) -> VerifiedToken:
         keys=SigningKeys(issuer=issuer, trust=AZURE_US, fetch=machine().jwks),
         verdict=verdict,
         nonce=NONCE,
+        max_age=3600,
         reference=decided(maa_policy_hashes=("wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs",)),
         now=claims["iat"] + 1,
     )

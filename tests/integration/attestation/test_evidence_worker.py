@@ -13,10 +13,7 @@ from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker, working_tree
 
 from attestation import Fault
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import root_of
-from attestation.release import Attester
-from tests.support.forge import decided
 from tests.support.refusals import refused, rejected
 from worker.audit import Attested, read
 from worker.client import SyncClient, Unverified, load_profile
@@ -55,8 +52,8 @@ def test_h01_undecided_risks_keep_worker_and_client_away(
     deciding = Operator()
     ids = (signed or {}).pop("advisories", ())
     given = () if signed is None else (deciding.acceptance(*ids, **signed),)
-    undecided = ReferenceValues(acceptances=given, advisory_signers=(deciding.signer,))
-    attester = Attester(trust=azure.trust, maa_url=azure.maa_url, reference=undecided)
+    undecided = azure.reference_with(acceptances=given, advisory_signers=(deciding.signer,), advisories=None)
+    attester = azure.attester(reference=undecided)
     with rejected("E32", fault=Fault.POLICY_MISMATCH):
         attester.attest(receipt_key=b"r" * 32)
     client = SyncClient(
@@ -87,11 +84,11 @@ def test_h01_a_decision_of_a_stranger_gives_a_worker_no_key(
     assert custody.holdings.attestation is None
     with refused(Reason.ATTESTATION_REJECTED):
         custody.holdings.key(cmk.kek_id)
-    assert '"check": "E40"' in capsys.readouterr().err
+    assert '"check": "E45"' in capsys.readouterr().err
 
 
 def test_f08_an_attester_sees_that_its_machine_goes_on(azure: Simulation) -> None:
-    attester = Attester(trust=azure.trust, maa_url=azure.maa_url, reference=decided())
+    attester = azure.attester()
     first = attester.attest(receipt_key=b"r" * 32).verdict
     attester.quote(receipt_key=b"r" * 32, root=root_of(b"n" * 32))
     second = attester.attest(receipt_key=b"r" * 32).verdict

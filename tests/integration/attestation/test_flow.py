@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
-from attestation.appraisal import appraise
+from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import Evidence, qualifying_data, root_of
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
@@ -35,7 +35,6 @@ from attestation.release.keyspec import locate
 from attestation.release.statement import verify_statement
 from attestation.release.vault import Vault
 from attestation.trust import endpoint
-from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
@@ -60,7 +59,7 @@ def fresh_report() -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
+    return simulation.attester()
 
 
 def spec(cmk: Cmk, **kw: Any) -> KeySpec:
@@ -111,9 +110,9 @@ def test_quote_for_a_callers_nonce(simulation: Simulation, attester: Attester) -
 
     now = datetime.datetime.now(datetime.UTC)
     bound = qualifying_data(RECEIPT_KEY, nonce)
-    appraise(evidence, trust=simulation.trust, reference=decided(), expected_qualifying_data=bound, now=now)
+    appraise(evidence, trust=simulation.trust, reference=simulation.reference, expected_qualifying_data=bound, now=now)
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03
-        appraise(evidence, trust=AZURE_US, reference=decided(), expected_qualifying_data=bound, now=now)
+        appraise(evidence, trust=AZURE_US, reference=simulation.reference, expected_qualifying_data=bound, now=now)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +137,7 @@ def test_a21_rolled_signing_keys(simulation: Simulation, attester: Attester) -> 
     simulation.rotate_signing_keys()
     with rejected("T03", fault=Fault.TOKEN_INVALID):
         attester.attest(receipt_key=RECEIPT_KEY)  # within the cool-down
-    Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided()).attest(receipt_key=RECEIPT_KEY)
+    simulation.attester().attest(receipt_key=RECEIPT_KEY)
 
 
 def test_maa_comes_back_after_one_failure(simulation: Simulation, attester: Attester) -> None:
@@ -310,7 +309,7 @@ def test_k01_a_key_under_a_weak_policy_is_not_used(
 
 def test_k01_a_second_authority_is_accepted_by_name_only(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, maa_hosts=(*simulation.trust.maa_hosts, "other.example"))
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
+    attester = simulation.attester(trust=trust)
     policy = simulation.release_policy()
     policy["anyOf"].append(policy["anyOf"][0] | {"authority": "https://other.example"})
     cmk = simulation.create_cmk("att-two", policy=policy)
@@ -384,6 +383,18 @@ def test_k08_a_disabled_version_is_denied_and_the_other_is_not(simulation: Simul
     attester.release_into(attestation, previous.spec, memoryview(bytearray(4096)))
 
 
+def test_k02_an_expired_key_is_released_but_not_used(simulation: Simulation, attester: Attester) -> None:
+    """Key Vault releases it, as documented; the statement says when it ended (S11)."""
+    cmk, now = simulation.create_cmk("att-expired"), int(time.time())
+    buffer = bytearray(4096)
+    for times in ({"exp": now - 60}, {"nbf": now + 3600, "exp": now + 7200}):
+        simulation.date_cmk(cmk, **times)
+        attestation = attester.attest(receipt_key=RECEIPT_KEY)
+        assert told(refused(attester, attestation, cmk.spec)) == (Fault.RELEASE_INVALID, "S11")
+    simulation.date_cmk(cmk, nbf=now - 60)
+    attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(buffer))
+
+
 class Impostor:
     """A server under a good certificate that asks for a token of `resource`, and then gives its `answer`."""
 
@@ -448,7 +459,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
         (impostor.host, (Fault.IDENTITY_UNAVAILABLE, "resource")),  # only the identity's pin is left
     ):
         trust = msgspec.structs.replace(simulation.trust, vault_hosts=(pattern,))
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
+        other = simulation.attester(trust=trust)
         assert told(refused(other, attestation, elsewhere)) == expected
     assert len(impostor.tokens) >= 2
     assert set(impostor.tokens) == {None}
@@ -457,7 +468,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
 def test_k12_no_token_in_logs_or_errors(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=decided())
+    other = simulation.attester(trust=impostor.trusted(simulation.trust))
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     with caplog.at_level(logging.DEBUG):
@@ -475,7 +486,7 @@ def test_k02_an_answer_that_is_no_statement(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, answer: bytes
 ) -> None:
     impostor.answer = (200, answer)
-    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=decided())
+    other = simulation.attester(trust=impostor.trusted(simulation.trust))
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), elsewhere)
     assert told(error) == (Fault.RELEASE_INVALID, "S01")
@@ -491,7 +502,7 @@ def test_r02_an_azure_machine_takes_its_own_metadata_identity(monkeypatch: pytes
 def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     for roots in (simulation.trust.tls_roots, None):
         trust = msgspec.structs.replace(simulation.trust, release_roots=roots)
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
+        other = simulation.attester(trust=trust)
         error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), cmk.spec)
         assert told(error) == (Fault.RELEASE_INVALID, "S02")
 
@@ -522,7 +533,8 @@ def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
     attester = Attester(
         trust=simulation.trust,
         maa_url=simulation.maa_url,
-        reference=decided(),
+        reference=simulation.reference,
+        ak_issuers=simulation.ak_issuers,
         clock=lambda: time.time() + ahead[0],
     )
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
@@ -534,7 +546,7 @@ def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
 
 def test_s02_no_device(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, tcti="device:/nonexistent/tpm")
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
+    attester = simulation.attester(trust=trust)
     with rejected("tpm-open", fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.attest(receipt_key=RECEIPT_KEY)
 
@@ -568,7 +580,7 @@ def test_r02_tls_roots_are_the_trusts(
         monkeypatch.setenv(name, str(roots))
     trust = msgspec.structs.replace(simulation.trust, tls_roots=None)
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    elsewhere = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
+    elsewhere = simulation.attester(trust=trust)
     with rejected("maa", fault=Fault.MAA_UNAVAILABLE):
         elsewhere.attest(receipt_key=RECEIPT_KEY)
     with rejected("vault", fault=Fault.RELEASE_UNAVAILABLE):
@@ -660,7 +672,7 @@ def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: At
     vault, hsm = (locate(one.spec, trust=simulation.trust).vault for one in (cmk, in_hsm))
     assert vault.resource != hsm.resource
     confused = msgspec.structs.replace(simulation.trust, vault_hosts=(f"{hsm.host}:{hsm.port}",))
-    other = Attester(trust=confused, maa_url=simulation.maa_url, reference=decided())
+    other = simulation.attester(trust=confused)
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), in_hsm.spec)
     assert told(error) == (Fault.IDENTITY_UNAVAILABLE, "resource")
 
@@ -690,10 +702,10 @@ def test_a_managed_hsm_writes_in_its_own_way_and_is_understood(
 def test_a04_provider_that_the_trust_does_not_name(simulation: Simulation, change: str) -> None:
     for url in (f"{simulation.maa_url}{change}", ""):
         with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-            Attester(trust=simulation.trust, maa_url=url, reference=decided())
+            simulation.attester(maa_url=url)
     with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=decided())
-    Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=decided())
+        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=ReferenceValues())
+    simulation.attester(maa_url=f"{simulation.maa_url}/")
 
 
 def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attester: Attester) -> None:

@@ -15,8 +15,7 @@ from click.testing import CliRunner, Result
 
 from attestation import AZURE_US, Fault, Trust
 from attestation.evidence.kds import fetch_crl
-from attestation.release import Attester
-from tests.support.forge import crl, decided
+from tests.support.forge import crl
 from tests.support.refusals import rejected
 from worker.cli import build
 from worker.config import load
@@ -37,8 +36,7 @@ def test_a22_a_fetched_list_is_checked_by_the_worker(tmp_path: Path, azure: Simu
     assert (done.exit_code, "1 revoked" in done.output) == (0, True)
     data = (tmp_path / "Genoa.crl").read_bytes()
     assert (tmp_path / "Genoa.crl").stat().st_mode & 0o777 == 0o644
-    reference = decided(products=("Genoa",), amd_crls={"Genoa": data})
-    attester = Attester(trust=azure.trust, maa_url=azure.maa_url, reference=reference)
+    attester = azure.attester(reference=azure.reference_with(products=("Genoa",), amd_crls={"Genoa": data}))
     checks = dict(attester.attest(receipt_key=b"r" * 32).verdict.checks)
     assert checks["E33"] == f"not revoked, by a CRL of {datetime.now(UTC):%Y-%m-%d}"
     assert fetch(azure.trust, tmp_path, "Genoa").exit_code == 0

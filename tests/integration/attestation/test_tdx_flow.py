@@ -21,7 +21,7 @@ from cji_simulator.site import open_site, people
 from click.testing import CliRunner
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
-from attestation.appraisal import Verdict, appraise
+from attestation.appraisal import ReferenceValues, Verdict, appraise
 from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying_data, root_of
 from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
@@ -32,7 +32,6 @@ from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
-from tests.support.forge import decided
 from tests.support.refusals import rejected
 from worker.cli import build
 
@@ -61,18 +60,18 @@ def evidence(servers: Simulation) -> Evidence:
 
 
 def attester(of: Simulation, **reference: Any) -> Attester:
-    return Attester(trust=of.trust, maa_url=of.maa_url, reference=decided(**reference))
+    return of.attester(reference=of.reference_with(**reference))
 
 
 def chain(evidence: Evidence) -> bytes:
     return parse_td_quote(evidence.td_quote).pck_chain
 
 
-def judged(evidence: Evidence, trust: Trust) -> Verdict:
+def judged(evidence: Evidence, trust: Trust, reference: ReferenceValues) -> Verdict:
     return appraise(
         evidence,
         trust=trust,
-        reference=decided(),
+        reference=reference,
         expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
         now=datetime.now(UTC),
     )
@@ -92,10 +91,10 @@ def test_both_verdicts(tdx: Simulation) -> None:
 
 
 def test_s03_the_same_evidence_under_production(tdx: Simulation, evidence: Evidence) -> None:
-    assert judged(evidence, tdx.trust).tee == "tdx"
+    assert judged(evidence, tdx.trust, tdx.reference).tee == "tdx"
     for production in (AZURE_US, AZURE_USGOV):
         with rejected("E23", fault=Fault.UNTRUSTED_ROOT):
-            judged(evidence, production)
+            judged(evidence, production, tdx.reference)
 
 
 def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
@@ -107,6 +106,7 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
         with site.client() as client:
             file = tmp_path / "evidence.json"
             file.write_bytes(client.attest().to_file())
+        profile = ["--profile", str(site.files.profile)]
     claims = result.receipt.claims
     assert (claims.tee, claims.tcb["tdx_module"], claims.accepted_advisories) == ("tdx", 13, ())
     runner = CliRunner()
@@ -114,11 +114,13 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
     assert shown.exit_code == 0
     for text in ("TD quote", "MRTD", "TCB info", "Intel SGX Root CA", tdx.endpoints.vm_id):
         assert text in shown.output
-    accepted = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "verify", str(file)], catch_exceptions=False)
+    accepted = runner.invoke(
+        build(AZURE_US, tdx.trust), ["evidence", "verify", str(file), *profile], catch_exceptions=False
+    )
     assert (accepted.exit_code, "TCB status UpToDate" in accepted.output) == (0, True)
     wrapper = json.loads(file.read_bytes()) | {"cloud": "azure-us"}
     file.write_text(json.dumps(wrapper))
-    refused = runner.invoke(build(AZURE_US), ["evidence", "verify", str(file)])
+    refused = runner.invoke(build(AZURE_US), ["evidence", "verify", str(file), *profile])
     assert (refused.exit_code, "E23" in refused.output) == (3, True)
 
 

@@ -67,7 +67,7 @@ def refusal(act: Callable[[], Any]) -> tuple[Fault, str]:
 @pytest.mark.parametrize("kind", [Kind.RETRY, Kind.YIELDED, Kind.OBJECT_MEMORY])
 def test_a_busy_tpm_is_asked_again(simulation: Simulation, kind: Kind) -> None:
     simulation.fault(Service.TPM, kind, times=ATTEMPTS - 1)
-    evidence = collect(trust=simulation.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation.trust))
+    evidence = simulation.collect(BOUND)
     assert simulation.faults() == []  # all of them struck
     assert evidence.quote
     assert loaded(simulation) == []
@@ -273,7 +273,7 @@ def test_pcrs_that_never_stand_still(between: Between) -> None:
     wrong = msgspec.structs.replace(AZURE_US, tcti=between.tcti)
     between.replaced[PCR_READ] = lambda response: response[:-1] + bytes([response[-1] ^ 1])
     with rejected("pcr-moving", fault=Fault.EVIDENCE_UNAVAILABLE):
-        collect(trust=wrong, qualifying_data=BOUND, pcs=IntelPcs(wrong))
+        collect(trust=wrong, qualifying_data=BOUND, pcs=IntelPcs(wrong), ak_issuers=())
     assert between.asked.count(wire.QUOTE) == QUOTE_ATTEMPTS
 
 

@@ -16,13 +16,10 @@ from click.testing import CliRunner, Result
 from attestation import AttestationError, Fault
 from attestation.appraisal.crl import read_published
 from attestation.evidence import Evidence, maa_nonce, qualifying_data, root_of
-from attestation.evidence.collect import collect
 from attestation.evidence.kds import fetch_crl
-from attestation.evidence.pcs import IntelPcs
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
-from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
@@ -48,7 +45,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
+    return simulation.attester()
 
 
 def outcome(attester: Attester, cmk: Cmk) -> tuple[Fault, str] | None:
@@ -191,7 +188,7 @@ def test_what_a_worker_on_tdx_makes_of_it(
         monkeypatch.setattr("attestation.evidence.pcs.TOTAL_SECONDS", 0.1)
     fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
     tdx.fault(order.service, order.kind, **fields)
-    attester = Attester(trust=tdx.trust, maa_url=tdx.maa_url, reference=decided())
+    attester = tdx.attester()
     found: tuple[Fault, str] | None = None
     try:
         attester.attest(receipt_key=RECEIPT_KEY)
@@ -286,7 +283,7 @@ class TestEvents:
         ends = self.released_after(simulation, attester, cmk, simulation.reboot)
         assert ends == (Fault.EVIDENCE_INVALID, "ephemeral-key")
         assert outcome(attester, cmk) == (Fault.EVIDENCE_INVALID, "E35")
-        new = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
+        new = simulation.attester()
         assert outcome(new, cmk) is None
 
     def test_extend_pcr(self, simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
@@ -353,7 +350,7 @@ def test_the_command_line_lists_what_is_in_force(simulation: Simulation) -> None
 
 def test_the_command_line_lets_events_happen(own_servers: Simulation) -> None:
     state, before = str(own_servers.state), own_servers.create_cmk("cli")
-    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=decided())
+    attester = own_servers.attester()
 
     def ends(*arguments: str) -> str | None:
         """Where a release ends when this happened after the attestation that it is asked with."""
@@ -368,9 +365,9 @@ def test_the_command_line_lets_events_happen(own_servers: Simulation) -> None:
 
     assert ends(Event.EXTEND_PCR, "--pcr", "5") == "pcr-changed"
     assert ends(Event.ROTATE_SIGNING_KEYS) == "vault-403-unverified"
-    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=decided())
+    attester = own_servers.attester()
     assert ends(Event.REBOOT) == "ephemeral-key"
-    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=decided())
+    attester = own_servers.attester()
     assert ends("disable-key", "--key", "cli") == "vault-403-KeyDisabled"
     assert ends("enable-key", "--key", "cli") is None
     assert ends("change-policy", "--key", "cli") == "vault-403-policy"
@@ -406,7 +403,7 @@ def test_the_command_line_without_a_simulation(tmp_path: Path) -> None:
 
 def collected(simulation: Simulation) -> tuple[Evidence, str]:
     bound = qualifying_data(RECEIPT_KEY, bytes(32))
-    return collect(trust=simulation.trust, qualifying_data=bound, pcs=IntelPcs(simulation.trust)), maa_nonce(bound)
+    return simulation.collect(bound), maa_nonce(bound)
 
 
 def test_a_boot_log_is_replayed(simulation: Simulation) -> None:
@@ -441,7 +438,7 @@ def test_the_second_provider_is_told_apart_by_its_name_only(simulation: Simulati
 
     other = simulation.endpoints.other_maa_url
     trust = msgspec.structs.replace(simulation.trust, maa_hosts=(other.removeprefix("https://"),))
-    attester = Attester(trust=trust, maa_url=other, reference=decided())
+    attester = simulation.attester(trust=trust, maa_url=other)
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     assert attestation.token.issuer == other
     with rejected(fault=Fault.RELEASE_DENIED):  # the key's policy names the first provider

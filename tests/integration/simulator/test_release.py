@@ -42,14 +42,12 @@ from tpm2_pytss.types import (
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust, is_production
 from attestation.appraisal import appraise
 from attestation.evidence import Evidence, maa_nonce, qualifying_data
-from attestation.evidence.collect import collect, ephemeral_salt
-from attestation.evidence.pcs import IntelPcs
+from attestation.evidence.collect import ephemeral_salt
 from attestation.evidence.tpm import Tpm
 from attestation.evidence.tpm_structures import policy_pcr_digest
 from attestation.maa import guest_request, open_reply, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
-from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)
@@ -63,12 +61,12 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
+    return simulation.attester()
 
 
 @pytest.fixture(scope="module")
 def evidence(simulation_servers: Simulation) -> Evidence:
-    return collect(trust=simulation_servers.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation_servers.trust))
+    return simulation_servers.collect(BOUND)
 
 
 def ask(simulation: Simulation, body: bytes) -> bytes:
@@ -114,7 +112,9 @@ def test_a_released_key_is_the_vaults(simulation: Simulation, attester: Attester
 
 def test_s03_production_roots_refuse_the_same_evidence(simulation: Simulation, evidence: Evidence) -> None:
     def judge(trust: Trust) -> None:
-        appraise(evidence, trust=trust, reference=decided(), expected_qualifying_data=BOUND, now=datetime.now(UTC))
+        appraise(
+            evidence, trust=trust, reference=simulation.reference, expected_qualifying_data=BOUND, now=datetime.now(UTC)
+        )
 
     judge(simulation.trust)
     for trust in (AZURE_US, AZURE_USGOV):
@@ -128,7 +128,7 @@ def test_another_simulation_is_another_root(simulation: Simulation, evidence: Ev
         appraise(
             evidence,
             trust=other.trust,
-            reference=decided(),
+            reference=simulation.reference,
             expected_qualifying_data=BOUND,
             now=datetime.now(UTC),
         )
@@ -428,7 +428,7 @@ def test_maa_down_and_up_again(simulation: Simulation, attester: Attester) -> No
 def test_signing_keys_may_turn(simulation: Simulation, attester: Attester) -> None:
     attester.attest(receipt_key=bytes(32))
     simulation.rotate_signing_keys()
-    fresh = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
+    fresh = simulation.attester()
     fresh.attest(receipt_key=bytes(32))
 
 

@@ -19,8 +19,6 @@ from tpm2_pytss.types import TPM2B_DATA, TPM2B_NV_PUBLIC, TPM2B_SENSITIVE_CREATE
 
 from attestation.evidence import parse_hcl, qualifying_data
 from attestation.evidence.binding import report_user_data
-from attestation.evidence.collect import collect
-from attestation.evidence.pcs import IntelPcs
 
 HCL, USER_DATA, AK_CERT, AK = 0x01400001, 0x01400002, 0x01C101D0, 0x81000003
 PCRS = "sha256:0,1,2,3,4,5,6,7"
@@ -71,7 +69,7 @@ def test_evidence_waits_for_a_report_that_is_fresh(tmp_path: Path) -> None:
     with Simulation(tmp_path) as own:
         for nonce in (b"1" * 32, b"2" * 32):  # the second comes within the two seconds
             bound = qualifying_data(bytes(32), nonce)
-            found = parse_hcl(collect(trust=own.trust, qualifying_data=bound, pcs=IntelPcs(own.trust)).hcl_report)
+            found = parse_hcl(own.collect(bound).hcl_report)
             assert found.user_data.lower() == report_user_data(bound).hex()
 
 

@@ -16,7 +16,7 @@ from attestation import AZURE_US, AttestationError, Fault
 from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
 from attestation.certs import load_der
 from attestation.errors import Record
-from attestation.evidence import Evidence, Tcb, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
+from attestation.evidence import Evidence, Tcb, ak_chain, parse_attest, parse_hcl, parse_rsa_public, parse_snp_report
 from attestation.evidence.collect import _der
 from attestation.evidence.snp_report import parse_tcb
 from attestation.jose import b64url, b64url_decode, rsa_from_jwk, split_jws, std_b64decode
@@ -90,8 +90,8 @@ def seeds() -> dict[str, bytes]:
         "public": evidence.ephemeral,
         "evidence": evidence.to_json(),
         "jwks": machine().jwks(),
-        "ak-cert": evidence.ak_cert + bytes(10),
-        "certificate": evidence.ak_cert,
+        "ak-cert": ak_chain(evidence.ak_cert)[0] + bytes(10),
+        "certificate": ak_chain(evidence.ak_cert)[0],
         "chain": evidence.certs,
         "crl": crl(1, 2),
     }

@@ -138,7 +138,7 @@ def test_record_files(tmp_path_factory: pytest.TempPathFactory, data: bytes, suf
 
 @given(st.binary(max_size=100), st.text(max_size=60), st.text(max_size=60))
 def test_attestation_answers(evidence: bytes, token: str, jwk: str) -> None:
-    answer = pb.AttestResponse(evidence=evidence, maa_token=token, receipt_jwk=jwk)
+    answer = pb.AttestResponse(evidence=evidence, maa_token=token, receipt_jwk=jwk, token_nonce=evidence[:32])
     with pytest.raises(ClientError):
         verify_attestation(
             answer,

@@ -236,9 +236,13 @@ def _show_refusals(result: SealedResult, attested: AttestedWorker, site: Site, c
     try:
         verify_attestation(
             pb.AttestResponse(
-                evidence=attested.evidence, maa_token=attested.maa_token, receipt_jwk=attested.receipt_jwk
+                evidence=attested.shown.evidence,
+                maa_token=attested.maa_token,
+                receipt_jwk=attested.receipt_jwk,
+                token_evidence=attested.shown.token_evidence,
+                token_nonce=attested.shown.token_nonce,
             ),
-            nonce=attested.nonce,
+            nonce=attested.shown.nonce,
             trust=AZURE_US,
             reference=site.profile.reference,
             maa_url="https://sharedeus2.eus2.attest.azure.net",

@@ -222,6 +222,7 @@ class KeyVault:
                 raise _bad("AKV.SKR.1020: Immutable Key Release Policy cannot be modified.")
             key.policy, key.immutable = policy, immutable
         version.enabled = bool(attributes.get("enabled", version.enabled))
+        version.times |= {name: int(attributes[name]) for name in ("nbf", "exp") if name in attributes}
         return self._bundle(base, key, version)
 
     async def _release(self, request: web.Request) -> web.Response:

@@ -23,9 +23,11 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from attestation.appraisal import ReferenceValues
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
 from cji_simulator.operator import Operator
+from cji_simulator.reference import toml
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.client.keys import new_ml_kem_seed
@@ -140,7 +142,13 @@ def _config(
             private_key="server.key",
             client_roots="client-roots.pem",
         ),
-        _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
+        _table(
+            "attestation",
+            maa_url=simulation.maa_url,
+            ak_issuers="ak-issuers.pem",
+            key_lifetime_s=key_lifetime_s,
+            pcr_check_s=pcr_check_s,
+        ),
         f"[attestation.reference_values]\n{reference}",
     ]
     if reference_mib:
@@ -163,8 +171,11 @@ def _config(
     return "\n".join(parts)
 
 
-def _reference(folders: Sequence[Path], signer: Path) -> str:
-    """Reference values of an operator who accepts what is open; writes what it signs into each folder, and its key."""
+def _reference(machine: ReferenceValues, folders: Sequence[Path], signer: Path) -> str:
+    """Reference values of an operator who trusts this machine and accepts what is open.
+
+    Writes what the operator signs into each folder, and its key.
+    """
     deciding = Operator()
     signer.parent.mkdir(mode=0o700, exist_ok=True)
     write_private(signer, private_pem(deciding.key))
@@ -174,6 +185,7 @@ def _reference(folders: Sequence[Path], signer: Path) -> str:
     return (
         f"products = {_texts(_PRODUCTS)}\nadvisory_signers = {_texts([deciding.signer])}\n"
         'advisories = { file = "advisories.jws" }\nacceptances = [{ file = "acceptance.jws" }]\n'
+        f"{toml(machine)}"
     )
 
 
@@ -249,6 +261,7 @@ def worker_config(
     _chain(folder, "server", leaf("worker-1", server_key, server_ca, hosts=["localhost", HOST]))
     _chain(client, "client", leaf(agency.name, client_key, client_ca, uris=[agency.san]))
     (folder / "client-roots.pem").write_bytes(pem(client_ca.certificate))
+    (folder / "ak-issuers.pem").write_bytes(simulation.ak_issuers)
     (client / "ca.pem").write_bytes(pem(server_ca.certificate))
     signing, recipient, hybrid = (
         SigningPair.generate(),
@@ -273,7 +286,7 @@ def worker_config(
     )
     recipients = [recipient_id, key_id(hybrid.public_key())]
     files.policy.write_text(_policy(agency, signing.public_key(), recipients))
-    reference = _reference((folder, client), folder / "operator" / "signer.key")
+    reference = _reference(simulation.reference, (folder, client), folder / "operator" / "signer.key")
     files.config.write_text(
         _config(
             simulation,

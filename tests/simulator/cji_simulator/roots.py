@@ -62,10 +62,17 @@ class Roots:
     @property
     def ark_spki_sha256(self) -> str:
         """Hex SHA-256 of the ARK's SubjectPublicKeyInfo."""
-        spki = self.ark.key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return hashlib.sha256(spki).hexdigest()
+        return _spki_sha256(self.ark.certificate)
+
+    @property
+    def vtpm_spki_sha256(self) -> str:
+        """The same of the vTPM's root."""
+        return _spki_sha256(self.vtpm_ca.chain[-1])
+
+    @property
+    def ak_issuers(self) -> str:
+        """PEM: who issues certificates of attestation keys, up to the root."""
+        return "".join(pem(one).decode() for one in self.vtpm_ca.chain)
 
     @property
     def tls_pem(self) -> str:
@@ -109,18 +116,26 @@ class Roots:
         return leaf("Simulated Attestation Signer", key, self.maa_ca)
 
 
+def _spki_sha256(certificate: x509.Certificate) -> str:
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(spki).hexdigest()
+
+
 def _make(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls_ca = authority("Simulated TLS Root", ec.generate_private_key(ec.SECP256R1()))
     vault_ca = authority("Simulated Key Vault Root", rsa.generate_private_key(65537, 2048))
     vault_intermediate = authority("Simulated Key Vault CA", rsa.generate_private_key(65537, 2048), vault_ca)
+    vtpm_root = authority("Simulated Virtual TPM Root", rsa.generate_private_key(65537, 2048))
     chip = amd.make(Tcb())
     made = {
         "tls-ca": tls_ca,
         "tls": leaf(HOST, ec.generate_private_key(ec.SECP256R1()), tls_ca, hosts=["localhost", HOST]),
         "vault-ca": vault_ca,
         "vault": leaf(HOST, rsa.generate_private_key(65537, 2048), vault_intermediate, hosts=["localhost", HOST]),
-        "vtpm-ca": authority("Simulated Virtual TPM Root", rsa.generate_private_key(65537, 2048)),
+        "vtpm-ca": authority("Simulated Virtual TPM CA", rsa.generate_private_key(65537, 2048), vtpm_root),
         "maa-ca": authority("Simulated Attestation Root", rsa.generate_private_key(65537, 2048)),
         "ark": chip.ark,
         "ask": chip.ask,

@@ -51,6 +51,8 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tls_roots: str
     release_roots: str
     ark_spki_sha256: str
+    vtpm_spki_sha256: str
+    ak_issuers: str
     intel_spki_sha256: str
     intel_url: str
     amd_url: str
@@ -167,6 +169,8 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             tls_roots=roots.tls_pem,
             release_roots=roots.release_pem,
             ark_spki_sha256=roots.ark_spki_sha256,
+            vtpm_spki_sha256=roots.vtpm_spki_sha256,
+            ak_issuers=roots.ak_issuers,
             intel_spki_sha256=intel.spki_sha256,
             intel_url=f"https://{HOST}:{intel_port}",
             amd_url=f"https://{HOST}:{amd_port}",

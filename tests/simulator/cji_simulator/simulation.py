@@ -14,10 +14,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import Trust
-from attestation.release import KeySpec
+from attestation.appraisal import ReferenceValues
+from attestation.evidence import Evidence
+from attestation.evidence.collect import collect
+from attestation.evidence.pcs import IntelPcs
+from attestation.release import Attester, KeySpec
 from attestation.release.policy import build
 from attestation.trust import endpoint
 from cji_simulator import jws
@@ -25,6 +30,7 @@ from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64u
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
+from cji_simulator.reference import reference_values
 from cji_simulator.server import ENDPOINTS, Endpoints
 
 __all__ = ["Cmk", "Simulation", "SimulationError"]
@@ -159,6 +165,37 @@ class Simulation:
             tcti=at.tcti,
         )
 
+    @property
+    def reference(self) -> ReferenceValues:
+        """The reference values of an operator who has added those of this simulation's machine."""
+        return self.reference_with()
+
+    def reference_with(self, **values: Any) -> ReferenceValues:
+        """The same with other values."""
+        return reference_values(self.endpoints.vtpm_spki_sha256, **values)
+
+    @property
+    def ak_issuers(self) -> bytes:
+        """PEM: who issues certificates of attestation keys, up to the root."""
+        return self.endpoints.ak_issuers.encode()
+
+    def attester(self, **changes: Any) -> Attester:
+        """An attester for this machine, with other arguments where given."""
+        given: dict[str, Any] = {
+            "trust": self.trust,
+            "maa_url": self.maa_url,
+            "reference": self.reference,
+            "ak_issuers": self.ak_issuers,
+        }
+        return Attester(**(given | changes))
+
+    def collect(self, qualifying_data: bytes) -> Evidence:
+        """Evidence of this machine for this quote, not appraised."""
+        known = x509.load_pem_x509_certificates(self.ak_issuers)
+        return collect(
+            trust=self.trust, qualifying_data=qualifying_data, pcs=IntelPcs(self.trust), ak_issuers=tuple(known)
+        )
+
     def release_policy(self) -> dict[str, Any]:
         """Return the default policy of keys: the output of `cji policy build` for both kinds of hardware."""
         policy: dict[str, Any] = json.loads(build(self.maa_url, hardware=("snp", "tdx")))
@@ -199,6 +236,10 @@ class Simulation:
     def enable_cmk(self, cmk: Cmk, *, enabled: bool) -> None:
         """Enable or disable one version."""
         self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": {"enabled": enabled}})
+
+    def date_cmk(self, cmk: Cmk, **times: int) -> None:
+        """Set `nbf` or `exp` of one version, seconds since 1970."""
+        self._vault("PATCH", cmk.kek_id.removeprefix(self.vault_url), {"attributes": times})
 
     def cmk(self, name: str = "cji-kek", version: str = "") -> Cmk:
         """Return a key's version from the vault, by default the newest."""

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from cji_simulator.reference import FAMILY_ID, GUEST_SVN, IMAGE_ID
+
 __all__ = ["REPORT_LENGTH", "Report", "Tcb"]
 
 REPORT_LENGTH: Final = 1184
@@ -57,9 +59,9 @@ class Report:
     id_key_digest: bytes  # 48 bytes
     tcb: Tcb = field(default_factory=Tcb)
     policy: int = 0x3001F
-    guest_svn: int = 0x1000D
-    family_id: bytes = bytes.fromhex("01232000000000000000000000000000")
-    image_id: bytes = bytes.fromhex("02000000000000000000000000000000")
+    guest_svn: int = GUEST_SVN
+    family_id: bytes = FAMILY_ID
+    image_id: bytes = IMAGE_ID
     report_id: bytes = field(default_factory=lambda: os.urandom(32))
     host_data: bytes = bytes(32)
     author_key_digest: bytes = bytes(48)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator.intel import CPU_SVN, QE_SIGNER, Intel, ec_key, raw_signature
+from cji_simulator.reference import MEASUREMENT
 
 __all__ = ["REPORT_LENGTH", "SEPT_VE_DISABLE", "TdReport", "TdxHost", "quote", "quoted_body", "verify_quote"]
 
@@ -38,7 +39,7 @@ class TdReport:
     report_data: bytes  # 64 bytes
     attributes: int = SEPT_VE_DISABLE
     xfam: bytes = bytes.fromhex("e718060000000000")
-    mrtd: bytes = hashlib.sha384(b"cji-simulator paravisor").digest()
+    mrtd: bytes = MEASUREMENT
     tcb_svn: bytes = bytes([13, 1, 4]).ljust(16, b"\0")
     seam: bytes = hashlib.sha384(b"cji-simulator TDX module").digest()
     seam_signer: bytes = _ZERO

@@ -39,6 +39,7 @@ class KeyVersion:
     enabled: bool = True
     version: str = field(default_factory=lambda: os.urandom(16).hex())
     created: int = field(default_factory=lambda: int(time.time()))
+    times: dict[str, int] = field(default_factory=dict)  # nbf and exp, which no release looks at
 
     def jwk(self, kid: str) -> dict[str, Any]:
         """Return the public key as the vault shows it: an HSM's type, and an exponent of four bytes."""
@@ -58,6 +59,7 @@ class KeyVersion:
             "recoveryLevel": "Recoverable+Purgeable",
             "recoverableDays": 90,
             "exportable": self.exportable,
+            **self.times,
         }
 
     def exported(self) -> bytes:

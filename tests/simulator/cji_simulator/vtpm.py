@@ -10,7 +10,6 @@
 """
 
 import asyncio
-import hashlib
 import os
 import shutil
 import socket
@@ -29,6 +28,7 @@ from tpm2_pytss.types import TPM2B_PUBLIC, TPM2B_SENSITIVE_CREATE
 
 from cji_simulator import hcl, measured_boot, tpm_wire
 from cji_simulator.faults import Faults, Kind, Service
+from cji_simulator.reference import ID_KEY_DIGEST, MEASUREMENT
 from cji_simulator.roots import Roots
 from cji_simulator.snp import Report
 from cji_simulator.tdx import TdxHost
@@ -113,8 +113,8 @@ class HclReport:
             report_data=hcl.report_data(claims),
             chip_id=self.roots.chip_id,
             report_id=self.report_id,
-            measurement=hashlib.sha384(b"cji-simulator paravisor").digest(),
-            id_key_digest=hashlib.sha384(b"cji-simulator id key").digest(),
+            measurement=MEASUREMENT,
+            id_key_digest=ID_KEY_DIGEST,
             tcb=self.roots.tcb,
         )
         vcek = self.roots.vcek.key

@@ -50,7 +50,7 @@ def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = N
     found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
     path = folder / "evidence.json"
     content = {
-        "version": 2,
+        "version": 3,
         "cloud": cloud,
         "attested_at": at,
         "nonce": nonce,
@@ -58,6 +58,8 @@ def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = N
         "receipt_jwk": public_jwk(key.public_key()),
         "evidence": found.to_json(),
         "maa_token": "",
+        "token_nonce": NONCE,
+        "token_evidence": found.to_json(),
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
     return path
@@ -87,13 +89,14 @@ def test_a_bare_bundle_does_not_say_what_was_asked(tmp_path: Path) -> None:
     for options in ((), ("--qualifying", "00"), ("--qualifying", "zz")):
         result = cji("verify", path, "--cloud", "test", *options)
         assert (result.exit_code, "--qualifying" in result.output) == (2, True)
-    other = cji("verify", path, "--cloud", "test", "--qualifying", "00" * 32)
+    other = cji("verify", path, "--cloud", "test", "--qualifying", "00" * 32, "--profile", decided_profile(tmp_path))
     assert (other.exit_code, f"refused at E16: {requirement('E16')}" in other.output) == (3, True)
 
 
 def test_production_roots_refuse_it(tmp_path: Path) -> None:
     for found, check in ((machine().evidence(), "E04"), (intel().evidence(machine()), "E23")):
-        result = cji("verify", bare(tmp_path, found), "--qualifying", QUALIFYING.hex())
+        profile = decided_profile(tmp_path)
+        result = cji("verify", bare(tmp_path, found), "--qualifying", QUALIFYING.hex(), "--profile", profile)
         assert (result.exit_code, f"refused at {check}: {requirement(check)}" in result.output) == (3, True)
     assert cji("verify", bare(tmp_path, machine().evidence()), "--cloud", "other").exit_code == 2
 
@@ -102,23 +105,25 @@ def test_the_file_of_a_job(tmp_path: Path) -> None:
     now = machine().now
     path = wrapped(tmp_path, at=now)
     assert "attested_at" in cji("show", path).output
-    refused = cji("verify", path)  # nobody decided about what is open
+    undecided = decided_profile(tmp_path, accepted=False)  # nobody decided about what is open
+    refused = cji("verify", path, "--profile", undecided)
     assert (refused.exit_code, "refused at E32" in refused.output) == (3, True)
     assert cji("verify", path, "--profile", decided_profile(tmp_path)).exit_code == 0
     later = (now + timedelta(days=9000)).isoformat()
-    result = cji("verify", path, "--at", later)
+    result = cji("verify", path, "--at", later, "--profile", undecided)
     assert (result.exit_code, "refused at E38" in result.output) == (3, True)
     assert cji("verify", path, "--qualifying", QUALIFYING.hex()).exit_code == 2
     for when in ("yesterday", "2026-03-17T00:00:00"):
         assert cji("verify", path, "--at", when).exit_code == 2
-    result = cji("verify", wrapped(tmp_path, at=now, nonce=b"x" * 32))
+    result = cji("verify", wrapped(tmp_path, at=now, nonce=b"x" * 32), "--profile", decided_profile(tmp_path))
     assert (result.exit_code, "refused at E16" in result.output) == (3, True)
     assert cji("verify", wrapped(tmp_path, at=now, cloud="elsewhere")).exit_code == 2
 
 
 def test_reference_values_of_a_profile_are_not_guessed(tmp_path: Path) -> None:
     outdated = intel().evidence(machine(), collateral=intel().collateral(status="OutOfDate"))
-    result = cji("verify", bare(tmp_path, outdated), "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    given = ("--cloud", "test", "--qualifying", QUALIFYING.hex(), "--profile", decided_profile(tmp_path))
+    result = cji("verify", bare(tmp_path, outdated), *given)
     assert (result.exit_code, f"refused at E29: {requirement('E29')}" in result.output) == (3, True)
 
 
@@ -131,7 +136,7 @@ def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
 
 
 def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
-    broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
+    broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"x")
     result = cji("show", bare(tmp_path, broken))
     assert (result.exit_code, result.output.count("unreadable")) == (0, 4)
     path = wrapped(tmp_path, at=datetime.now(UTC))
@@ -187,7 +192,7 @@ def test_json_for_machines(tmp_path: Path) -> None:
         one["id"]: requirement(one["id"]) for one in found["checks"]
     }
     bad = wrapped(tmp_path, at=machine().now, nonce=b"x" * 32)
-    result = cji("verify", bad, "--json")
+    result = cji("verify", bad, "--json", "--profile", decided_profile(tmp_path))
     told = json.loads(result.output)
     assert (result.exit_code, told["accepted"], told["check"], told["requires"]) == (
         3,
@@ -202,7 +207,7 @@ def test_h01_milan_is_refused_with_a_remedy(tmp_path: Path) -> None:
     m = machine_of("Milan")
     path = bare(tmp_path, evidence_of(m, "Milan", tcb=bytes([4, 0, 0, 0, 0, 0, 24, 219])))
     command = ["evidence", "verify", str(path), "--cloud", "test", "--qualifying", QUALIFYING.hex()]
-    result = CliRunner().invoke(build(AZURE_US, m.trust), command)
+    result = CliRunner().invoke(build(AZURE_US, m.trust), [*command, "--profile", str(decided_profile(tmp_path))])
     assert result.exit_code == 3
     assert "refused at E08" in result.output
     assert "arXiv:2605.12990" in result.output
@@ -247,9 +252,10 @@ def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
 
 def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path) -> None:
     (good,) = golden(tmp_path, "a.json")
-    assert (cji("pcrs", good).exit_code, "refused at E04" in cji("pcrs", good).output) == (3, True)
-    broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
     decided = ("--profile", decided_profile(tmp_path))
+    production = cji("pcrs", good, *decided)
+    assert (production.exit_code, "refused at E04" in production.output) == (3, True)
+    broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
     result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test", *decided)
     assert (result.exit_code, "refused at E18" in result.output) == (3, True)
     noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
@@ -266,7 +272,7 @@ def policy(*arguments: object) -> Result:
 
 def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) -> None:
     same = golden(tmp_path, "a.json", "b.json")
-    refused = policy("--pcrs-from", same[0])
+    refused = policy("--pcrs-from", same[0], "--profile", decided_profile(tmp_path, accepted=False))
     assert (refused.exit_code, "refused at E32" in refused.output) == (3, True)
     decided = ("--profile", decided_profile(tmp_path))
     made = policy("--pcrs-from", same[0], "--pcrs-from", same[1], *decided)

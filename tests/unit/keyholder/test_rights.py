@@ -80,14 +80,16 @@ for path in ("{tmp_path}/other", "/etc/passwd"):
     assert run(act, msgspec.structs.replace(CONFIG, audit_file=f"{tmp_path}/own/audit.jsonl")) == "no\nno"
 
 
-def test_the_keyholder_reads_its_policy_and_no_key_of_tls(tmp_path: Path) -> None:
-    for name in ("policy.toml", "server.key"):
+def test_the_keyholder_reads_what_it_uses_and_no_key_of_tls(tmp_path: Path) -> None:
+    for name in ("policy.toml", "ak-issuers.pem", "server.key"):
         (tmp_path / name).write_text(name)
     act = f"""
-for name in ("policy.toml", "server.key"):
+for name in ("policy.toml", "ak-issuers.pem", "server.key"):
     try:
         print(open(f"{tmp_path}/{{name}}").read())
     except PermissionError:
         print("no")
 """
-    assert run(act, msgspec.structs.replace(CONFIG, policy_file=f"{tmp_path}/policy.toml")) == "policy.toml\nno"
+    section = msgspec.structs.replace(CONFIG.attestation, ak_issuers=f"{tmp_path}/ak-issuers.pem")
+    config = msgspec.structs.replace(CONFIG, policy_file=f"{tmp_path}/policy.toml", attestation=section)
+    assert run(act, config).splitlines() == ["policy.toml", "ak-issuers.pem", "no"]

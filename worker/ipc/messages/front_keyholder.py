@@ -75,13 +75,14 @@ class Attest(Message, frozen=True, kw_only=True):
 
 
 class Attested(Message, frozen=True, kw_only=True):
-    """Fresh evidence. Descriptor: a file with the bundle, which is larger than a message."""
+    """Fresh evidence. Descriptors: files with its bundle and with the token's, which are larger than a message."""
 
-    descriptors: ClassVar[int] = 1
+    descriptors: ClassVar[int] = 2
     call: int
     maa_token: str
     receipt_jwk: str
     nonce_path: bytes
+    token_nonce: bytes
 
 
 class FetchReceipt(Message, frozen=True, kw_only=True):

@@ -559,16 +559,20 @@ class AttestRequest(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ...) -> None: ...
 
 class AttestResponse(_message.Message):
-    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path")
+    __slots__ = ("evidence", "maa_token", "receipt_jwk", "nonce_path", "token_evidence", "token_nonce")
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     MAA_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_JWK_FIELD_NUMBER: _ClassVar[int]
     NONCE_PATH_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_NONCE_FIELD_NUMBER: _ClassVar[int]
     evidence: bytes
     maa_token: str
     receipt_jwk: str
     nonce_path: bytes
-    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ...) -> None: ...
+    token_evidence: bytes
+    token_nonce: bytes
+    def __init__(self, evidence: _Optional[bytes] = ..., maa_token: _Optional[str] = ..., receipt_jwk: _Optional[str] = ..., nonce_path: _Optional[bytes] = ..., token_evidence: _Optional[bytes] = ..., token_nonce: _Optional[bytes] = ...) -> None: ...
 
 class GetReceiptRequest(_message.Message):
     __slots__ = ("job_id",)

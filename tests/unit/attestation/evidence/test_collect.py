@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from attestation import AZURE_US, Fault, Trust
-from attestation.evidence import parse_hcl
+from attestation.evidence import ak_chain, parse_hcl
 from attestation.evidence.collect import MAX_AK_CERT, REPORT_PAUSES, _certificates, _der
 from tests.support.answers import Answers, serving
 from tests.support.forge import machine, patched
@@ -23,7 +23,7 @@ def refused(fault: Fault, check: str, padded: bytes) -> None:
 
 
 def test_an_ak_certificate_in_its_index() -> None:
-    certificate = machine().ak_cert
+    certificate = ak_chain(machine().ak_cert)[0]
     assert _der(certificate) == _der(certificate.ljust(MAX_AK_CERT, b"\0")) == certificate
     longest = b"\x30\x82" + (MAX_AK_CERT - 4).to_bytes(2, "big") + bytes(MAX_AK_CERT - 4)
     assert _der(longest.ljust(8192, b"\0")) == longest
@@ -35,7 +35,7 @@ def test_an_index_that_holds_no_certificate_yet(padded: bytes) -> None:
 
 
 def test_a_broken_ak_certificate() -> None:
-    certificate = machine().ak_cert
+    certificate = ak_chain(machine().ak_cert)[0]
     too_long = b"\x30\x82" + (MAX_AK_CERT - 3).to_bytes(2, "big") + bytes(MAX_AK_CERT - 3)
     for padded in (
         b"\x30\x82",

@@ -1,0 +1,61 @@
+"""The reference values of a simulated machine, as an operator extends the built-in ones: by digest, source and day.
+
+The machine's firmware is signed by a key of its own, its paravisor has a measurement of its own and its vTPM an
+authority of its own. Production's values refuse all three. The session's operator adds them, and has accepted every
+open advisory.
+"""
+
+import hashlib
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+
+from attestation.appraisal import IdKey, Mrtd, ReferenceValues, VtpmRoot
+from cji_simulator.operator import operator
+
+__all__ = ["FAMILY_ID", "GUEST_SVN", "ID_KEY_DIGEST", "IMAGE_ID", "MEASUREMENT", "reference_values", "toml"]
+
+ID_KEY_DIGEST: Final = hashlib.sha384(b"cji-simulator id key").digest()
+MEASUREMENT: Final = hashlib.sha384(b"cji-simulator paravisor").digest()
+GUEST_SVN: Final = 0x1000D
+FAMILY_ID: Final = bytes.fromhex("01232000000000000000000000000000")
+IMAGE_ID: Final = bytes.fromhex("02000000000000000000000000000000")
+_FROM: Final[dict[str, Any]] = {"source": "cji-simulator", "seen": date(2026, 11, 1)}
+
+
+def reference_values(vtpm_root: str, **values: Any) -> ReferenceValues:
+    """Values that accept a simulated machine; `vtpm_root` is the SHA-256 of its root's SubjectPublicKeyInfo."""
+    signer = IdKey(
+        digest=ID_KEY_DIGEST.hex(),
+        least_guest_svn={"Milan": GUEST_SVN, "Genoa": GUEST_SVN, "Turin": GUEST_SVN},
+        family_ids=(FAMILY_ID.hex(),),
+        image_ids=(IMAGE_ID.hex(),),
+        **_FROM,
+    )
+    given = {
+        "id_keys": (signer,),
+        "mrtds": (Mrtd(digest=MEASUREMENT.hex(), **_FROM),),
+        "vtpm_roots": (VtpmRoot(spki_sha256=vtpm_root, **_FROM),),
+    }
+    return ReferenceValues(**operator().reference(**(given | values)))
+
+
+def toml(reference: ReferenceValues) -> str:
+    """Lines of a table of reference values, with the three lists."""
+    lines = []
+    for name in ("id_keys", "mrtds", "vtpm_roots"):
+        entries = msgspec.to_builtins(getattr(reference, name), builtin_types=(date,))
+        lines.append(f"{name} = {_value(entries)}\n")
+    return "".join(lines)
+
+
+def _value(value: object) -> str:
+    """TOML of a text, number, day, list or table, on one line."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return msgspec.json.encode(value).decode()
