@@ -9,13 +9,14 @@ import msgspec
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import ReceiptError, VerifiedReceipt, verify_sequence
+from worker.audit import CryptoModule, ReceiptError, VerifiedReceipt, verify_sequence
 from worker.cli.common import FILE, explained, trust_named
 from worker.client import Unverified, load_profile
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
 from worker.client.verify import verify_stored
 from worker.errors import Refusal
+from worker.fips import NOT_VALIDATED
 from worker.job import Header, parse
 
 _HOST: Final = {"none": "no host profile: root could read records"}
@@ -110,6 +111,12 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
     return verified
 
 
+def _fips(module: CryptoModule) -> str:
+    mode = "approved mode" if module.mode == "approved" else "not in an approved mode"
+    certificate = "not validated" if module.certificate == NOT_VALIDATED else f"certificate {module.certificate}"
+    return f"{module.name} {module.version}, {mode}, {certificate}"
+
+
 def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> str:
     claims, volumes = one.claims, one.claims.volumes
     rows = {
@@ -123,7 +130,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> st
         "time": f"{claims.started} to {claims.ended}",
         "key": claims.kek_id,
         "audit": f"anchored to counter {claims.audit_anchor}",
-        "FIPS": claims.fips.replace("_", " "),
+        "FIPS": _fips(claims.fips),
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "policy": claims.policy_sha384,
     }

@@ -13,6 +13,7 @@ from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
+from worker.fips import CryptoModule, module_in_force, require_usable
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import HostConditions, KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
 from worker.job import Policy
@@ -35,7 +36,7 @@ def _policy(path: Path) -> Policy:
         raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
-async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
+async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str, crypto: CryptoModule) -> None:
     config = boot.config
     trust = msgspec.json.decode(boot.trust, type=Trust)
     policy = _policy(Path(config.policy_file))
@@ -50,6 +51,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             anchor=anchor,
+            crypto=crypto,
             host=host,
             last=audit.last_completion(),
         )
@@ -93,7 +95,9 @@ def main(boot: Boot) -> int:
         deny_powers()
         deny(LISTENING)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, heap, key_slots, region.kind))
+        crypto = module_in_force()
+        require_usable(crypto, require_fips=boot.config.require_fips)
+        asyncio.run(_serve(boot, heap, key_slots, region.kind, crypto))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1
