@@ -5,7 +5,6 @@ for a quote and Intel for the processor's collateral.
 """
 
 import os
-import ssl
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography import x509
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
-from attestation.checks import CATALOGUE
-from attestation.evidence import HclReport, parse_hcl, parse_td_quote
+from attestation.appraisal.policy import levels_above
+from attestation.appraisal.reference import review_of
+from attestation.checks import CATALOGUE, NAMED
+from attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
@@ -29,9 +29,9 @@ from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
 from worker.compute.tables import load as load_tables
 from worker.config import Config
-from worker.errors import Refusal
 from worker.fips import require_usable
-from worker.job import Policy
+from worker.front.tls import check, read_listen_files
+from worker.keyholder.policy import read_policy
 
 _HCL_INDEX: Final = 0x01400001
 
@@ -44,6 +44,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("endpoints", lambda: _endpoints(config, trust)),
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
+        run_check("floors", lambda: _floors(config, trust)),
         run_check("TDX collateral", lambda: _collateral(trust)),
         run_check("policy", lambda: _policy(config)),
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
@@ -65,19 +66,46 @@ def _roots(trust: Trust) -> str:
     return f"{trust.name}, compiled in"
 
 
+def _reference_values(config: Config) -> ReferenceValues:
+    reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
+    check_reference(reference)
+    return reference
+
+
 def _reference(config: Config) -> str:
     try:
-        reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
-        check_reference(reference)
+        reference = _reference_values(config)
     except msgspec.ValidationError as error:
         raise NotOk(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error
     except AttestationError as error:
         raise NotOk(str(error), error.remedy) from error
-    known = reference.advisories
-    if known is not None and not known.in_time(datetime.now(UTC)):
-        raise NotOk(f"the list of advisories holds from {known.reviewed} to {known.expires}", CATALOGUE["E31"].remedy)
-    listed = f"advisories until {known.expires}" if known else "no list of advisories"
-    return f"products {', '.join(reference.products)}; {listed}"
+    review, now = review_of(reference), datetime.now(UTC)
+    if review.defects:
+        raise NotOk("; ".join(review.defects), CATALOGUE["E40"].remedy)
+    if not review.in_time(now):
+        raise NotOk(
+            f"the table of advisories holds from {review.reviewed} to {review.expires}", CATALOGUE["E31"].remedy
+        )
+    expired = [one.id for one in review.acceptances if one.until < now.date()]
+    if expired:
+        raise NotOk(f"expired risk acceptances: {', '.join(expired)}", "Renew or remove them.", state="warning")
+    until = [f"acceptance {one.id} until {one.until}" for one in review.acceptances] or ["no risk accepted"]
+    return f"products {', '.join(reference.products)}; advisories until {review.expires}; {', '.join(until)}"
+
+
+def _floors(config: Config, trust: Trust) -> str:
+    """The levels of this machine, unverified, beside the floor; the worker appraises them."""
+    try:
+        reference, raw = _reference_values(config), _hardware_report(trust)
+        report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None
+    except (msgspec.ValidationError, AttestationError, NotOk) as error:
+        raise NotOk("not compared", "Correct reference values and vTPM first.", state="not run") from error
+    if report is None:
+        return "not needed: this is not an SEV-SNP machine"
+    above = levels_above(report, reference)
+    if above:
+        raise NotOk(f"floors trail this machine: {', '.join(above)}", NAMED["floors-trail"], state="warning")
+    return "at the levels of this machine"
 
 
 def _endpoints(config: Config, trust: Trust) -> str:
@@ -141,13 +169,7 @@ def _collateral(trust: Trust) -> str:
 
 
 def _policy(config: Config) -> str:
-    try:
-        policy = Policy.load(Path(config.policy_file).read_bytes())
-    except OSError as error:
-        raise NotOk(f"{config.policy_file}: {error.strerror}", "Correct policy_file or its permissions.") from error
-    except Refusal as error:
-        raise NotOk(str(error), "docs/policy.md describes the file.") from error
-    return f"SHA-384 {policy.sha384.hex()[:16]}…"
+    return f"SHA-384 {read_policy(Path(config.policy_file)).sha384.hex()[:16]}…"
 
 
 def _audit(config: Config) -> str:
@@ -180,15 +202,10 @@ def _audit_lines(path: Path) -> int:
 
 
 def _tls(config: Config) -> str:
-    listen = config.listen
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(listen.certificate, listen.private_key, password=lambda: b"")
-        context.load_verify_locations(listen.client_roots)
-        end = x509.load_pem_x509_certificate(Path(listen.certificate).read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "not PEM"
-        raise NotOk(f"certificate, private_key or client_roots: {reason}", "Correct the files of [listen].") from error
-    if end <= datetime.now(UTC):
-        raise NotOk(f"the server certificate ended on {end:%Y-%m-%d}", "Renew it.")
-    return f"server certificate until {end:%Y-%m-%d}"
+    """As the front checks them at start and at a reload."""
+    now = datetime.now(UTC)
+    checked = check(read_listen_files(config.listen), now=now)
+    clients = checked.clients
+    until = clients.current_until
+    lists = f"; {clients.revoked} revoked, lists until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+    return f"server certificate until {checked.until:%Y-%m-%d}{lists}"

@@ -15,31 +15,31 @@ from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.fips import CryptoModule, module_in_force, require_usable
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
-from worker.ipc.messages import HostConditions, KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
-from worker.job import Policy
+from worker.ipc.messages import (
+    KeyholderFromFront,
+    KeyholderFromSupervisor,
+    KeyholderFromZygote,
+    SupervisorFromKeyholder,
+    Up,
+)
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
+from worker.keyholder.policy import PolicyInForce, read_policy
 from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.rights import confine
 from worker.log import log
 from worker.manifest import VERSION
-from worker.memory import Region, SecretHeap, harden
-from worker.rights import LISTENING, deny, deny_powers
+from worker.memory import Region, SecretHeap
 
 
-def _policy(path: Path) -> Policy:
-    try:
-        return Policy.load(path.read_bytes())
-    except OSError as error:
-        raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
-
-
-async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str, crypto: CryptoModule) -> None:
+async def _serve(
+    boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[KeySlot], *, memory: str, crypto: CryptoModule
+) -> None:
     config = boot.config
-    trust = msgspec.json.decode(boot.trust, type=Trust)
-    policy = _policy(Path(config.policy_file))
+    policy = read_policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
@@ -47,7 +47,6 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
         anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
         signer = ReceiptSigner(
             config=config,
-            policy_sha384=policy.sha384,
             code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             anchor=anchor,
@@ -66,10 +65,12 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
             )
         )
         custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint, tpm=host.tpm_clock)
-        supervisor: Channel[HostConditions, SupervisorFromChild] = Channel(boot.supervisor, HostConditions)
+        supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
+            boot.supervisor, KeyholderFromSupervisor
+        )
         keyholder = Keyholder(
             config=config,
-            policy=policy,
+            policy=PolicyInForce(policy),
             tables=tables,
             audit=audit,
             anchor=anchor,
@@ -91,13 +92,12 @@ def main(boot: Boot) -> int:
     try:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
-        harden(die_with_parent=True)
-        deny_powers()
-        deny(LISTENING)
-        heap = SecretHeap(region, size=region.size)
-        crypto = module_in_force()
+        trust = msgspec.json.decode(boot.trust, type=Trust)
+        crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
         require_usable(crypto, require_fips=boot.config.require_fips)
-        asyncio.run(_serve(boot, heap, key_slots, region.kind, crypto))
+        confine(boot.config, trust)
+        heap = SecretHeap(region, size=region.size)
+        asyncio.run(_serve(boot, trust, heap, key_slots, memory=region.kind, crypto=crypto))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

@@ -5,7 +5,8 @@ The key is generated at every start, in secret memory; its thumbprint is inside 
 """
 
 import dataclasses
-from datetime import UTC, datetime
+import time
+from datetime import timedelta
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -41,7 +42,6 @@ class ReceiptSigner:
         self,
         *,
         config: Config,
-        policy_sha384: bytes,
         code_sha384: bytes,
         simulated: bool,
         anchor: Anchor,
@@ -60,7 +60,6 @@ class ReceiptSigner:
             version=1,
             worker=config.worker.id,
             region=config.worker.region,
-            policy_sha384=policy_sha384.hex(),
             config_sha384=config.sha384,
             code_sha384=code_sha384.hex(),
             fips=CryptoModule(
@@ -93,6 +92,7 @@ class ReceiptSigner:
             outputs=agreed.outputs,
             witnesses=WITNESSES,
             submitter=job.admission.grant.submitter,
+            policy_sha384=job.admission.grant.policy_sha384.hex(),
             originating_ori=header.originating_ori,
             requesting_ori=header.requesting_ori,
             operator_id=header.operator_id,
@@ -102,7 +102,7 @@ class ReceiptSigner:
             kek_id=header.kek_id,
             volumes=agreed.volumes,
             started=utc_hundredths(job.admitted_at),
-            ended=utc_hundredths(datetime.now(UTC)),
+            ended=utc_hundredths(job.admitted_at + timedelta(seconds=time.monotonic() - job.started)),
             tee=attestation.verdict.tee,
             tcb=dataclasses.asdict(attestation.verdict.tcb),
             accepted_advisories=attestation.verdict.accepted,

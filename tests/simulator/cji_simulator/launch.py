@@ -5,11 +5,13 @@ The folder looks as an operator's and an agency's would; everything in it is new
 
 | file | whose |
 |---|---|
-| worker.toml policy.toml server.pem server.key client-roots.pem audit.jsonl | the worker's |
+| worker.toml policy.toml server.pem server.key client-roots.pem state/audit.jsonl | the worker's |
+| operator/signer.key, and copied beside worker.toml and client.toml advisories.jws acceptance.jws | the operator's |
 | client/client.toml ca.pem client.pem client.key signing.key recipient.key | the agency's |
 """
 
 import json
+import os
 import secrets
 import socket
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
+from cji_simulator.operator import Operator
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.compute.registry import OPERATIONS
@@ -32,6 +35,9 @@ __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 AUDIENCE: Final = "cji-pool-simulation"
 CLOUD: Final = "simulation"
 _PRODUCTS: Final = ("Genoa",)
+_SOCKET: Final = "control.sock"
+_PATH_BYTES: Final = 107
+"""Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
 """First NV index for owners; workers of one simulation share its vTPM, so each gets a counter of its own."""
 
@@ -98,15 +104,18 @@ def _config(
     simulation: Simulation,
     keys: Sequence[Cmk],
     *,
+    reference: str,
     port: int,
     cells: int,
     cell_mib: int,
     reference_mib: int,
     key_lifetime_s: int,
     pcr_check_s: int,
+    control: bool,
 ) -> str:
     parts = [
-        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n"
+        f"control_socket = {_text(_SOCKET)}\n" * control,
+        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('state/audit.jsonl')}\n"
         f"audit_counter = {_NV_OWNER + 2 * secrets.randbelow(1 << 20)}\n",
         _table(
             "worker",
@@ -125,7 +134,7 @@ def _config(
             client_roots="client-roots.pem",
         ),
         _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
-        f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
+        f"[attestation.reference_values]\n{reference}",
     ]
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
@@ -136,7 +145,21 @@ def _config(
     return "\n".join(parts)
 
 
-def _profile(simulation: Simulation, target: str, *, key: Cmk, agency: Agency, recipient: str) -> str:
+def _reference(folders: Sequence[Path], signer: Path) -> str:
+    """Reference values of an operator who accepts what is open; writes what it signs into each folder, and its key."""
+    deciding = Operator()
+    signer.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(signer, private_pem(deciding.key))
+    for folder in folders:
+        (folder / "advisories.jws").write_bytes(deciding.table())
+        (folder / "acceptance.jws").write_bytes(deciding.acceptance())
+    return (
+        f"products = {_texts(_PRODUCTS)}\nadvisory_signers = {_texts([deciding.signer])}\n"
+        'advisories = { file = "advisories.jws" }\nacceptances = [{ file = "acceptance.jws" }]\n'
+    )
+
+
+def _profile(simulation: Simulation, target: str, *, reference: str, key: Cmk, agency: Agency, recipient: str) -> str:
     head = {
         "target": target,
         "cloud": CLOUD,
@@ -161,8 +184,7 @@ def _profile(simulation: Simulation, target: str, *, key: Cmk, agency: Agency, r
         kek_id=key.kek_id,
         kek_thumbprint=key.public_thumbprint,
     )
-    reference = f"[reference]\nproducts = {_texts(_PRODUCTS)}\n"
-    return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", reference])
+    return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", f"[reference]\n{reference}"])
 
 
 def _chain(folder: Path, stem: str, credential: Credential) -> None:
@@ -187,12 +209,14 @@ def worker_config(
     """Write all files for one worker that releases `keys`; `port=None` takes one that is free now.
 
     One reference of `reference_mib` stays resident for its submitter, none if that is 0.
+    There is a control socket, unless the folder's path is too long for one.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
     agency, port = agency or Agency(), port or _free_port()
     client = folder / "client"
     client.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
     server_ca = authority("Simulated Worker CA", ec.generate_private_key(ec.SECP256R1()))
     client_ca = authority("Simulated Agency CA", ec.generate_private_key(ec.SECP256R1()))
     server_key, client_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -208,25 +232,35 @@ def worker_config(
         folder=folder,
         config=folder / "worker.toml",
         policy=folder / "policy.toml",
-        audit=folder / "audit.jsonl",
+        audit=folder / "state" / "audit.jsonl",
         profile=client / "client.toml",
         target=target,
         recipient_key_id=recipient_id,
     )
     files.policy.write_text(_policy(agency, signing.public_key(), recipient_id))
+    reference = _reference((folder, client), folder / "operator" / "signer.key")
     files.config.write_text(
         _config(
             simulation,
             keys,
+            reference=reference,
             port=port,
             cells=cells,
             cell_mib=cell_mib,
             reference_mib=reference_mib,
             key_lifetime_s=key_lifetime_s,
             pcr_check_s=pcr_check_s,
+            control=len(os.fsencode(folder.resolve() / _SOCKET)) <= _PATH_BYTES,
         )
     )
     files.profile.write_text(
-        _profile(simulation, target, key=keys[0], agency=agency, recipient=public_jwk(recipient.public_key()))
+        _profile(
+            simulation,
+            target,
+            reference=reference,
+            key=keys[0],
+            agency=agency,
+            recipient=public_jwk(recipient.public_key()),
+        )
     )
     return files
