@@ -6,7 +6,7 @@ FUZZ ?= 80
 SOAK ?= 60
 TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak mutants coverage bench lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak mutants coverage bench fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ coverage: setup ## branch coverage of attestation: at least 98 %, its verifiers 
 bench: setup ## all benchmarks with their peers, half an hour; BENCH="link screen" selects some
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.lock
 	@$(PY) -m benchmarks $(BENCH)
+
+fips: ## the validated OpenSSL provider in FIPS_PREFIX (/opt/cji-fips), minutes; SOURCE=openssl-3.1.2.tar.gz without a network
+	@deploy/fips/build $(or $(FIPS_PREFIX),/opt/cji-fips) $(SOURCE)
 
 lock: ## write the lock files (needs uv)
 	@tools/lock

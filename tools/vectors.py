@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, PartDigest, TpmClock, Volumes, sign
+from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDigest, TpmClock, Volumes, sign
 from worker.client import JobSpec, SealedJob, seal
 from worker.client.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
 from worker.client.parts import arrow_messages, seal_stream
@@ -172,7 +172,7 @@ def _claims(job: SealedJob, sent: list[bytes], result: bytes, outputs: list[list
         policy_sha384="0" * 96,
         config_sha384="0" * 96,
         code_sha384="0" * 96,
-        fips="not_approved",
+        fips=CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved"),
         host_profile="none",
         simulated=True,
         tpm=TpmClock(clock=1, reset_count=1, restart_count=1),

@@ -122,6 +122,8 @@ class Config(_Section, frozen=True, kw_only=True):
     audit_file: NonEmpty
     audit_ledger: NonEmpty | None = None
     """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
+    require_fips: bool = False
+    """Refuse to start without a validated FIPS 140-3 module in force."""
     audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
     """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
     limits: LimitsSection = LimitsSection()

@@ -30,7 +30,17 @@ from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
-from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
+from worker.audit import (
+    FIRST_PREVIOUS,
+    WITNESSES,
+    Claims,
+    CryptoModule,
+    Expected,
+    PartDigest,
+    Volumes,
+    sign,
+    verify_receipt,
+)
 from worker.audit import TpmClock as ReceiptClock
 from worker.client.attested import AttestedWorker, EvidenceFile
 from worker.client.parts import arrow_messages, seal_stream
@@ -222,7 +232,7 @@ class ReferenceWorker(CjiWorkerServicer):
             policy_sha384="0" * 96,
             config_sha384="0" * 96,
             code_sha384="0" * 96,
-            fips="not_approved",
+            fips=CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved"),
             host_profile="none",
             simulated=self.simulated,
             tpm=ReceiptClock(clock=1, reset_count=1, restart_count=1),

@@ -9,12 +9,24 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from worker.audit.fields import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Token, TpmClock, Url, Utc, Volumes
+from worker.audit.fields import Code, Count, Hex32, Hex64, Hex96, KeyId, Ori, Text, Token, TpmClock, Url, Utc, Volumes
 from worker.suites import Suite
 
 Witnesses: TypeAlias = tuple[Literal["front"], Literal["cell"]]
 WITNESSES: Final[Witnesses] = ("front", "cell")
 """The front vouches for the digests of all parts, the cell for rows, result header and the tag of every segment."""
+
+
+class CryptoModule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The cryptographic module of the keyholder. `certificate` is the number of its FIPS 140-3 certificate, or "none".
+
+    `mode` is "approved" if the module enforced its approved mode when the worker started.
+    """
+
+    name: Text
+    version: Token
+    certificate: Token
+    mode: Literal["approved", "not_approved"]
 
 
 class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +83,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     policy_sha384: Hex96
     config_sha384: Hex96
     code_sha384: Hex96
-    fips: Literal["approved", "not_approved"]
+    fips: CryptoModule
     host_profile: Token
     simulated: bool
     tpm: TpmClock
@@ -108,7 +120,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     policy_sha384: str | UnsetType = UNSET
     config_sha384: str | UnsetType = UNSET
     code_sha384: str | UnsetType = UNSET
-    fips: str | UnsetType = UNSET
+    fips: CryptoModule | UnsetType = UNSET
     host_profile: str | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:

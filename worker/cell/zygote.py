@@ -34,6 +34,7 @@ from worker.cell.self_test import self_test
 from worker.compute.tables import Tables
 from worker.compute.tables import decode as decode_tables
 from worker.errors import StartupError
+from worker.fips import module_in_force, require_usable
 from worker.ipc import Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.beats import BEAT_S
 from worker.ipc.messages import (
@@ -284,6 +285,7 @@ def _serve(boot: Boot) -> None:
 def main(boot: Boot) -> int:
     """Body of the process; returns its exit status."""
     try:
+        require_usable(module_in_force(), require_fips=boot.config.require_fips)
         _serve(boot)
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)

@@ -27,8 +27,10 @@ from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint, provider_endpoint
 from worker.audit import ChainError, verify_chain
 from worker.cli.findings import Finding, NotOk, run_check
+from worker.cli.machine_checks import fips_module
 from worker.compute.tables import load as load_tables
 from worker.config import Config
+from worker.fips import require_usable
 from worker.front.tls import check, read_listen_files
 from worker.keyholder.policy import read_policy
 from worker.pairs import supported
@@ -52,6 +54,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
         run_check("TLS files", lambda: _tls(config)),
+        *([run_check("validated module", _validated)] if config.require_fips else []),
     ]
 
 
@@ -63,6 +66,12 @@ def _suites(config: Config) -> str:
             "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed.",
         )
     return f"classical-1; hybrid-1 for {halves} of {len(config.keys)} key(s)"
+
+
+def _validated() -> str:
+    module = fips_module()
+    require_usable(module, require_fips=True)
+    return f"{module}, {module.file}"
 
 
 def _roots(trust: Trust) -> str:

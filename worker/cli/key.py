@@ -1,4 +1,4 @@
-"""`cji key`: make the keys of submitters and the ML-KEM half of a worker, and verify where a key of a vault was made."""
+"""`cji key`: make the keys of submitters and the ML-KEM half of a worker, and verify where a vault made its key."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -7,12 +7,14 @@ changes the machine.
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.errors import StartupError
-from worker.keyholder.fips import fips_probe
+from worker.fips import NOT_VALIDATED, CryptoModule, Mode, require_usable
+from worker.launch import command
 from worker.manifest import verified_code
 from worker.memory import heap_environment
 from worker.rights import require_users
@@ -124,16 +126,28 @@ def _probe(code: str, environment: dict[str, str], *, found: str) -> str:
     )
 
 
+def fips_module() -> CryptoModule:
+    """The module that the worker's processes use, probed in a process that is started as they are."""
+    environment = {name: os.environ[name] for name in ("OPENSSL_CONF", "OPENSSL_MODULES") if name in os.environ}
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        command("worker.fips"),
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment},
+        capture_output=True,
+        timeout=_PROBE_SECONDS,
+        check=True,
+    )
+    return msgspec.json.decode(done.stdout, type=CryptoModule)
+
+
 def _fips() -> str:
-    if fips_probe() == "not_approved":
+    module = fips_module()
+    require_usable(module, require_fips=False)
+    if module.mode is Mode.NOT_APPROVED:
         raise NotOk(
-            "AES-GCM runs outside a FIPS provider; receipts will record it",
-            "Set OPENSSL_CONF and OPENSSL_MODULES for a validated provider, both of them.",
+            f"{module}: not in an approved mode; receipts will record it",
+            "Set OPENSSL_CONF and OPENSSL_MODULES for a validated module, both of them; see deploy/fips.",
             state="warning",
         )
-    modules = {
-        line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/ossl-modules/" in line
-    }
-    if not modules:
-        raise NotOk("FIPS is reported, but no provider module is mapped", "Check OPENSSL_MODULES.")
-    return ", ".join(sorted(modules))
+    if module.certificate == NOT_VALIDATED:
+        raise NotOk(f"{module}, {module.file}", "Build the validated module with deploy/fips.", state="warning")
+    return f"{module}, {module.file}"

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from attestation import Trust
-from worker.audit import ReceiptError, VerifiedReceipt, verify_sequence
+from worker.audit import CryptoModule, ReceiptError, VerifiedReceipt, verify_sequence
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified
@@ -16,6 +16,7 @@ from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
 from worker.client.errors import SpecError
 from worker.client.verify import verify_stored
 from worker.errors import Refusal
+from worker.fips import NOT_VALIDATED
 from worker.job import Header, parse
 
 _HOST: Final = {"none": "no host profile: root could read records"}
@@ -121,6 +122,12 @@ def _unchecked(attested: AttestedWorker, *, header: bool, sequence: bool) -> dic
     return found
 
 
+def _fips(module: CryptoModule) -> str:
+    mode = "approved mode" if module.mode == "approved" else "not in an approved mode"
+    certificate = "not validated" if module.certificate == NOT_VALIDATED else f"certificate {module.certificate}"
+    return f"{module.name} {module.version}, {mode}, {certificate}"
+
+
 def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unchecked: dict[str, str]) -> str:
     claims, volumes = one.claims, one.claims.volumes
     rows = {
@@ -135,7 +142,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unche
         "time": f"{claims.started} to {claims.ended}",
         "key": claims.kek_id,
         "audit": f"anchored to counter {claims.audit_anchor}",
-        "FIPS": claims.fips.replace("_", " "),
+        "FIPS": _fips(claims.fips),
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,

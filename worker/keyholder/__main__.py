@@ -13,6 +13,7 @@ from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
+from worker.fips import CryptoModule, module_in_force, require_usable
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
 from worker.ipc.messages import (
     KeyholderFromFront,
@@ -34,7 +35,9 @@ from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap
 
 
-async def _serve(boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
+async def _serve(
+    boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[KeySlot], *, memory: str, crypto: CryptoModule
+) -> None:
     config = boot.config
     policy = read_policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
@@ -47,6 +50,7 @@ async def _serve(boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[Key
             code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             anchor=anchor,
+            crypto=crypto,
             host=host,
             last=audit.last_completion(),
         )
@@ -89,9 +93,11 @@ def main(boot: Boot) -> int:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
         trust = msgspec.json.decode(boot.trust, type=Trust)
+        crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
+        require_usable(crypto, require_fips=boot.config.require_fips)
         confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, trust, heap, key_slots, region.kind))
+        asyncio.run(_serve(boot, trust, heap, key_slots, memory=region.kind, crypto=crypto))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

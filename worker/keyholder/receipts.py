@@ -17,6 +17,7 @@ from worker.audit import (
     FIRST_PREVIOUS,
     WITNESSES,
     Claims,
+    CryptoModule,
     JobCompleted,
     claims_unverified,
     receipt_sha384,
@@ -25,11 +26,12 @@ from worker.audit import (
 )
 from worker.config import Config
 from worker.errors import Refusal, Stage, StartupError
+from worker.fips import CryptoModule as LoadedModule
+from worker.fips import Mode
 from worker.jose import SigningKey, public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
-from worker.keyholder.fips import fips_probe
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.host import HostState
 from worker.keyholder.witnesses import Agreed
@@ -58,6 +60,7 @@ class ReceiptSigner:
         code_sha384: bytes,
         simulated: bool,
         anchor: Anchor,
+        crypto: LoadedModule,
         host: HostState,
         last: JobCompleted | None,
     ) -> None:
@@ -75,7 +78,12 @@ class ReceiptSigner:
             region=config.worker.region,
             config_sha384=config.sha384,
             code_sha384=code_sha384.hex(),
-            fips=fips_probe(),
+            fips=CryptoModule(
+                name=crypto.name,
+                version=crypto.version,
+                certificate=crypto.certificate,
+                mode="approved" if crypto.mode is Mode.APPROVED else "not_approved",
+            ),
             simulated=simulated,
         )
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
