@@ -1,6 +1,7 @@
 """`cji status` and `cji reload` as an operator types them: what is printed, and the exit status."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
 
 def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> None:
     text, away = site.files.config.read_text(), tmp_path / "worker.toml"
+    for signed in ("advisories.jws", "acceptance.jws"):
+        shutil.copy(site.files.folder / signed, tmp_path)
     for verb in ("status", "reload"):
         away.write_text(text)
         absent = cji(site, verb, "--config", away)
