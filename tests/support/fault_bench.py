@@ -347,7 +347,7 @@ class Bench:
 def _moved(files: Deployment, audit: Path) -> Deployment:
     """The same files, with the trail elsewhere."""
     text = files.config.read_text()
-    files.config.write_text(text.replace('audit_file = "audit.jsonl"', f'audit_file = "{audit}"'))
+    files.config.write_text(text.replace('audit_file = "state/audit.jsonl"', f'audit_file = "{audit}"'))
     return replace(files, audit=audit)
 
 
