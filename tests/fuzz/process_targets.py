@@ -231,7 +231,10 @@ def _cell_hears(data: bytes) -> object:
         _send_all(front, data)
         front.shutdown(1)  # SHUT_WR: the cell may still write, and then learns that its front is gone
         status = run_job(channels, key_slot=slot, window=_memory(), reference_slots=[], tables=TABLES())
-        return status, keyholder.receive()[0]
+        try:
+            return status, keyholder.receive(flags=socket.MSG_DONTWAIT)[0]
+        except BlockingIOError:
+            raise ChannelClosed from None  # the cell gave the job up with its front
     finally:
         channels.close()
         keyholder.close()
