@@ -1,10 +1,11 @@
 # make help lists what there is.
 PY := .venv/bin/python
-# The tests of one file share a simulation and run in one process; two processes for two cores.
 BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate
 FUZZ ?= 80
 SOAK ?= 60
-TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
+# The tests of one file share a simulation and run in one process. One process more than there are processors, because
+# tests of running workers wait most of their time.
+TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-header -q
 
 .PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak mutants coverage bench fips lock clean
 
