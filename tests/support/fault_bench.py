@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -353,16 +353,27 @@ def _moved(files: Deployment, audit: Path) -> Deployment:
 
 def _usage(pids: Mapping[str, int]) -> dict[str, tuple[Counter[str], int]]:
     """Descriptors and resident KiB of each process."""
-    return {name: (_descriptors(pid), _resident(pid)) for name, pid in pids.items()}
+    return {
+        name: (_descriptors(pid, ignored=_connections(pid) if name == "keyholder" else set()), _resident(pid))
+        for name, pid in pids.items()
+    }
 
 
-def _descriptors(pid: int) -> Counter[str]:
+def _descriptors(pid: int, *, ignored: Collection[str]) -> Counter[str]:
     """The kinds of files that a process has open, without the numbers of sockets and pipes."""
     found = Counter[str]()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
-            found[os.readlink(entry).partition("[")[0]] += 1
+            if (target := os.readlink(entry)) not in ignored:
+                found[target.partition("[")[0]] += 1
     return found
+
+
+def _connections(pid: int) -> set[str]:
+    """By TCP. Clients of Azure's services keep one or two of each in a pool, longer after a renewal (proc(5))."""
+    tables = (Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6"))
+    lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return {f"socket:[{line.split()[9]}]" for line in lines}
 
 
 def _resident(pid: int) -> int:
