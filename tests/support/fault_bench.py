@@ -292,7 +292,8 @@ class Bench:
 
         with suppress(AssertionError):
             until(lambda: not above(), seconds=20)
-        assert not above(), above()
+            return
+        raise AssertionError(f"not at rest: {above()}")
 
     def _attested(self) -> AttestedWorker:
         """The worker as its callers know it; again after each start."""

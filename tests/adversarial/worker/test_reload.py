@@ -25,7 +25,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.adversarial.peers.stopped_process import stopped
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
 from tests.support.revocation import crl
-from worker.audit import FilesReloaded, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReloadRefused
+from worker.audit import FilesReloaded, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
 from worker.audit.claims import Claims
 from worker.audit.receipts import claims_unverified
 from worker.errors import Reason, Stage
@@ -257,8 +257,12 @@ KEYS = {
 
 
 def policy_of(town: Neighbours) -> str:
-    """The digest of the policy in force, as the worker states it."""
-    return str(json.loads(town.cji("status", "--json")[1])["policy_sha384"])
+    """The digest of the policy in force by the trail, which the worker states too, within a beat or two."""
+    (first,) = (event.policy_sha384 for event in events(town.site) if isinstance(event, WorkerStarted))
+    reloads = [event.after.policy_file for event in events(town.site) if isinstance(event, FilesReloaded)]
+    found = [first, *reloads][-1]
+    until(lambda: json.loads(town.cji("status", "--json")[1])["policy_sha384"] == found)
+    return found
 
 
 @pytest.mark.parametrize("how", ["broken", "absent", "a folder", "without end"])

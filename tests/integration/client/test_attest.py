@@ -39,6 +39,13 @@ class Bench:
     job: SealedJob
 
 
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    """A machine of its own: it is rebooted."""
+    with Simulation(tmp_path_factory.mktemp("attest") / "azure", release_limit=1000) as simulation:
+        yield simulation
+
+
 @pytest.fixture
 def bench(azure: Simulation) -> Iterator[Bench]:
     cmk, signing = new_recipient_key(), new_signing_key()
