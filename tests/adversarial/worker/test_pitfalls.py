@@ -18,7 +18,7 @@ import grpc
 import pytest
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_simulator.launch import worker_config
-from cji_simulator.raw import Answer, RawJob, RawWorker, cells, events, forge, sends, settled, until
+from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, sends, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, people
 from cji_simulator.worker import Worker
@@ -513,7 +513,7 @@ def test_l02_a_refusal_has_no_text_but_the_remedy_for_its_reason(town: Town) -> 
 
 
 def test_l06_no_process_leaves_a_core_or_can_be_looked_into(town: Town) -> None:
-    pids = {**town.site.worker.pids, **{f"cell {n}": pid for n, pid in enumerate(cells(town.site))}}
+    pids = {**town.site.worker.pids, **{f"cell {n}": pid for n, pid in enumerate(settled(town.site))}}
     del pids["supervisor"]  # the tester's; `cji serve` hardens its own
     for name, pid in pids.items():
         limits = Path(f"/proc/{pid}/limits").read_text()
@@ -556,7 +556,7 @@ def test_r01_modules_beside_the_worker_are_not_imported(tmp_path: Path) -> None:
 
 
 def test_r03_a_cell_has_no_file_and_can_write_none(town: Town) -> None:
-    for pid in cells(town.site):
+    for pid in settled(town.site):
         names = [_link(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
         assert {name for name in names if not name.startswith("socket:")} == {os.devnull}
         limits = Path(f"/proc/{pid}/limits").read_text()
@@ -590,7 +590,7 @@ def test_r07_only_the_zygote_forks_and_it_never_has_a_key(town: Town) -> None:
         tasks = Path(f"/proc/{town.site.worker.pids[name]}/task").iterdir()
         names = [(task / "comm").read_text().strip() for task in tasks]
         assert len([n for n in names if n != "jemalloc_bg_thd"]) == threads, names
-    for cell in cells(town.site):
+    for cell in settled(town.site):
         assert len(list(Path(f"/proc/{cell}/task").iterdir())) == 1
 
 
