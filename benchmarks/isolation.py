@@ -6,6 +6,7 @@ side is a new Python process with ordinary memory and every right. The worker ha
 simulator's `ordinary_cell`, which no worker can start.
 """
 
+import contextlib
 import os
 import select
 import subprocess
@@ -35,7 +36,7 @@ from worker.client.spec import InputSpec
 from worker.compute.operations.deidentify import Deidentify, Transform
 from worker.config import load
 from worker.envelope import unwrap_dek
-from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, KeySlot, Ring, send_boot
+from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, send_boot
 from worker.ipc.limits import SLOTS
 from worker.ipc.messages import (
     CellFromFront,
@@ -196,7 +197,8 @@ def _serve(cell: _Cell, segments: list[bytes]) -> None:
                     free.append(slot)
                 case OutputReady(slot=slot, length=length):
                     bytes(cell.ring.output(slot)[:length])
-                    cell.data.send(OutputFreed(slot=slot))
+                    with contextlib.suppress(ChannelClosed):  # a cell that has ended does not wait
+                        cell.data.send(OutputFreed(slot=slot))
                 case OutputsDone():
                     return
 
