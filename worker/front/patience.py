@@ -32,16 +32,17 @@ class TimeLimit:
 class Lifetime:
     """`async with lifetime:` raises the Refusal with which `end` is called meanwhile; it may be entered once."""
 
-    __slots__ = ("_timeout", "refusal")
+    __slots__ = ("_over", "_timeout", "refusal")
 
     def __init__(self) -> None:
         self._timeout = asyncio.timeout(None)
+        self._over = False
         self.refusal: Refusal | None = None
         """Of the end, if there was one."""
 
     def end(self, refusal: Refusal) -> None:
-        """End the block. The first call counts."""
-        if self.refusal is None:
+        """End the block. The first call counts, and none once the block is over."""
+        if self.refusal is None and not self._over:
             self.refusal = refusal
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -52,6 +53,7 @@ class Lifetime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over = True
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
