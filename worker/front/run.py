@@ -103,7 +103,7 @@ async def _admitted(
                 why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
             keyholder.send(Abort(call=pending.number, reason=why.reason, stage=why.stage))
         if job is not None:
-            job.close()  # after the Abort: a cell that loses its front ends, for a reason of its own
+            job.close()
 
 
 class JobStream:

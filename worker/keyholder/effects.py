@@ -108,6 +108,7 @@ class Effects:
             job.opened = refusal
         outcome = self.write(job_admitted(job))
         if isinstance(outcome, Failed):
+            job.opened = None
             job.cell.close_front_ends()
         return outcome
 
