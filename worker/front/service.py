@@ -1,6 +1,5 @@
 """The four calls of `cji.worker.v1.CjiWorker`."""
 
-import os
 from typing import Any, Final
 
 from worker.config import Config
@@ -10,6 +9,7 @@ from worker.front.guard import Call, Guard
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.run import run
 from worker.front.submitters import Kind
+from worker.ipc import take_over
 from worker.ipc.messages import Attest, Attested, FetchedReceipt, FetchReceipt
 from worker.job import LIMITS
 from worker.wire.v1 import worker_pb2 as pb
@@ -68,7 +68,7 @@ class Service:
             self._keyholder.send(Attest(call=pending.number, nonce=request.nonce))
             message, fds = await pending.answer()
             assert isinstance(message, Attested)  # noqa: S101 - the only answer to Attest
-            evidence, token_evidence = map(_read, fds)
+            evidence, token_evidence = (take_over(fd, most=_MAX_EVIDENCE_BYTES) for fd in fds)
         return pb.AttestResponse(
             evidence=evidence,
             maa_token=message.maa_token,
@@ -97,8 +97,3 @@ class Service:
             message, _ = await pending.answer()
             assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
         return pb.GetReceiptResponse(receipt=message.receipt)
-
-
-def _read(fd: int) -> bytes:
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_MAX_EVIDENCE_BYTES)

@@ -10,7 +10,7 @@ from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
 from worker.config import Config
 from worker.errors import Refusal, Stage
-from worker.ipc import Channel, ChannelClosed, KeySlot
+from worker.ipc import Channel, ChannelClosed, KeySlot, hand_over
 from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (
     AbandonReload,
@@ -253,17 +253,9 @@ class Keyholder:
                 nonce_path=result.nonce_path,
                 token_nonce=attestation.nonce,
             )
-            fds = [_file(result.evidence), _file(attestation.evidence.to_json())]
+            fds = [hand_over(result.evidence), hand_over(attestation.evidence.to_json())]
             self._front.send(message, fds)
             for fd in fds:
                 os.close(fd)
 
         self._custody.quotes.ask(nonce, answer)
-
-
-def _file(data: bytes) -> int:
-    """A descriptor of a file in memory, at its beginning."""
-    fd = os.memfd_create("cji-evidence", os.MFD_CLOEXEC)
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
