@@ -2,6 +2,8 @@
 
 from attestation.appraisal.advisories import Acceptance, Advisory, AdvisoryList, Product
 from attestation.appraisal.appraise import appraise
+from attestation.appraisal.boot_image import BootImage, image_of, verity_roots
+from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
@@ -9,6 +11,8 @@ __all__ = [
     "Acceptance",
     "Advisory",
     "AdvisoryList",
+    "BootImage",
+    "BootState",
     "MaaEnclave",
     "Product",
     "ReferenceValues",
@@ -17,4 +21,6 @@ __all__ = [
     "Verdict",
     "appraise",
     "check_reference",
+    "image_of",
+    "verity_roots",
 ]

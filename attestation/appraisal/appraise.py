@@ -8,6 +8,7 @@ expected question. The first failure ends it. Policy is about the reference valu
 import hashlib
 from datetime import datetime
 
+from attestation.appraisal.boot import authenticate_boot
 from attestation.appraisal.policy import check_policy
 from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.appraisal.snp import AuthenticReport, authenticate_report, check_not_revoked
@@ -28,11 +29,14 @@ def appraise(
     trust: Trust,
     reference: ReferenceValues,
     expected_qualifying_data: bytes,
+    start: bytes | None,
     now: datetime,
     earlier: Verdict | None = None,
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
+    `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
+    started in this boot. Empty if no worker may have started yet; None for the evidence of a machine, whatever runs.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
     Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (the policy checks, E26, E27, E33),
     CONFIG_INVALID (reference).
@@ -46,8 +50,11 @@ def appraise(
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
-        # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
-        accepted = check_policy(hardware, evidence.pcrs, reference=reference, now=now, record=record)
+        boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E40 to E42
+        # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E43
+        accepted = check_policy(
+            hardware, evidence.pcrs, boot, reference=reference, now=now, record=record
+        )
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -65,7 +72,8 @@ def appraise(
         ak=report.ak,
         ephemeral=vtpm.ephemeral,
         pcrs=evidence.pcrs,
-        clock=vtpm.clock,
+        boot=boot,
+        clock=vtpm.quote.clock,
         evidence_sha384=evidence.sha384,
         checks=record.checks,
         constructor_key=_CONSTRUCTOR_KEY,

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from attestation.appraisal.advisories import BADRAM, Product, all_accepted, open_advisories
+from attestation.appraisal.boot_image import differences, verity_roots
+from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.reference import ReferenceValues, floor_in_force
 from attestation.appraisal.snp import AuthenticReport
 from attestation.appraisal.tdx import AuthenticDomain
@@ -22,6 +24,7 @@ _Result: TypeAlias = Check | Failure
 def check_policy(
     hardware: AuthenticReport | AuthenticDomain,
     pcrs: Sequence[bytes],
+    boot: BootState | None,
     *,
     reference: ReferenceValues,
     now: datetime,
@@ -32,7 +35,7 @@ def check_policy(
     POLICY_MISMATCH for anything else: it carries every failure, and its check is the first one.
     """
     failures = []
-    for result in _results(hardware, pcrs, reference, now):
+    for result in _results(hardware, pcrs, boot, reference, now):
         if isinstance(result, Failure):
             failures.append(result)
         else:
@@ -43,7 +46,11 @@ def check_policy(
 
 
 def _results(
-    hardware: AuthenticReport | AuthenticDomain, pcrs: Sequence[bytes], reference: ReferenceValues, now: datetime
+    hardware: AuthenticReport | AuthenticDomain,
+    pcrs: Sequence[bytes],
+    boot: BootState | None,
+    reference: ReferenceValues,
+    now: datetime,
 ) -> Iterator[_Result]:
     yield _list_in_force(reference, now)
     if isinstance(hardware, AuthenticReport):
@@ -74,7 +81,8 @@ def _results(
         yield _evaluation(hardware.evaluation, reference)
         yield _measured(hardware.report.mrtd, reference)
         yield _accepted("E32", _unfixed(hardware, reference), reference, now, none="none open")
-    yield _pcrs(pcrs, reference)
+    yield _pcrs(boot.pcrs if boot else pcrs, reference)
+    yield _boot_image(boot, reference)
 
 
 def _result(check: str, finding: str, *, holds: bool, found: str, expected: str = "") -> _Result:
@@ -153,11 +161,29 @@ def _accepted(check: str, ids: tuple[str, ...], reference: ReferenceValues, now:
 
 def _pcrs(pcrs: Sequence[bytes], reference: ReferenceValues) -> _Result:
     pinned = sorted(reference.pcrs)
-    wrong = [pcr for pcr in pinned if pcrs[pcr].hex() not in reference.pcrs[pcr]]
+    shown = {pcr: value.hex() for pcr, value in enumerate(pcrs)}
+    wrong = [pcr for pcr in pinned if shown.get(pcr) not in reference.pcrs[pcr]]
     return _result(
         "E19",
         f"PCRs {','.join(map(str, pinned))} pinned" if pinned else "PCRs not pinned",
         holds=not wrong,
-        found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
+        found="; ".join(f"PCR {pcr} is {shown.get(pcr, 'not shown')}" for pcr in wrong),
         expected="; ".join(f"PCR {pcr} is {' or '.join(reference.pcrs[pcr])}" for pcr in wrong),
+    )
+
+
+def _boot_image(boot: BootState | None, reference: ReferenceValues) -> _Result:
+    """Compared with the allowed image that it differs from least."""
+    if reference.boot_images is None:
+        return Check("E43", "boot image not pinned")
+    if boot is None:
+        return Failure("E43", "no second quote", requirement("E43"))
+    wrong = min((differences(boot, image) for image in reference.boot_images), key=len)
+    roots = " ".join(verity_roots(boot.command_line)) or "none"
+    return _result(
+        "E43",
+        f"boot image among the reference values, dm-verity {roots}",
+        holds=not wrong,
+        found="; ".join(found for found, _ in wrong),
+        expected="; ".join(expected for _, expected in wrong),
     )

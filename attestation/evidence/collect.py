@@ -3,8 +3,12 @@
 OpenHCL makes a new hardware report when NV 0x01400001 is read from offset 0, at most every two seconds; older hosts
 make one per boot. So the user data is written, and the report is read until it carries them or a time limit is reached:
 the quote's extraData binds the moment, and the verdict records whether the report is as fresh as that.
+
+There are two quotes over the same data, because Azure Attestation refuses one of more than PCRs 0 to 7. The second is
+of PCRs 8 to 15 (`attestation.evidence.measured_boot`).
 """
 
+import contextlib
 import hashlib
 import time
 from typing import Final
@@ -14,13 +18,15 @@ from msgspec.structs import replace
 from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.bundle import Evidence
+from attestation.evidence.event_log import start_record
 from attestation.evidence.hcl import HclReport, parse_hcl
 from attestation.evidence.imds import amd_certificates, td_quote
+from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, kernel_command_line, opened_logs
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.snp_report import parse_snp_report
 from attestation.evidence.td_quote import parse_td_quote
 from attestation.evidence.tpm import AK_CERT_INDEX, HCL_INDEX, Tpm
-from attestation.evidence.tpm_structures import parse_attest, pcr_digest
+from attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS, parse_attest, pcr_digest
 from attestation.trust import Trust
 
 REPORT_PAUSES: Final = (1.0, 1.2, 1.5)  # seconds; 3.7 in all, more than the limiter's 2
@@ -33,20 +39,34 @@ def ephemeral_salt(qualifying_data: bytes) -> bytes:
     return hashlib.sha256(b"cji-ephemeral/1\0" + qualifying_data).digest()
 
 
-def collect(*, trust: Trust, qualifying_data: bytes, pcs: IntelPcs, known: Evidence | None = None) -> Evidence:
-    """Collect evidence whose quote carries `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
+def collect(
+    *,
+    trust: Trust,
+    qualifying_data: bytes,
+    pcs: IntelPcs,
+    logs: BootLogs | None = None,
+    started: bytes = b"",
+    known: Evidence | None = None,
+) -> Evidence:
+    """Collect evidence whose quotes carry `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
 
+    `logs` are inherited descriptors; without them the files that the trust names are opened.
+    `started` is the receipt key that this process has measured as its start, if it has (`event_log.start_event`).
     `known` is earlier evidence of this boot: its certificates are reused while chip and TCB are the same, and the
     hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
-    with Tpm(trust.tcti) as tpm:
+    opened = opened_logs(trust) if logs is None else contextlib.nullcontext(logs)
+    with opened as logs, Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying_data))
         report = _report(tpm, report_user_data(qualifying_data), REPORT_PAUSES if known is None else ())
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
-        pcrs, quote, signature = _quote(tpm, qualifying_data)
+        with logs.held():
+            pcrs, quote, signature = _quote(tpm, qualifying_data, PCRS)
+            boot = _boot(tpm, qualifying_data, logs, started)
         key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying_data), pcrs=pcrs)
     shown = Evidence(
+        version=3,
         tee=report.tee,
         hcl_report=report.raw,
         ak_public=ak_public,
@@ -59,12 +79,13 @@ def collect(*, trust: Trust, qualifying_data: bytes, pcs: IntelPcs, known: Evide
         ephemeral=key.public,
         certify=key.certify,
         certify_signature=key.signature,
+        boot=boot,
     )
     if report.tee == "snp":
         return replace(shown, certs=_certificates(trust, report, known))
     quoted = td_quote(trust, report.hardware)
     collateral = pcs.collateral(parse_td_quote(quoted).pck_chain)
-    return replace(shown, version=2, td_quote=quoted, collateral=collateral)
+    return replace(shown, td_quote=quoted, collateral=collateral)
 
 
 def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
@@ -77,14 +98,27 @@ def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
     return report
 
 
-def _quote(tpm: Tpm, qualifying_data: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
+def _quote(tpm: Tpm, qualifying_data: bytes, pcrs: tuple[int, ...]) -> tuple[tuple[bytes, ...], bytes, bytes]:
     """PCR values and a quote of the same values; repeated if a PCR was extended in between."""
     for _ in range(QUOTE_ATTEMPTS):
-        pcrs = tpm.pcr_values()
-        quote, signature = tpm.quote(qualifying_data)
-        if parse_attest(quote).digest == pcr_digest(pcrs):
-            return pcrs, quote, signature
+        values = tpm.pcr_values(pcrs)
+        quote, signature = tpm.quote(qualifying_data, pcrs)
+        if parse_attest(quote).digest == pcr_digest(values):
+            return values, quote, signature
     raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-moving")
+
+
+def _boot(tpm: Tpm, qualifying_data: bytes, logs: BootLogs, started: bytes) -> MeasuredBoot:
+    values, quote, signature = _quote(tpm, qualifying_data, SYSTEM_PCRS)
+    firmware, userspace = logs.read()
+    return MeasuredBoot(
+        quote=quote,
+        quote_signature=signature,
+        pcrs=values,
+        firmware_log=firmware,
+        userspace_log=userspace + (start_record(started) if started else b""),
+        command_line=kernel_command_line(),
+    )
 
 
 def _certificates(trust: Trust, report: HclReport, known: Evidence | None) -> bytes:

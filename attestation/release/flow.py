@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Final
 
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from attestation.errors import AttestationError, Fault, invalid
-from attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
+from attestation.evidence import NONCE_BYTES, BootLogs, Evidence, bind, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
+from attestation.evidence.event_log import START_PCR, after_start, start_event
 from attestation.evidence.imds import imds_endpoint
 from attestation.evidence.imds import region as imds_region
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import Tpm
+from attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS
 from attestation.evidence.tpm_templates import Padding
 from attestation.jose import b64url, canonical_jwk
-from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
+from attestation.maa import SigningKeys, VerifiedToken, guest_request, open_reply, send_request, verify_token
 from attestation.release.keyspec import KeySpec, locate
 from attestation.release.policy import PolicyVerdict, check_release_policy
 from attestation.release.statement import verify_statement
@@ -67,7 +69,12 @@ class Attester:
     """The one object of a key-holding process that talks to TPM, IMDS, Azure Attestation and Key Vault.
 
     It is used by one thread at a time. `clock` is wall time in seconds since 1970, `region` the one that the operator
-    states; a machine elsewhere is refused.
+    states; a machine elsewhere is refused. `logs` are inherited event logs, else those that the trust names.
+
+    The first key that is released ends a phase: PCR 15 is extended by the receipt key, before the caller obtains the
+    key. Evidence before that must show no worker's start in this boot, and evidence after it exactly this one. PCR 15
+    stays as it is until the next boot, so whatever starts later in this one cannot attest as a worker, this program
+    after a crash included: nothing on this machine could tell the two apart.
     Raises CONFIG_INVALID at once for a provider or region that the trust does not name and for impossible reference
     values.
     """
@@ -80,6 +87,7 @@ class Attester:
         reference: ReferenceValues,
         client_id: str | None = None,
         region: str | None = None,
+        logs: BootLogs | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_reference(reference)
@@ -94,6 +102,8 @@ class Attester:
         self._keys = SigningKeys(issuer=self._provider, trust=trust)
         self._client_id = client_id
         self._pcs = IntelPcs(trust, clock=clock)
+        self._logs = logs
+        self._started = b""  # the receipt key, once it is measured
         self._known: Evidence | None = None
         self._earlier: Verdict | None = None
         self._used: set[tuple[str, str]] = set()
@@ -118,9 +128,9 @@ class Attester:
         where = require_region(self._trust, imds_region(self._trust), stated=self._region)
         nonce = secrets.token_bytes(NONCE_BYTES)
         bound = qualifying_data(receipt_key, nonce)
-        evidence = collect(trust=self._trust, qualifying_data=bound, pcs=self._pcs)
+        evidence = self._collect(bound, None)
         verdict = self._appraise(evidence, bound)
-        request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
+        request = guest_request(evidence, nonce=maa_nonce(bound), log=evidence.firmware_log)
         raw = open_reply(self._request_token(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
         token = verify_token(
             raw,
@@ -146,17 +156,22 @@ class Attester:
         It is appraised here too, so nothing unsound is handed out.
         """
         bound = bind(receipt_key, root)
-        evidence = collect(trust=self._trust, qualifying_data=bound, known=self._known, pcs=self._pcs)
+        evidence = self._collect(bound, self._known)
         self._appraise(evidence, bound)
         return evidence
 
     def check_pcrs(self, attestation: Attestation) -> None:
-        """Compare PCRs 0-7 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
+        """Compare PCRs 0-15 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
 
         The answer is not signed: it comes through the kernel that the evidence describes, and is not evidence itself.
         """
+        boot = attestation.verdict.boot
+        assert boot is not None  # noqa: S101 - `collect` makes a second quote, and `attest` requires it
+        expected = boot.pcrs
+        if self._started:
+            expected = (*expected[:START_PCR], after_start(expected[START_PCR], self._started))
         with Tpm(self._trust.tcti) as tpm:
-            if tpm.pcr_values() != attestation.evidence.pcrs:
+            if (*tpm.pcr_values(PCRS), *tpm.pcr_values(SYSTEM_PCRS)) != expected:
                 raise invalid("pcr-changed")
 
     def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
@@ -192,6 +207,7 @@ class Attester:
             decrypt=self._decrypter(attestation.evidence, bound, padding="oaep-sha256"),
             public_key=statement.public_key,
         )
+        self._measure_start(attestation.receipt_key)
         before = self._policies.get(key.kek_id)
         self._policies[key.kek_id] = policy.sha256
         return ReleasedKey(
@@ -203,6 +219,22 @@ class Attester:
             statement_sha384=statement.sha384,
         )
 
+    def _collect(self, bound: bytes, known: Evidence | None) -> Evidence:
+        return collect(
+            trust=self._trust,
+            qualifying_data=bound,
+            pcs=self._pcs,
+            logs=self._logs,
+            started=self._started,
+            known=known,
+        )
+
+    def _measure_start(self, receipt_key: bytes) -> None:
+        if not self._started:
+            with Tpm(self._trust.tcti) as tpm:
+                tpm.measure(START_PCR, start_event(receipt_key))
+            self._started = receipt_key
+
     def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:
         try:
             verdict = appraise(
@@ -210,6 +242,7 @@ class Attester:
                 trust=self._trust,
                 reference=self._reference,
                 expected_qualifying_data=bound,
+                start=self._started,
                 now=datetime.fromtimestamp(self._clock(), UTC),
                 earlier=self._earlier,
             )

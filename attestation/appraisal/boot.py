@@ -1,0 +1,111 @@
+"""The measured boot: the second quote under the same AK, and the event logs replayed against both quotes.
+
+After that the digests of events are authentic, and each text whose hash is one of them. What a log calls an event is
+not: a root user writes it. So nothing here depends on the type of an event or on a text that was not measured.
+"""
+
+import hmac
+from collections.abc import Iterator
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from attestation.appraisal.boot_state import BootState
+from attestation.appraisal.vtpm import PCR_BYTES, verify_signature
+from attestation.checks import Check
+from attestation.errors import AttestationError, Record, invalid
+from attestation.evidence import Event, Evidence, MeasuredBoot, TpmAttest, parse_attest, read_logs, replay
+from attestation.evidence.event_log import IMA_PCR, START, START_PCR
+from attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS, SYSTEM_SELECTION, pcr_digest
+
+
+def authenticate_boot(
+    evidence: Evidence, first: TpmAttest, ak: rsa.RSAPublicKey, *, start: bytes | None, record: Record
+) -> BootState | None:
+    """The state of a machine beyond PCR 7, or None for a bundle without a second quote.
+
+    `first` is the authentic quote of PCRs 0 to 7. `start` is the receipt key of the worker that must be the only one
+    to have started in this boot, empty if none may have, None where the evidence need not be of a worker.
+    """
+    boot = evidence.boot
+    if not isinstance(boot, MeasuredBoot):
+        if start is not None:
+            raise invalid("E40", found="no second quote")
+        record.add(Check("E40", "no second quote: PCRs 8 to 15 are not shown"))
+        return None
+    record.add(_check_quote(boot, first, ak))
+    events = record.take(_replayed(boot, (*evidence.pcrs, *boot.pcrs)))
+    starts = record.take(_check_start(events, start))
+    before = tuple(event for event in events if not _is_start(event))
+    return BootState(
+        pcrs=(*evidence.pcrs, *boot.pcrs[:-1], replay(before)[START_PCR]),
+        events=before,
+        starts=starts,
+        command_line=boot.command_line,
+    )
+
+
+def _check_quote(boot: MeasuredBoot, first: TpmAttest, ak: rsa.RSAPublicKey) -> Check:
+    verify_signature(boot.quote, boot.quote_signature, ak, check="E40")
+    try:
+        second = parse_attest(boot.quote)
+    except AttestationError as error:
+        raise invalid("E40") from error
+    problems = {
+        f"a {second.kind}": second.kind != "quote",
+        "another signer": second.signer != first.signer,
+        "other qualifying data": not hmac.compare_digest(second.extra_data, first.extra_data),
+        f"selection {second.selection.hex()}": second.selection != SYSTEM_SELECTION,
+        "other values than eight of 32 bytes": [len(value) for value in boot.pcrs] != [PCR_BYTES] * len(SYSTEM_PCRS),
+        "values of another digest": second.digest != pcr_digest(boot.pcrs),
+        "another boot": not first.clock.precedes(second.clock),
+    }
+    if found := [name for name, wrong in problems.items() if wrong]:
+        raise invalid("E40", found="; ".join(found))
+    return Check("E40", "PCRs sha256:8-15 in a second quote")
+
+
+def _replayed(boot: MeasuredBoot, pcrs: tuple[bytes, ...]) -> tuple[tuple[Event, ...], Check]:
+    try:
+        events = read_logs(boot.firmware_log, boot.userspace_log)
+        values = replay(events)
+    except AttestationError as error:
+        raise invalid("E41", found=error.failures[0].found or "a log that cannot be read") from error
+    wrong = [pcr for pcr in (*PCRS, *SYSTEM_PCRS) if pcr != IMA_PCR and values[pcr] != pcrs[pcr]]
+    if wrong:
+        raise invalid(
+            "E41",
+            found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
+            expected="; ".join(f"PCR {pcr} is {values[pcr].hex()}" for pcr in wrong),
+        )
+    return events, Check("E41", f"{len(events)} events lead to PCRs 0 to 15, PCR {IMA_PCR} excepted")
+
+
+def _is_start(event: Event) -> bool:
+    return event.pcr == START_PCR and event.data.startswith(START)
+
+
+def _check_start(events: tuple[Event, ...], expected: bytes | None) -> tuple[tuple[bytes, ...], Check]:
+    """The keys of the starts that PCR 15 shows. Every event there must have measured its own text.
+
+    Otherwise a log could call the start of another worker something else, and keep its digest.
+    """
+    ours = [event for event in events if event.pcr == START_PCR]
+    if any(event.measured is None for event in ours):
+        raise invalid("E42", found=f"an event of PCR {START_PCR} whose text was not measured")
+    starts = tuple(_starts(ours))
+    if expected is not None and starts != ((expected,) if expected else ()):
+        raise invalid("E42", found=_named(starts), expected=_named((expected,) if expected else ()))
+    return starts, Check("E42", _named(starts))
+
+
+def _starts(events: list[Event]) -> Iterator[bytes]:
+    for event in events:
+        if _is_start(event):
+            try:
+                yield bytes.fromhex(event.data.removeprefix(START).decode())
+            except ValueError as error:
+                raise invalid("E42", found="a start without a receipt key") from error
+
+
+def _named(starts: tuple[bytes, ...]) -> str:
+    return "started: " + " ".join(key.hex() for key in starts) if starts else "no worker started"
