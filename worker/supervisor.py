@@ -27,7 +27,7 @@ from worker.launch import command
 from worker.log import log
 from worker.manifest import UNVERIFIED, Code, verified_code
 from worker.memory import RegionFactory, harden, heap_environment, secret_fd
-from worker.notify import ServiceManager
+from worker.notify import ServiceManager, opened_files
 from worker.table_files import read_table_files
 
 _KEYHOLDER_BYTES: Final = 96 << 20
@@ -125,6 +125,7 @@ class Supervisor:
             [self._memory(references.memory_mib << 20) for _ in range(references.max_references)] if references else []
         )
         keyholder_region = self._memory(_KEYHOLDER_BYTES)
+        logs = opened_files()
         front_channel, front_channel_end = Channel.pair()
         zygote_channel, zygote_channel_end = Channel.pair()
         self._spawn(
@@ -151,6 +152,8 @@ class Supervisor:
                 tables=tables,
                 front=front_channel.fileno(),
                 zygote=zygote_channel.fileno(),
+                firmware_log=logs.get("firmware-log", -1),
+                userspace_log=logs.get("userspace-log", -1),
                 regions=(keyholder_region,),
                 slots=tuple(slots),
             ),
@@ -161,14 +164,15 @@ class Supervisor:
         )
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
-        for fd in (*regions, *slots, *reference_regions, keyholder_region):
+        for fd in (*regions, *slots, *reference_regions, keyholder_region, *logs.values()):
             os.close(fd)
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:
         ours, theirs = Channel.pair()
         boot = msgspec.structs.replace(boot, code=self._code, supervisor=theirs.fileno())
         boot_fd = send_boot(boot)
-        channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} - {-1}
+        logs = {boot.firmware_log, boot.userspace_log}
+        channels = ({boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} | logs) - {-1}
         environment = {**_ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command(module, str(boot_fd)),

@@ -52,9 +52,7 @@ def appraise(
         )
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E40 to E42
         # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E43
-        accepted = check_policy(
-            hardware, evidence.pcrs, boot, reference=reference, now=now, record=record
-        )
+        accepted = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,
         product=hardware.product,

@@ -33,11 +33,12 @@ def authenticate_boot(
         record.add(Check("E40", "no second quote: PCRs 8 to 15 are not shown"))
         return None
     record.add(_check_quote(boot, first, ak))
-    events = record.take(_replayed(boot, (*evidence.pcrs, *boot.pcrs)))
-    starts = record.take(_check_start(events, start))
+    quoted = (*evidence.pcrs, *boot.pcrs)
+    events, replayed = record.take(_replayed(boot, quoted))
+    starts = record.take(_check_start(events, start, replayed[START_PCR] == quoted[START_PCR]))
     before = tuple(event for event in events if not _is_start(event))
     return BootState(
-        pcrs=(*evidence.pcrs, *boot.pcrs[:-1], replay(before)[START_PCR]),
+        pcrs=(*quoted[:START_PCR], replay(before)[START_PCR]),
         events=before,
         starts=starts,
         command_line=boot.command_line,
@@ -64,31 +65,33 @@ def _check_quote(boot: MeasuredBoot, first: TpmAttest, ak: rsa.RSAPublicKey) -> 
     return Check("E40", "PCRs sha256:8-15 in a second quote")
 
 
-def _replayed(boot: MeasuredBoot, pcrs: tuple[bytes, ...]) -> tuple[tuple[Event, ...], Check]:
+def _replayed(boot: MeasuredBoot, pcrs: tuple[bytes, ...]) -> tuple[tuple[tuple[Event, ...], tuple[bytes, ...]], Check]:
     try:
         events = read_logs(boot.firmware_log, boot.userspace_log)
         values = replay(events)
     except AttestationError as error:
         raise invalid("E41", found=error.failures[0].found or "a log that cannot be read") from error
-    wrong = [pcr for pcr in (*PCRS, *SYSTEM_PCRS) if pcr != IMA_PCR and values[pcr] != pcrs[pcr]]
+    wrong = [pcr for pcr in (*PCRS, *SYSTEM_PCRS) if pcr not in (IMA_PCR, START_PCR) and values[pcr] != pcrs[pcr]]
     if wrong:
         raise invalid(
             "E41",
             found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
             expected="; ".join(f"PCR {pcr} is {values[pcr].hex()}" for pcr in wrong),
         )
-    return events, Check("E41", f"{len(events)} events lead to PCRs 0 to 15, PCR {IMA_PCR} excepted")
+    return (events, values), Check("E41", f"{len(events)} events lead to PCRs 0 to 14, PCR {IMA_PCR} excepted")
 
 
 def _is_start(event: Event) -> bool:
     return event.pcr == START_PCR and event.data.startswith(START)
 
 
-def _check_start(events: tuple[Event, ...], expected: bytes | None) -> tuple[tuple[bytes, ...], Check]:
+def _check_start(events: tuple[Event, ...], expected: bytes | None, replayed: bool) -> tuple[tuple[bytes, ...], Check]:
     """The keys of the starts that PCR 15 shows. Every event there must have measured its own text.
 
     Otherwise a log could call the start of another worker something else, and keep its digest.
     """
+    if not replayed:
+        raise invalid("E42", found=f"PCR {START_PCR} extended by something that no log has")
     ours = [event for event in events if event.pcr == START_PCR]
     if any(event.measured is None for event in ours):
         raise invalid("E42", found=f"an event of PCR {START_PCR} whose text was not measured")

@@ -66,9 +66,7 @@ def image_of(boot: BootState) -> BootImage | None:
     loaded = {event.digest.hex() for event in boot.events if event.pcr == _KERNEL}
     explained = {one.hex() for one in _command_lines(boot.command_line) | _PHASES} | {parts.get(".initrd", "")}
     named = {e.digest.hex() for e in boot.events if (e.measured or b"").startswith(_NV_INDEX)}
-    image = BootImage(
-        parts=parts, command_line=boot.command_line, initrds=tuple(sorted(loaded - explained - named))
-    )
+    image = BootImage(parts=parts, command_line=boot.command_line, initrds=tuple(sorted(loaded - explained - named)))
     return image if sound_image(image) and not differences(boot, image) else None
 
 

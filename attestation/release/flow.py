@@ -52,6 +52,12 @@ class Attestation:
     nonce: bytes
     region: str
 
+    @property
+    def booted(self) -> tuple[bytes, ...]:
+        """PCRs 0 to 15 as they were before the worker's start."""
+        assert self.verdict.boot is not None  # noqa: S101 - `attest` requires a second quote
+        return self.verdict.boot.pcrs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedKey:
@@ -153,8 +159,11 @@ class Attester:
     def quote(self, *, receipt_key: bytes, root: bytes) -> Evidence:
         """Fresh evidence for the nonces under this root (`attestation.evidence.gather`).
 
-        It is appraised here too, so nothing unsound is handed out.
+        It is appraised here too, so nothing unsound is handed out. EVIDENCE_UNAVAILABLE "not-started" before the first
+        release: nobody could accept it.
         """
+        if not self._started:
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="not-started")
         bound = bind(receipt_key, root)
         evidence = self._collect(bound, self._known)
         self._appraise(evidence, bound)
@@ -165,9 +174,7 @@ class Attester:
 
         The answer is not signed: it comes through the kernel that the evidence describes, and is not evidence itself.
         """
-        boot = attestation.verdict.boot
-        assert boot is not None  # noqa: S101 - `collect` makes a second quote, and `attest` requires it
-        expected = boot.pcrs
+        expected = attestation.booted
         if self._started:
             expected = (*expected[:START_PCR], after_start(expected[START_PCR], self._started))
         with Tpm(self._trust.tcti) as tpm:

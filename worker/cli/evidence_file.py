@@ -118,7 +118,12 @@ def appraise_file(
         if file.wrapper is None:
             now = at or datetime.now(UTC)
             verdict = appraise(
-                file.bundle, trust=trust, reference=reference, expected_qualifying_data=expected(), now=now
+                file.bundle,
+                trust=trust,
+                reference=reference,
+                expected_qualifying_data=expected(),
+                start=None,
+                now=now,
             )
             return AppraisedFile(verdict=verdict, roots=trust.name, now=now)
         stated = file.wrapper if at is None else file.wrapper | {"attested_at": at.isoformat()}

@@ -3,6 +3,7 @@
 1. The evidence is appraised under the submitter's trust and reference values.
 2. The quote's qualifying data commits to the receipt key and the nonce, so the key lives in the appraised machine.
    Several callers may share a quote: the worker's path leads from each nonce to the root that the quote binds.
+   PCR 15 shows that the worker with this key was the one that started in this boot.
 3. The Azure Attestation token, if present, is about the same machine.
 
 `to_file` keeps all of it, so that a receipt can be verified years later without a network (`read_evidence`). Step 3 is
@@ -148,6 +149,7 @@ def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues)
             trust=trust,
             reference=reference,
             expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce, found.nonce_path),
+            start=thumbprint(key),
             now=found.attested_at,
         )
     except AttestationError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from attestation import AttestationError, Trust, is_production
+from attestation.evidence import BootLogs
 from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
@@ -33,6 +34,13 @@ def _policy(path: Path) -> Policy:
         return Policy.load(path.read_bytes())
     except OSError as error:
         raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
+
+
+def _logs(boot: Boot) -> BootLogs | None:
+    """The event logs that the unit opened; None leaves it to the files that the trust names, if this user may read them."""
+    if max(boot.firmware_log, boot.userspace_log) < 0:
+        return None
+    return BootLogs(firmware=boot.firmware_log, userspace=boot.userspace_log)
 
 
 async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
@@ -63,7 +71,14 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
                 host_profile=host.profile,
             )
         )
-        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint, tpm=host.tpm_clock)
+        custody = Custody(
+            config=config,
+            code=boot.code,
+            trust=trust,
+            logs=_logs(boot),
+            receipt_key=signer.thumbprint,
+            tpm=host.tpm_clock,
+        )
         supervisor: Channel[HostConditions, SupervisorFromChild] = Channel(boot.supervisor, HostConditions)
         keyholder = Keyholder(
             config=config,
