@@ -124,8 +124,7 @@ class Supervisor:
         reference_regions = (
             [self._memory(references.memory_mib << 20) for _ in range(references.max_references)] if references else []
         )
-        keyholder_region = self._memory(_KEYHOLDER_BYTES)
-        logs = opened_files()
+        keyholder_region, logs = self._memory(_KEYHOLDER_BYTES), opened_files()
         front_channel, front_channel_end = Channel.pair()
         zygote_channel, zygote_channel_end = Channel.pair()
         self._spawn(
@@ -152,8 +151,7 @@ class Supervisor:
                 tables=tables,
                 front=front_channel.fileno(),
                 zygote=zygote_channel.fileno(),
-                firmware_log=logs.get("firmware-log", -1),
-                userspace_log=logs.get("userspace-log", -1),
+                logs=logs,
                 regions=(keyholder_region,),
                 slots=tuple(slots),
             ),
@@ -171,12 +169,11 @@ class Supervisor:
         ours, theirs = Channel.pair()
         boot = msgspec.structs.replace(boot, code=self._code, supervisor=theirs.fileno())
         boot_fd = send_boot(boot)
-        logs = {boot.firmware_log, boot.userspace_log}
-        channels = ({boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} | logs) - {-1}
+        channels = {boot_fd, boot.supervisor, boot.front, boot.keyholder, boot.zygote} - {-1}
         environment = {**_ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command(module, str(boot_fd)),
-            pass_fds=(*channels, *boot.regions, *boot.slots, *boot.reference_regions),
+            pass_fds=(*channels, *boot.logs.values(), *boot.regions, *boot.slots, *boot.reference_regions),
             env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
             stdin=subprocess.DEVNULL,
         )

@@ -38,8 +38,8 @@ def appraise(
     `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
     started in this boot. Empty if no worker may have started yet; None for the evidence of a machine, whatever runs.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (the policy checks, E26, E27, E33),
-    CONFIG_INVALID (reference).
+    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), CONFIG_INVALID (reference), POLICY_MISMATCH (E26, E27, E33 and
+    the policy checks: E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E43).
     """
     check_reference(reference)
     with Record() as record:
@@ -51,7 +51,6 @@ def appraise(
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E40 to E42
-        # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E43
         accepted = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,

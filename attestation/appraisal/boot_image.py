@@ -46,7 +46,7 @@ class BootImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def verity_roots(command_line: str) -> tuple[str, ...]:
     """The root hashes of dm-verity that a command line names (systemd-veritysetup-generator)."""
     words = (word.partition("=") for word in command_line.split())
-    return tuple(value for name, _, value in words if name in {"roothash", "usrhash"})
+    return tuple(value for name, _, value in words if value and name in {"roothash", "usrhash"})
 
 
 def sound_image(image: BootImage) -> bool:

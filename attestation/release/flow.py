@@ -196,6 +196,7 @@ class Attester:
         use = (attestation.token.jti, key.kek_id)
         if use in self._used:
             raise AttestationError(Fault.TOKEN_INVALID, check="used")
+        self.check_pcrs(attestation)  # the TPM itself compares PCRs 0 to 7 with those attested, and no others
         nonce = b64url(secrets.token_bytes(NONCE_BYTES))
         raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
         self._used.add(use)

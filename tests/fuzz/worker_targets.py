@@ -24,7 +24,8 @@ from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, qualifying_data
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
-from tests.support.forge import machine, quote_structure
+from tests.support.boot_forge import with_boot
+from tests.support.forge import machine
 from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.worker_configs import WORKER_CONFIG
@@ -325,8 +326,8 @@ def _details_fair(_: bytes, value: Any) -> bool:
 @functools.cache
 def _evidence_files() -> tuple[bytes, ...]:
     nonce = b"n" * 32
-    bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
-    evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
+    receipt_key = thumbprint(signing_key().public_key())
+    evidence = with_boot(start=receipt_key, extra=qualifying_data(receipt_key, nonce))
     content = {
         "version": 2,
         "cloud": machine().trust.name,

@@ -22,7 +22,7 @@ def test_this_machine_is_genuine() -> None:
     asked = qualifying_data(secrets.token_bytes(32), secrets.token_bytes(32))
     evidence = collect(trust=AZURE_US, qualifying_data=asked, pcs=IntelPcs(AZURE_US))
     verdict = appraise(
-        evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, now=datetime.now(UTC)
+        evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, start=None, now=datetime.now(UTC)
     )
     assert (verdict.tee, verdict.vmpl) in {("snp", 0), ("tdx", None)}
 

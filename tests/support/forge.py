@@ -157,6 +157,7 @@ class Machine:
             "trust": self.trust,
             "reference": ReferenceValues(),
             "expected_qualifying_data": QUALIFYING,
+            "start": None,
             "now": self.now,
         }
         return appraise(evidence, **(given | kw))

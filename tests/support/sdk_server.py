@@ -81,6 +81,8 @@ class ReferenceWorker(CjiWorkerServicer):
             trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues(products=("Genoa",))
         )
         self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
+        released = simulation.create_cmk("sdk").spec
+        self.attester.release_into(self.attestation, released, memoryview(bytearray(4096)))
         self.simulated = True
 
     async def Attest(self, request: pb.AttestRequest, context: Context) -> pb.AttestResponse:  # noqa: N802
@@ -249,6 +251,7 @@ class ReferenceWorker(CjiWorkerServicer):
             vm_unique_id="vm",
             ak=ak,
             ephemeral=ak,
+            boot=None,
             pcrs=(bytes(32),) * 8,
             clock=TpmClock(clock=1, reset_count=1, restart_count=1, safe=True),
             evidence_sha384=bytes(48),

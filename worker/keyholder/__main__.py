@@ -36,11 +36,17 @@ def _policy(path: Path) -> Policy:
         raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
 
 
-def _logs(boot: Boot) -> BootLogs | None:
-    """The event logs that the unit opened; None leaves it to the files that the trust names, if this user may read them."""
-    if max(boot.firmware_log, boot.userspace_log) < 0:
-        return None
-    return BootLogs(firmware=boot.firmware_log, userspace=boot.userspace_log)
+def _custody(boot: Boot, trust: Trust, receipt_key: bytes, host: HostState) -> Custody:
+    """With the event logs that the unit opened; without any, those that the trust names are opened when needed."""
+    logs = BootLogs(firmware=boot.logs.get("firmware-log", -1), userspace=boot.logs.get("userspace-log", -1))
+    return Custody(
+        config=boot.config,
+        code=boot.code,
+        trust=trust,
+        receipt_key=receipt_key,
+        tpm=host.tpm_clock,
+        logs=logs if boot.logs else None,
+    )
 
 
 async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
@@ -71,14 +77,7 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
                 host_profile=host.profile,
             )
         )
-        custody = Custody(
-            config=config,
-            code=boot.code,
-            trust=trust,
-            logs=_logs(boot),
-            receipt_key=signer.thumbprint,
-            tpm=host.tpm_clock,
-        )
+        custody = _custody(boot, trust, signer.thumbprint, host)
         supervisor: Channel[HostConditions, SupervisorFromChild] = Channel(boot.supervisor, HostConditions)
         keyholder = Keyholder(
             config=config,

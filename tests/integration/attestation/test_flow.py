@@ -110,9 +110,18 @@ def test_quote_for_a_callers_nonce(simulation: Simulation, attester: Attester) -
 
     now = datetime.datetime.now(datetime.UTC)
     bound = qualifying_data(RECEIPT_KEY, nonce)
-    appraise(evidence, trust=simulation.trust, reference=ReferenceValues(), expected_qualifying_data=bound, now=now)
+    appraise(
+        evidence,
+        trust=simulation.trust,
+        reference=ReferenceValues(),
+        expected_qualifying_data=bound,
+        start=None,
+        now=now,
+    )
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03
-        appraise(evidence, trust=AZURE_US, reference=ReferenceValues(), expected_qualifying_data=bound, now=now)
+        appraise(
+            evidence, trust=AZURE_US, reference=ReferenceValues(), expected_qualifying_data=bound, start=None, now=now
+        )
 
 
 @pytest.mark.parametrize(
@@ -562,23 +571,12 @@ def test_r02_tls_roots_are_the_trusts(
 def test_changed_pcr_means_attest_again(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     attester.check_pcrs(attestation)
-    _extend_pcr(simulation.trust.tcti)
+    simulation.extend_pcr(12)
     with rejected("pcr-changed", fault=Fault.EVIDENCE_INVALID):
         attester.check_pcrs(attestation)
     with rejected("pcr-changed", fault=Fault.EVIDENCE_INVALID):
         attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
     attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), spec(cmk), memoryview(bytearray(4096)))
-
-
-def _extend_pcr(tcti: str) -> None:
-    from tpm2_pytss import ESAPI
-    from tpm2_pytss.constants import ESYS_TR, TPM2_ALG
-    from tpm2_pytss.types import TPML_DIGEST_VALUES, TPMT_HA, TPMU_HA
-
-    with ESAPI(tcti) as esapi:
-        esapi.pcr_extend(
-            ESYS_TR.PCR7, TPML_DIGEST_VALUES([TPMT_HA(hashAlg=TPM2_ALG.SHA256, digest=TPMU_HA(sha256=os.urandom(32)))])
-        )
 
 
 def test_no_transient_object_is_left(simulation: Simulation, attester: Attester) -> None:

@@ -71,7 +71,8 @@ def judged(evidence: Evidence, trust: Trust) -> Verdict:
         evidence,
         trust=trust,
         reference=ReferenceValues(),
-        expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
+        expected_qualifying_data=qualifying_data,
+        start=None(RECEIPT_KEY, NONCE),
         now=datetime.now(UTC),
     )
 

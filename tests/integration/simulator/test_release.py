@@ -114,7 +114,12 @@ def test_a_released_key_is_the_vaults(simulation: Simulation, attester: Attester
 def test_s03_production_roots_refuse_the_same_evidence(simulation: Simulation, evidence: Evidence) -> None:
     def judge(trust: Trust) -> None:
         appraise(
-            evidence, trust=trust, reference=ReferenceValues(), expected_qualifying_data=BOUND, now=datetime.now(UTC)
+            evidence,
+            trust=trust,
+            reference=ReferenceValues(),
+            expected_qualifying_data=BOUND,
+            start=None,
+            now=datetime.now(UTC),
         )
 
     judge(simulation.trust)
@@ -131,6 +136,7 @@ def test_another_simulation_is_another_root(simulation: Simulation, evidence: Ev
             trust=other.trust,
             reference=ReferenceValues(),
             expected_qualifying_data=BOUND,
+            start=None,
             now=datetime.now(UTC),
         )
 

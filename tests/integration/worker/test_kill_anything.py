@@ -52,6 +52,7 @@ class Bench:
     @property
     def site(self) -> Site:
         if self._site.worker.process.poll() is not None:
+            self._site.simulation.reboot()
             worker = Worker(self._site.files.config, trust=self._site.simulation.trust, log=self._site.worker.log)
             self._stack.callback(worker.stop)
             self._site = replace(self._site, worker=worker)

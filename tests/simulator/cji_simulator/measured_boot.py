@@ -2,7 +2,8 @@
 
 The log is the TCG's crypto-agile one (PC Client Platform Firmware Profile, section "Event Logging"), little-endian: a
 TCG_PCR_EVENT that names the banks {PCR u32 · type u32 · SHA-1 · size u32 · "Spec ID Event03"…}, then TCG_PCR_EVENT2
-{PCR u32 · type u32 · count u32 · per bank: algorithm u16, digest · size u32 · event}. The only bank here is SHA-256. systemd's log has JSON objects, each behind an RS.
+{PCR u32 · type u32 · count u32 · per bank: algorithm u16, digest · size u32 · event}. The only bank here is SHA-256.
+systemd's log has JSON objects, each behind an RS.
 """
 
 import hashlib

@@ -15,14 +15,13 @@ from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.checks import requirement
 from attestation.evidence import Evidence, qualifying_data
+from tests.support.boot_forge import with_boot
 from tests.support.forge import (
     NONCE,
     QUALIFYING,
     evidence_of,
     machine,
     machine_of,
-    quote_structure,
-    sign,
 )
 from tests.support.paths import ROOT
 from tests.support.tdx_forge import intel
@@ -45,8 +44,8 @@ def bare(folder: Path, evidence: Evidence) -> Path:
 def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = NONCE) -> Path:
     """As `cji job run` writes it."""
     key = ec.generate_private_key(ec.SECP384R1())
-    quote = quote_structure(machine().pcrs, extra=qualifying_data(thumbprint(key.public_key()), NONCE))
-    found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
+    receipt_key = thumbprint(key.public_key())
+    found = with_boot(start=receipt_key, extra=qualifying_data(receipt_key, NONCE))
     path = folder / "evidence.json"
     content = {
         "version": 2,
