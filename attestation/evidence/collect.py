@@ -56,14 +56,14 @@ def collect(
     hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
-    opened = opened_logs(trust) if logs is None else contextlib.nullcontext(logs)
-    with opened as logs, Tpm(trust.tcti) as tpm:
+    given = opened_logs(trust) if logs is None else contextlib.nullcontext(logs)
+    with given as read, Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying_data))
         report = _report(tpm, report_user_data(qualifying_data), REPORT_PAUSES if known is None else ())
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
-        with logs.held():
+        with read.held():
             pcrs, quote, signature = _quote(tpm, qualifying_data, PCRS)
-            boot = _boot(tpm, qualifying_data, logs, started)
+            boot = _boot(tpm, qualifying_data, read, started)
         key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying_data), pcrs=pcrs)
     shown = Evidence(
         version=3,

@@ -7,35 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
-from attestation.appraisal import ReferenceValues
 from attestation.checks import requirement
-from worker.cli.common import FILE, Failure, configuration, explained, trust_named
-from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, golden_pcrs, read_file
+from worker.cli.common import FILE, Failure, explained, trust_named
+from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
+from worker.cli.evidence_options import CLOUD, CONFIG, PROFILE, reference_of
+from worker.cli.evidence_pcrs import pcrs
 from worker.cli.evidence_rows import sections
-from worker.client import load_profile
 
 _QUALIFYING_BYTES: Final = 32
-# TCG PC Client Platform Firmware Profile, "PCR Usage"
-_PCR_USAGE: Final = (
-    "firmware code",
-    "firmware configuration",
-    "option ROM code",
-    "option ROM configuration",
-    "boot loader and kernel as loaded by the firmware",
-    "boot manager configuration, partition table",
-    "events of the host platform",
-    "secure boot policy and the authorities that were used",
-)
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_PROFILE: Final = click.option(
-    "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
-)
-_CONFIG: Final = click.option("--config", type=FILE, help="worker.toml whose reference values apply instead.")
-_CLOUD: Final = click.option(
-    "--cloud", default="azure-us", show_default=True, help="The cloud whose roots a bare bundle is checked against."
-)
 
 
 @click.group()
@@ -69,10 +50,10 @@ def show(file: Path, *, as_json: bool) -> None:
 @evidence.command()
 @click.argument("file", type=FILE)
 @click.option("--at", metavar="TIME", help="Appraise at this time, ISO 8601 with zone; else at the file's own, or now.")
-@_PROFILE
-@_CONFIG
+@PROFILE
+@CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
-@_CLOUD
+@CLOUD
 @_JSON
 @click.pass_context
 @explained
@@ -105,7 +86,11 @@ def verify(
     trust = trust_named(context, read.cloud(cloud))
     try:
         found = appraise_file(
-            read, trust=trust, reference=_reference(profile, config), expected=lambda: _qualifying(qualifying), at=when
+            read,
+            trust=trust,
+            reference=reference_of(profile, config),
+            expected=lambda: _qualifying(qualifying),
+            at=when,
         )
     except RefusedEvidence as refused:
         if not as_json:
@@ -113,53 +98,6 @@ def verify(
         click.echo(json.dumps(refused.as_json(), indent=2))
         context.exit(refused.exit_code)
     click.echo(json.dumps(_object(found), indent=2) if as_json else "\n".join(_lines(found)))
-
-
-@evidence.command()
-@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
-@click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Only these; may be given again.")
-@_PROFILE
-@_CONFIG
-@_CLOUD
-@click.pass_context
-@explained
-def pcrs(
-    context: click.Context,
-    files: tuple[Path, ...],
-    *,
-    chosen: tuple[int, ...],
-    profile: Path | None,
-    config: Path | None,
-    cloud: str,
-) -> None:
-    """Print the PCRs of golden machines as reference values for the boot of a worker's machine.
-
-    Each FILE is appraised first, at its own time. Several machines give lists of allowed values.
-
-    \b
-    Examples:
-      cji evidence pcrs golden-1.json golden-2.json >> worker.toml
-      cji evidence pcrs golden.json --pcr 4 --pcr 7
-    """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    found = golden_pcrs(
-        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=_reference(profile, config)
-    )
-    click.echo("[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]")
-    for pcr in sorted(set(chosen or found)):
-        values = ", ".join(f'"{value.hex()}"' for value in found[pcr])
-        click.echo(f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}")
-
-
-def _reference(profile: Path | None, config: Path | None) -> ReferenceValues:
-    if profile is not None and config is not None:
-        raise Failure("--profile and --config exclude each other", remedy="Give one of them.", status=2)
-    if config is None:
-        return ReferenceValues() if profile is None else load_profile(profile).reference
-    try:
-        return msgspec.convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
-    except msgspec.ValidationError as error:
-        remedy = "docs/configuration.md lists its keys."
-        raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error
 
 
 def _time(text: str | None) -> datetime | None:
@@ -207,3 +145,6 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks
         ],
     }
+
+
+evidence.add_command(pcrs)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from attestation import AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.appraisal import BootImage, BootState, ReferenceValues, Verdict, appraise, image_of
 from attestation.checks import Failure as FailedCheck
 from attestation.checks import remedy, requirement
 from attestation.evidence import Evidence, parse_attest
@@ -137,14 +137,27 @@ def appraise_file(
         raise
 
 
-def golden_pcrs(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """What machines that pass the appraisal booted: values of PCRs, each once, in the order of the files.
+
+    `images` are the unified kernel images among them, `boots` each machine's events.
+    """
+
+    pcrs: dict[int, tuple[bytes, ...]]
+    images: tuple[BootImage, ...]
+    boots: tuple[BootState, ...]
+
+
+def golden(
     files: Iterable[Path], *, trust_of: Callable[[str], Trust], cloud: str, reference: ReferenceValues
-) -> dict[int, tuple[bytes, ...]]:
-    """The values of PCRs 0-7 on machines that pass the appraisal, each value once, in the order of the files.
+) -> Golden:
+    """Appraise each file, and collect what it booted.
 
     What a quote carries does not matter here: a golden machine's boot is looked at, not its freshness.
     """
     found: dict[int, dict[bytes, None]] = {}
+    boots: list[BootState] = []
     for path in files:
         file = read_file(path)
         verdict = appraise_file(
@@ -153,9 +166,16 @@ def golden_pcrs(
             reference=reference,
             expected=lambda: _carried(file.bundle),  # noqa: B023
         ).verdict
-        for pcr, value in enumerate(verdict.pcrs):
+        if verdict.boot is not None:
+            boots.append(verdict.boot)
+        for pcr, value in enumerate(verdict.boot.pcrs if verdict.boot else verdict.pcrs):
             found.setdefault(pcr, {})[value] = None
-    return {pcr: tuple(values) for pcr, values in found.items()}
+    images = [image for image in map(image_of, boots) if image is not None]
+    return Golden(
+        pcrs={pcr: tuple(values) for pcr, values in found.items()},
+        images=tuple(one for number, one in enumerate(images) if one not in images[:number]),
+        boots=tuple(boots),
+    )
 
 
 def _carried(bundle: Evidence) -> bytes:

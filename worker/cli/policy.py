@@ -14,10 +14,11 @@ import msgspec
 
 from attestation import AttestationError
 from attestation.appraisal import ReferenceValues
+from attestation.evidence.tpm_structures import PCRS
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
 from worker.cli.common import FILE, Failure, explained, trust_named
-from worker.cli.evidence_file import golden_pcrs
+from worker.cli.evidence_file import golden
 
 if TYPE_CHECKING:
     from attestation import Trust
@@ -238,9 +239,8 @@ def _booted(context: click.Context, files: tuple[Path, ...], chosen: tuple[int, 
     """PCR claims of machines that pass the appraisal. A policy has one value for each, so they must agree."""
     if chosen and not files:
         raise Failure("--pcr chooses among the PCRs of --pcrs-from", remedy="Give both.", status=2)
-    found = golden_pcrs(
-        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=ReferenceValues()
-    )
+    machines = golden(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=ReferenceValues())
+    found = {pcr: values for pcr, values in machines.pcrs.items() if pcr in PCRS}  # those of the service's claims
     pins = {}
     for pcr in sorted(set(chosen or found)):
         if len(found[pcr]) > 1:

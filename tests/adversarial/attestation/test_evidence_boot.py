@@ -224,7 +224,7 @@ def test_x03_a_start_counts_in_its_pcr_only() -> None:
 
 def test_pinned_pcrs_beyond_the_firmwares() -> None:
     booted = replayed((*firmware(), *USERSPACE))
-    pinned = {pcr: (booted[pcr].hex(),) for pcr in (4, 11, 15)}
+    pinned: dict[int, tuple[str, ...]] = {pcr: (booted[pcr].hex(),) for pcr in (4, 11, 15)}
     verdict = machine().appraise(with_boot(), reference=ReferenceValues(pcrs=pinned), start=RECEIPT_KEY)
     assert ("E19", "PCRs 4,11,15 pinned") in verdict.checks
     refused(with_boot(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs={11: ("11" * 32,)}))

@@ -26,7 +26,7 @@ from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
 from attestation.evidence.tpm import Tpm
-from attestation.evidence.tpm_structures import parse_attest, pcr_digest
+from attestation.evidence.tpm_structures import PCRS, parse_attest, pcr_digest
 from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
@@ -46,7 +46,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 @pytest.fixture
 def tdx(servers: Simulation) -> Iterator[Simulation]:
-    """The module's TDX machine, without faults and up to date."""
+    """The module's TDX machine, just booted, without faults and up to date."""
+    servers.reboot()
     yield servers
     servers.clear_faults()
     servers.publish(Publication())
@@ -55,7 +56,10 @@ def tdx(servers: Simulation) -> Iterator[Simulation]:
 @pytest.fixture(scope="module")
 def evidence(servers: Simulation) -> Evidence:
     """What the machine showed once."""
-    return attester(servers).quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
+    vm = servers.another_vm()
+    one, key = attester(vm), vm.create_cmk("tdx-once")
+    one.release_into(one.attest(receipt_key=RECEIPT_KEY), key.spec, memoryview(bytearray(4096)))
+    return one.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
 
 
 def attester(of: Simulation, **reference: Any) -> Attester:
@@ -71,8 +75,8 @@ def judged(evidence: Evidence, trust: Trust) -> Verdict:
         evidence,
         trust=trust,
         reference=ReferenceValues(),
-        expected_qualifying_data=qualifying_data,
-        start=None(RECEIPT_KEY, NONCE),
+        expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
+        start=RECEIPT_KEY,
         now=datetime.now(UTC),
     )
 
@@ -145,19 +149,19 @@ def test_pcrs_that_move_are_quoted_again(tdx: Simulation) -> None:
     class Moving(Tpm):
         times = 1
 
-        def pcr_values(self) -> tuple[bytes, ...]:
-            values = super().pcr_values()
+        def pcr_values(self, pcrs: tuple[int, ...] = PCRS) -> tuple[bytes, ...]:
+            values = super().pcr_values(pcrs)
             if self.times:
                 self.times -= 1
                 tdx.extend_pcr(5)
             return values
 
     with Moving(tdx.trust.tcti) as tpm:
-        pcrs, quote, _ = _quote(tpm, NONCE)
+        pcrs, quote, _ = _quote(tpm, NONCE, PCRS)
         assert parse_attest(quote).digest == pcr_digest(pcrs)
         tpm.times = QUOTE_ATTEMPTS
         with rejected("pcr-moving", fault=Fault.EVIDENCE_UNAVAILABLE):
-            _quote(tpm, NONCE)
+            _quote(tpm, NONCE, PCRS)
 
 
 # ---------------------------------------------------------------- what Intel says

@@ -65,9 +65,9 @@ def attester(simulation: Simulation) -> Attester:
     return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
 
 
-@pytest.fixture(scope="module")
-def evidence(simulation_servers: Simulation) -> Evidence:
-    return collect(trust=simulation_servers.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation_servers.trust))
+@pytest.fixture
+def evidence(simulation: Simulation) -> Evidence:
+    return collect(trust=simulation.trust, qualifying_data=BOUND, pcs=IntelPcs(simulation.trust))
 
 
 def ask(simulation: Simulation, body: bytes) -> bytes:

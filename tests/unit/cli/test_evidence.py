@@ -1,6 +1,7 @@
 """`cji evidence`: shows what a file holds, explains every check, and says which one refused. No network."""
 
 import base64
+import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,22 +9,25 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cji_simulator.measured_boot import USERSPACE, Measurement, said
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import AZURE_US
+from attestation import AZURE_US, Fault
 from attestation.appraisal import ReferenceValues, check_reference
 from attestation.checks import requirement
 from attestation.evidence import Evidence, qualifying_data
-from tests.support.boot_forge import with_boot
+from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
 from tests.support.forge import (
     NONCE,
     QUALIFYING,
+    RECEIPT_KEY,
     evidence_of,
     machine,
     machine_of,
 )
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 from worker.cli import build
 from worker.jose import public_jwk, thumbprint
@@ -172,6 +176,7 @@ def test_json_for_machines(tmp_path: Path) -> None:
         "runtime claims",
         "certificates",
         "TPM quote",
+        "boot",
     ]
     found = json.loads(cji("verify", path, "--json").output)
     assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", [])
@@ -231,8 +236,63 @@ def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
 
 
 def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
-    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0")
-    assert machine().pcrs[0].hex() in result.output
+    booted = replayed((*firmware(), *USERSPACE))
+    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0", "--pcr", "15")
+    table = msgspec.toml.decode(result.output)["attestation"]["reference_values"]
+    assert table == {"pcrs": {"0": [booted[0].hex()], "15": [booted[15].hex()]}}  # as it was before the worker's start
+
+
+@pytest.mark.parametrize("line", [LINE, 'a="b\\c"\t\x7f\u00e9 ' + LINE])
+def test_boot_images_of_golden_machines_are_reference_values(tmp_path: Path, line: str) -> None:
+    evidence = with_boot(line=line)
+    result = cji("pcrs", bare(tmp_path, evidence), bare(tmp_path, evidence), "--cloud", "test")
+    assert result.exit_code == 0, result.output
+    assert f"# dm-verity root: {VERITY}" in result.output
+    table = msgspec.toml.decode(result.output)["attestation"]["reference_values"]
+    reference = msgspec.convert(table, ReferenceValues, str_keys=True)
+    check_reference(reference)
+    assert reference.boot_images is not None
+    assert [one.command_line for one in reference.boot_images] == [line]
+    assert sorted(reference.pcrs) == [*range(10), 11, 12, 13, 14]
+    for other, accepted in ((evidence, True), (with_boot(line=f"{line} init=/bin/sh"), False)):
+        pinned = msgspec.structs.replace(reference, pcrs={})
+        if accepted:
+            assert machine().appraise(other, reference=pinned)
+        else:
+            with rejected("E43", fault=Fault.POLICY_MISMATCH):
+                machine().appraise(other, reference=pinned)
+
+
+def test_an_initrd_that_the_kernel_loaded_is_printed(tmp_path: Path) -> None:
+    loaded = Measurement(pcr=9, kind=6, data=b"", digest=b"\7" * 32)
+    result = cji("pcrs", bare(tmp_path, with_boot(events=(*firmware(), loaded))), "--cloud", "test")
+    (image,) = msgspec.toml.decode(result.output)["attestation"]["reference_values"]["boot_images"]
+    assert image["initrds"] == ["07" * 32]
+
+
+def test_machines_without_such_an_image_have_values_only(tmp_path: Path) -> None:
+    grub = Measurement(pcr=8, kind=13, data=b"grub_cmd: linux\0", digest=b"\7" * 32)
+    result = cji("pcrs", bare(tmp_path, with_boot(events=(*firmware(), grub))), "--cloud", "test")
+    assert list(msgspec.toml.decode(result.output)["attestation"]["reference_values"]) == ["pcrs"]
+
+
+def test_events_are_shown_by_pcr(tmp_path: Path) -> None:
+    path = bare(tmp_path, with_boot(userspace=(*USERSPACE, said(11, "a\x1b[2Jb"))))
+    result = cji("pcrs", path, "--cloud", "test", "--pcr", "11", "--events")
+    rows = result.output.splitlines()
+    assert {row.split()[1] for row in rows} == {"11"}
+    assert rows[0].endswith(f"{hashlib.sha256(b'.linux' + bytes(1)).hexdigest()} (.linux)")
+    assert rows[-2].endswith(" ready")
+    assert rows[-1].endswith(" a.[2Jb")
+    every = cji("pcrs", path, "--cloud", "test", "--events").output
+    assert "machine-id:" in every
+    assert "cji-worker-start" not in every  # shown by `verify`, never a value to pin
+
+
+def test_a_boot_is_shown(tmp_path: Path) -> None:
+    shown = cji("show", bare(tmp_path, with_boot())).output
+    for text in ("second quote", "PCR 15", f"roothash={VERITY}", "ready", f"cji-worker-start:{RECEIPT_KEY.hex()}"):
+        assert text in shown
 
 
 def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path) -> None:
@@ -244,7 +304,7 @@ def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path)
     noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
     assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
     assert cji("pcrs").exit_code == 2
-    assert cji("pcrs", good, "--pcr", "8").exit_code == 2
+    assert cji("pcrs", good, "--pcr", "16").exit_code == 2
 
 
 def policy(*arguments: object) -> Result:
