@@ -29,14 +29,15 @@ def appraise(
     trust: Trust,
     reference: ReferenceValues,
     expected_qualifying_data: bytes,
-    start: bytes | None,
+    start: tuple[bytes, ...] | None,
     now: datetime,
     earlier: Verdict | None = None,
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
     `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
-    started in this boot. Empty if no worker may have started yet; None for the evidence of a machine, whatever runs.
+    started in this boot. An empty one stands for no start at all; of several, one must be so. None is for the evidence
+    of a machine, whatever runs there.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
     Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), CONFIG_INVALID (reference), POLICY_MISMATCH (E26, E27, E33 and
     the policy checks: E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E43).

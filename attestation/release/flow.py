@@ -250,7 +250,7 @@ class Attester:
                 trust=self._trust,
                 reference=self._reference,
                 expected_qualifying_data=bound,
-                start=self._started,
+                start=(self._started,),
                 now=datetime.fromtimestamp(self._clock(), UTC),
                 earlier=self._earlier,
             )

@@ -57,7 +57,7 @@ def _appraise(data: bytes) -> Any:
     firmware, _, userspace = data.partition(b"\0RS\0")
     evidence, boot = _evidence()
     boot = replace(boot, firmware_log=firmware, userspace_log=userspace)
-    return machine().appraise(replace(evidence, boot=boot), start=RECEIPT_KEY)
+    return machine().appraise(replace(evidence, boot=boot), start=(RECEIPT_KEY,))
 
 
 def _logs() -> tuple[bytes, ...]:

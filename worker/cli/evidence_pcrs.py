@@ -57,7 +57,7 @@ def pcrs(
     """Print what golden machines booted as reference values for a worker's machine.
 
     Each FILE is appraised first, at its own time: its event logs are replayed. Several machines give lists of allowed
-    values. PCRs 10 and 15 are printed only if they are chosen. Without --pcr, a unified kernel image is printed as well.
+    values. PCRs 10 and 15 are printed only if they are chosen. Without --pcr a unified kernel image is printed, too.
 
     \b
     Examples:
@@ -98,5 +98,5 @@ def _image(image: BootImage) -> Iterator[str]:
 
 
 def _toml(text: str) -> str:
-    """A basic string: every character that TOML would not take as it is becomes a \\u."""
+    r"""A basic string: every character that TOML would not take as it is becomes a \\u."""
     return '"' + "".join(one if one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text) + '"'

@@ -132,7 +132,7 @@ def _boot(bundle: Evidence) -> Rows:
 
 
 def event_rows(events: Iterable[Event]) -> Rows:
-    """("PCR n", digest and text) of each event in the order of the log. A text that was not measured stands in brackets."""
+    """("PCR n", digest and text) of each event, in the order of the log. Text that was not measured is in brackets."""
     for event in events:
         encoding = "utf-16-le" if event.data[1:2] == b"\0" else "utf-8"
         text = event.data.decode(encoding, "replace").strip("\0")

@@ -149,7 +149,7 @@ def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues)
             trust=trust,
             reference=reference,
             expected_qualifying_data=qualifying_data(thumbprint(key), found.nonce, found.nonce_path),
-            start=thumbprint(key),
+            start=(thumbprint(key),),
             now=found.attested_at,
         )
     except AttestationError as error:

@@ -46,7 +46,7 @@ def state(evidence: Evidence) -> BootState:
 @pytest.mark.parametrize("make", [None, partial(intel().evidence, machine())])
 def test_a_sound_boot_is_accepted(make: Any) -> None:
     trust = machine().trust if make is None else intel().trust
-    verdict = machine().appraise(with_boot(make), trust=trust, start=RECEIPT_KEY)
+    verdict = machine().appraise(with_boot(make), trust=trust, start=(RECEIPT_KEY,))
     found = dict(verdict.checks)
     assert found["E40"] == "PCRs sha256:8-15 in a second quote"
     assert found["E41"].endswith("events lead to PCRs 0 to 14, PCR 10 excepted")
@@ -59,7 +59,7 @@ def test_a_sound_boot_is_accepted(make: Any) -> None:
 
 def test_a_workers_evidence_has_a_second_quote() -> None:
     for start in (RECEIPT_KEY, b""):
-        refused(machine().evidence(), "E40", start=start)
+        refused(machine().evidence(), "E40", start=(start,))
     verdict = machine().appraise(machine().evidence())
     assert ("E40", "no second quote: PCRs 8 to 15 are not shown") in verdict.checks
     assert verdict.boot is None
@@ -174,18 +174,18 @@ def test_x03_what_starts_later_is_seen_beside_the_worker() -> None:
     """The attacker extends PCR 15 too, as evidence must show: both starts are there, and neither is the only one."""
     both = starts(start_of(RECEIPT_KEY), start_of(OTHER_KEY))
     for key in (RECEIPT_KEY, OTHER_KEY, b""):
-        refused(both, "E42", start=key)
+        refused(both, "E42", start=(key,))
     assert state(both).starts == (RECEIPT_KEY, OTHER_KEY)
 
 
 def test_x03_what_starts_later_cannot_do_without_a_start() -> None:
-    refused(starts(start_of(RECEIPT_KEY)), "E42", start=OTHER_KEY)
-    refused(starts(), "E42", start=OTHER_KEY)
+    refused(starts(start_of(RECEIPT_KEY)), "E42", start=(OTHER_KEY,))
+    refused(starts(), "E42", start=(OTHER_KEY,))
 
 
 def test_x03_no_worker_attests_for_a_key_after_a_start() -> None:
-    refused(starts(start_of(RECEIPT_KEY)), "E42", start=b"")
-    assert machine().appraise(starts(), start=b"").boot is not None
+    refused(starts(start_of(RECEIPT_KEY)), "E42", start=(b"",))
+    assert machine().appraise(starts(), start=(b"",)).boot is not None
 
 
 @pytest.mark.parametrize("data", [b"machine-id:0", b"", b"cji-worker-stare:00"])
@@ -193,7 +193,7 @@ def test_x03_the_log_cannot_call_a_start_something_else(data: bytes) -> None:
     hidden = changed(start_of(RECEIPT_KEY), data=data)
     log = b"".join(map(_record, (*USERSPACE, hidden, start_of(OTHER_KEY))))
     pcrs = replayed((*firmware(), *USERSPACE, start_of(RECEIPT_KEY), start_of(OTHER_KEY)))[8:]
-    refused(with_parts(pcrs=pcrs, userspace_log=log, **second_quote(pcrs)), "E42", start=OTHER_KEY)
+    refused(with_parts(pcrs=pcrs, userspace_log=log, **second_quote(pcrs)), "E42", start=(OTHER_KEY,))
 
 
 def _record(one: Measurement) -> bytes:
@@ -202,21 +202,29 @@ def _record(one: Measurement) -> bytes:
     return b"\x1e" + msgspec.json.encode({"pcr": one.pcr, "digests": digests, "content": {"string": one.data.decode()}})
 
 
+def test_x03_evidence_from_before_or_after_the_start() -> None:
+    """A token may be of either: the worker presents the one of its first attestation until it renews it."""
+    for evidence in (starts(), starts(start_of(RECEIPT_KEY))):
+        assert machine().appraise(evidence, start=(b"", RECEIPT_KEY))
+    refused(starts(start_of(OTHER_KEY)), "E42", start=(b"", RECEIPT_KEY))
+    refused(starts(), "E42", start=())
+
+
 def test_x03_the_log_cannot_leave_a_start_out() -> None:
     log = b"".join(map(record, (*USERSPACE, start_of(OTHER_KEY))))
     pcrs = replayed((*firmware(), *USERSPACE, start_of(RECEIPT_KEY), start_of(OTHER_KEY)))[8:]
     with rejected("E42") as caught:
-        machine().appraise(with_parts(pcrs=pcrs, userspace_log=log, **second_quote(pcrs)), start=OTHER_KEY)
+        machine().appraise(with_parts(pcrs=pcrs, userspace_log=log, **second_quote(pcrs)), start=(OTHER_KEY,))
     assert caught.value.failures[0].found == "PCR 15 extended by something that no log has"
 
 
 def test_x03_a_start_names_a_key() -> None:
-    refused(starts(said(15, "cji-worker-start:worker")), "E42", start=b"")
-    refused(starts(said(15, "cji-worker-start:")), "E42", start=b"")
+    refused(starts(said(15, "cji-worker-start:worker")), "E42", start=(b"",))
+    refused(starts(said(15, "cji-worker-start:")), "E42", start=(b"",))
 
 
 def test_x03_a_start_counts_in_its_pcr_only() -> None:
-    refused(starts(said(12, f"cji-worker-start:{RECEIPT_KEY.hex()}")), "E42", start=RECEIPT_KEY)
+    refused(starts(said(12, f"cji-worker-start:{RECEIPT_KEY.hex()}")), "E42", start=(RECEIPT_KEY,))
 
 
 # ------------------------------------------------------------------ pins
@@ -225,7 +233,7 @@ def test_x03_a_start_counts_in_its_pcr_only() -> None:
 def test_pinned_pcrs_beyond_the_firmwares() -> None:
     booted = replayed((*firmware(), *USERSPACE))
     pinned: dict[int, tuple[str, ...]] = {pcr: (booted[pcr].hex(),) for pcr in (4, 11, 15)}
-    verdict = machine().appraise(with_boot(), reference=ReferenceValues(pcrs=pinned), start=RECEIPT_KEY)
+    verdict = machine().appraise(with_boot(), reference=ReferenceValues(pcrs=pinned), start=(RECEIPT_KEY,))
     assert ("E19", "PCRs 4,11,15 pinned") in verdict.checks
     refused(with_boot(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs={11: ("11" * 32,)}))
     with rejected("E19", fault=Fault.POLICY_MISMATCH) as caught:
@@ -357,4 +365,4 @@ def test_the_locality_of_the_firmware_is_where_pcr_0_begins() -> None:
     sound = with_boot()
     moved = machine().evidence(pcrs=tuple(pcrs[:8]), quote=quote_structure(tuple(pcrs[:8]), extra=QUALIFYING))
     boot = replace(boot_of(sound), firmware_log=encode(events))
-    assert machine().appraise(replace(moved, version=3, boot=boot), start=RECEIPT_KEY)
+    assert machine().appraise(replace(moved, version=3, boot=boot), start=(RECEIPT_KEY,))

@@ -224,7 +224,7 @@ def test_quote_for_a_callers_nonce(simulation: Simulation, started: Attester) ->
         trust=simulation.trust,
         reference=ReferenceValues(),
         expected_qualifying_data=bound,
-        start=RECEIPT_KEY,
+        start=(RECEIPT_KEY,),
         now=now,
     )
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03

@@ -76,7 +76,7 @@ def judged(evidence: Evidence, trust: Trust) -> Verdict:
         trust=trust,
         reference=ReferenceValues(),
         expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
-        start=RECEIPT_KEY,
+        start=(RECEIPT_KEY,),
         now=datetime.now(UTC),
     )
 
