@@ -36,11 +36,9 @@ def appraise(
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
     `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
-    started in this boot. An empty one stands for no start at all; of several, one must be so. None is for the evidence
-    of a machine, whatever runs there.
+    started in this boot. An empty one stands for no start; of several, one must be so. None: whatever runs there.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
-    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), CONFIG_INVALID (reference), POLICY_MISMATCH (E26, E27, E33 and
-    the policy checks: E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E43).
+    Faults: EVIDENCE_INVALID, UNTRUSTED_ROOT (E04, E23), POLICY_MISMATCH (policy, E26, E27, E33), CONFIG_INVALID.
     """
     check_reference(reference)
     with Record() as record:
@@ -48,10 +46,9 @@ def appraise(
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
         hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
-        vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
-            evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
-        )
-        boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E40 to E42
+        # E14 to E18, E20 to E22, E35; E40 to E42
+        vtpm = authenticate_vtpm(evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record)
+        boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)
         accepted = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,

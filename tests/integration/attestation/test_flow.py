@@ -150,9 +150,7 @@ def test_x03_a_start_that_cannot_be_measured_costs_the_key(
         attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
 
 
-def test_f09_what_was_measured_since_the_attestation_bars_the_release(
-    simulation: Simulation, attester: Attester, cmk: Cmk
-) -> None:
+def test_f09_a_measurement_since_then_bars_the_release(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     simulation.extend_pcr(13)
     assert told(refused(attester, attestation, spec(cmk))) == (Fault.EVIDENCE_INVALID, "pcr-changed")

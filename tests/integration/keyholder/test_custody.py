@@ -17,7 +17,7 @@ from cji_simulator.worker import working_tree
 from attestation.release import Attestation
 from tests.support.refusals import refused
 from worker.config import load
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Reason, Refusal, Stage, StartupError
 from worker.host import TpmClockWatch
 from worker.keyholder.custody import Custody
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
@@ -190,6 +190,31 @@ def test_f09_a_changed_pcr_drops_every_key_first(tmp_path: Path, azure: Simulati
     assert [pcr for pcr in range(16) if after.booted[pcr] != before.booted[pcr]] == [12]
 
 
+def test_x03_a_second_start_in_a_boot_ends_the_process(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    """Only a reboot helps, and the service manager reboots when the unit has failed often enough."""
+    first = Stepped(tmp_path / "first", azure, keys[0])
+    first.until(lambda: first.held)
+    second = Stepped(tmp_path / "second", azure, keys[0])
+    with pytest.raises(StartupError, match="started in this boot"):
+        second.until(lambda: second.held)
+    assert not second.held
+
+
+def test_x03_no_caller_is_answered_before_the_first_key(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    azure.fault(Service.VAULT, Kind.DOWN)
+    found, answers = Stepped(tmp_path, azure, keys[0]), list[Quoted | Refusal]()
+    found.until(lambda: found.count(Attestation))
+    found.custody.quotes.ask(bytes(32), answers.append)
+    found.custody.quotes.serve(time.monotonic() + 0.5)
+    (answer,) = answers
+    assert isinstance(answer, Refusal)
+    assert answer.reason is Reason.NOT_READY
+
+
 def test_f09_a_machine_that_left_its_reference_values_stays_out(
     tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
 ) -> None:
@@ -290,7 +315,7 @@ def test_k10_all_workers_behind_a_throttling_vault_become_ready(tmp_path: Path) 
     workers = 8
     with Simulation(tmp_path / "sim", release_limit=4, report_period=0) as azure:
         cmk = azure.create_cmk("shared")  # one of the four
-        fleet = [Stepped(tmp_path / f"w{i}", azure, cmk) for i in range(workers)]
+        fleet = [Stepped(tmp_path / f"w{i}", azure.another_vm(), cmk) for i in range(workers)]
         threads = [
             threading.Thread(target=one.until, args=(lambda one=one: one.held,), kwargs={"seconds": 100})
             for one in fleet
