@@ -1,4 +1,4 @@
-"""What systemd and this process give each other. Without systemd there is nothing, and nobody listens.
+"""State for systemd, and files from it. Without systemd nobody listens, and there are none.
 
 State goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Files that the unit opens with OpenFile= arrive as
 descriptors from 3 on, with their names in LISTEN_FDNAMES (sd_listen_fds(3)).

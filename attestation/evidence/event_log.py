@@ -153,7 +153,7 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What matters of a record. One without a PCR extends an NV index."""
+    """The members of a record that are read. One without a PCR extends an NV index."""
 
     pcr: int | None = None
     digests: tuple[_Digest, ...] = ()
@@ -185,7 +185,7 @@ def _userspace(log: bytes) -> Iterator[Event]:
 
 
 def start_event(receipt_key: bytes) -> bytes:
-    """What a worker measures into PCR 15 right after its first key was released: the name of its receipt key."""
+    """The text that a worker measures into PCR 15 right after its first release: it names its receipt key."""
     if len(receipt_key) != 32:
         raise AttestationError(Fault.CONFIG_INVALID, check="receipt-key-length")
     return START + receipt_key.hex().encode()

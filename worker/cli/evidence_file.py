@@ -139,7 +139,7 @@ def appraise_file(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """What machines that pass the appraisal booted: values of PCRs, each once, in the order of the files.
+    """The boots of machines that pass the appraisal: values of PCRs, each once, in the order of the files.
 
     `images` are the unified kernel images among them, `boots` each machine's events.
     """

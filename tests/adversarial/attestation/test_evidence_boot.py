@@ -340,6 +340,15 @@ def test_systemds_own_measurements_are_no_addition() -> None:
     refused(with_boot(userspace=[said(12, "nvpcr-init:x")]), "E43", Fault.POLICY_MISMATCH, reference=pinning(image()))
 
 
+def test_x03_a_start_in_another_pcr_is_an_addition() -> None:
+    refused(
+        starts(said(12, f"cji-worker-start:{RECEIPT_KEY.hex()}")),
+        "E43",
+        Fault.POLICY_MISMATCH,
+        reference=pinning(image()),
+    )
+
+
 @pytest.mark.parametrize("end", [b"", b"\0", b"\n", b"\n\0"])
 def test_a_command_line_ends_as_its_builder_ends_it(end: bytes) -> None:
     digests = {hashlib.sha256(LINE.encode()).digest(): hashlib.sha256(LINE.encode() + end).digest()}
