@@ -155,6 +155,9 @@ def test_a16_logs_that_are_missing_or_cannot_be_read() -> None:
         with rejected("E41") as caught:
             machine().appraise(with_parts(**{field: data}))
         assert caught.value.failures[0].found
+    with rejected("E41") as caught:
+        machine().appraise(with_parts(firmware_log=bytes(100)))
+    assert caught.value.failures[0].found == "no TCG_EfiSpecIDEvent at its beginning"
 
 
 def test_the_kernels_own_pcr_is_not_replayed() -> None:
@@ -341,12 +344,8 @@ def test_systemds_own_measurements_are_no_addition() -> None:
 
 
 def test_x03_a_start_in_another_pcr_is_an_addition() -> None:
-    refused(
-        starts(said(12, f"cji-worker-start:{RECEIPT_KEY.hex()}")),
-        "E43",
-        Fault.POLICY_MISMATCH,
-        reference=pinning(image()),
-    )
+    evidence = starts(said(12, f"cji-worker-start:{RECEIPT_KEY.hex()}"))
+    refused(evidence, "E43", Fault.POLICY_MISMATCH, reference=pinning(image()))
 
 
 @pytest.mark.parametrize("end", [b"", b"\0", b"\n", b"\n\0"])
