@@ -74,9 +74,14 @@ class ReferenceWorker(CjiWorkerServicer):
     vanish: bool = False
     attester: Attester | None = None
     attestation: Attestation | None = None
+    vm: Simulation | None = None
 
     def attest(self, simulation: Simulation) -> None:
-        """Attest this machine, which is the simulation's."""
+        """Attest as a worker on a VM of its own; again, as the same worker after a reboot."""
+        if self.vm is None:
+            self.vm = simulation.another_vm()
+        simulation = self.vm
+        simulation.reboot()
         self.attester = Attester(
             trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues(products=("Genoa",))
         )

@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from attestation.checks import requirement
+from attestation.evidence import parse_attest
 from worker.cli.common import FILE, Failure, explained, trust_named
+from worker.cli.evidence_collect import collect
+from worker.cli.evidence_ear import accepted_result, refused_result
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
-from worker.cli.evidence_options import CLOUD, CONFIG, PROFILE, reference_of
+from worker.cli.evidence_options import CLOUD, CONFIG, PROFILE, qualifying_of, reference_of
 from worker.cli.evidence_pcrs import pcrs
 from worker.cli.evidence_rows import sections
 
-_QUALIFYING_BYTES: Final = 32
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -55,6 +57,7 @@ def show(file: Path, *, as_json: bool) -> None:
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
 @CLOUD
 @_JSON
+@click.option("--ear", "as_ear", is_flag=True, help="Print an attestation result of the IETF (EAR), unsigned.")
 @click.pass_context
 @explained
 def verify(
@@ -67,11 +70,12 @@ def verify(
     qualifying: str | None,
     cloud: str,
     as_json: bool,
+    as_ear: bool,
 ) -> None:
     """Appraise FILE against the vendors' roots and print what each check found; exit status 3 if it is refused.
 
     A refusal lists every check that failed, with what was found and expected. docs/attestation.md explains the checks.
-    With --json a refusal is an object as well.
+    With --json or --ear a refusal is an object as well.
 
     \b
     Examples:
@@ -83,21 +87,27 @@ def verify(
     when = _time(at)
     if read.wrapper is not None and qualifying is not None:
         raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
-    trust = trust_named(context, read.cloud(cloud))
+    trust, reference = trust_named(context, read.cloud(cloud)), reference_of(profile, config)
     try:
         found = appraise_file(
-            read,
-            trust=trust,
-            reference=reference_of(profile, config),
-            expected=lambda: _qualifying(qualifying),
-            at=when,
+            read, trust=trust, reference=reference, expected=lambda: qualifying_of(qualifying), at=when
         )
     except RefusedEvidence as refused:
-        if not as_json:
+        if not (as_json or as_ear):
             raise
-        click.echo(json.dumps(refused.as_json(), indent=2))
+        at_time = int((when or datetime.now(UTC)).timestamp())
+        _print(refused_result(refused, reference, at=at_time) if as_ear else refused.as_json())
         context.exit(refused.exit_code)
-    click.echo(json.dumps(_object(found), indent=2) if as_json else "\n".join(_lines(found)))
+    if as_ear:
+        _print(accepted_result(found, reference, carried=parse_attest(read.bundle.quote).extra_data))
+    elif as_json:
+        _print(_object(found))
+    else:
+        click.echo("\n".join(_lines(found)))
+
+
+def _print(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))
 
 
 def _time(text: str | None) -> datetime | None:
@@ -110,17 +120,6 @@ def _time(text: str | None) -> datetime | None:
     if when is None or when.tzinfo is None:
         raise Failure(f"--at {text} is not a time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2)
     return when
-
-
-def _qualifying(text: str | None) -> bytes:
-    remedy = "Give --qualifying: 64 hexadecimal digits, the qualifying data that docs/format.md §8 defines."
-    try:
-        value = bytes.fromhex(text or "")
-    except ValueError:
-        value = b""
-    if len(value) != _QUALIFYING_BYTES:
-        raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
-    return value
 
 
 def _lines(found: AppraisedFile) -> Iterator[str]:
@@ -147,4 +146,5 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
     }
 
 
-evidence.add_command(pcrs)
+for _command in (collect, pcrs):
+    evidence.add_command(_command)

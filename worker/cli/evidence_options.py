@@ -10,6 +10,7 @@ from attestation.appraisal import ReferenceValues
 from worker.cli.common import FILE, Failure, configuration
 from worker.client import load_profile
 
+QUALIFYING_BYTES: Final = 32
 PROFILE: Final = click.option(
     "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
 )
@@ -30,3 +31,15 @@ def reference_of(profile: Path | None, config: Path | None) -> ReferenceValues:
     except msgspec.ValidationError as error:
         remedy = "docs/configuration.md lists its keys."
         raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error
+
+
+def qualifying_of(text: str | None) -> bytes:
+    """32 bytes from hexadecimal digits; Failure 2 for anything else."""
+    remedy = "Give --qualifying: 64 hexadecimal digits, the qualifying data that docs/format.md §8 defines."
+    try:
+        value = bytes.fromhex(text or "")
+    except ValueError:
+        value = b""
+    if len(value) != QUALIFYING_BYTES:
+        raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
+    return value

@@ -105,7 +105,7 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
     """Sealed rows in, sealed rows and a receipt out; the machine's evidence is read by `cji evidence`."""
     table = people(500)
     with open_site(tmp_path / "site", tdx) as site:
-        result = site.run(table)
+        vm_id, result = site.simulation.machine.vm_id, site.run(table)
         assert site.open(result)["result"]["last"] == table["last"]
         with site.client() as client:
             file = tmp_path / "evidence.json"
@@ -115,7 +115,7 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
     runner = CliRunner()
     shown = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "show", str(file)], catch_exceptions=False)
     assert shown.exit_code == 0
-    for text in ("TD quote", "MRTD", "TCB info", "Intel SGX Root CA", tdx.endpoints.vm_id):
+    for text in ("TD quote", "MRTD", "TCB info", "Intel SGX Root CA", vm_id):
         assert text in shown.output
     accepted = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "verify", str(file)], catch_exceptions=False)
     assert (accepted.exit_code, "TCB status UpToDate" in accepted.output) == (0, True)
@@ -182,9 +182,9 @@ def test_what_intel_says_is_ordered_from_a_terminal(tdx: Simulation) -> None:
     assert CliRunner().invoke(fault, [*arguments, "--evaluation", "17"], catch_exceptions=False).exit_code == 0
     worker = attester(tdx)
     with rejected("E29", fault=Fault.POLICY_MISMATCH):
-        worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
+        worker.attest(receipt_key=RECEIPT_KEY)
     assert CliRunner().invoke(fault, arguments[:3], catch_exceptions=False).exit_code == 0
-    assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral
+    assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral
     assert CliRunner().invoke(fault, [*arguments[:3], "--status", "outofdate"]).exit_code == 2
 
 
@@ -220,10 +220,10 @@ def test_what_intel_publishes(
     tdx.publish(said)
     worker = attester(tdx, **reference)
     if fault is None:
-        assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral
+        assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral
         return
     with rejected(check, fault=fault):
-        worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
+        worker.attest(receipt_key=RECEIPT_KEY)
 
 
 # ---------------------------------------------------------------- collateral, fetched and kept
@@ -296,6 +296,7 @@ def test_collateral_that_ends_soon_is_not_kept_past_its_end(tdx: Simulation, evi
 def test_renewal_needs_no_intel(tdx: Simulation) -> None:
     worker = attester(tdx)
     first = worker.attest(receipt_key=RECEIPT_KEY)
+    worker.release_into(first, tdx.create_cmk("tdx-renewed").spec, memoryview(bytearray(4096)))
     tdx.fault(Service.INTEL, Kind.DOWN)
     assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral == first.evidence.collateral
     assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral == first.evidence.collateral

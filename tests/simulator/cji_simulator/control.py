@@ -37,6 +37,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One VM: where its vTPM and its event logs are."""
 
     number: int
+    vm_id: str
     tcti: str
     firmware_log: str
     userspace_log: str

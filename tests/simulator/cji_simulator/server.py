@@ -130,19 +130,20 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
         machines: list[VirtualTpm] = []
 
         async def new_machine() -> Machine:
-            number = len(machines)
+            number, own_id = len(machines), uuid.uuid4() if machines else vm_id
             made = await VirtualTpm.start(
                 folder=state / f"vm-{number}",
                 roots=roots,
                 host=host,
-                vm_id=uuid.uuid4() if machines else vm_id,
+                vm_id=own_id,
                 report_period=report_period,
                 faults=faults,
             )
             stack.push_async_callback(made.stop)
             machines.append(made)
             return Machine(
-                number=len(machines) - 1,
+                number=number,
+                vm_id=str(own_id),
                 tcti=made.tcti,
                 firmware_log=str(made.folder / FIRMWARE_LOG),
                 userspace_log=str(made.folder / USERSPACE_LOG),

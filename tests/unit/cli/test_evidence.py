@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US, Fault
-from attestation.appraisal import ReferenceValues, check_reference
+from attestation.appraisal import Acceptance, ReferenceValues, check_reference
 from attestation.checks import requirement
 from attestation.evidence import Evidence, qualifying_data
 from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
@@ -30,6 +30,8 @@ from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 from worker.cli import build
+from worker.cli.evidence_ear import accepted_result
+from worker.cli.evidence_file import appraise_file, read_file
 from worker.jose import public_jwk, thumbprint
 
 
@@ -334,3 +336,54 @@ def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) ->
     assert policy(*twice).exit_code == 2
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
     assert policy("--pcrs-from", bare(tmp_path, broken)).exit_code == 3
+
+
+def test_an_accepted_appraisal_as_ear(tmp_path: Path) -> None:
+    """draft-ietf-rats-ear-04: only what was pinned, or what hardware shows, is affirmed."""
+    path = bare(tmp_path, with_boot())
+    given = ("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--ear")
+    found = json.loads(cji(*given).output)
+    assert found["eat_profile"] == "tag:ietf.org,2026:rats/ear#04"
+    assert found["eat_nonce"] == QUALIFYING.hex()
+    assert found["ear_verifier_id"]["developer"] == "cji-worker"
+    (machine_result,) = found["submods"].values()
+    assert machine_result["ear_status"] == "affirming"
+    vector = {"hardware": 2, "runtime-opaque": 2, "executables": 0, "configuration": 0}
+    assert machine_result["ear_trustworthiness_vector"] == vector
+    assert {"id": "E16", "result": "passed", "found": "quote fresh"} in machine_result["cji.checks"]
+    booted = replayed((*firmware(), *USERSPACE))
+    config = tmp_path / "worker.toml"
+    example = (ROOT / "deploy" / "worker.example.toml").read_text()
+    for pcr, changed in ((11, "executables"), (12, "configuration")):
+        config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n{pcr} = ["{booted[pcr].hex()}"]\n')
+        pinned = cji(*given, "--config", config)
+        assert pinned.exit_code == 0, pinned.output
+        (other,) = json.loads(pinned.output)["submods"].values()
+        assert other["ear_trustworthiness_vector"] == vector | {changed: 2}
+        assert other["ear_appraisal_policy_ids"] != machine_result["ear_appraisal_policy_ids"]
+
+
+def test_an_accepted_advisory_is_a_warning_in_ear(tmp_path: Path) -> None:
+    m = machine_of("Milan")
+    tcb = bytes([4, 0, 0, 0, 0, 0, 24, 219])
+    path = bare(tmp_path, evidence_of(m, "Milan", tcb=tcb))
+    day = (m.now + timedelta(days=30)).date()
+    reference = ReferenceValues(
+        products=("Milan",), accepted=(Acceptance(id="arXiv:2605.12990", until=day, reason="a test"),)
+    )
+    found = appraise_file(read_file(path), trust=m.trust, reference=reference, expected=lambda: QUALIFYING, at=m.now)
+    result = accepted_result(found, reference, carried=QUALIFYING)["submods"]["machine"]
+    assert result["ear_status"] == "warning"
+    assert result["ear_trustworthiness_vector"]["hardware"] == 32
+
+
+def test_a_refusal_as_ear(tmp_path: Path) -> None:
+    result = cji("verify", bare(tmp_path, with_boot()), "--cloud", "test", "--qualifying", "00" * 32, "--ear")
+    assert result.exit_code == 3
+    (found,) = json.loads(result.output)["submods"].values()
+    assert found["ear_status"] == "contraindicated"
+    assert "ear_trustworthiness_vector" not in found
+    failed = [one for one in found["cji.checks"] if one["result"] == "failed"]
+    assert [one["id"] for one in failed] == ["E16"]
+    assert failed[0]["found"] == f"quote for {QUALIFYING.hex()}"
+    assert failed[0]["expected"] == f"quote for {'00' * 32}"
