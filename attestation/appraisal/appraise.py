@@ -46,7 +46,7 @@ def appraise(
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
         hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
-        # E14 to E18, E20 to E22, E35; E40 to E42
+        # E14 to E18, E20 to E22, E35; E46 to E48
         vtpm = authenticate_vtpm(evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record)
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)
         accepted = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)

@@ -29,8 +29,8 @@ def authenticate_boot(
     boot = evidence.boot
     if not isinstance(boot, MeasuredBoot):
         if start is not None:
-            raise invalid("E40", found="no second quote")
-        record.add(Check("E40", "no second quote: PCRs 8 to 15 are not shown"))
+            raise invalid("E46", found="no second quote")
+        record.add(Check("E46", "no second quote: PCRs 8 to 15 are not shown"))
         return None
     record.add(_check_quote(boot, first, ak))
     quoted = (*evidence.pcrs, *boot.pcrs)
@@ -46,11 +46,11 @@ def authenticate_boot(
 
 
 def _check_quote(boot: MeasuredBoot, first: TpmAttest, ak: rsa.RSAPublicKey) -> Check:
-    verify_signature(boot.quote, boot.quote_signature, ak, check="E40")
+    verify_signature(boot.quote, boot.quote_signature, ak, check="E46")
     try:
         second = parse_attest(boot.quote)
     except AttestationError as error:
-        raise invalid("E40") from error
+        raise invalid("E46") from error
     problems = {
         f"a {second.kind}": second.kind != "quote",
         "another signer": second.signer != first.signer,
@@ -61,8 +61,8 @@ def _check_quote(boot: MeasuredBoot, first: TpmAttest, ak: rsa.RSAPublicKey) -> 
         "another boot": not first.clock.precedes(second.clock),
     }
     if found := [name for name, wrong in problems.items() if wrong]:
-        raise invalid("E40", found="; ".join(found))
-    return Check("E40", "PCRs sha256:8-15 in a second quote")
+        raise invalid("E46", found="; ".join(found))
+    return Check("E46", "PCRs sha256:8-15 in a second quote")
 
 
 def _replayed(boot: MeasuredBoot, pcrs: tuple[bytes, ...]) -> tuple[tuple[tuple[Event, ...], tuple[bytes, ...]], Check]:
@@ -70,15 +70,15 @@ def _replayed(boot: MeasuredBoot, pcrs: tuple[bytes, ...]) -> tuple[tuple[tuple[
         events = read_logs(boot.firmware_log, boot.userspace_log)
         values = replay(events)
     except AttestationError as error:
-        raise invalid("E41", found=error.failures[0].found or "a log that cannot be read") from error
+        raise invalid("E47", found=error.failures[0].found or "a log that cannot be read") from error
     wrong = [pcr for pcr in (*PCRS, *SYSTEM_PCRS) if pcr not in (IMA_PCR, START_PCR) and values[pcr] != pcrs[pcr]]
     if wrong:
         raise invalid(
-            "E41",
+            "E47",
             found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
             expected="; ".join(f"PCR {pcr} is {values[pcr].hex()}" for pcr in wrong),
         )
-    return (events, values), Check("E41", f"{len(events)} events lead to PCRs 0 to 14, PCR {IMA_PCR} excepted")
+    return (events, values), Check("E47", f"{len(events)} events lead to PCRs 0 to 14, PCR {IMA_PCR} excepted")
 
 
 def _is_start(event: Event) -> bool:
@@ -93,14 +93,14 @@ def _check_start(
     Otherwise a log could call the start of another worker something else, and keep its digest.
     """
     if not replayed:
-        raise invalid("E42", found=f"PCR {START_PCR} extended by something that no log has")
+        raise invalid("E48", found=f"PCR {START_PCR} extended by something that no log has")
     ours = [event for event in events if event.pcr == START_PCR]
     if any(event.measured is None for event in ours):
-        raise invalid("E42", found=f"an event of PCR {START_PCR} whose text was not measured")
+        raise invalid("E48", found=f"an event of PCR {START_PCR} whose text was not measured")
     starts = tuple(_starts(ours))
     if expected is not None and (starts not in [(one,) if one else () for one in expected]):
-        raise invalid("E42", found=_named(starts), expected=" or ".join(_named((one,)) for one in expected))
-    return starts, Check("E42", _named(starts))
+        raise invalid("E48", found=_named(starts), expected=" or ".join(_named((one,)) for one in expected))
+    return starts, Check("E48", _named(starts))
 
 
 def _starts(events: list[Event]) -> Iterator[bytes]:
@@ -111,7 +111,7 @@ def _starts(events: list[Event]) -> Iterator[bytes]:
             except ValueError:
                 key = b""
             if len(key) != RECEIPT_KEY_BYTES:
-                raise invalid("E42", found="a start without a receipt key")
+                raise invalid("E48", found="a start without a receipt key")
             yield key
 
 

@@ -175,13 +175,13 @@ def _pcrs(pcrs: Sequence[bytes], reference: ReferenceValues) -> _Result:
 def _boot_image(boot: BootState | None, reference: ReferenceValues) -> _Result:
     """Compared with the allowed image that it differs from least."""
     if reference.boot_images is None:
-        return Check("E43", "boot image not pinned")
+        return Check("E49", "boot image not pinned")
     if boot is None:
-        return Failure("E43", "no second quote", requirement("E43"))
+        return Failure("E49", "no second quote", requirement("E49"))
     wrong = min((differences(boot, image) for image in reference.boot_images), key=len)
     roots = " ".join(verity_roots(boot.command_line)) or "none"
     return _result(
-        "E43",
+        "E49",
         f"boot image among the reference values, dm-verity {roots}",
         holds=not wrong,
         found="; ".join(found for found, _ in wrong),

@@ -1,5 +1,7 @@
-"""`cji evidence collect`: this machine's evidence as a bundle in a file. Uses the vTPM, the metadata service and, on TDX,
-Intel's service; neither Azure Attestation nor a vault. It extends no PCR.
+"""`cji evidence collect`: this machine's evidence as a bundle in a file.
+
+It uses the vTPM, the metadata service and, on TDX, Intel's service; neither Azure Attestation nor a vault. It extends no
+PCR.
 """
 
 import secrets
@@ -37,9 +39,8 @@ def collect(context: click.Context, out: Path, *, qualifying: str | None, cloud:
         with out.open("xb") as file:
             file.write(evidence.to_json())
     except OSError as error:
-        raise Failure(
-            f"{out} cannot be written", remedy="Name a new file in a folder that exists.", status=2
-        ) from error
+        remedy = "Name a new file in a folder that exists."
+        raise Failure(f"{out} cannot be written", remedy=remedy, status=2) from error
     click.echo(f"{out}: {evidence.tee}, SHA-384 {evidence.sha384.hex()}")
     click.echo(f"cji evidence verify {out} --qualifying {carried.hex()}")
 

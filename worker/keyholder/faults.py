@@ -14,7 +14,7 @@ NOT_ATTESTED: Final = MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED,
 KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
 _NOT_STARTED: Final = "not-started"
 _PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
-ANOTHER_START: Final = (Fault.EVIDENCE_INVALID, "E42")
+ANOTHER_START: Final = (Fault.EVIDENCE_INVALID, "E48")
 """PCR 15 shows another worker's start: no worker can attest before the next boot."""
 ATTEST_AGAIN: Final = frozenset(
     {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}

@@ -122,7 +122,7 @@ def test_x03_nothing_is_quoted_before_the_first_release(attester: Attester) -> N
 def test_x03_whoever_starts_second_obtains_no_key(simulation: Simulation, started: Attester, cmk: Cmk) -> None:
     """Another program with the same rights, or this one after a crash: the TPM has the start of the first."""
     second = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
-    with rejected("E42", fault=Fault.EVIDENCE_INVALID):
+    with rejected("E48", fault=Fault.EVIDENCE_INVALID):
         second.attest(receipt_key=b"s" * 32)
     started.quote(receipt_key=RECEIPT_KEY, root=root_of(bytes(32)))
     simulation.reboot()
@@ -137,7 +137,7 @@ def test_x03_a_second_start_ends_what_the_first_can_show(simulation: Simulation,
     with rejected("pcr-changed"):
         started.check_pcrs(attestation)
     for act in (started.attest, partial(started.quote, root=root_of(bytes(32)))):
-        with rejected("E42"):
+        with rejected("E48"):
             act(receipt_key=RECEIPT_KEY)
 
 
@@ -156,7 +156,7 @@ def test_f09_a_measurement_since_then_bars_the_release(simulation: Simulation, a
     assert told(refused(attester, attestation, spec(cmk))) == (Fault.EVIDENCE_INVALID, "pcr-changed")
 
 
-@pytest.mark.parametrize(("logged", "check"), [(True, None), (False, "E41")])
+@pytest.mark.parametrize(("logged", "check"), [(True, None), (False, "E47")])
 def test_f09_measurements_need_a_record(
     simulation: Simulation, attester: Attester, logged: bool, check: str | None
 ) -> None:
@@ -175,7 +175,7 @@ def test_logs_that_may_not_be_read(attester: Attester, simulation: Simulation, t
         other.attest(receipt_key=RECEIPT_KEY)
     absent = msgspec.structs.replace(simulation.trust, firmware_log=str(tmp_path / "absent"))
     other = Attester(trust=absent, maa_url=simulation.maa_url, reference=ReferenceValues())
-    with rejected("E41"):
+    with rejected("E47"):
         other.attest(receipt_key=RECEIPT_KEY)
 
 

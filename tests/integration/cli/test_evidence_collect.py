@@ -54,7 +54,7 @@ def test_a_machine_on_which_a_worker_started_is_not_golden(azure: Simulation, tm
     attester.release_into(attester.attest(receipt_key=b"r" * 32), cmk.spec, memoryview(bytearray(4096)))
     assert cji(vm, "collect", "--out", out).exit_code == 0
     result = cji(vm, "pcrs", out)
-    assert (result.exit_code, "refused at E42" in result.output) == (3, True)
+    assert (result.exit_code, "refused at E48" in result.output) == (3, True)
 
 
 def test_what_is_missing_has_a_name(azure: Simulation, tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_boot_images_of_golden_machines_are_reference_values(tmp_path: Path, lin
         if accepted:
             assert machine().appraise(other, reference=pinned)
         else:
-            with rejected("E43", fault=Fault.POLICY_MISMATCH):
+            with rejected("E49", fault=Fault.POLICY_MISMATCH):
                 machine().appraise(other, reference=pinned)
 
 
