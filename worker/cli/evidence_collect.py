@@ -1,6 +1,6 @@
 """`cji evidence collect`: this machine's evidence as a bundle in a file.
 
-It uses the vTPM, the metadata service and, on TDX, Intel's service; neither Azure Attestation nor a vault. It extends no
+It uses the vTPM, the metadata service and, on TDX, Intel's service; no Azure Attestation, no vault. It extends no
 PCR.
 """
 

@@ -23,7 +23,7 @@ from worker.cli.common import Failure
 from worker.client import Unverified
 from worker.client.attested import read_evidence
 
-_MAX_FILE_BYTES: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 2 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

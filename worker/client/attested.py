@@ -6,12 +6,14 @@
    PCR 15 shows that the worker with this key was the one that started in this boot.
 3. The Azure Attestation token, if present, is about the same machine.
 
-`to_file` keeps all of it, so that a receipt can be verified years later without a network (`read_evidence`). Step 3 is
-skipped offline: the issuer's keys of that day are gone, and steps 1 and 2 rest on the hardware's own roots.
+`to_file` keeps all of it and the issuer's keys of that day, so that a receipt can be verified years later without a
+network (`read_evidence`). Steps 1 and 2 rest on the hardware's own roots. That the keys are Microsoft's, only their
+certificates can show offline, if they carry the evidence of an enclave (T18). The time of the file must be one at which
+certificates, CRLs, collateral and token were all in force: the token bounds it to its own hours.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -28,7 +30,7 @@ from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
 from worker.jose import parse_canonical_p384, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
-MAX_FILE_BYTES: Final = 1 << 20
+MAX_FILE_BYTES: Final = 2 << 20
 
 
 class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +42,8 @@ class _EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receipt_jwk: str
     evidence: bytes
     maa_token: str
+    maa_url: str = ""  # the issuer, and its JWKS as it was served; empty without a token
+    jwks: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class AttestedWorker:
     nonce: bytes = field(repr=False)
     nonce_path: bytes = field(repr=False)
     attested_at: datetime
+    maa_url: str = field(default="", repr=False)
+    jwks: bytes = field(default=b"", repr=False)
 
     @property
     def maa_token_sha384(self) -> str:
@@ -75,6 +81,8 @@ class AttestedWorker:
                     receipt_jwk=self.receipt_jwk,
                     evidence=self.evidence,
                     maa_token=self.maa_token,
+                    maa_url=self.maa_url,
+                    jwks=self.jwks,
                 )
             )
         )
@@ -107,13 +115,11 @@ def verify_attestation(
         maa_token=response.maa_token,
     )
     attested = _appraise(found, trust=trust, reference=reference)
-    if attested.maa_token:
-        try:
-            keys = SigningKeys(issuer=provider_endpoint(trust, maa_url), trust=trust)
-            verify_presented_token(attested.maa_token, keys=keys, verdict=attested.verdict, now=now.timestamp())
-        except AttestationError as error:
-            raise _refused(error) from error
-    return attested
+    if not attested.maa_token:
+        return attested
+    keys = _keys(maa_url, trust)
+    _verify_token(attested, keys)
+    return replace(attested, maa_url=maa_url, jwks=keys.document)
 
 
 def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
@@ -121,7 +127,27 @@ def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> A
     found = _decode(data)
     if found.cloud != trust.name:
         raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
-    return _appraise(found, trust=trust, reference=reference)
+    attested = _appraise(found, trust=trust, reference=reference)
+    if found.maa_token and found.jwks:
+        _verify_token(attested, _keys(found.maa_url, trust, stored=found.jwks))
+    return attested
+
+
+def _keys(maa_url: str, trust: Trust, *, stored: bytes | None = None) -> SigningKeys:
+    try:
+        issuer = provider_endpoint(trust, maa_url)
+    except AttestationError as error:
+        raise _refused(error) from error
+    return SigningKeys(issuer=issuer, trust=trust, fetch=None if stored is None else lambda: stored)
+
+
+def _verify_token(attested: AttestedWorker, keys: SigningKeys) -> None:
+    """At the time of the appraisal, which the token's own times so confirm (T06)."""
+    try:
+        at = attested.attested_at.timestamp()
+        verify_presented_token(attested.maa_token, keys=keys, verdict=attested.verdict, now=at)
+    except AttestationError as error:
+        raise _refused(error) from error
 
 
 def evidence_cloud(data: bytes) -> str:
@@ -165,6 +191,8 @@ def _appraise(found: _EvidenceFile, *, trust: Trust, reference: ReferenceValues)
         nonce=found.nonce,
         nonce_path=found.nonce_path,
         attested_at=found.attested_at,
+        maa_url=found.maa_url,
+        jwks=found.jwks,
     )
 
 

@@ -1,20 +1,25 @@
 """What the SDK accepts as a worker's proof of itself, and how it follows a worker that renews it."""
 
+import base64
 import dataclasses
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pytest
 from cji_simulator import Kind, Service
+from cji_simulator.encoding import rsa_jwk
 from cji_simulator.simulation import Simulation
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AZURE_US
 from attestation.appraisal import ReferenceValues, Verdict
 from attestation.evidence import Evidence, root_of
-from attestation.maa import SigningKeys, verify_presented_token
+from attestation.maa import SigningKeys, parse_jwks, verify_presented_token
 from attestation.trust import provider_endpoint
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.refusals import rejected
@@ -149,6 +154,53 @@ def test_evidence_survives_its_file(bench: Bench, azure: Simulation) -> None:
     assert attested.maa_token not in repr(attested)
     with pytest.raises(Unverified, match="cloud"):
         read_evidence(attested.to_file(), trust=AZURE_US, reference=REFERENCE)
+
+
+def test_a_token_is_verified_again_offline(bench: Bench, azure: Simulation) -> None:
+    """With the issuer's keys of that day, and no service at all."""
+    attested = bench.client.attest()
+    assert parse_jwks(attested.jwks)
+    azure.fault(Service.MAA, Kind.DOWN)
+    try:
+        again = read_evidence(attested.to_file(), trust=azure.trust, reference=REFERENCE)
+    finally:
+        azure.clear_faults()
+    assert again.maa_token_sha384 == attested.maa_token_sha384
+
+
+def other_keys(jwks: bytes) -> bytes:
+    """The same document with another key in every entry."""
+    public = rsa_jwk(rsa.generate_private_key(65537, 2048).public_key())
+    entries = [{"kid": entry["kid"], "use": "sig", **public} for entry in json.loads(jwks)["keys"]]
+    return json.dumps({"keys": entries}).encode()
+
+
+def test_f05_a_file_cannot_move_its_time_out_of_its_token(bench: Bench, azure: Simulation) -> None:
+    attested = bench.client.attest()
+    text = json.loads(attested.to_file())
+    for hours, check in ((-1, "T06"), (9, "T06")):
+        moved = (attested.attested_at + timedelta(hours=hours)).isoformat()
+        with pytest.raises(Unverified, match=check):
+            read_evidence(json.dumps(text | {"attested_at": moved}).encode(), trust=azure.trust, reference=REFERENCE)
+    within = (attested.attested_at + timedelta(hours=1)).isoformat()
+    assert read_evidence(json.dumps(text | {"attested_at": within}).encode(), trust=azure.trust, reference=REFERENCE)
+
+
+def test_a02_a_stored_token_needs_its_own_issuers_keys(bench: Bench, azure: Simulation) -> None:
+    attested = bench.client.attest()
+    text = json.loads(attested.to_file())
+    for change, check in (
+        ({"jwks": base64.b64encode(other_keys(attested.jwks)).decode()}, "T04"),
+        ({"jwks": base64.b64encode(b'{"keys":[]}').decode()}, "T03"),
+        ({"maa_token": attested.maa_token[:-8] + "AAAAAAAA"}, "T04"),
+        ({"maa_token": "x"}, "T01"),
+    ):
+        with pytest.raises(Unverified, match=check):
+            read_evidence(json.dumps(text | change).encode(), trust=azure.trust, reference=REFERENCE)
+    with pytest.raises(SpecError, match="maa-url"):
+        read_evidence(
+            json.dumps(text | {"maa_url": "https://x.example"}).encode(), trust=azure.trust, reference=REFERENCE
+        )
 
 
 def test_an_impossible_profile_is_not_blamed_on_the_worker(bench: Bench, azure: Simulation) -> None:
