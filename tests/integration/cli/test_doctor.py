@@ -105,7 +105,7 @@ def test_what_is_wrong_is_named(folder: Path, azure: Simulation, file: str, old:
 
 
 def test_the_audit_trail_is_read_to_its_end(folder: Path, azure: Simulation) -> None:
-    path, config = folder / "audit.jsonl", folder / "worker.toml"
+    path, config = folder / "state" / "audit.jsonl", folder / "worker.toml"
     try:
         with AuditFile(path, worker="worker-1", clock=lambda: datetime(2026, 11, 24, tzinfo=UTC)) as trail:
             trail.append(WorkerStopped(jobs_completed=7))
