@@ -8,6 +8,7 @@ copies beyond those that messages need.
 import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,7 +16,8 @@ from typing import Any, Final, Self
 import grpc
 
 from worker.config import ListenSection
-from worker.front.server import OPTIONS, credentials, tls_files
+from worker.front.server import OPTIONS
+from worker.front.tls import Tls, check, read_listen_files
 from worker.ipc.limits import SLOTS
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1 import worker_pb2_grpc
@@ -63,7 +65,9 @@ async def _serve(folder: Path) -> None:
     )
     server = grpc.aio.server(options=OPTIONS)
     worker_pb2_grpc.add_CjiWorkerServicer_to_server(Echo(), server)
-    port = server.add_secure_port("127.0.0.1:0", credentials(*tls_files(listen)))
+    port = server.add_secure_port(
+        "127.0.0.1:0", Tls(check(read_listen_files(listen), now=datetime.now(UTC))).credentials()
+    )
     await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()

@@ -61,6 +61,7 @@ from worker.ipc.messages import (
 from worker.jose import key_id, public_jwk
 from worker.launch import command
 from worker.memory import heap_environment, secret_fd
+from worker.rights import can_become_users
 from worker.table_files import read_table_files
 
 __all__ = ["run"]
@@ -241,6 +242,7 @@ def _zygote() -> Iterator[_Zygote]:
         regions=(region,),
         slots=(slot,),
         tables=read_table_files(config.tables_folder),
+        users=can_become_users(),
     )
     boot_fd = send_boot(boot)
     inherited = (boot_fd, boot.zygote, boot.supervisor, region, slot)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from worker import supervisor
+from worker import children, supervisor
 from worker.ipc import Channel, receive_boot
 
 __all__ = ["Mark", "Trace", "main"]
@@ -153,7 +153,7 @@ def main() -> int:
     class Traced(supervisor.Supervisor):
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             names = {_FILE: path, _MODULE: module, _NAME: name, "PYTHONPATH": str(_ROOT)}
-            supervisor._ENVIRONMENT = {**supervisor._ENVIRONMENT, **names}  # type: ignore[misc]
+            children.ENVIRONMENT = {**children.ENVIRONMENT, **names}  # type: ignore[misc]
             super()._spawn(name, __spec__.name if __spec__ else module, *args, **options)
 
     simulated.Supervisor = Traced  # type: ignore[attr-defined]

@@ -55,7 +55,9 @@ class ListenSection(_Section, frozen=True, kw_only=True):
     certificate: NonEmpty
     private_key: NonEmpty
     client_roots: NonEmpty
-    """PEM roots of the submitters' client certificates."""
+    """PEM certificates of the authorities that issue the submitters' client certificates, each by itself."""
+    client_crl: NonEmpty | None = None
+    """PEM revocation lists, one of each authority in `client_roots`. Without them no certificate can be revoked."""
 
 
 class LimitsSection(_Section, frozen=True, kw_only=True):
@@ -113,6 +115,8 @@ class Config(_Section, frozen=True, kw_only=True):
     limits: LimitsSection = LimitsSection()
     references: ReferencesSection | None = None
     """Without this section, no reference outlives its job."""
+    control_socket: NonEmpty | None = None
+    """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
     tables: NonEmpty | None = None
     """Folder with tables that replace the shipped ones with the same names."""
     sha384: str = ""
@@ -152,6 +156,7 @@ def load(path: Path) -> Config:
         certificate=absolute(config.listen.certificate),
         private_key=absolute(config.listen.private_key),
         client_roots=absolute(config.listen.client_roots),
+        client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
     )
     return msgspec.structs.replace(
         config,
@@ -160,5 +165,6 @@ def load(path: Path) -> Config:
         audit_file=absolute(config.audit_file),
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
         tables=None if config.tables is None else absolute(config.tables),
+        control_socket=None if config.control_socket is None else absolute(config.control_socket),
         sha384=hashlib.sha384(data).hexdigest(),
     )

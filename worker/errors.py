@@ -39,6 +39,8 @@ class Reason(enum.StrEnum):
     DRAINING = "DRAINING"
     INTERNAL = "INTERNAL"
     UNKNOWN_REFERENCE = "UNKNOWN_REFERENCE"
+    CERTIFICATE_REFUSED = "CERTIFICATE_REFUSED"
+    REVOCATION_UNKNOWN = "REVOCATION_UNKNOWN"
 
 
 class Stage(enum.StrEnum):
@@ -152,6 +154,16 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "caller",
         "This worker holds no such reference for this submitter and key: it expired, or the worker restarted. Send the "
         "reference with the inquiries.",
+    ),
+    Reason.CERTIFICATE_REFUSED: _info(
+        "caller",
+        "Your client certificate was revoked, has expired, or was not issued by one of the worker's client roots "
+        "itself. Connect with a valid one.",
+    ),
+    Reason.REVOCATION_UNKNOWN: _info(
+        "operator",
+        "A certificate revocation list of the worker has expired. Install a new client_crl, then run `cji reload`.",
+        retryable=True,
     ),
 }
 

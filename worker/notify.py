@@ -9,6 +9,8 @@ import os
 import socket
 from typing import Final
 
+from worker.errors import StartupError
+
 _FIRST: Final = 3
 
 
@@ -26,16 +28,23 @@ def opened_files() -> dict[str, int]:
 class ServiceManager:
     """The process that started this one, if it follows the state of this one."""
 
-    __slots__ = ("_address", "_socket")
+    __slots__ = ("_socket",)
 
     def __init__(self) -> None:
+        """Connect now: this process gives up files and new connections later. Raises StartupError."""
+        self._socket: socket.socket | None = None
         address = os.environ.get("NOTIFY_SOCKET", "")
-        self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        if address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            try:
+                self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+            except OSError as error:
+                raise StartupError(
+                    "NOTIFY_SOCKET cannot be reached", "Start the worker as the main process of its unit."
+                ) from error
 
     def notify(self, **variables: str) -> None:
         """Send `READY`, `STATUS`, `WATCHDOG` or another of sd_notify's variables."""
-        if self._address:
-            with contextlib.suppress(OSError):  # it restarts, or is busy: the next beat is near
-                text = "\n".join(f"{name}={value}" for name, value in variables.items())
-                self._socket.sendto(text.encode(), self._address)
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is busy: the next beat is near
+                self._socket.send("\n".join(f"{name}={value}" for name, value in variables.items()).encode())

@@ -21,7 +21,7 @@ from attestation.evidence.bundle import Evidence
 from attestation.evidence.event_log import start_record
 from attestation.evidence.hcl import HclReport, parse_hcl
 from attestation.evidence.imds import amd_certificates, td_quote
-from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, kernel_command_line, opened_logs
+from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, open_logs
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.snp_report import parse_snp_report
 from attestation.evidence.td_quote import parse_td_quote
@@ -56,7 +56,7 @@ def collect(
     hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
-    given = opened_logs(trust) if logs is None else contextlib.nullcontext(logs)
+    given = contextlib.closing(open_logs(trust)) if logs is None else contextlib.nullcontext(logs)
     with given as read, Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying_data))
         report = _report(tpm, report_user_data(qualifying_data), REPORT_PAUSES if known is None else ())
@@ -117,7 +117,7 @@ def _boot(tpm: Tpm, qualifying_data: bytes, logs: BootLogs, started: bytes) -> M
         pcrs=values,
         firmware_log=firmware,
         userspace_log=userspace + (start_record(started) if started else b""),
-        command_line=kernel_command_line(),
+        command_line=logs.command_line,
     )
 
 

@@ -8,9 +8,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -38,10 +39,11 @@ class MeasuredBoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootLogs:
-    """Descriptors of the two logs, -1 for one that this machine does not have."""
+    """Descriptors of the two logs, -1 for one that this machine does not have, and the kernel's command line."""
 
     firmware: int = -1
     userspace: int = -1
+    command_line: str = ""
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -55,30 +57,39 @@ class BootLogs:
         finally:
             fcntl.flock(self.userspace, fcntl.LOCK_UN)
 
+    def close(self) -> None:
+        """Close what is open."""
+        for fd in {self.firmware, self.userspace} - {-1}:
+            os.close(fd)
+
     def read(self) -> tuple[bytes, bytes]:
         """(firmware's log, userspace log), whole; an empty one where there is none."""
         return _whole(self.firmware, MAX_FIRMWARE_LOG), _whole(self.userspace, MAX_USERSPACE_LOG)
 
 
-@contextlib.contextmanager
-def opened_logs(trust: Trust) -> Iterator[BootLogs]:
-    """The logs that the trust names, those that are there; EVIDENCE_UNAVAILABLE "event-log" if one may not be read."""
-    with contextlib.ExitStack() as stack:
+def open_logs(trust: Trust, inherited: Mapping[str, int] = MappingProxyType({})) -> BootLogs:
+    """Inherited descriptors by the names "firmware-log" and "userspace-log"; without any, the files of the trust.
 
-        def opened(path: str) -> int:
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return -1
-            except OSError as error:
-                raise _unavailable(error) from error
-            stack.callback(os.close, fd)
-            return fd
-
-        yield BootLogs(firmware=opened(trust.firmware_log), userspace=opened(trust.userspace_log))
+    A file that is not there is left out; EVIDENCE_UNAVAILABLE "event-log" if one may not be read.
+    """
+    line = _command_line()
+    if inherited:
+        firmware, userspace = (inherited.get(name, -1) for name in ("firmware-log", "userspace-log"))
+    else:
+        firmware, userspace = _opened(trust.firmware_log), _opened(trust.userspace_log)
+    return BootLogs(firmware=firmware, userspace=userspace, command_line=line)
 
 
-def kernel_command_line() -> str:
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        raise _unavailable(error) from error
+
+
+def _command_line() -> str:
     """As the kernel reports it, without the newline; empty if it cannot be read or is not UTF-8."""
     try:
         return COMMAND_LINE.read_bytes()[:MAX_COMMAND_LINE].removesuffix(b"\n").decode()

@@ -149,7 +149,6 @@ NOT_HERE: Final = {
     "C03": "one side attests: a client has no evidence that could come back to it",
     "C05": "certificates carry no evidence, and the verifier of evidence has no default answer (A06, A15)",
     "L04": "there are no log levels: what may be logged is one list in the code",
-    "P04": "the worker stores no policy: it reads one file at start, whose digest every receipt carries (P03)",
 }
 """What this system has no place for, and why."""
 

@@ -10,8 +10,11 @@ import asyncio
 import functools
 import os
 import random
+import socket
 import struct
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, get_args
 
 import msgspec
@@ -25,10 +28,22 @@ from worker import config
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
 from worker.compute.tables import load as load_tables
+from worker.control.door import Door
 from worker.errors import Refusal
 from worker.front.run import JobStream
-from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
+from worker.ipc import (
+    SLOT_PAGE_BYTES,
+    Boot,
+    Channel,
+    ChannelClosed,
+    KeySlot,
+    Ring,
+    hand_over,
+    receive_boot,
+    take_over,
+)
 from worker.ipc import messages as m
+from worker.operator_files import TlsFiles
 from worker.records import window_bytes
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -245,12 +260,75 @@ def _union_targets() -> Sequence[Any]:
     ]
 
 
+# ---------------------------------------------------------------- the control socket and what a reload hands over
+
+
+def _door_hears(data: bytes) -> object:
+    """The control socket with a peer that sends this and reads the answer; returns it, and the reloads asked for."""
+    reloads: list[int] = []
+
+    def reload(uid: int) -> bytes:
+        reloads.append(uid)
+        return b"done\n"
+
+    with tempfile.TemporaryDirectory(prefix="cji-fuzz-") as name:
+        door = Door(Path(name) / "d.sock", status=lambda: b"{}\n", reload=reload)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.connect(f"{name}/d.sock")
+                peer.send(data)
+                peer.shutdown(socket.SHUT_WR)
+                for _ in range(3):
+                    for fd in door.descriptors():
+                        door.ready(fd, 0.0)
+                assert len(door.descriptors()) == 1, "a connection is left"
+                peer.settimeout(5)
+                try:
+                    return peer.recv(100), len(reloads)
+                except ConnectionResetError:
+                    return b"", len(reloads)
+        finally:
+            door.close()
+
+
+def _door_fair(data: bytes, value: Any) -> bool:
+    answers = {b"status\n": (b"{}\n", 0), b"reload\n": (b"done\n", 1)}
+    return bool(value == answers.get(data[:16], (b"", 0)))
+
+
+@functools.cache
+def _tls_files() -> tuple[bytes, ...]:
+    empty = TlsFiles(certificate=b"c", private_key=b"k", client_roots=b"r", client_crl=None)
+    return tuple(msgspec.msgpack.encode(each) for each in (empty, msgspec.structs.replace(empty, client_crl=b"l")))
+
+
+def _take_files(data: bytes) -> object:
+    return msgspec.msgpack.decode(take_over(hand_over(data), most=1 << 20), type=TlsFiles)
+
+
 _OUTPUTS: Final = tuple(m.OutputReady(slot=1, part=part, index=0, length=200) for part in (0, 1))
 """The only segment of each output: the zeros of an empty ring do not say that others follow."""
 
 PROCESSES: Final = (
     *_union_targets(),
     target("boot", _boots, _receive_boot, refusals=(ValueError, RecursionError), mutators=MSGPACK, weight=6),
+    target(
+        "control-line",
+        lambda: (b"status\n", b"reload\n"),
+        _door_hears,
+        refusals=(),
+        fair=_door_fair,
+        weight=2,
+    ),
+    target(
+        "tls-files",
+        _tls_files,
+        _take_files,
+        refusals=(ValueError, RecursionError),
+        fair=_again(TlsFiles),
+        mutators=MSGPACK,
+        weight=6,
+    ),
     target(
         "front-from-cell",
         lambda: (

@@ -7,12 +7,14 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -28,6 +30,7 @@ from tests.support.boot_forge import with_boot
 from tests.support.forge import machine
 from tests.support.job_headers import make
 from tests.support.job_specs import head
+from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
 from tests.unit.audit.test_receipts import CLAIMS
 from worker import config
@@ -53,9 +56,12 @@ from worker.client.spec import decode_spec
 from worker.compute import tables
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Refusal, StartupError
+from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
+from worker.front.tls import check
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
 from worker.jose import key_id, parse_canonical_p384, parse_p384, parse_rsa, public_jwk, thumbprint
+from worker.operator_files import FileRefused, TlsFiles
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.status import ROW_STATUS_SCHEMA
 from worker.wire.v1 import worker_pb2 as pb
@@ -381,6 +387,31 @@ def _policy_fair(data: bytes, value: Any) -> bool:
     return bool(value.sha384 == hashlib.sha384(data).digest() and value.purpose_codes and value.ori_prefixes)
 
 
+@functools.cache
+def _authority() -> Credential:
+    return authority("Fuzzed CA", ec.generate_private_key(ec.SECP256R1()))
+
+
+@functools.cache
+def _caller() -> Credential:
+    return leaf("caller", ec.generate_private_key(ec.SECP256R1()), _authority(), uris=[SAN])
+
+
+def _check_server_certificate(data: bytes) -> object:
+    files = TlsFiles(
+        certificate=data,
+        private_key=private_pem(_caller().key),
+        client_roots=pem(_authority().certificate),
+        client_crl=None,
+    )
+    return check(files, now=datetime.now(UTC))
+
+
+@functools.cache
+def _clients() -> ClientCertificates:
+    return ClientCertificates.load(pem(_authority().certificate), crl(_authority(), [3]), now=datetime.now(UTC))
+
+
 PROFILE: Final = """target = "h:1"
 cloud = "azure-us"
 maa_url = "https://m"
@@ -532,6 +563,40 @@ WORKER: Final = (
     ),
     target(
         "policy-file", _policies, Policy.load, refusals=(PolicyInvalid,), fair=_policy_fair, mutators=TEXT, weight=10
+    ),
+    target(
+        "client-roots",
+        lambda: (pem(_authority().certificate),),
+        lambda data: ClientCertificates.load(data, None, now=datetime.now(UTC)),
+        refusals=(FileRefused,),
+        fair=lambda _, value: value.revoked == 0 and value.current_until is None,
+        mutators=TEXT,
+        weight=6,
+    ),
+    target(
+        "client-crl",
+        lambda: (crl(_authority(), [3, 5]), crl(_authority())),
+        lambda data: ClientCertificates.load(pem(_authority().certificate), data, now=datetime.now(UTC)),
+        refusals=(FileRefused,),
+        fair=lambda _, value: value.revoked in (0, 2) and value.current_until is not None,
+        mutators=(*TEXT, *BYTES),
+        weight=6,
+    ),
+    target(
+        "server-certificate",
+        lambda: (pem(_caller().certificate),),
+        _check_server_certificate,
+        refusals=(FileRefused,),
+        mutators=(*TEXT, *BYTES),
+        weight=6,
+    ),
+    target(
+        "client-certificate",
+        lambda: (pem(_caller().certificate),),
+        lambda data: _clients().require(data, now=datetime.now(UTC)),
+        refusals=(Refusal,),
+        mutators=(*TEXT, *BYTES),
+        weight=6,
     ),
     target(
         "config",

@@ -16,10 +16,14 @@ from cji_simulator.raw import RawWorker
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site
 from cji_simulator.worker import Worker
+from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.paths import ROOT
+from tests.support.revocation import crl
+from worker.cli import build
 from worker.client import load_profile
 
 __all__ = ["FIRST", "SECOND", "STRANGER", "Neighbours", "neighbours"]
@@ -28,6 +32,7 @@ FIRST: Final = "fulton-pd"
 SECOND: Final = "cobb-pd"
 STRANGER: Final = "nobody"
 _START_S: Final = 30.0
+_LIST: Final = "client-crl.pem"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,22 @@ class Neighbours:
     def folder(self, name: str) -> Path:
         """TLS files of this name."""
         return self.site.files.folder / f"tls-{name}"
+
+    def cji(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and output of a command on this worker, as its operator runs it."""
+        command = [*arguments[:1], "--config", str(self.site.files.config), *arguments[1:]]
+        result = CliRunner().invoke(build(self.site.simulation.trust), command, catch_exceptions=False)
+        return result.exit_code, result.output
+
+    def reload(self) -> None:
+        """Have the files read again; they are in order."""
+        status, output = self.cji("reload")
+        assert status == 0, output
+
+    def revoke(self, *names: str) -> None:
+        """Write a revocation list with the certificates of these names; it counts once it is loaded."""
+        found = [x509.load_pem_x509_certificate((self.folder(name) / "client.pem").read_bytes()) for name in names]
+        (self.site.files.folder / _LIST).write_bytes(crl(self.ca, [each.serial_number for each in found]))
 
     def _certify(self, name: str) -> None:
         folder, key = self.folder(name), ec.generate_private_key(ec.SECP256R1())
@@ -84,15 +105,21 @@ def san(name: str) -> str:
 
 
 @contextmanager
-def neighbours(folder: Path, *, cells: int = 2, **limits: int) -> Iterator[Neighbours]:
-    """Start the worker; `limits` are keys of its configuration's section of that name."""
+def neighbours(folder: Path, *, cells: int = 2, revocable: bool = False, **limits: int) -> Iterator[Neighbours]:
+    """Start the worker; `limits` are keys of its configuration's section of that name.
+
+    `revocable`: the one authority of callers is the one that certifies these names, and there is a revocation list.
+    """
     ca = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))
     signing = {name: ec.generate_private_key(ec.SECP384R1()) for name in (FIRST, SECOND)}
     with Simulation(folder / "azure", release_limit=1000) as azure:
         cmk = azure.create_cmk("cji-neighbours")
         files = worker_config(folder / "site", simulation=azure, keys=[cmk], cells=cells, reference_mib=0)
         roots = folder / "site" / "client-roots.pem"
-        roots.write_bytes(roots.read_bytes() + pem(ca.certificate))
+        roots.write_bytes((b"" if revocable else roots.read_bytes()) + pem(ca.certificate))
+        if revocable:
+            (folder / "site" / _LIST).write_bytes(crl(ca))
+            files.config.write_text(files.config.read_text().replace("[listen]", f'[listen]\nclient_crl = "{_LIST}"'))
         files.policy.write_text(_policy(files.policy.read_text(), signing))
         if limits:
             lines = "".join(f"{key} = {value}\n" for key, value in limits.items())

@@ -7,7 +7,6 @@ from worker.audit.events import (
     Attested,
     CallsRefused,
     Event,
-    HostChanged,
     JobAdmitted,
     JobCompleted,
     JobEnded,
@@ -16,19 +15,12 @@ from worker.audit.events import (
     KeyReleased,
     ReferenceDropped,
     ReferenceRetained,
-    TailRecovered,
-    TrailAnchored,
-    TrailRefused,
-    TrailResumed,
     WitnessesDisagreed,
-    WorkerNotReady,
-    WorkerReady,
-    WorkerStarted,
-    WorkerStopped,
 )
 from worker.audit.fields import (
     DisagreementAbout,
     DropCause,
+    FileDigests,
     ReferenceCause,
     TpmClock,
     Volumes,
@@ -48,6 +40,19 @@ from worker.audit.receipts import (
     verify_sequence,
 )
 from worker.audit.receipts import verify as verify_receipt
+from worker.audit.worker_events import (
+    FilesReloaded,
+    HostChanged,
+    ReloadRefused,
+    TailRecovered,
+    TrailAnchored,
+    TrailRefused,
+    TrailResumed,
+    WorkerNotReady,
+    WorkerReady,
+    WorkerStarted,
+    WorkerStopped,
+)
 
 __all__ = [
     "FIRST_PREVIOUS",
@@ -62,6 +67,8 @@ __all__ = [
     "DropCause",
     "Event",
     "Expected",
+    "FileDigests",
+    "FilesReloaded",
     "Head",
     "HostChanged",
     "JobAdmitted",
@@ -78,6 +85,7 @@ __all__ = [
     "ReferenceCause",
     "ReferenceDropped",
     "ReferenceRetained",
+    "ReloadRefused",
     "SequenceError",
     "TailRecovered",
     "TpmClock",

@@ -9,7 +9,7 @@ Contract and invariants
 * The shapes of `worker.audit.fields` are enforced before a line is written and again when it is read.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -19,6 +19,7 @@ from worker.audit.fields import (
     Count,
     DisagreementAbout,
     DropCause,
+    EventBase,
     Hex32,
     Hex64,
     Hex96,
@@ -28,7 +29,6 @@ from worker.audit.fields import (
     Ori,
     ReferenceCause,
     RuleId,
-    Strict,
     Text,
     Token,
     TpmClock,
@@ -36,84 +36,23 @@ from worker.audit.fields import (
     Utc,
     Volumes,
 )
+from worker.audit.worker_events import (
+    FilesReloaded,
+    HostChanged,
+    ReloadRefused,
+    TailRecovered,
+    TrailAnchored,
+    TrailRefused,
+    TrailResumed,
+    WorkerNotReady,
+    WorkerReady,
+    WorkerStarted,
+    WorkerStopped,
+)
 from worker.errors import Reason, Stage
 
 
-class _Event(Strict, frozen=True, kw_only=True, tag_field="kind"):
-    pass
-
-
-class WorkerStarted(_Event, frozen=True, kw_only=True, tag="worker_started"):
-    """The keyholder started with this code, configuration and policy."""
-
-    version: Token
-    code_sha384: Hex96
-    config_sha384: Hex96
-    policy_sha384: Hex96
-    simulated: bool
-    host_profile: Token
-
-
-class WorkerReady(_Event, frozen=True, kw_only=True, tag="worker_ready"):
-    """Fresh evidence, a key, a policy and this sink are available: jobs are admitted from now on."""
-
-    kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
-
-
-class WorkerNotReady(_Event, frozen=True, kw_only=True, tag="worker_not_ready"):
-    """No job is admitted from now on."""
-
-    reason: Reason
-
-
-class HostChanged(_Event, frozen=True, kw_only=True, tag="host_changed"):
-    """The required conditions of the machine that do not hold, by name; none if all hold again."""
-
-    unmet: tuple[Token, ...]
-
-
-class WorkerStopped(_Event, frozen=True, kw_only=True, tag="worker_stopped"):
-    """An orderly end: drained, keys dropped."""
-
-    jobs_completed: Count
-
-
-class TailRecovered(_Event, frozen=True, kw_only=True, tag="tail_recovered"):
-    """The trail continues after a crash or a failed write; bytes that were never acknowledged were cut off."""
-
-    cut_bytes: Count
-    cut_sha384: Hex96
-
-
-class TrailAnchored(_Event, frozen=True, kw_only=True, tag="trail_anchored"):
-    """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
-
-    counter: Count
-
-
-class TrailRefused(_Event, frozen=True, kw_only=True, tag="trail_refused"):
-    """A worker did not start on this trail, because lines are missing or another trail took its place.
-
-    counter  `expected` is the last anchor of the trail, `found` the vTPM's counter
-    ledger   `expected` is the number of the last line that the ledger recorded, `found` that of the trail
-    """
-
-    compared_with: Literal["counter", "ledger"]
-    expected: Count | None
-    found: Count | None
-
-
-class TrailResumed(_Event, frozen=True, kw_only=True, tag="trail_resumed"):
-    """An operator investigated a refusal and decided to continue this trail: `cji audit resume`.
-
-    Job ids of the missing lines are unknown, so headers created before this line are refused.
-    """
-
-    operator_id: Text
-    explanation: Text
-
-
-class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
+class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
     """The machine passed our appraisal and Azure Attestation's."""
 
     evidence_sha384: Hex96
@@ -126,7 +65,7 @@ class Attested(_Event, frozen=True, kw_only=True, tag="attested"):
     tpm: TpmClock
 
 
-class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
+class KeyReleased(EventBase, frozen=True, kw_only=True, tag="key_released"):
     """The vault released a key version to this machine under this release policy.
 
     `policy_before` is set if this process saw a different policy of the key before: it was changed in between.
@@ -142,7 +81,7 @@ class KeyReleased(_Event, frozen=True, kw_only=True, tag="key_released"):
     policy_warnings: tuple[RuleId, ...]
 
 
-class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
+class KeyDropped(EventBase, frozen=True, kw_only=True, tag="key_dropped"):
     """A released key was dropped. A renewed key is not dropped.
 
     expired    it was not renewed in time
@@ -156,7 +95,7 @@ class KeyDropped(_Event, frozen=True, kw_only=True, tag="key_dropped"):
     cause: DropCause
 
 
-class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
+class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     """Header, signature, policy and ledger checks passed; the data key is opened once this line is durable."""
 
     job_id: Hex32
@@ -177,7 +116,7 @@ class JobAdmitted(_Event, frozen=True, kw_only=True, tag="job_admitted"):
     resident_reference: Hex64 | None = None
 
 
-class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
+class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed."""
 
     source: Address
@@ -191,7 +130,7 @@ class JobRefused(_Event, frozen=True, kw_only=True, tag="job_refused"):
     purpose_code: Code | None = None
 
 
-class CallsRefused(_Event, frozen=True, kw_only=True, tag="calls_refused"):
+class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
     """Several refusals for one Reason within `seconds`, without lines of their own.
 
     They are calls that were refused before a job was known (strangers, callers above their share, streams without a
@@ -207,7 +146,7 @@ class CallsRefused(_Event, frozen=True, kw_only=True, tag="calls_refused"):
     submitter: Token | None = None
 
 
-class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
+class JobCompleted(EventBase, frozen=True, kw_only=True, tag="job_completed"):
     """All input was verified and all rows are accounted for. The receipt is valid once this line is durable."""
 
     job_id: Hex32
@@ -220,7 +159,7 @@ class JobCompleted(_Event, frozen=True, kw_only=True, tag="job_completed"):
     receipt: Jws
 
 
-class WitnessesDisagreed(_Event, frozen=True, kw_only=True, tag="witnesses_disagreed"):
+class WitnessesDisagreed(EventBase, frozen=True, kw_only=True, tag="witnesses_disagreed"):
     """Front and cell contradict each other about a job, or the cell contradicts the job: one of them is compromised.
 
     The job's end without a receipt follows.
@@ -238,7 +177,7 @@ class WitnessesDisagreed(_Event, frozen=True, kw_only=True, tag="witnesses_disag
     correlation_id: Token
 
 
-class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
+class JobEnded(EventBase, frozen=True, kw_only=True, tag="job_ended"):
     """An admitted job ended without a receipt; the same header may run again."""
 
     job_id: Hex32
@@ -252,7 +191,7 @@ class JobEnded(_Event, frozen=True, kw_only=True, tag="job_ended"):
     correlation_id: Token
 
 
-class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retained"):
+class ReferenceRetained(EventBase, frozen=True, kw_only=True, tag="reference_retained"):
     """A side table of a completed job stays in secret memory; `sha256` is the part's digest in the job's receipt."""
 
     job_id: Hex32
@@ -262,12 +201,13 @@ class ReferenceRetained(_Event, frozen=True, kw_only=True, tag="reference_retain
     until: Utc
 
 
-class ReferenceDropped(_Event, frozen=True, kw_only=True, tag="reference_dropped"):
+class ReferenceDropped(EventBase, frozen=True, kw_only=True, tag="reference_dropped"):
     """A resident reference is no longer available. It is wiped when its last job, or the worker, has ended.
 
     expired   its retention time passed
     replaced  its submitter sent another one, and there was no room for both
     key       the key version that opened it was dropped
+    policy    a reload removed its submitter from the policy
     """
 
     submitter: Token
@@ -281,6 +221,8 @@ Event = (
     | WorkerReady
     | WorkerNotReady
     | HostChanged
+    | FilesReloaded
+    | ReloadRefused
     | WorkerStopped
     | TailRecovered
     | TrailAnchored

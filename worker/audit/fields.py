@@ -26,7 +26,9 @@ _UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e
 Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
-ReferenceCause = Literal["expired", "replaced", "key"]
+ReferenceCause = Literal["expired", "replaced", "key", "policy"]
+ReloadSubject = Literal["policy_file", "certificate", "private_key", "client_roots", "client_crl", "reload"]
+ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
@@ -36,12 +38,25 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all values in the trail: unknown fields are refused."""
 
 
+class EventBase(Strict, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of all events."""
+
+
 class TpmClock(Strict, frozen=True, kw_only=True):
     """TPMS_CLOCK_INFO of the quote (TPM 2.0 part 2 §10.11.1): milliseconds, and counters of resets and restarts."""
 
     clock: Count
     reset_count: Count
     restart_count: Count
+
+
+class FileDigests(Strict, frozen=True, kw_only=True):
+    """SHA-384 of the operator's files; the private key has none, `client_crl` is left out if none is configured."""
+
+    policy_file: Hex96
+    certificate: Hex96
+    client_roots: Hex96
+    client_crl: Hex96 | None = None
 
 
 class Volumes(Strict, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read
-from worker.audit.events import Event, JobAdmitted, JobCompleted, TailRecovered, TrailAnchored
+from worker.audit.events import Event, JobAdmitted, JobCompleted
 from worker.audit.fields import utc_hundredths
 from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
 from worker.audit.opening import (
@@ -41,6 +41,7 @@ from worker.audit.opening import (
     record_rollback,
 )
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage
+from worker.audit.worker_events import TailRecovered, TrailAnchored
 from worker.errors import Reason, Refusal, Stage
 from worker.log import log
 

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from worker.audit.chain import GENESIS, Head, Record
-from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded, TrailAnchored, TrailResumed
+from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.fields import unix_seconds
+from worker.audit.worker_events import TrailAnchored, TrailResumed
 
 RETENTION_S: Final = 24 * 3600  # after not_after
 GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most

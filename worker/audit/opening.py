@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
-from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded, TrailRefused
+from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
 from worker.audit.storage import TrailChangedError, TrailStorage
+from worker.audit.worker_events import TrailRefused
 from worker.errors import Reason, Refusal, StartupError
 from worker.log import log
 

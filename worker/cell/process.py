@@ -52,7 +52,7 @@ class Belongings:
     address_space: int
     """Bytes that the zygote has mapped, all regions included."""
     user: int | None
-    """The number of the cell's own user id, if it can have one."""
+    """The number of the cell's own user id, if it has one."""
 
 
 def run_cell(own: Belongings) -> NoReturn:

@@ -52,13 +52,7 @@ from worker.ipc.messages import (
 )
 from worker.log import log
 from worker.memory import Region, harden, load_allocator
-from worker.rights import (
-    address_space,
-    enter_namespaces,
-    forbid_files_and_network,
-    fork,
-    reported_call,
-)
+from worker.rights import address_space, enter_namespaces, forbid_files_and_network, fork, reported_call
 
 _NOBODY: Final = -1
 
@@ -90,16 +84,18 @@ class Zygote:
         cell_slots: list[_CellSlot],
         reference_regions: list[Region],
         tables: Tables,
+        users: bool,
         namespaces: bool,
     ) -> None:
         """Needs every file that the zygote will ever need: after `serve` begins it can open none."""
         self._keyholder, self._supervisor = keyholder, supervisor
         self._cell_slots, self._reference_regions = cell_slots, reference_regions
-        self._tables, self._namespaces = tables, namespaces
+        self._tables, self._namespaces, self._users = tables, namespaces, users and namespaces
         self._rules, self._nothing = cell_filter(), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         load_allocator()
         self._address_space = address_space()
-        self._users = enter_namespaces() if namespaces else False
+        if namespaces:
+            enter_namespaces(users=users)
         harden(die_with_parent=True)
         forbid_files_and_network()
         self._next, self._beat_at = 0, 0.0
@@ -276,6 +272,7 @@ def _serve(boot: Boot) -> None:
         cell_slots=cell_slots,
         reference_regions=reference_regions,
         tables=tables,
+        users=boot.users,
         namespaces=boot.namespaces,
     )
     gc.collect()

@@ -18,6 +18,7 @@ import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.cli.audit import audit
+from worker.cli.control import reload, status
 from worker.cli.doctor import doctor
 from worker.cli.evidence import evidence
 from worker.cli.job import job
@@ -47,6 +48,8 @@ An operator's first start:
   cji provider policy show URL             # under which policy are tokens issued?
   cji doctor --config worker.toml
   cji serve --config worker.toml
+  cji status --config worker.toml
+  cji reload --config worker.toml          # policy and TLS files, without a restart
 
 \b
 Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 try again later.
@@ -62,7 +65,7 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for verb in (serve, audit, job, receipt, evidence, key, policy, provider, schema, manifest, doctor):
+    for verb in (serve, status, reload, audit, job, receipt, evidence, key, policy, provider, schema, manifest, doctor):
         cji.add_command(verb)
     return cji
 

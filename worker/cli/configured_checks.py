@@ -5,7 +5,6 @@ for a quote and Intel for the processor's collateral.
 """
 
 import os
-import ssl
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography import x509
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
@@ -28,8 +26,8 @@ from worker.audit import ChainError, verify_chain
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.compute.tables import load as load_tables
 from worker.config import Config
-from worker.errors import Refusal
-from worker.job import Policy
+from worker.front.tls import check, read_listen_files
+from worker.keyholder.policy import read_policy
 
 _HCL_INDEX: Final = 0x01400001
 
@@ -132,13 +130,7 @@ def _collateral(trust: Trust) -> str:
 
 
 def _policy(config: Config) -> str:
-    try:
-        policy = Policy.load(Path(config.policy_file).read_bytes())
-    except OSError as error:
-        raise NotOk(f"{config.policy_file}: {error.strerror}", "Correct policy_file or its permissions.") from error
-    except Refusal as error:
-        raise NotOk(str(error), "docs/policy.md describes the file.") from error
-    return f"SHA-384 {policy.sha384.hex()[:16]}…"
+    return f"SHA-384 {read_policy(Path(config.policy_file)).sha384.hex()[:16]}…"
 
 
 def _audit(config: Config) -> str:
@@ -171,15 +163,10 @@ def _audit_lines(path: Path) -> int:
 
 
 def _tls(config: Config) -> str:
-    listen = config.listen
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(listen.certificate, listen.private_key, password=lambda: b"")
-        context.load_verify_locations(listen.client_roots)
-        end = x509.load_pem_x509_certificate(Path(listen.certificate).read_bytes()).not_valid_after_utc
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "not PEM"
-        raise NotOk(f"certificate, private_key or client_roots: {reason}", "Correct the files of [listen].") from error
-    if end <= datetime.now(UTC):
-        raise NotOk(f"the server certificate ended on {end:%Y-%m-%d}", "Renew it.")
-    return f"server certificate until {end:%Y-%m-%d}"
+    """As the front checks them at start and at a reload."""
+    now = datetime.now(UTC)
+    checked = check(read_listen_files(config.listen), now=now)
+    clients = checked.clients
+    until = clients.current_until
+    lists = f"; {clients.revoked} revoked, lists until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+    return f"server certificate until {checked.until:%Y-%m-%d}{lists}"

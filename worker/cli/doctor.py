@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from attestation import is_production
 from worker.cli.common import FILE, trust_named
 from worker.cli.configured_checks import configured_checks
 from worker.cli.findings import Finding
@@ -33,7 +34,7 @@ def doctor(context: click.Context, config: Path | None, *, as_json: bool) -> Non
       cji doctor
       cji doctor --config /etc/cji/worker.toml --json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-    findings = machine_checks()
+    findings = machine_checks(production=any(map(is_production, context.find_root().obj.values())))
     if config is None:
         findings += host_checks(None, None)
         findings.append(

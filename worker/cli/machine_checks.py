@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from worker.cli.findings import Finding, NotOk, run_check
+from worker.errors import StartupError
 from worker.keyholder.fips import fips_probe
+from worker.manifest import verified_code
 from worker.memory import heap_environment
+from worker.rights import require_users
 
 _PROBE_SECONDS: Final = 60
 _HEAP: Final = """
@@ -23,8 +26,8 @@ os._exit(0)
 """
 _NAMESPACES: Final = """
 import os
-from worker.rights import enter_namespaces, fork
-enter_namespaces()
+from worker.rights import can_become_users, enter_namespaces, fork
+enter_namespaces(users=can_become_users())
 pid, _ = fork(own_pids=True)
 if not pid:
     os._exit(0 if os.getpid() == 1 else 1)
@@ -58,20 +61,30 @@ assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and ctypes.CDLL(None).
 """
 
 
-def machine_checks() -> list[Finding]:
-    """The findings on this machine."""
+def machine_checks(*, production: bool) -> list[Finding]:
+    """The findings on this machine. A command without production trust starts no worker that needs a manifest."""
     return [
         run_check("interpreter", _interpreter),
+        run_check("manifest", lambda: _manifest(production=production)),
         run_check(
             "secret heap", lambda: _probe(_HEAP, heap_environment(), found="memfd_secret and mimalloc work together")
         ),
-        run_check("namespaces", lambda: _probe(_NAMESPACES, {}, found="cells have users, processes and network apart")),
+        run_check("users", _users),
+        run_check("namespaces", lambda: _probe(_NAMESPACES, {}, found="cells have processes and network apart")),
         run_check(
             "sandbox", lambda: _probe(_SANDBOX, {}, found="Landlock and seccomp hold; a refused call is reported")
         ),
         run_check("dumps", lambda: _probe(_DUMPS, {}, found="no core, not dumpable")),
         run_check("FIPS", _fips),
     ]
+
+
+def _users() -> str:
+    try:
+        require_users()
+    except StartupError as error:
+        raise NotOk(error.what, error.remedy, state="warning") from error
+    return "each process can be a user of its own"
 
 
 def _interpreter() -> str:
@@ -83,6 +96,14 @@ def _interpreter() -> str:
 
 
 _HARMLESS: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "PYTHONUNBUFFERED"})
+
+
+def _manifest(*, production: bool) -> str:
+    try:
+        code = verified_code()
+    except StartupError as error:
+        raise NotOk(error.what, error.remedy, state="failed" if production else "warning") from error
+    return f"every file is listed and unchanged, SHA-384 {code.sha384.hex()[:16]}…"
 
 
 def _probe(code: str, environment: dict[str, str], *, found: str) -> str:

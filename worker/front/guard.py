@@ -1,6 +1,7 @@
 """The outermost guard: who calls, what the caller may take, and a Reason for every failure.
 
-A call passes in this order: the name in its certificate, a place among the caller's own calls, then its first message.
+A call passes in this order: its certificate and the name in it, a place among the caller's own calls, then its first
+message. A call whose certificate is not accepted any more after a reload ends.
 Every handler is a stream on the server's side, of unary calls too, because grpc.aio would otherwise read the request of
 a caller before anybody has looked at its name. grpc.aio would also send the text of an unhandled exception.
 """
@@ -14,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from worker.errors import Reason, Refusal, RetryLater, Stage
-from worker.front.patience import TimeLimit
+from worker.front.patience import Lifetime, TimeLimit
 from worker.front.refused import RefusedCounter
 from worker.front.status import DETAILS_KEY, code_and_details
 from worker.front.submitters import Kind, Submitters
@@ -34,17 +35,21 @@ class Relayed(RetryLater):
 class Call:
     """A call: its context, its peer by mTLS, and an id for logs and error details."""
 
-    __slots__ = ("context", "correlation_id", "source", "submitter")
+    __slots__ = ("certificate", "context", "correlation_id", "lifetime", "source", "submitter")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.correlation_id = secrets.token_hex(8)
         self.source = context.peer()
         self.submitter = _NOBODY
+        self.certificate = b""
+        self.lifetime = Lifetime()
+        """Ends with the acceptance of the certificate."""
 
     def identify(self) -> None:
-        """Read the name in the client certificate. Raises POLICY_DENIED where it is not exactly one URI."""
+        """Read the client certificate, and the name in it. Raises POLICY_DENIED where it is not exactly one URI."""
         self.submitter = _only_uri(self.context)
+        self.certificate = next(iter(self.context.auth_context().get("x509_pem_cert", ())), b"")
 
     async def read(self) -> Any:
         """The first message, within `open_seconds`; EOF if the caller ends its stream without one."""
@@ -76,8 +81,10 @@ def _only_uri(context: Context) -> str:
 class Guard:
     """Every handler of the server is made by one of its two methods."""
 
-    def __init__(self, submitters: Submitters, refused: RefusedCounter) -> None:
-        self._submitters, self._refused = submitters, refused
+    def __init__(self, submitters: Submitters, refused: RefusedCounter, accept: Callable[[bytes], None]) -> None:
+        """`accept` raises a Refusal for a client certificate in PEM that is not accepted now."""
+        self._submitters, self._refused, self._accept = submitters, refused, accept
+        self._open = set[Call]()
 
     def stream(
         self, kind: Kind, body: Callable[[Call], Awaitable[None]], *, parse: Callable[[bytes], Any] | None = None
@@ -103,10 +110,23 @@ class Guard:
     async def _serve(self, call: Call, kind: Kind, body: Callable[[Call], Awaitable[None]]) -> None:
         try:
             call.identify()
+            self._accept(call.certificate)
             with self._submitters.call(call.submitter, kind):
-                await self._answer(call, body)
+                self._open.add(call)
+                try:
+                    await self._answer(call, body)
+                finally:
+                    self._open.discard(call)
         except Refusal as refusal:
             await self._refuse(call, refusal)
+
+    def accept_again(self) -> None:
+        """Other certificates are accepted now: end the open calls of those that are not."""
+        for call in self._open:
+            try:
+                self._accept(call.certificate)
+            except Refusal as refusal:
+                call.lifetime.end(Refusal(refusal.reason, stage=Stage.COMPUTE))
 
     async def _answer(self, call: Call, body: Callable[[Call], Awaitable[None]]) -> None:
         """Run `body`; turn a Refusal into its status and any other exception into INTERNAL, without its text.
@@ -114,7 +134,8 @@ class Guard:
         The caller's place is free once gRPC has sent the status: a caller that does not read keeps only its own.
         """
         try:
-            await body(call)
+            async with call.lifetime:
+                await body(call)
             return
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise

@@ -1,4 +1,4 @@
-"""How long the front waits for a caller: a block of code with a time limit, whose end is a Refusal."""
+"""The ends of a block of code that the front sets: a time limit, or an end from outside. Each is a Refusal."""
 
 import asyncio
 from types import TracebackType
@@ -10,11 +10,11 @@ from worker.errors import Reason, Refusal, Stage
 class TimeLimit:
     """`async with TimeLimit(seconds, reason, stage):` raises this Refusal if the block takes longer."""
 
-    __slots__ = ("_reason", "_stage", "_timeout")
+    __slots__ = ("_refusal", "_timeout")
 
     def __init__(self, seconds: float, reason: Reason, stage: Stage) -> None:
         self._timeout = asyncio.timeout(seconds)
-        self._reason, self._stage = reason, stage
+        self._refusal = Refusal(reason, stage=stage)
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -26,4 +26,34 @@ class TimeLimit:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
-            raise Refusal(self._reason, stage=self._stage) from None
+            raise self._refusal from None
+
+
+class Lifetime:
+    """`async with lifetime:` raises the Refusal with which `end` is called meanwhile; it may be entered once."""
+
+    __slots__ = ("_timeout", "refusal")
+
+    def __init__(self) -> None:
+        self._timeout = asyncio.timeout(None)
+        self.refusal: Refusal | None = None
+        """Of the end, if there was one."""
+
+    def end(self, refusal: Refusal) -> None:
+        """End the block. The first call counts."""
+        if self.refusal is None:
+            self.refusal = refusal
+            self._timeout.reschedule(asyncio.get_running_loop().time())
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            assert self.refusal is not None  # noqa: S101 - nothing else sets a time
+            raise self.refusal from None

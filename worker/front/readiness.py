@@ -1,4 +1,4 @@
-"""The answer of the health service: SERVING while the keyholder is ready and no other process is stopped."""
+"""The answer of the health service: SERVING while keyholder and revocation lists allow it and no process is stopped."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,10 @@ import contextlib
 from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.service import Service
+from worker.front.tls import Tls
 from worker.ipc import Channel
 from worker.ipc.beats import BEAT_S, Pulse
-from worker.ipc.messages import Beat, Drain, NotReady, SupervisorFromChild, Up
+from worker.ipc.messages import Beat, FrontFromSupervisor, FrontReport, NotReady, SupervisorFromFront, Up
 
 
 class Readiness:
@@ -21,11 +22,12 @@ class Readiness:
         name: str,
         keyholder: KeyholderClient,
         service: Service,
-        supervisor: Channel[Drain | Beat, SupervisorFromChild],
+        supervisor: Channel[FrontFromSupervisor, SupervisorFromFront],
+        tls: Tls,
     ) -> None:
         """`name` is the service whose health is answered."""
         self._health, self._name = health, name
-        self._keyholder, self._service, self._supervisor = keyholder, service, supervisor
+        self._keyholder, self._service, self._supervisor, self._tls = keyholder, service, supervisor, tls
         self.pulse = Pulse()
         """Of the supervisor."""
 
@@ -35,6 +37,7 @@ class Readiness:
         while True:
             self._supervisor.offer(Beat())
             serving = self._serving()
+            self._supervisor.offer(self._report(serving=serving))
             if serving != reported:
                 reported = serving
                 self._health.set(self._name, serving=serving)
@@ -47,4 +50,16 @@ class Readiness:
 
     def _serving(self) -> bool:
         stopped = [pulse.stale() for pulse in (self.pulse, self._keyholder.pulse)]
-        return not (any(stopped) or self._service.draining or isinstance(self._keyholder.ready, NotReady))
+        ready = not isinstance(self._keyholder.ready, NotReady) and self._tls.current()
+        return ready and not (any(stopped) or self._service.draining)
+
+    def _report(self, *, serving: bool) -> FrontReport:
+        tls = self._tls.now
+        crl_until = tls.clients.current_until
+        return FrontReport(
+            serving=serving,
+            jobs=self._service.running,
+            certificate_until=int(tls.until.timestamp()),
+            crl_until=None if crl_until is None else int(crl_until.timestamp()),
+            revoked=tls.clients.revoked,
+        )

@@ -83,26 +83,27 @@ async def _admitted(
         )
     )
     why = Refusal(Reason.INCOMPLETE, stage=Stage.UNSEAL)
+    job: JobStream | None = None
     try:
         async with TimeLimit(limits.max_job_seconds, Reason.DEADLINE, Stage.COMPUTE):
             admitted, fds = await pending.answer()
             assert isinstance(admitted, Admitted)  # noqa: S101 - the first answer to Admit, where it is not a refusal
             job = JobStream(call.context, keyholder, pending, admitted, fds, idle_seconds=limits.idle_seconds)
-            try:
-                await job.serve()
-                over = True
-            finally:
-                job.close()
+            await job.serve()
+            over = True
     except Refusal as refusal:
         why = refusal
         raise
     finally:
         if not over:
+            why = call.lifetime.refusal or why
             # gRPC cancels the call or ends its messages when the deadline passes and when the caller goes away
             left = call.context.time_remaining()
             if why.reason is Reason.INCOMPLETE and left is not None and left <= _DEADLINE_SKEW_S:
                 why = Refusal(Reason.DEADLINE, stage=Stage.COMPUTE)
             keyholder.send(Abort(call=pending.number, reason=why.reason, stage=why.stage))
+        if job is not None:
+            job.close()  # after the Abort: a cell that loses its front ends, for a reason of its own
 
 
 class JobStream:

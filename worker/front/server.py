@@ -1,12 +1,14 @@
 """The front's process: TLS, health, drain.
 
-It reads its TLS files, then gives up files, processes and new connections for good; see `worker.rights`.
+It reads its TLS files, becomes a user of its own, and gives up files, processes and new connections for good; see
+`worker.rights`. New TLS files come from the supervisor (`reload`).
 """
 
 import asyncio
+import os
 import socket
 import sys
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Final
 
 import grpc
@@ -20,15 +22,25 @@ from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.readiness import Readiness
 from worker.front.refused import RefusedCounter
+from worker.front.reload import Reload
 from worker.front.service import Service
 from worker.front.submitters import Submitters
+from worker.front.tls import Tls, check, read_listen_files
 from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
-from worker.ipc.messages import Beat, Drain, Drained, FrontFromKeyholder, SupervisorFromChild
+from worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
-from worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
+from worker.rights import (
+    FRONT,
+    SOCKETS,
+    become,
+    deny,
+    deny_powers,
+    drop_capabilities,
+    forbid_files_and_network,
+)
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
@@ -53,22 +65,6 @@ OPTIONS: Final = (
 """Options of the gRPC server, but for `max_connection_age_grace_ms`: the time of the longest job."""
 
 
-def tls_files(listen: ListenSection) -> tuple[bytes, bytes, bytes]:
-    """Private key, certificate chain and client roots. Raises StartupError if one cannot be read."""
-    try:
-        key, chain, roots = (
-            Path(name).read_bytes() for name in (listen.private_key, listen.certificate, listen.client_roots)
-        )
-    except OSError as error:
-        raise StartupError("A TLS file of [listen] cannot be read", "Check paths and permissions.") from error
-    return key, chain, roots
-
-
-def credentials(key: bytes, chain: bytes, roots: bytes) -> grpc.ServerCredentials:
-    """Mutual TLS with these files."""
-    return grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
-
-
 def address(listen: ListenSection) -> str:
     """Address and port in numbers; a name is resolved here, while files can be read. Raises StartupError."""
     try:
@@ -79,38 +75,48 @@ def address(listen: ListenSection) -> str:
     return f"[{host}]:{listen.port}" if family == socket.AF_INET6 else f"{host}:{listen.port}"
 
 
-def _confine(port: int) -> None:
+def _confine(port: int, *, own_user: bool) -> None:
     """Give up files, other processes and connections before gRPC has threads; only its port can be bound.
 
+    gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`).
     Libraries import modules when they first need them, so the front can still read its own code (`worker.launch`).
     """
-    drop_capabilities(keep=(_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ())
-    forbid_files_and_network(read=(_RANDOM, *sys.path), bind=port)
+    keep = (_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ()
+    if own_user:
+        become(FRONT, keep=keep)
+        if not all(os.access(folder, os.R_OK | os.X_OK) for folder in sys.path):
+            raise StartupError(
+                "The front's user cannot read the worker's code", "Let every user read it: chmod -R o+rX /opt/cji."
+            )
+    else:
+        drop_capabilities(keep=keep)
+    harden(die_with_parent=True)
+    forbid_files_and_network(read=(_RANDOM, *sys.path), bind=(port,))
     deny_powers()
 
 
-async def _serve(boot: Boot, at: str, tls: tuple[bytes, bytes, bytes]) -> None:
+async def _serve(boot: Boot, at: str, tls: Tls) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
-    supervisor: Channel[Drain | Beat, SupervisorFromChild] = Channel(boot.supervisor, Drain | Beat)
-    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused)
+    supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
+    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused, tls.require)
     grace_ms = 1000 * config.limits.max_job_seconds
     server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    port = server.add_secure_port(at, credentials(*tls))
+    port = server.add_secure_port(at, tls.credentials())
     health.set("", serving=True)
     health.set(SERVICE, serving=False)
     await server.start()
     deny(SOCKETS)
     log("listening", port=port)
 
-    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor)
+    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, tls=tls)
+    reload = Reload(tls, guard, supervisor)
 
     async def drain() -> None:
-        while isinstance((await supervisor.receive_async())[0], Beat):
-            readiness.pulse.beat()
+        await reload.follow(readiness.pulse)
         service.draining = True
         keyholder.changed.set()
         log("draining")
@@ -136,8 +142,8 @@ def main(boot: Boot) -> None:
     try:
         boot.code.check_mapped()
         listen = boot.config.listen
-        at, tls = address(listen), tls_files(listen)
-        _confine(listen.port)
+        at, tls = address(listen), Tls(check(read_listen_files(listen), now=datetime.now(UTC)))
+        _confine(listen.port, own_user=boot.users)
         asyncio.run(_serve(boot, at, tls))
     except ChannelClosed:
         raise SystemExit(1) from None

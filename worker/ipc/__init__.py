@@ -6,6 +6,7 @@ passes through a page of secret memory that both ends map (`keyslot`).
 
 from worker.ipc.boot import Boot, receive_boot, send_boot
 from worker.ipc.channel import Channel, ChannelClosed
+from worker.ipc.handover import hand_over, take_over
 from worker.ipc.keyslot import SLOT_PAGE_BYTES, KeySlot
 from worker.ipc.ring import Ring
 from worker.ipc.witness import PartCounter, PartDigester
@@ -19,6 +20,8 @@ __all__ = [
     "PartCounter",
     "PartDigester",
     "Ring",
+    "hand_over",
     "receive_boot",
     "send_boot",
+    "take_over",
 ]

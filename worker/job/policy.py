@@ -149,6 +149,14 @@ class Policy:
         """`identity_sha256` of every submitter's URI SAN."""
         return tuple(map(identity_sha256, self._submitters))
 
+    def removed_in(self, other: "Policy") -> frozenset[str]:
+        """The names of the submitters that `other` does not have under the same URI SAN."""
+        return frozenset(
+            each.name
+            for san, each in self._submitters.items()
+            if san not in other._submitters or other._submitters[san].name != each.name
+        )
+
     def submitter(self, san: str) -> Submitter:
         """Return the submitter whose certificate has exactly this URI SAN, else raise Refusal(POLICY_DENIED)."""
         found = self._submitters.get(san)

@@ -9,50 +9,43 @@ from pathlib import Path
 import msgspec
 
 from attestation import AttestationError, Trust, is_production
-from attestation.evidence import BootLogs
+from attestation.evidence import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.ipc import Boot, Channel, KeySlot, receive_boot
-from worker.ipc.messages import HostConditions, KeyholderFromFront, KeyholderFromZygote, SupervisorFromChild, Up
-from worker.job import Policy
+from worker.ipc.messages import (
+    KeyholderFromFront,
+    KeyholderFromSupervisor,
+    KeyholderFromZygote,
+    SupervisorFromKeyholder,
+    Up,
+)
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
+from worker.keyholder.policy import PolicyInForce, read_policy
 from worker.keyholder.receipts import ReceiptSigner
+from worker.keyholder.rights import confine
 from worker.log import log
 from worker.manifest import VERSION
-from worker.memory import Region, SecretHeap, harden
-from worker.rights import LISTENING, deny, deny_powers
+from worker.memory import Region, SecretHeap
 
 
-def _policy(path: Path) -> Policy:
-    try:
-        return Policy.load(path.read_bytes())
-    except OSError as error:
-        raise StartupError("The policy file cannot be read", "Name a readable file in policy_file.") from error
-
-
-def _custody(boot: Boot, trust: Trust, receipt_key: bytes, host: HostState) -> Custody:
-    """With the event logs that the unit opened; without any, those that the trust names are opened when needed."""
-    logs = BootLogs(firmware=boot.logs.get("firmware-log", -1), userspace=boot.logs.get("userspace-log", -1))
+def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host: HostState) -> Custody:
     return Custody(
-        config=boot.config,
-        code=boot.code,
-        trust=trust,
-        receipt_key=receipt_key,
-        tpm=host.tpm_clock,
-        logs=logs if boot.logs else None,
+        config=boot.config, code=boot.code, trust=trust, logs=logs, receipt_key=receipt_key, tpm=host.tpm_clock
     )
 
 
-async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory: str) -> None:
+async def _serve(
+    boot: Boot, trust: Trust, logs: BootLogs, heap: SecretHeap, *, key_slots: list[KeySlot], memory: str
+) -> None:
     config = boot.config
-    trust = msgspec.json.decode(boot.trust, type=Trust)
-    policy = _policy(Path(config.policy_file))
+    policy = read_policy(Path(config.policy_file))
     tables = decode_tables(boot.tables)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
@@ -60,7 +53,6 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
         anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
         signer = ReceiptSigner(
             config=config,
-            policy_sha384=policy.sha384,
             code_sha384=boot.code.sha384,
             simulated=not is_production(trust) or memory != "memfd_secret",
             anchor=anchor,
@@ -77,11 +69,13 @@ async def _serve(boot: Boot, heap: SecretHeap, key_slots: list[KeySlot], memory:
                 host_profile=host.profile,
             )
         )
-        custody = _custody(boot, trust, signer.thumbprint, host)
-        supervisor: Channel[HostConditions, SupervisorFromChild] = Channel(boot.supervisor, HostConditions)
+        custody = _custody(boot, trust, logs, signer.thumbprint, host)
+        supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
+            boot.supervisor, KeyholderFromSupervisor
+        )
         keyholder = Keyholder(
             config=config,
-            policy=policy,
+            policy=PolicyInForce(policy),
             tables=tables,
             audit=audit,
             anchor=anchor,
@@ -103,11 +97,11 @@ def main(boot: Boot) -> int:
     try:
         region = Region(boot.regions[0])
         key_slots = [KeySlot(fd) for fd in boot.slots]
-        harden(die_with_parent=True)
-        deny_powers()
-        deny(LISTENING)
+        trust = msgspec.json.decode(boot.trust, type=Trust)
+        logs = open_logs(trust, boot.logs)
+        confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, heap, key_slots, region.kind))
+        asyncio.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

@@ -23,10 +23,11 @@ from worker.compute.tables import Tables
 from worker.envelope import unwrap_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit
-from worker.job import Header, Policy, check_audience, check_times, parse
+from worker.job import Grant, Header, check_audience, check_times, parse
 from worker.keyholder.admitted_job import Admission
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
+from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.token_buckets import TokenBuckets
 
 _UNWRAP_BURST: Final = 10
@@ -42,7 +43,7 @@ class AdmissionControl:
         self,
         *,
         audience: str,
-        policy: Policy,
+        policy: PolicyInForce,
         audit: AuditFile,
         tables: Tables,
         clock: Callable[[], float] = time.monotonic,
@@ -53,15 +54,13 @@ class AdmissionControl:
 
     def parse(self, request: Admit) -> Header:
         """Check 1."""
-        return parse(request.header, ori_prefixes=self._policy.ori_prefixes)
+        return parse(request.header, ori_prefixes=self._policy.now.ori_prefixes)
 
     def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
         """Checks 2 to 9 on a header that `parse` returned. Raises the Refusal of the first that fails."""
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
-        submitter = self._policy.submitter(request.submitter)
-        verify_header(submitter.signing_key, header.data, request.signature)  # 4
-        grant = self._policy.authorise(header, submitter)  # 5
+        grant = self.authorise(request, header)  # 4, 5
         planned = plan(header.operations, header.input_schemas, self._tables)
         if wait := self._unwraps.wait(grant.submitter):  # 6
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
@@ -70,6 +69,13 @@ class AdmissionControl:
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 9
         return Admission(header=header, grant=grant, plan=planned, key=key)
+
+    def authorise(self, request: Admit, header: Header) -> Grant:
+        """Checks 4 and 5, under the policy in force."""
+        policy = self._policy.now
+        submitter = policy.submitter(request.submitter)
+        verify_header(submitter.signing_key, header.data, request.signature)
+        return policy.authorise(header, submitter)
 
     def unwrap_failed(self, submitter: str) -> None:
         """Count a job whose keys could not be opened."""

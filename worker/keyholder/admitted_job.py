@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from worker.compute.registry import Plan
-from worker.ipc.messages import Summary, Witnessed
+from worker.ipc.messages import Admit, Summary, Witnessed
 from worker.job import Grant, Header
 from worker.keyholder.cells import Cell
 from worker.keyholder.holdings import HeldKey
@@ -32,10 +32,7 @@ class Admission:
 class AdmittedJob:
     """A job with a cell of its own. Only `worker.keyholder.jobs` changes it."""
 
-    call: int
-    correlation_id: str
-    source: str
-    """Address of the submitter."""
+    request: Admit
     admission: Admission
     cell: Cell
     reference_slot: int
@@ -49,3 +46,18 @@ class AdmittedJob:
     agreed: Agreed | None = None
     """Once its receipt is on disk, as `receipt`."""
     receipt: str = ""
+
+    @property
+    def call(self) -> int:
+        """Number of its call."""
+        return self.request.call
+
+    @property
+    def correlation_id(self) -> str:
+        """Id of its call in logs and error details."""
+        return self.request.correlation_id
+
+    @property
+    def source(self) -> str:
+        """Address of the submitter."""
+        return self.request.source

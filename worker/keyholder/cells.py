@@ -55,6 +55,11 @@ class Cells:
         """Whether there is a warm cell."""
         return bool(self._warm)
 
+    @property
+    def count(self) -> int:
+        """Number of warm cells."""
+        return len(self._warm)
+
     def take(self) -> Cell:
         """Take a warm cell; there must be one."""
         return self._warm.popleft()

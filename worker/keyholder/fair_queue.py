@@ -80,6 +80,10 @@ class FairQueue(Generic[T]):
         self._waiting -= 1
         return self._shares[name].waiting.popleft()
 
+    def waiting(self) -> list[T]:
+        """All waiting jobs."""
+        return [job for share in self._shares.values() for job in share.waiting]
+
     def remove(self, matches: Callable[[T], bool]) -> T | None:
         """Take out the first job that matches; None if there is none."""
         for share in self._shares.values():

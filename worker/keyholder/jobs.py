@@ -13,7 +13,7 @@ from worker.config import Config
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import Admit, CellFailed, CellFaulted, FetchedReceipt, FetchReceipt, Summary, Witnessed
-from worker.job import Header, Policy
+from worker.job import Header
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
 from worker.keyholder.cells import Cells
@@ -22,6 +22,7 @@ from worker.keyholder.effects import Effects
 from worker.keyholder.fair_queue import FairQueue
 from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
+from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
 from worker.log import log
@@ -43,7 +44,7 @@ class Jobs:
         self,
         *,
         config: Config,
-        policy: Policy,
+        policy: PolicyInForce,
         audit: AuditFile,
         admission: AdmissionControl,
         custody: Custody,
@@ -111,6 +112,32 @@ class Jobs:
             if job.admission.header.kek_id == kek_id:
                 self._feed(job, Failed(Refusal(reason, stage=Stage.COMPUTE)))
 
+    def end_unauthorised(self) -> None:
+        """End the jobs that the policy in force would not admit, those that wait and those that run."""
+        for waiting in self._queue.waiting():
+            if (refusal := self._unauthorised(waiting.request, waiting.header)) is not None:
+                self._give_up(waiting.request.call, refusal)
+        for job in list(self._jobs.values()):
+            if (refusal := self._unauthorised(job.request, job.admission.header)) is not None:
+                self._feed(job, Failed(Refusal(refusal.reason, stage=Stage.COMPUTE)))
+
+    def _unauthorised(self, request: Admit, header: Header) -> Refusal | None:
+        try:
+            self._admission.authorise(request, header)
+        except Refusal as refusal:
+            return refusal
+        return None
+
+    @property
+    def running(self) -> int:
+        """Number of jobs with a cell."""
+        return len(self._jobs)
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs without one."""
+        return len(self._queue)
+
     def end_all(self) -> None:
         """End every job."""
         for job in list(self._jobs.values()):
@@ -119,7 +146,7 @@ class Jobs:
     def fetch_receipt(self, request: FetchReceipt) -> None:
         """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
         try:
-            submitter = self._policy.submitter(request.submitter)
+            submitter = self._policy.now.submitter(request.submitter)
             done = self._audit.completion(request.job_id)
             if done is None or done.submitter != submitter.name:
                 raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
@@ -156,9 +183,7 @@ class Jobs:
     def _start(self, request: Admit, admission: Admission) -> None:
         reference_slot = self._references.find(admission.plan.reference, admission.owner)
         job = self._jobs[request.call] = AdmittedJob(
-            call=request.call,
-            correlation_id=request.correlation_id,
-            source=request.source,
+            request=request,
             admission=admission,
             cell=self._cells.take(),
             reference_slot=reference_slot,

@@ -13,6 +13,7 @@ from worker.errors import Refusal, Stage
 from worker.ipc import Channel, ChannelClosed, KeySlot
 from worker.ipc.beats import BEAT_S, STALE_S
 from worker.ipc.messages import (
+    AbandonReload,
     Abort,
     Admit,
     Attest,
@@ -20,16 +21,20 @@ from worker.ipc.messages import (
     Beat,
     CellGone,
     CellReady,
+    CommitPolicy,
     Drained,
     FetchReceipt,
     FrontFromKeyholder,
     HostConditions,
     Identities,
     KeyholderFromFront,
+    KeyholderFromSupervisor,
     KeyholderFromZygote,
+    KeyholderReport,
+    PreparePolicy,
     ReferenceWiped,
     RefusedCalls,
-    SupervisorFromChild,
+    SupervisorFromKeyholder,
     Witnessed,
     ZygoteFromKeyholder,
 )
@@ -43,11 +48,13 @@ from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.lifecycle import Done
+from worker.keyholder.policy import PolicyInForce, PolicyReload
 from worker.keyholder.quotes import Quoted
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
 from worker.keyholder.refusals import Refusals
+from worker.keyholder.report import report
 from worker.log import log
 
 
@@ -58,14 +65,14 @@ class Keyholder:
         self,
         *,
         config: Config,
-        policy: Policy,
+        policy: PolicyInForce,
         tables: Tables,
         audit: AuditFile,
         anchor: Anchor,
         custody: Custody,
         signer: ReceiptSigner,
         host: HostState,
-        supervisor: Channel[HostConditions, SupervisorFromChild],
+        supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: Sequence[KeySlot],
@@ -97,7 +104,9 @@ class Keyholder:
             effects=self._effects,
             refusals=self._refusals,
         )
-        front.send(Identities(sha256=policy.identities))
+        self._policy = policy
+        self._reload = PolicyReload(policy, audit, self._policy_changed)
+        front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
         )
@@ -134,6 +143,7 @@ class Keyholder:
             self._anchor.follow()
             self._front.offer(Beat())
             self._supervisor.offer(Beat())
+            self._supervisor.offer(self._report())
             await asyncio.sleep(BEAT_S)
             now = time.monotonic()
             if now - last > STALE_S:
@@ -192,9 +202,36 @@ class Keyholder:
 
     async def _serve_supervisor(self) -> None:
         while True:
-            message, _ = await self._supervisor.receive_async()
-            self._host.take(message.report)
-            self._readiness.report()
+            message, fds = await self._supervisor.receive_async()
+            match message:
+                case HostConditions(report=report):
+                    self._host.take(report)
+                    self._readiness.report()
+                case PreparePolicy():
+                    self._supervisor.send(self._reload.prepare(message, fds[0]))
+                case CommitPolicy():
+                    self._supervisor.send(self._reload.commit(message))
+                case AbandonReload():
+                    self._reload.abandon(message)
+
+    def _policy_changed(self, before: Policy) -> None:
+        """Callers first, then jobs, then what their submitters left here."""
+        after = self._policy.now
+        self._front.send(Identities(sha256=after.identities))
+        self._jobs.end_unauthorised()
+        self._references.end_of_submitters(before.removed_in(after))
+
+    def _report(self) -> KeyholderReport:
+        return report(
+            readiness=self._readiness,
+            host=self._host,
+            holdings=self._custody.holdings,
+            cells=self._cells,
+            jobs=self._jobs,
+            policy=self._policy.now,
+            audit=self._audit,
+            anchor=self._anchor.value,
+        )
 
     def _attest(self, call: int, nonce: bytes) -> None:
         attestation = self._custody.holdings.evidence()

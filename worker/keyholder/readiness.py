@@ -47,7 +47,7 @@ class Readiness:
     def report(self) -> None:
         """Report the readiness if it changed."""
         self._report_host()
-        state = self._state()
+        state = self.state()
         if state == self._reported:
             return
         self._reported = state
@@ -73,7 +73,8 @@ class Readiness:
         except Refusal:
             log("audit unavailable")
 
-    def _state(self) -> Ready | NotReady:
+    def state(self) -> Ready | NotReady:
+        """The readiness now."""
         holdings = self._custody.holdings
         usable = holdings.usable()
         if self._anchor.overdue or not self._audit.writable():

@@ -7,11 +7,11 @@
     wiping    no cell maps it any more, and the zygote wipes it
 
 A reference leaves when it expires, when the key version that opened it is dropped, or when its submitter brings another
-one and no slot is free.
+one and no slot is free, or when a reload removes its submitter.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -134,6 +134,13 @@ class References:
         for slot in self._in(_State.RESIDENT):
             if slot.owner and slot.owner.kek_id == kek_id:
                 self._leave(slot, "key")
+        self.sweep()
+
+    def end_of_submitters(self, names: Collection[str]) -> None:
+        """These submitters are not in the policy any more."""
+        for slot in self._in(_State.RESIDENT):
+            if slot.owner and slot.owner.submitter in names:
+                self._leave(slot, "policy")
         self.sweep()
 
     def cell_gone(self, cell: int) -> None:

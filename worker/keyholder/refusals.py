@@ -14,8 +14,9 @@ from typing import Final
 from worker.audit import CallsRefused, Event
 from worker.errors import Reason, Refusal
 from worker.ipc.messages import Admit, RefusedCalls
-from worker.job import Header, Policy
+from worker.job import Header
 from worker.keyholder.events import calls_refused, job_refused
+from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.token_buckets import TokenBuckets
 
 PERIOD_S: Final = 10.0
@@ -38,7 +39,7 @@ class Refusals:
     """`write` appends an event to the trail and returns whether it is on disk."""
 
     def __init__(
-        self, policy: Policy, write: Callable[[Event], bool], *, clock: Callable[[], float] = time.monotonic
+        self, policy: PolicyInForce, write: Callable[[Event], bool], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._policy, self._write, self._clock = policy, write, clock
         self._own_lines = TokenBuckets(burst=_JOB_BURST, seconds=_JOB_SECONDS, clock=clock)
@@ -81,7 +82,7 @@ class Refusals:
 
     def _name(self, identity: str) -> str:
         try:
-            return self._policy.submitter(identity).name
+            return self._policy.now.submitter(identity).name
         except Refusal:
             return _NOBODY
 

@@ -6,7 +6,7 @@
 * `harden` turns off the kernel's means to inspect a process or to leave traces of it.
 """
 
-from worker.memory.hardening import harden, return_free_memory
+from worker.memory.hardening import forbid_new_privileges, harden, return_free_memory
 from worker.memory.heap import SecretHeap, heap_environment, load_allocator
 from worker.memory.region import ALIGNMENT, Region, RegionFactory, secret_fd
 from worker.memory.registers import overwrite_registers
@@ -16,6 +16,7 @@ __all__ = [
     "Region",
     "RegionFactory",
     "SecretHeap",
+    "forbid_new_privileges",
     "harden",
     "heap_environment",
     "load_allocator",

@@ -21,11 +21,16 @@ def harden(*, die_with_parent: bool) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
-    check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    forbid_new_privileges()
     if die_with_parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         check(libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
+
+
+def forbid_new_privileges() -> None:
+    """Forbid what seccomp and Landlock require to be forbidden: that a program gives this process more rights."""
+    check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def return_free_memory() -> None:

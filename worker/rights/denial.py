@@ -1,4 +1,4 @@
-"""System calls that front and keyholder never make, denied in every thread.
+"""System calls that a process outside a cell never makes, denied in every thread.
 
 gRPC, OpenSSL and the TPM's libraries choose their calls by version and machine, so no allow-list can name them: what
 is denied is what reaches another process, another program or the kernel itself. A denied call fails with EPERM; one of
@@ -73,6 +73,18 @@ def deny_powers() -> None:
 def deny(calls: Iterable[str]) -> None:
     """Deny these calls by name. Needs no_new_privs. Raises StartupError."""
     install(compiled(_rules(calls)))
+
+
+def deny_all_but(allowed: Iterable[str | tuple[str, *tuple[seccomp.Arg, ...]]]) -> None:
+    """Deny every call but those named, some with conditions. Needs no_new_privs. Raises StartupError."""
+    rules = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
+    rules.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
+    for entry in allowed:
+        if isinstance(entry, str):
+            rules.add_rule(seccomp.ALLOW, entry)
+        else:
+            rules.add_rule(seccomp.ALLOW, *entry)
+    install(compiled(rules))
 
 
 def _rules(calls: Iterable[str]) -> seccomp.SyscallFilter:

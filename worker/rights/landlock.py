@@ -14,18 +14,23 @@ from worker.libc import check, libc
 
 _SYS_CREATE_RULESET, _SYS_ADD_RULE, _SYS_RESTRICT_SELF = 444, 445, 446
 _VERSION: Final = 1
-_MIN_ABI: Final = 3
-"""Of Linux 6.2; memfd_secret already needs a newer kernel."""
-_FILES: Final = {3: (1 << 15) - 1, 5: (1 << 16) - 1}
-_BIND: Final = 0b01
-_READ_FILE, _READ_FOLDER = 0b100, 0b1000
-_RULE_BENEATH, _RULE_PORT = 1, 2
-_PORTS: Final = {4: 0b11}
+_MIN_ABI: Final = 4
+"""Of Linux 6.7, the first with ports."""
+_FILES: Final = {4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_PORTS: Final = 0b11
 _SCOPES: Final = {6: 0b11}
-"""Rights by the ABI that introduced them: files and devices; TCP bind and connect; abstract sockets and signals."""
+"""Rights that are handled, some by the ABI that introduced them: files and devices; TCP; abstract sockets and signals.
+"""
+_BIND, _CONNECT = 0b01, 0b10
+_READ: Final = 1 << 2
+_READ_FOLDER: Final = _READ | 1 << 3
+_WRITE: Final = _READ | 1 << 1 | 1 << 14
+_WRITE_FOLDER: Final = _READ_FOLDER | _WRITE | 1 << 5 | 1 << 8
+"""Read and list; write and truncate; make and remove files."""
+_RULE_BENEATH, _RULE_PORT = 1, 2
 
 _REMEDY: Final = (
-    "Use a kernel from 6.2 on with `landlock` in its lsm= list, and allow landlock_* in the unit (@sandbox)."
+    "Use a kernel from 6.7 on with `landlock` in its lsm= list, and allow landlock_* in the unit (@sandbox)."
 )
 
 
@@ -48,30 +53,41 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("rights", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def forbid_files_and_network(*, read: Iterable[str] = (), bind: int | None = None) -> None:
+def forbid_files_and_network(
+    *,
+    read: Iterable[str] = (),
+    write: Iterable[str] = (),
+    bind: Iterable[int] = (),
+    connect: Iterable[int] = (),
+    signals: bool = False,
+) -> None:
     """Confine this thread, and the threads and children that it makes.
 
-    Only the files `read`, and those below the folders in it, can be opened, for reading, and TCP can be bound to port
-    `bind` alone. Needs no_new_privs. Raises StartupError where Landlock is off, or a file in `read` is missing.
+    Only the files in `read` and `write`, and those below the folders there, can be opened: for reading, or to be made,
+    changed and removed. TCP can be bound to the ports `bind` and connected to the ports `connect` alone. `signals` are
+    those to processes outside. Needs no_new_privs. Raises StartupError where Landlock is off or a file is missing.
     """
     try:
         abi = check(libc.syscall(_SYS_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION))
         if abi < _MIN_ABI:
             raise StartupError("The kernel's Landlock is too old", _REMEDY)
-        handled = _Ruleset(
-            *(max((v for k, v in by.items() if k <= abi), default=0) for by in (_FILES, _PORTS, _SCOPES))
-        )
+        files, scopes = (max((v for k, v in by.items() if k <= abi), default=0) for by in (_FILES, _SCOPES))
+        handled = _Ruleset(files, _PORTS, 0 if signals else scopes)
         # an older kernel accepts the longer structure, as long as what it does not know is zero
         ruleset = check(libc.syscall(_SYS_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0))
-        for path in read:
-            file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            beneath = _Beneath(_READ_FILE | (_READ_FOLDER if os.path.isdir(path) else 0), file)
-            check(libc.syscall(_SYS_ADD_RULE, ruleset, _RULE_BENEATH, ctypes.byref(beneath), 0))
-            os.close(file)
-        if bind is not None and handled.ports:
-            port = _Port(_BIND, bind)
-            check(libc.syscall(_SYS_ADD_RULE, ruleset, _RULE_PORT, ctypes.byref(port), 0))
+        for paths, of_file, of_folder in ((read, _READ, _READ_FOLDER), (write, _WRITE, _WRITE_FOLDER)):
+            for path in paths:
+                file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                _add(ruleset, _RULE_BENEATH, _Beneath(of_folder if os.path.isdir(path) else of_file, file))
+                os.close(file)
+        for ports, right in ((bind, _BIND), (connect, _CONNECT)):
+            for port in ports:
+                _add(ruleset, _RULE_PORT, _Port(right, port))
         check(libc.syscall(_SYS_RESTRICT_SELF, ruleset, 0))
     except OSError as error:
         raise StartupError("Landlock cannot be used", _REMEDY) from error
     libc.close(ruleset)
+
+
+def _add(ruleset: int, kind: int, rule: _Beneath | _Port) -> None:
+    check(libc.syscall(_SYS_ADD_RULE, ruleset, kind, ctypes.byref(rule), 0))

@@ -69,6 +69,20 @@ def make_a_socket(channels: CellChannels, _: str) -> None:
         channels.await_end()
 
 
+def open_file(channels: CellChannels, path: str) -> None:
+    """Open what is not its own, and go on if that only fails."""
+    try:
+        os.open(path, os.O_RDONLY)
+    except OSError:
+        channels.await_end()
+
+
+def read_memory(channels: CellChannels, pid: str) -> None:
+    """Read another process's memory; likewise."""
+    ctypes.CDLL(None).process_vm_readv(int(pid), None, 0, None, 0, 0)
+    channels.await_end()
+
+
 def take_address_space(channels: CellChannels, size: str) -> None:
     """Map memory beside the region."""
     mmap.mmap(-1, int(size))
@@ -94,6 +108,8 @@ ATTACKS: Final = (
     name_a_fault,
     send_descriptors,
     make_a_socket,
+    open_file,
+    read_memory,
     take_address_space,
     crash,
     free_what_is_free,

@@ -1,10 +1,12 @@
 """A simulated worker in which some processes are hostile peers.
 
 `python -m tests.adversarial.peers.hostile NAME=MODULE... CONFIG` is `cji_simulator.worker`, but the process NAME
-(front, zygote, keyholder) runs MODULE. `hostile_site` starts it with its submitter. A peer runs the worker's own code
+(front, zygote, keyholder) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the supervisor included.
+`hostile_site` starts it with its submitter. A peer runs the worker's own code
 and lies where a job's `case_number` names a lie, so one worker serves every test.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,8 @@ from cji_simulator import worker as simulated
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site
 
-from worker import supervisor
+from tests.adversarial.peers.nosy import ORDERS, Orders
+from worker import children, supervisor
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 
@@ -37,7 +40,14 @@ def main() -> int:
         def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
             super()._spawn(name, modules.get(name, module), *args, **options)
 
-    supervisor._ENVIRONMENT = {**supervisor._ENVIRONMENT, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
+        def _follow_host(self) -> None:
+            super()._follow_host()
+            if orders:
+                orders.follow()
+
+    orders = Orders("supervisor") if ORDERS in os.environ else None
+    given = {ORDERS: os.environ[ORDERS]} if orders else {}
+    children.ENVIRONMENT = {**children.ENVIRONMENT, **given, "PYTHONPATH": str(_ROOT)}  # type: ignore[misc]
     simulated.Supervisor = Hostile  # type: ignore[attr-defined]
     sys.argv[1:] = [config]
     return simulated.main()

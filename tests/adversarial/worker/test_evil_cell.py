@@ -81,6 +81,13 @@ def test_x04_a_refused_call_is_in_the_log_with_its_number(site: Site) -> None:
     assert (entry["syscall"], entry["what"]) == (41, "socket")
 
 
+def test_x03_a_cell_reaches_nothing_of_the_keyholder(site: Site) -> None:
+    keyholder = site.worker.pids["keyholder"]
+    for path in (site.files.audit, f"/proc/{keyholder}/mem", "/dev/tpmrm0"):
+        assert killed(site, lambda: attack(site, "open_file", path))["what"] == "openat"  # noqa: B023 - called at once
+    assert killed(site, lambda: attack(site, "read_memory", keyholder))["what"] == "process_vm_readv"
+
+
 def test_x04_a_cell_has_no_memory_beside_its_region(site: Site) -> None:
     assert attack(site, "take_address_space", 1 << 30).reason is Reason.CELL_FAILED
     assert events(site, "cell fault")[-1]["error"] == "OSError"

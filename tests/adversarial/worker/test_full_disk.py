@@ -49,7 +49,7 @@ def opened(stack: ExitStack, folder: Path, azure: Simulation, audit: Path) -> Si
     azure, cmk = azure.another_vm(), azure.create_cmk("cji-full")
     files = worker_config(folder, simulation=azure, keys=[cmk])
     text = files.config.read_text()
-    files.config.write_text(text.replace('audit_file = "audit.jsonl"', f'audit_file = "{audit}"'))
+    files.config.write_text(text.replace('audit_file = "state/audit.jsonl"', f'audit_file = "{audit}"'))
     worker = stack.enter_context(Worker(files.config, trust=azure.trust, log=folder / "worker.log"))
     profile = load_profile(files.profile)
     return Site(simulation=azure, cmk=cmk, files=replace(files, audit=audit), worker=worker, profile=profile)

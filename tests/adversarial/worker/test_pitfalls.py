@@ -533,7 +533,7 @@ def test_r01_r02_s07_no_process_inherits_the_callers_environment(town: Town) -> 
     allowed |= {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"}  # of the front
     allowed |= {"ARROW_DEFAULT_MEMORY_POOL", "JE_ARROW_MALLOC_CONF", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
     allowed |= {"OPENSSL_CONF", "OPENSSL_MODULES"}  # of the unit: the validated provider
-    for name in ("zygote", "keyholder", "front"):
+    for name in ("zygote", "keyholder", "front", "control"):
         raw = Path(f"/proc/{town.site.worker.pids[name]}/environ").read_bytes()
         found = {entry.split(b"=")[0].decode() for entry in raw.split(b"\0") if entry}
         assert found <= allowed, name
@@ -585,11 +585,11 @@ def test_r07_only_the_zygote_forks_and_it_never_has_a_key(town: Town) -> None:
     A library starts one more that only gives back pages of an allocator that nobody here uses.
     """
     assert town.good().receipt
-    for name in ("keyholder", "front"):
+    for name in ("keyholder", "front", "control"):
         pid = town.site.worker.pids[name]
         for task in Path(f"/proc/{pid}/task").iterdir():
             assert not (task / "children").read_text().strip(), name
-    for name, threads in (("keyholder", 3), ("zygote", 1)):
+    for name, threads in (("keyholder", 3), ("zygote", 1), ("control", 1)):
         tasks = Path(f"/proc/{town.site.worker.pids[name]}/task").iterdir()
         names = [(task / "comm").read_text().strip() for task in tasks]
         assert len([n for n in names if n != "jemalloc_bg_thd"]) == threads, names

@@ -66,7 +66,7 @@ def test_x08_a_stopped_front_ends_the_worker(site: Site) -> None:
         health(site)
 
 
-@pytest.mark.parametrize("victim", ["keyholder", "zygote"])
+@pytest.mark.parametrize("victim", ["keyholder", "zygote", "control"])
 def test_x08_a_process_that_stays_stopped_ends_the_worker(site: Site, victim: str) -> None:
     with stopped(site.worker.pids[victim]):
         assert site.worker.process.wait(20) == 1

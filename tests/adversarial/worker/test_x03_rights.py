@@ -56,7 +56,8 @@ def outcomes(site: Site, attack: str, *arguments: object) -> set[str]:
         assert raw.run(job.messages(job.stream(people(ROWS)))).receipt
     lines = site.worker.log.read_bytes()[before:].splitlines()
     found = [line.removeprefix(told).decode() for line in lines if line.startswith(told)]
-    assert len(found) == 2
+    assert len(found) >= 2  # two for each call: a call that comes before a cell is ready is made again
+    assert len(found) % 2 == 0
     return set(found)
 
 
@@ -70,6 +71,8 @@ def test_x03_the_front_opens_no_file(site: Site) -> None:
     config = load(site.files.config)
     for path in (config.audit_file, config.listen.private_key, "/dev/null", "/proc/self/maps", site.files.config):
         assert outcomes(site, "open", path) == {"EACCES"}, path
+    for name in ("mem", "maps", "environ"):
+        assert outcomes(site, "open", f"/proc/{site.worker.pids['keyholder']}/{name}") == {"EACCES"}, name
     assert outcomes(site, "list", Path(config.audit_file).parent) == {"EACCES"}
 
 

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import BootLogs, Evidence, qualifying_data, root_of
+from attestation.evidence import Evidence, open_logs, qualifying_data, root_of
 from attestation.evidence.event_log import start_event
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
@@ -185,7 +185,8 @@ def test_inherited_logs_are_read_again_for_each_quote(simulation: Simulation, cm
         simulation.trust, firmware_log=str(tmp_path / "no"), userspace_log=str(tmp_path / "no")
     )
     with open(simulation.trust.firmware_log, "rb") as firmware, open(simulation.trust.userspace_log, "rb") as userspace:
-        logs = BootLogs(firmware=firmware.fileno(), userspace=userspace.fileno())
+        names = {"firmware-log": firmware.fileno(), "userspace-log": userspace.fileno()}
+        logs = open_logs(nowhere, names)
         attester = Attester(trust=nowhere, maa_url=simulation.maa_url, reference=ReferenceValues(), logs=logs)
         before = attester.attest(receipt_key=RECEIPT_KEY)
         simulation.extend_pcr(12)

@@ -16,9 +16,11 @@ from click.testing import CliRunner
 from attestation import AZURE_US, Trust
 from worker.audit import AuditFile, WorkerStopped
 from worker.cli import build
+from worker.errors import StartupError
+from worker.manifest import UNVERIFIED, Code
 
 OLD_LIST = '{ reviewed = 2026-01-01, expires = 2026-02-01, listed = [{ id = "AMD-SB-1", unfixed = ["Turin"] }] }'
-HEAP_FREE = {"interpreter", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
+HEAP_FREE = {"interpreter", "manifest", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,22 @@ def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "ok")
 
 
+def test_code_that_no_manifest_lists_is_named(azure: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker does not start on it; a simulation's does, so there it is a warning."""
+
+    def changed() -> Code:
+        raise StartupError("/opt/cji/lib/x.py was changed", "Install the image again.")
+
+    monkeypatch.setattr("worker.cli.machine_checks.verified_code", changed)
+    for trust, state in ((AZURE_US, "failed"), (azure.trust, "warning")):
+        _, found = doctor(trust)
+        assert found["manifest"]["state"] == state
+        assert found["manifest"]["found"] == "/opt/cji/lib/x.py was changed"
+    monkeypatch.setattr("worker.cli.machine_checks.verified_code", lambda: UNVERIFIED)
+    status, found = doctor(AZURE_US)
+    assert (status, found["manifest"]["state"]) == (0, "ok")
+
+
 def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) -> None:
     status, found = doctor(azure.trust)
     assert status == 0
@@ -68,6 +86,7 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
         ("worker.toml", "server.key", "client/client.key", "TLS files"),
         ("worker.toml", "client-roots.pem", "policy.toml", "TLS files"),
         ("worker.toml", "policy_file", 'tables = "client"\npolicy_file', "tables"),
+        ("worker.toml", "client_roots =", 'client_crl = "client-roots.pem"\nclient_roots =', "TLS files"),
         ("policy.toml", "operations", "operation", "policy"),
         ("policy.toml", 'code = "C"', 'code = "*"', "policy"),
     ],
@@ -86,7 +105,7 @@ def test_what_is_wrong_is_named(folder: Path, azure: Simulation, file: str, old:
 
 
 def test_the_audit_trail_is_read_to_its_end(folder: Path, azure: Simulation) -> None:
-    path, config = folder / "audit.jsonl", folder / "worker.toml"
+    path, config = folder / "state" / "audit.jsonl", folder / "worker.toml"
     try:
         with AuditFile(path, worker="worker-1", clock=lambda: datetime(2026, 11, 24, tzinfo=UTC)) as trail:
             trail.append(WorkerStopped(jobs_completed=7))

@@ -208,7 +208,7 @@ def _at(victim: str, seconds: float) -> Callable[[Stepwise, Bench], None]:
     return moment
 
 
-PROCESSES = ("keyholder", "front", "zygote", "supervisor")
+PROCESSES = ("keyholder", "front", "zygote", "control", "supervisor")
 
 
 @pytest.mark.parametrize("victim", PROCESSES)

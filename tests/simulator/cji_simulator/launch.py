@@ -5,11 +5,12 @@ The folder looks as an operator's and an agency's would; everything in it is new
 
 | file | whose |
 |---|---|
-| worker.toml policy.toml server.pem server.key client-roots.pem audit.jsonl | the worker's |
+| worker.toml policy.toml server.pem server.key client-roots.pem state/audit.jsonl | the worker's |
 | client/client.toml ca.pem client.pem client.key signing.key recipient.key | the agency's |
 """
 
 import json
+import os
 import secrets
 import socket
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ __all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
 AUDIENCE: Final = "cji-pool-simulation"
 CLOUD: Final = "simulation"
 _PRODUCTS: Final = ("Genoa",)
+_SOCKET: Final = "control.sock"
+_PATH_BYTES: Final = 107
+"""Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
 """First NV index for owners; workers of one simulation share its vTPM, so each gets a counter of its own."""
 
@@ -104,9 +108,11 @@ def _config(
     reference_mib: int,
     key_lifetime_s: int,
     pcr_check_s: int,
+    control: bool,
 ) -> str:
     parts = [
-        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('audit.jsonl')}\n"
+        f"control_socket = {_text(_SOCKET)}\n" * control,
+        f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('state/audit.jsonl')}\n"
         f"audit_counter = {_NV_OWNER + 2 * secrets.randbelow(1 << 20)}\n",
         _table(
             "worker",
@@ -187,12 +193,14 @@ def worker_config(
     """Write all files for one worker that releases `keys`; `port=None` takes one that is free now.
 
     One reference of `reference_mib` stays resident for its submitter, none if that is 0.
+    There is a control socket, unless the folder's path is too long for one.
     `key_lifetime_s` and `pcr_check_s` are those of the worker's configuration: short for tests of what time does.
     """
     agency, port = agency or Agency(), port or _free_port()
     client = folder / "client"
     client.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
+    (folder / "state").mkdir(mode=0o700, exist_ok=True)
     server_ca = authority("Simulated Worker CA", ec.generate_private_key(ec.SECP256R1()))
     client_ca = authority("Simulated Agency CA", ec.generate_private_key(ec.SECP256R1()))
     server_key, client_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -208,7 +216,7 @@ def worker_config(
         folder=folder,
         config=folder / "worker.toml",
         policy=folder / "policy.toml",
-        audit=folder / "audit.jsonl",
+        audit=folder / "state" / "audit.jsonl",
         profile=client / "client.toml",
         target=target,
         recipient_key_id=recipient_id,
@@ -224,6 +232,7 @@ def worker_config(
             reference_mib=reference_mib,
             key_lifetime_s=key_lifetime_s,
             pcr_check_s=pcr_check_s,
+            control=len(os.fsencode(folder.resolve() / _SOCKET)) <= _PATH_BYTES,
         )
     )
     files.profile.write_text(

@@ -21,11 +21,13 @@ import msgspec
 
 import worker
 from attestation import Trust
+from cji_simulator.view import let_others_reach_the_code
 from worker.config import load
 from worker.host import Host
 from worker.log import log
 from worker.manifest import Code
 from worker.memory import secret_fd
+from worker.rights import can_become_users
 from worker.supervisor import Supervisor
 
 __all__ = ["Worker", "WorkerDied", "main", "memory_kind", "working_tree"]
@@ -161,6 +163,19 @@ def has_namespaces() -> bool:
     return status == 0
 
 
+def has_users() -> bool:
+    """Whether the processes can be users of their own, who reach the code; if not, the log says that they share one."""
+    if can_become_users():
+        try:
+            let_others_reach_the_code()
+        except OSError as error:
+            log("notice", what="the worker's code cannot be shown to other users", error=type(error).__name__)
+        else:
+            return True
+    log("notice", what="all processes of this worker share one user")
+    return False
+
+
 def working_tree() -> Code:
     """The code as it is on this developer's disk, where no manifest can be up to date: its digest is of the sources.
 
@@ -186,6 +201,7 @@ def main() -> int:
         load(Path(sys.argv[1])),
         trust=trust,
         memory=_kept,
+        users=has_users(),
         namespaces=has_namespaces(),
         code=working_tree,
         host=host,

@@ -71,6 +71,9 @@ def test_the_shipped_folder_passes_and_lists_what_did_not_run() -> None:
         ("policy/attestation-policy.txt", "value==true", "value==false", "attestation policy"),
         ("policy/attestation-policy.txt", "\n};\nissuance", "\n};\n\nissuance", "attestation policy"),
         ("systemd/cji-worker.service", "LimitCORE=0\n", "", "unit: needed lines"),
+        ("systemd/cji-worker.service", "User=cji", "User=root", "unit: needed lines"),
+        ("systemd/cji-worker.service", "AmbientCapabilities=CAP_SETUID ", "AmbientCapabilities=", "unit: needed lines"),
+        ("systemd/cji-worker.service", "setgroups setresgid setresuid capset", "capset", "unit: needed lines"),
     ],
 )
 def test_each_break_is_seen_by_its_check(tmp_path: Path, file: str, old: str, new: str, check: str) -> None:
@@ -146,7 +149,7 @@ def test_no_resources_is_not_a_hardened_deployment() -> None:
         ("NoNewPrivileges=yes", "NoNewPrivilegs=yes", "unit: verify"),
         ("KillMode=mixed", "KillMode=mixd", "unit: verify"),
         ("SystemCallFilter=@system-service @sandbox memfd_secret\n", "", "unit: exposure"),
-        ("CapabilityBoundingSet=\n", "", "unit: exposure"),
+        ("CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL\n", "", "unit: exposure"),
         ("User=cji\n", "", "unit: exposure"),
         ("OOMPolicy=continue\n", "", "unit: needed lines"),
         ("@sandbox memfd_secret", "@sandbox", "unit: needed lines"),

@@ -62,9 +62,13 @@ def test_the_time_to_come_back_is_the_one_given() -> None:
     assert read.retry_after == 1.5
 
 
+def accepted(_: bytes) -> None:
+    """Every certificate is."""
+
+
 async def answer(body: Any) -> grpc.aio.AioRpcError:
     """What a submitter without TLS is told by a served call with this body."""
-    guard = Guard(Submitters(), RefusedCounter())
+    guard = Guard(Submitters(), RefusedCounter(), accepted)
     guard._submitters.replace([identity_sha256(NAME)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("worker.front.guard._only_uri", lambda _: NAME)
@@ -128,7 +132,7 @@ async def test_a_caller_without_a_name_is_denied() -> None:
         raise AssertionError("reached")
 
     refused_calls = RefusedCounter()
-    error = await told(Guard(Submitters(), refused_calls).stream(Kind.HEALTH, body))
+    error = await told(Guard(Submitters(), refused_calls, accepted).stream(Kind.HEALTH, body))
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
     assert [(each.reason, each.count, each.identity) for each in refused_calls.take()] == [
         (Reason.POLICY_DENIED, 1, "")
@@ -143,7 +147,7 @@ async def test_a_request_that_never_comes_is_refused(monkeypatch: pytest.MonkeyP
     async def reply(_: Call, request: pb.DescribeRequest) -> pb.DescribeRequest:
         return request
 
-    handler = Guard(Submitters(), RefusedCounter()).unary(Kind.HEALTH, pb.DescribeRequest, reply)
+    handler = Guard(Submitters(), RefusedCounter(), accepted).unary(Kind.HEALTH, pb.DescribeRequest, reply)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("x", {"y": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -25,6 +25,7 @@ from worker.jose import key_id, public_jwk
 from worker.keyholder.admission import AdmissionControl, open_keys
 from worker.keyholder.admitted_job import Admission
 from worker.keyholder.holdings import HeldKey, Holdings
+from worker.keyholder.policy import PolicyInForce
 from worker.wire.v1 import worker_pb2 as pb
 
 CMK = rsa.generate_private_key(65537, 3072)
@@ -119,7 +120,7 @@ def admit(
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
         for event in earlier:
             audit.append(event)
-        control = AdmissionControl(audience="pool", policy=POLICY, audit=audit, tables=TABLES)
+        control = AdmissionControl(audience="pool", policy=PolicyInForce(POLICY), audit=audit, tables=TABLES)
         if disk_fails:
             audit.close()
         return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=NOW)
@@ -288,7 +289,9 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
     )
     holdings = Holdings(keys={KEK: HELD})
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
-        control = AdmissionControl(audience="pool", policy=POLICY, audit=audit, tables=TABLES, clock=lambda: now)
+        control = AdmissionControl(
+            audience="pool", policy=PolicyInForce(POLICY), audit=audit, tables=TABLES, clock=lambda: now
+        )
         for _ in range(10):
             control.check(request, control.parse(request), holdings=holdings, now=NOW)
             control.unwrap_failed("agency")

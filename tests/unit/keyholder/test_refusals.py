@@ -10,6 +10,7 @@ from tests.unit.keyholder.test_admission import POLICY, SAN
 from worker.audit import CallsRefused, JobRefused
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Admit, RefusedCalls
+from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.refusals import Refusals
 from worker.keyholder.token_buckets import TokenBuckets
 
@@ -20,7 +21,7 @@ class Trail:
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.now, self.writable = 0.0, True
-        self.refusals = Refusals(POLICY, self.write, clock=lambda: self.now)
+        self.refusals = Refusals(PolicyInForce(POLICY), self.write, clock=lambda: self.now)
 
     def write(self, event: Any) -> bool:
         if self.writable:

@@ -2,12 +2,38 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
+WATCHING = """
+import fcntl, mmap, os, select, signal, socket, time
+from worker.memory import forbid_new_privileges, harden
+from worker.rights import PIDFDS, watch_only
+def idle():
+    child = os.fork()
+    if not child:
+        harden(die_with_parent=True)
+        signal.pause()
+    return child
+child, bystander = idle(), idle()
+pidfds = [fcntl.fcntl(os.pidfd_open(pid), fcntl.F_DUPFD, PIDFDS) for pid in (child, bystander)]
+ours, theirs = socket.socketpair()
+forbid_new_privileges()
+watch_only(pidfds[:1])
+"""
+SERVICE = """
+import os, sys
+from pathlib import Path
+from worker.errors import StartupError
+from worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, require_users
+become(12001, keep=(5, 6, 7))
+"""
+"""As the unit starts the supervisor: a user with CAP_KILL, CAP_SETGID and CAP_SETUID."""
 BOUND = "from worker.rights import bound_resources; bound_resources(descriptors=8, address_space=4 << 30)\n"
 LANDLOCK = """
 import os, signal, socket, sys
@@ -27,9 +53,9 @@ harden(die_with_parent=False)
 """
 NAMESPACES = """
 import os, signal, socket, sys
-from worker.rights import become, drop_capabilities, enter_namespaces, fork
-outside = os.getuid()
-several = enter_namespaces()
+from worker.rights import become, can_become_users, drop_capabilities, enter_namespaces, fork
+several = can_become_users()
+enter_namespaces(users=several)
 """
 
 
@@ -105,7 +131,7 @@ def test_there_is_no_network_in_a_namespace() -> None:
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
+@root_only
 def test_root_becomes_a_user_that_owns_nothing(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
@@ -188,7 +214,7 @@ except OSError as error:
 
 def test_landlock_leaves_what_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("own")
-    script = LANDLOCK.replace("network()", f"network(read=[{str(tmp_path)!r}, '/dev/urandom'], bind=0)")
+    script = LANDLOCK.replace("network()", f"network(read=[{str(tmp_path)!r}, '/dev/urandom'], bind=[0])")
     found = run(
         f"""{script}
 done = []
@@ -210,3 +236,132 @@ print(*done)
 """
     )
     assert found == f"done done done done {errno.EACCES} {errno.EACCES} {errno.EACCES}"
+
+
+def test_landlock_leaves_folders_and_ports_that_are_named(tmp_path: Path) -> None:
+    """Those to write are changed below, not replaced or linked to."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as named, socket.create_server(("127.0.0.1", 0)) as unnamed:
+        ports = [server.getsockname()[1] for server in (named, unnamed)]
+        script = LANDLOCK.replace("network()", f"network(write=[{str(own)!r}], connect=[{ports[0]}])")
+        found = run(
+            f"""{script}
+done = []
+for act in (
+    lambda: open("{own}/new", "w").close(),
+    lambda: open("{own}/new", "a").close(),
+    lambda: os.truncate("{own}/new", 0),
+    lambda: os.listdir("{own}"),
+    lambda: os.unlink("{own}/new"),
+    lambda: socket.socket().connect(("127.0.0.1", {ports[0]})),
+    lambda: socket.socket().connect(("127.0.0.1", {ports[1]})),
+    lambda: socket.create_server(("127.0.0.1", 0)),
+    lambda: open("{other}/new", "w"),
+    lambda: os.mkdir("{own}/folder"),
+    lambda: os.symlink("x", "{own}/link"),
+    lambda: os.mkfifo("{own}/fifo"),
+):
+    try:
+        act()
+        done.append("done")
+    except PermissionError as error:
+        done.append(str(error.errno))
+print(*done)
+"""
+        )
+    assert found.split() == ["done"] * 6 + [str(errno.EACCES)] * 6
+
+
+def test_landlock_can_leave_signals() -> None:
+    script = LANDLOCK.replace("network()", "network(signals=True)")
+    assert run(f"{script}\nos.kill(outside, 0)\nprint('done')") == "done"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "open('/etc/hostname')",
+        "socket.socket()",
+        "socket.socketpair()",
+        "os.fork()",
+        "os.dup(0)",
+        "os.dup2(pidfds[1], pidfds[0])",
+        "os.close(pidfds[0])",
+        "fcntl.fcntl(pidfds[1], fcntl.F_DUPFD, PIDFDS)",
+        "os.pidfd_open(os.getppid())",
+        "os.kill(child, signal.SIGKILL)",
+        "os.kill(os.getpid(), 0)",
+        "signal.pidfd_send_signal(pidfds[0], signal.SIGSTOP)",
+        "signal.pidfd_send_signal(pidfds[1], signal.SIGKILL)",
+        "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)",
+        "os.setuid(0)",
+        "os.chmod('/tmp', 0o700)",
+        "os.execv('/nonexistent', ['nonexistent'])",
+    ],
+)
+def test_a_watcher_does_nothing_else(act: str) -> None:
+    found = run(f"{WATCHING}\ntry:\n    {act}\nexcept OSError as error:\n    print(error.errno)")
+    assert int(found) == errno.EPERM
+
+
+def test_a_watcher_hears_and_ends_its_children() -> None:
+    found = run(
+        f"""{WATCHING}
+socket.send_fds(theirs, [b"x"], [0])
+poll = select.poll()
+poll.register(ours, select.POLLIN)
+heard, passed = socket.recv_fds(ours, 1, 1)[:2] if poll.poll(1000) else (b"", [])
+os.close(passed[0])
+time.sleep(0.001)
+signal.pidfd_send_signal(pidfds[0], signal.SIGKILL)
+print(heard.decode(), os.waitpid(child, 0)[1])
+"""
+    )
+    assert found == "x 9"
+
+
+@pytest.mark.root
+@root_only
+def test_a_service_gives_its_processes_users() -> None:
+    act = "require_users()\nenter_namespaces(users=True)\nbecome(3)\n"
+    found = run(f"{SERVICE}{act}print(os.getresuid(), os.getgroups(), Path('/proc/self/uid_map').read_text().split())")
+    assert found == "(3, 3, 3) [] ['0', '2147418112', '128']"
+
+
+@pytest.mark.root
+@root_only
+@pytest.mark.parametrize("missing", [5, 6, 7])
+def test_a_service_without_a_capability_is_refused(missing: int) -> None:
+    rest = [number for number in (5, 6, 7) if number != missing]
+    act = "try:\n    require_users()\nexcept StartupError as error:\n    print(error.remedy)"
+    found = run(f"{SERVICE}drop_capabilities(keep={rest})\n{act}")
+    assert "AmbientCapabilities=CAP_SETUID CAP_SETGID CAP_KILL" in found
+
+
+@pytest.mark.root
+@root_only
+def test_a_zygote_without_the_ids_is_refused() -> None:
+    """No cell ever shares a user because the machine gives no other."""
+    act = "try:\n    enter_namespaces(users=True)\nexcept StartupError as error:\n    print(error.what)"
+    assert run(f"{SERVICE}drop_capabilities()\n{act}") == "This machine gives the worker no namespaces"
+
+
+@pytest.mark.root
+@root_only
+def test_nobody_comes_back_from_another_user() -> None:
+    script = """
+import os
+from worker.rights import FRONT, become
+from worker.libc import libc
+become(FRONT, keep=(10,))
+status = dict(line.split(":\\t") for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+done = [status[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")]
+try:
+    os.setuid(0)
+except PermissionError:
+    done.append("no")
+print(*done, os.getgroups())
+"""
+    assert run(script) == f"{1 << 10:016x} {1 << 10:016x} {0:016x} {0:016x} no []"

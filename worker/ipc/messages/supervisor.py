@@ -1,7 +1,25 @@
-"""Messages between the supervisor and its children."""
+"""Messages between the supervisor and its children. Each child has a union of its own: it can say nothing else."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from worker.host import HostReport
 from worker.ipc.messages.base import Beat, Message
+from worker.ipc.messages.reload import (
+    AbandonReload,
+    CommitPolicy,
+    Committed,
+    CommitTls,
+    NewFiles,
+    NotRead,
+    Prepared,
+    PreparePolicy,
+    PrepareTls,
+    Reloaded,
+    Reread,
+)
+from worker.ipc.messages.reports import FrontReport, KeyholderReport, Snapshot
 
 
 class Up(Message, frozen=True, kw_only=True):
@@ -20,5 +38,21 @@ class HostConditions(Message, frozen=True, kw_only=True):
     report: HostReport
 
 
-SupervisorFromChild = Up | Beat
-ChildFromSupervisor = Drain | HostConditions | Beat
+SupervisorFromFront = Up | Beat | FrontReport | Prepared | Committed
+SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed
+SupervisorFromControl = Up | Beat | NewFiles | NotRead
+SupervisorFromZygote = Up | Beat
+SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
+FrontFromSupervisor = Drain | Beat | PrepareTls | CommitTls | AbandonReload
+KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload
+ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
+ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
+SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
+    {
+        "front": SupervisorFromFront,
+        "keyholder": SupervisorFromKeyholder,
+        "control": SupervisorFromControl,
+        "zygote": SupervisorFromZygote,
+    }
+)
+"""The union of each child by its name."""

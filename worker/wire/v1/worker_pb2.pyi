@@ -38,6 +38,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DRAINING: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
     UNKNOWN_REFERENCE: _ClassVar[Reason]
+    CERTIFICATE_REFUSED: _ClassVar[Reason]
+    REVOCATION_UNKNOWN: _ClassVar[Reason]
 
 class SizeClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -70,6 +72,8 @@ CELL_FAILED: Reason
 DRAINING: Reason
 INTERNAL: Reason
 UNKNOWN_REFERENCE: Reason
+CERTIFICATE_REFUSED: Reason
+REVOCATION_UNKNOWN: Reason
 SIZE_CLASS_UNSPECIFIED: SizeClass
 EXACT: SizeClass
 POWER_OF_TWO: SizeClass

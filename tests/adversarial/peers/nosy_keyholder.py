@@ -1,0 +1,29 @@
+"""The worker's own keyholder, which follows the orders of `nosy` in a thread that it starts once it is confined."""
+
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from tests.adversarial.peers.nosy import Orders
+from worker.ipc import receive_boot
+from worker.keyholder import __main__ as keyholder
+from worker.keyholder import rights
+
+if __name__ == "__main__":
+    orders = Orders("keyholder")
+
+    def follow() -> None:
+        """For as long as the process lives."""
+        while True:
+            orders.follow()
+            time.sleep(0.05)
+
+    def confine(*arguments: Any) -> None:
+        """As ever, and then the thread."""
+        rights.confine(*arguments)
+        threading.Thread(target=follow, daemon=True).start()
+
+    keyholder.confine = confine  # type: ignore[assignment,attr-defined]
+    os._exit(keyholder.main(receive_boot(int(sys.argv[1]))))

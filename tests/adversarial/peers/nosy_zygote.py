@@ -1,0 +1,18 @@
+"""The worker's own zygote, which follows the orders of `nosy` between two heartbeats, once it is confined."""
+
+import sys
+
+from tests.adversarial.peers.nosy import Orders
+from worker.cell import zygote
+from worker.ipc import receive_boot
+
+if __name__ == "__main__":
+    orders, beat = Orders("zygote"), zygote.Zygote._beat
+
+    def follow(self: zygote.Zygote) -> None:
+        """One heartbeat."""
+        beat(self)
+        orders.follow()
+
+    zygote.Zygote._beat = follow  # type: ignore[method-assign]
+    sys.exit(zygote.main(receive_boot(int(sys.argv[1]))))

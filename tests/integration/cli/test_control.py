@@ -1,0 +1,96 @@
+"""`cji status` and `cji reload` as an operator types them: what is printed, and the exit status."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cji_simulator.raw import settled, until
+from cji_simulator.site import Site
+from click.testing import CliRunner, Result
+
+from worker.audit import Head
+from worker.audit.chain import read
+from worker.cli import build
+from worker.host import CATALOGUE
+
+
+def cji(site: Site, *arguments: object) -> Result:
+    return CliRunner().invoke(build(site.simulation.trust), [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def policy(site: Site) -> Iterator[Path]:
+    """The policy file, as it was at the end."""
+    text = site.files.policy.read_text()
+    yield site.files.policy
+    site.files.policy.write_text(text)
+    assert cji(site, "reload", "--config", site.files.config).exit_code == 0
+
+
+def document(site: Site) -> dict[str, object]:
+    result = cji(site, "status", "--config", site.files.config, "--json")
+    found: dict[str, object] = json.loads(result.stdout)
+    assert result.exit_code == (0 if found["state"] == "serving" else 1)
+    return found
+
+
+def test_status_has_every_part_of_the_worker(site: Site) -> None:
+    settled(site)
+    rest = {"warm": 2, "busy": 0, "configured": 2}
+    found = until(lambda: seen if (seen := document(site))["cells"] == rest and seen["state"] == "serving" else None)
+    assert (found["state"], found["reason"], found["worker"]) == ("serving", None, "worker-1")
+    host, keys, processes = found["host"], found["keys"], found["processes"]
+    assert isinstance(host, list)
+    assert isinstance(keys, list)
+    assert isinstance(processes, list)
+    assert [each["condition"] for each in host] == list(CATALOGUE)
+    assert not any(each["withdraws_readiness"] for each in host)
+    assert [key["kek_id"] for key in keys] == [site.cmk.kek_id]
+    pids = {each["name"]: each["pid"] for each in processes}
+    assert pids == {name: pid for name, pid in site.worker.pids.items() if name != "supervisor"}
+    assert all(0 <= each["beat_age_s"] < 2 for each in processes)
+
+
+def test_status_shows_the_head_of_the_trail(site: Site) -> None:
+    def same() -> bool:
+        line = read(site.files.audit.read_bytes().splitlines(keepends=True)[-1])
+        audit = document(site)["audit"]
+        assert isinstance(audit, dict)
+        return Head(seq=audit["line"], hash=audit["hash"]) == Head(seq=line.seq, hash=line.hash)
+
+    until(same)
+
+
+def test_status_names_no_submitter(site: Site) -> None:
+    text = json.dumps(document(site))
+    assert "fulton" not in text
+    assert "spiffe" not in text
+
+
+def test_a_table_is_for_reading(site: Site) -> None:
+    lines = cji(site, "status", "--config", site.files.config).stdout.splitlines()
+    assert lines[0].split() == ["state", "serving"]
+    names = {line.split()[0] for line in lines}
+    assert names == {"state", "worker", "host", "key", "cells", "jobs", "process", "audit", "tls", "reload"}
+
+
+def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
+    done = cji(site, "reload", "--config", site.files.config)
+    assert (done.exit_code, done.stdout) == (0, "reloaded: policy and TLS files are in force\n")
+    policy.write_text(policy.read_text().replace("version = 1", "version = 2"))
+    refused = cji(site, "reload", "--config", site.files.config)
+    assert refused.exit_code == 1
+    assert "nothing was reloaded. policy_file: " in refused.stderr
+    assert "docs/policy.md" in refused.stderr
+
+
+def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> None:
+    text, away = site.files.config.read_text(), tmp_path / "worker.toml"
+    for verb in ("status", "reload"):
+        away.write_text(text)
+        absent = cji(site, verb, "--config", away)
+        assert (absent.exit_code, "no worker answers" in absent.stderr) == (4, True)
+        away.write_text(text.replace('control_socket = "control.sock"', ""))
+        without = cji(site, verb, "--config", away)
+        assert (without.exit_code, "no control_socket" in without.stderr) == (2, True)

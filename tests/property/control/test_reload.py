@@ -1,0 +1,181 @@
+"""A reload under any sequence of events: all of it comes into force or nothing, and every requester gets an end."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.control.reload import (
+    BUSY,
+    LATE,
+    STEP_S,
+    Begin,
+    Checked,
+    Effect,
+    EndWorker,
+    Event,
+    GiveOut,
+    Phase,
+    Send,
+    State,
+    Step,
+    Switched,
+    Tick,
+    Unread,
+    advance,
+)
+from worker.ipc.messages import (
+    AbandonReload,
+    CommitPolicy,
+    CommitTls,
+    Reloaded,
+    TlsChange,
+    TlsDigests,
+    reload_fault,
+)
+
+FAULT = reload_fault("policy_file", "it is wrong", "Correct it.")
+DIGESTS = TlsDigests(certificate=bytes(48), client_roots=bytes(48), client_crl=None)
+TLS = TlsChange(before=DIGESTS, after=DIGESTS)
+checkers = st.sampled_from(["keyholder", "front"])
+faults = st.none() | st.just(FAULT)
+
+
+@dataclass
+class World:
+    """The processes as far as a reload touches them: the version that each has in force, and holds prepared."""
+
+    version: int = 0
+    policy: int = 0
+    tls: int = 0
+    prepared: dict[str, int] = field(default_factory=dict)
+    owed: int = 0
+    ended: bool = False
+    trail: list[str] = field(default_factory=list)
+
+    def perform(self, effects: tuple[Any, ...]) -> None:
+        for effect in effects:
+            match effect:
+                case GiveOut():
+                    self.version += 1
+                    self.prepared.clear()
+                case Send("keyholder", CommitPolicy()):
+                    assert self.prepared == {"keyholder": self.version, "front": self.version}, "not both are prepared"
+                case Send("front", CommitTls()):
+                    assert self.policy == self.version, "the policy comes first"
+                    self.tls = self.version
+                case Send("keyholder", AbandonReload()):
+                    self.trail.append("refused")
+                case Send("front", AbandonReload()):
+                    self.prepared.clear()
+                case Send("control", Reloaded(fault=fault)):
+                    self.owed -= 1
+                    if fault is None:
+                        self.trail.append("done")
+                case EndWorker():
+                    self.ended = True
+
+
+@settings(max_examples=400)
+@given(data=st.data())
+def test_any_sequence_of_events_is_all_or_nothing(data: st.DataObject) -> None:
+    state, world, now = State(), World(), 0.0
+    for _ in range(data.draw(st.integers(1, 25))):
+        now += data.draw(st.sampled_from([0.0, 1.0, STEP_S + 1]))
+        number = data.draw(st.sampled_from([state.number, state.number - 1, state.number + 1]))
+        event: Event = data.draw(
+            st.builds(Begin, by=st.just("command"), uid=st.just(1), now=st.just(now))
+            | st.builds(Unread, by=st.just("signal"), uid=st.just(1), fault=st.just(FAULT))
+            | st.builds(Checked, checkers, st.just(number), faults, st.just(TLS), st.just(now))
+            | st.builds(Switched, checkers, st.just(number), faults, st.just(now))
+            | st.just(Tick(now))
+        )
+        before = state
+        _happens(world, state, event)
+        state, effects = advance(state, event)
+        world.perform(effects)
+        _check(world, before, state, event)
+        if world.ended:
+            return
+    for _ in range(3):  # time alone ends what is left
+        now += STEP_S + 1
+        state, effects = advance(state, Tick(now))
+        world.perform(effects)
+    assert world.ended or (state.phase is Phase.IDLE and world.owed == 0)
+
+
+def _happens(world: World, state: State, event: Event) -> None:
+    """The facts behind an event."""
+    match event:
+        case Begin() | Unread():
+            world.owed += 1
+        case Checked(checker=checker, number=number, fault=None) if number == state.number:
+            world.prepared[checker] = world.version
+        case Switched(checker="keyholder", number=number, fault=None) if number == state.number:
+            if state.phase is Phase.WRITING:
+                world.policy = world.version
+
+
+def _check(world: World, before: State, state: State, event: Event) -> None:
+    assert state.number in (before.number, before.number + 1)
+    assert world.owed in (0, 1)
+    if world.ended:
+        assert before.phase is not Phase.IDLE, "an idle worker ends for no answer"
+        return
+    if state.phase is Phase.IDLE:
+        assert world.policy == world.tls, "half of a reload is in force"
+    if state.phase in (Phase.PREPARING, Phase.WRITING):
+        assert world.policy == world.tls < world.version
+
+
+def steps(*events: Event) -> Step:
+    state: State = State()
+    effects: tuple[Effect, ...] = ()
+    for event in events:
+        state, effects = advance(state, event)
+    return state, effects
+
+
+BEGUN = Begin("command", 7, 0.0)
+KEYHOLDER, FRONT = Checked("keyholder", 1, None, None, 1.0), Checked("front", 1, None, TLS, 1.0)
+WRITTEN, SWITCHED = Switched("keyholder", 1, None, 2.0), Switched("front", 1, None, 2.0)
+
+
+def test_the_way_of_a_reload_that_goes_well() -> None:
+    commit = CommitPolicy(number=1, by="command", uid=7, tls=TLS)
+    assert steps(BEGUN)[1] == (GiveOut(),)
+    for order in ((KEYHOLDER, FRONT), (FRONT, KEYHOLDER)):
+        assert steps(BEGUN, order[0])[1] == ()
+        assert steps(BEGUN, *order)[1] == (Send("keyholder", commit),)
+    assert steps(BEGUN, FRONT, KEYHOLDER, WRITTEN)[1] == (Send("front", CommitTls(number=1)),)
+    done = steps(BEGUN, FRONT, KEYHOLDER, WRITTEN, SWITCHED)
+    assert done == (State(number=1), (Send("control", Reloaded(fault=None)),))
+
+
+def test_a_trail_that_cannot_be_written_changes_nothing() -> None:
+    state, effects = steps(BEGUN, FRONT, KEYHOLDER, Switched("keyholder", 1, FAULT, 2.0))
+    abandon = AbandonReload(by="command", uid=7, fault=FAULT)
+    assert state == State(number=1)
+    assert effects == (Send("keyholder", abandon), Send("front", abandon), Send("control", Reloaded(fault=FAULT)))
+
+
+def test_a_second_reload_waits_and_a_late_one_is_over() -> None:
+    assert steps(BEGUN, BEGUN)[1] == (Send("control", Reloaded(fault=BUSY)),)
+    state, effects = steps(BEGUN, FRONT, Tick(STEP_S))
+    assert state.phase is Phase.IDLE
+    assert Send("control", Reloaded(fault=LATE)) in effects
+    assert steps(BEGUN, FRONT, Tick(STEP_S), KEYHOLDER)[1] == ()
+
+
+def test_a_worker_whose_state_is_unknown_ends() -> None:
+    ready = (BEGUN, FRONT, KEYHOLDER)
+    for events in (
+        (*ready, Tick(1 + STEP_S)),
+        (*ready, WRITTEN, Tick(2 + STEP_S)),
+        (*ready, SWITCHED),
+        (*ready, WRITTEN, WRITTEN),
+        (*ready, WRITTEN, Switched("front", 1, FAULT, 2.0)),
+        (BEGUN, KEYHOLDER, Checked("front", 1, None, None, 1.0)),
+    ):
+        assert steps(*events)[1] == (EndWorker(),)

@@ -1,0 +1,108 @@
+"""The events of a worker as a whole: its start and end, its readiness, its files, and the trail itself."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from worker.audit.fields import (
+    Count,
+    EventBase,
+    FileDigests,
+    Hex96,
+    ReloadRequester,
+    ReloadSubject,
+    Text,
+    Token,
+    Url,
+)
+from worker.errors import Reason
+
+
+class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
+    """The keyholder started with this code, configuration and policy."""
+
+    version: Token
+    code_sha384: Hex96
+    config_sha384: Hex96
+    policy_sha384: Hex96
+    simulated: bool
+    host_profile: Token
+
+
+class WorkerReady(EventBase, frozen=True, kw_only=True, tag="worker_ready"):
+    """Fresh evidence, a key, a policy and this sink are available: jobs are admitted from now on."""
+
+    kek_ids: Annotated[tuple[Url, ...], Meta(min_length=1)]
+
+
+class WorkerNotReady(EventBase, frozen=True, kw_only=True, tag="worker_not_ready"):
+    """No job is admitted from now on."""
+
+    reason: Reason
+
+
+class HostChanged(EventBase, frozen=True, kw_only=True, tag="host_changed"):
+    """The required conditions of the machine that do not hold, by name; none if all hold again."""
+
+    unmet: tuple[Token, ...]
+
+
+class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
+    """Policy and TLS files were read again. They come into force once this line is durable.
+
+    `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it.
+    """
+
+    by: ReloadRequester
+    uid: Count
+    before: FileDigests
+    after: FileDigests
+
+
+class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):
+    """A reload was refused, and nothing changed; `file` is the one that cannot be used."""
+
+    by: ReloadRequester
+    uid: Count
+    file: ReloadSubject
+
+
+class WorkerStopped(EventBase, frozen=True, kw_only=True, tag="worker_stopped"):
+    """An orderly end: drained, keys dropped."""
+
+    jobs_completed: Count
+
+
+class TailRecovered(EventBase, frozen=True, kw_only=True, tag="tail_recovered"):
+    """The trail continues after a crash or a failed write; bytes that were never acknowledged were cut off."""
+
+    cut_bytes: Count
+    cut_sha384: Hex96
+
+
+class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
+    """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
+
+    counter: Count
+
+
+class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
+    """A worker did not start on this trail, because lines are missing or another trail took its place.
+
+    counter  `expected` is the last anchor of the trail, `found` the vTPM's counter
+    ledger   `expected` is the number of the last line that the ledger recorded, `found` that of the trail
+    """
+
+    compared_with: Literal["counter", "ledger"]
+    expected: Count | None
+    found: Count | None
+
+
+class TrailResumed(EventBase, frozen=True, kw_only=True, tag="trail_resumed"):
+    """An operator investigated a refusal and decided to continue this trail: `cji audit resume`.
+
+    Job ids of the missing lines are unknown, so headers created before this line are refused.
+    """
+
+    operator_id: Text
+    explanation: Text

@@ -1,0 +1,134 @@
+"""`cji status` and `cji reload`: ask a running worker over its control socket."""
+
+import contextlib
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from worker.cli.common import FILE, Failure, configuration, explained
+
+_ANSWER_S: Final = 45.0
+_PAUSE_S: Final = 0.05
+_MOST_BYTES: Final = 1 << 20
+_OPTION: Final = click.option("--config", type=FILE, required=True, help="worker.toml of the running worker.")
+
+
+@click.command()
+@_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print the worker's JSON document.")
+@click.pass_context
+@explained
+def status(context: click.Context, config: Path, *, as_json: bool) -> None:
+    """Show the state of the worker that runs with this configuration.
+
+    Readiness, the conditions of the machine, keys and until when they may be used, cells, processes, the head of the
+    audit trail, the last reload. Run it as the worker's user or as root. The exit status is 0 if the worker serves, 1
+    if it does not, 4 if it does not answer.
+
+    \b
+    Examples:
+      cji status --config /etc/cji/worker.toml
+      cji status --config /etc/cji/worker.toml --json | jq .keys
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    document = _asked(config, "status")
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for name, value in _table(document):
+            click.echo(f"{name:12} {value}")
+    context.exit(0 if document.get("state") == "serving" else 1)
+
+
+@click.command()
+@_OPTION
+@explained
+def reload(config: Path) -> None:
+    """Have the running worker read its policy and TLS files again, all of them or none.
+
+    Every file is checked first; the first one that cannot be used is named, and nothing changes. worker.toml itself is
+    read at start only. Run it as the worker's user or as root. The audit trail records who did.
+
+    \b
+    Example:
+      cji reload --config /etc/cji/worker.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    document = _asked(config, "reload")
+    fault = document.get("fault")
+    if fault is not None:
+        raise Failure(f"nothing was reloaded. {fault['what']}", remedy=fault["remedy"], status=1)
+    click.echo("reloaded: policy and TLS files are in force")
+
+
+def _asked(config: Path, request: str) -> dict[str, Any]:
+    """The worker's answer to one line on its control socket."""
+    path = configuration(config).control_socket
+    if path is None:
+        raise Failure("the configuration has no control_socket", remedy="Set one and restart the worker.", status=2)
+    end = time.monotonic() + _ANSWER_S
+    try:
+        while not (data := _answer(path, request)) and time.monotonic() < end:
+            time.sleep(_PAUSE_S)
+        document = json.loads(data)
+    except PermissionError as error:
+        remedy = "Run this as the worker's user, or as root."
+        raise Failure(f"{path} may not be used", remedy=remedy, status=1) from error
+    except (OSError, ValueError) as error:
+        raise Failure(
+            f"no worker answers at {path}", remedy="Start it, or look at its log: it may be starting.", status=4
+        ) from error
+    if not isinstance(document, dict):
+        raise Failure(f"{path} is not a worker's", remedy="Compare control_socket with the worker's.", status=4)
+    return document
+
+
+def _answer(path: str, request: str) -> bytes:
+    """The bytes until the worker hangs up; nothing if it has no place for this connection just now."""
+    data = bytearray()
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
+        connection.settimeout(_ANSWER_S)
+        with contextlib.suppress(BlockingIOError, ConnectionResetError, BrokenPipeError):
+            connection.connect(path)
+            connection.sendall(request.encode() + b"\n")
+            while (more := connection.recv(64 << 10)) and len(data) < _MOST_BYTES:
+                data += more
+    return bytes(data)
+
+
+def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rows of the readable form. Parts that a worker has not reported yet are left out."""
+    reason = f" ({document['reason']})" if document.get("reason") else ""
+    rows = [("state", f"{document.get('state')}{reason}")]
+    if "worker" in document:
+        rows.append(("worker", f"{document['worker']}, version {document['version']}, since {document['started']}"))
+    for each in document.get("host", ()):
+        held = "held" if each["held"] else "NOT HELD"
+        rows.append(("host", f"{each['condition']}: {held}{', withdraws readiness' * each['withdraws_readiness']}"))
+    rows += [("key", f"{each['kek_id']} until {each['until']}") for each in document.get("keys") or ()]
+    if cells := document.get("cells"):
+        rows.append(("cells", f"{cells['warm']} warm, {cells['busy']} busy, of {cells['configured']}"))
+        rows.append(("jobs", f"{document['jobs_waiting']} waiting"))
+    for each in document.get("processes", ()):
+        age = "no beat yet" if each["beat_age_s"] is None else f"last beat {each['beat_age_s']} s ago"
+        rows.append(("process", f"{each['name']} {each['pid']}: {age}"))
+    if audit := document.get("audit"):
+        state = "" if audit["writable"] else ", NOT WRITABLE"
+        rows.append(("audit", f"line {audit['line']}, anchor {audit['anchor']}, hash {audit['hash'][:16]}...{state}"))
+    if tls := document.get("tls"):
+        lists = f", revocation lists until {tls['crl_until']} ({tls['revoked']} revoked)" if tls["crl_until"] else ""
+        rows.append(("tls", f"server certificate until {tls['certificate_until']}{lists}"))
+    if last := document.get("reload"):
+        rows.append(("reload", _reload_row(last)))
+    return rows
+
+
+def _reload_row(last: dict[str, Any]) -> str:
+    if last["running"]:
+        return "running"
+    if last["ended"] is None:
+        return "none since the start"
+    fault = last["fault"]
+    return f"{last['ended']}: " + ("done" if fault is None else f"refused. {fault['what']}. {fault['remedy']}")

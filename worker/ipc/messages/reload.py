@@ -1,0 +1,138 @@
+"""Messages of a reload: new files are checked by the processes that use them, then taken by all or by none.
+
+    control      NewFiles                 the files, as they were read
+    supervisor   PreparePolicy, PrepareTls
+    both         Prepared                 checked and kept, or a fault
+    supervisor   CommitPolicy             only if both are prepared
+    keyholder    Committed                the change is on disk and in force; or it is not, and nothing changed
+    supervisor   CommitTls                cannot fail: the front checked the files
+    front        Committed
+
+Before `CommitPolicy` anything that fails, or takes too long, ends in `AbandonReload`. Each message carries the number
+of the reload, so an answer that comes too late is recognised.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+from worker.ipc.messages.base import Message
+from worker.ipc.messages.parts import Count, Sha384
+from worker.operator_files import FileKey
+
+Subject = FileKey | Literal["reload"]
+"""The subject of a fault: one of the files, or the reload as a whole."""
+Requester = Literal["signal", "command"]
+_Line = Annotated[str, Meta(pattern=r"^[\x20-\x7e]+\Z", max_length=1024)]
+_Uid = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+
+
+class ReloadFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The reason for which nothing was taken, and its remedy; for the operator."""
+
+    file: Subject
+    what: _Line
+    remedy: _Line
+
+
+def reload_fault(file: Subject, what: str, remedy: str) -> ReloadFault:
+    """A fault whose texts fit into a message: other characters become `?`, and the end of a long text is left out."""
+    texts = ("".join(c if " " <= c <= "~" else "?" for c in text)[:1024] for text in (what, remedy))
+    what, remedy = texts
+    return ReloadFault(file=file, what=what, remedy=remedy)
+
+
+class TlsDigests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SHA-384 of the TLS files, the private key left out."""
+
+    certificate: Sha384
+    client_roots: Sha384
+    client_crl: Sha384 | None
+
+
+class TlsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The TLS files in force, and those that would follow."""
+
+    before: TlsDigests
+    after: TlsDigests
+
+
+class Reread(Message, frozen=True, kw_only=True):
+    """Read the files again: a process of user `uid` sent SIGHUP."""
+
+    uid: _Uid
+
+
+class NewFiles(Message, frozen=True, kw_only=True):
+    """Take these files. Descriptors: the policy, and the encoded `TlsFiles`."""
+
+    descriptors: ClassVar[int] = 2
+    by: Requester
+    uid: _Uid
+
+
+class NotRead(Message, frozen=True, kw_only=True):
+    """A reload was asked for, and a file could not be read."""
+
+    by: Requester
+    uid: _Uid
+    fault: ReloadFault
+
+
+class Reloaded(Message, frozen=True, kw_only=True):
+    """The end of a reload: everything was taken, or nothing."""
+
+    fault: ReloadFault | None
+
+
+class PreparePolicy(Message, frozen=True, kw_only=True):
+    """Check a policy and keep it. Descriptor: its bytes."""
+
+    descriptors: ClassVar[int] = 1
+    number: Count
+
+
+class PrepareTls(Message, frozen=True, kw_only=True):
+    """Check TLS files and keep them. Descriptor: the encoded `TlsFiles`."""
+
+    descriptors: ClassVar[int] = 1
+    number: Count
+
+
+class Prepared(Message, frozen=True, kw_only=True):
+    """The files are checked; `fault` if they cannot be used. `tls` comes from the front alone."""
+
+    number: Count
+    fault: ReloadFault | None = None
+    tls: TlsChange | None = None
+
+
+class CommitPolicy(Message, frozen=True, kw_only=True):
+    """Record the reload, then use the prepared policy."""
+
+    number: Count
+    by: Requester
+    uid: _Uid
+    tls: TlsChange
+
+
+class CommitTls(Message, frozen=True, kw_only=True):
+    """Use the prepared TLS files."""
+
+    number: Count
+
+
+class Committed(Message, frozen=True, kw_only=True):
+    """The prepared files are in force; or `fault`, and nothing changed."""
+
+    number: Count
+    fault: ReloadFault | None = None
+
+
+class AbandonReload(Message, frozen=True, kw_only=True):
+    """Forget what was prepared. The keyholder records it."""
+
+    by: Requester
+    uid: _Uid
+    fault: ReloadFault

@@ -1,0 +1,55 @@
+"""Reports for the operator: each process states once a beat what it alone can know. No caller, no record, no key."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from worker.errors import Reason
+from worker.host import ConditionId
+from worker.ipc.messages.base import Message
+from worker.ipc.messages.parts import Count, Sha384
+
+MAX_KEYS = 64
+"""Keys in a report; a worker with more reports the first."""
+
+
+class KeyReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that may be used, until `until` (seconds since 1970)."""
+
+    kek_id: Annotated[str, Meta(max_length=1024)]
+    until: Count
+
+
+class KeyholderReport(Message, frozen=True, kw_only=True):
+    """The keyholder's view: `reason` if no job is admitted; required conditions that do not hold; the trail's head."""
+
+    reason: Reason | None
+    unmet: tuple[ConditionId, ...]
+    tpm_clock: bool
+    keys: Annotated[tuple[KeyReport, ...], Meta(max_length=MAX_KEYS)]
+    keys_held: Count
+    cells_warm: Count
+    cells_busy: Count
+    jobs_waiting: Count
+    policy_sha384: Sha384
+    audit_writable: bool
+    audit_line: Count
+    audit_hash: Sha384
+    audit_anchor: Count
+
+
+class FrontReport(Message, frozen=True, kw_only=True):
+    """The front's view: whether health is serving, running jobs, ends of the server certificate and the lists."""
+
+    serving: bool
+    jobs: Count
+    certificate_until: Count
+    crl_until: Count | None
+    revoked: Count
+
+
+class Snapshot(Message, frozen=True, kw_only=True):
+    """The state of the whole worker, as JSON for the operator."""
+
+    json: Annotated[bytes, Meta(max_length=64 << 10)]

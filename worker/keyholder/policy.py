@@ -1,0 +1,106 @@
+"""The policy in force, shared by everything that decides by it, and its replacement by a reload."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from worker.audit import AuditFile, FileDigests, FilesReloaded, ReloadRefused
+from worker.errors import Refusal
+from worker.ipc import ChannelClosed, take_over
+from worker.ipc.messages import (
+    AbandonReload,
+    CommitPolicy,
+    Committed,
+    Prepared,
+    PreparePolicy,
+    TlsDigests,
+    reload_fault,
+)
+from worker.job import LIMITS, Policy
+from worker.job.policy import PolicyInvalid
+from worker.log import log
+from worker.operator_files import FileRefused, read_file
+
+_REMEDY = "Compare the file with docs/policy.md; `cji doctor` checks it before a reload."
+
+
+class PolicyInForce:
+    """The one reference to the policy; `now` changes between two messages, never during one."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, policy: Policy) -> None:
+        self.now = policy
+
+
+class PolicyReload:
+    """The keyholder's part in a reload (`worker.ipc.messages.reload`): checks, records, then changes the policy."""
+
+    def __init__(self, in_force: PolicyInForce, audit: AuditFile, changed: Callable[[Policy], None]) -> None:
+        """`changed` is called with the former policy, once another one is in force."""
+        self._in_force, self._audit, self._changed = in_force, audit, changed
+        self._prepared: tuple[int, Policy] | None = None
+
+    def prepare(self, message: PreparePolicy, fd: int) -> Prepared:
+        """Check the policy behind this descriptor, and keep it if it can be used."""
+        self._prepared = None
+        try:
+            policy = checked(take_over(fd, most=LIMITS.policy_bytes))
+        except FileRefused as error:
+            return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
+        except ValueError as error:  # no control process of ours sends this
+            raise ChannelClosed from error
+        self._prepared = message.number, policy
+        return Prepared(number=message.number)
+
+    def commit(self, message: CommitPolicy) -> Committed:
+        """Record the reload, then use the policy that was prepared."""
+        if self._prepared is None or self._prepared[0] != message.number:
+            fault = reload_fault("reload", "The keyholder prepared no such reload", "Restart the worker.")
+            return Committed(number=message.number, fault=fault)
+        (_, after), before = self._prepared, self._in_force.now
+        self._prepared = None
+        try:
+            self._audit.append(
+                FilesReloaded(
+                    by=message.by,
+                    uid=message.uid,
+                    before=_digests(before, message.tls.before),
+                    after=_digests(after, message.tls.after),
+                )
+            )
+        except Refusal:
+            fault = reload_fault(
+                "reload", "The audit trail cannot be written", "Restore it, then run cji reload again."
+            )
+            return Committed(number=message.number, fault=fault)
+        self._in_force.now = after
+        self._changed(before)
+        return Committed(number=message.number)
+
+    def abandon(self, message: AbandonReload) -> None:
+        """Forget what was prepared, and record it."""
+        self._prepared = None
+        if not self._audit.record(ReloadRefused(by=message.by, uid=message.uid, file=message.fault.file)):
+            log("audit unavailable")
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a file. Raises FileRefused."""
+    return checked(read_file("policy_file", str(path)))
+
+
+def checked(data: bytes) -> Policy:
+    """The policy in these bytes. Raises FileRefused."""
+    try:
+        return Policy.load(data)
+    except PolicyInvalid as error:
+        raise FileRefused("policy_file", error.where, _REMEDY) from error
+
+
+def _digests(policy: Policy, tls: TlsDigests) -> FileDigests:
+    return FileDigests(
+        policy_file=policy.sha384.hex(),
+        certificate=tls.certificate.hex(),
+        client_roots=tls.client_roots.hex(),
+        client_crl=None if tls.client_crl is None else tls.client_crl.hex(),
+    )

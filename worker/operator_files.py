@@ -1,0 +1,69 @@
+"""The files of an operator that a running worker takes again: the policy, and the TLS files of [listen].
+
+They are read at start and at every reload by the same functions, each whole and bounded; a file that is not there, not
+a regular one or too large is refused by the name of its key in the configuration. What is in them is checked by the
+process that uses them. Files are in memory of the worker only: nobody opens them a second time.
+"""
+
+import os
+import stat
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from worker.errors import StartupError
+
+FileKey = Literal["policy_file", "certificate", "private_key", "client_roots", "client_crl"]
+MAX_BYTES: Final = 1 << 20
+"""Of each file."""
+
+_File = Annotated[bytes, Meta(max_length=MAX_BYTES)]
+
+
+class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of the TLS files; there is no `client_crl` if none is configured."""
+
+    certificate: _File
+    private_key: _File
+    client_roots: _File
+    client_crl: _File | None
+
+    def __repr__(self) -> str:
+        return "TlsFiles()"
+
+
+class FileRefused(StartupError):  # noqa: N818 - the domain's word, as in StartupError's base
+    """A file of the operator that cannot be used. `file` is its key in the configuration."""
+
+    def __init__(self, file: FileKey, what: str, remedy: str) -> None:
+        super().__init__(f"{file}: {what}", remedy)
+        self.file: FileKey = file
+
+
+def read_file(file: FileKey, path: str) -> bytes:
+    """The bytes of one file. Raises FileRefused."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # never wait for the other end of a pipe
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise FileRefused(file, "it is not a regular file", f"Put a file at {path!a}.")
+            with open(fd, "rb", closefd=False) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise FileRefused(file, "it cannot be read", f"Let the worker's user read {path!a}.") from error
+    if len(data) > MAX_BYTES:
+        raise FileRefused(file, "it is larger than 1 MiB", f"Put the right file at {path!a}.")
+    return data
+
+
+def read_tls_files(*, certificate: str, private_key: str, client_roots: str, client_crl: str | None) -> TlsFiles:
+    """The TLS files at these paths. Raises FileRefused for the first that cannot be read."""
+    return TlsFiles(
+        certificate=read_file("certificate", certificate),
+        private_key=read_file("private_key", private_key),
+        client_roots=read_file("client_roots", client_roots),
+        client_crl=None if client_crl is None else read_file("client_crl", client_crl),
+    )
