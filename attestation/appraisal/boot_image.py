@@ -23,7 +23,7 @@ SECTIONS: Final = (
 """The sections that systemd-stub measures; it leaves out .pcrsig, which signs the result."""
 _WORDS: Final = ("os-separator", "enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final")
 _NV_INDEX: Final = b"nvpcr-init:"  # systemd's own NV indices; nothing here depends on them
-_PCRS: Final = (8, 9, 11, 12, 13)
+_BESIDE: Final = (8, 9, 12, 13)
 _STUB, _KERNEL, _OVERRIDES = 11, 9, 12
 
 
@@ -86,7 +86,7 @@ def _differences(boot: BootState, image: BootImage) -> Iterator[tuple[str, str]]
         _KERNEL: lines | {bytes.fromhex(one) for one in (*image.initrds, image.parts.get(".initrd", ""))},
         _OVERRIDES: lines,
     }
-    events = [(event.pcr, event) for event in boot.events if event.pcr in _PCRS and event.pcr != _STUB]
+    events = [(event.pcr, event) for event in boot.events if event.pcr in _BESIDE]
     for pcr, event in (*events, *((_STUB, event) for event in unpaired)):
         ours = event.digest in _PHASES | allowed.get(pcr, set())
         index = pcr == _KERNEL and (event.measured or b"").startswith(_NV_INDEX)
