@@ -265,6 +265,23 @@ def test_f04_an_answer_is_the_last_one_for_its_attestation(
     attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
 
 
+def test_f04_an_earlier_attestation_takes_no_answer(attester: Attester, cmk: Cmk) -> None:
+    earlier, latest = (attester.attest(receipt_key=RECEIPT_KEY) for _ in range(2))
+    assert told(refused(attester, earlier, cmk.spec)) == (Fault.TOKEN_INVALID, "used")
+    attester.release_into(latest, cmk.spec, memoryview(bytearray(4096)))
+
+
+def test_an_attester_does_not_grow_with_its_releases(attester: Attester, cmk: Cmk) -> None:
+    def sizes() -> dict[str, int]:
+        attestation = attester.attest(receipt_key=RECEIPT_KEY)
+        attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
+        return {name: len(held) for name, held in vars(attester).items() if isinstance(held, set | dict | list)}
+
+    first = sizes()
+    assert 1 in first.values()
+    assert [sizes() for _ in range(3)] == [first] * 3
+
+
 def test_policy_of_the_key(simulation: Simulation, attester: Attester) -> None:
     policy = simulation.release_policy()
     policy["anyOf"][0]["allOf"].append({"claim": "x-ms-azurevm-vmid", "equals": "another machine"})
