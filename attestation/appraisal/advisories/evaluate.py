@@ -81,8 +81,7 @@ def _row(row: Advisory, shown: Shown) -> tuple[State, str]:
         case "not visible in a report":
             pi = row.pi.get(shown.product)
             return "cannot be shown", f"fixed by firmware {pi}, which no report states" if pi else "no report states it"
-        case "fixed":
-            return _fixed(row, shown)
+    return _fixed(row, shown)
 
 
 def _fixed(row: Advisory, shown: Shown) -> tuple[State, str]:

@@ -69,6 +69,7 @@ def lower(**levels: int) -> tuple[Tcb, ...]:
         ({}, {"stepping": "Genoa-X"}, "cannot be shown", "no level is known for Genoa-X"),
         ({}, {"product": "Turin", "stepping": "Turin"}, "not affected", "Turin is not affected"),
         ({"smt_only": True}, {"smt": False, "tcbs": lower(snp=1)}, "not affected", "SMT is off"),
+        ({}, {"smt": False, "tcbs": lower(snp=1)}, "open", "snp 1, fixed from 27"),
         ({"smt_only": True}, {"tcbs": lower(snp=1)}, "open", "snp 1, fixed from 27"),
         ({"visibility": "physical", "fixes": {}}, {}, "open", "a physical attack, which no firmware stops"),
         ({"visibility": "not fixed", "fixes": {}}, {}, "open", "nothing fixes it"),
