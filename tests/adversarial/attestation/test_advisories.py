@@ -27,7 +27,7 @@ from attestation.appraisal.advisories import (
 )
 from attestation.appraisal.advisories.signed import MOST_SIGNED_BYTES, read_statement, sign_statement
 from attestation.evidence import Evidence
-from attestation.jose import b64url, canonical_jwk
+from attestation.jose import b64url, b64url_decode, canonical_jwk
 from tests.support.forge import decided, evidence_of, machine, machine_of, patched, patched_evidence
 from tests.support.refusals import rejected
 
@@ -183,6 +183,10 @@ def test_a01_a_signature_has_one_form_and_one_algorithm() -> None:
     ):
         with pytest.raises(ValueError, match=r"\w"):
             read_statement("cji-acceptance", other.encode(), keys)
+    raw = b64url_decode(signature)
+    longer = f"{header}.{payload}.{b64url(raw[:48] + bytes(1) + raw[48:])}"  # the same two numbers
+    with pytest.raises(ValueError, match="another length"):
+        read_statement("cji-acceptance", longer.encode(), keys)
     with pytest.raises(ValueError, match="no pinned key"):
         read_statement("cji-acceptance", good, ())
     large = sign_statement("cji-acceptance", bytes(MOST_SIGNED_BYTES), operator().key)

@@ -9,7 +9,8 @@ from cryptography import x509
 
 from attestation import AttestationError, Fault
 from attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, check_reference
-from attestation.appraisal.crl import read_crl
+from attestation.appraisal.crl import read_crl, read_published
+from attestation.certs import load_pem_chain
 from attestation.evidence import Evidence, Tcb
 from tests.support.forge import (
     POLICY_HASH,
@@ -188,6 +189,22 @@ def test_a22_a_root_with_another_kind_of_key() -> None:
     leaf = machine().chip.vcek
     with pytest.raises(ValueError, match="no RSA key"):
         read_crl(crl(issuer=leaf), leaf.certificate)
+
+
+def test_a22_a_published_list_needs_its_products_pinned_root() -> None:
+    m = machine()
+    chain = b"".join(m.certs.partition(b"-----END CERTIFICATE-----\n")[2:])
+    roots = m.trust.amd_roots
+    assert read_published(chain, crl(), product="Genoa", roots=roots).revoked == frozenset()
+    with pytest.raises(ValueError, match="another product than Turin"):
+        read_published(chain, crl(), product="Turin", roots=roots)
+    with pytest.raises(ValueError, match="no certificates"):
+        read_published(b"", crl(), product="Genoa", roots=roots)
+    with pytest.raises(ValueError, match="not pinned"):
+        read_published(chain, crl(), product="Genoa", roots=())
+    (_, ark) = load_pem_chain(chain, fault=Fault.EVIDENCE_INVALID, check="ark")
+    with pytest.raises(ValueError, match="more than"):
+        read_crl(bytes((64 << 10) + 1), ark)
 
 
 def test_a22_a_crl_that_is_not_the_roots_own() -> None:

@@ -14,11 +14,9 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US, Fault, Trust
-from attestation.appraisal.crl import read_crl, read_published
-from attestation.certs import load_pem_chain
 from attestation.evidence.kds import fetch_crl
 from attestation.release import Attester
-from tests.support.forge import crl, decided, machine
+from tests.support.forge import crl, decided
 from tests.support.refusals import rejected
 from worker.cli import build
 from worker.config import load
@@ -104,19 +102,3 @@ def test_an_outage_is_retried_then_told(tmp_path: Path, azure: Simulation) -> No
     with rejected("amd-kds", fault=Fault.EVIDENCE_UNAVAILABLE):
         fetch_crl(azure.trust, "Genoa")
     assert fetch(azure.trust, tmp_path, "Genoa").exit_code == 4
-
-
-def test_a_root_of_another_product() -> None:
-    m = machine()
-    chain = b"".join(m.certs.partition(b"-----END CERTIFICATE-----\n")[2:])
-    roots = m.trust.amd_roots
-    assert read_published(chain, crl(), product="Genoa", roots=roots).revoked == frozenset()
-    with pytest.raises(ValueError, match="another product than Turin"):
-        read_published(chain, crl(), product="Turin", roots=roots)
-    with pytest.raises(ValueError, match="no certificates"):
-        read_published(b"", crl(), product="Genoa", roots=roots)
-    with pytest.raises(ValueError, match="not pinned"):
-        read_published(chain, crl(), product="Genoa", roots=())
-    (_, ark) = load_pem_chain(chain, fault=Fault.EVIDENCE_INVALID, check="ark")
-    with pytest.raises(ValueError, match="more than"):
-        read_crl(bytes((64 << 10) + 1), ark)

@@ -68,6 +68,8 @@ def test_a_record_is_read() -> None:
 
 def test_a_record_that_agrees_is_no_difference() -> None:
     assert found(record()) == []
+    assert found(record(url="https://www.amd.com")) == []
+    assert found(record(updated="")) == []
     absent = differences(ROWS, [read_cve(record())])
     assert {one.cve for one in absent} == {"CVE-2025-54502", "CVE-2025-54507"}
     assert {one.kind for one in absent} == {"no record"}
@@ -100,6 +102,7 @@ def test_records_that_the_table_lacks() -> None:
     detail = "AMD-SB-3039 made up"
     assert found(record(cve=other)) == [("not in the table", other, "", detail)]
     assert found(record(cve=other, versions=[])) == [("not in the table", other, "", detail)]
+    assert found(record(cve=other, product="a desktop")) == [("not in the table", other, "", detail)]
     assert found(record(cve=other, product="a desktop", versions=[])) == []
     assert found(record(cve=other, vendor="Others")) == []
     assert found(record(cve=other, state="REJECTED")) == []
