@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cji_simulator.operator import operator
 from cryptography import x509
 
 from attestation import AttestationError, Fault
@@ -275,6 +276,8 @@ def test_a18_public_area_is_the_one_whose_name_the_quote_carries(attributes: int
             {"floors": {p: TcbFloor(bootloader=1, tee=0, snp=1, microcode=1, fmc=1) for p in ("Genoa", "Turin")}},
             "floors",
         ),
+        ({"advisory_signers": (operator().signer,) * 2}, "advisory_signers"),
+        ({"acceptances": (b"x",) * 65, "advisory_signers": (operator().signer,)}, "acceptances"),
         ({"crl_max_age_days": 0}, "crl_max_age_days"),
         ({"crl_max_age_days": 367}, "crl_max_age_days"),
         ({"floors": {p: TcbFloor(bootloader=1, tee=0, snp=1, microcode=256) for p in ("Genoa", "Turin")}}, "floors"),

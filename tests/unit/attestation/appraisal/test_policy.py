@@ -7,11 +7,12 @@ import pytest
 from cji_simulator.operator import operator
 
 from attestation import AttestationError, Fault
-from attestation.appraisal import TcbFloor
+from attestation.appraisal import ReferenceValues, TcbFloor
+from attestation.appraisal.policy import levels_above
 from attestation.checks import Failure, requirement
-from attestation.evidence import Evidence
+from attestation.evidence import Evidence, parse_snp_report
 from tests.support.evidence import with_report
-from tests.support.forge import QUALIFYING, decided, machine, patched_evidence, quote_structure
+from tests.support.forge import QUALIFYING, decided, machine, patched, patched_evidence, quote_structure
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
@@ -75,6 +76,13 @@ def test_a_product_without_a_floor_is_no_pass() -> None:
     floor = TcbFloor(bootloader=0, tee=0, snp=0, microcode=0)
     error = refused(machine().evidence(), reference=decided(products=("Turin",), floors={"Turin": floor}))
     assert [failure.id for failure in error.failures] == ["E08", "E12"]
+
+
+def test_levels_of_an_unknown_kind_are_above_no_floor() -> None:
+    raw = machine().report(machine().claims())
+    assert levels_above(parse_snp_report(raw), ReferenceValues()) == ("snp 27 > 23", "microcode 88 > 84")
+    for at, value in ((0x182, b"\x01"), (0x18A, b"\x09"), (0x189, b"\x20")):
+        assert levels_above(parse_snp_report(patched(raw, at, value)), ReferenceValues()) == ()
 
 
 def test_debug_and_migration_are_named() -> None:
