@@ -1,14 +1,13 @@
 """Our own verdict on a machine's evidence: authenticity under pinned roots, then policy by typed reference values."""
 
-from attestation.appraisal.advisories import Acceptance, Advisory, AdvisoryList, Product
+from attestation.appraisal.advisories import Acceptance, AdvisoryFinding, Product
 from attestation.appraisal.appraise import appraise
 from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
 __all__ = [
     "Acceptance",
-    "Advisory",
-    "AdvisoryList",
+    "AdvisoryFinding",
     "MaaEnclave",
     "Product",
     "ReferenceValues",

@@ -46,8 +46,8 @@ def appraise(
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
-        # E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
-        accepted = check_policy(hardware, evidence.pcrs, reference=reference, now=now, record=record)
+        # E40, E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19
+        decided = check_policy(hardware, evidence.pcrs, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -56,7 +56,8 @@ def appraise(
         tcb=hardware.tcb,
         tcb_status=hardware.tcb_status,
         advisories=hardware.advisories,
-        accepted=accepted,
+        findings=decided.findings,
+        above_floor=decided.above_floor,
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
@@ -82,7 +83,7 @@ def _hardware(
         report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
     )
     crl = (reference.amd_crls or {}).get(found.product)
-    record.add(check_not_revoked(found.endorsement, crl, now=now))  # E33
+    record.add(check_not_revoked(found.endorsement, crl, now=now, max_age_days=reference.crl_max_age_days))  # E33
     return found
 
 

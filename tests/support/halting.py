@@ -16,7 +16,7 @@ from cji_simulator.raw import until
 from tests.support.halted_process import HALTED, IDLE, MAY_GO_ON, NAME_BYTES, PAGE, PART, STATE, padded, page_of
 from tests.support.shifted_clock import SHIFT
 from tests.support.steps import Step
-from worker import supervisor
+from worker import children, supervisor
 from worker.memory import heap_environment
 
 __all__ = ["PROGRAM", "Gate", "main"]
@@ -53,8 +53,8 @@ class Gate:
 class _Supervisor(supervisor.Supervisor):
     def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
         inherited = {name: os.environ[name] for name in (PAGE, SHIFT) if name in os.environ}
-        supervisor._ENVIRONMENT = {  # type: ignore[misc]
-            **supervisor._ENVIRONMENT,
+        children.ENVIRONMENT = {  # type: ignore[misc]
+            **children.ENVIRONMENT,
             **inherited,
             "PYTHONPATH": str(_ROOT),
             PART: f"{name} {module}",
@@ -74,8 +74,8 @@ def main() -> int:
     """Run the worker."""
     simulated.Supervisor = _Supervisor  # type: ignore[attr-defined]
     if library := os.environ.get("LD_PRELOAD"):
-        supervisor._ENVIRONMENT = {**supervisor._ENVIRONMENT, "LD_PRELOAD": library}  # type: ignore[misc]
-        supervisor.heap_environment = _with(library, heap_environment)  # type: ignore[attr-defined]
+        children.ENVIRONMENT = {**children.ENVIRONMENT, "LD_PRELOAD": library}  # type: ignore[misc]
+        children.heap_environment = _with(library, heap_environment)  # type: ignore[attr-defined]
     return simulated.main()
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
-from attestation.appraisal import ReferenceValues
-from attestation.checks import requirement
-from worker.cli.common import FILE, Failure, configuration, explained, trust_named
+from attestation.checks import NAMED, requirement
+from worker.cli.advisory_rows import finding_text
+from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, golden_pcrs, read_file
 from worker.cli.evidence_rows import sections
-from worker.client import load_profile
+from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 _QUALIFYING_BYTES: Final = 32
 # TCG PC Client Platform Firmware Profile, "PCR Usage"
@@ -29,10 +28,6 @@ _PCR_USAGE: Final = (
     "secure boot policy and the authorities that were used",
 )
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_PROFILE: Final = click.option(
-    "--profile", type=FILE, help="client.toml whose [reference] values apply; else the built-in ones."
-)
-_CONFIG: Final = click.option("--config", type=FILE, help="worker.toml whose reference values apply instead.")
 _CLOUD: Final = click.option(
     "--cloud", default="azure-us", show_default=True, help="The cloud whose roots a bare bundle is checked against."
 )
@@ -69,8 +64,8 @@ def show(file: Path, *, as_json: bool) -> None:
 @evidence.command()
 @click.argument("file", type=FILE)
 @click.option("--at", metavar="TIME", help="Appraise at this time, ISO 8601 with zone; else at the file's own, or now.")
-@_PROFILE
-@_CONFIG
+@PROFILE
+@CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
 @_CLOUD
 @_JSON
@@ -105,7 +100,11 @@ def verify(
     trust = trust_named(context, read.cloud(cloud))
     try:
         found = appraise_file(
-            read, trust=trust, reference=_reference(profile, config), expected=lambda: _qualifying(qualifying), at=when
+            read,
+            trust=trust,
+            reference=reference_values(profile, config),
+            expected=lambda: _qualifying(qualifying),
+            at=when,
         )
     except RefusedEvidence as refused:
         if not as_json:
@@ -118,8 +117,8 @@ def verify(
 @evidence.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Only these; may be given again.")
-@_PROFILE
-@_CONFIG
+@PROFILE
+@CONFIG
 @_CLOUD
 @click.pass_context
 @explained
@@ -142,24 +141,15 @@ def pcrs(
       cji evidence pcrs golden.json --pcr 4 --pcr 7
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     found = golden_pcrs(
-        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=_reference(profile, config)
+        files,
+        trust_of=lambda name: trust_named(context, name),
+        cloud=cloud,
+        reference=reference_values(profile, config),
     )
     click.echo("[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]")
     for pcr in sorted(set(chosen or found)):
         values = ", ".join(f'"{value.hex()}"' for value in found[pcr])
         click.echo(f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}")
-
-
-def _reference(profile: Path | None, config: Path | None) -> ReferenceValues:
-    if profile is not None and config is not None:
-        raise Failure("--profile and --config exclude each other", remedy="Give one of them.", status=2)
-    if config is None:
-        return ReferenceValues() if profile is None else load_profile(profile).reference
-    try:
-        return msgspec.convert(configuration(config).attestation.reference_values, ReferenceValues, str_keys=True)
-    except msgspec.ValidationError as error:
-        remedy = "docs/configuration.md lists its keys."
-        raise Failure(f"attestation.reference_values: {error}", remedy=remedy, status=2) from error
 
 
 def _time(text: str | None) -> datetime | None:
@@ -191,6 +181,12 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     for check in verdict.checks:
         yield f"  {check.id}  {requirement(check.id)}"
         yield f"       {check.finding}"
+    if verdict.findings:
+        yield "advisories"
+        yield from (f"  {finding_text(one)}" for one in verdict.findings)
+    if verdict.above_floor:
+        yield f"floors-trail: {', '.join(verdict.above_floor)}"
+        yield f"  {NAMED['floors-trail']}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -202,6 +198,8 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "roots": found.roots,
         "at": found.now.isoformat(timespec="seconds"),
         "accepted_advisories": verdict.accepted,
+        "advisories": [one._asdict() for one in verdict.findings],
+        "above_floor": verdict.above_floor,
         "evidence_sha384": verdict.evidence_sha384.hex(),
         "checks": [
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks

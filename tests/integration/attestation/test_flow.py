@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, appraise
+from attestation.appraisal import appraise
 from attestation.evidence import Evidence, qualifying_data, root_of
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
@@ -35,6 +35,7 @@ from attestation.release.keyspec import locate
 from attestation.release.statement import verify_statement
 from attestation.release.vault import Vault
 from attestation.trust import endpoint
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
@@ -59,7 +60,7 @@ def fresh_report() -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
 
 
 def spec(cmk: Cmk, **kw: Any) -> KeySpec:
@@ -110,9 +111,9 @@ def test_quote_for_a_callers_nonce(simulation: Simulation, attester: Attester) -
 
     now = datetime.datetime.now(datetime.UTC)
     bound = qualifying_data(RECEIPT_KEY, nonce)
-    appraise(evidence, trust=simulation.trust, reference=ReferenceValues(), expected_qualifying_data=bound, now=now)
+    appraise(evidence, trust=simulation.trust, reference=decided(), expected_qualifying_data=bound, now=now)
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03
-        appraise(evidence, trust=AZURE_US, reference=ReferenceValues(), expected_qualifying_data=bound, now=now)
+        appraise(evidence, trust=AZURE_US, reference=decided(), expected_qualifying_data=bound, now=now)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +138,7 @@ def test_a21_rolled_signing_keys(simulation: Simulation, attester: Attester) -> 
     simulation.rotate_signing_keys()
     with rejected("T03", fault=Fault.TOKEN_INVALID):
         attester.attest(receipt_key=RECEIPT_KEY)  # within the cool-down
-    Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues()).attest(
-        receipt_key=RECEIPT_KEY
-    )
+    Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided()).attest(receipt_key=RECEIPT_KEY)
 
 
 def test_maa_comes_back_after_one_failure(simulation: Simulation, attester: Attester) -> None:
@@ -311,7 +310,7 @@ def test_k01_a_key_under_a_weak_policy_is_not_used(
 
 def test_k01_a_second_authority_is_accepted_by_name_only(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, maa_hosts=(*simulation.trust.maa_hosts, "other.example"))
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
     policy = simulation.release_policy()
     policy["anyOf"].append(policy["anyOf"][0] | {"authority": "https://other.example"})
     cmk = simulation.create_cmk("att-two", policy=policy)
@@ -449,7 +448,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
         (impostor.host, (Fault.IDENTITY_UNAVAILABLE, "resource")),  # only the identity's pin is left
     ):
         trust = msgspec.structs.replace(simulation.trust, vault_hosts=(pattern,))
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
         assert told(refused(other, attestation, elsewhere)) == expected
     assert len(impostor.tokens) >= 2
     assert set(impostor.tokens) == {None}
@@ -458,7 +457,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
 def test_k12_no_token_in_logs_or_errors(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=decided())
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     with caplog.at_level(logging.DEBUG):
@@ -476,7 +475,7 @@ def test_k02_an_answer_that_is_no_statement(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, answer: bytes
 ) -> None:
     impostor.answer = (200, answer)
-    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=decided())
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), elsewhere)
     assert told(error) == (Fault.RELEASE_INVALID, "S01")
@@ -492,7 +491,7 @@ def test_r02_an_azure_machine_takes_its_own_metadata_identity(monkeypatch: pytes
 def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     for roots in (simulation.trust.tls_roots, None):
         trust = msgspec.structs.replace(simulation.trust, release_roots=roots)
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
         error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), cmk.spec)
         assert told(error) == (Fault.RELEASE_INVALID, "S02")
 
@@ -523,7 +522,7 @@ def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
     attester = Attester(
         trust=simulation.trust,
         maa_url=simulation.maa_url,
-        reference=ReferenceValues(),
+        reference=decided(),
         clock=lambda: time.time() + ahead[0],
     )
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
@@ -535,7 +534,7 @@ def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
 
 def test_s02_no_device(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, tcti="device:/nonexistent/tpm")
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
     with rejected("tpm-open", fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.attest(receipt_key=RECEIPT_KEY)
 
@@ -569,7 +568,7 @@ def test_r02_tls_roots_are_the_trusts(
         monkeypatch.setenv(name, str(roots))
     trust = msgspec.structs.replace(simulation.trust, tls_roots=None)
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    elsewhere = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    elsewhere = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
     with rejected("maa", fault=Fault.MAA_UNAVAILABLE):
         elsewhere.attest(receipt_key=RECEIPT_KEY)
     with rejected("vault", fault=Fault.RELEASE_UNAVAILABLE):
@@ -661,7 +660,7 @@ def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: At
     vault, hsm = (locate(one.spec, trust=simulation.trust).vault for one in (cmk, in_hsm))
     assert vault.resource != hsm.resource
     confused = msgspec.structs.replace(simulation.trust, vault_hosts=(f"{hsm.host}:{hsm.port}",))
-    other = Attester(trust=confused, maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=confused, maa_url=simulation.maa_url, reference=decided())
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), in_hsm.spec)
     assert told(error) == (Fault.IDENTITY_UNAVAILABLE, "resource")
 
@@ -691,10 +690,10 @@ def test_a_managed_hsm_writes_in_its_own_way_and_is_understood(
 def test_a04_provider_that_the_trust_does_not_name(simulation: Simulation, change: str) -> None:
     for url in (f"{simulation.maa_url}{change}", ""):
         with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-            Attester(trust=simulation.trust, maa_url=url, reference=ReferenceValues())
+            Attester(trust=simulation.trust, maa_url=url, reference=decided())
     with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=ReferenceValues())
-    Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=ReferenceValues())
+        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=decided())
+    Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=decided())
 
 
 def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attester: Attester) -> None:

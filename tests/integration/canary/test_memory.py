@@ -26,8 +26,8 @@ from cji_simulator.stepwise import Stepwise
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from attestation.appraisal import ReferenceValues
 from attestation.release import Attester
+from tests.support.forge import decided
 from worker.client.result import parse_result_header
 from worker.envelope import Unsealer, output_aad, unwrap_dek
 
@@ -62,7 +62,7 @@ class Seen:
 def cmk(site: Site) -> rsa.RSAPrivateKey:
     """The customer's key itself: released here as it was to the worker."""
     simulation = site.simulation
-    attester = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
     buffer = bytearray(8192)
     released = attester.release_into(attester.attest(receipt_key=bytes(32)), site.cmk.spec, memoryview(buffer))
     private = load_der_private_key(bytes(buffer[: released.length]), None)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +23,9 @@ from tests.support.forge import (
     quote_structure,
     sign,
 )
+from tests.support.forge import decided as accepting
 from tests.support.paths import ROOT
+from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
 from worker.cli import build
 from worker.jose import public_jwk, thumbprint
@@ -72,7 +73,9 @@ def test_a_bare_bundle(tmp_path: Path, tee: str) -> None:
     for text in (found.sha384.hex(), QUALIFYING.hex(), "vmUniqueId", "PCR 7"):
         assert text in shown.output
     assert "unreadable" not in shown.output
-    judged = cji("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    judged = cji(
+        "verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--profile", decided_profile(tmp_path)
+    )
     assert judged.exit_code == 0, judged.output
     assert judged.output.startswith(f"accepted: {tee} ")
     assert f"E16  {requirement('E16')}" in judged.output
@@ -99,7 +102,9 @@ def test_the_file_of_a_job(tmp_path: Path) -> None:
     now = machine().now
     path = wrapped(tmp_path, at=now)
     assert "attested_at" in cji("show", path).output
-    assert cji("verify", path).exit_code == 0
+    refused = cji("verify", path)  # nobody decided about what is open
+    assert (refused.exit_code, "refused at E32" in refused.output) == (3, True)
+    assert cji("verify", path, "--profile", decided_profile(tmp_path)).exit_code == 0
     later = (now + timedelta(days=9000)).isoformat()
     result = cji("verify", path, "--at", later)
     assert (result.exit_code, "refused at E38" in result.output) == (3, True)
@@ -128,7 +133,7 @@ def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
 def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
     broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
     result = cji("show", bare(tmp_path, broken))
-    assert (result.exit_code, result.output.count("unreadable")) == (0, 3)
+    assert (result.exit_code, result.output.count("unreadable")) == (0, 4)
     path = wrapped(tmp_path, at=datetime.now(UTC))
     content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
     path.write_text(json.dumps(content))
@@ -146,10 +151,9 @@ def test_a_tdx_bundle_that_lacks_its_parts_is_shown(tmp_path: Path) -> None:
 
 def test_reference_values_of_a_worker(tmp_path: Path) -> None:
     evidence, config = bare(tmp_path, machine().evidence()), tmp_path / "worker.toml"
-    today = machine().now.date()
     shipped = (ROOT / "deploy" / "worker.example.toml").read_text()
-    example = re.sub(r"(?m)^reviewed = .*$", f"reviewed = {today - timedelta(days=1)}", shipped)
-    example = re.sub(r"(?m)^expires = .*$", f"expires = {today + timedelta(days=30)}", example)
+    example = shipped.replace("token_max_age = 600\n", f"token_max_age = 600\n{decided_toml()}")
+    assert example != shipped
     command = ("verify", evidence, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--config", config)
     for pcr4, status in ((machine().pcrs[4].hex(), 0), ("11" * 32, 3)):
         config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n4 = ["{pcr4}"]\n')
@@ -170,12 +174,15 @@ def test_json_for_machines(tmp_path: Path) -> None:
         "file",
         "bundle",
         "hardware report",
+        "advisories",
         "runtime claims",
         "certificates",
         "TPM quote",
     ]
-    found = json.loads(cji("verify", path, "--json").output)
-    assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", [])
+    found = json.loads(cji("verify", path, "--json", "--profile", decided_profile(tmp_path)).output)
+    accepted = [one["id"] for one in found["advisories"] if one["accepted_by"] == "site-1"]
+    assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", accepted)
+    assert found["above_floor"] == ["snp 27 > 23", "microcode 88 > 84"]
     assert {one["id"]: one["requires"] for one in found["checks"]} == {
         one["id"]: requirement(one["id"]) for one in found["checks"]
     }
@@ -216,7 +223,8 @@ def golden(folder: Path, *names: str, pcr4: bytes | None = None) -> list[Path]:
 def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
     updated = b"\x11" * 32
     files = golden(tmp_path, "a.json", "b.json", pcr4=updated)
-    result = cji("pcrs", *files, "--cloud", "test")
+    decided = ("--profile", decided_profile(tmp_path))
+    result = cji("pcrs", *files, "--cloud", "test", *decided)
     assert result.exit_code == 0, result.output
     config = msgspec.toml.decode(result.output)
     table = config["attestation"]["reference_values"]
@@ -226,13 +234,14 @@ def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
         pcr: (value.hex(), updated.hex()) if pcr == 4 else (value.hex(),) for pcr, value in enumerate(machine().pcrs)
     }
     for path in files:
-        machine().appraise(Evidence.from_json(path.read_bytes()), reference=reference)
-    only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4")
+        pinned = msgspec.structs.replace(accepting(), pcrs=reference.pcrs)
+        machine().appraise(Evidence.from_json(path.read_bytes()), reference=pinned)
+    only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4", *decided)
     assert list(msgspec.toml.decode(only.output)["attestation"]["reference_values"]["pcrs"]) == ["4", "7"]
 
 
 def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
-    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0")
+    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0", "--profile", decided_profile(tmp_path))
     assert machine().pcrs[0].hex() in result.output
 
 
@@ -240,7 +249,8 @@ def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path)
     (good,) = golden(tmp_path, "a.json")
     assert (cji("pcrs", good).exit_code, "refused at E04" in cji("pcrs", good).output) == (3, True)
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
-    result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test")
+    decided = ("--profile", decided_profile(tmp_path))
+    result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test", *decided)
     assert (result.exit_code, "refused at E18" in result.output) == (3, True)
     noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
     assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
@@ -256,7 +266,10 @@ def policy(*arguments: object) -> Result:
 
 def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) -> None:
     same = golden(tmp_path, "a.json", "b.json")
-    made = policy("--pcrs-from", same[0], "--pcrs-from", same[1])
+    refused = policy("--pcrs-from", same[0])
+    assert (refused.exit_code, "refused at E32" in refused.output) == (3, True)
+    decided = ("--profile", decided_profile(tmp_path))
+    made = policy("--pcrs-from", same[0], "--pcrs-from", same[1], *decided)
     assert made.exit_code == 0, made.output
     for pcr, value in enumerate(machine().pcrs):
         condition = {
@@ -264,14 +277,14 @@ def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) ->
             "equals": base64.b64encode(value).decode(),
         }
         assert condition in json.loads(made.stdout)["anyOf"][0]["allOf"]
-    one = policy("--pcrs-from", same[0], "--pcr", "7")
+    one = policy("--pcrs-from", same[0], "--pcr", "7", *decided)
     assert one.stdout.count("attested-pcr-values") == 1
     differing = golden(tmp_path, "c.json", "d.json", pcr4=b"\x11" * 32)
-    both = ["--pcrs-from", differing[0], "--pcrs-from", differing[1]]
+    both = ["--pcrs-from", differing[0], "--pcrs-from", differing[1], *decided]
     assert (policy(*both).exit_code, "PCR 4 differs" in policy(*both).output) == (2, True)
     assert policy(*both, "--pcr", "7").exit_code == 0
     assert policy("--pcr", "7").exit_code == 2
-    twice = ["--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
+    twice = [*decided, "--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
     assert policy(*twice).exit_code == 2
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
     assert policy("--pcrs-from", bare(tmp_path, broken)).exit_code == 3
