@@ -3,9 +3,10 @@ PY := .venv/bin/python
 # The tests of one file share a simulation and run in one process; two processes for two cores.
 BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate
 FUZZ ?= 80
+SOAK ?= 60
 TESTS := $(PY) -m pytest -n 2 --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided mutants coverage bench lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak mutants coverage bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ fuzz: setup ## send a million damaged inputs to every reader of untrusted bytes,
 
 fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all readers together; SEED=1 repeats a run
 	@$(PY) -m tests.fuzz.guided --seconds $(FUZZ) $(if $(SEED),--seed $(SEED))
+
+soak: setup ## random faults at random steps of jobs for SOAK=60 minutes, as root; SEED=1 repeats a run
+	@$(PY) -m tests.support.soak --minutes $(SOAK) $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants

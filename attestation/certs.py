@@ -43,3 +43,9 @@ def spki_sha256(key: PublicKeyTypes) -> str:
     """SHA-256 of the DER SubjectPublicKeyInfo, lower-case hex: what a pin is."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """The subject's one common name; empty where it has none, or several."""
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else ""

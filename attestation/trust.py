@@ -20,6 +20,9 @@ ARK_MILAN: Final = "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b020408
 ARK_GENOA: Final = "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"
 ARK_TURIN: Final = "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"
 
+# AMD's key distribution service (AMD 57230). No worker uses it: the metadata service has the certificates of a chip.
+AMD_KDS: Final = "https://kdsintf.amd.com"
+
 # The same of Intel's root, "Intel SGX Root CA" of certificates.trustedservices.intel.com.
 INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"
 
@@ -64,6 +67,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tls_roots: str | None  # PEM text for HTTPS; None = the system's store
     release_roots: str | None  # PEM text for the x5c chain of release statements; None = the system's store
     amd_roots: tuple[str, ...]  # SHA-256 of the SPKI of pinned ARKs, lower-case hex
+    amd_kds: str = AMD_KDS  # base URL of AMD's key distribution service, which operators fetch CRLs from
     intel_roots: tuple[str, ...] = ()  # the same of Intel's SGX root; none = no TDX machine is accepted
     intel_pcs: str = INTEL_PCS  # base URL of the service that has Intel's collateral for TDX
     intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER

@@ -35,14 +35,16 @@ __all__ = ["EQUIVALENT", "Mutant", "main", "mutants"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGE: Final = ROOT / "attestation"
-TABLES: Final = frozenset({"maa/agreement.py", "maa/claims.py", "appraisal/reference.py", "appraisal/advisories.py"})
+TABLES: Final = frozenset(
+    {"maa/agreement.py", "maa/claims.py", "appraisal/reference.py", "appraisal/advisories/products.py"}
+)
 TESTS: Final = (
     *(f"{kind}/attestation/**/test_*.py" for kind in ("unit", "adversarial", "conformance", "property")),
     "fuzz/test_fuzz_found.py",
 )
 SERVED: Final = frozenset(
     {
-        *(f"evidence/{one}.py" for one in ("collect", "imds", "measured_boot", "service")),
+        *(f"evidence/{one}.py" for one in ("collect", "imds", "kds", "measured_boot", "service")),
         *(f"evidence/tpm{one}.py" for one in ("", "_counter", "_response", "_templates")),
         *("fetch.py", "maa/jwks.py", "release/flow.py", "release/vault.py"),
         *("provider_policy/administration.py", "provider_policy/provider.py"),
@@ -50,7 +52,7 @@ SERVED: Final = frozenset(
 )
 """Modules that call a service: they are also tested against the simulation, which costs seconds per mutant."""
 TESTS_OF_SERVED: Final = tuple(
-    f"integration/attestation/test_{one}.py" for one in ("flow", "jwks", "provider", "tpm", "tpm_counter")
+    f"integration/attestation/test_{one}.py" for one in ("flow", "jwks", "kds", "provider", "tpm", "tpm_counter")
 )
 MOST_SECONDS: Final = 20.0  # of tests for one mutant, in the time that they took as they are
 STUCK_SECONDS: Final = 90.0
@@ -222,7 +224,7 @@ def _names(statement: ast.stmt) -> tuple[str, ...]:
 
 def _put(mutant: Mutant, module: types.ModuleType) -> None:
     """Give the module's functions the mutant's code, and its tables the mutant's values, wherever they are known."""
-    namespace: dict[str, Any] = {"__name__": module.__name__, "__package__": module.__package__}
+    namespace: dict[str, Any] = {name: getattr(module, name) for name in ("__name__", "__package__", "__file__")}
     exec(compile(mutant.tree, str(module.__file__), "exec"), namespace)
     _exchange(vars(module), namespace)
     for name in mutant.names:

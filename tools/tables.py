@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from attestation.appraisal.advisories import SHIPPED, Fix
 from attestation.checks import GROUPS
 from attestation.findings import Rule
 from attestation.provider_policy import RULES as PROVIDER_RULES
@@ -18,7 +19,7 @@ from attestation.release.policy import RULES as RELEASE_RULES
 __all__ = ["main", "rewritten"]
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-PAGES: Final = ("attestation.md", "release-policy.md")
+PAGES: Final = ("advisories.md", "attestation.md", "release-policy.md")
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
 
 
@@ -32,6 +33,33 @@ def _checks() -> Iterator[str]:
     yield ""
 
 
+def _advisories() -> Iterator[str]:
+    yield "| id | what | class | affects | shown by | CVE | confidence, source, read |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in SHIPPED.rows:
+        shown = "; ".join(f"{stepping}: {_shown_by(fix)}" for stepping, fix in row.fixes.items())
+        firmware = "; ".join(f"firmware {product} {pi}" for product, pi in row.pi.items())
+        title = f"{row.title}; {row.note}" if row.note else row.title
+        smt = ", with SMT" if row.smt_only else ""
+        origin = f"{row.confidence}: {row.source}, {row.read}"
+        cells = (
+            row.id,
+            title,
+            row.visibility,
+            ", ".join(row.affects) + smt,
+            shown or firmware,
+            " ".join(row.cves),
+            origin,
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _shown_by(fix: Fix) -> str:
+    levels = [f"{component} {level}" for component, level in fix.levels.items()]
+    bit = [] if fix.mitigation_bit is None else [f"bit {fix.mitigation_bit}"]
+    return ", ".join((*levels, *bit, *(["alias check"] if fix.alias_check else [])))
+
+
 def _rules(rules: Mapping[str, Rule]) -> Iterator[str]:
     yield "| id | severity | finding | why it matters | what to do |"
     yield "|---|---|---|---|---|"
@@ -40,6 +68,7 @@ def _rules(rules: Mapping[str, Rule]) -> Iterator[str]:
 
 
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "advisories": _advisories,
     "checks": _checks,
     "release-policy-rules": lambda: _rules(RELEASE_RULES),
     "provider-policy-rules": lambda: _rules(PROVIDER_RULES),

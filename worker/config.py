@@ -3,6 +3,7 @@
 Unknown keys, missing keys and empty lists are refused. The file is read once, at start; the environment is not read.
 """
 
+import base64
 import hashlib
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,6 +16,7 @@ from worker.errors import StartupError
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 _MAX_BYTES: Final = 256 << 10
+_MAX_VALUE_BYTES: Final = 2 << 20  # of all files together that reference values name
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +83,7 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     client_id: NonEmpty | None = None
     """Client id of the user-assigned identity, if the machine has several."""
     reference_values: dict[str, object]
-    """Fields of `attestation.appraisal.ReferenceValues`."""
+    """Fields of `attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
     """A released key is dropped this many seconds after its evidence was made; renewal starts before half of it."""
     pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
@@ -139,6 +141,8 @@ def load(path: Path) -> Config:
         if len(data) > _MAX_BYTES:
             raise StartupError(f"The configuration {path} is larger than 256 KiB", "Name the right file with --config.")
         config = msgspec.toml.decode(data, type=Config)
+        folder = path.resolve().parent
+        values = with_files(config.attestation.reference_values, folder)
     except OSError as error:
         raise StartupError(f"The configuration {path} cannot be read", "Name a readable file with --config.") from error
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
@@ -146,7 +150,6 @@ def load(path: Path) -> Config:
         raise StartupError(what, "Compare it with docs/configuration.md.") from error
     if config.sha384:
         raise StartupError("The configuration sets sha384, which is computed", "Remove the key.")
-    folder = path.resolve().parent
 
     def absolute(name: str) -> str:
         return str(folder / name)
@@ -161,6 +164,7 @@ def load(path: Path) -> Config:
     return msgspec.structs.replace(
         config,
         listen=listen,
+        attestation=msgspec.structs.replace(config.attestation, reference_values=values),
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
@@ -168,3 +172,32 @@ def load(path: Path) -> Config:
         control_socket=None if config.control_socket is None else absolute(config.control_socket),
         sha384=hashlib.sha384(data).hexdigest(),
     )
+
+
+def with_files(values: dict[str, object], folder: Path) -> dict[str, object]:
+    """Reference values with the contents of files, base64, in place of each `{ file = NAME }`, relative to `folder`.
+
+    Raises ValueError, for a file that cannot be read as well: a value that is missing is not one to do without.
+    """
+    left = _MAX_VALUE_BYTES
+
+    def read(value: object) -> object:
+        nonlocal left
+        if isinstance(value, list):
+            return [read(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        name = value.get("file")
+        if value.keys() != {"file"} or not isinstance(name, str):
+            return {key: read(one) for key, one in value.items()}
+        try:
+            with (folder / name).open("rb") as file:
+                data = file.read(left + 1)
+        except OSError as error:
+            raise ValueError(f"{name}, which a reference value names, cannot be read ({error.strerror})") from error
+        left -= len(data)
+        if left < 0:
+            raise ValueError(f"files that reference values name have more than {_MAX_VALUE_BYTES >> 20} MiB")
+        return base64.b64encode(data).decode()
+
+    return {key: read(value) for key, value in values.items()}

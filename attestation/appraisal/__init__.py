@@ -1,6 +1,6 @@
 """Our own verdict on a machine's evidence: authenticity under pinned roots, then policy by typed reference values."""
 
-from attestation.appraisal.advisories import Acceptance, Advisory, AdvisoryList, Product
+from attestation.appraisal.advisories import Acceptance, AdvisoryFinding, Product
 from attestation.appraisal.appraise import appraise
 from attestation.appraisal.boot_image import BootImage, image_of, verity_roots
 from attestation.appraisal.boot_state import BootState
@@ -9,8 +9,7 @@ from attestation.appraisal.verdict import Verdict
 
 __all__ = [
     "Acceptance",
-    "Advisory",
-    "AdvisoryList",
+    "AdvisoryFinding",
     "BootImage",
     "BootState",
     "MaaEnclave",

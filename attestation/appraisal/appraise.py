@@ -46,10 +46,10 @@ def appraise(
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
         hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
-        # E14 to E18, E20 to E22, E35; E46 to E48
+        # E14 to E18, E20 to E22, E35; E46 to E48; E40, E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E49
         vtpm = authenticate_vtpm(evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record)
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)
-        accepted = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)
+        decided = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -58,7 +58,8 @@ def appraise(
         tcb=hardware.tcb,
         tcb_status=hardware.tcb_status,
         advisories=hardware.advisories,
-        accepted=accepted,
+        findings=decided.findings,
+        above_floor=decided.above_floor,
         policy=hardware.policy,
         vmpl=hardware.vmpl,
         chip_id=hardware.chip_id,
@@ -85,7 +86,7 @@ def _hardware(
         report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
     )
     crl = (reference.amd_crls or {}).get(found.product)
-    record.add(check_not_revoked(found.endorsement, crl, now=now))  # E33
+    record.add(check_not_revoked(found.endorsement, crl, now=now, max_age_days=reference.crl_max_age_days))  # E33
     return found
 
 

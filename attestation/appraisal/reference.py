@@ -5,22 +5,23 @@ because it would either refuse everything or, worse, be read as "anything".
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
 import msgspec
 
 from attestation.appraisal.advisories import (
-    MILAN_SEED,
-    Acceptance,
-    AdvisoryList,
-    Component,
+    MOST_ACCEPTANCES,
+    PRODUCT_OF,
     Product,
-    sound_acceptances,
-    sound_list,
+    Review,
+    Stepping,
+    read_review,
+    signer_key,
 )
 from attestation.appraisal.boot_image import BootImage, sound_image
+from attestation.appraisal.crl import MAX_AGE_DAYS
 from attestation.errors import AttestationError, Fault
-from attestation.evidence import Tcb
 
 TcbStatus = Literal[
     "UpToDate",
@@ -31,6 +32,7 @@ TcbStatus = Literal[
     "OutOfDateConfigurationNeeded",
 ]
 """Intel's words for a TCB level (PCS API v4). "Revoked" is none that could be accepted."""
+MOST_SIGNERS: Final = 8
 _HEX_DIGITS: Final = frozenset("0123456789abcdef")
 _POLICY_HASH: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # base64url of a SHA-256
 
@@ -45,16 +47,20 @@ class TcbFloor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fmc: int = 0  # Turin only
 
 
-# SNP and microcode are the levels that AMD-SB-3019 (CVE-2024-56161) requires of Milan and Genoa, and AMD-SB-3020 and
-# AMD-SB-3027 (CVE-2025-0033, CVE-2025-29943) of Turin; the others come from reports of such machines. Advisories raise
-# them.
-MILAN_FLOOR: Final = TcbFloor(bootloader=4, tee=0, snp=24, microcode=219)
-GENOA_FLOOR: Final = TcbFloor(bootloader=10, tee=0, snp=23, microcode=84)
-TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
-
-
-def _floors() -> dict[Product, TcbFloor]:
-    return {"Milan": MILAN_FLOOR, "Genoa": GENOA_FLOOR, "Turin": TURIN_FLOOR}
+# SNP and microcode are the levels that AMD-SB-3019 (CVE-2024-56161) requires of Milan and Genoa by stepping, and
+# AMD-SB-3020 and AMD-SB-3027 (CVE-2025-0033, CVE-2025-29943) of Turin; the others come from reports of such machines,
+# where there are any.
+_TURIN_FLOOR: Final = TcbFloor(bootloader=1, tee=1, snp=4, microcode=81, fmc=1)
+FLOORS: Final[Mapping[Stepping, TcbFloor]] = {
+    "Milan": TcbFloor(bootloader=4, tee=0, snp=24, microcode=219),
+    "Milan-X": TcbFloor(bootloader=4, tee=0, snp=24, microcode=68),
+    "Genoa": TcbFloor(bootloader=10, tee=0, snp=23, microcode=84),
+    "Genoa-X": TcbFloor(bootloader=10, tee=0, snp=23, microcode=79),
+    "Bergamo-A1": TcbFloor(bootloader=10, tee=0, snp=23, microcode=23),
+    "Bergamo-Siena": TcbFloor(bootloader=10, tee=0, snp=23, microcode=25),
+    "Turin": _TURIN_FLOOR,
+    "Turin-Dense": _TURIN_FLOOR,
+}
 
 
 class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,12 +74,14 @@ class MaaEnclave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Milan is not in the default products: its VCEK can be extracted. Adding it requires `MILAN_SEED` accepted."""
+    """Milan is not in the default products: its VCEK can be extracted."""
 
     products: tuple[Product, ...] = ("Genoa", "Turin")
-    floors: dict[Product, TcbFloor] = msgspec.field(default_factory=_floors)
-    advisories: AdvisoryList | None = None  # with its own expiry
-    accepted: tuple[Acceptance, ...] = ()  # open advisories, of both vendors
+    floors: dict[Stepping, TcbFloor] = msgspec.field(default_factory=lambda: dict(FLOORS))
+    advisory_signers: tuple[str, ...] = ()  # canonical JWKs, P-384, of those who sign the next two
+    advisories: bytes | None = None  # a signed table, with its own expiry; None: the one shipped
+    acceptances: tuple[bytes, ...] = ()  # signed risk acceptances, for advisories of both vendors
+    crl_max_age_days: int = MAX_AGE_DAYS
     amd_crls: dict[Product, bytes] | None = None  # DER, as kdsintf.amd.com serves at /vcek/v1/{product}/crl
     tcb_statuses: tuple[TcbStatus, ...] = ("UpToDate",)  # of TDX; add others one by one
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
@@ -89,15 +97,21 @@ def _hex(values: tuple[str, ...], size: int) -> bool:
     return bool(values) and all(len(value) == size and not set(value) - _HEX_DIGITS for value in values)
 
 
-def floor_in_force(reference: ReferenceValues, product: Product) -> Tcb:
-    """Component by component the higher of the product's floor and the advisories' levels."""
-    floor, advisories = reference.floors[product], reference.advisories
-    return Tcb(
-        **{
-            component: max(getattr(floor, component), advisories.level(product, component) if advisories else 0)
-            for component in get_args(Component)
-        }
-    )
+def review_of(reference: ReferenceValues) -> Review:
+    """The table of advisories in force and the risk acceptances, of values that `check_reference` passes."""
+    return read_review(reference.advisories, reference.acceptances, reference.advisory_signers)
+
+
+def _signers(reference: ReferenceValues) -> bool:
+    """Whether every signer is a key, none twice, and there is one for what must be signed."""
+    signers = reference.advisory_signers
+    try:
+        for jwk in signers:
+            signer_key(jwk)
+    except ValueError:
+        return False
+    signed = reference.advisories is not None or bool(reference.acceptances)
+    return len(set(signers)) == len(signers) <= MOST_SIGNERS and (bool(signers) or not signed)
 
 
 def check_reference(reference: ReferenceValues) -> None:
@@ -105,12 +119,13 @@ def check_reference(reference: ReferenceValues) -> None:
     problems = {
         "products": not reference.products or any(product not in reference.floors for product in reference.products),
         "floors": any(
-            (floor.fmc and product != "Turin") or any(not 0 <= level <= 255 for level in msgspec.structs.astuple(floor))
-            for product, floor in reference.floors.items()
+            (floor.fmc and PRODUCT_OF[stepping] != "Turin")
+            or any(not 0 <= level <= 255 for level in msgspec.structs.astuple(floor))
+            for stepping, floor in reference.floors.items()
         ),
-        "advisories": reference.advisories is not None and not sound_list(reference.advisories),
-        "accepted": not sound_acceptances(reference.accepted)
-        or ("Milan" in reference.products and MILAN_SEED not in {one.id for one in reference.accepted}),
+        "advisory_signers": not _signers(reference),
+        "acceptances": len(reference.acceptances) > MOST_ACCEPTANCES,
+        "crl_max_age_days": not 1 <= reference.crl_max_age_days <= MAX_AGE_DAYS,
         "amd_crls": reference.amd_crls is not None and not set(reference.products) <= set(reference.amd_crls),
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
         "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,

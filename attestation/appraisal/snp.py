@@ -11,19 +11,19 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation.appraisal.advisories import Product
+from attestation.appraisal.crl import MAX_AGE_DAYS, PSS, read_crl
 from attestation.appraisal.hardware import Hardware
 from attestation.appraisal.vcek import product_of, verify_chip
-from attestation.certs import load_pem_chain, spki_sha256
+from attestation.certs import common_name, load_pem_chain, spki_sha256
 from attestation.checks import Check
 from attestation.errors import AttestationError, Fault, Record, invalid
 from attestation.evidence import SnpReport, Tcb, parse_snp_report
 
-_PSS: Final = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=48)
 _SIGNING_KEYS: Final = {0: "VCEK", 1: "VLEK", 7: "no key"}
 _ROLES: Final = ("VCEK", "ASK", "ARK")
 ECDSA_P384_SHA384: Final = 1
@@ -110,7 +110,7 @@ def _read_chain(pem: bytes) -> tuple[tuple[x509.Certificate, ...], Check]:
 
 
 def _role(certificate: x509.Certificate) -> str:
-    name = _common_name(certificate)
+    name = common_name(certificate)
     if name.startswith("ARK-"):
         return "ARK"
     return "VCEK" if name == "SEV-VCEK" else "ASK" if name.startswith("SEV-") else ""
@@ -129,12 +129,12 @@ def _verify_issuers(vcek: x509.Certificate, ask: x509.Certificate, ark: x509.Cer
             # this as well, because it compares the signed and the unsigned name of the algorithm (RFC 5280 §4.1.1.2)
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, TypeError, ValueError) as error:
-            raise invalid("E05", found=f"{_common_name(certificate)} is not signed by the next") from error
+            raise invalid("E05", found=f"{common_name(certificate)} is not signed by the next") from error
         if not certificate.public_bytes(Encoding.DER).endswith(b"\0" + certificate.signature):  # no unused bits
             raise invalid("E05")
         _signed_by(issuer, certificate.signature, certificate.tbs_certificate_bytes, "E05")
     product = product_of(vcek)
-    names = (_common_name(ask), _common_name(ark))
+    names = (common_name(ask), common_name(ark))
     if product is None or names != (f"SEV-{product}", f"ARK-{product}"):
         raise invalid("E05", found=f"a VCEK of {product} under {', '.join(names)}")
     return Endorsement(vcek=vcek, ask=ask, ark=ark, product=product), Check("E05", f"VCEK, ASK, ARK of {product}")
@@ -154,42 +154,37 @@ def _signed_by(issuer: x509.Certificate, signature: bytes, message: bytes, check
     if not isinstance(key, rsa.RSAPublicKey):
         raise invalid(check)
     try:
-        key.verify(signature, message, _PSS, hashes.SHA384())
+        key.verify(signature, message, PSS, hashes.SHA384())
     except InvalidSignature as error:
         raise invalid(check) from error
 
 
-def check_not_revoked(endorsement: Endorsement, crl: bytes | None, *, now: datetime) -> Check:
-    """E33: the CRL (DER), where there is one, is the ARK's own, complete and in force, and lists neither ASK nor VCEK.
+def check_not_revoked(
+    endorsement: Endorsement, crl: bytes | None, *, now: datetime, max_age_days: int = MAX_AGE_DAYS
+) -> Check:
+    """E33: the CRL (DER), where there is one, is authentic, in force and young enough, and lists neither ASK nor VCEK.
 
     Every VCEK has serial number 0, so AMD can revoke an ASK, and with it all of its VCEKs, but not one chip.
     """
     if crl is None:
         return Check("E33", "revocation not checked")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # see attestation.certs.load_der
-            found = x509.load_der_x509_crl(crl)
-            issuer, begins, ends = found.issuer, found.last_update_utc, found.next_update_utc
-            revoked = {one.serial_number for one in found}
-            below = {endorsement.ask.serial_number, endorsement.vcek.serial_number}
-            partial = any(extension.critical for extension in found.extensions)
-    except Exception as error:  # the parser has no closed set of errors for hostile input
-        raise invalid("E33") from error
-    if issuer != endorsement.ark.subject or partial:
-        raise invalid("E33", found="a CRL of another issuer, or a partial one")
-    if ends is None or not begins <= now <= ends:
-        window = f"in force from {begins} to {ends}" if ends else "a CRL without an end"
-        raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found=window, expected=f"in force at {now}")
-    _signed_by(endorsement.ark, found.signature, found.tbs_certlist_bytes, "E33")
-    if revoked & below:
+        found = read_crl(crl, endorsement.ark)
+    except ValueError as error:
+        raise invalid("E33", found=str(error)) from error
+    if reason := found.not_current(now, max_age_days=max_age_days):
+        raise AttestationError(
+            Fault.POLICY_MISMATCH,
+            check="E33",
+            found=reason,
+            expected=f"in force at {now}, at most {max_age_days} days old",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # see attestation.certs.load_der
+        below = {endorsement.ask.serial_number, endorsement.vcek.serial_number}
+    if found.revoked & below:
         raise AttestationError(Fault.POLICY_MISMATCH, check="E33", found="AMD revoked the chain")
-    return Check("E33", "not revoked")
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(names[0].value) if len(names) == 1 else ""
+    return Check("E33", f"not revoked, by a CRL of {found.updated:%Y-%m-%d}")
 
 
 def verify_report_signature(report: SnpReport, vcek: x509.Certificate) -> Check:

@@ -5,7 +5,7 @@ from typing import Final
 
 from cryptography import x509
 
-from attestation.appraisal.advisories import Product
+from attestation.appraisal.advisories import Product, product_of_cpuid
 from attestation.checks import Check
 from attestation.errors import invalid
 from attestation.evidence import SnpReport, Tcb
@@ -43,17 +43,9 @@ def verify_chip(report: SnpReport, vcek: x509.Certificate, *, product: Product) 
     hwid = raw if len(raw) == size else _der_value(raw, tag=0x04)
     if hwid != report.chip_id[:size] or any(report.chip_id[size:]) or not any(hwid):
         raise invalid("E07", found=f"chip {report.chip_id.hex()}", expected=f"the VCEK's, {hwid.hex()}")
-    if report.cpuid != (0, 0) and _product_of_cpuid(*report.cpuid) != product:
-        raise invalid("E07", found=f"CPUID family and model {report.cpuid}", expected=product)
+    if any(report.cpuid) and product_of_cpuid(*report.cpuid[:2]) != product:
+        raise invalid("E07", found=f"CPUID family, model and stepping {report.cpuid}", expected=product)
     return reported, Check("E07", "VCEK is for this chip and TCB")
-
-
-def _product_of_cpuid(family: int, model: int) -> Product | None:
-    if family == 0x19 and model <= 0x0F:
-        return "Milan"
-    if family == 0x19 and (0x10 <= model <= 0x1F or 0xA0 <= model <= 0xAF):
-        return "Genoa"
-    return "Turin" if family == 0x1A and model <= 0x11 else None
 
 
 def _extensions(vcek: x509.Certificate) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from attestation.appraisal.advisories import AdvisoryFinding
 from attestation.appraisal.boot_state import BootState
 from attestation.checks import Check
 from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
@@ -16,9 +17,10 @@ class Verdict(Verified):
     """The evidence was accepted. `checks` are the checks that ran, in order, each with its finding.
 
     For TDX `product` is the FMSPC, `measurement` the MRTD, `policy` the TD attributes, `chip_id` the PPID, and there is
-    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `accepted` are the
-    advisories that are open for this machine and were accepted by name. `hardware` is the appraised report, for
-    comparison with another party's claims about it.
+    no VMPL; `tcb_status` and `advisories` are Intel's words. For SEV-SNP those two are empty. `findings` has the
+    state of every advisory on this machine. `above_floor` lists the components of the reported TCB that are above the
+    floor: what the fleet runs, and the floor does not require yet. `hardware` is the appraised report, for comparison
+    with another party's claims about it.
     """
 
     tee: Tee
@@ -28,7 +30,8 @@ class Verdict(Verified):
     tcb: Tcb | TdxTcb
     tcb_status: str = ""
     advisories: tuple[str, ...] = ()
-    accepted: tuple[str, ...] = ()
+    findings: tuple[AdvisoryFinding, ...] = ()
+    above_floor: tuple[str, ...] = ()
     policy: int
     vmpl: int | None
     chip_id: bytes
@@ -41,3 +44,8 @@ class Verdict(Verified):
     clock: TpmClock
     evidence_sha384: bytes
     checks: tuple[Check, ...]
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Ids of the advisories that are open or cannot be shown to be fixed, each accepted by name."""
+        return tuple(one.id for one in self.findings if one.accepted_by)

@@ -101,7 +101,7 @@ class SnpReport:
     reported_tcb: bytes
     committed_tcb: bytes
     launch_tcb: bytes
-    cpuid: tuple[int, int]  # family, model; (0, 0) in version 2
+    cpuid: tuple[int, int, int]  # family, model, stepping; zeros in version 2
     chip_id: bytes
     launch_mitigations: int  # bit vector, 0 before version 5
     current_mitigations: int
@@ -173,7 +173,7 @@ def parse_snp_report(data: bytes) -> SnpReport:
         reported_tcb=data[0x180:0x188],
         committed_tcb=data[0x1E0:0x1E8],
         launch_tcb=data[0x1F0:0x1F8],
-        cpuid=(data[0x188], data[0x189]),
+        cpuid=(data[0x188], data[0x189], data[0x18A]),
         chip_id=data[0x1A0:0x1E0],
         launch_mitigations=launch_mitigations,
         current_mitigations=current_mitigations,

@@ -112,7 +112,8 @@ class Attester:
         self._started = b""  # the receipt key, once it is measured
         self._known: Evidence | None = None
         self._earlier: Verdict | None = None
-        self._used: set[tuple[str, str]] = set()
+        self._latest: str | None = None  # jti of the latest attestation; the first one given, if none was made here
+        self._answered: set[str] = set()  # kek_ids for which it has had an answer
         self._policies: dict[str, str] = {}  # by kek_id: SHA-256 of the policy of the last release
 
     @cached_property
@@ -147,6 +148,7 @@ class Attester:
             now=self._clock(),
         )
         self._known = evidence
+        self._latest, self._answered = token.jti, set()
         return Attestation(
             evidence=evidence,
             verdict=verdict,
@@ -184,8 +186,8 @@ class Attester:
     def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
         """Have Key Vault release one pinned key and write its PKCS#8 DER into `buffer` (4 KiB is enough for RSA-4096).
 
-        An attestation takes one answer for each key, good or bad: its ephemeral key opens no second one. A release that
-        was denied, throttled or not answered may be asked for again.
+        The latest attestation takes one answer for each key, good or bad: its ephemeral key opens no second one, and no
+        earlier attestation takes any. A release that was denied, throttled or not answered may be asked for again.
         Faults: CONFIG_INVALID (before any connection), TOKEN_INVALID "age" or "used", IDENTITY_UNAVAILABLE,
         RELEASE_DENIED ("vault-403-unverified": attest once more), RELEASE_THROTTLED, RELEASE_UNAVAILABLE,
         RELEASE_INVALID (S01 to S10; RP01 to RP47: the key's own release policy is weak; "unwrap"), EVIDENCE_INVALID
@@ -193,13 +195,13 @@ class Attester:
         """
         located = locate(key, trust=self._trust)
         attestation.token.require_fresh(now=self._clock(), max_age=self._reference.token_max_age)
-        use = (attestation.token.jti, key.kek_id)
-        if use in self._used:
+        self._latest = self._latest or attestation.token.jti
+        if attestation.token.jti != self._latest or key.kek_id in self._answered:
             raise AttestationError(Fault.TOKEN_INVALID, check="used")
         self.check_pcrs(attestation)  # the TPM itself compares PCRs 0 to 7 with those attested, and no others
         nonce = b64url(secrets.token_bytes(NONCE_BYTES))
         raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
-        self._used.add(use)
+        self._answered.add(key.kek_id)
         statement = verify_statement(raw, key=key, located=located, nonce=nonce, trust=self._trust, now=self._clock())
         policy = check_release_policy(
             statement.policy,

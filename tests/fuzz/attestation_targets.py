@@ -24,6 +24,7 @@ import msgspec
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem
 from cji_simulator.encoding import b64, b64url, rsa_jwk
+from cji_simulator.operator import operator
 from cji_simulator.statement import key_hsm, signed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -34,7 +35,10 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
+from attestation.appraisal.advisories import read_acceptance, read_table
+from attestation.appraisal.advisories.cve import read_cve
+from attestation.appraisal.advisories.signed import sign_statement
 from attestation.appraisal.snp import Endorsement, check_not_revoked, verify_chain
 from attestation.certs import load_der, load_pem_chain
 from attestation.errors import Record
@@ -56,7 +60,7 @@ from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import _ends as collateral_ends
 from attestation.evidence.pcs import _signed as signed_statement
 from attestation.fetch import exchange
-from attestation.jose import UnverifiedJws, rsa_from_jwk, split_jws
+from attestation.jose import UnverifiedJws, b64url_decode, rsa_from_jwk, split_jws
 from attestation.maa import SigningKeys, open_reply, parse_jwks, verify_token
 from attestation.provider_policy import build as build_maa
 from attestation.provider_policy import lint as lint_maa
@@ -74,6 +78,7 @@ from tests.support.forge import (
     ISSUER,
     QUALIFYING,
     crl,
+    decided,
     machine,
     sign,
 )
@@ -412,7 +417,7 @@ def _verify_token(raw: str) -> object:
         keys=_keys(),
         verdict=verdict(),
         nonce=QUALIFYING.hex(),
-        reference=ReferenceValues(),
+        reference=decided(),
         now=machine().now.timestamp(),
     )
 
@@ -753,6 +758,53 @@ def _amd_crls() -> tuple[bytes, ...]:
     return crl(), crl(17, 18)
 
 
+def _signed_table(data: bytes) -> object:
+    return read_table(data, (operator().key.public_key(),))
+
+
+def _signed_acceptance(data: bytes) -> object:
+    return read_acceptance(data, (operator().key.public_key(),))
+
+
+@functools.cache
+def _acceptances() -> tuple[bytes, ...]:
+    return operator().acceptance(), operator().acceptance("INTEL-SA-01036", machines=("TDX",))
+
+
+def _payloads(documents: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(b64url_decode(one.decode().split(".")[1]) for one in documents)
+
+
+def _acceptance_signed_again(data: bytes) -> object:
+    return _signed_acceptance(sign_statement("cji-acceptance", data, operator().key))
+
+
+def _table_signed_again(data: bytes) -> object:
+    return _signed_table(sign_statement("cji-advisories", data, operator().key))
+
+
+def _as_read(data: bytes, found: object) -> bool:
+    return msgspec.json.encode(found) == data
+
+
+def _without_line_feeds(documents: Corpus) -> Callable[[bytes, object], bool]:
+    return lambda data, _: data.rstrip(b"\n") in documents()
+
+
+_TABLES: Final = functools.cache(lambda: (operator().table(),))
+
+
+def _cve_records() -> tuple[bytes, ...]:
+    affected = {
+        "vendor": "AMD",
+        "product": "EPYC 9004",
+        "versions": [{"version": "GenoaPI 1.0.0.H", "status": "unaffected"}],
+    }
+    cna = {"title": "t", "affected": [affected], "references": [{"url": "https://amd.com/amd-sb-3039.html"}]}
+    about = {"cveId": "CVE-2025-54509", "state": "PUBLISHED", "dateUpdated": "2026-11-12T00:00:00Z"}
+    return (json.dumps({"dataType": "CVE_RECORD", "cveMetadata": about, "containers": {"cna": cna}}).encode(),)
+
+
 def _amd_crl(data: bytes) -> object:
     check_not_revoked(_endorsement(), data, now=machine().now)
     return data
@@ -869,6 +921,43 @@ ATTESTATION: Final = (
     ),
     target("imds-region", lambda: (b"eastus",), _imds(region), fair=_region_fair, mutators=TEXT, weight=2),
     target("maa-policy", lambda: (build_maa(), *_maa_policies()), _maa_policy, mutators=WORDS, weight=10),
+    target(
+        "acceptance",
+        _acceptances,
+        _signed_acceptance,
+        refusals=(ValueError,),
+        fair=_without_line_feeds(_acceptances),
+        mutators=JWS,
+        weight=10,
+    ),
+    target(
+        "advisory-table",
+        _TABLES,
+        _signed_table,
+        refusals=(ValueError,),
+        fair=_without_line_feeds(_TABLES),
+        mutators=JWS,
+        weight=2,
+    ),
+    target(
+        "acceptance-resigned",
+        lambda: _payloads(_acceptances()),
+        _acceptance_signed_again,
+        refusals=(ValueError,),
+        fair=_as_read,
+        mutators=JSON,
+        weight=4,
+    ),
+    target(
+        "table-resigned",
+        lambda: _payloads(_TABLES()),
+        _table_signed_again,
+        refusals=(ValueError,),
+        fair=_as_read,
+        mutators=JSON,
+        weight=1,
+    ),
+    target("cve", _cve_records, read_cve, refusals=(ValueError,), mutators=JSON, weight=20),
     target("amd-crl", _amd_crls, _amd_crl, fair=only(_amd_crls), mutators=DER, weight=10),
     target("unwrap", _vault_keys, _unwrap, fair=_unwrap_fair, mutators=DER, weight=1),
     target(

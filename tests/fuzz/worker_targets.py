@@ -22,12 +22,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, qualifying_data
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
 from tests.support.boot_forge import with_boot
-from tests.support.forge import machine
+from tests.support.forge import decided, machine
 from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.revocation import crl
@@ -638,7 +637,7 @@ WORKER: Final = (
     target(
         "evidence-file",
         _evidence_files,
-        lambda data: read_evidence(data, trust=machine().trust, reference=ReferenceValues()),
+        lambda data: read_evidence(data, trust=machine().trust, reference=decided()),
         refusals=(SpecError, Unverified),
         fair=_evidence_fair,
         mutators=JSON,

@@ -2,20 +2,20 @@
 
 import os
 import secrets
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from attestation import AZURE_US
-from attestation.appraisal import Acceptance, ReferenceValues, appraise
+from attestation.appraisal import appraise
 from attestation.evidence import qualifying_data
 from attestation.evidence.collect import collect
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm_counter import NvCounter
 from attestation.release import Attester, KeySpec
+from tests.support.forge import decided
 
-MILAN = Acceptance(id="arXiv:2605.12990", until=date.max, reason="a test of this code, without records")
-REFERENCE = ReferenceValues(products=("Milan", "Genoa", "Turin"), accepted=(MILAN,))
+REFERENCE = decided(products=("Milan", "Genoa", "Turin"))  # a test of this code, without records
 
 
 def test_this_machine_is_genuine() -> None:

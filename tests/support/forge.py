@@ -15,6 +15,7 @@ import msgspec
 from cji_simulator import amd, hcl, jws
 from cji_simulator.certificates import Credential, authority, leaf, name, pem
 from cji_simulator.encoding import b64, rsa_jwk
+from cji_simulator.operator import operator
 from cji_simulator.snp import Report, Tcb
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -40,6 +41,11 @@ RECEIPT_KEY, NONCE = b"r" * 32, b"n" * 32
 QUALIFYING = qualifying_data(RECEIPT_KEY, NONCE)
 VM = uuid.UUID("deaa4f4c-fbf3-439b-8dee-4875d5140983")
 POLICY_HASH = "wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs"
+
+
+def decided(**values: Any) -> ReferenceValues:
+    """Reference values under which the session's operator accepted every advisory that is open."""
+    return ReferenceValues(**operator().reference(**values))
 
 
 def sized(data: bytes) -> bytes:
@@ -155,7 +161,7 @@ class Machine:
     def appraise(self, evidence: Evidence, **kw: Any) -> Verdict:
         given: dict[str, Any] = {
             "trust": self.trust,
-            "reference": ReferenceValues(),
+            "reference": decided(),
             "expected_qualifying_data": QUALIFYING,
             "start": None,
             "now": self.now,

@@ -25,11 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
 from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
+from tests.support.forge import decided
 from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, Expected, PartDigest, Volumes, sign, verify_receipt
 from worker.audit import TpmClock as ReceiptClock
 from worker.client.attested import AttestedWorker
@@ -83,7 +84,7 @@ class ReferenceWorker(CjiWorkerServicer):
         simulation = self.vm
         simulation.reboot()
         self.attester = Attester(
-            trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues(products=("Genoa",))
+            trust=simulation.trust, maa_url=simulation.maa_url, reference=decided(products=("Genoa",))
         )
         self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
         released = simulation.create_cmk("sdk").spec

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from attestation import AZURE_US, Fault
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
 from attestation.evidence import Evidence, maa_nonce
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,
+    decided,
     machine,
 )
 from tests.support.refusals import rejected
@@ -51,7 +52,7 @@ def verify(raw: str, **kw: Any) -> VerifiedToken:
         "keys": Keys().keys,
         "verdict": judged()[1],
         "nonce": maa_nonce(QUALIFYING),
-        "reference": ReferenceValues(),
+        "reference": decided(),
         "now": machine().now.timestamp() + 1,
     }
     return verify_token(raw, **(given | kw))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.worker_configs import WORKER_CONFIG
-from worker.config import load
+from worker.config import load, with_files
 from worker.errors import StartupError
 from worker.log import FIELDS, log
 
@@ -62,6 +62,38 @@ def test_no_file_and_no_text_are_unfit(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe" + WORKER_CONFIG.encode())
     with pytest.raises(StartupError):
         load(tmp_path / "bytes.toml")
+
+
+NAMED = (
+    'reference_values = { products = ["Genoa"], acceptances = [{ file = "a.jws" }], '
+    'amd_crls = { Genoa = { file = "x/g" } } }'
+)
+
+
+def naming(values: str = NAMED) -> str:
+    return WORKER_CONFIG.replace('reference_values = { products = ["Genoa"] }', values)
+
+
+def test_reference_values_name_files(tmp_path: Path) -> None:
+    (tmp_path / "a.jws").write_bytes(b"signed")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/g").write_bytes(b"\xff\x00")
+    values = load(write(tmp_path, naming())).attestation.reference_values
+    assert values == {"products": ["Genoa"], "acceptances": ["c2lnbmVk"], "amd_crls": {"Genoa": "/wA="}}
+    other = with_files({"floors": {"file": 1, "Genoa": {"file": "a", "x": "b"}}, "file": "a.jws", "n": None}, tmp_path)
+    assert other == {"floors": {"file": 1, "Genoa": {"file": "a", "x": "b"}}, "file": "a.jws", "n": None}
+
+
+def test_a_file_that_is_missing_or_too_long_is_no_default(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/g").write_bytes(b"list")
+    with pytest.raises(StartupError, match=r"a\.jws, which a reference value names, cannot be read"):
+        load(write(tmp_path, naming()))
+    (tmp_path / "a.jws").write_bytes(bytes((2 << 20) - 3))
+    with pytest.raises(StartupError, match="have more than 2 MiB"):
+        load(write(tmp_path, naming()))
+    (tmp_path / "a.jws").write_bytes(bytes((2 << 20) - 4))
+    load(write(tmp_path, naming()))
 
 
 def test_an_environment_variable_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 50
 LONGEST_TEST_NAME = 60
-KINDS = ("adversarial", "conformance", "hardware", "integration", "property", "unit")
+KINDS = ("adversarial", "conformance", "faults", "hardware", "integration", "property", "unit")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

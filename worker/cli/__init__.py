@@ -17,8 +17,10 @@ import sys
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
+from worker.cli.advisories import advisories
 from worker.cli.audit import audit
 from worker.cli.control import reload, status
+from worker.cli.crl import crl
 from worker.cli.doctor import doctor
 from worker.cli.evidence import evidence
 from worker.cli.job import job
@@ -46,6 +48,7 @@ A submitter's first job:
 An operator's first start:
   cji policy lint policy.json              # which machines may receive the key?
   cji provider policy show URL             # under which policy are tokens issued?
+  cji advisories show                      # what is open on which machines, and who accepted it?
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji status --config worker.toml
@@ -65,7 +68,23 @@ def build(*trusts: Trust) -> click.Group:
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for verb in (serve, status, reload, audit, job, receipt, evidence, key, policy, provider, schema, manifest, doctor):
+    for verb in (
+        serve,
+        status,
+        reload,
+        audit,
+        job,
+        receipt,
+        evidence,
+        advisories,
+        crl,
+        key,
+        policy,
+        provider,
+        schema,
+        manifest,
+        doctor,
+    ):
         cji.add_command(verb)
     return cji
 

@@ -15,8 +15,10 @@ import msgspec
 
 from attestation import AttestationError, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, check_reference
-from attestation.checks import CATALOGUE
-from attestation.evidence import HclReport, parse_hcl, parse_td_quote
+from attestation.appraisal.policy import levels_above
+from attestation.appraisal.reference import review_of
+from attestation.checks import CATALOGUE, NAMED
+from attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
@@ -40,6 +42,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("endpoints", lambda: _endpoints(config, trust)),
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
+        run_check("floors", lambda: _floors(config, trust)),
         run_check("TDX collateral", lambda: _collateral(trust)),
         run_check("policy", lambda: _policy(config)),
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
@@ -54,19 +57,46 @@ def _roots(trust: Trust) -> str:
     return f"{trust.name}, compiled in"
 
 
+def _reference_values(config: Config) -> ReferenceValues:
+    reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
+    check_reference(reference)
+    return reference
+
+
 def _reference(config: Config) -> str:
     try:
-        reference = msgspec.convert(config.attestation.reference_values, type=ReferenceValues, str_keys=True)
-        check_reference(reference)
+        reference = _reference_values(config)
     except msgspec.ValidationError as error:
         raise NotOk(f"attestation.reference_values: {error}", "docs/configuration.md lists its keys.") from error
     except AttestationError as error:
         raise NotOk(str(error), error.remedy) from error
-    known = reference.advisories
-    if known is not None and not known.in_time(datetime.now(UTC)):
-        raise NotOk(f"the list of advisories holds from {known.reviewed} to {known.expires}", CATALOGUE["E31"].remedy)
-    listed = f"advisories until {known.expires}" if known else "no list of advisories"
-    return f"products {', '.join(reference.products)}; {listed}"
+    review, now = review_of(reference), datetime.now(UTC)
+    if review.defects:
+        raise NotOk("; ".join(review.defects), CATALOGUE["E40"].remedy)
+    if not review.in_time(now):
+        raise NotOk(
+            f"the table of advisories holds from {review.reviewed} to {review.expires}", CATALOGUE["E31"].remedy
+        )
+    expired = [one.id for one in review.acceptances if one.until < now.date()]
+    if expired:
+        raise NotOk(f"expired risk acceptances: {', '.join(expired)}", "Renew or remove them.", state="warning")
+    until = [f"acceptance {one.id} until {one.until}" for one in review.acceptances] or ["no risk accepted"]
+    return f"products {', '.join(reference.products)}; advisories until {review.expires}; {', '.join(until)}"
+
+
+def _floors(config: Config, trust: Trust) -> str:
+    """The levels of this machine, unverified, beside the floor; the worker appraises them."""
+    try:
+        reference, raw = _reference_values(config), _hardware_report(trust)
+        report = parse_snp_report(raw.hardware) if raw.tee == "snp" else None
+    except (msgspec.ValidationError, AttestationError, NotOk) as error:
+        raise NotOk("not compared", "Correct reference values and vTPM first.", state="not run") from error
+    if report is None:
+        return "not needed: this is not an SEV-SNP machine"
+    above = levels_above(report, reference)
+    if above:
+        raise NotOk(f"floors trail this machine: {', '.join(above)}", NAMED["floors-trail"], state="warning")
+    return "at the levels of this machine"
 
 
 def _endpoints(config: Config, trust: Trust) -> str:

@@ -8,15 +8,17 @@ from typing import Any, Final
 
 import click
 
-from attestation.checks import requirement
+from attestation.checks import NAMED, requirement
 from attestation.evidence import parse_attest
+from worker.cli.advisory_rows import finding_text
 from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_collect import collect
 from worker.cli.evidence_ear import accepted_result, refused_result
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
-from worker.cli.evidence_options import CLOUD, CONFIG, PROFILE, qualifying_of, reference_of
+from worker.cli.evidence_options import CLOUD, qualifying_of
 from worker.cli.evidence_pcrs import pcrs
 from worker.cli.evidence_rows import sections
+from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -87,7 +89,7 @@ def verify(
     when = _time(at)
     if read.wrapper is not None and qualifying is not None:
         raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
-    trust, reference = trust_named(context, read.cloud(cloud)), reference_of(profile, config)
+    trust, reference = trust_named(context, read.cloud(cloud)), reference_values(profile, config)
     try:
         found = appraise_file(
             read, trust=trust, reference=reference, expected=lambda: qualifying_of(qualifying), at=when
@@ -128,6 +130,12 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     for check in verdict.checks:
         yield f"  {check.id}  {requirement(check.id)}"
         yield f"       {check.finding}"
+    if verdict.findings:
+        yield "advisories"
+        yield from (f"  {finding_text(one)}" for one in verdict.findings)
+    if verdict.above_floor:
+        yield f"floors-trail: {', '.join(verdict.above_floor)}"
+        yield f"  {NAMED['floors-trail']}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -139,6 +147,8 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "roots": found.roots,
         "at": found.now.isoformat(timespec="seconds"),
         "accepted_advisories": verdict.accepted,
+        "advisories": [one._asdict() for one in verdict.findings],
+        "above_floor": verdict.above_floor,
         "evidence_sha384": verdict.evidence_sha384.hex(),
         "checks": [
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks

@@ -9,8 +9,9 @@ import click
 from attestation.appraisal import BootImage, verity_roots
 from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_file import Golden, golden
-from worker.cli.evidence_options import CLOUD, CONFIG, PROFILE, reference_of
+from worker.cli.evidence_options import CLOUD
 from worker.cli.evidence_rows import event_rows
+from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 # TCG PC Client Platform Firmware Profile, "PCR Usage"; UAPI.7, Linux TPM PCR Registry
 _PCR_USAGE: Final = (
@@ -66,7 +67,10 @@ def pcrs(
       cji evidence pcrs golden.json --pcr 11 --events
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     found = golden(
-        files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=reference_of(profile, config)
+        files,
+        trust_of=lambda name: trust_named(context, name),
+        cloud=cloud,
+        reference=reference_values(profile, config),
     )
     lines = _events(found, chosen) if events else _values(found, chosen)
     click.echo("\n".join(lines))

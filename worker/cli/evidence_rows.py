@@ -1,11 +1,13 @@
 """The unverified contents of a bundle, section by section, as (label, text)."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from cryptography import x509
 
 from attestation import AttestationError, Fault
+from attestation.appraisal.advisories import read_review
 from attestation.certs import load_der, load_pem_chain
 from attestation.evidence import (
     Event,
@@ -22,6 +24,8 @@ from attestation.evidence import (
 from attestation.evidence.event_log import NO_ACTION
 from attestation.evidence.tpm_structures import SYSTEM_PCRS
 from attestation.strict_json import parse_object
+from worker.cli.advisory_rows import machine_findings
+from worker.cli.common import Failure
 
 Rows: TypeAlias = Iterator[tuple[str, str]]
 _MAX_STATEMENT_BYTES: Final = 1 << 20
@@ -34,6 +38,7 @@ def sections(wrapper: dict[str, Any] | None, bundle: Evidence) -> dict[str, list
         "file": lambda: _wrapper(wrapper),
         "bundle": lambda: _bundle(bundle),
         "hardware report": lambda: _hardware(bundle),
+        "advisories": lambda: _advisories(bundle),
         "runtime claims": lambda: _claims(bundle),
         "certificates": lambda: _certificates(bundle),
         "TPM quote": lambda: _quote(bundle),
@@ -48,6 +53,8 @@ def _rows(part: Callable[[], Rows]) -> list[tuple[str, str]]:
         return list(part())
     except AttestationError as error:
         return [("unreadable", error.check)]
+    except Failure as error:
+        return [("unreadable", error.message.partition("\n")[0])]
 
 
 def _wrapper(wrapper: dict[str, Any] | None) -> Rows:
@@ -82,6 +89,13 @@ def _hardware(bundle: Evidence) -> Rows:
         yield "MRTD", td.mrtd.hex()
         yield "TCB SVN, CPU SVN", f"{td.tcb_svn.hex()}, {td.cpu_svn.hex()}"
     yield "report data", raw.report_data.hex()
+
+
+def _advisories(bundle: Evidence) -> Rows:
+    """The state of each by the shipped table, as the report claims; an acceptance is for `verify`."""
+    if bundle.tee == "snp":
+        for one in machine_findings(bundle, read_review(None, (), ()), datetime.now(UTC)):
+            yield one.id, f"{one.state}: {one.detail}"
 
 
 def _claims(bundle: Evidence) -> Rows:

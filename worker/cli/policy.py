@@ -6,6 +6,7 @@ because the modules around them need the TPM's libraries, and `cji doctor` must 
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
 
@@ -13,15 +14,16 @@ import click
 import msgspec
 
 from attestation import AttestationError
-from attestation.appraisal import ReferenceValues
 from attestation.evidence.tpm_structures import PCRS
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
 from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_file import golden
+from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 if TYPE_CHECKING:
     from attestation import Trust
+    from attestation.appraisal import ReferenceValues
     from attestation.findings import Finding
 
 _COLOURS: Final = {"error": "red", "warning": "yellow"}
@@ -61,6 +63,8 @@ def policy() -> None:
     help="Pin the PCRs of this machine's evidence; may be given again.",
 )
 @click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Of --pcrs-from, only these.")
+@PROFILE
+@CONFIG
 @_CLOUD
 @click.pass_context
 @explained
@@ -74,6 +78,8 @@ def build_command(
     pins: tuple[str, ...],
     golden: tuple[Path, ...],
     chosen: tuple[int, ...],
+    profile: Path | None,
+    config: Path | None,
     cloud: str,
 ) -> None:
     """Print a strong policy: confidential VMs with secure boot, nothing debuggable, attested by one provider.
@@ -96,7 +102,7 @@ def build_command(
         return
     if template == (authority is not None):
         raise Failure("give --authority or --template, one of them", remedy="", status=2)
-    booted = _booted(context, golden, chosen, cloud)
+    booted = _booted(context, golden, chosen, cloud, lambda: reference_values(profile, config))
     given = dict(_pin(text) for text in pins)
     if booted.keys() & given.keys():
         raise Failure("a PCR is given by --pin and by --pcrs-from", remedy="Pin each claim once.", status=2)
@@ -235,11 +241,19 @@ def _document(data: bytes) -> bytes:
         return data
 
 
-def _booted(context: click.Context, files: tuple[Path, ...], chosen: tuple[int, ...], cloud: str) -> dict[str, str]:
+def _booted(
+    context: click.Context,
+    files: tuple[Path, ...],
+    chosen: tuple[int, ...],
+    cloud: str,
+    reference: Callable[[], "ReferenceValues"],
+) -> dict[str, str]:
     """PCR claims of machines that pass the appraisal. A policy has one value for each, so they must agree."""
     if chosen and not files:
         raise Failure("--pcr chooses among the PCRs of --pcrs-from", remedy="Give both.", status=2)
-    machines = golden(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=ReferenceValues())
+    if not files:
+        return {}
+    machines = golden(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=reference())
     found = {pcr: values for pcr, values in machines.pcrs.items() if pcr in PCRS}  # those of the service's claims
     pins = {}
     for pcr in sorted(set(chosen or found)):

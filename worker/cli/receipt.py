@@ -125,6 +125,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust) -> st
         "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": claims.fips.replace("_", " "),
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
+        "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,
     }
     lines = [f"  {name:8} {json.dumps(value)[1:-1]}" for name, value in rows.items()]

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
+from worker.config import with_files
 
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -62,7 +63,10 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 def load_profile(path: Path) -> ClientProfile:
     """The profile in this file, with absolute file names; SpecError names the invalid field."""
     try:
-        profile = msgspec.toml.decode(path.read_bytes(), type=ClientProfile)
+        table = msgspec.toml.decode(path.read_bytes())
+        if isinstance(table.get("reference"), dict):
+            table["reference"] = with_files(table["reference"], path.parent)
+        profile = msgspec.convert(table, type=ClientProfile, str_keys=True)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors

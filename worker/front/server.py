@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
@@ -131,9 +132,21 @@ async def _serve(boot: Boot, at: str, tls: Tls) -> None:
     ending = asyncio.create_task(drain())
     tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness.follow(port), own_clock))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    if ending not in done:
+    drained = ending in done and ending.exception() is None
+    if not drained:
         await server.stop(grace=0.2)
+    await _end(tasks)
+    if not drained:
         raise SystemExit(1)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel these tasks and take their exceptions, which asyncio would print. A neighbour may be gone."""
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(outcome, Exception) and not isinstance(outcome, ChannelClosed):
+            log("fault", error=type(outcome).__name__)
 
 
 def main(boot: Boot) -> None:

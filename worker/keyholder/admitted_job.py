@@ -41,6 +41,8 @@ class AdmittedJob:
     """time.monotonic"""
     admitted_at: datetime
     phase: Phase = Phase.ADMITTING
+    awaited: bool = False
+    """Whether a task waits for its cell."""
     cell_statement: Summary | None = None
     front_statement: Witnessed | None = None
     agreed: Agreed | None = None

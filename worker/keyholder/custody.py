@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
+from attestation.checks import NAMED
 from attestation.evidence import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
@@ -183,6 +184,8 @@ class Custody:
             self.holdings = replace(self.holdings, attestation=attestation, until=until, reason=Reason.NOT_READY)
             self._events.append(attestation)
         log("attested", ms=int((time.monotonic() - started) * 1000))
+        if above := attestation.verdict.above_floor:
+            log("floors-trail", what=", ".join(above), remedy=NAMED["floors-trail"])
 
     def _release(self, spec: KeySpec) -> None:
         attestation = self._attestation

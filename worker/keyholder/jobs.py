@@ -207,6 +207,7 @@ class Jobs:
             self._references.abandon(job.reference_slot)
         for effect in effects:
             if effect is Action.AWAIT_CELL:
+                job.awaited = True
                 watcher = asyncio.create_task(self._await_cell(job))
                 self._watchers.add(watcher)
                 watcher.add_done_callback(self._watchers.discard)
@@ -214,8 +215,16 @@ class Jobs:
                 if isinstance(outcome, Failed) and outcome.refusal.reason is Reason.DEK_UNWRAP_FAILED:
                     self._admission.unwrap_failed(job.admission.grant.submitter)
                 self._feed(job, outcome)
+        _hang_up(job)
 
     async def _await_cell(self, job: AdmittedJob) -> None:
+        try:
+            await self._hear_cell(job)
+        finally:
+            job.awaited = False
+            _hang_up(job)
+
+    async def _hear_cell(self, job: AdmittedJob) -> None:
         try:
             message, _ = await job.cell.control.receive_async()
         except ChannelClosed:
@@ -235,3 +244,9 @@ class Jobs:
         """Go on once both witnesses have made their statements, in whichever order."""
         if job.cell_statement is not None and job.front_statement is not None:
             self._feed(job, Vouched(job.cell_statement, job.front_statement))
+
+
+def _hang_up(job: AdmittedJob) -> None:
+    """Close the channel to a job's cell once the job is over and nobody reads: an exception may keep the job alive."""
+    if job.phase is Phase.OVER and not job.awaited:
+        job.cell.control.close()

@@ -7,6 +7,7 @@ it could do by silence as well.
 
 import contextlib
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Quotes:
     def __init__(self, quote: Callable[[bytes], Evidence], *, reason_of: Callable[[AttestationError], Reason]) -> None:
         self._quote, self._reason_of = quote, reason_of
         self._waiting: queue.Queue[_Request | None] = queue.Queue(maxsize=MAX_NONCES)
+        self._interrupted = threading.Event()
 
     def ask(self, nonce: bytes, answer: Answer) -> None:
         """Ask for fresh evidence over a nonce of 32 bytes; `answer` is called in the thread that serves.
@@ -58,21 +60,22 @@ class Quotes:
             answer(Refusal(Reason.OVERLOADED, stage=Stage.START))
 
     def interrupt(self) -> None:
-        """Make `serve` return now."""
+        """Make `serve` return after the quote that it makes now, however many wait."""
+        self._interrupted.set()
         with contextlib.suppress(queue.Full):  # behind a full queue its thread is awake
-            self._waiting.put_nowait(None)
+            self._waiting.put_nowait(None)  # only wakes it: whoever takes it may drop it
 
     def serve(self, until: float) -> None:
         """Answer until this time of time.monotonic(), or until it is interrupted."""
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - time.monotonic()) > 0 and not self._interrupted.is_set():
             try:
                 first = self._waiting.get(timeout=left)
             except queue.Empty:
-                return
-            if first is None:
-                return
-            self._answer([first, *self._others()])
-            time.sleep(_PAUSE_S)
+                break
+            if first is not None:
+                self._answer([first, *self._others()])
+                time.sleep(_PAUSE_S)
+        self._interrupted.clear()
 
     def _others(self) -> Iterator[_Request]:
         with contextlib.suppress(queue.Empty):

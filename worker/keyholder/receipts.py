@@ -5,7 +5,8 @@ The key is generated at every start, in secret memory; its thumbprint is inside 
 """
 
 import dataclasses
-from datetime import UTC, datetime
+import time
+from datetime import timedelta
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -93,7 +94,7 @@ class ReceiptSigner:
             kek_id=header.kek_id,
             volumes=agreed.volumes,
             started=utc_hundredths(job.admitted_at),
-            ended=utc_hundredths(datetime.now(UTC)),
+            ended=utc_hundredths(job.admitted_at + timedelta(seconds=time.monotonic() - job.started)),
             tee=attestation.verdict.tee,
             tcb=dataclasses.asdict(attestation.verdict.tcb),
             accepted_advisories=attestation.verdict.accepted,

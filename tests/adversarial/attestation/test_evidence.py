@@ -11,7 +11,6 @@ import pytest
 from cji_simulator import hcl
 
 from attestation import AZURE_US, AZURE_USGOV, Fault
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import (
     Evidence,
     Tcb,
@@ -19,16 +18,15 @@ from attestation.evidence import (
     parse_hcl,
 )
 from tests.support.evidence import refused, with_report
-from tests.support.forge import machine
+from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 
 
 def test_sound_evidence_is_accepted() -> None:
     verdict = machine().appraise(machine().evidence())
     assert sorted(check for check, _ in verdict.checks) == [
-        *(
-            f"E{n:02}" for n in (*range(1, 13), *range(14, 23), *range(31, 40), 46, 49)
-        )  # E47, E48: without a second quote
+        # E47, E48: without a second quote
+        *(f"E{n:02}" for n in (*range(1, 13), *range(14, 23), *range(31, 41), 46, 49))
     ]
     assert verdict.tcb == Tcb(bootloader=10, tee=0, snp=27, microcode=88)
     assert ("E19", "PCRs not pinned") in verdict.checks
@@ -59,11 +57,11 @@ def test_a09_empty_measurement() -> None:
 )
 def test_a15_empty_lists_accept_nothing(values: dict[str, Any]) -> None:
     with rejected(fault=Fault.CONFIG_INVALID):
-        machine().appraise(machine().evidence(), reference=ReferenceValues(**values))
+        machine().appraise(machine().evidence(), reference=decided(**values))
 
 
 def test_a15_product_only_when_named() -> None:
-    refused(machine().evidence(), "E08", Fault.POLICY_MISMATCH, reference=ReferenceValues(products=("Turin",)))
+    refused(machine().evidence(), "E08", Fault.POLICY_MISMATCH, reference=decided(products=("Turin",)))
 
 
 def test_a17_swapped_runtime_claims() -> None:
@@ -117,8 +115,8 @@ def test_f01_a_report_made_at_boot_is_named_so() -> None:
 
 def test_a09_pinned_measurement() -> None:
     known = hashlib.sha384(b"firmware").hexdigest()
-    machine().appraise(machine().evidence(), reference=ReferenceValues(measurements=("00" * 48, known)))
-    other = ReferenceValues(measurements=("00" * 48,))
+    machine().appraise(machine().evidence(), reference=decided(measurements=("00" * 48, known)))
+    other = decided(measurements=("00" * 48,))
     refused(machine().evidence(), "E11", Fault.POLICY_MISMATCH, reference=other)
 
 

@@ -1,31 +1,24 @@
 """What makes a genuine machine unfit: advisories, levels, revocation, memory aliases, and time that goes back."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from cji_simulator.operator import operator
 from cryptography import x509
 
 from attestation import AttestationError, Fault
-from attestation.appraisal import (
-    Acceptance,
-    Advisory,
-    AdvisoryList,
-    MaaEnclave,
-    Product,
-    ReferenceValues,
-    TcbFloor,
-    check_reference,
-)
-from attestation.appraisal.advisories import BADRAM, MILAN_SEED
-from attestation.appraisal.reference import floor_in_force
+from attestation.appraisal import MaaEnclave, ReferenceValues, TcbFloor, check_reference
+from attestation.appraisal.crl import read_crl, read_published
+from attestation.certs import load_pem_chain
 from attestation.evidence import Evidence, Tcb
 from tests.support.forge import (
     POLICY_HASH,
     QUALIFYING,
     Machine,
     crl,
+    decided,
     evidence_of,
     forge_vcek,
     machine,
@@ -49,98 +42,6 @@ def refused(
     with rejected(check, fault=fault) as caught:
         (m or machine()).appraise(evidence, **kw)
     return caught.value
-
-
-def known(*advisories: Advisory, reviewed: date = TODAY - DAY, expires: date = TODAY + DAY) -> ReferenceValues:
-    return ReferenceValues(advisories=AdvisoryList(reviewed=reviewed, expires=expires, listed=advisories))
-
-
-def accepting(identity: str, *, until: date = TODAY, **kw: Any) -> ReferenceValues:
-    return ReferenceValues(accepted=(Acceptance(id=identity, until=until, reason="decided by the CISO"),), **kw)
-
-
-FIXED = Advisory(id="AMD-SB-3020", fixed={"Genoa": {"snp": 27}, "Turin": {"snp": 4}})
-
-
-# -- the list ----------------------------------------------------------------------------------------------------------
-
-
-def test_n10_a_list_in_its_time_is_told() -> None:
-    found = machine().appraise(machine().evidence(), reference=known(FIXED))
-    assert dict(found.checks)["E31"] == f"1 advisories, reviewed {TODAY - DAY}, until {TODAY + DAY}"
-    assert dict(machine().appraise(machine().evidence()).checks)["E31"] == "no list of advisories"
-    assert found.accepted == ()
-
-
-def test_n10_a_list_expires_at_the_end_of_its_last_day() -> None:
-    evidence = machine().evidence()
-    machine().appraise(evidence, reference=known(FIXED, expires=TODAY))
-    machine().appraise(evidence, reference=known(FIXED, reviewed=TODAY))
-    error = refused(evidence, "E31", reference=known(FIXED, expires=TODAY - DAY, reviewed=TODAY - 2 * DAY))
-    assert "bulletins" in error.remedy
-
-
-def test_f08_a_clock_before_the_review_was_set_back() -> None:
-    refused(machine().evidence(), "E31", reference=known(FIXED, reviewed=TODAY + DAY, expires=TODAY + 9 * DAY))
-
-
-def test_n10_days_are_those_of_utc() -> None:
-    last = datetime(2026, 11, 24, 23, 59, 59, tzinfo=UTC)
-    found = AdvisoryList(reviewed=date(2026, 11, 1), expires=date(2026, 11, 24), listed=(FIXED,))
-    assert found.in_time(last)
-    assert not found.in_time(last + timedelta(seconds=1))
-    assert found.in_time(datetime.fromisoformat("2026-11-25T00:30:00+01:00"))
-
-
-@pytest.mark.parametrize("component", ["bootloader", "snp", "microcode"])
-def test_a12_an_advisory_raises_the_floor_of_its_components_only(component: Any) -> None:
-    level = {"bootloader": 10, "snp": 27, "microcode": 88}[component]
-    machine().appraise(machine().evidence(), reference=known(Advisory(id="A", fixed={"Genoa": {component: level}})))
-    above = Advisory(id="A", fixed={"Genoa": {component: level + 1}})
-    refused(machine().evidence(), "E12", reference=known(above))
-    other = Advisory(id="A", fixed={"Turin": {component: level + 1}})
-    machine().appraise(machine().evidence(), reference=known(other))
-
-
-def test_a12_the_floor_in_force_is_the_maximum_of_each_component() -> None:
-    one = Advisory(id="A", fixed={"Turin": {"snp": 9, "fmc": 2}})
-    two = Advisory(id="B", fixed={"Turin": {"snp": 5, "microcode": 90}, "Genoa": {"tee": 7}})
-    floor = TcbFloor(bootloader=3, tee=1, snp=4, microcode=81, fmc=1)
-    reference = msgspec.structs.replace(known(one, two), products=("Turin",), floors={"Turin": floor})
-    assert floor_in_force(reference, "Turin") == Tcb(bootloader=3, tee=1, snp=9, microcode=90, fmc=2)
-
-
-def test_h01_an_advisory_without_a_fix_must_be_accepted_by_name() -> None:
-    evidence, unfixed = machine().evidence(), Advisory(id="AMD-SB-9999", unfixed=("Genoa",))
-    listed = known(unfixed).advisories
-    refused(evidence, "E32", reference=known(unfixed))
-    refused(evidence, "E32", reference=accepting("AMD-SB-9998", advisories=listed))
-    refused(evidence, "E32", reference=accepting("AMD-SB-9999", advisories=listed, until=TODAY - DAY))
-    found = machine().appraise(evidence, reference=accepting("AMD-SB-9999", advisories=listed))
-    assert found.accepted == ("AMD-SB-9999",)
-    assert dict(found.checks)["E32"] == "accepted: AMD-SB-9999"
-    elsewhere = Advisory(id="AMD-SB-9999", unfixed=("Turin",))
-    assert machine().appraise(evidence, reference=known(elsewhere)).accepted == ()
-
-
-# -- products ----------------------------------------------------------------------------------------------------------
-
-
-def test_h01_milan_needs_its_open_advisory_accepted() -> None:
-    m = machine_of("Milan")
-    evidence = evidence_of(m, "Milan", tcb=MILAN_TCB)
-    products: tuple[Product, ...] = ("Genoa", "Milan")
-    assert "Milan" not in ReferenceValues().products
-    assert "arXiv" in refused(evidence, "E08", m=m).remedy
-    error = refused(
-        evidence, "reference-accepted", m=m, fault=Fault.CONFIG_INVALID, reference=ReferenceValues(products=products)
-    )
-    assert MILAN_SEED in error.remedy
-    over = accepting(MILAN_SEED, products=products, until=TODAY - DAY)
-    assert "accepted" in refused(evidence, "E32", m=m, reference=over).remedy
-    found = m.appraise(evidence, reference=accepting(MILAN_SEED, products=products))
-    assert (found.product, found.accepted) == ("Milan", (MILAN_SEED,))
-    assert ("E32", f"accepted: {MILAN_SEED}") in found.checks
 
 
 @pytest.mark.parametrize("component", [0, 1, 2, 3, 7], ids=["fmc", "bootloader", "tee", "snp", "microcode"])
@@ -177,19 +78,6 @@ def test_a14_extensions_of_another_kind_of_certificate(values: dict[str, bytes |
     refused(machine().evidence(certs=forge_vcek(values=values)), "E07", fault=Fault.EVIDENCE_INVALID)
 
 
-# -- memory aliases ----------------------------------------------------------------------------------------------------
-
-
-def test_h01_badram_needs_a_complete_alias_check_or_acceptance() -> None:
-    without = patched_evidence(0x40, (0x05).to_bytes(8, "little"))
-    refused(without, "E34")
-    refused(without, "E34", reference=accepting(BADRAM, until=TODAY - DAY))
-    assert machine().appraise(without, reference=accepting(BADRAM)).accepted == (BADRAM,)
-    assert ("E34", "alias check complete") in machine().appraise(machine().evidence()).checks
-    old = patched_version(2)  # its firmware cannot tell
-    refused(old, "E34")
-
-
 # -- versions, reserved bits -------------------------------------------------------------------------------------------
 
 
@@ -203,9 +91,8 @@ def patched_version(version: int, *more: tuple[int, bytes]) -> Evidence:
 
 
 def test_a25_versions_2_3_and_5() -> None:
-    aliased = accepting(BADRAM)
     for version in (2, 3, 5):
-        found = machine().appraise(patched_version(version), reference=aliased)
+        found = machine().appraise(patched_version(version))
         assert ("E36", f"report version {version}") in found.checks
     vectors = (0x1F8, b"\x0b" + bytes(7) + b"\x0f")
     hardware = machine().appraise(patched_version(5, vectors)).hardware
@@ -261,15 +148,26 @@ def test_policy_and_platform_bits_have_names() -> None:
 # -- revocation --------------------------------------------------------------------------------------------------------
 
 
-def with_crl(data: bytes) -> ReferenceValues:
-    return ReferenceValues(products=("Genoa",), amd_crls={"Genoa": data})
+def with_crl(data: bytes, **values: Any) -> ReferenceValues:
+    return decided(products=("Genoa",), amd_crls={"Genoa": data}, **values)
 
 
 def test_a22_a_crl_is_optional_and_told() -> None:
     evidence = machine().evidence()
     assert ("E33", "revocation not checked") in machine().appraise(evidence).checks
     for good in (crl(), crl(1, 2, 3)):
-        assert ("E33", "not revoked") in machine().appraise(evidence, reference=with_crl(good)).checks
+        finding = dict(machine().appraise(evidence, reference=with_crl(good)).checks)["E33"]
+        assert finding == f"not revoked, by a CRL of {machine().now - DAY:%Y-%m-%d}"
+
+
+def test_a22_a_crl_has_an_age_limit() -> None:
+    evidence, month = machine().evidence(), crl(updated=-30 * DAY)
+    machine().appraise(evidence, reference=with_crl(month, crl_max_age_days=30))
+    error = refused(evidence, "E33", reference=with_crl(month, crl_max_age_days=29))
+    assert error.failures[0].found == "30 days old"
+    assert "at most 29 days old" in error.failures[0].expected
+    machine().appraise(evidence, reference=with_crl(crl(updated=-366 * DAY)))
+    refused(evidence, "E33", reference=with_crl(crl(updated=-367 * DAY)))
 
 
 def test_a22_a_revoked_ask() -> None:
@@ -288,6 +186,28 @@ def test_a22_a_crl_out_of_its_time(times: dict[str, Any]) -> None:
     assert "kdsintf" in error.remedy
 
 
+def test_a22_a_root_with_another_kind_of_key() -> None:
+    leaf = machine().chip.vcek
+    with pytest.raises(ValueError, match="no RSA key"):
+        read_crl(crl(issuer=leaf), leaf.certificate)
+
+
+def test_a22_a_published_list_needs_its_products_pinned_root() -> None:
+    m = machine()
+    chain = b"".join(m.certs.partition(b"-----END CERTIFICATE-----\n")[2:])
+    roots = m.trust.amd_roots
+    assert read_published(chain, crl(), product="Genoa", roots=roots).revoked == frozenset()
+    with pytest.raises(ValueError, match="another product than Turin"):
+        read_published(chain, crl(), product="Turin", roots=roots)
+    with pytest.raises(ValueError, match="no certificates"):
+        read_published(b"", crl(), product="Genoa", roots=roots)
+    with pytest.raises(ValueError, match="not pinned"):
+        read_published(chain, crl(), product="Genoa", roots=())
+    (_, ark) = load_pem_chain(chain, fault=Fault.EVIDENCE_INVALID, check="ark")
+    with pytest.raises(ValueError, match="more than"):
+        read_crl(bytes((64 << 10) + 1), ark)
+
+
 def test_a22_a_crl_that_is_not_the_roots_own() -> None:
     foreign = (
         crl(signer=machine().chip.ask.rsa()),
@@ -296,6 +216,7 @@ def test_a22_a_crl_that_is_not_the_roots_own() -> None:
         crl(extension=x509.IssuingDistributionPoint(None, None, True, False, None, False, False)),
         b"",
         b"garbage",
+        crl() + bytes(64 << 10),
         crl()[:-1],
     )
     for data in foreign:
@@ -346,40 +267,19 @@ def test_a18_public_area_is_the_one_whose_name_the_quote_carries(attributes: int
 # -- lists that could not mean what they say ---------------------------------------------------------------------------
 
 
-def listed(*advisories: Advisory, days: int = 30) -> dict[str, Any]:
-    start = date(2026, 11, 1)
-    return {"advisories": AdvisoryList(reviewed=start, expires=start + days * DAY, listed=advisories)}
-
-
-ONE = Acceptance(id="INTEL-SA-01036", until=date(2026, 12, 31), reason="no fix yet")
-
-
 @pytest.mark.parametrize(
     ("values", "field"),
     [
-        (listed(), "advisories"),
-        (listed(FIXED, days=0), "advisories"),
-        (listed(FIXED, days=-1), "advisories"),
-        (listed(FIXED, days=367), "advisories"),
-        (listed(FIXED, FIXED), "advisories"),
-        (listed(Advisory(id="A")), "advisories"),
-        (listed(Advisory(id="", unfixed=("Genoa",))), "advisories"),
-        (listed(Advisory(id="a b", unfixed=("Genoa",))), "advisories"),
-        (listed(Advisory(id="A", fixed={"Genoa": {}})), "advisories"),
-        (listed(Advisory(id="A", fixed={"Genoa": {"snp": 0}})), "advisories"),
-        (listed(Advisory(id="A", fixed={"Genoa": {"snp": 256}})), "advisories"),
-        (listed(Advisory(id="A", fixed={"Genoa": {"fmc": 1}})), "advisories"),
-        (listed(Advisory(id="A", fixed={"Genoa": {"snp": 1}}, unfixed=("Genoa",))), "advisories"),
-        ({"accepted": (ONE, ONE)}, "accepted"),
-        ({"accepted": (msgspec.structs.replace(ONE, reason=" "),)}, "accepted"),
-        ({"accepted": (msgspec.structs.replace(ONE, id=""),)}, "accepted"),
-        ({"products": ("Milan",), "accepted": (ONE,)}, "accepted"),
         ({"amd_crls": {}}, "amd_crls"),
         ({"amd_crls": {"Genoa": b"x"}}, "amd_crls"),
         (
             {"floors": {p: TcbFloor(bootloader=1, tee=0, snp=1, microcode=1, fmc=1) for p in ("Genoa", "Turin")}},
             "floors",
         ),
+        ({"advisory_signers": (operator().signer,) * 2}, "advisory_signers"),
+        ({"acceptances": (b"x",) * 65, "advisory_signers": (operator().signer,)}, "acceptances"),
+        ({"crl_max_age_days": 0}, "crl_max_age_days"),
+        ({"crl_max_age_days": 367}, "crl_max_age_days"),
         ({"floors": {p: TcbFloor(bootloader=1, tee=0, snp=1, microcode=256) for p in ("Genoa", "Turin")}}, "floors"),
         ({"floors": {p: TcbFloor(bootloader=-1, tee=0, snp=1, microcode=1) for p in ("Genoa", "Turin")}}, "floors"),
     ],
@@ -390,42 +290,37 @@ def test_a15_lists_that_could_not_mean_what_they_say(values: dict[str, Any], fie
 
 
 def test_a15_lists_that_mean_what_they_say() -> None:
-    check_reference(ReferenceValues(**listed(FIXED, days=366), accepted=(ONE,)))
-    check_reference(accepting(MILAN_SEED, products=("Milan",)))
     check_reference(ReferenceValues(maa_policy_hashes=(POLICY_HASH,)))
     check_reference(ReferenceValues(maa_enclave=MaaEnclave(measurements=("0a" * 48,), host_data=("0a" * 32,))))
+    check_reference(
+        ReferenceValues(floors={"Turin": TcbFloor(bootloader=1, tee=0, snp=1, microcode=1, fmc=1)}, products=("Turin",))
+    )
 
 
 def test_reference_values_are_read_from_toml() -> None:
     text = b"""
 products = ["Milan", "Genoa"]
 amd_crls = { Milan = "AAAA", Genoa = "AAAA" }
+crl_max_age_days = 90
 [pcrs]
 7 = ["0000000000000000000000000000000000000000000000000000000000000000"]
-[advisories]
-reviewed = 2026-11-20
-expires = 2027-05-20
-[[advisories.listed]]
-id = "AMD-SB-3020"
-fixed = { Genoa = { snp = 27 }, Turin = { snp = 4 } }
-[[accepted]]
-id = "arXiv:2605.12990"
-until = 2027-01-31
-reason = "no v6 size in this region yet"
 """
     table = msgspec.toml.decode(text)
     reference = msgspec.convert(table, ReferenceValues, str_keys=True)
     check_reference(reference)
     assert reference == msgspec.toml.decode(text, type=ReferenceValues)
-    assert reference.advisories == AdvisoryList(reviewed=date(2026, 11, 20), expires=date(2027, 5, 20), listed=(FIXED,))
+    assert (reference.crl_max_age_days, reference.amd_crls) == (90, {"Milan": bytes(3), "Genoa": bytes(3)})
 
 
 WRONG: dict[str, tuple[Any, ...]] = {
     "products": ([], None, "", {}, "Genoa"),
     "floors": ({}, None, [], "", {"Genoa": {}}, {"Rome": {}}),
-    "advisories": ({}, [], "", {"reviewed": "2026-11-01", "expires": "2026-12-01"}),
-    "accepted": (None, "", {}, [{}], [{"id": "A", "until": "2026-12-01"}], ["A"]),
+    "advisory_signers": (None, "", [""], ["{}"]),
+    "advisories": ({}, [], ""),
+    "acceptances": (None, {}, [{}], ["AAAA"]),
+    "accepted": ([], [{"id": "A", "until": "2026-12-01", "reason": "unsigned"}]),
     "amd_crls": ({}, [], "", {"Genoa": ""}),
+    "crl_max_age_days": (0, 367, None, "30"),
     "tcb_statuses": ([], None, "", {}, ["Revoked"]),
     "measurements": ([], "", {}, [""], ["AB" * 48]),
     "pcrs": (None, [], "", {"7": []}, {"7": [""]}, {"7": None}, {"16": ["00" * 32]}, {"x": []}),

@@ -16,7 +16,7 @@ from attestation.appraisal import BootImage, BootState, ReferenceValues, image_o
 from attestation.evidence import Evidence, MeasuredBoot
 from tests.support.boot_forge import IMA, LINE, VERITY, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
-from tests.support.forge import QUALIFYING, RECEIPT_KEY, machine, quote_structure, rsa_public, sign
+from tests.support.forge import QUALIFYING, RECEIPT_KEY, decided, machine, quote_structure, rsa_public, sign
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import intel
 
@@ -239,11 +239,11 @@ def test_x03_a_start_counts_in_its_pcr_only() -> None:
 def test_pinned_pcrs_beyond_the_firmwares() -> None:
     booted = replayed((*firmware(), *USERSPACE))
     pinned: dict[int, tuple[str, ...]] = {pcr: (booted[pcr].hex(),) for pcr in (4, 11, 15)}
-    verdict = machine().appraise(with_boot(), reference=ReferenceValues(pcrs=pinned), start=(RECEIPT_KEY,))
+    verdict = machine().appraise(with_boot(), reference=decided(pcrs=pinned), start=(RECEIPT_KEY,))
     assert ("E19", "PCRs 4,11,15 pinned") in verdict.checks
-    refused(with_boot(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs={11: ("11" * 32,)}))
+    refused(with_boot(), "E19", Fault.POLICY_MISMATCH, reference=decided(pcrs={11: ("11" * 32,)}))
     with rejected("E19", fault=Fault.POLICY_MISMATCH) as caught:
-        machine().appraise(machine().evidence(), reference=ReferenceValues(pcrs={11: pinned[11]}))
+        machine().appraise(machine().evidence(), reference=decided(pcrs={11: pinned[11]}))
     assert caught.value.failures[0].found == "PCR 11 is not shown"
 
 
@@ -254,7 +254,7 @@ def image() -> BootImage:
 
 
 def pinning(*images: BootImage) -> ReferenceValues:
-    return ReferenceValues(boot_images=images)
+    return decided(boot_images=images)
 
 
 def test_a_pinned_boot_image() -> None:

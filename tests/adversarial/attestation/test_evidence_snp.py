@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import Fault
-from attestation.appraisal import ReferenceValues, TcbFloor
+from attestation.appraisal import TcbFloor
 from attestation.evidence import parse_snp_report
 from tests.support.evidence import refused, with_report
 from tests.support.forge import (
     PSS,
     Machine,
+    decided,
     forge_vcek,
     forged,
     machine,
@@ -43,10 +44,10 @@ def test_a12_each_component_has_its_floor(component: str) -> None:
         machine().evidence(),
         "E12",
         Fault.POLICY_MISMATCH,
-        reference=ReferenceValues(floors={"Genoa": floor, "Turin": floor}),
+        reference=decided(floors={"Genoa": floor, "Turin": floor}),
     )
     exact = TcbFloor(**levels)
-    machine().appraise(machine().evidence(), reference=ReferenceValues(floors={"Genoa": exact, "Turin": exact}))
+    machine().appraise(machine().evidence(), reference=decided(floors={"Genoa": exact, "Turin": exact}))
 
 
 @pytest.mark.parametrize("at", [0x1E0, 0x1F0], ids=["committed", "launch"])

@@ -7,7 +7,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import Fault
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import (
     Evidence,
     parse_attest,
@@ -21,6 +20,7 @@ from tests.support.forge import (
     QUALIFYING,
     RECEIPT_KEY,
     attest_structure,
+    decided,
     key_name,
     machine,
     quote_structure,
@@ -71,8 +71,8 @@ def test_a16_pcr_values_are_eight_of_32_bytes() -> None:
 
 def test_a16_pinned_pcr() -> None:
     pinned: dict[int, tuple[str, ...]] = {7: (machine().pcrs[7].hex(),), 4: ("11" * 32,)}
-    refused(machine().evidence(), "E19", Fault.POLICY_MISMATCH, reference=ReferenceValues(pcrs=pinned))
-    known = machine().appraise(machine().evidence(), reference=ReferenceValues(pcrs={7: pinned[7]}))
+    refused(machine().evidence(), "E19", Fault.POLICY_MISMATCH, reference=decided(pcrs=pinned))
+    known = machine().appraise(machine().evidence(), reference=decided(pcrs={7: pinned[7]}))
     assert ("E19", "PCRs 7 pinned") in known.checks
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from cji_simulator.operator import operator
 
 from attestation import AZURE_US, AttestationError, Fault
-from attestation.appraisal import Acceptance, ReferenceValues, Verdict, check_reference
+from attestation.appraisal import ReferenceValues, Verdict, check_reference
 from attestation.checks import CATALOGUE
 from attestation.evidence import Evidence, parse_td_quote, parse_td_report
-from tests.support.forge import machine
+from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 from tests.support.tdx_forge import (
     PPID,
@@ -23,6 +24,7 @@ from tests.support.tdx_forge import (
     td_report,
 )
 
+TODAY = machine().now.date()
 TDX = ("E13", "E24", "E25", "E26", "E27", "E23", "E28", "E29", "E30", "E11", "E32")
 
 
@@ -183,13 +185,15 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
     maker = intel()
     old = evidence(collateral=maker.collateral(status="OutOfDate", advisories=("INTEL-SA-01036",)))
     refused(old, "E29", Fault.POLICY_MISMATCH)
-    refused(
-        old, "E29", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_statuses=("UpToDate", "SWHardeningNeeded"))
-    )
-    outdated = ReferenceValues(tcb_statuses=("UpToDate", "OutOfDate"))
+    refused(old, "E29", Fault.POLICY_MISMATCH, reference=decided(tcb_statuses=("UpToDate", "SWHardeningNeeded")))
+    outdated = decided(tcb_statuses=("UpToDate", "OutOfDate"))
     refused(old, "E32", Fault.POLICY_MISMATCH, reference=outdated)
-    one = Acceptance(id="INTEL-SA-01036", until=machine().now.date(), reason="no fix for this size yet")
-    accepting = msgspec.structs.replace(outdated, accepted=(one,))
+    for machines, until in ((("Genoa",), TODAY), (("TDX",), TODAY - timedelta(days=1))):
+        signed = operator().acceptance("INTEL-SA-01036", machines=machines, until=until)
+        elsewhere = msgspec.structs.replace(outdated, acceptances=(signed,))
+        refused(old, "E32", Fault.POLICY_MISMATCH, reference=elsewhere)
+    signed = operator().acceptance("INTEL-SA-01036", machines=("TDX",), until=TODAY)
+    accepting = msgspec.structs.replace(outdated, acceptances=(signed,))
     verdict = appraise(old, reference=accepting)
     assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", ("INTEL-SA-01036",))
     assert verdict.accepted == ("INTEL-SA-01036",)
@@ -207,9 +211,9 @@ def test_tcb_status_is_a_list_of_its_own() -> None:
 def test_a09_mrtd() -> None:
     known = (b"t" * 48).hex()
     assert ("E11", "measurement among the reference values") in appraise(
-        evidence(), reference=ReferenceValues(measurements=(known,))
+        evidence(), reference=decided(measurements=(known,))
     ).checks
-    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=ReferenceValues(measurements=("00" * 48,)))
+    refused(evidence(), "E11", Fault.POLICY_MISMATCH, reference=decided(measurements=("00" * 48,)))
     refused(evidence(report={"mrtd": bytes(48)}), "E11", Fault.POLICY_MISMATCH)
 
 
@@ -244,11 +248,9 @@ def test_evaluation_number_is_the_lower_of_both_statements() -> None:
         msgspec.structs.replace(new, tcb_info=old.tcb_info, tcb_info_signature=old.tcb_info_signature),
     ]
     for collateral in mixed:
-        refused(
-            evidence(collateral=collateral), "E30", Fault.POLICY_MISMATCH, reference=ReferenceValues(tcb_evaluation=18)
-        )
+        refused(evidence(collateral=collateral), "E30", Fault.POLICY_MISMATCH, reference=decided(tcb_evaluation=18))
     for least in (18, 19):
-        verdict = appraise(evidence(collateral=new), reference=ReferenceValues(tcb_evaluation=least))
+        verdict = appraise(evidence(collateral=new), reference=decided(tcb_evaluation=least))
         assert ("E30", f"TCB evaluation 19, at least {least}") in verdict.checks
     assert ("E30", "TCB evaluation 17, not pinned") in appraise(evidence(collateral=mixed[0])).checks
 

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import Fault
-from attestation.appraisal import ReferenceValues
 from attestation.checks import CATALOGUE, Check
 from attestation.jose import b64url
 from attestation.maa import VerifiedToken, verify_presented_token
 from tests.support.forge import (
     ISSUER,
     compact,
+    decided,
     machine,
 )
 from tests.support.refusals import rejected
@@ -189,7 +189,7 @@ def test_f03_an_old_token_is_not_used() -> None:
     start = machine().now.timestamp()
     verify(raw, now=start + 600)
     refused(raw, "T06", now=start + 661)
-    verify(raw, now=start + 3600, reference=ReferenceValues(token_max_age=3600))
+    verify(raw, now=start + 3600, reference=decided(token_max_age=3600))
 
 
 def test_nobody_else_makes_a_verified_token() -> None:

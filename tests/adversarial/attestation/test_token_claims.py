@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 from cji_simulator.encoding import rsa_jwk
 
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
 from attestation.appraisal.reference import TcbStatus
 from attestation.evidence import Evidence, maa_nonce, parse_hcl
 from attestation.jose import b64url
 from tests.support.forge import (
     POLICY_HASH,
     QUALIFYING,
+    decided,
     machine,
 )
 from tests.support.tdx_forge import intel
@@ -106,8 +107,8 @@ def test_a19_our_key_is_the_one_that_key_vault_would_take(change: Callable[[list
 
 def test_a20_policy_hash() -> None:
     raw = machine().token(claims())
-    verify(raw, reference=ReferenceValues(maa_policy_hashes=(POLICY_HASH,)))
-    refused(raw, "T16", reference=ReferenceValues(maa_policy_hashes=("9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco",)))
+    verify(raw, reference=decided(maa_policy_hashes=(POLICY_HASH,)))
+    refused(raw, "T16", reference=decided(maa_policy_hashes=("9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco",)))
     changed(lambda out: out.pop("x-ms-policy-hash"), "T16")
 
 
@@ -195,9 +196,7 @@ def test_vm_id_is_case_sensitive() -> None:
 def judged_td(status: TcbStatus = "UpToDate") -> tuple[Evidence, Verdict]:
     collateral = intel().collateral(status=status)
     evidence = intel().evidence(machine(), collateral=collateral)
-    verdict = machine().appraise(
-        evidence, trust=intel().trust, reference=ReferenceValues(tcb_statuses=("UpToDate", status))
-    )
+    verdict = machine().appraise(evidence, trust=intel().trust, reference=decided(tcb_statuses=("UpToDate", status)))
     return evidence, verdict
 
 

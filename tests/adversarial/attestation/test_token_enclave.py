@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AZURE_US, Fault
-from attestation.appraisal import MaaEnclave, ReferenceValues
+from attestation.appraisal import MaaEnclave
 from attestation.evidence import maa_nonce
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.maa.enclave import EVIDENCE, KIND
@@ -25,6 +25,7 @@ from attestation.trust import endpoint
 from tests.support.forge import (
     ISSUER,
     QUALIFYING,
+    decided,
     forge_vcek,
     machine,
 )
@@ -105,7 +106,7 @@ def verify(found: dict[x509.ObjectIdentifier, bytes] | None = None, **kw: Any) -
         keys=keys,
         verdict=judged,
         nonce=maa_nonce(QUALIFYING),
-        reference=ReferenceValues(maa_enclave=enclave, token_max_age=3600),
+        reference=decided(maa_enclave=enclave, token_max_age=3600),
         now=(machine().now + kw.get("later", timedelta(0))).timestamp(),
     )
 
@@ -204,10 +205,10 @@ def test_h02_another_chip_root_or_time() -> None:
 )
 def test_a15_enclaves_that_could_mean_anything(enclave: MaaEnclave) -> None:
     with rejected("reference-maa_enclave"):
-        machine().appraise(machine().evidence(), reference=ReferenceValues(maa_enclave=enclave))
+        machine().appraise(machine().evidence(), reference=decided(maa_enclave=enclave))
 
 
 @pytest.mark.parametrize("pinned", ["", "00" * 32, "9NY0VnTQ-IiBriBplVUpFbczcDaEBUwsiFYAzHu_gco=", "9NY0"])
 def test_a20_a_hash_that_no_token_could_have(pinned: str) -> None:
     with rejected("reference-maa_policy_hashes"):
-        machine().appraise(machine().evidence(), reference=ReferenceValues(maa_policy_hashes=(pinned,)))
+        machine().appraise(machine().evidence(), reference=decided(maa_policy_hashes=(pinned,)))

@@ -7,7 +7,6 @@ python -m tests.adversarial.peers.full_disk fill FOLDER     take every free byte
 """
 
 import argparse
-import os
 import resource
 import sys
 from pathlib import Path
@@ -23,6 +22,10 @@ def fill(folder: Path) -> None:
                     pass
             except OSError:
                 continue
+
+
+def free(folder: Path) -> None:
+    (folder / _FILLER).unlink()
 
 
 def limit(pid: int, size: int) -> None:
@@ -41,7 +44,7 @@ def main() -> int:
         case "fill":
             fill(Path(given.target))
         case "free":
-            os.unlink(Path(given.target) / _FILLER)
+            free(Path(given.target))
         case _:
             limit(int(given.target), given.size)
     return 0

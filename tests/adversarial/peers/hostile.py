@@ -1,9 +1,9 @@
 """A simulated worker in which some processes are hostile peers.
 
 `python -m tests.adversarial.peers.hostile NAME=MODULE... CONFIG` is `cji_simulator.worker`, but the process NAME
-(front, zygote, keyholder) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the supervisor included.
-`hostile_site` starts it with its submitter. A peer runs the worker's own code
-and lies where a job's `case_number` names a lie, so one worker serves every test.
+(front, zygote, keyholder, control) runs MODULE. Where NOSY_ORDERS is set, all follow it (`nosy`), the supervisor
+included. `hostile_site` starts it with its submitter. A peer runs the worker's own code and lies where a job's
+`case_number` names a lie, so one worker serves every test.
 """
 
 import os

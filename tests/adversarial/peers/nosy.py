@@ -61,7 +61,7 @@ def _listen() -> None:
 
 def _stop_children() -> None:
     """With another signal than the one that the supervisor may send, and every descriptor that may be a pidfd."""
-    for fd in range(3, 64):
+    for fd in range(3, 1024):
         try:
             signal.pidfd_send_signal(fd, signal.SIGSTOP)
         except OSError as error:

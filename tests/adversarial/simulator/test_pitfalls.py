@@ -18,6 +18,7 @@ from attestation import AZURE_US, PRODUCTION, Fault, Trust, is_production
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import qualifying_data
 from attestation.release import Attester
+from tests.support.forge import decided
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
 from worker.audit.claims import Expected
@@ -87,7 +88,7 @@ def test_s01_a_production_image_has_no_simulator_and_no_switch(
 @pytest.fixture
 def attester(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> Attester:
     monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_s03_production_accepts_nothing_that_a_simulation_signs(
         appraise(
             attestation.evidence,
             trust=trust,
-            reference=ReferenceValues(),
+            reference=decided(),
             expected_qualifying_data=bound,
             start=None,
             now=at,
@@ -121,11 +122,11 @@ def test_s03_production_accepts_nothing_that_a_simulation_signs(
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):
         judged(production)
     with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-        Attester(trust=production, maa_url=simulation.maa_url, reference=ReferenceValues())
+        Attester(trust=production, maa_url=simulation.maa_url, reference=decided())
 
     def released(**pins: object) -> None:
         trust = msgspec.structs.replace(simulation.trust, **pins)
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
         other.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
 
     released()

@@ -84,7 +84,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, orders: Path) -> Iterator[Sit
         Simulation(folder / "azure", release_limit=1000) as azure,
     ):
         patch.setenv(ORDERS, str(orders))
-        with hostile_site(folder / "site", azure, zygote="nosy_zygote", keyholder="nosy_keyholder") as site:
+        peers = {name: f"nosy_{name}" for name in ("zygote", "keyholder", "control")}
+        with hostile_site(folder / "site", azure, **peers) as site:
             yield site
 
 
@@ -136,9 +137,10 @@ def user_of(pid: int) -> int:
 @pytest.mark.root
 @root_only
 def test_x03_every_process_is_a_user_of_its_own(site: Site) -> None:
-    pids = [*site.worker.pids.values(), *settled(site)]
+    """But control, which reads the operator's files and is the keyholder's user; what it reaches is tested below."""
+    pids = [*(pid for name, pid in site.worker.pids.items() if name != "control"), *settled(site)]
     assert len({user_of(pid) for pid in pids}) == len(pids) == 6
-    assert user_of(site.worker.pids["keyholder"]) == os.getuid()
+    assert user_of(site.worker.pids["keyholder"]) == user_of(site.worker.pids["control"]) == os.getuid()
 
 
 @pytest.mark.root
@@ -209,6 +211,21 @@ def test_x03_the_keyholder_opens_its_files_only(site: Site, orders: Path) -> Non
     assert ordered(site, orders, "keyholder", "fork") == "EPERM"
 
 
+def test_x03_control_reads_the_operators_files_only(site: Site, orders: Path) -> None:
+    config, keyholder = load(site.files.config), site.worker.pids["keyholder"]
+    assert ordered(site, orders, "control", "open", config.policy_file) == "done"
+    assert ordered(site, orders, "control", "write", config.policy_file) == "EACCES"
+    for path in (*entries(site), str(orders), "/etc/passwd", "/dev/null"):
+        assert ordered(site, orders, "control", "open", path) == "EACCES", path
+    for name, port in {**ports(site), "front": site.worker.port}.items():
+        assert ordered(site, orders, "control", "connect", port) == "EPERM", name
+    assert ordered(site, orders, "control", "connect_local", tpm(site)) == "EPERM"
+    for attack in ("fork", "execute", "listen"):
+        assert ordered(site, orders, "control", attack) in ("EACCES", "EPERM"), attack
+    for attack in ("trace", "read_memory", "signal", "signal_thread", "open_pidfd"):
+        assert ordered(site, orders, "control", attack, keyholder) == "EPERM", attack
+
+
 def test_x03_the_supervisor_only_watches(site: Site, orders: Path) -> None:
     config = load(site.files.config)
     for path in (config.audit_file, config.listen.private_key, *entries(site), "/dev/null"):
@@ -241,9 +258,10 @@ def test_x03_an_unprivileged_service_gives_users_too() -> None:
             served = Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=profile)
             assert served.run(people(2)).receipt
             users = {name: user_of(pid) for name, pid in worker.pids.items()}
+            assert users.pop("control") == USER
             assert users == {"supervisor": SUPERVISOR, "zygote": FRONT - 128, "keyholder": USER, "front": FRONT}
             assert {user_of(pid) for pid in settled(served)} == {FRONT - 127, FRONT - 126}
-            for pid in (worker.pids["keyholder"], worker.pids["front"]):
+            for pid in (worker.pids[name] for name in ("keyholder", "front", "control")):
                 assert "CapPrm:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text()
         assert worker.process.returncode == 0
         assert '"notice"' not in log.read_text()

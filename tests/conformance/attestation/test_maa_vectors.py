@@ -11,14 +11,14 @@ import pytest
 from cji_simulator.encoding import b64
 
 from attestation import AZURE_US, AZURE_USGOV, AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, Verdict
+from attestation.appraisal import Verdict
 from attestation.evidence import Tcb, parse_snp_report
 from attestation.evidence.hcl import runtime_ak
 from attestation.jose import rsa_from_jwk
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import US_REGIONS, USGOV_REGIONS, endpoint
 from attestation.verified import _CONSTRUCTOR_KEY
-from tests.support.forge import machine
+from tests.support.forge import decided, machine
 from tests.support.refusals import rejected
 
 pytestmark = pytest.mark.vectors
@@ -75,7 +75,7 @@ def verify(claims: Claims, verdict: Verdict) -> VerifiedToken:
         keys=SigningKeys(issuer=issuer, trust=AZURE_US, fetch=machine().jwks),
         verdict=verdict,
         nonce=NONCE,
-        reference=ReferenceValues(maa_policy_hashes=("wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs",)),
+        reference=decided(maa_policy_hashes=("wm9mHlvTU82e8UqoOy1Yj1FBRSNkfe99-69IYDq9eWs",)),
         now=claims["iat"] + 1,
     )
 

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, appraise
+from attestation.appraisal import appraise
 from attestation.evidence import Evidence, open_logs, qualifying_data, root_of
 from attestation.evidence.event_log import start_event
 from attestation.evidence.tpm import Tpm
@@ -38,6 +38,7 @@ from attestation.release.keyspec import locate
 from attestation.release.statement import verify_statement
 from attestation.release.vault import Vault
 from attestation.trust import endpoint
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
@@ -62,7 +63,7 @@ def fresh_report() -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
 
 
 def spec(cmk: Cmk, **kw: Any) -> KeySpec:
@@ -121,7 +122,7 @@ def test_x03_nothing_is_quoted_before_the_first_release(attester: Attester) -> N
 
 def test_x03_whoever_starts_second_obtains_no_key(simulation: Simulation, started: Attester, cmk: Cmk) -> None:
     """Another program with the same rights, or this one after a crash: the TPM has the start of the first."""
-    second = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    second = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
     with rejected("E48", fault=Fault.EVIDENCE_INVALID):
         second.attest(receipt_key=b"s" * 32)
     started.quote(receipt_key=RECEIPT_KEY, root=root_of(bytes(32)))
@@ -170,11 +171,11 @@ def test_f09_measurements_need_a_record(
 
 def test_logs_that_may_not_be_read(attester: Attester, simulation: Simulation, tmp_path: Path) -> None:
     broken = msgspec.structs.replace(simulation.trust, firmware_log=str(tmp_path / ("x" * 300)))
-    other = Attester(trust=broken, maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=broken, maa_url=simulation.maa_url, reference=decided())
     with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE):
         other.attest(receipt_key=RECEIPT_KEY)
     absent = msgspec.structs.replace(simulation.trust, firmware_log=str(tmp_path / "absent"))
-    other = Attester(trust=absent, maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=absent, maa_url=simulation.maa_url, reference=decided())
     with rejected("E47"):
         other.attest(receipt_key=RECEIPT_KEY)
 
@@ -187,7 +188,7 @@ def test_inherited_logs_are_read_again_for_each_quote(simulation: Simulation, cm
     with open(simulation.trust.firmware_log, "rb") as firmware, open(simulation.trust.userspace_log, "rb") as userspace:
         names = {"firmware-log": firmware.fileno(), "userspace-log": userspace.fileno()}
         logs = open_logs(nowhere, names)
-        attester = Attester(trust=nowhere, maa_url=simulation.maa_url, reference=ReferenceValues(), logs=logs)
+        attester = Attester(trust=nowhere, maa_url=simulation.maa_url, reference=decided(), logs=logs)
         before = attester.attest(receipt_key=RECEIPT_KEY)
         simulation.extend_pcr(12)
         after = attester.attest(receipt_key=RECEIPT_KEY)
@@ -221,15 +222,13 @@ def test_quote_for_a_callers_nonce(simulation: Simulation, started: Attester) ->
     appraise(
         evidence,
         trust=simulation.trust,
-        reference=ReferenceValues(),
+        reference=decided(),
         expected_qualifying_data=bound,
         start=(RECEIPT_KEY,),
         now=now,
     )
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03
-        appraise(
-            evidence, trust=AZURE_US, reference=ReferenceValues(), expected_qualifying_data=bound, start=None, now=now
-        )
+        appraise(evidence, trust=AZURE_US, reference=decided(), expected_qualifying_data=bound, start=None, now=now)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +253,7 @@ def test_a21_rolled_signing_keys(simulation: Simulation, attester: Attester) -> 
     simulation.rotate_signing_keys()
     with rejected("T03", fault=Fault.TOKEN_INVALID):
         attester.attest(receipt_key=RECEIPT_KEY)  # within the cool-down
-    Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues()).attest(
-        receipt_key=RECEIPT_KEY
-    )
+    Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided()).attest(receipt_key=RECEIPT_KEY)
 
 
 def test_maa_comes_back_after_one_failure(simulation: Simulation, attester: Attester) -> None:
@@ -382,6 +379,23 @@ def test_f04_an_answer_is_the_last_one_for_its_attestation(
     attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), cmk.spec, memoryview(bytearray(4096)))
 
 
+def test_f04_an_earlier_attestation_takes_no_answer(attester: Attester, cmk: Cmk) -> None:
+    earlier, latest = (attester.attest(receipt_key=RECEIPT_KEY) for _ in range(2))
+    assert told(refused(attester, earlier, cmk.spec)) == (Fault.TOKEN_INVALID, "used")
+    attester.release_into(latest, cmk.spec, memoryview(bytearray(4096)))
+
+
+def test_an_attester_does_not_grow_with_its_releases(attester: Attester, cmk: Cmk) -> None:
+    def sizes() -> dict[str, int]:
+        attestation = attester.attest(receipt_key=RECEIPT_KEY)
+        attester.release_into(attestation, cmk.spec, memoryview(bytearray(4096)))
+        return {name: len(held) for name, held in vars(attester).items() if isinstance(held, set | dict | list)}
+
+    first = sizes()
+    assert 1 in first.values()
+    assert [sizes() for _ in range(3)] == [first] * 3
+
+
 def test_policy_of_the_key(simulation: Simulation, attester: Attester) -> None:
     policy = simulation.release_policy()
     policy["anyOf"][0]["allOf"].append({"claim": "x-ms-azurevm-vmid", "equals": "another machine"})
@@ -411,7 +425,7 @@ def test_k01_a_key_under_a_weak_policy_is_not_used(
 
 def test_k01_a_second_authority_is_accepted_by_name_only(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, maa_hosts=(*simulation.trust.maa_hosts, "other.example"))
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
     policy = simulation.release_policy()
     policy["anyOf"].append(policy["anyOf"][0] | {"authority": "https://other.example"})
     cmk = simulation.create_cmk("att-two", policy=policy)
@@ -549,7 +563,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
         (impostor.host, (Fault.IDENTITY_UNAVAILABLE, "resource")),  # only the identity's pin is left
     ):
         trust = msgspec.structs.replace(simulation.trust, vault_hosts=(pattern,))
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
         assert told(refused(other, attestation, elsewhere)) == expected
     assert len(impostor.tokens) >= 2
     assert set(impostor.tokens) == {None}
@@ -558,7 +572,7 @@ def test_k04_no_token_for_a_challenge_of_another_domain(
 def test_k12_no_token_in_logs_or_errors(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=decided())
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     with caplog.at_level(logging.DEBUG):
@@ -576,7 +590,7 @@ def test_k02_an_answer_that_is_no_statement(
     simulation: Simulation, attester: Attester, cmk: Cmk, impostor: Impostor, answer: bytes
 ) -> None:
     impostor.answer = (200, answer)
-    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=impostor.trusted(simulation.trust), maa_url=simulation.maa_url, reference=decided())
     elsewhere = spec(cmk, kek_id=cmk.kek_id.replace(simulation.vault_url, f"https://{impostor.host}"))
     error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), elsewhere)
     assert told(error) == (Fault.RELEASE_INVALID, "S01")
@@ -592,7 +606,7 @@ def test_r02_an_azure_machine_takes_its_own_metadata_identity(monkeypatch: pytes
 def test_k02_statement_under_other_roots(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     for roots in (simulation.trust.tls_roots, None):
         trust = msgspec.structs.replace(simulation.trust, release_roots=roots)
-        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        other = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
         error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), cmk.spec)
         assert told(error) == (Fault.RELEASE_INVALID, "S02")
 
@@ -623,7 +637,7 @@ def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
     attester = Attester(
         trust=simulation.trust,
         maa_url=simulation.maa_url,
-        reference=ReferenceValues(),
+        reference=decided(),
         clock=lambda: time.time() + ahead[0],
     )
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
@@ -635,7 +649,7 @@ def test_f03_old_attestation(simulation: Simulation, cmk: Cmk) -> None:
 
 def test_s02_no_device(simulation: Simulation) -> None:
     trust = msgspec.structs.replace(simulation.trust, tcti="device:/nonexistent/tpm")
-    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
     with rejected("tpm-open", fault=Fault.EVIDENCE_UNAVAILABLE):
         attester.attest(receipt_key=RECEIPT_KEY)
 
@@ -669,7 +683,7 @@ def test_r02_tls_roots_are_the_trusts(
         monkeypatch.setenv(name, str(roots))
     trust = msgspec.structs.replace(simulation.trust, tls_roots=None)
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    elsewhere = Attester(trust=trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    elsewhere = Attester(trust=trust, maa_url=simulation.maa_url, reference=decided())
     with rejected("maa", fault=Fault.MAA_UNAVAILABLE):
         elsewhere.attest(receipt_key=RECEIPT_KEY)
     with rejected("vault", fault=Fault.RELEASE_UNAVAILABLE):
@@ -746,7 +760,7 @@ def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: At
     vault, hsm = (locate(one.spec, trust=simulation.trust).vault for one in (cmk, in_hsm))
     assert vault.resource != hsm.resource
     confused = msgspec.structs.replace(simulation.trust, vault_hosts=(f"{hsm.host}:{hsm.port}",))
-    other = Attester(trust=confused, maa_url=simulation.maa_url, reference=ReferenceValues())
+    other = Attester(trust=confused, maa_url=simulation.maa_url, reference=decided())
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     assert told(refused(other, attestation, in_hsm.spec)) == (Fault.IDENTITY_UNAVAILABLE, "resource")
     for one in (in_hsm, cmk):
@@ -779,10 +793,10 @@ def test_a_managed_hsm_writes_in_its_own_way_and_is_understood(
 def test_a04_provider_that_the_trust_does_not_name(simulation: Simulation, change: str) -> None:
     for url in (f"{simulation.maa_url}{change}", ""):
         with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-            Attester(trust=simulation.trust, maa_url=url, reference=ReferenceValues())
+            Attester(trust=simulation.trust, maa_url=url, reference=decided())
     with rejected("maa-url", fault=Fault.CONFIG_INVALID):
-        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=ReferenceValues())
-    Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=ReferenceValues())
+        Attester(trust=AZURE_US, maa_url=simulation.maa_url, reference=decided())
+    Attester(trust=simulation.trust, maa_url=f"{simulation.maa_url}/", reference=decided())
 
 
 def test_a_refusal_of_maa_is_not_asked_about_again(simulation: Simulation, attester: Attester) -> None:

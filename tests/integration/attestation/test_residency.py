@@ -6,13 +6,13 @@ from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 
 from attestation import Fault, Trust
-from attestation.appraisal import ReferenceValues
 from attestation.release import Attester
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 
 def refused(trust: Trust, url: str, region: str | None = None) -> tuple[Fault, str]:
-    attester = Attester(trust=trust, maa_url=url, reference=ReferenceValues(), region=region)
+    attester = Attester(trust=trust, maa_url=url, reference=decided(), region=region)
     with rejected() as caught:
         attester.attest(receipt_key=b"r" * 32)
     return caught.value.fault, caught.value.check

@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,12 +15,13 @@ from cji_simulator.fault_cli import fault
 from cji_simulator.faults import Kind, Service
 from cji_simulator.intel import Publication
 from cji_simulator.launch import worker_config
+from cji_simulator.operator import operator
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import open_site, people
 from click.testing import CliRunner
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust
-from attestation.appraisal import Acceptance, ReferenceValues, Verdict, appraise
+from attestation.appraisal import Verdict, appraise
 from attestation.evidence import Evidence, TdCollateral, maa_nonce, parse_hcl, parse_td_quote, qualifying_data, root_of
 from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
@@ -31,6 +32,7 @@ from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 from worker.cli import build
 
@@ -63,7 +65,7 @@ def evidence(servers: Simulation) -> Evidence:
 
 
 def attester(of: Simulation, **reference: Any) -> Attester:
-    return Attester(trust=of.trust, maa_url=of.maa_url, reference=ReferenceValues(**reference))
+    return Attester(trust=of.trust, maa_url=of.maa_url, reference=decided(**reference))
 
 
 def chain(evidence: Evidence) -> bytes:
@@ -74,7 +76,7 @@ def judged(evidence: Evidence, trust: Trust) -> Verdict:
     return appraise(
         evidence,
         trust=trust,
-        reference=ReferenceValues(),
+        reference=decided(),
         expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
         start=(RECEIPT_KEY,),
         now=datetime.now(UTC),
@@ -171,8 +173,8 @@ def test_outdated_tcb_is_refused_unless_accepted_by_name(tdx: Simulation) -> Non
     tdx.publish(Publication(status="OutOfDate", advisories=(ADVISORY,)))
     with rejected("E29", fault=Fault.POLICY_MISMATCH):
         attester(tdx).attest(receipt_key=RECEIPT_KEY)
-    accepted = Acceptance(id=ADVISORY, until=date(9999, 1, 1), reason="no other machine for a month")
-    worker = attester(tdx, tcb_statuses=("UpToDate", "OutOfDate"), accepted=(accepted,))
+    accepted = operator().acceptance(ADVISORY, machines=("TDX",))
+    worker = attester(tdx, tcb_statuses=("UpToDate", "OutOfDate"), acceptances=(accepted,))
     verdict = worker.attest(receipt_key=RECEIPT_KEY).verdict  # the token's attester_tcb_status agrees
     assert (verdict.tcb_status, verdict.advisories) == ("OutOfDate", (ADVISORY,))
 

@@ -19,8 +19,7 @@ from worker.cli import build
 from worker.errors import StartupError
 from worker.manifest import UNVERIFIED, Code
 
-OLD_LIST = '{ reviewed = 2026-01-01, expires = 2026-02-01, listed = [{ id = "AMD-SB-1", unfixed = ["Turin"] }] }'
-HEAP_FREE = {"interpreter", "manifest", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
+HEAP_FREE = {"floors", "interpreter", "manifest", "FIPS", "roots", "ptrace-scope", "core-pattern", "host-profile"}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +44,8 @@ def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
     assert states["roots"] == "warning"  # a simulation says so here, too
     assert states["secret heap"] == states["tpm-clock"] == "ok"
     assert "snp" in found["vTPM"]["found"]
+    assert (states["floors"], "snp 27 > 23" in found["floors"]["found"]) == ("warning", True)
+    assert "acceptance site-1 until" in found["reference values"]["found"]
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "ok")
 
 
@@ -78,7 +79,9 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
         ("worker.toml", 'cloud = "simulation"', 'cloud = "azure-us"', "configuration"),
         ("worker.toml", '"Genoa"', '"Rome"', "reference values"),
         ("worker.toml", '"Genoa"', "", "reference values"),
-        ("worker.toml", 'products = ["Genoa"]', f'products = ["Genoa"]\nadvisories = {OLD_LIST}', "reference values"),
+        ("worker.toml", "acceptance.jws", "advisories.jws", "reference values"),
+        ("worker.toml", "acceptance.jws", "absent.jws", "configuration"),
+        ("worker.toml", "advisory_signers", "measurements = []\nadvisory_signers", "reference values"),
         ("worker.toml", 'maa_url = "https://', 'maa_url = "https://x.', "endpoints"),
         ("worker.toml", 'kek_id = "https://', 'kek_id = "https://x.', "endpoints"),
         ("worker.toml", "policy.toml", "absent.toml", "policy"),

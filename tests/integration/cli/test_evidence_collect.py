@@ -7,9 +7,10 @@ from cji_simulator.faults import Kind, Service
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
-from attestation.appraisal import ReferenceValues
 from attestation.evidence import Evidence, MeasuredBoot, parse_attest
 from attestation.release import Attester
+from tests.support.forge import decided
+from tests.support.reviews import decided_profile
 from worker.cli import build
 
 
@@ -31,8 +32,8 @@ def test_collected_evidence_is_accepted(vm: Simulation, tmp_path: Path) -> None:
     assert isinstance(evidence.boot, MeasuredBoot)
     carried = parse_attest(evidence.quote).extra_data.hex()
     assert collected.output.splitlines()[1] == f"cji evidence verify {out} --qualifying {carried}"
-    assert cji(vm, "verify", out, "--qualifying", carried).exit_code == 0
-    assert "boot_images" in cji(vm, "pcrs", out).output
+    assert cji(vm, "verify", out, "--profile", decided_profile(tmp_path), "--qualifying", carried).exit_code == 0
+    assert "boot_images" in cji(vm, "pcrs", out, "--profile", decided_profile(tmp_path)).output
     again = cji(vm, "collect", "--out", out)
     assert (again.exit_code, "cannot be written" in again.output) == (2, True)
     assert Evidence.from_json(out.read_bytes()) == evidence
@@ -41,7 +42,7 @@ def test_collected_evidence_is_accepted(vm: Simulation, tmp_path: Path) -> None:
 def test_a_verifier_chooses_what_the_quotes_carry(vm: Simulation, tmp_path: Path) -> None:
     out = tmp_path / "answer.json"
     assert cji(vm, "collect", "--out", out, "--qualifying", "ab" * 32).exit_code == 0
-    assert cji(vm, "verify", out, "--qualifying", "ab" * 32).exit_code == 0
+    assert cji(vm, "verify", out, "--profile", decided_profile(tmp_path), "--qualifying", "ab" * 32).exit_code == 0
     for wrong in ("ab" * 31, "zz" * 32, ""):
         assert cji(vm, "collect", "--out", tmp_path / "no.json", "--qualifying", wrong).exit_code == 2
     assert not (tmp_path / "no.json").exists()
@@ -50,7 +51,7 @@ def test_a_verifier_chooses_what_the_quotes_carry(vm: Simulation, tmp_path: Path
 def test_a_machine_on_which_a_worker_started_is_not_golden(azure: Simulation, tmp_path: Path) -> None:
     """Its start is in PCR 15, and the worker alone has the record of it."""
     vm, out = azure.another_vm(), tmp_path / "late.json"
-    attester, cmk = Attester(trust=vm.trust, maa_url=vm.maa_url, reference=ReferenceValues()), vm.create_cmk("cji-late")
+    attester, cmk = Attester(trust=vm.trust, maa_url=vm.maa_url, reference=decided()), vm.create_cmk("cji-late")
     attester.release_into(attester.attest(receipt_key=b"r" * 32), cmk.spec, memoryview(bytearray(4096)))
     assert cji(vm, "collect", "--out", out).exit_code == 0
     result = cji(vm, "pcrs", out)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US
 from tests.support.job_specs import head
+from tests.support.reviews import decided_toml
 from tests.support.sdk_server import (
     Certificates,
     ReferenceWorker,
@@ -46,7 +47,7 @@ DOB = { do = "date_to", unit = "year" }
 CSV = (
     "record_id,surname,given_name,DOB\n007,neumann,michaela,19151111\n008,painter,courtney,\n009,neumann,,1916-13-40\n"
 )
-REFERENCE = '[reference]\nproducts = ["Genoa"]\n'
+REFERENCE = f'[reference]\nproducts = ["Genoa"]\n{decided_toml()}'
 
 
 @dataclass(kw_only=True)
@@ -135,7 +136,13 @@ def test_csv_to_a_folder_and_the_receipt_verifies_offline(desk: Desk) -> None:
     assert verified.exit_code == 0, verified.output
     assert "verified" in verified.stdout
     assert "SIMULATED" in verified.stdout
-    as_json = desk.cji("receipt", "verify", out / "receipt.jws", "--evidence", out / "evidence.json", "--json")
+    assert "accepted by the operator: " in verified.stdout
+    undecided = desk.cji("receipt", "verify", out / "receipt.jws", "--evidence", out / "evidence.json")
+    assert (undecided.exit_code, "attestation E32" in undecided.output) == (3, True)
+    profile = desk.folder / "client.toml"
+    as_json = desk.cji(
+        "receipt", "verify", out / "receipt.jws", "--evidence", out / "evidence.json", "--json", "--profile", profile
+    )
     assert json.loads(as_json.stdout)["volumes"]["rows_in"] == 3
 
 
@@ -268,7 +275,7 @@ def test_every_flipped_byte_of_receipt_and_header_is_named(desk: Desk) -> None:
         (desk.folder / "changed.jws").write_text(text)
         return desk.cji(
             "receipt", "verify", desk.folder / "changed.jws", "--evidence", out / "evidence.json",
-            "--expect-header", out / "header.bin",
+            "--expect-header", out / "header.bin", "--profile", desk.folder / "client.toml",
         )  # fmt: skip
 
     assert verify(receipt).exit_code == 0
@@ -299,7 +306,8 @@ def test_evidence_of_another_machine_or_key_is_refused(desk: Desk) -> None:
 
     def verify(**changes: object) -> Result:
         (desk.folder / "changed.json").write_text(json.dumps({**good, **changes}))
-        return desk.cji("receipt", "verify", out / "receipt.jws", "--evidence", desk.folder / "changed.json")
+        changed, profile = desk.folder / "changed.json", desk.folder / "client.toml"
+        return desk.cji("receipt", "verify", out / "receipt.jws", "--evidence", changed, "--profile", profile)
 
     assert verify().exit_code == 0
     other = public_jwk(ec.generate_private_key(ec.SECP384R1()).public_key())
@@ -321,7 +329,7 @@ def test_several_receipts_and_their_gaps(desk: Desk) -> None:
         jobs.append(desk.folder / f"out{i}")
     both = [job / "receipt.jws" for job in jobs]
     headers = [argument for job in jobs for argument in ("--expect-header", job / "header.bin")]
-    evidence = ("--evidence", jobs[0] / "evidence.json")
+    evidence = ("--evidence", jobs[0] / "evidence.json", "--profile", desk.folder / "client.toml")
     assert desk.cji("receipt", "verify", *both, *evidence, *headers).exit_code == 0
     missing = desk.cji("receipt", "verify", both[0], *evidence, *headers)
     assert missing.exit_code == 3

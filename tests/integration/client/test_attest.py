@@ -22,6 +22,7 @@ from attestation.evidence import Evidence, root_of
 from attestation.maa import SigningKeys, parse_jwks, verify_presented_token
 from attestation.trust import provider_endpoint
 from attestation.verified import _CONSTRUCTOR_KEY
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 from tests.support.sdk_server import (
     KEK_ID,
@@ -38,7 +39,7 @@ from worker.compute.operations.deidentify import Deidentify
 from worker.jose import key_id, public_jwk, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
 
-REFERENCE = ReferenceValues(products=("Genoa",))
+REFERENCE = decided(products=("Genoa",))
 RECORDS = {"records": pa.table({"last": ["neumann"]})}
 
 
@@ -123,7 +124,7 @@ def test_c01_evidence_for_another_nonce_or_key_is_refused(bench: Bench, azure: S
     with pytest.raises(Unverified, match="E04"):
         verify_attestation(good, nonce=nonce, **{**judge, "trust": AZURE_US})  # type: ignore[arg-type]
     with pytest.raises(Unverified, match="E08"):
-        verify_attestation(good, nonce=nonce, **{**judge, "reference": ReferenceValues(products=("Turin",))})  # type: ignore[arg-type]
+        verify_attestation(good, nonce=nonce, **{**judge, "reference": decided(products=("Turin",))})  # type: ignore[arg-type]
 
 
 class Recording:
@@ -213,7 +214,7 @@ def test_an_impossible_profile_is_not_blamed_on_the_worker(bench: Bench, azure: 
     with pytest.raises(SpecError, match="maa-url"):
         judge(maa_url="https://other.example")
     with pytest.raises(SpecError, match="reference-measurements"):
-        judge(reference=ReferenceValues(products=("Genoa",), measurements=("zz",)))
+        judge(reference=decided(products=("Genoa",), measurements=("zz",)))
 
 
 def test_an_issuer_that_does_not_answer_may_answer_later(bench: Bench, azure: Simulation) -> None:

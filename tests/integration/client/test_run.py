@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues
+from tests.support.forge import decided
 from tests.support.sdk_server import (
     KEK_ID,
     Certificates,
@@ -58,7 +58,7 @@ class Scene:
         return {
             "tls": self.tls.client,
             "trust": AZURE_US,
-            "reference": ReferenceValues(),
+            "reference": decided(),
             "maa_url": MAA,
         }
 

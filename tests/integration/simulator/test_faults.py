@@ -13,17 +13,20 @@ from cji_simulator.simulation import Cmk
 from click.testing import CliRunner, Result
 
 from attestation import AttestationError, Fault
-from attestation.appraisal import ReferenceValues
+from attestation.appraisal.crl import read_published
 from attestation.evidence import Evidence, maa_nonce, qualifying_data, root_of
 from attestation.evidence.collect import collect
+from attestation.evidence.kds import fetch_crl
 from attestation.evidence.pcs import IntelPcs
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 RECEIPT_KEY = b"r" * 32
 MAA, VAULT, IMDS, TPM, INTEL = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM, Service.INTEL
+AMD = Service.AMD
 THIM, IDENTITY = "/metadata/THIM/", "/metadata/identity/"
 
 
@@ -44,7 +47,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
 
 
 def outcome(attester: Attester, cmk: Cmk) -> tuple[Fault, str] | None:
@@ -128,7 +131,7 @@ def test_what_the_worker_makes_of_it(
 
 
 def test_the_table_has_every_fault() -> None:
-    tried = {(order.service, order.kind) for order in (given.values[0] for given in (*TABLE, *TDX_TABLE))}
+    tried = {(order.service, order.kind) for order in (given.values[0] for given in (*TABLE, *TDX_TABLE, *AMD_TABLE))}
     assert tried == {(service, kind) for kind, entry in CATALOGUE.items() for service in entry.services}
 
 
@@ -142,6 +145,34 @@ TDX_TABLE = [
     row(MAA, Kind.DEBUGGABLE, (Fault.TOKEN_INVALID, "T10")),
     row(TPM, Kind.BOOT_REPORT, None),
 ]
+
+
+AMD_TABLE = [
+    row(AMD, Kind.STATUS, (Fault.EVIDENCE_UNAVAILABLE, "amd-kds")),
+    row(AMD, Kind.STATUS, None, status=429, seconds=1, times=1),
+    row(AMD, Kind.SLOW, None, seconds=0.2),
+    row(AMD, Kind.DOWN, (Fault.EVIDENCE_UNAVAILABLE, "amd-kds")),
+    row(AMD, Kind.MALFORMED, (Fault.EVIDENCE_INVALID, "not a CRL"), path="/crl"),
+]
+
+
+@pytest.mark.parametrize(("order", "ends"), AMD_TABLE)
+def test_what_an_operator_who_fetches_makes_of_it(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, order: Order, ends: tuple[Fault, str] | None
+) -> None:
+    if ends is not None:
+        monkeypatch.setattr("attestation.evidence.kds.TOTAL_SECONDS", 0.1)
+    fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
+    simulation.fault(order.service, order.kind, **fields)
+    found: tuple[Fault, str] | None = None
+    try:
+        got = fetch_crl(simulation.trust, "Genoa")
+        read_published(got.chain, got.crl, product="Genoa", roots=simulation.trust.amd_roots)
+    except AttestationError as error:
+        found = error.fault, error.check
+    except ValueError as error:
+        found = Fault.EVIDENCE_INVALID, str(error)
+    assert found == ends
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +190,7 @@ def test_what_a_worker_on_tdx_makes_of_it(
         monkeypatch.setattr("attestation.evidence.pcs.TOTAL_SECONDS", 0.1)
     fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
     tdx.fault(order.service, order.kind, **fields)
-    attester = Attester(trust=tdx.trust, maa_url=tdx.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=tdx.trust, maa_url=tdx.maa_url, reference=decided())
     found: tuple[Fault, str] | None = None
     try:
         attester.attest(receipt_key=RECEIPT_KEY)
@@ -254,7 +285,7 @@ class TestEvents:
         ends = self.released_after(simulation, attester, cmk, simulation.reboot)
         assert ends == (Fault.EVIDENCE_INVALID, "ephemeral-key")
         assert outcome(attester, cmk) == (Fault.EVIDENCE_INVALID, "E35")
-        new = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+        new = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
         assert outcome(new, cmk) is None
 
     def test_extend_pcr(self, simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
@@ -321,7 +352,7 @@ def test_the_command_line_lists_what_is_in_force(simulation: Simulation) -> None
 
 def test_the_command_line_lets_events_happen(own_servers: Simulation) -> None:
     state, before = str(own_servers.state), own_servers.create_cmk("cli")
-    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=decided())
 
     def ends(*arguments: str) -> str | None:
         """Where a release ends when this happened after the attestation that it is asked with."""
@@ -336,9 +367,9 @@ def test_the_command_line_lets_events_happen(own_servers: Simulation) -> None:
 
     assert ends(Event.EXTEND_PCR, "--pcr", "5") == "pcr-changed"
     assert ends(Event.ROTATE_SIGNING_KEYS) == "vault-403-unverified"
-    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=decided())
     assert ends(Event.REBOOT) == "ephemeral-key"
-    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=own_servers.trust, maa_url=own_servers.maa_url, reference=decided())
     assert ends("disable-key", "--key", "cli") == "vault-403-KeyDisabled"
     assert ends("enable-key", "--key", "cli") is None
     assert ends("change-policy", "--key", "cli") == "vault-403-policy"
@@ -409,7 +440,7 @@ def test_the_second_provider_is_told_apart_by_its_name_only(simulation: Simulati
 
     other = simulation.endpoints.other_maa_url
     trust = msgspec.structs.replace(simulation.trust, maa_hosts=(other.removeprefix("https://"),))
-    attester = Attester(trust=trust, maa_url=other, reference=ReferenceValues())
+    attester = Attester(trust=trust, maa_url=other, reference=decided())
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     assert attestation.token.issuer == other
     with rejected(fault=Fault.RELEASE_DENIED):  # the key's policy names the first provider

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from attestation.appraisal import ReferenceValues
 from attestation.maa.jwks import parse_jwks
 from attestation.release import Attester
+from tests.support.forge import decided
 
 EVIDENCE = x509.ObjectIdentifier("1.3.6.1.4.1.311.105.1000.1")
 
@@ -92,7 +92,7 @@ def test_providers_share_keys_and_nothing_else(simulation: Simulation) -> None:
 @pytest.fixture
 def token(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("attestation.evidence.collect.REPORT_PAUSES", (0.0,))
-    attester = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    attester = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
     return attester.attest(receipt_key=b"r" * 32).token.raw
 
 

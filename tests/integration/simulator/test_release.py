@@ -40,7 +40,7 @@ from tpm2_pytss.types import (
 )
 
 from attestation import AZURE_US, AZURE_USGOV, Fault, Trust, is_production
-from attestation.appraisal import ReferenceValues, appraise
+from attestation.appraisal import appraise
 from attestation.evidence import Evidence, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
 from attestation.evidence.pcs import IntelPcs
@@ -49,6 +49,7 @@ from attestation.evidence.tpm_structures import policy_pcr_digest
 from attestation.maa import guest_request, open_reply, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
+from tests.support.forge import decided
 from tests.support.refusals import rejected
 
 BOUND = qualifying_data(b"r" * 32, b"n" * 32)
@@ -62,7 +63,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def attester(simulation: Simulation) -> Attester:
-    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    return Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_s03_production_roots_refuse_the_same_evidence(simulation: Simulation, e
         appraise(
             evidence,
             trust=trust,
-            reference=ReferenceValues(),
+            reference=decided(),
             expected_qualifying_data=BOUND,
             start=None,
             now=datetime.now(UTC),
@@ -134,7 +135,7 @@ def test_another_simulation_is_another_root(simulation: Simulation, evidence: Ev
         appraise(
             evidence,
             trust=other.trust,
-            reference=ReferenceValues(),
+            reference=decided(),
             expected_qualifying_data=BOUND,
             start=None,
             now=datetime.now(UTC),
@@ -435,7 +436,7 @@ def test_maa_down_and_up_again(simulation: Simulation, attester: Attester) -> No
 def test_signing_keys_may_turn(simulation: Simulation, attester: Attester) -> None:
     attester.attest(receipt_key=bytes(32))
     simulation.rotate_signing_keys()
-    fresh = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=ReferenceValues())
+    fresh = Attester(trust=simulation.trust, maa_url=simulation.maa_url, reference=decided())
     fresh.attest(receipt_key=bytes(32))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues
+from tests.support.forge import decided
 from worker.client import ClientError, Unverified, load_profile, load_project_key
 from worker.client.attested import read_evidence, verify_attestation
 from worker.client.errors import SpecError, from_details
@@ -127,7 +127,7 @@ def test_files(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     with pytest.raises(SpecError):
         load_project_key(path)
     with pytest.raises(SpecError):
-        read_evidence(data, trust=AZURE_US, reference=ReferenceValues())
+        read_evidence(data, trust=AZURE_US, reference=decided())
 
 
 @given(st.binary(max_size=200), st.sampled_from([".csv", ".parquet", ".arrow"]))
@@ -146,7 +146,7 @@ def test_attestation_answers(evidence: bytes, token: str, jwk: str) -> None:
             answer,
             nonce=bytes(32),
             trust=AZURE_US,
-            reference=ReferenceValues(),
+            reference=decided(),
             maa_url="https://x.eus.attest.azure.net",
         )
     with pytest.raises(Unverified):

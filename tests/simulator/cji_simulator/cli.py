@@ -65,6 +65,7 @@ def _where(simulation: Simulation) -> Table:
         ("metadata service", at.imds_url),
         ("vTPM", at.machine.tcti),
         ("Intel's service", at.intel_url),
+        ("AMD's service", at.amd_url),
         ("control", at.control_url),
     ):
         table.add_row(label, value)

@@ -29,6 +29,7 @@ class Service(enum.StrEnum):
     IMDS = "imds"
     TPM = "tpm"
     INTEL = "intel"
+    AMD = "amd"
 
 
 class Kind(enum.StrEnum):
@@ -70,7 +71,7 @@ class Entry:
     options: tuple[str, ...] = ()
 
 
-_HTTP: Final = (Service.MAA, Service.VAULT, Service.IMDS, Service.INTEL)
+_HTTP: Final = (Service.MAA, Service.VAULT, Service.IMDS, Service.INTEL, Service.AMD)
 _MAA, _VAULT, _IMDS, _TPM = (Service.MAA,), (Service.VAULT,), (Service.IMDS,), (Service.TPM,)
 
 CATALOGUE: Final[Mapping[Kind, Entry]] = {

@@ -6,6 +6,7 @@ The folder looks as an operator's and an agency's would; everything in it is new
 | file | whose |
 |---|---|
 | worker.toml policy.toml server.pem server.key client-roots.pem state/audit.jsonl | the worker's |
+| operator/signer.key, and copied beside worker.toml and client.toml advisories.jws acceptance.jws | the operator's |
 | client/client.toml ca.pem client.pem client.key signing.key recipient.key | the agency's |
 """
 
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator import jws
 from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem, write_private
+from cji_simulator.operator import Operator
 from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.compute.registry import OPERATIONS
@@ -102,6 +104,7 @@ def _config(
     simulation: Simulation,
     keys: Sequence[Cmk],
     *,
+    reference: str,
     port: int,
     cells: int,
     cell_mib: int,
@@ -131,7 +134,7 @@ def _config(
             client_roots="client-roots.pem",
         ),
         _table("attestation", maa_url=simulation.maa_url, key_lifetime_s=key_lifetime_s, pcr_check_s=pcr_check_s),
-        f"[attestation.reference_values]\nproducts = {_texts(_PRODUCTS)}\n",
+        f"[attestation.reference_values]\n{reference}",
     ]
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
@@ -142,7 +145,21 @@ def _config(
     return "\n".join(parts)
 
 
-def _profile(simulation: Simulation, target: str, *, key: Cmk, agency: Agency, recipient: str) -> str:
+def _reference(folders: Sequence[Path], signer: Path) -> str:
+    """Reference values of an operator who accepts what is open; writes what it signs into each folder, and its key."""
+    deciding = Operator()
+    signer.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(signer, private_pem(deciding.key))
+    for folder in folders:
+        (folder / "advisories.jws").write_bytes(deciding.table())
+        (folder / "acceptance.jws").write_bytes(deciding.acceptance())
+    return (
+        f"products = {_texts(_PRODUCTS)}\nadvisory_signers = {_texts([deciding.signer])}\n"
+        'advisories = { file = "advisories.jws" }\nacceptances = [{ file = "acceptance.jws" }]\n'
+    )
+
+
+def _profile(simulation: Simulation, target: str, *, reference: str, key: Cmk, agency: Agency, recipient: str) -> str:
     head = {
         "target": target,
         "cloud": CLOUD,
@@ -167,8 +184,7 @@ def _profile(simulation: Simulation, target: str, *, key: Cmk, agency: Agency, r
         kek_id=key.kek_id,
         kek_thumbprint=key.public_thumbprint,
     )
-    reference = f"[reference]\nproducts = {_texts(_PRODUCTS)}\n"
-    return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", reference])
+    return "\n".join([*lines, "", f"{job}recipients = {_texts([recipient])}", "", f"[reference]\n{reference}"])
 
 
 def _chain(folder: Path, stem: str, credential: Credential) -> None:
@@ -222,10 +238,12 @@ def worker_config(
         recipient_key_id=recipient_id,
     )
     files.policy.write_text(_policy(agency, signing.public_key(), recipient_id))
+    reference = _reference((folder, client), folder / "operator" / "signer.key")
     files.config.write_text(
         _config(
             simulation,
             keys,
+            reference=reference,
             port=port,
             cells=cells,
             cell_mib=cell_mib,
@@ -236,6 +254,13 @@ def worker_config(
         )
     )
     files.profile.write_text(
-        _profile(simulation, target, key=keys[0], agency=agency, recipient=public_jwk(recipient.public_key()))
+        _profile(
+            simulation,
+            target,
+            reference=reference,
+            key=keys[0],
+            agency=agency,
+            recipient=public_jwk(recipient.public_key()),
+        )
     )
     return files

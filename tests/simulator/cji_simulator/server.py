@@ -18,6 +18,7 @@ from cji_simulator.hcl import Tee
 from cji_simulator.identity import CLIENT_ID, Identities
 from cji_simulator.imds import LOCATION, MetadataService
 from cji_simulator.intel import Intel
+from cji_simulator.kds import KeyDistributionService
 from cji_simulator.keyvault import KeyVault
 from cji_simulator.maa import AttestationService, SigningKeys
 from cji_simulator.managed_hsm import ManagedHsm
@@ -50,6 +51,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ark_spki_sha256: str
     intel_spki_sha256: str
     intel_url: str
+    amd_url: str
     tee: Tee
 
 
@@ -102,7 +104,8 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     vm_id, faults, identities = uuid.uuid4(), Faults(), Identities()
     (maa_socket, maa_port), (other_socket, other_port) = (_listen() for _ in range(2))
     (vault_socket, vault_port), (hsm_socket, hsm_port) = (_listen() for _ in range(2))
-    (imds_socket, imds_port), (control_socket, control_port), (intel_socket, intel_port) = (_listen() for _ in range(3))
+    (imds_socket, imds_port), (control_socket, control_port) = (_listen() for _ in range(2))
+    (intel_socket, intel_port), (amd_socket, amd_port) = (_listen() for _ in range(2))
     # The audience that a vault names must be a parent domain of its host, as vault.azure.net is of a vault's name.
     # 0.0.1 stands so to 127.0.0.1, and the client's check of that rule stays on.
     signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
@@ -125,6 +128,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     )
     imds = MetadataService(roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults)
     pcs = CertificationService(intel=intel, faults=faults)
+    kds = KeyDistributionService(roots=roots, faults=faults)
     tls = _tls(state / "roots")
     async with contextlib.AsyncExitStack() as stack:
         machines: list[VirtualTpm] = []
@@ -165,6 +169,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             (vault.application(), vault_socket, tls),
             (hsm.application(), hsm_socket, tls),
             (pcs.application(), intel_socket, tls),
+            (kds.application(), amd_socket, tls),
             (imds.application(), imds_socket, None),
             (control.application(), control_socket, None),
         ):
@@ -189,6 +194,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             ark_spki_sha256=roots.ark_spki_sha256,
             intel_spki_sha256=intel.spki_sha256,
             intel_url=f"https://{HOST}:{intel_port}",
+            amd_url=f"https://{HOST}:{amd_port}",
             tee=tee,
         )
         part = state / f"{ENDPOINTS}.part"

@@ -165,6 +165,7 @@ class Simulation:
             tls_roots=at.tls_roots,
             release_roots=at.release_roots,
             amd_roots=(at.ark_spki_sha256,),
+            amd_kds=at.amd_url,
             intel_roots=(at.intel_spki_sha256,),
             intel_pcs=at.intel_url,
             intel_root_crl=f"{at.intel_url}/IntelSGXRootCA.der",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ class Site:
     worker: Worker
     profile: ClientProfile
 
-    @property
+    @cached_property
     def recipient(self) -> rsa.RSAPrivateKey:
         """The submitter's recipient key."""
         assert self.profile.recipient_key is not None

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import json
-import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AZURE_US, Fault
-from attestation.appraisal import Acceptance, ReferenceValues, check_reference
+from attestation.appraisal import ReferenceValues, check_reference, image_of
 from attestation.checks import requirement
 from attestation.evidence import Evidence, qualifying_data
 from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
@@ -26,8 +26,10 @@ from tests.support.forge import (
     machine,
     machine_of,
 )
+from tests.support.forge import decided as accepting
 from tests.support.paths import ROOT
 from tests.support.refusals import rejected
+from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
 from worker.cli import build
 from worker.cli.evidence_ear import accepted_result
@@ -77,7 +79,9 @@ def test_a_bare_bundle(tmp_path: Path, tee: str) -> None:
     for text in (found.sha384.hex(), QUALIFYING.hex(), "vmUniqueId", "PCR 7"):
         assert text in shown.output
     assert "unreadable" not in shown.output
-    judged = cji("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex())
+    judged = cji(
+        "verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--profile", decided_profile(tmp_path)
+    )
     assert judged.exit_code == 0, judged.output
     assert judged.output.startswith(f"accepted: {tee} ")
     assert f"E16  {requirement('E16')}" in judged.output
@@ -104,7 +108,9 @@ def test_the_file_of_a_job(tmp_path: Path) -> None:
     now = machine().now
     path = wrapped(tmp_path, at=now)
     assert "attested_at" in cji("show", path).output
-    assert cji("verify", path).exit_code == 0
+    refused = cji("verify", path)  # nobody decided about what is open
+    assert (refused.exit_code, "refused at E32" in refused.output) == (3, True)
+    assert cji("verify", path, "--profile", decided_profile(tmp_path)).exit_code == 0
     later = (now + timedelta(days=9000)).isoformat()
     result = cji("verify", path, "--at", later)
     assert (result.exit_code, "refused at E38" in result.output) == (3, True)
@@ -133,7 +139,7 @@ def test_what_is_no_evidence(tmp_path: Path, text: str) -> None:
 def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> None:
     broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"")
     result = cji("show", bare(tmp_path, broken))
-    assert (result.exit_code, result.output.count("unreadable")) == (0, 3)
+    assert (result.exit_code, result.output.count("unreadable")) == (0, 4)
     path = wrapped(tmp_path, at=datetime.now(UTC))
     content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
     path.write_text(json.dumps(content))
@@ -151,10 +157,9 @@ def test_a_tdx_bundle_that_lacks_its_parts_is_shown(tmp_path: Path) -> None:
 
 def test_reference_values_of_a_worker(tmp_path: Path) -> None:
     evidence, config = bare(tmp_path, machine().evidence()), tmp_path / "worker.toml"
-    today = machine().now.date()
     shipped = (ROOT / "deploy" / "worker.example.toml").read_text()
-    example = re.sub(r"(?m)^reviewed = .*$", f"reviewed = {today - timedelta(days=1)}", shipped)
-    example = re.sub(r"(?m)^expires = .*$", f"expires = {today + timedelta(days=30)}", example)
+    example = shipped.replace("token_max_age = 600\n", f"token_max_age = 600\n{decided_toml()}")
+    assert example != shipped
     command = ("verify", evidence, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--config", config)
     for pcr4, status in ((machine().pcrs[4].hex(), 0), ("11" * 32, 3)):
         config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n4 = ["{pcr4}"]\n')
@@ -175,13 +180,16 @@ def test_json_for_machines(tmp_path: Path) -> None:
         "file",
         "bundle",
         "hardware report",
+        "advisories",
         "runtime claims",
         "certificates",
         "TPM quote",
         "boot",
     ]
-    found = json.loads(cji("verify", path, "--json").output)
-    assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", [])
+    found = json.loads(cji("verify", path, "--json", "--profile", decided_profile(tmp_path)).output)
+    accepted = [one["id"] for one in found["advisories"] if one["accepted_by"] == "site-1"]
+    assert (found["accepted"], found["tee"], found["accepted_advisories"]) == (True, "snp", accepted)
+    assert found["above_floor"] == ["snp 27 > 23", "microcode 88 > 84"]
     assert {one["id"]: one["requires"] for one in found["checks"]} == {
         one["id"]: requirement(one["id"]) for one in found["checks"]
     }
@@ -222,7 +230,8 @@ def golden(folder: Path, *names: str, pcr4: bytes | None = None) -> list[Path]:
 def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
     updated = b"\x11" * 32
     files = golden(tmp_path, "a.json", "b.json", pcr4=updated)
-    result = cji("pcrs", *files, "--cloud", "test")
+    decided = ("--profile", decided_profile(tmp_path))
+    result = cji("pcrs", *files, "--cloud", "test", *decided)
     assert result.exit_code == 0, result.output
     config = msgspec.toml.decode(result.output)
     table = config["attestation"]["reference_values"]
@@ -232,14 +241,17 @@ def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
         pcr: (value.hex(), updated.hex()) if pcr == 4 else (value.hex(),) for pcr, value in enumerate(machine().pcrs)
     }
     for path in files:
-        machine().appraise(Evidence.from_json(path.read_bytes()), reference=reference)
-    only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4")
+        pinned = msgspec.structs.replace(accepting(), pcrs=reference.pcrs)
+        machine().appraise(Evidence.from_json(path.read_bytes()), reference=pinned)
+    only = cji("pcrs", *files, "--cloud", "test", "--pcr", "7", "--pcr", "4", *decided)
     assert list(msgspec.toml.decode(only.output)["attestation"]["reference_values"]["pcrs"]) == ["4", "7"]
 
 
 def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
     booted = replayed((*firmware(), *USERSPACE))
-    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0", "--pcr", "15")
+    result = cji(
+        "pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0", "--pcr", "15", "--profile", decided_profile(tmp_path)
+    )
     table = msgspec.toml.decode(result.output)["attestation"]["reference_values"]
     assert table == {"pcrs": {"0": [booted[0].hex()], "15": [booted[15].hex()]}}  # as it was before the worker's start
 
@@ -247,7 +259,15 @@ def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", [LINE, 'a="b\\c"\t\x7f\u00e9 ' + LINE])
 def test_boot_images_of_golden_machines_are_reference_values(tmp_path: Path, line: str) -> None:
     evidence = with_boot(line=line)
-    result = cji("pcrs", bare(tmp_path, evidence), bare(tmp_path, evidence), "--cloud", "test")
+    result = cji(
+        "pcrs",
+        bare(tmp_path, evidence),
+        bare(tmp_path, evidence),
+        "--cloud",
+        "test",
+        "--profile",
+        decided_profile(tmp_path),
+    )
     assert result.exit_code == 0, result.output
     assert f"# dm-verity root: {VERITY}" in result.output
     table = msgspec.toml.decode(result.output)["attestation"]["reference_values"]
@@ -257,7 +277,7 @@ def test_boot_images_of_golden_machines_are_reference_values(tmp_path: Path, lin
     assert [one.command_line for one in reference.boot_images] == [line]
     assert sorted(reference.pcrs) == [*range(10), 11, 12, 13, 14]
     for other, accepted in ((evidence, True), (with_boot(line=f"{line} init=/bin/sh"), False)):
-        pinned = msgspec.structs.replace(reference, pcrs={})
+        pinned = accepting(boot_images=reference.boot_images)
         if accepted:
             assert machine().appraise(other, reference=pinned)
         else:
@@ -267,26 +287,40 @@ def test_boot_images_of_golden_machines_are_reference_values(tmp_path: Path, lin
 
 def test_an_initrd_that_the_kernel_loaded_is_printed(tmp_path: Path) -> None:
     loaded = Measurement(pcr=9, kind=6, data=b"", digest=b"\7" * 32)
-    result = cji("pcrs", bare(tmp_path, with_boot(events=(*firmware(), loaded))), "--cloud", "test")
+    result = cji(
+        "pcrs",
+        bare(tmp_path, with_boot(events=(*firmware(), loaded))),
+        "--cloud",
+        "test",
+        "--profile",
+        decided_profile(tmp_path),
+    )
     (image,) = msgspec.toml.decode(result.output)["attestation"]["reference_values"]["boot_images"]
     assert image["initrds"] == ["07" * 32]
 
 
 def test_machines_without_such_an_image_have_values_only(tmp_path: Path) -> None:
     grub = Measurement(pcr=8, kind=13, data=b"grub_cmd: linux\0", digest=b"\7" * 32)
-    result = cji("pcrs", bare(tmp_path, with_boot(events=(*firmware(), grub))), "--cloud", "test")
+    result = cji(
+        "pcrs",
+        bare(tmp_path, with_boot(events=(*firmware(), grub))),
+        "--cloud",
+        "test",
+        "--profile",
+        decided_profile(tmp_path),
+    )
     assert list(msgspec.toml.decode(result.output)["attestation"]["reference_values"]) == ["pcrs"]
 
 
 def test_events_are_shown_by_pcr(tmp_path: Path) -> None:
     path = bare(tmp_path, with_boot(userspace=(*USERSPACE, said(11, "a\x1b[2Jb"))))
-    result = cji("pcrs", path, "--cloud", "test", "--pcr", "11", "--events")
+    result = cji("pcrs", path, "--cloud", "test", "--pcr", "11", "--events", "--profile", decided_profile(tmp_path))
     rows = result.output.splitlines()
     assert {row.split()[1] for row in rows} == {"11"}
     assert rows[0].endswith(f"{hashlib.sha256(b'.linux' + bytes(1)).hexdigest()} (.linux)")
     assert rows[-2].endswith(" ready")
     assert rows[-1].endswith(" a.[2Jb")
-    every = cji("pcrs", path, "--cloud", "test", "--events").output
+    every = cji("pcrs", path, "--cloud", "test", "--events", "--profile", decided_profile(tmp_path)).output
     assert "machine-id:" in every
     assert "cji-worker-start" not in every  # shown by `verify`, never a value to pin
 
@@ -301,7 +335,8 @@ def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path)
     (good,) = golden(tmp_path, "a.json")
     assert (cji("pcrs", good).exit_code, "refused at E04" in cji("pcrs", good).output) == (3, True)
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
-    result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test")
+    decided = ("--profile", decided_profile(tmp_path))
+    result = cji("pcrs", good, bare(tmp_path, broken), "--cloud", "test", *decided)
     assert (result.exit_code, "refused at E18" in result.output) == (3, True)
     noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
     assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
@@ -317,7 +352,10 @@ def policy(*arguments: object) -> Result:
 
 def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) -> None:
     same = golden(tmp_path, "a.json", "b.json")
-    made = policy("--pcrs-from", same[0], "--pcrs-from", same[1])
+    refused = policy("--pcrs-from", same[0])
+    assert (refused.exit_code, "refused at E32" in refused.output) == (3, True)
+    decided = ("--profile", decided_profile(tmp_path))
+    made = policy("--pcrs-from", same[0], "--pcrs-from", same[1], *decided)
     assert made.exit_code == 0, made.output
     for pcr, value in enumerate(machine().pcrs):
         condition = {
@@ -325,56 +363,64 @@ def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) ->
             "equals": base64.b64encode(value).decode(),
         }
         assert condition in json.loads(made.stdout)["anyOf"][0]["allOf"]
-    one = policy("--pcrs-from", same[0], "--pcr", "7")
+    one = policy("--pcrs-from", same[0], "--pcr", "7", *decided)
     assert one.stdout.count("attested-pcr-values") == 1
     differing = golden(tmp_path, "c.json", "d.json", pcr4=b"\x11" * 32)
-    both = ["--pcrs-from", differing[0], "--pcrs-from", differing[1]]
+    both = ["--pcrs-from", differing[0], "--pcrs-from", differing[1], *decided]
     assert (policy(*both).exit_code, "PCR 4 differs" in policy(*both).output) == (2, True)
     assert policy(*both, "--pcr", "7").exit_code == 0
     assert policy("--pcr", "7").exit_code == 2
-    twice = ["--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
+    twice = [*decided, "--pcrs-from", same[0], "--pin", "x-ms-azurevm-attested-pcr-values.pcr4=AAAA"]
     assert policy(*twice).exit_code == 2
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
     assert policy("--pcrs-from", bare(tmp_path, broken)).exit_code == 3
 
 
 def test_an_accepted_appraisal_as_ear(tmp_path: Path) -> None:
-    """draft-ietf-rats-ear-04: only what was pinned, or what hardware shows, is affirmed."""
+    """draft-ietf-rats-ear-04. A risk that somebody accepted is a warning."""
     path = bare(tmp_path, with_boot())
     given = ("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--ear")
-    found = json.loads(cji(*given).output)
+    found = json.loads(cji(*given, "--profile", decided_profile(tmp_path)).output)
     assert found["eat_profile"] == "tag:ietf.org,2026:rats/ear#04"
     assert found["eat_nonce"] == QUALIFYING.hex()
     assert found["ear_verifier_id"]["developer"] == "cji-worker"
     (machine_result,) = found["submods"].values()
-    assert machine_result["ear_status"] == "affirming"
-    vector = {"hardware": 2, "runtime-opaque": 2, "executables": 0, "configuration": 0}
+    assert machine_result["ear_status"] == "warning"
+    vector = {"hardware": 32, "runtime-opaque": 2, "executables": 0, "configuration": 0}
     assert machine_result["ear_trustworthiness_vector"] == vector
     assert {"id": "E16", "result": "passed", "found": "quote fresh"} in machine_result["cji.checks"]
+
+
+@pytest.mark.parametrize(
+    ("pcrs", "pin_image", "affirmed"),
+    [
+        ((), False, set()),
+        ((11,), False, {"executables"}),
+        ((12,), False, {"configuration"}),
+        ((), True, {"executables", "configuration"}),
+    ],
+)
+def test_ear_affirms_what_is_pinned(tmp_path: Path, pcrs: tuple[int, ...], pin_image: bool, affirmed: set[str]) -> None:
     booted = replayed((*firmware(), *USERSPACE))
-    config = tmp_path / "worker.toml"
-    example = (ROOT / "deploy" / "worker.example.toml").read_text()
-    for pcr, changed in ((11, "executables"), (12, "configuration")):
-        config.write_text(f'{example}\n[attestation.reference_values.pcrs]\n{pcr} = ["{booted[pcr].hex()}"]\n')
-        pinned = cji(*given, "--config", config)
-        assert pinned.exit_code == 0, pinned.output
-        (other,) = json.loads(pinned.output)["submods"].values()
-        assert other["ear_trustworthiness_vector"] == vector | {changed: 2}
-        assert other["ear_appraisal_policy_ids"] != machine_result["ear_appraisal_policy_ids"]
-
-
-def test_an_accepted_advisory_is_a_warning_in_ear(tmp_path: Path) -> None:
-    m = machine_of("Milan")
-    tcb = bytes([4, 0, 0, 0, 0, 0, 24, 219])
-    path = bare(tmp_path, evidence_of(m, "Milan", tcb=tcb))
-    day = (m.now + timedelta(days=30)).date()
+    boot = machine().appraise(with_boot()).boot
+    assert boot is not None
+    image = image_of(boot)
+    assert image is not None
     reference = ReferenceValues(
-        products=("Milan",), accepted=(Acceptance(id="arXiv:2605.12990", until=day, reason="a test"),)
+        pcrs={pcr: (booted[pcr].hex(),) for pcr in pcrs}, boot_images=(image,) if pin_image else None
     )
-    found = appraise_file(read_file(path), trust=m.trust, reference=reference, expected=lambda: QUALIFYING, at=m.now)
+    found = appraise_file(
+        read_file(bare(tmp_path, with_boot(partial(intel().evidence, machine())))),
+        trust=intel().trust,
+        reference=reference,
+        expected=lambda: QUALIFYING,
+        at=machine().now,
+    )
     result = accepted_result(found, reference, carried=QUALIFYING)["submods"]["machine"]
-    assert result["ear_status"] == "warning"
-    assert result["ear_trustworthiness_vector"]["hardware"] == 32
+    assert result["ear_status"] == "affirming"
+    vector = result["ear_trustworthiness_vector"]
+    assert {name for name, value in vector.items() if value == 2} == {"hardware", "runtime-opaque"} | affirmed
+    assert vector.keys() == {"hardware", "runtime-opaque", "executables", "configuration"}
 
 
 def test_a_refusal_as_ear(tmp_path: Path) -> None:

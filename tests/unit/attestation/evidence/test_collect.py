@@ -8,7 +8,7 @@ import pytest
 
 from attestation import AZURE_US, Fault, Trust
 from attestation.evidence import parse_hcl
-from attestation.evidence.collect import MAX_AK_CERT, _certificates, _der
+from attestation.evidence.collect import MAX_AK_CERT, REPORT_PAUSES, _certificates, _der
 from tests.support.answers import Answers, serving
 from tests.support.forge import machine, patched
 from tests.support.refusals import rejected
@@ -46,6 +46,13 @@ def test_a_broken_ak_certificate() -> None:
         too_long,
     ):
         refused(Fault.EVIDENCE_INVALID, "ak-cert", padded)
+
+
+def test_a_fresh_report_is_read_soon_after_the_limiter_allows_it() -> None:
+    """A worker that restarts has just had one, so each start waits for the next."""
+    limiter_s = 2.0
+    assert sum(REPORT_PAUSES) > 1.5 * limiter_s
+    assert max(REPORT_PAUSES) <= limiter_s / 10
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Every step of a job has every fault: a new message or event fails here, or where its step is not reached."""
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.steps import ACTORS, NO_STEP, STEPS, Fault, cases
+from worker.audit import Event
+from worker.ipc import messages
+from worker.ipc.messages import Message
+from worker.keyholder.lifecycle import Action
+
+EFFECTS = {
+    Action.SEND_HEADER: "OpenJob",
+    Action.WRITE_ADMISSION: "JobAdmitted",
+    Action.OPEN_CELL: "Admitted",
+    Action.AWAIT_CELL: "Summary",
+    Action.RETAIN_REFERENCE: "Kill",
+    Action.SEND_RECEIPT: "Completed",
+    Action.KILL_CELL: "Kill",
+}
+"""A step at or directly before which each effect is performed."""
+
+
+@pytest.fixture(scope="module")
+def collected() -> str:
+    command = [sys.executable, "-m", "pytest", "tests/faults", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    deselect = [f"--deselect={__name__.replace('.', '/')}.py"]
+    return subprocess.run([*command, *deselect], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_step_has_the_fault(collected: str, fault: Fault) -> None:
+    assert [f"[{fault.value}:{step}]" for step in STEPS if f"[{fault.value}:{step}]" not in collected] == []
+
+
+def test_every_message_of_a_job_is_a_step() -> None:
+    kinds = [kind for name in messages.__all__ if isinstance(kind := getattr(messages, name), type)]
+    sent = {kind.__name__ for kind in kinds if issubclass(kind, Message) and kind is not Message}
+    of_start = {"Up", "Drain", "HostConditions", "Confined"}
+    assert {step.name for step in STEPS} | set(NO_STEP) | of_start >= sent
+    assert not {step.name for step in STEPS} & set(NO_STEP)
+
+
+def test_every_line_about_a_job_is_a_step_on_both_sides() -> None:
+    lines = {event.__name__ for event in get_args(Event) if "job_id" in event.__struct_fields__}
+    other = {"WitnessesDisagreed", "ReferenceRetained", "ReferenceDropped"}
+    assert {"JobAdmitted", "JobRefused", "JobCompleted", "JobEnded"} == lines - other
+    names = {step.name for step in STEPS}
+    assert {name for line in lines - other for name in (line, f"{line}+")} <= names
+
+
+def test_every_effect_of_the_life_cycle_is_at_a_step() -> None:
+    assert set(EFFECTS) == set(Action)
+    assert set(EFFECTS.values()) <= {step.name for step in STEPS}
+
+
+def test_every_process_takes_steps() -> None:
+    assert {step.process for step in STEPS} == set(ACTORS)
+    assert len(cases(Fault.KILL)) == len(STEPS) > 25

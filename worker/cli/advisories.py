@@ -1,0 +1,236 @@
+"""`cji advisories`: the table of advisories, what CVE records add to it, and the decisions to accept what is open.
+
+For whoever decides about risks, on a machine of their own: the signing key belongs neither to a worker nor to a
+submitter. Nothing here uses a network.
+"""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final, cast, get_args
+
+import click
+import msgspec
+
+from attestation import AttestationError
+from attestation.appraisal import ReferenceValues, check_reference
+from attestation.appraisal.advisories import (
+    SETTLED,
+    SHIPPED,
+    SHIPPED_FILE,
+    Acceptance,
+    AdvisoryFinding,
+    AdvisoryTable,
+    Review,
+    Scope,
+    read_review,
+    sign_acceptance,
+    sign_table,
+)
+from attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
+from worker.cli.advisory_rows import machine_findings, plain, shown_rows
+from worker.cli.common import FILE, Failure, explained, passphrase_for
+from worker.cli.evidence_file import read_file
+from worker.cli.reference_values import CONFIG, PROFILE, reference_values
+from worker.client.keys import load_signing_key, write_public
+from worker.jose import public_jwk
+
+_NEW: Final = click.Path(dir_okay=False, path_type=Path)
+_DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
+_MACHINES: Final = tuple(name for one in get_args(Scope) for name in get_args(one) or (one,))
+_KEY: Final = click.option("--key", type=FILE, required=True, help="P-384 key of the signer, `cji key new-signing`.")
+_OUT: Final = click.option("--out", type=_NEW, required=True, help="New file for the signed statement.")
+_MOST_TABLE_BYTES: Final = 256 << 10
+
+
+@click.group()
+def advisories() -> None:
+    """Show, compare and renew the table of advisories; accept what stays open."""
+
+
+@advisories.command()
+@click.option("--evidence", type=FILE, help="State what this evidence shows about each; nothing in it is verified.")
+@click.option("--toml", "as_toml", is_flag=True, help="Print the shipped table, to edit it for `update`.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@PROFILE
+@CONFIG
+@explained
+def show(evidence: Path | None, *, as_toml: bool, as_json: bool, profile: Path | None, config: Path | None) -> None:
+    """Print the table in force, its dates, and the risk acceptances of a profile or configuration.
+
+    \b
+    Examples:
+      cji advisories show --config worker.toml
+      cji advisories show --evidence out/evidence.json
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    if as_toml:
+        click.echo(SHIPPED_FILE.read_text(), nl=False)
+        return
+    review = _review(reference_values(profile, config))
+    findings = None if evidence is None else machine_findings(read_file(evidence).bundle, review, datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps(_object(review, findings), indent=2, default=str))
+    else:
+        click.echo("\n".join(shown_rows(review, findings)))
+
+
+@advisories.command()
+@click.argument("records", type=FILE, nargs=-1, required=True, metavar="CVE.json...")
+@PROFILE
+@CONFIG
+@explained
+def diff(records: tuple[Path, ...], *, profile: Path | None, config: Path | None) -> None:
+    """Compare the table in force with CVE records (cvelistV5) that you fetched; exit status 3 if a row needs a look.
+
+    Records state firmware versions, not levels: read AMD's bulletin before you change a row.
+
+    \b
+    Example:
+      cji advisories diff cvelistV5/cves/2025/54xxx/CVE-2025-545*.json
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    found = differences(_review(reference_values(profile, config)).rows, [_record(path) for path in records])
+    for one in found:
+        click.echo(f"{one.kind:18}  {plain(' '.join((one.cve, one.row, one.detail)))}")
+    if any(one.kind != "no record" for one in found):
+        raise Failure("the table and the records differ", remedy="Read the bulletins, and sign a new table.", status=3)
+    click.echo("no row differs from a record")
+
+
+@advisories.command()
+@click.argument("table", type=FILE, metavar="TABLE.toml")
+@_KEY
+@_OUT
+@explained
+def update(table: Path, *, key: Path, out: Path) -> None:
+    """Sign a reviewed table of advisories, and print the rows in which it differs from the shipped one.
+
+    Set `reviewed` and `expires` in it, and `read` of each row that you read again. Rows that you leave out stay in
+    force as shipped.
+
+    \b
+    Example:
+      cji advisories show --toml > table.toml      # edit it
+      cji advisories update table.toml --key signer.key --out advisories.jws
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    try:
+        data = table.read_bytes()
+        if len(data) > _MOST_TABLE_BYTES:
+            raise ValueError("larger than 256 KiB")
+        found = msgspec.toml.decode(data, type=AdvisoryTable)
+        signed = sign_table(found, load_signing_key(key, passphrase=passphrase_for(key)))
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        remedy = "Compare it with `cji advisories show --toml`; docs/advisories.md explains the columns."
+        raise Failure(f"{table.name}: {error}", remedy=remedy, status=2) from error
+    write_public(out, signed)
+    shipped = {row.id: row for row in SHIPPED.rows}
+    for row in found.rows:
+        if shipped.get(row.id) != row:
+            click.echo(f"{'changed' if row.id in shipped else 'added':8}  {row.id}  {plain(row.title)}")
+    click.echo(f"signed {out}: {len(found.rows)} rows, reviewed {found.reviewed}, until {found.expires}")
+
+
+@advisories.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ADVISORY...")
+@click.option("--machine", "machines", type=click.Choice(_MACHINES), multiple=True, required=True, help="Stepping.")
+@click.option("--since", type=_DAY, help="First day, UTC; else today.")
+@click.option("--until", type=_DAY, required=True, help="Last day, UTC, at most a year later.")
+@click.option("--reason", required=True, help="Why the risk is taken.")
+@click.option("--by", "decided_by", required=True, help="Who decided.")
+@click.option("--id", "name", required=True, help="Name of the decision, for verdicts and receipts.")
+@click.option("--evidence", type=FILE, help="Refuse to sign unless all that is open on this machine is named.")
+@_KEY
+@_OUT
+@explained
+def accept(
+    ids: tuple[str, ...],
+    *,
+    machines: tuple[str, ...],
+    since: datetime | None,
+    until: datetime,
+    reason: str,
+    decided_by: str,
+    name: str,
+    evidence: Path | None,
+    key: Path,
+    out: Path,
+) -> None:
+    """Sign the decision to use machines on which each ADVISORY is open, until a day.
+
+    Name every advisory: there is no word for all of them. Give the file to operators and submitters, who name it under
+    `acceptances` and pin the signer under `advisory_signers`.
+
+    \b
+    Example:
+      cji advisories accept AMD-SB-3024 AMD-SB-3040 --machine Genoa --until 2027-02-26 --id genoa-2026-11 \\
+        --reason "the data centre's access controls" --by "CISO" --key signer.key --out genoa.jws
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    decision = Acceptance(
+        version=1,
+        id=name,
+        machines=cast("tuple[Scope, ...]", machines),
+        advisories=ids,
+        since=since.date() if since else _today(),
+        until=until.date(),
+        reason=reason,
+        decided_by=decided_by,
+    )
+    if evidence is not None:
+        _require_all_named(decision, evidence)
+    try:
+        signed = sign_acceptance(decision, load_signing_key(key, passphrase=passphrase_for(key)))
+    except ValueError as error:
+        remedy = "Name each advisory and machine once, give a reason, and end it within a year of its first day."
+        raise Failure(str(error), remedy=remedy, status=2) from error
+    write_public(out, signed)
+    click.echo(f"signed {out}: {len(ids)} advisories on {', '.join(machines)}, until {decision.until}")
+
+
+@advisories.command()
+@click.argument("key", type=FILE)
+@explained
+def signer(key: Path) -> None:
+    """Print the public half of KEY as a configuration pins it under `advisory_signers`."""
+    click.echo(public_jwk(load_signing_key(key, passphrase=passphrase_for(key)).public_key()))
+
+
+def _review(reference: ReferenceValues) -> Review:
+    try:
+        check_reference(reference)
+    except AttestationError as error:
+        raise Failure(error.check, remedy=error.remedy, status=2) from error
+    found = read_review(reference.advisories, reference.acceptances, reference.advisory_signers)
+    if found.defects:
+        raise Failure("; ".join(found.defects), remedy="Sign the file with a pinned key, or remove it.", status=3)
+    return found
+
+
+def _record(path: Path) -> CveRecord:
+    try:
+        return read_cve(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise Failure(f"{path.name}: {error}", remedy="Give records of cvelistV5, one to a file.", status=2) from error
+
+
+def _require_all_named(decision: Acceptance, evidence: Path) -> None:
+    review = read_review(None, (), ())
+    found = machine_findings(read_file(evidence).bundle, review, datetime.now(UTC))
+    missing = [one.id for one in found if one.state not in SETTLED and one.id not in decision.advisories]
+    if missing:
+        remedy = f"Decide about each, and add it: {' '.join(missing)}"
+        raise Failure("this machine has more open advisories than are named", remedy=remedy, status=2)
+
+
+def _object(review: Review, findings: tuple[AdvisoryFinding, ...] | None) -> dict[str, object]:
+    shown = None if findings is None else [one._asdict() for one in findings]
+    return {
+        "reviewed": review.reviewed,
+        "expires": review.expires,
+        "signed": review.own,
+        "rows": [msgspec.to_builtins(row) for row in review.rows],
+        "acceptances": [msgspec.to_builtins(one) for one in review.acceptances],
+        **({} if shown is None else {"verified": False, "findings": shown}),
+    }
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

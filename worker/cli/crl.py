@@ -1,0 +1,85 @@
+"""`cji crl`: fetch AMD's revocation lists, for the machines of an operator that may reach AMD."""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast, get_args
+
+import click
+
+from attestation import AttestationError, Trust
+from attestation.appraisal import Product
+from attestation.appraisal.crl import MAX_AGE_DAYS, Crl, read_published
+from attestation.evidence.kds import fetch_crl
+from worker.cli.common import Failure, trust_named
+
+_CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="The cloud whose AMD roots apply.")
+
+
+@click.group()
+def crl() -> None:
+    """Fetch AMD's certificate revocation lists."""
+
+
+@crl.command()
+@click.argument("products", type=click.Choice(get_args(Product)), nargs=-1, required=True, metavar="PRODUCT...")
+@click.option(
+    "--out", type=click.Path(file_okay=False, exists=True, path_type=Path), default=".", help="Folder for the files."
+)
+@_CLOUD
+@click.pass_context
+def fetch(context: click.Context, products: tuple[str, ...], *, out: Path, cloud: str) -> None:
+    """Fetch the CRL of each PRODUCT from kdsintf.amd.com, verify it and write it to PRODUCT.crl.
+
+    Only a list that AMD's pinned root signed, that is in force and not older than the one it replaces is written. Name
+    the files in `amd_crls`. Run it from a timer: it is the only command for CRLs that uses a network.
+
+    \b
+    Example:
+      cji crl fetch Genoa Turin --out /etc/cji/crl
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    trust = trust_named(context, cloud)
+    for product in products:
+        path = out / f"{product}.crl"
+        data, found = _fetched(trust, cast("Product", product), path)
+        _replace(path, data)
+        until = f"{found.ends:%Y-%m-%d}" if found.ends else "?"
+        click.echo(f"{path}  {found.updated:%Y-%m-%d} to {until}, {len(found.revoked)} revoked")
+
+
+def _fetched(trust: Trust, product: Product, path: Path) -> tuple[bytes, Crl]:
+    """The list, better than what `path` has; Failure 3 for one that is not AMD's, not current, or older."""
+
+    def read(data: bytes) -> Crl:
+        return read_published(published.chain, data, product=product, roots=trust.amd_roots)
+
+    try:
+        published = fetch_crl(trust, product)
+    except AttestationError as error:
+        raise Failure(f"{product}: {error.fault.value} at {error.check}", remedy=error.remedy, status=4) from error
+    try:
+        found = read(published.crl)
+        if reason := found.not_current(datetime.now(UTC), max_age_days=MAX_AGE_DAYS):
+            raise ValueError(reason)
+        if path.exists() and (kept := read(path.read_bytes()).updated) > found.updated:
+            raise ValueError(f"of {found.updated}, older than {path}, which is of {kept}")
+    except ValueError as error:
+        remedy = (
+            "Check the clock, and remove the file in --out if it is not a CRL. Do not use the list that was fetched."
+        )
+        raise Failure(f"{product}: {error}", remedy=remedy, status=3) from error
+    return published.crl, found
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Whole or not at all: a worker that starts meanwhile reads the old list or the new one."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise Failure(
+            f"{path} cannot be written ({error.strerror})", remedy="Choose another --out.", status=2
+        ) from error
