@@ -2,7 +2,8 @@
 
 Authenticity is about chains, signatures and bindings: whether a machine of the named kind made all of this for the
 expected question. The first failure ends it. Policy is about the reference values: all failures are reported together.
-`attestation.checks` has the text of every check; the ids below are in the order in which they run.
+`attestation.checks` has the text of every check. They run in this order: the ids below, E14 to E18, E20 to E22, E35, E46 to
+E48 (vTPM); E40, E31, E08 to E12, E32, E34 or E29, E30, E11, E32, then E19, E49 (policy).
 """
 
 import hashlib
@@ -46,7 +47,6 @@ def appraise(
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
         hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
-        # E14 to E18, E20 to E22, E35; E46 to E48; E40, E31; E08 to E12, E32, E34 or E29, E30, E11, E32; E19, E49
         vtpm = authenticate_vtpm(evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record)
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)
         decided = check_policy(hardware, evidence.pcrs, boot, reference=reference, now=now, record=record)
