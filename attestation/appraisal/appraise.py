@@ -2,7 +2,7 @@
 
 Authenticity is about chains, signatures and bindings: whether a machine of the named kind made all of this for the
 expected question. The first failure ends it. Policy is about the reference values: all failures are reported together.
-`attestation.checks` has the text of every check. They run in this order: the ids below, E14 to E18, E20 to E22, E35, E46 to
+`attestation.checks` has the text of every check. The order: the ids below; E14 to E18, E20 to E22, E35, E46 to
 E48 (vTPM); E40, E31, E08 to E12, E32, E34 or E29, E30, E11, E32, then E19, E49 (policy).
 """
 
