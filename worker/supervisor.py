@@ -28,7 +28,7 @@ from worker.ipc.messages import Beat, Drain, HostConditions, Up
 from worker.log import log
 from worker.manifest import UNVERIFIED, Code, verified_code
 from worker.memory import RegionFactory, forbid_new_privileges, harden, secret_fd
-from worker.notify import ServiceManager
+from worker.notify import ServiceManager, opened_files
 from worker.rights import (
     CAP_KILL,
     SUPERVISOR,
@@ -110,7 +110,7 @@ class Supervisor:
         reference_regions = (
             [self._memory(references.memory_mib << 20) for _ in range(references.max_references)] if references else []
         )
-        keyholder_region = self._memory(_KEYHOLDER_BYTES)
+        keyholder_region, logs = self._memory(_KEYHOLDER_BYTES), opened_files()
         front_channel, front_channel_end = Channel.pair()
         zygote_channel, zygote_channel_end = Channel.pair()
         self._spawn(
@@ -136,6 +136,7 @@ class Supervisor:
                 tables=tables,
                 front=front_channel.fileno(),
                 zygote=zygote_channel.fileno(),
+                logs=logs,
                 regions=(keyholder_region,),
                 slots=tuple(slots),
             ),
@@ -147,7 +148,7 @@ class Supervisor:
         self._spawn("control", "worker.control.__main__", Boot(config=config), secret_heap=False)
         for end in (front_channel, front_channel_end, zygote_channel, zygote_channel_end):
             end.close()
-        for fd in (*regions, *slots, *reference_regions, keyholder_region):
+        for fd in (*regions, *slots, *reference_regions, keyholder_region, *logs.values()):
             os.close(fd)
 
     def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:

@@ -168,6 +168,7 @@ class Bench:
         if self._site is None or self._site.worker.process.poll() is not None:
             self.close()
             log = self.files.folder / "worker.log"
+            self._azure.reboot()
             self._site = Site(
                 simulation=self._azure,
                 cmk=self._cmk,

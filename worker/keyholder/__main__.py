@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from attestation import AttestationError, Trust, is_production
+from attestation.evidence import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
 from worker.audit import WorkerStarted
 from worker.compute.tables import decode as decode_tables
@@ -35,8 +36,21 @@ from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap
 
 
+def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host: HostState) -> Custody:
+    return Custody(
+        config=boot.config, code=boot.code, trust=trust, logs=logs, receipt_key=receipt_key, tpm=host.tpm_clock
+    )
+
+
 async def _serve(
-    boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[KeySlot], *, memory: str, crypto: CryptoModule
+    boot: Boot,
+    trust: Trust,
+    logs: BootLogs,
+    heap: SecretHeap,
+    *,
+    key_slots: list[KeySlot],
+    memory: str,
+    crypto: CryptoModule,
 ) -> None:
     config = boot.config
     policy = read_policy(Path(config.policy_file))
@@ -64,7 +78,7 @@ async def _serve(
                 host_profile=host.profile,
             )
         )
-        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint, tpm=host.tpm_clock)
+        custody = _custody(boot, trust, logs, signer.thumbprint, host)
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
         )
@@ -95,9 +109,10 @@ def main(boot: Boot) -> int:
         trust = msgspec.json.decode(boot.trust, type=Trust)
         crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
         require_usable(crypto, require_fips=boot.config.require_fips)
+        logs = open_logs(trust, boot.logs)
         confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, trust, heap, key_slots, memory=region.kind, crypto=crypto))
+        asyncio.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind, crypto=crypto))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

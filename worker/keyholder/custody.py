@@ -3,7 +3,8 @@
 One thread performs the slow steps (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread reads the
 latest `Holdings` and never waits. Consequences of a step that fails:
 
-* A verdict against the machine (evidence refused, PCRs changed) drops every key at once.
+* A verdict against the machine (evidence refused, PCRs changed) drops every key at once. If it is that another worker
+  started in this boot, the process ends: only a reboot helps, and the service manager does that.
 * A verdict against one key (release denied, wrong statement) drops that key at once; the others stay.
 * "Cannot be verified" is Key Vault's answer both when it denies and when it fails to reach the issuer: one more
   attestation decides (azure-sdk-for-net issue 27957).
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.checks import NAMED
+from attestation.evidence import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
 from worker.config import AttestationSection, Config, KeySection
@@ -34,7 +36,15 @@ from worker.envelope import UnwrappingKey, unwrap_seed
 from worker.errors import Reason, Refusal, StartupError
 from worker.host import TpmClockWatch
 from worker.jose import b64url_decode, key_id
-from worker.keyholder.faults import ATTEST_AGAIN, KEY_REFUSED, MACHINE_REFUSED, NOT_ATTESTED, cause_of, reason_of
+from worker.keyholder.faults import (
+    ANOTHER_START,
+    ATTEST_AGAIN,
+    KEY_REFUSED,
+    MACHINE_REFUSED,
+    NOT_ATTESTED,
+    cause_of,
+    reason_of,
+)
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Failure, Schedule
@@ -49,8 +59,20 @@ _UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before the
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
-    def __init__(self, *, config: Config, code: Code, trust: Trust, receipt_key: bytes, tpm: TpmClockWatch) -> None:
-        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key."""
+    def __init__(
+        self,
+        *,
+        config: Config,
+        code: Code,
+        trust: Trust,
+        receipt_key: bytes,
+        tpm: TpmClockWatch,
+        logs: BootLogs | None = None,
+    ) -> None:
+        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key.
+
+        `logs` are inherited event logs, see `Attester`.
+        """
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
@@ -60,6 +82,7 @@ class Custody:
             ak_issuers=_issuers(section),
             client_id=section.client_id,
             region=config.worker.region,
+            logs=logs,
         )
         self._specs = {
             k.kek_id: KeySpec(
@@ -148,13 +171,15 @@ class Custody:
         except AttestationError as error:
             self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
             self._log("not attested", error)
+            if (error.fault, error.check) == ANOTHER_START:
+                raise StartupError("A worker has started in this boot before", error.remedy) from error
             if error.fault in NOT_ATTESTED:
                 self._drop_all(cause_of(error), reason_of(error))
             else:
                 with self._lock:
                     self.holdings = replace(self.holdings, reason=reason_of(error))
             return
-        if self._attestation is not None and attestation.evidence.pcrs != self._attestation.evidence.pcrs:
+        if self._attestation is not None and attestation.booted != self._attestation.booted:
             # the machine changed: keys released to its earlier state are not for this one
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
         self._attestation, self._attested_at, self._unread = attestation, started, 0
