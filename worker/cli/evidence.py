@@ -127,7 +127,7 @@ def _time(text: str | None) -> datetime | None:
 def _lines(found: AppraisedFile) -> Iterator[str]:
     verdict, at = found.verdict, found.now.isoformat(timespec="seconds")
     yield f"accepted: {verdict.tee} {verdict.product}, roots of {found.roots}, at {at}"
-    for check in verdict.checks:
+    for check in found.checks:
         yield f"  {check.id}  {requirement(check.id)}"
         yield f"       {check.finding}"
     if verdict.findings:
@@ -136,7 +136,7 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     if verdict.above_floor:
         yield f"floors-trail: {', '.join(verdict.above_floor)}"
         yield f"  {NAMED['floors-trail']}"
-    yield f"not checked: {' '.join(check.id for check in verdict.skipped) or 'nothing'}"
+    yield f"not checked: {' '.join(check.id for check in found.unchecked) or 'nothing'}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -152,9 +152,9 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "above_floor": verdict.above_floor,
         "evidence_sha384": verdict.evidence_sha384.hex(),
         "checks": [
-            {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks
+            {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in found.checks
         ],
-        "not_checked": [check.id for check in verdict.skipped],
+        "not_checked": [check.id for check in found.unchecked],
     }
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import BootImage, BootState, ReferenceValues, Verdict, appraise, image_of
+from attestation.checks import Check, remedy, requirement
 from attestation.checks import Failure as FailedCheck
-from attestation.checks import remedy, requirement
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
@@ -38,11 +38,16 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppraisedFile:
-    """A verdict, with the roots and the time it was reached at."""
+    """A verdict, with the roots and the time it was reached at.
+
+    `checks` are those on the evidence and, for a file of a job, on its token; `unchecked` is what they do not show.
+    """
 
     verdict: Verdict
     roots: str
     now: datetime
+    checks: tuple[Check, ...]
+    unchecked: tuple[Check, ...]
 
 
 class RefusedEvidence(Failure):
@@ -123,10 +128,18 @@ def appraise_file(
                 start=None,
                 now=now,
             )
-            return AppraisedFile(verdict=verdict, roots=trust.name, now=now)
+            return AppraisedFile(
+                verdict=verdict, roots=trust.name, now=now, checks=verdict.checks, unchecked=verdict.skipped
+            )
         stated = file.wrapper if at is None else file.wrapper | {"attested_at": at.isoformat()}
         found = read_evidence(json.dumps(stated).encode(), trust=trust, reference=reference)
-        return AppraisedFile(verdict=found.verdict, roots=trust.name, now=found.attested_at)
+        return AppraisedFile(
+            verdict=found.verdict,
+            roots=trust.name,
+            now=found.attested_at,
+            checks=(*found.verdict.checks, *found.token.checks),
+            unchecked=found.unchecked,
+        )
     except AttestationError as error:
         raise RefusedEvidence(error) from error
     except Unverified as error:
