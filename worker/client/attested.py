@@ -15,7 +15,7 @@ an enclave (T18). `AttestedWorker.unchecked` lists what was not shown.
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -135,9 +135,7 @@ def verify_attestation(
         maa_url=maa_url,
         jwks=b"",
     )
-    keys = _keys(maa_url, trust)
-    attested = _appraise(shown, trust=trust, reference=reference, keys=keys, offline=False)
-    return replace(attested, shown=msgspec.structs.replace(shown, jwks=keys.document))
+    return _appraise(shown, trust=trust, reference=reference, offline=False)
 
 
 def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
@@ -145,17 +143,7 @@ def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> A
     found = _decode(data)
     if found.cloud != trust.name:
         raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
-    return _appraise(
-        found, trust=trust, reference=reference, keys=_keys(found.maa_url, trust, stored=found.jwks), offline=True
-    )
-
-
-def _keys(maa_url: str, trust: Trust, *, stored: bytes | None = None) -> SigningKeys:
-    try:
-        issuer = provider_endpoint(trust, maa_url)
-    except AttestationError as error:
-        raise _refused(error) from error
-    return SigningKeys(issuer=issuer, trust=trust, fetch=None if stored is None else lambda: stored)
+    return _appraise(found, trust=trust, reference=reference, offline=True)
 
 
 def evidence_cloud(data: bytes) -> str:
@@ -172,10 +160,8 @@ def _decode(data: bytes) -> EvidenceFile:
         raise SpecError("the evidence file is not one that `cji job run` wrote") from None
 
 
-def _appraise(
-    shown: EvidenceFile, *, trust: Trust, reference: ReferenceValues, keys: SigningKeys, offline: bool
-) -> AttestedWorker:
-    """Appraise both bundles and the token between them."""
+def _appraise(shown: EvidenceFile, *, trust: Trust, reference: ReferenceValues, offline: bool) -> AttestedWorker:
+    """Appraise both bundles and the token between them, by the keys that `shown` has or, online, the issuer's."""
     try:
         key = parse_canonical_verifying(shown.receipt_jwk)
     except ValueError:
@@ -196,6 +182,9 @@ def _appraise(
         started = thumbprint(key)
         bound = qualifying_data(started, shown.token_nonce)
         earlier = appraised(shown.token_evidence, bound, (b"", started))
+        keys = SigningKeys(
+            issuer=provider_endpoint(trust, shown.maa_url), trust=trust, fetch=(lambda: shown.jwks) if offline else None
+        )
         token = verify_token(
             shown.maa_token,
             keys=keys,
@@ -208,6 +197,8 @@ def _appraise(
         bound = qualifying_data(started, shown.nonce, shown.nonce_path)
         verdict = appraised(shown.evidence, bound, (started,), earlier)
     except AttestationError as error:
+        if offline and error.check == "maa-url":
+            raise Unverified(f"attestation {error.check}", f"{trust.name} has no such issuer") from None
         raise _refused(error) from error
     return AttestedWorker(
         verdict=verdict,
@@ -216,7 +207,7 @@ def _appraise(
         simulated=not is_production(trust),
         offline=offline,
         receipt_key=key,
-        shown=shown,
+        shown=msgspec.structs.replace(shown, jwks=keys.document),
     )
 
 
