@@ -48,6 +48,9 @@ US_REGIONS: Final = {
 }
 USGOV_REGIONS: Final = {"usgovvirginia": "ugv", "usgovarizona": "uga", "usgovtexas": "uga"}
 
+FIRMWARE_LOG: Final = "/sys/kernel/security/tpm0/binary_bios_measurements"
+USERSPACE_LOG: Final = "/run/log/systemd/tpm2-measure.log"
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
@@ -70,6 +73,8 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     intel_root_crl: str = INTEL_ROOT_CRL  # URL of the CRL of Intel's root, DER
     imds: str  # base URL of the instance metadata service
     tcti: str  # TPM command transmission interface
+    firmware_log: str = FIRMWARE_LOG  # path of the event log that the kernel keeps for this TPM
+    userspace_log: str = USERSPACE_LOG  # path of systemd's
 
 
 _AMD_ROOTS: Final = (ARK_MILAN, ARK_GENOA, ARK_TURIN)

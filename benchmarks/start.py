@@ -52,6 +52,7 @@ def _lines(figures: dict[str, Spread]) -> list[Sequence[str]]:
 
 def _start(folder: Path, azure: Simulation, cmk: Cmk) -> dict[str, float]:
     time.sleep(_LIMITER_S)
+    azure = azure.another_vm()
     files, log = worker_config(folder, simulation=azure, keys=[cmk]), folder / "worker.log"
     began, wall = time.monotonic(), time.time()
     with Worker(files.config, trust=azure.trust, log=log) as worker:

@@ -66,7 +66,7 @@ def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Chi
     environment = {**ENVIRONMENT, **{k: os.environ[k] for k in _FIPS if k in os.environ}}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command(module, str(boot_fd)),
-        pass_fds=(*channels, *boot.regions, *boot.slots, *boot.reference_regions),
+        pass_fds=(*channels, *boot.logs.values(), *boot.regions, *boot.slots, *boot.reference_regions),
         env={**environment, **(heap_environment() if secret_heap else _ORDINARY_HEAP)},
         stdin=subprocess.DEVNULL,
     )

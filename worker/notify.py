@@ -1,10 +1,28 @@
-"""State for systemd, over the socket that NOTIFY_SOCKET names (sd_notify(3)). Without systemd nobody listens."""
+"""State for systemd, and files from it. Without systemd nobody listens, and there are none.
+
+State goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Files that the unit opens with OpenFile= arrive as
+descriptors from 3 on, with their names in LISTEN_FDNAMES (sd_listen_fds(3)).
+"""
 
 import contextlib
 import os
 import socket
+from typing import Final
 
 from worker.errors import StartupError
+
+_FIRST: Final = 3
+
+
+def opened_files() -> dict[str, int]:
+    """The descriptors that the service manager opened for this process, by name; they are taken once."""
+    count, names, process = (os.environ.pop(f"LISTEN_{name}", "") for name in ("FDS", "FDNAMES", "PID"))
+    if process != str(os.getpid()):
+        return {}
+    found = {name: _FIRST + number for number, name in enumerate(names.split(":")[: int(count)])}
+    for fd in found.values():
+        os.set_inheritable(fd, False)
+    return found
 
 
 class ServiceManager:

@@ -3,12 +3,16 @@
 from attestation.appraisal.advisories import Acceptance, AdvisoryFinding, Product
 from attestation.appraisal.appraise import appraise
 from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot
+from attestation.appraisal.boot_image import BootImage, image_of, verity_roots
+from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
 from attestation.appraisal.verdict import Verdict
 
 __all__ = [
     "Acceptance",
     "AdvisoryFinding",
+    "BootImage",
+    "BootState",
     "IdKey",
     "MaaEnclave",
     "Mrtd",
@@ -20,4 +24,6 @@ __all__ = [
     "VtpmRoot",
     "appraise",
     "check_reference",
+    "image_of",
+    "verity_roots",
 ]

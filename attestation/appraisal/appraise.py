@@ -9,13 +9,15 @@ import hashlib
 from datetime import datetime
 
 from attestation.appraisal.ak_certificate import check_ak_issuer
+from attestation.appraisal.boot import authenticate_boot
+from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.origin import check_origin, foreign
-from attestation.appraisal.policy import check_policy
+from attestation.appraisal.policy import Decided, check_policy
 from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.appraisal.snp import AuthenticReport, authenticate_report, check_not_revoked
 from attestation.appraisal.tdx import AuthenticDomain, authenticate_domain
 from attestation.appraisal.verdict import Verdict
-from attestation.appraisal.vtpm import authenticate_vtpm
+from attestation.appraisal.vtpm import AuthenticVtpm, authenticate_vtpm
 from attestation.checks import Check
 from attestation.errors import AttestationError, Record, invalid
 from attestation.evidence import Evidence, HclReport, parse_hcl
@@ -30,11 +32,14 @@ def appraise(
     trust: Trust,
     reference: ReferenceValues,
     expected_qualifying_data: bytes,
+    start: tuple[bytes, ...] | None,
     now: datetime,
     earlier: Verdict | None = None,
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
+    `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
+    started in this boot. An empty one stands for no start; of several, one must be so. None: whatever runs there.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
     CONFIG_INVALID, UNTRUSTED_ROOT (E04, E23, E44), POLICY_MISMATCH (E26, E27, E33, E40 and policy), EVIDENCE_INVALID.
     """
@@ -49,8 +54,24 @@ def appraise(
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
         record.add(check_ak_issuer(evidence.ak_cert, added=reference.vtpm_roots, now=now))  # E44
-        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E11, E32; E43, E19
-        decided = check_policy(hardware, report, evidence.pcrs, signer, reference=reference, now=now, record=record)
+        boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E46, E47, E50, E48
+        # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E11, E32; E43, E19, E49
+        decided = check_policy(
+            hardware, report, evidence.pcrs, boot, signer, reference=reference, now=now, record=record
+        )
+    return _verdict(evidence, report, hardware, vtpm, boot, decided=decided, checks=record.checks)
+
+
+def _verdict(
+    evidence: Evidence,
+    report: HclReport,
+    hardware: AuthenticReport | AuthenticDomain,
+    vtpm: AuthenticVtpm,
+    boot: BootState | None,
+    *,
+    decided: Decided,
+    checks: tuple[Check, ...],
+) -> Verdict:
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -69,9 +90,10 @@ def appraise(
         ak=report.ak,
         ephemeral=vtpm.ephemeral,
         pcrs=evidence.pcrs,
-        clock=vtpm.clock,
+        boot=boot,
+        clock=vtpm.quote.clock,
         evidence_sha384=evidence.sha384,
-        checks=record.checks,
+        checks=checks,
         constructor_key=_CONSTRUCTOR_KEY,
     )
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final, TypeAlias, cast
+from typing import cast
 
 import msgspec
 
@@ -25,16 +25,15 @@ from attestation.appraisal.advisories import (
     why_not,
 )
 from attestation.appraisal.azure import IdKey
+from attestation.appraisal.boot_policy import boot_results
+from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.reference import ReferenceValues, TcbFloor, review_of
 from attestation.appraisal.snp import AuthenticReport
 from attestation.appraisal.tdx import AuthenticDomain
-from attestation.checks import Check, Failure, Skipped, requirement
+from attestation.checks import Failure, Result, Skipped, compared, requirement
 from attestation.errors import AttestationError, Fault, Record
 from attestation.evidence import HclReport, SnpReport, Tcb
 from attestation.evidence.snp_report import parse_tcb
-
-_Result: TypeAlias = Check | Failure
-_REQUIRED_ON: Final = ("secure-boot", "tpm-enabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +48,7 @@ def check_policy(
     hardware: AuthenticReport | AuthenticDomain,
     report: HclReport,
     pcrs: Sequence[bytes],
+    boot: BootState | None,
     signer: IdKey | None,
     *,
     reference: ReferenceValues,
@@ -64,7 +64,8 @@ def check_policy(
     review, machine = review_of(reference), _machine(hardware)
     findings = accepted(_findings(hardware, review), review.acceptances, machine, now)
     advised = _Advised(review=review, machine=machine, findings=findings, now=now)
-    for result in (*_results(hardware, signer, reference, advised), _configuration(report), _pcrs(pcrs, reference)):
+    started = boot_results(report, pcrs, boot, reference)
+    for result in (*_results(hardware, signer, reference, advised), *started):
         if isinstance(result, Failure):
             failures.append(result)
         else:
@@ -87,12 +88,12 @@ class _Advised:
 
 def _results(
     hardware: AuthenticReport | AuthenticDomain, signer: IdKey | None, reference: ReferenceValues, advised: _Advised
-) -> Iterator[_Result]:
+) -> Iterator[Result]:
     yield _signed(advised.review)
     yield _table_in_force(advised.review, advised.now)
     if isinstance(hardware, AuthenticReport):
         report, product = hardware.report, hardware.product
-        yield _result(
+        yield compared(
             "E08",
             f"product {product} allowed",
             holds=product in reference.products,
@@ -100,8 +101,8 @@ def _results(
             expected=" or ".join(reference.products),
         )
         weak = [name for name in report.policy_flags if name in {"debug", "migrate-ma"}]
-        yield _result("E09", "no debug, no migration", holds=not weak, found=f"policy bits {', '.join(weak)}")
-        yield _result("E10", "VMPL 0", holds=report.vmpl == 0, found=f"VMPL {report.vmpl}", expected="VMPL 0")
+        yield compared("E09", "no debug, no migration", holds=not weak, found=f"policy bits {', '.join(weak)}")
+        yield compared("E10", "VMPL 0", holds=report.vmpl == 0, found=f"VMPL {report.vmpl}", expected="VMPL 0")
         yield from _launch(report, product, cast("IdKey", signer))
         yield _measured(report.measurement, reference)
         yield _floors(hardware, reference)
@@ -109,7 +110,7 @@ def _results(
         yield _all_accepted("E34", advised, [one for one in advised.findings if one.id == ALIASES])
     else:
         status = " ".join((f"TCB status {hardware.tcb_status}", *hardware.advisories))
-        yield _result(
+        yield compared(
             "E29",
             status,
             holds=hardware.tcb_status in reference.tcb_statuses,
@@ -121,13 +122,9 @@ def _results(
         yield _all_accepted("E32", advised, advised.findings)
 
 
-def _result(check: str, finding: str, *, holds: bool, found: str, expected: str = "") -> _Result:
-    return Check(check, finding) if holds else Failure(check, found, expected or requirement(check))
-
-
-def _signed(review: Review) -> _Result:
+def _signed(review: Review) -> Result:
     names = ", ".join(one.id for one in review.acceptances)
-    return _result(
+    return compared(
         "E45",
         f"acceptances: {names}" if names else "no acceptance given",
         holds=not review.defects,
@@ -135,10 +132,10 @@ def _signed(review: Review) -> _Result:
     )
 
 
-def _table_in_force(review: Review, now: datetime) -> _Result:
+def _table_in_force(review: Review, now: datetime) -> Result:
     window = f"reviewed {review.reviewed}, until {review.expires}"
     origin = "the operator's" if review.own else "shipped"
-    return _result(
+    return compared(
         "E31",
         f"{len(review.rows)} advisories, {origin} table {window}",
         holds=review.in_time(now),
@@ -147,25 +144,25 @@ def _table_in_force(review: Review, now: datetime) -> _Result:
     )
 
 
-def _launch(report: SnpReport, product: Product, signer: IdKey) -> Iterator[_Result]:
+def _launch(report: SnpReport, product: Product, signer: IdKey) -> Iterator[Result]:
     """E41 and E42: what the ID block says, which the processor had verified under the signer's key."""
     least = signer.least_guest_svn.get(product)
-    yield _result(
+    yield compared(
         "E41",
         f"guest SVN {report.guest_svn}",
         holds=least is not None and report.guest_svn >= least,
         found=f"guest SVN {report.guest_svn}",
         expected=f"none known for {product}" if least is None else f"at least {least} on {product}",
     )
-    compared = {
+    shown = {
         "family id": (report.family_id.hex(), signer.family_ids),
         "image id": (report.image_id.hex(), signer.image_ids),
         "policy": (report.policy, signer.policies),
         "author key": (report.author_key_digest.hex(), (bytes(48).hex(),)),
         "host data": (report.host_data.hex(), (bytes(32).hex(),)),
     }
-    other = {name: pair for name, pair in compared.items() if pair[0] not in pair[1]}
-    yield _result(
+    other = {name: pair for name, pair in shown.items() if pair[0] not in pair[1]}
+    yield compared(
         "E42",
         f"family {report.family_id.hex()}, policy {report.policy:#x}",
         holds=not other,
@@ -174,19 +171,13 @@ def _launch(report: SnpReport, product: Product, signer: IdKey) -> Iterator[_Res
     )
 
 
-def _configuration(report: HclReport) -> _Result:
-    machine = report.claims["vm-configuration"]
-    off = [name for name in _REQUIRED_ON if machine.get(name) is not True]
-    return _result("E43", "secure boot and vTPM on", holds=not off, found=f"not on: {', '.join(off)}")
-
-
-def _measured(measurement: bytes, reference: ReferenceValues) -> _Result:
+def _measured(measurement: bytes, reference: ReferenceValues) -> Result:
     allowed = reference.measurements
     if not any(measurement):
         return Failure("E11", "an empty measurement", requirement("E11"))
     if allowed is None:
         return Skipped("E11", "measurement not pinned")
-    return _result(
+    return compared(
         "E11",
         "measurement among the reference values",
         holds=measurement.hex() in allowed,
@@ -200,7 +191,7 @@ def _floor(report: SnpReport, product: Product, reference: ReferenceValues) -> T
     return None if kind is None else reference.floors.get(kind)
 
 
-def _floors(hardware: AuthenticReport, reference: ReferenceValues) -> _Result:
+def _floors(hardware: AuthenticReport, reference: ReferenceValues) -> Result:
     report = hardware.report
     floor = _floor(report, hardware.product, reference)
     name = kind_of(report.cpuid, hardware.product) or f"CPUID {report.cpuid}"
@@ -212,7 +203,7 @@ def _floors(hardware: AuthenticReport, reference: ReferenceValues) -> _Result:
         for which in ("reported", "committed", "launch")
     }
     below = [f"{which} {tcb}" for which, tcb in levels.items() if tcb is None or not tcb.at_least(least)]
-    return _result(
+    return compared(
         "E12",
         f"TCB at or above the floor of {name}",
         holds=not below,
@@ -236,13 +227,13 @@ def levels_above(report: SnpReport, reference: ReferenceValues) -> tuple[str, ..
     return tuple(f"{name} {had} > {least[name]}" for name, had in asdict(tcb).items() if had > least[name])
 
 
-def _evaluation(number: int, reference: ReferenceValues) -> _Result:
+def _evaluation(number: int, reference: ReferenceValues) -> Result:
     least = reference.tcb_evaluation
     pinned = "not pinned" if least is None else f"at least {least}"
     found = f"TCB evaluation {number}"
     if least is None:
         return Skipped("E30", f"{found}, {pinned}")
-    return _result("E30", f"{found}, {pinned}", holds=number >= least, found=found, expected=pinned)
+    return compared("E30", f"{found}, {pinned}", holds=number >= least, found=found, expected=pinned)
 
 
 def _machine(hardware: AuthenticReport | AuthenticDomain) -> Scope | None:
@@ -259,7 +250,7 @@ def _findings(hardware: AuthenticReport | AuthenticDomain, review: Review) -> tu
     return tuple(AdvisoryFinding(one, "open", state) for one in ids)
 
 
-def _all_accepted(check: str, advised: _Advised, findings: Sequence[AdvisoryFinding]) -> _Result:
+def _all_accepted(check: str, advised: _Advised, findings: Sequence[AdvisoryFinding]) -> Result:
     unsettled = [one for one in findings if one.state not in SETTLED]
     refused = [
         f"{one.id} {one.state} ({one.detail}): {why_not(one, advised.review.acceptances, advised.machine, advised.now)}"
@@ -267,24 +258,10 @@ def _all_accepted(check: str, advised: _Advised, findings: Sequence[AdvisoryFind
         if not one.accepted_by
     ]
     named = "; ".join(f"{one.id} {one.state}, by {one.accepted_by}" for one in unsettled)
-    return _result(
+    return compared(
         check,
         f"accepted: {named}" if unsettled else "none open",
         holds=not refused,
         found="; ".join(refused),
         expected=f"each fixed, or accepted for {advised.machine} at {advised.now}",
-    )
-
-
-def _pcrs(pcrs: Sequence[bytes], reference: ReferenceValues) -> _Result:
-    pinned = sorted(reference.pcrs)
-    if not pinned:
-        return Skipped("E19", "PCRs not pinned")
-    wrong = [pcr for pcr in pinned if pcrs[pcr].hex() not in reference.pcrs[pcr]]
-    return _result(
-        "E19",
-        f"PCRs {','.join(map(str, pinned))} pinned",
-        holds=not wrong,
-        found="; ".join(f"PCR {pcr} is {pcrs[pcr].hex()}" for pcr in wrong),
-        expected="; ".join(f"PCR {pcr} is {' or '.join(reference.pcrs[pcr])}" for pcr in wrong),
     )

@@ -20,6 +20,7 @@ from attestation.appraisal.advisories import (
     signer_key,
 )
 from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot, is_hex, sound_id_keys, sound_mrtds, sound_roots
+from attestation.appraisal.boot_image import BootImage, sound_image
 from attestation.appraisal.crl import MAX_AGE_DAYS
 from attestation.errors import AttestationError, Fault
 
@@ -92,6 +93,7 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tcb_evaluation: int | None = None  # of TDX: the least tcbEvaluationDataNumber of Intel's TCB info and QE identity
     measurements: tuple[str, ...] | None = None  # launch measurements, hex; Microsoft advises not to pin them
     pcrs: dict[int, tuple[str, ...]] = msgspec.field(default_factory=dict)  # allowed values, hex, of the PCRs named
+    boot_images: tuple[BootImage, ...] | None = None  # unified kernel images, each with its command line
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values, as `cji policy hash` prints them
     maa_enclave: MaaEnclave | None = None  # None: the signing key is trusted because the provider publishes it
     token_max_age: int = 600  # seconds since the token's iat
@@ -137,7 +139,9 @@ def check_reference(reference: ReferenceValues) -> None:
         "tcb_statuses": not reference.tcb_statuses or bool(set(reference.tcb_statuses) - set(get_args(TcbStatus))),
         "tcb_evaluation": reference.tcb_evaluation is not None and reference.tcb_evaluation < 1,
         "measurements": reference.measurements is not None and not _hex(reference.measurements, 96),
-        "pcrs": any(not 0 <= pcr <= 7 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
+        "pcrs": any(not 0 <= pcr <= 15 or not _hex(values, 64) for pcr, values in reference.pcrs.items()),
+        "boot_images": reference.boot_images is not None
+        and not (reference.boot_images and all(map(sound_image, reference.boot_images))),
         "maa_policy_hashes": reference.maa_policy_hashes is not None
         and not (reference.maa_policy_hashes and all(map(_POLICY_HASH.fullmatch, reference.maa_policy_hashes))),
         "maa_enclave": reference.maa_enclave is not None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.appraisal.advisories import AdvisoryFinding
+from attestation.appraisal.boot_state import BootState
 from attestation.checks import Check, Skipped
 from attestation.evidence import SnpReport, Tcb, TdReport, TdxTcb, Tee
 from attestation.evidence.tpm_structures import TpmClock
@@ -38,7 +39,8 @@ class Verdict(Verified):
     vm_unique_id: str
     ak: rsa.RSAPublicKey = field(repr=False)
     ephemeral: rsa.RSAPublicKey = field(repr=False)
-    pcrs: tuple[bytes, ...]
+    pcrs: tuple[bytes, ...]  # 0 to 7
+    boot: BootState | None  # None without a second quote
     clock: TpmClock
     evidence_sha384: bytes
     checks: tuple[Check, ...]

@@ -32,7 +32,7 @@ class AuthenticVtpm:
     """The parts of the vTPM's evidence that later steps use."""
 
     ephemeral: rsa.RSAPublicKey
-    clock: TpmClock
+    quote: TpmAttest
 
 
 def authenticate_vtpm(
@@ -43,7 +43,7 @@ def authenticate_vtpm(
     earlier: Verdict | None,
     record: Record,
 ) -> AuthenticVtpm:
-    """The quote's clock and the certified ephemeral key, both under `ak`, which the hardware report vouches for.
+    """The quote and the certified ephemeral key, both under `ak`, which the hardware report vouches for.
 
     `expected` is the qualifying data that the quote must carry.
     """
@@ -56,10 +56,11 @@ def authenticate_vtpm(
     ephemeral = record.take(_check_ephemeral(key, evidence.pcrs))
     record.add(_check_ak(evidence, ak, signer=attest.signer))
     record.add(_check_clock(attest.clock, ak, earlier))
-    return AuthenticVtpm(ephemeral=ephemeral, clock=attest.clock)
+    return AuthenticVtpm(ephemeral=ephemeral, quote=attest)
 
 
-def _signed(message: bytes, signature: bytes, ak: rsa.RSAPublicKey, check: str) -> None:
+def verify_signature(message: bytes, signature: bytes, ak: rsa.RSAPublicKey, check: str) -> None:
+    """RSASSA with SHA-256 by the AK, or EVIDENCE_INVALID at this check."""
     try:
         ak.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature as error:
@@ -67,7 +68,7 @@ def _signed(message: bytes, signature: bytes, ak: rsa.RSAPublicKey, check: str) 
 
 
 def _check_quote_signature(evidence: Evidence, ak: rsa.RSAPublicKey) -> Check:
-    _signed(evidence.quote, evidence.quote_signature, ak, "E14")
+    verify_signature(evidence.quote, evidence.quote_signature, ak, "E14")
     return Check("E14", "quote signed by HCLAkPub")
 
 
@@ -104,7 +105,7 @@ def _check_pcr_values(attest: TpmAttest, pcrs: tuple[bytes, ...]) -> Check:
 
 
 def _read_ephemeral(evidence: Evidence, ak: rsa.RSAPublicKey) -> tuple[TpmRsaPublic, Check]:
-    _signed(evidence.certify, evidence.certify_signature, ak, "E20")
+    verify_signature(evidence.certify, evidence.certify_signature, ak, "E20")
     try:
         attest, key = parse_attest(evidence.certify), parse_rsa_public(evidence.ephemeral)
     except AttestationError as error:
@@ -162,11 +163,6 @@ def _check_clock(clock: TpmClock, ak: rsa.RSAPublicKey, earlier: Verdict | None)
     if earlier is None:
         return Skipped("E35", "first quote; nothing to compare")
     before = earlier.clock
-    same = (
-        ak.public_numbers() == earlier.ak.public_numbers()
-        and (clock.reset_count, clock.restart_count) == (before.reset_count, before.restart_count)
-        and clock.clock >= before.clock
-    )
-    if not same:
+    if ak.public_numbers() != earlier.ak.public_numbers() or not before.precedes(clock):
         raise invalid("E35", found=str(clock), expected=f"the same AK and boot, after {before}")
     return Check("E35", f"{clock.clock - before.clock} ms after the earlier quote, same boot")

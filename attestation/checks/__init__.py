@@ -9,11 +9,24 @@ a `Failure`; one that had nothing to compare with returns `Skipped`.
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-__all__ = ["CATALOGUE", "GROUPS", "NAMED", "Check", "CheckInfo", "Failure", "Group", "Skipped", "remedy", "requirement"]
+__all__ = [
+    "CATALOGUE",
+    "GROUPS",
+    "NAMED",
+    "Check",
+    "CheckInfo",
+    "Failure",
+    "Group",
+    "Result",
+    "Skipped",
+    "compared",
+    "remedy",
+    "requirement",
+]
 
 
 class Check(NamedTuple):
@@ -35,6 +48,9 @@ class Failure(NamedTuple):
     id: str
     found: str
     expected: str
+
+
+Result: TypeAlias = Check | Failure
 
 
 class CheckInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +84,11 @@ NAMED: Final[Mapping[str, str]] = MappingProxyType(_FILE.named)
 def requirement(check: str) -> str:
     """The requirement of a numbered check; empty for any other name."""
     return CATALOGUE[check].requires if check in CATALOGUE else ""
+
+
+def compared(check: str, finding: str, *, holds: bool, found: str, expected: str = "") -> Result:
+    """One comparison with a reference value; a failure expects what the check requires, unless it is given."""
+    return Check(check, finding) if holds else Failure(check, found, expected or requirement(check))
 
 
 def remedy(check: str) -> str | None:

@@ -8,7 +8,9 @@ from attestation.evidence.ak_chain import ak_chain
 from attestation.evidence.binding import bind, maa_nonce, qualifying_data
 from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
 from attestation.evidence.collateral import TdCollateral
+from attestation.evidence.event_log import Event, read_logs, replay
 from attestation.evidence.hcl import HclReport, Tee, parse_hcl
+from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, open_logs
 from attestation.evidence.nonces import MAX_NONCES, MAX_PATH_BYTES, NONCE_BYTES, gather, root_of
 from attestation.evidence.snp_report import SnpReport, Tcb, parse_snp_report
 from attestation.evidence.td_quote import TdQuote, TdReport, TdxTcb, parse_td_quote, parse_td_report
@@ -19,8 +21,11 @@ __all__ = [
     "MAX_NONCES",
     "MAX_PATH_BYTES",
     "NONCE_BYTES",
+    "BootLogs",
+    "Event",
     "Evidence",
     "HclReport",
+    "MeasuredBoot",
     "SnpReport",
     "Tcb",
     "TdCollateral",
@@ -35,6 +40,7 @@ __all__ = [
     "bind",
     "gather",
     "maa_nonce",
+    "open_logs",
     "parse_attest",
     "parse_hcl",
     "parse_rsa_public",
@@ -42,5 +48,7 @@ __all__ = [
     "parse_td_quote",
     "parse_td_report",
     "qualifying_data",
+    "read_logs",
+    "replay",
     "root_of",
 ]

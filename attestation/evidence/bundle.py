@@ -1,8 +1,8 @@
 """`Evidence`: everything that one machine shows at one moment, as one canonical JSON text.
 
 The text is msgspec's encoding of the fields in their order, bytes as standard base64. A text that does not encode
-back to itself is refused, so its SHA-384 names exactly one bundle. Version 2 is version 1 and Intel's collateral; each
-version has exactly its own members.
+back to itself is refused, so its SHA-384 names exactly one bundle. Version 2 is version 1 and Intel's collateral;
+version 3 has the measured boot in addition, and collateral if it is of TDX. Each version has exactly its own members.
 """
 
 import hashlib
@@ -13,15 +13,16 @@ import msgspec
 from attestation.errors import invalid
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.hcl import Tee
+from attestation.evidence.measured_boot import MeasuredBoot
 from attestation.evidence.tpm_structures import TpmClock, parse_attest
 
-MAX_EVIDENCE_BYTES: Final = 256 * 1024  # a real bundle has about 25 KiB
+MAX_EVIDENCE_BYTES: Final = 512 * 1024  # a real bundle has about 100 KiB, most of it the event log
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Nothing in it is secret, and nothing in it is trusted before `attestation.appraisal.appraise`."""
 
-    version: Literal[1, 2] = 1
+    version: Literal[1, 2, 3] = 1
     tee: Tee
     hcl_report: bytes  # without padding
     ak_public: bytes  # TPM2B_PUBLIC
@@ -34,13 +35,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ephemeral: bytes  # TPM2B_PUBLIC of the key that answers are encrypted to
     certify: bytes  # TPMS_ATTEST
     certify_signature: bytes
-    collateral: TdCollateral | msgspec.UnsetType = msgspec.UNSET  # of the TD quote; in version 2 only
+    collateral: TdCollateral | msgspec.UnsetType = msgspec.UNSET  # of the TD quote
+    boot: MeasuredBoot | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        if (self.version == 2) != isinstance(self.collateral, TdCollateral) or (
-            self.version == 2 and self.tee != "tdx"
+        collateral = isinstance(self.collateral, TdCollateral)
+        if collateral and self.tee != "tdx":
+            raise ValueError("collateral belongs to tdx")
+        if (self.version == 3) != isinstance(self.boot, MeasuredBoot) or (self.version < 3 and collateral) != (
+            self.version == 2
         ):
-            raise ValueError("collateral belongs to version 2 and to tdx")
+            raise ValueError("collateral and boot belong to other versions")
         if self.td_quote if self.tee == "snp" else self.certs:
             raise ValueError("an SNP machine has a certificate chain, a trust domain has a quote")
 
@@ -60,6 +65,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise invalid("evidence-json") from error
         return evidence
+
+    @property
+    def firmware_log(self) -> bytes:
+        """The firmware's event log; empty without a measured boot."""
+        return self.boot.firmware_log if isinstance(self.boot, MeasuredBoot) else b""
 
     @property
     def sha384(self) -> bytes:

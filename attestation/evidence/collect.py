@@ -3,8 +3,12 @@
 OpenHCL makes a new hardware report when NV 0x01400001 is read from offset 0, at most every two seconds; older hosts
 make one per boot. So the user data is written, and the report is read until it carries them or a time limit is reached:
 the quote's extraData binds the moment, and the verdict records whether the report is as fresh as that.
+
+There are two quotes over the same data, because Azure Attestation refuses one of more than PCRs 0 to 7. The second is
+of PCRs 8 to 15 (`attestation.evidence.measured_boot`).
 """
 
+import contextlib
 import hashlib
 import time
 from typing import Final
@@ -16,13 +20,15 @@ from attestation.errors import AttestationError, Fault, invalid
 from attestation.evidence.ak_chain import with_issuers
 from attestation.evidence.binding import report_user_data
 from attestation.evidence.bundle import Evidence
+from attestation.evidence.event_log import start_record
 from attestation.evidence.hcl import HclReport, parse_hcl
 from attestation.evidence.imds import amd_certificates, td_quote
+from attestation.evidence.measured_boot import BootLogs, MeasuredBoot, open_logs
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.snp_report import parse_snp_report
 from attestation.evidence.td_quote import parse_td_quote
 from attestation.evidence.tpm import AK_CERT_INDEX, HCL_INDEX, Tpm
-from attestation.evidence.tpm_structures import parse_attest, pcr_digest
+from attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS, parse_attest, pcr_digest
 from attestation.trust import Trust
 
 REPORT_PAUSES: Final = (
@@ -43,22 +49,30 @@ def collect(
     qualifying_data: bytes,
     pcs: IntelPcs,
     ak_issuers: tuple[x509.Certificate, ...],
+    logs: BootLogs | None = None,
+    started: bytes = b"",
     known: Evidence | None = None,
 ) -> Evidence:
-    """Collect evidence whose quote carries `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
+    """Collect evidence whose quotes carry `qualifying_data`, 32 bytes (see `attestation.evidence.binding`).
 
+    `logs` are inherited descriptors; without them the files that the trust names are opened.
+    `started` is the receipt key that this process has measured as its start, if it has (`event_log.start_event`).
     `known` is earlier evidence of this boot: its certificates are reused while chip and TCB are the same, and the
     hardware report is read once, without waiting for a fresh one. `pcs` is used on TDX. `ak_issuers` are put behind the
     AK's certificate, as far as they lead from it to a root: the vTPM has the certificate alone.
     Errors: NOT_CONFIDENTIAL, EVIDENCE_UNAVAILABLE (TPM, IMDS, Intel's service), EVIDENCE_INVALID.
     """
-    with Tpm(trust.tcti) as tpm:
+    given = contextlib.closing(open_logs(trust)) if logs is None else contextlib.nullcontext(logs)
+    with given as read, Tpm(trust.tcti) as tpm:
         tpm.write_user_data(report_user_data(qualifying_data))
         report = _report(tpm, report_user_data(qualifying_data), REPORT_PAUSES if known is None else ())
         ak_public, ak_cert = tpm.ak_public(), _der(tpm.nv_read(AK_CERT_INDEX))
-        pcrs, quote, signature = _quote(tpm, qualifying_data)
+        with read.held():
+            pcrs, quote, signature = _quote(tpm, qualifying_data, PCRS)
+            boot = _boot(tpm, qualifying_data, read, started)
         key = tpm.ephemeral_key(salt=ephemeral_salt(qualifying_data), pcrs=pcrs)
     shown = Evidence(
+        version=3,
         tee=report.tee,
         hcl_report=report.raw,
         ak_public=ak_public,
@@ -71,12 +85,13 @@ def collect(
         ephemeral=key.public,
         certify=key.certify,
         certify_signature=key.signature,
+        boot=boot,
     )
     if report.tee == "snp":
         return replace(shown, certs=_certificates(trust, report, known))
     quoted = td_quote(trust, report.hardware)
     collateral = pcs.collateral(parse_td_quote(quoted).pck_chain)
-    return replace(shown, version=2, td_quote=quoted, collateral=collateral)
+    return replace(shown, td_quote=quoted, collateral=collateral)
 
 
 def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
@@ -89,14 +104,27 @@ def _report(tpm: Tpm, user_data: bytes, pauses: tuple[float, ...]) -> HclReport:
     return report
 
 
-def _quote(tpm: Tpm, qualifying_data: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
+def _quote(tpm: Tpm, qualifying_data: bytes, pcrs: tuple[int, ...]) -> tuple[tuple[bytes, ...], bytes, bytes]:
     """PCR values and a quote of the same values; repeated if a PCR was extended in between."""
     for _ in range(QUOTE_ATTEMPTS):
-        pcrs = tpm.pcr_values()
-        quote, signature = tpm.quote(qualifying_data)
-        if parse_attest(quote).digest == pcr_digest(pcrs):
-            return pcrs, quote, signature
+        values = tpm.pcr_values(pcrs)
+        quote, signature = tpm.quote(qualifying_data, pcrs)
+        if parse_attest(quote).digest == pcr_digest(values):
+            return values, quote, signature
     raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-moving")
+
+
+def _boot(tpm: Tpm, qualifying_data: bytes, logs: BootLogs, started: bytes) -> MeasuredBoot:
+    values, quote, signature = _quote(tpm, qualifying_data, SYSTEM_PCRS)
+    firmware, userspace = logs.read()
+    return MeasuredBoot(
+        quote=quote,
+        quote_signature=signature,
+        pcrs=values,
+        firmware_log=firmware,
+        userspace_log=userspace + (start_record(started) if started else b""),
+        command_line=logs.command_line,
+    )
 
 
 def _certificates(trust: Trust, report: HclReport, known: Evidence | None) -> bytes:

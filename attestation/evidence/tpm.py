@@ -19,6 +19,7 @@ from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPM2_SE, TPMA_NV
 from tpm2_pytss.types import (
     TPM2B_DATA,
     TPM2B_DIGEST,
+    TPM2B_EVENT,
     TPM2B_PUBLIC_KEY_RSA,
     TPM2B_SENSITIVE_CREATE,
     TPML_PCR_SELECTION,
@@ -52,9 +53,12 @@ AK_HANDLE: Final = 0x81000003
 NV_CHUNK: Final = 1024  # TPM2_PT_NV_BUFFER_MAX
 MAX_NV_BYTES: Final = 8192
 MAX_QUALIFYING: Final = 50  # bytes; Azure's vTPM answers TPM_RC_SIZE to more
-SELECTION: Final = "sha256:" + ",".join(map(str, PCRS))
 
 _LOCK: Final = threading.Lock()
+
+
+def _selected(pcrs: tuple[int, ...]) -> str:
+    return "sha256:" + ",".join(map(str, pcrs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +132,15 @@ class Tpm:
         except TSS2_Exception as error:
             raise self._nv_error(USER_DATA_INDEX, error) from error
 
-    def pcr_values(self) -> tuple[bytes, ...]:
-        """SHA-256 PCRs 0 to 7."""
+    def pcr_values(self, pcrs: tuple[int, ...] = PCRS) -> tuple[bytes, ...]:
+        """The SHA-256 values of these PCRs, eight at most."""
+        wanted = _selected(pcrs)
         try:
-            _, selected, digests = again(lambda: self._esapi.pcr_read(SELECTION))
+            _, selected, digests = again(lambda: self._esapi.pcr_read(wanted))
         except TSS2_Exception as error:
             raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-read") from error
         values = tuple(bytes(digest) for digest in digests)
-        if len(values) != len(PCRS) or selected.marshal() != TPML_PCR_SELECTION.parse(SELECTION).marshal():
+        if len(values) != len(pcrs) or selected.marshal() != TPML_PCR_SELECTION.parse(wanted).marshal():
             raise invalid("pcr-read")
         return values
 
@@ -157,13 +162,20 @@ class Tpm:
             raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="ak") from error
         return bytes(public.marshal())
 
-    def quote(self, qualifying_data: bytes) -> tuple[bytes, bytes]:
-        """(TPMS_ATTEST, RSASSA signature) of PCRs 0-7 under the AK, with at most 50 bytes of qualifying data."""
+    def measure(self, pcr: int, data: bytes) -> None:
+        """Extend a PCR by the digest of `data`, in every bank (TPM2_PCR_Event). Only a reboot undoes it."""
+        try:
+            again(lambda: self._esapi.pcr_event(ESYS_TR(ESYS_TR.PCR0 + pcr), TPM2B_EVENT(data)))
+        except TSS2_Exception as error:
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="pcr-extend") from error
+
+    def quote(self, qualifying_data: bytes, pcrs: tuple[int, ...] = PCRS) -> tuple[bytes, bytes]:
+        """(TPMS_ATTEST, RSASSA signature) of these PCRs under the AK, with at most 50 bytes of qualifying data."""
         if len(qualifying_data) > MAX_QUALIFYING:
             raise AttestationError(Fault.CONFIG_INVALID, check="qualifying-length")
         try:
             ak = self._ak()
-            attest, signature = again(lambda: self._esapi.quote(ak, SELECTION, TPM2B_DATA(qualifying_data)))
+            attest, signature = again(lambda: self._esapi.quote(ak, _selected(pcrs), TPM2B_DATA(qualifying_data)))
             return bytes(attest), bytes(signature.signature.rsassa.sig)
         except TSS2_Exception as error:
             raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="quote") from error
@@ -200,7 +212,7 @@ class Tpm:
             with self._primary(salt, pcrs) as (handle, made), self._policy_session() as session:
                 if made != public:
                     raise invalid("ephemeral-key")
-                selection = TPML_PCR_SELECTION.parse(SELECTION)
+                selection = TPML_PCR_SELECTION.parse(_selected(PCRS))
                 again(lambda: self._esapi.policy_pcr(session, TPM2B_DIGEST(), selection))
                 plain = again(
                     lambda: self._esapi.rsa_decrypt(

@@ -19,7 +19,9 @@ NULL: Final = 0x0010
 RSASSA: Final = 0x0014
 POLICY_PCR: Final = 0x0000017F
 PCRS: Final = tuple(range(8))  # what Azure Attestation expects of Linux; it refuses a quote of all 24
+SYSTEM_PCRS: Final = tuple(range(8, 16))  # of the second quote; no locality resets them before the next boot
 PCR_SELECTION: Final = struct.pack(">IHB3s", 1, SHA256, 3, b"\xff\x00\x00")  # TPML_PCR_SELECTION sha256:0-7
+SYSTEM_SELECTION: Final = struct.pack(">IHB3s", 1, SHA256, 3, b"\x00\xff\x00")  # sha256:8-15
 _CHECK: Final = "tpm-structure"
 
 
@@ -56,6 +58,11 @@ class TpmClock:
     reset_count: int
     restart_count: int
     safe: bool
+
+    def precedes(self, later: "TpmClock") -> bool:
+        """Whether `later` may be read from the same TPM, in the same boot, at the same time or later."""
+        same_boot = (self.reset_count, self.restart_count) == (later.reset_count, later.restart_count)
+        return same_boot and self.clock <= later.clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,12 @@
 """Microsoft's verdict: the AzureGuest exchange, the provider's signing keys, and the checks on its tokens."""
 
-from attestation.maa.guest import boot_log, guest_request, open_reply, send_request
+from attestation.maa.guest import guest_request, open_reply, send_request
 from attestation.maa.jwks import SigningKeys, parse_jwks
 from attestation.maa.token import VerifiedToken, verify_token
 
 __all__ = [
     "SigningKeys",
     "VerifiedToken",
-    "boot_log",
     "guest_request",
     "open_reply",
     "parse_jwks",

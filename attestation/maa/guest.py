@@ -25,31 +25,15 @@ from attestation.trust import Endpoint, Trust
 
 PATH: Final = "/attest/AzureGuest?api-version=2020-10-01"
 MAX_REPLY_BYTES: Final = 256 * 1024
-MAX_BOOT_LOG: Final = 1024 * 1024
 SECONDS: Final = 30.0
 AAD: Final = b"Transport Key"
 INNER_KEY_BYTES: Final = 32
-SECURITYFS: Final = Path("/sys/kernel/security")
 OS_RELEASE: Final = Path("/etc/os-release")
-_KERNEL_TCTI: Final = "device:/dev/tpmrm"
 _CHECK: Final = "maa-reply"
 
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-def boot_log(trust: Trust) -> bytes:
-    """The TCG event log that the kernel keeps for the TPM in use; empty where there is none, as the service allows."""
-    number = trust.tcti.removeprefix(_KERNEL_TCTI)
-    if number == trust.tcti or not number.isdigit():
-        return b""
-    try:
-        with (SECURITYFS / f"tpm{number}" / "binary_bios_measurements").open("rb") as log:
-            data = log.read(MAX_BOOT_LOG + 1)
-    except OSError:
-        return b""
-    return data if len(data) <= MAX_BOOT_LOG else b""
 
 
 def _system() -> tuple[str, int, int]:
@@ -67,7 +51,7 @@ def _system() -> tuple[str, int, int]:
 
 
 def guest_request(evidence: Evidence, *, nonce: str, log: bytes) -> bytes:
-    """The request's body. `nonce` comes back in the token; `log` is the TCG event log."""
+    """The request's body. `nonce` comes back in the token; `log` is the firmware's event log."""
     report = parse_hcl(evidence.hcl_report)
     distribution, major, minor = _system()
     if evidence.tee == "snp":

@@ -132,6 +132,8 @@ class SigningKeys:
         self._keys: dict[str, _Published] = {}
         self._fetched: float | None = None
         self._failure: tuple[float, AttestationError] | None = None
+        self.document = b""
+        """The last document that had usable keys, as it was served: with it, a token can be verified again offline."""
 
     def get(self, kid: str) -> SigningKey:
         """The key of a kid; TOKEN_INVALID "T03" where the issuer does not publish it, MAA_UNAVAILABLE "jwks"."""
@@ -160,11 +162,12 @@ class SigningKeys:
             failure = self._failure[1]
             raise AttestationError(failure.fault, check=failure.check, retry_after=failure.retry_after)
         try:
-            published = parse_jwks(self._fetch())
+            document = self._fetch()
+            published = parse_jwks(document)
         except AttestationError as error:
             self._failure = now, error
             raise
-        self._fetched = now
+        self._fetched, self.document = now, document
         kept = {kid: old for kid, old in self._keys.items() if now - old.seen <= LIFETIME}
         self._keys = kept | {kid: _Published(key=key, seen=now) for kid, key in published.items()}
 

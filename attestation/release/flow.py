@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Final
 from attestation.appraisal import ReferenceValues, Verdict, appraise, check_reference
 from attestation.certs import load_pem_chain
 from attestation.errors import AttestationError, Fault, invalid
-from attestation.evidence import NONCE_BYTES, Evidence, bind, maa_nonce, qualifying_data
+from attestation.evidence import NONCE_BYTES, BootLogs, Evidence, bind, maa_nonce, qualifying_data
 from attestation.evidence.collect import collect, ephemeral_salt
+from attestation.evidence.event_log import START_PCR, after_start, start_event
 from attestation.evidence.imds import imds_endpoint
 from attestation.evidence.imds import region as imds_region
 from attestation.evidence.pcs import IntelPcs
 from attestation.evidence.tpm import Tpm
+from attestation.evidence.tpm_structures import PCRS, SYSTEM_PCRS
 from attestation.evidence.tpm_templates import Padding
 from attestation.jose import b64url, canonical_jwk
-from attestation.maa import SigningKeys, VerifiedToken, boot_log, guest_request, open_reply, send_request, verify_token
+from attestation.maa import SigningKeys, VerifiedToken, guest_request, open_reply, send_request, verify_token
 from attestation.release.keyspec import KeySpec, locate
 from attestation.release.policy import PolicyVerdict, check_release_policy
 from attestation.release.statement import verify_statement
@@ -51,6 +53,12 @@ class Attestation:
     nonce: bytes
     region: str
 
+    @property
+    def booted(self) -> tuple[bytes, ...]:
+        """PCRs 0 to 15 as they were before the worker's start."""
+        assert self.verdict.boot is not None  # noqa: S101 - `attest` requires a second quote
+        return self.verdict.boot.pcrs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedKey:
@@ -68,8 +76,13 @@ class Attester:
     """The one object of a key-holding process that talks to TPM, IMDS, Azure Attestation and Key Vault.
 
     It is used by one thread at a time. `clock` is wall time in seconds since 1970, `region` the one that the operator
-    states; a machine elsewhere is refused.
+    states; a machine elsewhere is refused. `logs` are inherited event logs, else those that the trust names.
     `ak_issuers` is PEM: who issues certificates of attestation keys, up to the root (E44).
+
+    The first key that is released ends a phase: PCR 15 is extended by the receipt key, before the caller obtains the
+    key. Evidence before that must show no worker's start in this boot, and evidence after it exactly this one. PCR 15
+    stays as it is until the next boot, so whatever starts later in this one cannot attest as a worker, this program
+    after a crash included: nothing on this machine could tell the two apart.
     Raises CONFIG_INVALID at once for a provider or region that the trust does not name, for impossible reference values
     and for issuers that cannot be read.
     """
@@ -83,6 +96,7 @@ class Attester:
         ak_issuers: bytes = b"",
         client_id: str | None = None,
         region: str | None = None,
+        logs: BootLogs | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_reference(reference)
@@ -100,6 +114,8 @@ class Attester:
         self._ak_issuers = (
             load_pem_chain(ak_issuers, fault=Fault.CONFIG_INVALID, check="ak-issuers") if ak_issuers else ()
         )
+        self._logs = logs
+        self._started = b""  # the receipt key, once it is measured
         self._known: Evidence | None = None
         self._earlier: Verdict | None = None
         self._latest: str | None = None  # jti of the latest attestation; the first one given, if none was made here
@@ -125,9 +141,9 @@ class Attester:
         where = require_region(self._trust, imds_region(self._trust), stated=self._region)
         nonce = secrets.token_bytes(NONCE_BYTES)
         bound = qualifying_data(receipt_key, nonce)
-        evidence = self._collect(bound)
+        evidence = self._collect(bound, None)
         verdict = self._appraise(evidence, bound)
-        request = guest_request(evidence, nonce=maa_nonce(bound), log=boot_log(self._trust))
+        request = guest_request(evidence, nonce=maa_nonce(bound), log=evidence.firmware_log)
         raw = open_reply(self._request_token(request), decrypt=self._decrypter(evidence, bound, padding="rsaes"))
         token = verify_token(
             raw,
@@ -152,20 +168,26 @@ class Attester:
     def quote(self, *, receipt_key: bytes, root: bytes) -> Evidence:
         """Fresh evidence for the nonces under this root (`attestation.evidence.gather`).
 
-        It is appraised here too, so nothing unsound is handed out.
+        It is appraised here too, so nothing unsound is handed out. EVIDENCE_UNAVAILABLE "not-started" before the first
+        release: nobody could accept it.
         """
+        if not self._started:
+            raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check="not-started")
         bound = bind(receipt_key, root)
-        evidence = self._collect(bound, known=self._known)
+        evidence = self._collect(bound, self._known)
         self._appraise(evidence, bound)
         return evidence
 
     def check_pcrs(self, attestation: Attestation) -> None:
-        """Compare PCRs 0-7 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
+        """Compare PCRs 0-15 with those attested, in milliseconds: EVIDENCE_INVALID "pcr-changed", EVIDENCE_UNAVAILABLE.
 
         The answer is not signed: it comes through the kernel that the evidence describes, and is not evidence itself.
         """
+        expected = attestation.booted
+        if self._started:
+            expected = (*expected[:START_PCR], after_start(expected[START_PCR], self._started))
         with Tpm(self._trust.tcti) as tpm:
-            if tpm.pcr_values() != attestation.evidence.pcrs:
+            if (*tpm.pcr_values(PCRS), *tpm.pcr_values(SYSTEM_PCRS)) != expected:
                 raise invalid("pcr-changed")
 
     def release_into(self, attestation: Attestation, key: KeySpec, buffer: memoryview) -> ReleasedKey:
@@ -183,6 +205,7 @@ class Attester:
         self._latest = self._latest or attestation.token.jti
         if attestation.token.jti != self._latest or key.kek_id in self._answered:
             raise AttestationError(Fault.TOKEN_INVALID, check="used")
+        self.check_pcrs(attestation)  # the TPM itself compares PCRs 0 to 7 with those attested, and no others
         nonce = b64url(secrets.token_bytes(NONCE_BYTES))
         raw = self._vault.release(located, token=attestation.token.raw, nonce=nonce)
         self._answered.add(key.kek_id)
@@ -201,6 +224,7 @@ class Attester:
             decrypt=self._decrypter(attestation.evidence, bound, padding="oaep-sha256"),
             public_key=statement.public_key,
         )
+        self._measure_start(attestation.receipt_key)
         before = self._policies.get(key.kek_id)
         self._policies[key.kek_id] = policy.sha256
         return ReleasedKey(
@@ -212,10 +236,22 @@ class Attester:
             statement_sha384=statement.sha384,
         )
 
-    def _collect(self, bound: bytes, *, known: Evidence | None = None) -> Evidence:
+    def _collect(self, bound: bytes, known: Evidence | None) -> Evidence:
         return collect(
-            trust=self._trust, qualifying_data=bound, pcs=self._pcs, ak_issuers=self._ak_issuers, known=known
+            trust=self._trust,
+            qualifying_data=bound,
+            pcs=self._pcs,
+            ak_issuers=self._ak_issuers,
+            logs=self._logs,
+            started=self._started,
+            known=known,
         )
+
+    def _measure_start(self, receipt_key: bytes) -> None:
+        if not self._started:
+            with Tpm(self._trust.tcti) as tpm:
+                tpm.measure(START_PCR, start_event(receipt_key))
+            self._started = receipt_key
 
     def _appraise(self, evidence: Evidence, bound: bytes) -> Verdict:
         try:
@@ -224,6 +260,7 @@ class Attester:
                 trust=self._trust,
                 reference=self._reference,
                 expected_qualifying_data=bound,
+                start=(self._started,),
                 now=datetime.fromtimestamp(self._clock(), UTC),
                 earlier=self._earlier,
             )

@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.evidence import Evidence, qualifying_data
+from attestation.evidence import Evidence
 from tests.fuzz.attestation_targets import meaning, only, target
 from tests.fuzz.mutators import BYTES, IN_PLACE, JSON, JWS, SIZED, TEXT
-from tests.support.forge import decided, machine, quote_structure
+from tests.support.evidence_files import evidence_file
+from tests.support.forge import decided, machine
 from tests.support.job_headers import make
 from tests.support.job_specs import head
 from tests.support.revocation import crl
@@ -58,7 +59,7 @@ from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
 from worker.front.tls import check
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
-from worker.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk, thumbprint
+from worker.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
 from worker.operator_files import FileRefused, TlsFiles
 from worker.pairs import ML_KEM_BYTES, DecryptionPair
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
@@ -341,22 +342,7 @@ def _details_fair(_: bytes, value: Any) -> bool:
 
 @functools.cache
 def _evidence_files() -> tuple[bytes, ...]:
-    nonce = b"n" * 32
-    bound = qualifying_data(thumbprint(signing_key().public_key()), nonce)
-    evidence = machine().evidence(quote=quote_structure(machine().pcrs, extra=bound))
-    content = {
-        "version": 3,
-        "cloud": machine().trust.name,
-        "attested_at": machine().now,
-        "nonce": nonce,
-        "nonce_path": b"",
-        "receipt_jwk": public_jwk(signing_key().public_key()),
-        "evidence": evidence.to_json(),
-        "maa_token": "",
-        "token_nonce": nonce,
-        "token_evidence": evidence.to_json(),
-    }
-    return (msgspec.json.encode(content),)
+    return (evidence_file(),)
 
 
 def _evidence_fair(_: bytes, value: Any) -> bool:
@@ -364,7 +350,10 @@ def _evidence_fair(_: bytes, value: Any) -> bool:
     evidence = Evidence.from_json(base64.b64decode(true["evidence"]))
     same = meaning(Evidence.from_json(value.shown.evidence)) == meaning(evidence)
     return bool(
-        same and value.receipt_jwk == true["receipt_jwk"] and value.shown.nonce == base64.b64decode(true["nonce"])
+        same
+        and value.maa_token == true["maa_token"]
+        and value.receipt_jwk == true["receipt_jwk"]
+        and value.shown.nonce == base64.b64decode(true["nonce"])
     )
 
 

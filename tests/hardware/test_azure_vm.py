@@ -27,7 +27,7 @@ def test_this_machine_is_genuine() -> None:
     known = tuple(x509.load_pem_x509_certificates(ISSUERS)) if ISSUERS else ()
     evidence = collect(trust=AZURE_US, qualifying_data=asked, pcs=IntelPcs(AZURE_US), ak_issuers=known)
     verdict = appraise(
-        evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, now=datetime.now(UTC)
+        evidence, trust=AZURE_US, reference=REFERENCE, expected_qualifying_data=asked, start=None, now=datetime.now(UTC)
     )
     assert (verdict.tee, verdict.vmpl) in {("snp", 0), ("tdx", None)}
 

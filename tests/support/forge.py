@@ -175,6 +175,7 @@ class Machine:
             "trust": self.trust,
             "reference": decided(),
             "expected_qualifying_data": QUALIFYING,
+            "start": None,
             "now": self.now,
         }
         return appraise(evidence, **(given | kw))

@@ -27,6 +27,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from attestation.appraisal import Verdict
 from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
+from attestation.maa import VerifiedToken
 from attestation.release import Attestation, Attester
 from attestation.verified import _CONSTRUCTOR_KEY
 from tests.support.contexts import context
@@ -84,11 +85,18 @@ class ReferenceWorker(CjiWorkerServicer):
     vanish: bool = False
     attester: Attester | None = None
     attestation: Attestation | None = None
+    vm: Simulation | None = None
 
     def attest(self, simulation: Simulation) -> None:
-        """Attest this machine, which is the simulation's."""
+        """Attest as a worker on a VM of its own; again, as the same worker after a reboot."""
+        if self.vm is None:
+            self.vm = simulation.another_vm()
+        simulation = self.vm
+        simulation.reboot()
         self.attester = simulation.attester()
         self.attestation = self.attester.attest(receipt_key=thumbprint(self.receipt_key.public_key()))
+        released = simulation.create_cmk("sdk").spec
+        self.attester.release_into(self.attestation, released, memoryview(bytearray(4096)))
         self.simulated = True
 
     async def Attest(self, request: pb.AttestRequest, context: Context) -> pb.AttestResponse:  # noqa: N802
@@ -261,6 +269,7 @@ class ReferenceWorker(CjiWorkerServicer):
             vm_unique_id="vm",
             ak=ak,
             ephemeral=ak,
+            boot=None,
             pcrs=(bytes(32),) * 8,
             clock=TpmClock(clock=1, reset_count=1, restart_count=1, safe=True),
             evidence_sha384=bytes(48),
@@ -269,12 +278,23 @@ class ReferenceWorker(CjiWorkerServicer):
         )
         return AttestedWorker(
             verdict=verdict,
-            token=None,
+            token=VerifiedToken(
+                raw="",
+                issuer="",
+                jti="",
+                policy_hash="",
+                issued=0,
+                expires=0,
+                sha384=b"",
+                checks=(),
+                constructor_key=_CONSTRUCTOR_KEY,
+            ),
             cloud="azure-us",
             simulated=False,
+            offline=False,
             receipt_key=key,
             shown=EvidenceFile(
-                version=3,
+                version=4,
                 cloud="azure-us",
                 attested_at=datetime.datetime.now(datetime.UTC),
                 nonce=bytes(32),
@@ -284,6 +304,8 @@ class ReferenceWorker(CjiWorkerServicer):
                 maa_token="",
                 token_nonce=bytes(32),
                 token_evidence=b"",
+                maa_url="",
+                jwks=b"",
             ),
         )
 

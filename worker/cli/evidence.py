@@ -2,35 +2,25 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from attestation.checks import NAMED, requirement
+from attestation.evidence import parse_attest
 from worker.cli.advisory_rows import finding_text
 from worker.cli.common import FILE, Failure, explained, trust_named
-from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, golden_pcrs, read_file
+from worker.cli.evidence_collect import collect
+from worker.cli.evidence_ear import accepted_result, refused_result
+from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
+from worker.cli.evidence_options import CLOUD, qualifying_of
+from worker.cli.evidence_pcrs import pcrs
 from worker.cli.evidence_rows import sections
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
-_QUALIFYING_BYTES: Final = 32
-# TCG PC Client Platform Firmware Profile, "PCR Usage"
-_PCR_USAGE: Final = (
-    "firmware code",
-    "firmware configuration",
-    "option ROM code",
-    "option ROM configuration",
-    "boot loader and kernel as loaded by the firmware",
-    "boot manager configuration, partition table",
-    "events of the host platform",
-    "secure boot policy and the authorities that were used",
-)
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_CLOUD: Final = click.option(
-    "--cloud", default="azure-us", show_default=True, help="The cloud whose roots a bare bundle is checked against."
-)
 
 
 @click.group()
@@ -67,8 +57,9 @@ def show(file: Path, *, as_json: bool) -> None:
 @PROFILE
 @CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
-@_CLOUD
+@CLOUD
 @_JSON
+@click.option("--ear", "as_ear", is_flag=True, help="Print an attestation result of the IETF (EAR), unsigned.")
 @click.pass_context
 @explained
 def verify(
@@ -81,11 +72,12 @@ def verify(
     qualifying: str | None,
     cloud: str,
     as_json: bool,
+    as_ear: bool,
 ) -> None:
     """Appraise FILE against the vendors' roots and print what each check found; exit status 3 if it is refused.
 
     A refusal lists every check that failed, with what was found and expected. docs/attestation.md explains the checks.
-    With --json a refusal is an object as well.
+    With --json or --ear a refusal is an object as well.
 
     \b
     Examples:
@@ -97,59 +89,27 @@ def verify(
     when = _time(at)
     if read.wrapper is not None and qualifying is not None:
         raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
-    trust = trust_named(context, read.cloud(cloud))
+    trust, reference = trust_named(context, read.cloud(cloud)), reference_values(profile, config)
     try:
         found = appraise_file(
-            read,
-            trust=trust,
-            reference=reference_values(profile, config),
-            expected=lambda: _qualifying(qualifying),
-            at=when,
+            read, trust=trust, reference=reference, expected=lambda: qualifying_of(qualifying), at=when
         )
     except RefusedEvidence as refused:
-        if not as_json:
+        if not (as_json or as_ear):
             raise
-        click.echo(json.dumps(refused.as_json(), indent=2))
+        at_time = int((when or datetime.now(UTC)).timestamp())
+        _print(refused_result(refused, reference, at=at_time) if as_ear else refused.as_json())
         context.exit(refused.exit_code)
-    click.echo(json.dumps(_object(found), indent=2) if as_json else "\n".join(_lines(found)))
+    if as_ear:
+        _print(accepted_result(found, reference, carried=parse_attest(read.bundle.quote).extra_data))
+    elif as_json:
+        _print(_object(found))
+    else:
+        click.echo("\n".join(_lines(found)))
 
 
-@evidence.command()
-@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
-@click.option("--pcr", "chosen", type=click.IntRange(0, 7), multiple=True, help="Only these; may be given again.")
-@PROFILE
-@CONFIG
-@_CLOUD
-@click.pass_context
-@explained
-def pcrs(
-    context: click.Context,
-    files: tuple[Path, ...],
-    *,
-    chosen: tuple[int, ...],
-    profile: Path | None,
-    config: Path | None,
-    cloud: str,
-) -> None:
-    """Print the PCRs of golden machines as reference values for the boot of a worker's machine.
-
-    Each FILE is appraised first, at its own time. Several machines give lists of allowed values.
-
-    \b
-    Examples:
-      cji evidence pcrs golden-1.json golden-2.json >> worker.toml
-      cji evidence pcrs golden.json --pcr 4 --pcr 7
-    """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    found = golden_pcrs(
-        files,
-        trust_of=lambda name: trust_named(context, name),
-        cloud=cloud,
-        reference=reference_values(profile, config),
-    )
-    click.echo("[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]")
-    for pcr in sorted(set(chosen or found)):
-        values = ", ".join(f'"{value.hex()}"' for value in found[pcr])
-        click.echo(f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}")
+def _print(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2))
 
 
 def _time(text: str | None) -> datetime | None:
@@ -164,21 +124,10 @@ def _time(text: str | None) -> datetime | None:
     return when
 
 
-def _qualifying(text: str | None) -> bytes:
-    remedy = "Give --qualifying: 64 hexadecimal digits, the qualifying data that docs/format.md §8 defines."
-    try:
-        value = bytes.fromhex(text or "")
-    except ValueError:
-        value = b""
-    if len(value) != _QUALIFYING_BYTES:
-        raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
-    return value
-
-
 def _lines(found: AppraisedFile) -> Iterator[str]:
     verdict, at = found.verdict, found.now.isoformat(timespec="seconds")
     yield f"accepted: {verdict.tee} {verdict.product}, roots of {found.roots}, at {at}"
-    for check in verdict.checks:
+    for check in found.checks:
         yield f"  {check.id}  {requirement(check.id)}"
         yield f"       {check.finding}"
     if verdict.findings:
@@ -187,7 +136,7 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     if verdict.above_floor:
         yield f"floors-trail: {', '.join(verdict.above_floor)}"
         yield f"  {NAMED['floors-trail']}"
-    yield f"not checked: {' '.join(check.id for check in verdict.skipped) or 'nothing'}"
+    yield f"not checked: {' '.join(check.id for check in found.unchecked) or 'nothing'}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -203,7 +152,11 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "above_floor": verdict.above_floor,
         "evidence_sha384": verdict.evidence_sha384.hex(),
         "checks": [
-            {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in verdict.checks
+            {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in found.checks
         ],
-        "not_checked": [check.id for check in verdict.skipped],
+        "not_checked": [check.id for check in found.unchecked],
     }
+
+
+for _command in (collect, pcrs):
+    evidence.add_command(_command)

@@ -9,21 +9,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from attestation import AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.appraisal import BootImage, BootState, ReferenceValues, Verdict, appraise, image_of
+from attestation.checks import Check, remedy, requirement
 from attestation.checks import Failure as FailedCheck
-from attestation.checks import remedy, requirement
 from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
 from worker.client import Unverified
-from worker.client.attested import read_evidence
-
-_MAX_FILE_BYTES: Final = 1 << 20
+from worker.client.attested import MAX_FILE_BYTES, read_evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +38,16 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppraisedFile:
-    """A verdict, with the roots and the time it was reached at."""
+    """A verdict, with the roots and the time it was reached at.
+
+    `checks` are those on the evidence and, for a file of a job, on its token; `unchecked` is what they do not show.
+    """
 
     verdict: Verdict
     roots: str
     now: datetime
+    checks: tuple[Check, ...]
+    unchecked: tuple[Check, ...]
 
 
 class RefusedEvidence(Failure):
@@ -93,7 +96,7 @@ def read_file(file: Path) -> EvidenceFile:
     """Read a file of either kind; Failure 2 for any other."""
     data = file.read_bytes()
     try:
-        found = parse_object(data, limit=_MAX_FILE_BYTES, fault=Fault.EVIDENCE_INVALID, check="evidence-json")
+        found = parse_object(data, limit=MAX_FILE_BYTES, fault=Fault.EVIDENCE_INVALID, check="evidence-json")
         if "hcl_report" in found:
             return EvidenceFile(wrapper=None, bundle=Evidence.from_json(data.rstrip(b"\n")))
         return EvidenceFile(wrapper=found, bundle=Evidence.from_json(_base64(found.get("evidence"))))
@@ -118,12 +121,25 @@ def appraise_file(
         if file.wrapper is None:
             now = at or datetime.now(UTC)
             verdict = appraise(
-                file.bundle, trust=trust, reference=reference, expected_qualifying_data=expected(), now=now
+                file.bundle,
+                trust=trust,
+                reference=reference,
+                expected_qualifying_data=expected(),
+                start=None,
+                now=now,
             )
-            return AppraisedFile(verdict=verdict, roots=trust.name, now=now)
+            return AppraisedFile(
+                verdict=verdict, roots=trust.name, now=now, checks=verdict.checks, unchecked=verdict.skipped
+            )
         stated = file.wrapper if at is None else file.wrapper | {"attested_at": at.isoformat()}
         found = read_evidence(json.dumps(stated).encode(), trust=trust, reference=reference)
-        return AppraisedFile(verdict=found.verdict, roots=trust.name, now=found.attested_at)
+        return AppraisedFile(
+            verdict=found.verdict,
+            roots=trust.name,
+            now=found.attested_at,
+            checks=(*found.verdict.checks, *found.token.checks),
+            unchecked=found.unchecked,
+        )
     except AttestationError as error:
         raise RefusedEvidence(error) from error
     except Unverified as error:
@@ -132,14 +148,27 @@ def appraise_file(
         raise
 
 
-def golden_pcrs(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """The boots of machines that pass the appraisal: values of PCRs, each once, in the order of the files.
+
+    `images` are the unified kernel images among them, `boots` each machine's events.
+    """
+
+    pcrs: dict[int, tuple[bytes, ...]]
+    images: tuple[BootImage, ...]
+    boots: tuple[BootState, ...]
+
+
+def golden(
     files: Iterable[Path], *, trust_of: Callable[[str], Trust], cloud: str, reference: ReferenceValues
-) -> dict[int, tuple[bytes, ...]]:
-    """The values of PCRs 0-7 on machines that pass the appraisal, each value once, in the order of the files.
+) -> Golden:
+    """Appraise each file, and collect what it booted.
 
     What a quote carries does not matter here: a golden machine's boot is looked at, not its freshness.
     """
     found: dict[int, dict[bytes, None]] = {}
+    boots: list[BootState] = []
     for path in files:
         file = read_file(path)
         verdict = appraise_file(
@@ -148,9 +177,16 @@ def golden_pcrs(
             reference=reference,
             expected=lambda: _carried(file.bundle),  # noqa: B023
         ).verdict
-        for pcr, value in enumerate(verdict.pcrs):
+        if verdict.boot is not None:
+            boots.append(verdict.boot)
+        for pcr, value in enumerate(verdict.boot.pcrs if verdict.boot else verdict.pcrs):
             found.setdefault(pcr, {})[value] = None
-    return {pcr: tuple(values) for pcr, values in found.items()}
+    images = [image for image in map(image_of, boots) if image is not None]
+    return Golden(
+        pcrs={pcr: tuple(values) for pcr, values in found.items()},
+        images=tuple(one for number, one in enumerate(images) if one not in images[:number]),
+        boots=tuple(boots),
+    )
 
 
 def _carried(bundle: Evidence) -> bytes:

@@ -1,6 +1,6 @@
 """The unverified contents of a bundle, section by section, as (label, text)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -11,20 +11,26 @@ from attestation.appraisal.advisories import read_review
 from attestation.appraisal.ak_certificate import certificates_in
 from attestation.certs import load_pem_chain
 from attestation.evidence import (
+    Event,
     Evidence,
+    MeasuredBoot,
     TdCollateral,
     parse_attest,
     parse_hcl,
     parse_snp_report,
     parse_td_quote,
     parse_td_report,
+    read_logs,
 )
+from attestation.evidence.event_log import NO_ACTION
+from attestation.evidence.tpm_structures import SYSTEM_PCRS
 from attestation.strict_json import parse_object
 from worker.cli.advisory_rows import machine_findings
 from worker.cli.common import Failure
 
 Rows: TypeAlias = Iterator[tuple[str, str]]
 _MAX_STATEMENT_BYTES: Final = 1 << 20
+_MOST_TEXT: Final = 100  # characters of an event
 
 
 def sections(wrapper: dict[str, Any] | None, bundle: Evidence) -> dict[str, list[tuple[str, str]]]:
@@ -37,6 +43,7 @@ def sections(wrapper: dict[str, Any] | None, bundle: Evidence) -> dict[str, list
         "runtime claims": lambda: _claims(bundle),
         "certificates": lambda: _certificates(bundle),
         "TPM quote": lambda: _quote(bundle),
+        "boot": lambda: _boot(bundle),
     }
     found = {name: _rows(part) for name, part in parts.items()}
     return {name: rows for name, rows in found.items() if rows}
@@ -126,3 +133,24 @@ def _quote(bundle: Evidence) -> Rows:
     yield "clock", f"{clock.clock} ms, {clock.reset_count} resets, {clock.restart_count} restarts"
     for pcr, value in enumerate(bundle.pcrs):
         yield f"PCR {pcr}", value.hex()
+
+
+def _boot(bundle: Evidence) -> Rows:
+    if not isinstance(bundle.boot, MeasuredBoot):
+        return
+    clock = parse_attest(bundle.boot.quote).clock
+    yield "second quote", f"{clock.clock} ms, {clock.reset_count} resets, {clock.restart_count} restarts"
+    for pcr, value in zip(SYSTEM_PCRS, bundle.boot.pcrs, strict=False):
+        yield f"PCR {pcr}", value.hex()
+    yield "command line", bundle.boot.command_line
+    yield from event_rows(read_logs(bundle.boot.firmware_log, bundle.boot.userspace_log))
+
+
+def event_rows(events: Iterable[Event]) -> Rows:
+    """("PCR n", digest and text) of each event, in the order of the log. Text that was not measured is in brackets."""
+    for event in events:
+        encoding = "utf-16-le" if event.data[1:2] == b"\0" else "utf-8"
+        text = event.data.decode(encoding, "replace").strip("\0")
+        shown = "".join(one if one.isprintable() else "." for one in text[:_MOST_TEXT])
+        if event.kind != NO_ACTION:
+            yield f"PCR {event.pcr}", f"{event.digest.hex()} {shown if event.measured else f'({shown})'}"

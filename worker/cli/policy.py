@@ -14,10 +14,11 @@ import click
 import msgspec
 
 from attestation import AttestationError
+from attestation.evidence.tpm_structures import PCRS
 from attestation.jose import b64url_decode
 from attestation.trust import endpoint
 from worker.cli.common import FILE, Failure, explained, trust_named
-from worker.cli.evidence_file import golden_pcrs
+from worker.cli.evidence_file import golden
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ def _booted(
         raise Failure("--pcr chooses among the PCRs of --pcrs-from", remedy="Give both.", status=2)
     if not files:
         return {}
-    found = golden_pcrs(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=reference())
+    machines = golden(files, trust_of=lambda name: trust_named(context, name), cloud=cloud, reference=reference())
+    found = {pcr: values for pcr, values in machines.pcrs.items() if pcr in PCRS}  # those of the service's claims
     pins = {}
     for pcr in sorted(set(chosen or found)):
         if len(found[pcr]) > 1:

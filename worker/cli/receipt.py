@@ -114,7 +114,8 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
 def _unchecked(attested: AttestedWorker, *, header: bool, sequence: bool) -> dict[str, str]:
     """By check or subject, what this verification does not show."""
     found = {check.id: check.finding for check in attested.unchecked}
-    found["time"] = f"the evidence was appraised at {attested.attested_at.isoformat()}, by its file's own word"
+    at = attested.attested_at.isoformat()
+    found["time"] = f"the evidence was appraised at {at}, by its file's own word; its token was in force then"
     if not header:
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if not sequence:

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from attestation import AttestationError, Trust, is_production
+from attestation.evidence import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
-from worker.audit import WorkerStarted
+from worker.audit import AuditFile, WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.fips import CryptoModule, module_in_force, require_usable
@@ -22,6 +23,7 @@ from worker.ipc.messages import (
     SupervisorFromKeyholder,
     Up,
 )
+from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
 from worker.keyholder.host import HostState
@@ -35,8 +37,34 @@ from worker.manifest import VERSION
 from worker.memory import Region, SecretHeap
 
 
+def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host: HostState) -> Custody:
+    return Custody(
+        config=boot.config, code=boot.code, trust=trust, logs=logs, receipt_key=receipt_key, tpm=host.tpm_clock
+    )
+
+
+def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: Policy, host: HostState) -> None:
+    audit.append(
+        WorkerStarted(
+            version=VERSION,
+            code_sha384=boot.code.sha384.hex(),
+            config_sha384=boot.config.sha384,
+            policy_sha384=policy.sha384.hex(),
+            simulated=signer.simulated,
+            host_profile=host.profile,
+        )
+    )
+
+
 async def _serve(
-    boot: Boot, trust: Trust, heap: SecretHeap, key_slots: list[KeySlot], *, memory: str, crypto: CryptoModule
+    boot: Boot,
+    trust: Trust,
+    logs: BootLogs,
+    heap: SecretHeap,
+    *,
+    key_slots: list[KeySlot],
+    memory: str,
+    crypto: CryptoModule,
 ) -> None:
     config = boot.config
     policy = read_policy(Path(config.policy_file))
@@ -54,17 +82,8 @@ async def _serve(
             host=host,
             last=audit.last_completion(),
         )
-        audit.append(
-            WorkerStarted(
-                version=VERSION,
-                code_sha384=boot.code.sha384.hex(),
-                config_sha384=config.sha384,
-                policy_sha384=policy.sha384.hex(),
-                simulated=signer.simulated,
-                host_profile=host.profile,
-            )
-        )
-        custody = Custody(config=config, code=boot.code, trust=trust, receipt_key=signer.thumbprint, tpm=host.tpm_clock)
+        _record_start(audit, boot, signer, policy, host)
+        custody = _custody(boot, trust, logs, signer.thumbprint, host)
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
         )
@@ -95,9 +114,10 @@ def main(boot: Boot) -> int:
         trust = msgspec.json.decode(boot.trust, type=Trust)
         crypto = module_in_force()  # it reads the map of this process, which the confined process cannot
         require_usable(crypto, require_fips=boot.config.require_fips)
+        logs = open_logs(trust, boot.logs)
         confine(boot.config, trust)
         heap = SecretHeap(region, size=region.size)
-        asyncio.run(_serve(boot, trust, heap, key_slots, memory=region.kind, crypto=crypto))
+        asyncio.run(_serve(boot, trust, logs, heap, key_slots=key_slots, memory=region.kind, crypto=crypto))
     except StartupError as error:
         log("error", what=error.what, remedy=error.remedy)
         return 1

@@ -3,7 +3,8 @@
 One thread performs the slow steps (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread reads the
 latest `Holdings` and never waits. Consequences of a step that fails:
 
-* A verdict against the machine (evidence refused, PCRs changed) drops every key at once.
+* A verdict against the machine (evidence refused, PCRs changed) drops every key at once. If another worker has started
+  in this boot, the process ends with a status of its own, on which the unit reboots the machine.
 * A verdict against one key (release denied, wrong statement) drops that key at once; the others stay.
 * "Cannot be verified" is Key Vault's answer both when it denies and when it fails to reach the issuer: one more
   attestation decides (azure-sdk-for-net issue 27957).
@@ -20,24 +21,32 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
 from attestation.checks import NAMED
+from attestation.evidence import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
-from worker.config import AttestationSection, Config, KeySection
-from worker.envelope import UnwrappingKey, unwrap_seed
-from worker.errors import Reason, Refusal, StartupError
+from worker.config import AttestationSection, Config
+from worker.envelope import UnwrappingKey
+from worker.errors import Reason, RebootError, StartupError
 from worker.host import TpmClockWatch
-from worker.jose import b64url_decode, key_id
-from worker.keyholder.faults import ATTEST_AGAIN, KEY_REFUSED, MACHINE_REFUSED, NOT_ATTESTED, cause_of, reason_of
+from worker.keyholder.faults import (
+    ANOTHER_START,
+    ATTEST_AGAIN,
+    KEY_REFUSED,
+    MACHINE_REFUSED,
+    NOT_ATTESTED,
+    cause_of,
+    reason_of,
+)
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Failure, Schedule
+from worker.keyholder.seeds import open_seed, wrapped_seed
 from worker.log import log
 from worker.manifest import Code
 from worker.memory import SecretHeap
@@ -49,8 +58,20 @@ _UNREAD: Final = 2  # checks of the PCRs in a row that cannot be made before the
 class Custody:
     """Runs the custody thread; `holdings` is replaced as a whole, so the main thread may read it at any time."""
 
-    def __init__(self, *, config: Config, code: Code, trust: Trust, receipt_key: bytes, tpm: TpmClockWatch) -> None:
-        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key."""
+    def __init__(
+        self,
+        *,
+        config: Config,
+        code: Code,
+        trust: Trust,
+        receipt_key: bytes,
+        tpm: TpmClockWatch,
+        logs: BootLogs | None = None,
+    ) -> None:
+        """`receipt_key` is a thumbprint of 32 bytes. A process that maps a file outside `code` obtains no key.
+
+        `logs` are inherited event logs, see `Attester`.
+        """
         section = config.attestation
         reference = msgspec.convert(section.reference_values, ReferenceValues, str_keys=True)
         self._attester = Attester(
@@ -60,6 +81,7 @@ class Custody:
             ak_issuers=_issuers(section),
             client_id=section.client_id,
             region=config.worker.region,
+            logs=logs,
         )
         self._specs = {
             k.kek_id: KeySpec(
@@ -70,7 +92,7 @@ class Custody:
             )
             for k in config.keys
         }
-        self._seeds = {k.kek_id: _seed(k) for k in config.keys}
+        self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
         self._code, self._receipt_key = code, receipt_key
@@ -99,7 +121,7 @@ class Custody:
                     changed()
             except StartupError as error:
                 log("error", what=error.what, remedy=error.remedy)
-                os._exit(1)
+                os._exit(error.status)
             except BaseException as fault:  # noqa: BLE001 - a thread that ends does not end its process
                 log("fault", error=type(fault).__name__)
                 os._exit(1)
@@ -148,13 +170,15 @@ class Custody:
         except AttestationError as error:
             self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
             self._log("not attested", error)
+            if (error.fault, error.check) == ANOTHER_START:
+                raise RebootError("A worker has started in this boot before", error.remedy) from error
             if error.fault in NOT_ATTESTED:
                 self._drop_all(cause_of(error), reason_of(error))
             else:
                 with self._lock:
                     self.holdings = replace(self.holdings, reason=reason_of(error))
             return
-        if self._attestation is not None and attestation.evidence.pcrs != self._attestation.evidence.pcrs:
+        if self._attestation is not None and attestation.booted != self._attestation.booted:
             # the machine changed: keys released to its earlier state are not for this one
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
         self._attestation, self._attested_at, self._unread = attestation, started, 0
@@ -202,7 +226,7 @@ class Custody:
             buffer[:] = bytes(len(buffer))
         if not isinstance(private, rsa.RSAPrivateKey):
             raise AttestationError(Fault.RELEASE_INVALID, check="custody")
-        return released, UnwrappingKey(private, _ml_kem(private, spec.kek_id, *self._seeds[spec.kek_id]))
+        return released, UnwrappingKey(private, open_seed(private, spec.kek_id, *self._seeds[spec.kek_id]))
 
     def _not_released(self, kek_id: str, error: AttestationError) -> None:
         reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
@@ -256,33 +280,6 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
-
-
-def _seed(key: KeySection) -> tuple[bytes, str]:
-    """The wrapped seed of the key's ML-KEM half and the thumbprint of its public part; both empty if it has none."""
-    if key.ml_kem_seed is None or key.ml_kem_thumbprint is None:
-        return b"", ""
-    try:
-        return b64url_decode(key.ml_kem_seed), key.ml_kem_thumbprint
-    except ValueError as error:
-        raise StartupError(
-            f"ml_kem_seed of {key.kek_id} is not base64url", "Copy both lines that `cji key new-ml-kem-seed` printed."
-        ) from error
-
-
-def _ml_kem(
-    private: rsa.RSAPrivateKey, kek_id: str, wrapped: bytes, thumbprint: str
-) -> mlkem.MLKEM1024PrivateKey | None:
-    """The ML-KEM half, which exists only from here on. One fault for a seed that does not open or is another key's."""
-    if not wrapped:
-        return None
-    try:
-        key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(unwrap_seed(private, kek_id, wrapped))
-    except (Refusal, UnsupportedAlgorithm) as error:
-        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed") from error
-    if key_id(key.public_key()) != thumbprint:
-        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
-    return key
 
 
 def _issuers(section: AttestationSection) -> bytes:

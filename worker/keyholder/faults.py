@@ -12,7 +12,10 @@ MACHINE_REFUSED: Final = frozenset(
 )
 NOT_ATTESTED: Final = MACHINE_REFUSED | {Fault.TOKEN_INVALID, Fault.MAA_REFUSED, Fault.CONFIG_INVALID}
 KEY_REFUSED: Final = frozenset({Fault.RELEASE_DENIED, Fault.RELEASE_INVALID, Fault.CONFIG_INVALID})
+_NOT_STARTED: Final = "not-started"
 _PCR_DRIFT: Final = (Fault.EVIDENCE_INVALID, "pcr-changed")
+ANOTHER_START: Final = (Fault.EVIDENCE_INVALID, "E48")
+"""PCR 15 shows another worker's start: no worker can attest before the next boot."""
 ATTEST_AGAIN: Final = frozenset(
     {(Fault.TOKEN_INVALID, "age"), (Fault.TOKEN_INVALID, "used"), (Fault.RELEASE_DENIED, "vault-403-unverified")}
 )
@@ -28,6 +31,8 @@ _REASONS: Final[Mapping[Fault, Reason]] = {
 
 def reason_of(error: AttestationError) -> Reason:
     """The Reason that callers of the worker get."""
+    if error.check == _NOT_STARTED:
+        return Reason.NOT_READY
     return _REASONS.get(error.fault, Reason.ATTESTATION_REJECTED)
 
 

@@ -25,7 +25,8 @@ from tests.support.refusals import rejected
 def test_sound_evidence_is_accepted() -> None:
     verdict = machine().appraise(machine().evidence())
     assert sorted(check for check, _ in verdict.checks) == [
-        *(f"E{n:02}" for n in (*range(1, 13), *range(14, 23), *range(31, 46)))
+        # E47, E48: without a second quote
+        *(f"E{n:02}" for n in (*range(1, 13), *range(14, 23), *range(31, 47), 49))
     ]
     assert verdict.tcb == Tcb(bootloader=10, tee=0, snp=27, microcode=88)
     assert ("E19", "PCRs not pinned") in verdict.checks
@@ -48,7 +49,7 @@ def test_a09_empty_measurement() -> None:
         {"measurements": ()},
         {"measurements": ("",)},
         {"pcrs": {0: ()}},
-        {"pcrs": {9: ("00" * 32,)}},
+        {"pcrs": {16: ("00" * 32,)}},
         {"maa_policy_hashes": ()},
         {"maa_policy_hashes": ("",)},
         {"token_max_age": 0},

@@ -108,7 +108,14 @@ def test_s03_production_accepts_nothing_that_a_simulation_signs(
     bound = qualifying_data(RECEIPT_KEY, attestation.nonce)
 
     def judged(trust: Trust) -> str:
-        appraise(attestation.evidence, trust=trust, reference=reference, expected_qualifying_data=bound, now=at)
+        appraise(
+            attestation.evidence,
+            trust=trust,
+            reference=reference,
+            expected_qualifying_data=bound,
+            start=None,
+            now=at,
+        )
         return trust.name
 
     reference = simulation.reference

@@ -46,7 +46,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def opened(stack: ExitStack, folder: Path, azure: Simulation, audit: Path) -> Site:
-    cmk = azure.create_cmk("cji-full")
+    azure, cmk = azure.another_vm(), azure.create_cmk("cji-full")
     files = worker_config(folder, simulation=azure, keys=[cmk])
     text = files.config.read_text()
     files.config.write_text(text.replace('audit_file = "state/audit.jsonl"', f'audit_file = "{audit}"'))

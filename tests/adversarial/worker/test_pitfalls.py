@@ -638,6 +638,7 @@ def test_o03_a_draining_worker_finishes_its_jobs_and_takes_none(town: Town) -> N
 def test_f06_a_restarted_worker_remembers_every_job(town: Town) -> None:
     """The trail is the ledger: what was done stays done, and an attempt without an end is given one."""
     done = next(e for e in events(town.site) if isinstance(e, JobCompleted) and e.submitter == "fulton-pd")
+    town.site.simulation.reboot()
     trust, log = town.site.simulation.trust, town.site.worker.log
     with Worker(town.site.files.config, trust=trust, log=log) as worker:
         site = dataclasses.replace(town.site, worker=worker)

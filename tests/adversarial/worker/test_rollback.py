@@ -49,6 +49,7 @@ class Machine:
     files: Deployment
 
     def start(self) -> Worker:
+        self.azure.reboot()
         return Worker(self.files.config, trust=self.azure.trust, log=self.files.folder / "worker.log")
 
     def site(self, worker: Worker) -> Site:

@@ -39,7 +39,7 @@ def hooked(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_x12_hooks_of_site_run_in_no_process(tmp_path: Path, simulation: Simulation, hooked: tuple[Path, Path]) -> None:
     python, marks = hooked
-    keys = [simulation.create_cmk("cji-hooked")]
+    simulation, keys = simulation.another_vm(), [simulation.create_cmk("cji-hooked")]
     files = worker_config(tmp_path / "worker", simulation=simulation, keys=keys)
     log = tmp_path / "worker.log"
     with Worker(files.config, trust=simulation.trust, log=log, python=str(python)) as worker:

@@ -57,7 +57,7 @@ def policy(hardware: AuthenticReport, reference: ReferenceValues, *, now: dateti
     )
     runtime = parse_hcl(machine().evidence().hcl_report)
     return check_policy(
-        replace(hardware, report=report), runtime, PCRS, signer, reference=reference, now=now, record=Record()
+        replace(hardware, report=report), runtime, PCRS, None, signer, reference=reference, now=now, record=Record()
     )
 
 

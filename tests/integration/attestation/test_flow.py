@@ -1,5 +1,6 @@
 """Evidence to key against real servers and a real software TPM on loopback."""
 
+import fcntl
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from attestation import AZURE_US, AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues, appraise
-from attestation.evidence import Evidence, qualifying_data, root_of
+from attestation.evidence import Evidence, open_logs, qualifying_data, root_of
+from attestation.evidence.event_log import start_event
 from attestation.evidence.tpm import Tpm
 from attestation.fetch import exchange
 from attestation.maa import SigningKeys
@@ -103,16 +106,122 @@ def test_f01_each_attestation_has_its_own_nonce_key_and_report(attester: Atteste
     assert all(dict(each.verdict.checks)["E02"].endswith("made for this quote") for each in (one, two))
 
 
-def test_quote_for_a_callers_nonce(simulation: Simulation, attester: Attester) -> None:
+@pytest.fixture
+def started(attester: Attester, cmk: Cmk) -> Attester:
+    """One that has released its first key."""
+    attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), spec(cmk), memoryview(bytearray(4096)))
+    return attester
+
+
+def test_x03_nothing_is_quoted_before_the_first_release(attester: Attester) -> None:
+    attester.attest(receipt_key=RECEIPT_KEY)
+    with rejected("not-started", fault=Fault.EVIDENCE_UNAVAILABLE):
+        attester.quote(receipt_key=RECEIPT_KEY, root=root_of(bytes(32)))
+
+
+def test_x03_whoever_starts_second_obtains_no_key(simulation: Simulation, started: Attester, cmk: Cmk) -> None:
+    """Another program with the same rights, or this one after a crash: the TPM has the start of the first."""
+    second = simulation.attester()
+    with rejected("E48", fault=Fault.EVIDENCE_INVALID):
+        second.attest(receipt_key=b"s" * 32)
+    started.quote(receipt_key=RECEIPT_KEY, root=root_of(bytes(32)))
+    simulation.reboot()
+    second.release_into(second.attest(receipt_key=b"s" * 32), spec(cmk), memoryview(bytearray(4096)))
+
+
+def test_x03_a_second_start_ends_what_the_first_can_show(simulation: Simulation, started: Attester) -> None:
+    attestation = started.attest(receipt_key=RECEIPT_KEY)
+    started.check_pcrs(attestation)
+    with Tpm(simulation.trust.tcti) as tpm:
+        tpm.measure(15, start_event(b"s" * 32))
+    with rejected("pcr-changed"):
+        started.check_pcrs(attestation)
+    for act in (started.attest, partial(started.quote, root=root_of(bytes(32)))):
+        with rejected("E48"):
+            act(receipt_key=RECEIPT_KEY)
+
+
+def test_x03_a_start_that_cannot_be_measured_costs_the_key(
+    attester: Attester, cmk: Cmk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    monkeypatch.setattr("attestation.release.flow.START_PCR", 17)  # which this locality may not extend
+    with rejected("pcr-extend", fault=Fault.EVIDENCE_UNAVAILABLE):
+        attester.release_into(attestation, spec(cmk), memoryview(bytearray(4096)))
+
+
+def test_f09_a_measurement_since_then_bars_the_release(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    simulation.extend_pcr(13)
+    assert told(refused(attester, attestation, spec(cmk))) == (Fault.EVIDENCE_INVALID, "pcr-changed")
+
+
+@pytest.mark.parametrize(("logged", "check"), [(True, None), (False, "E47")])
+def test_f09_measurements_need_a_record(
+    simulation: Simulation, attester: Attester, logged: bool, check: str | None
+) -> None:
+    simulation.extend_pcr(12, logged=logged)
+    if check is None:
+        assert attester.attest(receipt_key=RECEIPT_KEY).booted[12] != bytes(32)
+        return
+    with rejected(check):
+        attester.attest(receipt_key=RECEIPT_KEY)
+
+
+def test_logs_that_may_not_be_read(attester: Attester, simulation: Simulation, tmp_path: Path) -> None:
+    broken = msgspec.structs.replace(simulation.trust, firmware_log=str(tmp_path / ("x" * 300)))
+    other = simulation.attester(trust=broken)
+    with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE):
+        other.attest(receipt_key=RECEIPT_KEY)
+    absent = msgspec.structs.replace(simulation.trust, firmware_log=str(tmp_path / "absent"))
+    other = simulation.attester(trust=absent)
+    with rejected("E47"):
+        other.attest(receipt_key=RECEIPT_KEY)
+
+
+def test_inherited_logs_are_read_again_for_each_quote(simulation: Simulation, cmk: Cmk, tmp_path: Path) -> None:
+    """As the unit opens them: the trust names files that this user cannot read."""
+    nowhere = msgspec.structs.replace(
+        simulation.trust, firmware_log=str(tmp_path / "no"), userspace_log=str(tmp_path / "no")
+    )
+    with open(simulation.trust.firmware_log, "rb") as firmware, open(simulation.trust.userspace_log, "rb") as userspace:
+        names = {"firmware-log": firmware.fileno(), "userspace-log": userspace.fileno()}
+        logs = open_logs(nowhere, names)
+        attester = simulation.attester(trust=nowhere, logs=logs)
+        before = attester.attest(receipt_key=RECEIPT_KEY)
+        simulation.extend_pcr(12)
+        after = attester.attest(receipt_key=RECEIPT_KEY)
+        assert [pcr for pcr in range(16) if before.booted[pcr] != after.booted[pcr]] == [12]
+    with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE):
+        attester.attest(receipt_key=RECEIPT_KEY)  # the descriptors are closed
+
+
+def test_systemds_lock_is_waited_for_but_not_for_ever(
+    simulation: Simulation, attester: Attester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(simulation.trust.userspace_log, "rb") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        released = threading.Timer(0.3, lambda: fcntl.flock(log, fcntl.LOCK_UN))
+        released.start()
+        assert attester.attest(receipt_key=RECEIPT_KEY)
+        released.join()
+        fcntl.flock(log, fcntl.LOCK_EX)
+        monkeypatch.setattr("attestation.evidence.measured_boot._LOCK_SECONDS", 0.1)
+        with rejected("event-log", fault=Fault.EVIDENCE_UNAVAILABLE):
+            attester.attest(receipt_key=RECEIPT_KEY)
+
+
+def test_quote_for_a_callers_nonce(simulation: Simulation, started: Attester) -> None:
     nonce = os.urandom(32)
-    evidence = Evidence.from_json(attester.quote(receipt_key=RECEIPT_KEY, root=root_of(nonce)).to_json())
+    evidence = Evidence.from_json(started.quote(receipt_key=RECEIPT_KEY, root=root_of(nonce)).to_json())
     import datetime
 
     now = datetime.datetime.now(datetime.UTC)
     bound = qualifying_data(RECEIPT_KEY, nonce)
-    appraise(evidence, trust=simulation.trust, reference=simulation.reference, expected_qualifying_data=bound, now=now)
+    given: dict[str, Any] = {"reference": simulation.reference, "expected_qualifying_data": bound, "now": now}
+    appraise(evidence, trust=simulation.trust, start=(RECEIPT_KEY,), **given)
     with rejected("E04", fault=Fault.UNTRUSTED_ROOT):  # S03
-        appraise(evidence, trust=AZURE_US, reference=simulation.reference, expected_qualifying_data=bound, now=now)
+        appraise(evidence, trust=AZURE_US, start=None, **given)
 
 
 @pytest.mark.parametrize(
@@ -590,7 +699,7 @@ def test_r02_tls_roots_are_the_trusts(
 def test_changed_pcr_means_attest_again(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     attestation = attester.attest(receipt_key=RECEIPT_KEY)
     attester.check_pcrs(attestation)
-    _extend_pcr(simulation.trust.tcti)
+    simulation.extend_pcr(12)
     with rejected("pcr-changed", fault=Fault.EVIDENCE_INVALID):
         attester.check_pcrs(attestation)
     with rejected("pcr-changed", fault=Fault.EVIDENCE_INVALID):
@@ -598,21 +707,10 @@ def test_changed_pcr_means_attest_again(simulation: Simulation, attester: Attest
     attester.release_into(attester.attest(receipt_key=RECEIPT_KEY), spec(cmk), memoryview(bytearray(4096)))
 
 
-def _extend_pcr(tcti: str) -> None:
-    from tpm2_pytss import ESAPI
-    from tpm2_pytss.constants import ESYS_TR, TPM2_ALG
-    from tpm2_pytss.types import TPML_DIGEST_VALUES, TPMT_HA, TPMU_HA
-
-    with ESAPI(tcti) as esapi:
-        esapi.pcr_extend(
-            ESYS_TR.PCR7, TPML_DIGEST_VALUES([TPMT_HA(hashAlg=TPM2_ALG.SHA256, digest=TPMU_HA(sha256=os.urandom(32)))])
-        )
-
-
-def test_no_transient_object_is_left(simulation: Simulation, attester: Attester) -> None:
+def test_no_transient_object_is_left(simulation: Simulation, started: Attester) -> None:
     """A software TPM has three slots: a leak shows at once."""
     for _ in range(5):
-        attester.quote(receipt_key=RECEIPT_KEY, root=root_of(os.urandom(32)))
+        started.quote(receipt_key=RECEIPT_KEY, root=root_of(os.urandom(32)))
     with Tpm(simulation.trust.tcti) as tpm:
         for _ in range(5):
             with rejected("ephemeral-key"):
@@ -665,16 +763,15 @@ def test_a_dripping_server_gets_no_more_time(dripping: int) -> None:
 def test_a_managed_hsm_has_its_own_audience(simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
     """One identity, one attestation, two services; a token for the one is not sent to the other."""
     in_hsm, buffer = simulation.create_cmk("att-hsm", hsm=True), bytearray(4096)
-    attestation = attester.attest(receipt_key=RECEIPT_KEY)
-    for one in (in_hsm, cmk):
-        released = attester.release_into(attestation, one.spec, memoryview(buffer))
-        assert json.loads(released.public_jwk) == one.public_jwk
     vault, hsm = (locate(one.spec, trust=simulation.trust).vault for one in (cmk, in_hsm))
     assert vault.resource != hsm.resource
     confused = msgspec.structs.replace(simulation.trust, vault_hosts=(f"{hsm.host}:{hsm.port}",))
     other = simulation.attester(trust=confused)
-    error = refused(other, attester.attest(receipt_key=RECEIPT_KEY), in_hsm.spec)
-    assert told(error) == (Fault.IDENTITY_UNAVAILABLE, "resource")
+    attestation = attester.attest(receipt_key=RECEIPT_KEY)
+    assert told(refused(other, attestation, in_hsm.spec)) == (Fault.IDENTITY_UNAVAILABLE, "resource")
+    for one in (in_hsm, cmk):
+        released = attester.release_into(attestation, one.spec, memoryview(buffer))
+        assert json.loads(released.public_jwk) == one.public_jwk
 
 
 @pytest.mark.parametrize("curve", [None, "P-256"])

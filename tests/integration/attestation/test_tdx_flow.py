@@ -27,7 +27,7 @@ from attestation.evidence.collect import QUOTE_ATTEMPTS, _quote
 from attestation.evidence.imds import td_quote
 from attestation.evidence.pcs import KEPT_SECONDS, IntelPcs
 from attestation.evidence.tpm import Tpm
-from attestation.evidence.tpm_structures import parse_attest, pcr_digest
+from attestation.evidence.tpm_structures import PCRS, parse_attest, pcr_digest
 from attestation.fetch import exchange
 from attestation.maa import guest_request, send_request
 from attestation.release import Attester
@@ -47,7 +47,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 @pytest.fixture
 def tdx(servers: Simulation) -> Iterator[Simulation]:
-    """The module's TDX machine, without faults and up to date."""
+    """The module's TDX machine, just booted, without faults and up to date."""
+    servers.reboot()
     yield servers
     servers.clear_faults()
     servers.publish(Publication())
@@ -56,7 +57,10 @@ def tdx(servers: Simulation) -> Iterator[Simulation]:
 @pytest.fixture(scope="module")
 def evidence(servers: Simulation) -> Evidence:
     """What the machine showed once."""
-    return attester(servers).quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
+    vm = servers.another_vm()
+    one, key = attester(vm), vm.create_cmk("tdx-once")
+    one.release_into(one.attest(receipt_key=RECEIPT_KEY), key.spec, memoryview(bytearray(4096)))
+    return one.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
 
 
 def attester(of: Simulation, **reference: Any) -> Attester:
@@ -73,6 +77,7 @@ def judged(evidence: Evidence, trust: Trust, reference: ReferenceValues) -> Verd
         trust=trust,
         reference=reference,
         expected_qualifying_data=qualifying_data(RECEIPT_KEY, NONCE),
+        start=(RECEIPT_KEY,),
         now=datetime.now(UTC),
     )
 
@@ -101,7 +106,7 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
     """Sealed rows in, sealed rows and a receipt out; the machine's evidence is read by `cji evidence`."""
     table = people(500)
     with open_site(tmp_path / "site", tdx) as site:
-        result = site.run(table)
+        vm_id, result = site.simulation.machine.vm_id, site.run(table)
         assert site.open(result)["result"]["last"] == table["last"]
         with site.client() as client:
             file = tmp_path / "evidence.json"
@@ -112,7 +117,7 @@ def test_a_job_on_a_tdx_machine(tdx: Simulation, tmp_path: Path) -> None:
     runner = CliRunner()
     shown = runner.invoke(build(AZURE_US, tdx.trust), ["evidence", "show", str(file)], catch_exceptions=False)
     assert shown.exit_code == 0
-    for text in ("TD quote", "MRTD", "TCB info", "Intel SGX Root CA", tdx.endpoints.vm_id):
+    for text in ("TD quote", "MRTD", "TCB info", "Intel SGX Root CA", vm_id):
         assert text in shown.output
     accepted = runner.invoke(
         build(AZURE_US, tdx.trust), ["evidence", "verify", str(file), *profile], catch_exceptions=False
@@ -148,19 +153,19 @@ def test_pcrs_that_move_are_quoted_again(tdx: Simulation) -> None:
     class Moving(Tpm):
         times = 1
 
-        def pcr_values(self) -> tuple[bytes, ...]:
-            values = super().pcr_values()
+        def pcr_values(self, pcrs: tuple[int, ...] = PCRS) -> tuple[bytes, ...]:
+            values = super().pcr_values(pcrs)
             if self.times:
                 self.times -= 1
                 tdx.extend_pcr(5)
             return values
 
     with Moving(tdx.trust.tcti) as tpm:
-        pcrs, quote, _ = _quote(tpm, NONCE)
+        pcrs, quote, _ = _quote(tpm, NONCE, PCRS)
         assert parse_attest(quote).digest == pcr_digest(pcrs)
         tpm.times = QUOTE_ATTEMPTS
         with rejected("pcr-moving", fault=Fault.EVIDENCE_UNAVAILABLE):
-            _quote(tpm, NONCE)
+            _quote(tpm, NONCE, PCRS)
 
 
 # ---------------------------------------------------------------- what Intel says
@@ -181,9 +186,9 @@ def test_what_intel_says_is_ordered_from_a_terminal(tdx: Simulation) -> None:
     assert CliRunner().invoke(fault, [*arguments, "--evaluation", "17"], catch_exceptions=False).exit_code == 0
     worker = attester(tdx)
     with rejected("E29", fault=Fault.POLICY_MISMATCH):
-        worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
+        worker.attest(receipt_key=RECEIPT_KEY)
     assert CliRunner().invoke(fault, arguments[:3], catch_exceptions=False).exit_code == 0
-    assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral
+    assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral
     assert CliRunner().invoke(fault, [*arguments[:3], "--status", "outofdate"]).exit_code == 2
 
 
@@ -219,10 +224,10 @@ def test_what_intel_publishes(
     tdx.publish(said)
     worker = attester(tdx, **reference)
     if fault is None:
-        assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral
+        assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral
         return
     with rejected(check, fault=fault):
-        worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE))
+        worker.attest(receipt_key=RECEIPT_KEY)
 
 
 # ---------------------------------------------------------------- collateral, fetched and kept
@@ -295,6 +300,7 @@ def test_collateral_that_ends_soon_is_not_kept_past_its_end(tdx: Simulation, evi
 def test_renewal_needs_no_intel(tdx: Simulation) -> None:
     worker = attester(tdx)
     first = worker.attest(receipt_key=RECEIPT_KEY)
+    worker.release_into(first, tdx.create_cmk("tdx-renewed").spec, memoryview(bytearray(4096)))
     tdx.fault(Service.INTEL, Kind.DOWN)
     assert worker.attest(receipt_key=RECEIPT_KEY).evidence.collateral == first.evidence.collateral
     assert worker.quote(receipt_key=RECEIPT_KEY, root=root_of(NONCE)).collateral == first.evidence.collateral

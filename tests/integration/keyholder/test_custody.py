@@ -38,6 +38,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 @pytest.fixture
 def azure(servers: Simulation) -> Iterator[Simulation]:
+    servers.reboot()
     yield servers
     servers.clear_faults()
 
@@ -228,7 +229,7 @@ def test_f09_a_changed_pcr_drops_every_key_first(tmp_path: Path, azure: Simulati
     found.until(lambda: len(found.held) == 2)
     before = found.custody.holdings.evidence()
     assert before is not None
-    azure.extend_pcr(4)
+    azure.extend_pcr(12)
     found.until(found.dropped)
     assert {cause for _, cause in found.dropped()} == {"pcr-drift"}
     assert not found.held
@@ -237,7 +238,32 @@ def test_f09_a_changed_pcr_drops_every_key_first(tmp_path: Path, azure: Simulati
     found.until(lambda: len(found.held) == 2)  # nothing pins the PCRs: the machine as it is now is let in
     after = found.custody.holdings.evidence()
     assert after is not None
-    assert after.evidence.pcrs[4] != before.evidence.pcrs[4]
+    assert [pcr for pcr in range(16) if after.booted[pcr] != before.booted[pcr]] == [12]
+
+
+def test_x03_a_second_start_in_a_boot_ends_the_process(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    """Only a reboot helps, and the service manager reboots when the unit has failed often enough."""
+    first = Stepped(tmp_path / "first", azure, keys[0])
+    first.until(lambda: first.held)
+    second = Stepped(tmp_path / "second", azure, keys[0])
+    with pytest.raises(StartupError, match="started in this boot"):
+        second.until(lambda: second.held)
+    assert not second.held
+
+
+def test_x03_no_caller_is_answered_before_the_first_key(
+    tmp_path: Path, azure: Simulation, keys: tuple[Cmk, Cmk]
+) -> None:
+    azure.fault(Service.VAULT, Kind.DOWN)
+    found, answers = Stepped(tmp_path, azure, keys[0]), list[Quoted | Refusal]()
+    found.until(lambda: found.count(Attestation))
+    found.custody.quotes.ask(bytes(32), answers.append)
+    found.custody.quotes.serve(time.monotonic() + 0.5)
+    (answer,) = answers
+    assert isinstance(answer, Refusal)
+    assert answer.reason is Reason.NOT_READY
 
 
 def test_f09_a_machine_that_left_its_reference_values_stays_out(
@@ -247,10 +273,11 @@ def test_f09_a_machine_that_left_its_reference_values_stays_out(
     golden.until(lambda: golden.held)
     evidence = golden.custody.holdings.evidence()
     assert evidence is not None
-    pins: dict[str, Any] = {"pcrs": {"4": [evidence.evidence.pcrs[4].hex()]}}
+    pins: dict[str, Any] = {"pcrs": {"12": [evidence.booted[12].hex()]}}
+    azure.reboot()
     found = Stepped(tmp_path / "pinned", azure, keys[0], check=0.2, **pins)
     found.until(lambda: found.held)
-    azure.extend_pcr(4)
+    azure.extend_pcr(12)
     found.until(found.dropped)
     found.custody.step()
     assert found.custody.holdings.why() is Reason.ATTESTATION_REJECTED
@@ -262,7 +289,7 @@ def test_f09_a_renewal_with_other_pcrs_drops_earlier_keys(
 ) -> None:
     found = Stepped(tmp_path, azure, keys[0], lifetime=12)
     found.until(lambda: found.held)
-    azure.extend_pcr(5)
+    azure.extend_pcr(13)
     found.until(lambda: found.count(HeldKey) == 2)
     assert [type(turn) for turn in found.seen] == [Attestation, HeldKey, Dropped, Attestation, HeldKey]
     assert found.dropped() == [(keys[0].kek_id, "pcr-drift")]
@@ -339,7 +366,7 @@ def test_k10_all_workers_behind_a_throttling_vault_become_ready(tmp_path: Path) 
     workers = 8
     with Simulation(tmp_path / "sim", release_limit=4, report_period=0) as azure:
         cmk = azure.create_cmk("shared")  # one of the four
-        fleet = [Stepped(tmp_path / f"w{i}", azure, cmk) for i in range(workers)]
+        fleet = [Stepped(tmp_path / f"w{i}", azure.another_vm(), cmk) for i in range(workers)]
         threads = [
             threading.Thread(target=one.until, args=(lambda one=one: one.held,), kwargs={"seconds": 100})
             for one in fleet

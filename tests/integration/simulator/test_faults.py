@@ -9,7 +9,6 @@ from cji_simulator import Kind, Service, Simulation, SimulationError, measured_b
 from cji_simulator.cli import main
 from cji_simulator.faults import CATALOGUE, EVENTS, Event
 from cji_simulator.faults import Fault as Order
-from cji_simulator.server import BOOT_LOG
 from cji_simulator.simulation import Cmk
 from click.testing import CliRunner, Result
 
@@ -411,7 +410,7 @@ def test_a_boot_log_is_replayed(simulation: Simulation) -> None:
     simulation.reboot()  # what other tests extended is gone
     evidence, nonce = collected(simulation)
     provider = endpoint(simulation.maa_url, simulation.trust.maa_hosts, resource="", check="maa-url")
-    log = (simulation.state / BOOT_LOG).read_bytes()
+    log = Path(simulation.trust.firmware_log).read_bytes()
 
     def send(data: bytes) -> None:
         send_request(guest_request(evidence, nonce=nonce, log=data), provider=provider, trust=simulation.trust)

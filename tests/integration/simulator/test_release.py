@@ -64,9 +64,9 @@ def attester(simulation: Simulation) -> Attester:
     return simulation.attester()
 
 
-@pytest.fixture(scope="module")
-def evidence(simulation_servers: Simulation) -> Evidence:
-    return simulation_servers.collect(BOUND)
+@pytest.fixture
+def evidence(simulation: Simulation) -> Evidence:
+    return simulation.collect(BOUND)
 
 
 def ask(simulation: Simulation, body: bytes) -> bytes:
@@ -113,7 +113,12 @@ def test_a_released_key_is_the_vaults(simulation: Simulation, attester: Attester
 def test_s03_production_roots_refuse_the_same_evidence(simulation: Simulation, evidence: Evidence) -> None:
     def judge(trust: Trust) -> None:
         appraise(
-            evidence, trust=trust, reference=simulation.reference, expected_qualifying_data=BOUND, now=datetime.now(UTC)
+            evidence,
+            trust=trust,
+            reference=simulation.reference,
+            expected_qualifying_data=BOUND,
+            start=None,
+            now=datetime.now(UTC),
         )
 
     judge(simulation.trust)
@@ -130,6 +135,7 @@ def test_another_simulation_is_another_root(simulation: Simulation, evidence: Ev
             trust=other.trust,
             reference=simulation.reference,
             expected_qualifying_data=BOUND,
+            start=None,
             now=datetime.now(UTC),
         )
 

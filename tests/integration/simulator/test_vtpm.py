@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from cji_simulator import Simulation, measured_boot
-from cji_simulator.server import BOOT_LOG
 from cryptography import x509
 from tpm2_pytss import ESAPI, TSS2_Exception
 from tpm2_pytss.constants import ESYS_TR, TPM2_ALG, TPMA_NV
@@ -122,7 +121,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 def test_pcrs_are_what_the_boot_log_leads_to(own: Simulation) -> None:
     own.reboot()  # what other tests extended is gone
-    log = (own.state / BOOT_LOG).read_bytes()
+    log = Path(own.trust.firmware_log).read_bytes()
     assert pcrs(own) == [measured_boot.replay(log)[pcr] for pcr in range(8)]
 
 

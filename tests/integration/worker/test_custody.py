@@ -46,6 +46,7 @@ class Place:
     """A worker of this test's own machine, and who submits to it."""
 
     def __init__(self, folder: Path, azure: Simulation, keys: list[Cmk], *, lifetime: int, check: int) -> None:
+        azure = azure.another_vm()
         files = worker_config(folder, simulation=azure, keys=keys, key_lifetime_s=lifetime, pcr_check_s=check)
         self.worker = Worker(files.config, trust=azure.trust, log=folder / "worker.log")
         profile = load_profile(files.profile)
@@ -142,7 +143,7 @@ def test_f09_o01_a_changed_pcr_stops_the_worker_and_its_jobs(tmp_path: Path, azu
         settled(site)
         with raw.stream(timeout=60) as stream:
             assert stream.begin(job.open()).WhichOneof("message") == "accepted"
-            azure.extend_pcr(7)
+            site.simulation.extend_pcr(12)
             answer = stream.answer()
         assert (answer.reason, answer.stage) == (Reason.ATTESTATION_REJECTED, Stage.COMPUTE)
         assert [e.cause for e in place.of(KeyDropped)] == ["pcr-drift"]

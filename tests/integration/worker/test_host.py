@@ -35,7 +35,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def place(azure: Simulation, machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("host")
-    cmk = azure.create_cmk("cji-host")
+    azure, cmk = azure.another_vm(), azure.create_cmk("cji-host")
     files = worker_config(folder, simulation=azure, keys=[cmk])
     with Worker(files.config, trust=azure.trust, log=folder / "worker.log", host=machine) as worker:
         yield Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))
@@ -103,7 +103,7 @@ def test_receipts_and_the_trail_say_that_no_profile_held(place: Site) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a filter without no_new_privs needs root")
 @pytest.mark.skipif(bool(missing("gcc")), reason="the host profile cannot be built: no gcc")
 def test_x14_a_worker_serves_under_the_profile(azure: Simulation, tmp_path: Path) -> None:
-    cmk = azure.create_cmk("cji-profiled")
+    azure, cmk = azure.another_vm(), azure.create_cmk("cji-profiled")
     files = worker_config(tmp_path / "site", simulation=azure, keys=[cmk])
     program = build(tmp_path / "filter", filter_only=True)
     machine = host_folder(tmp_path / "machine")

@@ -53,7 +53,7 @@ def changing(path: Path) -> Iterator[None]:
 
 
 def test_a_table_is_read_once_for_all_processes(tmp_path: Path, azure: Simulation, cmk: Cmk) -> None:
-    files = deployed(tmp_path, azure, cmk)
+    azure, files = azure.another_vm(), deployed(tmp_path, azure, cmk)
     with (
         changing(files.folder / "tables" / NAME),
         Worker(files.config, trust=azure.trust, log=tmp_path / "log") as worker,

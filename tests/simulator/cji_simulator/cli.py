@@ -63,7 +63,7 @@ def _where(simulation: Simulation) -> Table:
         ("  another provider", at.other_maa_url),
         ("key vault", at.vault_url),
         ("metadata service", at.imds_url),
-        ("vTPM", at.tcti),
+        ("vTPM", at.machine.tcti),
         ("Intel's service", at.intel_url),
         ("AMD's service", at.amd_url),
         ("control", at.control_url),

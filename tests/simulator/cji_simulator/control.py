@@ -4,6 +4,7 @@
 |---|---|
 | GET, POST, DELETE /faults | the orders in force; one more; none |
 | POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}` |
+| POST /machines | starts one more VM of the same kind; its `Machine` |
 | PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
 | POST /operator-token | a token of the keys' owner, for the vault's own interface, or for `?resource=` |
 """
@@ -21,13 +22,25 @@ __all__ = ["Control", "EventOptions"]
 
 
 class EventOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of an event; `pcr` is 0 to 23."""
+    """The body of an event; `pcr` is 0 to 23, `machine` a number of a `Machine`."""
 
     pcr: int = 7
+    logged: bool = True
+    machine: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.pcr <= 23:
             raise ValueError("a PCR is 0 to 23")
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One VM: where its vTPM and its event logs are."""
+
+    number: int
+    vm_id: str
+    tcti: str
+    firmware_log: str
+    userspace_log: str
 
 
 class Control:
@@ -41,7 +54,9 @@ class Control:
         identities: Identities,
         intel: Intel,
         resource: str,
+        new_machine: Callable[[], Awaitable[Machine]],
     ) -> None:
+        self._new_machine = new_machine
         self._faults = faults
         self._events = events
         self._identities = identities
@@ -57,6 +72,7 @@ class Control:
                 web.post("/faults", self._add),
                 web.delete("/faults", self._clear),
                 web.post("/events/{name}", self._event),
+                web.post("/machines", self._machine),
                 web.put("/publication", self._publish),
                 web.post("/operator-token", self._token),
             ]
@@ -85,6 +101,10 @@ class Control:
             return web.Response(status=400, text=str(error))
         await happen(options)
         return web.json_response({})
+
+    async def _machine(self, _: web.Request) -> web.Response:
+        made = await self._new_machine()
+        return web.Response(body=msgspec.json.encode(made), content_type="application/json")
 
     async def _publish(self, request: web.Request) -> web.Response:
         try:

@@ -68,7 +68,7 @@ def run_demo(folder: Path, console: Console) -> None:
     _step(console, 1, "Starting attestation service, key vault, metadata service and vTPM on this machine")
     started = time.perf_counter()
     with Simulation(folder / "azure") as azure:
-        console.print(f"   {azure.maa_url}  {azure.vault_url}  {azure.endpoints.tcti}", style="dim")
+        console.print(f"   {azure.maa_url}  {azure.vault_url}  {azure.machine.tcti}", style="dim")
         _step(console, 2, "Starting the worker: it attests this machine and has the customer's key released")
         with open_site(folder / "site", azure) as site:
             seconds = time.perf_counter() - started

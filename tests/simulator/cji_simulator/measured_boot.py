@@ -1,20 +1,23 @@
-"""A measured boot: what firmware and boot loader log, as bytes, and what a verifier finds when it replays them.
+"""A measured boot: what firmware, boot loader and systemd log, as bytes, and what a verifier finds when it replays it.
 
 The log is the TCG's crypto-agile one (PC Client Platform Firmware Profile, section "Event Logging"), little-endian: a
 TCG_PCR_EVENT that names the banks {PCR u32 · type u32 · SHA-1 · size u32 · "Spec ID Event03"…}, then TCG_PCR_EVENT2
 {PCR u32 · type u32 · count u32 · per bank: algorithm u16, digest · size u32 · event}. The only bank here is SHA-256.
+systemd's log has JSON objects, each behind an RS.
 """
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-__all__ = ["BOOT", "Measurement", "encode", "replay"]
+__all__ = ["BOOT", "COMMAND_LINE", "SECTIONS", "USERSPACE", "Measurement", "encode", "record", "replay", "said"]
 
 _SHA256: Final = 0x000B
-_NO_ACTION, _SEPARATOR, _CRTM_VERSION, _IPL = 0x3, 0x4, 0x8, 0xD
+_PREBOOT, _NO_ACTION, _SEPARATOR, _TAGGED, _CRTM_VERSION, _IPL = 0x0, 0x3, 0x4, 0x6, 0x8, 0xD
 _VARIABLE, _BOOT_VARIABLE, _APPLICATION, _GPT, _TABLES = 0x80000001, 0x80000002, 0x80000003, 0x80000006, 0x80000009
 _SPEC_ID: Final = b"Spec ID Event03\0" + struct.pack("<IBBBBIHHB", 0, 0, 2, 0, 2, 1, _SHA256, 32, 0)
 _MAX_EVENT: Final = 1 << 16  # bytes
@@ -45,6 +48,36 @@ def _variable(name: str, value: bytes, *, kind: int = _VARIABLE, pcr: int = 7) -
     return _of_data(pcr, kind, head + name.encode("utf-16-le") + value)
 
 
+COMMAND_LINE: Final = Path("/proc/cmdline").read_bytes().removesuffix(b"\n").decode()
+"""Of the machine that runs the simulation: the worker's evidence has the kernel's own report of it."""
+
+SECTIONS: Final = {
+    ".linux": b"cji-simulator kernel",
+    ".osrel": b"ID=cji-simulator\n",
+    ".cmdline": COMMAND_LINE.encode(),
+    ".initrd": b"cji-simulator initrd",
+    ".uname": b"6.17.0-azure-fde",
+}
+"""A unified kernel image, in the order in which systemd-stub measures it."""
+
+
+def _section(name: str, contents: bytes) -> tuple[Measurement, Measurement]:
+    label = name.encode("utf-16-le") + b"\0\0"
+    digests = (hashlib.sha256(part).digest() for part in (name.encode() + b"\0", contents))
+    first, second = (Measurement(pcr=11, kind=_IPL, data=label, digest=digest) for digest in digests)
+    return first, second
+
+
+def _tagged(tag: int, label: bytes, contents: bytes) -> Measurement:
+    data = struct.pack("<II", tag, len(label)) + label
+    return Measurement(pcr=9, kind=_TAGGED, data=data, digest=hashlib.sha256(contents).digest())
+
+
+def said(pcr: int, text: str) -> Measurement:
+    """A measurement by a program of the system, which hashes the text itself."""
+    return _of_data(pcr, _PREBOOT, text.encode())
+
+
 BOOT: Final = (
     _of_data(0, _CRTM_VERSION, "cji-simulator firmware 1".encode("utf-16-le")),
     *(_variable(name, b"\1" if name == "SecureBoot" else name.encode()) for name in ("SecureBoot", "PK", "KEK")),
@@ -52,12 +85,35 @@ BOOT: Final = (
     _of_data(1, _TABLES, b"SMBIOS"),
     *(_of_data(pcr, _SEPARATOR, bytes(4)) for pcr in range(8)),
     _of_data(5, _GPT, b"EFI PART"),
-    _of_image(4, _APPLICATION, "shimx64.efi"),
-    _of_image(4, _APPLICATION, "grubx64.efi"),
-    _of_image(4, _APPLICATION, "vmlinuz"),
+    _of_image(4, _APPLICATION, "uki.efi"),
+    *(one for name, contents in SECTIONS.items() for one in _section(name, contents)),
+    _tagged(0x8F3B22ED, b"LOADED_IMAGE::LoadOptions", COMMAND_LINE.encode("utf-16-le") + b"\0\0"),
+    _tagged(0x8F3B22EC, b"Linux initrd", SECTIONS[".initrd"]),
     _of_data(5, _IPL, b"ExitBootServices"),
 )
 """A Linux machine with secure boot on; PCRs 2, 3 and 6 hold the separator alone, as most machines' do."""
+
+USERSPACE: Final = (
+    said(11, "enter-initrd"),
+    said(11, "leave-initrd"),
+    said(15, "machine-id:5d3e0d5f0f5b4b5c9f0e6c1d2a3b4c5d"),
+    said(11, "sysinit"),
+    said(11, "ready"),
+)
+
+
+def record(one: Measurement) -> bytes:
+    """Return the record of a measurement in systemd's log."""
+    content = {"eventType": "phase", "string": one.data.decode(), "timestamp": 1}
+    said = {
+        "pcr": one.pcr,
+        "digests": [
+            {"hashAlg": name, "digest": hashlib.new(name, one.data).hexdigest()} for name in ("sha1", "sha256")
+        ],
+        "content_type": "systemd",
+        "content": content,
+    }
+    return b"\x1e" + json.dumps(said).encode() + b"\n"
 
 
 def encode(measurements: Sequence[Measurement]) -> bytes:

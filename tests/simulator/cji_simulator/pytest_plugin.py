@@ -39,7 +39,8 @@ def simulation_servers(
 
 @pytest.fixture
 def simulation(simulation_servers: Simulation) -> Iterator[Simulation]:
-    """The session's servers, without faults."""
+    """The session's servers, without faults; their VM has just booted, so a test may start a worker on it."""
+    simulation_servers.reboot()
     yield simulation_servers
     simulation_servers.clear_faults()
 

@@ -5,15 +5,14 @@ import contextlib
 import socket
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from cji_simulator import measured_boot
-from cji_simulator.control import Control, EventOptions
+from cji_simulator.control import Control, EventOptions, Machine
 from cji_simulator.faults import Event, Faults
 from cji_simulator.hcl import Tee
 from cji_simulator.identity import CLIENT_ID, Identities
@@ -26,12 +25,11 @@ from cji_simulator.managed_hsm import ManagedHsm
 from cji_simulator.pcs import CertificationService
 from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
-from cji_simulator.vtpm import VirtualTpm
+from cji_simulator.vtpm import FIRMWARE_LOG, USERSPACE_LOG, VirtualTpm
 
-__all__ = ["BOOT_LOG", "ENDPOINTS", "Endpoints", "serve"]
+__all__ = ["ENDPOINTS", "Endpoints", "serve"]
 
 ENDPOINTS: Final = "endpoints.json"
-BOOT_LOG: Final = "binary_bios_measurements"  # as the kernel names it
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +42,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hsm_url: str
     imds_url: str
     control_url: str
-    tcti: str
+    machine: Machine  # the first
     region: str
     vm_id: str
     client_id: str  # of the identity that the VM has
@@ -59,15 +57,17 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tee: Tee
 
 
-def _events(maa: SigningKeys, tpm: VirtualTpm, roots: Roots) -> dict[Event, Callable[[EventOptions], Awaitable[None]]]:
+def _events(
+    maa: SigningKeys, machines: Sequence[VirtualTpm], roots: Roots
+) -> dict[Event, Callable[[EventOptions], Awaitable[None]]]:
     async def rotate_signing_keys(_: EventOptions) -> None:
         await asyncio.to_thread(maa.rotate)
 
-    async def reboot(_: EventOptions) -> None:
-        await tpm.reboot()
+    async def reboot(options: EventOptions) -> None:
+        await machines[options.machine].reboot()
 
     async def extend_pcr(options: EventOptions) -> None:
-        await tpm.extend(options.pcr)
+        await machines[options.machine].extend(options.pcr, logged=options.logged)
 
     async def update_host(_: EventOptions) -> None:
         roots.update_host()
@@ -104,7 +104,6 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     intel = await asyncio.to_thread(Intel.open, state / "intel")
     host = TdxHost(intel) if tee == "tdx" else None
     vm_id, faults, identities = uuid.uuid4(), Faults(), Identities()
-    (state / BOOT_LOG).write_bytes(measured_boot.encode(measured_boot.BOOT))
     (maa_socket, maa_port), (other_socket, other_port) = (_listen() for _ in range(2))
     (vault_socket, vault_port), (hsm_socket, hsm_port) = (_listen() for _ in range(2))
     (imds_socket, imds_port), (control_socket, control_port) = (_listen() for _ in range(2))
@@ -134,12 +133,38 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     kds = KeyDistributionService(roots=roots, faults=faults)
     tls = _tls(state / "roots")
     async with contextlib.AsyncExitStack() as stack:
-        tpm = await VirtualTpm.start(
-            folder=state, roots=roots, host=host, vm_id=vm_id, report_period=report_period, faults=faults
+        machines: list[VirtualTpm] = []
+
+        async def new_machine() -> Machine:
+            number, own_id = len(machines), uuid.uuid4() if machines else vm_id
+            made = await VirtualTpm.start(
+                folder=state / f"vm-{number}",
+                roots=roots,
+                host=host,
+                vm_id=own_id,
+                report_period=report_period,
+                faults=faults,
+            )
+            stack.push_async_callback(made.stop)
+            machines.append(made)
+            return Machine(
+                number=number,
+                vm_id=str(own_id),
+                tcti=made.tcti,
+                firmware_log=str(made.folder / FIRMWARE_LOG),
+                userspace_log=str(made.folder / USERSPACE_LOG),
+            )
+
+        first = await new_machine()
+        events = _events(signing, machines, roots)
+        control = Control(
+            faults=faults,
+            events=events,
+            identities=identities,
+            intel=intel,
+            resource=vault.resource,
+            new_machine=new_machine,
         )
-        stack.push_async_callback(tpm.stop)
-        events = _events(signing, tpm, roots)
-        control = Control(faults=faults, events=events, identities=identities, intel=intel, resource=vault.resource)
         for app, listener, context in (
             (maa.application(), maa_socket, tls),
             (other.application(), other_socket, tls),
@@ -162,7 +187,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             hsm_url=hsm.url,
             imds_url=f"http://{HOST}:{imds_port}",
             control_url=f"http://{HOST}:{control_port}",
-            tcti=tpm.tcti,
+            machine=first,
             region=LOCATION,
             vm_id=str(vm_id),
             client_id=CLIENT_ID,

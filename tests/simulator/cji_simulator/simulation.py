@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,6 +27,7 @@ from attestation.release import Attester, KeySpec
 from attestation.release.policy import build
 from attestation.trust import endpoint
 from cji_simulator import jws
+from cji_simulator.control import Machine
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
@@ -71,6 +73,7 @@ class Simulation:
         self._options = ["--limit", str(release_limit), "--report-period", str(report_period), "--tee", tee]
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoints: Endpoints | None = None
+        self._machine: Machine | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -130,6 +133,17 @@ class Simulation:
         return self._endpoints
 
     @property
+    def machine(self) -> Machine:
+        """The VM that `trust` names and that events happen to."""
+        return self._machine or self.endpoints.machine
+
+    def another_vm(self) -> Self:
+        """Start one more VM; returns this simulation with that VM in place of the first. The servers are the same."""
+        other = copy(self)
+        other._process, other._machine = None, msgspec.convert(self._control("POST", "/machines"), Machine)
+        return other
+
+    @property
     def maa_url(self) -> str:
         """Base URL and issuer of the attestation service."""
         return self.endpoints.maa_url
@@ -162,7 +176,9 @@ class Simulation:
             intel_pcs=at.intel_url,
             intel_root_crl=f"{at.intel_url}/IntelSGXRootCA.der",
             imds=at.imds_url,
-            tcti=at.tcti,
+            tcti=self.machine.tcti,
+            firmware_log=self.machine.firmware_log,
+            userspace_log=self.machine.userspace_log,
         )
 
     @property
@@ -278,11 +294,11 @@ class Simulation:
 
     def reboot(self) -> None:
         """Reboot the VM: its vTPM is reset and its PCRs are measured again."""
-        self._happen(Event.REBOOT)
+        self._happen(Event.REBOOT, machine=self.machine.number)
 
-    def extend_pcr(self, pcr: int) -> None:
+    def extend_pcr(self, pcr: int, *, logged: bool = True) -> None:
         """Measure something new into a PCR; only a reboot undoes that."""
-        self._happen(Event.EXTEND_PCR, pcr=pcr)
+        self._happen(Event.EXTEND_PCR, pcr=pcr, logged=logged, machine=self.machine.number)
 
     def update_host(self) -> None:
         """Give the host new firmware: the chip's reported TCB rises, and its VCEK is another."""

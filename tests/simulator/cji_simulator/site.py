@@ -183,7 +183,11 @@ def open_site(
     reference_mib: int = 32,
     program: Sequence[str] = PROGRAM,
 ) -> Iterator[Site]:
-    """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end."""
+    """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end.
+
+    It runs on a VM of its own: in each boot of a VM one worker can start.
+    """
+    simulation = simulation.another_vm()
     cmk = simulation.create_cmk(f"cji-{folder.name}")
     files = worker_config(
         folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=reference_mib

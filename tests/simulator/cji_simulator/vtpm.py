@@ -34,13 +34,15 @@ from cji_simulator.snp import Report
 from cji_simulator.tdx import TdxHost
 from cji_simulator.tpm_proxy import AK_CERTIFICATE, HCL_REPORT, Connection, TpmProxy
 
-__all__ = ["HclReport", "VirtualTpm"]
+__all__ = ["FIRMWARE_LOG", "USERSPACE_LOG", "HclReport", "VirtualTpm"]
 
 AK: Final = 0x81000003
 EK: Final = 0x81010001
 USER_DATA: Final = 0x01400002
 _OWNER: Final = 0x40000001
-_BOOT: Final = [tpm_wire.pcr_extend(one.pcr, one.digest) for one in measured_boot.BOOT]
+_BOOT: Final = [tpm_wire.pcr_extend(one.pcr, one.digest) for one in (*measured_boot.BOOT, *measured_boot.USERSPACE)]
+FIRMWARE_LOG: Final = "binary_bios_measurements"  # as the kernel names it
+USERSPACE_LOG: Final = "tpm2-measure.log"  # as systemd does
 # TPMT_PUBLIC of the TCG's EK template L-1 without its 256-byte unique field ("EK Credential Profile", B.3.3)
 _EK_POLICY: Final = bytes.fromhex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa")
 _EK_TEMPLATE: Final = (
@@ -166,6 +168,7 @@ class VirtualTpm:
     process: _Swtpm
     report: HclReport
     tcti: str
+    folder: Path
 
     @classmethod
     async def start(
@@ -178,7 +181,8 @@ class VirtualTpm:
         report_period: float,
         faults: Faults,
     ) -> Self:
-        """Start a new swtpm, boot and provision it, and serve it at `folder/tpm.sock`."""
+        """Start a new swtpm, boot and provision it, and serve it at `folder/tpm.sock`, its event logs beside it."""
+        folder.mkdir(mode=0o700, exist_ok=True)
         process = _Swtpm(folder)
         indices: dict[int, Any] = {}
         proxy = TpmProxy(tpm=await process.start(), indices=indices, faults=faults)
@@ -193,16 +197,28 @@ class VirtualTpm:
         report = HclReport(proxy=proxy, claims=claims, roots=roots, host=host, faults=faults, period=report_period)
         indices[AK_CERTIFICATE] = _Fixed(certificate.ljust(4096, b"\0"))
         indices[HCL_REPORT] = report
-        return cls(proxy=proxy, process=process, report=report, tcti=tcti)
+        made = cls(proxy=proxy, process=process, report=report, tcti=tcti, folder=folder)
+        made._log_boot()
+        return made
+
+    def _log_boot(self) -> None:
+        (self.folder / FIRMWARE_LOG).write_bytes(measured_boot.encode(measured_boot.BOOT))
+        records = b"".join(map(measured_boot.record, measured_boot.USERSPACE))
+        (self.folder / USERSPACE_LOG).write_bytes(records)
 
     async def reboot(self) -> None:
         """Reset the TPM as a reboot of the VM does: persistent keys and indices stay, the NULL seed and PCRs do not."""
         await self.proxy.restart(self.process.start, _BOOT)
+        self._log_boot()
         self.report.reboot()
 
-    async def extend(self, pcr: int) -> None:
-        """Measure something that was not there before."""
-        await self.proxy.exchange(tpm_wire.pcr_extend(pcr, os.urandom(32)))
+    async def extend(self, pcr: int, *, logged: bool) -> None:
+        """Measure something that was not there before, as a program of the system does if it is `logged`."""
+        new = measured_boot.said(pcr, os.urandom(8).hex())
+        await self.proxy.exchange(tpm_wire.pcr_extend(pcr, new.digest))
+        if logged:
+            with (self.folder / USERSPACE_LOG).open("ab") as log:
+                log.write(measured_boot.record(new))
 
     async def stop(self) -> None:
         """Close swtpm's socket, at which it ends."""

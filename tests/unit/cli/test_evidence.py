@@ -1,34 +1,39 @@
 """`cji evidence`: shows what a file holds, explains every check, and says which one refused. No network."""
 
 import base64
+import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from cji_simulator.measured_boot import USERSPACE, Measurement, said
 from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation import AZURE_US
-from attestation.appraisal import ReferenceValues, check_reference
+from attestation import AZURE_US, Fault
+from attestation.appraisal import ReferenceValues, check_reference, image_of
 from attestation.checks import requirement
-from attestation.evidence import Evidence, qualifying_data
+from attestation.evidence import Evidence
+from tests.support.boot_forge import LINE, VERITY, firmware, replayed, with_boot
+from tests.support.evidence_files import evidence_file
 from tests.support.forge import (
-    NONCE,
     QUALIFYING,
+    RECEIPT_KEY,
     evidence_of,
     machine,
     machine_of,
-    quote_structure,
-    sign,
 )
 from tests.support.forge import decided as accepting
 from tests.support.paths import ROOT
+from tests.support.refusals import rejected
 from tests.support.reviews import decided_profile, decided_toml
 from tests.support.tdx_forge import intel
 from worker.cli import build
-from worker.jose import public_jwk, thumbprint
+from worker.cli.evidence_ear import accepted_result
+from worker.cli.evidence_file import appraise_file, read_file
 
 
 def cji(*arguments: object) -> Result:
@@ -43,25 +48,10 @@ def bare(folder: Path, evidence: Evidence) -> Path:
     return path
 
 
-def wrapped(folder: Path, *, at: datetime, cloud: str = "test", nonce: bytes = NONCE) -> Path:
+def wrapped(folder: Path, **changes: Any) -> Path:
     """As `cji job run` writes it."""
-    key = ec.generate_private_key(ec.SECP384R1())
-    quote = quote_structure(machine().pcrs, extra=qualifying_data(thumbprint(key.public_key()), NONCE))
-    found = machine().evidence(quote=quote, quote_signature=sign(machine().ak, quote))
     path = folder / "evidence.json"
-    content = {
-        "version": 3,
-        "cloud": cloud,
-        "attested_at": at,
-        "nonce": nonce,
-        "nonce_path": b"",
-        "receipt_jwk": public_jwk(key.public_key()),
-        "evidence": found.to_json(),
-        "maa_token": "",
-        "token_nonce": NONCE,
-        "token_evidence": found.to_json(),
-    }
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
+    path.write_bytes(evidence_file(**changes))
     return path
 
 
@@ -103,7 +93,7 @@ def test_production_roots_refuse_it(tmp_path: Path) -> None:
 
 def test_the_file_of_a_job(tmp_path: Path) -> None:
     now = machine().now
-    path = wrapped(tmp_path, at=now)
+    path = wrapped(tmp_path)
     assert "attested_at" in cji("show", path).output
     undecided = decided_profile(tmp_path, accepted=False)  # nobody decided about what is open
     refused = cji("verify", path, "--profile", undecided)
@@ -115,9 +105,12 @@ def test_the_file_of_a_job(tmp_path: Path) -> None:
     assert cji("verify", path, "--qualifying", QUALIFYING.hex()).exit_code == 2
     for when in ("yesterday", "2026-03-17T00:00:00"):
         assert cji("verify", path, "--at", when).exit_code == 2
-    result = cji("verify", wrapped(tmp_path, at=now, nonce=b"x" * 32), "--profile", decided_profile(tmp_path))
+    result = cji("verify", wrapped(tmp_path, nonce=b"x" * 32), "--profile", decided_profile(tmp_path))
     assert (result.exit_code, "refused at E16" in result.output) == (3, True)
-    assert cji("verify", wrapped(tmp_path, at=now, cloud="elsewhere")).exit_code == 2
+    assert cji("verify", wrapped(tmp_path, cloud="elsewhere")).exit_code == 2
+    for change, check in (({"maa_url": "https://evil.example"}, "maa-url"), ({"jwks": b"{}"}, "refused at T03")):
+        result = cji("verify", wrapped(tmp_path, **change), "--profile", decided_profile(tmp_path))
+        assert (result.exit_code, check in result.output) == (3, True), result.output
 
 
 def test_reference_values_of_a_profile_are_not_guessed(tmp_path: Path) -> None:
@@ -139,7 +132,7 @@ def test_a_broken_part_is_shown_and_no_text_moves_the_cursor(tmp_path: Path) -> 
     broken = msgspec.structs.replace(machine().evidence(), hcl_report=b"x", ak_cert=b"x")
     result = cji("show", bare(tmp_path, broken))
     assert (result.exit_code, result.output.count("unreadable")) == (0, 4)
-    path = wrapped(tmp_path, at=datetime.now(UTC))
+    path = wrapped(tmp_path)
     content = json.loads(path.read_text()) | {"cloud": "\x1b[2J"}
     path.write_text(json.dumps(content))
     assert "\x1b" not in cji("show", path).output
@@ -172,7 +165,7 @@ def test_reference_values_of_a_worker(tmp_path: Path) -> None:
 
 
 def test_json_for_machines(tmp_path: Path) -> None:
-    path = wrapped(tmp_path, at=machine().now)
+    path = wrapped(tmp_path)
     shown = json.loads(cji("show", path, "--json").output)
     assert shown["verified"] is False
     assert list(shown["sections"]) == [
@@ -183,6 +176,7 @@ def test_json_for_machines(tmp_path: Path) -> None:
         "runtime claims",
         "certificates",
         "TPM quote",
+        "boot",
     ]
     found = json.loads(cji("verify", path, "--json", "--profile", decided_profile(tmp_path)).output)
     accepted = [one["id"] for one in found["advisories"] if one["accepted_by"] == "site-1"]
@@ -191,7 +185,7 @@ def test_json_for_machines(tmp_path: Path) -> None:
     assert {one["id"]: one["requires"] for one in found["checks"]} == {
         one["id"]: requirement(one["id"]) for one in found["checks"]
     }
-    bad = wrapped(tmp_path, at=machine().now, nonce=b"x" * 32)
+    bad = wrapped(tmp_path, nonce=b"x" * 32)
     result = cji("verify", bad, "--json", "--profile", decided_profile(tmp_path))
     told = json.loads(result.output)
     assert (result.exit_code, told["accepted"], told["check"], told["requires"]) == (
@@ -246,8 +240,85 @@ def test_pcrs_of_golden_machines_are_reference_values(tmp_path: Path) -> None:
 
 
 def test_pcrs_of_a_job_s_file(tmp_path: Path) -> None:
-    result = cji("pcrs", wrapped(tmp_path, at=machine().now), "--pcr", "0", "--profile", decided_profile(tmp_path))
-    assert machine().pcrs[0].hex() in result.output
+    booted = replayed((*firmware(), *USERSPACE))
+    result = cji("pcrs", wrapped(tmp_path), "--pcr", "0", "--pcr", "15", "--profile", decided_profile(tmp_path))
+    table = msgspec.toml.decode(result.output)["attestation"]["reference_values"]
+    assert table == {"pcrs": {"0": [booted[0].hex()], "15": [booted[15].hex()]}}  # as it was before the worker's start
+
+
+@pytest.mark.parametrize("line", [LINE, 'a="b\\c"\t\x7f\u00e9 ' + LINE])
+def test_boot_images_of_golden_machines_are_reference_values(tmp_path: Path, line: str) -> None:
+    evidence = with_boot(line=line)
+    result = cji(
+        "pcrs",
+        bare(tmp_path, evidence),
+        bare(tmp_path, evidence),
+        "--cloud",
+        "test",
+        "--profile",
+        decided_profile(tmp_path),
+    )
+    assert result.exit_code == 0, result.output
+    assert f"# dm-verity root: {VERITY}" in result.output
+    table = msgspec.toml.decode(result.output)["attestation"]["reference_values"]
+    reference = msgspec.convert(table, ReferenceValues, str_keys=True)
+    check_reference(reference)
+    assert reference.boot_images is not None
+    assert [one.command_line for one in reference.boot_images] == [line]
+    assert sorted(reference.pcrs) == [*range(10), 11, 12, 13, 14]
+    for other, accepted in ((evidence, True), (with_boot(line=f"{line} init=/bin/sh"), False)):
+        pinned = accepting(boot_images=reference.boot_images)
+        if accepted:
+            assert machine().appraise(other, reference=pinned)
+        else:
+            with rejected("E49", fault=Fault.POLICY_MISMATCH):
+                machine().appraise(other, reference=pinned)
+
+
+def test_an_initrd_that_the_kernel_loaded_is_printed(tmp_path: Path) -> None:
+    loaded = Measurement(pcr=9, kind=6, data=b"", digest=b"\7" * 32)
+    result = cji(
+        "pcrs",
+        bare(tmp_path, with_boot(events=(*firmware(), loaded))),
+        "--cloud",
+        "test",
+        "--profile",
+        decided_profile(tmp_path),
+    )
+    (image,) = msgspec.toml.decode(result.output)["attestation"]["reference_values"]["boot_images"]
+    assert image["initrds"] == ["07" * 32]
+
+
+def test_machines_without_such_an_image_have_values_only(tmp_path: Path) -> None:
+    grub = Measurement(pcr=8, kind=13, data=b"grub_cmd: linux\0", digest=b"\7" * 32)
+    result = cji(
+        "pcrs",
+        bare(tmp_path, with_boot(events=(*firmware(), grub))),
+        "--cloud",
+        "test",
+        "--profile",
+        decided_profile(tmp_path),
+    )
+    assert list(msgspec.toml.decode(result.output)["attestation"]["reference_values"]) == ["pcrs"]
+
+
+def test_events_are_shown_by_pcr(tmp_path: Path) -> None:
+    path = bare(tmp_path, with_boot(userspace=(*USERSPACE, said(11, "a\x1b[2Jb"))))
+    result = cji("pcrs", path, "--cloud", "test", "--pcr", "11", "--events", "--profile", decided_profile(tmp_path))
+    rows = result.output.splitlines()
+    assert {row.split()[1] for row in rows} == {"11"}
+    assert rows[0].endswith(f"{hashlib.sha256(b'.linux' + bytes(1)).hexdigest()} (.linux)")
+    assert rows[-2].endswith(" ready")
+    assert rows[-1].endswith(" a.[2Jb")
+    every = cji("pcrs", path, "--cloud", "test", "--events", "--profile", decided_profile(tmp_path)).output
+    assert "machine-id:" in every
+    assert "cji-worker-start" not in every  # shown by `verify`, never a value to pin
+
+
+def test_a_boot_is_shown(tmp_path: Path) -> None:
+    shown = cji("show", bare(tmp_path, with_boot())).output
+    for text in ("second quote", "PCR 15", f"roothash={VERITY}", "ready", f"cji-worker-start:{RECEIPT_KEY.hex()}"):
+        assert text in shown
 
 
 def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path) -> None:
@@ -261,7 +332,7 @@ def test_pcrs_of_machines_that_do_not_pass_are_nobodys_reference(tmp_path: Path)
     noise = msgspec.structs.replace(machine().evidence(), quote=b"x")
     assert cji("pcrs", bare(tmp_path, noise), "--cloud", "test").exit_code == 3
     assert cji("pcrs").exit_code == 2
-    assert cji("pcrs", good, "--pcr", "8").exit_code == 2
+    assert cji("pcrs", good, "--pcr", "16").exit_code == 2
 
 
 def policy(*arguments: object) -> Result:
@@ -294,3 +365,61 @@ def test_pcrs_of_golden_machines_are_pins_of_a_release_policy(tmp_path: Path) ->
     assert policy(*twice).exit_code == 2
     broken = msgspec.structs.replace(machine().evidence(), pcrs=(b"\x22" * 32,) * 8)
     assert policy("--pcrs-from", bare(tmp_path, broken)).exit_code == 3
+
+
+def test_an_accepted_appraisal_as_ear(tmp_path: Path) -> None:
+    """draft-ietf-rats-ear-04. A risk that somebody accepted is a warning."""
+    path = bare(tmp_path, with_boot())
+    given = ("verify", path, "--cloud", "test", "--qualifying", QUALIFYING.hex(), "--ear")
+    found = json.loads(cji(*given, "--profile", decided_profile(tmp_path)).output)
+    assert found["eat_profile"] == "tag:ietf.org,2026:rats/ear#04"
+    assert found["eat_nonce"] == QUALIFYING.hex()
+    assert found["ear_verifier_id"]["developer"] == "cji-worker"
+    (machine_result,) = found["submods"].values()
+    assert machine_result["ear_status"] == "warning"
+    vector = {"hardware": 32, "runtime-opaque": 2, "executables": 0, "configuration": 0}
+    assert machine_result["ear_trustworthiness_vector"] == vector
+    assert {"id": "E16", "result": "passed", "found": "quote fresh"} in machine_result["cji.checks"]
+
+
+@pytest.mark.parametrize(
+    ("pcrs", "pin_image", "affirmed"),
+    [
+        ((), False, set()),
+        ((11,), False, {"executables"}),
+        ((12,), False, {"configuration"}),
+        ((), True, {"executables", "configuration"}),
+    ],
+)
+def test_ear_affirms_what_is_pinned(tmp_path: Path, pcrs: tuple[int, ...], pin_image: bool, affirmed: set[str]) -> None:
+    booted = replayed((*firmware(), *USERSPACE))
+    boot = machine().appraise(with_boot()).boot
+    assert boot is not None
+    image = image_of(boot)
+    assert image is not None
+    reference = accepting(pcrs={pcr: (booted[pcr].hex(),) for pcr in pcrs}, boot_images=(image,) if pin_image else None)
+    found = appraise_file(
+        read_file(bare(tmp_path, with_boot(partial(intel().evidence, machine())))),
+        trust=intel().trust,
+        reference=reference,
+        expected=lambda: QUALIFYING,
+        at=machine().now,
+    )
+    result = accepted_result(found, reference, carried=QUALIFYING)["submods"]["machine"]
+    assert result["ear_status"] == "affirming"
+    vector = result["ear_trustworthiness_vector"]
+    assert {name for name, value in vector.items() if value == 2} == {"hardware", "runtime-opaque"} | affirmed
+    assert vector.keys() == {"hardware", "runtime-opaque", "executables", "configuration"}
+
+
+def test_a_refusal_as_ear(tmp_path: Path) -> None:
+    given = ("--cloud", "test", "--qualifying", "00" * 32, "--profile", decided_profile(tmp_path), "--ear")
+    result = cji("verify", bare(tmp_path, with_boot()), *given)
+    assert result.exit_code == 3
+    (found,) = json.loads(result.output)["submods"].values()
+    assert found["ear_status"] == "contraindicated"
+    assert "ear_trustworthiness_vector" not in found
+    failed = [one for one in found["cji.checks"] if one["result"] == "failed"]
+    assert [one["id"] for one in failed] == ["E16"]
+    assert failed[0]["found"] == f"quote for {QUALIFYING.hex()}"
+    assert failed[0]["expected"] == f"quote for {'00' * 32}"

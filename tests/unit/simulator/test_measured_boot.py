@@ -22,7 +22,7 @@ def slowly(measurements: tuple[Measurement, ...], pcr: int) -> bytes:
 
 
 def test_replay_is_one_extension_after_the_other() -> None:
-    assert replay(encode(BOOT)) == {pcr: slowly(BOOT, pcr) for pcr in range(8)}
+    assert replay(encode(BOOT)) == {pcr: slowly(BOOT, pcr) for pcr in (*range(8), 9, 11)}
 
 
 def test_a_boot_without_drivers_leaves_the_separator_alone() -> None:

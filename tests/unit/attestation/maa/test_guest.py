@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from cji_simulator.encoding import b64, b64url, unb64, unb64url
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from attestation import AZURE_US, Fault
 from attestation.evidence import Evidence, parse_hcl
-from attestation.maa import boot_log, guest, guest_request, open_reply, send_request
-from attestation.maa.guest import MAX_BOOT_LOG
+from attestation.maa import guest, guest_request, open_reply, send_request
 from attestation.trust import endpoint
 from tests.support.answers import Answers, serving
 from tests.support.forge import machine
@@ -72,28 +70,6 @@ def test_distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: by
     info = request()
     assert (unb64(info["OSDistro"]).decode(), info["OSVersionMajor"], info["OSVersionMinor"]) == said
     assert (unb64(info["OSType"]), unb64(info["OSBuild"])) == (b"Linux", b"NotApplication")
-
-
-@pytest.mark.parametrize(
-    ("tcti", "log"),
-    [
-        ("device:/dev/tpmrm0", b"measurements"),
-        ("device:/dev/tpmrm1", b""),
-        ("device:/dev/tpmrm2", b""),
-        ("device:/dev/tpmrm", b""),
-        ("device:/dev/tpmrm../tpm0", b""),
-        ("device:/dev/tpmrm0/../tpm0", b""),
-        ("0", b""),
-        ("swtpm:port=1", b""),
-    ],
-)
-def test_the_kernels_boot_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tcti: str, log: bytes) -> None:
-    for number, data in ((0, b"measurements"), (1, bytes(MAX_BOOT_LOG + 1))):
-        folder = tmp_path / f"tpm{number}"
-        folder.mkdir()
-        (folder / "binary_bios_measurements").write_bytes(data)
-    monkeypatch.setattr(guest, "SECURITYFS", tmp_path)
-    assert boot_log(msgspec.structs.replace(AZURE_US, tcti=tcti)) == log
 
 
 def reply(
