@@ -22,6 +22,7 @@ from worker.cli.audit import audit
 from worker.cli.control import reload, status
 from worker.cli.crl import crl
 from worker.cli.doctor import doctor
+from worker.cli.door import door
 from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
@@ -49,6 +50,7 @@ An operator's first start:
   cji policy lint policy.json              # which machines may receive the key?
   cji provider policy show URL             # under which policy are tokens issued?
   cji advisories show                      # what is open on which machines, and who accepted it?
+  cji door config --config worker.toml     # for nginx, in front of the worker
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji status --config worker.toml
@@ -83,6 +85,7 @@ def build(*trusts: Trust) -> click.Group:
         provider,
         schema,
         manifest,
+        door,
         doctor,
     ):
         cji.add_command(verb)

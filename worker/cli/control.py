@@ -117,9 +117,8 @@ def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     if audit := document.get("audit"):
         state = "" if audit["writable"] else ", NOT WRITABLE"
         rows.append(("audit", f"line {audit['line']}, anchor {audit['anchor']}, hash {audit['hash'][:16]}...{state}"))
-    if tls := document.get("tls"):
-        lists = f", revocation lists until {tls['crl_until']} ({tls['revoked']} revoked)" if tls["crl_until"] else ""
-        rows.append(("tls", f"server certificate until {tls['certificate_until']}{lists}"))
+    if (clients := document.get("clients")) and clients["crl_until"]:
+        rows.append(("clients", f"revocation lists until {clients['crl_until']} ({clients['revoked']} revoked)"))
     if last := document.get("reload"):
         rows.append(("reload", _reload_row(last)))
     return rows

@@ -73,7 +73,7 @@ def test_a_table_is_for_reading(site: Site) -> None:
     lines = cji(site, "status", "--config", site.files.config).stdout.splitlines()
     assert lines[0].split() == ["state", "serving"]
     names = {line.split()[0] for line in lines}
-    assert names == {"state", "worker", "host", "key", "cells", "jobs", "process", "audit", "tls", "reload"}
+    assert names == {"state", "worker", "host", "key", "cells", "jobs", "process", "audit", "reload"}
 
 
 def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
