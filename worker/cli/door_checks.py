@@ -54,7 +54,7 @@ def check_module(config: Config, pid: int) -> str:
 def _module(config: Config) -> str:
     """The FIPS module that a running door has mapped, compared with the worker's."""
     ours = fips_module()
-    found = [modules for pid in running() if (modules := _mapped(pid)) is not None]
+    found = [modules for pid in running(config) if (modules := _mapped(pid)) is not None]
     if not found:
         text = "not running, or its memory map is not readable: run this as root beside the door"
         if config.require_fips:

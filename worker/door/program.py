@@ -1,5 +1,6 @@
 """nginx on this machine: which build, whether it accepts a configuration, and the module that a running door uses."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from worker.door.config import Build, door_config, private_folder
 from worker.errors import StartupError
 
 CONFIG_NAME: Final = "door.conf"
-"""Of the configuration's file; a running door is recognised by it."""
+"""Of the configuration's file."""
 _MIN_VERSION: Final = (1, 26)
 _MIN_OPENSSL: Final = (3,)
 _SECONDS: Final = 30
@@ -95,14 +96,14 @@ def module_variables() -> dict[str, str]:
     return {name: os.environ[name] for name in ("OPENSSL_CONF", "OPENSSL_MODULES") if name in os.environ}
 
 
-def running() -> list[str]:
-    """Process ids of running doors: nginx's masters."""
+def running(config: Config) -> list[str]:
+    """Process ids of the doors of this worker: masters of nginx whose configuration leads to its socket."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if title.startswith(b"nginx: master process") and f"/{CONFIG_NAME}".encode() in title:
-            found.append(process.name)
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            title = (process / "cmdline").read_bytes().rstrip(b"\0 ").decode()
+            if title.startswith("nginx: master process") and title.endswith(f"/{CONFIG_NAME}"):
+                text = Path(title.rpartition(" -c ")[2]).read_text()
+                if f" unix:{config.listen.socket} " in text:
+                    found.append(process.name)
     return found

@@ -94,11 +94,11 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
         ("worker.toml", 'kek_id = "https://', 'kek_id = "https://x.', "endpoints"),
         ("worker.toml", "policy.toml", "absent.toml", "policy"),
         ("worker.toml", "audit.jsonl", "absent/audit.jsonl", "audit file"),
-        ("worker.toml", "server.key", "client/client.key", "TLS files"),
-        ("worker.toml", "client-roots.pem", "policy.toml", "TLS files, door"),
+        ("worker.toml", "server.key", "client/client.key", "door"),
+        ("worker.toml", "client-roots.pem", "policy.toml", "clients, door"),
         ("worker.toml", 'socket = "', 'socket = "/nowhere', "door"),
         ("worker.toml", "policy_file", 'tables = "client"\npolicy_file', "tables"),
-        ("worker.toml", "client_roots =", 'client_crl = "client-roots.pem"\nclient_roots =', "TLS files"),
+        ("worker.toml", "client_roots =", 'client_crl = "client-roots.pem"\nclient_roots =', "clients"),
         ("policy.toml", "operations", "operation", "policy"),
         ("policy.toml", 'code = "C"', 'code = "*"', "policy"),
     ],
@@ -124,7 +124,9 @@ def test_the_door_is_compared_with_the_worker(folder: Path, azure: Simulation, t
     with Door(load(path), log=tmp_path / "log"):
         _, found = doctor(azure.trust, "--config", path)
     assert found["door"]["state"] == "ok"
-    assert re.search(r"3\.\d+\.\S+ with OpenSSL 3\.\S+; it uses no FIPS module", found["door"]["found"])
+    assert re.search(
+        r"nginx 1\.\d+ with OpenSSL 3\.\d+, certificate until [\d-]+; it uses no FIPS module", found["door"]["found"]
+    )
     with tempfile.TemporaryDirectory() as module:
         os.chmod(module, 0o755)  # for the door's user
         with Door(load(path), log=tmp_path / "log", environment=configured(Path(module))):
@@ -133,17 +135,20 @@ def test_the_door_is_compared_with_the_worker(folder: Path, azure: Simulation, t
     assert "/ossl-modules/fips.so" in found["door"]["found"]
 
 
-def test_require_fips_without_a_module_fails(folder: Path, azure: Simulation) -> None:
+def test_require_fips_without_a_module_fails(folder: Path, azure: Simulation, tmp_path: Path) -> None:
     path = folder / "worker.toml"
     text = path.read_text()
     try:
         path.write_text(f"require_fips = true\n{text}")
         status, found = doctor(azure.trust, "--config", path)
+        with Door(load(path), log=tmp_path / "log"):
+            _, beside = doctor(azure.trust, "--config", path)
     finally:
         path.write_text(text)
     assert status == 1
-    assert found["validated module"]["state"] == found["door"]["state"] == "failed"
+    assert (found["validated module"]["state"], found["door"]["state"]) == ("failed", "not run")
     assert "deploy/fips" in found["validated module"]["remedy"]
+    assert (beside["door"]["state"], "no FIPS module" in beside["door"]["found"]) == ("failed", True)
 
 
 def test_the_audit_trail_is_read_to_its_end(folder: Path, azure: Simulation) -> None:
