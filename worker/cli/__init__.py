@@ -54,7 +54,7 @@ An operator's first start:
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji status --config worker.toml
-  cji reload --config worker.toml          # policy and TLS files, without a restart
+  cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
 
 \b
 Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 try again later.

@@ -228,6 +228,24 @@ def test_x11_a_connection_without_a_handshake_ends(site: Site) -> None:
         assert ends(silent, HANDSHAKE_S + 10) > HANDSHAKE_S - 1
 
 
+def test_x11_a_handshake_byte_by_byte_ends(site: Site) -> None:
+    """client_header_timeout: it is for the whole handshake, not for each of its parts."""
+    host, port = site.profile.target.split(":")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    began = time.monotonic()
+    with socket.create_connection((host, int(port))) as slow, contextlib.suppress(ConnectionError):
+        slow.settimeout(0.25)
+        for byte in outgoing.read():
+            slow.send(bytes([byte]))
+            with contextlib.suppress(TimeoutError):
+                if not slow.recv(4096):
+                    break
+    assert HANDSHAKE_S - 1 < time.monotonic() - began < HANDSHAKE_S + 5
+
+
 def test_x11_a_connection_without_http2_ends(site: Site) -> None:
     """client_header_timeout: a handshake alone keeps no connection."""
     client = site.files.folder / "client"
@@ -457,6 +475,15 @@ def test_x17_another_user_does_not_reach_the_socket(site: Site, user: int) -> No
         text=True,
     )
     assert done.stdout.strip() == "13"
+
+
+@pytest.mark.root
+@needs_root
+def test_x17_the_front_is_in_the_doors_group_alone(site: Site) -> None:
+    lines = (Path("/proc") / str(site.worker.pids["front"]) / "status").read_text().splitlines()
+    assert next(line.split()[1:] for line in lines if line.startswith("Groups:")) == [str(DOOR_USER)]
+    found = Path(site.worker.config.listen.socket).stat()
+    assert (found.st_mode & 0o777, found.st_gid) == (0o770, DOOR_USER)
 
 
 @pytest.mark.root
