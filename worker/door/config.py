@@ -6,13 +6,15 @@ Two servers in one program: the outer one counts connections and passes their by
 Contract and invariants
 * TLS 1.3 with TLS_AES_256_GCM_SHA384 and nothing else (CJISSECPOL SC-13: 256-bit keys in transit), without resumption.
   A group is a hybrid with ML-KEM where OpenSSL has it, else a NIST curve: never X25519 alone, which FIPS modules lack.
-* OpenSSL itself verifies the caller's certificate, so a bad one ends the handshake; nginx's own `ssl_verify_client`
-  would complete it, and keep the connection. Revocation is the front's, at every call, on open connections too.
+* A caller without a certificate does not complete the handshake; one whose certificate leads to no root does, because
+  nginx looks at the outcome with the first request, and gets 401. Revocation is the front's, at every call, on open
+  connections too, so that there is one list, and a Reason.
 * The names of `report` are set by the door, whatever a caller sends under them. HTTP/1 gets no answer.
 * Bodies pass as they come: `grpc_pass` streams, so nothing is written to a file. A call has a connection to the front
   of its own, so one that does not read holds up nobody else's.
 * What a caller can make it hold is bounded: connections together and for each address, time for a handshake and
-  without a call, streams, header bytes, memory for a body.
+  without a call, streams, header bytes, memory for a body. Where connections run out, nginx closes those that wait
+  longest for a handshake or a call, so a crowd of silent ones shuts nobody out.
 * The log has faults of the door and its front, never a refused caller: nobody can fill it.
 
 Sources: nginx 1.26 documentation; SSL_CONF_cmd(3) for `ssl_conf_command`; figures in docs/benchmarks.md.
@@ -24,11 +26,11 @@ from ipaddress import ip_address
 from typing import Final
 
 from worker.config import Config
-from worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
+from worker.door.report import CERTIFICATE_HEADER, CIPHER, PROTOCOL, SOURCE_HEADER, TLS_HEADER
 from worker.errors import StartupError
 
 MAX_CONNECTIONS: Final = 1024
-"""Of all addresses together; the next is closed at once."""
+"""Of all addresses together, beside as many calls; then the longest silent ones are closed for new ones."""
 MAX_CALLS: Final = 1024
 """Connections to the front: one for each call."""
 HANDSHAKE_S: Final = 10
@@ -36,6 +38,8 @@ IDLE_S: Final = 30 * 60
 """CJISSECPOL SC-10: a session ends within an hour of inactivity."""
 _GRACE_S: Final = 60
 _STREAMS: Final = 256
+_PLACES: Final = (3 * MAX_CONNECTIONS + MAX_CALLS) * 16 // 15
+"""Each connection takes three, and each call one; nginx begins to close silent ones when a sixteenth is left."""
 
 _TEMPLATE: Final = """\
 # Written by `cji door config`. Change worker.toml and write it again.
@@ -47,7 +51,7 @@ worker_rlimit_nofile {files};
 worker_shutdown_timeout {stream_s}s;
 
 events {{
-    worker_connections {files};
+    worker_connections {places};
 }}
 
 stream {{
@@ -58,17 +62,12 @@ stream {{
         "~^((?:[0-9a-f]+:)*):" $1:;
         default $remote_addr;
     }}
-    map "" $all {{
-        default all;
-    }}
     limit_conn_zone $share zone=address:1m;
-    limit_conn_zone $all zone=all:32k;
     limit_conn_log_level info;
 
     server {{
         listen {address} backlog=1024 so_keepalive=60:20:3{both};
         limit_conn address {per_address};
-        limit_conn all {connections};
         proxy_pass unix:{folder}/tls;
         proxy_protocol on;
         proxy_connect_timeout 5s;
@@ -80,6 +79,7 @@ stream {{
 http {{
     access_log off;
     server_tokens off;
+    http2_recv_buffer_size 256k;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -99,8 +99,11 @@ http {{
         ssl_protocols {protocol};
         ssl_conf_command Ciphersuites {cipher};
         ssl_ecdh_curve {groups};
+        ssl_verify_client on;
+        ssl_verify_depth 4;
+        ssl_client_certificate {client_roots};
         ssl_conf_command VerifyMode Require;
-        ssl_conf_command VerifyCAFile {client_roots};
+        error_page 495 496 =401 /refused;
         ssl_session_cache off;
         ssl_session_tickets off;
 
@@ -112,7 +115,6 @@ http {{
         send_timeout {send_s}s;
         large_client_header_buffers 4 8k;
         http2_max_concurrent_streams {streams};
-        http2_recv_buffer_size 256k;
         http2_body_preread_size 256k;
         http2_chunk_size 64k;
         client_body_buffer_size 256k;
@@ -121,14 +123,15 @@ http {{
         if ($server_protocol != HTTP/2.0) {{
             return 444;
         }}
-        if ($ssl_client_verify != {verified}) {{
-            return 444;
-        }}
         if ($is_args) {{
             return 404;
         }}
         location / {{
             return 404;
+        }}
+        location = /refused {{
+            internal;
+            return 401;
         }}
         location ~ "^/(cji[.]worker[.]v1[.]CjiWorker|grpc[.]health[.]v1[.]Health)/[A-Za-z]{{1,32}}$" {{
             grpc_pass grpc://front;
@@ -173,12 +176,12 @@ def door_config(config: Config, build: Build) -> str:
         load_stream="" if module is None else f"load_module {_path(module)};\n",
         folder=_unix(private_folder(config)),
         socket=_unix(listen.socket),
-        files=4 * (MAX_CONNECTIONS + MAX_CALLS),
+        places=_PLACES,
+        files=_PLACES + 64,
         stream_s=limits.max_job_seconds + _GRACE_S,
         address=_address(config),
         both=" ipv6only=off" if _address(config).startswith("[") else "",
         per_address=limits.connections_per_address,
-        connections=MAX_CONNECTIONS,
         calls=MAX_CALLS,
         certificate=_path(listen.certificate),
         private_key=_path(listen.private_key),
@@ -190,7 +193,6 @@ def door_config(config: Config, build: Build) -> str:
         idle_s=IDLE_S,
         send_s=limits.idle_seconds + _GRACE_S,
         streams=_STREAMS,
-        verified=VERIFIED,
         certificate_header=CERTIFICATE_HEADER,
         source_header=SOURCE_HEADER,
         tls_header=TLS_HEADER,

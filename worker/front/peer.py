@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
 
-from worker.door import CERTIFICATE_HEADER, CIPHER, PREFIX, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
+from worker.door.report import CERTIFICATE_HEADER, CIPHER, PREFIX, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
 from worker.errors import Reason, Refusal, Stage
 from worker.front.client_certificates import UNREADABLE
 from worker.ipc.messages import Transport

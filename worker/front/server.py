@@ -14,7 +14,7 @@ from typing import Final
 
 import grpc
 
-from worker.door import MAX_CALLS
+from worker.door.config import MAX_CALLS
 from worker.errors import StartupError
 from worker.front import health as health_service
 from worker.front.client_certificates import AcceptedClients, ClientCertificates

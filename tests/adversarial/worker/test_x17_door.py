@@ -17,16 +17,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import msgspec
 import pytest
-from cji_simulator.certificates import authority, leaf, pem, private_pem
+from cji_simulator.certificates import Credential, authority, leaf, pem, private_pem
 from cji_simulator.door import DOOR_USER, Door, DoorError
 from cji_simulator.raw import RawWorker, events, forge, sends
 from cji_simulator.site import Site, people
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.connections import STRONG, escaped
@@ -36,7 +38,7 @@ from worker.audit import JobAdmitted, claims_unverified
 from worker.cli.door_checks import check_module
 from worker.cli.findings import NotOk
 from worker.config import Config
-from worker.door.config import HANDSHAKE_S, private_folder
+from worker.door.config import HANDSHAKE_S, MAX_CONNECTIONS, private_folder
 from worker.door.report import CERTIFICATE_HEADER, PREFIX, SOURCE_HEADER, TLS_HEADER
 from worker.fips import mapped_modules
 from worker.wire.v1 import worker_pb2 as pb
@@ -69,6 +71,7 @@ def handshake(
         capture_output=True,
         check=False,
         text=True,
+        errors="replace",
         timeout=30,
     )
     return done.returncode, done.stdout + done.stderr
@@ -129,15 +132,29 @@ def test_c07_a_caller_without_a_certificate_is_refused(site: Site) -> None:
     assert "certificate required" in text
 
 
-def test_c07_the_certificate_of_a_foreign_authority_is_refused(town: Neighbours, tmp_path: Path) -> None:
-    """VerifyCAFile: in the handshake, so that no connection is left to it."""
+def ended(found: x509.Certificate, ca: Credential) -> x509.Certificate:
+    """The same certificate, until an hour ago."""
+    builder = x509.CertificateBuilder(extensions=list(found.extensions)).serial_number(found.serial_number)
+    builder = builder.issuer_name(found.issuer).subject_name(found.subject).public_key(found.public_key())
+    end = datetime.now(UTC) - timedelta(hours=1)
+    builder = builder.not_valid_before(end - timedelta(hours=1)).not_valid_after(end)
+    return builder.sign(ca.key, hashes.SHA256())
+
+
+@pytest.mark.parametrize("what", ["foreign", "expired"])
+def test_c07_a_certificate_without_a_root_reaches_nothing(town: Neighbours, what: str) -> None:
+    """ssl_verify_client, ssl_client_certificate: the front hears nothing of its calls, so no line says anything."""
     key = ec.generate_private_key(ec.SECP256R1())
     false = authority("Second Agency CA", ec.generate_private_key(ec.SECP256R1()))  # the name of the true one
-    (tmp_path / "ca.pem").write_bytes((town.folder(FIRST) / "ca.pem").read_bytes())
-    (tmp_path / "client.pem").write_bytes(pem(leaf(FIRST, key, false, uris=[san(FIRST)]).certificate))
-    (tmp_path / "client.key").write_bytes(private_pem(key))
-    _, text = handshake(town.site, "-ign_eof", folder=tmp_path)
-    assert re.search("alert (unknown ca|decrypt error|bad certificate)", text)
+    own = leaf(FIRST, key, false if what == "foreign" else town.ca, uris=[san(FIRST)]).certificate
+    if what == "expired":
+        own = ended(own, town.ca)
+    credentials = grpc.ssl_channel_credentials((town.folder(FIRST) / "ca.pem").read_bytes(), private_pem(key), pem(own))
+    before = town.site.worker.log.read_bytes()
+    with grpc.secure_channel(town.site.profile.target, credentials) as channel, pytest.raises(grpc.RpcError) as error:
+        CjiWorkerStub(channel).Describe(pb.DescribeRequest(), timeout=5)
+    assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert town.site.worker.log.read_bytes() == before
 
 
 def test_x17_a_session_is_never_resumed(site: Site) -> None:
@@ -275,6 +292,32 @@ def test_x11_an_address_has_its_share_of_connections(town: Neighbours) -> None:
         assert open_ones == town.site.worker.config.limits.connections_per_address
         with town.raw(FIRST) as raw:
             assert raw.stub.Describe(pb.DescribeRequest(), timeout=5).operations
+
+
+@pytest.mark.parametrize("act", ["silent", "idle"])
+def test_x11_a_crowd_of_addresses_shuts_nobody_out(town: Neighbours, act: str) -> None:
+    """worker_connections: more connections than there are, from many addresses; the longest silent ones leave."""
+    host, port = town.site.profile.target.split(":")
+    share = town.site.worker.config.limits.connections_per_address
+    context = ssl.create_default_context(cafile=town.folder(STRANGER) / "ca.pem")
+    context.load_cert_chain(town.folder(STRANGER) / "client.pem", town.folder(STRANGER) / "client.key")
+    context.set_alpn_protocols(["h2"])
+    with contextlib.ExitStack() as stack:
+        for number in range(MAX_CONNECTIONS * 3 // 2):
+            connection = socket.socket()
+            connection.bind((f"127.0.1.{1 + number // (share - 1)}", 0))
+            connection.connect((host, int(port)))
+            if act == "idle":
+                with contextlib.suppress(OSError):
+                    connection = context.wrap_socket(connection, server_hostname=host)
+                    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            stack.callback(connection.close)
+            if number % 256 == 255:
+                with town.raw(FIRST) as raw:
+                    assert raw.stub.Describe(pb.DescribeRequest(), timeout=5).operations
+        job = forge(town.site, signing_key=town.signing[FIRST])
+        with town.raw(FIRST) as raw:
+            assert raw.run(job.messages(job.stream(people(2)))).receipt
 
 
 def test_x01_a_caller_that_does_not_read_holds_up_nobody(town: Neighbours) -> None:
@@ -423,7 +466,9 @@ def test_l01_the_log_has_nothing_of_callers(town: Neighbours) -> None:
             with grpc.secure_channel(target, credentials) as channel:
                 for path in (f"/{canary}/X", f"/cji.worker.v1.CjiWorker/{canary}", "/cji.worker.v1.CjiWorker/Describe"):
                     with pytest.raises(grpc.RpcError) as error:
-                        channel.unary_unary(path)(canary.encode(), metadata=[("x-note", canary)], timeout=10)
+                        channel.unary_unary(path, None, None)(
+                            canary.encode(), metadata=(("x-note", canary),), timeout=10
+                        )
                     assert error.value.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE)
         text = log.read_text()
     assert "connect() to unix:" in text  # a fault of the front is there

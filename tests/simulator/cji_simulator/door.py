@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -79,20 +79,20 @@ class Door:
                 stdout=sink,
                 stderr=sink,
             )
-        self._until(lambda: bool(self._workers()))
+        self._until(lambda: bool(self._accepting()))
 
     @property
     def pid(self) -> int:
         """The process that serves; `process` is its master."""
-        return self._workers()[-1]
+        return self._accepting()[-1]
 
     def reload(self, config: Config, *, seconds: float = _START_S) -> None:
         """As `systemctl reload`: take this configuration and its TLS files for new connections. Raises DoorError."""
         self._write(config)
         self._own()
-        before = set(self._workers())
+        before = set(self._accepting())
         self.process.send_signal(signal.SIGHUP)
-        self._until(lambda: bool(set(self._workers()) - before), seconds=seconds, end=False)
+        self._until(lambda: not before & set(self._accepting()), seconds=seconds, end=False)
 
     def stop(self) -> None:
         """Close the door, and all connections through it."""
@@ -112,13 +112,15 @@ class Door:
     ) -> None:
         self.stop()
 
-    def _workers(self) -> list[int]:
-        """The master's children that serve, the newest last."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        try:
-            return sorted(map(int, path.read_text().split()))
-        except OSError:
-            return []
+    def _accepting(self) -> list[int]:
+        """The master's children that take new connections, the newest last."""
+        folder, found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}"), []
+        with suppress(OSError):
+            for pid in sorted(map(int, (folder / "children").read_text().split())):
+                with suppress(OSError):
+                    if b"shutting down" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        found.append(pid)
+        return found
 
     def _until(self, ready: Callable[[], bool], *, seconds: float = _START_S, end: bool = True) -> None:
         limit = time.monotonic() + seconds
