@@ -49,7 +49,6 @@ _DOOR: Final = (
     ),
     (r"ExecStartPost=\+/\S+/cji door check --config \S+ --pid \$MAINPID", "a door outside the module does not serve"),
     (r"ExecReload=\+/\S+/cji door check --config \S+", "a refused reload is a failed one"),
-    (r"ReloadPropagatedFrom=cji-worker\.service", "one command reloads both"),
     (r"User=cji-door", "the door is a user of its own"),
     (r"Group=cji-door", "its group alone may enter the folder of the worker's socket"),
     (r"PrivateNetwork=yes", "the door reaches nothing but the worker's socket"),

@@ -64,10 +64,9 @@ class Neighbours:
         return result.exit_code, result.output
 
     def reload(self) -> None:
-        """As `systemctl reload` does: worker and door read their files again, which are in order."""
+        """Have the files read again; they are in order."""
         status, output = self.cji("reload")
         assert status == 0, output
-        self.site.worker.door.reload(self.site.worker.config)
 
     def revoke(self, *names: str) -> None:
         """Write a revocation list with the certificates of these names; it counts once it is loaded."""

@@ -25,7 +25,7 @@ def door() -> None:
       cji door socket --config /etc/cji/worker.toml > /etc/systemd/system/cji-door.socket.d/listen.conf
       systemctl daemon-reload && systemctl restart cji-door.socket cji-door.service
     After a new server certificate, key or authorities:
-      systemctl reload cji-worker.service     # and with it cji-door.service
+      systemctl reload cji-door.service
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
 
 

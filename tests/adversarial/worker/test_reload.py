@@ -51,6 +51,7 @@ def as_it_was(town: Neighbours) -> Iterator[None]:
     for name, data in before.items():
         (town.site.files.folder / name).write_bytes(data)
     town.reload()
+    town.site.worker.door.reload(town.site.worker.config)
     assert works_for(town, FIRST)
     assert works_for(town, SECOND)
     assert town.site.worker.process.poll() is None
@@ -144,6 +145,7 @@ def test_k08_a_removed_authority_takes_its_callers_along(town: Neighbours) -> No
         (folder / "client-crl.pem").write_bytes(crl(ca))
         town.reload()
         assert reason_of(lambda: old.stub.Describe(pb.DescribeRequest(), timeout=5)) == Reason.CERTIFICATE_REFUSED
+    town.site.worker.door.reload(town.site.worker.config)
     mine = town.folder(SECOND) / "client.pem", town.folder(SECOND) / "client.key"
     before = [path.read_bytes() for path in mine]
     try:
@@ -329,7 +331,7 @@ def load(town: Neighbours, threads: int) -> Iterator[list[str | None]]:
 
 
 def test_a_reload_under_load_loses_no_job(town: Neighbours) -> None:
-    """Policy and list change five times while four streams are busy, and the door takes its files again each time."""
+    """Policy and list change five times while four streams are busy."""
     folder = town.site.files.folder
     text = town.site.files.policy.read_text()
     with load(town, 4) as receipts:

@@ -406,6 +406,22 @@ def test_o02_a_new_server_certificate_needs_no_restart(town: Neighbours, tmp_pat
         assert "CN = CA" in text.replace("CN=CA", "CN = CA")
 
 
+def test_o02_a_running_job_outlives_a_reload_of_the_door(town: Neighbours) -> None:
+    """worker_shutdown_timeout; a new connection is the new process's meanwhile."""
+    job, door = forge(town.site, signing_key=town.signing[FIRST]), town.site.worker.door
+    with town.raw(FIRST) as raw, raw.stream(timeout=60) as stream:
+        assert stream.begin(job.open()).WhichOneof("message") == "accepted"
+        before = door.pid
+        door.reload(town.site.worker.config)
+        assert door.pid != before
+        other = forge(town.site, signing_key=town.signing[SECOND])
+        with town.raw(SECOND) as second:
+            assert second.run(other.messages(other.stream(people(2)))).receipt
+        stream.send(*job.messages(job.stream(people(20_000)))[1:])
+        stream.half_close()
+        assert stream.answer().receipt
+
+
 # ------------------------------------------------------------------ what passes
 
 
