@@ -151,7 +151,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What differs between builds of nginx: its version, that of OpenSSL, the file of the stream module or None."""
+    """A build of nginx: its version, that of OpenSSL, the file of the stream module, or None if that is built in."""
 
     version: tuple[int, ...]
     openssl: tuple[int, ...]
