@@ -1,23 +1,27 @@
-"""The peer: a gRPC server that sends every segment back, with the worker's own options, credentials and messages.
+"""The peer: a gRPC server that sends every segment back, with the worker's own options, messages and TLS door.
 
-`EchoServer` runs `python -m benchmarks.echo FOLDER` in its own process, like the front. Like the front, it reads and
+`EchoServer` runs `python -m benchmarks.echo SOCKET` in its own process, like the front, behind a door of its own; or
+`... TARGET FOLDER` with gRPC's own TLS and no door, which shows what the door costs. Like the front, it reads and
 writes at the same time, with as many segments in flight as a job's window allows. It does nothing else: no digests, no
 copies beyond those that messages need.
 """
 
 import asyncio
+import socket
 import subprocess
 import sys
-from datetime import UTC, datetime
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
+import msgspec
+from cji_simulator.door import Door, socket_folder
 
-from worker.config import ListenSection
+from worker.config import Config
 from worker.front.server import OPTIONS
-from worker.front.tls import Tls, check, read_listen_files
 from worker.ipc.limits import SLOTS
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1 import worker_pb2_grpc
@@ -57,17 +61,15 @@ def _answer(request: pb.RunRequest) -> pb.RunResponse:
             return pb.RunResponse(done=pb.Done())
 
 
-async def _serve(folder: Path) -> None:
-    listen = ListenSection(
-        certificate=str(folder / "server.pem"),
-        private_key=str(folder / "server.key"),
-        client_roots=str(folder / "client-roots.pem"),
-    )
+async def _serve(target: str, folder: Path | None) -> None:
     server = grpc.aio.server(options=OPTIONS)
     worker_pb2_grpc.add_CjiWorkerServicer_to_server(Echo(), server)
-    port = server.add_secure_port(
-        "127.0.0.1:0", Tls(check(read_listen_files(listen), now=datetime.now(UTC))).credentials()
-    )
+    if folder is None:
+        port = server.add_insecure_port(target)
+    else:
+        key, chain, roots = ((folder / name).read_bytes() for name in ("server.key", "server.pem", "client-roots.pem"))
+        own = grpc.ssl_server_credentials([(key, chain)], root_certificates=roots, require_client_auth=True)
+        port = server.add_secure_port(target, own)
     await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
@@ -76,14 +78,31 @@ async def _serve(folder: Path) -> None:
 
 
 class EchoServer:
-    """A running echo; a context manager. `folder` holds the worker's TLS files."""
+    """A running echo; a context manager. It has the TLS files of this worker's configuration."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "benchmarks.echo", str(folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, config: Config, *, door: bool = True) -> None:
+        self._stack, folder = ExitStack(), Path(config.listen.certificate).parent
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.target = "{}:{}".format(*free.getsockname())
+        if door:
+            private = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cji-")))
+            listen = msgspec.structs.replace(
+                config.listen, port=int(self.target.rpartition(":")[2]), socket=str(private / "front.sock")
+            )
+            config = msgspec.structs.replace(config, listen=listen)
+            socket_folder(config)
+            arguments = [f"unix:{listen.socket}"]
+        else:
+            arguments = [self.target, str(folder)]
+        command = [sys.executable, "-m", "benchmarks.echo", *arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, umask=0o007)
         assert self._process.stdout is not None
-        self.pid = self._process.pid
-        self.target = f"127.0.0.1:{int(self._process.stdout.readline())}"
+        self._process.stdout.readline()
+        self.pids = {"echo": self._process.pid}
+        """The echo, and its door."""
+        if door:
+            running = self._stack.enter_context(Door(config, log=folder / "echo.door.log"))
+            self.pids["door"] = running.pid
 
     def __enter__(self) -> Self:
         return self
@@ -91,10 +110,11 @@ class EchoServer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stack.close()
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
+    asyncio.run(_serve(sys.argv[1], Path(sys.argv[2]) if sys.argv[2:] else None))

@@ -73,7 +73,8 @@ class Stand:
 
     def job(self, prepared: Prepared, usage: Usage | None = None) -> float:
         """Seconds of one job, from the first message to the end of the call after the receipt, which was verified."""
-        pids, usage = self.site.worker.pids, usage or Usage()
+        worker, usage = self.site.worker, usage or Usage()
+        pids = {**worker.pids, "door": worker.door.pid}
         seconds = _timed(self.to_worker, prepared, pids, usage)
         with verify(self.to_worker, prepared, self.attested) as result:
             usage.returned += sum(output.length for output in result.outputs)
@@ -81,7 +82,7 @@ class Stand:
 
     def echoed(self, prepared: Prepared, usage: Usage | None = None) -> float:
         """Seconds of one echo of the same messages; every byte came back."""
-        seconds = _timed(self.to_echo, prepared, {"echo": self.echo.pid}, usage or Usage())
+        seconds = _timed(self.to_echo, prepared, self.echo.pids, usage or Usage())
         verify_echo(self.to_echo, prepared)
         return seconds
 
@@ -131,7 +132,7 @@ def open_stand(
             reference_mib=reference_mib,
             program=program,
         ) as site,
-        EchoServer(site.files.folder) as echo,
+        EchoServer(site.worker.config) as echo,
         Connection(site.profile.target, site.profile.tls(), room=room) as to_worker,
         Connection(echo.target, site.profile.tls(), room=room) as to_echo,
         site.client() as client,

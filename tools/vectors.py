@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDigest, TpmClock, Volumes, sign
+from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDigest, TpmClock, Transport, Volumes, sign
 from worker.client import JobSpec, SealedJob, seal
 from worker.client.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
 from worker.client.parts import arrow_messages, seal_stream
@@ -173,6 +173,7 @@ def _claims(job: SealedJob, sent: list[bytes], result: bytes, outputs: list[list
         config_sha384="0" * 96,
         code_sha384="0" * 96,
         fips=CryptoModule(name="OpenSSL", version="4.0.3", certificate="none", mode="not_approved"),
+        transport=Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
         host_profile="none",
         simulated=True,
         tpm=TpmClock(clock=1, reset_count=1, restart_count=1),

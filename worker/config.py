@@ -50,12 +50,15 @@ class ReferencesSection(_Section, frozen=True, kw_only=True):
 
 
 class ListenSection(_Section, frozen=True, kw_only=True):
-    """The gRPC server."""
+    """The TLS door, and the socket behind it."""
 
     host: NonEmpty = "0.0.0.0"  # noqa: S104 - a server on the operator's private network
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8443
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8443
+    socket: Annotated[str, Meta(min_length=1, max_length=100)] = "/run/cji-door/front.sock"
+    """Unix socket of the front, in a folder that only the door's group may enter."""
     certificate: NonEmpty
     private_key: NonEmpty
+    """Of the server, PEM; the door alone reads both."""
     client_roots: NonEmpty
     """PEM certificates of the authorities that issue the submitters' client certificates, each by itself."""
     client_crl: NonEmpty | None = None
@@ -172,6 +175,7 @@ def load(path: Path) -> Config:
         private_key=absolute(config.listen.private_key),
         client_roots=absolute(config.listen.client_roots),
         client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
+        socket=absolute(config.listen.socket),
     )
     issuers = config.attestation.ak_issuers
     attestation = msgspec.structs.replace(

@@ -1,4 +1,6 @@
-"""The files of an operator that a running worker takes again: the policy, and the TLS files of [listen].
+"""The files of an operator that a running worker takes again: the policy, and which client certificates are accepted.
+
+The server's own certificate and key are the TLS door's.
 
 They are read at start and at every reload by the same functions, each whole and bounded; a file that is not there, not
 a regular one or too large is refused by the name of its key in the configuration. What is in them is checked by the
@@ -14,23 +16,18 @@ from msgspec import Meta
 
 from worker.errors import StartupError
 
-FileKey = Literal["policy_file", "certificate", "private_key", "client_roots", "client_crl"]
+FileKey = Literal["policy_file", "client_roots", "client_crl"]
 MAX_BYTES: Final = 1 << 20
 """Of each file."""
 
 _File = Annotated[bytes, Meta(max_length=MAX_BYTES)]
 
 
-class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bytes of the TLS files; there is no `client_crl` if none is configured."""
+class ClientFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of the authorities and their revocation lists; no `client_crl` if none is configured."""
 
-    certificate: _File
-    private_key: _File
     client_roots: _File
     client_crl: _File | None
-
-    def __repr__(self) -> str:
-        return "TlsFiles()"
 
 
 class FileRefused(StartupError):  # noqa: N818 - the domain's word, as in StartupError's base
@@ -59,11 +56,9 @@ def read_file(file: FileKey, path: str) -> bytes:
     return data
 
 
-def read_tls_files(*, certificate: str, private_key: str, client_roots: str, client_crl: str | None) -> TlsFiles:
-    """The TLS files at these paths. Raises FileRefused for the first that cannot be read."""
-    return TlsFiles(
-        certificate=read_file("certificate", certificate),
-        private_key=read_file("private_key", private_key),
+def read_client_files(*, client_roots: str, client_crl: str | None) -> ClientFiles:
+    """The files at these paths. Raises FileRefused for the first that cannot be read."""
+    return ClientFiles(
         client_roots=read_file("client_roots", client_roots),
         client_crl=None if client_crl is None else read_file("client_crl", client_crl),
     )

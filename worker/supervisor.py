@@ -62,7 +62,7 @@ class Supervisor:
         namespaces: bool = True,
         code: Callable[[], Code] = verified_code,
         host: Host | None = None,
-        on_ready: Callable[[int], None] = lambda _port: None,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         """`trust` is an `attestation.Trust`. This process must end with `run`: it gives its rights away.
 
@@ -72,7 +72,7 @@ class Supervisor:
 
         `host` is another machine than this one in tests.
 
-        `on_ready` is called with the port once the worker serves jobs.
+        `on_ready` is called once the worker serves jobs.
         """
         self._config, self._trust, self._memory, self._on_ready = config, trust, memory, on_ready
         self._users, self._namespaces = users, namespaces
@@ -212,10 +212,10 @@ class Supervisor:
         match message:
             case Beat():
                 child.pulse.beat()
-            case Up(port=port):
+            case Up():
                 if child.name == "front":
                     self._serves = True
-                    self._on_ready(port)
+                    self._on_ready()
             case _:
                 operations.take(child.name, message, fds)
 

@@ -19,8 +19,8 @@ __all__ = ["MAX_EXPOSURE", "MIN_SYSTEMD", "check_sysusers", "check_unit", "syste
 MIN_SYSTEMD: Final = 255  # of Ubuntu 24.04, which the scale set runs; an older one does not know every key
 MAX_EXPOSURE: Final = 2.6  # of 10.0; 0.6 of it for namespaces of cells, 0.4 for giving processes users of their own
 _TIMEOUT_S: Final = 60
-# what a worker cannot do without: (pattern of a line, why)
-_NEEDED: Final = (
+# what a unit cannot do without: (pattern of a line, why)
+_WORKER: Final = (
     (r"ExecStart=/\S+/cji serve --config /etc/cji/worker\.toml", "the supervisor is the unit's only program"),
     (r"ExecReload=/\S+/cji reload --config /etc/cji/worker\.toml", "a refused reload is a failed one"),
     (r"Type=notify", "systemd learns when jobs are served"),
@@ -46,7 +46,27 @@ _NEEDED: Final = (
     (r"CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL", "no process can have another capability"),
     (r"User=(?!root$|0$).+", "the keyholder runs as this user"),
     (r"SystemCallFilter=.*@sandbox\b.*", "cells install seccomp and Landlock filters"),
+    (r"ReadWritePaths=/run/cji-door", "the front makes its socket in the door's folder"),
 )
+_DOOR: Final = (
+    (
+        r'ExecStart=/usr/bin/env "NGINX=3;4;" /usr/sbin/nginx -e stderr -c /etc/cji/door\.conf',
+        "the sockets of the socket unit, and the configuration that `cji door config` writes",
+    ),
+    (r"ExecStartPost=\+/\S+/cji door check --config \S+ --pid \$MAINPID", "a door outside the module does not serve"),
+    (r"ExecReload=\+/\S+/cji door check --config \S+", "a refused reload is a failed one"),
+    (r"User=cji-door", "the door is a user of its own"),
+    (r"Group=cji-door", "its group alone may enter the folder of the worker's socket"),
+    (r"PrivateNetwork=yes", "the door reaches nothing but the worker's socket"),
+    (r"RestrictAddressFamilies=AF_UNIX", "the door reaches nothing but the worker's socket"),
+    (r"CapabilityBoundingSet=", "the door needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"LimitCORE=0", "a core file has TLS keys"),
+    (r"MemorySwapMax=0", "swapped memory has TLS keys"),
+    (r"MemoryMax=\S+", "what callers make it hold is bounded"),
+    (r"KillSignal=SIGQUIT", "calls end before the door stops"),
+)
+_NEEDED: Final = {"cji-worker.service": _WORKER, "cji-door.service": _DOOR}
 
 
 def check_unit(path: Path) -> list[Outcome]:
@@ -54,7 +74,7 @@ def check_unit(path: Path) -> list[Outcome]:
     lines = path.read_text(encoding="utf-8").splitlines()
     missing = [
         f"needs a line {pattern!r}: {why}"
-        for pattern, why in _NEEDED
+        for pattern, why in _NEEDED[path.name]
         if not any(re.fullmatch(pattern, line) for line in lines)
     ]
     outcomes = [judged("unit: needed lines", path.name, missing)]
@@ -65,7 +85,9 @@ def check_unit(path: Path) -> list[Outcome]:
         return [*outcomes, *(not_run(check, path.name, reason) for check in ("unit: verify", "unit: exposure"))]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
-        copy.write_text("\n".join(re.sub(r"^(Exec\w+=)/\S+", r"\1/bin/true", line) for line in lines) + "\n")
+        for other in path.parent.glob("*.socket"):
+            shutil.copy(other, folder)
+        copy.write_text("\n".join(re.sub(r"^(Exec\w+=\+?)/\S+", r"\1/bin/true", line) for line in lines) + "\n")
         verify = _run([analyze, "verify", "--man=no", "--recursive-errors=yes", str(copy)])
         outcomes.append(judged("unit: verify", path.name, verify))
         limit = f"--threshold={round(MAX_EXPOSURE * 10)}"

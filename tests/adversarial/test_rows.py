@@ -139,6 +139,7 @@ ROWS: Final = {
     "X14": "secret memory read by root through the kernel",
     "X15": "one half of a hybrid stripped, exchanged, or carried to another suite",
     "X16": "who asked, for whom and why, read by everybody who carries the job",
+    "X17": "TLS with keys of less than 256 bits, or a door that can be walked around",
 }
 DOCUMENTED: Final = {
     "H03": ("LIMITATIONS.md", "closed source on SNP"),

@@ -43,7 +43,7 @@ from worker.ipc import (
     take_over,
 )
 from worker.ipc import messages as m
-from worker.operator_files import TlsFiles
+from worker.operator_files import ClientFiles
 from worker.records import window_bytes
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -300,13 +300,13 @@ def _door_fair(data: bytes, value: Any) -> bool:
 
 
 @functools.cache
-def _tls_files() -> tuple[bytes, ...]:
-    empty = TlsFiles(certificate=b"c", private_key=b"k", client_roots=b"r", client_crl=None)
+def _client_files() -> tuple[bytes, ...]:
+    empty = ClientFiles(client_roots=b"r", client_crl=None)
     return tuple(msgspec.msgpack.encode(each) for each in (empty, msgspec.structs.replace(empty, client_crl=b"l")))
 
 
 def _take_files(data: bytes) -> object:
-    return msgspec.msgpack.decode(take_over(hand_over(data), most=1 << 20), type=TlsFiles)
+    return msgspec.msgpack.decode(take_over(hand_over(data), most=1 << 20), type=ClientFiles)
 
 
 _OUTPUTS: Final = tuple(m.OutputReady(slot=1, part=part, index=0, length=200) for part in (0, 1))
@@ -324,11 +324,11 @@ PROCESSES: Final = (
         weight=2,
     ),
     target(
-        "tls-files",
-        _tls_files,
+        "client-files",
+        _client_files,
         _take_files,
         refusals=(ValueError, RecursionError),
-        fair=_again(TlsFiles),
+        fair=_again(ClientFiles),
         mutators=MSGPACK,
         weight=6,
     ),

@@ -53,14 +53,14 @@ from worker.client.parts import open_part
 from worker.client.result import parse_result_header
 from worker.client.spec import decode_spec
 from worker.compute import tables
+from worker.door.files import check_server_files
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Refusal, StartupError
 from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
-from worker.front.tls import check
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
 from worker.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
-from worker.operator_files import FileRefused, TlsFiles
+from worker.operator_files import ClientFiles, FileRefused
 from worker.pairs import ML_KEM_BYTES, DecryptionPair
 from worker.records import END_OF_STREAM, RowStatus, Status, StreamReader, StreamWriter, tagged, window_bytes
 from worker.records.status import ROW_STATUS_SCHEMA
@@ -400,19 +400,25 @@ def _caller() -> Credential:
     return leaf("caller", ec.generate_private_key(ec.SECP256R1()), _authority(), uris=[SAN])
 
 
-def _check_server_certificate(data: bytes) -> object:
-    files = TlsFiles(
-        certificate=data,
-        private_key=private_pem(_caller().key),
-        client_roots=pem(_authority().certificate),
-        client_crl=None,
-    )
-    return check(files, now=datetime.now(UTC))
+@functools.cache
+def _server_key() -> Path:
+    path = folder() / "server.key"
+    path.write_bytes(private_pem(_caller().key))
+    return path
+
+
+def _check_server_certificate(path: Path) -> object:
+    files = config.ListenSection(certificate=str(path), private_key=str(_server_key()), client_roots="none")
+    return check_server_files(files, now=datetime.now(UTC))
 
 
 @functools.cache
 def _clients() -> ClientCertificates:
-    return ClientCertificates.load(pem(_authority().certificate), crl(_authority(), [3]), now=datetime.now(UTC))
+    return _load_clients(pem(_authority().certificate), crl(_authority(), [3]))
+
+
+def _load_clients(roots: bytes, lists: bytes | None = None) -> ClientCertificates:
+    return ClientCertificates.load(ClientFiles(client_roots=roots, client_crl=lists), now=datetime.now(UTC))
 
 
 PROFILE: Final = """target = "h:1"
@@ -570,7 +576,7 @@ WORKER: Final = (
     target(
         "client-roots",
         lambda: (pem(_authority().certificate),),
-        lambda data: ClientCertificates.load(data, None, now=datetime.now(UTC)),
+        _load_clients,
         refusals=(FileRefused,),
         fair=lambda _, value: value.revoked == 0 and value.current_until is None,
         mutators=TEXT,
@@ -579,7 +585,7 @@ WORKER: Final = (
     target(
         "client-crl",
         lambda: (crl(_authority(), [3, 5]), crl(_authority())),
-        lambda data: ClientCertificates.load(pem(_authority().certificate), data, now=datetime.now(UTC)),
+        lambda data: _load_clients(pem(_authority().certificate), data),
         refusals=(FileRefused,),
         fair=lambda _, value: value.revoked in (0, 2) and value.current_until is not None,
         mutators=(*TEXT, *BYTES),
@@ -588,8 +594,8 @@ WORKER: Final = (
     target(
         "server-certificate",
         lambda: (pem(_caller().certificate),),
-        _check_server_certificate,
-        refusals=(FileRefused,),
+        from_file(_check_server_certificate),
+        refusals=(StartupError,),
         mutators=(*TEXT, *BYTES),
         weight=6,
     ),

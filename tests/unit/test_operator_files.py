@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.operator_files import MAX_BYTES, FileRefused, read_file, read_tls_files
+from worker.operator_files import MAX_BYTES, FileRefused, read_client_files, read_file
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_anything_else_is_named(tmp_path: Path, make: object) -> None:
 def test_the_first_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(name.encode())
-    names = {"certificate": str(tmp_path / "a"), "client_roots": str(tmp_path / "none"), "client_crl": None}
-    files = read_tls_files(**{**names, "private_key": str(tmp_path / "b"), "client_roots": str(tmp_path / "a")})  # type: ignore[arg-type]
-    assert (files.certificate, files.private_key, files.client_crl) == (b"a", b"b", None)
+    files = read_client_files(client_roots=str(tmp_path / "a"), client_crl=str(tmp_path / "b"))
+    assert (files.client_roots, files.client_crl) == (b"a", b"b")
+    assert read_client_files(client_roots=str(tmp_path / "a"), client_crl=None).client_crl is None
     with pytest.raises(FileRefused, match="client_roots"):
-        read_tls_files(private_key=str(tmp_path / "b"), **names)  # type: ignore[arg-type]
+        read_client_files(client_roots=str(tmp_path / "none"), client_crl=str(tmp_path / "none"))

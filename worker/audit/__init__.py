@@ -2,7 +2,7 @@
 
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read, verify_next
 from worker.audit.chain import verify as verify_chain
-from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, PartDigest
+from worker.audit.claims import WITNESSES, Claims, CryptoModule, Expected, PartDigest, Transport
 from worker.audit.events import (
     Attested,
     CallsRefused,
@@ -95,6 +95,7 @@ __all__ = [
     "TrailAnchored",
     "TrailRefused",
     "TrailResumed",
+    "Transport",
     "VerifiedReceipt",
     "Volumes",
     "WitnessesDisagreed",

@@ -29,6 +29,14 @@ class CryptoModule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mode: Literal["approved", "not_approved"]
 
 
+class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The TLS connection that the job came by, as the door reported it to the front: `bits` of the suite's key."""
+
+    protocol: Token
+    cipher: Token
+    bits: Count
+
+
 class PartDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sealed part: SHA-256 over its whole ciphertext as sent (FLOE header, segments), and its length in bytes.
 
@@ -84,6 +92,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config_sha384: Hex96
     code_sha384: Hex96
     fips: CryptoModule
+    transport: Transport
     host_profile: Token
     simulated: bool
     tpm: TpmClock
@@ -121,6 +130,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     config_sha384: str | UnsetType = UNSET
     code_sha384: str | UnsetType = UNSET
     fips: CryptoModule | UnsetType = UNSET
+    transport: Transport | UnsetType = UNSET
     host_profile: str | UnsetType = UNSET
 
     def differences(self, claims: Claims) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
 ReferenceCause = Literal["expired", "replaced", "key", "policy"]
-ReloadSubject = Literal["policy_file", "certificate", "private_key", "client_roots", "client_crl", "reload"]
+ReloadSubject = Literal["policy_file", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -59,10 +59,9 @@ class Attributed(Strict, frozen=True, kw_only=True):
 
 
 class FileDigests(Strict, frozen=True, kw_only=True):
-    """SHA-384 of the operator's files; the private key has none, `client_crl` is left out if none is configured."""
+    """SHA-384 of the operator's files; `client_crl` is left out if none is configured."""
 
     policy_file: Hex96
-    certificate: Hex96
     client_roots: Hex96
     client_crl: Hex96 | None = None
 

@@ -48,7 +48,7 @@ class HostChanged(EventBase, frozen=True, kw_only=True, tag="host_changed"):
 
 
 class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
-    """Policy and TLS files were read again. They come into force once this line is durable.
+    """Policy, client authorities and revocation lists were read again. They come into force once this line is durable.
 
     `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it.
     """

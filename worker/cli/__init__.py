@@ -22,6 +22,7 @@ from worker.cli.audit import audit
 from worker.cli.control import reload, status
 from worker.cli.crl import crl
 from worker.cli.doctor import doctor
+from worker.cli.door import door
 from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
@@ -49,10 +50,11 @@ An operator's first start:
   cji policy lint policy.json              # which machines may receive the key?
   cji provider policy show URL             # under which policy are tokens issued?
   cji advisories show                      # what is open on which machines, and who accepted it?
+  cji door config --config worker.toml     # for nginx, in front of the worker
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji status --config worker.toml
-  cji reload --config worker.toml          # policy and TLS files, without a restart
+  cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
 
 \b
 Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 try again later.
@@ -83,6 +85,7 @@ def build(*trusts: Trust) -> click.Group:
         provider,
         schema,
         manifest,
+        door,
         doctor,
     ):
         cji.add_command(verb)

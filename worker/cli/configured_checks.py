@@ -26,13 +26,15 @@ from attestation.evidence.pcs import IntelPcs
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint, provider_endpoint
 from worker.audit import ChainError, verify_chain
+from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
 from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.fips import require_usable
-from worker.front.tls import check, read_listen_files
+from worker.front.client_certificates import ClientCertificates
 from worker.keyholder.policy import read_policy
+from worker.operator_files import read_client_files
 from worker.pairs import supported
 
 _HCL_INDEX: Final = 0x01400001
@@ -53,7 +55,8 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("suites", lambda: _suites(config)),
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
-        run_check("TLS files", lambda: _tls(config)),
+        run_check("clients", lambda: _clients(config)),
+        run_check("door", lambda: check_door(config)),
         *([run_check("validated module", _validated)] if config.require_fips else []),
     ]
 
@@ -227,11 +230,10 @@ def _audit_lines(path: Path) -> int:
         ) from error
 
 
-def _tls(config: Config) -> str:
+def _clients(config: Config) -> str:
     """As the front checks them at start and at a reload."""
-    now = datetime.now(UTC)
-    checked = check(read_listen_files(config.listen), now=now)
-    clients = checked.clients
+    listen = config.listen
+    files = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
+    clients = ClientCertificates.load(files, now=datetime.now(UTC))
     until = clients.current_until
-    lists = f"; {clients.revoked} revoked, lists until {until:%Y-%m-%d %H:%M} UTC" if until else ""
-    return f"server certificate until {checked.until:%Y-%m-%d}{lists}"
+    return f"{clients.revoked} revoked, lists until {until:%Y-%m-%d %H:%M} UTC" if until else "no revocation lists"

@@ -47,7 +47,7 @@ def status(context: click.Context, config: Path, *, as_json: bool) -> None:
 @_OPTION
 @explained
 def reload(config: Path) -> None:
-    """Have the running worker read its policy and TLS files again, all of them or none.
+    """Have the running worker read its policy, authorities and revocation lists again, all or none.
 
     Every file is checked first; the first one that cannot be used is named, and nothing changes. worker.toml itself is
     read at start only. Run it as the worker's user or as root. The audit trail records who did.
@@ -60,7 +60,7 @@ def reload(config: Path) -> None:
     fault = document.get("fault")
     if fault is not None:
         raise Failure(f"nothing was reloaded. {fault['what']}", remedy=fault["remedy"], status=1)
-    click.echo("reloaded: policy and TLS files are in force")
+    click.echo("reloaded: policy, authorities and revocation lists are in force")
 
 
 def _asked(config: Path, request: str) -> dict[str, Any]:
@@ -117,9 +117,8 @@ def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     if audit := document.get("audit"):
         state = "" if audit["writable"] else ", NOT WRITABLE"
         rows.append(("audit", f"line {audit['line']}, anchor {audit['anchor']}, hash {audit['hash'][:16]}...{state}"))
-    if tls := document.get("tls"):
-        lists = f", revocation lists until {tls['crl_until']} ({tls['revoked']} revoked)" if tls["crl_until"] else ""
-        rows.append(("tls", f"server certificate until {tls['certificate_until']}{lists}"))
+    if (clients := document.get("clients")) and clients["crl_until"]:
+        rows.append(("clients", f"revocation lists until {clients['crl_until']} ({clients['revoked']} revoked)"))
     if last := document.get("reload"):
         rows.append(("reload", _reload_row(last)))
     return rows

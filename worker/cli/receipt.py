@@ -144,6 +144,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unche
         "key": claims.kek_id,
         "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": _fips(claims.fips),
+        "TLS": f"{claims.transport.protocol}, {claims.transport.cipher}, {claims.transport.bits} bits",
         "host": _HOST.get(claims.host_profile, f"host profile {claims.host_profile}"),
         "risks": f"accepted by the operator: {', '.join(claims.accepted_advisories) or 'none'}",
         "policy": claims.policy_sha384,

@@ -37,7 +37,7 @@ from worker.ipc.messages import (
 )
 from worker.log import log
 from worker.memory import harden
-from worker.operator_files import FileRefused, read_file, read_tls_files
+from worker.operator_files import FileRefused, read_client_files, read_file
 from worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 _SILENT: Final = reload_fault("reload", "The supervisor does not answer", "Look at the worker's log; it may be ending.")
@@ -108,17 +108,12 @@ class Control:
         listen = self._config.listen
         try:
             policy = read_file("policy_file", self._config.policy_file)
-            tls = read_tls_files(
-                certificate=listen.certificate,
-                private_key=listen.private_key,
-                client_roots=listen.client_roots,
-                client_crl=listen.client_crl,
-            )
+            clients = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
         except FileRefused as error:
             fault = reload_fault(error.file, error.what, error.remedy)
             self._supervisor.send(NotRead(by=by, uid=uid, fault=fault))
             return
-        fds = [hand_over(policy), hand_over(msgspec.msgpack.encode(tls))]
+        fds = [hand_over(policy), hand_over(msgspec.msgpack.encode(clients))]
         try:
             self._supervisor.send(NewFiles(by=by, uid=uid), fds)
         finally:
@@ -133,7 +128,7 @@ def _answer(fault: ReloadFault | None) -> bytes:
 def _folders(config: Config) -> set[Path]:
     """The folders of the operator's files, and of the files that links there lead to."""
     listen = config.listen
-    names = (config.policy_file, listen.certificate, listen.private_key, listen.client_roots, listen.client_crl)
+    names = (config.policy_file, listen.client_roots, listen.client_crl)
     paths = [Path(name) for name in names if name is not None]
     return {each for path in paths for each in (path.parent, path.resolve().parent) if each.is_dir()}
 

@@ -37,9 +37,9 @@ from worker.ipc.messages import (
     Message,
     NewFiles,
     NotRead,
+    PrepareClients,
     Prepared,
     PreparePolicy,
-    PrepareTls,
     Reloaded,
     ReloadFault,
     Reread,
@@ -84,8 +84,8 @@ class Operations:
                         os.close(fd)
             case NotRead(by=by, uid=uid, fault=fault):
                 self._feed(Unread(by, uid, fault))
-            case Prepared(number=number, fault=fault, tls=tls) if child in ("front", "keyholder"):
-                self._feed(Checked("front" if child == "front" else "keyholder", number, fault, tls, now))
+            case Prepared(number=number, fault=fault, clients=clients) if child in ("front", "keyholder"):
+                self._feed(Checked("front" if child == "front" else "keyholder", number, fault, clients, now))
             case Committed(number=number, fault=fault) if child in ("front", "keyholder"):
                 self._feed(Switched("front" if child == "front" else "keyholder", number, fault, now))
 
@@ -121,9 +121,9 @@ class Operations:
                     raise WorkerMustEnd
 
     def _give_out(self) -> None:
-        policy, tls = self._files
+        policy, clients = self._files
         self._send("keyholder", PreparePolicy(number=self._state.number), [policy])
-        self._send("front", PrepareTls(number=self._state.number), [tls])
+        self._send("front", PrepareClients(number=self._state.number), [clients])
 
     def _send(self, to: str, message: Message, fds: Sequence[int] = ()) -> None:
         with contextlib.suppress(ChannelClosed):  # its end is noticed by the supervisor

@@ -5,8 +5,8 @@
                           └──────── abandoned ──────────┴──────────▶ IDLE
 
 Contract and invariants
-* All or nothing: the policy and the TLS files come into force only after both were checked and the change is on disk.
-  Until then every fault leaves everything as it was, and the requester gets it.
+* All or nothing: policy, authorities and revocation lists come into force only after all were checked and the change is
+  on disk. Until then every fault leaves everything as it was, and the requester gets it.
 * The last step cannot be refused. If it does not come about in time, or a process answers what it was not asked, the
   state is unknown: the worker ends, and starts again with the new files.
 * One reload at a time. An answer to another one than the current changes nothing.
@@ -18,12 +18,12 @@ from typing import Final, Literal
 
 from worker.ipc.messages import (
     AbandonReload,
+    ClientsChange,
+    CommitClients,
     CommitPolicy,
-    CommitTls,
     Reloaded,
     ReloadFault,
     Requester,
-    TlsChange,
     reload_fault,
 )
 
@@ -56,7 +56,7 @@ class State:
     uid: int = 0
     until: float = 0.0
     prepared: frozenset[Checker] = field(default_factory=frozenset)
-    tls: TlsChange | None = None
+    clients: ClientsChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Checked:
     checker: Checker
     number: int
     fault: ReloadFault | None
-    tls: TlsChange | None
+    clients: ClientsChange | None
     now: float
 
 
@@ -113,7 +113,7 @@ class Send:
     """Send a message to a child."""
 
     to: Literal["keyholder", "front", "control"]
-    message: AbandonReload | CommitPolicy | CommitTls | Reloaded
+    message: AbandonReload | CommitPolicy | CommitClients | Reloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +155,14 @@ def advance(state: State, event: Event) -> Step:
 def _checked(state: State, event: Checked) -> Step:
     if event.fault is not None:
         return _abandoned(state, event.fault)
-    tls = event.tls if event.checker == "front" else state.tls
+    clients = event.clients if event.checker == "front" else state.clients
     prepared = state.prepared | {event.checker}
     if prepared != _CHECKERS:
-        return replace(state, prepared=prepared, tls=tls), ()
-    if tls is None:  # a front that prepared nothing, and says that it did
+        return replace(state, prepared=prepared, clients=clients), ()
+    if clients is None:  # a front that prepared nothing, and says that it did
         return state, (EndWorker(),)
-    writing = replace(state, phase=Phase.WRITING, prepared=prepared, tls=tls, until=event.now + STEP_S)
-    commit = CommitPolicy(number=state.number, by=state.by, uid=state.uid, tls=tls)
+    writing = replace(state, phase=Phase.WRITING, prepared=prepared, clients=clients, until=event.now + STEP_S)
+    commit = CommitPolicy(number=state.number, by=state.by, uid=state.uid, clients=clients)
     return writing, (Send("keyholder", commit),)
 
 
@@ -170,7 +170,7 @@ def _switched(state: State, event: Switched) -> Step:
     match state.phase, event.checker, event.fault:
         case Phase.WRITING, "keyholder", None:
             switching = replace(state, phase=Phase.SWITCHING, until=event.now + STEP_S)
-            return switching, (Send("front", CommitTls(number=state.number)),)
+            return switching, (Send("front", CommitClients(number=state.number)),)
         case Phase.WRITING, "keyholder", ReloadFault() as fault:
             return _abandoned(state, fault)
         case Phase.SWITCHING, "front", None:

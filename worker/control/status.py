@@ -74,7 +74,7 @@ def snapshot(
                 for p in processes
             ],
             "audit": _audit(keyholder),
-            "tls": _tls(front),
+            "clients": _clients(front),
             "policy_sha384": keyholder.policy_sha384.hex() if keyholder else None,
             "config_sha384": config.sha384,
             "reload": _reload(reports.reload, reloading=reloading),
@@ -101,11 +101,10 @@ def _audit(keyholder: KeyholderReport | None) -> dict[str, Any] | None:
     }
 
 
-def _tls(front: FrontReport | None) -> dict[str, Any] | None:
+def _clients(front: FrontReport | None) -> dict[str, Any] | None:
     if front is None:
         return None
     return {
-        "certificate_until": _utc(front.certificate_until),
         "crl_until": None if front.crl_until is None else _utc(front.crl_until),
         "revoked": front.revoked,
     }

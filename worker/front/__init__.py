@@ -1,10 +1,11 @@
 """The gRPC server: sizes, deadlines, admission and back-pressure. It moves ciphertext and has no key.
 
-* `server` is the process: TLS, health, drain.
-* `guard` is passed by every call: identity, the caller's share (`submitters`), a Reason for every failure; `status`
-  maps Reasons to gRPC, `refused` counts what is refused before a job is known, `patience` limits waits for a caller.
+* `server` is the process: its socket behind the TLS door (`worker.door`), health, drain.
+* `guard` is passed by every call: identity (`peer`), the caller's share (`submitters`), a Reason for every failure;
+  `status` maps Reasons to gRPC, `refused` counts what is refused before a job is known, `patience` limits waits for a
+  caller.
 * `service` answers the four calls, `health` those of grpc.health.v1; `run` serves one job, `frames` reads its segments,
   `witness` counts and digests what passes of it.
-* `connections` bounds those of one address; `upkeep` is the front's own clock.
+* `upkeep` is the front's own clock.
 * `keyholder_client` is the front's end of the channel to the keyholder.
 """

@@ -1,8 +1,8 @@
 """Which client certificates are accepted: issued by one of the authorities itself, valid now, and not revoked.
 
-gRPC checks a certificate once, when a connection is made, and no revocation list in Python. So every call is checked
-here, before its caller takes anything: a certificate that was revoked, or whose authority was removed, loses its next
-call on an open connection too.
+The TLS door verifies a certificate once, when a connection is made, and reads no revocation list. So every call is
+checked here, before its caller takes anything: a certificate that was revoked, or whose authority was removed, loses
+its next call on an open connection too.
 
 Contract and invariants
 * A certificate must be signed by an authority of `client_roots` itself. One that hangs on an intermediate certificate
@@ -15,9 +15,10 @@ Contract and invariants
 Source: RFC 5280 §5 and §6.3.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from cryptography import x509
@@ -25,7 +26,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.errors import Reason, Refusal, Stage
-from worker.operator_files import FileRefused
+from worker.ipc.messages import ClientDigests
+from worker.operator_files import ClientFiles, FileRefused
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----\s.*?\s-----END X509 CRL-----", re.DOTALL)
 _MARK: Final = b"-----BEGIN"
@@ -54,19 +56,29 @@ class _Known(NamedTuple):
 class ClientCertificates:
     """The authorities and their revocation lists, as of one reading of the files."""
 
-    def __init__(self, authorities: tuple[x509.Certificate, ...], revoked: Mapping[int, frozenset[int]] | None) -> None:
+    def __init__(
+        self,
+        authorities: tuple[x509.Certificate, ...],
+        revoked: Mapping[int, frozenset[int]] | None,
+        *,
+        digests: ClientDigests,
+    ) -> None:
         """`revoked` has the serial numbers by the position of their authority; None without revocation lists."""
-        self._authorities, self._revoked = authorities, revoked
+        self._authorities, self._revoked, self.digests = authorities, revoked, digests
         self._known: dict[bytes, _Known] = {}
         self.current_until: datetime | None = None
         """The first `nextUpdate` of the revocation lists."""
 
     @classmethod
-    def load(cls, roots: bytes, crl: bytes | None, *, now: datetime) -> "ClientCertificates":
-        """The authorities in PEM, and their revocation lists in PEM. Raises FileRefused."""
-        authorities = _authorities(roots)
+    def load(cls, files: ClientFiles, *, now: datetime) -> "ClientCertificates":
+        """Check the files against each other and the time. Raises FileRefused."""
+        authorities, crl = _authorities(files.client_roots), files.client_crl
+        digests = ClientDigests(
+            client_roots=hashlib.sha384(files.client_roots).digest(),
+            client_crl=None if crl is None else hashlib.sha384(crl).digest(),
+        )
         if crl is None:
-            return cls(authorities, None)
+            return cls(authorities, None, digests=digests)
         revoked: dict[int, frozenset[int]] = {}
         ends = []
         for each in _lists(crl):
@@ -79,7 +91,7 @@ class ClientCertificates:
             if position not in revoked:
                 subject = authority.subject.rfc4514_string()
                 raise FileRefused("client_crl", f"it has no list of the authority {subject!a}", _NEW_LIST)
-        found = cls(authorities, revoked)
+        found = cls(authorities, revoked, digests=digests)
         found.current_until = min(ends)
         return found
 
@@ -112,6 +124,23 @@ class ClientCertificates:
             del self._known[next(iter(self._known))]
         self._known[certificate] = known
         return known
+
+
+class AcceptedClients:
+    """The one reference to what is accepted; `now` is replaced by a reload."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, first: ClientCertificates) -> None:
+        self.now = first
+
+    def require(self, certificate: bytes) -> None:
+        """Raise a Refusal for a client certificate in PEM that is not accepted now."""
+        self.now.require(certificate, now=datetime.now(UTC))
+
+    def current(self) -> bool:
+        """Whether callers can be accepted: no revocation list has expired."""
+        return self.now.current(datetime.now(UTC))
 
 
 def _issuer(leaf: x509.Certificate, authorities: Iterable[x509.Certificate]) -> int:

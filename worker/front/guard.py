@@ -1,7 +1,7 @@
 """The outermost guard: who calls, what the caller may take, and a Reason for every failure.
 
-A call passes in this order: its certificate and the name in it, a place among the caller's own calls, then its first
-message. A call whose certificate is not accepted any more after a reload ends.
+A call passes in this order: the door's report on its caller, the caller's certificate, a place among the caller's own
+calls, then its first message. A call whose certificate is not accepted any more after a reload ends.
 Every handler is a stream on the server's side, of unary calls too, because grpc.aio would otherwise read the request of
 a caller before anybody has looked at its name. grpc.aio would also send the text of an unhandled exception.
 """
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.front.patience import Lifetime, TimeLimit
+from worker.front.peer import NOBODY, Peer, read_peer
 from worker.front.refused import RefusedCounter
 from worker.front.status import DETAILS_KEY, code_and_details
 from worker.front.submitters import Kind, Submitters
@@ -24,7 +25,6 @@ from worker.log import log
 
 Context = grpc.aio.ServicerContext[Any, Any]
 EOF: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs forgot it
-_NOBODY: Final = ""
 Request = TypeVar("Request", bound=Message)
 
 
@@ -33,23 +33,20 @@ class Relayed(RetryLater):
 
 
 class Call:
-    """A call: its context, its peer by mTLS, and an id for logs and error details."""
+    """A call: its context, its peer, and an id for logs and error details."""
 
-    __slots__ = ("certificate", "context", "correlation_id", "lifetime", "source", "submitter")
+    __slots__ = ("context", "correlation_id", "lifetime", "peer")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.correlation_id = secrets.token_hex(8)
-        self.source = context.peer()
-        self.submitter = _NOBODY
-        self.certificate = b""
+        self.peer: Peer = NOBODY
         self.lifetime = Lifetime()
         """Ends with the acceptance of the certificate."""
 
     def identify(self) -> None:
-        """Read the client certificate, and the name in it. Raises POLICY_DENIED where it is not exactly one URI."""
-        self.submitter = _only_uri(self.context)
-        self.certificate = next(iter(self.context.auth_context().get("x509_pem_cert", ())), b"")
+        """Read the door's report on the caller. Raises POLICY_DENIED if it is missing or not sound."""
+        self.peer = read_peer(self.context.invocation_metadata())
 
     async def read(self) -> Any:
         """The first message, within `open_seconds`; EOF if the caller ends its stream without one."""
@@ -63,19 +60,6 @@ class Call:
             return kind.FromString(b"" if raw is EOF else raw)
         except DecodeError:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN) from None
-
-
-def _only_uri(context: Context) -> str:
-    """The only subject alternative name of the client certificate, a URI. Raises POLICY_DENIED for anything else."""
-    peer = context.auth_context()
-    names, uris = tuple(peer.get("x509_subject_alternative_name", ())), tuple(peer.get("peer_uri", ()))
-    # a DNS name or an e-mail address may look like a URI; the certificate declares its type
-    if len(names) != 1 or names != uris or len(names[0]) > LIMITS.url_bytes:
-        raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN)
-    try:
-        return str(names[0].decode("ascii"))
-    except UnicodeDecodeError:
-        raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN) from None
 
 
 class Guard:
@@ -110,8 +94,8 @@ class Guard:
     async def _serve(self, call: Call, kind: Kind, body: Callable[[Call], Awaitable[None]]) -> None:
         try:
             call.identify()
-            self._accept(call.certificate)
-            with self._submitters.call(call.submitter, kind):
+            self._accept(call.peer.certificate)
+            with self._submitters.call(call.peer.identity, kind):
                 self._open.add(call)
                 try:
                     await self._answer(call, body)
@@ -124,7 +108,7 @@ class Guard:
         """Other certificates are accepted now: end the open calls of those that are not."""
         for call in self._open:
             try:
-                self._accept(call.certificate)
+                self._accept(call.peer.certificate)
             except Refusal as refusal:
                 call.lifetime.end(Refusal(refusal.reason, stage=Stage.COMPUTE))
 
@@ -158,6 +142,6 @@ class Guard:
         if isinstance(raised, Relayed) or raised.stage is not Stage.OPEN:
             known = True
         else:
-            known = self._refused.count(raised.reason, source=call.source, identity=call.submitter)
+            known = self._refused.count(raised.reason, source=call.peer.source, identity=call.peer.identity)
         if known:
             log("refused", correlation_id=call.correlation_id, reason=raised.reason.value, stage=raised.stage.value)

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 
+from worker.front.client_certificates import AcceptedClients
 from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.service import Service
-from worker.front.tls import Tls
 from worker.ipc import Channel
 from worker.ipc.beats import BEAT_S, Pulse
 from worker.ipc.messages import Beat, FrontFromSupervisor, FrontReport, NotReady, SupervisorFromFront, Up
@@ -23,16 +23,16 @@ class Readiness:
         keyholder: KeyholderClient,
         service: Service,
         supervisor: Channel[FrontFromSupervisor, SupervisorFromFront],
-        tls: Tls,
+        clients: AcceptedClients,
     ) -> None:
         """`name` is the service whose health is answered."""
         self._health, self._name = health, name
-        self._keyholder, self._service, self._supervisor, self._tls = keyholder, service, supervisor, tls
+        self._keyholder, self._service, self._supervisor, self._clients = keyholder, service, supervisor, clients
         self.pulse = Pulse()
         """Of the supervisor."""
 
-    async def follow(self, port: int) -> None:
-        """Follow for ever; tell the supervisor the port when jobs are served for the first time."""
+    async def follow(self) -> None:
+        """Follow for ever; tell the supervisor when jobs are served for the first time."""
         reported, announced = False, False
         while True:
             self._supervisor.offer(Beat())
@@ -43,23 +43,22 @@ class Readiness:
                 self._health.set(self._name, serving=serving)
             if serving and not announced:
                 announced = True
-                self._supervisor.send(Up(port=port))
+                self._supervisor.send(Up())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._keyholder.changed.wait(), BEAT_S)
             self._keyholder.changed.clear()
 
     def _serving(self) -> bool:
         stopped = [pulse.stale() for pulse in (self.pulse, self._keyholder.pulse)]
-        ready = not isinstance(self._keyholder.ready, NotReady) and self._tls.current()
+        ready = not isinstance(self._keyholder.ready, NotReady) and self._clients.current()
         return ready and not (any(stopped) or self._service.draining)
 
     def _report(self, *, serving: bool) -> FrontReport:
-        tls = self._tls.now
-        crl_until = tls.clients.current_until
+        clients = self._clients.now
+        crl_until = clients.current_until
         return FrontReport(
             serving=serving,
             jobs=self._service.running,
-            certificate_until=int(tls.until.timestamp()),
             crl_until=None if crl_until is None else int(crl_until.timestamp()),
-            revoked=tls.clients.revoked,
+            revoked=clients.revoked,
         )

@@ -14,12 +14,12 @@ class RefusedCounter:
     def __init__(self) -> None:
         self._found: dict[Reason, RefusedCalls] = {}
 
-    def count(self, reason: Reason, *, source: str, identity: str, calls: int = 1) -> bool:
-        """Count calls, or connections; returns whether it is the first with this Reason in the period."""
+    def count(self, reason: Reason, *, source: str, identity: str) -> bool:
+        """Count a call; returns whether it is the first with this Reason in the period."""
         first = self._found.get(reason)
         self._found[reason] = RefusedCalls(
             reason=reason,
-            count=first.count + calls if first else calls,
+            count=first.count + 1 if first else 1,
             source=first.source if first else source[:128],
             identity=first.identity if first else identity,
         )

@@ -70,13 +70,14 @@ async def run(call: Call, keyholder: KeyholderClient, limits: LimitsSection) -> 
 async def _admitted(
     call: Call, keyholder: KeyholderClient, pending: PendingCall, opening: pb.Open, limits: LimitsSection
 ) -> None:
-    over = False
+    over, peer = False, call.peer
     # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
     keyholder.send(
         Admit(
             call=pending.number,
-            submitter=call.submitter,
-            source=call.source,
+            submitter=peer.identity,
+            source=peer.source,
+            transport=peer.transport,
             correlation_id=call.correlation_id,
             header=opening.header[: LIMITS.header_bytes + 1],
             signature=opening.signature[: LIMITS.signature_bytes + 1],

@@ -1,12 +1,12 @@
-"""The front's process: TLS, health, drain.
+"""The front's process: its socket, health, drain.
 
-It reads its TLS files, becomes a user of its own, and gives up files, processes and new connections for good; see
-`worker.rights`. New TLS files come from the supervisor (`reload`).
+TLS ends at the door (`worker.door`), the only other user of the socket's folder. The front gives up files, processes
+and new connections for good; see `worker.rights`.
 """
 
 import asyncio
 import os
-import socket
+import stat
 import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -14,10 +14,10 @@ from typing import Final
 
 import grpc
 
-from worker.config import ListenSection
+from worker.door.config import MAX_CALLS
 from worker.errors import StartupError
 from worker.front import health as health_service
-from worker.front.connections import MAX_CONNECTIONS, Connections
+from worker.front.client_certificates import AcceptedClients, ClientCertificates
 from worker.front.guard import Guard
 from worker.front.health import Health
 from worker.front.keyholder_client import KeyholderClient
@@ -26,13 +26,13 @@ from worker.front.refused import RefusedCounter
 from worker.front.reload import Reload
 from worker.front.service import Service
 from worker.front.submitters import Submitters
-from worker.front.tls import Tls, check, read_listen_files
 from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
 from worker.job import LIMITS
 from worker.log import log
 from worker.memory import harden
+from worker.operator_files import read_client_files
 from worker.rights import (
     FRONT,
     SOCKETS,
@@ -45,76 +45,82 @@ from worker.rights import (
 from worker.wire.v1 import worker_pb2
 
 SERVICE: Final = worker_pb2.DESCRIPTOR.services_by_name["CjiWorker"].full_name
-_CAP_NET_BIND_SERVICE: Final = 10
-_UNPRIVILEGED_PORT: Final = 1024
 _RANDOM: Final = "/dev/urandom"
 """gRPC draws the seeds of its random numbers from it, and ends the process where it cannot."""
+_REMEDY: Final = (
+    "Make it with deploy/systemd/cji-worker.tmpfiles.conf: mode 2770, owner root, group cji-door, which the door is in."
+)
 _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
-    ("grpc.server_handshake_timeout_ms", 10_000),  # a connection that does not complete TLS
+    ("grpc.max_metadata_size", 32 << 10),  # an escaped certificate, and what the door passes on of its caller
+    ("grpc.absolute_max_metadata_size", 64 << 10),
+    ("grpc.max_allowed_incoming_connections", MAX_CALLS),
     ("grpc.max_concurrent_streams", 256),
-    ("grpc.max_connection_idle_ms", 30 * 60 * 1000),  # CJISSECPOL SC-10: sessions end within an hour of inactivity
-    ("grpc.max_connection_age_ms", 60 * 60 * 1000),  # then a client connects again, between two of its calls
-    ("grpc.keepalive_time_ms", 60_000),  # a peer that vanished
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-"""Options of the gRPC server, but for `max_connection_age_grace_ms`: the time of the longest job."""
+"""Options of the gRPC server; connections, their time and their number for each address are the door's."""
 
 
-def address(listen: ListenSection) -> str:
-    """Address and port in numbers; a name is resolved here, while files can be read. Raises StartupError."""
+def listening_folder(socket: str) -> str:
+    """The folder of the front's socket. Raises StartupError unless nobody but root, the worker and one group can enter.
+
+    The front trusts what a connection says about its caller, so only the door may make one.
+    """
+    folder = os.path.dirname(socket)
     try:
-        found = socket.getaddrinfo(listen.host.strip("[]"), listen.port, type=socket.SOCK_STREAM)
+        found = os.stat(folder)
     except OSError as error:
-        raise StartupError("listen.host is not known here", "Set host of [listen] to an address.") from error
-    family, _, _, _, (host, *_) = found[0]
-    return f"[{host}]:{listen.port}" if family == socket.AF_INET6 else f"{host}:{listen.port}"
+        raise StartupError(f"The folder {folder!a} of listen.socket is not there", _REMEDY) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IRWXO:
+        raise StartupError(f"The folder {folder!a} of listen.socket is open to other users", _REMEDY)
+    return folder
 
 
-def _confine(port: int, *, own_user: bool) -> None:
-    """Give up files, other processes and connections before gRPC has threads; only its port can be bound.
+def _confine(folder: str, *, own_user: bool) -> None:
+    """Give up files, other processes and connections before gRPC has threads; only its socket can be bound.
 
     gRPC adopts no listening socket, so it makes its own, and then loses the means to make another (`SOCKETS`).
     Libraries import modules when they first need them, so the front can still read its own code (`worker.launch`).
     """
-    keep = (_CAP_NET_BIND_SERVICE,) if 0 < port < _UNPRIVILEGED_PORT else ()
     if own_user:
-        become(FRONT, keep=keep)
-        if not all(os.access(folder, os.R_OK | os.X_OK) for folder in sys.path):
+        become(FRONT, groups=(os.stat(folder).st_gid,))
+        if not all(os.access(each, os.R_OK | os.X_OK) for each in sys.path):
             raise StartupError(
                 "The front's user cannot read the worker's code", "Let every user read it: chmod -R o+rX /opt/cji."
             )
     else:
-        drop_capabilities(keep=keep)
+        drop_capabilities()
     harden(die_with_parent=True)
-    forbid_files_and_network(read=(_RANDOM, *sys.path), bind=(port,))
+    forbid_files_and_network(read=(_RANDOM, *sys.path), sockets=(folder,))
     deny_powers()
+    os.umask(0o007)  # the socket's own mode: the folder's group is the door's
 
 
-async def _serve(boot: Boot, at: str, tls: Tls) -> None:
+async def _serve(boot: Boot, clients: AcceptedClients) -> None:
     config = boot.config
     submitters, refused = Submitters(), RefusedCounter()
     keyholder = KeyholderClient(Channel(boot.keyholder, FrontFromKeyholder), submitters)
     supervisor: Channel[FrontFromSupervisor, SupervisorFromFront] = Channel(boot.supervisor, FrontFromSupervisor)
-    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused, tls.require)
-    grace_ms = 1000 * config.limits.max_job_seconds
-    server = grpc.aio.server(options=(*OPTIONS, ("grpc.max_connection_age_grace_ms", grace_ms)))
+    service, health, guard = Service(config, keyholder), Health(), Guard(submitters, refused, clients.require)
+    server = grpc.aio.server(options=OPTIONS)
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    port = server.add_secure_port(at, tls.credentials())
+    try:
+        local = grpc.local_server_credentials(grpc.LocalConnectionType.UDS)
+        server.add_secure_port(f"unix:{config.listen.socket}", local)
+    except RuntimeError as error:
+        raise StartupError("The front cannot listen on listen.socket", _REMEDY) from error
     health.set("", serving=True)
     health.set(SERVICE, serving=False)
     await server.start()
     deny(SOCKETS)
-    log("listening", port=port)
+    log("listening")
 
-    readiness = Readiness(health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, tls=tls)
-    reload = Reload(tls, guard, supervisor)
+    readiness = Readiness(
+        health, name=SERVICE, keyholder=keyholder, service=service, supervisor=supervisor, clients=clients
+    )
+    reload = Reload(clients, guard, supervisor)
 
     async def drain() -> None:
         await reload.follow(readiness.pulse)
@@ -127,10 +133,9 @@ async def _serve(boot: Boot, at: str, tls: Tls) -> None:
         report(refused, keyholder)
         keyholder.send(Drained())
 
-    connections = Connections(port=port, per_address=config.limits.connections_per_address)
-    own_clock = upkeep(connections, refused=refused, keyholder=keyholder, service=service)
+    own_clock = upkeep(refused=refused, keyholder=keyholder, service=service)
     ending = asyncio.create_task(drain())
-    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness.follow(port), own_clock))}
+    tasks = {ending, *map(asyncio.create_task, (keyholder.serve(), readiness.follow(), own_clock))}
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     drained = ending in done and ending.exception() is None
     if not drained:
@@ -155,9 +160,10 @@ def main(boot: Boot) -> None:
     try:
         boot.code.check_mapped()
         listen = boot.config.listen
-        at, tls = address(listen), Tls(check(read_listen_files(listen), now=datetime.now(UTC)))
-        _confine(listen.port, own_user=boot.users)
-        asyncio.run(_serve(boot, at, tls))
+        files = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
+        clients = AcceptedClients(ClientCertificates.load(files, now=datetime.now(UTC)))
+        _confine(listening_folder(listen.socket), own_user=boot.users)
+        asyncio.run(_serve(boot, clients))
     except ChannelClosed:
         raise SystemExit(1) from None
     except StartupError as error:

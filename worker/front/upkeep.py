@@ -1,11 +1,9 @@
-"""The front's own clock: connections, memory and the report on refused calls. One loop, once a second."""
+"""The front's own clock: memory and the report on refused calls. One loop, once a second."""
 
 import asyncio
 import itertools
 from typing import Final
 
-from worker.errors import Reason
-from worker.front.connections import Connections
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.refused import RefusedCounter
 from worker.front.service import Service
@@ -16,14 +14,10 @@ _REPORT_S: Final = 10
 """A stranger adds one line in this time to the audit trail, however often it calls."""
 
 
-async def upkeep(
-    connections: Connections, *, refused: RefusedCounter, keyholder: KeyholderClient, service: Service
-) -> None:
-    """Close connections above an address's share; trim the heap while no job runs; report what was refused."""
+async def upkeep(*, refused: RefusedCounter, keyholder: KeyholderClient, service: Service) -> None:
+    """Trim the heap while no job runs; report what was refused."""
     for second in itertools.count(1):
         await asyncio.sleep(1)
-        for address, closed in connections.sweep().items():
-            refused.count(Reason.OVERLOADED, source=address, identity="", calls=closed)
         if second % _TRIM_S == 0 and not service.running:
             return_free_memory()
         if second % _REPORT_S == 0:

@@ -8,11 +8,11 @@ from worker.errors import Refusal
 from worker.ipc import ChannelClosed, take_over
 from worker.ipc.messages import (
     AbandonReload,
+    ClientDigests,
     CommitPolicy,
     Committed,
     Prepared,
     PreparePolicy,
-    TlsDigests,
     reload_fault,
 )
 from worker.job import LIMITS, Policy
@@ -64,8 +64,8 @@ class PolicyReload:
                 FilesReloaded(
                     by=message.by,
                     uid=message.uid,
-                    before=_digests(before, message.tls.before),
-                    after=_digests(after, message.tls.after),
+                    before=_digests(before, message.clients.before),
+                    after=_digests(after, message.clients.after),
                 )
             )
         except Refusal:
@@ -97,10 +97,9 @@ def checked(data: bytes) -> Policy:
         raise FileRefused("policy_file", error.where, _REMEDY) from error
 
 
-def _digests(policy: Policy, tls: TlsDigests) -> FileDigests:
+def _digests(policy: Policy, clients: ClientDigests) -> FileDigests:
     return FileDigests(
         policy_file=policy.sha384.hex(),
-        certificate=tls.certificate.hex(),
-        client_roots=tls.client_roots.hex(),
-        client_crl=None if tls.client_crl is None else tls.client_crl.hex(),
+        client_roots=clients.client_roots.hex(),
+        client_crl=None if clients.client_crl is None else clients.client_crl.hex(),
     )

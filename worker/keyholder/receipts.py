@@ -19,6 +19,7 @@ from worker.audit import (
     Claims,
     CryptoModule,
     JobCompleted,
+    Transport,
     claims_unverified,
     receipt_sha384,
     sign,
@@ -97,7 +98,7 @@ class ReceiptSigner:
         attestation = holdings.evidence()
         if attestation is None:
             raise Refusal(holdings.why(), stage=Stage.COMMIT)
-        header = job.admission.header
+        header, transport = job.admission.header, job.request.transport
         claims = self._claims(
             sequence=self._sequence + 1,
             previous_sha384=self._previous,
@@ -124,6 +125,7 @@ class ReceiptSigner:
             accepted_advisories=attestation.verdict.accepted,
             evidence_sha384=attestation.evidence.sha384.hex(),
             maa_token_sha384=attestation.token.sha384.hex(),
+            transport=Transport(protocol=transport.protocol, cipher=transport.cipher, bits=transport.bits),
             host_profile=self._host.profile,
             tpm=tpm_clock(attestation),
             audit_anchor=self._anchor.value,

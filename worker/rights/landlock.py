@@ -1,4 +1,4 @@
-"""No files and no TCP but what is named, no signals to others: a Landlock domain. Source: landlock(7).
+"""No files, sockets and TCP but what is named, no signals to others: a Landlock domain. Source: landlock(7).
 
 Rights that the kernel does not yet know cannot be handled; the seccomp filter stands beside this one. Files and sockets
 that are already open are not concerned.
@@ -21,12 +21,14 @@ _PORTS: Final = 0b11
 _SCOPES: Final = {6: 0b11}
 """Rights that are handled, some by the ABI that introduced them: files and devices; TCP; abstract sockets and signals.
 """
-_BIND, _CONNECT = 0b01, 0b10
+_CONNECT: Final = 0b10
 _READ: Final = 1 << 2
 _READ_FOLDER: Final = _READ | 1 << 3
 _WRITE: Final = _READ | 1 << 1 | 1 << 14
 _WRITE_FOLDER: Final = _READ_FOLDER | _WRITE | 1 << 5 | 1 << 8
 """Read and list; write and truncate; make and remove files."""
+_SOCKETS: Final = 1 << 5 | 1 << 9
+"""Make and remove sockets."""
 _RULE_BENEATH, _RULE_PORT = 1, 2
 
 _REMEDY: Final = (
@@ -57,15 +59,16 @@ def forbid_files_and_network(
     *,
     read: Iterable[str] = (),
     write: Iterable[str] = (),
-    bind: Iterable[int] = (),
+    sockets: Iterable[str] = (),
     connect: Iterable[int] = (),
     signals: bool = False,
 ) -> None:
     """Confine this thread, and the threads and children that it makes.
 
     Only the files in `read` and `write`, and those below the folders there, can be opened: for reading, or to be made,
-    changed and removed. TCP can be bound to the ports `bind` and connected to the ports `connect` alone. `signals` are
-    those to processes outside. Needs no_new_privs. Raises StartupError where Landlock is off or a file is missing.
+    changed and removed; Unix sockets can be made and removed in the folders `sockets`. TCP can be bound nowhere, and
+    connected to the ports `connect` alone. `signals` are those to processes outside. Needs no_new_privs. Raises
+    StartupError where Landlock is off or a file is missing.
     """
     try:
         abi = check(libc.syscall(_SYS_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION))
@@ -75,14 +78,14 @@ def forbid_files_and_network(
         handled = _Ruleset(files, _PORTS, 0 if signals else scopes)
         # an older kernel accepts the longer structure, as long as what it does not know is zero
         ruleset = check(libc.syscall(_SYS_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0))
-        for paths, of_file, of_folder in ((read, _READ, _READ_FOLDER), (write, _WRITE, _WRITE_FOLDER)):
+        kinds = ((read, _READ, _READ_FOLDER), (write, _WRITE, _WRITE_FOLDER), (sockets, 0, _SOCKETS))
+        for paths, of_file, of_folder in kinds:
             for path in paths:
                 file = os.open(path, os.O_PATH | os.O_CLOEXEC)
                 _add(ruleset, _RULE_BENEATH, _Beneath(of_folder if os.path.isdir(path) else of_file, file))
                 os.close(file)
-        for ports, right in ((bind, _BIND), (connect, _CONNECT)):
-            for port in ports:
-                _add(ruleset, _RULE_PORT, _Port(right, port))
+        for port in connect:
+            _add(ruleset, _RULE_PORT, _Port(_CONNECT, port))
         check(libc.syscall(_SYS_RESTRICT_SELF, ruleset, 0))
     except OSError as error:
         raise StartupError("Landlock cannot be used", _REMEDY) from error

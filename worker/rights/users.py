@@ -1,4 +1,6 @@
-"""Users of the worker's processes: each has an id of its own, which owns nothing and is in no group.
+"""Users of the worker's processes: each has an id of its own, which owns nothing.
+
+None is in another group, but for the front, which shares that of its socket's folder with the TLS door.
 
 The keyholder remains the user of the unit, who owns the audit folder, may read the configuration and may open the TPM.
 Every other process becomes a user of nobody's once it has read what it needs, so that user's files, devices and
@@ -7,7 +9,7 @@ credentials(7), capabilities(7); the ids are unused in systemd's UIDS-GIDS.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -42,10 +44,13 @@ def require_users() -> None:
         )
 
 
-def become(number: int, *, keep: Iterable[int] = ()) -> None:
-    """Be the user and group of this number, with these capabilities, for good. Clears the parent-death signal."""
+def become(number: int, *, groups: Sequence[int] = (), keep: Iterable[int] = ()) -> None:
+    """Be the user and group of this number, in these other groups, with these capabilities, for good.
+
+    Clears the parent-death signal.
+    """
     check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
-    os.setgroups([])
+    os.setgroups(groups)
     os.setresgid(number, number, number)
     os.setresuid(number, number, number)
     drop_capabilities(keep=keep)

@@ -45,13 +45,14 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
 @pytest.fixture(autouse=True)
 def as_it_was(town: Neighbours) -> Iterator[None]:
     """Every test leaves the files, and what is in force, as it found them; nothing was restarted."""
-    names = ("policy.toml", "server.pem", "server.key", "client-roots.pem", "client-crl.pem")
+    names = ("policy.toml", "client-roots.pem", "client-crl.pem")
     before = {name: (town.site.files.folder / name).read_bytes() for name in names}
     pids = town.site.worker.pids
     yield
     for name, data in before.items():
         (town.site.files.folder / name).write_bytes(data)
     town.reload()
+    town.site.worker.door.reload(town.site.worker.config)
     assert works_for(town, FIRST)
     assert works_for(town, SECOND)
     assert town.site.worker.process.poll() is None
@@ -145,6 +146,7 @@ def test_k08_a_removed_authority_takes_its_callers_along(town: Neighbours) -> No
         (folder / "client-crl.pem").write_bytes(crl(ca))
         town.reload()
         assert reason_of(lambda: old.stub.Describe(pb.DescribeRequest(), timeout=5)) == Reason.CERTIFICATE_REFUSED
+    town.site.worker.door.reload(town.site.worker.config)
     mine = town.folder(SECOND) / "client.pem", town.folder(SECOND) / "client.key"
     before = [path.read_bytes() for path in mine]
     try:
@@ -243,15 +245,11 @@ def test_p04_every_policy_in_force_is_in_the_trail(town: Neighbours) -> None:
 
 BROKEN: dict[str, Callable[[Path], object]] = {
     "policy.toml": lambda path: path.write_text(path.read_text().replace("operations", "operation")),
-    "server.pem": lambda path: path.write_bytes(b"noise"),
-    "server.key": lambda path: path.write_bytes(private_pem(ec.generate_private_key(ec.SECP256R1()))),
     "client-roots.pem": lambda path: path.write_bytes(b""),
     "client-crl.pem": lambda path: path.write_bytes(b""),
 }
 KEYS = {
     "policy.toml": "policy_file",
-    "server.pem": "certificate",
-    "server.key": "private_key",
     "client-roots.pem": "client_roots",
     "client-crl.pem": "client_crl",
 }
@@ -334,7 +332,7 @@ def load(town: Neighbours, threads: int) -> Iterator[list[str | None]]:
 
 
 def test_a_reload_under_load_loses_no_job(town: Neighbours) -> None:
-    """Policy, server certificate and list change five times while four streams are busy."""
+    """Policy and list change five times while four streams are busy."""
     folder = town.site.files.folder
     text = town.site.files.policy.read_text()
     with load(town, 4) as receipts:

@@ -237,7 +237,8 @@ def test_x10_a_flood_of_attest_shuts_nobody_out(town: Neighbours) -> None:
 
 
 def descriptors(town: Neighbours) -> int:
-    return len(os.listdir(f"/proc/{town.site.worker.pids['front']}/fd"))
+    """Of the door, where connections end."""
+    return len(os.listdir(f"/proc/{town.site.worker.door.pid}/fd"))
 
 
 @needs_root

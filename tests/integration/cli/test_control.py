@@ -73,12 +73,12 @@ def test_a_table_is_for_reading(site: Site) -> None:
     lines = cji(site, "status", "--config", site.files.config).stdout.splitlines()
     assert lines[0].split() == ["state", "serving"]
     names = {line.split()[0] for line in lines}
-    assert names == {"state", "worker", "host", "key", "cells", "jobs", "process", "audit", "tls", "reload"}
+    assert names == {"state", "worker", "host", "key", "cells", "jobs", "process", "audit", "reload"}
 
 
 def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
     done = cji(site, "reload", "--config", site.files.config)
-    assert (done.exit_code, done.stdout) == (0, "reloaded: policy and TLS files are in force\n")
+    assert (done.exit_code, done.stdout) == (0, "reloaded: policy, authorities and revocation lists are in force\n")
     policy.write_text(policy.read_text().replace("version = 1", "version = 2"))
     refused = cji(site, "reload", "--config", site.files.config)
     assert refused.exit_code == 1

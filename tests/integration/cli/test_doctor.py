@@ -2,21 +2,27 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cji_simulator.door import Door, socket_folder
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
 
 from attestation import AZURE_US, Trust
+from tests.support.fips import configured
 from tests.support.privileges import locks_memory
 from worker.audit import AuditFile, WorkerStopped
 from worker.cli import build
+from worker.config import load
 from worker.errors import StartupError
 from worker.manifest import UNVERIFIED, Code
 
@@ -24,10 +30,12 @@ HEAP_FREE = {"floors", "interpreter", "manifest", "FIPS", "roots", "ptrace-scope
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, azure: Simulation) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, azure: Simulation) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("doctor")
-    worker_config(folder, simulation=azure, keys=[azure.create_cmk("cji-doctor")])
-    return folder
+    files = worker_config(folder, simulation=azure, keys=[azure.create_cmk("cji-doctor")])
+    place = socket_folder(load(files.config))
+    yield folder
+    place.rmdir()
 
 
 def doctor(trust: Trust, *arguments: object) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -91,10 +99,11 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
         ("worker.toml", 'kek_id = "https://', 'kek_id = "https://x.', "endpoints"),
         ("worker.toml", "policy.toml", "absent.toml", "policy"),
         ("worker.toml", "audit.jsonl", "absent/audit.jsonl", "audit file"),
-        ("worker.toml", "server.key", "client/client.key", "TLS files"),
-        ("worker.toml", "client-roots.pem", "policy.toml", "TLS files"),
+        ("worker.toml", "server.key", "client/client.key", "door"),
+        ("worker.toml", "client-roots.pem", "policy.toml", "clients, door"),
+        ("worker.toml", 'socket = "', 'socket = "/nowhere', "door"),
         ("worker.toml", "policy_file", 'tables = "client"\npolicy_file', "tables"),
-        ("worker.toml", "client_roots =", 'client_crl = "client-roots.pem"\nclient_roots =', "TLS files"),
+        ("worker.toml", "client_roots =", 'client_crl = "client-roots.pem"\nclient_roots =', "clients"),
         ("policy.toml", "operations", "operation", "policy"),
         ("policy.toml", 'code = "C"', 'code = "*"', "policy"),
     ],
@@ -109,7 +118,42 @@ def test_what_is_wrong_is_named(folder: Path, azure: Simulation, file: str, old:
     finally:
         path.write_text(text)
     assert status == 1
-    assert {name for name, finding in found.items() if finding["state"] == "failed"} == {check}
+    assert {name for name, finding in found.items() if finding["state"] == "failed"} == set(check.split(", "))
+
+
+def test_the_door_is_compared_with_the_worker(folder: Path, azure: Simulation, tmp_path: Path) -> None:
+    """Which module a running door uses; with require_fips, a door outside the module is a failure."""
+    path = folder / "worker.toml"
+    _, found = doctor(azure.trust, "--config", path)
+    assert "not running" in found["door"]["found"]
+    with Door(load(path), log=tmp_path / "log"):
+        _, found = doctor(azure.trust, "--config", path)
+    assert found["door"]["state"] == "ok"
+    assert re.search(
+        r"nginx 1\.\d+ with OpenSSL 3\.\d+, certificate until [\d-]+; it uses no FIPS module", found["door"]["found"]
+    )
+    with tempfile.TemporaryDirectory() as module:
+        os.chmod(module, 0o755)  # for the door's user
+        with Door(load(path), log=tmp_path / "log", environment=configured(Path(module))):
+            _, found = doctor(azure.trust, "--config", path)
+    assert "it uses another module: " in found["door"]["found"]
+    assert "/ossl-modules/fips.so" in found["door"]["found"]
+
+
+def test_require_fips_without_a_module_fails(folder: Path, azure: Simulation, tmp_path: Path) -> None:
+    path = folder / "worker.toml"
+    text = path.read_text()
+    try:
+        path.write_text(f"require_fips = true\n{text}")
+        status, found = doctor(azure.trust, "--config", path)
+        with Door(load(path), log=tmp_path / "log"):
+            _, beside = doctor(azure.trust, "--config", path)
+    finally:
+        path.write_text(text)
+    assert status == 1
+    assert (found["validated module"]["state"], found["door"]["state"]) == ("failed", "not run")
+    assert "deploy/fips" in found["validated module"]["remedy"]
+    assert (beside["door"]["state"], "no FIPS module" in beside["door"]["found"]) == ("failed", True)
 
 
 def test_the_audit_trail_is_read_to_its_end(folder: Path, azure: Simulation) -> None:

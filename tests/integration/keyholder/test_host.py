@@ -10,6 +10,7 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import working_tree
 
+from tests.support.connections import TRANSPORT
 from tests.support.privileges import locks_memory
 from worker.config import load
 from worker.errors import Reason
@@ -71,7 +72,17 @@ class Alone:
 
     def admit(self, call: int) -> Reason:
         """The answer to a header that is no header: it is read only if the machine is fit."""
-        self.front.send(Admit(call=call, submitter="x", source="y", correlation_id="z", header=b"?", signature=b"?"))
+        self.front.send(
+            Admit(
+                call=call,
+                submitter="x",
+                source="y",
+                transport=TRANSPORT,
+                correlation_id="z",
+                header=b"?",
+                signature=b"?",
+            )
+        )
         while True:
             match self.front.receive()[0]:
                 case Ended(call=ended, reason=reason) if ended == call:

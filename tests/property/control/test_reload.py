@@ -27,17 +27,17 @@ from worker.control.reload import (
 )
 from worker.ipc.messages import (
     AbandonReload,
+    ClientDigests,
+    ClientsChange,
+    CommitClients,
     CommitPolicy,
-    CommitTls,
     Reloaded,
-    TlsChange,
-    TlsDigests,
     reload_fault,
 )
 
 FAULT = reload_fault("policy_file", "it is wrong", "Correct it.")
-DIGESTS = TlsDigests(certificate=bytes(48), client_roots=bytes(48), client_crl=None)
-TLS = TlsChange(before=DIGESTS, after=DIGESTS)
+DIGESTS = ClientDigests(client_roots=bytes(48), client_crl=None)
+CLIENTS = ClientsChange(before=DIGESTS, after=DIGESTS)
 checkers = st.sampled_from(["keyholder", "front"])
 faults = st.none() | st.just(FAULT)
 
@@ -48,7 +48,7 @@ class World:
 
     version: int = 0
     policy: int = 0
-    tls: int = 0
+    clients: int = 0
     prepared: dict[str, int] = field(default_factory=dict)
     owed: int = 0
     ended: bool = False
@@ -62,9 +62,9 @@ class World:
                     self.prepared.clear()
                 case Send("keyholder", CommitPolicy()):
                     assert self.prepared == {"keyholder": self.version, "front": self.version}, "not both are prepared"
-                case Send("front", CommitTls()):
+                case Send("front", CommitClients()):
                     assert self.policy == self.version, "the policy comes first"
-                    self.tls = self.version
+                    self.clients = self.version
                 case Send("keyholder", AbandonReload()):
                     self.trail.append("refused")
                 case Send("front", AbandonReload()):
@@ -87,7 +87,7 @@ def test_any_sequence_of_events_is_all_or_nothing(data: st.DataObject) -> None:
         event: Event = data.draw(
             st.builds(Begin, by=st.just("command"), uid=st.just(1), now=st.just(now))
             | st.builds(Unread, by=st.just("signal"), uid=st.just(1), fault=st.just(FAULT))
-            | st.builds(Checked, checkers, st.just(number), faults, st.just(TLS), st.just(now))
+            | st.builds(Checked, checkers, st.just(number), faults, st.just(CLIENTS), st.just(now))
             | st.builds(Switched, checkers, st.just(number), faults, st.just(now))
             | st.just(Tick(now))
         )
@@ -124,9 +124,9 @@ def _check(world: World, before: State, state: State, event: Event) -> None:
         assert before.phase is not Phase.IDLE, "an idle worker ends for no answer"
         return
     if state.phase is Phase.IDLE:
-        assert world.policy == world.tls, "half of a reload is in force"
+        assert world.policy == world.clients, "half of a reload is in force"
     if state.phase in (Phase.PREPARING, Phase.WRITING):
-        assert world.policy == world.tls < world.version
+        assert world.policy == world.clients < world.version
 
 
 def steps(*events: Event) -> Step:
@@ -138,17 +138,17 @@ def steps(*events: Event) -> Step:
 
 
 BEGUN = Begin("command", 7, 0.0)
-KEYHOLDER, FRONT = Checked("keyholder", 1, None, None, 1.0), Checked("front", 1, None, TLS, 1.0)
+KEYHOLDER, FRONT = Checked("keyholder", 1, None, None, 1.0), Checked("front", 1, None, CLIENTS, 1.0)
 WRITTEN, SWITCHED = Switched("keyholder", 1, None, 2.0), Switched("front", 1, None, 2.0)
 
 
 def test_the_way_of_a_reload_that_goes_well() -> None:
-    commit = CommitPolicy(number=1, by="command", uid=7, tls=TLS)
+    commit = CommitPolicy(number=1, by="command", uid=7, clients=CLIENTS)
     assert steps(BEGUN)[1] == (GiveOut(),)
     for order in ((KEYHOLDER, FRONT), (FRONT, KEYHOLDER)):
         assert steps(BEGUN, order[0])[1] == ()
         assert steps(BEGUN, *order)[1] == (Send("keyholder", commit),)
-    assert steps(BEGUN, FRONT, KEYHOLDER, WRITTEN)[1] == (Send("front", CommitTls(number=1)),)
+    assert steps(BEGUN, FRONT, KEYHOLDER, WRITTEN)[1] == (Send("front", CommitClients(number=1)),)
     done = steps(BEGUN, FRONT, KEYHOLDER, WRITTEN, SWITCHED)
     assert done == (State(number=1), (Send("control", Reloaded(fault=None)),))
 

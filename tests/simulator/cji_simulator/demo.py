@@ -224,6 +224,7 @@ def _show_receipt(result: SealedResult, console: Console) -> None:
     table.add_row("outputs", ", ".join(f"{part.name} sha256 {part.sha256[:12]}…" for part in claims.outputs))
     table.add_row("policy, code", f"{claims.policy_sha384[:12]}…, {claims.code_sha384[:12]}…")
     table.add_row("sequence", f"{claims.sequence}, after {claims.previous_sha384[:12]}…")
+    table.add_row("TLS", f"{claims.transport.protocol}, {claims.transport.cipher}, {claims.transport.bits} bits")
     table.add_row("FIPS, simulated", f"{claims.fips.mode}, {str(claims.simulated).lower()}")
     console.print(table)
 

@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,7 @@ def _config(
             "listen",
             host=HOST,
             port=port,
+            socket=f"{tempfile.gettempdir()}/cji-{secrets.token_hex(8)}/front.sock",
             certificate="server.pem",
             private_key="server.key",
             client_roots="client-roots.pem",

@@ -1,4 +1,4 @@
-"""A worker of its own processes, running production code under a simulation's trust.
+"""A worker of its own processes behind its TLS door, running production code under a simulation's trust.
 
 `Worker` starts `python -m cji_simulator.worker CONFIG` and waits until it serves. That program is what `cji serve`
 is in production, but for the constructor argument: it passes the simulation's `Trust` instead of the compiled-in pins.
@@ -9,10 +9,12 @@ import hashlib
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +23,7 @@ import msgspec
 
 import worker
 from attestation import Trust
+from cji_simulator.door import Door, DoorError, socket_folder
 from cji_simulator.view import let_others_reach_the_code
 from worker.config import load
 from worker.host import Host
@@ -45,7 +48,6 @@ _ENOUGH_BYTES: Final = 1 << 30
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of the program's output."""
 
-    port: int
     pids: dict[str, int]
 
 
@@ -72,7 +74,11 @@ class Worker:
         under: Sequence[str] = (),
     ) -> None:
         self.log = log
-        self._sink = log.open("ab")
+        self.config = load(config)
+        folder = socket_folder(self.config)
+        self._cleanup = ExitStack()
+        self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        self._sink = self._cleanup.enter_context(log.open("ab"))
         self.process = subprocess.Popen(
             [*under, python, *program, str(config), *([str(host)] if host else [])],
             stdin=subprocess.PIPE,
@@ -88,9 +94,15 @@ class Worker:
         if not line:
             self.process.kill()
             self.process.wait()
-            self._sink.close()
+            self._cleanup.close()
             raise WorkerDied(f"the worker did not start; its reasons are in {log}")
         self._ready = msgspec.json.decode(line, type=Ready)
+        try:
+            self.door = Door(self.config, log=log.with_name(f"{log.name}.door"))
+        except DoorError as error:
+            self.stop()
+            raise WorkerDied(str(error)) from None
+        self._cleanup.callback(self.door.stop)
 
     def __enter__(self) -> Self:
         return self
@@ -102,8 +114,8 @@ class Worker:
 
     @property
     def port(self) -> int:
-        """The address of its gRPC server."""
-        return self._ready.port
+        """The port of its door."""
+        return self.config.listen.port
 
     @property
     def pids(self) -> dict[str, int]:
@@ -120,7 +132,7 @@ class Worker:
             self.process.kill()
             return self.process.wait()
         finally:
-            self._sink.close()
+            self._cleanup.close()
             if self.process.stdout is not None:
                 self.process.stdout.close()
 
@@ -192,8 +204,8 @@ def main() -> int:
     """Run a worker with the trust that comes on standard input."""
     trust = msgspec.json.decode(sys.stdin.buffer.read(), type=Trust)
 
-    def ready(port: int) -> None:
-        sys.stdout.buffer.write(msgspec.json.encode(Ready(port=port, pids=supervisor.pids)) + b"\n")
+    def ready() -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(Ready(pids=supervisor.pids)) + b"\n")
         sys.stdout.flush()
 
     host = Host(root=Path(sys.argv[2])) if len(sys.argv) > 2 else None

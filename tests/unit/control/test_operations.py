@@ -17,27 +17,27 @@ from worker.host import NOTHING_HELD
 from worker.ipc import Channel, ChannelClosed, hand_over, take_over
 from worker.ipc.messages import (
     SUPERVISOR_FROM,
+    ClientDigests,
+    ClientsChange,
+    CommitClients,
     CommitPolicy,
     Committed,
-    CommitTls,
     ControlFromSupervisor,
     FrontFromSupervisor,
     KeyholderFromSupervisor,
     NewFiles,
     NotRead,
+    PrepareClients,
     Prepared,
     PreparePolicy,
-    PrepareTls,
     Reloaded,
     Snapshot,
-    TlsChange,
-    TlsDigests,
     reload_fault,
 )
 
 CONFIG = msgspec.convert(msgspec.toml.decode(WORKER_CONFIG), Config)
-DIGESTS = TlsDigests(certificate=bytes(48), client_roots=bytes(48), client_crl=None)
-TLS = TlsChange(before=DIGESTS, after=DIGESTS)
+DIGESTS = ClientDigests(client_roots=bytes(48), client_crl=None)
+CLIENTS = ClientsChange(before=DIGESTS, after=DIGESTS)
 PROCESSES = [ProcessStatus(name="front", pid=7, silence=0.1)]
 HEARD = {"front": FrontFromSupervisor, "keyholder": KeyholderFromSupervisor, "control": ControlFromSupervisor}
 
@@ -76,7 +76,7 @@ def family() -> Iterator[Family]:
 
 
 def files() -> list[int]:
-    return [hand_over(b"policy"), hand_over(b"tls")]
+    return [hand_over(b"policy"), hand_over(b"clients")]
 
 
 def descriptors() -> int:
@@ -87,16 +87,16 @@ def test_files_go_to_their_checkers_and_none_is_kept(family: Family) -> None:
     before = descriptors()
     family.say("control", NewFiles(by="command", uid=7), files())
     policy, (one,) = family.hear("keyholder")
-    tls, (two,) = family.hear("front")
+    clients, (two,) = family.hear("front")
     assert (policy, take_over(one, most=100)) == (PreparePolicy(number=1), b"policy")
-    assert (tls, take_over(two, most=100)) == (PrepareTls(number=1), b"tls")
+    assert (clients, take_over(two, most=100)) == (PrepareClients(number=1), b"clients")
     assert descriptors() == before
     assert set(family.operations.service_state()) == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
     family.say("keyholder", Prepared(number=1))
-    family.say("front", Prepared(number=1, tls=TLS))
-    assert family.hear("keyholder")[0] == CommitPolicy(number=1, by="command", uid=7, tls=TLS)
+    family.say("front", Prepared(number=1, clients=CLIENTS))
+    assert family.hear("keyholder")[0] == CommitPolicy(number=1, by="command", uid=7, clients=CLIENTS)
     family.say("keyholder", Committed(number=1))
-    assert family.hear("front")[0] == CommitTls(number=1)
+    assert family.hear("front")[0] == CommitClients(number=1)
     family.say("front", Committed(number=1))
     assert family.hear("control")[0] == Reloaded(fault=None)
     assert family.operations.service_state() == {"READY": "1", "STATUS": "serving"}
@@ -128,7 +128,7 @@ def test_a_stopped_control_process_blocks_nobody(family: Family) -> None:
 def test_a_worker_with_an_unknown_state_ends(family: Family) -> None:
     family.say("control", NewFiles(by="command", uid=7), files())
     family.say("keyholder", Prepared(number=1))
-    family.say("front", Prepared(number=1, tls=TLS))
+    family.say("front", Prepared(number=1, clients=CLIENTS))
     with pytest.raises(WorkerMustEnd):
         family.say("front", Committed(number=1))
 

@@ -17,6 +17,7 @@ from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "systemd" / "cji-worker.service"
+DOOR = UNIT.with_name("cji-door.service")
 needs_systemd = pytest.mark.skipif(
     systemd_version(shutil.which("systemd-analyze")) < MIN_SYSTEMD, reason=f"no systemd-analyze {MIN_SYSTEMD} or newer"
 )
@@ -164,8 +165,31 @@ def test_a_broken_unit_is_seen(tmp_path: Path, old: str, new: str, check: str) -
 
 
 @needs_systemd
-def test_the_shipped_unit_passes_systemds_own_reading() -> None:
-    assert [outcome.reasons for outcome in check_unit(UNIT) if outcome.status is not Status.OK] == []
+@pytest.mark.parametrize("unit", [UNIT, DOOR], ids=lambda unit: unit.name)
+def test_the_shipped_unit_passes_systemds_own_reading(unit: Path) -> None:
+    assert [outcome.reasons for outcome in check_unit(unit) if outcome.status is not Status.OK] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "PrivateNetwork=yes",
+        "RestrictAddressFamilies=AF_UNIX",
+        "User=cji-door",
+        "Group=cji-door",
+        "CapabilityBoundingSet=",
+        "NoNewPrivileges=yes",
+        "LimitCORE=0",
+        "MemorySwapMax=0",
+        "MemoryMax=1G",
+    ],
+)
+def test_a_door_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
+    source = DOOR.read_text()
+    assert f"\n{line}\n" in source
+    unit = tmp_path / DOOR.name
+    unit.write_text(source.replace(f"{line}\n", ""))
+    assert "unit: needed lines" in by_status(check_unit(unit), Status.FAILED)
 
 
 @pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")

@@ -1,6 +1,7 @@
 """Client certificates: from an authority itself, valid now, not revoked by a list that is signed, whole, current."""
 
 import base64
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.revocation import DAY, crl
 from worker.errors import Reason, Stage
 from worker.front import client_certificates
 from worker.front.client_certificates import ClientCertificates
-from worker.operator_files import FileRefused
+from worker.operator_files import ClientFiles, FileRefused
 
 NOW = datetime.now(UTC)
 
@@ -32,7 +33,7 @@ ROOTS = pem(CA.certificate)
 
 
 def load(roots: bytes = ROOTS, lists: bytes | None = None, now: datetime = NOW) -> ClientCertificates:
-    return ClientCertificates.load(roots, lists, now=now)
+    return ClientCertificates.load(ClientFiles(client_roots=roots, client_crl=lists), now=now)
 
 
 def require(clients: ClientCertificates, caller: Credential = CALLER, now: datetime = NOW) -> None:
@@ -43,6 +44,13 @@ def test_a_certificate_of_an_authority_is_accepted() -> None:
     require(load())
     require(load(lists=crl(CA, [SERIAL + 1])))
     require(load(ROOTS + pem(OTHER.certificate), crl(OTHER, [SERIAL]) + crl(CA)))  # the other's own serial numbers
+
+
+def test_digests_are_those_of_the_files() -> None:
+    lists = crl(CA, [7])
+    digests = load(lists=lists).digests
+    assert (digests.client_roots, digests.client_crl) == tuple(hashlib.sha384(each).digest() for each in (ROOTS, lists))
+    assert load().digests.client_crl is None
 
 
 def test_a_revoked_certificate_is_refused() -> None:

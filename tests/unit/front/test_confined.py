@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,22 @@ from worker.errors import StartupError
 from worker.front import server
 from worker.rights import FRONT
 let_others_reach_the_code()
-sys.path[:] = [folder for folder in sys.path if os.path.isdir(folder)] + sys.argv[1:]
+sys.path[:] = [folder for folder in sys.path if os.path.isdir(folder)] + sys.argv[2:]
 try:
-    server._confine(0, own_user=True)
-    print(os.getresuid() == (FRONT,) * 3, os.getgroups())
+    folder = sys.argv[1]
+    server._confine(folder, own_user=True)
+    print(os.getresuid() == (FRONT,) * 3, os.getgroups(), os.access(folder, os.W_OK))
 except StartupError as error:
     print(error.what)
 """
 
 
 def run(*folders: Path) -> str:
-    command = [sys.executable, "-c", SCRIPT, *map(str, folders)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
+    with tempfile.TemporaryDirectory(prefix="cji-") as own:
+        os.chown(own, 0, 65533)
+        os.chmod(own, 0o2770)
+        command = [sys.executable, "-c", SCRIPT, own, *map(str, folders)]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -33,7 +38,7 @@ def run(*folders: Path) -> str:
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has more than one user id")
 def test_a_front_that_cannot_read_its_code_is_refused(tmp_path: Path) -> None:
-    """At its start, and not when it first needs a module."""
-    assert run() == "True []"
+    """At its start, and not when it first needs a module. In the group of the door's folder and in no other."""
+    assert run() == "True [65533] True"
     tmp_path.chmod(0o700)
     assert run(tmp_path) == "The front's user cannot read the worker's code"

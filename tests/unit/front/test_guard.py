@@ -1,13 +1,17 @@
 """The front's map of reasons and its outermost guard: every failure is a Reason, and nothing else is said."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
 import pytest
+from cji_simulator.certificates import authority, leaf
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from tests.support.connections import reported
 from tests.support.refusals import refused
 from worker.client.errors import from_details
 from worker.errors import REASONS, Reason, Refusal, RetryLater, Stage
@@ -23,6 +27,8 @@ from worker.wire.v1 import worker_pb2 as pb
 
 CANARY = "SMITH,JOHN 123-45-6789"
 NAME = "spiffe://cji.example/agency/someone"
+CA = authority("Agency CA", ec.generate_private_key(ec.SECP256R1()))
+CALLER = leaf("someone", ec.generate_private_key(ec.SECP256R1()), CA, uris=[NAME])
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -67,16 +73,14 @@ def accepted(_: bytes) -> None:
 
 
 async def answer(body: Any) -> grpc.aio.AioRpcError:
-    """What a submitter without TLS is told by a served call with this body."""
+    """What a submitter is told by a served call with this body."""
     guard = Guard(Submitters(), RefusedCounter(), accepted)
     guard._submitters.replace([identity_sha256(NAME)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worker.front.guard._only_uri", lambda _: NAME)
-        return await told(guard.stream(Kind.RUN, body))
+    return await told(guard.stream(Kind.RUN, body), reported(CALLER))
 
 
-async def told(handler: Any) -> grpc.aio.AioRpcError:
-    """The error of one call to this handler over a connection without TLS."""
+async def told(handler: Any, metadata: Sequence[tuple[str, str]] = ()) -> grpc.aio.AioRpcError:
+    """The error of one call to this handler with these metadata, as they come from the door."""
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("x", {"y": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -84,7 +88,7 @@ async def told(handler: Any) -> grpc.aio.AioRpcError:
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(grpc.aio.AioRpcError) as error:
-                await channel.unary_unary("/x/y", None, None)(b"", timeout=10)
+                await channel.unary_unary("/x/y", None, None)(b"", metadata=metadata, timeout=10)
         return error.value
     finally:
         await server.stop(0)
@@ -142,7 +146,6 @@ async def test_a_caller_without_a_name_is_denied() -> None:
 async def test_a_request_that_never_comes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request of an ordinary call is waited for no longer than the first message of a stream."""
     monkeypatch.setattr("worker.front.guard.LIMITS", Limits(open_seconds=1))
-    monkeypatch.setattr("worker.front.guard._only_uri", lambda _: NAME)
 
     async def reply(_: Call, request: pb.DescribeRequest) -> pb.DescribeRequest:
         return request
@@ -153,7 +156,7 @@ async def test_a_request_that_never_comes_is_refused(monkeypatch: pytest.MonkeyP
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.stream_stream("/x/y", None, None)(None, timeout=10)
+        call = channel.stream_stream("/x/y", None, None)(None, metadata=reported(CALLER), timeout=10)
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await call.read()
     await server.stop(0)

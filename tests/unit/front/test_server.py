@@ -1,28 +1,45 @@
-"""Where the front listens."""
+"""Where the front listens: in a folder that nobody but root, the worker and one group can enter."""
+
+import os
+from pathlib import Path
 
 import pytest
 
-from worker.config import ListenSection
 from worker.errors import StartupError
-from worker.front.server import address
+from worker.front.server import listening_folder
 
 
-def section(host: str) -> ListenSection:
-    return ListenSection(host=host, port=8443, certificate="c", private_key="k", client_roots="r")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "door"
+    found.mkdir(mode=0o700)
+    return found
 
 
-@pytest.mark.parametrize(
-    ("host", "found"),
-    [("0.0.0.0", "0.0.0.0:8443"), ("::1", "[::1]:8443"), ("[::]", "[::]:8443")],
-)
-def test_an_address_is_listened_on_as_it_is(host: str, found: str) -> None:
-    assert address(section(host)) == found
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o2770])
+def test_a_private_folder_is_taken(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    assert listening_folder(str(folder / "front.sock")) == str(folder)
 
 
-def test_a_name_is_resolved() -> None:
-    assert address(section("localhost")) in {"127.0.0.1:8443", "[::1]:8443"}
+@pytest.mark.parametrize("mode", [0o701, 0o702, 0o704, 0o755, 0o777, 0o1777])
+def test_x15_a_folder_that_others_may_enter_is_refused(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    with pytest.raises(StartupError, match="open to other users"):
+        listening_folder(str(folder / "front.sock"))
 
 
-def test_an_unknown_name_is_a_startup_error() -> None:
-    with pytest.raises(StartupError, match=r"listen\.host"):
-        address(section("nowhere.invalid"))
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_x15_a_folder_of_another_user_is_refused(folder: Path) -> None:
+    os.chown(folder, 1, 1)
+    with pytest.raises(StartupError, match="open to other users"):
+        listening_folder(str(folder / "front.sock"))
+
+
+def test_no_folder_is_refused(folder: Path) -> None:
+    with pytest.raises(StartupError, match="not there"):
+        listening_folder(str(folder / "absent" / "front.sock"))
+    (folder / "file").touch(mode=0o600)
+    with pytest.raises(StartupError, match="open to other users"):
+        listening_folder(str(folder / "file" / "front.sock"))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.connections import TRANSPORT
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed, KeySlot, Ring, receive_boot
 from worker.ipc.channel import MAX_MESSAGE_BYTES
 from worker.ipc.limits import SLOT_BYTES, SLOTS
@@ -63,7 +64,15 @@ def test_descriptors_travel_with_their_message_and_close_on_exec(ends: Any) -> N
 
 def test_too_large_a_message_is_not_sent(ends: Any) -> None:
     sender, receiver = ends
-    big = Admit(call=1, submitter="s", source="p", correlation_id="c", header=bytes(MAX_MESSAGE_BYTES), signature=b"")
+    big = Admit(
+        call=1,
+        submitter="s",
+        source="p",
+        transport=TRANSPORT,
+        correlation_id="c",
+        header=bytes(MAX_MESSAGE_BYTES),
+        signature=b"",
+    )
     with pytest.raises(ValueError, match="not a message"):
         sender.send(big)
     with pytest.raises(BlockingIOError):

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
 from worker.audit import Attributed, AuditFile, Event, JobAdmitted
@@ -127,6 +128,7 @@ def admit(
         call=1,
         submitter=san,
         source="127.0.0.1:5000",
+        transport=TRANSPORT,
         correlation_id="c",
         header=data,
         signature=sign_header(SIGNING, data) if signature is None else signature,
@@ -305,6 +307,7 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
         call=1,
         submitter=SAN,
         source="s",
+        transport=TRANSPORT,
         correlation_id="c",
         header=(data := header()),
         signature=sign_header(SIGNING, data),

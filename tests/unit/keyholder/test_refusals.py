@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.connections import TRANSPORT
 from tests.unit.keyholder.test_admission import POLICY, SAN
 from worker.audit import CallsRefused, JobRefused
 from worker.errors import Reason, Refusal, Stage
@@ -29,7 +30,9 @@ class Trail:
         return self.writable
 
     def job(self, san: str = SAN, reason: Reason = Reason.POLICY_DENIED) -> None:
-        request = Admit(call=1, submitter=san, source="ipv4:1", correlation_id="c", header=b"", signature=b"")
+        request = Admit(
+            call=1, submitter=san, source="ipv4:1", transport=TRANSPORT, correlation_id="c", header=b"", signature=b""
+        )
         self.refusals.job(request, None, Refusal(reason, stage=Stage.ADMIT))
 
     def calls(self, count: int, reason: Reason = Reason.OVERLOADED, identity: str = "spiffe://x/y") -> None:

@@ -7,15 +7,16 @@ from msgspec import Meta
 
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Beat, Message
-from worker.ipc.messages.parts import SealedParts, Sha384
+from worker.ipc.messages.parts import SealedParts, Sha384, Transport
 
 
 class Admit(Message, frozen=True, kw_only=True):
-    """Run this job. `submitter` is the URI SAN of the client certificate, `source` the peer's address."""
+    """Run this job. `submitter` is the URI SAN of the client certificate, `source` the caller's address."""
 
     call: int
     submitter: str
     source: str
+    transport: Transport
     correlation_id: str
     header: bytes
     signature: bytes

@@ -1,4 +1,4 @@
-"""The counts that the two witnesses of a job make of each of its sealed parts."""
+"""The counts that the two witnesses of a job make of each of its sealed parts, and the connection that it came by."""
 
 from typing import Annotated, Final, TypeAlias
 
@@ -7,6 +7,7 @@ from msgspec import Meta
 
 _MAX_PARTS: Final = 16
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Sha256: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Sha384: TypeAlias = Annotated[bytes, Meta(min_length=48, max_length=48)]
 
@@ -24,6 +25,14 @@ class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     sha256: Sha256
     counted: CountedPart
+
+
+class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The TLS connection of a caller, as the door reports it: protocol, cipher suite, bits of its key."""
+
+    protocol: Name
+    cipher: Name
+    bits: Count
 
 
 CountedParts: TypeAlias = Annotated[tuple[CountedPart, ...], Meta(max_length=_MAX_PARTS)]

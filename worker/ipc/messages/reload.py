@@ -1,11 +1,11 @@
 """Messages of a reload: new files are checked by the processes that use them, then taken by all or by none.
 
     control      NewFiles                 the files, as they were read
-    supervisor   PreparePolicy, PrepareTls
+    supervisor   PreparePolicy, PrepareClients
     both         Prepared                 checked and kept, or a fault
     supervisor   CommitPolicy             only if both are prepared
     keyholder    Committed                the change is on disk and in force; or it is not, and nothing changed
-    supervisor   CommitTls                cannot fail: the front checked the files
+    supervisor   CommitClients                cannot fail: the front checked the files
     front        Committed
 
 Before `CommitPolicy` anything that fails, or takes too long, ends in `AbandonReload`. Each message carries the number
@@ -43,19 +43,18 @@ def reload_fault(file: Subject, what: str, remedy: str) -> ReloadFault:
     return ReloadFault(file=file, what=what, remedy=remedy)
 
 
-class TlsDigests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """SHA-384 of the TLS files, the private key left out."""
+class ClientDigests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SHA-384 of the files that state which client certificates are accepted."""
 
-    certificate: Sha384
     client_roots: Sha384
     client_crl: Sha384 | None
 
 
-class TlsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The TLS files in force, and those that would follow."""
+class ClientsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files in force, and those that would follow."""
 
-    before: TlsDigests
-    after: TlsDigests
+    before: ClientDigests
+    after: ClientDigests
 
 
 class Reread(Message, frozen=True, kw_only=True):
@@ -65,7 +64,7 @@ class Reread(Message, frozen=True, kw_only=True):
 
 
 class NewFiles(Message, frozen=True, kw_only=True):
-    """Take these files. Descriptors: the policy, and the encoded `TlsFiles`."""
+    """Take these files. Descriptors: the policy, and the encoded `ClientFiles`."""
 
     descriptors: ClassVar[int] = 2
     by: Requester
@@ -93,19 +92,19 @@ class PreparePolicy(Message, frozen=True, kw_only=True):
     number: Count
 
 
-class PrepareTls(Message, frozen=True, kw_only=True):
-    """Check TLS files and keep them. Descriptor: the encoded `TlsFiles`."""
+class PrepareClients(Message, frozen=True, kw_only=True):
+    """Check authorities and revocation lists, and keep them. Descriptor: the encoded `ClientFiles`."""
 
     descriptors: ClassVar[int] = 1
     number: Count
 
 
 class Prepared(Message, frozen=True, kw_only=True):
-    """The files are checked; `fault` if they cannot be used. `tls` comes from the front alone."""
+    """The files are checked; `fault` if they cannot be used. `clients` comes from the front alone."""
 
     number: Count
     fault: ReloadFault | None = None
-    tls: TlsChange | None = None
+    clients: ClientsChange | None = None
 
 
 class CommitPolicy(Message, frozen=True, kw_only=True):
@@ -114,11 +113,11 @@ class CommitPolicy(Message, frozen=True, kw_only=True):
     number: Count
     by: Requester
     uid: _Uid
-    tls: TlsChange
+    clients: ClientsChange
 
 
-class CommitTls(Message, frozen=True, kw_only=True):
-    """Use the prepared TLS files."""
+class CommitClients(Message, frozen=True, kw_only=True):
+    """Use the prepared authorities and revocation lists."""
 
     number: Count
 

@@ -40,11 +40,10 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
 
 
 class FrontReport(Message, frozen=True, kw_only=True):
-    """The front's view: whether health is serving, running jobs, ends of the server certificate and the lists."""
+    """The front's view: whether health is serving, running jobs, the end of the revocation lists."""
 
     serving: bool
     jobs: Count
-    certificate_until: Count
     crl_until: Count | None
     revoked: Count
 

@@ -8,14 +8,14 @@ from worker.host import HostReport
 from worker.ipc.messages.base import Beat, Message
 from worker.ipc.messages.reload import (
     AbandonReload,
+    CommitClients,
     CommitPolicy,
     Committed,
-    CommitTls,
     NewFiles,
     NotRead,
+    PrepareClients,
     Prepared,
     PreparePolicy,
-    PrepareTls,
     Reloaded,
     Reread,
 )
@@ -23,9 +23,7 @@ from worker.ipc.messages.reports import FrontReport, KeyholderReport, Snapshot
 
 
 class Up(Message, frozen=True, kw_only=True):
-    """The process serves. The front sends it with its port, once the worker is ready for jobs."""
-
-    port: int = 0
+    """The process serves. The front sends it once the worker is ready for jobs."""
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -43,7 +41,7 @@ SupervisorFromKeyholder = Up | Beat | KeyholderReport | Prepared | Committed
 SupervisorFromControl = Up | Beat | NewFiles | NotRead
 SupervisorFromZygote = Up | Beat
 SupervisorFromChild = SupervisorFromFront | SupervisorFromKeyholder | SupervisorFromControl
-FrontFromSupervisor = Drain | Beat | PrepareTls | CommitTls | AbandonReload
+FrontFromSupervisor = Drain | Beat | PrepareClients | CommitClients | AbandonReload
 KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload
 ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor

@@ -1,0 +1,157 @@
+"""The TLS door of a simulated worker: nginx, as the units of deploy/ run it, but for systemd.
+
+It gets its two sockets as descriptors, and the configuration that `cji door config` writes. As root it is a user of its
+own in a network namespace of its own, with nothing in it; otherwise it is the worker's user, and shares the network.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from worker.config import Config
+from worker.door.config import MAX_CONNECTIONS, door_config, private_folder
+from worker.door.program import CONFIG_NAME, find, installed
+from worker.errors import StartupError
+
+__all__ = ["DOOR_USER", "Door", "DoorError", "socket_folder"]
+
+DOOR_USER: Final = 65533
+"""User and group of the door where the simulation is root's; no system gives it to anybody."""
+_START_S: Final = 30.0
+_STOP_S: Final = 10.0
+
+
+class DoorError(Exception):
+    """The door did not start, or did not take its files again."""
+
+
+def socket_folder(config: Config) -> Path:
+    """Make the folder of the worker's socket, which only the door's group may enter."""
+    folder = Path(config.listen.socket).parent
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(folder, 0, DOOR_USER)
+        folder.chmod(0o2770)
+    return folder
+
+
+class Door:
+    """A running door; a context manager. `environment` may select a cryptographic module."""
+
+    def __init__(self, config: Config, *, log: Path, environment: dict[str, str] | None = None) -> None:
+        socket_folder(config)
+        self._log, self._folder = log, Path(private_folder(config))
+        self._cleanup = ExitStack()
+        self._cleanup.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        try:
+            self._build, program = installed(), find()
+            self._write(config)
+        except StartupError as error:
+            self._cleanup.close()
+            raise DoorError(f"{error.what}: {error.remedy}") from error
+        sink = self._cleanup.enter_context(log.open("ab"))
+        listen = config.listen
+        with (
+            socket.create_server((listen.host, listen.port), backlog=MAX_CONNECTIONS) as outer,
+            socket.create_server(str(self._folder / "tls"), family=socket.AF_UNIX, backlog=MAX_CONNECTIONS) as inner,
+        ):
+            self._own()
+            inherited = [outer.fileno(), inner.fileno()]
+            self.process = subprocess.Popen(
+                [*_as_other_user(), program, "-e", "stderr", "-c", str(self._folder / CONFIG_NAME)],
+                env={
+                    "PATH": "/usr/bin:/bin",
+                    "NGINX": "".join(f"{fd};" for fd in inherited),
+                    **(environment or {}),
+                },
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+            )
+        self._until(lambda: bool(self._accepting()))
+
+    @property
+    def pid(self) -> int:
+        """The process that serves; `process` is its master."""
+        return self._accepting()[-1]
+
+    def reload(self, config: Config, *, seconds: float = _START_S) -> None:
+        """As `systemctl reload`: take this configuration and its TLS files for new connections. Raises DoorError."""
+        self._write(config)
+        self._own()
+        before = set(self._accepting())
+        self.process.send_signal(signal.SIGHUP)
+        self._until(lambda: not before & set(self._accepting()), seconds=seconds, end=False)
+
+    def stop(self) -> None:
+        """Close the door, and all connections through it."""
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._cleanup.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _accepting(self) -> list[int]:
+        """The master's children that take new connections, the newest last."""
+        folder, found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}"), []
+        with suppress(OSError):
+            for pid in sorted(map(int, (folder / "children").read_text().split())):
+                with suppress(OSError):
+                    if b"shutting down" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        found.append(pid)
+        return found
+
+    def _until(self, ready: Callable[[], bool], *, seconds: float = _START_S, end: bool = True) -> None:
+        limit = time.monotonic() + seconds
+        while time.monotonic() < limit and self.process.poll() is None:
+            if ready():
+                return
+            time.sleep(0.02)
+        if end:
+            self.stop()
+        raise DoorError(f"the door did not take its configuration; its reasons are in {self._log}")
+
+    def _write(self, config: Config) -> None:
+        """The configuration and the TLS files, where the door's user can read them."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        copies = {name: str(self._folder / name) for name in ("certificate", "private_key", "client_roots")}
+        for name, copy in copies.items():
+            shutil.copyfile(getattr(config.listen, name), copy)
+            os.chmod(copy, 0o600)
+        listen = msgspec.structs.replace(config.listen, **copies)
+        text = door_config(msgspec.structs.replace(config, listen=listen), self._build)
+        (self._folder / CONFIG_NAME).write_text(text)
+
+    def _own(self) -> None:
+        """Give the files to the door's user."""
+        if os.geteuid() == 0:
+            for path in (self._folder, *self._folder.iterdir()):
+                os.chown(path, DOOR_USER, DOOR_USER)
+
+
+def _as_other_user() -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    user = [f"--reuid={DOOR_USER}", f"--regid={DOOR_USER}", "--clear-groups", "--no-new-privs"]
+    return ["unshare", "--net", "setpriv", *user]

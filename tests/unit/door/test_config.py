@@ -1,0 +1,141 @@
+"""The configuration of the door: what nginx reads, and that no value of worker.toml adds a line to it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cji_simulator.certificates import authority, leaf, pem, private_pem
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fips import configured
+from tests.support.worker_configs import WORKER_CONFIG
+from worker.cli import build
+from worker.config import Config, load
+from worker.door.config import Build, door_config, socket_unit
+from worker.door.program import installed, refusal
+from worker.errors import StartupError
+
+FILES = ("certificate", "private_key", "client_roots")
+PATHS = (*FILES, "socket")
+BUILD = Build((1, 26), (3, 5), None)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """With TLS files that nginx can load."""
+    folder = tmp_path_factory.mktemp("door")
+    ca = authority("CA", ec.generate_private_key(ec.SECP256R1()))
+    key = ec.generate_private_key(ec.SECP256R1())
+    (folder / "server.pem").write_bytes(pem(leaf("worker", key, ca, hosts=["localhost"]).certificate))
+    (folder / "server.key").write_bytes(private_pem(key))
+    (folder / "roots.pem").write_bytes(pem(ca.certificate))
+    (folder / "worker.toml").write_text(WORKER_CONFIG)
+    return load(folder / "worker.toml")
+
+
+def changed(config: Config, **changes: Any) -> Config:
+    return msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, **changes))
+
+
+def test_nginx_accepts_it(config: Config) -> None:
+    assert refusal(config, installed()) == ""
+
+
+@pytest.mark.parametrize("name", ["a space", "a#hash", "a%[src]", "ä", "a;b", "{X}", "a:b"])
+def test_nginx_reads_every_path_as_it_is(config: Config, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    files = {each: getattr(config.listen, each) for each in FILES}
+    moved = {each: str(folder / Path(path).name) for each, path in files.items()}
+    for each, path in files.items():
+        shutil.copy(path, moved[each])
+    assert refusal(changed(config, **moved), installed()) == ""
+    for each in FILES:
+        assert refusal(changed(config, **{**moved, each: str(folder / "absent")}), installed()) != ""
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("bad", ["a'b", 'a"b', "a$b", "a\\b", "a\nb", "a\x00b", "a\x7fb", "a\u2028b"])
+def test_a_path_that_could_be_misread_is_refused(config: Config, path: str, bad: str) -> None:
+    with pytest.raises(StartupError, match="door's configuration"):
+        door_config(changed(config, **{path: f"/{bad}/file"}), BUILD)
+
+
+@pytest.mark.parametrize("bad", ["a b", "a;b", "a:b", "a{b", "a}b", "a#b", "ä"])
+def test_a_socket_of_other_characters_is_refused(config: Config, bad: str) -> None:
+    for make in (lambda found: door_config(found, BUILD), socket_unit):
+        with pytest.raises(StartupError, match=r"socket of \[listen\]"):
+            make(changed(config, socket=f"/run/{bad}/front.sock"))
+
+
+@given(path=st.sampled_from(PATHS), text=st.text(min_size=1, max_size=60))
+def test_no_path_adds_a_line(path: str, text: str) -> None:
+    base = msgspec.toml.decode(WORKER_CONFIG, type=Config)
+    try:
+        found = door_config(changed(base, **{path: text}), BUILD)
+    except StartupError:
+        return
+    assert len(found.splitlines()) == len(door_config(base, BUILD).splitlines())
+    assert found.replace(text, "") != found
+
+
+def test_values_of_the_configuration_arrive(config: Config) -> None:
+    limits = msgspec.structs.replace(config.limits, connections_per_address=7, max_job_seconds=100, idle_seconds=11)
+    text = door_config(msgspec.structs.replace(config, limits=limits), BUILD)
+    assert "limit_conn address 7;" in text
+    assert text.count("160s") == 5  # a stream may last as long as the longest job, and a minute
+    assert "send_timeout 71s;" in text
+    assert "load_module" not in text
+    assert 'load_module "/m.so";' in door_config(config, Build((1, 26), (3, 0), "/m.so"))
+    assert "ssl_ecdh_curve P-384:P-256;" in door_config(config, Build((1, 26), (3, 0), None))
+
+
+def test_the_door_loads_in_a_fips_module(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in configured(tmp_path / "fips").items():
+        monkeypatch.setenv(name, value)
+    assert refusal(config, installed()) == ""
+    monkeypatch.setenv("OPENSSL_MODULES", str(tmp_path))
+    assert refusal(config, installed()) != ""
+
+
+@pytest.mark.parametrize(
+    ("host", "stream"),
+    [("0.0.0.0", "0.0.0.0:8443"), ("::", "[::]:8443"), ("[::1]", "[::1]:8443"), ("10.0.0.4", "10.0.0.4:8443")],
+)
+def test_socket_unit_has_both_sockets(config: Config, host: str, stream: str) -> None:
+    found = changed(config, host=host, socket="/run/cji-door/front.sock")
+    assert socket_unit(found).splitlines()[1:] == [
+        "[Socket]",
+        "ListenStream=",
+        f"ListenStream={stream}",
+        "ListenStream=/run/cji-door/door/tls",
+    ]
+    assert f"listen {stream} " in door_config(found, BUILD)
+    assert ("ipv6only=off" in door_config(found, BUILD)) is (":" in host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "1.2.3.4\nExecStartPre=/bin/sh", "%h"])
+def test_an_address_is_needed(config: Config, host: str) -> None:
+    for make in (lambda found: door_config(found, BUILD), socket_unit):
+        with pytest.raises(StartupError, match=r"listen\.host"):
+            make(changed(config, host=host))
+
+
+def test_the_command_prints_both(config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "worker.toml"
+    path.write_text(WORKER_CONFIG)
+    for verb, expected in (("config", door_config(load(path), installed())), ("socket", socket_unit(load(path)))):
+        assert CliRunner().invoke(build(), ["door", verb, "--config", str(path)]).stdout == expected
+
+
+def test_the_command_explains_what_is_wrong(config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "worker.toml"
+    path.write_text(WORKER_CONFIG)
+    result = CliRunner().invoke(build(), ["door", "check", "--config", str(path)])
+    assert result.exit_code == 1
+    assert "certificate: it cannot be read" in result.output
