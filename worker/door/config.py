@@ -104,6 +104,7 @@ http {{
         ssl_client_certificate {client_roots};
         ssl_conf_command VerifyMode Require;
         error_page 495 496 =401 /refused;
+        error_page 400 494 497 =444 /ended;
         ssl_session_cache off;
         ssl_session_tickets off;
 
@@ -128,6 +129,10 @@ http {{
         }}
         location / {{
             return 404;
+        }}
+        location = /ended {{
+            internal;
+            return 444;
         }}
         location = /refused {{
             internal;

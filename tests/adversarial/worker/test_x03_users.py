@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from cji_simulator.door import DOOR_USER
 from cji_simulator.launch import worker_config
 from cji_simulator.raw import settled, until
 from cji_simulator.simulation import Simulation
@@ -37,9 +38,9 @@ import json, sys
 from pathlib import Path
 from tests.adversarial.peers.nosy import outcome
 from worker.rights import become
-user, attacks = json.loads(sys.argv[1])
+user, groups, attacks = json.loads(sys.argv[1])
 if user is not None:
-    become(user)
+    become(user, groups=groups)
 print(json.dumps([outcome(attack, arguments) for attack, *arguments in attacks]))
 """
 ATTESTER = """
@@ -52,7 +53,7 @@ from attestation.evidence import open_logs
 from attestation.release import Attester, KeySpec
 from worker.config import load
 from worker.rights import become
-user, path, trust = json.loads(sys.argv[1])
+user, groups, path, trust = json.loads(sys.argv[1])
 config, trust = load(path := Path(path)), msgspec.json.decode(trust, type=Trust)
 section, key = config.attestation, config.keys[0]
 attester = Attester(
@@ -62,7 +63,7 @@ attester = Attester(
 )
 attester.preload()
 if user is not None:
-    become(user)
+    become(user, groups=groups)
 try:
     attestation = attester.attest(receipt_key=bytes(32))
     spec = KeySpec(kek_id=key.kek_id, public_thumbprint=key.public_thumbprint, policy_sha256=key.policy_sha256)
@@ -133,8 +134,12 @@ def entries(site: Site) -> list[str]:
 def user_of(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     (found,) = {word for line in lines if line.startswith("Uid:") for word in line.split()[1:]}
-    assert all(line.split()[1:] == [] for line in lines if line.startswith("Groups:")) or os.geteuid() != 0
     return int(found)
+
+
+def groups_of(pid: int) -> list[int]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return [int(word) for line in lines if line.startswith("Groups:") for word in line.split()[1:]]
 
 
 @pytest.mark.root
@@ -144,6 +149,8 @@ def test_x03_every_process_is_a_user_of_its_own(site: Site) -> None:
     pids = [*(pid for name, pid in site.worker.pids.items() if name != "control"), *settled(site)]
     assert len({user_of(pid) for pid in pids}) == len(pids) == 6
     assert user_of(site.worker.pids["keyholder"]) == user_of(site.worker.pids["control"]) == os.getuid()
+    others = {pid for pid in pids if user_of(pid) != os.getuid()}
+    assert {pid: found for pid in others if (found := groups_of(pid))} == {site.worker.pids["front"]: [DOOR_USER]}
 
 
 @pytest.mark.root
@@ -161,9 +168,9 @@ def test_x03_their_users_reach_nothing_of_the_keyholder(site: Site, process: str
         *((name, keyholder) for name in ("trace", "read_memory", "signal")),
     ]
     pid = site.worker.pids.get(process) or min(settled(site))
-    allowed = json.loads(run(NEIGHBOUR, None, attacks))
+    allowed = json.loads(run(NEIGHBOUR, None, [], attacks))
     assert set(allowed) <= {"done", "EFAULT"}, "the attacks work"
-    found = json.loads(run(NEIGHBOUR, user_of(pid), attacks))
+    found = json.loads(run(NEIGHBOUR, user_of(pid), groups_of(pid), attacks))
     assert [attack for attack, came_to in zip(attacks, found, strict=True) if came_to not in ("EACCES", "EPERM")] == []
 
 
@@ -172,11 +179,11 @@ def test_x03_their_users_reach_nothing_of_the_keyholder(site: Site, process: str
 def test_x03_only_the_keyholders_user_gets_the_key(site: Site) -> None:
     """The worker's own program obtains it once in each boot, whoever runs it."""
     trust, other = (msgspec.json.encode(vm.trust).decode() for vm in (site.simulation, site.simulation.another_vm()))
-    assert run(ATTESTER, None, str(site.files.config), other) == "True", "the attack works"
-    assert run(ATTESTER, None, str(site.files.config), trust) == "EVIDENCE_INVALID E48"
+    assert run(ATTESTER, None, [], str(site.files.config), other) == "True", "the attack works"
+    assert run(ATTESTER, None, [], str(site.files.config), trust) == "EVIDENCE_INVALID E48"
     for name in ("front", "zygote", "supervisor"):
-        user = user_of(site.worker.pids[name])
-        assert run(ATTESTER, user, str(site.files.config), trust) == "EVIDENCE_UNAVAILABLE tpm-open", name
+        who = user_of(site.worker.pids[name]), groups_of(site.worker.pids[name])
+        assert run(ATTESTER, *who, str(site.files.config), trust) == "EVIDENCE_UNAVAILABLE tpm-open", name
 
 
 def test_x03_the_zygote_reaches_no_file_and_no_service(site: Site, orders: Path) -> None:

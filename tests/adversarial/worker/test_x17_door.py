@@ -294,6 +294,13 @@ def test_x11_an_address_has_its_share_of_connections(town: Neighbours) -> None:
             assert raw.stub.Describe(pb.DescribeRequest(), timeout=5).operations
 
 
+FIRST_CALL = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # the preface, empty SETTINGS, HEADERS of `POST https://x/x`
+    b"\0\0\0\4\0\0\0\0\0"
+    b"\0\0\x09\1\5\0\0\0\1\x83\x87\x04\x02/x\x01\x01x"
+)
+
+
 @pytest.mark.parametrize("act", ["silent", "idle"])
 def test_x11_a_crowd_of_addresses_shuts_nobody_out(town: Neighbours, act: str) -> None:
     """worker_connections: more connections than there are, from many addresses; the longest silent ones leave."""
@@ -310,7 +317,7 @@ def test_x11_a_crowd_of_addresses_shuts_nobody_out(town: Neighbours, act: str) -
             if act == "idle":
                 with contextlib.suppress(OSError):
                     connection = context.wrap_socket(connection, server_hostname=host)
-                    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+                    connection.sendall(FIRST_CALL)
             stack.callback(connection.close)
             if number % 256 == 255:
                 with town.raw(FIRST) as raw:
