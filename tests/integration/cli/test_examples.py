@@ -52,7 +52,7 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # a reader of the page has made a project key there, which the first command makes anew
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 10
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
@@ -72,6 +72,23 @@ def test_validate(outputs: Path) -> None:
     lines = (outputs / "findings/eds.txt").read_text().splitlines()
     assert [len(line) for line in lines] == [146] * 3
     assert lines[-1][14:23] == "999999999"
+
+
+def test_clear(outputs: Path) -> None:
+    found = rows(outputs / "cleared/determinations.csv")
+    assert [(row["row"], row["relief"], row["rule"]) for row in found] == [
+        ("1", "dismiss", "p64-dismiss"),
+        ("2", "reduce_to_misdemeanor", "p64-misdemeanor"),
+        ("4", "review", "p64-review"),
+        ("5", "none", "none"),
+        ("6", "dismiss_by_court", "prison-1203.42"),
+    ]
+    assert [(row["row"], row["cause"]) for row in rows(outputs / "cleared/not_decided.csv")] == [
+        ("7", "AGE_AT_CONVICTION"),
+        ("8", "SECTION"),
+    ]
+    relief = [row["relief"] for row in rows(outputs / "cleared/result.csv")]
+    assert relief[:3] == ["", "dismiss", "reduce_to_misdemeanor"]
 
 
 def test_link(outputs: Path) -> None:

@@ -1,0 +1,111 @@
+"""Sentences: their kinds, their lengths, and the day on which they end.
+
+A conviction has a row for each part of its sentence. The parts follow each other, so the sentence ends when all of them
+together have passed since the conviction; it has no known end where a part has no length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from worker.compute.kernels.column import Bools, Ints, read
+from worker.compute.kernels.strings import folded
+from worker.compute.operations.clear.truth import NO, UNKNOWN, YES, Truth
+from worker.records import arrow
+
+_LENGTH: Final = r"^\s*(?P<number>[0-9]{1,4})\s*(?P<unit>[DMY])\s*$"
+_LONGEST: Final = 12 * 2000
+"""Months; a sentence that is longer ends in a year that no day of decision has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Lengths:
+    """Of n rows: months, days int64[n]; known, wrong bool[n] (there is a text, but not a length)."""
+
+    months: Ints
+    days: Ints
+    known: Bools
+    wrong: Bools
+
+
+def read_lengths(array: pa.Array) -> Lengths:
+    """Read a `binary` column of numbers with D, M or Y behind them."""
+    encoded = pc.dictionary_encode(array, null_encoding="encode")
+    index = arrow.numbers(encoded.indices)
+    parts = pc.extract_regex(folded(encoded.dictionary), _LENGTH)
+    known = arrow.present(parts)
+    number = _numbers(parts.field(0), known)
+    unit = parts.field(1)
+    of_unit = {letter: known & arrow.bools(pc.equal(unit, letter.encode()).fill_null(False)) for letter in "DMY"}
+    months = np.where(of_unit["Y"], 12 * number, np.where(of_unit["M"], number, 0))
+    days = np.where(of_unit["D"], number, 0)
+    wrong = read(encoded.dictionary).filled & ~known
+    return Lengths(months=months[index], days=days[index], known=known[index], wrong=wrong[index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Sentences:
+    """Of c convictions: end int64[c] YYYYMMDD, 0 where it is not known; given bool[c], every part has a kind.
+
+    part int64[p] is the conviction of each part, kind binary[p] its kind.
+    """
+
+    end: Ints
+    given: Bools
+    part: Ints
+    kind: pa.Array
+
+    @classmethod
+    def of(cls, part: Ints, date: Ints, *, kind: pa.Array, length: pa.Array) -> Self:
+        """The sentences of convictions with these dates, int64[c]."""
+        c = len(date)
+        lengths = read_lengths(length)
+        unknown = np.bincount(part[~lengths.known], minlength=c) > 0
+        months = np.bincount(part, lengths.months, minlength=c).astype(np.int64)
+        days = np.bincount(part, lengths.days, minlength=c).astype(np.int64)
+        known = ~unknown & (date > 0)
+        end = np.zeros(c, np.int64)
+        end[known] = _later(date[known], np.minimum(months[known], _LONGEST), np.minimum(days[known], 31 * _LONGEST))
+        given = np.bincount(part[~read(kind).filled], minlength=c) == 0
+        return cls(end=end, given=given, part=part, kind=folded(kind))
+
+    def first_kind(self) -> pa.Array:
+        """utf8[c]: the kind of the first part of each sentence."""
+        _, first = np.unique(self.part, return_index=True)
+        return self.kind.take(arrow.from_numpy(first)).cast(pa.utf8(), safe=False)
+
+    def has(self, words: Sequence[str]) -> Truth:
+        """Truth[c]: a part of the sentence is of one of these kinds; unknown where none is, and a part has no kind."""
+        encoded = pc.dictionary_encode(self.kind, null_encoding="encode")
+        found = np.zeros(len(encoded.dictionary), np.bool_)
+        for word in words:
+            found |= arrow.bools(pc.match_substring(encoded.dictionary, word.upper()).fill_null(False))
+        rows = found[arrow.numbers(encoded.indices)]
+        some = np.bincount(self.part[rows], minlength=len(self.end)) > 0
+        return np.where(some, YES, np.where(self.given, NO, UNKNOWN)).astype(np.int8)
+
+
+def _later(date: Ints, months: Ints, days: Ints) -> Ints:
+    """YYYYMMDD: dates after these months, then these days; a day that its month does not have is the month's last."""
+    month = (date // 10_000 - 1970) * 12 + date // 100 % 100 - 1 + months
+    first = month.astype("M8[M]").astype("M8[D]")
+    last = ((month + 1).astype("M8[M]").astype("M8[D]") - first).astype(np.int64)
+    day = first + (np.minimum(date % 100, last) - 1).astype("m8[D]") + days.astype("m8[D]")
+    months_of = day.astype("M8[M]")
+    index = months_of.astype(np.int64)
+    year = index // 12 + 1970
+    return year * 10_000 + (index % 12 + 1) * 100 + (day - months_of.astype("M8[D]")).astype(np.int64) + 1
+
+
+def _numbers(array: pa.Array, known: Bools) -> Ints:
+    """int64[d]: up to four digits each; 0 where not `known`."""
+    text = read(array)
+    number = np.zeros(len(known), np.int64)
+    for position in range(4):
+        rows = np.flatnonzero(known & (text.lengths > position))
+        number[rows] = number[rows] * 10 + (text.data[text.starts[rows] + position] - ord("0"))
+    return number
