@@ -101,9 +101,9 @@ class Citations:
         """bool[c]: a citation was found."""
         return self.code < len(self.both)
 
-    def text(self) -> pa.Array:
-        """utf8[c]: each citation, null where none was found."""
-        return self.levels[-1].take(arrow.from_numpy(self.code, valid=self.known))
+    def text(self, at: Ints | slice = slice(None)) -> pa.Array:
+        """binary: the citations at these positions, null where none was found."""
+        return self.levels[-1].take(arrow.from_numpy(self.code[at], valid=self.known[at]))
 
     def among(self, listed: Patterns, named_alone: frozenset[str]) -> Truth:
         """Truth[c]: the citation is among the listed sections; `named_alone` are short forms with their own meaning."""

@@ -44,13 +44,13 @@ class Condition:
     """One condition.
 
     `holds` is Truth[c] of it with this value, and `cause` the fact that is missing where it is unknown. `requires` has
-    the value in words; `found` is utf8 with the fact that was evaluated, for convictions by position.
+    the value in words; `found` the fact that was evaluated, for convictions by position.
     """
 
     cause: Cause
     holds: Callable[[Facts, Any], Truth]
     requires: Callable[[Any], str]
-    found: Callable[[Facts, Ints], pa.Array]
+    found: Callable[[Facts, Ints], found.Pieces]
 
 
 def in_county(facts: Facts, county: str) -> Truth:
@@ -133,7 +133,7 @@ def _condition(
     cause: Cause,
     requires: str | Callable[[Any], str],
     holds: Callable[[Facts, Any], Truth],
-    shown: Callable[[Facts, Ints], pa.Array],
+    shown: Callable[[Facts, Ints], found.Pieces],
 ) -> Condition:
     words = requires.format if isinstance(requires, str) else requires
     return Condition(cause=cause, holds=holds, requires=words, found=shown)

@@ -1,7 +1,7 @@
 """The decision: for each conviction in scope the first rule that holds, or the fact that is missing to tell."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -30,9 +30,9 @@ class Decision:
 
 def decide(facts: Facts, *, county: str) -> Decision:
     """Try the scope, then each rule in order. `county` "" is every county."""
-    c = len(facts.row)
+    c, seen = len(facts.row), dict[Any, Truth]()
     rule, cause = np.full(c, -1), np.full(c, -1)
-    scope, missing = _hold(facts, facts.rules.scope)
+    scope, missing = _hold(facts, facts.rules.scope, seen)
     if county:
         here = in_county(facts, county)
         missing = np.where(here == UNKNOWN, CAUSES.index(Cause.COUNTY), missing)
@@ -46,7 +46,7 @@ def decide(facts: Facts, *, county: str) -> Decision:
     for number, each in enumerate(facts.rules.rules):
         if not pending.any():
             break
-        truth, missing = _hold(facts, each.when)
+        truth, missing = _hold(facts, each.when, seen)
         ends = pending & (truth != NO)
         rule[ends] = number
         decided |= ends & (truth == YES)
@@ -57,12 +57,17 @@ def decide(facts: Facts, *, county: str) -> Decision:
     return Decision(decided=decided, open=cause >= 0, rule=rule, cause=cause)
 
 
-def _hold(facts: Facts, when: When) -> tuple[Truth, Ints]:
-    """(Truth[c] that all conditions hold, int64[c] the cause of the first unknown one)."""
+def _hold(facts: Facts, when: When, seen: dict[Any, Truth]) -> tuple[Truth, Ints]:
+    """(Truth[c] that all conditions hold, int64[c] the cause of the first unknown one).
+
+    `seen` has the conditions that a rule before had too.
+    """
     truth, missing = np.full(len(facts.row), YES), np.full(len(facts.row), -1)
     for name, value in when.given():
-        condition = CONDITIONS[name]
-        one = condition.holds(facts, value)
-        missing[(one == UNKNOWN) & (missing < 0)] = CAUSES.index(condition.cause)
+        if (name, value) not in seen:
+            seen[name, value] = CONDITIONS[name].holds(facts, value)
+        one = seen[name, value]
+        if (unknown := one == UNKNOWN).any():
+            missing[unknown & (missing < 0)] = CAUSES.index(CONDITIONS[name].cause)
         truth = np.minimum(truth, one)
     return truth, missing

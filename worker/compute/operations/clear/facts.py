@@ -21,7 +21,7 @@ from worker.compute.kernels.strings import folded, trimmed
 from worker.compute.operations.clear.citations import Citations, read_citations
 from worker.compute.operations.clear.codes import Code
 from worker.compute.operations.clear.rules import Rules
-from worker.compute.operations.clear.sentences import Sentences, read_lengths
+from worker.compute.operations.clear.sentences import Lengths, Sentences, read_lengths
 from worker.compute.operations.clear.truth import UNKNOWN, YES, Truth, any_of, truth
 from worker.compute.status_codes import RowCode, ValueCode
 from worker.records import RowStatus, Status, arrow
@@ -90,6 +90,7 @@ class Rows:
     event: Names
     convicted: Bools
     level: Ints
+    lengths: Lengths
     born: Ints
     deceased: Truth
     findings: tuple[tuple[RowCode, str, Ints], ...]
@@ -154,7 +155,7 @@ def gather(columns: Columns, rules: Rules, as_of: datetime.date) -> Facts:
         conviction,
         rows.date[row],
         kind=columns.text("sentence").take(arrow.from_numpy(parts)),
-        length=columns.text("sentence_length").take(arrow.from_numpy(parts)),
+        lengths=rows.lengths.of(parts),
     )
     return Facts(
         rules=rules,
@@ -192,8 +193,8 @@ def _rows(columns: Columns, rules: Rules, today: int) -> Rows:
     findings.append((Code.BIRTH_DATES_DIFFER, "DOB", np.flatnonzero(differing[subject] & (birth > 0))))
     level, unread = _levels(columns.text("level"))
     findings.append((Code.NOT_A_LEVEL, "level", np.flatnonzero(unread)))
-    length = columns.text("sentence_length")
-    findings.append((Code.NOT_A_LENGTH, "sentence_length", np.flatnonzero(read_lengths(length).wrong)))
+    lengths = read_lengths(columns.text("sentence_length"))
+    findings.append((Code.NOT_A_LENGTH, "sentence_length", np.flatnonzero(lengths.wrong)))
     deceased = np.where(event.begins(("DECEASED",)) == YES, YES, columns.flag("deceased"))
     return Rows(
         subject=subject,
@@ -202,6 +203,7 @@ def _rows(columns: Columns, rules: Rules, today: int) -> Rows:
         event=event,
         convicted=Names(columns.text("disposition")).begins(rules.convicted) == YES,
         level=level,
+        lengths=lengths,
         born=born,
         deceased=any_of(deceased, subject, k + 1),
         findings=tuple((code, name, rows) for code, name, rows in findings if len(rows)),

@@ -1,81 +1,84 @@
-"""The facts that conditions were evaluated on, in words: utf8, for convictions by position."""
+"""The facts that conditions were evaluated on, in words, for some convictions by position.
+
+Each function returns the pieces of a text, in order: words for all of them, and utf8 arrays with one value each. They
+are joined once, because a conviction has several.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.clear.facts import LEVELS, Facts, years_between
 from worker.records import arrow
 
-
-def _said(before: str, values: Ints | pa.Array, after: str = "") -> pa.Array:
-    text = arrow.from_numpy(values) if isinstance(values, np.ndarray) else values
-    ends = [pa.scalar(part, pa.utf8()) for part in (before, after, "")]
-    return pc.binary_join_element_wise(ends[0], text.cast(pa.utf8()), ends[1], ends[2])
+Pieces = tuple[str | pa.Array, ...]
 
 
-def level(facts: Facts, at: Ints) -> pa.Array:
+def _text(values: Ints) -> pa.Array:
+    return arrow.from_numpy(values).cast(pa.utf8())
+
+
+def level(facts: Facts, at: Ints) -> Pieces:
     """Felony, misdemeanor or infraction."""
-    return pa.array(LEVELS, pa.utf8()).take(arrow.from_numpy(facts.level[at]))
+    return (pa.array(LEVELS, pa.utf8()).take(arrow.from_numpy(facts.level[at])),)
 
 
-def section(facts: Facts, at: Ints) -> pa.Array:
+def section(facts: Facts, at: Ints) -> Pieces:
     """The citation."""
-    return facts.citations.text().take(arrow.from_numpy(at)).cast(pa.utf8()).fill_null("no section")
+    return (facts.citations.text(at).view(pa.utf8()).fill_null("no section"),)
 
 
-def date(facts: Facts, at: Ints) -> pa.Array:
+def date(facts: Facts, at: Ints) -> Pieces:
     """The date of conviction."""
-    return _said("convicted ", facts.date[at])
+    return ("convicted ", _text(facts.date[at]))
 
 
-def since(facts: Facts, at: Ints) -> pa.Array:
+def since(facts: Facts, at: Ints) -> Pieces:
     """Whole years since the conviction."""
-    return _said("", years_between(facts.date[at], facts.as_of), " years since conviction")
+    return (_text(years_between(facts.date[at], facts.as_of)), " years since conviction")
 
 
-def age(facts: Facts, at: Ints) -> pa.Array:
+def age(facts: Facts, at: Ints) -> Pieces:
     """The age on the day of decision."""
-    return _said("age ", years_between(facts.birth()[0][at], facts.as_of))
+    return ("age ", _text(years_between(facts.birth()[0][at], facts.as_of)))
 
 
-def age_then(facts: Facts, at: Ints) -> pa.Array:
+def age_then(facts: Facts, at: Ints) -> Pieces:
     """The age on the day of conviction."""
-    return _said("age at conviction ", years_between(facts.birth()[0][at], facts.date[at]))
+    return ("age at conviction ", _text(years_between(facts.birth()[0][at], facts.date[at])))
 
 
-def end(facts: Facts, at: Ints) -> pa.Array:
+def end(facts: Facts, at: Ints) -> Pieces:
     """The day on which the sentence ended."""
-    return _said("sentence ended ", facts.sentences.end[at])
+    return ("sentence ended ", _text(facts.sentences.end[at]))
 
 
-def kind(facts: Facts, at: Ints) -> pa.Array:
+def kind(facts: Facts, at: Ints) -> Pieces:
     """The kind of the sentence's first part."""
-    return _said("sentence ", facts.sentences.first_kind().take(arrow.from_numpy(at)).fill_null("none"))
+    return ("sentence ", facts.sentences.first_kind().take(arrow.from_numpy(at)).fill_null("none"))
 
 
-def convictions(facts: Facts, at: Ints) -> pa.Array:
+def convictions(facts: Facts, at: Ints) -> Pieces:
     """The number of the subject's convictions."""
     number = np.bincount(facts.subject, minlength=facts.rows.k + 1)
-    return _said("convictions of the subject: ", number[facts.subject[at]])
+    return ("convictions of the subject: ", _text(number[facts.subject[at]]))
 
 
-def last(facts: Facts, at: Ints) -> pa.Array:
+def last(facts: Facts, at: Ints) -> Pieces:
     """The date of the subject's last conviction."""
     latest = np.zeros(facts.rows.k + 1, np.int64)
     np.maximum.at(latest, facts.subject, facts.date)
-    return _said("last conviction ", latest[facts.subject[at]])
+    return ("last conviction ", _text(latest[facts.subject[at]]))
 
 
-def constant(words: str) -> Callable[[Facts, Ints], pa.Array]:
+def constant(words: str) -> Callable[[Facts, Ints], Pieces]:
     """The same words for every conviction."""
-    return lambda _, at: pa.repeat(pa.scalar(words, pa.utf8()), len(at))
+    return lambda _facts, _at: (words,)
 
 
-def deceased(facts: Facts, at: Ints) -> pa.Array:
+def deceased(facts: Facts, at: Ints) -> Pieces:
     """Deceased or not; never unknown where a rule holds."""
     words = pa.array(["not deceased", "", "deceased"], pa.utf8())
-    return words.take(arrow.from_numpy(facts.rows.deceased[facts.subject[at]].astype(np.int64)))
+    return (words.take(arrow.from_numpy(facts.rows.deceased[facts.subject[at]].astype(np.int64))),)

@@ -1,6 +1,6 @@
 """The outputs of `clear`: determinations with the facts behind them, and convictions that were not decided."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,13 +70,21 @@ def _facts_used(facts: Facts, rule: Ints, at: Ints) -> pa.Array:
     for number, each in enumerate(facts.rules.rules):
         here = np.flatnonzero(rule == number)
         if len(here):
-            found = [one(facts, at[here]) for one in _found_by(each)]
-            pieces.append(pc.binary_join_element_wise(*found, pa.scalar("; ", pa.utf8())))
+            pieces.append(_joined(each, facts, at[here]))
             order.append(here)
     place = np.argsort(np.concatenate(order))
     return pa.concat_arrays(pieces).take(arrow.from_numpy(place))
 
 
-def _found_by(rule: Rule) -> list[Callable[[Facts, Ints], pa.Array]]:
+def _joined(rule: Rule, facts: Facts, at: Ints) -> pa.Array:
+    """utf8: the facts of a rule's conditions, each fact once, separated by semicolons."""
     names = (*_ALWAYS, *(name for name, _ in rule.when.given()))
-    return list(dict.fromkeys(CONDITIONS[name].found for name in names))
+    found = dict.fromkeys(CONDITIONS[name].found for name in names)
+    parts, words = list[Any](), ""
+    for piece in [piece for one in found for piece in ("; ", *one(facts, at))][1:]:
+        if isinstance(piece, str):
+            words += piece
+        else:
+            parts += [pa.scalar(words, pa.utf8()), piece]
+            words = ""
+    return pc.binary_join_element_wise(*parts, pa.scalar(words, pa.utf8()), pa.scalar("", pa.utf8()))

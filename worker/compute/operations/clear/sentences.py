@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,6 +32,12 @@ class Lengths:
     known: Bools
     wrong: Bools
 
+    def of(self, rows: Ints) -> Self:
+        """The lengths of some rows."""
+        return type(self)(
+            months=self.months[rows], days=self.days[rows], known=self.known[rows], wrong=self.wrong[rows]
+        )
+
 
 def read_lengths(array: pa.Array) -> Lengths:
     """Read a `binary` column of numbers with D, M or Y behind them."""
@@ -51,19 +58,19 @@ def read_lengths(array: pa.Array) -> Lengths:
 class Sentences:
     """Of c convictions: end int64[c] YYYYMMDD, 0 where it is not known; given bool[c], every part has a kind.
 
-    part int64[p] is the conviction of each part, kind binary[p] its kind.
+    part int64[p] is the conviction of each part; kind int32[p] its position in the distinct `kinds`, binary.
     """
 
     end: Ints
     given: Bools
     part: Ints
-    kind: pa.Array
+    kind: npt.NDArray[np.int32]
+    kinds: pa.Array
 
     @classmethod
-    def of(cls, part: Ints, date: Ints, *, kind: pa.Array, length: pa.Array) -> Self:
+    def of(cls, part: Ints, date: Ints, *, kind: pa.Array, lengths: Lengths) -> Self:
         """The sentences of convictions with these dates, int64[c]."""
         c = len(date)
-        lengths = read_lengths(length)
         unknown = np.bincount(part[~lengths.known], minlength=c) > 0
         months = np.bincount(part, lengths.months, minlength=c).astype(np.int64)
         days = np.bincount(part, lengths.days, minlength=c).astype(np.int64)
@@ -71,22 +78,24 @@ class Sentences:
         end = np.zeros(c, np.int64)
         end[known] = _later(date[known], np.minimum(months[known], _LONGEST), np.minimum(days[known], 31 * _LONGEST))
         given = np.bincount(part[~read(kind).filled], minlength=c) == 0
-        return cls(end=end, given=given, part=part, kind=folded(kind))
+        encoded = pc.dictionary_encode(kind, null_encoding="encode")
+        return cls(
+            end=end, given=given, part=part, kind=arrow.numbers(encoded.indices), kinds=folded(encoded.dictionary)
+        )
 
     def first_kind(self) -> pa.Array:
         """utf8[c]: the kind of the first part of each sentence."""
         _, first = np.unique(self.part, return_index=True)
-        return self.kind.take(arrow.from_numpy(first)).cast(pa.utf8(), safe=False)
+        return self.kinds.take(arrow.from_numpy(self.kind[first])).view(pa.utf8())
 
     def has(self, words: Sequence[str]) -> Truth:
         """Truth[c]: a part of the sentence is of one of these kinds; unknown where none is, and a part has no kind."""
-        encoded = pc.dictionary_encode(self.kind, null_encoding="encode")
-        found = np.zeros(len(encoded.dictionary), np.bool_)
+        found = np.zeros(len(self.kinds), np.bool_)
         for word in words:
-            found |= arrow.bools(pc.match_substring(encoded.dictionary, word.upper()).fill_null(False))
-        rows = found[arrow.numbers(encoded.indices)]
-        some = np.bincount(self.part[rows], minlength=len(self.end)) > 0
-        return np.where(some, YES, np.where(self.given, NO, UNKNOWN)).astype(np.int8)
+            found |= arrow.bools(pc.match_substring(self.kinds, word.upper()).fill_null(False))
+        truth = np.where(self.given, NO, UNKNOWN)
+        truth[self.part[found[self.kind]]] = YES
+        return truth
 
 
 def _later(date: Ints, months: Ints, days: Ints) -> Ints:
