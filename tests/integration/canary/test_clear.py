@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pytest
+from cji_simulator.raw import settled
 from cji_simulator.scan import Canaries, ProcessScan, encodings, look_inside, scan_file, scan_process, worker_processes
 from cji_simulator.site import Site
 from cji_simulator.stepwise import Stepwise
@@ -66,6 +67,7 @@ def seen(site: Site, marks: dict[str, str]) -> Seen:
         during = _scanned(site, canaries)
         run.read_all()
         assert run.receipt
+    settled(site)  # the cell of the job is gone, and another one forked into its region
     files = [file for file in site.files.folder.rglob("*") if file.is_file()]
     found = {str(file): scan_file(file, canaries) for file in [*files, site.worker.log]}
     return Seen(inside=inside, during=during, after=_scanned(site, canaries), files=found)

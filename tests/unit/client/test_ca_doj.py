@@ -59,7 +59,8 @@ def line(row: dict[str, str], separator: str = ",", more: tuple[str, ...] = ()) 
 
 def read(path: Path) -> list[dict[str, object]]:
     schema, batches = open_extract(path)
-    return pa.Table.from_batches(list(batches), schema=schema).to_pylist()
+    found: list[dict[str, object]] = pa.Table.from_batches(list(batches), schema=schema).to_pylist()
+    return found
 
 
 def test_the_layout_has_95_columns() -> None:

@@ -19,7 +19,7 @@ def found(*texts: str | bytes | None, hyphenated: bool = False, laws: tuple[str,
 def among(texts: list[str], listed: list[str], *, alone: tuple[str, ...] = ()) -> list[int]:
     citations = read_citations([pa.array([t.encode() for t in texts], pa.binary())], laws=LAWS, hyphenated=False)
     named = Patterns.of(alone, hyphenated=False).alone
-    return citations.among(Patterns.of(listed, hyphenated=False), named).tolist()
+    return [int(truth) for truth in citations.among(Patterns.of(listed, hyphenated=False), named)]
 
 
 @pytest.mark.parametrize(

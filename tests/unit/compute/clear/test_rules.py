@@ -37,7 +37,7 @@ when = { level = ["felony"] }
 def mistakes(text: str | bytes) -> list[tuple[str, str, str]]:
     with pytest.raises(RulesError) as error:
         read_rules(text if isinstance(text, bytes) else text.encode())
-    return [tuple(problem) for problem in error.value.problems]
+    return [(problem.where, problem.what, problem.remedy) for problem in error.value.problems]
 
 
 def test_the_shipped_table_is_valid_and_explains_itself() -> None:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints, read
+from worker.compute.kernels.distinct import first_rows
 from worker.compute.kernels.strings import folded, trimmed
 from worker.compute.operations.clear.truth import NO, UNKNOWN, YES, Truth
 from worker.records import arrow
@@ -28,6 +29,8 @@ _MAX_DEPTH: Final = 4
 _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?(?:[A-Z]\b)?"
 _HYPHENATED: Final = r"[0-9]+[A-Z]?(?:[-.:][0-9]+[A-Z]?)*"
 _SUBDIVISION: Final = r"\([0-9A-Z]{1,5}(?:\.[0-9]+)?\)"
+_PARTS: Final = ("number", *(f"sub{i}" for i in range(_MAX_DEPTH)), "joined", "law")
+"""The groups of the expression, in their order."""
 _SEE_COMMENT: Final = b"SEE COMMENT FOR CHARGE"
 
 
@@ -125,22 +128,21 @@ def read_citations(
     """
     expression = _expression(laws, hyphenated=hyphenated)
     code = np.full(len(columns[0]), -1, np.int64)
-    allowed = np.ones(len(code), np.bool_)
-    found = list[dict[str, pa.Array]]()
-    start = 0
+    texts, start = list[list[pa.Array]](), 0
     for position, column in enumerate(columns):
-        encoded = pc.dictionary_encode(column, null_encoding="encode")
-        index = arrow.numbers(encoded.indices).astype(np.int64)
-        text = pc.replace_substring(folded(encoded.dictionary), b"&", b"")  # H&S is HS
-        parts = pc.extract_regex(text, expression)
-        here = arrow.present(parts)
-        if position == follows:
-            allowed = ~_speaks(columns[position - 1])
-        code = np.where((code < 0) & here[index] & allowed, start + index, code)
-        found.append({field.name: parts.field(i) for i, field in enumerate(parts.type)})
-        start += len(text)
-    columns_ = {name: arrow.concat([one[name] for one in found], pa.binary()) for name in found[0]}
-    return _citations(np.where(code < 0, start, code), columns_)
+        silent = code < 0 if position != follows else (code < 0) & ~_speaks(columns[position - 1])
+        rows = np.flatnonzero(silent)
+        encoded = pc.dictionary_encode(column.take(arrow.from_numpy(rows)), null_encoding="encode")
+        parts = pc.extract_regex(pc.replace_substring(folded(encoded.dictionary), b"&", b""), expression)  # H&S is HS
+        cites = arrow.present(parts)
+        place = np.where(cites, start + np.cumsum(cites) - 1, -1)
+        code[rows] = place[arrow.numbers(encoded.indices)]
+        texts.append(parts.filter(arrow.from_numpy(cites)).flatten())
+        start += int(np.count_nonzero(cites))
+    whole = [arrow.concat(column, pa.binary()) for column in zip(*texts, strict=True)]
+    first, same = first_rows(pc.binary_join_element_wise(*whole, pa.scalar(b"\0")))
+    distinct = {name: column.take(arrow.from_numpy(first)) for name, column in zip(_PARTS, whole, strict=True)}
+    return _citations(np.append(same, len(first))[code], distinct)
 
 
 def _expression(laws: Sequence[str], *, hyphenated: bool) -> str:
@@ -159,7 +161,8 @@ def _speaks(array: pa.Array) -> Bools:
     encoded = pc.dictionary_encode(array, null_encoding="encode")
     text = trimmed(folded(encoded.dictionary))
     silent = arrow.bools(pc.is_in(text, value_set=pa.array([b"", _SEE_COMMENT], pa.binary())))
-    return ~(silent | ~arrow.present(text))[arrow.numbers(encoded.indices)]
+    speaks: Bools = (arrow.present(text) & ~silent)[arrow.numbers(encoded.indices)]
+    return speaks
 
 
 def _citations(code: Ints, parts: dict[str, pa.Array]) -> Citations:

@@ -67,7 +67,8 @@ class Names:
         found = np.zeros(len(self._names), np.bool_)
         for word in words:
             found |= arrow.bools(pc.starts_with(self._names, word.upper()).fill_null(False))
-        return truth(found, self._filled)[self._code]
+        of_row: Truth = truth(found, self._filled)[self._code]
+        return of_row
 
     def position(self, words: Sequence[str]) -> tuple[Ints, Bools]:
         """(int64[n] the position of the text in `words`, or -1; bool[n] there is a text)."""
@@ -100,7 +101,8 @@ class Rows:
 class Facts:
     """c convictions, each one once: `row` int64[c] ascending is the first of its rows, `subject` int64[c].
 
-    `alone` are the short forms of sections that the table gives a meaning of their own.
+    `alone` are the short forms of sections that the table gives a meaning of their own. convictions, latest
+    int64[k + 1]: the number of each subject's convictions, and the date of the last one.
     """
 
     rules: Rules
@@ -114,6 +116,8 @@ class Facts:
     citations: Citations
     sentences: Sentences
     county: pa.Array
+    convictions: Ints
+    latest: Ints
 
     def birth(self) -> tuple[Ints, Bools]:
         """(int64[c] dates of birth, bool[c] known): a subject convicted before birth has no known one."""
@@ -169,6 +173,8 @@ def gather(columns: Columns, rules: Rules, as_of: datetime.date) -> Facts:
         citations=citations,
         sentences=sentences,
         county=columns.text("county").take(taken),
+        convictions=np.bincount(rows.subject[row], minlength=rows.k + 1),
+        latest=_latest(rows, row),
     )
 
 
@@ -246,6 +252,13 @@ def _levels(array: pa.Array) -> tuple[Ints, Bools]:
     """(int64[n] positions in LEVELS, bool[n] not a level)."""
     position, filled = Names(array).position(_LEVEL_WORDS)
     return np.where(position < 0, 0, position % 3 + 1), filled & (position < 0)
+
+
+def _latest(rows: Rows, row: Ints) -> Ints:
+    """int64[k + 1]: the latest date in these rows of each subject, 0 for none."""
+    latest = np.zeros(rows.k + 1, np.int64)
+    np.maximum.at(latest, rows.subject[row], rows.date[row])
+    return latest
 
 
 def _convictions(rows: Rows, columns: Columns) -> tuple[Ints, Ints]:

@@ -42,12 +42,12 @@ def since(facts: Facts, at: Ints) -> Pieces:
 
 def age(facts: Facts, at: Ints) -> Pieces:
     """The age on the day of decision."""
-    return ("age ", _text(years_between(facts.birth()[0][at], facts.as_of)))
+    return ("age ", _text(years_between(facts.rows.born[facts.subject[at]], facts.as_of)))
 
 
 def age_then(facts: Facts, at: Ints) -> Pieces:
     """The age on the day of conviction."""
-    return ("age at conviction ", _text(years_between(facts.birth()[0][at], facts.date[at])))
+    return ("age at conviction ", _text(years_between(facts.rows.born[facts.subject[at]], facts.date[at])))
 
 
 def end(facts: Facts, at: Ints) -> Pieces:
@@ -57,20 +57,17 @@ def end(facts: Facts, at: Ints) -> Pieces:
 
 def kind(facts: Facts, at: Ints) -> Pieces:
     """The kind of the sentence's first part."""
-    return ("sentence ", facts.sentences.first_kind().take(arrow.from_numpy(at)).fill_null("none"))
+    return ("sentence ", facts.sentences.first_kind(at).fill_null("none"))
 
 
 def convictions(facts: Facts, at: Ints) -> Pieces:
     """The number of the subject's convictions."""
-    number = np.bincount(facts.subject, minlength=facts.rows.k + 1)
-    return ("convictions of the subject: ", _text(number[facts.subject[at]]))
+    return ("convictions of the subject: ", _text(facts.convictions[facts.subject[at]]))
 
 
 def last(facts: Facts, at: Ints) -> Pieces:
     """The date of the subject's last conviction."""
-    latest = np.zeros(facts.rows.k + 1, np.int64)
-    np.maximum.at(latest, facts.subject, facts.date)
-    return ("last conviction ", _text(latest[facts.subject[at]]))
+    return ("last conviction ", _text(facts.latest[facts.subject[at]]))
 
 
 def constant(words: str) -> Callable[[Facts, Ints], Pieces]:

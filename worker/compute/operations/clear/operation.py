@@ -24,11 +24,10 @@ from worker.compute.operations.clear.self_test import CASES
 from worker.compute.parameters import ParametersError, known
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, Status, arrow, tagged
+from worker.records import WHOLE_ROW, Status, tagged
 
 _RELIEF: Final = "relief"
 _NEEDED: Final = frozenset(("subject", "date", "disposition"))
-_BATCH: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +56,8 @@ class Clearing:
         progress("decide", 100)
         subjects = columns.text("subject")
         parts = {
-            DETERMINATIONS.name: arrow.cut(determinations(facts, decision, subjects), _BATCH),
-            NOT_DECIDED.name: arrow.cut(not_decided(facts, decision, subjects), _BATCH),
+            DETERMINATIONS.name: determinations(facts, decision, subjects),
+            NOT_DECIDED.name: not_decided(facts, decision, subjects),
         }
         return Outputs(status=status, result=self._relieved(records, reliefs(facts, decision)), parts=parts)
 

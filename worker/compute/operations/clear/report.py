@@ -1,12 +1,13 @@
 """The outputs of `clear`: determinations with the facts behind them, and convictions that were not decided."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.kernels.column import Ints
+from worker.compute.kernels.column import Bools, Ints
 from worker.compute.operations.clear.conditions import CONDITIONS
 from worker.compute.operations.clear.decide import CAUSES, Decision
 from worker.compute.operations.clear.facts import Facts
@@ -15,13 +16,27 @@ from worker.compute.operations.clear.rules import Rule
 from worker.compute.operations.clear.words import reason_of
 from worker.records import arrow
 
-_ALWAYS = ("level", "sections", "convicted_before")
+_BATCH: Final = 16_384
+_ALWAYS: Final = ("level", "sections", "convicted_before")
 """Conditions whose facts every determination has: level, section and date."""
 
 
-def determinations(facts: Facts, decision: Decision, subjects: pa.Array) -> pa.RecordBatch:
+def determinations(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
     """One row for each conviction that a rule decided; `subjects` binary[n]."""
-    at = np.flatnonzero(decision.decided)
+    return (_determinations(facts, decision, subjects, at) for at in _chunks(decision.decided))
+
+
+def not_decided(facts: Facts, decision: Decision, subjects: pa.Array) -> Iterator[pa.RecordBatch]:
+    """One row for each conviction in scope that no rule decided, with the cause; `subjects` binary[n]."""
+    return (_not_decided(facts, decision, subjects, at) for at in _chunks(decision.open))
+
+
+def _chunks(chosen: Bools) -> Iterator[Ints]:
+    at = np.flatnonzero(chosen)
+    return (at[first : first + _BATCH] for first in range(0, len(at), _BATCH))
+
+
+def _determinations(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
     rule = arrow.from_numpy(decision.rule[at])
     rules = facts.rules.rules
     columns = [_texts([getattr(each, name) for each in rules]).take(rule) for name in ("relief", "id", "reason")]
@@ -31,9 +46,7 @@ def determinations(facts: Facts, decision: Decision, subjects: pa.Array) -> pa.R
     )
 
 
-def not_decided(facts: Facts, decision: Decision, subjects: pa.Array) -> pa.RecordBatch:
-    """One row for each conviction in scope that no rule decided, with the cause; `subjects` binary[n]."""
-    at = np.flatnonzero(decision.open)
+def _not_decided(facts: Facts, decision: Decision, subjects: pa.Array, at: Ints) -> pa.RecordBatch:
     rule, cause = decision.rule[at], decision.cause[at]
     ids = [each.id for each in facts.rules.rules]
     words = [reason_of(name, each.value) for name in (*ids, "") for each in CAUSES]

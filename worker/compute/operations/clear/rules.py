@@ -40,7 +40,7 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class When(_Table, frozen=True, kw_only=True):
-    """Conditions, which hold together; None is no condition. `conditions` has the meaning of each."""
+    """Conditions, which hold together; None leaves one out. `conditions` has the meaning of each."""
 
     level: Annotated[tuple[Level, ...], Meta(min_length=1)] | None = None
     sections: _Sections | None = None
@@ -164,7 +164,7 @@ def _converted(table: dict[str, Any]) -> Rules:
 
 
 def _place(table: dict[str, Any], path: str) -> tuple[str, tuple[str, ...]]:
-    """Where msgspec's path points, with the id of its rule, and the fields that are possible there."""
+    """The place that msgspec's path points to, with the id of its rule, and the fields that are possible there."""
     where, fields = path.removeprefix("$").removeprefix(".") or "table", Rules.__struct_fields__
     if where.startswith("rules["):
         number = int(where[len("rules[") : where.index("]")])

@@ -58,12 +58,14 @@ def read_lengths(array: pa.Array) -> Lengths:
 class Sentences:
     """Of c convictions: end int64[c] YYYYMMDD, 0 where it is not known; given bool[c], every part has a kind.
 
-    part int64[p] is the conviction of each part; kind int32[p] its position in the distinct `kinds`, binary.
+    part int64[p] is the conviction of each part; kind int32[p] its position in the distinct `kinds`, binary. first
+    int64[c] is the first part of each.
     """
 
     end: Ints
     given: Bools
     part: Ints
+    first: Ints
     kind: npt.NDArray[np.int32]
     kinds: pa.Array
 
@@ -79,14 +81,14 @@ class Sentences:
         end[known] = _later(date[known], np.minimum(months[known], _LONGEST), np.minimum(days[known], 31 * _LONGEST))
         given = np.bincount(part[~read(kind).filled], minlength=c) == 0
         encoded = pc.dictionary_encode(kind, null_encoding="encode")
-        return cls(
-            end=end, given=given, part=part, kind=arrow.numbers(encoded.indices), kinds=folded(encoded.dictionary)
-        )
+        first = np.zeros(c, np.int64)
+        first[part[::-1]] = np.arange(len(part))[::-1]
+        index, kinds = arrow.numbers(encoded.indices), folded(encoded.dictionary)
+        return cls(end=end, given=given, part=part, first=first, kind=index, kinds=kinds)
 
-    def first_kind(self) -> pa.Array:
-        """utf8[c]: the kind of the first part of each sentence."""
-        _, first = np.unique(self.part, return_index=True)
-        return self.kinds.take(arrow.from_numpy(self.kind[first])).view(pa.utf8())
+    def first_kind(self, at: Ints) -> pa.Array:
+        """utf8: the kind of the first part of these sentences."""
+        return self.kinds.take(arrow.from_numpy(self.kind[self.first[at]])).view(pa.utf8())
 
     def has(self, words: Sequence[str]) -> Truth:
         """Truth[c]: a part of the sentence is of one of these kinds; unknown where none is, and a part has no kind."""
@@ -105,9 +107,9 @@ def _later(date: Ints, months: Ints, days: Ints) -> Ints:
     last = ((month + 1).astype("M8[M]").astype("M8[D]") - first).astype(np.int64)
     day = first + (np.minimum(date % 100, last) - 1).astype("m8[D]") + days.astype("m8[D]")
     months_of = day.astype("M8[M]")
-    index = months_of.astype(np.int64)
-    year = index // 12 + 1970
-    return year * 10_000 + (index % 12 + 1) * 100 + (day - months_of.astype("M8[D]")).astype(np.int64) + 1
+    index: Ints = months_of.astype(np.int64)
+    of_month: Ints = (day - months_of.astype("M8[D]")).astype(np.int64) + 1
+    return (index // 12 + 1970) * 10_000 + (index % 12 + 1) * 100 + of_month
 
 
 def _numbers(array: pa.Array, known: Bools) -> Ints:
