@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from worker.cli.common import FILE, Failure, explained
+from worker.client.errors import SpecError
 from worker.client.spec import read_file_bytes
 from worker.compute.operations.clear import RulesError, in_words, read_rules
 
@@ -37,11 +38,22 @@ def check(file: Path) -> None:
 
 
 @clear.command()
-def example() -> None:
-    """Print the table that is shipped as an example: California.
+@click.argument("file", metavar="[RULES]", type=click.Path(path_type=Path), required=False)
+@explained
+def example(file: Path | None) -> None:
+    """Print the table that is shipped as an example, California, or write it to a new file RULES.
 
     \b
-    Example:
-      cji clear example > rules.toml
+    Examples:
+      cji clear example
+      cji clear example rules.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    click.echo((files("worker.compute.operations.clear") / "california.toml").read_text(encoding="utf-8"), nl=False)
+    text = (files("worker.compute.operations.clear") / "california.toml").read_text(encoding="utf-8")
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as error:
+        raise SpecError(f"{file} cannot be written ({error.strerror})", remedy="Choose another name.") from None

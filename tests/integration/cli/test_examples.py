@@ -16,7 +16,7 @@ from worker.cli import build
 from worker.client.keys import new_project_key, save_project_key
 
 PAGE = (ROOT / "examples/README.md").read_text()
-COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji-simulator cji"))]
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji clear", "cji-simulator cji"))]
 
 
 def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All commands of the page, one after the other, in a copy of the repository's examples."""
     folder = tmp_path_factory.mktemp("examples")
-    # a reader of the page has made a project key there, which the first command makes anew
-    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json"))
+    # a reader of the page has made a project key and a table of rules there, which the first commands make again
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json", "rules.toml"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 11
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True

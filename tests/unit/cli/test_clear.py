@@ -13,6 +13,11 @@ def test_the_example_is_printed_and_explained(tmp_path: Path) -> None:
     path.write_text(printed.stdout)
     found = CliRunner().invoke(build(), ["clear", "check", str(path)])
     assert found.exit_code == 0
+    written = CliRunner().invoke(build(), ["clear", "example", str(tmp_path / "written.toml")])
+    assert written.exit_code == 0
+    assert (tmp_path / "written.toml").read_text() == printed.stdout
+    again = CliRunner().invoke(build(), ["clear", "example", str(tmp_path / "written.toml")])
+    assert again.exit_code == 2
     assert "1. p64-dismiss: dismiss. Possession" in found.stdout
     assert "   - the conviction is before 2016-11-09" in found.stdout
     assert "   - the subject was 21 or older at conviction" in found.stdout
