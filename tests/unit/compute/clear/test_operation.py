@@ -229,6 +229,19 @@ def test_outputs_have_reasons_facts_and_words() -> None:
     assert found.status.codes.tolist() == [Code.NOT_DECIDED]
 
 
+def test_each_determination_has_its_own_facts() -> None:
+    """Rules take turns, over more than one chunk of determinations."""
+    rules = table({"level": ("misdemeanor",)}, {"relief": "none"})
+    rows = [conviction(level="FM"[i % 2], date=f"{1990 + i % 30}0101", subject=f"S{i}") for i in range(20_000)]
+    found = run(rows, rules)
+    made = [row for each in found.parts["determinations"] for row in each.to_pylist()]
+    assert [row["row"] for row in made] == list(range(20_000))
+    words = ("felony", "misdemeanor")
+    assert [row["facts"] for row in made] == [
+        f"{words[i % 2]}; 11358 HS; convicted {1990 + i % 30}0101" for i in range(20_000)
+    ]
+
+
 def test_every_fact_of_a_rule_is_shown() -> None:
     """Each condition that can hold at once, in one rule."""
     when = {
@@ -320,7 +333,6 @@ def test_records_that_cannot_be_cleared_are_refused() -> None:
         {"rules": b""},
         {"rules": b"{}"},
         {"rules": b"[" * 20_000},
-        {"rules": b" " * 20_481},
         {"as_of": "yesterday"},
         {"county": "X" * 65},
         {"county": " X"},
@@ -332,6 +344,13 @@ def test_parameters_that_make_no_sense_are_refused(fields: dict[str, Any]) -> No
     CLEAR.decode(pb.Clear(**good))
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
         CLEAR.decode(pb.Clear(**(good | fields)))
+
+
+def test_a_table_in_a_header_has_a_limit() -> None:
+    encoded = msgspec.json.encode(table({}))
+    CLEAR.decode(pb.Clear(rules=encoded.ljust(20 << 10), as_of="2026-02-01"))
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        CLEAR.decode(pb.Clear(rules=encoded.ljust((20 << 10) + 1), as_of="2026-02-01"))
 
 
 def test_a_table_with_a_mistake_is_refused_in_a_header() -> None:

@@ -147,6 +147,12 @@ def test_other_text_is_no_table(text: bytes) -> None:
     assert all(remedy for _, _, remedy in mistakes(text))
 
 
+def test_a_text_has_a_limit() -> None:
+    read_rules((SMALL + "#" * (MAX_BYTES - len(SMALL))).encode())
+    (mistake,) = mistakes(SMALL + "#" * (MAX_BYTES - len(SMALL) + 1))
+    assert mistake == ("table", "more than 256 KiB", "Split the table by kind of relief.")
+
+
 def test_a_table_must_fit_a_header() -> None:
     listed = tuple(f"{number} HS" for number in range(1000, 1500))
     large = table(*({"sections": listed[i:]} for i in range(8)))
