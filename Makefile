@@ -1,6 +1,6 @@
 # make help lists what there is.
 PY := .venv/bin/python
-BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate
+BENCH ?= pipeline isolation start load validate deidentify kernels link screen aggregate clear
 FUZZ ?= 80
 SOAK ?= 60
 # The tests of one file share a simulation and run in one process. One process more than there are processors, because

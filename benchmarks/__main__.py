@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "link": "one model trained and applied here and in Splink on DuckDB; cost and memory up to a million records",
     "screen": "inquiries a second against a hot file in memory, beside the same search and score in SQL by DuckDB",
     "kernels": "Jaro-Winkler of any pairs and above a cut-off beside rapidfuzz, phonetic codes beside jellyfish",
+    "clear": "events of criminal histories a second with the rules of a state, beside a slow twin",
     "aggregate": "group-by and all totals beside DuckDB and Polars, Return A beside a slow twin",
 }
 """Name of a module in this package -> what its `run` measures."""

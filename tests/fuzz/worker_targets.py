@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -46,13 +46,15 @@ from worker.audit import (
 )
 from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
-from worker.client import Unverified, load_profile, load_project_key
+from worker.client import Unverified, ca_doj, load_profile, load_project_key
 from worker.client.attested import read_evidence
 from worker.client.errors import SpecError, from_details
 from worker.client.parts import open_part
 from worker.client.result import parse_result_header
 from worker.client.spec import decode_spec
 from worker.compute import tables
+from worker.compute.operations.clear import Clear, Rules, RulesError, in_words, read_rules
+from worker.compute.operations.clear import parameters as clear_parameters
 from worker.door.files import check_server_files
 from worker.envelope import FLOE_HEADER_BYTES, Sealer, Unsealer, sign_header, verify_header
 from worker.errors import REASONS, Refusal, StartupError
@@ -450,6 +452,27 @@ def _tables(name: str, data: bytes) -> object:
     return tables.load(place)
 
 
+def _rules() -> tuple[bytes, ...]:
+    return ((files("worker.compute.operations.clear") / "california.toml").read_bytes(),)
+
+
+def _read_rules(data: bytes) -> Rules:
+    rules = read_rules(data)
+    assert "\n".join(in_words(rules))
+    return rules
+
+
+def _rules_fair(_: bytes, value: Any) -> bool:
+    """The table survives its way through a header."""
+    parameters = Clear(table=value, as_of=date(2026, 1, 1))
+    return clear_parameters.decode(clear_parameters.encode(parameters)) == parameters
+
+
+def _read_extract(path: Path) -> object:
+    schema, batches = ca_doj.open_extract(path)
+    return pa.Table.from_batches(list(batches), schema=schema).num_rows
+
+
 def _is_absolute(name: str) -> bool:
     return name.startswith("/")
 
@@ -626,6 +649,15 @@ WORKER: Final = (
             weight=3,
         )
         for name in ("dissemination", "ncic", "screening")
+    ),
+    target("clear-rules", _rules, _read_rules, refusals=(RulesError,), fair=_rules_fair, mutators=TEXT, weight=6),
+    target(
+        "ca-doj",
+        lambda: (",".join(ca_doj.COLUMNS).encode() + b"\n" + b"1," * 94 + b"\n", b"1," * 94 + b"END\n"),
+        from_file(_read_extract),
+        refusals=(SpecError, pa.ArrowException),
+        mutators=(*TEXT, *BYTES),
+        weight=3,
     ),
     target("job-spec", _specs, decode_spec, refusals=(SpecError,), fair=_spec_fair, mutators=TEXT, weight=20),
     target(

@@ -19,6 +19,7 @@ import click
 from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.cli.advisories import advisories
 from worker.cli.audit import audit
+from worker.cli.clear import clear
 from worker.cli.control import reload, status
 from worker.cli.crl import crl
 from worker.cli.doctor import doctor
@@ -84,6 +85,7 @@ def build(*trusts: Trust) -> click.Group:
         policy,
         provider,
         schema,
+        clear,
         manifest,
         door,
         doctor,

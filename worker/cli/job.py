@@ -87,7 +87,7 @@ def run(
     target = Target(out, suffix=file.suffix.lower() if file.suffix.lower() in FORMATS else ".csv")
     recipient = _recipient(profile, spec)
     signing = load_signing_key(Path(profile.signing_key), passphrase=passphrase_for(Path(profile.signing_key)))
-    source = read_file(file, rename=spec.input.rename)
+    source = read_file(file, rename=spec.input.rename, layout=spec.input.layout)
     opened = open_source(source, spec.input.schema)
     _check_columns(opened.schema, spec)
     sides = _sides(spec)
@@ -155,7 +155,7 @@ def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
 
 def _sides(spec: JobSpec) -> dict[str, Source]:
     """The side tables by name; each fits its schema."""
-    sources = {name: read_file(side.file, rename=side.rename) for name, side in spec.sides.items()}
+    sources = {name: read_file(side.file, rename=side.rename, layout=side.layout) for name, side in spec.sides.items()}
     for name, side in spec.sides.items():
         open_source(sources[name], side.schema)
     return {**sources}

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from worker.client import ca_doj
 from worker.client.errors import SpecError
 from worker.errors import Refusal
 from worker.records import SCHEMAS, check_schema, tagged
@@ -59,10 +60,13 @@ def open_source(source: Source, schema_id: str) -> Batches:
     return Batches(schema=schema, batches=_fit(given, schema), rows=given.rows)
 
 
-def read_file(path: Path, *, rename: Mapping[str, str]) -> Callable[[], Batches]:
-    """A source that reads a file of `FORMATS` or `LINES` batch by batch with renamed columns; each call reopens it."""
+def read_file(path: Path, *, rename: Mapping[str, str], layout: str | None = None) -> Callable[[], Batches]:
+    """A source that reads a file of `FORMATS` or `LINES` batch by batch with renamed columns; each call reopens it.
+
+    With the layout `ca_doj` the file is an extract of the California Department of Justice, as text of any suffix.
+    """
     readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow, LINES: _lines}
-    reader = readers.get(path.suffix.lower())
+    reader = readers.get(path.suffix.lower()) if layout is None else _extract
     if reader is None:
         raise SpecError(f"{path.name} is not one of {', '.join((*FORMATS, LINES))}")
 
@@ -153,6 +157,11 @@ def _readable(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.Reco
         yield from batches
     except (OSError, pa.ArrowException) as error:
         raise SpecError(f"{path.name} cannot be read to its end ({type(error).__name__})") from None
+
+
+def _extract(path: Path) -> Batches:
+    schema, batches = ca_doj.open_extract(path)
+    return Batches(schema=schema, batches=batches)
 
 
 def _csv(path: Path) -> Batches:

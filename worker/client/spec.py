@@ -25,10 +25,18 @@ _Jwk = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to read the input: its schema, and `rename` from column names in the file to those in the schema."""
+    """How to read the input: its schema, and `rename` from column names in the file to those in the schema.
+
+    With `layout` the file is of a form with a reader of its own, which makes records of the schema.
+    """
 
     schema: _Text
     rename: dict[_Text, _Text] = {}
+    layout: Literal["ca_doj"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout is not None and (self.schema != "chri_event/2" or self.rename):
+            raise ValueError("layout ca_doj: makes chri_event/2 and takes no rename")
 
 
 class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from worker.compute.operation import Context, Operation, OutputSpec, PreparedOperation, Project, Reference, Signature
 from worker.compute.operations.aggregate.operation import AGGREGATE
+from worker.compute.operations.clear.operation import CLEAR
 from worker.compute.operations.deidentify.operation import DEIDENTIFY
 from worker.compute.operations.disseminate.operation import DISSEMINATE
 from worker.compute.operations.link.operation import LINK
@@ -37,6 +38,7 @@ OPERATIONS: Final[Mapping[str, Operation[Any]]] = MappingProxyType(
             DEIDENTIFY,
             AGGREGATE,
             DISSEMINATE,
+            CLEAR,
         )
     }
 )

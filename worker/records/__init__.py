@@ -1,7 +1,9 @@
 """Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
 
 from worker.records.schemas import (
+    EVENTS,
     METADATA_KEY,
+    PERSONAL,
     SCHEMAS,
     Column,
     DataClass,
@@ -15,7 +17,9 @@ from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, St
 
 __all__ = [
     "END_OF_STREAM",
+    "EVENTS",
     "METADATA_KEY",
+    "PERSONAL",
     "RESERVE_BYTES",
     "ROW_STATUS",
     "ROW_STATUS_SCHEMA",

@@ -114,6 +114,13 @@ _CHRI_EVENT: Final = (
     *columns(_HISTORY, "cycle event date charge level disposition disposition_date", *_TEXT),
     *columns(_HISTORY, "sealed expunged juvenile non_conviction", pa.bool_()),
 )
+_CHRI_EVENT_2: Final = (
+    *columns(_CONTROL, "subject ORI", *_TEXT),
+    *columns(_BIOGRAPHIC, "DOB", *_TEXT),
+    *columns(_HISTORY, "cycle count event date county offense_code offense level", *_TEXT),
+    *columns(_HISTORY, "disposition disposition_date sentence sentence_length comment relief", *_TEXT),
+    *columns(_HISTORY, "deceased sealed expunged juvenile non_conviction", pa.bool_()),
+)
 _NIBRS_ORI: Final = columns(
     _CONTROL, "ori status nibrs_start inactive_from covered_from federal", *_TEXT, required=True
 )
@@ -136,6 +143,7 @@ SCHEMAS: Final = MappingProxyType(
             _input("person/1", _PERSON, _CLUSTER),
             _input("hotfile/1", _HOTFILE, _CLUSTER),
             _input("chri_event/1", _CHRI_EVENT),
+            _input("chri_event/2", _CHRI_EVENT_2),
             _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),
             _input("nibrs_on_file/1", columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True)),
@@ -144,6 +152,11 @@ SCHEMAS: Final = MappingProxyType(
     }
 )
 """The inputs of jobs, and the status of rows. Each operation declares the other records that it makes."""
+
+EVENTS: Final = frozenset(("chri_event/1", "chri_event/2"))
+"""Schemas of events in criminal histories."""
+PERSONAL: Final = frozenset(("person/1", "hotfile/1")) | EVENTS
+"""Schemas of records about persons, for operations that take any of them."""
 
 TYPES: Final = frozenset(
     data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types

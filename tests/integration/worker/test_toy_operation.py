@@ -20,7 +20,7 @@ message Tally {
   string column = 1;
 }
 """
-ONEOF_LINE = "    Tally tally = 7;\n"
+ONEOF_LINE = "    Tally tally = 8;\n"
 
 FOLDER = {
     "__init__.py": '"""`tally`: rows by the first letter of a column."""\n',
@@ -147,7 +147,7 @@ print(json.dumps({
 def add_by_the_recipe(copy: Path) -> None:
     """The steps of "Add an operation", without those that write documentation and tests."""
     proto = copy / "protos/cji/worker/v1/worker.proto"
-    last = "    Disseminate disseminate = 6;\n"
+    last = "    Clear clear = 7;\n"
     text = proto.read_text()
     assert last in text
     proto.write_text(text.replace(last, last + ONEOF_LINE) + MESSAGE)
@@ -163,7 +163,7 @@ def add_by_the_recipe(copy: Path) -> None:
         "from worker.compute.operations.validate.operation import",
         1,
     )
-    registry.write_text(text.replace("            DISSEMINATE,\n", "            DISSEMINATE,\n            TALLY,\n", 1))
+    registry.write_text(text.replace("            CLEAR,\n", "            CLEAR,\n            TALLY,\n", 1))
 
 
 def interpreter(copy: Path) -> Path:

@@ -52,3 +52,16 @@ def words(array: pa.Array) -> tuple[Words, Ints]:
 def fold(data: Bytes) -> Bytes:
     """ASCII letters as capitals, every other byte as it is."""
     return data - np.uint8(0x20) * ((data >= ord("a")) & (data <= ord("z")))
+
+
+def folded(array: pa.Array) -> pa.Array:
+    """binary[n]: the values of a `utf8` or `binary` array with ASCII letters as capitals."""
+    validity, offsets, data = array.buffers()
+    letters = b"" if data is None else fold(np.frombuffer(data, np.uint8))
+    buffers = [validity, offsets, pa.py_buffer(letters)]
+    return pa.Array.from_buffers(pa.binary(), len(array), buffers, offset=array.offset)
+
+
+def trimmed(array: pa.Array) -> pa.Array:
+    """binary[n]: the values of a `utf8` or `binary` array without ASCII blanks at their ends."""
+    return pc.ascii_trim_whitespace(array.view(pa.utf8())).view(pa.binary())

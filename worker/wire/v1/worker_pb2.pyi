@@ -158,20 +158,22 @@ class Recipient(_message.Message):
     def __init__(self, key_id: _Optional[str] = ..., jwk: _Optional[str] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate")
+    __slots__ = ("validate", "link", "screen", "deidentify", "aggregate", "disseminate", "clear")
     VALIDATE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SCREEN_FIELD_NUMBER: _ClassVar[int]
     DEIDENTIFY_FIELD_NUMBER: _ClassVar[int]
     AGGREGATE_FIELD_NUMBER: _ClassVar[int]
     DISSEMINATE_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_FIELD_NUMBER: _ClassVar[int]
     validate: Validate
     link: Link
     screen: Screen
     deidentify: Deidentify
     aggregate: Aggregate
     disseminate: Disseminate
-    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ...) -> None: ...
+    clear: Clear
+    def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
     __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
@@ -254,6 +256,16 @@ class Validate(_message.Message):
     also: _containers.RepeatedScalarFieldContainer[str]
     tables_sha256: bytes
     def __init__(self, rule_set: _Optional[str] = ..., as_of: _Optional[str] = ..., without: _Optional[_Iterable[str]] = ..., also: _Optional[_Iterable[str]] = ..., tables_sha256: _Optional[bytes] = ...) -> None: ...
+
+class Clear(_message.Message):
+    __slots__ = ("rules", "as_of", "county")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    COUNTY_FIELD_NUMBER: _ClassVar[int]
+    rules: bytes
+    as_of: str
+    county: str
+    def __init__(self, rules: _Optional[bytes] = ..., as_of: _Optional[str] = ..., county: _Optional[str] = ...) -> None: ...
 
 class Deidentify(_message.Message):
     __slots__ = ("project", "wrapped_project_key", "columns", "small_classes", "token_map")

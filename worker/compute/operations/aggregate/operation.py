@@ -23,9 +23,8 @@ from worker.compute.operations.aggregate.self_test import CASES
 from worker.compute.parameters import ParametersError
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
-from worker.records import WHOLE_ROW, arrow
+from worker.records import PERSONAL, WHOLE_ROW, arrow
 
-_RECORDS: Final = frozenset(("person/1", "hotfile/1", "chri_event/1"))
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
 
 
@@ -51,7 +50,7 @@ class Aggregating:
 
 def _signature(parameters: Aggregate) -> Signature:
     if parameters.preset is None:
-        return Signature(accepts=_RECORDS, result=CELLS.schema_id)
+        return Signature(accepts=PERSONAL, result=CELLS.schema_id)
     return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,))
 
 

@@ -51,7 +51,7 @@ from worker.compute.operations.deidentify.token_map import TokenMap
 from worker.compute.operations.deidentify.transforms import ApplyRule, OneBatch, bind
 from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
-from worker.records import RowStatus, Status, tagged
+from worker.records import PERSONAL, RowStatus, Status, tagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def _signature(parameters: Deidentify) -> Signature:
     parts: tuple[OutputSpec, ...] = tuple(part for is_wanted, part in wanted if is_wanted)
     project = Project(parameters.project or "", parameters.wrapped_project_key) if parameters.is_keyed else None
     # a NIBRS line mixes data elements: no rule could fit it
-    return Signature(accepts=frozenset(("person/1", "hotfile/1", "chri_event/1")), parts=parts, project=project)
+    return Signature(accepts=PERSONAL, parts=parts, project=project)
 
 
 def _prepare(

@@ -37,7 +37,7 @@ from worker.compute.operations.disseminate.parameters import Disseminate, check_
 from worker.compute.operations.disseminate.self_test import CASES
 from worker.compute.parameters import known
 from worker.compute.tables.dissemination import Dissemination, Grant
-from worker.records import SCHEMAS, RowStatus, Status, arrow, tagged
+from worker.records import EVENTS, SCHEMAS, RowStatus, Status, arrow, tagged
 
 _REASONS: Final = (
     Code.WITHHELD_PURPOSE,
@@ -73,7 +73,7 @@ def _prepare(parameters: Disseminate, schema_id: str, schema: pa.Schema, context
         table=table,
         as_of=known(parameters.as_of),
         names=tuple(schema.names),
-        subject="subject" if schema_id == "chri_event/1" else "NIC",
+        subject="subject" if schema_id in EVENTS else "NIC",
         recipient_class=parameters.recipient_class,
         context=context,
     )
@@ -143,7 +143,7 @@ class Disseminating:
     def _flag(self, batch: pa.RecordBatch, name: str) -> Bools:
         """bool[n]: the flag is set or unknown. Records of hot files have none of these flags."""
         n = batch.num_rows
-        if self.schema_id != "chri_event/1":
+        if self.schema_id not in EVENTS:
             return np.zeros(n, np.bool_)
         if name not in self.names:
             return np.ones(n, np.bool_)
@@ -152,7 +152,7 @@ class Disseminating:
 
     def _non_conviction(self, batch: pa.RecordBatch) -> Bools:
         flag = self._flag(batch, "non_conviction")
-        if self.schema_id != "chri_event/1":
+        if self.schema_id not in EVENTS:
             return flag
         return flag | (~self._filled(batch, "disposition") & ~self._is_recent(batch))
 
@@ -237,7 +237,7 @@ DISSEMINATE: Final = Operation(
     encode=encode,
     complete=complete,
     check_tables=check_tables,
-    signature=lambda _: Signature(accepts=frozenset(("chri_event/1", "hotfile/1")), parts=(LEDGER, WITHHELD)),
+    signature=lambda _: Signature(accepts=EVENTS | {"hotfile/1"}, parts=(LEDGER, WITHHELD)),
     prepare=_prepare,
     schemas=(LEDGER.schema, WITHHELD.schema),
     codes=Code,

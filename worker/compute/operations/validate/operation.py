@@ -12,6 +12,7 @@ from worker.compute.operations.validate.outputs import COUNTS, EDS, FINDINGS, IN
 from worker.compute.operations.validate.parameters import Validate, complete, decode, encode
 from worker.compute.operations.validate.self_test import CASES
 from worker.compute.parameters import check_digest
+from worker.records import PERSONAL
 
 _NIBRS: Final = Signature(
     accepts=frozenset(("nibrs.flat/3.1",)),
@@ -19,9 +20,7 @@ _NIBRS: Final = Signature(
     parts=(INCIDENTS, RATES, EDS),
     sides=(Side(name=nibrs.ORI_SIDE, schema=ORI_TABLE), Side(name=nibrs.ON_FILE_SIDE, schema=ON_FILE)),
 )
-_COLUMNS: Final = Signature(
-    accepts=frozenset(("person/1", "hotfile/1", "chri_event/1")), result=FINDINGS.schema_id, parts=(COUNTS,)
-)
+_COLUMNS: Final = Signature(accepts=PERSONAL, result=FINDINGS.schema_id, parts=(COUNTS,))
 
 
 def _prepare(parameters: Validate, _schema_id: str, schema: pa.Schema, context: Context) -> TableOperation:

@@ -1,0 +1,149 @@
+"""Every determination equals the slow twin's, and a fact that is taken away makes nobody eligible."""
+
+import datetime
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference.clear import cited, determine, is_among
+from tests.support.clear_tools import AS_OF, batch, outcomes, run, table
+from worker.compute.operations.clear import Rules, When
+from worker.compute.operations.clear.citations import Patterns, read_citations
+from worker.compute.operations.clear.conditions import CONDITIONS
+from worker.compute.operations.clear.rules import problems
+
+SECTIONS = ["11357(A) HS-POSSESS", "11357(B)(2) HS", "11357 HS", "11358 HS-X", "664/11358 HS", "459 PC-BURGLARY", "???"]
+LISTED = ["11357 HS", "11357(a) HS", "11357(b) HS", "11357() HS", "11358 HS", "459 PC"]
+days = st.sampled_from(
+    [
+        "19800229",
+        "20040229",
+        "2005-03-01",
+        "20160201",
+        "20160202",
+        "20240229",
+        "20260201",
+        "20260202",
+        "2001-XX-01",
+        "x",
+    ]
+)
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+events = st.fixed_dictionaries(
+    {
+        "subject": maybe(st.sampled_from(["S1", "S2", "S2", ""])),
+        "DOB": maybe(st.sampled_from(["19800229", "19800229", "20060201", "19450101", "?"])),
+        "count": maybe(st.sampled_from(["001", "002"])),
+        "event": maybe(st.sampled_from(["COURT ACTION", "arrest/cited", "REGISTRATION", "DECEASED"])),
+        "date": maybe(days),
+        "county": maybe(st.sampled_from(["HERE", "here ", "THERE"])),
+        "offense_code": maybe(st.sampled_from(["", "35036", "459 pc"])),
+        "offense": maybe(st.sampled_from([*SECTIONS, "SEE COMMENT FOR CHARGE"])),
+        "comment": maybe(st.sampled_from(SECTIONS)),
+        "level": maybe(st.sampled_from(["F", "misdemeanor", " I", "N"])),
+        "disposition": maybe(st.sampled_from(["CONVICTED", "convicted-prob", "CONVICTED", "DISMISSED"])),
+        "sentence": maybe(st.sampled_from(["JAIL", "STATE PRISON", "probation"])),
+        "sentence_length": maybe(st.sampled_from(["10D", "16m", "3Y", "0 D", "9999Y", "LIFE"])),
+        "deceased": maybe(st.booleans()),
+    }
+)
+listed = st.lists(st.sampled_from([*LISTED, "named"]), min_size=1, max_size=3, unique=True).map(tuple)
+years = st.integers(1, 60)
+dates = st.sampled_from([datetime.date(2005, 3, 1), datetime.date(2016, 2, 2)])
+CONDITION: dict[str, st.SearchStrategy[Any]] = {
+    "level": st.lists(st.sampled_from(["felony", "misdemeanor", "infraction"]), min_size=1, unique=True).map(tuple),
+    **dict.fromkeys(("sections", "not_sections", "only_sections", "ever_sections", "never_sections"), listed),
+    **dict.fromkeys(("convicted_from", "convicted_before"), dates),
+    **dict.fromkeys(("age_at_conviction_from", "age_at_conviction_below", "age_from", "age_below"), years),
+    **dict.fromkeys(("years_since_conviction", "years_since_sentence", "years_crime_free"), years),
+    **dict.fromkeys(("sentence", "not_sentence"), st.sampled_from([("PRISON",), ("jail", "PROB")])),
+    "all_sentences_ended": st.just(True),
+    "without_events": st.sampled_from([("REGISTRATION",), ("reg", "ARREST")]),
+    "deceased": st.booleans(),
+}
+
+
+@st.composite
+def conditions(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from(sorted(CONDITION)), max_size=most, unique=True))
+    found = {name: draw(CONDITION[name]) for name in names}
+    if "years_crime_free" in found and draw(st.booleans()):
+        kinds = st.sampled_from(["conviction", "felony_conviction", "arrest"])
+        found["counting"] = draw(st.lists(kinds, min_size=1, unique=True).map(tuple))
+    return found
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Rules:
+    rules = draw(st.lists(conditions(), min_size=1, max_size=4))
+    named = draw(st.lists(st.sampled_from(LISTED), min_size=1, max_size=2, unique=True).map(tuple))
+    return table(*rules, lists={"named": named}, scope=When(**draw(conditions(1))))
+
+
+def test_every_condition_of_a_table_is_drawn() -> None:
+    assert CONDITION.keys() == CONDITIONS.keys()
+
+
+@settings(max_examples=600)
+@given(st.lists(events, max_size=8), tables(), st.sampled_from(["", "", "HERE"]))
+def test_determinations_equal_the_twins(rows: list[dict[str, Any]], rules: Rules, county: str) -> None:
+    """Tables that name no list, or shadow a rule, are no valid parameters; the decision does not depend on that."""
+    if problems(rules):
+        return
+    assert outcomes(run(rows, rules, county=county)) == determine(rows, rules, AS_OF, county)
+
+
+@settings(max_examples=300)
+@given(st.lists(events, min_size=1, max_size=6), tables(), st.data())
+def test_a_fact_taken_away_makes_nobody_eligible(rows: list[dict[str, Any]], rules: Rules, data: st.DataObject) -> None:
+    """Nobody has a relief afterwards who had another one, or none, before: the fact was needed, or it was not."""
+    if problems(rules):
+        return
+    before = outcomes(run(rows, rules))
+    at = data.draw(st.integers(0, len(rows) - 1))
+    name = data.draw(st.sampled_from(["date", "level", "sentence_length", "sentence", "offense"]))
+    if name == "offense" and (rows[at]["offense_code"] or rows[at]["comment"]):
+        return  # another text steps in
+    if rows[at]["count"] is not None and name == "date":
+        return  # the parts of one conviction have the date of the first one
+    after = outcomes(run([row | {name: None} if i == at else row for i, row in enumerate(rows)], rules))
+    for row, outcome in after.items():
+        if outcome.relief is not None:
+            assert before[row] == outcome
+
+
+@settings(max_examples=300)
+@given(st.lists(events, max_size=8), tables(), st.data())
+def test_order_and_type_of_columns_make_no_difference(
+    rows: list[dict[str, Any]], rules: Rules, data: st.DataObject
+) -> None:
+    if problems(rules):
+        return
+    records = batch(rows)
+    names = data.draw(st.permutations(records.schema.names))
+    other = run(batch(rows, names, binary=data.draw(st.booleans())), rules)
+    assert outcomes(other) == outcomes(run(records, rules))
+
+
+@settings(max_examples=500)
+@given(
+    st.text(alphabet="0123456789.()/-& ABHSPC\n", max_size=24) | st.sampled_from(SECTIONS),
+    st.lists(st.sampled_from(LISTED), min_size=1, max_size=3, unique=True),
+)
+def test_citations_equal_the_twins(text: str, sections: list[str]) -> None:
+    rules = table({"sections": tuple(sections)})
+    found = read_citations([pa.array([text.encode()], pa.binary())], laws=rules.laws, hyphenated=False)
+    expected = cited(text, rules)
+    section, second = (None, None) if expected is None else expected
+    text_of = None if section is None else f"{section[0]}{''.join(section[1])} {section[2]}".encode()
+    assert found.text().to_pylist() == [text_of]
+    listed_ = Patterns.of(sections, hyphenated=False)
+    truth = found.among(listed_, listed_.alone).tolist()[0]
+    assert {0: False, 1: None, 2: True}[truth] == is_among(section, second, sections, rules)

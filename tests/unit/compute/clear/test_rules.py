@@ -1,0 +1,171 @@
+"""A table of rules: every mistake is named with its place and a remedy, the shipped example has none."""
+
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.clear_tools import table
+from worker.compute.operations.clear import Rules, RulesError, in_words, read_rules
+from worker.compute.operations.clear.conditions import CONDITIONS
+from worker.compute.operations.clear.rules import MAX_BYTES, When, problems
+
+SHIPPED = (files("worker.compute.operations.clear") / "california.toml").read_text(encoding="utf-8")
+SMALL = """
+version = 1
+state = "Nowhere"
+title = "A test"
+sources = ["A law."]
+laws = ["HS"]
+
+[lists]
+old = ["1 HS"]
+
+[scope]
+sections = ["old"]
+
+[[rules]]
+id = "first"
+relief = "dismiss"
+reason = "A reason."
+source = "A law."
+when = { level = ["felony"] }
+"""
+
+
+def mistakes(text: str | bytes) -> list[tuple[str, str, str]]:
+    with pytest.raises(RulesError) as error:
+        read_rules(text if isinstance(text, bytes) else text.encode())
+    return [(problem.where, problem.what, problem.remedy) for problem in error.value.problems]
+
+
+def test_the_shipped_table_is_valid_and_explains_itself() -> None:
+    rules = read_rules(SHIPPED.encode())
+    words = "\n".join(in_words(rules))
+    for rule in rules.rules:
+        assert rule.id in words
+        assert rule.reason in words
+        assert f"Source: {rule.source}" in words
+    assert "not legal advice" in words
+    assert all(source in words for source in rules.sources)
+    assert rules.rules[-1].when == When()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "what", "remedy"),
+    [
+        ("version = 1", "version = 2", "version", "Invalid enum value 2", "The fields here are"),
+        ('state = "Nowhere"', "", "table", "missing required field `state`", "The fields here are"),
+        ('id = "first"', 'id = "first"\nwhy = 1', "rule first", "unknown field `why`", "id, relief, reason"),
+        (
+            '{ level = ["felony"] }',
+            '{ levl = ["felony"] }',
+            "rule first, when",
+            "unknown field `levl`",
+            "level, sections",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ level = ["crime"] }',
+            "rule first, when, level[0]",
+            "Invalid enum",
+            "level, sections",
+        ),
+        ('{ level = ["felony"] }', "{ age_from = 0 }", "rule first, when, age_from", ">= 1", "level, sections"),
+        ('{ level = ["felony"] }', "{ level = [] }", "rule first, when, level", "length >= 1", "level, sections"),
+        ("[scope]", "[scope]\nall = true", "scope", "unknown field `all`", "level, sections"),
+        ('["1 HS"]', '["1 PC"]', "list old", "1 PC names no law of this table", "End it with one of HS"),
+        ('["1 HS"]', '["one HS"]', "list old", "one HS is not a section", "Write NUMBER(SUBDIVISION) LAW"),
+        ('["1 HS"]', '["1 HS", "1 HS"]', "list old", "a section twice", "Remove one"),
+        ('laws = ["HS"]', "", "list old", "1 HS names a law, and `laws` is empty", 'Write laws = ["HS"].'),
+        ('sections = ["old"]', 'sections = ["1 HS"]', "list old", "no condition uses it", "Use it, or remove it."),
+        ('sections = ["old"]', 'sections = ["old", "new"]', "scope, sections", "no list is called new", "Add it under"),
+        (
+            '{ level = ["felony"] }',
+            '{ counting = ["arrest"] }',
+            "rule first",
+            "counting without",
+            "Add years_crime_free",
+        ),
+        (
+            '{ level = ["felony"] }',
+            "{ age_from = 30, age_below = 30 }",
+            "rule first",
+            "age_from and age_below never hold together",
+            "Make age_from less than age_below.",
+        ),
+        (
+            '{ level = ["felony"] }',
+            "{ convicted_from = 2020-01-01, convicted_before = 2019-01-01 }",
+            "rule first",
+            "convicted_from and convicted_before never hold together",
+            "Make convicted_from less",
+        ),
+        (
+            '{ level = ["felony"] }',
+            '{ level = ["felony", "felony"] }',
+            "rule first",
+            "level has a value twice",
+            "Remove",
+        ),
+    ],
+)
+def test_a_mistake_has_a_place_and_a_remedy(old: str, new: str, where: str, what: str, remedy: str) -> None:
+    assert old in SMALL
+    read_rules(SMALL.encode())
+    found = mistakes(SMALL.replace(old, new, 1))
+    assert any(place == where and what in text and remedy in mended for place, text, mended in found), found
+
+
+def test_all_mistakes_are_listed_at_once() -> None:
+    text = SMALL.replace('["1 HS"]', '["1 PC"]').replace('["old"]', '["old", "new"]')
+    assert [place for place, _, _ in mistakes(text)] == ["list old", "scope, sections"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "what"),
+    [
+        ([{}, {"level": ("felony",)}], "without a condition it leaves nothing to later rules"),
+        ([{"deceased": True}, {"deceased": True}], "it has the conditions of rule r1, which comes first"),
+    ],
+)
+def test_a_rule_that_no_conviction_reaches_is_a_mistake(rules: list[dict[str, Any]], what: str) -> None:
+    assert [problem.what for problem in problems(table(*rules))] == [what]
+
+
+def test_two_rules_of_one_id_are_a_mistake() -> None:
+    rules = table({"deceased": True}, {"deceased": False})
+    twice = msgspec.structs.replace(rules, rules=(rules.rules[0], msgspec.structs.replace(rules.rules[1], id="r1")))
+    assert [problem.what for problem in problems(twice)] == ["two rules have this id"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff", b"[", b"a = 1\na = 2", b"x" * (MAX_BYTES + 1), b"[" * 100_000, b"rules = 1", b"rules = [1]"]
+)
+def test_other_text_is_no_table(text: bytes) -> None:
+    assert all(remedy for _, _, remedy in mistakes(text))
+
+
+def test_a_text_has_a_limit() -> None:
+    read_rules((SMALL + "#" * (MAX_BYTES - len(SMALL))).encode())
+    (mistake,) = mistakes(SMALL + "#" * (MAX_BYTES - len(SMALL) + 1))
+    assert mistake == ("table", "more than 256 KiB", "Split the table by kind of relief.")
+
+
+def test_a_table_must_fit_a_header() -> None:
+    listed = tuple(f"{number} HS" for number in range(1000, 1500))
+    large = table(*({"sections": listed[i:]} for i in range(8)))
+    (problem,) = problems(large)
+    assert "in the header of a job" in problem.what
+    assert problem.remedy == "Shorten lists and texts, or split it by kind of relief."
+
+
+def test_every_condition_of_a_table_can_be_evaluated() -> None:
+    assert {*CONDITIONS, "counting"} == set(When.__struct_fields__)
+
+
+def test_years_free_of_crime_count_convictions_by_default() -> None:
+    assert When(years_crime_free=5).given() == (("years_crime_free", (5, ("conviction",))),)
+    assert When(years_crime_free=5, counting=("arrest",)).given() == (("years_crime_free", (5, ("arrest",))),)
+    assert isinstance(read_rules(SMALL.encode()), Rules)
