@@ -1,6 +1,7 @@
 """Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
 
 from worker.records.schemas import (
+    FREE_TEXT,
     METADATA_KEY,
     SCHEMAS,
     Column,
@@ -15,6 +16,7 @@ from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, St
 
 __all__ = [
     "END_OF_STREAM",
+    "FREE_TEXT",
     "METADATA_KEY",
     "RESERVE_BYTES",
     "ROW_STATUS",

@@ -145,6 +145,9 @@ SCHEMAS: Final = MappingProxyType(
 )
 """The inputs of jobs, and the status of rows. Each operation declares the other records that it makes."""
 
+FREE_TEXT: Final = frozenset(("charge", "comment", "offense"))
+"""Columns in which people write what they want, names and numbers of anybody included."""
+
 TYPES: Final = frozenset(
     data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types
 )

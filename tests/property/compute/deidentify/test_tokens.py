@@ -26,7 +26,7 @@ def test_tokens(values: list[bytes | None], bits: int) -> None:
 def test_shift_days(values: list[bytes | None], max_days: int) -> None:
     key = tokens.shift_key(KEY, project="p1")
     for array in arrays_of(values):
-        days, known = tokens.shift_days(array, encrypt=tokens.ecb(key), max_days=max_days)
+        days, known = tokens.shift_days(array, macs=tokens.Cmacs(key), max_days=max_days)
         assert known.tolist() == [bool(v) for v in values]
         for value, day in zip(values, days.tolist(), strict=True):
             assert not value or day == slow_days(value, "p1", max_days)
@@ -34,7 +34,7 @@ def test_shift_days(values: list[bytes | None], max_days: int) -> None:
 
 def test_shift_days_are_uniform_and_never_zero() -> None:
     subjects = pa.array([f"subject-{i}" for i in range(60_000)])
-    days, _ = tokens.shift_days(subjects, encrypt=tokens.ecb(tokens.shift_key(KEY, project="p1")), max_days=3)
+    days, _ = tokens.shift_days(subjects, macs=tokens.Cmacs(tokens.shift_key(KEY, project="p1")), max_days=3)
     values, counts = np.unique(days, return_counts=True)
     assert values.tolist() == [-3, -2, -1, 1, 2, 3]
     assert (abs(counts - 10_000) < 500).all()  # five standard deviations

@@ -36,16 +36,8 @@ from worker.compute.operations.deidentify import tokens
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.k_anonymity import Suppressing
 from worker.compute.operations.deidentify.outputs import K_ANONYMITY, TOKEN_MAP
-from worker.compute.operations.deidentify.parameters import (
-    AesToken,
-    Deidentify,
-    Ff1,
-    HmacToken,
-    check_columns,
-    complete,
-    decode,
-    encode,
-)
+from worker.compute.operations.deidentify.parameters import Deidentify, check_columns, complete, decode, encode
+from worker.compute.operations.deidentify.rules import Token
 from worker.compute.operations.deidentify.self_test import CASES
 from worker.compute.operations.deidentify.token_map import TokenMap
 from worker.compute.operations.deidentify.transforms import ApplyRule, OneBatch, bind
@@ -116,7 +108,7 @@ def _prepare(
         transforms=tuple(
             (i, bind(column.name, rule, project=project, schema=schema, key=key)) for i, column, rule in kept
         ),
-        mapped=frozenset(i for i, _, rule in kept if isinstance(rule, HmacToken | AesToken | Ff1)),
+        mapped=frozenset(i for i, _, rule in kept if isinstance(rule, Token)),
         token_map=TokenMap() if parameters.token_map else None,
     )
     small = parameters.small_classes
