@@ -30,12 +30,13 @@ PATTERNS: Final[Mapping[Pattern, str]] = MappingProxyType(
             rf"|{_MONTH} *[0-9]{{1,2}}(?:ST|ND|RD|TH)?,? *[0-9]{{2,4}}|[0-9]{{1,2}} *{_MONTH},? *[0-9]{{2,4}})\b"
         ),
         "phone": r"(?:\+?1[-. ]*)?\(?[0-9]{3}\)?[-. ]*[0-9]{3}[-. ]*[0-9]{4}\b",
-        "number": r"[A-Z]{0,3}[-#]?[0-9](?:[- ]?[0-9X]){4,}",
+        "number": r"(?:\b[A-Z]{1,3}[-#]?)?\b[0-9X](?:[- ]?[0-9X]){5,}[A-Z0-9]*",
         "code": r"\b(?:[A-Z]+[0-9]|[0-9]+[A-Z])[A-Z0-9]{3,}\b",
     }
 )
-"""What each finds: addresses of mail; streets with a house number; dates; telephone numbers; five digits and more, as
-in numbers of persons, licences and cases; words of five and more that mix letters and digits, as plates and VINs."""
+"""What each finds: addresses of mail; streets with a house number; dates; telephone numbers; six digits and more (X is
+an unknown one), as in numbers of persons, licences and cases; words of five characters and more that mix letters and
+digits, as plates and VINs. Sections of statutes, of at most five digits, stay."""
 
 
 def expression(patterns: Sequence[Pattern], also: Sequence[str]) -> str:

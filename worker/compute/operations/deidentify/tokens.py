@@ -135,7 +135,7 @@ class Cmacs:
         found = cmac.macs(Text(data=text.data, starts=text.starts, lengths=lengths), encrypt=self._encrypt)
         for row in long.tolist():
             mac = self._start()
-            mac.update(text.data[text.starts[row] :][: text.lengths[row]].data)
+            mac.update(text.data[text.starts[row] :][: text.lengths[row]].tobytes())
             found[row] = np.frombuffer(mac.finalize(), np.uint8)
         return found
 
