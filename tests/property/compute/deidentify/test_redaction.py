@@ -66,7 +66,7 @@ def test_a_pattern_that_is_none_or_fits_nothing_is_refused(bad: str) -> None:
         redaction.expression((), (bad,))
 
 
-def test_time_is_linear_in_the_text_for_a_pattern_that_backtracks() -> None:
+def test_time_is_linear_in_the_text_for_any_pattern() -> None:
     text = "a" * 200_000 + "!"
     assert redacted(text, "(a+)+$", "(a|aa)+b") == text
 

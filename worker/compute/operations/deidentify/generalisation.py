@@ -8,7 +8,7 @@ of each column at which its rows have one value, which costs nobody anything. Th
 a combination of their own (local recoding, as in ARX), until none has a class of k. A class is whole in the round that
 settles it, so every row ends among k at least.
 
-The loss of a value is the share of the column's other values that it can no longer be told from (V. S. Iyengar,
+The loss of a value is the share of the column's other values that it is merged with (V. S. Iyengar,
 "Transforming Data to Satisfy Privacy Constraints", KDD 2002), in units of 1 / LOST: 0 where nothing is lost, LOST where
 the value is gone.
 
@@ -29,7 +29,7 @@ from worker.compute.kernels.column import Bools, Ints
 LOST: Final = 1 << 20
 SUPPRESSED: Final = -1
 _ROOM: Final = 1 << 62
-_TABLE: Final = 8  # classes that a table may have for each group before they are numbered anew
+_TABLE: Final = 8  # classes that a table may have for each group before they get new numbers
 
 Small = npt.NDArray[np.int32]
 

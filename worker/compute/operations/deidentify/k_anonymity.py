@@ -1,4 +1,4 @@
-"""k-anonymity of a de-identified table: rows that are too few to hide among each other lose what tells them apart.
+"""k-anonymity of a de-identified table: rows that are too few to hide among each other lose what identifies them.
 
 Rows that agree in all quasi-identifiers are a class (L. Sweeney, "k-anonymity", 2002; null is a value like any other).
 Where quasi-identifiers have hierarchies, each row takes the steps that `generalisation` finds. The quasi-identifiers of
@@ -81,7 +81,7 @@ class _Quasi:
         )
 
     def column(self, first: Ints) -> Column:
-        """What `search` needs of it, of the groups whose first rows are `first` int64[m]."""
+        """The column as `search` takes it, of the groups whose first rows are `first` int64[m]."""
         step_codes = np.stack([code[first] for code in self.codes])
         gone = np.stack([~arrow.present(step.array)[first] & self.filled[first] for step in self.steps])
         own = np.unique(self.own[0][first], return_inverse=True)[1]

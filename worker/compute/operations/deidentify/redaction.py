@@ -34,7 +34,7 @@ PATTERNS: Final[Mapping[Pattern, str]] = MappingProxyType(
         "code": r"\b(?:[A-Z]+[0-9]|[0-9]+[A-Z])[A-Z0-9]{3,}\b",
     }
 )
-"""What each finds: addresses of mail; streets with a house number; dates; telephone numbers; six digits and more (X is
+"""Each finds: addresses of mail; streets with a house number; dates; telephone numbers; six digits and more (X is
 an unknown one), as in numbers of persons, licences and cases; words of five characters and more that mix letters and
 digits, as plates and VINs. Sections of statutes, of at most five digits, stay."""
 

@@ -70,7 +70,7 @@ def of_sensitive(stage: str, together: Ints, column: str, values: tuple[Ints, in
 
 
 def of_steps(column: str, steps: Ints, loss: Ints, count: int) -> list[Measure]:
-    """What a column lost: the step int64[n] that each row took, or SUPPRESSED, and the loss of each."""
+    """The losses of a column: the step int64[n] that each row took, or SUPPRESSED, and the loss of each."""
     found: list[Measure] = [
         ("after", "loss", column, None, float(loss.sum(dtype=np.float64)) / LOST / max(len(loss), 1))
     ]
