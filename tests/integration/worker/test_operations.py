@@ -114,7 +114,7 @@ def test_deidentify_with_all_that_it_can_do(site: Site) -> None:
         )
     )
     out = site.open(site.run(table, spec))
-    assert list(out) == ["result", "row_status", "token_map", "k_anonymity"]
+    assert list(out) == ["result", "row_status", "token_map", "k_anonymity", "disclosure_risk"]
     classes = out["result"].group_by(["SEX", "postcode"]).aggregate([([], "count_all")])
     assert min(classes["count_all"].to_pylist()) >= 143
     back = {(row["column"], row["token"].decode()): row["value"].decode() for row in out["token_map"].to_pylist()}
