@@ -17,7 +17,7 @@ from benchmarks.machine import at_most_cores, facts
 from benchmarks.report import Report
 from benchmarks.stand import Stand, Usage, open_stand
 from benchmarks.wire import Prepared
-from worker.compute.operations.deidentify import DateShift, DateTo, HmacToken, Mask, Transform
+from worker.compute.operations.deidentify import CmacToken, DateShift, DateTo, HmacToken, Mask, Transform
 from worker.suites import Suite
 
 __all__ = ["COPY", "DEIDENTIFY", "TOKENS", "run"]
@@ -54,10 +54,21 @@ TOKENS: Final[Mapping[str, Transform]] = {
 }
 """Records for a study that links them by tokens: two HMACs and one secret shift that are new in every row."""
 
+CMAC_TOKENS: Final[Mapping[str, Transform]] = {
+    name: CmacToken(domain=rule.domain, bits=80 if rule.bits == 80 else 128) if isinstance(rule, HmacToken) else rule
+    for name, rule in TOKENS.items()
+}
+"""The same with CMACs in place of HMACs."""
+
 COPY: Final[Mapping[str, Transform]] = dict.fromkeys(COLUMNS, "keep")
 """The whole path with an operation that does nothing."""
 
-_JOBS: Final[Mapping[str, Mapping[str, Transform]]] = {"copy": COPY, "tokens": TOKENS, "deidentify": DEIDENTIFY}
+_JOBS: Final[Mapping[str, Mapping[str, Transform]]] = {
+    "copy": COPY,
+    "tokens": TOKENS,
+    "cmac_tokens": CMAC_TOKENS,
+    "deidentify": DEIDENTIFY,
+}
 """In the order in which they run; the ratio of the last has no suffix."""
 
 _MB: Final = 1_000_000
@@ -89,7 +100,7 @@ def run(report: Report, *, quick: bool) -> Result:
     report.heading("pipeline", machine)
     with at_most_cores(_CORES), open_stand(room=plan.memory_bytes * 3 // 2) as stand:
         figures, ratios = _throughput(report, stand, plan)
-        for name in ("deidentify", "tokens"):
+        for name in ("deidentify", "tokens", "cmac_tokens"):
             report.note(f"{name}: {_rules(_JOBS[name])}")
         figures |= _latency(report, stand, plan)
         memory, ratios["peak"] = _memory(report, stand, plan)

@@ -144,7 +144,7 @@ def _rows(case: Case) -> tuple[bytes, ...]:
 
 
 def _batch(schema_id: str, rows: Any, sound: Any) -> pa.RecordBatch:
-    """These rows in the columns of the sound ones; NoRows for anything that is not text or null."""
+    """These rows in the columns of the sound ones; NoRows for values that no column has."""
     names = list(sound)
     if not isinstance(rows, list) or len(rows) > _ROWS or not all(isinstance(row, dict) for row in rows):
         raise NoRows
@@ -152,11 +152,11 @@ def _batch(schema_id: str, rows: Any, sound: Any) -> pa.RecordBatch:
     columns = []
     for field in fields:
         values = [row.get(field.name) for row in rows]
-        if not all(value is None or (isinstance(value, str) and len(value) <= _CELL_BYTES) for value in values):
+        if any(not isinstance(value, str | int | None) or len(str(value)) > _CELL_BYTES for value in values):
             raise NoRows
         try:
             columns.append(pa.array(values, field.type))
-        except (ValueError, pa.ArrowException):  # half of a surrogate pair
+        except (ValueError, OverflowError, pa.ArrowException):  # half of a surrogate pair, a number in a text column
             raise NoRows from None
     return pa.RecordBatch.from_arrays(columns, schema=tagged(schema_id, fields))
 

@@ -5,7 +5,9 @@ import contextlib
 import datetime
 import hashlib
 import hmac
+import itertools
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -121,6 +123,11 @@ def slow_token(value: bytes, project: str, domain: str, bits: int) -> bytes:
     return base64.b32hexencode(digest).rstrip(b"=").lower()
 
 
+def slow_cmac_token(value: bytes, project: str, domain: str, bits: int) -> bytes:
+    key = hmac.digest(KEY, b"cji-cmac/1\0" + project.encode() + b"\0" + domain.encode(), "sha256")
+    return base64.b32hexencode(slow_mac(key, value)[: bits // 8]).rstrip(b"=").lower()
+
+
 def slow_mac(key: bytes, value: bytes) -> bytes:
     mac = CMAC(algorithms.AES(key))
     mac.update(value)
@@ -135,6 +142,52 @@ def slow_days(subject: bytes, project: str, max_days: int) -> int:
         if word < 2**64 - 2**64 % len(choices):
             return choices[word % len(choices)]
     raise AssertionError
+
+
+Values = tuple[str | None, ...]
+"""What one value becomes at each step; the first is the value where nothing is generalised."""
+
+
+def slow_losses(column: list[Values]) -> list[list[int]]:
+    """For each row and step, the share of other values that it becomes one with, in 2^-20; all where it is gone."""
+    distinct = list(dict.fromkeys(column))
+    found = []
+    for values in column:
+        row = []
+        for step, value in enumerate(values):
+            others = sum(other[step] == value for other in distinct) - 1
+            row.append(
+                (1 << 20) if value is None and values[0] is not None else others * 2**20 // max(len(distinct) - 1, 1)
+            )
+        found.append(row)
+    return found
+
+
+def slow_search(columns: list[list[Values]], k: int) -> list[tuple[int, ...] | None]:
+    """For each row the steps that it takes, None where it loses all: every combination is tried in every round."""
+    n = len(columns[0])
+    loss = [slow_losses(column) for column in columns]
+    chosen: list[tuple[int, ...] | None] = [None] * n
+    left = set(range(n))
+    while left:
+        tried = []
+        for number, steps in enumerate(itertools.product(*(range(len(column[0])) for column in columns))):
+            of_row = {r: tuple(column[r][s] for column, s in zip(columns, steps, strict=True)) for r in left}
+            sizes = Counter(of_row.values())
+            lost = {r: sum(each[r][s] for each, s in zip(loss, steps, strict=True)) for r in left}
+            good = {r for r in left if sizes[of_row[r]] >= k}
+            total = sum(lost[r] if r in good else len(columns) << 20 for r in left)
+            tried.append((total, sum(lost.values()), number, steps, good, of_row))
+        total, _, _, steps, good, together = min(tried, key=lambda one: one[:3])
+        if total >= len(left) * len(columns) << 20:
+            break
+        for r in good:
+            chosen[r] = tuple(
+                min(s for s in range(most + 1) if len({column[q][s] for q in good if together[q] == together[r]}) == 1)
+                for column, most in zip(columns, steps, strict=True)
+            )
+        left -= good
+    return chosen
 
 
 def arrays_of(values: list[bytes | None]) -> list[pa.Array]:

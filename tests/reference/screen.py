@@ -4,7 +4,7 @@ import datetime
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -47,6 +47,7 @@ def index(rows: Sequence[Row], columns: Sequence[str], *, cut: int = 1 << 20) ->
 @dataclass(frozen=True)
 class Hit:
     row: int
+    rows: int
     hit_class: str
     bits: float
     agreement: str
@@ -56,13 +57,48 @@ def letters(value: str | None) -> str:
     return "".join(c.upper() if c.isascii() else c for c in value or "" if c.isalpha() or not c.isascii())
 
 
+def suffix_of(word: str) -> str:
+    """The suffix that a word is, II for 2ND."""
+    word = word.removesuffix(".")
+    known = {"2ND": "II", "3RD": "III", "4TH": "IV"} | {each: each for each in ("JR", "SR", "II", "III", "IV")}
+    written = {case(word): suffix for word, suffix in known.items() for case in (str, str.lower, str.capitalize)}
+    return written.get(word, "")
+
+
+def surname_words(row: Row) -> tuple[list[str], str]:
+    """The words of the surname, and a suffix at their end."""
+    name = row.get("NAM") or ""
+    whole = row.get("last") or (name.partition(",")[0] if "," in name else "")
+    words = [word for word in whole.split(" ") if word]
+    suffix = suffix_of(words[-1]) if 1 < len(words) <= 4 else ""
+    return words[: -1 if suffix else None], suffix
+
+
+def further(row: Row) -> list[str]:
+    """The words behind the comma."""
+    return [word for word in (row.get("NAM") or "").partition(",")[2].replace(",", " ").split(" ") if word]
+
+
 def surname(row: Row) -> str:
-    return letters(row.get("last") or (row["NAM"] or "").split(",")[0] * ("," in (row["NAM"] or "")))
+    return letters("".join(surname_words(row)[0]))
 
 
 def given(row: Row) -> str:
-    behind = (row["NAM"] or "").partition(",")[2].split()
-    return letters(row.get("first") or (behind[0] if behind else ""))
+    return letters(row.get("first") or next(iter(further(row)), ""))
+
+
+def middle(row: Row) -> str:
+    own = [word for word in (row.get("middle") or "").split(" ") if word]
+    words = further(row)[1:2]
+    return letters(own[0] if own else words[0] if words and not suffix_of(words[0]) else "")
+
+
+def suffix(row: Row) -> str:
+    """The first there is: its own column, the end of `last`, the end of the surname in NAM, the words behind."""
+    name = {**row, "last": None}
+    words = [suffix_of(word) for word in further(row)[1:4]]
+    own = surname_words({**row, "NAM": None})[1] if row.get("last") else ""
+    return next(filter(None, (suffix_of(row.get("suffix") or ""), own, surname_words(name)[1], *words)), "")
 
 
 def soundex(name: str) -> str:
@@ -183,6 +219,8 @@ def weigh(inquiry: Row, record: Row, rules: Rules, order: int) -> tuple[float, s
     levels = {
         "last": last_level(names[0], surname(record)),
         "first": first_level(names[1], given(record)),
+        "middle": middle_level(middle(inquiry), middle(record)),
+        "suffix": code_level(suffix(inquiry) or "U", suffix(record) or "U"),
         "names": ("as_written", "exchanged")[order] if rules.names_exchanged else "",
         "DOB": date_level(date(inquiry), date(record), rules.years),
         "SEX": code_level(code_of(rules.sex, inquiry.get("SEX")), code_of(rules.sex, record.get("SEX"))),
@@ -212,6 +250,12 @@ def first_level(a: str, b: str) -> str:
     if winkler(a, b) >= 0.92:
         return "close"
     return "initial" if 1 in (len(a), len(b)) and a[0] == b[0] else "differs"
+
+
+def middle_level(a: str, b: str) -> str:
+    if not a or not b:
+        return ""
+    return "exact" if a == b else "initial" if 1 in (len(a), len(b)) and a[0] == b[0] else "differs"
 
 
 def date_level(a: str, b: str, years: int) -> str:
@@ -268,7 +312,7 @@ def winkler(a: str, b: str) -> float:
 def screen(
     inquiry: Row, records: Sequence[Row], rules: Rules, *, include_restricted: bool, min_score: float | None
 ) -> list[Hit]:
-    """All hits of one inquiry, the best first."""
+    """All hits of one inquiry, the best first: one of each NIC, the best of its rows, and how many of them hit."""
     order = ["identifier", "strong", "possible", "name_only"]
     hits = list[Hit]()
     for row, record in enumerate(records):
@@ -277,5 +321,9 @@ def screen(
             continue
         if min_score is not None and judged[0] != "identifier" and judged[1] < min_score:
             continue
-        hits.append(Hit(row, *judged))
-    return sorted(hits, key=lambda hit: (order.index(hit.hit_class), -hit.bits, hit.row))
+        hits.append(Hit(row, 1, *judged))
+    hits.sort(key=lambda hit: (order.index(hit.hit_class), -hit.bits, hit.row))
+    of_record: dict[str | int, list[Hit]] = {}
+    for hit in hits:
+        of_record.setdefault(records[hit.row].get("NIC") or hit.row, []).append(hit)
+    return [replace(each[0], rows=len(each)) for each in of_record.values()]

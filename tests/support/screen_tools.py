@@ -16,7 +16,7 @@ Row = dict[str, str | None]
 PERSON = ("NAM", "DOB", "SEX", "RAC", "SOC", "FBI")
 HOTFILE = (*PERSON, "NIC", "file_code", "EXL", "CMC")
 SMITH: Row = {"NAM": "SMITH, JOHN", "DOB": "19800615", "SEX": "M", "RAC": "W", "SOC": None, "FBI": None}
-RECORD: Row = {**SMITH, "NIC": "W123456789", "file_code": "W", "EXL": "A", "CMC": "00"}
+RECORD: Row = {**SMITH, "NIC": None, "file_code": "W", "EXL": "A", "CMC": "00"}
 BOTH_WAYS = msgspec.structs.replace(twin.PRESETS["ncic_qw"], identifiers_alone=False)
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from worker.cell.channels import CellChannels
 from worker.cell.job import run_job
-from worker.compute.operation import Case, Operation
+from worker.compute.operation import Case, Operation, Row
 from worker.compute.registry import OPERATIONS
 from worker.compute.tables import Tables
 from worker.envelope import (
@@ -140,7 +140,7 @@ def _run_case(
         raise RuntimeError(f"the self-test of {operation.name} failed")
 
 
-def _sealed(part: int, schema_id: str, row: Mapping[str, str | None], *, dek: bytes, header: bytes) -> bytes:
+def _sealed(part: int, schema_id: str, row: Row, *, dek: bytes, header: bytes) -> bytes:
     schema = tagged(schema_id, [pa.field(name, SCHEMAS[schema_id].columns[name].types[0]) for name in row])
     columns = [pa.array([value], field.type) for field, value in zip(schema, row.values(), strict=True)]
     batch = pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -21,7 +21,7 @@ from worker.progress import ProgressCallback
 from worker.records import RecordSchema, RowStatus
 from worker.wire.v1 import worker_pb2
 
-Row: TypeAlias = Mapping[str, str | None]
+Row: TypeAlias = Mapping[str, str | int | bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from worker.records.schemas import (
     EVENTS,
+    FREE_TEXT,
     METADATA_KEY,
     PERSONAL,
     SCHEMAS,
@@ -18,6 +19,7 @@ from worker.records.stream import END_OF_STREAM, RESERVE_BYTES, StreamReader, St
 __all__ = [
     "END_OF_STREAM",
     "EVENTS",
+    "FREE_TEXT",
     "METADATA_KEY",
     "PERSONAL",
     "RESERVE_BYTES",

@@ -124,6 +124,13 @@ _CHRI_EVENT_2: Final = (
 _NIBRS_ORI: Final = columns(
     _CONTROL, "ori status nibrs_start inactive_from covered_from federal", *_TEXT, required=True
 )
+_NIBRS_VERDICTS: Final = (
+    *columns(_CASE, "ori number", *_TEXT, required=True),
+    *columns(_CASE, "row", pa.uint64(), required=True),
+    *columns(_CASE, "accepted", pa.bool_(), required=True),
+    *columns(_CASE, "group action", *_TEXT),
+    *columns(_CASE, "segments errors warnings", pa.uint64()),
+)
 _ROW_STATUS: Final = (
     *columns(DataClass.NONE, "row", pa.uint64(), required=True),
     *columns(_CASE, "status", pa.uint8(), required=True),
@@ -147,6 +154,7 @@ SCHEMAS: Final = MappingProxyType(
             _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),
             _input("nibrs_on_file/1", columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True)),
+            _input("nibrs_verdicts/1", _NIBRS_VERDICTS),
             RecordSchema.output("row_status/1", _ROW_STATUS),
         )
     }
@@ -157,6 +165,9 @@ EVENTS: Final = frozenset(("chri_event/1", "chri_event/2"))
 """Schemas of events in criminal histories."""
 PERSONAL: Final = frozenset(("person/1", "hotfile/1")) | EVENTS
 """Schemas of records about persons, for operations that take any of them."""
+
+FREE_TEXT: Final = frozenset(("charge", "comment", "offense"))
+"""Columns in which people write what they want, names and numbers of anybody included."""
 
 TYPES: Final = frozenset(
     data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types

@@ -6,17 +6,19 @@ at least. He asks for the least and the most that each hidden cell can be.
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from scipy import optimize
 
 from worker.compute.kernels.group_by import distinct, with_totals
+from worker.compute.operations.aggregate import Aggregate, Dominance, run
 from worker.compute.operations.aggregate.suppression import hidden
 
 Table = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 THRESHOLD = 11
 MOST = 1_000_000
-SHAPES = ((7,), (1,), (4, 5), (1, 6), (6, 8), (3, 3, 3), (2, 4, 3), (2, 2, 2, 2))
+SHAPES = ((7,), (1,), (4, 5), (1, 6), (6, 8), (3, 3, 3), (2, 4, 3), (2, 2, 2, 2), (4, 5, 3), (3, 2, 3, 2))
 
 
 def random_table(rng: np.random.Generator, shape: tuple[int, ...], *, sparse: bool) -> Table:
@@ -56,18 +58,56 @@ def attack(table: Table, gone: Mask, *, least: int, whole: bool) -> tuple[list[i
     return low, high
 
 
+def assert_wide(table: Table, gone: Mask, low: list[int], high: list[int]) -> None:
+    """A small number can be any of `THRESHOLD` values at least, one that only hides others two."""
+    for value, lowest, most in zip(table[gone].tolist(), low, high, strict=True):
+        assert most - lowest >= (THRESHOLD - 1 if value < THRESHOLD else 1)
+        assert lowest <= value <= most
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("whole", [False, True], ids=["linear", "integer"])
 def test_no_hidden_cell_can_be_told_nor_bounded_closely(shape: tuple[int, ...], *, whole: bool) -> None:
     rng = np.random.default_rng(len(shape) * 100 + shape[0])
     seen = 0
-    for turn in range(4):
+    for turn in range(4 if np.prod(shape) < 36 else 2):
         table = random_table(rng, shape, sparse=turn % 2 == 1)
         gone = hidden([table], table, THRESHOLD)
         low, high = attack(table, gone, least=1, whole=whole)
-        assert all(most - lowest >= THRESHOLD - 1 for lowest, most in zip(low, high, strict=True))
+        assert_wide(table, gone, low, high)
         seen += int(gone.sum())
     assert seen, "nothing was hidden, so nothing was attacked"
+
+
+KEYS = ("SEX", "RAC", "ETN", "EYE")
+
+
+@pytest.mark.parametrize("keys", [3, 4])
+def test_no_number_of_a_published_table_can_be_bounded_closely(keys: int) -> None:
+    """The attacker has what a recipient has: rows of `aggregate_cells/1`, of which he knows nothing but the schema."""
+    rng = np.random.default_rng(keys)
+    columns = {name: rng.choice(list("ABC"[: 3 if keys == 3 else 2]), 900).tolist() for name in KEYS[:keys]}
+    for name in KEYS[: keys - 1]:  # uneven, so that some cells are small
+        columns[name] = ["A" if rng.random() < 0.5 else value for value in columns[name]]
+    batch = pa.RecordBatch.from_pydict(columns)
+    outputs = run(Aggregate(keys=dict.fromkeys(columns, ("A", "B", "C"))), [batch], lambda *_: None)
+    cells = pa.Table.from_batches(list(outputs.result)).to_pylist()
+    table, gone = np.zeros((5,) * keys, np.int64), np.zeros((5,) * keys, np.bool_)
+    for cell in cells:
+        place = []
+        for i in range(keys):
+            value = cell[f"key_{i + 1}"]
+            place.append(4 if cell["grouping"] >> i & 1 else 3 if value is None else "ABC".index(value.decode()))
+        gone[tuple(place)] = cell["hidden"]
+        table[tuple(place)] = 0 if cell["hidden"] else cell["rows"]
+    truth = np.zeros((4,) * keys, np.int64)
+    for row in zip(*columns.values(), strict=True):
+        truth[tuple("ABC".index(value) for value in row)] += 1
+    truth = with_totals(truth)
+    assert np.array_equal(table[~gone], truth[~gone])
+    assert 4 < gone.sum() < 120
+    low, high = attack(table, gone, least=1, whole=True)
+    assert_wide(truth, gone, low, high)
 
 
 def test_the_attack_finds_cells_under_primary_suppression_alone() -> None:
@@ -141,3 +181,31 @@ def test_persons_do_not_add_up_so_only_inequalities_bound_them() -> None:
                 optimize.linprog(s * wanted, A_ub=limits[:, at], b_ub=right, bounds=(1, MOST)).fun * s for s in (1, -1)
             ]
             assert ends[1] - ends[0] >= 1
+
+
+def test_a_dominated_sum_is_bounded_at_twice_its_size_or_more() -> None:
+    rng = np.random.default_rng(12)
+    for _ in range(4):
+        rows = {"a": rng.choice(list("wxyz"), 400).tolist(), "b": rng.choice(list("pqr"), 400).tolist()}
+        amounts = rng.integers(1, 20, 400)
+        rich = rng.integers(0, 400, 2)
+        amounts[rich] = 5000
+        batch = pa.RecordBatch.from_pydict({**rows, "n": [str(amount) for amount in amounts]})
+        parameters = Aggregate(keys={"a": (), "b": ()}, sums=("n",), threshold=1, dominance=Dominance(percent=75))
+        cells = pa.Table.from_batches(list(run(parameters, [batch], lambda *_: None).result)).to_pylist()
+        shape = (5, 4)
+        places = {(a, b): (i, j) for i, a in enumerate("wxyz") for j, b in enumerate("pqr")}
+        gone, money = np.zeros(shape, np.bool_), np.zeros((4, 3), np.int64)
+        for a, b, amount in zip(rows["a"], rows["b"], amounts.tolist(), strict=True):
+            money[places[a, b]] += amount
+        table = with_totals(money)
+        for cell in cells:
+            a, b = (None if cell[key] is None else cell[key].decode() for key in ("key_1", "key_2"))
+            gone["wxyz".index(a) if a else 4, "pqr".index(b) if b else 3] = cell["hidden"]
+        assert all(gone[places[rows["a"][i], rows["b"][i]]] for i in rich.tolist())
+        low, high = attack(table, gone, least=0, whole=False)
+        for (i, j), lowest, most in zip(np.argwhere(gone).tolist(), low, high, strict=True):
+            of_cell = [v for a, b, v in zip(rows["a"], rows["b"], amounts.tolist(), strict=True)
+                       if (i == 4 or a == "wxyz"[i]) and (j == 3 or b == "pqr"[j])]  # fmt: skip
+            assert most > lowest
+            assert most >= 2 * table[i, j] or max(of_cell) * 100 <= 75 * sum(of_cell)

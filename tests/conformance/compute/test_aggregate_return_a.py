@@ -3,13 +3,15 @@
 import gzip
 import os
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.reference.return_a import convert
-from tests.support.return_a_tools import engine, rows_of
+from tests.support.nibrs_tools import judged
+from tests.support.return_a_tools import engine, rows_of, verdicts_of
 
 pytestmark = pytest.mark.vectors
 
@@ -65,3 +67,22 @@ def test_sums_match_their_lines_and_the_totals_of_a_state() -> None:
         304,
         1,
     )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_accepted_reports_are_those_that_a_validation_leaves(name: str) -> None:
+    """Every cell is that of the twin on the file without the segments of rejected reports."""
+    lines = [line for line in lines_of(name) if line.strip()]
+    reports = judged(b"\n".join(lines) + b"\n").reports
+    incidents = (reports.row, reports.ori, reports.number, reports.accepted)
+    table = [
+        (row, ori.decode("latin-1"), number.decode("latin-1"), accepted)
+        for row, ori, number, accepted in zip(*(column.tolist() for column in incidents), strict=True)
+    ]
+    bounds = [*sorted(reports.row.tolist()), len(lines)]
+    end = dict(pairwise(bounds))
+    left = [line for row, _, _, accepted in table if accepted for line in lines[row : end[row]]]
+    found = engine(lines, verdicts=verdicts_of(table))
+    assert found.cells == convert(decoded(left))
+    assert found.accounting["rejected"] > 0
+    assert engine(lines).cells != found.cells

@@ -149,7 +149,7 @@ def test_deidentify_with_all_that_it_can_do(site: Site) -> None:
         )
     )
     out = site.open(site.run(table, spec))
-    assert list(out) == ["result", "row_status", "token_map", "k_anonymity"]
+    assert list(out) == ["result", "row_status", "token_map", "k_anonymity", "disclosure_risk"]
     classes = out["result"].group_by(["SEX", "postcode"]).aggregate([([], "count_all")])
     assert min(classes["count_all"].to_pylist()) >= 143
     back = {(row["column"], row["token"].decode()): row["value"].decode() for row in out["token_map"].to_pylist()}
@@ -376,8 +376,28 @@ def test_aggregate_persons(site: Site) -> None:
 @pytest.mark.vectors
 def test_return_a_from_a_submission(site: Site, vectors: Path) -> None:
     lines = (vectors / "cji/nibrs/Test-Submission-1.txt").read_bytes().split(b"\n")
-    spec = site.spec(Aggregate(preset="srs_return_a"), input=InputSpec(schema="nibrs.flat/3.1"))
+    spec = site.spec(Aggregate(preset="srs_return_a", reports="all"), input=InputSpec(schema="nibrs.flat/3.1"))
     out = site.open(site.run(pa.table({"segment": pa.array(lines, pa.binary())}), spec))
     assert list(out) == ["result", "row_status", "accounting"]
     assert out["result"].num_rows > 20
     assert sum(out["accounting"]["reports"].to_pylist()) > 200
+
+
+@pytest.mark.vectors
+def test_return_a_of_the_reports_that_a_validation_accepts(site: Site, vectors: Path) -> None:
+    lines = (vectors / "cji/nibrs/Test-Submission-1.txt").read_bytes().split(b"\n")
+    submission = pa.table({"segment": pa.array(lines, pa.binary())})
+    nibrs = InputSpec(schema="nibrs.flat/3.1")
+    incidents = site.open(site.run(submission, site.spec(Validate(), input=nibrs)))["incidents"]
+    spec = site.spec(
+        Aggregate(preset="srs_return_a", reports="accepted", months=("2016-01",)),
+        input=nibrs,
+        sides={"incidents": SideSpec(schema="nibrs_verdicts/1", file=Path("incidents.csv"))},
+    )
+    out = site.open(site.run(submission, spec, sides={"incidents": incidents}))
+    outcomes = dict(zip(*(out["accounting"][name].to_pylist() for name in ("outcome", "reports")), strict=True))
+    of_a = [row["accepted"] for row in incidents.to_pylist() if row["group"] == b"A"]
+    assert outcomes["rejected"] == of_a.count(False) > 0
+    assert set(out["result"]["month"].to_pylist()) <= {b"201601"}
+    with pytest.raises(WorkerRefused, match="BAD_PARAMETERS"):
+        site.run(submission, spec, sides={"incidents": incidents.slice(1)})

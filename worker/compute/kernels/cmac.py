@@ -27,18 +27,18 @@ def macs(text: Text, *, encrypt: Ecb) -> Bytes:
     # every position of `data` seen as one block
     blocks = np.ndarray((len(data) - MAC_BYTES + 1,), f"V{MAC_BYTES}", data, strides=(1,))
     kept, added = _ends(encrypt)
-    state = np.zeros((n, MAC_BYTES), np.uint8)
+    state = items(np.zeros((n, MAC_BYTES), np.uint8))
     rows, at, left = np.arange(n), text.starts - first, text.lengths
     while len(rows):
         of_value = np.minimum(left, _NOT_LAST)
         block = blocks[at].view(np.uint64)
         block &= kept[of_value].view(np.uint64)
         block ^= added[of_value].view(np.uint64)
-        block ^= state[rows].reshape(-1).view(np.uint64)
-        state[rows] = encrypt(block.view(np.uint8)).reshape(-1, MAC_BYTES)
+        block ^= state[rows].view(np.uint64)
+        state[rows] = encrypt(block.view(np.uint8)).view(state.dtype)
         more = np.flatnonzero(left > MAC_BYTES)
         rows, at, left = rows[more], at[more] + MAC_BYTES, left[more] - MAC_BYTES
-    return state
+    return state.view(np.uint8).reshape(-1, MAC_BYTES)
 
 
 def _ends(encrypt: Ecb) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:

@@ -5,6 +5,7 @@ a table with totals has one more position along each, the last, that stands for 
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -103,6 +104,39 @@ def _distinct_into(out: Ints, pairs: Ints, people: int, full: Sequence[int], fir
         step = _steps(full)[axis] * people
         moved = pairs + (full[axis] - 1 - pairs // step % full[axis]) * step if people else pairs
         _distinct_into(out, _once(moved), people, full, axis + 1)
+
+
+def largest(cell: Ints, subjects: npt.NDArray[np.integer], values: Ints, shape: Sequence[int], *, top: int) -> Ints:
+    """The part of each cell's sum that its `top` subjects with the largest sums of `values`, none below 0, make up.
+
+    Of the table with totals; a subject's sum in a total is that of all its rows there.
+    """
+    people, full = int(subjects.max(initial=0)) + 1, [size + 1 for size in shape]
+    position = np.zeros(len(cell), np.int64)
+    for step, size, full_step in zip(_steps(shape), shape, _steps(full), strict=True):
+        position += cell // step % size * full_step
+    pairs, values = _added(position * people + subjects, values)
+    out = np.zeros(int(np.prod(full)), np.int64)
+    for together in product((False, True), repeat=len(full)):
+        moved = pairs.copy()
+        for in_total, size, step in zip(together, full, _steps(full), strict=True):
+            if in_total:
+                moved += (size - 1 - pairs // (step * people) % size) * step * people
+        of_pair, sums_of = _added(moved, values)
+        where = of_pair // people  # ascending
+        order = np.lexsort((-sums_of, where))
+        leading = order[np.arange(len(order)) - np.searchsorted(where, where) < top]
+        out += np.bincount(where[leading], sums_of[leading], len(out)).astype(np.int64)
+    return out.reshape(full)
+
+
+def _added(pairs: Ints, values: Ints) -> tuple[Ints, Ints]:
+    """(the different pairs, ascending; the sum of the values of each)."""
+    order = np.argsort(pairs, kind="stable")
+    if not len(order):
+        return pairs, values
+    starts = np.flatnonzero(np.diff(pairs[order], prepend=-1))
+    return pairs[order[starts]], np.add.reduceat(values[order], starts)
 
 
 def _once(values: Ints) -> Ints:

@@ -11,6 +11,8 @@ MISSING: Final = "missing"
 LEVELS: Final[Mapping[str, tuple[str, ...]]] = {
     "last": ("exact", "close", "phonetic", "differs", MISSING),
     "first": ("exact", "nickname", "close", "initial", "differs", MISSING),
+    "middle": ("exact", "initial", "differs", MISSING),
+    "suffix": ("same", "differs", MISSING),
     "names": ("as_written", "exchanged", MISSING),
     "DOB": ("equal", "years", "exchanged", "partial", "differs", MISSING),
     "SEX": ("same", "differs", MISSING),

@@ -220,20 +220,42 @@ class Screen(_message.Message):
     def __init__(self, preset: _Optional[str] = ..., rules: _Optional[bytes] = ..., max_hits: _Optional[int] = ..., min_score: _Optional[float] = ..., include_restricted: _Optional[bool] = ..., status_only: _Optional[bool] = ..., tables_sha256: _Optional[bytes] = ..., retain_seconds: _Optional[int] = ..., resident_reference: _Optional[bytes] = ...) -> None: ...
 
 class Aggregate(_message.Message):
-    __slots__ = ("preset", "keys", "person", "sums", "threshold", "base")
+    __slots__ = ("preset", "keys", "person", "sums", "threshold", "base", "dominance", "reports", "months")
+    class Reports(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REPORTS_UNSPECIFIED: _ClassVar[Aggregate.Reports]
+        ACCEPTED: _ClassVar[Aggregate.Reports]
+        ALL: _ClassVar[Aggregate.Reports]
+    REPORTS_UNSPECIFIED: Aggregate.Reports
+    ACCEPTED: Aggregate.Reports
+    ALL: Aggregate.Reports
     PRESET_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
     SUMS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
+    DOMINANCE_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    MONTHS_FIELD_NUMBER: _ClassVar[int]
     preset: str
     keys: _containers.RepeatedCompositeFieldContainer[GroupKey]
     person: str
     sums: _containers.RepeatedScalarFieldContainer[str]
     threshold: int
     base: int
-    def __init__(self, preset: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[GroupKey, _Mapping]]] = ..., person: _Optional[str] = ..., sums: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ..., base: _Optional[int] = ...) -> None: ...
+    dominance: Dominance
+    reports: Aggregate.Reports
+    months: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, preset: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[GroupKey, _Mapping]]] = ..., person: _Optional[str] = ..., sums: _Optional[_Iterable[str]] = ..., threshold: _Optional[int] = ..., base: _Optional[int] = ..., dominance: _Optional[_Union[Dominance, _Mapping]] = ..., reports: _Optional[_Union[Aggregate.Reports, str]] = ..., months: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Dominance(_message.Message):
+    __slots__ = ("top", "percent")
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    top: int
+    percent: int
+    def __init__(self, top: _Optional[int] = ..., percent: _Optional[int] = ...) -> None: ...
 
 class GroupKey(_message.Message):
     __slots__ = ("column", "categories")
@@ -282,15 +304,17 @@ class Deidentify(_message.Message):
     def __init__(self, project: _Optional[str] = ..., wrapped_project_key: _Optional[bytes] = ..., columns: _Optional[_Iterable[_Union[ColumnRule, _Mapping]]] = ..., small_classes: _Optional[_Union[SmallClasses, _Mapping]] = ..., token_map: _Optional[bool] = ...) -> None: ...
 
 class SmallClasses(_message.Message):
-    __slots__ = ("quasi_identifiers", "k")
+    __slots__ = ("quasi_identifiers", "k", "sensitive")
     QUASI_IDENTIFIERS_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     quasi_identifiers: _containers.RepeatedScalarFieldContainer[str]
     k: int
-    def __init__(self, quasi_identifiers: _Optional[_Iterable[str]] = ..., k: _Optional[int] = ...) -> None: ...
+    sensitive: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, quasi_identifiers: _Optional[_Iterable[str]] = ..., k: _Optional[int] = ..., sensitive: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ColumnRule(_message.Message):
-    __slots__ = ("column", "keep", "drop", "null", "mask", "hmac_token", "generalise", "date_shift", "aes_token", "ff1")
+    __slots__ = ("column", "keep", "drop", "null", "mask", "hmac_token", "generalise", "date_shift", "aes_token", "ff1", "cmac_token", "redact", "hierarchy")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     KEEP_FIELD_NUMBER: _ClassVar[int]
     DROP_FIELD_NUMBER: _ClassVar[int]
@@ -301,6 +325,9 @@ class ColumnRule(_message.Message):
     DATE_SHIFT_FIELD_NUMBER: _ClassVar[int]
     AES_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FF1_FIELD_NUMBER: _ClassVar[int]
+    CMAC_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REDACT_FIELD_NUMBER: _ClassVar[int]
+    HIERARCHY_FIELD_NUMBER: _ClassVar[int]
     column: str
     keep: Keep
     drop: Drop
@@ -311,7 +338,10 @@ class ColumnRule(_message.Message):
     date_shift: DateShift
     aes_token: AesToken
     ff1: Ff1
-    def __init__(self, column: _Optional[str] = ..., keep: _Optional[_Union[Keep, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., mask: _Optional[_Union[Mask, _Mapping]] = ..., hmac_token: _Optional[_Union[HmacToken, _Mapping]] = ..., generalise: _Optional[_Union[Generalise, _Mapping]] = ..., date_shift: _Optional[_Union[DateShift, _Mapping]] = ..., aes_token: _Optional[_Union[AesToken, _Mapping]] = ..., ff1: _Optional[_Union[Ff1, _Mapping]] = ...) -> None: ...
+    cmac_token: CmacToken
+    redact: Redact
+    hierarchy: Hierarchy
+    def __init__(self, column: _Optional[str] = ..., keep: _Optional[_Union[Keep, _Mapping]] = ..., drop: _Optional[_Union[Drop, _Mapping]] = ..., null: _Optional[_Union[Null, _Mapping]] = ..., mask: _Optional[_Union[Mask, _Mapping]] = ..., hmac_token: _Optional[_Union[HmacToken, _Mapping]] = ..., generalise: _Optional[_Union[Generalise, _Mapping]] = ..., date_shift: _Optional[_Union[DateShift, _Mapping]] = ..., aes_token: _Optional[_Union[AesToken, _Mapping]] = ..., ff1: _Optional[_Union[Ff1, _Mapping]] = ..., cmac_token: _Optional[_Union[CmacToken, _Mapping]] = ..., redact: _Optional[_Union[Redact, _Mapping]] = ..., hierarchy: _Optional[_Union[Hierarchy, _Mapping]] = ...) -> None: ...
 
 class Keep(_message.Message):
     __slots__ = ()
@@ -342,6 +372,28 @@ class HmacToken(_message.Message):
     bits: int
     def __init__(self, domain: _Optional[str] = ..., bits: _Optional[int] = ...) -> None: ...
 
+class CmacToken(_message.Message):
+    __slots__ = ("domain", "bits")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    bits: int
+    def __init__(self, domain: _Optional[str] = ..., bits: _Optional[int] = ...) -> None: ...
+
+class Redact(_message.Message):
+    __slots__ = ("patterns", "also")
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    also: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patterns: _Optional[_Iterable[str]] = ..., also: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Hierarchy(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[ColumnRule]
+    def __init__(self, steps: _Optional[_Iterable[_Union[ColumnRule, _Mapping]]] = ...) -> None: ...
+
 class AesToken(_message.Message):
     __slots__ = ("domain",)
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
@@ -357,14 +409,16 @@ class Ff1(_message.Message):
     def __init__(self, domain: _Optional[str] = ..., radix: _Optional[int] = ...) -> None: ...
 
 class Generalise(_message.Message):
-    __slots__ = ("date_to", "zip_prefix", "age_band")
+    __slots__ = ("date_to", "zip_prefix", "age_band", "group")
     DATE_TO_FIELD_NUMBER: _ClassVar[int]
     ZIP_PREFIX_FIELD_NUMBER: _ClassVar[int]
     AGE_BAND_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     date_to: DateTo
     zip_prefix: ZipPrefix
     age_band: AgeBand
-    def __init__(self, date_to: _Optional[_Union[DateTo, _Mapping]] = ..., zip_prefix: _Optional[_Union[ZipPrefix, _Mapping]] = ..., age_band: _Optional[_Union[AgeBand, _Mapping]] = ...) -> None: ...
+    group: Group
+    def __init__(self, date_to: _Optional[_Union[DateTo, _Mapping]] = ..., zip_prefix: _Optional[_Union[ZipPrefix, _Mapping]] = ..., age_band: _Optional[_Union[AgeBand, _Mapping]] = ..., group: _Optional[_Union[Group, _Mapping]] = ...) -> None: ...
 
 class DateTo(_message.Message):
     __slots__ = ("unit",)
@@ -395,6 +449,20 @@ class AgeBand(_message.Message):
     top: int
     as_of: str
     def __init__(self, width: _Optional[int] = ..., top: _Optional[int] = ..., as_of: _Optional[str] = ...) -> None: ...
+
+class Group(_message.Message):
+    __slots__ = ("categories",)
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    categories: _containers.RepeatedCompositeFieldContainer[Category]
+    def __init__(self, categories: _Optional[_Iterable[_Union[Category, _Mapping]]] = ...) -> None: ...
+
+class Category(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DateShift(_message.Message):
     __slots__ = ("subject_column", "max_days")

@@ -15,7 +15,7 @@ from worker.compute.operations.screen.codes import Code
 from worker.compute.operations.screen.outputs import HITS, OUTCOMES
 from worker.records import RowStatus, Status
 
-NAMES = ("NAM", "last", "first")
+NAMES = ("NAM", "last", "first", "middle", "suffix")
 COLUMNS = (*NAMES, "DOB", "SEX", "RAC", "SOC", "FBI", "MNU", "SID", "OLN", "OLS")
 HOTFILE = (*COLUMNS, "file_code", "NIC", "EXL")
 SURNAMES = (
@@ -61,10 +61,16 @@ def maybe(*values: str) -> st.SearchStrategy[str | None]:
 def people(draw: st.DrawFn) -> dict[str, str | None]:
     last, first = draw(maybe(*SURNAMES)), draw(maybe(*GIVEN))
     row = dict[str, str | None].fromkeys(COLUMNS)
+    if last is not None:
+        last += draw(st.sampled_from(["", "", " JR", " iii", " A B Sr.", " A B C JR", " JR X", "  II "]))
     if draw(st.booleans()):
         row |= {"last": last, "first": first}
+        row |= {"middle": draw(maybe("ALLEN", "A", "B Q", " ", "2ND")), "suffix": draw(maybe("JR", "Jr.", "2nd", "V"))}
     elif last is not None:
-        row["NAM"] = last + draw(st.sampled_from([",", ", "])) + (first or "") + draw(st.sampled_from(["", " Q JR"]))
+        behind = draw(
+            st.sampled_from(["", " Q JR", " ALLEN", " Allen James III", " A B C IV", " JR", ", SR.", " V", " ,"])
+        )
+        row["NAM"] = last + draw(st.sampled_from([",", ", "])) + (first or "") + behind
         if draw(st.integers(0, 9)) == 0:
             row["NAM"] = last  # no comma, so no name
     row |= {
@@ -80,7 +86,11 @@ def people(draw: st.DrawFn) -> dict[str, str | None]:
 
 @st.composite
 def records(draw: st.DrawFn) -> dict[str, str | None]:
-    return draw(people()) | {"file_code": draw(maybe("W", "M", "T", "Q")), "NIC": draw(maybe("W1", "W2")), "EXL": None}
+    return draw(people()) | {
+        "file_code": draw(maybe("W", "M", "T", "Q")),
+        "NIC": draw(maybe("W1", "W2", "W3", "")),
+        "EXL": None,
+    }
 
 
 kinds = st.lists(st.sampled_from(twin.KINDS), unique=True).map(tuple)
@@ -142,14 +152,24 @@ def test_equal_to_the_twin(
             record = reference[hit.row]
             restricted = record["file_code"] not in ("W", "M")
             found.append(
-                [row, rank, hit.hit_class, round(hit.bits, 9), hit.agreement, hit.row, restricted, record["NIC"]]
+                [
+                    row,
+                    rank,
+                    hit.hit_class,
+                    round(hit.bits, 9),
+                    hit.agreement,
+                    hit.row,
+                    hit.rows,
+                    restricted,
+                    record["NIC"],
+                ]
             )
     assert [list(each.values()) for each in outcomes.to_pylist()] == wanted_outcomes
     assert [
         [
             *(each[name] for name in ("row", "rank", "class")),
             round(each["score"], 9),
-            *(each[name] for name in ("agreement", "reference_row", "restricted")),
+            *(each[name] for name in ("agreement", "reference_row", "rows", "restricted")),
             None if each["NIC"] is None else each["NIC"].decode(),
         ]
         for each in hits.to_pylist()

@@ -10,6 +10,7 @@ from tests.support.refusals import refused
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate import (
     Aggregate,
+    Dominance,
     cell_table,
     run,
 )
@@ -31,6 +32,12 @@ def rows(parameters: Aggregate, *batches: pa.RecordBatch) -> list[dict[str, obje
 def message(**changes: object) -> wire.Operation:
     """GOOD as it stands in a header, with these fields instead."""
     fields = {"keys": [key("SEX", "F", "M"), key("RAC")], "person": "SID", "sums": ["n"], "threshold": 11, "base": 1}
+    return wire.Operation(aggregate=wire.Aggregate(**fields | changes))  # type: ignore[arg-type]
+
+
+def preset(**changes: object) -> wire.Operation:
+    """The forms of all reports as they stand in a header, with these fields instead."""
+    fields = {"preset": "srs_return_a", "reports": wire.Aggregate.ALL, "threshold": 1, "base": 1}
     return wire.Operation(aggregate=wire.Aggregate(**fields | changes))  # type: ignore[arg-type]
 
 
@@ -56,14 +63,43 @@ def key(column: str, *categories: str) -> wire.GroupKey:
         pytest.param(message(base=0), id="a base of 0"),
         pytest.param(message(base=1001), id="a base too high"),
         pytest.param(message(preset="srs_return_a"), id="a preset and keys"),
-        pytest.param(wire.Operation(aggregate=wire.Aggregate(preset="return_b")), id="an unknown preset"),
+        pytest.param(message(dominance=wire.Dominance(top=1)), id="dominance of no percent"),
+        pytest.param(message(dominance=wire.Dominance(top=1, percent=100)), id="dominance of all"),
+        pytest.param(message(dominance=wire.Dominance(top=6, percent=50)), id="dominance of six"),
+        pytest.param(message(dominance=wire.Dominance(top=1, percent=50), sums=[]), id="dominance of no sums"),
+        pytest.param(message(reports=wire.Aggregate.ALL), id="reports without a preset"),
+        pytest.param(message(months=["2020-04"]), id="months without a preset"),
+        pytest.param(preset(preset="return_b"), id="an unknown preset"),
+        pytest.param(preset(reports=0), id="a preset that does not state which reports"),
+        pytest.param(preset(reports=3), id="other reports"),
+        pytest.param(preset(months=["2020-13"]), id="no month"),
+        pytest.param(preset(months=["202004"]), id="a month without a hyphen"),
+        pytest.param(preset(months=["2020-04"] * 2), id="a month twice"),
+        pytest.param(preset(dominance=wire.Dominance(top=1, percent=50)), id="a preset with dominance"),
+        pytest.param(preset(base=5), id="a preset with rounding"),
     ],
 )
 def test_parameters_that_no_table_could_make_right_are_refused(bad: wire.Operation) -> None:
     (good,) = planned([message()], "person/1").operations
     assert good.parameters == GOOD
+    planned([preset()], "nibrs.flat/3.1")
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
-        planned([bad], "person/1")
+        planned([bad], "nibrs.flat/3.1" if bad.aggregate.preset else "person/1")
+
+
+def test_accepted_reports_need_the_verdicts_of_a_validation() -> None:
+    accepted = preset(reports=wire.Aggregate.ACCEPTED)
+    planned([accepted], "nibrs.flat/3.1", sides={"incidents": "nibrs_verdicts/1"})
+    for sides in ({}, {"incidents": "nibrs_ori/1"}, {"verdicts": "nibrs_verdicts/1"}):
+        with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+            planned([accepted], "nibrs.flat/3.1", sides=sides)
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        planned([preset()], "nibrs.flat/3.1", sides={"incidents": "nibrs_verdicts/1"})
+
+
+def test_a_preset_is_exact_and_cells_are_hidden_by_default() -> None:
+    assert Aggregate(preset="srs_return_a", reports="all").hides_below == 1
+    assert Aggregate(keys={"a": ()}).hides_below == 11
 
 
 @pytest.mark.parametrize("missing", ["SEX", "RAC", "SID", "n"])
@@ -126,6 +162,42 @@ def test_numbers_are_rounded_to_the_nearest_multiple(count: int, rounded: int) -
 def test_halves_are_rounded_up() -> None:
     batch = pa.RecordBatch.from_pydict({"a": ["x"] * 15})
     assert rows(Aggregate(keys={"a": ()}, threshold=1, base=10), batch)[0]["rows"] == 20
+
+
+def dominated(
+    percent: int, *amounts: tuple[str | None, int], top: int = 1, person: str = "p"
+) -> dict[str | None, bool]:
+    """Which cells of one key are hidden: x has these amounts by person, y and z those of a hundred persons each."""
+    rows_of = [("x", who, amount) for who, amount in amounts]
+    rows_of += [(cell, f"{cell}{i}", 10) for cell in "yz" for i in range(100)]
+    batch = pa.RecordBatch.from_pydict({
+        "a": [cell for cell, _, _ in rows_of],
+        "p": [who for _, who, _ in rows_of],
+        "n": [str(amount) for _, _, amount in rows_of],
+    })  # fmt: skip
+    parameters = Aggregate(
+        keys={"a": ()}, person=person, sums=("n",), threshold=1, dominance=Dominance(top=top, percent=percent)
+    )
+    found = rows(parameters, batch)
+    return {None if r["key_1"] is None else str(r["key_1"], "ascii"): r["hidden"] for r in found}  # type: ignore[misc, call-overload]
+
+
+def test_a_cell_that_one_person_dominates_is_hidden() -> None:
+    many = [(f"p{i}", 10) for i in range(20)]
+    assert not any(dominated(80, *many).values())
+    hidden = dominated(80, ("rich", 801), *many[:20])
+    assert hidden["x"]
+    assert sum(hidden.values()) >= 2
+    assert not any(dominated(80, ("rich", 800), *many[:20]).values())  # exactly 80 per cent is not more
+
+
+def test_the_share_of_a_person_is_that_of_all_of_its_rows() -> None:
+    many = [(f"p{i}", 10) for i in range(20)]
+    split_up = [("rich", 267)] * 3
+    assert dominated(80, *split_up, *many)["x"]
+    assert not dominated(80, *split_up, *many, person="")["x"]  # each row by itself
+    assert dominated(80, *split_up, *many, person="", top=3)["x"]
+    assert not any(dominated(80, *[(None, amount) for _, amount in split_up], *many).values())  # nobody is the same
 
 
 def test_sums_that_would_not_be_exact_are_refused() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.reference.return_a import convert
 from tests.support.refusals import refused
-from tests.support.return_a_tools import Converted, engine
+from tests.support.return_a_tools import Converted, engine, verdicts_of
 from worker.compute.operations.aggregate.codes import Code
-from worker.compute.operations.aggregate.forms import FORMS
+from worker.compute.operations.aggregate.forms import FORMS, TITLES
 from worker.errors import Reason, Stage
 
 conversion = import_module("worker.compute.operations.aggregate.return_a")  # the package has a function of this name
@@ -183,6 +183,92 @@ def test_an_unreadable_month_is_its_own_sheet_and_a_warning() -> None:
     found = engine([admin(date="20200230"), offense("23H")])
     assert found.cells == {("return_a", ORI, "", "6"): [1, 0, 0]}
     assert found.outputs.status.codes.tolist() == [Code.FITS_NO_LINE]
+
+
+TWO = [
+    *(segment(1, {38: "20200401", 49: "N"}), segment(2, {38: "23H", 41: "C"})),
+    *(segment(1, {38: "20200501", 49: "N"}, number="B2"), segment(2, {38: "120", 41: "C", 53: "40"}, number="B2")),
+]
+"""A larceny in April, a robbery in May."""
+
+
+def lines_of(found: Converted) -> set[str]:
+    return {line for _, _, _, line in found.cells}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "lines"),
+    [(True, True, {"6", "3d"}), (True, False, {"6"}), (False, True, {"3d"}), (False, False, set())],
+)
+def test_rejected_reports_are_on_no_line(first: bool, second: bool, lines: set[str]) -> None:
+    verdicts = [(2, ORI, "B2", second), (0, ORI, "A1", first)]  # in any order
+    found = engine(TWO, verdicts=verdicts_of(verdicts))
+    assert lines_of(found) == lines
+    assert found.accounting["rejected"] == (not first) + (not second)
+    assert sum(found.accounting.values()) == 2
+    marked = found.outputs.status.rows[found.outputs.status.codes == Code.REJECTED].tolist()
+    assert marked == [row for row, accepted in ((0, first), (2, second)) if not accepted]
+
+
+def test_a_rejected_deletion_or_duplicate_counts_for_nothing() -> None:
+    lines = [*TWO[:2], segment(1, {}, action="D"), *TWO[:2]]
+    assert lines_of(engine(lines[:3])) == set()
+    found = engine(lines[:3], verdicts=verdicts_of([(0, ORI, "A1", True), (2, ORI, "A1", False)]))
+    assert (lines_of(found), found.accounting["deletion"]) == ({"6"}, 0)
+    again = [*TWO[:2], *TWO[:2]]
+    found = engine(again, verdicts=verdicts_of([(0, ORI, "A1", False), (2, ORI, "A1", True)]))
+    assert (found.accounting["counted"], found.accounting["not counted"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "verdicts",
+    [
+        pytest.param([], id="none"),
+        pytest.param([(0, ORI, "A1", True)], id="one missing"),
+        pytest.param([(0, ORI, "A1", True), (2, ORI, "B2", True), (2, ORI, "B2", False)], id="one twice"),
+        pytest.param([(0, ORI, "A1", True), (3, ORI, "B2", True)], id="another row"),
+        pytest.param([(0, ORI, "A1", True), (2, ORI, "B3", True)], id="another incident"),
+        pytest.param([(0, ORI, "A1", True), (2, "VT0020000", "B2", True)], id="another agency"),
+        pytest.param([(0, ORI, "A1", True), (2, ORI, "B2" + "X" * 20, True)], id="a number too long"),
+        pytest.param([(0, ORI, "A1", None), (2, ORI, "B2", True)], id="no verdict"),
+        pytest.param([(0, ORI, "A1", True), (None, ORI, "B2", True)], id="no row"),
+    ],
+)
+def test_verdicts_on_another_submission_are_refused(verdicts: list[tuple[int, str, str, bool]]) -> None:
+    engine(TWO, verdicts=verdicts_of([(0, ORI, "A1", True), (2, ORI, "B2", True)]))
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.COMPUTE):
+        engine(TWO, verdicts=verdicts_of(verdicts))
+
+
+def test_only_the_months_that_are_asked_for_have_sheets() -> None:
+    assert {key[2] for key in engine(TWO).cells} == {"202004", "202005"}
+    found = engine(TWO, months=["2020-05", "2020-07"])
+    assert set(found.table["month"].to_pylist()) == {b"202005"}
+    assert lines_of(found) == {"3d"}
+    assert found.accounting["counted"] == 2
+    assert engine(TWO, months=["2020-07"]).table.num_rows == 0
+
+
+def test_every_line_has_a_title() -> None:
+    assert set(TITLES) == {(form.name, line) for form in FORMS for line, _ in form.sums}
+    titles = {(r["form"], r["line"]): r["title"] for r in engine(TWO).table.to_pylist()}
+    assert titles[b"return_a", b"3d"] == b"Robbery: strong-arm (hands, fists, feet, etc.)"
+    assert titles[b"return_a", b"total"] == b"Grand total"
+
+
+def test_small_numbers_of_a_form_are_null_and_marked() -> None:
+    lines = [line for i in range(12) for line in (
+        segment(1, {38: "20200401", 49: "N"}, number=f"C{i}"), segment(2, {38: "23H", 41: "C"}, number=f"C{i}")
+    )]  # fmt: skip
+    found = engine([*TWO, *lines], months=["2020-04"], threshold=11)
+    rows = {r["line"]: r for r in found.table.to_pylist() if r["form"] == b"return_a"}
+    assert (rows[b"6"]["actual"], rows[b"6"]["hidden"]) == (13, False)
+    assert (rows[b"3d"]["actual"], rows[b"3d"]["hidden"]) == (0, False)
+    found = engine([*TWO, *lines], months=["2020-05"], threshold=11)
+    rows = {r["line"]: r for r in found.table.to_pylist() if r["form"] == b"return_a"}
+    assert (rows[b"3d"]["actual"], rows[b"3d"]["hidden"], rows[b"3"]["actual"]) == (None, True, None)
+    assert (found.accounting["counted"], found.accounting["deletion"]) == (14, 0)
+    assert engine(TWO, threshold=11).accounting["counted"] is None
 
 
 def test_nothing_makes_no_sheet() -> None:

@@ -61,6 +61,31 @@ def ff1(column: str, domain: str = "id", radix: int = 10) -> wire.ColumnRule:
     return rule(column, ff1=wire.Ff1(domain=domain, radix=radix))
 
 
+def cmac(column: str, domain: str = "id", bits: int = 128) -> wire.ColumnRule:
+    return rule(column, cmac_token=wire.CmacToken(domain=domain, bits=bits))
+
+
+def redact(column: str, *patterns: str, also: Sequence[str] = ()) -> wire.ColumnRule:
+    return rule(column, redact=wire.Redact(patterns=patterns, also=also))
+
+
+def group(column: str = "", **groups: str) -> wire.ColumnRule:
+    categories = [wire.Category(name=name, values=values.split()) for name, values in groups.items()]
+    return generalise(column, group=wire.Group(categories=categories))
+
+
+def zip_(digits: int, column: str = "") -> wire.ColumnRule:
+    return generalise(column, zip_prefix=wire.ZipPrefix(digits=digits))
+
+
+def hierarchy(column: str, *steps: wire.ColumnRule) -> wire.ColumnRule:
+    return rule(column, hierarchy=wire.Hierarchy(steps=steps))
+
+
+NULL = rule("", null=wire.Null())
+ZIP_STEPS = hierarchy("postcode", keep(""), zip_(3), zip_(1), NULL)
+
+
 def operation(
     *rules: wire.ColumnRule, project: str = "study-7", wrapped: bytes = b"sealed elsewhere", **more: Any
 ) -> wire.Operation:
@@ -68,8 +93,8 @@ def operation(
     return wire.Operation(deidentify=parameters)
 
 
-def small(*columns: str, k: int = 5) -> wire.SmallClasses:
-    return wire.SmallClasses(quasi_identifiers=columns, k=k)
+def small(*columns: str, k: int = 5, sensitive: Sequence[str] = ()) -> wire.SmallClasses:
+    return wire.SmallClasses(quasi_identifiers=columns, k=k, sensitive=sensitive)
 
 
 def batch_of(schema_id: str = "person/1", **columns: Sequence[object]) -> pa.RecordBatch:
@@ -96,6 +121,12 @@ def test_good_parameters_pass() -> None:
     planned([operation(generalise("DOB", date_to=wire.DateTo(unit=wire.DateTo.YEAR)))], "hotfile/1")
     planned(
         [operation(generalise("postcode", zip_prefix=wire.ZipPrefix(digits=3)), project="", wrapped=b"")], "hotfile/1"
+    )
+    planned(
+        [operation(cmac("SOC", bits=80), redact("SMT", "phone", also=["X+"]), group("RAC", a="A B", b="W"))], "person/1"
+    )
+    planned(
+        [operation(ZIP_STEPS, keep("SEX"), keep("RAC"), small_classes=small("postcode", sensitive=["RAC"]))], "person/1"
     )
     assert "deidentify" in OPERATIONS
 
@@ -134,6 +165,36 @@ def test_good_parameters_pass() -> None:
         operation(keep("SOC"), drop("SEX"), small_classes=small("SEX")),
         operation(keep("SOC"), small_classes=small("SOC", k=1)),
         operation(keep("SOC"), small_classes=small("SOC", k=1001)),
+        operation(keep("SOC"), small_classes=small("SOC", sensitive=["SOC"])),
+        operation(keep("SOC"), small_classes=small("SOC", sensitive=["SEX"])),
+        operation(cmac("SOC", bits=160)),
+        operation(cmac("SOC", domain="")),
+        operation(cmac("SOC"), wrapped=b""),
+        operation(cmac("SOC"), project=""),
+        operation(redact("SMT")),
+        operation(redact("SMT", "name")),
+        operation(redact("SMT", "phone", "phone")),
+        operation(redact("SMT", also=["x" * 257])),
+        operation(redact("SMT", also=["x"] * 17)),
+        operation(group("RAC")),
+        operation(group("RAC", a="A", b="A")),
+        operation(group("RAC", a="")),
+        operation(generalise("RAC", group={"categories": [{"name": "a", "values": [v]} for v in "AB"]})),
+        operation(ZIP_STEPS),
+        operation(ZIP_STEPS, keep("SEX"), small_classes=small("SEX")),
+        operation(hierarchy("postcode"), small_classes=small("postcode")),
+        operation(hierarchy("postcode", keep("")), small_classes=small("postcode")),
+        operation(hierarchy("postcode", zip_(3), keep("")), small_classes=small("postcode")),
+        operation(hierarchy("postcode", NULL, zip_(3)), small_classes=small("postcode")),
+        operation(hierarchy("postcode", zip_(3), zip_(3)), small_classes=small("postcode")),
+        operation(hierarchy("postcode", keep(""), mask("")), small_classes=small("postcode")),
+        operation(hierarchy("postcode", keep(""), token("")), small_classes=small("postcode")),
+        operation(hierarchy("postcode", keep("SEX"), zip_(3)), small_classes=small("postcode")),
+        operation(hierarchy("postcode", keep(""), ZIP_STEPS), small_classes=small("postcode")),
+        operation(
+            *(hierarchy(c, keep(""), zip_(3), zip_(2), zip_(1), NULL) for c in ("SEX", "RAC", "EYE", "HAI", "SKN")),
+            small_classes=small("SEX", "RAC", "EYE", "HAI", "SKN"),
+        ),
         operation(token("SOC"), project=""),
         operation(token("SOC"), project="a b"),
         operation(token("SOC"), project="p\0q"),
@@ -162,6 +223,34 @@ def test_good_parameters_pass() -> None:
 def test_bad_parameters_are_refused_before_any_key(bad: wire.Operation) -> None:
     with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
         planned([bad], "hotfile/1")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        keep("charge"),
+        mask("charge", keep_first=32),
+        hierarchy("charge", keep(""), NULL),
+    ],
+)
+def test_free_text_is_never_kept(bad: wire.ColumnRule) -> None:
+    small_one = small("charge") if bad.HasField("hierarchy") else None
+    with refused(Reason.BAD_PARAMETERS, stage=Stage.ADMIT):
+        planned([operation(bad, small_classes=small_one)], "chri_event/1")
+    for good in (redact("charge", "number"), drop("charge"), rule("charge", null=wire.Null()), token("charge")):
+        planned([operation(good, keep("date"))], "chri_event/1")
+
+
+def test_a_pattern_that_is_none_is_refused_in_the_cell() -> None:
+    for pattern in ("(", "a*", "a)|(b"):
+        assert reason(batch_of(SMT=["x"]), redact("SMT", also=[pattern])) == "BAD_PARAMETERS"
+
+
+def test_values_in_no_group_are_null_with_a_code() -> None:
+    batch = batch_of(RAC=["A", "W", "X", "", None])
+    applied = prepared(batch, group("RAC", other="A B I U", white="W")).apply(batch)
+    assert applied.batch.column(0).to_pylist() == ["other", "white", None, None, None]
+    assert (applied.status.rows.tolist(), applied.status.codes.tolist()) == ([2], [Code.IN_NO_GROUP])
 
 
 def test_which_key_is_needed() -> None:

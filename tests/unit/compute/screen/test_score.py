@@ -41,3 +41,34 @@ def test_unknown_digits_of_a_number(asked: str, recorded: str, words: str) -> No
 def test_numbers_of_one_slip(asked: str, words: str) -> None:
     found = screened([{**SMITH, "SOC": asked}], [{**RECORD, "SOC": "123456789"}], twin.asked(rules=BOTH_WAYS)).hits(0)
     assert found.column("agreement").to_pylist()[0].endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "words"),
+    [
+        ("SMITH, JOHN ALLEN", "SMITH, JOHN ALLEN", "middle exact"),
+        ("SMITH, JOHN A", "SMITH, JOHN ALLEN", "middle initial"),
+        ("SMITH, JOHN B", "SMITH, JOHN ALLEN", "middle differs"),
+        ("SMITH, JOHN", "SMITH, JOHN ALLEN", ""),
+        ("SMITH, JOHN ALLEN JAMES", "SMITH, JOHN ALLEN PAUL", "middle exact"),
+        ("SMITH, JOHN JR", "SMITH, JOHN JR.", "suffix same"),
+        ("SMITH, JOHN Jr", "SMITH JR, JOHN", "suffix same"),
+        ("SMITH, JOHN JR", "SMITH, JOHN SR", "suffix differs"),
+        ("SMITH, JOHN II", "SMITH, JOHN A 2ND", "suffix same"),
+        ("SMITH, JOHN, III", "SMITH, JOHN 3RD", "suffix same"),
+        ("SMITH, JOHN JR", "SMITH, JOHN", ""),
+        ("SMITH, JOHN V", "SMITH, JOHN VICTOR", "middle initial"),
+        ("SMITH, JOHN A SR", "SMITH, JOHN A IV", "middle exact, suffix differs"),
+    ],
+)
+def test_middle_names_and_suffixes(asked: str, recorded: str, words: str) -> None:
+    found = screened([{**SMITH, "NAM": asked}], [{**RECORD, "NAM": recorded}], twin.asked("ncic_qw")).hits(0)
+    agreement = f"last exact, first exact, {words + ', ' if words else ''}DOB equal, SEX same, RAC same"
+    assert found.column("agreement").to_pylist() == [agreement]
+
+
+def test_father_and_son_are_hits_with_different_scores() -> None:
+    reference: list[Row] = [{**RECORD, "NAM": f"SMITH, JOHN {suffix}"} for suffix in ("SR", "JR")]
+    found = screened([{**SMITH, "NAM": "SMITH JR, JOHN"}], reference, twin.asked("ncic_qw")).hits(0).to_pylist()
+    assert [hit["reference_row"] for hit in found] == [1, 0]
+    assert found[0]["score"] > found[1]["score"] + 1

@@ -110,7 +110,7 @@ def test_classes_and_words() -> None:
         ("possible", 1, "last phonetic, first differs, DOB equal, SEX same, RAC same"),
         ("name_only", 2, "last exact, first exact, DOB partial, SEX same, RAC same"),
     ]
-    assert found.column("NIC").to_pylist() == [b"W123456789"] * 5
+    assert found.column("rows").to_pylist() == [1] * 5
     assert found.column("EXL").to_pylist() == [b"A"] * 5
     assert found.column("ORI").null_count == 5  # the reference has none
     bits = found.column("score").to_pylist()[1]
@@ -151,3 +151,41 @@ def test_the_classes_follow_the_threshold() -> None:
     for strong, wanted in ((bits, HitClass.STRONG), (np.nextafter(bits, np.inf), HitClass.POSSIBLE)):
         changed = msgspec.structs.replace(twin.MODEL, strong=float(strong))
         assert run(inquiry, index, twin.asked("ncic_qw"), changed).best.tolist() == [wanted]
+
+
+ALIASES: list[Row] = [
+    {**RECORD, "NIC": "W100000001"},
+    {**RECORD, "NIC": "W100000001", "NAM": "SMYTHE, JON"},
+    {**RECORD, "NIC": "W100000001", "NAM": "SMITH, JACK", "DOB": "19810615"},
+    {**RECORD, "NIC": "W100000001", "NAM": "NOBODY, ELSE"},
+    {**RECORD, "NIC": "W200000002", "NAM": "SMITH, JACK"},
+    {**RECORD, "NIC": ""},
+    {**RECORD, "NIC": ""},
+]
+"""A record with two aliases, a second date of birth and a name that is not searched; another; two without a number."""
+
+
+def test_a_record_with_aliases_and_dates_is_one_hit() -> None:
+    found = screened([SMITH, SMITH], ALIASES, twin.asked("ncic_qw_expanded_dob"))
+    assert found.outcomes(0).column("hits").to_pylist() == [4, 4]
+    hits = found.hits(0).to_pylist()
+    assert [(hit["NIC"], hit["reference_row"], hit["rows"]) for hit in hits[:4]] == [
+        (b"W100000001", 0, 3),
+        (b"", 5, 1),
+        (b"", 6, 1),
+        (b"W200000002", 4, 1),
+    ]
+    assert [hit["row"] for hit in hits] == [0] * 4 + [1] * 4
+
+
+def test_the_best_row_stands_for_its_record() -> None:
+    inquiry: Row = {**SMITH, "NAM": "SMITH, JACK", "DOB": "19810615"}
+    found = screened([inquiry], ALIASES, twin.asked("ncic_qw_expanded_dob", max_hits=2))
+    assert (found.found.tolist(), found.listed.tolist()) == ([4], [2])
+    assert found.hits(0).to_pylist()[0]["reference_row"] == 2
+
+
+def test_a_row_of_a_restricted_file_does_not_bring_its_record_in() -> None:
+    reference: list[Row] = [{**ALIASES[0], "file_code": "T"}, ALIASES[1]]
+    found = screened([SMITH], reference, twin.asked("ncic_qw"))
+    assert [(hit["reference_row"], hit["rows"]) for hit in found.hits(0).to_pylist()] == [(1, 1)]

@@ -12,7 +12,7 @@ row_status        PARTLY_USED if a value could not be used; the row is counted n
 
 Totals are complete: unclassifiable rows are in them, and every table adds up to the next (persons do not: who is in two
 cells is in their total once). Numbers are rounded last and each by itself, so that rounded ones add up only nearly.
-A sum is hidden where its rows are; that one person makes up most of it is not looked for.
+A sum is hidden where its rows are; with `dominance`, also where a few persons make up most of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import codes
-from worker.compute.kernels.group_by import cells, coded, counts, distinct, sums, with_totals
+from worker.compute.kernels.group_by import cells, coded, counts, distinct, largest, sums, with_totals
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import CELLS
@@ -65,30 +65,42 @@ def run(parameters: Aggregate, records: Sequence[pa.RecordBatch], progress: Prog
         values.append(categories)
     shape = [len(categories) + 1 for categories in values]  # the last one is for the unclassifiable
     size = int(np.prod([values + 1 for values in shape], dtype=object))
-    if size > (MAX_CELLS if parameters.threshold == 1 else MAX_PROTECTED):
+    protected = parameters.hides_below > 1 or parameters.dominance is not None
+    if size > (MAX_PROTECTED if protected else MAX_CELLS):
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
     cell = cells(columns, shape)
     rows = with_totals(counts(cell, shape))
     progress("group", 40)
     numbers = {"rows": rows}
+    subjects, dominated = np.arange(n), np.zeros(rows.shape, np.bool_)  # a row that names nobody is somebody
     if parameters.person:
         people = _column(records, parameters.person)
         person, known = codes(people)[0], read(people).filled
+        subjects = np.where(known, person, n + subjects)
         status = _marked(status, ~known, Code.NO_PERSON, names.index(parameters.person) if n else 0)
         numbers["persons"] = distinct(cell, person, known, shape)
     for i, name in enumerate(parameters.sums):
         number = _whole(_column(records, name))
         status = _marked(status, number < 0, Code.NOT_A_NUMBER, names.index(name) if n else 0)
-        try:
-            numbers[f"sum_{i + 1}"] = with_totals(sums(cell, np.maximum(number, 0), shape))
-        except OverflowError as error:
-            raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE) from error
+        number = np.maximum(number, 0)
+        total = numbers[f"sum_{i + 1}"] = _sums(cell, number, shape)
+        if parameters.dominance is not None:
+            leading = largest(cell, subjects, number, shape, top=parameters.dominance.top)
+            dominated |= leading * 100 > total * parameters.dominance.percent
     progress("group", 80)
     additive = [table for name, table in numbers.items() if name != "persons"]
-    withheld = hidden(additive, numbers.get("persons", rows), parameters.threshold)
+    withheld = hidden(additive, numbers.get("persons", rows), parameters.hides_below, dominated)
     progress("group", 100)
     result = _result(values, numbers, withheld, parameters.base)
     return Outputs(status=status, result=arrow.cut(result, _BATCH))
+
+
+def _sums(cell: Ints, number: Ints, shape: Sequence[int]) -> Ints:
+    """With totals. Raises: Refusal(LIMIT_EXCEEDED) where they would not be exact."""
+    try:
+        return with_totals(sums(cell, number, shape))
+    except OverflowError as error:
+        raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE) from error
 
 
 def _column(records: Sequence[pa.RecordBatch], name: str) -> pa.Array:

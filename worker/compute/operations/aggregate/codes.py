@@ -12,3 +12,4 @@ class Code(RowCode):
     NOT_COUNTED = 611, "The report is deleted later, is there already, or changes one that is not here."
     FITS_NO_LINE = 612, "Something in the incident fits no line of its form, or its month is not known."
     UNREADABLE_SEGMENT = 613, "The level of the segment cannot be read; nothing in it is counted."
+    REJECTED = 614, "The validation has rejected the report; it is not counted."

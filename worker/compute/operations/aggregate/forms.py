@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import Final
 
 UNCLASSIFIABLE: Final = "unclassifiable"
-_TOTAL: Final = "total"
+TOTAL: Final = "total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,18 @@ class Form:
         for total in total_of.values():
             found[total] = tuple(line for line in total_of if total_of[line] == total)
         if len(total_of) > 1:
-            found[_TOTAL] = tuple(total_of)
+            found[TOTAL] = tuple(total_of)
         return (*sorted(found.items()), (UNCLASSIFIABLE, (UNCLASSIFIABLE,)))
+
+    @property
+    def tree(self) -> Sequence[tuple[str, tuple[str, ...]]]:
+        """The sums as they add up, line by line: each class and its lines, then the grand total and its classes."""
+        lines = dict(self.sums)
+        classes = [line for line in lines if line not in {TOTAL, UNCLASSIFIABLE}]
+        sums = [(line, lines[line]) for line in classes if lines[line] != (line,)]
+        inner = {part for _, parts in sums for part in parts}
+        last = [(TOTAL, tuple(line for line in classes if line not in inner))] if TOTAL in lines else []
+        return (*sums, *last)
 
 
 def _line(row: dict[str, str]) -> Line:
@@ -95,6 +105,13 @@ def _forms() -> tuple[Form, ...]:
 
 
 FORMS: Final = _forms()
+TITLES: Final = MappingProxyType(
+    {
+        (row["form"], row["line"]): row["title"]
+        for row in csv.DictReader(files(__package__).joinpath("data", "titles.csv").read_text("utf-8").splitlines())
+    }
+)
+"""(form, line) of every printed line -> its title on the form, shortened."""
 LINES: Final = MappingProxyType(
     {key: i for i, key in enumerate((f.name, line) for f in FORMS for line, parts in f.sums if parts == (line,))}
 )

@@ -2,10 +2,12 @@
 
 result       `aggregate_cells/1`: one row a cell that is not empty; or `return_a/1`: one row a line of a form
 accounting   `return_a_accounting/1`, of the forms only: reports by what became of them
+
+With `reports = "accepted"` the forms need the side table `incidents`: the verdicts of a validation, see `verdicts`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import read
-from worker.compute.operation import Context, Operation, Outputs, Signature
+from worker.compute.operation import Context, Operation, Outputs, Side, Signature
 from worker.compute.operations.aggregate.cell_table import run
 from worker.compute.operations.aggregate.codes import Code
 from worker.compute.operations.aggregate.outputs import ACCOUNTING, CELLS, RETURN_A
@@ -25,6 +27,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import PERSONAL, WHOLE_ROW, arrow
 
+_SIDE: Final = "incidents"
 _NIBRS: Final = frozenset(("nibrs.flat/3.1",))
 
 
@@ -34,6 +37,7 @@ class Aggregating:
 
     parameters: Aggregate
     output_schema: pa.Schema
+    verdicts: Sequence[pa.RecordBatch] | None = field(default=None, repr=False)
     keeps_rows: bool = False
 
     @property
@@ -45,13 +49,20 @@ class Aggregating:
         """Count, or convert; see TableOperation."""
         if self.parameters.preset is None:
             return run(self.parameters, records, progress)
-        return return_a(read(arrow.concat((batch.column(0) for batch in records), pa.binary())), progress)
+        return return_a(
+            read(arrow.concat((batch.column(0) for batch in records), pa.binary())),
+            progress,
+            verdicts=self.verdicts,
+            months=self.parameters.months,
+            threshold=self.parameters.hides_below,
+        )
 
 
 def _signature(parameters: Aggregate) -> Signature:
     if parameters.preset is None:
         return Signature(accepts=PERSONAL, result=CELLS.schema_id)
-    return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,))
+    sides = (Side(name=_SIDE, schema="nibrs_verdicts/1", required=True),) if parameters.reports == "accepted" else ()
+    return Signature(accepts=_NIBRS, result=RETURN_A.schema_id, parts=(ACCOUNTING,), sides=sides)
 
 
 def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[str]:
@@ -61,12 +72,13 @@ def _check_columns(parameters: Aggregate, columns: frozenset[str]) -> frozenset[
     return columns
 
 
-def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, _context: Context) -> Aggregating:
+def _prepare(parameters: Aggregate, _schema_id: str, schema: pa.Schema, context: Context) -> Aggregating:
     """Bind parameters to the records. Raises: Refusal(SCHEMA_MISMATCH) for a column that is not there."""
     if not parameters.columns.issubset(schema.names):
         raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.COMPUTE)
     made = CELLS if parameters.preset is None else RETURN_A
-    return Aggregating(parameters=parameters, output_schema=made.arrow)
+    verdicts = context.sides[_SIDE] if parameters.reports == "accepted" else None
+    return Aggregating(parameters=parameters, output_schema=made.arrow, verdicts=verdicts)
 
 
 AGGREGATE: Final = Operation(

@@ -23,7 +23,8 @@ CELLS: Final = RecordSchema.output(
 
 RETURN_A: Final = RecordSchema.output(
     "return_a/1",
-    columns(_CASE, "form ori month line", pa.binary()),
+    columns(_CASE, "form ori month line title", pa.binary()),
+    columns(_CASE, "hidden", pa.bool_()),
     columns(_CASE, "actual cleared cleared_under_18", pa.uint64()),
 )
 """One row a line of a form; see `return_a`."""

@@ -1,12 +1,13 @@
 """The preset `srs_return_a`: the FBI's monthly forms from NIBRS incidents, by its own rules of conversion.
 
 result            `return_a/1`: one row a form, ORI, month and line; month YYYYMM
-accounting        `return_a_accounting/1`: reports of the submission by what became of them; they add up to all
+accounting        `return_a_accounting/1`: reports of the whole submission by what became of them; they add up to all
 row_status        WARNED at the first segment of a report that is not counted or not wholly on a line of a form
 
-An incident is counted as the submission leaves it: what is deleted later, or is there already, is not. Actual offenses
-go into the month of the incident, clearances into that of the first arrest or of the exceptional clearance. A month
-that cannot be read is null. Every unit of an incident is on one line of its form or on `unclassifiable`.
+An incident is counted as the submission leaves it: what is deleted later, or is there already, is not. Rejected reports
+are left out where the verdicts of a validation come with the job. Actual offenses go into the month of the incident,
+clearances into that of the first arrest or of the exceptional clearance. A month that cannot be read is null. Every
+unit of an incident is on one line of its form or on `unclassifiable`.
 
 Not converted: clearances of incidents from before an agency's NIBRS (their position in the segments is deprecated, and
 such reports are not counted), the kinds of property in arson. Sources: see `forms`.
@@ -28,9 +29,11 @@ from worker.compute.nibrs.submission import GROUP_A, GROUP_B, NO_GROUP, ZERO, Su
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.clearances import Incidents, read_incidents
 from worker.compute.operations.aggregate.codes import Code
-from worker.compute.operations.aggregate.forms import FORMS, LINES, UNCLASSIFIABLE
+from worker.compute.operations.aggregate.form_suppression import withheld
+from worker.compute.operations.aggregate.forms import FORMS, LINES, TITLES, UNCLASSIFIABLE
 from worker.compute.operations.aggregate.outputs import ACCOUNTING, RETURN_A
 from worker.compute.operations.aggregate.units import RULES, Units, score
+from worker.compute.operations.aggregate.verdicts import accepted_reports
 from worker.errors import Reason, Refusal, Stage
 from worker.progress import ProgressCallback
 from worker.records import RowStatus, Status, arrow
@@ -46,10 +49,23 @@ _ORI: Final = 9
 Array = npt.NDArray[Any]
 
 
-def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
-    """Convert a submission, one segment a row. Raises: Refusal(LIMIT_EXCEEDED) for more than MAX_FORMS; MemoryError."""
+def return_a(
+    segments: Text,
+    progress: ProgressCallback,
+    *,
+    verdicts: Sequence[pa.RecordBatch] | None = None,
+    months: Sequence[str] = (),
+    threshold: int = 1,
+) -> Outputs:
+    """Convert a submission, one segment a row.
+
+    `verdicts`: batches of `nibrs_verdicts/1`; None counts rejected reports too. `months`: YYYY-MM of the sheets that
+    are made; none makes all. Raises at COMPUTE: Refusal(LIMIT_EXCEEDED) for more than MAX_FORMS;
+    Refusal(BAD_PARAMETERS) for verdicts on another submission; MemoryError.
+    """
     submission = read(segments, RULES, OriTable.empty(), OnFile.empty())
-    counted, deletes = _counted(submission)
+    accepted = accepted_reports(submission, verdicts)
+    counted, deletes = _counted(submission, accepted)
     found: list[Units] = []
     incidents: list[Incidents] = []
     first = 0
@@ -70,17 +86,18 @@ def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
         cleared_months=_joined("cleared_months", incidents),
         under_18=_joined("under_18", incidents, np.bool_),
     )
-    result = _result(_tally(submission, counted, units, facts))
+    result = _result(_tally(submission, counted, units, facts), months, threshold)
     return Outputs(
         status=_status(
             RowStatus.all_ok(len(segments.lengths)),
             first=submission.rows[submission.firsts],
             left=(submission.groups == GROUP_A) & ~counted & ~deletes,
+            accepted=accepted,
             unclear=_unclear(counted, units, facts),
             unreadable=submission.rows[submission.levels == UNREADABLE],
         ),
         result=arrow.cut(result, _BATCH),
-        parts={"accounting": [_accounting(submission, counted, deletes)]},
+        parts={"accounting": [_accounting(submission, counted, deletes, accepted, threshold)]},
     )
 
 
@@ -89,14 +106,22 @@ def _joined(name: str, pieces: Sequence[Units] | Sequence[Incidents], kind: type
     return np.concatenate([np.empty(0, kind), *(getattr(piece, name) for piece in pieces)])
 
 
-def _counted(submission: Submission) -> tuple[Bools, Bools]:
-    """bool[m]: the reports that stand at the end (the first of their key since the last deletion); deletions."""
+def _counted(submission: Submission, accepted: Bools) -> tuple[Bools, Bools]:
+    """bool[m]: the reports that stand at the end (the first of their key since the last deletion); deletions.
+
+    A rejected report counts for nothing, nor does a rejected deletion.
+    """
     m, first = len(submission.firsts), submission.firsts
-    deletes = (submission.levels[first] == 1) & (submission.actions[first] == _DELETE) & (submission.groups == GROUP_A)
+    deletes = (
+        accepted
+        & (submission.levels[first] == 1)
+        & (submission.actions[first] == _DELETE)
+        & (submission.groups == GROUP_A)
+    )
     key, position = numbered(submission.keys), np.arange(m)
     deleted = np.full(m, -1)
     np.maximum.at(deleted, key[deletes], position[deletes])
-    standing = submission.report_facts["incident"] & ~deletes & (position > deleted[key])
+    standing = submission.report_facts["incident"] & accepted & ~deletes & (position > deleted[key])
     earliest = np.full(m, m)
     np.minimum.at(earliest, key[standing], position[standing])
     return standing & (earliest[key] == position), deletes
@@ -132,40 +157,50 @@ def _tally(submission: Submission, counted: Bools, units: Units, facts: Incident
     return _Sheets(oris=names[sheets // _MONTHS], months=sheets % _MONTHS, columns=np.stack(columns))
 
 
-def _result(sheets: _Sheets) -> pa.RecordBatch:
-    """Every line of every form of every month and agency, with its sums."""
+def _result(sheets: _Sheets, wanted: Sequence[str], threshold: int) -> pa.RecordBatch:
+    """Every line of every form of the months and agencies, with its sums; of all months where none is `wanted`."""
+    if wanted:
+        kept = np.isin(sheets.months, [int(month.replace("-", "")) for month in wanted])
+        sheets = _Sheets(oris=sheets.oris[kept], months=sheets.months[kept], columns=sheets.columns[:, kept])
     n = len(sheets.months)
     printed = [(form, name, [LINES[form.name, part] for part in parts]) for form in FORMS for name, parts in form.sums]
     months = np.where(sheets.months > 0, np.char.mod("%06d", sheets.months).astype("S6"), b"")
     sums = np.stack([sheets.columns[:, :, parts].sum(axis=2) for _, _, parts in printed], axis=2)
     has_clearances = np.tile([form.clearances for form, _, _ in printed], n)
+    gone = withheld([(form, name) for form, name, _ in printed], sums, threshold)
     labels = {
         "form": np.tile(np.array([form.name.encode() for form, _, _ in printed]), n),
         "line": np.tile(np.array([name.encode() for _, name, _ in printed]), n),
         "ori": np.repeat(sheets.oris, len(printed)),
         "month": np.repeat(months, len(printed)),
+        "title": np.tile(np.array([TITLES[form.name, name].encode() for form, name, _ in printed]), n),
     }
     columns = {name: pack_strings(values) for name, values in labels.items()}
+    columns["hidden"] = arrow.from_numpy(gone.any(axis=0).reshape(-1))
     for i, name in enumerate(("actual", "cleared", "cleared_under_18")):
-        valid = None if i == 0 else has_clearances
-        columns[name] = arrow.from_numpy(sums[i].reshape(-1), pa.uint64(), valid=valid)
+        valid = ~gone[i].reshape(-1) & (has_clearances | (i == 0))
+        columns[name] = arrow.from_numpy(np.where(valid, sums[i].reshape(-1), 0), pa.uint64(), valid=valid)
     return pa.RecordBatch.from_arrays([columns[name] for name in RETURN_A.arrow.names], schema=RETURN_A.arrow)
 
 
-def _accounting(submission: Submission, counted: Bools, deletes: Bools) -> pa.RecordBatch:
+def _accounting(
+    submission: Submission, counted: Bools, deletes: Bools, accepted: Bools, threshold: int
+) -> pa.RecordBatch:
     groups = submission.groups
     of_a = groups == GROUP_A
     outcomes = {
         "counted": counted,
         "deletion": deletes,
-        "not counted": of_a & ~counted & ~deletes,
+        "rejected": of_a & ~accepted,
+        "not counted": of_a & accepted & ~counted & ~deletes,
         "group b arrest": groups == GROUP_B,
         "zero report": groups == ZERO,
         "unreadable": groups == NO_GROUP,
     }
     reports = np.array([np.count_nonzero(those) for those in outcomes.values()], np.uint64)
+    valid = (reports == 0) | (reports >= threshold)
     return pa.RecordBatch.from_arrays(
-        [pa.array(list(outcomes), pa.utf8()), arrow.from_numpy(reports)],
+        [pa.array(list(outcomes), pa.utf8()), arrow.from_numpy(reports * valid, valid=valid)],
         schema=ACCOUNTING.schema.arrow,
     )
 
@@ -177,7 +212,10 @@ def _unclear(counted: Bools, units: Units, facts: Incidents) -> Bools:
     return unclear
 
 
-def _status(status: RowStatus, *, first: Ints, left: Bools, unclear: Bools, unreadable: Ints) -> RowStatus:
-    status = status.found(first[left], status=Status.WARNED, code=Code.NOT_COUNTED)
+def _status(
+    status: RowStatus, *, first: Ints, left: Bools, accepted: Bools, unclear: Bools, unreadable: Ints
+) -> RowStatus:
+    status = status.found(first[left & ~accepted], status=Status.WARNED, code=Code.REJECTED)
+    status = status.found(first[left & accepted], status=Status.WARNED, code=Code.NOT_COUNTED)
     status = status.found(first[unclear], status=Status.WARNED, code=Code.FITS_NO_LINE)
     return status.found(unreadable, status=Status.NOT_USABLE, code=Code.UNREADABLE_SEGMENT)

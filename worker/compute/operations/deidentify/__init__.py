@@ -1,15 +1,19 @@
 """`deidentify`: one transform for each column, small classes, the token map."""
 
-from worker.compute.operations.deidentify.parameters import (
+from worker.compute.operations.deidentify.parameters import Deidentify, SmallClasses
+from worker.compute.operations.deidentify.rules import (
     AesToken,
     AgeBand,
+    CmacToken,
     DateShift,
     DateTo,
-    Deidentify,
     Ff1,
+    Group,
+    Hierarchy,
     HmacToken,
     Mask,
-    SmallClasses,
+    Redact,
+    Step,
     Transform,
     ZipPrefix,
 )
@@ -17,13 +21,18 @@ from worker.compute.operations.deidentify.parameters import (
 __all__ = [
     "AesToken",
     "AgeBand",
+    "CmacToken",
     "DateShift",
     "DateTo",
     "Deidentify",
     "Ff1",
+    "Group",
+    "Hierarchy",
     "HmacToken",
     "Mask",
+    "Redact",
     "SmallClasses",
+    "Step",
     "Transform",
     "ZipPrefix",
 ]

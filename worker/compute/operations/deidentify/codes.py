@@ -17,3 +17,4 @@ class Code(RowCode):
     NOT_OF_THE_ALPHABET = 110, "The value has characters that are not of the radix: 0-9, or 0-9 and A-Z."
     NO_LENGTH_FOR_FF1 = 111, "The value is too short for a domain of a million, or too long."
     SMALL_CLASS = 112, "The row shares its quasi-identifiers with too few others; they are null."
+    IN_NO_GROUP = 113, "The value is in none of the groups."

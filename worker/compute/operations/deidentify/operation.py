@@ -5,11 +5,15 @@
     null         the column, every value null
     mask         every byte but the first and last few replaced
     hmac_token   a keyed pseudonym; joins within a project and a domain
+    cmac_token   the same by AES-CMAC, several times as fast
     aes_token    the same for values of at most 15 bytes, which the project key turns back
     ff1          format-preserving encryption: another value of the same length and alphabet
     date_to      a date cut to its year or month
     zip_prefix   the first digits of a ZIP code
     age_band     a date of birth as a band of ages
+    group        the name of the group that a value belongs to
+    hierarchy    several of these steps, of which `small_classes` chooses one for each row
+    redact       free text without what fits a pattern
     date_shift   all dates of a subject moved by the same secret number of days
 
 Invariants:
@@ -17,6 +21,7 @@ Invariants:
 * A value that does not fit its transform is null in the output, and its row is PARTLY_USED with a code. It is never
   passed in clear. A missing value (null or empty) is null without a code.
 * Columns keep their name and their type, so the output is of the input's record schema, with fewer columns.
+* Free text is never kept or masked.
 * All date shifts of an operation have the same bounds, so that one subject has one shift.
 
 With `small_classes` the operation is of scope table: see `k_anonymity`. With `token_map` every token is listed beside
@@ -35,20 +40,12 @@ from worker.compute.operation import Applied, Context, Operation, OutputSpec, Pr
 from worker.compute.operations.deidentify import tokens
 from worker.compute.operations.deidentify.codes import Code
 from worker.compute.operations.deidentify.k_anonymity import Suppressing
-from worker.compute.operations.deidentify.outputs import K_ANONYMITY, TOKEN_MAP
-from worker.compute.operations.deidentify.parameters import (
-    AesToken,
-    Deidentify,
-    Ff1,
-    HmacToken,
-    check_columns,
-    complete,
-    decode,
-    encode,
-)
+from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANONYMITY, TOKEN_MAP
+from worker.compute.operations.deidentify.parameters import Deidentify, check_columns, complete, decode, encode
+from worker.compute.operations.deidentify.rules import Hierarchy, Token
 from worker.compute.operations.deidentify.self_test import CASES
 from worker.compute.operations.deidentify.token_map import TokenMap
-from worker.compute.operations.deidentify.transforms import ApplyRule, OneBatch, bind
+from worker.compute.operations.deidentify.transforms import ApplyRule, Kernel, OneBatch, bind, steps
 from worker.compute.parameters import bad_parameters
 from worker.errors import Stage
 from worker.records import PERSONAL, RowStatus, Status, tagged
@@ -87,7 +84,11 @@ class Deidentifying:
 
 
 def _signature(parameters: Deidentify) -> Signature:
-    wanted = ((parameters.token_map, TOKEN_MAP), (parameters.small_classes is not None, K_ANONYMITY))
+    wanted = (
+        (parameters.token_map, TOKEN_MAP),
+        (parameters.small_classes is not None, K_ANONYMITY),
+        (parameters.small_classes is not None, DISCLOSURE_RISK),
+    )
     parts: tuple[OutputSpec, ...] = tuple(part for is_wanted, part in wanted if is_wanted)
     project = Project(parameters.project or "", parameters.wrapped_project_key) if parameters.is_keyed else None
     # a NIBRS line mixes data elements: no rule could fit it
@@ -116,13 +117,24 @@ def _prepare(
         transforms=tuple(
             (i, bind(column.name, rule, project=project, schema=schema, key=key)) for i, column, rule in kept
         ),
-        mapped=frozenset(i for i, _, rule in kept if isinstance(rule, HmacToken | AesToken | Ff1)),
+        mapped=frozenset(i for i, _, rule in kept if isinstance(rule, Token)),
         token_map=TokenMap() if parameters.token_map else None,
     )
     small = parameters.small_classes
     if small is None:
         return prepared
-    return Suppressing(inner=prepared, columns=tuple(map(output.get_field_index, small.quasi_identifiers)), k=small.k)
+    return Suppressing(
+        inner=prepared,
+        columns=tuple(_steps(parameters, schema, output, name) for name in small.quasi_identifiers),
+        k=small.k,
+        sensitive=tuple(map(output.get_field_index, small.sensitive)),
+    )
+
+
+def _steps(parameters: Deidentify, schema: pa.Schema, output: pa.Schema, name: str) -> tuple[int, tuple[Kernel, ...]]:
+    rule = parameters.columns[name]
+    kernels = steps(name, rule, schema=schema) if isinstance(rule, Hierarchy) else ()
+    return output.get_field_index(name), kernels
 
 
 DEIDENTIFY: Final = Operation(
@@ -133,7 +145,7 @@ DEIDENTIFY: Final = Operation(
     columns=check_columns,
     signature=_signature,
     prepare=_prepare,
-    schemas=(TOKEN_MAP.schema, K_ANONYMITY.schema),
+    schemas=(TOKEN_MAP.schema, K_ANONYMITY.schema, DISCLOSURE_RISK.schema),
     steps=("count",),
     codes=Code,
     self_test=CASES,

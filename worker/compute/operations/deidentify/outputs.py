@@ -27,3 +27,14 @@ K_ANONYMITY: Final = OutputSpec(
     ),
 )
 """Classes of equal quasi-identifiers by size, before and after; see `k_anonymity`."""
+
+DISCLOSURE_RISK: Final = OutputSpec(
+    name="disclosure_risk",
+    schema=RecordSchema.output(
+        "disclosure_risk/1",
+        columns(DataClass.NONE, "stage measure column", pa.utf8()),
+        columns(DataClass.NONE, "step", pa.uint32()),
+        columns(DataClass.CASE, "value", pa.float64()),
+    ),
+)
+"""Measures of the risk of re-identification, before and after; see `risk`."""

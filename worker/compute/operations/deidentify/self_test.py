@@ -3,14 +3,17 @@
 from typing import Final
 
 from worker.compute.operation import Case
-from worker.compute.operations.deidentify.parameters import (
+from worker.compute.operations.deidentify.parameters import Deidentify, SmallClasses
+from worker.compute.operations.deidentify.rules import (
     AesToken,
+    CmacToken,
     DateShift,
-    Deidentify,
     Ff1,
+    Group,
+    Hierarchy,
     HmacToken,
     Mask,
-    SmallClasses,
+    Redact,
     ZipPrefix,
 )
 
@@ -27,6 +30,9 @@ CASES: Final = (
             "EYE": "BRO",
             "OLN": "A1",
             "FBI": "123456A",
+            "MNU": "PP-123456789",
+            "RAC": "U",
+            "SMT": "CALL 555-123-4567",
         },
         parameters=Deidentify(
             project="self-test",
@@ -34,15 +40,18 @@ CASES: Final = (
             columns={
                 "last": "drop",
                 "DOB": DateShift(subject_column="SID", max_days=30),
-                "postcode": ZipPrefix(),
+                "postcode": Hierarchy(steps=(ZipPrefix(digits=3), ZipPrefix(digits=1), "null")),
                 "SOC": Mask(keep_last=2),
                 "SEX": "keep",
                 "SID": HmacToken(domain="sid"),
                 "EYE": "null",
                 "OLN": AesToken(domain="oln"),
                 "FBI": Ff1(domain="fbi", radix=36),
+                "MNU": CmacToken(domain="mnu"),
+                "RAC": Group(groups={"other": ("U",)}),
+                "SMT": Redact(),
             },
-            small_classes=SmallClasses(quasi_identifiers=("SEX", "postcode"), k=2),
+            small_classes=SmallClasses(quasi_identifiers=("SEX", "postcode"), k=2, sensitive=("RAC",)),
             token_map=True,
         ),
     ),

@@ -1,8 +1,9 @@
-"""Keyed pseudonyms: the keys of all of them, HMAC tokens, and the days by which the dates of a subject move.
+"""Keyed pseudonyms: the keys of all of them, HMAC and CMAC tokens, and the days by which the dates of a subject move.
 
 Keys. The project key (32 random bytes, from the submitter) is never used on a value. With HMAC-SHA-256:
 
     token key  = HMAC(project key, "cji-token/1" 00 project 00 domain)
+    CMAC key   = HMAC(project key, "cji-cmac/1" 00 project 00 domain)
     block key  = HMAC(project key, "cji-block/1" 00 project 00 domain)        for `block_ciphers`
     FF1 key    = HMAC(project key, "cji-ff1/1" 00 project 00 domain)
     shift key  = HMAC(project key, "cji-shift/1" 00 project)
@@ -11,12 +12,13 @@ Project and domain have no NUL, so no two of them give the same key. Tokens of o
 and across nothing else.
 
     token      = the first `bits` bits of HMAC(token key, value), base32hex (RFC 4648), lower case, no padding
+    CMAC token = the same of AES-CMAC(CMAC key, value)
     shift      = AES-CMAC(shift key, subject) as two big-endian 64-bit words; the first word below the largest
                  multiple of 2 max_days, modulo 2 max_days, gives one of -max_days..-1, 1..max_days
 
 A value is its bytes exactly: no case folding, no trimming, and the same for `utf8` and `binary`. A missing
-value (null, empty) has no token. Only distinct values are computed, and those that came before are remembered; the
-rest is a gather. Subjects are mostly distinct, so their MAC is one that goes over a whole column at once.
+value (null, empty) has no token. HMACs are computed of distinct values only, and those that came before are remembered;
+the rest is a gather. AES-CMAC (NIST SP 800-38B) goes over a whole column at once.
 """
 
 from typing import Final, Literal
@@ -26,9 +28,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.cmac import CMAC
 
 from worker.compute.kernels import cmac
-from worker.compute.kernels.column import Bools, Bytes, Ints, items, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, Text, items, pack, read
 from worker.compute.kernels.ff1 import Ecb
 from worker.compute.operations.deidentify.outcome import Outcome
 from worker.records import arrow
@@ -37,9 +40,12 @@ PROJECT_KEY_BYTES: Final = 32
 TOKEN_BITS: Final = (80, 128, 160)  # 2^40, 2^64, 2^80 distinct values before two are expected to share a token
 _DIGEST_BYTES: Final = 32
 _BLOCK_BYTES: Final = 16
+_LONG_BYTES: Final = 1024  # from here on a value by itself is faster than a column of which few values are left
 _REMEMBERED: Final = 16_384  # values; the first ones of a column are mostly its frequent ones
-KeyUse = Literal["cji-token/1", "cji-block/1", "cji-ff1/1"]
+KeyUse = Literal["cji-token/1", "cji-cmac/1", "cji-block/1", "cji-ff1/1"]
 _BASE32HEX: Final = np.frombuffer(b"0123456789abcdefghijklmnopqrstuv", np.uint8)
+_PAIRS: Final = np.stack((np.repeat(_BASE32HEX, 32), np.tile(_BASE32HEX, 32)), axis=1).view(np.uint16)[:, 0]
+"""Two characters for every ten bits."""
 
 
 def token_key(project_key: bytes, *, project: str, domain: str, use: KeyUse = "cji-token/1") -> bytes:
@@ -112,13 +118,42 @@ def tokens(array: pa.Array, *, macs: Macs, bits: int) -> Outcome:
     return Outcome(array=pack(rows, filled * width, array.type))
 
 
-def shift_days(subjects: pa.Array, *, encrypt: Ecb, max_days: int) -> tuple[Ints, Bools]:
+class Cmacs:
+    """AES-CMACs under one key of column after column."""
+
+    def __init__(self, key: bytes) -> None:
+        self._encrypt = ecb(key)
+        self._start = CMAC(algorithms.AES(key)).copy
+
+    def of(self, text: Text) -> Bytes:
+        """uint8[n, 16]: the MAC of every value, of the empty message where there is none."""
+        long = np.flatnonzero(text.lengths > _LONG_BYTES)
+        lengths = text.lengths
+        if len(long):
+            lengths = lengths.copy()
+            lengths[long] = 0
+        found = cmac.macs(Text(data=text.data, starts=text.starts, lengths=lengths), encrypt=self._encrypt)
+        for row in long.tolist():
+            mac = self._start()
+            mac.update(text.data[text.starts[row] :][: text.lengths[row]].tobytes())
+            found[row] = np.frombuffer(mac.finalize(), np.uint8)
+        return found
+
+
+def cmac_tokens(array: pa.Array, *, macs: Cmacs, bits: int) -> Outcome:
+    """The CMAC token of every value; every value that is there has one."""
+    text = read(array)
+    matrix = _base32hex(macs.of(text)[:, : bits // 8])
+    return Outcome(array=pack(matrix, text.filled * matrix.shape[1], array.type))
+
+
+def shift_days(subjects: pa.Array, *, macs: Cmacs, max_days: int) -> tuple[Ints, Bools]:
     """Days int64[n] in -max_days..-1, 1..max_days for each row's subject, and bool[n] where there is a subject.
 
-    `encrypt` is AES under the shift key.
+    `macs` are those under the shift key.
     """
     text = read(subjects)
-    return _days(cmac.macs(text, encrypt=encrypt), max_days), text.filled
+    return _days(macs.of(text), max_days), text.filled
 
 
 def _days(digests: Bytes, max_days: int) -> Ints:
@@ -132,13 +167,13 @@ def _days(digests: Bytes, max_days: int) -> Ints:
 
 
 def _base32hex(values: Bytes) -> Bytes:
-    """Each row in base32hex: uint8[k, ceil(8 b / 5)] of uint8[k, b]."""
+    """Each row in base32hex: uint8[k, ceil(8 b / 5)] of uint8[k, b], where that is even."""
     k, width = values.shape
     columns = np.zeros((width + 1, k), np.uint16)
     columns[:width] = values.T
     sixteen = (columns[:-1] << 8) | columns[1:]  # bits 8 i .. 8 i + 15 of a row
-    characters = np.empty((-(-8 * width // 5), k), np.uint8)
-    for position in range(len(characters)):
-        first, skipped = divmod(5 * position, 8)
-        np.take(_BASE32HEX, (sixteen[first] >> (11 - skipped)) & 31, out=characters[position], mode="clip")
-    return np.ascontiguousarray(characters.T)
+    pairs = np.empty((-(-8 * width // 10), k), np.uint16)
+    for position in range(len(pairs)):
+        first, skipped = divmod(10 * position, 8)
+        np.take(_PAIRS, (sixteen[first] >> (6 - skipped)) & 1023, out=pairs[position], mode="clip")
+    return np.ascontiguousarray(pairs.T).view(np.uint8)

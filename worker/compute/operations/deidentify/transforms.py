@@ -6,17 +6,22 @@ from functools import partial
 import pyarrow as pa
 
 from worker.compute.kernels.column import Bools, Ints
-from worker.compute.kernels.ff1 import Ecb
-from worker.compute.operations.deidentify import block_ciphers, dates, masks, tokens
+from worker.compute.operations.deidentify import block_ciphers, dates, groups, masks, redaction, tokens
 from worker.compute.operations.deidentify.outcome import Outcome
-from worker.compute.operations.deidentify.parameters import (
+from worker.compute.operations.deidentify.rules import (
     AesToken,
     AgeBand,
+    CmacToken,
     DateShift,
     DateTo,
     Ff1,
+    Group,
+    Hierarchy,
     HmacToken,
     Mask,
+    Redact,
+    Step,
+    Token,
     Transform,
     ZipPrefix,
 )
@@ -45,18 +50,47 @@ def bind(column: str, rule: Transform, *, project: str, schema: pa.Schema, key: 
     Raises: Refusal(BAD_PARAMETERS) at COMPUTE where a transform of text is to be applied to anything else.
     """
     match rule:
-        case "keep":
+        case "keep" | Hierarchy():  # `small_classes` takes the steps, once it has seen all rows
             return _keep
         case "null":
             return _null
         case DateShift(subject_column=subject, max_days=max_days):
             _require_text(schema, column)
             _require_text(schema, subject)
-            encrypt = tokens.ecb(tokens.shift_key(key, project=project))
-            return partial(_shift, subject=schema.get_field_index(subject), encrypt=encrypt, max_days=max_days)
+            macs = tokens.Cmacs(tokens.shift_key(key, project=project))
+            return partial(_shift, subject=schema.get_field_index(subject), macs=macs, max_days=max_days)
     _require_text(schema, column)
     kernel = _kernel(rule, project, key)
     return lambda batch, position: kernel(batch.columns.column(position))
+
+
+def steps(column: str, rule: Hierarchy, *, schema: pa.Schema) -> tuple[Kernel, ...]:
+    """Each step of a hierarchy. Raises as `bind`."""
+    _require_text(schema, column)
+    return tuple(map(_step, rule.steps))
+
+
+def _step(rule: Step) -> Kernel:
+    match rule:
+        case "keep":
+            return lambda array: Outcome(array=array)
+        case "null":
+            return lambda array: Outcome(array=pa.nulls(len(array), array.type))
+        case Group():
+            return partial(groups.group, names=rule.groups)
+        case ZipPrefix():
+            return partial(masks.zip_prefix, digits=rule.digits)
+        case DateTo():
+            return dates.date_to_year if rule.unit == "year" else dates.date_to_month
+        case AgeBand():
+            return partial(dates.age_band, width=rule.width, top=rule.top, as_of=rule.as_of)
+
+
+def _expression(rule: Redact) -> str:
+    try:
+        return redaction.expression(rule.patterns, rule.also)
+    except ValueError:  # Arrow's text quotes the pattern
+        raise bad_parameters(Stage.COMPUTE) from None
 
 
 def _kernel(rule: Transform, project: str, key: bytes) -> Kernel:
@@ -64,21 +98,21 @@ def _kernel(rule: Transform, project: str, key: bytes) -> Kernel:
     match rule:
         case Mask():
             return partial(masks.mask, keep_first=rule.keep_first, keep_last=rule.keep_last, fill=ord(rule.with_))
-        case ZipPrefix():
-            return partial(masks.zip_prefix, digits=rule.digits)
-        case DateTo():
-            return dates.date_to_year if rule.unit == "year" else dates.date_to_month
-        case AgeBand():
-            return partial(dates.age_band, width=rule.width, top=rule.top, as_of=rule.as_of)
-        case HmacToken() | AesToken() | Ff1():
+        case Redact():
+            return partial(redaction.redact, pattern=_expression(rule))
+        case DateTo() | ZipPrefix() | AgeBand() | Group():
+            return _step(rule)
+        case HmacToken() | CmacToken() | AesToken() | Ff1():
             return _token_kernel(rule, partial(tokens.token_key, key, project=project, domain=rule.domain))
     raise TypeError(type(rule).__name__)
 
 
-def _token_kernel(rule: HmacToken | AesToken | Ff1, derive: Callable[..., bytes]) -> Kernel:
+def _token_kernel(rule: Token, derive: Callable[..., bytes]) -> Kernel:
     match rule:
         case HmacToken():
             return partial(tokens.tokens, macs=tokens.Macs(derive()), bits=rule.bits)
+        case CmacToken():
+            return partial(tokens.cmac_tokens, macs=tokens.Cmacs(derive(use="cji-cmac/1")), bits=rule.bits)
         case AesToken():
             return partial(block_ciphers.block_tokens, key=derive(use="cji-block/1"))
         case Ff1():
@@ -98,8 +132,8 @@ def _null(batch: OneBatch, column: int) -> Outcome:
     return Outcome(array=pa.nulls(batch.columns.num_rows, batch.columns.schema.field(column).type))
 
 
-def _shift(batch: OneBatch, column: int, *, subject: int, encrypt: Ecb, max_days: int) -> Outcome:
+def _shift(batch: OneBatch, column: int, *, subject: int, macs: tokens.Cmacs, max_days: int) -> Outcome:
     if subject not in batch.shifts:  # key and bounds are the same for all rules of an operation
-        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), encrypt=encrypt, max_days=max_days)
+        batch.shifts[subject] = tokens.shift_days(batch.columns.column(subject), macs=macs, max_days=max_days)
     days, known = batch.shifts[subject]
     return dates.shift(batch.columns.column(column), days=days, known=known)

@@ -16,7 +16,7 @@ from worker.records import RowStatus
 Codes = npt.NDArray[np.signedinteger[Any]]
 
 IDENTIFIERS: Final = ("SOC", "FBI", "MNU", "SID", "OLN")
-COLUMNS: Final = ("NAM", "last", "first", "DOB", "SEX", "RAC", *IDENTIFIERS, "OLS")
+COLUMNS: Final = ("NAM", "last", "first", "middle", "suffix", "DOB", "SEX", "RAC", *IDENTIFIERS, "OLS")
 """The columns that a person is read from."""
 
 NO_SOUND: Final = -1
@@ -70,12 +70,15 @@ class Identifier:
 class People:
     """`n` persons. date int64[n]: the date of birth as YYYYMMDD, 0 where it is not whole.
 
+    suffix uint8[n]: a number of `names.SUFFIXES`, 0 where there is none;
     digits uint8[n, 8]: the date with X for unknown digits, all X where there is none; sex, race uint8[n]: the code in
     ASCII, 0 where there is none; identifiers by column name; status: what was wrong with values.
     """
 
     last: Names
     first: Names
+    middle: Names
+    suffix: Bytes
     date: Ints
     digits: Bytes
     sex: Bytes

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels.column import Bools, Bytes, Ints
-from worker.compute.kernels.distinct import is_among
+from worker.compute.kernels.column import Bools, Bytes, Ints, read
+from worker.compute.kernels.distinct import codes, is_among
 from worker.compute.kernels.ranges import expand, within
 from worker.compute.kernels.strings import Words
 from worker.compute.operations.screen.codes import Code
@@ -30,7 +30,7 @@ Mixed = npt.NDArray[np.uint64]
 
 MAX_RECORDS: Final = 5_000_000
 
-_BYTES_A_RECORD: Final = 400
+_BYTES_A_RECORD: Final = 440
 _TIMES_TEXT: Final = 5
 """The most that building takes: bytes for each record, and a multiple of its columns. Measured, with room to spare."""
 
@@ -82,8 +82,8 @@ class Index:
     keys int64[dated]: `day_key` of the first records, ascending; partial_sounds int64[partial]: the sounds of those
     behind them. posted int32[p]: the positions of the records of each identifier, for all `postings`. row int32[n]:
     where each record was in the reference; people: the persons; sound, roots int64[k]: of the surnames and of the
-    given names, as `Names` has them; restricted bool[n]; shown: the columns of SHOWN that there are. status: of the
-    reference, by row.
+    given names, as `Names` has them; record int32[n]: the same number for all rows of a record; restricted bool[n];
+    shown: the columns of SHOWN that there are. status: of the reference, by row.
     """
 
     keys: Ints
@@ -94,6 +94,7 @@ class Index:
     people: People
     sound: Ints
     roots: Ints
+    record: Small
     restricted: Bools
     shown: pa.RecordBatch
     status: RowStatus
@@ -169,6 +170,7 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
         people=moved,
         sound=moved.last.sound,
         roots=moved.first.roots,
+        record=_records(whole)[order],
         restricted=restricted[order],
         posted=np.concatenate([np.empty(0, np.int32), *lists]),
         postings=postings,
@@ -180,6 +182,16 @@ def build(batches: Sequence[pa.RecordBatch], files: Files, *, room: int) -> Inde
 def _used(schema: pa.Schema) -> list[int]:
     """The positions of the columns that an index is made of."""
     return [position for position, name in enumerate(schema.names) if name in (*COLUMNS, *SHOWN)]
+
+
+def _records(whole: pa.RecordBatch) -> Small:
+    """int32[n]: rows with the same NIC are one record, with its aliases and dates of birth; one without is its own."""
+    n = whole.num_rows
+    if "NIC" not in whole.schema.names:
+        return np.arange(n, dtype=np.int32)
+    column = whole.column("NIC")
+    number, count = codes(column)
+    return np.where(read(column).filled, number, count + np.arange(n)).astype(np.int32)
 
 
 def _checked(people: People, whole: pa.RecordBatch, files: Files) -> tuple[RowStatus, Bools]:
@@ -203,6 +215,8 @@ def _moved(people: People, order: Ints) -> People:
     return People(
         last=names(people.last),
         first=names(people.first),
+        middle=names(people.middle),
+        suffix=people.suffix[order],
         date=people.date[order],
         digits=people.digits[order],
         sex=people.sex[order],

@@ -28,12 +28,15 @@ HITS: Final = OutputSpec(
         columns(_CASE, "class", pa.utf8()),
         columns(_CASE, "score", pa.float64()),
         columns(_CASE, "agreement", pa.utf8()),
-        columns(_CASE, "reference_row", pa.uint64()),
+        columns(_CASE, "reference_row rows", pa.uint64()),
         columns(_CASE, "restricted", pa.bool_()),
         columns(_CASE, " ".join(SHOWN), pa.binary()),
     ),
 )
-"""One row a hit: row of the inquiry, its rank there from 1 on, score in bits. What the reference has not is null."""
+"""One row a record that is a hit: row of the inquiry, its rank there from 1 on, score in bits.
+
+`reference_row` is the best of its `rows` that are hits. What the reference has not is null.
+"""
 
 REFERENCE_STATUS: Final = OutputSpec(name="reference_status", schema=SCHEMAS[ROW_STATUS])
 """Records of the reference that no inquiry can find, or of unknown files."""

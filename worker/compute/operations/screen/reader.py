@@ -1,7 +1,10 @@
 """Reads the persons of a batch, and keeps what was wrong with their values.
 
 Names are compared by their letters: case, blanks, hyphens and apostrophes make no difference, so O'BRIEN is O BRIEN.
-The surname is `last`, or what is before the comma of NAM; the given name is `first`, or the first word behind it.
+The surname is `last`, or what is before the comma of NAM; the given name is `first`, or the first word behind it; the
+middle name is the first word of `middle`, or the second behind the comma. A suffix is read from `suffix`, from the
+words behind the given name, or from the end of the surname, to which it does not belong: SMITH JR, JOHN is SMITH.
+
 Identifiers are compared by their letters and digits. One without a digit other than 0 (UNKNOWN, 000000000) is a
 placeholder and not used, nor is a Social Security number that was never issued; else it would hide the person whom a
 search by name finds. A driver's licence (OLN) counts together with its state (OLS).
@@ -14,14 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.kernels import dates, predicates
-from worker.compute.kernels.column import Bools, Bytes, Ints, Text, pack, read
+from worker.compute.kernels.column import Bools, Bytes, Ints, pack, read
 from worker.compute.kernels.strings import Words, words
 from worker.compute.operations.screen.descriptors import IDENTIFIERS, SOCIAL, Identifier, Names, People
+from worker.compute.operations.screen.names import Phrases, before_comma, suffixes, without_suffix
 from worker.compute.status_codes import ValueCode
 from worker.records import RowStatus, Status, arrow
 
 _MAX_NAME: Final = 64  # bytes; NAM has 30 at most
 _MAX_IDENTIFIER: Final = 32  # bytes as written; the longest, OLN, has 20
+_WORDS: Final = 4  # behind the comma: given name, two middle names, suffix
 _X: Final = ord("X")
 
 
@@ -45,11 +50,13 @@ _LETTERS_AND_DIGITS: Final = _table(_bytes("0", "9"))
 def read_people(batch: pa.RecordBatch) -> People:
     """The persons of a batch of `person/1` or `hotfile/1`, whatever columns it has. Never raises for values."""
     reader = _Reader(batch)
-    last, first = reader.names()
+    last, first, middle, suffix = reader.names()
     date, digits = reader.born()
     return People(
         last=last,
         first=first,
+        middle=middle,
+        suffix=suffix,
         date=date,
         digits=digits,
         sex=reader.one_letter("SEX"),
@@ -77,22 +84,33 @@ class _Reader:
 
     # ------------------------------------------------------------------ names
 
-    def names(self) -> tuple[Names, Names]:
-        last, first, whole = self._column("last"), self._column("first"), self._column("NAM")
+    def names(self) -> tuple[Names, Names, Names, Bytes]:
+        last, first, middle, named = (self._column(name) for name in ("last", "first", "middle", "suffix"))
+        suffix = np.zeros(self._n, np.uint8) if named is None else suffixes(named)
+        if last is not None:
+            last, own = without_suffix(last)
+            suffix = np.where(suffix, suffix, own)
+        if middle is not None:
+            middle = Phrases.of(middle).next()
+        whole = self._column("NAM")
         if whole is not None:
-            surname, given = self._split(whole)
-            last, first = _either(last, surname), _either(first, given)
-        return self._names("last", last), self._names("first", first)
+            surname, given, second, own = self._split(whole)
+            last, first, middle = _either(last, surname), _either(first, given), _either(middle, second)
+            suffix = np.where(suffix, suffix, own)
+        return self._names("last", last), self._names("first", first), self._names("middle", middle), suffix
 
-    def _split(self, whole: pa.Array) -> tuple[pa.Array, pa.Array]:
-        """The surname and the first given name of `LAST, FIRST MIDDLE SUFFIX`, null where there is no comma."""
-        text = _window(read(whole))
-        comma = _next(text.data == ord(","), text.starts, text)
-        named = comma < text.starts + text.lengths
-        self._wrong("NAM", text.filled & ~named, ValueCode.WRONG_FORM)
-        begin = _next(text.data != ord(" "), comma + 1, text)
-        end = _next(text.data == ord(" "), begin, text)
-        return _piece(text, text.starts, np.where(named, comma, text.starts)), _piece(text, begin, end)
+    def _split(self, whole: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, Bytes]:
+        """(surname, given name, middle name, suffix) of `LAST, FIRST MIDDLE SUFFIX`, null where there is no comma."""
+        surname, behind = before_comma(whole)
+        self._wrong("NAM", read(whole).filled & ~arrow.present(behind), ValueCode.WRONG_FORM)
+        surname, own = without_suffix(surname)
+        phrases = Phrases.of(behind)
+        given, *further = (phrases.next() for _ in range(_WORDS))
+        numbers = [suffixes(word) for word in further]
+        middle = pc.if_else(arrow.from_numpy(numbers[0] == 0), further[0], pa.scalar(None, pa.binary()))
+        for number in numbers:
+            own = np.where(own, own, number)
+        return surname, given, middle, own
 
     def _names(self, name: str, array: pa.Array | None) -> Names:
         if array is None:
@@ -179,28 +197,6 @@ def _either(first: pa.Array | None, second: pa.Array) -> pa.Array:
         return second
     missing = pc.fill_null(pc.equal(pc.binary_length(first), 0), True)
     return pc.if_else(missing, second, first)
-
-
-def _window(text: Text) -> Text:
-    """The same values without the data before and behind them, of which a slice of a column has much."""
-    first, last = int(text.starts.min(initial=len(text.data))), int((text.starts + text.lengths).max(initial=0))
-    return Text(data=text.data[first:last], starts=text.starts - first, lengths=text.lengths)
-
-
-def _next(wanted: Bools, start: Ints, text: Text) -> Ints:
-    """int64[n]: the first position from start[i] on that is wanted, or the end of value i."""
-    positions = np.flatnonzero(wanted)
-    found = np.append(positions, len(text.data))[np.searchsorted(positions, start)]
-    next_: Ints = np.minimum(found, text.starts + text.lengths)
-    return next_
-
-
-def _piece(text: Text, start: Ints, end: Ints) -> pa.Array:
-    """binary[n]: data[start : end] of each value, null where that is nothing."""
-    lengths = np.maximum(end - start, 0)
-    which = np.repeat(np.arange(len(start)), lengths)
-    before = np.cumsum(lengths) - lengths
-    return arrow.from_bytes(text.data[np.arange(len(which)) + (start - before)[which]], lengths, pa.binary())
 
 
 def _only(spoken: Words, table: Bytes) -> Words:

@@ -54,6 +54,8 @@ def score(found: Candidates, planned: Plan, weights: Weights) -> Scores:
     inquiries, rules, row, position = planned.inquiries, planned.rules, found.row, found.position
     people = planned.index.people
     levels: dict[str, Bytes | np.uint8] = {
+        "middle": _middle_names(inquiries.middle, people.middle, found),
+        "suffix": _suffixes(inquiries.suffix[row], people.suffix[position]),
         "DOB": _dates(inquiries, people, found, rules),
         "SEX": _codes("SEX", planned.sex, inquiries.sex[row], people.sex[position]),
         "RAC": _codes("RAC", planned.race, inquiries.race[row], people.race[position]),
@@ -110,16 +112,28 @@ def _surnames(ours: Names, index: Index, found: Candidates) -> Bytes:
 def _given_names(ours: Names, index: Index, found: Candidates) -> Bytes:
     theirs = index.people.first
     level, pairs = LEVEL["first"], _Pairs.of(ours, theirs, found)
-    short = (ours.words.lengths[pairs.a] == 1) | (theirs.words.lengths[pairs.b] == 1)
-    initial = short & (ours.words.data[pairs.a, :1] == theirs.words.data[pairs.b, :1]).all(axis=1)
     related = nicknames.related(ours.roots[pairs.a], index.roots[pairs.b])
     cases = [
         (pairs.similarity >= 1, "exact"),
         (related, "nickname"),
         (pairs.similarity >= CLOSE, "close"),
-        (initial, "initial"),
+        (pairs.initials(ours, theirs), "initial"),
     ]
     return pairs.placed(_first_of(cases, level), level[MISSING])
+
+
+def _middle_names(ours: Names, theirs: Names, found: Candidates) -> Bytes:
+    level = LEVEL["middle"]
+    if not len(ours.words) or not len(theirs.words):
+        return np.full(len(found.row), level[MISSING])
+    pairs = _Pairs.of(ours, theirs, found)
+    cases = [(pairs.similarity >= 1, "exact"), (pairs.initials(ours, theirs), "initial")]
+    return pairs.placed(_first_of(cases, level), level[MISSING])
+
+
+def _suffixes(ours: Bytes, theirs: Bytes) -> Bytes:
+    level = LEVEL["suffix"]
+    return np.where((ours == 0) | (theirs == 0), level[MISSING], _first_of([(ours == theirs, "same")], level))
 
 
 def _first_of(cases: list[tuple[Bools, str]], level: Mapping[str, np.uint8]) -> Bytes:
@@ -146,6 +160,12 @@ class _Pairs:
         which = np.flatnonzero((a >= 0) & (b >= 0))
         a, b = a[which], b[which]
         return cls(m=len(found.row), which=which, a=a, b=b, similarity=jaro.pairs(ours.words, theirs.words, a, b))
+
+    def initials(self, ours: Names, theirs: Names) -> Bools:
+        """bool[k]: one of the two is a letter, with which the other begins."""
+        short = (ours.words.lengths[self.a] == 1) | (theirs.words.lengths[self.b] == 1)
+        same: Bools = short & (ours.words.data[self.a, :1] == theirs.words.data[self.b, :1]).all(axis=1)
+        return same
 
     def placed(self, levels: Bytes, missing: np.uint8) -> Bytes:
         """uint8[m]: the levels of these candidates, `missing` of the others."""

@@ -11,12 +11,13 @@ The classes of hits, the best first:
     possible     found by name and a date of birth that could be compared in full
     name_only    found by name; what is known of the two dates of birth does not contradict
 
-Hits of an inquiry are listed by class, then score, then row of the reference; of more than `max_hits` the first, and
-the number of all.
+Rows of the reference with the same NIC are one record, with its aliases and further dates of birth. A record is one
+hit: the best of its rows, and the number of those that are hits. Hits of an inquiry are listed by class, then score,
+then row of the reference; of more than `max_hits` the first, and the number of all.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -62,7 +63,8 @@ class Screened:
     """The result for n inquiries.
 
     outcome, best uint8[n] (Outcome, HitClass); found, listed int64[n]. Of the listed hits: row, reference_row int64[m],
-    hit_class uint8[m], scores, restricted bool[m], and `shown`, columns of the reference. status: of the inquiries.
+    hit_class uint8[m], scores, rows int64[m]: rows of the record that are hits, restricted bool[m], and `shown`,
+    columns of the reference. status: of the inquiries.
     """
 
     outcome: Bytes
@@ -74,6 +76,7 @@ class Screened:
     hit_class: Bytes
     bits: Floats
     pattern: Ints
+    rows: Ints
     restricted: Bools
     shown: pa.RecordBatch
     status: RowStatus
@@ -104,7 +107,7 @@ class Screened:
                 _names(HitClass, self.hit_class),
                 arrow.from_numpy(self.bits, pa.float64()),
                 words.take(arrow.from_numpy(which)),
-                arrow.from_numpy(self.reference_row, pa.uint64()),
+                *(arrow.from_numpy(each, pa.uint64()) for each in (self.reference_row, self.rows)),
                 arrow.from_numpy(self.restricted),
                 *(shown.get(name, pa.nulls(n, pa.binary())) for name in SHOWN),
             ],
@@ -150,6 +153,7 @@ def run(batch: pa.RecordBatch, index: Index, parameters: Screen, model: Model, *
         hit_class=hits.hit_class,
         bits=hits.bits,
         pattern=hits.pattern,
+        rows=hits.rows,
         restricted=index.restricted[hits.position],
         shown=index.shown.take(arrow.from_numpy(hits.position)),
         status=status,
@@ -159,13 +163,14 @@ def run(batch: pa.RecordBatch, index: Index, parameters: Screen, model: Model, *
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Hits:
-    """Of each hit: inquiry, position in the index, class, score, pattern; by inquiry, the best first."""
+    """Of each hit: inquiry, position in the index, class, score, pattern, rows; by inquiry, the best first."""
 
     row: Ints
     position: Ints
     hit_class: Bytes
     bits: Floats
     pattern: Ints
+    rows: Ints
 
     def take(self, which: Ints) -> "_Hits":
         return _Hits(**{name: getattr(self, name)[which] for name in self.__slots__})
@@ -173,6 +178,14 @@ class _Hits:
     def first_of_each(self, most: int) -> "_Hits":
         start = np.searchsorted(self.row, self.row)
         return self.take(np.flatnonzero(np.arange(len(self.row)) - start < most))
+
+    def of_records(self, record: Ints) -> "_Hits":
+        """The best hit of each record, `record` int64[m], of an inquiry, with the number of all of them."""
+        _, first, count = np.unique(
+            self.row * (int(record.max(initial=0)) + 1) + record, return_index=True, return_counts=True
+        )
+        order = np.argsort(first)
+        return replace(self.take(first[order]), rows=count[order])
 
     @classmethod
     def concatenate(cls, pieces: list["_Hits"]) -> "_Hits":
@@ -182,6 +195,7 @@ class _Hits:
             hit_class=np.concatenate([np.empty(0, np.uint8), *(each.hit_class for each in pieces)]),
             bits=np.concatenate([np.empty(0, np.float64), *(each.bits for each in pieces)]),
             pattern=np.concatenate([np.empty(0, np.int64), *(each.pattern for each in pieces)]),
+            rows=np.concatenate([np.empty(0, np.int64), *(each.rows for each in pieces)]),
         )
 
 
@@ -198,13 +212,15 @@ def _scored(found: Candidates, planned: Plan, parameters: Screen, bits: Weights,
     order = np.lexsort((of_reference, -scores.bits, hit_class, found.row))
     if parameters.min_score is not None:
         order = order[listed[order] | (scores.bits[order] >= parameters.min_score)]
-    return _Hits(
+    every = _Hits(
         row=found.row[order],
         position=found.position[order],
         hit_class=hit_class[order],
         bits=scores.bits[order],
         pattern=scores.pattern[order],
+        rows=np.ones(len(order), np.int64),
     )
+    return every.of_records(index.record[every.position].astype(np.int64))
 
 
 def _classes(scores: Scores, listed: Bools, strong: float) -> Bytes:
