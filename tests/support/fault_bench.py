@@ -157,7 +157,11 @@ class Bench:
         self.table = people(rows)
         self.serving_s: float | None = None
         """Seconds from the end of the last fault until jobs were served."""
-        self._idle = self._measured_at_rest()
+        try:
+            self._idle = self._measured_at_rest()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stop the worker."""
