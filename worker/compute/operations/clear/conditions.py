@@ -120,13 +120,22 @@ def _never(facts: Facts, of: Truth) -> Truth:
 # ---------------------------------------------------------------- words
 
 
+def _passed(since: str) -> Callable[[int], str]:
+    return lambda years: f"{since} was at least {_count(years)} ago"
+
+
+def _count(years: int) -> str:
+    return "1 year" if years == 1 else f"{years} years"
+
+
 def _names(intro: str) -> Callable[[Any], str]:
-    return lambda values: f"{intro} {', '.join(values)}"
+    return lambda values: f"{intro} {' or '.join(values)}"
 
 
 def _free(value: tuple[int, Sequence[str]]) -> str:
     years, kinds = value
-    return f"the subject has no {' or '.join(kind.replace('_', ' ') for kind in kinds)} in the last {years} years"
+    events = " or ".join(kind.replace("_", " ") for kind in kinds)
+    return f"the subject has no {events} within {_count(years)}"
 
 
 def _condition(
@@ -177,7 +186,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "years_since_conviction": _condition(
         Cause.CONVICTION_DATE,
-        "{} years have passed since the conviction",
+        _passed("the conviction"),
         lambda f, v: _dated(f, years_between(f.date, f.as_of) >= v),
         found.since,
     ),
@@ -187,9 +196,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "not_sentence": _condition(
         Cause.SENTENCE, _names("the sentence has no part of"), lambda f, v: opposite(f.sentences.has(v)), found.kind
     ),
-    "years_since_sentence": _condition(
-        Cause.SENTENCE, "{} years have passed since the end of the sentence", _ended, found.end
-    ),
+    "years_since_sentence": _condition(Cause.SENTENCE, _passed("the end of the sentence"), _ended, found.end),
     "all_sentences_ended": _condition(
         Cause.OTHER_SENTENCE,
         lambda _: "all sentences of the subject have ended",

@@ -39,5 +39,5 @@ def reason_of(rule_id: str, cause: str) -> str:
 def _conditions(when: When) -> Iterator[str]:
     given = when.given()
     if not given:
-        yield "   - it is any conviction that no rule before has decided"
+        yield "   - always"
     yield from (f"   - {CONDITIONS[name].requires(value)}" for name, value in given)
