@@ -344,6 +344,20 @@ def test_a16_an_image_without_a_measured_command_line_is_refused() -> None:
     assert machine().appraise(with_boot(events=passed), reference=reference)
 
 
+def test_a_boot_without_a_measured_kernel_is_no_image() -> None:
+    """Everything in it is explained, but it would pin nothing."""
+    bare = [one for one in firmware() if one.pcr != 11]
+    assert image_of(state(with_boot(events=(*bare, _event(12, LINE.encode("utf-16-le")))))) is None
+
+
+def test_an_image_that_names_no_verity_root_is_reported_as_such() -> None:
+    evidence = with_boot(line="root=/dev/sda1 ro")
+    found = image_of(state(evidence))
+    assert found is not None
+    checks = dict(machine().appraise(evidence, reference=pinning(found)).checks)
+    assert checks["E49"] == "boot image among the reference values, dm-verity none"
+
+
 def test_systemds_own_measurements_are_no_addition() -> None:
     later = [
         *(said(pcr, "os-separator") for pcr in (8, 9, 11, 12, 13)),
