@@ -59,6 +59,12 @@ def test_a_sound_boot_is_accepted(tee: str) -> None:
     assert verdict.boot.pcrs == replayed((*firmware(), *USERSPACE))  # as booted, before the start
 
 
+def test_bundles_with_a_boot_are_read_again() -> None:
+    """On TDX beside Intel's collateral."""
+    for evidence in (with_boot(), with_boot(partial(intel().evidence, machine()))):
+        assert Evidence.from_json(evidence.to_json()) == evidence
+
+
 def test_a_workers_evidence_has_a_second_quote() -> None:
     for start in (RECEIPT_KEY, b""):
         refused(machine().evidence(), "E46", start=(start,))
