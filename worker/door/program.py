@@ -70,10 +70,9 @@ def refusal(config: Config, build: Build) -> str:
 
     It binds none of the configuration's addresses, and uses the module that OPENSSL_CONF and OPENSSL_MODULES name.
     """
-    with tempfile.TemporaryDirectory(prefix="cji-") as folder, socket.create_server(("127.0.0.1", 0)) as free:
-        listen = msgspec.structs.replace(
-            config.listen, host="127.0.0.1", port=free.getsockname()[1], socket=f"{folder}/front.sock"
-        )
+    host, port = _free(config)
+    with tempfile.TemporaryDirectory(prefix="cji-") as folder:
+        listen = msgspec.structs.replace(config.listen, host=host, port=port, socket=f"{folder}/front.sock")
         elsewhere = msgspec.structs.replace(config, listen=listen)
         os.mkdir(private_folder(elsewhere))
         file = Path(folder, CONFIG_NAME)
@@ -89,6 +88,16 @@ def refusal(config: Config, build: Build) -> str:
     if not done.returncode:
         return ""
     return next(iter(re.findall(r"\[emerg\] (?:\d+#\d+: )?(.*)", done.stderr)), "it ended without a reason")
+
+
+def _free(config: Config) -> tuple[str, int]:
+    """A loopback address of the configured kind, with a port that nobody has. Raises StartupError if there is none."""
+    host, family = ("::1", socket.AF_INET6) if ":" in config.listen.host else ("127.0.0.1", socket.AF_INET)
+    try:
+        with socket.create_server((host, 0), family=family) as found:
+            return host, found.getsockname()[1]
+    except OSError as error:
+        raise StartupError("This machine has no address of the kind of listen.host", "Set another host.") from error
 
 
 def module_variables() -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The configuration of the door: what nginx reads, and that no value of worker.toml adds a line to it."""
 
+import re
 import shutil
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,40 @@ def changed(config: Config, **changes: Any) -> Config:
 
 def test_nginx_accepts_it(config: Config) -> None:
     assert refusal(config, installed()) == ""
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+def test_nginx_accepts_an_address_of_ipv6(config: Config) -> None:
+    assert refusal(changed(config, host="::"), installed()) == ""
+
+
+def share(address: str) -> str:
+    """The key under which nginx counts this address: the first expression of the map that matches."""
+    lines = door_config(msgspec.toml.decode(WORKER_CONFIG, type=Config), BUILD).partition("map $remote_addr")[2]
+    for expression, value in re.findall(r'"~(.*)" (.*);', lines.partition("}\n")[0]):
+        if found := re.search(expression, address):
+            return str(value).replace("$1", found[1])
+    return address
+
+
+@given(st.ip_addresses(v=6), st.sets(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
+def test_a_network_of_ipv6_has_few_shares(network: IPv6Address, hosts: set[int]) -> None:
+    """An owner of a /64 has at most two: its addresses are written with the zeros of its first half, or without."""
+    head = int(network) >> 64 << 64
+    if head:  # ::/64 has no hosts
+        assert len({share(str(IPv6Address(head + host))) for host in hosts}) <= 2
+
+
+@given(st.ip_addresses(v=6), st.ip_addresses(v=6))
+def test_networks_of_ipv6_do_not_share(one: IPv6Address, other: IPv6Address) -> None:
+    heads = [str(each).split(":")[:4] for each in (one, other)]
+    if heads[0] != heads[1] and "" not in (*heads[0], *heads[1]):
+        assert share(str(one)) != share(str(other))
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_of_ipv4_has_one_share(address: IPv4Address) -> None:
+    assert share(str(address)) == share(f"::ffff:{address}") == str(address)
 
 
 @pytest.mark.parametrize("name", ["a space", "a#hash", "a%[src]", "ä", "a;b", "{X}", "a:b"])
