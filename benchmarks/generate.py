@@ -17,12 +17,26 @@ import pyarrow as pa
 
 from worker.compute.kernels.column import pack
 
-__all__ = ["HEAVY", "USUAL", "Errors", "Population", "population"]
+__all__ = [
+    "HEAVY",
+    "USUAL",
+    "WIDTH",
+    "Errors",
+    "Names",
+    "Population",
+    "census_names",
+    "date_digits",
+    "decimal",
+    "population",
+    "shorten",
+    "slip",
+    "wrong_digit",
+]
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
-_WIDTH: Final = 16
+WIDTH: Final = 16
 _DAYS: Final = 25_000
 _POSTCODES: Final = 30_000
 _PLACES: Final = 2_000  # the first so many surnames, as towns
@@ -99,7 +113,7 @@ def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, se
     people = max(int(rows / per_person), 1)
     person = rng.integers(0, people, rows)
     woman = rng.random(people) < 0.5
-    last_names, first_names = _names("all.last"), (_names("male.first"), _names("female.first"))
+    last_names, first_names = census_names("all.last"), (census_names("male.first"), census_names("female.first"))
     first = np.where(woman[:, None], first_names[1].draw(people, rng), first_names[0].draw(people, rng))
     last = last_names.draw(people, rng)
     born = np.datetime64("1935-01-01") + rng.integers(0, _DAYS, people)
@@ -112,9 +126,9 @@ def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, se
         return rng.random(rows) < share
 
     given, surname = first[person], last[person]
-    _shorten(given, errs(errors.short), rng)
+    shorten(given, errs(errors.short), rng)
     for names in (given, surname):
-        _slip(names, np.flatnonzero(errs(errors.slip)), rng)
+        slip(names, np.flatnonzero(errs(errors.slip)), rng)
     swapped = errs(errors.swap)
     given[swapped], surname[swapped] = surname[swapped], given[swapped]
     one_name = errs(errors.one_name)
@@ -122,13 +136,13 @@ def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, se
     given[moved_up] = surname[moved_up]
     surname[one_name] = 0
     moved = errs(errors.moved)
-    postcode = _decimal(np.where(moved, rng.integers(0, _POSTCODES, rows), home[person]) * 3 + 10_000, 5)
-    dates = _dates(born[person])
+    postcode = decimal(np.where(moved, rng.integers(0, _POSTCODES, rows), home[person]) * 3 + 10_000, 5)
+    dates = date_digits(born[person])
     month_day = np.flatnonzero(errs(errors.month_day) & (dates[:, 6:].astype(np.int64) @ (10, 1) <= 11 * ord("0") + 12))
     dates[month_day, 4:] = dates[month_day][:, [6, 7, 4, 5]]
-    _wrong_digit(dates, np.flatnonzero(errs(errors.date)), (3, 5, 7), rng)
-    number = _decimal(social[person], 9)
-    _wrong_digit(number, np.flatnonzero(errs(errors.date)), tuple(range(9)), rng)
+    wrong_digit(dates, np.flatnonzero(errs(errors.date)), (3, 5, 7), rng)
+    number = decimal(social[person], 9)
+    wrong_digit(number, np.flatnonzero(errs(errors.date)), tuple(range(9)), rng)
     town = np.where(errs(errors.elsewhere), rng.integers(0, _PLACES, rows), place[person])
     sex = np.where(woman[person], ord("F"), ord("M")).astype(np.uint8)[:, None]
     columns = {
@@ -148,36 +162,38 @@ def population(rows: int, *, per_person: float = 2.0, errors: Errors = USUAL, se
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Names:
+class Names:
     """Names in uint8[k, 16] and their cumulative frequencies, float64[k]."""
 
     words: Bytes
     up_to: npt.NDArray[np.float64]
 
     def draw(self, n: int, rng: np.random.Generator) -> Bytes:
+        """uint8[n, 16]: names by their frequencies."""
         words: Bytes = self.words[np.searchsorted(self.up_to, rng.random(n) * self.up_to[-1])]
         return words
 
 
-def _names(which: str) -> _Names:
+def census_names(which: str) -> Names:
+    """The names of the file `dist.WHICH`. Raises: UsageError where CJI_VECTORS names no folder of real data."""
     folder = os.environ.get("CJI_VECTORS")
     if not folder:
         raise click.UsageError("CJI_VECTORS must name the folder of real data")
     lines = gzip.decompress((Path(folder) / f"cji/names/dist.{which}.gz").read_bytes()).split(b"\n")
     fields = [line.split() for line in lines if line.strip()]
-    words = np.array([field[0] for field in fields], f"S{_WIDTH}")
-    return _Names(
-        words=words.view(np.uint8).reshape(-1, _WIDTH), up_to=np.cumsum([float(field[1]) + 1e-5 for field in fields])
+    words = np.array([field[0] for field in fields], f"S{WIDTH}")
+    return Names(
+        words=words.view(np.uint8).reshape(-1, WIDTH), up_to=np.cumsum([float(field[1]) + 1e-5 for field in fields])
     )
 
 
-def _shorten(names: Bytes, chosen: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
+def shorten(names: Bytes, chosen: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
     """Keep the first three to five letters, as people do."""
     kept = rng.integers(3, 6, len(names))
-    names[chosen[:, None] & (np.arange(_WIDTH) >= kept[:, None])] = 0
+    names[chosen[:, None] & (np.arange(names.shape[1]) >= kept[:, None])] = 0
 
 
-def _slip(names: Bytes, rows: Ints, rng: np.random.Generator) -> None:
+def slip(names: Bytes, rows: Ints, rng: np.random.Generator) -> None:
     """Replace a letter, omit one, double one, or swap two, each in a quarter of `rows`."""
     length = np.count_nonzero(names[rows], axis=1)
     rows, length = rows[length > 2], length[length > 2]
@@ -185,24 +201,27 @@ def _slip(names: Bytes, rows: Ints, rng: np.random.Generator) -> None:
     kind = rng.integers(0, 4, len(rows))
     replaced = kind == 0
     names[rows[replaced], at[replaced]] = rng.integers(ord("A"), ord("Z") + 1, int(replaced.sum()))
-    places = np.arange(_WIDTH)
+    places = np.arange(names.shape[1])
     for number, step in ((1, 1), (2, -1)):
         chosen = kind == number
-        source = np.clip(places + step * (places >= at[chosen, None] + (step < 0)), 0, _WIDTH - 1)
+        source = np.clip(places + step * (places >= at[chosen, None] + (step < 0)), 0, len(places) - 1)
         names[rows[chosen]] = np.take_along_axis(names[rows[chosen]], source, axis=1)
     swapped, here = rows[kind == 3], at[kind == 3]
     names[swapped, here], names[swapped, here - 1] = names[swapped, here - 1], names[swapped, here]
 
 
-def _wrong_digit(numbers: Bytes, rows: Ints, places: tuple[int, ...], rng: np.random.Generator) -> None:
+def wrong_digit(numbers: Bytes, rows: Ints, places: tuple[int, ...], rng: np.random.Generator) -> None:
+    """Write any digit to one of the `places` of each of the rows."""
     numbers[rows, rng.choice(places, len(rows))] = rng.integers(ord("0"), ord("9") + 1, len(rows))
 
 
-def _dates(days: npt.NDArray[np.datetime64]) -> Bytes:
+def date_digits(days: npt.NDArray[np.datetime64]) -> Bytes:
+    """uint8[n, 8]: YYYYMMDD."""
     text = days.astype("S10").view(np.uint8).reshape(-1, 10)
     return np.ascontiguousarray(text[:, [0, 1, 2, 3, 5, 6, 8, 9]])
 
 
-def _decimal(numbers: npt.NDArray[Any], width: int) -> Bytes:
+def decimal(numbers: npt.NDArray[Any], width: int) -> Bytes:
+    """uint8[n, width]: the last digits of numbers."""
     powers = 10 ** np.arange(width - 1, -1, -1)
     return (numbers[:, None] // powers % 10 + ord("0")).astype(np.uint8)

@@ -6,10 +6,11 @@ from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
 from tests.fuzz.job_targets import JOBS
+from tests.fuzz.link_targets import LINK
 from tests.fuzz.process_targets import PROCESSES
 from tests.fuzz.suite_targets import SUITES
 from tests.fuzz.worker_targets import WORKER
 
 __all__ = ["TARGETS"]
 
-TARGETS: Final = (*ATTESTATION, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *DOOR)
+TARGETS: Final = (*ATTESTATION, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *LINK, *DOOR)

@@ -18,7 +18,7 @@ from worker.compute.operations.link import (
     Rule,
     link,
 )
-from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
+from worker.compute.operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
 
 SAME, ELSE = Level(label="the same", conditions=(Condition(column="last"),)), Level(label="different")
 LAST = Comparison(name="surname", levels=(SAME, ELSE))
@@ -39,8 +39,9 @@ def linked(batch: pa.RecordBatch, **parameters: Any) -> Linked:
 
 
 def part(found: Linked, name: str) -> list[dict[str, Any]]:
-    schema = {part.name: part.schema.arrow for part in (PAIRS, PATTERNS, BLOCKS)}[name]
-    rows: list[dict[str, Any]] = pa.Table.from_batches(found.report.batches()[name], schema).to_pylist()
+    outputs = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
+    schema = {output.name: output.schema.arrow for output in outputs}[name]
+    rows: list[dict[str, Any]] = pa.Table.from_batches(found.parts()[name], schema).to_pylist()
     return rows
 
 

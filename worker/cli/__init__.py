@@ -27,6 +27,7 @@ from worker.cli.door import door
 from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
+from worker.cli.link import link
 from worker.cli.manifest import manifest
 from worker.cli.policy import policy
 from worker.cli.provider import provider
@@ -45,6 +46,7 @@ A submitter's first job:
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs
   cji job run people.csv --spec job.toml --profile client.toml --out result/
+  cji link evaluate result/ --labels sample.csv    # how good was a job with link?
 
 \b
 An operator's first start:
@@ -82,6 +84,7 @@ def build(*trusts: Trust) -> click.Group:
         advisories,
         crl,
         key,
+        link,
         policy,
         provider,
         schema,

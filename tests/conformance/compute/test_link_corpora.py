@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from benchmarks.generate import HEAVY, population
+from benchmarks.generate import HEAVY, Population, population
+from benchmarks.registers import german_register, street_lists
 from tests.reference.link import ignore
 from tests.support.corpora import FEBRL
-from worker.compute.operations.link import Link, Linked, link
+from worker.compute.operations.link import Link, Linked, cluster_quality, curve, link, log2_odds
+from worker.compute.operations.link.score import probability
 
 pytestmark = pytest.mark.vectors
 
@@ -60,6 +63,28 @@ def test_fake_1000_is_deduplicated() -> None:
     assert recall >= 0.88  # of blocking
 
 
+@pytest.mark.parametrize(
+    ("make", "least"),
+    [
+        (partial(german_register, 3000), 0.9),
+        (partial(street_lists, 560), 0.91),
+        (partial(population, 3000, per_person=3.0), 0.99),
+    ],
+    ids=["german", "streets", "population"],
+)
+def test_clusters_are_as_good_as_pairs(make: Callable[[], Population], least: float) -> None:
+    made = make()
+    found = link([made.records], made.records.schema, Link(), ignore)
+    pairs = found.report.pairs
+    same = made.person[pairs.left] == made.person[pairs.right]
+    matches = curve(pairs.weight, same, made.true_pairs).at(log2_odds(0.9))
+    clusters = cluster_quality(found.cluster, made.person)
+    assert clusters.f1 >= max(matches.f1 - 0.005, least)
+    assert min(matches.precision, clusters.precision) >= 0.97
+    likely = probability(pairs.weight) >= 0.5
+    assert probability(pairs.weight)[likely].mean() == pytest.approx(same[likely].mean(), abs=0.04)
+
+
 @pytest.mark.slow
 def test_heavy_errors_are_seen_through() -> None:
     made = population(20_000, per_person=10, errors=HEAVY)
@@ -67,6 +92,8 @@ def test_heavy_errors_are_seen_through() -> None:
     found = link([batch], batch.schema, Link(), ignore)
     f1, recall, at_99 = _best(found, made.person, made.true_pairs)
     assert (f1 >= 0.79, recall >= 0.76, at_99 >= 0.6) == (True, True, True)
+    clusters = cluster_quality(found.cluster, made.person)
+    assert (clusters.f1 >= 0.84, clusters.precision >= 0.99) == (True, True)
 
 
 def test_blocked_is_what_brute_force_finds_among_the_same_pairs() -> None:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pytest
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink import comparison_level_library as cll
 from splink import comparison_library as cl
 
 from tests.reference.link import ignore
@@ -20,20 +21,57 @@ pytestmark = pytest.mark.vectors
 COLUMNS = {"first_name": "first", "surname": "last", "dob": "DOB", "city": "city"}
 
 
-def test_a_saved_model_weighs_as_splink_does(tmp_path: Path) -> None:
+def _records() -> pa.Table:
     text = pacsv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.utf8()), strings_can_be_null=True)
     table = pacsv.read_csv(Path(os.environ["CJI_VECTORS"]) / "cji/linkage/fake_1000.csv", convert_options=text)
     table = table.select(list(COLUMNS)).rename_columns(list(COLUMNS.values()))
-    table = pa.table({name: pc.utf8_upper(table[name]) for name in table.column_names})
+    return pa.table({name: pc.utf8_upper(table[name]) for name in table.column_names})
+
+
+_BY_COLUMN = (
+    cl.JaroWinklerAtThresholds("first", [0.92, 0.8]).configure(term_frequency_adjustments=True),
+    cl.JaroWinklerAtThresholds("last", [0.92]),
+    cl.ExactMatch("DOB"),
+    cl.ExactMatch("city").configure(term_frequency_adjustments=True),
+)
+_OF_A_PERSON = (
+    cl.ForenameSurnameComparison("first", "last"),
+    cl.DateOfBirthComparison("DOB", input_is_string=True),
+    cl.ExactMatch("city").configure(term_frequency_adjustments=True),
+)
+_OF_A_PERSON_OTHERWISE = (
+    cl.ForenameSurnameComparison("first", "last", jaro_winkler_thresholds=[0.9]),
+    cl.DateOfBirthComparison(
+        "DOB",
+        input_is_string=True,
+        datetime_thresholds=[10, 2],
+        datetime_metrics=["day", "year"],
+        invalid_dates_as_null=False,
+    ),
+    cl.CustomComparison(
+        output_column_name="city",
+        comparison_levels=[
+            cll.NullLevel("city"),
+            cll.ExactMatchLevel("city"),
+            cll.DamerauLevenshteinLevel("city", 1),
+            cll.ElseLevel(),
+        ],
+    ),
+)
+
+
+@pytest.mark.parametrize("comparisons", [_BY_COLUMN, _OF_A_PERSON, _OF_A_PERSON_OTHERWISE])
+def test_a_saved_model_weighs_as_splink_does(tmp_path: Path, comparisons: tuple[Any, ...]) -> None:
+    table = _records()
     settings = SettingsCreator(
         link_type="dedupe_only",
-        comparisons=[
-            cl.JaroWinklerAtThresholds("first", [0.92, 0.8]).configure(term_frequency_adjustments=True),
-            cl.JaroWinklerAtThresholds("last", [0.92]),
-            cl.ExactMatch("DOB"),
-            cl.ExactMatch("city").configure(term_frequency_adjustments=True),
+        comparisons=list(comparisons),
+        blocking_rules_to_generate_predictions=[
+            block_on("DOB"),
+            block_on("last", "substr(first, 1, 1)"),
+            block_on("last"),
+            block_on("city"),
         ],
-        blocking_rules_to_generate_predictions=[block_on("DOB"), block_on("last", "substr(first, 1, 1)")],
     )
     database: Any = DuckDBAPI()
     numbered = table.append_column("unique_id", pa.array(np.arange(table.num_rows)))

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from tests.support.paths import ROOT
 from worker.cli import build
+from worker.cli.link_sample import read_sample
 from worker.client.keys import new_project_key, save_project_key
 
 PAGE = (ROOT / "examples/README.md").read_text()
@@ -52,7 +53,7 @@ def outputs(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # a reader of the page has made a project key and a table of rules there, which the first commands make again
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("study.json", "rules.toml"))
     cji = build(site.simulation.trust)
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 12
     for command in COMMANDS:
         words = shlex.split(
             command.removeprefix("cji-simulator ").replace("$PROFILE", str(site.files.profile)), comments=True
@@ -105,6 +106,15 @@ def test_link(outputs: Path) -> None:
         ["3", "4", "5"],
     ]
     assert "given name: the same" in "".join(row["words"] for row in rows(outputs / "linked/patterns.csv"))
+    assert {(row["first_id"], row["rows"]) for row in rows(outputs / "linked/clusters.csv")} == {
+        ("1", "2"),
+        ("3", "3"),
+        ("7", "2"),
+        ("11", "2"),
+    }
+    sample = read_sample(outputs / "linked", outputs / "examples/link/persons.csv")
+    assert (sample.pairs, sample.clusters.f1) == (55, 1.0)
+    assert "<svg" in (outputs / "thresholds.html").read_text()
 
 
 def test_screen(outputs: Path) -> None:

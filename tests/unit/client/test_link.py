@@ -83,9 +83,21 @@ def sealed(spec: JobSpec) -> Link:
 
 def test_a_job_links_with_the_defaults_of_the_operation() -> None:
     message, usual = OPERATIONS["link"].message(Link()).link, Link()
-    names = ("match", "clerical_review_threshold", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
+    names = (
+        "match",
+        "clerical_review_threshold",
+        "cluster_stop",
+        "block_rows",
+        "pairs",
+        "random_pairs",
+        "training_pairs",
+        "seed",
+    )
     assert [getattr(message, name) for name in names] == [getattr(usual, name) for name in names]
     assert (message.model, message.refuse_oversized) == (b"", usual.oversized == "refuse")
+    assert message.components is False
+    chosen = Link(linkage="components", cluster_stop=2.5)
+    assert OPERATIONS["link"].decode(OPERATIONS["link"].message(chosen).link) == chosen
 
 
 def test_a_model_of_the_spec_reaches_the_worker_whole() -> None:
@@ -135,7 +147,7 @@ def test_a_model_of_splink_is_read_beside_the_spec(tmp_path: Path) -> None:
     found = sealed(load_spec(tmp_path / "job.toml"))
     same = Level(label="Exact", conditions=(Condition(column="last"),))
     assert found.model == Model(
-        comparisons=(Comparison(name="last", levels=(same, Level(label="Other"))),),
+        comparisons=(Comparison(name="last", levels=(same, Level(label="Other")), missing="never"),),
         blocking=(Rule(keys=(Key(column="DOB"),)),),
         prior=0.001,
     )

@@ -176,7 +176,7 @@ class Operation(_message.Message):
     def __init__(self, validate: _Optional[_Union[Validate, _Mapping]] = ..., link: _Optional[_Union[Link, _Mapping]] = ..., screen: _Optional[_Union[Screen, _Mapping]] = ..., deidentify: _Optional[_Union[Deidentify, _Mapping]] = ..., aggregate: _Optional[_Union[Aggregate, _Mapping]] = ..., disseminate: _Optional[_Union[Disseminate, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ...) -> None: ...
 
 class Link(_message.Message):
-    __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed")
+    __slots__ = ("model", "match", "clerical_review_threshold", "refuse_oversized", "block_rows", "pairs", "random_pairs", "training_pairs", "seed", "components", "cluster_stop")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MATCH_FIELD_NUMBER: _ClassVar[int]
     CLERICAL_REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +186,8 @@ class Link(_message.Message):
     RANDOM_PAIRS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_PAIRS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_STOP_FIELD_NUMBER: _ClassVar[int]
     model: bytes
     match: float
     clerical_review_threshold: float
@@ -195,7 +197,9 @@ class Link(_message.Message):
     random_pairs: int
     training_pairs: int
     seed: int
-    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical_review_threshold: _Optional[float] = ..., refuse_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    components: bool
+    cluster_stop: float
+    def __init__(self, model: _Optional[bytes] = ..., match: _Optional[float] = ..., clerical_review_threshold: _Optional[float] = ..., refuse_oversized: _Optional[bool] = ..., block_rows: _Optional[int] = ..., pairs: _Optional[int] = ..., random_pairs: _Optional[int] = ..., training_pairs: _Optional[int] = ..., seed: _Optional[int] = ..., components: _Optional[bool] = ..., cluster_stop: _Optional[float] = ...) -> None: ...
 
 class Screen(_message.Message):
     __slots__ = ("preset", "rules", "max_hits", "min_score", "include_restricted", "status_only", "tables_sha256", "retain_seconds", "resident_reference")

@@ -131,7 +131,7 @@ def test_weights_do_not_depend_on_the_order_of_rows(
 @given(rows=_ROWS)
 def test_every_row_has_a_status_and_a_cluster(rows: list[tuple[str | None, str | None, str | None]]) -> None:
     batch = _batch(rows)
-    found = link([batch], batch.schema, Link(model=_model(*_BOTH)), ignore)
+    found = link([batch], batch.schema, Link(model=_model(*_BOTH), linkage="components"), ignore)
     assert sum(found.status.counts()) == len(rows) == len(found.cluster)
     assert (found.cluster <= np.arange(len(rows))).all()
     assert (found.cluster[found.cluster] == found.cluster).all()

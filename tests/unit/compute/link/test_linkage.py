@@ -18,6 +18,8 @@ from worker.compute.operations.link import (
     Rule,
     link,
 )
+from worker.compute.operations.link.operation import LINK
+from worker.compute.parameters import ParametersError
 from worker.errors import Reason
 
 
@@ -56,6 +58,18 @@ def test_a_model_of_other_columns_is_refused(model: Model) -> None:
 def test_records_without_a_column_to_block_by_are_refused() -> None:
     with refused(Reason.BAD_PARAMETERS):
         linked(people(SEX=["M", "F"]))
+
+
+def test_records_that_cannot_tell_how_many_match_are_refused() -> None:
+    """By the worker, and with a remedy before anything is sealed. Names alone are enough."""
+    with refused(Reason.BAD_PARAMETERS):
+        linked(people(last=["A", "A"]))
+    with pytest.raises(ParametersError) as error:
+        LINK.columns(Link(), frozenset(("last", "SEX")))
+    assert "prior" in error.value.remedy
+    assert "cluster" in LINK.columns(Link(), frozenset(("last", "first")))
+    assert "cluster" in LINK.columns(Link(model=MODEL), frozenset(("last", "SEX")))
+    linked(people(last=["A", "A"], first=["B", "B"]))
 
 
 @pytest.mark.parametrize("side", [None, 0, 1])

@@ -1,6 +1,7 @@
 """Match weights: what rare values add to them."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from worker.compute.operations.link import (
     Model,
     Rule,
 )
+from worker.compute.operations.link.score import Pairs
 
 
 def test_a_rare_name_says_more_than_a_common_one() -> None:
@@ -63,3 +65,61 @@ def test_of_two_values_the_more_frequent_one_counts() -> None:
     frequencies = {(row["left"], row["right"]): row["frequency"] for row in part(found, "pairs")}
     assert frequencies[0, 1] == 0
     assert frequencies[0, 3] == pytest.approx(np.log2(0.1 / (3 / 4)))
+
+
+def _household(*, relatives: bool) -> Model:
+    """Surname and address are shared; the given name tells."""
+
+    def compared(name: str, m: float, u: float, *, shared: bool) -> Comparison:
+        same = Level(label="the same", conditions=(Condition(column=name),), m=m, u=u)
+        return Comparison(name=name, levels=(same, Level(label="different", m=1 - m, u=1 - u)), shared=shared)
+
+    keys = (Key(column="last"), Key(column="address_1"))
+    return Model(
+        comparisons=(
+            compared("first", 0.9, 0.01, shared=False),
+            compared("last", 0.95, 0.001, shared=True),
+            compared("address_1", 0.95, 0.001, shared=True),
+        ),
+        blocking=(Rule(keys=()),),
+        prior=0.01,
+        relatives=Rule(keys=keys) if relatives else None,
+    )
+
+
+def _families() -> pa.RecordBatch:
+    """20 families of five, and the first five persons of the first one again."""
+    rows = [(f"P{family}{person}", f"F{family}", f"A{family}") for family in range(20) for person in range(5)]
+    first, last, address = zip(*rows, *rows[:1], strict=True)
+    return people(first=first, last=last, address_1=address)
+
+
+def test_relatives_are_told_apart_by_what_is_not_shared() -> None:
+    batch = _families()
+    found = linked(batch, model=_household(relatives=True), clerical_review_threshold=1e-9)
+    trained = found.report.trained
+    # 5 more pairs in the first family, one of which is of one person
+    assert trained.relatives * 101 * 100 / 2 == pytest.approx(204 / 0.95**2, rel=0.05)
+    weight = {(int(i), int(j)): w for i, j, w in zip(*_columns(found.report.pairs), strict=True)}
+    strangers = np.log2(0.01 / 0.99) + 2 * np.log2(950)
+    against = np.log2(0.01 / trained.relatives)
+    for pair, given in (((0, 1), np.log2(0.1 / 0.99)), ((0, 100), np.log2(90))):
+        chances = 2 ** -(strangers + given) + 2 ** -(against + given)
+        assert weight[pair] == pytest.approx(-np.log2(chances))
+    assert weight[0, 1] < 0 < weight[0, 100]
+    other = linked(batch, model=_household(relatives=False), clerical_review_threshold=1e-9).report.pairs
+    assert dict(zip(zip(other.left.tolist(), other.right.tolist(), strict=True), other.weight, strict=True))[0, 1] > 5
+
+
+def test_relatives_take_nothing_off_where_there_are_none() -> None:
+    names = [f"N{i}" for i in range(60)]
+    batch = people(first=names, last=names, address_1=names)
+    with_rule, without = (
+        linked(batch, model=_household(relatives=relatives), clerical_review_threshold=1e-9).report.pairs
+        for relatives in (True, False)
+    )
+    assert with_rule.weight == pytest.approx(without.weight)
+
+
+def _columns(pairs: Pairs) -> tuple[list[int], list[int], list[float]]:
+    return pairs.left.tolist(), pairs.right.tolist(), pairs.weight.tolist()

@@ -65,6 +65,12 @@ def _level(number: int, **values: Any) -> Callable[[dict[str, Any]], object]:
     return lambda settings: settings["comparisons"][0]["comparison_levels"][number].update(values)
 
 
+def _exchanged_first(settings: dict[str, Any]) -> None:
+    null, same, _, other = settings["comparisons"][0]["comparison_levels"]
+    same["sql_condition"] = '"last_l" = "first_r" AND "first_l" = "last_r"'
+    settings["comparisons"][0]["comparison_levels"] = [null, same, other]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -72,7 +78,17 @@ def _level(number: int, **values: Any) -> Callable[[dict[str, Any]], object]:
         (lambda s: s.update(new_option=1), "new_option"),
         (lambda s: s.update(probability_two_random_records_match=1.0), "probability_two_random_records_match"),
         (lambda s: s.update(comparisons=[]), "comparisons"),
-        (_level(1, sql_condition='levenshtein("last_l", "last_r") <= 1'), "levenshtein"),
+        (_level(1, sql_condition='levenshtein("last_l", "last_r") <= 2'), "levenshtein"),
+        (_level(1, sql_condition='levenshtein("last_l", "first_r") <= 1'), "levenshtein"),
+        (_exchanged_first, "exchanged"),
+        (_level(3, sql_condition='"last_l" = "last_r"'), "incomplete"),
+        (_level(3, is_null_level=True, sql_condition='"last_l" IS NULL OR "last_r" IS NULL'), "2 levels"),
+        (
+            _level(0, sql_condition='("a_l" IS NULL OR "a_r" IS NULL) AND ("last_l" IS NULL OR "last_r" IS NULL)'),
+            "missing",
+        ),
+        (_level(0, sql_condition="try_strptime(\"last_l\", '%d') IS NULL"), "try_strptime"),
+        (_level(1, sql_condition="abs(epoch(x_l) - epoch(x_r)) <= 1"), "epoch"),
         (_level(1, sql_condition='"last_l" = "first_r"'), '"last_l" = "first_r"'),
         (_level(1, sql_condition='"a_l" = "a_r" OR "b_l" = "b_r"'), " OR "),
         (_level(0, sql_condition='"last_l" IS NULL'), "IS NULL"),
@@ -98,6 +114,61 @@ def test_what_a_model_of_splink_has_besides_is_refused_by_name(
     with pytest.raises(UnsupportedModelError) as refused:
         from_splink(_splink(change))
     assert named in str(refused.value)
+
+
+_FIRST, _LAST = (f'"{name}_l" IS NULL OR "{name}_r" IS NULL' for name in ("first", "last"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "missing", "needs"),
+    [
+        (f"({_FIRST}) AND ({_LAST})", "every", ()),
+        (f"({_FIRST}) OR ({_LAST})", "any", ()),
+        (_LAST, "any", ("last",)),
+    ],
+)
+def test_missing_values_are_read(sql: str, missing: str, needs: tuple[str, ...]) -> None:
+    (comparison,) = from_splink(_splink(_level(0, sql_condition=sql))).comparisons
+    assert (comparison.missing, comparison.needs) == (missing, needs)
+
+
+def test_a_comparison_without_a_null_level_is_never_missing() -> None:
+    (comparison,) = from_splink(
+        _splink(lambda settings: settings["comparisons"][0]["comparison_levels"].pop(0))
+    ).comparisons
+    assert comparison.missing == "never"
+
+
+def test_exchanged_columns_are_read_behind_their_equality() -> None:
+    def change(settings: dict[str, Any]) -> None:
+        null, same, _, other = settings["comparisons"][0]["comparison_levels"]
+        both = {**same, "sql_condition": '("first_l" = "first_r") AND ("last_l" = "last_r")', "m_probability": 0.5}
+        turned = {**same, "sql_condition": '"first_l" = "last_r" AND "first_r" = "last_l"', "m_probability": 0.1}
+        settings["comparisons"][0]["comparison_levels"] = [null, both, turned, other]
+
+    (comparison,) = from_splink(_splink(change)).comparisons
+    assert comparison.levels[0].conditions == (Condition(column="first"), Condition(column="last"))
+    assert comparison.levels[1].conditions == (Condition(column="first", other="last", test="exchanged"),)
+
+
+def test_edits_and_days_are_read() -> None:
+    day = "try_strptime(\"DOB_{}\", '%Y-%m-%d')".format
+
+    def change(settings: dict[str, Any]) -> None:
+        null, same, similar, other = settings["comparisons"][0]["comparison_levels"]
+        null["sql_condition"] = f"{day('l')} IS NULL OR {day('r')} IS NULL"
+        same["sql_condition"] = 'damerau_levenshtein("DOB_l", "DOB_r") <= 1'
+        similar |= {"sql_condition": f"ABS(EPOCH({day('l')}) - EPOCH({day('r')})) <= 2629800.0"}
+        del similar["tf_adjustment_column"]
+        settings["comparisons"][0]["comparison_levels"] = [null, same, similar, other]
+
+    (comparison,) = from_splink(_splink(change)).comparisons
+    assert (comparison.missing, comparison.needs) == ("no_day", ())
+    assert [level.conditions for level in comparison.levels] == [
+        (Condition(column="DOB", test="damerau_levenshtein", number=1),),
+        (Condition(column="DOB", test="days", number=30),),
+        (),
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b"[" * 100_000, b" " * (1 << 21)])

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from worker.compute.operations.link import (
     Link,
     Model,
     Rule,
+    log2_odds,
 )
 from worker.compute.operations.link.blocking import plan
 from worker.compute.operations.link.columns import read_table
@@ -97,3 +99,127 @@ def test_training_finds_m_and_u_from_pairs() -> None:
     assert [m[0] for m in trained.m] == pytest.approx([0.7] * 4, abs=0.06)
     # of all pairs, 0.0008 agree: most of those are one person's
     assert [u[0] for u in trained.u] == pytest.approx([1 / 5000] * 4, rel=0.6)
+
+
+def _households() -> tuple[pa.RecordBatch, list[int]]:
+    """400 families of four at one address each, in two lists: one in three persons is in both, with one error in ten.
+
+    Most pairs that agree in surname and address are of relatives.
+    """
+    rng = np.random.default_rng(9)
+    columns: dict[str, list[str | None]] = {"last": [], "first": [], "street_number": [], "address_1": []}
+    persons: list[int] = []
+    names = [f"{a}{b}{c}" for a in "BDGKLMNPRST" for b in "AEIOU" for c in "BDGKLMNPRSTVZ"]
+    for family in range(400):
+        for first in rng.choice(names, 4, replace=False):
+            person = len(set(persons))
+            for _ in range(2 if rng.random() < 1 / 3 else 1):
+                said = first[:2] + rng.choice(list("XYQ")) if rng.random() < 0.1 else first
+                values = (f"FAMILY{family}", said, f"{family % 97 + 1}", f"STREET{family % 80}")
+                for column, value in zip(columns.values(), values, strict=True):
+                    column.append(str(value))
+                persons.append(person)
+    return people(**columns), persons
+
+
+def test_relatives_at_one_address_are_not_learnt_as_one_person() -> None:
+    batch, persons = _households()
+    found = linked(batch)
+    given_name = [one.name for one in found.report.model.comparisons].index("given name")
+    assert found.report.trained.m[given_name][-1] <= 0.1
+    sizes = np.bincount(persons)
+    true = int((sizes * (sizes - 1) // 2).sum())
+    prior = found.report.trained.prior * batch.num_rows * (batch.num_rows - 1) / 2
+    assert prior == pytest.approx(true, rel=0.18)
+    pairs = found.report.pairs
+    same = np.array(persons)[pairs.left] == np.array(persons)[pairs.right]
+    matches = pairs.weight >= log2_odds(0.9)
+    assert same[matches].mean() > 0.97
+    assert (same & matches).sum() > 0.75 * true
+
+
+def test_the_prior_does_not_count_pairs_that_agree_by_chance() -> None:
+    """Of 100 values, a pair in 100 agrees: a rule of one such column finds 720 of them, and 60 matches."""
+    rng = np.random.default_rng(11)
+    values = rng.integers(0, 100, 1200)
+    values[-60:] = values[:60]
+    model = replace(MODEL, prior=None, deterministic_rules=(BY_LAST,))
+    number = replace(LAST, levels=(replace(SAME, m=0.999, u=0.01), replace(ELSE, m=0.001, u=0.99)))
+    found = linked(people(last=[f"N{value:03d}" for value in values]), model=replace(model, comparisons=(number,)))
+    assert found.report.trained.basis == pytest.approx(7194, rel=0.05)
+    assert found.report.trained.prior * 719_400 < 0.3 * 7194
+
+
+def _one_error_each(persons: int, again: int, *, names: int) -> tuple[pa.RecordBatch, int]:
+    """`again` of the persons have a second record with one error: in one of two names, or in the number."""
+    rng = np.random.default_rng(12)
+    columns = {name: rng.integers(0, names, persons) for name in ("first", "last")}
+    columns["SOC"] = rng.integers(10_000, 99_999, persons)
+    wrong = rng.integers(0, 3, again)
+    made = {}
+    for number, (name, values) in enumerate(columns.items()):
+        other = rng.integers(0, names, again) if name != "SOC" else rng.integers(10_000, 99_999, again)
+        second = np.where(wrong == number, other, values[:again])
+        made[name] = [f"{int(value):05d}" for value in (*values, *second)]
+    return people(**made), again
+
+
+def test_one_error_in_each_record_is_learnt_as_what_it_is() -> None:
+    """Of two records that agree in both names, none has an error there: the number is always wrong.
+
+    Each column agrees in two of three matches; rule by rule, it is 0.42.
+    """
+    batch, again = _one_error_each(2000, 800, names=400)
+    exact = [
+        Comparison(
+            name=name, levels=(Level(label="the same", conditions=(Condition(column=name),)), Level(label="different"))
+        )
+        for name in ("first", "last", "SOC")
+    ]
+    pairs = [("first", "last"), ("first", "SOC"), ("last", "SOC")]
+    rules = tuple(Rule(keys=tuple(Key(column=name) for name in names)) for names in pairs)
+    single = tuple(Rule(keys=(Key(column=name),)) for name in ("first", "last", "SOC"))
+    model = Model(comparisons=tuple(exact), blocking=(*rules, *single), prior=again / (2800 * 2799 / 2))
+    trained = linked(batch, model=model).report.trained
+    assert all(0.48 < m[0] < 0.7 for m in trained.m)
+
+
+def test_agreement_by_chance_is_not_learnt_as_error() -> None:
+    """Of pairs of one name, most are of two persons. Two comparisons alone could be of any share of matches."""
+    rng = np.random.default_rng(13)
+    n, again = 4000, 300
+    names, born = rng.integers(0, 150, n), rng.integers(0, 20_000, n)
+    sex = rng.integers(0, 2, n)
+    columns = {
+        "last": [f"N{value:03d}" for value in (*names, *names[:again])],
+        "SOC": [f"{value + 10_000}" for value in (*born, *np.where(rng.random(again) < 0.2, 7, born[:again]))],
+        "SEX": ["FM"[value] for value in (*sex, *sex[:again])],
+    }
+    exact = [
+        Comparison(
+            name=name, levels=(Level(label="the same", conditions=(Condition(column=name),)), Level(label="different"))
+        )
+        for name in columns
+    ]
+    model = Model(
+        comparisons=tuple(exact),
+        blocking=(Rule(keys=(Key(column="last"),)),),
+        prior=again / (n * n / 2),
+    )
+    trained = linked(people(**columns), model=model).report.trained
+    assert trained.m[1][0] == pytest.approx(0.8, abs=0.1)
+
+
+def test_m_does_not_exceed_its_limit() -> None:
+    levels = (SAME, replace(ELSE, most_m=0.05))
+    first = Comparison(name="first", levels=(Level(label="x", conditions=(Condition(column="first"),)), ELSE))
+    city = Comparison(name="city", levels=(Level(label="x", conditions=(Condition(column="city"),)), ELSE))
+    model = Model(
+        comparisons=(replace(LAST, levels=levels), first, city),
+        blocking=(Rule(keys=(Key(column="first"),)), Rule(keys=(Key(column="city"),))),
+        prior=600 / 719_400,
+    )
+    batch = persons_twice(("last", "first", "city"), agree=0.7, values=5000)
+    assert linked(batch, model=model).report.trained.m[0].tolist() == pytest.approx([0.95, 0.05])
+    free = replace(model, comparisons=(LAST, first, city))
+    assert linked(batch, model=free).report.trained.m[0][1] > 0.2

@@ -1,21 +1,30 @@
 """Probabilistic record linkage: the operation `link`."""
 
+from worker.compute.operations.link.evaluation import Bin, Curve, Quality, calibration, cluster_quality, curve
 from worker.compute.operations.link.linkage import Linked, bind, link
 from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
 from worker.compute.operations.link.parameters import Link
+from worker.compute.operations.link.score import log2_odds
 from worker.compute.operations.link.splink_import import UnsupportedModelError, from_splink
 
 __all__ = [
+    "Bin",
     "Comparison",
     "Condition",
+    "Curve",
     "Key",
     "Level",
     "Link",
     "Linked",
     "Model",
+    "Quality",
     "Rule",
     "UnsupportedModelError",
     "bind",
+    "calibration",
+    "cluster_quality",
+    "curve",
     "from_splink",
     "link",
+    "log2_odds",
 ]

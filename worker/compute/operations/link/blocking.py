@@ -58,6 +58,14 @@ class Blocking:
         found: Bools = np.any([one.group >= 0 for one in self.rules], axis=0)
         return found
 
+    def has(self, left: Ints, right: Ints) -> Bools:
+        """bool[p]: some rule brings the two rows together."""
+        found = np.zeros(len(left), np.bool_)
+        for one in self.rules:
+            a = one.group[left]
+            found |= (a >= 0) & (a == one.group[right])
+        return found
+
     def chunks(self) -> Iterator[tuple[int, int, Ints, Ints]]:
         """(rule, how many pairs it has here, left, right): every pair once, under its first rule."""
         for number, one in enumerate(self.rules):

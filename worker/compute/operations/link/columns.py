@@ -8,7 +8,7 @@ row of either is partly used. Where records have NAM but no column `last` or `fi
 before the comma, and the first word behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -84,6 +84,27 @@ class Column:
         """int64[k]: equal for dates of one known month of one known year, else -1."""
         return self.parts(_DATE_DIGITS["year_month"])
 
+    @cached_property
+    def days(self) -> Ints:
+        """int64[k]: the number of each day of the calendar, -1 for other values."""
+        number = np.full(len(self.words), -1)
+        if not self.is_date:
+            return number
+        whole = np.flatnonzero((self.digits != _X).all(axis=1))
+        year, month, day = (_decimal(self.digits[whole, first:end]) for first, end in ((0, 4), (4, 6), (6, 8)))
+        fits = (year > 0) & (month >= 1) & (month <= 12) & (day >= 1)
+        fits &= day <= dates.last_days(year, np.where(fits, month, 1).astype(np.int32))
+        number[whole[fits]] = dates.day_numbers(year, month, day)[fits]
+        return number
+
+    @cached_property
+    def spelt(self) -> Words:
+        """The values as they are written: dates as YYYY-MM-DD."""
+        if not self.is_date:
+            return self.words
+        dashed = np.insert(self.words.data, (4, 6), ord("-"), axis=1)
+        return Words(data=dashed, lengths=np.full(len(dashed), 10))
+
     def parts(self, positions: slice) -> Ints:
         """int64[k]: equal for dates that agree in these positions, -1 for an unknown digit and for other values."""
         if not self.is_date:
@@ -155,9 +176,15 @@ def read_table(
     return Table(n=n, first_of_second=first_of_second, columns=columns, not_dates=not_dates)
 
 
-def has(schema: pa.Schema, name: str) -> bool:
-    """Whether records of this schema have the column, or one that it can be made from."""
-    return name in schema.names or (name in _OF_NAM and "NAM" in schema.names)
+def read_ids(records: Sequence[pa.RecordBatch], side: Sequence[pa.RecordBatch], *, linking: bool) -> pa.Array:
+    """The record ids of the rows of `read_table`, null where there are none."""
+    batches = [*records, *side] if linking else records
+    return arrow.concat((_values(batch, "record_id") for batch in batches), pa.binary())
+
+
+def has(names: Collection[str], name: str) -> bool:
+    """Whether records with columns of these names have the column, or one that it can be made from."""
+    return name in names or (name in _OF_NAM and "NAM" in names)
 
 
 _OF_NAM: Final = {"last": rb"^([^,]*)(?s:.*)$", "first": rb"^[^,]*,? *([^ ,]*)(?s:.*)$"}
@@ -208,6 +235,14 @@ def _dates(array: pa.Array) -> tuple[Column, Bools]:
         words=Words(data=vocabulary, lengths=np.full(k, 8)), code=number.astype(np.int32)[code], is_date=True
     )
     return column, wrong
+
+
+def _decimal(digits: Bytes) -> npt.NDArray[np.int32]:
+    """int32[k]: the numbers that are written in uint8[k, w]."""
+    number = np.zeros(len(digits), np.int32)
+    for column in digits.T:
+        number = number * np.int32(10) + (column - np.uint8(ord("0")))
+    return number
 
 
 def _codes(encoded: pa.DictionaryArray) -> Codes:

@@ -16,9 +16,11 @@ from worker.compute.kernels import edits, jaro, nicknames
 from worker.compute.kernels.column import Bools, Ints
 from worker.compute.kernels.edits import Edit
 from worker.compute.kernels.equal_rows import numbered
+from worker.compute.kernels.one_off import one_off
 from worker.compute.operations.link.columns import Codes, Column, Table
 from worker.compute.operations.link.model import Comparison, Condition
 
+Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
 
 MISSING: Final = -1
@@ -32,8 +34,9 @@ _KERNEL: Final = 50_000  # pairs of values at once: what a kernel makes of them 
 class Comparer:
     """A comparison over the rows of a table.
 
-    value int32[n]: what a row has, -1 where something is missing; sample int64[k]: a row with each value. `number`
-    int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
+    value int32[n]: what a row has, -1 where there is nothing to compare; sample int64[k]: a row with each value.
+    `number` int64[k] by column, where columns are compared with each other: equal for equal values of any of them.
+    `partial`: a row may have a value where one of its columns has none.
     """
 
     comparison: Comparison
@@ -41,6 +44,7 @@ class Comparer:
     value: Codes
     sample: Ints
     number: dict[str, Ints]
+    partial: bool
 
     def levels(self, left: Ints, right: Ints) -> Levels:
         """int8[p]: the level of each pair of rows, MISSING where a value is."""
@@ -48,8 +52,11 @@ class Comparer:
         levels = self.comparison.levels
         found = np.full(len(left), len(levels) - 1, np.int8)
         found[(a < 0) | (b < 0)] = MISSING
+        if self.comparison.missing == "every":
+            needed = [self.columns[name].code for name in self.comparison.needs or self.columns]
+            found[np.all([(code[left] < 0) | (code[right] < 0) for code in needed], axis=0)] = MISSING
         unsettled = found != MISSING
-        if all(condition.test == "same" for condition in levels[0].conditions):
+        if not self.partial and all(condition.test == "same" for condition in levels[0].conditions):
             equal = (a == b) & unsettled
             found[equal] = 0
             if len(levels) == 2:
@@ -70,49 +77,76 @@ class Comparer:
         return found
 
     def _decide(self, left: Ints, right: Ints) -> Levels:
-        """int8[p]: the first level whose conditions hold for these rows, whose values are all there."""
+        """int8[p]: the first level whose conditions hold for these rows, which have something to compare."""
         level = np.full(len(left), len(self.comparison.levels) - 1, np.int8)
         open_ = np.arange(len(left))
         similarity: dict[str, npt.NDArray[np.float64]] = {}
         for number, one in enumerate(self.comparison.levels[:-1]):
             holds = np.ones(len(open_), np.bool_)
             for condition in one.conditions:
-                column = self.columns[condition.column]
-                a, b = column.code[left[open_]], column.code[right[open_]]
-                if condition.test == "jaro_winkler":
-                    if condition.column not in similarity:
-                        similarity[condition.column] = np.zeros(len(left))
-                        similarity[condition.column][open_] = jaro.pairs(
-                            column.words, column.words, a.astype(np.int64), b.astype(np.int64)
-                        )
-                    holds &= similarity[condition.column][open_] >= condition.number
-                elif condition.other:
-                    holds &= self._crossed(condition, left[open_], right[open_])
-                else:
-                    holds &= _holds(condition, column, a, b)
+                holds &= self._condition(condition, left, right, open_, similarity)
             level[open_[holds]] = number
             open_ = open_[~holds]
         return level
 
+    def _condition(
+        self, condition: Condition, left: Ints, right: Ints, open_: Ints, similarity: dict[str, Floats]
+    ) -> Bools:
+        """bool[o]: whether the condition holds for the open ones of these rows; `similarity` is kept between levels."""
+        if self.partial:
+            codes = [self.columns[name].code for name in condition.columns]
+            there = np.flatnonzero(np.all([(c[left[open_]] >= 0) & (c[right[open_]] >= 0) for c in codes], axis=0))
+            found = np.zeros(len(open_), np.bool_)
+            found[there] = self._holds(condition, left, right, open_[there], similarity)
+            return found
+        return self._holds(condition, left, right, open_, similarity)
+
+    def _holds(
+        self, condition: Condition, left: Ints, right: Ints, open_: Ints, similarity: dict[str, Floats]
+    ) -> Bools:
+        if condition.other:
+            return self._crossed(condition, left[open_], right[open_])
+        column = self.columns[condition.column]
+        a, b = column.code[left[open_]], column.code[right[open_]]
+        if condition.test != "jaro_winkler":
+            return _holds(condition, column, a, b)
+        if condition.column not in similarity:
+            similarity[condition.column] = np.zeros(len(left))
+            similarity[condition.column][open_] = jaro.pairs(
+                column.words, column.words, a.astype(np.int64), b.astype(np.int64)
+            )
+        found: Bools = similarity[condition.column][open_] >= condition.number
+        return found
+
     def _crossed(self, condition: Condition, left: Ints, right: Ints) -> Bools:
-        """bool[p]: whether values of one column are those of another one in the other record, both ways or one way."""
+        """bool[p]: values of one column are those of another one in the other record, both ways or one way.
+
+        Where the records agree in a column, that column's own comparison counts it: FRANK FRANK exchanges nothing.
+        """
         value, other = ((self.number[name], self.columns[name].code) for name in (condition.column, condition.other))
-        there = value[0][value[1][left]] == other[0][other[1][right]]
-        back = value[0][value[1][right]] == other[0][other[1][left]]
-        found: Bools = there & back if condition.test == "exchanged" else there | back
+        of_left, of_right = value[0][value[1][left]], value[0][value[1][right]]
+        other_left, other_right = other[0][other[1][left]], other[0][other[1][right]]
+        there, back = of_left == other_right, of_right == other_left
+        differ = (of_left != of_right) & (other_left != other_right)
+        found: Bools = differ & (there & back if condition.test == "exchanged" else there | back)
         return found
 
 
 def comparer(comparison: Comparison, table: Table) -> Comparer:
     """Bind a comparison to a table that has its columns."""
     columns = {name: table.columns[name] for name in comparison.columns}
-    codes = [column.code for column in columns.values()]
-    value = codes[0]
-    for code in codes[1:]:
-        joint = value.astype(np.int64) * (int(code.max(initial=0)) + 1) + code
-        joint[(value < 0) | (code < 0)] = -1
-        distinct, number = np.unique(joint, return_inverse=True)
-        value = (number - int(distinct[:1].min(initial=0) < 0)).astype(np.int32)
+    needed = [columns[name] for name in comparison.needs or columns]
+    absent = [column.code < 0 for column in needed]
+    value = _value([column.code for column in columns.values()])
+    match comparison.missing:
+        case "any":
+            value[np.any(absent, axis=0)] = -1
+        case "every":
+            value[np.all(absent, axis=0)] = -1
+        case "no_day":
+            value[np.any([np.append(column.days, -1)[column.code] < 0 for column in needed], axis=0)] = -1
+        case _:  # no value is a value
+            value = _value([value, value])
     sample = np.zeros(int(value.max(initial=-1)) + 1, np.int64)
     rows = np.flatnonzero(value >= 0)[::-1]
     sample[value[rows]] = rows  # the first row that has the value
@@ -123,7 +157,17 @@ def comparer(comparison: Comparison, table: Table) -> Comparer:
         value=value,
         sample=sample,
         number=_numbers(columns) if crossed else {},
+        partial=comparison.missing in {"every", "never"} or len(needed) < len(columns),
     )
+
+
+def _value(codes: Sequence[Codes]) -> Codes:
+    """int32[n]: equal for rows that agree in all columns, no value being a value; of one column, its code."""
+    value = codes[0].copy()
+    for code in codes[1:]:
+        joint = (value.astype(np.int64) + 1) * (int(code.max(initial=0)) + 2) + (code + 1)
+        value = np.unique(joint, return_inverse=True)[1].astype(np.int32)
+    return value
 
 
 def _numbers(columns: Mapping[str, Column]) -> dict[str, Ints]:
@@ -183,6 +227,12 @@ def _holds(condition: Condition, column: Column, a: Codes, b: Codes) -> Bools:
             found = _equal(column.years, a, b)
         case "year_month":
             found = _equal(column.months, a, b)
+        case "days":
+            of_a, of_b = column.days[a], column.days[b]
+            found = (of_a >= 0) & (of_b >= 0) & (np.abs(of_a - of_b) <= condition.number)
+        case "levenshtein" | "damerau_levenshtein":
+            transpositions = condition.test == "damerau_levenshtein"
+            found = one_off(column.spelt, column.spelt, a, b, transpositions=transpositions)
         case _:
             found = edits.one_edit(column.digits[a], column.digits[b]).kind != Edit.OTHER
     return found

@@ -1,15 +1,14 @@
 """`link`: which records are of one person, in one table or across two, and the evidence for it.
 
 Fellegi-Sunter linkage: pairs that a blocking rule brings together are compared field by field, every outcome has a
-weight that is estimated from these records (`train`, `score`), and pairs from the match threshold on join their records
-to clusters. Pairs between the two thresholds are for clerical review; they join nothing.
+weight that is estimated from these records (`train`, `score`), and clusters of records are formed by these weights
+(`clusters`). Pairs between the two thresholds are for clerical review.
 
-Outputs besides the result, which is the records with their cluster: `pairs`, from the lower threshold on; `patterns`,
-each weight explained in words; `blocks`, the blocks of every rule. A row without a key for any rule was compared with
-none: it is its own cluster and not usable.
+Outputs besides the result, which is the records with their cluster: `report` and `clusters` list them. A row without a
+key for any rule was compared with none: it is its own cluster and not usable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,17 +17,19 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from worker.compute.kernels.column import Ints
-from worker.compute.kernels.components import components
 from worker.compute.operations.link.blocking import Blocking, plan
+from worker.compute.operations.link.cluster_report import ClusterReport
+from worker.compute.operations.link.clusters import LEAST, cluster
 from worker.compute.operations.link.codes import Code
-from worker.compute.operations.link.columns import DATES, Table, has, read_table
-from worker.compute.operations.link.comparison import comparer
+from worker.compute.operations.link.columns import DATES, Table, has, read_ids, read_table
+from worker.compute.operations.link.comparison import Comparer, comparer
 from worker.compute.operations.link.model import Model
 from worker.compute.operations.link.parameters import Link
 from worker.compute.operations.link.person_model import model_for, split_for
 from worker.compute.operations.link.report import Report
+from worker.compute.operations.link.rows import Rows
 from worker.compute.operations.link.score import Pairs, Scorer, gather, log2_odds
-from worker.compute.operations.link.training import train
+from worker.compute.operations.link.training import Trained, train
 from worker.compute.parameters import bad_parameters
 from worker.compute.status_codes import ValueCode
 from worker.errors import Reason, Refusal, Stage
@@ -37,9 +38,9 @@ from worker.records import RowStatus, Status
 
 MEMORY: Final = 4 << 30
 """Bytes for pairs and blocks; a job that needs more is refused before the first pair is compared."""
-_PAIR_BYTES: Final = 72  # of a pair that is kept: 24, held twice while sorted, and its batch of the output
+_PAIR_BYTES: Final = 104  # of a pair that is kept: 24, and while clusters are joined, what stands between them
 _ROW_BYTES: Final = 64  # of a row, besides its records: codes, blocks, cluster
-_DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month"))
+_DATE_TESTS: Final = frozenset(("date", "date_slip", "year", "year_month", "days"))
 _DATE_FORMS: Final = frozenset(("year", "year_month", "month_day"))
 
 
@@ -48,31 +49,37 @@ class Linked:
     """The result for `n` records.
 
     cluster int64[n]: the lowest row of the records of one person. `status` is that of the records; `report` has the
-    pairs.
+    pairs, `clusters` what holds them together.
     """
 
     cluster: Ints
     status: RowStatus
     report: Report
+    clusters: ClusterReport
+
+    def parts(self) -> dict[str, Iterator[pa.RecordBatch]]:
+        """The outputs besides the records, by name."""
+        return self.report.batches() | self.clusters.batches()
 
 
 def bind(parameters: Link, schema: pa.Schema) -> Model:
     """The model for records of these columns.
 
     Raises: Refusal(BAD_PARAMETERS) at COMPUTE where the model names a column that the records do not have, uses a
-    column as a date that is none, or where the default has no blocking rule for them.
+    column as a date that is none, or where the default has no blocking rule for them, or none to learn the prior from.
     """
-    model = model_for(schema) if parameters.model is None else parameters.model
-    model = replace(model, split=model.split or split_for(schema))
-    keys = [*model.split, *(key for rule in (*model.blocking, *model.deterministic_rules) for key in rule.keys)]
+    model = model_for(schema.names) if parameters.model is None else parameters.model
+    model = replace(model, split=model.split or split_for(schema.names))
+    keys = [*model.split, *(key for rule in model.rules for key in rule.keys)]
     conditions = [c for comparison in model.comparisons for level in comparison.levels for c in level.conditions]
     named = {key.column for key in keys} | {name for condition in conditions for name in condition.columns}
     of_dates = {key.column for key in keys if key.form in _DATE_FORMS} | {
         condition.column for condition in conditions if condition.test in _DATE_TESTS
     }
-    if not all(has(schema, name) for name in named) or not of_dates <= DATES:
+    of_dates |= {name for one in model.comparisons if one.missing == "no_day" for name in one.columns}
+    if not all(has(schema.names, name) for name in named) or not of_dates <= DATES:
         raise bad_parameters(Stage.COMPUTE)
-    if not model.comparisons or not model.blocking:
+    if not model.comparisons or not model.blocking or (model.prior is None and not model.deterministic_rules):
         raise bad_parameters(Stage.COMPUTE)
     return model
 
@@ -92,38 +99,59 @@ def link(
     limits, all at COMPUTE.
     """
     model = bind(parameters, schema)
-    names = frozenset(key.column for rule in (*model.blocking, *model.deterministic_rules) for key in rule.keys)
+    names = frozenset(key.column for rule in model.rules for key in rule.keys)
     names |= {key.column for key in model.split} | {name for one in model.comparisons for name in one.columns}
     progress("count", 0)
     table = read_table(records, side or (), names, linking=side is not None)
     blocking = plan(table, model.blocking, model.split, parameters)
     if blocking.pairs * _PAIR_BYTES + table.n * _ROW_BYTES * len(model.blocking) > memory:
         raise Refusal(Reason.LIMIT_EXCEEDED, stage=Stage.COMPUTE)
-    deterministic = plan(table, model.deterministic_rules if model.prior is None else (), model.split, parameters)
     progress("train", 0)
     comparers = [comparer(comparison, table) for comparison in model.comparisons]
-    trained = train(model, table, comparers, parameters, blocking=blocking, deterministic_rules=deterministic)
+    trained = _trained(model, table, comparers, blocking, parameters)
     scorer = Scorer(comparers, trained)
-    pairs, new = _scored(blocking, scorer, log2_odds(parameters.clerical_review_threshold), progress)
+    review, match = log2_odds(parameters.clerical_review_threshold), log2_odds(parameters.match)
+    pairs, new = _scored(blocking, scorer, min(review, LEAST), progress)
     progress("cluster", 0)
-    match = log2_odds(parameters.match)
-    matches = np.flatnonzero(pairs.weight >= match)
-    root = components(table.n, pairs.left[matches].astype(np.int64), pairs.right[matches].astype(np.int64))
-    n = table.n if table.first_of_second is None else table.first_of_second
+    clusters = cluster(pairs, table.n, table.second, parameters)
     progress("cluster", 100)
+    rows = Rows(ids=read_ids(records, side or (), linking=side is not None), first_of_second=table.first_of_second)
+    n = table.n if table.first_of_second is None else table.first_of_second
     return Linked(
-        cluster=root[:n],
+        cluster=clusters.root[:n],
         status=_status(table, blocking, schema, n),
+        clusters=ClusterReport(clusters=clusters, rows=rows, least=match),
         report=Report(
-            pairs=pairs,
+            pairs=pairs.from_weight(review),
+            clusters=clusters,
+            rows=rows,
             scorer=scorer,
             model=model,
             trained=trained,
             blocking=blocking,
             new_pairs=new,
             least=match,
-            first_of_second=table.first_of_second,
         ),
+    )
+
+
+def _trained(model: Model, table: Table, comparers: list[Comparer], blocking: Blocking, parameters: Link) -> Trained:
+    """The model trained; rules that only count pairs are bound for this time."""
+    deterministic, relatives = (
+        plan(table, rules, model.split, parameters)
+        for rules in (
+            model.deterministic_rules if model.prior is None else (),
+            () if model.relatives is None else (model.relatives,),
+        )
+    )
+    return train(
+        model,
+        table,
+        comparers,
+        parameters,
+        blocking=blocking,
+        deterministic_rules=deterministic,
+        relatives=relatives,
     )
 
 

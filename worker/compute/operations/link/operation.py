@@ -2,7 +2,10 @@
 
 result   the records, and in the column `cluster` the row of the first record that is of the same person
 pairs    `pairs/1`: pairs that match, or that a clerk should look at
-patterns `patterns/1`: what each weight is made of, in words
+patterns `patterns/1`: what each weight is made of
+levels   `levels/1`: the weight of each level, in a sentence
+clusters `clusters/1`: clusters of several records, and how well each holds together
+bridges  `bridges/1`: matches between clusters that are not one
 blocks   `blocks/1`: what every blocking rule brought together
 
 With a side table `link_to` of the records' own schema the records are linked to that table, else among themselves.
@@ -20,8 +23,9 @@ from worker.compute.kernels.column import Ints
 from worker.compute.operation import Context, Operation, Outputs, Side, Signature
 from worker.compute.operations.link.codes import Code
 from worker.compute.operations.link.linkage import bind, link
-from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
+from worker.compute.operations.link.outputs import BLOCKS, BRIDGES, CLUSTERS, LEVELS, PAIRS, PATTERNS
 from worker.compute.operations.link.parameters import Link, complete, decode, encode
+from worker.compute.operations.link.person_model import model_for
 from worker.compute.operations.link.self_test import CASES
 from worker.compute.parameters import ParametersError, bad_parameters
 from worker.errors import Stage
@@ -30,6 +34,7 @@ from worker.records import WHOLE_ROW, arrow, tagged
 
 _SIDE: Final = "link_to"
 _CLUSTER: Final = "cluster"
+_PARTS: Final = (PAIRS, PATTERNS, LEVELS, CLUSTERS, BRIDGES, BLOCKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,7 @@ class Linking:
         """Link; see TableOperation."""
         found = link(records, self.schema, self.parameters, progress, side=self.other)
         clustered = self._clustered(records, found.cluster)
-        return Outputs(status=found.status, result=clustered, parts=found.report.batches())
+        return Outputs(status=found.status, result=clustered, parts=found.parts())
 
     def _clustered(self, records: Sequence[pa.RecordBatch], cluster: Ints) -> Iterator[pa.RecordBatch]:
         first = 0
@@ -61,9 +66,15 @@ class Linking:
             first += batch.num_rows
 
 
-def _add_cluster(_: Link, columns: frozenset[str]) -> frozenset[str]:
+def _add_cluster(parameters: Link, columns: frozenset[str]) -> frozenset[str]:
     if _CLUSTER in columns:
         raise ParametersError(f"the records have a column {_CLUSTER} already", remedy="Rename or drop it.")
+    by_default = parameters.model is None and parameters.splink is None
+    if by_default and not model_for(columns).deterministic_rules:
+        raise ParametersError(
+            "no rule for these columns estimates how many records match",
+            remedy="Add last and first, or an identifier with DOB or last, or write [operations.model] with a prior.",
+        )
     return columns | {_CLUSTER}
 
 
@@ -83,10 +94,10 @@ LINK: Final = Operation(
     complete=complete,
     columns=_add_cluster,
     signature=lambda _: Signature(
-        accepts=frozenset(("person/1", "hotfile/1")), parts=(PAIRS, PATTERNS, BLOCKS), sides=(Side(name=_SIDE),)
+        accepts=frozenset(("person/1", "hotfile/1")), parts=_PARTS, sides=(Side(name=_SIDE),)
     ),
     prepare=_prepare,
-    schemas=(PAIRS.schema, PATTERNS.schema, BLOCKS.schema),
+    schemas=tuple(part.schema for part in _PARTS),
     steps=("count", "train", "compare", "cluster"),
     codes=Code,
     self_test=CASES,

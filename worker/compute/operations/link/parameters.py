@@ -27,12 +27,17 @@ class Link(Parameters, frozen=True, kw_only=True, tag="link"):
     refused. More than `pairs` pairs are refused before the first one is compared. `random_pairs` are compared to learn
     u, at most `training_pairs` of each blocking rule to learn m. `splink` names the file of a model saved by Splink,
     which is read when the job is sealed.
+
+    With `linkage` average, two clusters are joined if a pair across them is a match and the mean weight of all pairs
+    across them is at least `cluster_stop`, in bits; with components, if a pair across them is a match.
     """
 
     model: Model | None = None
     splink: Path | None = None
     match: _Share = 0.9
     clerical_review_threshold: _Share = 0.01
+    linkage: Literal["average", "components"] = "average"
+    cluster_stop: Annotated[float, Meta(ge=-6, le=100)] = -2.0
     oversized: Literal["split", "refuse"] = "split"
     block_rows: Annotated[int, Meta(ge=2, le=1 << 20)] = 5_000
     pairs: Annotated[int, Meta(ge=1, le=1 << 34)] = 200_000_000
@@ -71,6 +76,8 @@ def decode(message: pb.Link) -> Link:
             "model": model,
             "match": message.match,
             "clerical_review_threshold": message.clerical_review_threshold,
+            "linkage": "components" if message.components else "average",
+            "cluster_stop": message.cluster_stop,
             "oversized": "refuse" if message.refuse_oversized else "split",
             "block_rows": message.block_rows,
             "pairs": message.pairs,
@@ -89,6 +96,8 @@ def encode(parameters: Link) -> pb.Link:
         model=b"" if parameters.model is None else msgspec.json.encode(parameters.model),
         match=parameters.match,
         clerical_review_threshold=parameters.clerical_review_threshold,
+        components=parameters.linkage == "components",
+        cluster_stop=parameters.cluster_stop,
         refuse_oversized=parameters.oversized == "refuse",
         block_rows=parameters.block_rows,
         pairs=parameters.pairs,

@@ -5,9 +5,8 @@ Jaro-Winkler (W. E. Winkler, 1990), one slip of the hand in dates and numbers, a
 Training starts from `initial_m`.
 """
 
+from collections.abc import Collection
 from typing import Final
-
-import pyarrow as pa
 
 from worker.compute.operations.link.columns import has
 from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
@@ -33,6 +32,9 @@ def _same(column: str, *, frequency: float = 0.0) -> Level:
 
 
 _DIFFERENT: Final = Level(label="different")
+_MOST_OTHER_NAMES: Final = 0.1
+"""Of pairs of records of one person, at most so many have given names with nothing in common. Relatives at one address
+agree in all else, and EM would take them for one person."""
 
 
 def _given_name() -> Comparison:
@@ -45,7 +47,7 @@ def _given_name() -> Comparison:
             _jaro_winkler("first", 0.92),
             _jaro_winkler("first", 0.8),
             Level(label="the same initial", conditions=(_when("first", "prefix", 1),)),
-            _DIFFERENT,
+            Level(label="different", most_m=_MOST_OTHER_NAMES),
         ),
         initial_m=(0.65, 0.05, 0.1, 0.05, 0.05, 0.1),
     )
@@ -62,6 +64,7 @@ def _surname() -> Comparison:
             _DIFFERENT,
         ),
         initial_m=(0.7, 0.12, 0.05, 0.03, 0.1),
+        shared=True,
     )
 
 
@@ -113,7 +116,7 @@ def _number(column: str, name: str) -> Comparison:
 
 def _text(column: str, name: str) -> Comparison:
     levels = (_same(column, frequency=1.0), _jaro_winkler(column, 0.9), _jaro_winkler(column, 0.75), _DIFFERENT)
-    return Comparison(name=name, levels=levels, initial_m=(0.6, 0.15, 0.05, 0.2))
+    return Comparison(name=name, levels=levels, initial_m=(0.6, 0.15, 0.05, 0.2), shared=True)
 
 
 def _postcode() -> Comparison:
@@ -126,11 +129,13 @@ def _postcode() -> Comparison:
             _DIFFERENT,
         ),
         initial_m=(0.6, 0.1, 0.1, 0.2),
+        shared=True,
     )
 
 
-def _code(column: str, name: str) -> Comparison:
-    return Comparison(name=name, levels=(_same(column, frequency=1.0), _DIFFERENT), initial_m=(0.9, 0.1))
+def _code(column: str, name: str, *, shared: bool = False) -> Comparison:
+    levels = (_same(column, frequency=1.0), _DIFFERENT)
+    return Comparison(name=name, levels=levels, initial_m=(0.9, 0.1), shared=shared)
 
 
 _COMPARISONS: Final = (
@@ -144,10 +149,10 @@ _COMPARISONS: Final = (
     _number("FBI", "FBI number"),
     _number("SID", "state identification number"),
     _code("SEX", "sex"),
-    _code("RAC", "race"),
+    _code("RAC", "race", shared=True),
     _text("POB", "place of birth"),
     _postcode(),
-    _code("street_number", "street number"),
+    _code("street_number", "street number", shared=True),
     _text("address_1", "first address line"),
     _text("address_2", "second address line"),
     _text("suburb", "suburb"),
@@ -228,32 +233,45 @@ _DETERMINISTIC: Final = tuple(
             "SOC last",
             "FBI",
             "SID",
+            "OLN DOB",
+            "OLN last",
             "last DOB",
             "first DOB postcode",
             "first DOB POB",
             "first DOB city",
             "first DOB address_1",
+            "first last postcode",
+            "first last address_1",
+            "first last street_number",
         ),
     )
 )
+
+_RELATIVES: Final = (_rule("last address_1 street_number"), _rule("last address_1"))
+"""Records of one household: the first rule of columns that are there."""
+
+_BY_NAME: Final = (_rule("first last"),)
+"""The rule if no other one fits. Training leaves out the pairs that agree by chance, which are many."""
 
 SPLIT: Final = tuple(map(_key, ("DOB:year", "first:1", "DOB", "postcode", "SEX", "first", "last", "address_1", "SOC")))
 """The keys that split oversized blocks."""
 
 
-def model_for(schema: pa.Schema) -> Model:
-    """The default for records with these columns; comparisons and rules of other columns are left out."""
+def model_for(names: Collection[str]) -> Model:
+    """The default for records with columns of these names; comparisons and rules of other columns are left out."""
+    deterministic = [rule for rule in _DETERMINISTIC if _fits(rule, names)]
     return Model(
-        comparisons=tuple(one for one in _COMPARISONS if all(has(schema, name) for name in one.columns)),
-        blocking=tuple(rule for rule in (*_BLOCKING, *_WIDE) if _fits(rule, schema)),
-        deterministic_rules=tuple(rule for rule in _DETERMINISTIC if _fits(rule, schema)),
+        comparisons=tuple(one for one in _COMPARISONS if all(has(names, name) for name in one.columns)),
+        blocking=tuple(rule for rule in (*_BLOCKING, *_WIDE) if _fits(rule, names)),
+        deterministic_rules=tuple(deterministic or [rule for rule in _BY_NAME if _fits(rule, names)]),
+        relatives=next((rule for rule in _RELATIVES if _fits(rule, names)), None),
     )
 
 
-def split_for(schema: pa.Schema) -> tuple[Key, ...]:
+def split_for(names: Collection[str]) -> tuple[Key, ...]:
     """`SPLIT`, of the columns that the records have."""
-    return tuple(key for key in SPLIT if has(schema, key.column))
+    return tuple(key for key in SPLIT if has(names, key.column))
 
 
-def _fits(rule: Rule, schema: pa.Schema) -> bool:
-    return all(has(schema, key.column) for key in rule.keys)
+def _fits(rule: Rule, names: Collection[str]) -> bool:
+    return all(has(names, key.column) for key in rule.keys)

@@ -1,95 +1,143 @@
-"""The report of `link`: the pairs, their weights explained in words, and the blocks of each rule.
+"""The report of `link` on pairs: their weights explained in words, and the blocks of each rule.
 
-pairs     left, right, weight, frequency (how much of the weight is due to how rare the values are), probability,
-          pattern, match (False: for clerical review); by left, then right
-patterns  of every pattern one line for each comparison and one for the prior: comparison, level, words, m, u,
-          weight; the weights of a pattern and the pair's frequency add up to the weight of the pair
+pairs     left, right, their record ids, weight, frequency (how much of the weight is due to how rare the values are),
+          probability, pattern, match (False: for clerical review), joined (in one cluster); by left, then right
+patterns  pattern, pairs, weight without frequency, relatives (what they take off the weight), the level of each
+          comparison in the order of `levels` (-1: a value is missing), words: what adds up to the weight
+levels    the prior, the odds of one person against relatives if there are any, then of every comparison one line for
+          each level: comparison, level, m, u, weight, and the weight in a sentence
 blocks    of every rule, in their order: rule, blocks, rows in the largest one, pairs, new_pairs (that no rule before
           it has), left_out (it has more than it may), split (blocks that were too large), split_rows (rows in those)
+
+The weight of a pattern and the pair's frequency add up to the weight of the pair.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from worker.compute.kernels.column import Ints
 from worker.compute.operations.link.blocking import Blocking
-from worker.compute.operations.link.comparison import MISSING
+from worker.compute.operations.link.clusters import Clusters
 from worker.compute.operations.link.model import Comparison, Level, Model
-from worker.compute.operations.link.outputs import BLOCKS, PAIRS, PATTERNS
+from worker.compute.operations.link.outputs import BLOCKS, LEVELS, PAIRS, PATTERNS
+from worker.compute.operations.link.rows import Rows, batch, parts
 from worker.compute.operations.link.score import Pairs, Scorer, probability
 from worker.compute.operations.link.training import Trained
 from worker.records import arrow
 
-_BATCH: Final = 1 << 16
+Floats = npt.NDArray[np.float64]
+
+_PATTERNS: Final = 1 << 12  # in a batch: their words are long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Report:
-    """The further outputs of one job; `new_pairs` int64 by rule, `least` is the weight from which a pair is a match."""
+    """The outputs of one job; `new_pairs` int64 by rule, `least` is the weight from which a pair is a match."""
 
     pairs: Pairs
+    clusters: Clusters
+    rows: Rows
     scorer: Scorer
     model: Model
     trained: Trained
     blocking: Blocking
     new_pairs: Ints
     least: float
-    first_of_second: int | None
 
     def batches(self) -> dict[str, Iterator[pa.RecordBatch]]:
         """The parts by name."""
         codes, pattern = np.unique(self.pairs.pattern, return_inverse=True)
         levels = self.scorer.levels_of(codes)
+        weights, relatives = self.scorer.weights_of(levels)
         return {
-            PAIRS.name: self._pairs(pattern, self.scorer.weights_of(levels)),
-            PATTERNS.name: iter([self._patterns(levels, np.bincount(pattern, minlength=len(codes)))]),
+            PAIRS.name: self._pairs(pattern, weights),
+            PATTERNS.name: self._patterns(levels, weights, relatives, np.bincount(pattern, minlength=len(codes))),
+            LEVELS.name: iter([self._levels()]),
             BLOCKS.name: iter([self._blocks()]),
         }
 
-    def _pairs(self, pattern: Ints, weights: npt.NDArray[np.float64]) -> Iterator[pa.RecordBatch]:
-        moved = 0 if self.first_of_second is None else self.first_of_second
-        for start in range(0, len(self.pairs), _BATCH):
-            part = slice(start, start + _BATCH)
-            weight = self.pairs.weight[part]
-            yield _batch(
-                PAIRS.schema.arrow,
-                self.pairs.left[part],
-                self.pairs.right[part] - moved,
+    def _pairs(self, pattern: Ints, weights: Floats) -> Iterator[pa.RecordBatch]:
+        root, rows = self.clusters.root, self.rows
+        for part in parts(len(self.pairs)):
+            left, right, weight = self.pairs.left[part], self.pairs.right[part], self.pairs.weight[part]
+            yield batch(
+                PAIRS,
+                left,
+                rows.positions(right),
+                rows.named(left),
+                rows.named(right),
                 weight,
                 weight - weights[pattern[part]],
                 probability(weight),
                 pattern[part],
                 weight >= self.least,
+                root[left] == root[right],
             )
 
-    def _patterns(self, levels: npt.NDArray[np.int8], counts: Ints) -> pa.RecordBatch:
-        """The lines that there can be are few: one for each level of each comparison. Patterns refer to them."""
-        lines = [_line("", 0, self._prior(), self.scorer.base)]
-        offsets = list[int]()
-        for one, m, u, weights in zip(
+    def _patterns(
+        self, levels: npt.NDArray[np.int8], weights: Floats, relatives: Floats, counts: Ints
+    ) -> Iterator[pa.RecordBatch]:
+        words = [
+            pa.array([None, *(_added(one, *each) for each in zip(one.levels, of_level, strict=True))], pa.utf8())
+            for one, of_level in zip(self.model.comparisons, self.scorer.weights, strict=True)
+        ]
+        prior = pa.scalar(f"prior {self.scorer.base:+.1f}")
+        for part in parts(len(levels), _PATTERNS):
+            some = np.ascontiguousarray(levels[part])
+            n, width = some.shape
+            added = [of_one.take(arrow.from_numpy(column + 1)) for of_one, column in zip(words, some.T, strict=True)]
+            if self.scorer.of_relatives is not None:
+                added.append(pa.array([f"relatives {value:+.1f}" for value in relatives[part].tolist()], pa.utf8()))
+            offsets = np.arange(n + 1, dtype=np.int32) * np.int32(width)
+            yield batch(
+                PATTERNS,
+                np.arange(part.start, part.start + n),
+                counts[part],
+                weights[part],
+                relatives[part],
+                arrow.from_lists(offsets, some.reshape(-1), pa.list_(pa.int8())),
+                pc.binary_join_element_wise(prior, *added, "; ", null_handling="skip"),
+            )
+
+    def _levels(self) -> pa.RecordBatch:
+        rows: list[tuple[str, int, float | None, float | None, float, str]] = [
+            ("", 0, None, None, self.scorer.base, self._prior())
+        ]
+        if self.scorer.of_relatives is not None:
+            rows.append(("relatives", 0, None, None, self.scorer.of_relatives, self._relatives()))
+        for one, of_m, of_u, weights in zip(
             self.model.comparisons, self.trained.m, self.trained.u, self.scorer.weights, strict=True
         ):
-            offsets.append(len(lines) + 1)  # level MISSING is in front of level 0
-            lines.append(_line(one.name, MISSING, f"{one.name}: missing in a record, no weight", 0.0))
             for number, level in enumerate(one.levels):
-                of_m, of_u = float(m[number]), float(u[number])
-                words = _words(one, level, of_m, of_u)
-                lines.append(_line(one.name, number, words, float(weights[number]), m=of_m, u=of_u))
-        which = np.hstack((np.zeros((len(levels), 1), np.int64), levels + np.array(offsets, np.int64)))
-        taken = arrow.from_numpy(which.reshape(-1))
-        pattern = np.repeat(np.arange(len(levels)), which.shape[1])
-        schema = PATTERNS.schema.arrow
-        numbers = _batch(pa.schema(list(schema)[:2]), pattern, counts[pattern])
-        of_line = [pa.array([line[field.name] for line in lines], field.type).take(taken) for field in list(schema)[2:]]
-        return pa.RecordBatch.from_arrays([*numbers.columns, *of_line], schema=schema)
+                m, u = float(of_m[number]), float(of_u[number])
+                rows.append((one.name, number, m, u, float(weights[number]), _words(one, level, m, u)))
+        schema = LEVELS.schema.arrow
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _prior(self) -> str:
-        return f"of two records taken at random, one pair in {_short(1 / self.trained.prior)} is of one person"
+        share = f"of two records taken at random, one pair in {_short(1 / self.trained.prior)} is of one person"
+        match self.trained.basis:
+            case None:
+                return f"{share}, as the model has it"
+            case 0:
+                return f"{share}: assumed, because the deterministic rules find no pair"
+            case pairs:
+                return f"{share}: estimated from the {pairs} pairs that the deterministic rules find"
+
+    def _relatives(self) -> str:
+        shared = ", ".join(one.name for one in self.model.comparisons if one.shared)
+        return (
+            f"of two records taken at random, one pair in {_short(1 / self.trained.relatives)} is of two relatives, "
+            f"who have in common what one person's records have: {shared}; these do not count against relatives"
+        )
 
     def _blocks(self) -> pa.RecordBatch:
         rules = self.blocking.rules
@@ -108,10 +156,9 @@ class Report:
         )
 
 
-def _line(
-    comparison: str, level: int, words: str, weight: float, *, m: float | None = None, u: float | None = None
-) -> dict[str, object]:
-    return {"comparison": comparison, "level": level, "words": words, "m": m, "u": u, "weight": weight}
+def _added(comparison: Comparison, level: Level, weight: float) -> str:
+    """The weight that a level adds: `surname: the same +6.1`."""
+    return f"{comparison.name}: {level.label} {weight:+.1f}"
 
 
 def _words(comparison: Comparison, level: Level, m: float, u: float) -> str:
@@ -129,8 +176,3 @@ def _short(number: float) -> str:
     """Three digits, without an exponent."""
     digits = max(0, 2 - int(np.floor(np.log10(number)))) if number < 100 else 0
     return f"{number:.{digits}f}"
-
-
-def _batch(schema: pa.Schema, *columns: npt.NDArray[Any]) -> pa.RecordBatch:
-    arrays = [arrow.from_numpy(column, kind) for kind, column in zip(schema.types, columns, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -2,8 +2,12 @@
 
 The weight is the binary logarithm of the odds that a pair is of one person: that of the prior, plus log2(m/u) of every
 comparison without a missing value (Fellegi and Sunter, 1969). Where a level has a frequency, the share of rows with the
-value takes the place of u of the comparison's first level: agreement on a rare name weighs more (W. E. Winkler,
+value takes the place of u of the level of equality: agreement on a rare name weighs more (W. E. Winkler,
 "Frequency-Based Matching in Fellegi-Sunter Model of Record Linkage", US Census Bureau RR2000-06).
+
+Two persons may be strangers or relatives. What is shared agrees for relatives as it does for one person, so against
+relatives only the other comparisons weigh, and the odds of relatives take the place of the prior. The chances of both
+are added: of a pair that agrees in surname and address, it is the given name that counts.
 
 Where u was trained, every share is reduced by the part that is due to the person's own records, so that records of two
 persons agree as often as u.
@@ -50,6 +54,13 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.left)
 
+    def from_weight(self, least: float) -> "Pairs":
+        """Those of at least this weight."""
+        if len(self) == 0 or self.weight.min() >= least:
+            return self
+        kept = np.flatnonzero(self.weight >= least)
+        return Pairs(left=self.left[kept], right=self.right[kept], pattern=self.pattern[kept], weight=self.weight[kept])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Frequency:
@@ -66,6 +77,8 @@ class Scorer:
         """The comparers of all comparisons, in the order of the model."""
         self._comparers = list(comparers)
         self.base = log2_odds(trained.prior)
+        self.of_relatives = float(np.log2(trained.prior / trained.relatives)) if trained.relatives else None
+        self._telling = [not one.comparison.shared for one in comparers]
         self.weights = tuple(np.log2(m / u) for m, u in zip(trained.m, trained.u, strict=True))
         self._frequencies = [
             [_frequency(one, level, u) for level in range(len(one.comparison.levels))]
@@ -76,18 +89,22 @@ class Scorer:
     def score(self, left: Ints, right: Ints, least: float) -> Pairs:
         """Those of the pairs whose weight is at least `least`."""
         found = levels(self._comparers, left, right)
-        weight = np.full(len(left), self.base)
+        weight, telling = np.full(len(left), self.base), np.zeros(len(left))
         pattern = np.zeros(len(left), np.int64)
-        for column, values, radix, frequencies in zip(found, self.weights, self._radix, self._frequencies, strict=True):
-            weight += np.append(values, 0.0)[column]
-            pattern = pattern * radix + (column + 1)
-            for level, frequency in enumerate(frequencies):
+        for i, (column, values) in enumerate(zip(found, self.weights, strict=True)):
+            added = np.append(values, 0.0)[column]
+            for level, frequency in enumerate(self._frequencies[i]):
                 if frequency is None:
                     continue
                 pairs = np.flatnonzero(column == level)
                 code = frequency.column.code
                 # the more frequent of two values: what it adds is less
-                weight[pairs] += np.minimum(frequency.added[code[left[pairs]]], frequency.added[code[right[pairs]]])
+                added[pairs] += np.minimum(frequency.added[code[left[pairs]]], frequency.added[code[right[pairs]]])
+            weight += added
+            if self._telling[i]:
+                telling += added
+            pattern = pattern * self._radix[i] + (column + 1)
+        weight = self._less_relatives(weight, telling)
         kept = np.flatnonzero(weight >= least)
         return Pairs(
             left=left[kept].astype(np.int32),
@@ -105,12 +122,23 @@ class Scorer:
             found[:, position] = digit - 1
         return found
 
-    def weights_of(self, levels: npt.NDArray[np.int8]) -> Floats:
-        """float64[k]: the weight of each pattern without frequencies, prior included."""
-        total = np.full(len(levels), self.base)
-        for column, values in zip(levels.T, self.weights, strict=True):
-            total += np.append(values, 0.0)[column]
-        return total
+    def weights_of(self, levels: npt.NDArray[np.int8]) -> tuple[Floats, Floats]:
+        """(float64[k], float64[k]): the weight of each pattern without frequencies, and what relatives take off it."""
+        strangers, telling = np.full(len(levels), self.base), np.zeros(len(levels))
+        for column, values, tells in zip(levels.T, self.weights, self._telling, strict=True):
+            added = np.append(values, 0.0)[column]
+            strangers += added
+            if tells:
+                telling += added
+        weight = self._less_relatives(strangers, telling)
+        return weight, weight - strangers
+
+    def _less_relatives(self, strangers: Floats, telling: Floats) -> Floats:
+        """The weight against strangers or relatives: odds of one person over the sum of the chances of the two."""
+        if self.of_relatives is None:
+            return strangers
+        found: Floats = -np.logaddexp2(-strangers, -(self.of_relatives + telling))
+        return found
 
 
 _NOTHING: Final = Pairs(
@@ -136,10 +164,11 @@ def _frequency(one: Comparer, level: int, u: Floats) -> _Frequency | None:
     if not found.tf_adjustment_column:
         return None
     column = one.columns[found.tf_adjustment_column]
+    of_equality = u[one.comparison.equality(found.tf_adjustment_column) or 0]
     counts = column.counts
     rows = max(int(counts.sum()), 1)
     share = counts / rows
     if found.u is None:
-        share = np.maximum(share - max(float(share @ share) - u[0], 0.0), min(u[0], 1 / rows))
-    added = found.tf_adjustment_weight * np.log2(u[0] / share)
+        share = np.maximum(share - max(float(share @ share) - of_equality, 0.0), min(of_equality, 1 / rows))
+    added = found.tf_adjustment_weight * np.log2(of_equality / share)
     return _Frequency(added=added, column=column)

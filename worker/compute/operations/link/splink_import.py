@@ -1,24 +1,42 @@
 """Models that Splink saved as JSON (`linker.misc.save_model_to_json`), as models of ours.
 
-Supported are equality, Jaro-Winkler similarity with a threshold, their conjunctions, term frequencies, blocking rules
-that are conjunctions of equalities of columns or of their first characters, m and u, and the probability that two
-records match. Splink compares values as they are; here ASCII case and outer blanks make no difference. Anything else is
-refused by name: a model that was read in part would be another model.
+Supported are equality, Jaro-Winkler similarity with a threshold, one edit of Levenshtein or Damerau-Levenshtein, days
+between dates, two columns exchanged, their conjunctions, term frequencies, blocking rules that are conjunctions of
+equalities of columns or of their first characters, m and u, and the probability that two records match. Splink's own
+`JaroWinklerAtThresholds`, `DateOfBirthComparison` and `ForenameSurnameComparison` are made of these. Splink compares
+values as they are; here ASCII case and outer blanks make no difference. Anything else is refused by name: a model that
+was read in part would be another model.
 
-Format: moj-analytical-services/splink, settings schema of versions 4 and 5.
+Format: moj-analytical-services/splink, settings schema of versions 4 and 5, SQL as for DuckDB.
 """
 
 import json
 import re
 from typing import Any, Final
 
-from worker.compute.operations.link.model import Comparison, Condition, Key, Level, Model, Rule
+from msgspec.structs import replace
+
+from worker.compute.operations.link.model import (
+    Comparison,
+    Condition,
+    Key,
+    Level,
+    Missing,
+    Model,
+    Rule,
+    is_model,
+)
 
 _MAX_BYTES: Final = 1 << 20
 _COLUMN: Final = r'(?:"(\w+)"|(\w+))'
 _SAME: Final = re.compile(rf"{_COLUMN} = {_COLUMN}")
 _JARO_WINKLER: Final = re.compile(rf"jaro_winkler_similarity\({_COLUMN}, {_COLUMN}\) >= (0\.\d+|1(?:\.0)?)")
+_EDIT: Final = re.compile(rf"(levenshtein|damerau_levenshtein)\({_COLUMN}, {_COLUMN}\) <= 1")
+_DAY: Final = rf"try_strptime\({_COLUMN}, *'%Y-%m-%d'\)"
+_SECONDS: Final = re.compile(rf"abs\(epoch\({_DAY}\) - epoch\({_DAY}\)\) *<= *(\d+(?:\.\d+)?)", re.IGNORECASE)
 _MISSING: Final = re.compile(rf"{_COLUMN} IS NULL OR {_COLUMN} IS NULL")
+_NO_DAY: Final = re.compile(rf"{_DAY} IS NULL OR {_DAY} IS NULL")
+_SECONDS_OF_DAY: Final = 86_400
 _KEY: Final = re.compile(rf"l\.{_COLUMN} = r\.{_COLUMN}")
 _PREFIX: Final = re.compile(
     rf"SUBSTR(?:ING)?\(l\.{_COLUMN}, 1, (\d+)\) = SUBSTR(?:ING)?\(r\.{_COLUMN}, 1, (\d+)\)", re.IGNORECASE
@@ -63,11 +81,14 @@ def from_splink(data: bytes) -> Model:
     prior = settings.get("probability_two_random_records_match")
     if not isinstance(prior, float) or not 0 < prior < 1:
         raise UnsupportedModelError(f"probability_two_random_records_match {prior!r}")
-    return Model(
+    model = Model(
         comparisons=tuple(_comparison(one) for one in _list(settings, "comparisons")),
         blocking=tuple(_rule(one) for one in _list(settings, "blocking_rules_to_generate_predictions")),
         prior=prior,
     )
+    if not is_model(model):
+        raise UnsupportedModelError("comparisons or rules that are incomplete, or too many")
+    return model
 
 
 def _known(value: Any, names: frozenset[str], what: str) -> None:
@@ -95,29 +116,57 @@ def _text(value: dict[str, Any], name: str) -> str:
 def _comparison(value: Any) -> Comparison:
     _known(value, _OF_COMPARISON, "a comparison")
     name = _text(value, "output_column_name")
-    levels = list[Level]()
+    levels, missing = list[Level](), list[tuple[Missing, tuple[str, ...]]]()
     for one in _list(value, "comparison_levels"):
         _known(one, _OF_LEVEL, f"a level of {name}")
         if one.get("is_null_level"):
-            if _pair(_MISSING, _text(one, "sql_condition")) is None:
-                raise UnsupportedModelError(f"sql_condition {one['sql_condition']}")
+            missing.append(_missing(_text(one, "sql_condition")))
         else:
             levels.append(_level(one))
-    found = Comparison(name=name, levels=tuple(levels))
+    if len(missing) > 1:
+        raise UnsupportedModelError(f"{name} with {len(missing)} levels for missing values")
+    when, needs = missing[0] if missing else ("never", ())
+    found = Comparison(name=name, levels=tuple(levels), missing=when)
+    if needs and set(needs) != set(found.columns):
+        found = replace(found, needs=needs)
+    _check_levels(found)
+    return found
+
+
+def _check_levels(found: Comparison) -> None:
+    """Raises: UnsupportedModelError where levels that can be read by themselves do not go together."""
+    name, levels = found.name, found.levels
+    if not set(found.needs) <= set(found.columns):
+        raise UnsupportedModelError(f"{name} with a level for missing values of columns that it does not compare")
     if len({level.m is None for level in levels}) > 1 or len({level.u is None for level in levels}) > 1:
         raise UnsupportedModelError(f"{name} with m_probability or u_probability of some levels only")
-    if any(
-        levels[0].conditions != (Condition(column=one.tf_adjustment_column),)
-        for one in levels
-        if one.tf_adjustment_column
-    ):
-        raise UnsupportedModelError(f"tf_adjustment_column of {name} without a first level of equality of that column")
-    return found
+    if any(found.equality(one.tf_adjustment_column) is None for one in levels if one.tf_adjustment_column):
+        raise UnsupportedModelError(f"tf_adjustment_column of {name} without a level of equality of that column")
+    for number, level in enumerate(levels):
+        for condition in level.conditions:
+            # here, equal names are never exchanged; there, they are, unless a level before this one has taken them
+            same = {Condition(column=column) for column in condition.columns}
+            if condition.other and not any(one.conditions and set(one.conditions) <= same for one in levels[:number]):
+                raise UnsupportedModelError(f"{name} with exchanged columns before a level of their equality")
+
+
+def _missing(sql: str) -> tuple[Missing, tuple[str, ...]]:
+    """(when there is nothing to compare, of which columns) by the condition of a null level."""
+    columns = [name for found in _MISSING.finditer(sql) if (name := _of_one(found))]
+    form = re.sub(r"\(#\)", "#", _MISSING.sub("#", sql))
+    if columns and form in {"#", " OR ".join("#" * len(columns))}:
+        return "any", tuple(columns)
+    if columns and form == " AND ".join("#" * len(columns)):
+        return "every", tuple(columns)
+    day = _NO_DAY.fullmatch(sql)
+    if day and (name := _of_one(day)):
+        return "no_day", (name,)
+    raise UnsupportedModelError(f"sql_condition {sql}")
 
 
 def _level(value: dict[str, Any]) -> Level:
     sql = _text(value, "sql_condition")
-    conditions = () if sql == "ELSE" else tuple(_condition(part.strip()) for part in _parts(sql))
+    conditions = () if sql == "ELSE" else _conditions(_parts(sql))
     weight = value.get("tf_adjustment_weight", 1.0)
     if not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise UnsupportedModelError(f"tf_adjustment_weight {weight!r}")
@@ -138,11 +187,34 @@ def _probability(value: dict[str, Any], name: str) -> float | None:
     return found
 
 
+def _conditions(parts: list[str]) -> tuple[Condition, ...]:
+    """The conditions of a conjunction; an exchange of two columns is two of its parts."""
+    found, crossed = list[Condition](), dict[tuple[str, str], str]()
+    for sql in parts:
+        equal = _SAME.fullmatch(sql)
+        sides = _sides(equal) if equal else None
+        if sides and sides[0] != sides[1]:
+            crossed[sides] = sql
+        else:
+            found.append(_condition(sql))
+    for (one, other), sql in crossed.items():
+        if (other, one) not in crossed:
+            raise UnsupportedModelError(f"sql_condition {sql}")
+        exchange = Condition(column=other, other=one, test="exchanged")
+        if exchange not in found:
+            found.append(Condition(column=one, other=other, test="exchanged"))
+    return tuple(found)
+
+
 def _condition(sql: str) -> Condition:
-    if found := _pair(_SAME, sql):
-        return Condition(column=_side(found, 1)[:-2])
-    if found := _pair(_JARO_WINKLER, sql):
-        return Condition(column=_side(found, 1)[:-2], test="jaro_winkler", number=float(found[5]))
+    if (found := _SAME.fullmatch(sql)) and (column := _of_one(found)):
+        return Condition(column=column)
+    if (found := _JARO_WINKLER.fullmatch(sql)) and (column := _of_one(found)):
+        return Condition(column=column, test="jaro_winkler", number=float(found[5]))
+    if (found := _EDIT.fullmatch(sql)) and (column := _of_one(found, 2)):
+        return Condition(column=column, test=found[1], number=1)  # type: ignore[arg-type]  # one of the two tests
+    if (found := _SECONDS.fullmatch(sql)) and (column := _of_one(found)):
+        return Condition(column=column, test="days", number=float(found[5]) // _SECONDS_OF_DAY)
     raise UnsupportedModelError(f"sql_condition {sql}")
 
 
@@ -179,10 +251,14 @@ def _side(found: re.Match[str], first: int) -> str:
     return name
 
 
-def _pair(pattern: re.Pattern[str], sql: str) -> re.Match[str] | None:
-    """The match where the two columns are one column's left and right sides."""
-    found = pattern.fullmatch(sql)
-    if found is None:
-        return None
-    left, right = _side(found, 1), _side(found, 3)
-    return found if left.endswith("_l") and right == left[:-2] + "_r" else None
+def _sides(found: re.Match[str], first: int = 1) -> tuple[str, str] | None:
+    """(column of the left record, column of the right record) of a comparison, whatever their order."""
+    names = _side(found, first), _side(found, first + 2)
+    by_side = {name[-2:]: name[:-2] for name in names}
+    return (by_side["_l"], by_side["_r"]) if set(by_side) == {"_l", "_r"} else None
+
+
+def _of_one(found: re.Match[str], first: int = 1) -> str | None:
+    """The column that is compared with itself."""
+    sides = _sides(found, first)
+    return sides[0] if sides and sides[0] == sides[1] else None

@@ -2,15 +2,20 @@
 
 u comes from pairs of rows taken at random, each weighed by the probability that it does not match: where most pairs
 that agree on a date of birth are one person's, the agreement of strangers is rarer than the share of pairs that agree.
-m comes from blocked pairs by EM, rule by rule; a comparison takes no part for rules that look at one of its columns,
-because all pairs there agree. The prior never comes from blocked pairs.
 
-The two depend on each other, so both are repeated a few times.
+m comes from blocked pairs, first by EM, rule by rule. A comparison takes no part for rules that look at one of its
+columns, because all pairs there agree. Nor does one that is shared for rules that look at nothing else: most pairs of
+one surname and address are of relatives, whom EM would take for one person. The share of matches of a rule is bounded
+by the prior, and a level's m by its `most_m`. But the matches of a rule have no error in its columns, and those with
+one error then have it in another one; so m is refined over the pairs of all rules, each weighed by the probability that
+it matches, with the prior held, and over the matches that all rules miss.
+
+All depend on each other, so both are repeated a few times.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,39 +25,58 @@ from worker.compute.kernels.column import Ints
 from worker.compute.kernels.em import Levels
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.kernels.pairs import blocks
-from worker.compute.operations.link.blocking import CHUNK, Blocked, Blocking, every_pair
+from worker.compute.operations.link.blocking import CHUNK, Blocking, every_pair
 from worker.compute.operations.link.columns import Table
 from worker.compute.operations.link.comparison import Comparer, levels
-from worker.compute.operations.link.model import Comparison, Condition, Model
+from worker.compute.operations.link.model import Comparison, Model, Rule
 from worker.compute.operations.link.parameters import Link
+from worker.compute.operations.link.prior import Prior
 
 Floats = npt.NDArray[np.float64]
 
 _ROUNDS: Final = 4
+_REFINEMENTS: Final = 3
 _PRIOR_PAIRS: Final = 20.0
 """The initial m counts as much as this number of matches."""
-_DRAWS: Final = 1 << 14
-_LEAST_RECALL: Final = 0.05
+_SLACK: Final = 1.25
+"""A rule may find so many times the matches that are expected of it."""
+_MOST_SHARE: Final = 0.999
 _LEAST_COMPARISONS: Final = 2
 """With fewer free comparisons, share and m cannot be separated."""
+_NO_RULES: Final = Blocking(rules=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Trained:
-    """m and u of every comparison's levels, and the probability that two records taken at random match."""
+    """m and u of every comparison's levels, and the probability that two records taken at random match.
+
+    `basis`: the number of pairs that the prior was estimated from; None where the model gives it. `relatives`: the
+    probability that two records taken at random are of two persons of one household.
+    """
 
     m: tuple[Floats, ...]
     u: tuple[Floats, ...]
     prior: float
+    basis: int | None
+    relatives: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Patterns:
-    """Distinct patterns, levels int8[p, c], and how many pairs have each; `free` bool[c]: may be learnt from."""
+    """Distinct patterns, levels int8[p, c], how many pairs have each, and of these, how many are of no earlier rule."""
 
     levels: Levels
     counts: Floats
-    free: npt.NDArray[np.bool_]
+    first: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _OfRule:
+    """The patterns of a rule's pairs; `narrow`: it has few, or all are in the sample, so that it may have matches."""
+
+    rule: Rule
+    patterns: _Patterns
+    narrow: bool
 
 
 def train(
@@ -63,65 +87,44 @@ def train(
     *,
     blocking: Blocking,
     deterministic_rules: Blocking,
+    relatives: Blocking = _NO_RULES,
 ) -> Trained:
-    """Train what the model does not give; `blocking` and `deterministic_rules` are its rules, bound to the table."""
+    """Train what the model does not give; its rules are bound to the table, `relatives` being one or none."""
     rng = np.random.default_rng(parameters.seed)
-    deterministic_pairs = sum(len(left) for _, _, left, _ in deterministic_rules.chunks())
+    household = _sampled(comparers, relatives, 0, parameters, rng) if relatives.rules else None
+    prior = Prior(
+        model=model,
+        table=table,
+        found=sum(len(left) for _, _, left, _ in deterministic_rules.chunks()),
+        household=None if household is None else (household.levels, household.counts),
+    )
     given = [_given(comparison) for comparison in model.comparisons]
     initial_m = [_initial_m(comparison) for comparison in model.comparisons]
     m = [initial if of_m is None else of_m for initial, (of_m, _) in zip(initial_m, given, strict=True)]
     u = [_initial_u(len(values)) if of_u is None else of_u for values, (_, of_u) in zip(initial_m, given, strict=True)]
-    if all(of_m is not None and of_u is not None for of_m, of_u in given) or table.n < 2:
-        return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, deterministic_pairs, m))
-    random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng))
-    # a sample of the pairs of a wide rule has hardly any matches
-    narrow = [one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs for one in blocking.rules]
-    by_rule = [
-        _patterns(comparers, blocking.sample(i, parameters.training_pairs, rng), one)
-        for i, one in enumerate(blocking.rules)
-        if one.rule.keys and one.blocks.pairs and (narrow[i] or not any(narrow))
-    ]
-    by_rule = [one for one in by_rule if np.count_nonzero(one.free) >= min(_LEAST_COMPARISONS, len(comparers))]
-    for _ in range(_ROUNDS):
-        prior = _prior(model, table, deterministic_pairs, m)
-        of_two = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), prior))
-        u = [
-            em.shares(column, of_two, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
-            for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
-        ]
-        found = _matches(by_rule, initial_m, m, u)
-        m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
-    return Trained(m=tuple(m), u=tuple(u), prior=_prior(model, table, deterministic_pairs, m))
-
-
-def _prior(model: Model, table: Table, deterministic_pairs: int, m: Sequence[Floats]) -> float:
-    """The pairs that deterministic rules find, over their recall and all pairs; at least one pair is taken to match."""
-    if model.prior is not None:
-        return model.prior
-    recall = _recall(model, table, m) if model.recall is None else model.recall
-    return min(max(deterministic_pairs / recall, 1.0) / max(table.all_pairs, 1), 0.5)
-
-
-def _recall(model: Model, table: Table, m: Sequence[Floats]) -> float:
-    """The share of matches that the deterministic rules find, if errors in one column are independent of the others.
-
-    A column agrees in a match as often as the first level of its comparison holds, where both records have a value.
-    Worked out by chance: _DRAWS matches, and which of their columns agree.
-    """
-    agrees = {
-        comparison.columns[0]: float(of_m[0])
-        for comparison, of_m in zip(model.comparisons, m, strict=True)
-        if comparison.levels[0].conditions == (Condition(column=comparison.columns[0]),)
-    }
-    rng = np.random.default_rng(0)
-    agree = {
-        name: rng.random(_DRAWS) < agrees.get(name, 1.0) * table.columns[name].filled ** 2
-        for name in sorted({key.column for rule in model.deterministic_rules for key in rule.keys})
-    }
-    found = np.zeros(_DRAWS, np.bool_)
-    for rule in model.deterministic_rules:
-        found |= np.all([agree[key.column] for key in rule.keys], axis=0)
-    return max(float(found.mean()), _LEAST_RECALL)
+    if table.n >= 2 and any(of_m is None or of_u is None for of_m, of_u in given):
+        random = _patterns(comparers, _random_pairs(table, parameters.random_pairs, rng), _NO_RULES)
+        by_rule = _by_rule(comparers, blocking, parameters, rng)
+        share = 1 / max(table.all_pairs, 2)
+        for _ in range(_ROUNDS):
+            of_two = random.counts * (1 - em.match_probability(em.log_ratio(random.levels, m, u), share))
+            u = [
+                em.shares(column, of_two, np.full(len(old), 0.5 / len(old))) if of_u is None else of_u
+                for column, old, (_, of_u) in zip(random.levels.T, u, given, strict=True)
+            ]
+            found = _matches(by_rule, prior, initial_m, m, u)
+            m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
+            share = prior.estimate(m, u)
+        for _ in range(_REFINEMENTS):
+            found = _refined(by_rule, prior, initial_m, m, u)
+            m = [new if of_m is None else of_m for new, (of_m, _) in zip(found, given, strict=True)]
+    return Trained(
+        m=tuple(m),
+        u=tuple(u),
+        prior=prior.estimate(m, u),
+        basis=prior.basis,
+        relatives=prior.relatives(m, u),
+    )
 
 
 def _given(comparison: Comparison) -> tuple[Floats | None, Floats | None]:
@@ -157,40 +160,118 @@ def _random_pairs(table: Table, most: int, rng: np.random.Generator) -> Iterator
             yield rng.integers(0, cut, size), rng.integers(cut, n, size)
 
 
-def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], of: Blocked | None = None) -> _Patterns:
-    """The patterns of these pairs: a sample of a rule's, each of which then stands for several, or random ones."""
-    distinct, counts = np.empty((0, len(comparers)), np.int8), np.empty(0)
+def _patterns(comparers: list[Comparer], pairs: Iterator[tuple[Ints, Ints]], earlier: Blocking) -> _Patterns:
+    distinct, counts, first = np.empty((0, len(comparers)), np.int8), np.empty(0), np.empty(0)
     for left, right in pairs:
         found = np.concatenate((distinct, levels(comparers, left, right).T))
         number = numbered(found.view(np.uint8))
-        distinct = np.empty((int(number.max(initial=-1)) + 1, len(comparers)), np.int8)
+        k = int(number.max(initial=-1)) + 1
+        distinct = np.empty((k, len(comparers)), np.int8)
         distinct[number] = found
-        counts = np.bincount(number, np.append(counts, np.ones(len(left))), len(distinct)).astype(np.float64)
-    columns = frozenset[str]() if of is None else frozenset(key.column for key in of.rule.keys)
-    free = np.array([columns.isdisjoint(one.comparison.columns) for one in comparers])
-    weight = 1.0 if of is None else of.blocks.pairs / counts.sum()
-    return _Patterns(levels=distinct, counts=weight * counts, free=free)
+        counts = _added(number, counts, np.ones(len(left)), k)
+        first = _added(number, first, ~earlier.has(left, right), k)
+    return _Patterns(levels=distinct, counts=counts, first=first)
+
+
+def _added(number: Ints, before: Floats, more: npt.NDArray[Any], k: int) -> Floats:
+    """float64[k]: the sums of both by their numbers."""
+    found: Floats = np.bincount(number, np.append(before, more), k).astype(np.float64)
+    return found
+
+
+def _sampled(
+    comparers: list[Comparer], blocking: Blocking, number: int, parameters: Link, rng: np.random.Generator
+) -> _Patterns:
+    """The patterns of a sample of a rule's pairs, each of which then stands for several."""
+    pairs = blocking.sample(number, parameters.training_pairs, rng)
+    found = _patterns(comparers, pairs, Blocking(rules=blocking.rules[:number]))
+    weight = blocking.rules[number].blocks.pairs / max(float(found.counts.sum()), 1.0)
+    return _Patterns(levels=found.levels, counts=weight * found.counts, first=weight * found.first)
+
+
+def _by_rule(
+    comparers: list[Comparer], blocking: Blocking, parameters: Link, rng: np.random.Generator
+) -> list[_OfRule]:
+    return [
+        _OfRule(
+            rule=one.rule,
+            patterns=_sampled(comparers, blocking, i, parameters, rng),
+            narrow=one.rule.most_pairs is None or one.blocks.pairs <= parameters.training_pairs,
+        )
+        for i, one in enumerate(blocking.rules)
+        if one.blocks.pairs
+    ]
+
+
+def _free(rule: Rule, comparisons: Sequence[Comparison]) -> list[int]:
+    """The comparisons that may be learnt from the pairs of a rule; none where there are too few."""
+    keys = {key.column for key in rule.keys}
+    shared = {name for one in comparisons if one.shared for name in one.columns}
+    free = [
+        i for i, one in enumerate(comparisons) if keys.isdisjoint(one.columns) and not (one.shared and keys <= shared)
+    ]
+    return free if keys and len(free) >= min(_LEAST_COMPARISONS, len(comparisons)) else []
 
 
 def _matches(
-    by_rule: Sequence[_Patterns], initial_m: Sequence[Floats], m: Sequence[Floats], u: Sequence[Floats]
+    by_rule: Sequence[_OfRule],
+    prior: Prior,
+    initial_m: Sequence[Floats],
+    m: Sequence[Floats],
+    u: Sequence[Floats],
 ) -> list[Floats]:
     """M of every comparison: EM for each rule over its free comparisons, pooled by how many matches each rule has."""
+    comparisons, share = prior.model.comparisons, prior.estimate(m, u)
     totals = [_PRIOR_PAIRS * values for values in initial_m]
-    for one in by_rule:
-        free = np.flatnonzero(one.free).tolist()
+    most = _most(prior.model)
+    for of_rule in [one for one in by_rule if one.narrow] or by_rule:
+        rule, one = of_rule.rule, of_rule.patterns
+        free = _free(rule, comparisons)
+        if not free:
+            continue
         seen = np.ascontiguousarray(one.levels[:, free])
         of_u = [u[i] for i in free]
         fit = em.maximise(
             seen,
             one.counts,
             m=[m[i] for i in free],
+            most=[most[i] for i in free],
             u=of_u,
             share=0.3,
+            most_share=min(_SLACK * prior.expected(rule, m, share) / float(one.counts.sum()), _MOST_SHARE),
             prior_pairs=_PRIOR_PAIRS,
         )
         matches = one.counts * em.match_probability(em.log_ratio(seen, fit.m, of_u), fit.share)
         for i, column in zip(free, seen.T, strict=True):
             present = column >= 0
             totals[i] = totals[i] + np.bincount(column[present], matches[present], len(totals[i]))
-    return [values / values.sum() for values in totals]
+    return [em.capped(values / values.sum(), limit) for values, limit in zip(totals, most, strict=True)]
+
+
+def _refined(
+    by_rule: Sequence[_OfRule],
+    prior: Prior,
+    initial_m: Sequence[Floats],
+    m: Sequence[Floats],
+    u: Sequence[Floats],
+) -> list[Floats]:
+    """M of every comparison, over the pairs of all rules, each pair once, and the matches that all rules miss."""
+    share, relatives = prior.estimate(m, u), prior.relatives(m, u)
+    totals = [_PRIOR_PAIRS * values for values in initial_m]
+    found = 0.0
+    for one in (of_rule.patterns for of_rule in by_rule):
+        matches = one.first * prior.posterior(one.levels, m, u, share=share, relatives=relatives)
+        for i, column in enumerate(one.levels.T):
+            present = column >= 0
+            totals[i] = totals[i] + np.bincount(column[present], matches[present], len(totals[i]))
+        found += float(matches.sum())
+    missed, levels_of = prior.missed([of_rule.rule for of_rule in by_rule], m)
+    totals = [
+        values + found * missed / (1 - missed) * of_missed for values, of_missed in zip(totals, levels_of, strict=True)
+    ]
+    return [em.capped(values / values.sum(), limit) for values, limit in zip(totals, _most(prior.model), strict=True)]
+
+
+def _most(model: Model) -> list[Floats]:
+    """The limits of m."""
+    return [np.array([level.most_m for level in comparison.levels]) for comparison in model.comparisons]

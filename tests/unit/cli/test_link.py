@@ -1,0 +1,138 @@
+"""`cji link evaluate`: a result beside what people say of a sample."""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner
+
+from attestation import AZURE_US
+from worker.cli import build
+from worker.cli.link_sample import labels, read_sample
+from worker.client.errors import SpecError
+
+RESULT = "record_id,cluster\na,0\nb,0\nc,0\nd,3\ne,4\n"
+PAIRS = """left,right,left_id,right_id,weight,probability,joined
+0,1,a,b,9.0,0.998,true
+0,2,a,c,4.0,0.941,true
+1,3,b,d,3.3,0.908,false
+3,4,d,e,-2.0,0.2,false
+"""
+LABELS = "left_id,right_id,same\na,b,1\nc,a,0\nd,b,1\na,e,1\nd,e,0\n"
+PERSONS = "record_id,person\na,x\nb,x\nc,y\nd,x\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    out = tmp_path / "linked"
+    out.mkdir()
+    (out / "result.csv").write_text(RESULT)
+    (out / "pairs.csv").write_text(PAIRS)
+    return out
+
+
+def _labels(folder: Path, text: str) -> Path:
+    path = folder.parent / "labels.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_sample_of_pairs_is_compared(folder: Path) -> None:
+    """In either order of the ids; a labelled pair that is not listed is found at no threshold."""
+    sample = read_sample(folder, _labels(folder, LABELS))
+    assert (sample.pairs, sample.true) == (5, 3)
+    curve = sample.curve()
+    at = curve.at(3.0)
+    assert (at.found, at.right, at.true) == (3, 2, 3)
+    assert (sample.clusters.found, sample.clusters.right, sample.clusters.true) == (2, 1, 3)
+
+
+def test_a_sample_of_records_is_compared(folder: Path) -> None:
+    """All pairs of labelled records count, and none of others."""
+    sample = read_sample(folder, _labels(folder, PERSONS))
+    assert (sample.pairs, sample.true) == (6, 3)
+    at = sample.curve().at(-9.0)
+    assert (at.found, at.right) == (3, 2)
+    assert (sample.clusters.found, sample.clusters.right) == (3, 1)
+
+
+def test_labels_of_splink_are_read(folder: Path) -> None:
+    text = "unique_id_l,source_dataset_l,unique_id_r,source_dataset_r,clerical_match_score\na,x,b,x,1.0\na,x,c,x,0.0\n"
+    assert read_sample(folder, _labels(folder, text)).true == 1
+
+
+def test_two_linked_tables_may_have_the_same_ids(tmp_path: Path) -> None:
+    """The pair (a, b) is not the pair (b, a) there; clusters are known by pairs."""
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    pyarrow.parquet.write_table(
+        pa.table({"record_id": [b"a", b"b"], "cluster": pa.array([0, 1], pa.uint64())}), folder / "result.parquet"
+    )
+    columns = {"left_id": [b"a", b"b"], "right_id": [b"b", b"a"], "weight": [9.0, -3.0], "probability": [0.99, 0.1]}
+    rows = {"left": pa.array([0, 1], pa.uint64()), "right": pa.array([0, 1], pa.uint64()), "joined": [True, False]}
+    pyarrow.parquet.write_table(pa.table(columns | rows), folder / "pairs.parquet")
+    sample = read_sample(folder, _labels(folder, "left_id,right_id,same\na,b,1\n"))
+    assert sample.weight.tolist() == [9.0]
+    assert sample.clusters.right == 1
+    with pytest.raises(SpecError, match="two tables"):
+        read_sample(folder, _labels(folder, PERSONS))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2\n", "neither of pairs nor of records"),
+        ("left_id,right_id,same\n", "0 rows"),
+        ("left_id,right_id,same\na,b,maybe\n", "same"),
+        ("left_id,right_id,same\na,b,\n", "same"),
+        ("left_id,right_id,same\na,,1\n", "left_id"),
+        ("left_id,right_id,same\na,b,1\na,b,0\n", "twice"),
+        ("left_id,right_id,same\na,b,1\nb,a,0\n", "twice"),
+        ("left_id,right_id,same\na,a,1\n", "itself"),
+        ("left_id,right_id,same\na,z,1\n", "not in the result"),
+        ("record_id,person\na,x\na,y\n", "twice"),
+        ("record_id,person\na,x\nz,y\n", "not in the result"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(folder: Path, text: str, says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        read_sample(folder, _labels(folder, text))
+
+
+def test_records_without_ids_are_refused(folder: Path) -> None:
+    (folder / "result.csv").write_text("cluster\n0\n0\n0\n3\n4\n")
+    with pytest.raises(SpecError, match="record_id"):
+        read_sample(folder, _labels(folder, LABELS))
+    (folder / "result.csv").write_text("record_id,cluster\na,0\na,0\n")
+    with pytest.raises(SpecError, match=r"twice|two tables"):
+        read_sample(folder, _labels(folder, PERSONS))
+    (folder / "pairs.csv").unlink()
+    with pytest.raises(SpecError, match="has no pairs"):
+        read_sample(folder, _labels(folder, LABELS))
+
+
+def test_ids_are_not_glued_together() -> None:
+    """a:b with c is not a with b:c."""
+    table = pa.table({"left_id": ["a:b", "a"], "right_id": ["c", "b:c"], "same": ["1", "0"]})
+    found = labels(table).same
+    assert found is not None
+    assert found.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".html"])
+def test_the_command_prints_tables_and_draws_a_chart(folder: Path, suffix: str) -> None:
+    chart = folder.parent / f"chart{suffix}"
+    arguments = ["link", "evaluate", str(folder), "--labels", str(_labels(folder, LABELS)), "--chart", str(chart)]
+    done = CliRunner().invoke(build(AZURE_US), arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "5 labelled pairs, 3 of one person" in done.output
+    assert re.search(r"match 0\.9 +3 +2 +0\.6667 +0\.6667 +0\.6667", done.output)
+    assert re.search(r"clusters +2 +1 +0\.5000 +0\.3333 +0\.4000", done.output)
+    text = chart.read_text()
+    assert text.count("<path") == 3
+    assert ("<!DOCTYPE html>" in text) == (suffix == ".html")
+    assert not re.search(r"(href|src)=|url\(|@import", text)  # one file, no network
+    again = CliRunner().invoke(build(AZURE_US), arguments)
+    assert again.exit_code == 2
