@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.reference.deidentify import slow_cmac_token
 from tests.support.contexts import context, planned, prepare_batch, prepare_table
 from tests.support.refusals import refused
 from worker.compute.operation import BatchOperation
@@ -244,6 +245,17 @@ def test_free_text_is_never_kept(bad: wire.ColumnRule) -> None:
 def test_a_pattern_that_is_none_is_refused_in_the_cell() -> None:
     for pattern in ("(", "a*", "a)|(b"):
         assert reason(batch_of(SMT=["x"]), redact("SMT", also=[pattern])) == "BAD_PARAMETERS"
+
+
+def test_cmac_tokens_have_a_key_of_their_own() -> None:
+    values = ["123456789", "a value of more than a single block", "", None]
+    batch = batch_of(SOC=values)
+    of_cmac, of_hmac = (
+        prepared(batch, one).apply(batch).batch.column(0).to_pylist() for one in (cmac("SOC"), token("SOC"))
+    )
+    twin = [slow_cmac_token(value.encode(), "study-7", "id", 128).decode() if value else None for value in values]
+    assert of_cmac == twin
+    assert not set(filter(None, of_cmac)) & set(of_hmac)
 
 
 def test_values_in_no_group_are_null_with_a_code() -> None:
