@@ -35,7 +35,7 @@ def accepted_result(found: AppraisedFile, reference: ReferenceValues, *, carried
         reference,
         eat_nonce=carried.hex(),
         vector={"ear_trustworthiness_vector": vector},
-        checks=found.verdict.checks,
+        checks=found.checks,
     )
 
 
