@@ -199,7 +199,12 @@ class RetryLater(Refusal):
 
 
 class StartupError(Refusal):
-    """A machine or configuration that cannot run the worker. `what` names the cause, `remedy` the fix."""
+    """A machine or configuration that cannot run the worker. `what` names the cause, `remedy` the fix.
+
+    `status` is the exit status of the process that ends with it.
+    """
+
+    status = 1
 
     def __init__(self, what: str, remedy: str, *, reason: Reason = Reason.NOT_READY) -> None:
         super().__init__(reason, stage=Stage.START)
@@ -208,3 +213,9 @@ class StartupError(Refusal):
 
     def __str__(self) -> str:
         return f"{self.what}. {self.remedy}"
+
+
+class RebootError(StartupError):
+    """No start in this boot of the machine can help. The keyholder ends with this status, then the supervisor."""
+
+    status = 76

@@ -2,7 +2,8 @@
 
 It holds nothing: no key, no record, no network socket. Once its children run it gives up files, programs and
 connections, and becomes a user of its own, before it reads their first message; it can still end them. When one process
-ends, the others cannot continue, so all end and the supervisor exits with 1; systemd starts the unit again. A process
+ends, the others cannot continue, so all end and the supervisor exits with 1, and systemd starts the unit again; or with
+the keyholder's status if no worker can start before the next boot, and systemd reboots the machine. A process
 that stays silent counts as ended (`beats`); systemd hears READY when jobs are served, and WATCHDOG while no process is
 silent. SIGTERM or SIGINT drains: the front accepts no new job, running jobs finish, and the supervisor exits with 0.
 SIGHUP reloads (`worker.control`).
@@ -21,6 +22,7 @@ import msgspec
 from worker.children import Child, start_child
 from worker.config import Config
 from worker.control import Operations, ProcessStatus, WorkerMustEnd, take_signals
+from worker.errors import RebootError
 from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed
 from worker.ipc.beats import BEAT_S, STALE_S
@@ -196,6 +198,8 @@ class Supervisor:
                 except ChannelClosed:
                     status = child.process.wait()
                     log("ended", what=child.name, status=status)
+                    if child.name == "keyholder" and status == RebootError.status:
+                        return status
                     if not self._draining or status != 0:
                         return 1
                     if child.name == "keyholder":

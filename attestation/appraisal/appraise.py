@@ -103,7 +103,7 @@ def _hardware(
     found = authenticate_report(  # E36, E37, E39, E04, E05, E38, E06, E07
         report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
     )
-    crl = (reference.amd_crls or {}).get(found.product) or carried or None
+    crl = (carried or None) if reference.amd_crls is None else reference.amd_crls.get(found.product)
     record.add(check_not_revoked(found.endorsement, crl, now=now, max_age_days=reference.crl_max_age_days))  # E33
     return found
 

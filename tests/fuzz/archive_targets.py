@@ -8,7 +8,7 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import Fault
-from attestation.appraisal import check_timestamp
+from attestation.appraisal import IdKey, Mrtd, check_timestamp
 from attestation.appraisal.corim import CorimValues, read_corim
 from attestation.evidence import Evidence, parse_hcl
 from attestation.evidence.imds import read_thim
@@ -40,7 +40,7 @@ def _payload_kept(data: bytes, value: Any) -> bool:
     """Accepted is only what was signed; headers outside of the signature may change, and so may lengths' forms."""
     (true,) = (cbor2.loads(one).value for one in _signed_once())
     found = cbor2.loads(data).value
-    return found[0] == true[0] and found[2] == true[2] and value.measurements != ()
+    return bool(found[0] == true[0] and found[2] == true[2] and value.measurements)
 
 
 @functools.cache
@@ -50,10 +50,11 @@ def _signed_once() -> tuple[bytes, ...]:
 
 def _fair(_: bytes, value: CorimValues) -> bool:
     """Whatever is read is a reference value of the right form, with its source."""
-    digests = (*value.measurements, *(one.digest for one in (*value.id_keys, *value.mrtds)))
+    entries: tuple[IdKey | Mrtd, ...] = (*value.id_keys, *value.mrtds)
+    digests = (*value.measurements, *(one.digest for one in entries))
     return (
         all(len(one) == 96 and set(one) <= set("0123456789abcdef") for one in digests)
-        and all(value.id in one.source for one in (*value.id_keys, *value.mrtds))
+        and all(value.id in one.source for one in entries)
         and (value.tcb_evaluation is None or value.tcb_evaluation > 0)
         and value.signer == ""
     )

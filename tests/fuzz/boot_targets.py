@@ -67,8 +67,7 @@ def _logs() -> tuple[bytes, ...]:
 
 def _by_pcr(verdict: Any) -> list[list[bytes]]:
     """The digests of the PCRs that are replayed."""
-    events = [one for one in verdict.boot.events if one.kind != NO_ACTION]
-    return [[one.digest for one in events if one.pcr == pcr] for pcr in REPLAYED if pcr != IMA_PCR]
+    return [[one.digest for one in verdict.boot.events if one.pcr == pcr] for pcr in REPLAYED if pcr != IMA_PCR]
 
 
 def _same_digests(_: bytes, value: Any) -> bool:

@@ -143,6 +143,7 @@ class Bench:
         under: Sequence[str] = (),
     ) -> None:
         """`audit` is the trail if it is elsewhere, `limits` goes into [limits], `under` before the worker's command."""
+        azure = azure.another_vm()
         self._azure, self._cmk = azure, azure.create_cmk(f"cji-{folder.name}")
         files = worker_config(folder, simulation=azure, keys=[self._cmk], cells=1, cell_mib=128, reference_mib=0)
         self.files = files if audit is None else _moved(files, audit)
@@ -168,7 +169,7 @@ class Bench:
         if self._site is None or self._site.worker.process.poll() is not None:
             self.close()
             log = self.files.folder / "worker.log"
-            self._azure.reboot()
+            self._azure.reboot()  # in each boot of a VM one worker can start
             self._site = Site(
                 simulation=self._azure,
                 cmk=self._cmk,

@@ -27,10 +27,12 @@ def decided_toml(machine: ReferenceValues | None = None, *, accepted: bool = Tru
     return signed + identity
 
 
-def decided_profile(folder: Path, *, accepted: bool = True) -> Path:
+def decided_profile(folder: Path, *, accepted: bool = True, machine: ReferenceValues | None = None) -> Path:
     """A client.toml with these reference values; the files that it names do not exist."""
     path = folder / ("decided.toml" if accepted else "undecided.toml")
     names = ("maa_url", "ca", "certificate", "private_key", "signing_key")
     head = "".join(f'{name} = "{name}"\n' for name in names)
-    path.write_text(f'target = "localhost:1"\ncloud = "test"\n{head}[reference]\n{decided_toml(accepted=accepted)}')
+    path.write_text(
+        f'target = "localhost:1"\ncloud = "test"\n{head}[reference]\n{decided_toml(machine, accepted=accepted)}'
+    )
     return path

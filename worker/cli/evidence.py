@@ -136,7 +136,7 @@ def _lines(found: AppraisedFile) -> Iterator[str]:
     if verdict.above_floor:
         yield f"floors-trail: {', '.join(verdict.above_floor)}"
         yield f"  {NAMED['floors-trail']}"
-    yield f"not checked: {' '.join(check.id for check in found.skipped) or 'nothing'}"
+    yield f"not checked: {' '.join(check.id for check in found.unchecked) or 'nothing'}"
 
 
 def _object(found: AppraisedFile) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
         "checks": [
             {"id": check.id, "requires": requirement(check.id), "found": check.finding} for check in found.checks
         ],
-        "not_checked": [check.id for check in found.skipped],
+        "not_checked": [check.id for check in found.unchecked],
     }
 
 

@@ -8,10 +8,13 @@ import secrets
 from pathlib import Path
 
 import click
+from cryptography import x509
 
+from attestation import Fault
+from attestation.certs import load_pem_chain
 from attestation.evidence import Evidence
 from attestation.evidence.pcs import IntelPcs
-from worker.cli.common import explained, trust_named
+from worker.cli.common import FILE, explained, trust_named
 from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, written
 
 
@@ -22,26 +25,32 @@ from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, 
 @click.option(
     "--qualifying", metavar="HEX", help="32 bytes that the quotes carry, from whoever will appraise them; else random."
 )
+@click.option(
+    "--ak-issuers", type=FILE, help="PEM file: `ak_issuers` of worker.toml. Without it, expect E44 to refuse."
+)
 @CLOUD
 @click.pass_context
 @explained
-def collect(context: click.Context, out: Path, *, qualifying: str | None, cloud: str) -> None:
+def collect(context: click.Context, out: Path, *, qualifying: str | None, ak_issuers: Path | None, cloud: str) -> None:
     """Collect evidence of this machine, as root. Nothing in it is appraised; `cji evidence verify` does that.
 
     \b
     Examples:
-      cji evidence collect --out golden.json
-      cji evidence collect --out answer.json --qualifying 64_HEX_DIGITS
+      cji evidence collect --out golden.json --ak-issuers /etc/cji/ak-issuers.pem
+      cji evidence collect --out answer.json --ak-issuers ak-issuers.pem --qualifying 64_HEX_DIGITS
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     carried = secrets.token_bytes(QUALIFYING_BYTES) if qualifying is None else qualifying_of(qualifying)
-    evidence = _collected(context, cloud, carried)
+    evidence = _collected(context, cloud, carried, ak_issuers)
     written(out, evidence.to_json())
     click.echo(f"{out}: {evidence.tee}, SHA-384 {evidence.sha384.hex()}")
     click.echo(f"cji evidence verify {out} --qualifying {carried.hex()}")
 
 
-def _collected(context: click.Context, cloud: str, carried: bytes) -> Evidence:
+def _collected(context: click.Context, cloud: str, carried: bytes, issuers: Path | None) -> Evidence:
     from attestation.evidence.collect import collect as from_machine  # noqa: PLC0415 - needs the TPM's libraries
 
     trust = trust_named(context, cloud)
-    return from_machine(trust=trust, qualifying_data=carried, pcs=IntelPcs(trust))
+    known: tuple[x509.Certificate, ...] = ()
+    if issuers is not None:
+        known = load_pem_chain(issuers.read_bytes(), fault=Fault.CONFIG_INVALID, check="ak-issuers")
+    return from_machine(trust=trust, qualifying_data=carried, pcs=IntelPcs(trust), ak_issuers=known)

@@ -40,13 +40,16 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppraisedFile:
-    """A verdict, with the roots and the time it was reached at. `checks` are those of time, machine and token."""
+    """A verdict, with the roots and the time it was reached at.
+
+    `checks` are those on time, evidence and, for a file of a job, its token; `unchecked` is what they do not show.
+    """
 
     verdict: Verdict
     roots: str
     now: datetime
     checks: tuple[Check, ...]
-    skipped: tuple[Check, ...]
+    unchecked: tuple[Check, ...]
 
 
 class RefusedEvidence(Failure):
@@ -135,11 +138,11 @@ def appraise_file(
             )
             checks = (*time.checks, *verdict.checks)
             return AppraisedFile(
-                verdict=verdict, roots=trust.name, now=time.time.at, checks=checks, skipped=verdict.skipped
+                verdict=verdict, roots=trust.name, now=time.time.at, checks=checks, unchecked=verdict.skipped
             )
         found = read_evidence(file.data, trust=trust, reference=reference, at=at)
         return AppraisedFile(
-            verdict=found.verdict, roots=trust.name, now=found.time.at, checks=found.checks, skipped=found.unchecked
+            verdict=found.verdict, roots=trust.name, now=found.time.at, checks=found.checks, unchecked=found.unchecked
         )
     except AttestationError as error:
         raise RefusedEvidence(error) from error

@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -169,27 +170,14 @@ def _appraise(
         key = parse_canonical_verifying(shown.receipt_jwk)
     except ValueError:
         raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key or of a pair") from None
-
-    def appraised(
-        bundle: bytes, bound: bytes, start: tuple[bytes, ...], now: datetime, earlier: Verdict | None = None
-    ) -> Verdict:
-        return appraise(
-            Evidence.from_json(bundle),
-            trust=trust,
-            reference=reference,
-            expected_qualifying_data=bound,
-            start=start,
-            now=now,
-            earlier=earlier,
-            crl=shown.amd_crl,
-        )
-
     try:
         check_reference(reference)
-        when = time()
-        started, now = thumbprint(key), when.time.at
+        when, started = time(), thumbprint(key)
+        appraised = partial(appraise, trust=trust, reference=reference, now=when.time.at, crl=shown.amd_crl)
         bound = qualifying_data(started, shown.token_nonce)
-        earlier = appraised(shown.token_evidence, bound, (b"", started), now)
+        earlier = appraised(
+            Evidence.from_json(shown.token_evidence), expected_qualifying_data=bound, start=(b"", started)
+        )
         token = verify_token(
             shown.maa_token,
             keys=keys,
@@ -199,8 +187,12 @@ def _appraise(
             max_age=None,
             now=when.presented.timestamp(),
         )
-        bound = qualifying_data(started, shown.nonce, shown.nonce_path)
-        verdict = appraised(shown.evidence, bound, (started,), now, earlier)
+        verdict = appraised(
+            Evidence.from_json(shown.evidence),
+            expected_qualifying_data=qualifying_data(started, shown.nonce, shown.nonce_path),
+            start=(started,),
+            earlier=earlier,
+        )
     except AttestationError as error:
         raise _refused(error) from error
     return AttestedWorker(

@@ -40,7 +40,8 @@ def proven_time(shown: EvidenceFile, *, keys: SigningKeys, reference: ReferenceV
     """
     issued = issue_of(shown.maa_token, keys=keys, reference=reference)
     presented = shown_later(issued.at, _clock(shown.token_evidence), _clock(shown.evidence))
-    proofs, checks = [], []
+    proofs: list[ProvenTime] = []
+    checks: list[Check] = []
     if issued.proven:
         proofs.append(ProvenTime(at=presented, by="Azure Attestation's token and the TPM's clock"))
     if shown.timestamp and reference.timestamp_roots is None:

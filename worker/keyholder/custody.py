@@ -3,8 +3,8 @@
 One thread performs the slow steps (TPM, IMDS, MAA, Key Vault) in the order of a `Schedule`; the main thread reads the
 latest `Holdings` and never waits. Consequences of a step that fails:
 
-* A verdict against the machine (evidence refused, PCRs changed) drops every key at once. If it is that another worker
-  started in this boot, the process ends: only a reboot helps, and the service manager does that.
+* A verdict against the machine (evidence refused, PCRs changed) drops every key at once. If another worker has started
+  in this boot, the process ends with a status of its own, on which the unit reboots the machine.
 * A verdict against one key (release denied, wrong statement) drops that key at once; the others stay.
 * "Cannot be verified" is Key Vault's answer both when it denies and when it fails to reach the issuer: one more
   attestation decides (azure-sdk-for-net issue 27957).
@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import mlkem, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
 from attestation.appraisal import ReferenceValues
@@ -31,11 +30,10 @@ from attestation.checks import NAMED
 from attestation.evidence import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
 from worker.audit import DropCause
-from worker.config import AttestationSection, Config, KeySection
-from worker.envelope import UnwrappingKey, unwrap_seed
-from worker.errors import Reason, Refusal, StartupError
+from worker.config import AttestationSection, Config
+from worker.envelope import UnwrappingKey
+from worker.errors import Reason, RebootError, StartupError
 from worker.host import TpmClockWatch
-from worker.jose import b64url_decode, key_id
 from worker.keyholder.faults import (
     ANOTHER_START,
     ATTEST_AGAIN,
@@ -48,6 +46,7 @@ from worker.keyholder.faults import (
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
 from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Failure, Schedule
+from worker.keyholder.seeds import open_seed, wrapped_seed
 from worker.log import log
 from worker.manifest import Code
 from worker.memory import SecretHeap
@@ -93,7 +92,7 @@ class Custody:
             )
             for k in config.keys
         }
-        self._seeds = {k.kek_id: _seed(k) for k in config.keys}
+        self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
         self._code, self._receipt_key = code, receipt_key
@@ -122,7 +121,7 @@ class Custody:
                     changed()
             except StartupError as error:
                 log("error", what=error.what, remedy=error.remedy)
-                os._exit(1)
+                os._exit(error.status)
             except BaseException as fault:  # noqa: BLE001 - a thread that ends does not end its process
                 log("fault", error=type(fault).__name__)
                 os._exit(1)
@@ -172,7 +171,7 @@ class Custody:
             self._schedule.not_attested(time.monotonic(), retry_after=error.retry_after or 0.0)
             self._log("not attested", error)
             if (error.fault, error.check) == ANOTHER_START:
-                raise StartupError("A worker has started in this boot before", error.remedy) from error
+                raise RebootError("A worker has started in this boot before", error.remedy) from error
             if error.fault in NOT_ATTESTED:
                 self._drop_all(cause_of(error), reason_of(error))
             else:
@@ -227,7 +226,7 @@ class Custody:
             buffer[:] = bytes(len(buffer))
         if not isinstance(private, rsa.RSAPrivateKey):
             raise AttestationError(Fault.RELEASE_INVALID, check="custody")
-        return released, UnwrappingKey(private, _ml_kem(private, spec.kek_id, *self._seeds[spec.kek_id]))
+        return released, UnwrappingKey(private, open_seed(private, spec.kek_id, *self._seeds[spec.kek_id]))
 
     def _not_released(self, kek_id: str, error: AttestationError) -> None:
         reason, denied, retry_after = reason_of(error), error.fault in KEY_REFUSED, error.retry_after or 0.0
@@ -281,33 +280,6 @@ class Custody:
         wait = max(0.0, self._schedule.next().at - time.monotonic())
         reason = reason_of(error).value
         log(event, fault=error.fault.value, check=error.check, reason=reason, retry_ms=int(wait * 1000), **fields)
-
-
-def _seed(key: KeySection) -> tuple[bytes, str]:
-    """The wrapped seed of the key's ML-KEM half and the thumbprint of its public part; both empty if it has none."""
-    if key.ml_kem_seed is None or key.ml_kem_thumbprint is None:
-        return b"", ""
-    try:
-        return b64url_decode(key.ml_kem_seed), key.ml_kem_thumbprint
-    except ValueError as error:
-        raise StartupError(
-            f"ml_kem_seed of {key.kek_id} is not base64url", "Copy both lines that `cji key new-ml-kem-seed` printed."
-        ) from error
-
-
-def _ml_kem(
-    private: rsa.RSAPrivateKey, kek_id: str, wrapped: bytes, thumbprint: str
-) -> mlkem.MLKEM1024PrivateKey | None:
-    """The ML-KEM half, which exists only from here on. One fault for a seed that does not open or is another key's."""
-    if not wrapped:
-        return None
-    try:
-        key = mlkem.MLKEM1024PrivateKey.from_seed_bytes(unwrap_seed(private, kek_id, wrapped))
-    except (Refusal, UnsupportedAlgorithm) as error:
-        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed") from error
-    if key_id(key.public_key()) != thumbprint:
-        raise AttestationError(Fault.RELEASE_INVALID, check="ml-kem-seed")
-    return key
 
 
 def _issuers(section: AttestationSection) -> bytes:

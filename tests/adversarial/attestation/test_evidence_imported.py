@@ -137,7 +137,7 @@ def test_parts_of_other_kinds_are_not_joined() -> None:
         (domain.hcl_report, {"certs": b"c", "td_quote": b"q"}),
     ):
         with rejected("import", fault=Fault.EVIDENCE_INVALID):
-            bundle_of(report, quote(), **parts)  # type: ignore[arg-type]
+            bundle_of(report, quote(), **parts)
     found = bundle_of(domain.hcl_report, quote(), td_quote=domain.td_quote, collateral=domain.collateral)  # type: ignore[arg-type]
     assert found.collateral == domain.collateral
     with rejected("hcl"):

@@ -183,7 +183,7 @@ def test_x15_a_job_is_not_replayed_in_another_suite(site: Site) -> None:
 def strict(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A worker whose policy accepts hybrid-1 alone, and whose second key has no ML-KEM half."""
     folder = tmp_path_factory.mktemp("strict")
-    keys = [azure.create_cmk("cji-strict"), azure.create_cmk("cji-plain")]
+    azure, keys = azure.another_vm(), [azure.create_cmk("cji-strict"), azure.create_cmk("cji-plain")]
     files = worker_config(folder, simulation=azure, keys=keys)
     policy = files.policy.read_text()
     files.policy.write_text(policy.replace('suites = ["classical-1", "hybrid-1"]', 'suites = ["hybrid-1"]'))

@@ -48,6 +48,7 @@ from pathlib import Path
 import msgspec
 from attestation import AttestationError, Trust
 from attestation.appraisal import ReferenceValues
+from attestation.evidence import open_logs
 from attestation.release import Attester, KeySpec
 from worker.config import load
 from worker.rights import become
@@ -57,7 +58,7 @@ section, key = config.attestation, config.keys[0]
 attester = Attester(
     trust=trust, maa_url=section.maa_url, client_id=section.client_id, region=config.worker.region,
     reference=msgspec.convert(section.reference_values, ReferenceValues, str_keys=True),
-    ak_issuers=Path(section.ak_issuers).read_bytes(),
+    ak_issuers=Path(section.ak_issuers).read_bytes(), logs=open_logs(trust),
 )
 attester.preload()
 if user is not None:
@@ -169,8 +170,10 @@ def test_x03_their_users_reach_nothing_of_the_keyholder(site: Site, process: str
 @pytest.mark.root
 @root_only
 def test_x03_only_the_keyholders_user_gets_the_key(site: Site) -> None:
-    trust = msgspec.json.encode(site.simulation.trust).decode()
-    assert run(ATTESTER, None, str(site.files.config), trust) == "True"
+    """The worker's own program obtains it once in each boot, whoever runs it."""
+    trust, other = (msgspec.json.encode(vm.trust).decode() for vm in (site.simulation, site.simulation.another_vm()))
+    assert run(ATTESTER, None, str(site.files.config), other) == "True", "the attack works"
+    assert run(ATTESTER, None, str(site.files.config), trust) == "EVIDENCE_INVALID E48"
     for name in ("front", "zygote", "supervisor"):
         user = user_of(site.worker.pids[name])
         assert run(ATTESTER, user, str(site.files.config), trust) == "EVIDENCE_UNAVAILABLE tpm-open", name

@@ -122,6 +122,7 @@ def test_other_clouds_and_containers_are_not_azures_vms(vectors: Path, name: str
                 trust=machine().trust,
                 reference=DEFAULT,
                 expected_qualifying_data=QUALIFYING,
+                start=None,
                 now=machine().now,
             )
         assert caught.value.failures[0].found.startswith("not Azure: ")
