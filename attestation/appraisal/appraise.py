@@ -10,13 +10,14 @@ from datetime import datetime
 
 from attestation.appraisal.ak_certificate import check_ak_issuer
 from attestation.appraisal.boot import authenticate_boot
+from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.origin import check_origin, foreign
-from attestation.appraisal.policy import check_policy
+from attestation.appraisal.policy import Decided, check_policy
 from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.appraisal.snp import AuthenticReport, authenticate_report, check_not_revoked
 from attestation.appraisal.tdx import AuthenticDomain, authenticate_domain
 from attestation.appraisal.verdict import Verdict
-from attestation.appraisal.vtpm import authenticate_vtpm
+from attestation.appraisal.vtpm import AuthenticVtpm, authenticate_vtpm
 from attestation.checks import Check
 from attestation.errors import AttestationError, Record, invalid
 from attestation.evidence import Evidence, HclReport, parse_hcl
@@ -61,6 +62,19 @@ def appraise(
         decided = check_policy(
             hardware, report, evidence.pcrs[: len(PCRS)], boot, signer, reference=reference, now=now, record=record
         )
+    return _verdict(evidence, report, hardware, vtpm, boot, decided=decided, checks=record.checks)
+
+
+def _verdict(
+    evidence: Evidence,
+    report: HclReport,
+    hardware: AuthenticReport | AuthenticDomain,
+    vtpm: AuthenticVtpm,
+    boot: BootState | None,
+    *,
+    decided: Decided,
+    checks: tuple[Check, ...],
+) -> Verdict:
     return Verdict(
         tee=report.tee,
         product=hardware.product,
@@ -82,7 +96,7 @@ def appraise(
         boot=boot,
         clock=vtpm.quote.clock,
         evidence_sha384=evidence.sha384,
-        checks=record.checks,
+        checks=checks,
         constructor_key=_CONSTRUCTOR_KEY,
     )
 

@@ -84,7 +84,7 @@ def _events(found: Golden, chosen: tuple[int, ...]) -> Iterator[str]:
 
 def _values(found: Golden, chosen: tuple[int, ...]) -> Iterator[str]:
     yield "[attestation.reference_values.pcrs]  # in client.toml: [reference.pcrs]"
-    for pcr in sorted(set(chosen) & set(found.pcrs) or set(found.pcrs) - set(_OWN)):
+    for pcr in sorted(set(found.pcrs) & set(chosen) if chosen else set(found.pcrs) - set(_OWN)):
         values = ", ".join(f'"{value.hex()}"' for value in found.pcrs[pcr])
         yield f"{pcr} = [{values}]  # {_PCR_USAGE[pcr]}"
     for image in () if chosen else found.images:

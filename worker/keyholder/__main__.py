@@ -11,7 +11,7 @@ import msgspec
 from attestation import AttestationError, Trust, is_production
 from attestation.evidence import BootLogs, open_logs
 from attestation.evidence.tpm_counter import NvCounter
-from worker.audit import WorkerStarted
+from worker.audit import AuditFile, WorkerStarted
 from worker.compute.tables import decode as decode_tables
 from worker.errors import Refusal, StartupError
 from worker.fips import CryptoModule, module_in_force, require_usable
@@ -23,6 +23,7 @@ from worker.ipc.messages import (
     SupervisorFromKeyholder,
     Up,
 )
+from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
 from worker.keyholder.host import HostState
@@ -39,6 +40,19 @@ from worker.memory import Region, SecretHeap
 def _custody(boot: Boot, trust: Trust, logs: BootLogs, receipt_key: bytes, host: HostState) -> Custody:
     return Custody(
         config=boot.config, code=boot.code, trust=trust, logs=logs, receipt_key=receipt_key, tpm=host.tpm_clock
+    )
+
+
+def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: Policy, host: HostState) -> None:
+    audit.append(
+        WorkerStarted(
+            version=VERSION,
+            code_sha384=boot.code.sha384.hex(),
+            config_sha384=boot.config.sha384,
+            policy_sha384=policy.sha384.hex(),
+            simulated=signer.simulated,
+            host_profile=host.profile,
+        )
     )
 
 
@@ -68,16 +82,7 @@ async def _serve(
             host=host,
             last=audit.last_completion(),
         )
-        audit.append(
-            WorkerStarted(
-                version=VERSION,
-                code_sha384=boot.code.sha384.hex(),
-                config_sha384=config.sha384,
-                policy_sha384=policy.sha384.hex(),
-                simulated=signer.simulated,
-                host_profile=host.profile,
-            )
-        )
+        _record_start(audit, boot, signer, policy, host)
         custody = _custody(boot, trust, logs, signer.thumbprint, host)
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor

@@ -14,8 +14,9 @@ from attestation import Fault
 from attestation.appraisal import ReferenceValues, appraise
 from attestation.appraisal.ak_certificate import check_ak_issuer
 from attestation.appraisal.azure import ID_KEYS, MRTDS, VTPM_ROOTS
+from attestation.appraisal.boot_policy import _configuration
 from attestation.appraisal.origin import check_origin
-from attestation.appraisal.policy import _configuration, _launch
+from attestation.appraisal.policy import _launch
 from attestation.certs import spki_sha256
 from attestation.checks import Check, Failure, Skipped
 from attestation.evidence import HclReport, parse_hcl, parse_snp_report, parse_td_quote

@@ -394,9 +394,7 @@ def test_ear_affirms_what_is_pinned(tmp_path: Path, pcrs: tuple[int, ...], pin_i
     assert boot is not None
     image = image_of(boot)
     assert image is not None
-    reference = ReferenceValues(
-        pcrs={pcr: (booted[pcr].hex(),) for pcr in pcrs}, boot_images=(image,) if pin_image else None
-    )
+    reference = accepting(pcrs={pcr: (booted[pcr].hex(),) for pcr in pcrs}, boot_images=(image,) if pin_image else None)
     found = appraise_file(
         read_file(bare(tmp_path, with_boot(partial(intel().evidence, machine())))),
         trust=intel().trust,
@@ -412,7 +410,8 @@ def test_ear_affirms_what_is_pinned(tmp_path: Path, pcrs: tuple[int, ...], pin_i
 
 
 def test_a_refusal_as_ear(tmp_path: Path) -> None:
-    result = cji("verify", bare(tmp_path, with_boot()), "--cloud", "test", "--qualifying", "00" * 32, "--ear")
+    given = ("--cloud", "test", "--qualifying", "00" * 32, "--profile", decided_profile(tmp_path), "--ear")
+    result = cji("verify", bare(tmp_path, with_boot()), *given)
     assert result.exit_code == 3
     (found,) = json.loads(result.output)["submods"].values()
     assert found["ear_status"] == "contraindicated"
