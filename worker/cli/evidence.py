@@ -82,8 +82,8 @@ def verify(
     """Appraise FILE against the vendors' roots and print what each check found; exit status 3 if it is refused.
 
     The time is the latest that FILE proves, by its token or a timestamp; for a bare bundle without one it is now. A
-    refusal lists every check that failed, with what was found and expected. docs/attestation.md explains the checks.
-    With --json or --ear a refusal is an object as well.
+    refusal lists every check that failed, with what was found and expected; with --json or --ear it is an object as
+    well. docs/attestation.md explains the checks.
 
     \b
     Examples:
@@ -91,8 +91,7 @@ def verify(
       cji evidence verify out/evidence.json --profile client.toml --at 2026-03-17T00:00:00Z
       cji evidence verify out/evidence.json --config worker.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    read = read_file(file)
-    when = time_of(at)
+    read, when = read_file(file), time_of(at)
     if read.wrapper is not None and (qualifying is not None or timestamp is not None):
         remedy = "This file states its own nonce, and carries its timestamp itself."
         raise Failure("--qualifying and --timestamp are for a bare bundle", remedy=remedy, status=2)
@@ -112,10 +111,9 @@ def verify(
         at_time = int((when or datetime.now(UTC)).timestamp())
         _print(refused_result(refused, reference, at=at_time) if as_ear else refused.as_json())
         context.exit(refused.exit_code)
-    if as_ear:
-        _print(accepted_result(found, reference, carried=parse_attest(read.bundle.quote).extra_data))
-    elif as_json:
-        _print(_object(found))
+    if as_ear or as_json:
+        carried = parse_attest(read.bundle.quote).extra_data
+        _print(accepted_result(found, reference, carried=carried) if as_ear else _object(found))
     else:
         click.echo("\n".join(_lines(found)))
 

@@ -22,6 +22,7 @@ from tests.support.forge import (
     ISSUER,
     POLICY_HASH,
     compact,
+    decided,
     machine,
 )
 from tests.support.refusals import rejected
