@@ -51,7 +51,7 @@ def split_sign1(value: Any, *, tags: frozenset[int], fault: Fault, check: str) -
         raise refused("a COSE_Sign1 with a detached payload")
     header = parse_cbor(protected, limit=len(protected), tags=tags, fault=fault, check=check)
     if not isinstance(header, dict) or _CRITICAL in header:
-        raise refused("a protected header that is no map, or with critical parameters")
+        raise refused("a protected header that is not a map, or with critical parameters")
     signed = cbor2.dumps(["Signature1", protected, b"", payload])
     return UnverifiedSign1(header=header, payload=payload, signed=signed, signature=signature)
 

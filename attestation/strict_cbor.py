@@ -21,7 +21,7 @@ class _RefusedError(ValueError):
 
 
 class _Tags(Mapping[int, Callable[[Any, bool], Any]]):
-    """What `cbor2` does with a tag: it keeps one that was named. By itself it would make objects of many kinds."""
+    """Has `cbor2` keep a tag that was named, and refuse others. By itself it would make objects of many kinds."""
 
     def __init__(self, named: frozenset[int]) -> None:
         self._named = named

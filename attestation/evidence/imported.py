@@ -227,7 +227,7 @@ def _array(value: Any, most: int, name: str) -> bytes:
         or len(value) > most
         or not all(type(one) is int and 0 <= one < 256 for one in value)
     ):
-        raise _refused(f"{name} that is no array of bytes")
+        raise _refused(f"{name} that is not an array of bytes")
     return bytes(value)
 
 

@@ -29,7 +29,7 @@ def written(path: Path, data: bytes) -> None:
 
 
 def time_of(text: str | None) -> datetime | None:
-    """The value of --at; Failure 2 for a text that is no time with a zone."""
+    """The value of --at; Failure 2 for other text than a time with a zone."""
     if text is None:
         return None
     try:

@@ -38,7 +38,7 @@ class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def stamped(self) -> bytes:
-        """What a timestamp is over: SHA-384 of all other members, in their one encoding."""
+        """The message of a timestamp: it has SHA-384 of all other members, in their one encoding."""
         return stamped(msgspec.json.encode(msgspec.structs.replace(self, timestamp=b"")))
 
 

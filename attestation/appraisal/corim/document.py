@@ -53,7 +53,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One measurement of a triple. `authorized` is true if the document says who must have signed the evidence."""
+    """One measurement of a triple. `authorized` is true if the document requires a signer of the evidence."""
 
     key: Any
     values: Mapping[Any, Any]
@@ -152,7 +152,7 @@ def _time(value: Any) -> datetime:
 
 
 def _signer(message: UnverifiedSign1) -> tuple[str, Window]:
-    """Who signed, as the protected header says, and when that signature is in force."""
+    """The signer, as the protected header names it, and when that signature is in force."""
     header = mapping(message.header, "protected header", _HEADER)
     if header.get(3) not in _CONTENT:
         raise refused("a protected header without the content type of a CoRIM")
@@ -170,7 +170,7 @@ def _signer(message: UnverifiedSign1) -> tuple[str, Window]:
 def _comid(tag: Any) -> Iterator[Triple]:
     data = tagged(tag, _COMID, "tag")
     if not isinstance(data, bytes):
-        raise refused("a CoMID that is no byte string")
+        raise refused("a CoMID that is not a byte string")
     comid = mapping(_decoded(data), "CoMID", _COMID_MAP)
     found = mapping(comid.get(4), "triples", _TRIPLES)
     for record in array(found[0], "reference triples"):

@@ -1,7 +1,7 @@
 """Intel's profile: MRTD, TCB status and evaluation number of TDX (draft-cds-rats-intel-corim-profile-07, §8.3).
 
 A value may be an expression: 60010([2, n]) at least n, 60020([6, digests]) and 60021([6, texts]) one of those. Other
-operators are refused: a list of what is not allowed is no list of what is.
+operators are refused: what is not excluded is not allowed by that.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _READ: Final = frozenset({_MODEL, _MRTEE, _EVALUATION, _STATUS})
 
 
 def read_intel(triple: Triple, *, source: str, seen: date) -> Stated:
-    """What a triple states about a trust domain and Intel's view of its processor."""
+    """The statements of a triple about a trust domain, and about Intel's view of its processor."""
     environment = triple.environment
     if not environment.class_id.startswith(_INTEL):
         raise refused(f"class id {environment.class_id}, which is none of Intel")
@@ -58,7 +58,7 @@ def read_intel(triple: Triple, *, source: str, seen: date) -> Stated:
     values = mapping(one.values, "measurement values", _VALUES)
     model = text(values.get(_MODEL, environment.model), "model")
     if _MRTEE in values and model not in _DOMAINS:
-        raise refused(f"tee.mrtee of {model}, which is no trust domain")
+        raise refused(f"tee.mrtee of {model}, which is not a trust domain")
     return Stated(
         mrtds=tuple(Mrtd(digest=digest, source=source, seen=seen) for digest in _mrtds(values)),
         tcb_statuses=_statuses(values),
@@ -73,7 +73,7 @@ def _left_out(triple: Triple, one: Measurement, values: Mapping[Any, Any]) -> tu
 
 
 def _members(value: Any, number: int, name: str) -> list[Any]:
-    """The members of a set, or None where the value is no expression."""
+    """The members of a set: of an expression, or the array itself."""
     if not isinstance(value, cbor2.CBORTag):
         return array(value, name)
     expression = value.value

@@ -35,7 +35,7 @@ def array(value: Any, name: str) -> list[Any]:
 
 
 def tagged(value: Any, number: int, name: str) -> Any:
-    """What a tag holds."""
+    """The content of a tag."""
     if not isinstance(value, cbor2.CBORTag) or value.tag != number:
         raise refused(f"a {name} that is not tagged {number}")
     return value.value
@@ -44,7 +44,7 @@ def tagged(value: Any, number: int, name: str) -> Any:
 def whole(value: Any, name: str, *, bits: int) -> int:
     """An unsigned integer of at most so many bits."""
     if type(value) is not int or not 0 <= value < 1 << bits:
-        raise refused(f"a {name} that is no number of {bits} bits")
+        raise refused(f"a {name} that is not a number of {bits} bits")
     return value
 
 
@@ -66,7 +66,7 @@ def oid(value: Any, name: str) -> str:
     """The dotted form of a tagged object identifier (RFC 9090: the content of its BER encoding)."""
     data = tagged(value, _OID, name)
     if not isinstance(data, bytes) or not 0 < len(data) <= 64 or data[-1] & 0x80:
-        raise refused(f"a {name} that is no object identifier")
+        raise refused(f"a {name} that is not an object identifier")
     numbers, number = [], 0
     for byte in data:
         number = number << 7 | byte & 0x7F
@@ -80,5 +80,5 @@ def oid(value: Any, name: str) -> str:
 def sha384_of(value: Any, name: str) -> str:
     """The hexadecimal of one digest, [algorithm, bytes]; no other algorithm measures these machines."""
     if not isinstance(value, list) or len(value) != 2 or value[0] not in SHA384:
-        raise refused(f"a {name} that is no SHA-384 digest")
+        raise refused(f"a {name} that is not a SHA-384 digest")
     return octets(value[1], 48, name).hex()

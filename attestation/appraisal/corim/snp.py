@@ -47,7 +47,7 @@ _VALUES: Final = {1: "SVN", 2: "digests", 4: "raw value"}
 
 
 def read_snp(triple: Triple, *, source: str, seen: date) -> Stated:
-    """What a triple states about a machine with SEV-SNP."""
+    """The statements of a triple about a machine with SEV-SNP."""
     environment = triple.environment
     if environment.class_id != _BY_CHIP:
         raise refused(f"class id {environment.class_id}; {_BY_CHIP} is that of reports signed by a chip")

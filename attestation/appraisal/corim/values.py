@@ -21,7 +21,7 @@ STATUSES: Final = frozenset(get_args(TcbStatus))
 
 
 class Stated(msgspec.Struct, frozen=True, kw_only=True):
-    """What one reference triple states. `left_out` names what it states and no reference value can hold."""
+    """The statements of one reference triple. `left_out` names what it states and no reference value can hold."""
 
     measurements: tuple[str, ...] = ()
     id_keys: tuple[IdKey, ...] = ()
