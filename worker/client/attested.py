@@ -148,7 +148,9 @@ def _keys(maa_url: str, trust: Trust, *, stored: bytes | None = None) -> Signing
     try:
         issuer = provider_endpoint(trust, maa_url)
     except AttestationError as error:
-        raise _refused(error) from error
+        if stored is None:
+            raise _refused(error) from error
+        raise Unverified(f"attestation {error.check}", f"{trust.name} has no such issuer") from None
     return SigningKeys(issuer=issuer, trust=trust, fetch=None if stored is None else lambda: stored)
 
 

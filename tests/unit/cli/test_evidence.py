@@ -108,6 +108,9 @@ def test_the_file_of_a_job(tmp_path: Path) -> None:
     result = cji("verify", wrapped(tmp_path, nonce=b"x" * 32), "--profile", decided_profile(tmp_path))
     assert (result.exit_code, "refused at E16" in result.output) == (3, True)
     assert cji("verify", wrapped(tmp_path, cloud="elsewhere")).exit_code == 2
+    for change, check in (({"maa_url": "https://evil.example"}, "maa-url"), ({"jwks": b"{}"}, "refused at T03")):
+        result = cji("verify", wrapped(tmp_path, **change), "--profile", decided_profile(tmp_path))
+        assert (result.exit_code, check in result.output) == (3, True), result.output
 
 
 def test_reference_values_of_a_profile_are_not_guessed(tmp_path: Path) -> None:
