@@ -61,7 +61,7 @@ def verify_sign1(message: UnverifiedSign1, key: ec.EllipticCurvePublicKey, *, fa
     try:
         algorithm, digest = _ALGORITHMS[key.curve.name]
         size = (key.key_size + 7) // 8
-        if type(message.header.get(_ALGORITHM)) is not int or message.header[_ALGORITHM] != algorithm:
+        if message.header.get(_ALGORITHM) != algorithm:
             raise ValueError
         if len(message.signature) != 2 * size:
             raise ValueError

@@ -5,8 +5,8 @@ numbers, simple values other than false, true and null, keys other than integers
 is not in the one form that RFC 8949 §4.1 prefers: open lengths, longer heads, bytes after the value.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Never
 
 import cbor2
 
@@ -20,22 +20,15 @@ class _RefusedError(ValueError):
     """Raised inside this module only."""
 
 
-class _Tags(Mapping[int, Callable[[Any, bool], Any]]):
-    """Has `cbor2` keep a tag that was named, and refuse others. By itself it would make objects of many kinds."""
+class _Tags(dict[int, Callable[[Any, bool], Any]]):
+    """Has `cbor2` keep the tags that were named, and refuse others. By itself it would make objects of many kinds."""
 
-    def __init__(self, named: frozenset[int]) -> None:
-        self._named = named
+    def __missing__(self, number: int) -> Never:
+        raise _RefusedError  # a KeyError would mean: as usual
 
-    def __getitem__(self, number: int) -> Callable[[Any, bool], Any]:
-        if number not in self._named:
-            raise _RefusedError  # a KeyError would mean: as usual
-        return lambda value, _: cbor2.CBORTag(number, value)
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._named)
-
-    def __len__(self) -> int:
-        return len(self._named)
+def _kept(number: int) -> Callable[[Any, bool], Any]:
+    return lambda value, _: cbor2.CBORTag(number, value)
 
 
 def parse_cbor(data: bytes, *, limit: int, tags: frozenset[int], fault: Fault, check: str) -> Any:
@@ -45,7 +38,7 @@ def parse_cbor(data: bytes, *, limit: int, tags: frozenset[int], fault: Fault, c
             raise _RefusedError
         value = cbor2.loads(
             data,
-            semantic_decoders=_Tags(tags),
+            semantic_decoders=_Tags({number: _kept(number) for number in tags}),
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
             allow_duplicate_keys=False,

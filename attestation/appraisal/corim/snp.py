@@ -11,7 +11,7 @@ from typing import Any, Final
 import cbor2
 
 from attestation.appraisal.advisories import PRODUCT_OF, Product, Stepping
-from attestation.appraisal.advisories.products import kind_of, product_of_cpuid
+from attestation.appraisal.advisories.products import Cpuid, kind_of, product_of_cpuid
 from attestation.appraisal.azure import IdKey
 from attestation.appraisal.corim.document import Measurement, Triple
 from attestation.appraisal.corim.refusal import array, mapping, octets, refused, sha384_of, tagged, whole
@@ -63,11 +63,11 @@ def read_snp(triple: Triple, *, source: str, seen: date) -> Stated:
             left_out.append(_LEFT_OUT[number])
         else:
             found[number] = _value(number, one)
-    cpuid = _cpuid(found)
+    processor = _processor(found)
     return Stated(
         measurements=tuple(found.get(_MEASURED, ())),
-        id_keys=_id_keys(found, cpuid, source=source, seen=seen),
-        floors=_floors(found, cpuid),
+        id_keys=_id_keys(found, processor and processor[1], source=source, seen=seen),
+        floors=_floors(found, processor),
         left_out=tuple(left_out),
     )
 
@@ -90,24 +90,24 @@ def _level(value: Any, *, bits: int) -> int:
     return whole(value, "SVN", bits=bits)
 
 
-def _cpuid(found: Mapping[int, Any]) -> tuple[int, int, int] | None:
+def _processor(found: Mapping[int, Any]) -> tuple[Cpuid, Product] | None:
+    """Family, model and stepping, and their product; None for none, and for a product that is not known."""
     given = [found[one][0] for one in _CPUID if one in found]
     if not given:
         return None
     if len(given) != len(_CPUID):
         raise refused("a processor without family, model and stepping (measurement keys 648 to 650)")
-    return given[0], given[1], given[2]
+    family, model, stepping = given
+    product = product_of_cpuid(family, model)
+    return None if product is None else ((family, model, stepping), product)
 
 
-def _id_keys(
-    found: Mapping[int, Any], cpuid: tuple[int, int, int] | None, *, source: str, seen: date
-) -> tuple[IdKey, ...]:
+def _id_keys(found: Mapping[int, Any], product: Product | None, *, source: str, seen: date) -> tuple[IdKey, ...]:
     fields = (_GUEST_SVN, _POLICY, _FAMILY, _IMAGE)
     if _ID_KEY not in found:
         if any(one in found for one in fields):
             raise refused("guest SVN, policy, family or image id (measurement keys 1 to 4) without an ID key (643)")
         return ()
-    product = None if cpuid is None else product_of_cpuid(*cpuid[:2])
     if product is None or any(one not in found for one in fields):
         raise refused(
             "an ID key (643) without guest SVN, policy, family id, image id (1 to 4) or processor (648 to 650)"
@@ -125,11 +125,10 @@ def _id_keys(
     )
 
 
-def _floors(found: Mapping[int, Any], cpuid: tuple[int, int, int] | None) -> dict[Stepping, TcbFloor]:
+def _floors(found: Mapping[int, Any], processor: tuple[Cpuid, Product] | None) -> dict[Stepping, TcbFloor]:
     if _TCB not in found:
         return {}
-    product: Product | None = None if cpuid is None else product_of_cpuid(*cpuid[:2])
-    stepping = None if cpuid is None or product is None else kind_of(cpuid, product)
+    stepping = processor and kind_of(*processor)
     if stepping is None:
         raise refused("REPORTED_TCB (647) without a processor that is known (648 to 650)")
     tcb = parse_tcb(found[_TCB].to_bytes(8, "little"), turin=PRODUCT_OF[stepping] == "Turin")
