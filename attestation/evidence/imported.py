@@ -126,17 +126,14 @@ def _values(data: bytes, count: int) -> tuple[bytes, ...]:
         return tuple(data[at : at + _PCR_BYTES] for at in range(0, len(data), _PCR_BYTES))
     found: list[bytes] = []
     try:
-        if len(data) <= _SELECTIONS:
-            raise ValueError
         (lists,) = struct.unpack_from("<I", data, _SELECTIONS)
         at = _SELECTIONS + 4
         if len(data) != at + lists * (4 + _DIGESTS * 66):
             raise ValueError
         for start in range(at, len(data), 4 + _DIGESTS * 66):
             (used,) = struct.unpack_from("<I", data, start)
-            if used > _DIGESTS:
-                raise ValueError
-            found += [_digest(data, start + 4 + 66 * place) for place in range(used)]
+            places = data[start + 4 : start + 4 + _DIGESTS * 66]
+            found += [_digest(places, 66 * place) for place in range(used)]
     except (ValueError, struct.error) as error:
         raise _refused(f"PCR values of {len(data)} bytes") from error
     if len(found) != count:

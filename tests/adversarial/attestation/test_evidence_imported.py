@@ -168,8 +168,6 @@ def wrong_size() -> bytes:
         b"".join(VALUES[:8]),
         serialized(VALUES)[:-1],
         serialized(VALUES) + b"\0",
-        serialized(VALUES[:8]),
-        serialized((*VALUES, VALUES[0])),
         bytes(132),
         bytes(135),
         bytes(132) + b"\xff\xff\xff\xff",
@@ -178,8 +176,16 @@ def wrong_size() -> bytes:
     ],
 )
 def test_pcr_files_that_are_refused(pcrs: bytes) -> None:
-    with rejected("import"):
+    with rejected("import") as caught:
         read_quote(quote().message, quote().signature, pcrs)
+    assert caught.value.failures[0].found == f"PCR values of {len(pcrs)} bytes"
+
+
+@pytest.mark.parametrize("values", [VALUES[:8], (*VALUES, VALUES[0])])
+def test_pcrs_of_another_quote_are_refused(values: tuple[bytes, ...]) -> None:
+    with rejected("import") as caught:
+        read_quote(quote().message, quote().signature, serialized(values))
+    assert caught.value.failures[0].found == f"{len(values)} PCR values for a quote of {len(VALUES)}"
 
 
 def test_other_files_that_are_refused() -> None:
@@ -244,6 +250,7 @@ def changed_quote(old: bool = False, **changes: Any) -> bytes:
         versioned(vcek="AA"),
         versioned(tpm_quote=None),
         versioned(tpm_quote=[]),
+        versioned(tpm_quote=["signature", "message", "pcrs"]),
         versioned(td_quote=b64url(bytes(17 * 1024)), vcek=None),
         changed_quote(extra=1),
         changed_quote(pcrs=7),
@@ -262,6 +269,7 @@ def changed_quote(old: bool = False, **changes: Any) -> bytes:
         oldest(report=[True]),
         oldest(report=["0"]),
         oldest(report="00"),
+        oldest(report=7),
         changed_quote(old=True, pcrs=[[0] * 33]),
         changed_quote(old=True, message="00"),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cji_simulator.certificates import Credential, authority
+from cji_simulator.certificates import Credential, authority, leaf
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -114,8 +114,15 @@ def test_bounds_of_a_timestamp() -> None:
         check(tsa().response(MESSAGE, certificates=many))
     assert "too many certificates" in caught.value.failures[0].found
     assert check(tsa().response(MESSAGE, certificates=many[:MOST_CERTIFICATES]))
-    with rejected("E51"):
-        check(bytes(MAX_TIMESTAMP_BYTES + 1))
+    for size, sound in ((30 * 1024, True), (MAX_TIMESTAMP_BYTES, False)):
+        weighty = leaf("weighty", other(), None, uris=("https://w.example/" + "a" * size,)).certificate
+        response = tsa().response(MESSAGE, certificates=[*tsa().signer.chain[:-1], weighty])
+        assert (len(response) <= MAX_TIMESTAMP_BYTES) == sound
+        if sound:
+            assert check(response)
+        else:
+            with rejected("E51"):
+                check(response)
 
 
 def test_a_root_may_be_named_beside_others() -> None:
