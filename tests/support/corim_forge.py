@@ -39,7 +39,7 @@ def measurement(key: Any, **values: Any) -> dict[int, Any]:
     return {0: key, 1: {kinds[kind]: value for kind, value in values.items()}}
 
 
-def raw(data: bytes) -> CBORTag:
+def raw(data: Any) -> CBORTag:
     return CBORTag(560, data)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from cji_simulator.certificates import Credential, authority, leaf
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response
@@ -142,7 +142,8 @@ def test_a15_lists_of_roots_that_no_reader_takes() -> None:
     (sound,) = tsa().roots
     both = sound.certificate + Tsa().roots[0].certificate
     check_reference(ReferenceValues(timestamp_roots=(sound,)))
-    many = tuple(Tsa(root=authority(f"r{n}", other())).roots[0] for n in range(MOST_ROOTS + 1))
+    others = (authority(f"r{n}", ec.generate_private_key(ec.SECP256R1())) for n in range(MOST_ROOTS + 1))
+    many = tuple(root(one.certificate.public_bytes(Encoding.PEM)) for one in others)
     check_reference(ReferenceValues(timestamp_roots=many[:MOST_ROOTS]))
     der = tsa().root.certificate.public_bytes(Encoding.DER)
     for roots in (
@@ -156,6 +157,3 @@ def test_a15_lists_of_roots_that_no_reader_takes() -> None:
     ):
         with rejected("reference-timestamp_roots", fault=Fault.CONFIG_INVALID):
             check_reference(ReferenceValues(timestamp_roots=roots))
-    for pins in ((), ("00" * 31,), ("GG" * 32,)):
-        with rejected("reference-maa_keys", fault=Fault.CONFIG_INVALID):
-            check_reference(ReferenceValues(maa_keys=pins))

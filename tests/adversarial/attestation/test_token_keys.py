@@ -1,6 +1,7 @@
 """A04: whose keys verify a token (T19), and when it was issued."""
 
 from attestation import AZURE_US, Fault
+from attestation.appraisal import ReferenceValues, check_reference
 from attestation.checks import Skipped
 from attestation.maa import SigningKeys, issue_of
 from attestation.maa.claims import check_key
@@ -31,6 +32,12 @@ def test_a04_keys_of_a_file_are_the_issuers_if_they_are_pinned() -> None:
     with rejected("T19", fault=Fault.TOKEN_INVALID) as caught:
         check_key(signing, ("00" * 32,), from_issuer=False, in_enclave=False)
     assert caught.value.failures == (("T19", f"key {pin}", "00" * 32),)
+
+
+def test_a15_pins_that_no_key_has_are_refused() -> None:
+    for pins in ((), ("00" * 31,), ("GG" * 32,)):
+        with rejected("reference-maa_keys", fault=Fault.CONFIG_INVALID):
+            check_reference(ReferenceValues(maa_keys=pins))
 
 
 def test_when_a_token_was_issued() -> None:
