@@ -6,7 +6,7 @@ is not in the one form that RFC 8949 §4.1 prefers: open lengths, longer heads, 
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Never
+from typing import Any, Final
 
 import cbor2
 
@@ -16,53 +16,45 @@ MAX_DEPTH: Final = 16  # levels
 _PLAIN: Final = (int, bytes, str, bool, type(None))
 
 
-class _RefusedError(ValueError):
-    """Raised inside this module only."""
-
-
 class _Tags(dict[int, Callable[[Any, bool], Any]]):
-    """Has `cbor2` keep the tags that were named, and refuse others. By itself it would make objects of many kinds."""
+    """Has `cbor2` keep every tag as it is. By itself it would make objects of many kinds."""
 
-    def __missing__(self, number: int) -> Never:
-        raise _RefusedError  # a KeyError would mean: as usual
-
-
-def _kept(number: int) -> Callable[[Any, bool], Any]:
-    return lambda value, _: cbor2.CBORTag(number, value)
+    def __missing__(self, number: int) -> Callable[[Any, bool], Any]:
+        return lambda value, _: cbor2.CBORTag(number, value)
 
 
 def parse_cbor(data: bytes, *, limit: int, tags: frozenset[int], fault: Fault, check: str) -> Any:
     """Decode one item; raises AttestationError(fault, check). Tags are `cbor2.CBORTag`, arrays are lists."""
     try:
         if len(data) > limit:
-            raise _RefusedError
+            raise ValueError
         value = cbor2.loads(
             data,
-            semantic_decoders=_Tags({number: _kept(number) for number in tags}),
+            semantic_decoders=_Tags(),
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
             allow_duplicate_keys=False,
         )
-        _check_kinds(value)
+        _check_kinds(value, tags)
         if cbor2.dumps(value) != data:
-            raise _RefusedError
+            raise ValueError
     except (cbor2.CBORError, ValueError) as error:
         raise AttestationError(fault, check=check) from error
     return value
 
 
-def _check_kinds(value: Any) -> None:
+def _check_kinds(value: Any, tags: frozenset[int]) -> None:
     if type(value) in _PLAIN:
         return
-    if isinstance(value, cbor2.CBORTag):
-        _check_kinds(value.value)
+    if isinstance(value, cbor2.CBORTag) and value.tag in tags:
+        _check_kinds(value.value, tags)
     elif type(value) is list:
         for one in value:
-            _check_kinds(one)
+            _check_kinds(one, tags)
     elif type(value) is dict:
         for key, one in value.items():
             if type(key) not in (int, str):
-                raise _RefusedError
-            _check_kinds(one)
+                raise ValueError
+            _check_kinds(one, tags)
     else:
-        raise _RefusedError
+        raise ValueError
