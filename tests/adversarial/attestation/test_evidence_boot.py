@@ -59,6 +59,12 @@ def test_a_sound_boot_is_accepted(tee: str) -> None:
     assert verdict.boot.pcrs == replayed((*firmware(), *USERSPACE))  # as booted, before the start
 
 
+def test_bundles_with_a_boot_are_read_again() -> None:
+    """On TDX beside Intel's collateral."""
+    for evidence in (with_boot(), with_boot(partial(intel().evidence, machine()))):
+        assert Evidence.from_json(evidence.to_json()) == evidence
+
+
 def test_a_workers_evidence_has_a_second_quote() -> None:
     for start in (RECEIPT_KEY, b""):
         refused(machine().evidence(), "E46", start=(start,))
@@ -342,6 +348,20 @@ def test_a16_an_image_without_a_measured_command_line_is_refused() -> None:
     refused(with_boot(events=bare), "E49", Fault.POLICY_MISMATCH, reference=reference)
     passed = (*bare, _event(12, LINE.encode("utf-16-le")))  # systemd-boot passes it, and measures it
     assert machine().appraise(with_boot(events=passed), reference=reference)
+
+
+def test_a_boot_without_a_measured_kernel_is_no_image() -> None:
+    """Everything in it is explained, but it would pin nothing."""
+    bare = [one for one in firmware() if one.pcr != 11]
+    assert image_of(state(with_boot(events=(*bare, _event(12, LINE.encode("utf-16-le")))))) is None
+
+
+def test_an_image_that_names_no_verity_root_is_reported_as_such() -> None:
+    evidence = with_boot(line="root=/dev/sda1 ro")
+    found = image_of(state(evidence))
+    assert found is not None
+    checks = dict(machine().appraise(evidence, reference=pinning(found)).checks)
+    assert checks["E49"] == "boot image among the reference values, dm-verity none"
 
 
 def test_systemds_own_measurements_are_no_addition() -> None:

@@ -76,7 +76,7 @@ def test_x08_a_keyholder_that_stood_still_looks_again(site: Site) -> None:
     """The machine changed meanwhile: no job is admitted under the old evidence, however fresh it is."""
     with stopped(site.worker.pids["keyholder"]):
         until(lambda: not serving(site), seconds=WITHDRAWN_S)
-        site.simulation.extend_pcr(7)
+        site.simulation.extend_pcr(12)
     time.sleep(0.2)
     dropped = until(lambda: b'"pcr-drift"' in site.files.audit.read_bytes() or None, seconds=8)
     assert dropped

@@ -319,6 +319,7 @@ def test_evidence_of_another_machine_or_key_is_refused(desk: Desk) -> None:
     assert "E16" in verify(nonce=base64.b64encode(bytes(32)).decode()).stderr
     assert verify(receipt_jwk=public_jwk(desk.worker.cmk.public_key())).exit_code == 3
     assert "T01" in verify(maa_token="x.y.z").stderr
+    assert "T03" in verify(jwks="").stderr
     assert verify(cloud="azure-us").exit_code == 2
     assert {verify(version=other).exit_code for other in (1, 2, 3, 4)} == {2}
     assert verify(extra=1).exit_code == 2
