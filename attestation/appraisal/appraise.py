@@ -22,6 +22,7 @@ from attestation.checks import Check
 from attestation.errors import AttestationError, Record, invalid
 from attestation.evidence import Evidence, HclReport, parse_hcl
 from attestation.evidence.binding import report_user_data
+from attestation.evidence.tpm_structures import PCRS
 from attestation.trust import Trust
 from attestation.verified import _CONSTRUCTOR_KEY
 
@@ -35,12 +36,14 @@ def appraise(
     start: tuple[bytes, ...] | None,
     now: datetime,
     earlier: Verdict | None = None,
+    crl: bytes | None = None,
 ) -> Verdict:
     """Accept the evidence and return the verdict, or raise AttestationError with the checks that failed and passed.
 
     `start` is the receipt key, by its thumbprint, of the worker whose evidence this is: it must be the only one that
     started in this boot. An empty one stands for no start; of several, one must be so. None: whatever runs there.
     `earlier` is the last verdict on the same machine in the same boot, where there is one.
+    `crl` is AMD's list that came with the evidence, DER: it counts where the reference values have none.
     CONFIG_INVALID, UNTRUSTED_ROOT (E04, E23, E44), POLICY_MISMATCH (E26, E27, E33, E40 and policy), EVIDENCE_INVALID.
     """
     check_reference(reference)
@@ -49,7 +52,7 @@ def appraise(
         signer = record.take(check_origin(report, reference))  # E40
         record.add(_check_binding(report, expected_qualifying_data))  # E02
         record.add(Check("E03", "one HCLAkPub"))  # or `parse_hcl` would have refused the claims
-        hardware = _hardware(evidence, report, trust=trust, reference=reference, now=now, record=record)
+        hardware = _hardware(evidence, report, crl, trust=trust, reference=reference, now=now, record=record)
         vtpm = authenticate_vtpm(  # E14 to E18, E20 to E22, E35
             evidence, report.ak, expected=expected_qualifying_data, earlier=earlier, record=record
         )
@@ -57,7 +60,7 @@ def appraise(
         boot = authenticate_boot(evidence, vtpm.quote, report.ak, start=start, record=record)  # E46, E47, E50, E48
         # E45, E31; E08 to E10, E41, E42, E11, E12, E32, E34 or E29, E30, E11, E32; E43, E19, E49
         decided = check_policy(
-            hardware, report, evidence.pcrs, boot, signer, reference=reference, now=now, record=record
+            hardware, report, evidence.pcrs[: len(PCRS)], boot, signer, reference=reference, now=now, record=record
         )
     return _verdict(evidence, report, hardware, vtpm, boot, decided=decided, checks=record.checks)
 
@@ -89,7 +92,7 @@ def _verdict(
         vm_unique_id=report.vm_unique_id,
         ak=report.ak,
         ephemeral=vtpm.ephemeral,
-        pcrs=evidence.pcrs,
+        pcrs=evidence.pcrs[: len(PCRS)],
         boot=boot,
         clock=vtpm.quote.clock,
         evidence_sha384=evidence.sha384,
@@ -99,7 +102,14 @@ def _verdict(
 
 
 def _hardware(
-    evidence: Evidence, report: HclReport, *, trust: Trust, reference: ReferenceValues, now: datetime, record: Record
+    evidence: Evidence,
+    report: HclReport,
+    carried: bytes | None,
+    *,
+    trust: Trust,
+    reference: ReferenceValues,
+    now: datetime,
+    record: Record,
 ) -> AuthenticReport | AuthenticDomain:
     """The processor's own evidence, under its vendor's pinned root."""
     if report.tee == "tdx":  # E13, E24 to E27, E23, E28
@@ -107,7 +117,7 @@ def _hardware(
     found = authenticate_report(  # E36, E37, E39, E04, E05, E38, E06, E07
         report.hardware, evidence.certs, roots=trust.amd_roots, now=now, record=record
     )
-    crl = (reference.amd_crls or {}).get(found.product)
+    crl = (carried or None) if reference.amd_crls is None else reference.amd_crls.get(found.product)
     record.add(check_not_revoked(found.endorsement, crl, now=now, max_age_days=reference.crl_max_age_days))  # E33
     return found
 

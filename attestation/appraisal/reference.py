@@ -22,6 +22,7 @@ from attestation.appraisal.advisories import (
 from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot, is_hex, sound_id_keys, sound_mrtds, sound_roots
 from attestation.appraisal.boot_image import BootImage, sound_image
 from attestation.appraisal.crl import MAX_AGE_DAYS
+from attestation.appraisal.timestamp import TimestampRoot, sound_timestamp_roots
 from attestation.errors import AttestationError, Fault
 
 TcbStatus = Literal[
@@ -96,6 +97,8 @@ class ReferenceValues(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     boot_images: tuple[BootImage, ...] | None = None  # unified kernel images, each with its command line
     maa_policy_hashes: tuple[str, ...] | None = None  # x-ms-policy-hash values, as `cji policy hash` prints them
     maa_enclave: MaaEnclave | None = None  # None: the signing key is trusted because the provider publishes it
+    maa_keys: tuple[str, ...] | None = None  # SHA-256, hex, of signing keys that the provider was seen to publish
+    timestamp_roots: tuple[TimestampRoot, ...] | None = None  # of authorities whose timestamps prove a time
     token_max_age: int = 600  # seconds since the token's iat
 
 
@@ -146,6 +149,9 @@ def check_reference(reference: ReferenceValues) -> None:
         and not (reference.maa_policy_hashes and all(map(_POLICY_HASH.fullmatch, reference.maa_policy_hashes))),
         "maa_enclave": reference.maa_enclave is not None
         and not (_hex(reference.maa_enclave.measurements, 96) and _hex(reference.maa_enclave.host_data, 64)),
+        "maa_keys": reference.maa_keys is not None and not _hex(reference.maa_keys, 64),
+        "timestamp_roots": reference.timestamp_roots is not None
+        and not sound_timestamp_roots(reference.timestamp_roots),
         "token_max_age": not 0 < reference.token_max_age <= 3600,
     }
     for field, wrong in problems.items():

@@ -38,7 +38,7 @@ class Verdict(Verified):
     hardware: SnpReport | TdReport = field(repr=False)
     vm_unique_id: str
     ak: rsa.RSAPublicKey = field(repr=False)
-    ephemeral: rsa.RSAPublicKey = field(repr=False)
+    ephemeral: rsa.RSAPublicKey | None = field(repr=False)  # None for imported evidence
     pcrs: tuple[bytes, ...]  # 0 to 7
     boot: BootState | None  # None without a second quote
     clock: TpmClock

@@ -18,7 +18,8 @@ from attestation.certs import spki_sha256
 from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError, Record, invalid
 from attestation.evidence import Evidence, TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
-from attestation.evidence.tpm_structures import PCR_SELECTION, PCRS, pcr_digest, policy_pcr_digest
+from attestation.evidence.bundle import IMPORTED
+from attestation.evidence.tpm_structures import PCR_SELECTION, PCRS, pcr_digest, policy_pcr_digest, selected_pcrs
 
 AK_ATTRIBUTES: Final = 0x50032  # sign, restricted, sensitiveDataOrigin, fixedParent, fixedTPM
 EPHEMERAL_ATTRIBUTES: Final = 0x20432  # decrypt, noDA, sensitiveDataOrigin, fixedParent, fixedTPM
@@ -31,7 +32,7 @@ _UNEXTENDED: Final = (bytes(PCR_BYTES), b"\xff" * PCR_BYTES)
 class AuthenticVtpm:
     """The parts of the vTPM's evidence that later steps use."""
 
-    ephemeral: rsa.RSAPublicKey
+    ephemeral: rsa.RSAPublicKey | None  # None for imported evidence
     quote: TpmAttest
 
 
@@ -50,10 +51,9 @@ def authenticate_vtpm(
     record.add(_check_quote_signature(evidence, ak))
     attest = record.take(_read_quote(evidence.quote))
     record.add(_check_qualifying_data(attest, expected))
-    record.add(_check_selection(attest))
-    record.add(_check_pcr_values(attest, evidence.pcrs))
-    key = record.take(_read_ephemeral(evidence, ak))
-    ephemeral = record.take(_check_ephemeral(key, evidence.pcrs))
+    quoted = record.take(_check_selection(attest, imported=evidence.version == IMPORTED))
+    record.add(_check_pcr_values(attest, evidence.pcrs, quoted))
+    ephemeral = _ephemeral(evidence, ak, record)
     record.add(_check_ak(evidence, ak, signer=attest.signer))
     record.add(_check_clock(attest.clock, ak, earlier))
     return AuthenticVtpm(ephemeral=ephemeral, quote=attest)
@@ -88,20 +88,32 @@ def _check_qualifying_data(attest: TpmAttest, expected: bytes) -> Check:
     return Check("E16", "quote fresh")
 
 
-def _check_selection(attest: TpmAttest) -> Check:
-    if attest.selection != PCR_SELECTION:
+def _check_selection(attest: TpmAttest, *, imported: bool) -> tuple[tuple[int, ...], Check]:
+    """The PCRs of the quote: 0 to 7, and others behind them only in imported evidence."""
+    quoted = selected_pcrs(attest.selection)
+    if attest.selection != PCR_SELECTION and not (imported and quoted[: len(PCRS)] == PCRS):
         raise invalid("E17", found=f"selection {attest.selection.hex()}", expected=f"selection {PCR_SELECTION.hex()}")
-    return Check("E17", "PCRs sha256:0-7")
+    return quoted, Check("E17", f"PCRs sha256:{','.join(map(str, quoted))}" if quoted != PCRS else "PCRs sha256:0-7")
 
 
-def _check_pcr_values(attest: TpmAttest, pcrs: tuple[bytes, ...]) -> Check:
-    if len(pcrs) != len(PCRS) or any(len(value) != PCR_BYTES for value in pcrs):
-        raise invalid("E18", found="other values than eight of 32 bytes")
+def _check_pcr_values(attest: TpmAttest, pcrs: tuple[bytes, ...], quoted: tuple[int, ...]) -> Check:
+    if len(pcrs) != len(quoted) or any(len(value) != PCR_BYTES for value in pcrs):
+        raise invalid("E18", found=f"other values than {len(quoted)} of 32 bytes")
     if attest.digest != pcr_digest(pcrs):
         raise invalid("E18", found=f"values with digest {pcr_digest(pcrs).hex()}", expected=attest.digest.hex())
-    if unextended := [pcr for pcr, value in enumerate(pcrs) if value in _UNEXTENDED]:
+    if unextended := [pcr for pcr in PCRS if pcrs[pcr] in _UNEXTENDED]:
         raise invalid("E18", found=f"never extended: {unextended}", expected="a measured boot")
     return Check("E18", "PCR values as quoted")
+
+
+def _ephemeral(evidence: Evidence, ak: rsa.RSAPublicKey, record: Record) -> rsa.RSAPublicKey | None:
+    """E20 and E21."""
+    if evidence.version == IMPORTED:
+        record.add(Skipped("E20", "no ephemeral key: imported evidence is for no release"))
+        record.add(Skipped("E21", "no ephemeral key"))
+        return None
+    key = record.take(_read_ephemeral(evidence, ak))
+    return record.take(_check_ephemeral(key, evidence.pcrs))
 
 
 def _read_ephemeral(evidence: Evidence, ak: rsa.RSAPublicKey) -> tuple[TpmRsaPublic, Check]:

@@ -6,7 +6,7 @@ import it.
 
 from attestation.evidence.ak_chain import ak_chain
 from attestation.evidence.binding import bind, maa_nonce, qualifying_data
-from attestation.evidence.bundle import MAX_EVIDENCE_BYTES, Evidence
+from attestation.evidence.bundle import IMPORTED, MAX_EVIDENCE_BYTES, Evidence
 from attestation.evidence.collateral import TdCollateral
 from attestation.evidence.event_log import Event, read_logs, replay
 from attestation.evidence.hcl import HclReport, Tee, parse_hcl
@@ -17,6 +17,7 @@ from attestation.evidence.td_quote import TdQuote, TdReport, TdxTcb, parse_td_qu
 from attestation.evidence.tpm_structures import TpmAttest, TpmClock, TpmRsaPublic, parse_attest, parse_rsa_public
 
 __all__ = [
+    "IMPORTED",
     "MAX_EVIDENCE_BYTES",
     "MAX_NONCES",
     "MAX_PATH_BYTES",

@@ -17,6 +17,7 @@ from attestation.strict_json import JsonObject, parse_object, text_member
 from attestation.trust import Endpoint, Trust, endpoint
 
 NOT_READY: Final = frozenset({404, 410})  # 404 is usual in the first minutes after boot
+_THIM: Final = "imds-thim"
 _REGION: Final = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 
 
@@ -25,6 +26,7 @@ class AmdCertificates:
     """PEM of VCEK, ASK and ARK in this order, and the TCB that the VCEK was made for (8 bytes as in the report)."""
 
     pem: bytes
+    chain: bytes  # PEM of ASK and ARK
     tcb: bytes
 
 
@@ -51,18 +53,23 @@ def _object(data: bytes, check: str) -> JsonObject:
 
 def amd_certificates(trust: Trust) -> AmdCertificates:
     """The chip's certificates from THIM; EVIDENCE_UNAVAILABLE "imds-thim" where it has none."""
-    check = "imds-thim"
-    reply = _object(_request(trust, check=check, path="/metadata/THIM/amd/certification"), check)
+    reply = _request(trust, check=_THIM, path="/metadata/THIM/amd/certification")
+    return read_thim(reply, fault=Fault.EVIDENCE_UNAVAILABLE)
+
+
+def read_thim(data: bytes, *, fault: Fault) -> AmdCertificates:
+    """The certificates in an answer of THIM: `fault` "imds-thim" for any other text."""
+    reply = parse_object(data, limit=MAX_REPLY_BYTES, fault=fault, check=_THIM)
     vcek, chain, tcbm = (
-        text_member(reply, name, fault=Fault.EVIDENCE_UNAVAILABLE, check=check)
-        for name in ("vcekCert", "certificateChain", "tcbm")
+        text_member(reply, name, fault=fault, check=_THIM) for name in ("vcekCert", "certificateChain", "tcbm")
     )
     try:
         tcb = bytes.fromhex(tcbm)[::-1]  # tcbm is the number's hexadecimal; the report has it little-endian
-        pem = vcek.encode("ascii").rstrip() + b"\n" + chain.encode("ascii").rstrip() + b"\n"
+        issuers = chain.encode("ascii").rstrip() + b"\n"
+        pem = vcek.encode("ascii").rstrip() + b"\n" + issuers
     except ValueError as error:
-        raise AttestationError(Fault.EVIDENCE_UNAVAILABLE, check=check) from error
-    return AmdCertificates(pem=pem, tcb=tcb)
+        raise AttestationError(fault, check=_THIM) from error
+    return AmdCertificates(pem=pem, chain=issuers, tcb=tcb)
 
 
 def td_quote(trust: Trust, report: bytes) -> bytes:

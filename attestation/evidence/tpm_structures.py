@@ -148,6 +148,14 @@ def parse_rsa_public(data: bytes) -> TpmRsaPublic:
     )
 
 
+def selected_pcrs(selection: bytes) -> tuple[int, ...]:
+    """The PCRs of a TPML_PCR_SELECTION, in ascending order; none unless the SHA-256 bank is the only one."""
+    if len(selection) != len(PCR_SELECTION) or not selection.startswith(PCR_SELECTION[:-3]):
+        return ()
+    bits = int.from_bytes(selection[-3:], "little")
+    return tuple(pcr for pcr in range(24) if bits >> pcr & 1)
+
+
 def pcr_digest(values: tuple[bytes, ...]) -> bytes:
     """The digest in a quote of these PCRs: SHA-256 of their concatenation in ascending order."""
     return hashlib.sha256(b"".join(values)).digest()

@@ -2,12 +2,14 @@
 
 from attestation.maa.guest import guest_request, open_reply, send_request
 from attestation.maa.jwks import SigningKeys, parse_jwks
-from attestation.maa.token import VerifiedToken, verify_token
+from attestation.maa.token import Issue, VerifiedToken, issue_of, verify_token
 
 __all__ = [
+    "Issue",
     "SigningKeys",
     "VerifiedToken",
     "guest_request",
+    "issue_of",
     "open_reply",
     "parse_jwks",
     "send_request",

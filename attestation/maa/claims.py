@@ -10,6 +10,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation.appraisal import Verdict
+from attestation.certs import spki_sha256
 from attestation.checks import Check, Skipped
 from attestation.errors import AttestationError, Fault, Record
 from attestation.evidence.hcl import Tee, runtime_ak
@@ -48,6 +49,20 @@ def authentic_claims(raw: str, *, keys: SigningKeys, limit: int, record: Record)
         raise refused("T05", found=f"issuer {claims.get('iss')}", expected=keys.issuer)
     record.add(Check("T05", f"issuer {keys.issuer}"))
     return claims, signing
+
+
+def check_key(signing: SigningKey, pins: tuple[str, ...] | None, *, from_issuer: bool, in_enclave: bool) -> Check:
+    """T19. `pins` are SHA-256 of SubjectPublicKeyInfos; they are for keys that did not come from the issuer itself."""
+    if from_issuer:
+        return Check("T19", "key served by the issuer")
+    if in_enclave:
+        return Check("T19", "key in a named enclave")
+    found = spki_sha256(signing.key)
+    if pins is None:
+        return Skipped("T19", f"key {found} is not pinned: nothing shows that it is the issuer's")
+    if found not in pins:
+        raise refused("T19", found=f"key {found}", expected=" or ".join(pins))
+    return Check("T19", "key pinned")
 
 
 def check_times(claims: JsonObject, *, now: float, max_age: int | None) -> tuple[tuple[int, int], Check]:
@@ -134,7 +149,7 @@ def _encrypts(jwk: JsonObject) -> bool:
     )
 
 
-def check_ephemeral(runtime: JsonObject, ephemeral: rsa.RSAPublicKey) -> Check:
+def check_ephemeral(runtime: JsonObject, ephemeral: rsa.RSAPublicKey | None) -> Check:
     """T13."""
     keys = runtime.get("keys")
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
@@ -143,7 +158,7 @@ def check_ephemeral(runtime: JsonObject, ephemeral: rsa.RSAPublicKey) -> Check:
     if len(suitable) != 1:
         raise refused("T13", found=f"{len(suitable)} encryption keys", expected="one, ours")
     found = rsa_from_jwk(suitable[0], fault=Fault.TOKEN_INVALID, check="T13")
-    if found.public_numbers() != ephemeral.public_numbers():
+    if ephemeral is None or found.public_numbers() != ephemeral.public_numbers():
         raise refused("T13", found="the encryption key of another TPM", expected="ours")
     return Check("T13", "our ephemeral key, alone")
 

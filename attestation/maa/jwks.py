@@ -128,6 +128,8 @@ class SigningKeys:
         self.amd_roots = trust.amd_roots  # for the evidence that certificates carry
         self._monotonic = monotonic
         self._fetch = self._request if fetch is None else fetch
+        self.from_issuer = fetch is None
+        """Whether the document comes over TLS from the issuer itself; otherwise nothing shows whose keys it has."""
         self._lock = threading.Lock()
         self._keys: dict[str, _Published] = {}
         self._fetched: float | None = None

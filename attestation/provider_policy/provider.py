@@ -15,7 +15,7 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.security.attestation import AttestationClient
 
-from attestation.certs import load_pem_chain
+from attestation.certs import load_pem_chain, spki_sha256
 from attestation.errors import AttestationError, Fault
 from attestation.system_roots import roots_file
 from attestation.trust import Trust, provider_endpoint
@@ -25,9 +25,10 @@ _READ_SECONDS: Final = 10
 
 
 class ProviderKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A signing certificate: the key's name, the certificate's subject and end, and whether it signed itself."""
+    """A signing certificate: its key's name and pin, its subject and end, and whether it signed itself."""
 
     kid: str
+    spki_sha256: str  # for `maa_keys`
     subject: str
     self_signed: bool
     until: datetime
@@ -88,6 +89,7 @@ def _key(signer: Any) -> ProviderKey:
     certificate = load_pem_chain(pem, fault=Fault.TOKEN_INVALID, check="T03")[0]
     return ProviderKey(
         kid=str(signer.key_id),
+        spki_sha256=spki_sha256(certificate.public_key()),
         subject=certificate.subject.rfc4514_string(),
         self_signed=certificate.subject == certificate.issuer,
         until=certificate.not_valid_after_utc,

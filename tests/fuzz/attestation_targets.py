@@ -44,6 +44,7 @@ from attestation.certs import load_der, load_pem_chain
 from attestation.errors import Record
 from attestation.evidence import (
     Evidence,
+    MeasuredBoot,
     TdCollateral,
     ak_chain,
     gather,
@@ -668,12 +669,16 @@ def meaning(evidence: Evidence) -> object:
     * The MAC of a TDREPORT: only the processor that made it can check it; what it covers is repeated by the quote.
     * The versions of HCL report (1 or 2) and TDREPORT (0 or 1), which add no field that is read; nothing signs them.
     * Of certificates all but what is signed, and the signature; of PEM the white space; zeros behind a TD quote.
+    * The words of event logs: their digests are those that lead to the quoted PCRs.
     """
     hcl = bytearray(evidence.hcl_report)
     hcl[4] = 0
     quote = evidence.td_quote.rstrip(b"\0")
     pcks: list[object] = []
     collateral: object = evidence.collateral
+    boot: object = evidence.boot
+    if isinstance(evidence.boot, MeasuredBoot):
+        boot = (evidence.boot.quote, evidence.boot.quote_signature, evidence.boot.pcrs)
     if evidence.tee == "tdx" and isinstance(evidence.collateral, TdCollateral):
         hcl[32 + 224 : 32 + 256], hcl[32 + 2] = bytes(32), 0
         chain = parse_td_quote(evidence.td_quote).pck_chain
@@ -687,6 +692,7 @@ def meaning(evidence: Evidence) -> object:
             "hcl_report": bytes(hcl),
             "td_quote": quote,
             "collateral": collateral,
+            "boot": boot,
             "ak_cert": evidence.ak_cert or machine().ak_cert,
             "certs": _signed_parts(evidence.certs),
         },

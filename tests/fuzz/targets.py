@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.fuzz.archive_targets import ARCHIVE
 from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
@@ -13,4 +14,4 @@ from tests.fuzz.worker_targets import WORKER
 
 __all__ = ["TARGETS"]
 
-TARGETS: Final = (*ATTESTATION, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *LINK, *DOOR)
+TARGETS: Final = (*ATTESTATION, *ARCHIVE, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *LINK, *DOOR)

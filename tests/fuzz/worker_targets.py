@@ -347,7 +347,13 @@ def _evidence_files() -> tuple[bytes, ...]:
     return (evidence_file(),)
 
 
+@functools.cache
+def _proven_time() -> datetime:
+    return read_evidence(_evidence_files()[0], trust=machine().trust, reference=decided()).attested_at
+
+
 def _evidence_fair(_: bytes, value: Any) -> bool:
+    """The signed parts are those of the true file, and so is the time, whatever the file claims."""
     true = msgspec.json.decode(_evidence_files()[0])
     evidence = Evidence.from_json(base64.b64decode(true["evidence"]))
     same = meaning(Evidence.from_json(value.shown.evidence)) == meaning(evidence)
@@ -356,6 +362,7 @@ def _evidence_fair(_: bytes, value: Any) -> bool:
         and value.maa_token == true["maa_token"]
         and value.receipt_jwk == true["receipt_jwk"]
         and value.shown.nonce == base64.b64decode(true["nonce"])
+        and value.attested_at == _proven_time()
     )
 
 

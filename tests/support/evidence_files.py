@@ -25,7 +25,7 @@ def evidence_file(**changes: Any) -> bytes:
     claims = machine().token_claims(earlier)
     claims["x-ms-runtime"]["client-payload"]["nonce"] = b64(maa_nonce(before).encode())
     content = {
-        "version": 4,
+        "version": 5,
         "cloud": machine().trust.name,
         "attested_at": machine().now,
         "nonce": NONCE,

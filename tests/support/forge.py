@@ -59,7 +59,8 @@ def ak_chain_of(key: rsa.RSAPrivateKey, issuer: Credential, *, purpose: str = "2
 
 def decided(**values: Any) -> ReferenceValues:
     """Values of an operator who trusts the machine's firmware and vTPM, and accepted every advisory that is open."""
-    return reference_values(spki_sha256(vtpm_ca().chain[-1].public_key()), **values)
+    pins = (spki_sha256(machine().maa.public_key()),)
+    return reference_values(spki_sha256(vtpm_ca().chain[-1].public_key()), pins, **values)
 
 
 def sized(data: bytes) -> bytes:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from attestation.appraisal import Verdict
+from attestation.appraisal import ProvenTime, Verdict
 from attestation.evidence import Tcb, TpmClock, parse_snp_report, root_of
 from attestation.maa import VerifiedToken
 from attestation.release import Attestation, Attester
@@ -44,7 +44,8 @@ from worker.audit import (
     verify_receipt,
 )
 from worker.audit import TpmClock as ReceiptClock
-from worker.client.attested import AttestedWorker, EvidenceFile
+from worker.client.attested import AttestedWorker
+from worker.client.evidence_file import EvidenceFile
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches
@@ -293,10 +294,11 @@ class ReferenceWorker(CjiWorkerServicer):
             ),
             cloud="azure-us",
             simulated=False,
-            offline=False,
+            time=ProvenTime(at=datetime.datetime.now(datetime.UTC), by="a test"),
+            time_checks=(),
             receipt_key=key,
             shown=EvidenceFile(
-                version=4,
+                version=5,
                 cloud="azure-us",
                 attested_at=datetime.datetime.now(datetime.UTC),
                 nonce=bytes(32),

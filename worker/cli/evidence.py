@@ -9,15 +9,18 @@ from typing import Any, Final
 import click
 
 from attestation.checks import NAMED, requirement
-from attestation.evidence import parse_attest
+from attestation.evidence import IMPORTED, parse_attest
 from worker.cli.advisory_rows import finding_text
 from worker.cli.common import FILE, Failure, explained, trust_named
 from worker.cli.evidence_collect import collect
 from worker.cli.evidence_ear import accepted_result, refused_result
 from worker.cli.evidence_file import AppraisedFile, RefusedEvidence, appraise_file, read_file
-from worker.cli.evidence_options import CLOUD, qualifying_of
+from worker.cli.evidence_import import import_
+from worker.cli.evidence_options import AT, CLOUD, qualifying_of, time_of
 from worker.cli.evidence_pcrs import pcrs
 from worker.cli.evidence_rows import sections
+from worker.cli.evidence_stamp import stamp
+from worker.cli.evidence_values import reference_values_of
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
 
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -53,7 +56,8 @@ def show(file: Path, *, as_json: bool) -> None:
 
 @evidence.command()
 @click.argument("file", type=FILE)
-@click.option("--at", metavar="TIME", help="Appraise at this time, ISO 8601 with zone; else at the file's own, or now.")
+@AT
+@click.option("--timestamp", type=FILE, help="RFC 3161 response over a bare bundle, as `cji evidence stamp` asks for.")
 @PROFILE
 @CONFIG
 @click.option("--qualifying", metavar="HEX", help="32 bytes that the quote of a bare bundle must carry.")
@@ -67,6 +71,7 @@ def verify(
     file: Path,
     *,
     at: str | None,
+    timestamp: Path | None,
     profile: Path | None,
     config: Path | None,
     qualifying: str | None,
@@ -76,8 +81,9 @@ def verify(
 ) -> None:
     """Appraise FILE against the vendors' roots and print what each check found; exit status 3 if it is refused.
 
-    A refusal lists every check that failed, with what was found and expected. docs/attestation.md explains the checks.
-    With --json or --ear a refusal is an object as well.
+    The time is the latest that FILE proves, by its token or a timestamp; for a bare bundle without one it is now. A
+    refusal lists every check that failed, with what was found and expected; with --json or --ear it is an object as
+    well. docs/attestation.md explains the checks.
 
     \b
     Examples:
@@ -85,14 +91,19 @@ def verify(
       cji evidence verify out/evidence.json --profile client.toml --at 2026-03-17T00:00:00Z
       cji evidence verify out/evidence.json --config worker.toml
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    read = read_file(file)
-    when = _time(at)
-    if read.wrapper is not None and qualifying is not None:
-        raise Failure("--qualifying is for a bare bundle", remedy="This file states its own nonce.", status=2)
+    read, when = read_file(file), time_of(at)
+    if read.wrapper is not None and (qualifying is not None or timestamp is not None):
+        remedy = "This file states its own nonce, and carries its timestamp itself."
+        raise Failure("--qualifying and --timestamp are for a bare bundle", remedy=remedy, status=2)
     trust, reference = trust_named(context, read.cloud(cloud)), reference_values(profile, config)
     try:
         found = appraise_file(
-            read, trust=trust, reference=reference, expected=lambda: qualifying_of(qualifying), at=when
+            read,
+            trust=trust,
+            reference=reference,
+            expected=lambda: qualifying_of(qualifying, imported=read.bundle.version == IMPORTED),
+            at=when,
+            timestamp=b"" if timestamp is None else timestamp.read_bytes(),
         )
     except RefusedEvidence as refused:
         if not (as_json or as_ear):
@@ -100,28 +111,15 @@ def verify(
         at_time = int((when or datetime.now(UTC)).timestamp())
         _print(refused_result(refused, reference, at=at_time) if as_ear else refused.as_json())
         context.exit(refused.exit_code)
-    if as_ear:
-        _print(accepted_result(found, reference, carried=parse_attest(read.bundle.quote).extra_data))
-    elif as_json:
-        _print(_object(found))
+    if as_ear or as_json:
+        carried = parse_attest(read.bundle.quote).extra_data
+        _print(accepted_result(found, reference, carried=carried) if as_ear else _object(found))
     else:
         click.echo("\n".join(_lines(found)))
 
 
 def _print(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2))
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
-        raise Failure(f"--at {text} is not a time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2)
-    return when
 
 
 def _lines(found: AppraisedFile) -> Iterator[str]:
@@ -158,5 +156,5 @@ def _object(found: AppraisedFile) -> dict[str, Any]:
     }
 
 
-for _command in (collect, pcrs):
+for _command in (collect, import_, pcrs, reference_values_of, stamp):
     evidence.add_command(_command)

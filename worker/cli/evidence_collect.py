@@ -14,8 +14,8 @@ from attestation import Fault
 from attestation.certs import load_pem_chain
 from attestation.evidence import Evidence
 from attestation.evidence.pcs import IntelPcs
-from worker.cli.common import FILE, Failure, explained, trust_named
-from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of
+from worker.cli.common import FILE, explained, trust_named
+from worker.cli.evidence_options import CLOUD, QUALIFYING_BYTES, qualifying_of, written
 
 
 @click.command()
@@ -41,12 +41,7 @@ def collect(context: click.Context, out: Path, *, qualifying: str | None, ak_iss
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     carried = secrets.token_bytes(QUALIFYING_BYTES) if qualifying is None else qualifying_of(qualifying)
     evidence = _collected(context, cloud, carried, ak_issuers)
-    try:
-        with out.open("xb") as file:
-            file.write(evidence.to_json())
-    except OSError as error:
-        remedy = "Name a new file in a folder that exists."
-        raise Failure(f"{out} cannot be written", remedy=remedy, status=2) from error
+    written(out, evidence.to_json())
     click.echo(f"{out}: {evidence.tee}, SHA-384 {evidence.sha384.hex()}")
     click.echo(f"cji evidence verify {out} --qualifying {carried.hex()}")
 

@@ -1,13 +1,12 @@
 """Evidence in a file: read, appraised, and compared with that of other machines. Uses no network.
 
-The file is the evidence.json of `cji job run`, which states its own time, nonce and receipt key, or a bare bundle
+The file is the evidence.json of `cji job run`, which states its own nonce and receipt key, or a bare bundle
 (`attestation.evidence.Evidence`), for which the caller states the data that its quote must carry.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,18 @@ from attestation.evidence import Evidence, parse_attest
 from attestation.strict_json import parse_object
 from worker.cli.common import Failure
 from worker.client import Unverified
-from worker.client.attested import MAX_FILE_BYTES, read_evidence
+from worker.client.attested import read_evidence
+from worker.client.evidence_file import MAX_FILE_BYTES
+from worker.client.times import bundle_time, stated_time, this_moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFile:
-    """A bundle and, where `cji job run` wrote it, what stands around it."""
+    """A bundle and, where `cji job run` wrote it, what stands around it. `data` is the whole file."""
 
     wrapper: dict[str, Any] | None
     bundle: Evidence
+    data: bytes
 
     def cloud(self, default: str) -> str:
         """Whose roots it was accepted under, as it says itself."""
@@ -40,7 +42,7 @@ class EvidenceFile:
 class AppraisedFile:
     """A verdict, with the roots and the time it was reached at.
 
-    `checks` are those on the evidence and, for a file of a job, on its token; `unchecked` is what they do not show.
+    `checks` are those on time, evidence and, for a file of a job, its token; `unchecked` is what they do not show.
     """
 
     verdict: Verdict
@@ -98,10 +100,11 @@ def read_file(file: Path) -> EvidenceFile:
     try:
         found = parse_object(data, limit=MAX_FILE_BYTES, fault=Fault.EVIDENCE_INVALID, check="evidence-json")
         if "hcl_report" in found:
-            return EvidenceFile(wrapper=None, bundle=Evidence.from_json(data.rstrip(b"\n")))
-        return EvidenceFile(wrapper=found, bundle=Evidence.from_json(_base64(found.get("evidence"))))
+            bundle = Evidence.from_json(data.rstrip(b"\n"), imported=True)
+            return EvidenceFile(wrapper=None, bundle=bundle, data=data)
+        return EvidenceFile(wrapper=found, bundle=Evidence.from_json(_base64(found.get("evidence"))), data=data)
     except AttestationError as error:
-        remedy = "Give the evidence.json of `cji job run`, or a bundle as the worker's Attest call returns it."
+        remedy = "Give the evidence.json of `cji job run`, or a bundle of `cji evidence collect` or `import`."
         raise Failure(f"{file.name} holds no evidence", remedy=remedy, status=2) from error
 
 
@@ -112,33 +115,34 @@ def appraise_file(
     reference: ReferenceValues,
     expected: Callable[[], bytes],
     at: datetime | None = None,
+    timestamp: bytes = b"",
 ) -> AppraisedFile:
-    """Appraise at `at`, else at the file's own time, else now; RefusedEvidence has the checks that failed.
+    """Appraise at `at`, else at the latest time that the file proves; RefusedEvidence has the checks that failed.
 
-    `expected` returns the qualifying data that the quote of a bare bundle must carry.
+    `expected` returns the qualifying data that the quote of a bare bundle must carry. It is a bundle's caller who knows
+    its time: by a `timestamp`, or because the bundle answers the caller now.
     """
     try:
         if file.wrapper is None:
-            now = at or datetime.now(UTC)
+            if timestamp and at is None:
+                time = bundle_time(file.bundle.to_json(), timestamp, reference=reference)
+            else:
+                time = this_moment() if at is None else stated_time(at, "the caller's word")
             verdict = appraise(
                 file.bundle,
                 trust=trust,
                 reference=reference,
                 expected_qualifying_data=expected(),
                 start=None,
-                now=now,
+                now=time.time.at,
             )
+            checks = (*time.checks, *verdict.checks)
             return AppraisedFile(
-                verdict=verdict, roots=trust.name, now=now, checks=verdict.checks, unchecked=verdict.skipped
+                verdict=verdict, roots=trust.name, now=time.time.at, checks=checks, unchecked=verdict.skipped
             )
-        stated = file.wrapper if at is None else file.wrapper | {"attested_at": at.isoformat()}
-        found = read_evidence(json.dumps(stated).encode(), trust=trust, reference=reference)
+        found = read_evidence(file.data, trust=trust, reference=reference, at=at)
         return AppraisedFile(
-            verdict=found.verdict,
-            roots=trust.name,
-            now=found.attested_at,
-            checks=(*found.verdict.checks, *found.token.checks),
-            unchecked=found.unchecked,
+            verdict=found.verdict, roots=trust.name, now=found.time.at, checks=found.checks, unchecked=found.unchecked
         )
     except AttestationError as error:
         raise RefusedEvidence(error) from error

@@ -1,5 +1,7 @@
-"""The cloud, and the data that a quote carries, as options of several verbs of `cji evidence`."""
+"""The cloud, a time, and the data that a quote carries, as options of several verbs."""
 
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import click
@@ -10,15 +12,42 @@ QUALIFYING_BYTES: Final = 32
 CLOUD: Final = click.option(
     "--cloud", default="azure-us", show_default=True, help="The cloud whose roots a bare bundle is checked against."
 )
+AT: Final = click.option(
+    "--at", metavar="TIME", help="Appraise at this time, which you vouch for; ISO 8601 with a zone."
+)
+_MOST_QUALIFYING: Final = 64  # a quote of another collector may carry fewer than 32, or more
 
 
-def qualifying_of(text: str | None) -> bytes:
-    """32 bytes from hexadecimal digits; Failure 2 for anything else."""
+def written(path: Path, data: bytes) -> None:
+    """Write a new file; Failure 2 where there is one, or no folder."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except OSError as error:
+        remedy = "Name a new file in a folder that exists."
+        raise Failure(f"{path} cannot be written", remedy=remedy, status=2) from error
+
+
+def time_of(text: str | None) -> datetime | None:
+    """The value of --at; Failure 2 for other text than a time with a zone."""
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        raise Failure(f"--at {text} is not a time", remedy="Write it like 2026-03-17T00:00:00Z.", status=2)
+    return when
+
+
+def qualifying_of(text: str | None, *, imported: bool = False) -> bytes:
+    """32 bytes from hexadecimal digits, or 1 to 64 for imported evidence; Failure 2 for anything else."""
     remedy = "Give --qualifying: 64 hexadecimal digits, the qualifying data that docs/format.md §8 defines."
     try:
         value = bytes.fromhex(text or "")
     except ValueError:
         value = b""
-    if len(value) != QUALIFYING_BYTES:
+    if len(value) != QUALIFYING_BYTES and not (imported and 0 < len(value) <= _MOST_QUALIFYING):
         raise Failure("a bare bundle does not state its qualifying data", remedy=remedy, status=2)
     return value

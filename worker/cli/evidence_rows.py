@@ -1,5 +1,6 @@
 """The unverified contents of a bundle, section by section, as (label, text)."""
 
+import base64
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
@@ -9,7 +10,7 @@ from cryptography import x509
 from attestation import AttestationError, Fault
 from attestation.appraisal.advisories import read_review
 from attestation.appraisal.ak_certificate import certificates_in
-from attestation.certs import load_pem_chain
+from attestation.certs import load_pem_chain, spki_sha256
 from attestation.evidence import (
     Event,
     Evidence,
@@ -23,7 +24,8 @@ from attestation.evidence import (
     read_logs,
 )
 from attestation.evidence.event_log import NO_ACTION
-from attestation.evidence.tpm_structures import SYSTEM_PCRS
+from attestation.evidence.tpm_structures import SYSTEM_PCRS, selected_pcrs
+from attestation.maa import parse_jwks
 from attestation.strict_json import parse_object
 from worker.cli.advisory_rows import machine_findings
 from worker.cli.common import Failure
@@ -54,14 +56,20 @@ def _rows(part: Callable[[], Rows]) -> list[tuple[str, str]]:
         return list(part())
     except AttestationError as error:
         return [("unreadable", error.check)]
+    except ValueError:  # base64
+        return [("unreadable", "the file's own members")]
     except Failure as error:
         return [("unreadable", error.message.partition("\n")[0])]
 
 
 def _wrapper(wrapper: dict[str, Any] | None) -> Rows:
-    for name in ("cloud", "attested_at", "nonce"):
-        if wrapper is not None:
-            yield name, str(wrapper.get(name))
+    if wrapper is None:
+        return
+    for name in ("cloud", "attested_at", "nonce", "maa_url"):
+        yield name, str(wrapper.get(name))
+    yield "carries", ", ".join(name for name in ("amd_crl", "timestamp") if wrapper.get(name)) or "no CRL, no timestamp"
+    for kid, found in parse_jwks(base64.b64decode(str(wrapper.get("jwks")))).items():
+        yield "signing key", f"{kid}, SHA-256 {spki_sha256(found.key)}"
 
 
 def _bundle(bundle: Evidence) -> Rows:
@@ -131,7 +139,7 @@ def _quote(bundle: Evidence) -> Rows:
     yield "carries", attest.extra_data.hex()
     clock = attest.clock
     yield "clock", f"{clock.clock} ms, {clock.reset_count} resets, {clock.restart_count} restarts"
-    for pcr, value in enumerate(bundle.pcrs):
+    for pcr, value in zip(selected_pcrs(attest.selection), bundle.pcrs, strict=False):
         yield f"PCR {pcr}", value.hex()
 
 

@@ -36,7 +36,7 @@ def provider() -> None:
 @_CLOUD
 @click.pass_context
 def show(context: click.Context, url: str, cloud: str) -> None:
-    """Print the issuer and the keys that the provider at URL signs tokens with.
+    """Print the issuer and the keys that the provider at URL signs tokens with, with their digests for `maa_keys`.
 
     \b
     Example:
@@ -52,6 +52,7 @@ def show(context: click.Context, url: str, cloud: str) -> None:
     for key in found.keys:
         kind = "self-signed" if key.self_signed else "below a CA"
         click.echo(f"key     {_plain(key.kid)}  {kind}, until {key.until:%Y-%m-%d}, {_plain(key.subject)}")
+        click.echo(f"        SHA-256 {key.spki_sha256}")
 
 
 @provider.group()

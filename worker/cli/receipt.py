@@ -10,6 +10,7 @@ import msgspec
 from attestation import Trust
 from worker.audit import CryptoModule, ReceiptError, VerifiedReceipt, verify_sequence
 from worker.cli.common import FILE, explained, trust_named
+from worker.cli.evidence_options import AT, time_of
 from worker.cli.reference_values import PROFILE, reference_values
 from worker.client import Unverified
 from worker.client.attested import AttestedWorker, evidence_cloud, read_evidence
@@ -34,6 +35,7 @@ def receipt() -> None:
     "--expect-header", "headers", type=FILE, multiple=True, help="header.bin of a job whose receipt must be present."
 )
 @PROFILE
+@AT
 @click.option("--sequence", is_flag=True, help="Require all receipts of one worker, in order; report gaps and repeats.")
 @click.option("--json", "as_json", is_flag=True, help="Print claims, and what was not checked, as JSON lines.")
 @click.pass_context
@@ -45,14 +47,15 @@ def verify(
     headers: tuple[Path, ...],
     profile: Path | None,
     *,
+    at: str | None,
     sequence: bool,
     as_json: bool,
 ) -> None:
     """Verify receipts against the evidence of the machine that signed them. Uses no network.
 
-    The evidence must chain to the vendor's roots and its quote must bind the signing key; with --expect-header, the
-    receipt must be for exactly that job. What nobody checked is listed after the receipt. A receipt that fails is
-    reported with the wrong claim and exit status 3.
+    The evidence must chain to the vendor's roots at a time that it proves, and its quote must bind the signing key;
+    with --expect-header, the receipt must be for exactly that job. What nobody checked is listed after the receipt. A
+    receipt that fails is reported with the wrong claim and exit status 3.
 
     \b
     Examples:
@@ -61,7 +64,7 @@ def verify(
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     data = evidence.read_bytes()
     trust = trust_named(context, evidence_cloud(data))
-    attested = read_evidence(data, trust=trust, reference=reference_values(profile, None))
+    attested = read_evidence(data, trust=trust, reference=reference_values(profile, None), at=time_of(at))
     expected = {bytes(header.job_id): header for header in map(_header, headers)}
     texts = [text for file in files for text in _lines(file)]
     verified = _all(texts, attested, expected)
@@ -114,8 +117,6 @@ def _all(texts: list[str], attested: AttestedWorker, expected: dict[bytes, Heade
 def _unchecked(attested: AttestedWorker, *, header: bool, sequence: bool) -> dict[str, str]:
     """By check or subject, what this verification does not show."""
     found = {check.id: check.finding for check in attested.unchecked}
-    at = attested.attested_at.isoformat()
-    found["time"] = f"the evidence was appraised at {at}, by its file's own word; its token was in force then"
     if not header:
         found["job"] = "whether it is the job that was sealed: give --expect-header"
     if not sequence:
@@ -141,6 +142,7 @@ def _summary(one: VerifiedReceipt, attested: AttestedWorker, trust: Trust, unche
         "did": ", ".join(claims.operations),
         "rows": f"{volumes.rows_in} in, {volumes.rows_out} out",
         "time": f"{claims.started} to {claims.ended}",
+        "evidence": f"appraised at {attested.time.at.isoformat(timespec='seconds')}, by {attested.time.by}",
         "key": claims.kek_id,
         "audit": f"anchored to counter {claims.audit_anchor}",
         "FIPS": _fips(claims.fips),

@@ -10,61 +10,41 @@ that the worker with this key is the one that started in this boot (E48); the ea
 start. Several callers may share a quote: the worker's path leads from each nonce to the root that the quote binds.
 
 `to_file` keeps all of it and the issuer's keys of that day, so that a receipt can be verified years later without a
-network (`read_evidence`). That the keys are the issuer's, only their certificates can show offline, by the evidence of
-an enclave (T18). `AttestedWorker.unchecked` lists what was not shown.
+network (`read_evidence`), at a time that is proven (`worker.client.times`). That the keys are the issuer's, pins show
+offline, or the evidence of an enclave in their certificates (T19). `AttestedWorker.unchecked` lists what was not shown.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from functools import partial
 
 import msgspec
-from msgspec import Meta
 
 from attestation import AttestationError, Fault, Trust, is_production
-from attestation.appraisal import ReferenceValues, Verdict, appraise
+from attestation.appraisal import ProvenTime, ReferenceValues, Verdict, appraise, check_reference
 from attestation.checks import Check, Skipped
-from attestation.evidence import MAX_PATH_BYTES, NONCE_BYTES, Evidence, maa_nonce, qualifying_data
+from attestation.evidence import NONCE_BYTES, Evidence, maa_nonce, qualifying_data
 from attestation.maa import SigningKeys, VerifiedToken, verify_token
 from attestation.trust import provider_endpoint
 from worker.client.errors import ClientError, SpecError, Unreachable, Unverified
+from worker.client.evidence_file import EvidenceFile, decode_evidence
+from worker.client.times import AppraisalTime, proven_time, stated_time, this_moment
 from worker.jose import VerifyingKey, parse_canonical_verifying, thumbprint
 from worker.wire.v1 import worker_pb2 as pb
-
-MAX_FILE_BYTES: Final = 3 << 20  # two bundles and a JWKS, each of at most 512 KiB, as base64
-_KEYS_UNCHECKED: Final = Skipped("T03", "the keys of the token are the file's: nothing shows that the issuer had them")
-
-
-class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A worker's answer to one nonce, with the nonce and the time, as evidence.json has it."""
-
-    version: Literal[4]
-    cloud: str
-    attested_at: Annotated[datetime, Meta(tz=True)]
-    nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
-    nonce_path: Annotated[bytes, Meta(max_length=MAX_PATH_BYTES)]
-    receipt_jwk: str
-    evidence: bytes
-    maa_token: str
-    token_nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
-    token_evidence: bytes
-    maa_url: str
-    jwks: bytes  # as the issuer at `maa_url` served it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestedWorker:
-    """A worker whose evidence was accepted. `simulated` is true if the roots are not those of production.
-
-    `offline` is true for evidence from a file, whose token was verified by the keys in it.
-    """
+    """A worker whose evidence was accepted at `time`. `simulated` is true if the roots are not those of production."""
 
     verdict: Verdict
     token: VerifiedToken
     cloud: str
     simulated: bool
-    offline: bool
+    time: ProvenTime
+    time_checks: tuple[Check, ...]
     receipt_key: VerifyingKey = field(repr=False)
     shown: EvidenceFile = field(repr=False)
 
@@ -76,7 +56,7 @@ class AttestedWorker:
     @property
     def attested_at(self) -> datetime:
         """The time at which it was appraised."""
-        return self.shown.attested_at
+        return self.time.at
 
     @property
     def maa_token(self) -> str:
@@ -90,18 +70,21 @@ class AttestedWorker:
 
     @property
     def unchecked(self) -> tuple[Check, ...]:
-        """Checks that had nothing to compare with, and the keys of the token if they are a file's: not shown by this.
+        """Checks that had nothing to compare with: this does not show these.
 
         A token by the issuer's own key vouches for a paravisor whose measurement is not known (E40): T15 compares it.
         """
-        skipped = (*self.verdict.skipped, *self.token.skipped)
-        if self.offline and any(check.id == "T18" for check in skipped):
-            return (*skipped, _KEYS_UNCHECKED)
-        return tuple(check for check in skipped if check.id != "E40")
+        skipped = tuple(check for check in self.checks if isinstance(check, Skipped))
+        return tuple(check for check in skipped if not (check.id == "E40" and self.token.of_issuer))
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All that ran, of the time, the machine and the token."""
+        return (*self.time_checks, *self.verdict.checks, *self.token.checks)
 
     def to_file(self) -> bytes:
         """JSON for `read_evidence`."""
-        return msgspec.json.format(msgspec.json.encode(self.shown))
+        return self.shown.encode()
 
 
 def verify_attestation(
@@ -122,7 +105,7 @@ def verify_attestation(
     if len(response.token_nonce) != NONCE_BYTES:
         raise Unverified("token_nonce", f"the nonce of the token's evidence has {len(response.token_nonce)} bytes")
     shown = EvidenceFile(
-        version=4,
+        version=5,
         cloud=trust.name,
         attested_at=datetime.now(UTC),
         nonce=nonce,
@@ -135,55 +118,67 @@ def verify_attestation(
         maa_url=maa_url,
         jwks=b"",
     )
-    return _appraise(shown, trust=trust, reference=reference, offline=False)
+    keys = _keys(maa_url, trust)
+    attested = _appraise(shown, trust=trust, reference=reference, keys=keys, time=this_moment)
+    crl = (reference.amd_crls or {}).get(attested.verdict.product, b"")  # type: ignore[call-overload]  # or an FMSPC
+    return replace(attested, shown=msgspec.structs.replace(shown, jwks=keys.document, amd_crl=crl))
 
 
-def read_evidence(data: bytes, *, trust: Trust, reference: ReferenceValues) -> AttestedWorker:
-    """The attested worker in a file that `AttestedWorker.to_file` wrote, appraised at the time stated there."""
-    found = _decode(data)
+def read_evidence(
+    data: bytes, *, trust: Trust, reference: ReferenceValues, at: datetime | None = None
+) -> AttestedWorker:
+    """The attested worker in a file that `AttestedWorker.to_file` wrote, appraised at the latest time that it proves.
+
+    `at` is a time that the caller vouches for instead. Unverified for a file that proves none (E52).
+    """
+    found = decode_evidence(data)
     if found.cloud != trust.name:
         raise Unverified("cloud", f"the evidence was accepted under other roots than those of {trust.name}")
-    return _appraise(found, trust=trust, reference=reference, offline=True)
+    keys = _keys(found.maa_url, trust, stored=found.jwks)
+
+    def time() -> AppraisalTime:
+        if at is not None:
+            return stated_time(at, "the caller's word")
+        return proven_time(found, keys=keys, reference=reference)
+
+    return _appraise(found, trust=trust, reference=reference, keys=keys, time=time)
+
+
+def _keys(maa_url: str, trust: Trust, *, stored: bytes | None = None) -> SigningKeys:
+    try:
+        issuer = provider_endpoint(trust, maa_url)
+    except AttestationError as error:
+        if stored is None:
+            raise _refused(error) from error
+        raise Unverified(f"attestation {error.check}", f"{trust.name} has no such issuer") from None
+    return SigningKeys(issuer=issuer, trust=trust, fetch=None if stored is None else lambda: stored)
 
 
 def evidence_cloud(data: bytes) -> str:
     """The cloud that an evidence file claims: the roots to check it against, and nothing more."""
-    return _decode(data).cloud
+    return decode_evidence(data).cloud
 
 
-def _decode(data: bytes) -> EvidenceFile:
-    try:
-        if len(data) > MAX_FILE_BYTES:
-            raise ValueError
-        return msgspec.json.decode(data, type=EvidenceFile)
-    except (ValueError, RecursionError):
-        raise SpecError("the evidence file is not one that `cji job run` wrote") from None
-
-
-def _appraise(shown: EvidenceFile, *, trust: Trust, reference: ReferenceValues, offline: bool) -> AttestedWorker:
-    """Appraise both bundles and the token between them, by the keys that `shown` has or, online, the issuer's."""
+def _appraise(
+    shown: EvidenceFile,
+    *,
+    trust: Trust,
+    reference: ReferenceValues,
+    keys: SigningKeys,
+    time: Callable[[], AppraisalTime],
+) -> AttestedWorker:
+    """Appraise both bundles and the token between them."""
     try:
         key = parse_canonical_verifying(shown.receipt_jwk)
     except ValueError:
         raise Unverified("receipt_jwk", "not the canonical JWK of a P-384 public key or of a pair") from None
-
-    def appraised(bundle: bytes, bound: bytes, start: tuple[bytes, ...], earlier: Verdict | None = None) -> Verdict:
-        return appraise(
-            Evidence.from_json(bundle),
-            trust=trust,
-            reference=reference,
-            expected_qualifying_data=bound,
-            start=start,
-            now=shown.attested_at,
-            earlier=earlier,
-        )
-
     try:
-        started = thumbprint(key)
+        check_reference(reference)
+        when, started = time(), thumbprint(key)
+        appraised = partial(appraise, trust=trust, reference=reference, now=when.time.at, crl=shown.amd_crl)
         bound = qualifying_data(started, shown.token_nonce)
-        earlier = appraised(shown.token_evidence, bound, (b"", started))
-        keys = SigningKeys(
-            issuer=provider_endpoint(trust, shown.maa_url), trust=trust, fetch=(lambda: shown.jwks) if offline else None
+        earlier = appraised(
+            Evidence.from_json(shown.token_evidence), expected_qualifying_data=bound, start=(b"", started)
         )
         token = verify_token(
             shown.maa_token,
@@ -192,22 +187,25 @@ def _appraise(shown: EvidenceFile, *, trust: Trust, reference: ReferenceValues, 
             nonce=maa_nonce(bound),
             reference=reference,
             max_age=None,
-            now=shown.attested_at.timestamp(),
+            now=when.presented.timestamp(),
         )
-        bound = qualifying_data(started, shown.nonce, shown.nonce_path)
-        verdict = appraised(shown.evidence, bound, (started,), earlier)
+        verdict = appraised(
+            Evidence.from_json(shown.evidence),
+            expected_qualifying_data=qualifying_data(started, shown.nonce, shown.nonce_path),
+            start=(started,),
+            earlier=earlier,
+        )
     except AttestationError as error:
-        if offline and error.check == "maa-url":
-            raise Unverified(f"attestation {error.check}", f"{trust.name} has no such issuer") from None
         raise _refused(error) from error
     return AttestedWorker(
         verdict=verdict,
         token=token,
         cloud=trust.name,
         simulated=not is_production(trust),
-        offline=offline,
+        time=when.time,
+        time_checks=when.checks,
         receipt_key=key,
-        shown=msgspec.structs.replace(shown, jwks=keys.document),
+        shown=shown,
     )
 
 

@@ -183,6 +183,12 @@ def test_a18_another_scheme_without_a_hash(scheme: bytes) -> None:
         parse_rsa_public(rsa_public(machine().ak.public_key(), attributes=0x50472, policy=b"", scheme=scheme))
 
 
+@pytest.mark.parametrize("exponent", [3, 65537])
+def test_an_exponent_of_zero_means_the_usual_one(exponent: int) -> None:
+    key = rsa.generate_private_key(exponent, 2048).public_key()
+    assert parse_rsa_public(rsa_public(key, attributes=0x50472, policy=b"")).exponent == exponent
+
+
 @pytest.mark.parametrize("kind", [0x8014, 0x8019, 0x801A, 0x0000])
 def test_a18_an_attestation_of_another_kind(kind: int) -> None:
     """In the form of a certify."""

@@ -5,6 +5,7 @@ one below a CA. Tokens are signed with the first. Providers share their keys, as
 `iss` identifies the provider whose policy was applied. `rotate` replaces both keys; the old ones are gone at once.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cji_simulator import jws
 from cji_simulator.certificates import Credential
@@ -62,6 +64,15 @@ class SigningKeys:
         """Replace both."""
         self.own, self._chained = _SigningKey.new(b64(os.urandom(32))), _SigningKey.new(b64url(os.urandom(20)))
         self._published: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def spki_sha256(self) -> tuple[str, ...]:
+        """Return the SHA-256 of both SubjectPublicKeyInfos, hexadecimal."""
+        found = (one.key.public_key() for one in (self.own, self._chained))
+        return tuple(
+            hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+            for key in found
+        )
 
     def jwks(self, issuer: str) -> list[dict[str, Any]]:
         """Return both as one provider publishes them."""

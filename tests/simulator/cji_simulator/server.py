@@ -50,6 +50,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     release_roots: str
     ark_spki_sha256: str
     vtpm_spki_sha256: str
+    maa_spki_sha256: tuple[str, ...]
     ak_issuers: str
     intel_spki_sha256: str
     intel_url: str
@@ -195,6 +196,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             release_roots=roots.release_pem,
             ark_spki_sha256=roots.ark_spki_sha256,
             vtpm_spki_sha256=roots.vtpm_spki_sha256,
+            maa_spki_sha256=signing.spki_sha256,
             ak_issuers=roots.ak_issuers,
             intel_spki_sha256=intel.spki_sha256,
             intel_url=f"https://{HOST}:{intel_port}",

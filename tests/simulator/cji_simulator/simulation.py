@@ -188,7 +188,7 @@ class Simulation:
 
     def reference_with(self, **values: Any) -> ReferenceValues:
         """The same with other values."""
-        return reference_values(self.endpoints.vtpm_spki_sha256, **values)
+        return reference_values(self.endpoints.vtpm_spki_sha256, self.endpoints.maa_spki_sha256, **values)
 
     @property
     def ak_issuers(self) -> bytes:
