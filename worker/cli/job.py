@@ -1,6 +1,8 @@
 """`cji job run`: from a file of records to a file of results, with a receipt."""
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,7 +29,7 @@ from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
 from worker.client.keys import RecipientPrivateKey, recipient_thumbprints
 from worker.client.sealed_result import read_output
-from worker.client.sources import FORMATS, LINES, Source, open_source, read_file
+from worker.client.sources import FORMATS, LINES, XML, Source, open_source, read_file
 from worker.client.spec import only
 from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
@@ -69,7 +71,7 @@ def run(
     out: Path,
     quiet: bool,
 ) -> None:
-    """Seal the records of IN (.csv, .parquet, .arrow, or .txt for NIBRS), run the job, open the result.
+    """Seal the records of IN (.csv, .parquet, .arrow, or .txt or .xml for NIBRS), run the job, open the result.
 
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
     The outputs are the result, row_status (the status of each row), further outputs of the operations, and receipt.jws,
@@ -106,9 +108,10 @@ def run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
         with result:
+            notes = _notes(result, recipient, sealed.plan)
             _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
     if not quiet:
-        _conclude(result, out, sealed.plan)
+        _conclude(result, out, sealed.plan, notes)
 
 
 def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
@@ -135,8 +138,9 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> RecipientPrivateKey:
 def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
     """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
     defaults = dict(profile.job)
-    if op is not None and file.suffix.lower() == LINES:
-        defaults["input"] = {"schema": "nibrs.flat/3.1"}
+    schemas = {LINES: "nibrs.flat/3.1", XML: "nibrs.xml/2019.1"}
+    if op is not None and file.suffix.lower() in schemas:
+        defaults["input"] = {"schema": schemas[file.suffix.lower()]}
     if op is None:
         return load_spec(path, defaults=defaults)
     return only(load_spec(path, defaults=defaults | {"operations": [{"kind": op}]}), op)
@@ -181,10 +185,21 @@ def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *
     (folder / "header.bin").write_bytes(header)
 
 
-def _conclude(result: SealedResult, out: Path, plan: Plan) -> None:
+def _notes(result: SealedResult, recipient: RecipientPrivateKey, plan: Plan) -> list[str]:
+    """What the operations have to say about their outputs."""
+    return [
+        line
+        for step in plan.operations
+        for line in step.operation.summary(step.parameters, partial(read_output, result, recipient))
+    ]
+
+
+def _conclude(result: SealedResult, out: Path, plan: Plan, notes: Sequence[str]) -> None:
     claims = result.receipt.claims
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
+    for note in notes:
+        click.echo(note)
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
     reference = plan.reference
     if reference is not None and reference.seconds:

@@ -23,6 +23,7 @@ from worker.compute.operations.link import Link
 from worker.compute.operations.screen import Screen
 from worker.compute.operations.validate import (
     Options,
+    Records,
     Validate,
     eds,
     load_rule_set,
@@ -145,7 +146,7 @@ def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> No
     rules = load_rule_set("nibrs/3.1")
     batch = oris.to_batches()
     expected = validate(
-        read(table["segment"].combine_chunks()),
+        Records.of_lines(read(table["segment"].combine_chunks())),
         rules=rules,
         options=Options(as_of=date(2017, 6, 1)),
         ori_table=batch,
@@ -156,7 +157,7 @@ def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> No
     assert out["row_status"]["status"].to_pylist() == expected.status.status.tolist()
     assert out["incidents"]["accepted"].to_pylist() == expected.reports.accepted.tolist()
     assert out["rates"]["rejected"].to_pylist() == expected.rates.rejected.tolist()
-    assert b"".join(out["eds"]["record"].to_pylist()) == np.ascontiguousarray(eds(expected, rules)).tobytes()
+    assert b"".join(out["eds"]["record"].to_pylist()) == np.ascontiguousarray(eds(expected)).tobytes()
     plain = site.open(site.run(table, site.spec(Validate(as_of=date(2017, 6, 1)), input=spec.input)))
     assert plain["result"].num_rows < out["result"].num_rows
 

@@ -15,6 +15,7 @@ from tests.support.refusals import refused
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.side_tables import OnFile, OriTable
+from worker.compute.nibrs.specification import RULE_SETS, rule_set_of
 from worker.compute.nibrs.submission import REPORT_FACTS
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 from worker.errors import Reason
@@ -28,7 +29,7 @@ def test_unknown_rule_set() -> None:
         load_rule_set("nibrs/9")
 
 
-@pytest.mark.parametrize("name", ["nibrs/3.1", "nibrs/2016"])
+@pytest.mark.parametrize("name", RULE_SETS)
 def test_sets_and_pairs_hold_codes_of_one_table(name: str) -> None:
     every = load_rule_set("nibrs/2016").codes
     for codes in RULES.sets.values():
@@ -62,7 +63,7 @@ def test_messages_and_elements_fit_the_error_data_set() -> None:
 
 def test_a_rule_is_in_a_rule_set_or_withdrawn() -> None:
     for rule in RULES.rules:
-        assert rule.rule_sets <= {"3.1", "2016"}
+        assert rule.rule_sets <= {"2019", "3.1", "2016"}
         if rule.when is None:
             assert rule.omitted
     assert sorted({rule.number for rule in RULES.rules if not rule.rule_sets}) == [157, 171, 320, 668, 671]
@@ -112,7 +113,7 @@ def test_a_condition_that_says_nothing_known_is_refused(condition: str, table: s
 
 
 def test_every_condition_compiles_for_both_rule_sets() -> None:
-    for name in ("nibrs/3.1", "nibrs/2016"):
+    for name in RULE_SETS:
         compiler = Compiler(load_rule_set(name), FACTS)
         for rule in load_rule_set(name).rules:
             if rule.when is not None:

@@ -35,13 +35,13 @@ def both(report: Report, *, filed: Sequence[Mapping[str, str]] = (), start: str 
     found = judged(b"\n".join(made), filed=filed, agencies=[agency])
     expected, outcome = nibrs_twin.whole(
         made,
-        new=True,
+        rule_set="nibrs/3.1",
         today=TODAY,
         agencies={"VT0010000": nibrs_twin.Agency(start=int(start) if start else None)},
         filed=[(row["kind"], row["ori"] + row["number"].ljust(12), row["sequence"], int(row["date"])) for row in filed],
     )
     assert as_found(found) == expected
-    assert as_outcome(found, "nibrs/3.1") == outcome
+    assert as_outcome(found) == outcome
     return Counter(found.rule.tolist())
 
 
@@ -61,7 +61,7 @@ def test_a_delete_behind_a_report_is_a_report_by_itself() -> None:
 
 def test_a_second_level_1_begins_a_report() -> None:
     assert both([*LARCENY, *LARCENY]) == {56: 1}
-    assert both([*LARCENY, LARCENY[0]]) == {56: 1, 75: 3}
+    assert both([*LARCENY, LARCENY[0]]) == {56: 1}
 
 
 def test_a_deleted_incident_may_be_added_again() -> None:

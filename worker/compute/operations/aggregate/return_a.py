@@ -23,8 +23,10 @@ import pyarrow as pa
 from worker.compute.kernels.column import Bools, Ints, Text, pack_strings
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.headers import UNREADABLE
+from worker.compute.nibrs.records import Records
+from worker.compute.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.submission import GROUP_A, GROUP_B, NO_GROUP, ZERO, Submission, read
+from worker.compute.nibrs.submission import Submission, read
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.clearances import Incidents, read_incidents
 from worker.compute.operations.aggregate.codes import Code
@@ -48,7 +50,7 @@ Array = npt.NDArray[Any]
 
 def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
     """Convert a submission, one segment a row. Raises: Refusal(LIMIT_EXCEEDED) for more than MAX_FORMS; MemoryError."""
-    submission = read(segments, RULES, OriTable.empty(), OnFile.empty())
+    submission = read(Records.of_lines(segments), RULES, OriTable.empty(), OnFile.empty())
     counted, deletes = _counted(submission)
     found: list[Units] = []
     incidents: list[Incidents] = []
@@ -74,10 +76,10 @@ def return_a(segments: Text, progress: ProgressCallback) -> Outputs:
     return Outputs(
         status=_status(
             RowStatus.all_ok(len(segments.lengths)),
-            first=submission.rows[submission.firsts],
+            first=submission.records.rows[submission.firsts],
             left=(submission.groups == GROUP_A) & ~counted & ~deletes,
             unclear=_unclear(counted, units, facts),
-            unreadable=submission.rows[submission.levels == UNREADABLE],
+            unreadable=submission.records.rows[submission.levels == UNREADABLE],
         ),
         result=arrow.cut(result, _BATCH),
         parts={"accounting": [_accounting(submission, counted, deletes)]},
