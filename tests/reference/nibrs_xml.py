@@ -13,7 +13,7 @@ _URIS = {
     "nc": "http://release.niem.gov/niem/niem-core/3.0/",
     "s": "http://release.niem.gov/niem/structures/3.0/",
 }
-_DECLARED = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _URIS.items())
+DECLARED = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _URIS.items())
 _ID, _REF = (f"{{{_URIS['s']}}}{name}" for name in ("id", "ref"))
 _LENGTHS = {"0": 43, "1": 88, "2": 71, "3": 307, "4": 141, "5": 46, "6": 110, "7": 66}
 _CATEGORIES = {"GROUP A INCIDENT REPORT": "A", "GROUP B ARREST REPORT": "B", "ZERO REPORT": "0"}
@@ -105,7 +105,7 @@ class Report:
     """One report."""
 
     def __init__(self, row: bytes, bias: dict[str, str], relationships: dict[str, str]) -> None:
-        around = f"<row{_DECLARED}>".encode()
+        around = f"<row{DECLARED}>".encode()
         self.root = ET.fromstring(around + row + b"</row>")[0]
         self.bias, self.relationships = bias, relationships
         self.named = {element.get(_ID): element for element in reversed(list(self.root)) if element.get(_ID)}

@@ -23,10 +23,12 @@ DEEPEST: Final = 16
 
 _WORD: Final = 8
 _WORDS: Final = NAME_BYTES // _WORD
-_OPEN, _CLOSE, _SLASH, _EQUALS, _AMPERSAND = (ord(character) for character in "<>/=&")
+_OPEN, _CLOSE, _SLASH, _EQUALS, _AMPERSAND, _BANG, _QUESTION = (ord(character) for character in "<>/=&!?")
+_EITHER: Final = np.uint8(0xFF ^ _OPEN ^ _CLOSE)  # without the bit in which they differ
 _BLANK: Final = 32
 _MASKS: Final = np.array([(1 << 8 * kept) - 1 for kept in range(_WORD + 1)], np.uint64)
 _MULTIPLIERS: Final = np.array([0x9E3779B97F4A7C15 * (2 * k + 1) % (1 << 64) for k in range(_WORDS)], np.uint64)
+_USUAL: Final = 3  # words of most names
 _SLOT_BITS: Final = 13
 _FACTORS: Final = tuple(np.uint64(0xD6E8FEB86659FD93 * (2 * k + 1) % (1 << 64)) for k in range(256))
 
@@ -62,7 +64,7 @@ class Tags:
 
     row, depth (1: the row's own element), parent (its tag, or -1), name (of `Names`) int[t]; leaf bool[t]: it has no
     element inside, and its text is data[text_starts : text_starts + text_lengths]; name_ends, ends int64[t]: its
-    attribute, if any, lies between.
+    attribute, if any, lies between. with_attribute int64[]: the tags that have one.
     """
 
     row: Ints
@@ -77,112 +79,106 @@ class Tags:
     with_attribute: Ints
 
 
-def irregular(data: Bytes, bounds: Ints) -> Bools:
-    """bool[r]: rows data[bounds[i] : bounds[i + 1]] that `tags` cannot read by their characters alone."""
-    marks, rows, firsts = _marks(data, bounds)
-    found = np.zeros(len(bounds) - 1, np.bool_)
-    counts = np.diff(firsts)
-    found[(counts == 0) | (counts % 2 == 1)] = True
-    odd = (np.arange(len(marks)) - firsts[rows]) & 1
-    found[rows[data[marks] != np.where(odd, np.uint8(_CLOSE), np.uint8(_OPEN))]] = True
-    filled = np.flatnonzero(counts)
-    found[filled] |= marks[firsts[filled]] != bounds[filled]
-    found[filled] |= marks[firsts[filled + 1] - 1] != bounds[filled + 1] - 1
-    ampersands = np.flatnonzero(data[: bounds[-1]] == _AMPERSAND)
-    found[np.searchsorted(bounds, ampersands, "right") - 1] = True
-    return found
+def tags(data: Bytes, bounds: Ints, names: Names) -> tuple[Tags | None, Bools]:
+    """The tags of r rows data[bounds[i] : bounds[i + 1]], or None; and bool[r]: the rows that are not regular.
 
-
-def tags(data: Bytes, bounds: Ints, names: Names) -> tuple[Tags, Bools]:
-    """The tags of r regular rows, and bool[r]: those that are irregular in other ways. `data` goes on for PAD."""
-    raw = _raw(data, bounds)
-    bad, row = raw.bad, raw.row
-    starts, name_ends = raw.opens + 1 + raw.ending, raw.closes - raw.alone
-    with_attribute = _attributes(data, bounds, raw)
-    name_ends[with_attribute] = _first_blank(data, starts[with_attribute], name_ends[with_attribute])
+    `data` goes on for PAD. The tags are None when a row is not regular; a second call may find more such rows.
+    """
+    marks = np.flatnonzero((data[: bounds[-1]] & _EITHER) == _OPEN)
+    firsts = np.searchsorted(marks, bounds)
+    bad = _irregular(data, bounds, marks, firsts)
+    if bad.any():
+        return None, bad
+    opens, closes = marks[0::2], marks[1::2]
+    row = np.repeat(np.arange(len(bad)), np.diff(firsts) // 2)
+    ending = data[opens + 1] == _SLASH
+    alone = (data[closes - 1] == _SLASH) & ~ending
+    depth = _depths(row, ending, alone, bad)
+    if bad.any():
+        return None, bad
+    kept = np.flatnonzero(~ending)
+    alone = alone[kept]
+    starts, ends = opens[kept] + 1, closes[kept] - alone
+    with_attribute = _attributes(data, bounds, kept, opens, closes, row, bad)
+    name_ends = ends.copy()
+    name_ends[with_attribute] = _first_blank(data, starts[with_attribute], ends[with_attribute])
     lengths = name_ends - starts
-    second = data[raw.opens + 1]
-    odd = (second == ord("!")) | (second == ord("?")) | (lengths < 1) | (lengths > NAME_BYTES)
-    bad[row[odd | (data[name_ends - 1] <= _BLANK)]] = True
-    bad[row[with_attribute[raw.ending[with_attribute]]]] = True
-    depth = _depths(raw)
-    if bad.any():  # what follows needs rows in which every tag is closed
-        return _none(), bad
-    hashes = hashes_of(data, starts, lengths)
-    _match(hashes, depth, raw)
-    opening = ~raw.ending
-    kept, place = np.flatnonzero(opening), np.cumsum(opening) - 1
-    parents = _parents(depth, opening & ~raw.alone)[kept]
+    second = data[starts]
+    odd = (second == _BANG) | (second == _QUESTION) | (lengths < 1) | (lengths > NAME_BYTES)
+    bad[row[kept[odd | (data[name_ends - 1] <= _BLANK)]]] = True
+    if bad.any():
+        return None, bad
     after = np.minimum(kept + 1, len(row) - 1)
-    alone = raw.alone[kept]
-    leaf = alone | raw.ending[after]
+    paired = ending[after] & ~alone
+    closing = _closing(depth, ending, kept, paired, alone)
+    bad[row[kept[~_closed(data, starts, lengths, opens[closing] + 2, closes[closing]) & ~alone]]] = True
+    depth = depth[kept]
     found = Tags(
         row=row[kept],
-        depth=depth[kept],
-        parent=np.where(parents >= 0, place[parents], -1),
-        name=names.numbers(hashes[kept]),
-        leaf=leaf,
-        text_starts=raw.closes[kept] + 1,
-        text_lengths=np.where(leaf & ~alone, raw.opens[after] - raw.closes[kept] - 1, 0),
-        name_ends=name_ends[kept],
-        ends=raw.closes[kept] - alone,
-        with_attribute=place[with_attribute],
+        depth=depth,
+        parent=_parents(depth),
+        name=names.numbers(hashes_of(data, starts, lengths)),
+        leaf=alone | paired,
+        text_starts=closes[kept] + 1,
+        text_lengths=np.where(paired, opens[after] - closes[kept] - 1, 0),
+        name_ends=name_ends,
+        ends=ends,
+        with_attribute=with_attribute,
     )
-    return found, bad
+    return (None, bad) if bad.any() else (found, bad)
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class _Raw:
-    """All tags, from opens to closes, of rows; ending: `</a>`, alone: `<a/>`. `bad` bool[r] is filled on the way."""
-
-    opens: Ints
-    closes: Ints
-    row: Ints
-    ending: Bools
-    alone: Bools
-    bad: Bools
-
-
-def _raw(data: Bytes, bounds: Ints) -> _Raw:
-    marks, rows, _ = _marks(data, bounds)
-    opens, closes = marks[0::2], marks[1::2]
-    ending = data[opens + 1] == _SLASH
-    return _Raw(
-        opens=opens,
-        closes=closes,
-        row=rows[0::2],
-        ending=ending,
-        alone=(data[closes - 1] == _SLASH) & ~ending,
-        bad=np.zeros(len(bounds) - 1, np.bool_),
-    )
+def _irregular(data: Bytes, bounds: Ints, marks: Ints, firsts: Ints) -> Bools:
+    """Rows in which `<` and `>` do not take turns from the first byte to the last one, and rows with `&`."""
+    bad = np.zeros(len(bounds) - 1, np.bool_)
+    ampersand = data[: bounds[-1]] == _AMPERSAND
+    if ampersand.any():
+        bad[np.searchsorted(bounds, np.flatnonzero(ampersand), "right") - 1] = True
+    found = data[marks]
+    counts = np.diff(firsts)
+    if not (counts & 1).any() and (found[0::2] == _OPEN).all() and (found[1::2] == _CLOSE).all():
+        bad |= counts == 0
+    else:
+        rows = np.repeat(np.arange(len(bad)), counts)
+        odd = (np.arange(len(marks)) - firsts[rows]) & 1
+        bad |= (counts == 0) | (counts % 2 == 1)
+        bad[rows[found != np.where(odd, np.uint8(_CLOSE), np.uint8(_OPEN))]] = True
+    filled = np.flatnonzero(counts)
+    bad[filled] |= marks[firsts[filled]] != bounds[filled]
+    bad[filled] |= marks[firsts[filled + 1] - 1] != bounds[filled + 1] - 1
+    return bad
 
 
-def _none() -> Tags:
-    none = np.empty(0, np.int64)
-    return Tags(
-        **dict.fromkeys(("row", "depth", "parent", "text_starts", "text_lengths", "name_ends", "ends"), none),
-        name=none.astype(np.int16),
-        leaf=none.astype(np.bool_),
-        with_attribute=none,
-    )
+def _depths(row: Ints, ending: Bools, alone: Bools, bad: Bools) -> npt.NDArray[np.int32]:
+    """How deep each tag is, from 1; rows that are not one element, or too deep, are bad."""
+    steps = 1 - 2 * ending.view(np.int8) - alone.view(np.int8)
+    level = np.cumsum(steps, dtype=np.int32)
+    firsts = np.flatnonzero(np.append(True, row[1:] != row[:-1])[: len(row)])
+    lasts = np.append(firsts[1:], len(row)) - 1
+    base = np.zeros(len(bad), np.int32)
+    base[row[firsts]] = level[firsts] - steps[firsts]
+    depth: npt.NDArray[np.int32] = level + (ending | alone)
+    if base.any():
+        depth -= base[row]
+    outermost = depth == 1
+    whole = outermost[firsts] & ~alone[firsts] & ~ending[firsts] & outermost[lasts] & ending[lasts]
+    bad[row[firsts[~whole]]] = True
+    outermost[firsts] = outermost[lasts] = False
+    bad[row[outermost | (depth < 1) | (depth > DEEPEST)]] = True
+    return depth
 
 
-def _marks(data: Bytes, bounds: Ints) -> tuple[Ints, Ints, Ints]:
-    """Where `<` and `>` are, the row of each, and the first of each row."""
-    text = data[: bounds[-1]]
-    marks = np.flatnonzero((text == _OPEN) | (text == _CLOSE))
-    firsts = np.searchsorted(marks, bounds)
-    return marks, np.repeat(np.arange(len(bounds) - 1), np.diff(firsts)), firsts
-
-
-def _attributes(data: Bytes, bounds: Ints, raw: _Raw) -> Ints:
-    """The tags with an attribute; rows of tags with several are bad."""
+def _attributes(data: Bytes, bounds: Ints, kept: Ints, opens: Ints, closes: Ints, row: Ints, bad: Bools) -> Ints:
+    """The kept tags with an attribute; rows of tags with several, or of closing tags with one, are bad."""
     equals = np.flatnonzero(data[: bounds[-1]] == _EQUALS)
-    of = np.searchsorted(raw.opens, equals, "right") - 1
-    of = of[equals < raw.closes[of]]
+    of = np.searchsorted(opens, equals, "right") - 1
+    of = of[equals < closes[of]]
     several = of[1:] == of[:-1]
-    raw.bad[raw.row[of[1:][several]]] = True
-    return of[np.append(True, ~several)[: len(of)]]
+    bad[row[of[1:][several]]] = True
+    of = of[np.append(True, ~several)[: len(of)]]
+    place = np.minimum(np.searchsorted(kept, of), len(kept) - 1)
+    bad[row[of[kept[place] != of]]] = True
+    return place
 
 
 def _first_blank(data: Bytes, starts: Ints, ends: Ints) -> Ints:
@@ -193,53 +189,51 @@ def _first_blank(data: Bytes, starts: Ints, ends: Ints) -> Ints:
     return np.where(blank.any(axis=1) & (first < ends), first, ends)
 
 
+def _closing(depth: Array, ending: Bools, kept: Ints, paired: Bools, alone: Bools) -> Ints:
+    """For each kept tag the one that closes it: the next one of a leaf; at one depth, others take turns."""
+    closing = np.minimum(kept + 1, len(ending) - 1)
+    others = np.flatnonzero(~paired & ~alone)
+    ends = ending.copy()
+    ends[closing[paired]] = False
+    theirs = np.flatnonzero(ends)
+    mine = np.argsort(depth[kept[others]].astype(np.uint8), kind="stable")
+    closing[others[mine]] = theirs[np.argsort(depth[theirs].astype(np.uint8), kind="stable")]
+    return closing
+
+
+def _closed(data: Bytes, starts: Ints, lengths: Ints, other_starts: Ints, other_ends: Ints) -> Bools:
+    """Whether names are closed by names of the same length, first word and last word."""
+    words = np.ndarray((len(data) - _WORD + 1,), "<u8", data, strides=(1,))
+    first = (words[starts] ^ words[other_starts]) & _MASKS[np.minimum(lengths, _WORD)]
+    last = words[np.maximum(starts + lengths - _WORD, 0)] ^ words[np.maximum(other_ends - _WORD, 0)]
+    same: Bools = (first == 0) & ((last == 0) | (lengths < _WORD)) & (other_ends - other_starts == lengths)
+    return same
+
+
 def hashes_of(data: Bytes, starts: Ints, lengths: Ints) -> Array:
     """uint64[n]: of names, padded with zeros to NAME_BYTES."""
     words = np.ndarray((len(data) - _WORD + 1,), "<u8", data, strides=(1,))
     found = words[starts] & _MASKS[np.minimum(lengths, _WORD)]
     found *= _MULTIPLIERS[0]
     for k in range(1, _WORDS):
-        rows = np.flatnonzero(lengths > k * _WORD)
-        if not len(rows):
-            break
-        word = words[starts[rows] + k * _WORD] & _MASKS[np.minimum(lengths[rows] - k * _WORD, _WORD)]
-        mixed = (found[rows] ^ (found[rows] >> np.uint64(29))) + word * _MULTIPLIERS[k]
-        found[rows] = mixed
+        left = lengths - k * _WORD
+        rows: Ints | slice = slice(None)
+        if k >= _USUAL:
+            rows = np.flatnonzero(left > 0)
+            if not len(rows):
+                break
+        word = words[starts[rows] + k * _WORD] & _MASKS[np.clip(left[rows], 0, _WORD)]
+        part = found[rows]
+        found[rows] = (part ^ (part >> np.uint64(29))) + word * _MULTIPLIERS[k]
     return found ^ (found >> np.uint64(32))
 
 
-def _depths(raw: _Raw) -> npt.NDArray[np.int32]:
-    """How deep each tag is, from 1; rows that are not one element, or too deep, are bad."""
-    row, ending, alone, bad = raw.row, raw.ending, raw.alone, raw.bad
-    steps = np.where(ending, -1, np.where(alone, 0, 1)).astype(np.int32)
-    level = np.cumsum(steps, dtype=np.int32)
-    firsts = np.flatnonzero(np.append(True, row[1:] != row[:-1])[: len(row)])
-    lasts = np.append(firsts[1:], len(row)) - 1
-    base = np.zeros(len(bad), np.int32)
-    base[row[firsts]] = level[firsts] - steps[firsts]
-    depth: npt.NDArray[np.int32] = level - base[row] + (ending | alone)
-    outermost = depth == 1
-    whole = outermost[firsts] & ~alone[firsts] & ~ending[firsts] & outermost[lasts] & ending[lasts]
-    bad[row[firsts[~whole]]] = True
-    outermost[firsts] = outermost[lasts] = False
-    bad[row[outermost | (depth < 1) | (depth > DEEPEST)]] = True
-    return depth
-
-
-def _match(hashes: Array, depth: Array, raw: _Raw) -> None:
-    """Rows in which a tag is closed by another name are bad. At one depth, opening and closing tags take turns."""
+def _parents(depth: Array) -> Ints:
+    """For each tag the one around it, or -1: the tag before it if that is less deep, else that of its last sibling."""
+    first_child = np.append(True, depth[1:] > depth[:-1])[: len(depth)]
     order = np.argsort(depth.astype(np.uint8), kind="stable")
-    order = order[~raw.alone[order]]
-    differs = hashes[order[0::2]] != hashes[order[1::2]]
-    raw.bad[raw.row[order[0::2][differs]]] = True
-
-
-def _parents(depth: Array, opening: Bools) -> Ints:
-    """For each tag the opening tag around it, or -1."""
-    parent = np.full(len(depth), -1)
-    place = np.arange(len(depth))
-    for level in range(2, int(depth.max(initial=1)) + 1):
-        around = np.maximum.accumulate(np.where((depth == level - 1) & opening, place, -1))
-        inside = np.flatnonzero(depth == level)
-        parent[inside] = around[inside]
+    at = np.where(first_child[order], np.arange(len(order)), 0)
+    parent = np.empty(len(order), np.int64)
+    parent[order] = order[np.maximum.accumulate(at)] - 1
+    parent[depth == 1] = -1
     return parent

@@ -10,7 +10,7 @@ import numpy as np
 
 from worker.compute.kernels.column import Bools, Bytes, Ints, Text
 from worker.compute.kernels.lines import BLANK, matrix
-from worker.compute.kernels.xml_tags import PAD, irregular, tags
+from worker.compute.kernels.xml_tags import PAD, tags
 from worker.compute.nibrs.records import BEGINNING, Records, Unread
 from worker.compute.nibrs.xml_blocks import Segments
 from worker.compute.nibrs.xml_fields import FIELDS
@@ -94,11 +94,8 @@ class _Chunk:
 
 def _objects(data: Bytes, bounds: Ints) -> tuple[Objects | None, Bools]:
     """The objects of the rows; None, and the rows that numpy cannot read, if there are some."""
-    bad = irregular(data, bounds)
-    if bad.any():
-        return None, bad
     found, bad = tags(data, bounds, FIELDS.names)
-    if bad.any():
+    if found is None:
         return None, bad
     bad = found.name[found.depth == 1] != FIELDS.words[_REPORT]
     if bad.any():
