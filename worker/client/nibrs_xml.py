@@ -18,14 +18,14 @@ import pyarrow as pa
 from worker.client.errors import SpecError
 from worker.compute.kernels.column import read
 from worker.compute.nibrs.records import Unread
-from worker.compute.nibrs.xml_plain import MAX_REPORT_BYTES, NAMESPACES, XmlError, plain_reports
+from worker.compute.nibrs.xml_plain import MAX_REPORT_BYTES, NAMESPACES, XmlError, check_beginning, plain_reports
 from worker.compute.nibrs.xml_reports import all_plain
 
 SCHEMA: Final = pa.schema([pa.field("report", pa.binary())])
 
 _BLOCK: Final = 1 << 20
 _BATCH_BYTES: Final = 4 << 20
-_REPORT, _END = b"<nibrs:Report", b"</nibrs:Report>"
+_REPORT, _END, _LAST = b"<nibrs:Report", b"</nibrs:Report>", b"</nibrs:Submission>"
 _ONE: Final = re.compile(rb"<nibrs:Report[\s>].*?</nibrs:Report>", re.DOTALL)
 _COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
 _NOT_PLAIN: Final = re.compile(rb"<[!?]|\sxmlns|<nibrs:Report/")
@@ -123,7 +123,7 @@ class _Checker:
         """The next bytes. Raises: XmlError."""
         try:
             self._parser.Parse(block, last)
-        except (expat.ExpatError, ValueError) as error:
+        except (expat.ExpatError, LookupError, UnicodeError) as error:  # LookupError: of an encoding
             why = Unread.FORBIDDEN if getattr(error, "code", 0) == _UNDEFINED else Unread.MALFORMED
             raise self._error(why) from None
 
@@ -148,20 +148,29 @@ def _cut(path: Path) -> Iterator[bytes]:
     for block in _blocks(path):
         rest += block
         end = rest.rfind(_END)
-        if end < 0:
-            if len(rest) > MAX_REPORT_BYTES:
-                raise _NotPlain
-            continue
-        piece, rest = rest[: end + len(_END)], rest[end + len(_END) :]
-        if not begun:
-            begun = True
-            piece = piece[
-                max(piece.find(_REPORT), 0) :
-            ]  # what is before it is a declaration and the message's metadata
-        piece = _COMMENT.sub(b"", piece)
-        if _NOT_PLAIN.search(piece):
+        if end >= 0:
+            piece, rest = rest[: end + len(_END)], rest[end + len(_END) :]
+            if not begun:
+                begun = True
+                piece = _without_head(piece)
+            yield from _reports(_COMMENT.sub(b"", piece))
+        elif len(rest) > MAX_REPORT_BYTES:
             raise _NotPlain
-        found = _ONE.findall(piece)
-        if len(found) != piece.count(_END):
-            raise _NotPlain
-        yield from found
+    if begun and _COMMENT.sub(b"", rest).strip() != _LAST:
+        raise _NotPlain
+
+
+def _without_head(piece: bytes) -> bytes:
+    """What comes before the reports: a declaration, and the metadata of the message."""
+    begin = piece.find(_REPORT)
+    if begin < 0:
+        raise _NotPlain
+    check_beginning(piece[:begin])
+    return piece[begin:]
+
+
+def _reports(piece: bytes) -> list[bytes]:
+    found: list[bytes] = _ONE.findall(piece)
+    if _NOT_PLAIN.search(piece) or len(found) != piece.count(_END) or _ONE.sub(b"", piece).strip():
+        raise _NotPlain
+    return found

@@ -99,7 +99,10 @@ def tags(data: Bytes, bounds: Ints, names: Names) -> tuple[Tags | None, Bools]:
     kept = np.flatnonzero(~ending)
     alone = alone[kept]
     starts, ends = opens[kept] + 1, closes[kept] - alone
-    with_attribute = _attributes(data, bounds, kept, opens, closes, row, bad)
+    with_one, with_several = _attributes(np.flatnonzero(data[: bounds[-1]] == _EQUALS), opens, closes)
+    bad[row[with_several]] = True
+    bad[row[with_one[ending[with_one]]]] = True
+    with_attribute = np.searchsorted(kept, with_one[~ending[with_one]])
     name_ends = ends.copy()
     name_ends[with_attribute] = _first_blank(data, starts[with_attribute], ends[with_attribute])
     lengths = name_ends - starts
@@ -168,17 +171,12 @@ def _depths(row: Ints, ending: Bools, alone: Bools, bad: Bools) -> npt.NDArray[n
     return depth
 
 
-def _attributes(data: Bytes, bounds: Ints, kept: Ints, opens: Ints, closes: Ints, row: Ints, bad: Bools) -> Ints:
-    """The kept tags with an attribute; rows of tags with several, or of closing tags with one, are bad."""
-    equals = np.flatnonzero(data[: bounds[-1]] == _EQUALS)
+def _attributes(equals: Ints, opens: Ints, closes: Ints) -> tuple[Ints, Ints]:
+    """The tags with an attribute, and those of them with several; `equals` are the places of `=`."""
     of = np.searchsorted(opens, equals, "right") - 1
     of = of[equals < closes[of]]
-    several = of[1:] == of[:-1]
-    bad[row[of[1:][several]]] = True
-    of = of[np.append(True, ~several)[: len(of)]]
-    place = np.minimum(np.searchsorted(kept, of), len(kept) - 1)
-    bad[row[of[kept[place] != of]]] = True
-    return place
+    again = of[1:] == of[:-1]
+    return of[np.append(True, ~again)[: len(of)]], of[1:][again]
 
 
 def _first_blank(data: Bytes, starts: Ints, ends: Ints) -> Ints:

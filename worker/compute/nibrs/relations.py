@@ -51,7 +51,7 @@ def _again(firsts: Bytes, number: Ints, *, incident: Bools, deleted: Bools, on_f
     """Which incidents are added although their number is stored."""
     acting = np.flatnonzero(incident | deleted)
     times = np.bincount(number[acting], minlength=int(number.max(initial=-1)) + 1)
-    again = incident & filed & (times[number] == 1)
+    again: Bools = incident & filed & (times[number] == 1)
     again &= firsts[:, 5] == _INCIDENT
     several = acting[times[number[acting]] > 1]  # hardly any submission has such numbers
     stored: dict[int, list[bytes]] = {}

@@ -59,16 +59,15 @@ class Fields:
 
 def _target(row: dict[str, str]) -> Target:
     level, field = row["level"], row["field"]
+    starts: tuple[int, ...] = (0,)
+    width = 1  # of a category, which no segment has
     if level == "P":
         start, width = _PERSON[field]
-        half = _HALF_AGES.get(row["form"])
-        starts = (start,) if half is None else (start + half,)
-        width = width if half is None else 2
-    elif field == "category":
-        starts, width = (0,), 1
-    else:
-        layout = _layout(level, field)
-        starts, width = layout
+        if row["form"] in _HALF_AGES:
+            start, width = start + _HALF_AGES[row["form"]], 2
+        starts = (start,)
+    elif field != "category":
+        starts, width = _layout(level, field)
         width += field in _WITH_AUTOMATIC
     return Target(object=row["object"], level=level, field=field, form=row["form"], starts=starts, width=width)
 

@@ -46,6 +46,11 @@ def plain_reports(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from reader.read(b"", last=True)
 
 
+def check_beginning(chunk: bytes) -> None:
+    """Refuse a document that begins with what no report may have. Raises: XmlError."""
+    _Reader().read(chunk, last=False)
+
+
 def plain(row: bytes) -> bytes | Unread:
     """One report in plain form; its prefixes may be those of NAMESPACES without a declaration."""
     if len(row) > MAX_REPORT_BYTES:
@@ -72,8 +77,6 @@ class _Reader:
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._text
         self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.EntityDeclHandler = self._refuse
-        self._parser.ExternalEntityRefHandler = self._refuse
         self._depth = self._size = 0
         self._top = 0  # the depth of the report that is read
         self._parts: list[str] = []
@@ -89,7 +92,7 @@ class _Reader:
             self._parser.Parse(chunk, last)
         except _Refused as refused:
             raise self._error(refused.why) from None
-        except (expat.ExpatError, ValueError) as error:  # ValueError: an encoding that Python does not have
+        except (expat.ExpatError, LookupError, ValueError) as error:  # LookupError: of an encoding
             undefined = getattr(error, "code", 0) == _UNDEFINED_ENTITY
             raise self._error(Unread.FORBIDDEN if undefined else Unread.MALFORMED) from None
         done, self._done = self._done, []

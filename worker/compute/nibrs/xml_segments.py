@@ -98,7 +98,7 @@ def _offenses(blocks: Blocks, chosen: Bools) -> tuple[Segments, Ints]:
     offense, location = paired(of, offense, also, location)
     block, place = blocks.of("nc:Location", WIDTHS["nc:Location"])
     index = index_of(objects, own)
-    known = (index[offense] >= 0) & (location >= 0)
+    known = (index[offense] >= 0) & (place[location] >= 0)
     rows, sites = in_order(index[offense[known]], location[known])
     put(found.lines, rows, _LOCATION, block[place[sites], _LOCATION : _LOCATION + 2])
     found.other[rows] = objects.ordinal[sites]

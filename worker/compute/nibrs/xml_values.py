@@ -85,7 +85,7 @@ def _coded(codes: _Codes, text: Text, width: int) -> Bytes:
 
 
 def _digits(values: Bytes) -> Bools:
-    found: Bools = (values - _ZERO < 10).all(axis=1)
+    found: Bools = np.logical_and.reduce(values - _ZERO < 10, axis=1)
     return found
 
 

@@ -1,6 +1,6 @@
-"""Rows of NIBRS XML, good, damaged and of any bytes: never an exception, every row counted once, engine and twin agree."""
+"""Rows of NIBRS XML, good, damaged and of any bytes: no exception, every row counted once, engine and twin agree."""
 
-import xml.etree.ElementTree as ET  # noqa: N817
+import xml.etree.ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -14,9 +14,46 @@ from worker.compute.nibrs.xml_plain import plain
 
 ROWS = [row for report in REPORTS.values() for row in rows_of(lines(report))]
 _VALUES = (
-    *("", " ", "A", "7", "07", "007", "13A", "13AX", "X" * 60, "?", "NONE", "STOLEN", "BURNED", "RECOVERED", "0", "true"),
-    *("2020-04-01", "2020-04-01T10:00:00", "2020-13-41", "2020-4-1", "2020-04", "1.5", "1.", ".5", "1.2345", "12345678901"),
-    *("Acquaintance", "Ex_Relationship", "ANTIJEWISH", "NEWBORN", "UNKNOWN", "GROUP A INCIDENT REPORT", "ZERO REPORT", "D"),
+    *(
+        "",
+        " ",
+        "A",
+        "7",
+        "07",
+        "007",
+        "13A",
+        "13AX",
+        "X" * 60,
+        "?",
+        "NONE",
+        "STOLEN",
+        "BURNED",
+        "RECOVERED",
+        "0",
+        "true",
+    ),
+    *(
+        "2020-04-01",
+        "2020-04-01T10:00:00",
+        "2020-13-41",
+        "2020-4-1",
+        "2020-04",
+        "1.5",
+        "1.",
+        ".5",
+        "1.2345",
+        "12345678901",
+    ),
+    *(
+        "Acquaintance",
+        "Ex_Relationship",
+        "ANTIJEWISH",
+        "NEWBORN",
+        "UNKNOWN",
+        "GROUP A INCIDENT REPORT",
+        "ZERO REPORT",
+        "D",
+    ),
 )
 
 
@@ -98,7 +135,9 @@ def test_damaged_bytes_are_counted(rows: list[bytes], data: st.DataObject) -> No
             case "cut":
                 del row[at : at + data.draw(st.integers(1, 30))]
             case _:
-                row[at:at] = data.draw(st.sampled_from((b"<!--", b"-->", b"<![CDATA[", b"]]>", b"&lt;", b"<a>", b"</a>")))
+                row[at:at] = data.draw(
+                    st.sampled_from((b"<!--", b"-->", b"<![CDATA[", b"]]>", b"&lt;", b"<a>", b"</a>"))
+                )
         row = row or bytearray(b"<")
     check([*rows[:place], bytes(row), *rows[place + 1 :]])
 

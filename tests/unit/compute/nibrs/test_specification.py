@@ -15,7 +15,7 @@ from tests.support.refusals import refused
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.specification import RULE_SETS, rule_set_of
+from worker.compute.nibrs.specification import RULE_SETS
 from worker.compute.nibrs.submission import REPORT_FACTS
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 from worker.errors import Reason

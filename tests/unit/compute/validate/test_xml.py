@@ -121,7 +121,9 @@ def test_rows_that_are_no_reports_are_counted_with_their_reason() -> None:
 def test_a_row_has_the_status_of_its_report() -> None:
     bad = with_fields(with_fields(REPORTS["robbery"], "offenders", sex="X"), "victims", race="X")
     rejected = without(with_fields(REPORTS["robbery"], "*", number="20-9"), "properties")
-    found = judged_xml(rows_of([*lines(bad), *lines(rejected), *lines(with_fields(REPORTS["arrest"], "*", number="20-8"))]))
+    found = judged_xml(
+        rows_of([*lines(bad), *lines(rejected), *lines(with_fields(REPORTS["arrest"], "*", number="20-8"))])
+    )
     assert found.status.status.tolist() == [Status.NOT_USABLE, Status.NOT_USABLE, Status.OK]
     codes = Counter(zip(found.status.rows.tolist(), found.status.codes.tolist(), strict=True))
     assert codes == {(0, 20_404): 1, (0, 20_504): 1, (1, 20_074): 1}
