@@ -120,7 +120,7 @@ def _judge(data: Bytes, rules: RuleSet) -> object:
 
 
 def _reports(data: Bytes) -> tuple[int, Text]:
-    """The same submission as NIBRS XML, a report a row, without what is no part of any report in XML."""
+    """The same submission as NIBRS XML, a report a row, without what surrounds reports in a document."""
     reports = [made.strip().encode() for made in nibrs_xml.reports(data.tobytes().split(b"\r\n"))]
     lengths = np.array([len(report) for report in reports])
     joined = np.frombuffer(b"".join(reports), np.uint8)

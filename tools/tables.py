@@ -78,22 +78,21 @@ def _nibrs_rule_sets() -> Iterator[str]:
 
 
 def _nibrs_rules() -> Iterator[str]:
-    """Rules that are in every rule set with all of their lines, then the others, line by line."""
+    """Rules that are the same in every rule set, then the lines of rules.csv that are not in all of them."""
     rows = read_data("rules.csv")
-    every = {rules.short for rules in RULE_SETS.values()}
-    partial = {number for row in rows for number in row["rule"].split() if set(row["rule_sets"].split()) != every}
+    every = [rules.short for rules in RULE_SETS.values()]
+    differ = [row for row in rows if set(row["rule_sets"].split()) != set(every)]
+    partial = {number for row in differ for number in row["rule"].split()}
     whole = {number for row in rows for number in row["rule"].split()} - partial
-    yield ""
-    yield f"In every rule set: {' '.join(sorted(whole))}."
-    yield ""
+    yield f"\nThe same in every rule set: {' '.join(sorted(whole))}.\n"
+    yield "What is not in every rule set; other data elements of these rules are.\n"
     yield "| rule | data element | rule sets | message, and why it is in no rule set |"
     yield "|---|---|---|---|"
-    for row in rows:
-        numbers = [number for number in dict.fromkeys(row["rule"].split()) if number in partial]
-        if numbers:
-            sets = ", ".join(sorted(row["rule_sets"].split(), reverse=True)) or "none"
-            omitted = f": {row['omitted']}" if row["omitted"] else ""
-            yield f"| {' '.join(numbers)} | {row['element']} | {sets} | {row['message']}{omitted} |"
+    for row in differ:
+        numbers = " ".join(dict.fromkeys(row["rule"].split()))
+        sets = ", ".join(short for short in every if short in row["rule_sets"].split()) or "none"
+        omitted = f": {row['omitted']}" if row["omitted"] else ""
+        yield f"| {numbers} | {row['element']} | {sets} | {row['message']}{omitted} |"
     yield ""
 
 

@@ -17,6 +17,7 @@ from worker.client import (
     INPUT_NAME,
     ClientProfile,
     JobSpec,
+    SealedJob,
     SealedResult,
     SyncClient,
     load_profile,
@@ -108,8 +109,7 @@ def run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
         with result:
-            notes = _notes(result, recipient, sealed.plan)
-            _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
+            notes = _write(result, recipient, folder, suffix=target.suffix, sealed=sealed)
     if not quiet:
         _conclude(result, out, sealed.plan, notes)
 
@@ -173,7 +173,10 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
+def _write(
+    result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, sealed: SealedJob
+) -> list[str]:
+    """Write all outputs; returns what the operations have to say about them."""
     for name, schema in result.header.outputs:
         batches = read_output(result, recipient, name)
         if schema in SCHEMAS and SCHEMAS[schema].lines:
@@ -182,11 +185,11 @@ def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *
             write_batches(folder / f"{name}{suffix}", batches)
     (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
     (folder / "evidence.json").write_bytes(result.attested.to_file())
-    (folder / "header.bin").write_bytes(header)
+    (folder / "header.bin").write_bytes(sealed.header.data)
+    return _notes(result, recipient, sealed.plan)
 
 
 def _notes(result: SealedResult, recipient: RecipientPrivateKey, plan: Plan) -> list[str]:
-    """What the operations have to say about their outputs."""
     return [
         line
         for step in plan.operations

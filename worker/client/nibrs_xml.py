@@ -161,7 +161,7 @@ def _cut(path: Path) -> Iterator[bytes]:
 
 
 def _without_head(piece: bytes) -> bytes:
-    """What comes before the reports: a declaration, and the metadata of the message."""
+    """The piece from its first report on; a declaration and the metadata of the message come before."""
     begin = piece.find(_REPORT)
     if begin < 0:
         raise _NotPlain

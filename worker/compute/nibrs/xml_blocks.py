@@ -124,7 +124,7 @@ def index_of(objects: Objects, own: Ints) -> Ints:
 
 
 def paired(one: Ints, left: Ints, other: Ints, right: Ints) -> tuple[Ints, Ints]:
-    """What objects refer to in two elements; those that have both."""
+    """The objects that associations refer to in two elements, of those that have both."""
     _, mine, theirs = np.intersect1d(one, other, assume_unique=True, return_indices=True)
     return left[mine], right[theirs]
 

@@ -1,4 +1,4 @@
-"""Where each element of NIBRS XML belongs in flat segments: `xml_fields.csv`, beside the layout.
+"""The places of elements of NIBRS XML in flat segments: `xml_fields.csv`, beside the layout.
 
 An element is named by its object (a child of a report), its parent and its own name. `level` is a segment level, `*`
 for the header of all segments, or `P` for a person, whose role gives the level.

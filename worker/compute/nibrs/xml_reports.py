@@ -1,7 +1,7 @@
 """Reports of NIBRS XML, one a row, as records: the same edits apply to them as to flat segments.
 
 Rows are in plain form (`xml_plain`) or in any other form of XML: rows that numpy cannot read go through expat, one by
-one. A row that is no report of a known category has no record, and the reason for that.
+one. A row without a report of a known category has no record, and the reason for that.
 """
 
 from typing import Final

@@ -9,13 +9,13 @@ from importlib.resources import files
 
 import pytest
 
-from tests.support.nibrs_reports import REPORTS, lines
+from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_tools import judged, side
 from tests.support.refusals import refused
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.specification import RULE_SETS
+from worker.compute.nibrs.specification import RULE_SETS, rule_set_of
 from worker.compute.nibrs.submission import REPORT_FACTS
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 from worker.errors import Reason
@@ -180,3 +180,44 @@ def test_rule_lines_are_kept_apart() -> None:
     changed = replace(RULES, rules=())
     assert changed.in_force(without=frozenset(), also=frozenset()) == ()
     assert RULES.in_force(without=frozenset(), also=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("period", "rule_set"),
+    [
+        (199101, "nibrs/2016"),
+        (201612, "nibrs/2016"),
+        (201701, "nibrs/3.1"),
+        (201812, "nibrs/3.1"),
+        (201901, "nibrs/2019"),
+        (203001, "nibrs/2019"),
+        (-1, "nibrs/2019"),
+    ],
+)
+def test_the_period_chooses_the_rule_set(period: int, rule_set: str) -> None:
+    assert rule_set_of(period).name == rule_set
+
+
+@pytest.mark.parametrize(("month", "year", "rule_set"), [("02", "2016", "nibrs/2016"), ("13", "2016", "nibrs/2019")])
+def test_a_submission_is_checked_by_the_rules_of_its_period(month: str, year: str, rule_set: str) -> None:
+    made = lines(with_fields(REPORTS["larceny"], "*", month=month, year=year))
+    found = judged(b"\n".join([b"", *made]), "")
+    assert found.rules.name == rule_set
+    assert set(found.rates.rule_set.tolist()) == {rule_set.encode()}
+
+
+def test_the_first_month_that_can_be_read_counts() -> None:
+    odd = lines(with_fields(REPORTS["zero"], "*", month="XX"))
+    made = lines(with_fields(REPORTS["larceny"], "*", year="2018"))
+    assert judged(b"\n".join([*odd * 5_000, *made]), "").rules.name == "nibrs/3.1"
+    assert judged(b"", "").rules.name == "nibrs/2019"
+
+
+def test_rules_without_words_of_the_fbi_are_known() -> None:
+    ours = {
+        rule.number
+        for rules in RULE_SETS.values()
+        for rule, words in zip(rules.rules, rules.words, strict=True)
+        if words == rule.message
+    }
+    assert ours == {106, 157, 452, 668, 671}

@@ -145,7 +145,7 @@ def test_what_has_no_room_is_found_and_not_cut() -> None:
     assert {rule % 100 for rule, *_ in keys(judged_xml([number]))} == {17}
 
 
-def test_a_substance_adds_only_its_drug_where_it_has_nothing_else() -> None:
+def test_a_substance_adds_only_its_drug_if_it_has_nothing_else() -> None:
     drugs = with_fields(
         REPORTS["drugs"], "properties", drug=["A", "E"], quantity=["000000001000"] * 2, measure=["GM"] * 2
     )

@@ -1,4 +1,4 @@
-"""Where a finding is in NIBRS XML: a path below `nibrs:Report`, by the mapping of the IEPD.
+"""The place of a finding in NIBRS XML: a path below `nibrs:Report`, by the mapping of the IEPD.
 
 Objects have their position among those of their kind in the report. An element that is missing is named where it would
 stand; a finding about a report as a whole is at `.`. Property segments, which XML does not have, are all items of a
