@@ -1,5 +1,6 @@
 """NIBRS XML and the flat form of the same reports: the same findings, and where in the XML they are."""
 
+import re
 from collections import Counter
 from typing import Final
 
@@ -155,6 +156,16 @@ def test_a_substance_adds_only_its_drug_if_it_has_nothing_else() -> None:
     line = next(line for line in lines_of(records(rows)) if line[4:5] == b"3")
     assert line[38:40] == b"10"
     assert line[57:59] == b"  "
+
+
+@pytest.mark.parametrize("name", ["Offense1", "Victim1", "PersonVictim1", "none"])
+@pytest.mark.parametrize(
+    "kind", ["nc:Location", "j:Offense", "j:Victim", "j:Subject", "nc:RoleOfPerson", "nc:Activity"]
+)
+def test_a_reference_to_an_object_of_another_kind_is_none(kind: str, name: str) -> None:
+    row = rows_of(lines(REPORTS["assault"]))[0]
+    changed = [re.sub(rb"<" + kind.encode() + rb' s:ref="\w+"', f'<{kind} s:ref="{name}"'.encode(), row)]
+    assert lines_of(records(changed)) == expected_lines(changed)
 
 
 def test_a_report_that_replaces_is_whole_and_no_duplicate() -> None:
