@@ -21,10 +21,10 @@ CASES: Final = (
         row={"segment": "00431I012026    GA0600000" + "X" * 18},
         parameters=Validate(rule_set="nibrs/3.1", as_of=_DAY),
     ),
-    Case(schema="nibrs.xml/2019.1", row={"report": _REPORT}, parameters=Validate(rule_set="nibrs/period", as_of=_DAY)),
     Case(
         schema="hotfile/1",
         row={"NIC": "W", "NAM": "DOE", "SEX": "Q", "SOC": "1", "MNU": "AF-1", "HGT": "1", "VIN": "1", "entered": "1"},
         parameters=Validate(rule_set=NCIC, as_of=_DAY),
     ),
+    Case(schema="nibrs.xml/2019.1", row={"report": _REPORT}, parameters=Validate(rule_set="nibrs/period", as_of=_DAY)),
 )
