@@ -98,7 +98,12 @@ def run(report: Report, *, quick: bool) -> Result:
             "twin_segments_per_s": twin.peer.middle,
             "xml_segments_per_s": xml.subject.middle,
         },
-        ratios={"twin": twin.ratio.middle, "floor": floor.ratio.middle, "xml": xml.ratio.middle},
+        ratios={
+            "twin": twin.ratio.middle,
+            "floor": floor.ratio.middle,
+            "xml": xml.ratio.middle,
+            "xml_bytes": xml.ratio.middle * len(reports.data) / len(data),
+        },
     )
 
 

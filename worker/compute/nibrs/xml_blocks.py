@@ -1,6 +1,5 @@
 """Objects of NIBRS XML as blocks of flat fields: each with the values that its own elements have."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.lines import BLANK
-from worker.compute.nibrs.xml_fields import LINE_BYTES, PERSON_BYTES, Target
+from worker.compute.nibrs.xml_fields import BLOCK_BYTES, LINE_BYTES, Target
 from worker.compute.nibrs.xml_objects import Objects
 from worker.compute.nibrs.xml_values import MARK, put
 
@@ -40,30 +39,14 @@ class Blocks:
     lines: dict[str, Bytes] = field(default_factory=dict)
     place: dict[str, Ints] = field(default_factory=dict)
 
-    def of(self, kind: str, width: int) -> tuple[Bytes, Ints]:
-        """uint8[k, width] of the objects of a kind, and int64[o]: the place of each object among them, or -1."""
+    def of(self, kind: str) -> tuple[Bytes, Ints]:
+        """uint8[k, BLOCK_BYTES] of the objects of a kind, and int64[o]: the place of each object among them, or -1."""
         if kind not in self.lines:
             rows = self.objects.of_kind(kind)
-            self.lines[kind] = np.full((len(rows), width), BLANK)
+            self.lines[kind] = np.full((len(rows), BLOCK_BYTES[kind]), BLANK)
             self.place[kind] = np.full(len(self.objects.kind) + 1, -1)  # the last one: of no object
             self.place[kind][rows] = np.arange(len(rows))
         return self.lines[kind], self.place[kind]
-
-
-WIDTHS: Final[Mapping[str, int]] = {
-    "nc:Incident": LINE_BYTES[1],
-    "j:Offense": LINE_BYTES[2],
-    "nc:Location": LINE_BYTES[2],
-    "nc:Item": LINE_BYTES[3],
-    "nc:Substance": LINE_BYTES[3],
-    "j:Victim": LINE_BYTES[4],
-    "j:SubjectVictimAssociation": LINE_BYTES[4],
-    "j:EnforcementOfficial": LINE_BYTES[4],
-    "j:Subject": LINE_BYTES[5],
-    "j:Arrestee": LINE_BYTES[6],
-    "j:Arrest": LINE_BYTES[6],
-    "nc:Person": PERSON_BYTES,
-}
 
 
 def blocks_of(objects: Objects, rows: int) -> Blocks:
@@ -75,7 +58,7 @@ def blocks_of(objects: Objects, rows: int) -> Blocks:
             out = category if target.field == "category" else header
             put(out, objects.row[owners], target.starts[0], values)
         else:
-            block, place = blocks.of(target.object, WIDTHS[target.object])
+            block, place = blocks.of(target.object)
             put_slots(block, place[owners], target, values)
     return blocks
 
@@ -110,7 +93,7 @@ def plain_segments(level: int, row: Ints, lines: Bytes, first: Ints) -> Segments
 def own_segments(blocks: Blocks, chosen: Bools, level: int, kind: str) -> tuple[Segments, Ints]:
     """Segments that are objects of one kind, and those objects."""
     own = blocks.objects.of_kind(kind)
-    block, place = blocks.of(kind, WIDTHS[kind])
+    block, place = blocks.of(kind)
     own = own[chosen[blocks.objects.row[own]]]
     lines = block[place[own]][:, : LINE_BYTES[level]].copy()
     return plain_segments(level, blocks.objects.row[own], lines, blocks.objects.ordinal[own]), own

@@ -20,11 +20,32 @@ REFERENCES: Final = (ROLE, "j:Offense", "nc:Location", "j:Victim", "j:Subject", 
 """Elements of objects that refer to another object."""
 
 _ASSOCIATIONS: Final = ("j:ArrestSubjectAssociation", "j:OffenseLocationAssociation")
-_PERSON: Final = MappingProxyType(
-    {"age": (0, 4), "sex": (4, 1), "race": (5, 1), "ethnicity": (6, 1), "resident": (7, 1)}
+PERSON: Final = MappingProxyType({"age": 0, "sex": 4, "race": 5, "ethnicity": 6, "resident": 7})
+"""The data elements of a person, as they stand together at every level."""
+
+_GOODS: Final = MappingProxyType(
+    {
+        "loss": 0,
+        "description": 1,
+        "value": 3,
+        "recovered": 12,
+        "stolen_vehicles": 20,
+        "drug": 22,
+        "quantity": 23,
+        "measure": 35,
+    }
 )
-PERSON_BYTES: Final = 8
-"""The data elements of a person stand together at every level, in the order of _PERSON."""
+_COMPACT: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
+    {
+        "nc:Person": PERSON,
+        "nc:Item": _GOODS,
+        "nc:Substance": _GOODS,
+        "nc:Location": {"location": 0},
+        "j:EnforcementOfficial": {"officer_activity": 0, "officer_assignment": 2, "officer_ori": 3},
+        "j:SubjectVictimAssociation": {"offender_number": 0, "relationship": 0},
+    }
+)
+"""Objects that are no segment of their own: where each of their fields, which they have once, is among their bytes."""
 
 _WITH_AUTOMATIC: Final = ("weapon", "armed_with")
 _HALF_AGES: Final = MappingProxyType({"age_low": 0, "age_high": 2})
@@ -61,14 +82,13 @@ def _target(row: dict[str, str]) -> Target:
     level, field = row["level"], row["field"]
     starts: tuple[int, ...] = (0,)
     width = 1  # of a category, which no segment has
-    if level == "P":
-        start, width = _PERSON[field]
-        if row["form"] in _HALF_AGES:
-            start, width = start + _HALF_AGES[row["form"]], 2
-        starts = (start,)
-    elif field != "category":
-        starts, width = _layout(level, field)
+    if field != "category":
+        starts, width = _layout("4" if level == "P" else level, field)
         width += field in _WITH_AUTOMATIC
+    if row["object"] in _COMPACT:
+        starts = (_COMPACT[row["object"]][field],)
+    if row["form"] in _HALF_AGES:
+        starts, width = (starts[0] + _HALF_AGES[row["form"]],), 2
     return Target(object=row["object"], level=level, field=field, form=row["form"], starts=starts, width=width)
 
 
@@ -114,3 +134,21 @@ LINE_BYTES: Final = MappingProxyType(
     {level: max(_LEVELS[table]) for table, level in RULE_SETS["nibrs/2019"].levels.items()}
 )
 """Segment level -> the bytes of its longest segment."""
+
+
+def _block_bytes() -> Mapping[str, int]:
+    every = [target for targets in FIELDS.targets for target in targets if target.level != "*"]
+    return MappingProxyType(
+        {
+            name: max(
+                target.starts[-1] + target.width for target in every if _COMPACT.get(target.object) is _COMPACT[name]
+            )
+            if name in _COMPACT
+            else LINE_BYTES[int(next(target.level for target in every if target.object == name))]
+            for name in dict.fromkeys(target.object for target in every)
+        }
+    )
+
+
+BLOCK_BYTES: Final = _block_bytes()
+"""Object -> the bytes of its fields: those of its segment, or of the fields alone."""

@@ -12,17 +12,17 @@ import numpy as np
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.fields import numbers
-from worker.compute.nibrs.xml_blocks import WIDTHS, Blocks, Segments, in_order, plain_segments, put_slots
+from worker.compute.nibrs.xml_blocks import Blocks, Segments, in_order, plain_segments, put_slots
 from worker.compute.nibrs.xml_fields import LINE_BYTES, Target
 from worker.compute.nibrs.xml_values import MARK
 
 _KINDS: Final = ("nc:Item", "nc:Substance")
-_LOSS: Final = 37
-_ITEM, _DRUG = slice(38, 57), slice(232, 247)
-_ITEMS, _DRUGS = 10, 3
-_DESCRIPTION, _WORTH = slice(38, 40), slice(40, 57)
-_VEHICLES: Final = {ord("7"): slice(228, 230), ord("5"): slice(230, 232)}
-_QUANTITY: Final = slice(228, 230)
+_LOSS, _ITEM, _QUANTITY, _DRUG = 0, slice(1, 20), slice(20, 22), slice(22, 37)
+_DESCRIPTION, _WORTH = 1, slice(3, 20)
+_LOSS_AT: Final = 37
+_ITEMS_AT: Final = tuple(range(38, 228, 19))
+_DRUGS_AT: Final = tuple(range(232, 277, 15))
+_VEHICLES_AT: Final = {ord("7"): slice(228, 230), ord("5"): slice(230, 232)}
 
 
 def properties(blocks: Blocks, chosen: Bools) -> Segments:
@@ -30,14 +30,14 @@ def properties(blocks: Blocks, chosen: Bools) -> Segments:
     row, goods, ordinal = _goods(blocks, chosen)
     group, firsts = _groups(row * 256 + goods[:, _LOSS])
     lines = np.full((len(firsts), LINE_BYTES[3]), BLANK)
-    lines[:, _LOSS] = goods[firsts, _LOSS]
+    lines[:, _LOSS_AT] = goods[firsts, _LOSS]
     members = np.argsort(group, kind="stable")
     group, goods = group[members], goods[members]
     has_item = (goods[:, _ITEM] != BLANK).any(axis=1)
     has_item[_further(group, goods)] = False
-    put_slots(lines, group[has_item], _slots(_ITEM, _ITEMS), goods[has_item, _ITEM])
+    put_slots(lines, group[has_item], _slots(_ITEMS_AT), goods[has_item, _ITEM])
     has_drug = (goods[:, _DRUG] != BLANK).any(axis=1)
-    put_slots(lines, group[has_drug], _slots(_DRUG, _DRUGS), goods[has_drug, _DRUG])
+    put_slots(lines, group[has_drug], _slots(_DRUGS_AT), goods[has_drug, _DRUG])
     _count_vehicles(lines, group, goods)
     return plain_segments(3, row[firsts], lines, ordinal[firsts])
 
@@ -48,7 +48,7 @@ def _goods(blocks: Blocks, chosen: Bools) -> tuple[Ints, Bytes, Ints]:
     owners, values = [], []
     for kind in _KINDS:
         own = objects.of_kind(kind)
-        block, place = blocks.of(kind, WIDTHS[kind])
+        block, place = blocks.of(kind)
         own = own[chosen[objects.row[own]]]
         owners.append(own)
         values.append(block[place[own]])
@@ -65,16 +65,14 @@ def _groups(keys: Ints) -> tuple[Ints, Ints]:
     return number[inverse], first[order]
 
 
-def _slots(first: slice, count: int) -> Target:
-    step = first.stop - first.start
-    starts = tuple(range(first.start, first.start + count * step, step))
-    return Target(object="", level="3", field="", form="", starts=starts, width=step)
+def _slots(starts: tuple[int, ...]) -> Target:
+    return Target(object="", level="3", field="", form="", starts=starts, width=starts[1] - starts[0])
 
 
 def _further(group: Ints, goods: Bytes) -> Ints:
     """Goods with nothing but a drug and a description that their group has already."""
     described = (goods[:, _DRUG] != BLANK).any(axis=1) & (goods[:, _WORTH] == BLANK).all(axis=1)
-    key = (group * 256 + goods[:, _DESCRIPTION.start]) * 256 + goods[:, _DESCRIPTION.start + 1]
+    key = (group * 256 + goods[:, _DESCRIPTION]) * 256 + goods[:, _DESCRIPTION + 1]
     _, first = np.unique(key, return_index=True)
     described[first] = False
     return np.flatnonzero(described)
@@ -95,6 +93,6 @@ def _count_vehicles(lines: Bytes, group: Ints, goods: Bytes) -> None:
     text[odd] = quantity[firsts[odd]]
     text[odd, -1] = MARK
     owners = group[firsts]
-    for loss, place in _VEHICLES.items():
-        mine = lines[owners, _LOSS] == loss
+    for loss, place in _VEHICLES_AT.items():
+        mine = lines[owners, _LOSS_AT] == loss
         lines[owners[mine], place] = text[mine]

@@ -15,7 +15,6 @@ from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.xml_blocks import (
     HEADER,
-    WIDTHS,
     Blocks,
     Segments,
     blocks_of,
@@ -26,7 +25,7 @@ from worker.compute.nibrs.xml_blocks import (
     plain_segments,
     put_slots,
 )
-from worker.compute.nibrs.xml_fields import LINE_BYTES, PERSON_BYTES, ROLE, Target
+from worker.compute.nibrs.xml_fields import LINE_BYTES, ROLE, Target
 from worker.compute.nibrs.xml_goods import properties
 from worker.compute.nibrs.xml_objects import Objects
 from worker.compute.nibrs.xml_values import MARK, put
@@ -83,7 +82,7 @@ def _admin(blocks: Blocks, chosen: Bools) -> Segments:
     """One a report; a second incident of a report adds its values, and what differs is marked."""
     rows = np.flatnonzero(chosen)
     lines = np.full((len(chosen), LINE_BYTES[1]), BLANK)
-    block, place = blocks.of("nc:Incident", WIDTHS["nc:Incident"])
+    block, place = blocks.of("nc:Incident")
     owners = blocks.objects.of_kind("nc:Incident")
     for column, width in ((37, 8), (45, 1), (46, 2), (48, 1), (49, 8), (87, 1)):
         put(lines, blocks.objects.row[owners], column, block[place[owners], column : column + width])
@@ -96,11 +95,11 @@ def _offenses(blocks: Blocks, chosen: Bools) -> tuple[Segments, Ints]:
     of, offense = objects.referred("j:OffenseLocationAssociation", "j:Offense")
     also, location = objects.referred("j:OffenseLocationAssociation", "nc:Location")
     offense, location = paired(of, offense, also, location)
-    block, place = blocks.of("nc:Location", WIDTHS["nc:Location"])
+    block, place = blocks.of("nc:Location")
     index = index_of(objects, own)
     known = (index[offense] >= 0) & (place[location] >= 0)
     rows, sites = in_order(index[offense[known]], location[known])
-    put(found.lines, rows, _LOCATION, block[place[sites], _LOCATION : _LOCATION + 2])
+    put(found.lines, rows, _LOCATION, block[place[sites]])
     found.other[rows] = objects.ordinal[sites]
     return found, own
 
@@ -112,10 +111,10 @@ def _person_role(blocks: Blocks, found: Segments, own: Ints, kind: str) -> Ints:
     referrer, referee = objects.referred(kind, ROLE)
     place = index_of(objects, own)[referrer]
     person[place[place >= 0]] = referee[place >= 0]
-    block, of_person = blocks.of("nc:Person", PERSON_BYTES)
+    block, of_person = blocks.of("nc:Person")
     known = np.flatnonzero(of_person[person] >= 0)
     start = _PERSONS[found.level]
-    width = min(PERSON_BYTES, found.lines.shape[1] - start)
+    width = min(block.shape[1], found.lines.shape[1] - start)
     found.lines[known, start : start + width] = block[of_person[person[known]], :width]
     found.person[known] = objects.ordinal[person[known]]
     return person
@@ -135,13 +134,13 @@ def _victims(
     person = _person_role(blocks, found, own, "j:Victim")
     index = index_of(objects, own)
     # officers are persons with a further role
-    block, place = blocks.of("j:EnforcementOfficial", LINE_BYTES[4])
+    block, place = blocks.of("j:EnforcementOfficial")
     official, of_person = objects.referred("j:EnforcementOfficial", ROLE)
     officers = np.full(len(objects.kind) + 1, -1)
     officers[of_person] = official
     officers[-1] = -1
     known = np.flatnonzero(officers[person] >= 0)
-    found.lines[known, _OFFICER:] = block[place[officers[person[known]]], _OFFICER:]
+    found.lines[known, _OFFICER:] = block[place[officers[person[known]]]]
     found.other[known] = objects.ordinal[officers[person[known]]]
     # offenses that they are connected to
     of, victim = objects.referred("j:OffenseVictimAssociation", "j:Victim")
@@ -153,10 +152,9 @@ def _victims(
     of, victim = objects.referred("j:SubjectVictimAssociation", "j:Victim")
     also, offender = objects.referred("j:SubjectVictimAssociation", "j:Subject")
     _, mine, theirs = np.intersect1d(of, also, assume_unique=True, return_indices=True)
-    block, place = blocks.of("j:SubjectVictimAssociation", LINE_BYTES[4])
+    block, place = blocks.of("j:SubjectVictimAssociation")
     numbers = _of_others(offenders[0].lines[:, _SEQUENCE], index_of(objects, offenders[1])[offender[theirs]])
-    relations = block[place[of[mine]], _RELATED + 2 : _RELATED + 4]
-    _add(found.lines, index[victim[mine]], _RELATED, 4, np.hstack((numbers, relations)))
+    _add(found.lines, index[victim[mine]], _RELATED, 4, np.hstack((numbers, block[place[of[mine]]])))
     return found
 
 
@@ -186,7 +184,7 @@ def _arrests(blocks: Blocks, found: Segments, own: Ints) -> None:
     also, arrestee = objects.referred("j:ArrestSubjectAssociation", "j:Subject")
     arrest, arrestee = paired(of, arrest, also, arrestee)
     rows = index_of(objects, own)[arrestee]
-    block, place = blocks.of("j:Arrest", LINE_BYTES[6])
+    block, place = blocks.of("j:Arrest")
     known = np.flatnonzero((rows >= 0) & (place[arrest] >= 0))
     owners, values = in_order(rows[known], block[place[arrest[known]]])
     for column, width in ((39, 12), (51, 8), (59, 1), (61, 3)):

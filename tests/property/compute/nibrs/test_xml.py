@@ -1,5 +1,6 @@
 """Rows of NIBRS XML, good, damaged and of any bytes: no exception, every row counted once, engine and twin agree."""
 
+import copy
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -73,7 +74,10 @@ def damaged(draw: st.DrawFn) -> bytes:
             case "lose":
                 parent.remove(child)
             case "double":
-                parent.append(child)
+                other = copy.deepcopy(child)
+                if not len(other):
+                    other.text = draw(st.sampled_from((other.text, *_VALUES)))
+                parent.append(other)
             case "move":
                 parent.remove(child)
                 parent.insert(draw(st.integers(0, len(parent))), child)

@@ -158,6 +158,24 @@ def test_a_substance_adds_only_its_drug_if_it_has_nothing_else() -> None:
     assert line[57:59] == b"  "
 
 
+@pytest.mark.parametrize(
+    ("report", "text", "rule"),
+    [
+        ("robbery", b"<j:ItemCategoryNIBRSPropertyCategoryCode>20<", 304),
+        ("robbery", b"<nc:Amount>100<", 302),
+        ("assault", b"<nibrs:VictimToSubjectRelationshipCode>Acquaintance<", 404),
+        ("drugs", b"<j:DrugCategoryCode>E<", 304),
+    ],
+)
+def test_a_second_value_of_one_object_is_found(report: str, text: bytes, rule: int) -> None:
+    row = rows_of(lines(REPORTS[report]))[0]
+    name, _, value = text.partition(b">")
+    again = text.replace(value, b"9<") + b"/" + name[1:] + b">"
+    changed = row.replace(text, again + text, 1)
+    assert lines_of(records([changed])) == expected_lines([changed])
+    assert rule in {found for found, *_ in keys(judged_xml([changed]))}
+
+
 @pytest.mark.parametrize("name", ["Offense1", "Victim1", "PersonVictim1", "none"])
 @pytest.mark.parametrize(
     "kind", ["nc:Location", "j:Offense", "j:Victim", "j:Subject", "nc:RoleOfPerson", "nc:Activity"]
