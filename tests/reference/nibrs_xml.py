@@ -134,14 +134,12 @@ class Report:
 
     def header(self) -> tuple[str, str]:
         line = Line(" ", "")
-        head = self.root.find("nibrs:ReportHeader", _URIS)
-        self.text(line, 6, 1, head, "nibrs:ReportActionCategoryCode", lambda value: _cut(value, 1))
+        heads = self.all("nibrs:ReportHeader")  # what a second one has otherwise is spoilt, as a second value is
 
         def month(value: str) -> str:
             good = len(value) == 7 and value[4] == "-" and _is_number(value[:4] + value[5:])
             return value[5:] + value[:4] if good else _bad(value, 6)
 
-        self.text(line, 7, 6, head, "nibrs:ReportDate/nc:YearMonthDate", month)
         agency = "nibrs:ReportingAgency/{}/nc:IdentificationID"
         ori, city = (
             agency.format(name)
@@ -150,11 +148,16 @@ class Report:
                 "cjis:OrganizationAugmentation/cjis:DirectReportingCityIdentification",
             )
         )
-        self.text(line, 17, 9, head, ori)
-        self.text(line, 13, 4, head, city)
-        self.text(line, 26, 12, self.root.find("nc:Incident", _URIS), "nc:ActivityIdentification/nc:IdentificationID")
-        category = "".join(self.texts(head, "nibrs:NIBRSReportCategoryCode")[:1])
-        return "".join(line.text[:37]), _CATEGORIES.get(category, "")
+        category = Line(" ", "")
+        for head in heads:
+            self.text(line, 6, 1, head, "nibrs:ReportActionCategoryCode", lambda value: _cut(value, 1))
+            self.text(line, 7, 6, head, "nibrs:ReportDate/nc:YearMonthDate", month)
+            self.text(line, 17, 9, head, ori)
+            self.text(line, 13, 4, head, city)
+            self.text(category, 1, 1, head, "nibrs:NIBRSReportCategoryCode", _coded(_CATEGORIES, 1))
+        for incident in self.all("nc:Incident"):
+            self.text(line, 26, 12, incident, "nc:ActivityIdentification/nc:IdentificationID")
+        return "".join(line.text[:37]), category.text[0].strip()
 
     def lines(self) -> list[Line]:
         header, category = self.header()
@@ -180,7 +183,13 @@ class Report:
         ]
 
     def admin(self, line: Line) -> Line:
-        of = self.root.find("nc:Incident", _URIS)
+        for of in self.all("nc:Incident"):
+            one = self.incident(Line("1", ""), of)
+            for start, width in ((38, 8), (46, 1), (47, 2), (49, 1), (50, 8), (88, 1)):
+                line.put(start, width, "".join(one.text[start - 1 : start - 1 + width]))
+        return line
+
+    def incident(self, line: Line, of: Element) -> Line:
         self.text(line, 38, 8, of, "nc:ActivityDate/nc:DateTime", _date)
         self.text(
             line,

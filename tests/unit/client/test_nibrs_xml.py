@@ -93,7 +93,9 @@ def test_a_file_that_cannot_be_used_is_refused_by_line(name: str, tmp_path: Path
     assert "Nothing was sent" in refused.value.remedy
 
 
-def test_an_empty_report_is_a_row_too(tmp_path: Path) -> None:
-    rows = read(tmp_path / "a.xml", made.document(["<nibrs:Report/>", ROWS[0], "<nibrs:Report />"]))
+@pytest.mark.parametrize("empty", ["<nibrs:Report/>", "<nibrs:Report />", "<nibrs:Report></nibrs:Report>"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_empty_report_is_a_row_too(empty: str, place: int, tmp_path: Path) -> None:
+    rows = read(tmp_path / "a.xml", made.document([*ROWS[:place], empty, *ROWS[place:2]]))
     assert len(rows) == 3
-    assert sorted(records(rows).unread_rows.tolist()) == [0, 2]
+    assert records(rows).unread_rows.tolist() == [place]
