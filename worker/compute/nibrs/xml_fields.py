@@ -45,7 +45,7 @@ _COMPACT: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         "j:SubjectVictimAssociation": {"offender_number": 0, "relationship": 0},
     }
 )
-"""Objects that are no segment of their own: where each of their fields, which they have once, is among their bytes."""
+"""Objects without a segment of their own: the place of each field, which they have once, among their bytes."""
 
 _WITH_AUTOMATIC: Final = ("weapon", "armed_with")
 _HALF_AGES: Final = MappingProxyType({"age_low": 0, "age_high": 2})
