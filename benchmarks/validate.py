@@ -19,11 +19,15 @@ from benchmarks.harness import Paired, Result, paired
 from benchmarks.machine import facts
 from benchmarks.report import Report
 from tests.reference import nibrs as nibrs_twin
+from tests.support import nibrs_xml
+from worker.compute.kernels.column import Text
 from worker.compute.kernels.lines import matrix, split
 from worker.compute.operations.validate import (
     Options,
+    Records,
     RuleSet,
     load_rule_set,
+    read_reports,
     validate,
 )
 
@@ -67,11 +71,22 @@ def run(report: Report, *, quick: bool) -> Result:
         )
     with report.doing("all rules beside the twin, 3 pairs"):
         twin = paired(_rate(data, lambda part: _judge(part, rules), times=8), _rate(data, _twin), pairs=3)
+    rows, reports = _reports(data)
+    with report.doing(f"XML beside flat, {pairs} pairs"):
+        xml = paired(
+            _rate(data, lambda _: _judge_xml(reports, rules)),
+            _rate(data, lambda part: _judge(part, rules)),
+            pairs=pairs,
+        )
     segments = len(split(data).starts)
     report.table(
         f"Thousand segments a second, one core, {segments} segments ({len(data) / 1e6:.0f} MB)",
         ("", "all rules", "peer", "ratio"),
-        [("beside reading every field", *_cells(floor)), ("beside the slow twin", *_cells(twin))],
+        [
+            ("beside reading every field", *_cells(floor)),
+            ("beside the slow twin", *_cells(twin)),
+            (f"XML ({len(reports.data) / 1e6:.0f} MB, {rows} reports) beside flat", *_cells(xml)),
+        ],
     )
     report.note(f"checking costs {1 / floor.ratio.middle:.1f} times as much as reading every field")
     return Result(
@@ -81,8 +96,14 @@ def run(report: Report, *, quick: bool) -> Result:
             "segments_per_s": floor.subject.middle,
             "floor_segments_per_s": floor.peer.middle,
             "twin_segments_per_s": twin.peer.middle,
+            "xml_segments_per_s": xml.subject.middle,
         },
-        ratios={"twin": twin.ratio.middle, "floor": floor.ratio.middle},
+        ratios={
+            "twin": twin.ratio.middle,
+            "floor": floor.ratio.middle,
+            "xml": xml.ratio.middle,
+            "xml_bytes": xml.ratio.middle * len(reports.data) / len(data),
+        },
     )
 
 
@@ -100,7 +121,19 @@ def _rate(data: Bytes, work: Callable[[Bytes], object], *, times: int = 1) -> Ca
 
 
 def _judge(data: Bytes, rules: RuleSet) -> object:
-    return validate(split(data), rules=rules, options=Options(as_of=_AS_OF))
+    return validate(Records.of_lines(split(data)), rules=rules, options=Options(as_of=_AS_OF))
+
+
+def _reports(data: Bytes) -> tuple[int, Text]:
+    """The same submission as NIBRS XML, a report a row, without what surrounds reports in a document."""
+    reports = [made.strip().encode() for made in nibrs_xml.reports(data.tobytes().split(b"\r\n"))]
+    lengths = np.array([len(report) for report in reports])
+    joined = np.frombuffer(b"".join(reports), np.uint8)
+    return len(reports), Text(data=joined, starts=np.cumsum(lengths) - lengths, lengths=lengths)
+
+
+def _judge_xml(reports: Text, rules: RuleSet) -> object:
+    return validate(read_reports(reports), rules=rules, options=Options(as_of=_AS_OF))
 
 
 def _read(data: Bytes, rules: RuleSet) -> object:
@@ -125,7 +158,7 @@ def _read(data: Bytes, rules: RuleSet) -> object:
 
 def _twin(data: Bytes) -> object:
     lines = data.tobytes().split(b"\n")[:-1]
-    return nibrs_twin.whole(lines, new=True, today=_AS_OF.year * 10_000 + _AS_OF.month * 100 + _AS_OF.day)
+    return nibrs_twin.whole(lines, rule_set="nibrs/3.1", today=_AS_OF.year * 10_000 + _AS_OF.month * 100 + _AS_OF.day)
 
 
 def _cells(found: Paired) -> tuple[str, str, str]:

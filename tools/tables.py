@@ -15,11 +15,12 @@ from attestation.checks import GROUPS
 from attestation.findings import Rule
 from attestation.provider_policy import RULES as PROVIDER_RULES
 from attestation.release.policy import RULES as RELEASE_RULES
+from worker.compute.nibrs.specification import RULE_SETS, read_data
 
 __all__ = ["main", "rewritten"]
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-PAGES: Final = ("advisories.md", "attestation.md", "release-policy.md")
+PAGES: Final = ("advisories.md", "attestation.md", "nibrs.md", "release-policy.md")
 _TABLE: Final = re.compile(r"(?<=<!-- table: )([a-z-]+)( -->\n).*?(?=<!-- /table -->)", re.DOTALL)
 
 
@@ -67,9 +68,56 @@ def _rules(rules: Mapping[str, Rule]) -> Iterator[str]:
         yield f"| {rule.id} | {rule.severity} | {rule.title} | {rule.why} | {rule.remedy} |"
 
 
+def _nibrs_rule_sets() -> Iterator[str]:
+    yield "| rule set | default for submissions of | specification | source |"
+    yield "|---|---|---|---|"
+    for name, rules in RULE_SETS.items():
+        period = f"{rules.first_period:06d}"
+        since = f"{period[:4]}-{period[4:]} and later" if rules.first_period else "earlier months"
+        yield f"| `{name}` | {since} | {rules.specification} | {rules.source} |"
+
+
+def _nibrs_rules() -> Iterator[str]:
+    """Rules that are the same in every rule set, then the lines of rules.csv that are not in all of them."""
+    rows = read_data("rules.csv")
+    every = [rules.short for rules in RULE_SETS.values()]
+    differ = [row for row in rows if set(row["rule_sets"].split()) != set(every)]
+    partial = {number for row in differ for number in row["rule"].split()}
+    whole = {number for row in rows for number in row["rule"].split()} - partial
+    yield f"\nThe same in every rule set: {' '.join(sorted(whole))}.\n"
+    yield "What is not in every rule set; other data elements of these rules are.\n"
+    yield "| rule | data element | rule sets | message, and why it is in no rule set |"
+    yield "|---|---|---|---|"
+    for row in differ:
+        numbers = " ".join(dict.fromkeys(row["rule"].split()))
+        sets = ", ".join(short for short in every if short in row["rule_sets"].split()) or "none"
+        omitted = f": {row['omitted']}" if row["omitted"] else ""
+        yield f"| {numbers} | {row['element']} | {sets} | {row['message']}{omitted} |"
+    yield ""
+
+
+def _nibrs_codes() -> Iterator[str]:
+    yield "| table | code | meaning | rule sets |"
+    yield "|---|---|---|---|"
+    for row in read_data("codes.csv"):
+        if row["rule_sets"]:
+            yield f"| {row['table']} | {row['code']} | {row['meaning']} | {', '.join(row['rule_sets'].split())} |"
+
+
+def _nibrs_unsourced() -> Iterator[str]:
+    yield "| rule set | subject | what is open |"
+    yield "|---|---|---|"
+    for row in read_data("unsourced.csv"):
+        yield f"| `{row['rule_set']}` | {row['subject']} | {row['what is open']} |"
+
+
 TABLES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "advisories": _advisories,
     "checks": _checks,
+    "nibrs-codes": _nibrs_codes,
+    "nibrs-rule-sets": _nibrs_rule_sets,
+    "nibrs-rules": _nibrs_rules,
+    "nibrs-unsourced": _nibrs_unsourced,
     "release-policy-rules": lambda: _rules(RELEASE_RULES),
     "provider-policy-rules": lambda: _rules(PROVIDER_RULES),
 }

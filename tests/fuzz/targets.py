@@ -8,10 +8,11 @@ from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
 from tests.fuzz.job_targets import JOBS
 from tests.fuzz.link_targets import LINK
+from tests.fuzz.nibrs_targets import NIBRS
 from tests.fuzz.process_targets import PROCESSES
 from tests.fuzz.suite_targets import SUITES
 from tests.fuzz.worker_targets import WORKER
 
 __all__ = ["TARGETS"]
 
-TARGETS: Final = (*ATTESTATION, *ARCHIVE, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *LINK, *DOOR)
+TARGETS: Final = (*ATTESTATION, *ARCHIVE, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *LINK, *NIBRS, *DOOR)

@@ -149,7 +149,7 @@ class Outcome:
 class Twin:
     """One submission under judgement. `agencies` by ORI, or None for no table; `filed`: (kind, key, sequence, day)."""
 
-    new: bool  # 3.1, else 2016
+    rule_set: str
     today: int
     agencies: dict[str, Agency] | None = None
     filed: Sequence[tuple[str, str, str, int | None]] = ()
@@ -157,6 +157,16 @@ class Twin:
     reports: list[list[Line]] = field(default_factory=list)
     blank: list[int] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
+
+    @property
+    def new(self) -> bool:
+        """3.1 or later, else what was in force in 2016."""
+        return self.rule_set != "nibrs/2016"
+
+    @property
+    def wholly(self) -> str:
+        """Actions of whole incidents; R = Replace is in the IEPD of 2019."""
+        return "IR" if self.rule_set == "nibrs/2019" else "I"
 
     def say(self, rule: int, line: Line, element: str = "", value: str = "", *, report: bool = False) -> None:
         number = line[38, 40] if line.level == "4" else line[38, 39]
@@ -208,7 +218,7 @@ class Twin:
         dated = [line for line in fitting if line[7, 8].strip(" ") and line[9, 12].strip(" ")]
         month = next((line[7, 12] for line in (*dated, *records)), "")
         state = next((line[17, 18] for line in (*(one for one in fitting if one[17, 18].strip(" ")), *records)), "")
-        added: dict[str, bool] = {}
+        added: dict[str, list[str]] = {}
         arrests: dict[str, bool] = {}
         incidents = {
             report[0].key
@@ -289,7 +299,7 @@ class Twin:
         report: list[Line],
         month: str,
         state: str,
-        added: dict[str, bool],
+        added: dict[str, list[str]],
         arrests: dict[str, bool],
         incidents: set[str],
     ) -> None:
@@ -306,16 +316,31 @@ class Twin:
         elif head.level == "7":
             self.arrest_report(head, arrests, incidents)
         elif head.level == "1" and head.action == "D":
-            added[head.key] = False
+            stored = self.stored(head, added)
+            added[head.key] = [day for day in stored if day not in (head[38, 45], "")]
             self.delete(head, "A", 3, head[38, 45], (197, 198, 199))
         elif level:
-            incident = any(line.action == "I" for line in report if line.level in "123456")
-            if incident:
-                there = added.get(head.key, any(k == "A" and key == head.key for k, key, _, _ in self.filed))
-                if there:
-                    self.say(56, head, "02", head[26, 37], report=True)
-                added[head.key] = True
+            incident = any(line.action in self.wholly for line in report if line.level in "123456")
+            before = len(self.found)
             Incident(self, report, incident).judge()
+            if incident and head.action != "I":
+                added[head.key] = [head[38, 45]]
+            elif incident:
+                stored = self.stored(head, added)
+                if stored and any(line.level == "1" for line in report):  # nothing else is said of the whole report
+                    rows = {line.row for line in report}
+                    self.found = [found for found in self.found[:before] if found[0] not in rows]
+                    self.found.append((head.row, False, 56, "", "", "", "", ""))
+                elif not stored:
+                    stored.append(head[38, 45])
+                added[head.key] = stored
+
+    def stored(self, head: Line, added: dict[str, list[str]]) -> list[str]:
+        """The dates of the incidents that are stored under a number."""
+        filed = [
+            f"{day:08d}" if day is not None else "" for k, key, _, day in self.filed if k == "A" and key == head.key
+        ]
+        return added.get(head.key, filed)
 
     # headers
 
@@ -332,7 +357,8 @@ class Twin:
             self.say(hundred + 1, line, number)
         if not line[7, 8].strip(" ") or not line[9, 12].strip(" "):
             self.say(hundred + 1, line)
-        if not delete and line.action not in ACTIONS[line.level]:
+        allowed = ACTIONS[line.level] + ("R" if self.rule_set == "nibrs/2019" and line.level in "123456" else "")
+        if not delete and line.action not in allowed:
             self.say(hundred + 1, line, "", line.action)
         own = None if delete else {"1": 178, "2": 284, "4": 484, "5": 584}.get(line.level)
         if own is not None and not line[1, 4].strip(" "):
@@ -735,11 +761,11 @@ class Incident:
             self.say(156, line, "05")
         if day is not None and line.period is not None and day // 100 > line.period:
             self.say(170, line, "03", day_text)
-        if day is not None and line.action == "I" and day < 19910101:
+        if day is not None and line.action in self.twin.wholly and day < 19910101:
             self.say(172, line, "03", day_text)
         older = day is not None and agency.start is not None and day < agency.start
         cleared_since = cleared in "ABCDE" and clear is not None and agency.start is not None and clear >= agency.start
-        if older and line.action == "I" and not cleared_since:
+        if older and line.action in self.twin.wholly and not cleared_since:
             self.say(173, line, "03", day_text)
         if clear is not None and agency.start is not None and clear < agency.start:
             self.say(173, line, "05", clear_text)
@@ -1096,7 +1122,7 @@ class Incident:
 
     # 3.3.5
 
-    RELATIONSHIPS = codes("SE CS PA SB CH GP GC IL SP SC SS OF VO AQ FR NE BE BG CF HR XS EE ER OK RU ST")
+    RELATIONSHIPS = codes("SE CS PA SB CH GP GC IL SP SC SS OF VO AQ FR NE BE BG CF XS EE ER OK RU ST")
     CIRCUMSTANCES = codes("01-10 20-21 30-34")
 
     def victims(self) -> None:
@@ -1309,13 +1335,16 @@ class Incident:
             if n is not None and number in seen:
                 self.say(406, line, "34", number)
             seen.append(number)
-            valid = relation in self.RELATIONSHIPS
+            valid = relation in self.RELATIONSHIPS or relation == ("XR" if self.twin.rule_set == "nibrs/2019" else "HR")
             if relation.strip(" ") and not valid:
                 self.say(404, line, "35", relation)
             if number.strip(" "):
                 if kind in "BFGORSU":
                     self.say(458, line, "34", number)
-                if connected and not doubtful and not against:
+                allowing = (
+                    [code for code in connected if code in PROPERTY] if self.twin.rule_set == "nibrs/2019" else []
+                )
+                if connected and not doubtful and not against and not allowing:
                     self.say(459, line, "34", number)
             if n and not relation.strip(" "):
                 self.say(460, line, "35")
@@ -1324,7 +1353,7 @@ class Incident:
             if self.whole and n is not None and offenders and number not in numbers:
                 self.tell(70, line, "34", number)
             if self.whole and relation == "VO" and (len(self.of["4"]) < 2 or len(offenders) < 2):
-                self.say(470, line, "35", relation)
+                self.tell(470, line, "34", relation)
             for rule, word in ((474, "VO"), (476, "SE")):
                 if self.whole and relation == word and n is not None:
                     if number in shared[word]:
@@ -1453,7 +1482,7 @@ class Incident:
         counted = sum(number_of(offender[38, 39]) != 0 for offender in offenders)
         if self.admin is not None and self.cleared:
             cleared = day_of(self.admin[50, 57]) or 0
-            days = [day_of(line[52, 59]) for line in self.of["6"] if line.action == "I"]
+            days = [day_of(line[52, 59]) for line in self.of["6"] if line.action in self.twin.wholly]
             if any(day is not None and day <= cleared for day in days):
                 self.tell(71, self.admin, "04", self.admin[49, 49])
         for i, line in enumerate(self.of["6"], 1):
@@ -1469,7 +1498,7 @@ class Incident:
             if self.whole and number_of(sequence, 1) is not None and sequence in seen:
                 self.say(661, line, "40", sequence)
             seen.append(sequence)
-            if line.action != "I":
+            if line.action not in self.twin.wholly:
                 continue
             if day is not None and self.day is not None and day < self.day:
                 self.say(665, line, "42", line[52, 59])
@@ -1486,16 +1515,16 @@ class Incident:
         for code in cleared:
             if code not in GROUP_A | GROUP_B | {"90I"}:
                 self.say(604, line, "", code)
-        if line.action == "I" and (line[80, 80] != " " or cleared):
+        if line.action in self.twin.wholly and (line[80, 80] != " " or cleared):
             self.say(623, line, "", line[80, 80])
 
 
-def judge(lines: Iterable[bytes], *, new: bool, today: int, **sides: Any) -> list[Found]:
-    """The findings of a submission, sorted. `new`: by 3.1, else by what was in force in 2016. `sides`: see Twin."""
-    return Twin(new=new, today=today, **sides).judge(lines)
+def judge(lines: Iterable[bytes], *, rule_set: str, today: int, **sides: Any) -> list[Found]:
+    """The findings of a submission, sorted. `sides`: see Twin."""
+    return Twin(rule_set=rule_set, today=today, **sides).judge(lines)
 
 
-def whole(lines: Iterable[bytes], *, new: bool, today: int, **sides: Any) -> tuple[list[Found], Outcome]:
+def whole(lines: Iterable[bytes], *, rule_set: str, today: int, **sides: Any) -> tuple[list[Found], Outcome]:
     """The findings, and what follows from them."""
-    twin = Twin(new=new, today=today, **sides)
+    twin = Twin(rule_set=rule_set, today=today, **sides)
     return twin.judge(lines), twin.outcome()

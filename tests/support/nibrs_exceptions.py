@@ -100,6 +100,18 @@ def _connected(code: str, *, weapon: Sequence[str] = (), **fields: str | Sequenc
 
 
 EXCEPTIONS: Final[Sequence[Mutation]] = [
+    # what 2019 allows
+    _no(404, "intimidation", edit("victims", relationship=["XR"]), rule_set="nibrs/2019"),
+    _no(
+        459,
+        "larceny",
+        then(
+            edit("victims", offender_number=["01"], relationship=["AQ"]),
+            edit("offenders", sequence="01", age="25", sex="M", race="W"),
+        ),
+        rule_set="nibrs/2019",
+    ),
+    _no(101, "robbery", edit("*", action="R"), rule_set="nibrs/2019"),
     # zero reports are added and deleted
     *[
         _no(rule, "zero", edit("zero", action="D"), filed=[{**row, "date": "20200315"}])

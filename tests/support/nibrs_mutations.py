@@ -52,6 +52,11 @@ def _old(mutation: Mutation) -> Mutation:
     return replace(mutation, rule_set="nibrs/2016")
 
 
+def _now(mutation: Mutation) -> Mutation:
+    """The same by what is in force since 2019."""
+    return replace(mutation, rule_set="nibrs/2019")
+
+
 def _everywhere(hundreds: Sequence[int], report: str, last: int, **fields: str) -> list[Mutation]:
     """A fault of what all segments of a report have in common: each level has its own rule for it."""
     rules = [hundred + last for hundred in hundreds]
@@ -689,6 +694,10 @@ MUTATIONS: Final[Sequence[Mutation]] = [
         then(edit("victims", offender_number=["00"]), edit("offenders", sequence="00", age="", sex="", race="")),
     ),
     _set(469, "statutory", "victims", sex="U"),
+    _now(_m(458, "weapon law", edit("victims", offender_number=["01"], relationship=["AQ"]), 459)),
+    _now(_m(459, "weapon law", edit("victims", offender_number=["01"], relationship=["AQ"]), 458)),
+    _now(_m(404, "intimidation", edit("victims", relationship=["HR"]))),
+    _m(404, "intimidation", edit("victims", relationship=["XR"])),
     _m(470, "intimidation", edit("victims", relationship=["VO"])),
     _m(470, "intimidation", then(edit("victims", relationship=["VO"]), more("offenders", sequence="02"))),
     _m(

@@ -13,6 +13,7 @@ from worker.compute.operations.validate import (
     ORI_TABLE_SCHEMA,
     Findings,
     Options,
+    Records,
     eds,
     load_rule_set,
     validate,
@@ -42,8 +43,8 @@ def judged(
 ) -> Findings:
     """The findings of a file."""
     return validate(
-        split(np.frombuffer(data, np.uint8)),
-        rules=load_rule_set(rule_set),
+        Records.of_lines(split(np.frombuffer(data, np.uint8))),
+        rules=load_rule_set(rule_set) if rule_set else None,
         options=Options(as_of=as_of, also=also, without=without),
         ori_table=None if agencies is None else side(ORI_TABLE_SCHEMA, agencies),
         on_file=None if filed is None else side(ON_FILE_SCHEMA, filed),
@@ -71,14 +72,14 @@ def as_found(findings: Findings) -> list[Found]:
     )
 
 
-def as_outcome(findings: Findings, rule_set: str) -> Outcome:
+def as_outcome(findings: Findings) -> Outcome:
     """What follows from findings, as the twin gives it."""
     status = findings.status
     codes: list[list[int]] = [[] for _ in status.status]
     for row, code in zip(status.rows.tolist(), status.codes.tolist(), strict=True):
         codes[row].append(code)
     rates = findings.rates
-    records = [bytes(record)[:61].decode() for record in eds(findings, load_rule_set(rule_set))[:-1]]
+    records = [bytes(record)[:61].decode() for record in eds(findings)[:-1]]
     return Outcome(
         accepted=findings.reports.accepted.tolist(),
         rates={

@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import grpc
@@ -49,7 +50,7 @@ from worker.client.evidence_file import EvidenceFile
 from worker.client.parts import arrow_messages, seal_stream
 from worker.client.profile import ClientTls
 from worker.client.sources import Batches
-from worker.compute.operation import BatchOperation
+from worker.compute.operation import BatchOperation, PreparedOperation
 from worker.compute.registry import OPERATIONS, plan
 from worker.envelope import (
     Unsealer,
@@ -64,7 +65,7 @@ from worker.envelope import (
 from worker.errors import REASONS, Reason, Refusal
 from worker.job import Header, parse
 from worker.jose import parse_rsa, public_jwk, thumbprint
-from worker.records import ROW_STATUS, ROW_STATUS_SCHEMA
+from worker.records import ROW_STATUS_SCHEMA
 from worker.wire.v1 import worker_pb2 as pb
 from worker.wire.v1.worker_pb2_grpc import CjiWorkerServicer, add_CjiWorkerServicer_to_server
 
@@ -72,6 +73,28 @@ KEK_ID = "https://vault.example/keys/cji/0123456789abcdef0123456789abcdef"
 RESULT_KEY = bytes(range(32))
 Context = grpc.aio.ServicerContext[Any, Any]
 Twist = Callable[[list[pb.RunResponse]], list[pb.RunResponse]]
+
+
+Outcome = dict[str, tuple[pa.Schema, list[pa.RecordBatch]]]
+
+
+def outcome(operation: PreparedOperation, table: pa.Table) -> Outcome:
+    """The outputs of an operation for a whole table, by name."""
+    batches = table.to_batches()
+    if isinstance(operation, BatchOperation):
+        applied = [operation.apply(batch) for batch in batches]
+        firsts = accumulate((batch.num_rows for batch in batches), initial=0)
+        statuses = [each.status.to_batch(row) for each, row in zip(applied, firsts, strict=False)]
+        results, parts = [each.batch for each in applied], {}
+    else:
+        made = operation.run(batches, lambda _step, _per_cent: None)
+        results, statuses = list(made.result), [made.status.to_batch(0)]
+        parts = {name: list(each) for name, each in made.parts.items()}
+    return {
+        "result": (operation.output_schema, results),
+        "row_status": (ROW_STATUS_SCHEMA, statuses),
+        **{name: (each[0].schema, each) for name, each in parts.items()},
+    }
 
 
 @dataclass(kw_only=True)
@@ -162,24 +185,13 @@ class ReferenceWorker(CjiWorkerServicer):
         planned = plan(header.operations, header.input_schemas)
         keys = [unwrap_project_key(dek, project.name, project.wrapped_key) for project in planned.projects]
         operation = planned.operations[0].prepare(table.schema, context(*keys))
-        assert isinstance(operation, BatchOperation)
-        results, statuses = [], []
-        row = 0
-        for batch in table.to_batches():
-            applied = operation.apply(batch)
-            out, status = applied.batch, applied.status
-            results.append(out)
-            statuses.append(status.to_batch(row))
-            row += batch.num_rows
+        row, outcomes = table.num_rows, outcome(operation, table)
         result_header = pb.ResultHeader(
             version=1,
             job_id=header.job_id,
             job_header_sha384=header.sha384,
             worker_id="worker-1",
-            outputs=[
-                pb.OutputPart(name="result", schema=planned.outputs[0].schema.schema_id),
-                pb.OutputPart(name="row_status", schema=ROW_STATUS),
-            ],
+            outputs=[pb.OutputPart(name=each.name, schema=each.schema.schema_id) for each in planned.outputs],
             recipients=[
                 pb.WrappedKey(key_id=r.key_id, wrapped_dek=wrap_dek(parse_rsa(r.jwk), RESULT_KEY))
                 for r in header.recipients
@@ -188,9 +200,8 @@ class ReferenceWorker(CjiWorkerServicer):
         yield pb.RunResponse(accepted=pb.Accepted(result_header=result_header))
         yield pb.RunResponse(progress=pb.Progress(stage="rows", per_cent=50))
         outputs = []
-        for part, (name, schema, batches) in enumerate(
-            [("result", operation.output_schema, results), ("row_status", ROW_STATUS_SCHEMA, statuses)]
-        ):
+        for part, name in enumerate(each.name for each in planned.outputs):
+            schema, batches = outcomes[name]
             messages = arrow_messages(Batches(schema=schema, batches=iter(batches)))
             sealed = list(seal_stream(RESULT_KEY, output_aad(sha384(result_header), part), messages))
             outputs.append(digest(name, sealed))

@@ -1,6 +1,8 @@
 """`cji job run`: from a file of records to a file of results, with a receipt."""
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ from worker.client import (
     INPUT_NAME,
     ClientProfile,
     JobSpec,
+    SealedJob,
     SealedResult,
     SyncClient,
     load_profile,
@@ -27,7 +30,7 @@ from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
 from worker.client.keys import RecipientPrivateKey, recipient_thumbprints
 from worker.client.sealed_result import read_output
-from worker.client.sources import FORMATS, LINES, Source, open_source, read_file
+from worker.client.sources import FORMATS, LINES, XML, Source, open_source, read_file
 from worker.client.spec import only
 from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
@@ -69,7 +72,7 @@ def run(
     out: Path,
     quiet: bool,
 ) -> None:
-    """Seal the records of IN (.csv, .parquet, .arrow, or .txt for NIBRS), run the job, open the result.
+    """Seal the records of IN (.csv, .parquet, .arrow, or .txt or .xml for NIBRS), run the job, open the result.
 
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
     The outputs are the result, row_status (the status of each row), further outputs of the operations, and receipt.jws,
@@ -106,9 +109,9 @@ def run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
         with result:
-            _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
+            notes = _write(result, recipient, folder, suffix=target.suffix, sealed=sealed)
     if not quiet:
-        _conclude(result, out, sealed.plan)
+        _conclude(result, out, sealed.plan, notes)
 
 
 def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
@@ -135,8 +138,9 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> RecipientPrivateKey:
 def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
     """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
     defaults = dict(profile.job)
-    if op is not None and file.suffix.lower() == LINES:
-        defaults["input"] = {"schema": "nibrs.flat/3.1"}
+    schemas = {LINES: "nibrs.flat/3.1", XML: "nibrs.xml/2019.1"}
+    if op is not None and file.suffix.lower() in schemas:
+        defaults["input"] = {"schema": schemas[file.suffix.lower()]}
     if op is None:
         return load_spec(path, defaults=defaults)
     return only(load_spec(path, defaults=defaults | {"operations": [{"kind": op}]}), op)
@@ -169,7 +173,10 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
+def _write(
+    result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, sealed: SealedJob
+) -> list[str]:
+    """Write all outputs; returns what the operations have to say about them."""
     for name, schema in result.header.outputs:
         batches = read_output(result, recipient, name)
         if schema in SCHEMAS and SCHEMAS[schema].lines:
@@ -178,13 +185,24 @@ def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *
             write_batches(folder / f"{name}{suffix}", batches)
     (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
     (folder / "evidence.json").write_bytes(result.attested.to_file())
-    (folder / "header.bin").write_bytes(header)
+    (folder / "header.bin").write_bytes(sealed.header.data)
+    return _notes(result, recipient, sealed.plan)
 
 
-def _conclude(result: SealedResult, out: Path, plan: Plan) -> None:
+def _notes(result: SealedResult, recipient: RecipientPrivateKey, plan: Plan) -> list[str]:
+    return [
+        line
+        for step in plan.operations
+        for line in step.operation.summary(step.parameters, partial(read_output, result, recipient))
+    ]
+
+
+def _conclude(result: SealedResult, out: Path, plan: Plan, notes: Sequence[str]) -> None:
     claims = result.receipt.claims
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
+    for note in notes:
+        click.echo(note)
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
     reference = plan.reference
     if reference is not None and reference.seconds:

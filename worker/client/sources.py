@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from worker.client import ca_doj
+from worker.client import ca_doj, nibrs_xml
 from worker.client.errors import SpecError
 from worker.errors import Refusal
 from worker.records import SCHEMAS, check_schema, tagged
@@ -32,6 +32,9 @@ FORMATS: Final = (".csv", ".parquet", ".arrow")
 
 LINES: Final = ".txt"
 """A file of lines, read only: one `binary` column `segment`, a line a row, without its LF."""
+
+XML: Final = ".xml"
+"""A file of NIBRS XML, read only: one `binary` column `report`, a report a row."""
 
 _BATCH_ROWS: Final = 16_384
 """A quarter of the worker's limit: smaller batches keep its working set small."""
@@ -61,14 +64,14 @@ def open_source(source: Source, schema_id: str) -> Batches:
 
 
 def read_file(path: Path, *, rename: Mapping[str, str], layout: str | None = None) -> Callable[[], Batches]:
-    """A source that reads a file of `FORMATS` or `LINES` batch by batch with renamed columns; each call reopens it.
+    """A source that reads a file, of `FORMATS`, LINES or XML, by batches with renamed columns; each call reopens it.
 
     With the layout `ca_doj` the file is an extract of the California Department of Justice, as text of any suffix.
     """
-    readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow, LINES: _lines}
+    readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow, LINES: _lines, XML: _xml}
     reader = readers.get(path.suffix.lower()) if layout is None else _extract
     if reader is None:
-        raise SpecError(f"{path.name} is not one of {', '.join((*FORMATS, LINES))}")
+        raise SpecError(f"{path.name} is not one of {', '.join((*FORMATS, LINES, XML))}")
 
     def read() -> Batches:
         try:
@@ -208,3 +211,8 @@ def _line_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         while lines := list(islice(file, _BATCH_ROWS)):
             segments = pa.array([line.removesuffix(b"\n") for line in lines], pa.binary())
             yield pa.RecordBatch.from_arrays([segments], schema=schema)
+
+
+def _xml(path: Path) -> Batches:
+    rows, batches = nibrs_xml.read_xml(path)
+    return Batches(schema=nibrs_xml.SCHEMA, batches=batches, rows=rows)

@@ -112,6 +112,10 @@ class Context:
     """Memory that holds the index of the job's `Reference`, or will."""
 
 
+ReadOutput: TypeAlias = Callable[[str], Iterable[pa.RecordBatch]]
+"""The batches of an opened output, by name."""
+
+
 def _keep_columns(_parameters: Any, columns: frozenset[str]) -> frozenset[str]:
     return columns
 
@@ -126,7 +130,8 @@ class Operation(Generic[P]):
     that the worker's tables do not support. `prepare` binds parameters to the records' schema id and Arrow schema.
 
     `schemas` are all records that only this operation makes, `steps` its steps of progress, `codes` its row status
-    codes. No other operation follows a `terminal` one. `self_test` runs in a cell before any key exists.
+    codes. `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
+    `terminal` one. `self_test` runs in a cell before any key exists.
     """
 
     parameters: type[P]
@@ -142,6 +147,7 @@ class Operation(Generic[P]):
     complete: Callable[[P, Sealing], P] = lambda parameters, _: parameters
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
     check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
+    summary: Callable[[P, ReadOutput], Iterable[str]] = lambda _parameters, _read: ()
 
     @property
     def name(self) -> str:

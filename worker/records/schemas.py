@@ -152,6 +152,7 @@ SCHEMAS: Final = MappingProxyType(
             _input("chri_event/1", _CHRI_EVENT),
             _input("chri_event/2", _CHRI_EVENT_2),
             _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True)),
+            _input("nibrs.xml/2019.1", columns(_CASE, "report", pa.binary(), required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),
             _input("nibrs_on_file/1", columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True)),
             _input("nibrs_verdicts/1", _NIBRS_VERDICTS),

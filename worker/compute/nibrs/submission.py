@@ -16,18 +16,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from worker.compute.kernels.column import Bools, Bytes, Ints, Text
-from worker.compute.kernels.equal_rows import numbered
-from worker.compute.kernels.lines import BLANK, matrix, trimmed
+from worker.compute.kernels.column import Bytes, Ints
 from worker.compute.nibrs.headers import UNREADABLE, Headers, segment_facts, shared
+from worker.compute.nibrs.records import Records
+from worker.compute.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO, relations
 from worker.compute.nibrs.segments import Chunk
 from worker.compute.nibrs.side_tables import OnFile, OriTable
 from worker.compute.nibrs.specification import RuleSet
 from worker.compute.nibrs.table import Table
 
 Array = npt.NDArray[Any]
-
-GROUP_A, GROUP_B, ZERO, NO_GROUP = (np.uint8(ord(group)) for group in "AB0?")
 
 REPORT_FACTS: Final = (
     *("incident", "again", "shared_number", "same_arrest", "arrest_on_file"),
@@ -37,11 +35,9 @@ REPORT_FACTS: Final = (
 )
 """Columns of reports that no data file describes."""
 
-_BEGINNING: Final = 43  # as far as rules about the whole of a submission look: the period of a zero report
 _KEY: Final = slice(16, 37)
 _ORI: Final = slice(16, 25)
-_SEQUENCE: Final = slice(37, 39)
-_DELETE, _INCIDENT = np.uint8(ord("D")), np.uint8(ord("I"))
+_DELETE: Final = np.uint8(ord("D"))
 _DELETED: Final = MappingProxyType({"deleted_incidents": "admin", "deleted_arrests": "group_b"})
 _RECORDS_A_CHUNK: Final = 131_072
 """Large enough that what a rule costs by itself does not count, small enough for the last-level cache."""
@@ -51,15 +47,12 @@ _RECORDS_A_CHUNK: Final = 131_072
 class Submission:
     """`n` records in `m` reports.
 
-    records: text of each record, without line ends; rows int64[n]: the input row of each; blank_rows: those of none.
-    levels uint8[n] (UNREADABLE for none of 0 to 7), actions uint8[n]; report int64[n],
-    ascending; firsts int64[m]: the first record of each report; groups uint8[m]; keys uint8[m, 21]: ORI and number.
-    facts and report_facts: columns of records and of reports.
+    levels uint8[n] (UNREADABLE for none of 0 to 7), actions uint8[n]; report int64[n], ascending; firsts int64[m]: the
+    first record of each report; groups uint8[m]; keys uint8[m, 21]: ORI and number. facts and report_facts: columns of
+    records and of reports.
     """
 
-    records: Text
-    rows: Ints
-    blank_rows: Ints
+    records: Records
     levels: Bytes
     actions: Bytes
     headers: Headers
@@ -110,17 +103,12 @@ class Submission:
             bytes=self.keys[first:last],
         )
         segments = {name: of_table for name, of_table in records.items() if name != "reports"}
-        return Chunk(reports, self.records, segments, report=self.report, first_report=first, facts=self.facts)
+        return Chunk(reports, self.records.text, segments, report=self.report, first_report=first, facts=self.facts)
 
 
-def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -> Submission:
-    """Cut a submission, one segment a row."""
-    lines = trimmed(segments)
-    beginnings = matrix(lines, np.arange(len(lines.lengths)), _BEGINNING)
-    rows, blank_rows = _records(lines, beginnings)
-    records = Text(data=lines.data, starts=lines.starts[rows], lengths=lines.lengths[rows])
-    if len(blank_rows):
-        beginnings = beginnings[rows]
+def read(records: Records, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -> Submission:
+    """Cut a submission into reports."""
+    beginnings = records.beginnings
     headers = Headers.of(beginnings)
     levels, actions = headers.levels, headers.column(5)
     report, firsts = _reports(_keys(beginnings), levels, actions)
@@ -129,14 +117,12 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
     groups[levels[firsts] == 0] = ZERO
     groups[levels[firsts] == 7] = GROUP_B
     incident = np.zeros(len(firsts), np.bool_)
-    incident[report[(actions == _INCIDENT) & (levels <= 6)]] = True
+    incident[report[np.isin(actions, _whole(rules)) & (levels <= 6)]] = True
     incident &= groups == GROUP_A
     first_headers = beginnings[firsts]
     filed = on_file.of_reports(first_headers, groups)
     return Submission(
         records=records,
-        rows=rows,
-        blank_rows=blank_rows,
         levels=levels,
         actions=actions,
         headers=headers,
@@ -144,30 +130,23 @@ def read(segments: Text, rules: RuleSet, ori_table: OriTable, on_file: OnFile) -
         firsts=firsts,
         groups=groups,
         keys=first_headers[:, _KEY],
-        facts=segment_facts(headers, beginnings, report, records.lengths, rules),
+        facts=segment_facts(headers, beginnings, report, records.text.lengths, rules),
         report_facts={
             name: shared(values)
             for name, values in {
                 "incident": incident,
                 **filed,
                 **ori_table.of_reports(first_headers[:, _ORI]),
-                **_relations(first_headers, groups, incident, filed["on_file"]),
+                **relations(first_headers, groups, incident, on_file, filed["on_file"]),
             }.items()
         },
     )
 
 
-def _records(lines: Text, beginnings: Bytes) -> tuple[Ints, Ints]:
-    """Rows that are records, and rows of nothing but blanks."""
-    blank = beginnings[:, 4] == BLANK  # else there is a level
-    doubtful = np.flatnonzero(blank)
-    doubtful = doubtful[lines.lengths[doubtful] > 0]
-    if len(doubtful):
-        bounds = np.stack((lines.starts[doubtful], lines.starts[doubtful] + lines.lengths[doubtful]), axis=1)
-        order = np.argsort(bounds[:, 0], kind="stable")
-        inked = np.append(lines.data != BLANK, False)
-        blank[doubtful[order]] = ~np.logical_or.reduceat(inked, bounds[order].ravel())[::2]
-    return np.flatnonzero(~blank), np.flatnonzero(blank)
+def _whole(rules: RuleSet) -> Bytes:
+    """The actions of segments that belong to a whole incident."""
+    codes = rules.codes["action_admin"].codes
+    return np.array([ord(action) for action in rules.sets["WHOLE"] if action in codes], np.uint8)
 
 
 def _keys(beginnings: Bytes) -> npt.NDArray[np.uint64]:
@@ -193,49 +172,3 @@ def _reports(keys: npt.NDArray[np.uint64], levels: Bytes, actions: Bytes) -> tup
     before = np.repeat(seen[run] - (levels[run] == 1), np.diff(np.append(run, n)))
     begins |= (levels == 1) & (seen - before > 1)
     return np.cumsum(begins) - 1, np.flatnonzero(begins)
-
-
-def _relations(firsts: Bytes, groups: Bytes, incident: Bools, on_file: Bools) -> Mapping[str, Array]:
-    """How the reports of a submission relate to each other. `firsts`: the beginnings of their first records."""
-    keys, deletes = firsts[:, _KEY], firsts[:, 5] == _DELETE
-    group_b = groups == GROUP_B
-    deleted = (groups == GROUP_A) & (firsts[:, 4] == ord("1")) & deletes
-    number = numbered(keys)
-    has_incident = np.zeros(len(number), np.bool_)
-    has_incident[number[(groups == GROUP_A) & ~deleted]] = True
-    again = np.zeros(len(number), np.bool_)
-    acting = np.flatnonzero(incident | deleted)
-    last = _last_before(number[acting], np.ones(len(acting), np.bool_))
-    again[acting] = incident[acting] & np.where(last >= 0, incident[acting][last], on_file[acting])
-    same_arrest, arrest_on_file = np.zeros((2, len(number)), np.bool_)
-    arrests = np.flatnonzero(group_b)
-    same_arrest[arrests], arrest_on_file[arrests] = _arrests(firsts[arrests], number[arrests], on_file[arrests])
-    return {
-        "again": again,
-        "shared_number": group_b & has_incident[number],
-        "same_arrest": same_arrest,
-        "arrest_on_file": arrest_on_file,
-    }
-
-
-def _arrests(firsts: Bytes, number: Ints, on_file: Bools) -> tuple[Bools, Bools]:
-    """Which Group B arrests an earlier record adds, which others are on file; in both cases not deleted in between.
-
-    A delete without a sequence number deletes all arrests of its transaction number (4.6.2).
-    """
-    deletes = firsts[:, 5] == _DELETE
-    of_all = deletes & (firsts[:, _SEQUENCE] == BLANK).all(axis=1)
-    last = _last_before(numbered(firsts[:, _KEY.start : _SEQUENCE.stop]), ~of_all)
-    all_deleted = _last_before(number, of_all)
-    touched = last > all_deleted
-    return ~deletes & touched & ~deletes[last], ~deletes & on_file & ~touched & (all_deleted < 0)
-
-
-def _last_before(key: Ints, counts: Bools) -> Ints:
-    """For each row the last one before it that has the same key, from 0, and counts; -1 where there is none."""
-    order, n = np.argsort(key, kind="stable"), len(key)
-    none = key[order] * (n + 1)  # of a key: rows count from here, from 1, below those of the next key
-    seen = np.maximum.accumulate(none + (order + 1) * counts[order])
-    found = np.full(n, -1)
-    found[order[1:]] = np.maximum(seen[:-1], none[1:]) - none[1:] - 1
-    return found

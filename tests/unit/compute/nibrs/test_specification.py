@@ -9,12 +9,13 @@ from importlib.resources import files
 
 import pytest
 
-from tests.support.nibrs_reports import REPORTS, lines
+from tests.support.nibrs_reports import REPORTS, lines, with_fields
 from tests.support.nibrs_tools import judged, side
 from tests.support.refusals import refused
 from worker.compute.nibrs.conditions import Compiler
 from worker.compute.nibrs.headers import SEGMENT_FACTS
 from worker.compute.nibrs.side_tables import OnFile, OriTable
+from worker.compute.nibrs.specification import RULE_SETS, rule_set_of
 from worker.compute.nibrs.submission import REPORT_FACTS
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, load_rule_set
 from worker.errors import Reason
@@ -28,7 +29,7 @@ def test_unknown_rule_set() -> None:
         load_rule_set("nibrs/9")
 
 
-@pytest.mark.parametrize("name", ["nibrs/3.1", "nibrs/2016"])
+@pytest.mark.parametrize("name", RULE_SETS)
 def test_sets_and_pairs_hold_codes_of_one_table(name: str) -> None:
     every = load_rule_set("nibrs/2016").codes
     for codes in RULES.sets.values():
@@ -62,7 +63,7 @@ def test_messages_and_elements_fit_the_error_data_set() -> None:
 
 def test_a_rule_is_in_a_rule_set_or_withdrawn() -> None:
     for rule in RULES.rules:
-        assert rule.rule_sets <= {"3.1", "2016"}
+        assert rule.rule_sets <= {"2019", "3.1", "2016"}
         if rule.when is None:
             assert rule.omitted
     assert sorted({rule.number for rule in RULES.rules if not rule.rule_sets}) == [157, 171, 320, 668, 671]
@@ -112,7 +113,7 @@ def test_a_condition_that_says_nothing_known_is_refused(condition: str, table: s
 
 
 def test_every_condition_compiles_for_both_rule_sets() -> None:
-    for name in ("nibrs/3.1", "nibrs/2016"):
+    for name in RULE_SETS:
         compiler = Compiler(load_rule_set(name), FACTS)
         for rule in load_rule_set(name).rules:
             if rule.when is not None:
@@ -179,3 +180,44 @@ def test_rule_lines_are_kept_apart() -> None:
     changed = replace(RULES, rules=())
     assert changed.in_force(without=frozenset(), also=frozenset()) == ()
     assert RULES.in_force(without=frozenset(), also=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("period", "rule_set"),
+    [
+        (199101, "nibrs/2016"),
+        (201612, "nibrs/2016"),
+        (201701, "nibrs/3.1"),
+        (201812, "nibrs/3.1"),
+        (201901, "nibrs/2019"),
+        (203001, "nibrs/2019"),
+        (-1, "nibrs/2019"),
+    ],
+)
+def test_the_period_chooses_the_rule_set(period: int, rule_set: str) -> None:
+    assert rule_set_of(period).name == rule_set
+
+
+@pytest.mark.parametrize(("month", "year", "rule_set"), [("02", "2016", "nibrs/2016"), ("13", "2016", "nibrs/2019")])
+def test_a_submission_is_checked_by_the_rules_of_its_period(month: str, year: str, rule_set: str) -> None:
+    made = lines(with_fields(REPORTS["larceny"], "*", month=month, year=year))
+    found = judged(b"\n".join([b"", *made]), "")
+    assert found.rules.name == rule_set
+    assert set(found.rates.rule_set.tolist()) == {rule_set.encode()}
+
+
+def test_the_first_month_that_can_be_read_counts() -> None:
+    odd = lines(with_fields(REPORTS["zero"], "*", month="XX"))
+    made = lines(with_fields(REPORTS["larceny"], "*", year="2018"))
+    assert judged(b"\n".join([*odd * 5_000, *made]), "").rules.name == "nibrs/3.1"
+    assert judged(b"", "").rules.name == "nibrs/2019"
+
+
+def test_rules_without_words_of_the_fbi_are_known() -> None:
+    ours = {
+        rule.number
+        for rules in RULE_SETS.values()
+        for rule, words in zip(rules.rules, rules.words, strict=True)
+        if words == rule.message
+    }
+    assert ours == {106, 157, 452, 668, 671}

@@ -103,7 +103,7 @@ CASES: Sequence[tuple[str, Report, list[str]]] = [
 
 @pytest.mark.parametrize(("report", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_lines_are_those_of_the_layout(report: Report, expected: list[str]) -> None:
-    found = eds(judged(b"\n".join(lines(report))), RULES)[:-1]
+    found = eds(judged(b"\n".join(lines(report))))[:-1]
     assert [bytes(line)[:61].decode() for line in found] == [_line(report, words.split("|")) for words in expected]
 
 

@@ -19,7 +19,7 @@ from tests.support.nibrs_reports import (
 from tests.support.nibrs_tools import TODAY, as_found, judged
 from worker.compute.operations.validate import Findings, load_rule_set
 
-SETS = ("nibrs/3.1", "nibrs/2016")
+SETS = ("nibrs/2019", "nibrs/3.1", "nibrs/2016")
 
 
 @pytest.mark.parametrize("rule_set", SETS)
@@ -54,7 +54,7 @@ def _as_foreseen(mutation: Mutation) -> None:
     if not mutation.also:  # the twin knows no rules that were withdrawn
         assert as_found(found) == nibrs_twin.judge(
             lines(mutation.change(REPORTS[mutation.report])),
-            new=mutation.rule_set == "nibrs/3.1",
+            rule_set=mutation.rule_set,
             today=TODAY,
             agencies=None if mutation.agency is None else {mutation.agency["ori"]: _agency(mutation.agency)},
             filed=[

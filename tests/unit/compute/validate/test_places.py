@@ -71,6 +71,6 @@ def test_engine_and_twin_agree_on_every_value_in_every_place(rule_set: str, name
     for n, report in enumerate(changed(REPORTS[name])):
         made += lines(report if name == "zero" else with_fields(report, "*", number=f"20-{n:06d}"))
     found = judged(b"\n".join(made), rule_set)
-    expected, outcome = nibrs_twin.whole(made, new=rule_set == "nibrs/3.1", today=TODAY)
+    expected, outcome = nibrs_twin.whole(made, rule_set=rule_set, today=TODAY)
     assert as_found(found) == expected
-    assert as_outcome(found, rule_set) == outcome
+    assert as_outcome(found) == outcome

@@ -20,6 +20,7 @@ from tests.support.nibrs_tools import (
     judged,
 )
 from worker.compute.nibrs.segments import MAX_PAIRED
+from worker.compute.operations.validate import eds
 
 LARCENY = REPORTS["larceny"]
 DELETE = segment("deleted_incidents", date="20200401")
@@ -35,13 +36,13 @@ def both(report: Report, *, filed: Sequence[Mapping[str, str]] = (), start: str 
     found = judged(b"\n".join(made), filed=filed, agencies=[agency])
     expected, outcome = nibrs_twin.whole(
         made,
-        new=True,
+        rule_set="nibrs/3.1",
         today=TODAY,
         agencies={"VT0010000": nibrs_twin.Agency(start=int(start) if start else None)},
         filed=[(row["kind"], row["ori"] + row["number"].ljust(12), row["sequence"], int(row["date"])) for row in filed],
     )
     assert as_found(found) == expected
-    assert as_outcome(found, "nibrs/3.1") == outcome
+    assert as_outcome(found) == outcome
     return Counter(found.rule.tolist())
 
 
@@ -61,11 +62,42 @@ def test_a_delete_behind_a_report_is_a_report_by_itself() -> None:
 
 def test_a_second_level_1_begins_a_report() -> None:
     assert both([*LARCENY, *LARCENY]) == {56: 1}
-    assert both([*LARCENY, LARCENY[0]]) == {56: 1, 75: 3}
+    assert both([*LARCENY, LARCENY[0]]) == {56: 1}
 
 
 def test_a_deleted_incident_may_be_added_again() -> None:
     assert both([*LARCENY, DELETE, *LARCENY]) == {}
+
+
+def test_a_delete_of_another_date_frees_no_number() -> None:
+    other = with_fields([DELETE], "*", date="20200402")
+    assert both([*LARCENY, *other, *LARCENY]) == {56: 1}
+    later = with_fields(LARCENY, "admin", date="20200402")
+    assert both([*LARCENY, *later, *other, *LARCENY]) == {56: 2}
+    assert both([*LARCENY, *other, DELETE, *later, *other, *LARCENY]) == {}
+
+
+def test_a_delete_frees_a_number_on_file_by_its_date() -> None:
+    filed = {"kind": "A", "ori": "VT0010000", "number": "20-12345", "sequence": "", "date": "20200401"}
+    other = with_fields([DELETE], "*", date="20200402")
+    assert both([DELETE, *LARCENY], filed=[filed]) == {}
+    assert both([*other, *LARCENY], filed=[filed]) == {56: 1}
+    assert both([DELETE, *LARCENY], filed=[filed, {**filed, "date": "20200301"}]) == {56: 1}
+    assert both([*other, *LARCENY], filed=[{**filed, "number": "20-9"}]) == {}
+
+
+def test_a_duplicate_has_one_finding_at_its_level_1_segment() -> None:
+    faulty = with_fields(with_fields(LARCENY, "offenders", sex="X"), "victims", race="X")
+    made = lines([*LARCENY, *faulty])
+    found = judged(b"\n".join(made))
+    assert found.rule.tolist() == [56]
+    record = bytes(eds(found)[0])
+    first = len(LARCENY) + 1
+    assert record[:61] == f"202004{first:07d}IVT001000020-12345    1".encode() + b" " * 10 + b"056" + b" " * 12
+    assert found.status.codes.tolist() == [20_056, *[21_000] * (len(LARCENY) - 1)]
+    assert both([*LARCENY, *faulty]) == {56: 1}
+    without = judged(b"\n".join(made), without=frozenset((56,)))
+    assert {404, 504} <= set(without.rule.tolist())
 
 
 @pytest.mark.parametrize("sequence", ["01", ""])

@@ -11,7 +11,7 @@ from tests.support.nibrs_mutations import MUTATIONS
 from tests.support.nibrs_tools import side
 from worker.compute.kernels.lines import split
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA, Options
-from worker.compute.operations.validate import eds, load_rule_set, validate
+from worker.compute.operations.validate import Records, eds, load_rule_set, validate
 from worker.compute.operations.validate.nibrs import ValidateNibrs
 
 good = [line for report in REPORTS.values() for line in lines(report)]
@@ -30,8 +30,9 @@ for name in ("nibrs/3.1", "nibrs/2016"):
     rows = [batch.num_rows for part in (outputs.result, *outputs.parts.values()) for batch in part]
     rules = load_rule_set(name)
     text = split(np.frombuffer(data, np.uint8))
-    found = validate(text, rules=rules, options=Options(as_of=date(2020, 5, 5)), ori_table=oris, on_file=filed)
-    eds(found, rules)
+    lines = Records.of_lines(text)
+    found = validate(lines, rules=rules, options=Options(as_of=date(2020, 5, 5)), ori_table=oris, on_file=filed)
+    eds(found)
     found.status.to_batch(0)
 assert len(found.row) > 20 and sum(rows) > 40
 """

@@ -24,8 +24,10 @@ import pyarrow as pa
 from worker.compute.kernels.column import Bools, Ints, Text, pack_strings
 from worker.compute.kernels.equal_rows import numbered
 from worker.compute.nibrs.headers import UNREADABLE
+from worker.compute.nibrs.records import Records
+from worker.compute.nibrs.relations import GROUP_A, GROUP_B, NO_GROUP, ZERO
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.submission import GROUP_A, GROUP_B, NO_GROUP, ZERO, Submission, read
+from worker.compute.nibrs.submission import Submission, read
 from worker.compute.operation import Outputs
 from worker.compute.operations.aggregate.clearances import Incidents, read_incidents
 from worker.compute.operations.aggregate.codes import Code
@@ -63,7 +65,7 @@ def return_a(
     are made; none makes all. Raises at COMPUTE: Refusal(LIMIT_EXCEEDED) for more than MAX_FORMS;
     Refusal(BAD_PARAMETERS) for verdicts on another submission; MemoryError.
     """
-    submission = read(segments, RULES, OriTable.empty(), OnFile.empty())
+    submission = read(Records.of_lines(segments), RULES, OriTable.empty(), OnFile.empty())
     accepted = accepted_reports(submission, verdicts)
     counted, deletes = _counted(submission, accepted)
     found: list[Units] = []
@@ -90,11 +92,11 @@ def return_a(
     return Outputs(
         status=_status(
             RowStatus.all_ok(len(segments.lengths)),
-            first=submission.rows[submission.firsts],
+            first=submission.records.rows[submission.firsts],
             left=(submission.groups == GROUP_A) & ~counted & ~deletes,
             accepted=accepted,
             unclear=_unclear(counted, units, facts),
-            unreadable=submission.rows[submission.levels == UNREADABLE],
+            unreadable=submission.records.rows[submission.levels == UNREADABLE],
         ),
         result=arrow.cut(result, _BATCH),
         parts={"accounting": [_accounting(submission, counted, deletes, accepted, threshold)]},

@@ -36,7 +36,7 @@ def accepted_reports(submission: Submission, verdicts: Sequence[pa.RecordBatch] 
     order = np.argsort(row, kind="stable")
     keys = np.hstack([_text(verdicts, "ori", _ORI), _text(verdicts, "number", _NUMBER)])[order]
     ours = np.where(submission.keys == 0, np.uint8(BLANK), submission.keys)  # a NUL at the end is not in a value
-    if not np.array_equal(row[order], submission.rows[submission.firsts]) or not np.array_equal(keys, ours):
+    if not np.array_equal(row[order], submission.records.rows[submission.firsts]) or not np.array_equal(keys, ours):
         raise bad_parameters(Stage.COMPUTE)
     found: Bools = np.concatenate(
         [np.empty(0, np.bool_), *(arrow.bools(batch.column("accepted")) for batch in verdicts)]

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.kernels.column import Ints, Text
+from worker.compute.kernels.column import Ints
 from worker.compute.kernels.dates import number_of
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.conditions import Compiler
-from worker.compute.nibrs.headers import SEGMENT_FACTS
+from worker.compute.nibrs.headers import SEGMENT_FACTS, period
+from worker.compute.nibrs.records import Records
 from worker.compute.nibrs.scope import Condition, Run, Scope
 from worker.compute.nibrs.side_tables import OnFile, OriTable
-from worker.compute.nibrs.specification import RULE_SETS, Rule, RuleSet, load_rule_set
+from worker.compute.nibrs.specification import RULE_SETS, Rule, RuleSet, rule_set_of
 from worker.compute.nibrs.submission import REPORT_FACTS, read
 from worker.compute.nibrs.table import Table
 from worker.compute.operations.validate.findings import Finding, Findings, collect
@@ -43,34 +44,36 @@ class Options:
 
 
 def validate(
-    segments: Text,
+    records: Records,
     *,
-    rules: RuleSet,
+    rules: RuleSet | None,
     options: Options,
     ori_table: Sequence[pa.RecordBatch] | None = None,
     on_file: Sequence[pa.RecordBatch] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Findings:
-    """Check a submission, one segment (with or without its line end) a row, in order.
+    """Check a submission by `rules`; None: by the rule set for its period.
 
     Side tables are batches of `nibrs_ori/1` and `nibrs_on_file/1`; rules that need one find nothing without it.
     Raises: Refusal(BAD_PARAMETERS) for a side table with odd values; MemoryError.
     """
     oris = OriTable.empty() if ori_table is None else OriTable.of(ori_table)
     filed = OnFile.empty() if on_file is None else OnFile.of(on_file)
-    submission = read(segments, rules, oris, filed)
+    if rules is None:
+        rules = rule_set_of(period(records.beginnings))
+    submission = read(records, rules, oris, filed)
     compiled = _COMPILED[rules.name]
     in_force = rules.in_force(without=options.without, also=options.also)
     today = number_of(options.as_of)
     constants = {"today": today, "this_month": today // 100}
     found: list[Finding] = []
-    for end, chunk, records in submission.chunks(rules):
+    for end, chunk, of_tables in submission.chunks(rules):
         run = Run(chunk=chunk, views=rules.views, parts=compiled.parts, constants=constants, unlisted=oris.unlisted)
         for line in in_force:
-            found += _check(run, rules.rules[line], compiled.conditions[line], line, records)
+            found += _check(run, rules.rules[line], compiled.conditions[line], line, of_tables)
         if progress is not None:
             progress("check", 100 * end // len(submission.levels))
-    return collect(submission, found, options.as_of)
+    return collect(submission, found, rules, options.as_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ def _compile(rules: RuleSet) -> _Compiled:
     return _Compiled(conditions=conditions, parts=compiler.parts())
 
 
-_COMPILED: Final = MappingProxyType({name: _compile(load_rule_set(name)) for name in RULE_SETS})
+_COMPILED: Final = MappingProxyType({name: _compile(rules) for name, rules in RULE_SETS.items()})
 
 
 def _check(run: Run, rule: Rule, condition: Condition, line: int, records: Mapping[str, Ints]) -> Iterator[Finding]:
@@ -113,6 +116,7 @@ def _check(run: Run, rule: Rule, condition: Condition, line: int, records: Mappi
         element=rule.element,
         of_report=rule.at == "report",
         warning=rule.warning,
+        final=rule.final,
         message=line,
         value=table.text(rule.value, rows) if rule.value else _nothing(rows),
         sequence=_sequence(segments, positions) if shown in _PERSONS else _nothing(rows),

@@ -1,4 +1,4 @@
-"""The FBI's Error Data Set, byte for byte in its layout; the words of the messages are our own.
+"""The FBI's Error Data Set, byte for byte in its layout and in its words.
 
 NIBRS Technical Specification 3.1, Table 5-1: ASCII records of 146 characters, one a finding, and a last one whose ORI
 is nine nines. A finding about a report as a whole has record number 0 and no segment level.
@@ -12,16 +12,16 @@ import numpy.typing as npt
 from worker.compute.kernels.column import Bytes
 from worker.compute.kernels.lines import BLANK
 from worker.compute.nibrs.headers import UNREADABLE
-from worker.compute.nibrs.specification import RuleSet
 from worker.compute.operations.validate.findings import Findings
 
 EDS_BYTES: Final = 146
+_WORDS: Final = 79
 _LAST_ORI: Final = b"999999999"
 _PRINTABLE: Final = np.array([byte if 0x20 <= byte <= 0x7E else ord("?") for byte in range(256)], np.uint8)
 
 
-def eds(findings: Findings, rules: RuleSet) -> Bytes:
-    """uint8[k + 1, 146]: the records of `findings`, which `rules` made, in their order, and the last one."""
+def eds(findings: Findings) -> Bytes:
+    """uint8[k + 1, 146]: the records of the findings, in their order, and the last one."""
     n = len(findings.row)
     out = np.full((n + 1, EDS_BYTES), BLANK)
     body = out[:n]
@@ -39,12 +39,23 @@ def eds(findings: Findings, rules: RuleSet) -> Bytes:
     body[:, 43:46] = _columns(findings.element, 3)
     body[:, 46:49] = findings.rule[:, None] // 10 ** np.arange(2, -1, -1) % 10 + ord("0")
     body[:, 49:61] = _columns(findings.value, 12)
-    messages = np.array([rule.message.encode() for rule in rules.rules], "S79")
-    body[:, 61:140] = _columns(messages[findings.message], 79)
+    body[:, 61:140] = _columns(_words(findings), _WORDS)
     out[n, 14:23] = np.frombuffer(_LAST_ORI, np.uint8)
     last = f"PROCESSED SUBMISSION ON {findings.as_of:%m/%d/%Y}".encode()
     out[n, 61 : 61 + len(last)] = np.frombuffer(last, np.uint8)
     return _PRINTABLE[out]
+
+
+def _words(findings: Findings) -> npt.NDArray[np.bytes_]:
+    """S79[k]: the FBI's words; a value in them is that of the finding."""
+    words = np.array([words.encode() for words in findings.rules.words], f"S{_WORDS}")[findings.message]
+    for name, values in (("value", findings.value), ("agency_start", np.char.mod(b"%d", findings.agency_start))):
+        mark = b"{%s}" % name.encode()
+        rows = np.flatnonzero(np.char.find(words, mark) >= 0)
+        if len(rows):
+            filled = [word.replace(mark, value) for word, value in zip(words[rows], values[rows], strict=True)]
+            words[rows] = filled
+    return words
 
 
 def _columns(values: npt.NDArray[np.bytes_], width: int) -> Bytes:

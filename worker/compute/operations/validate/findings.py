@@ -1,16 +1,19 @@
 """The findings of `validate`, and their consequences: accepted reports, error rates, the status of every input row."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from worker.compute.kernels.column import Bools, Bytes, Ints
 from worker.compute.kernels.equal_rows import numbered
-from worker.compute.nibrs.submission import GROUP_A, GROUP_B, ZERO, Submission
+from worker.compute.nibrs.records import Unread
+from worker.compute.nibrs.relations import GROUP_A, GROUP_B, ZERO
+from worker.compute.nibrs.specification import RuleSet
+from worker.compute.nibrs.submission import Submission
 from worker.records import RowStatus, Status
 
 RULE_CODES: Final = 20_000
@@ -18,7 +21,7 @@ RULE_CODES: Final = 20_000
 OF_REJECTED_REPORT: Final = 21_000
 """Code of a row without an error of its own in a report that is rejected as a whole (specification, 5.1)."""
 NO_RECORD: Final = 21_001
-"""Code of a row of nothing but blanks."""
+"""Code of a row of nothing but blanks; those of other rows without a record follow, in the order of `Unread`."""
 
 Strings = npt.NDArray[np.bytes_]
 
@@ -32,11 +35,17 @@ class Finding:
     element: str
     of_report: bool
     warning: bool
+    final: bool
     message: int
     value: Strings
     sequence: Strings
     offense: Strings
     loss: Strings
+
+    def of(self, chosen: Bools) -> Self:
+        """Some of these findings."""
+        columns = ("records", "value", "sequence", "offense", "loss")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -60,9 +69,13 @@ class Reports:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rates:
-    """Per ORI, in order of the ORI: reports, rejected ones, errors, and rejected ones in 10 000, rounded down."""
+    """Per ORI, in order of the ORI: reports, rejected ones, errors, and rejected ones in 10 000, rounded down.
+
+    rule_set S: the one that all of them were checked by.
+    """
 
     ori: Strings
+    rule_set: Strings
     reports: Ints
     rejected: Ints
     errors: Ints
@@ -76,7 +89,8 @@ class Findings:
     row int64: the input row; record int64: its number as the Error Data Set counts, from 1 and without blank rows,
     0 for a finding about the report as a whole. level uint8 (8: not readable); element S3; rule uint16; value S12;
     sequence S3 (victim, offender, arrestee), offense S3 (level 2), loss S1 (level 3), blank elsewhere. warning bool;
-    message uint16: line of the rule set's rules. period S6 (MMYYYY of submission), action S1, ori S9, number S12.
+    message uint16: line of the rule set's rules. agency_start int64: YYYYMMDD, negative where it is not known.
+    period S6 (MMYYYY of submission), action S1, ori S9, number S12. positions int64[k, 3] as in `Records`.
     """
 
     row: Ints
@@ -90,19 +104,22 @@ class Findings:
     loss: Strings
     warning: Bools
     message: npt.NDArray[np.uint16]
+    agency_start: Ints
     period: Strings
     action: Strings
     ori: Strings
     number: Strings
+    positions: Ints | None
     reports: Reports
     rates: Rates
     status: RowStatus
+    rules: RuleSet
     as_of: date
 
 
-def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Findings:
+def collect(submission: Submission, found: Iterable[Finding], rules: RuleSet, as_of: date) -> Findings:
     """Sort the findings; accept or reject reports; give every row its status."""
-    parts = [part for part in found if len(part.records)]
+    parts = _without_superseded(submission, [part for part in found if len(part.records)])
     lengths = [len(part.records) for part in parts]
 
     def each(values: Iterable[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -120,9 +137,10 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
     record, of_report, rule = record[order], of_report[order], rule[order]
     warning = each((part.warning for part in parts), np.bool_)[order]
     report = submission.report[record]
+    starts = submission.report_facts["agency_start"]
     reports, keys = _reports(submission, report, warning), submission.keys[report]
     return Findings(
-        row=submission.rows[record],
+        row=submission.records.rows[record],
         record=np.where(of_report, 0, record + 1),
         level=submission.levels[record],
         element=element[order],
@@ -133,15 +151,29 @@ def collect(submission: Submission, found: Iterable[Finding], as_of: date) -> Fi
         loss=joined("loss", "S1")[order],
         warning=warning,
         message=each((part.message for part in parts), np.uint16)[order],
+        agency_start=(starts[report] if len(starts) > 1 else np.repeat(starts, len(report))).astype(np.int64),
         period=_strings(submission.headers.distinct[submission.headers.which[record], 6:12]),
         action=_strings(submission.actions[record][:, None]),
         ori=_strings(keys[:, :9]),
         number=_strings(keys[:, 9:]),
+        positions=None if submission.records.positions is None else submission.records.positions[record],
         reports=reports,
-        rates=_rates(reports),
+        rates=_rates(reports, rules.name),
         status=_status(submission, record, RULE_CODES + rule.astype(np.int64), warning, reports.accepted),
+        rules=rules,
         as_of=as_of,
     )
+
+
+def _without_superseded(submission: Submission, parts: list[Finding]) -> list[Finding]:
+    """Without the findings of reports that have a final one."""
+    final = np.zeros(len(submission.firsts), np.bool_)
+    for part in parts:
+        if part.final:
+            final[submission.report[part.records]] = True
+    if not final.any():
+        return parts
+    return [part if part.final else part.of(~final[submission.report[part.records]]) for part in parts]
 
 
 def _order(
@@ -177,7 +209,7 @@ def _reports(submission: Submission, report: Ints, warning: Bools) -> Reports:
         number=_strings(submission.keys[:, 9:]),
         group=_strings(submission.groups[:, None]),
         action=_strings(submission.actions[submission.firsts][:, None]),
-        row=submission.rows[submission.firsts],
+        row=submission.records.rows[submission.firsts],
         segments=np.bincount(submission.report, minlength=m),
         errors=errors,
         warnings=np.bincount(report[warning], minlength=m),
@@ -185,7 +217,7 @@ def _reports(submission: Submission, report: Ints, warning: Bools) -> Reports:
     )
 
 
-def _rates(reports: Reports) -> Rates:
+def _rates(reports: Reports, rule_set: str) -> Rates:
     number = numbered(reports.ori.view(np.uint8).reshape(len(reports.ori), 9))
     examples = np.empty(int(number.max(initial=-1)) + 1, np.int64)
     examples[number] = np.arange(len(number))
@@ -197,6 +229,7 @@ def _rates(reports: Reports) -> Rates:
     )
     return Rates(
         ori=oris[order],
+        rule_set=np.full(len(order), rule_set.encode()),
         reports=total,
         rejected=rejected,
         errors=errors,
@@ -205,22 +238,20 @@ def _rates(reports: Reports) -> Rates:
 
 
 def _status(submission: Submission, record: Ints, codes: Ints, warning: Bools, accepted: Bools) -> RowStatus:
-    """NOT_USABLE: the row's report is rejected. WARNED: it has warnings only, or nothing to check. Else OK."""
-    status = np.zeros(len(submission.rows) + len(submission.blank_rows), np.uint8)
-    status[submission.blank_rows] = Status.WARNED
-    status[submission.rows[record[warning]]] = Status.WARNED
-    rejected = ~accepted[submission.report]
-    status[submission.rows[rejected]] = Status.NOT_USABLE
-    own = np.zeros(len(submission.levels), np.bool_)
-    own[record[~warning]] = True
-    led = submission.rows[rejected & ~own]
-    at = np.concatenate((submission.rows[record], led, submission.blank_rows))
+    """NOT_USABLE: the row's report is rejected, or it is none. WARNED: it has warnings only, or is blank. Else OK."""
+    records = submission.records
+    row = records.rows[record]
+    status = np.zeros(records.input_rows, np.uint8)
+    status[records.unread_rows] = np.where(records.unread == Unread.BLANK, Status.WARNED, Status.NOT_USABLE)
+    status[row[warning]] = Status.WARNED
+    rejected = np.zeros(records.input_rows, np.bool_)
+    rejected[records.rows[~accepted[submission.report]]] = True
+    status[rejected] = Status.NOT_USABLE
+    rejected[row[~warning]] = False  # those have an error of their own
+    led = np.flatnonzero(rejected)
+    at = np.concatenate((row, led, records.unread_rows))
     all_codes = np.concatenate(
-        (
-            codes,
-            np.full(len(led), OF_REJECTED_REPORT),
-            np.full(len(submission.blank_rows), NO_RECORD),
-        )
+        (codes, np.full(len(led), OF_REJECTED_REPORT), NO_RECORD + records.unread.astype(np.int64))
     ).astype(np.uint16)
     order = np.argsort(at, kind="stable")
     return RowStatus(status=status, rows=at[order], codes=all_codes[order], columns=np.zeros(len(at), np.int16))

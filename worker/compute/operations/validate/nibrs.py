@@ -15,26 +15,33 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from worker.compute.kernels.column import pack_strings, read
-from worker.compute.nibrs.specification import RuleSet, load_rule_set
+from worker.compute.nibrs.records import Records
+from worker.compute.nibrs.specification import BY_PERIOD, RuleSet, load_rule_set
+from worker.compute.nibrs.xml_reports import read_reports
 from worker.compute.operation import Context, Outputs
 from worker.compute.operations.validate.edits import Options, validate
 from worker.compute.operations.validate.error_data_set import EDS_BYTES, eds
 from worker.compute.operations.validate.findings import Findings
 from worker.compute.operations.validate.outputs import EDS, INCIDENTS, NIBRS_FINDINGS, RATES
 from worker.compute.operations.validate.parameters import Validate
+from worker.compute.operations.validate.xml_paths import paths
 from worker.compute.parameters import known
 from worker.progress import ProgressCallback
 from worker.records import arrow
 
 ORI_SIDE: Final = "ori_table"
 ON_FILE_SIDE: Final = "on_file"
+FLAT: Final = "nibrs.flat/3.1"
+XML: Final = "nibrs.xml/2019.1"
 _BATCH: Final = 16_384
 
 
-def prepare(parameters: Validate, context: Context) -> "ValidateNibrs":
-    """Bind parameters and side tables."""
+def prepare(parameters: Validate, schema_id: str, context: Context) -> "ValidateNibrs":
+    """Bind parameters and side tables to records of FLAT or XML."""
+    rule_set = known(parameters.rule_set)
     return ValidateNibrs(
-        rules=load_rule_set(known(parameters.rule_set)),
+        rules=None if rule_set == BY_PERIOD else load_rule_set(rule_set),
+        xml=schema_id == XML,
         options=Options(
             as_of=known(parameters.as_of),
             without=frozenset(map(int, parameters.without)),
@@ -49,8 +56,9 @@ def prepare(parameters: Validate, context: Context) -> "ValidateNibrs":
 class ValidateNibrs:
     """A prepared operation; made by `prepare` alone."""
 
-    rules: RuleSet
+    rules: RuleSet | None
     options: Options
+    xml: bool = False
     ori_table: Sequence[pa.RecordBatch] | None = field(default=None, repr=False)
     on_file: Sequence[pa.RecordBatch] | None = field(default=None, repr=False)
     keeps_rows: bool = False
@@ -63,9 +71,9 @@ class ValidateNibrs:
 
     def run(self, records: Sequence[pa.RecordBatch], progress: ProgressCallback) -> Outputs:
         """Check the submission; see TableOperation."""
-        segments = arrow.concat((batch.column(0) for batch in records), pa.binary())
+        rows = read(arrow.concat((batch.column(0) for batch in records), pa.binary()))
         found = validate(
-            read(segments),
+            read_reports(rows) if self.xml else Records.of_lines(rows),
             rules=self.rules,
             options=self.options,
             ori_table=self.ori_table,
@@ -75,21 +83,20 @@ class ValidateNibrs:
         incidents, rates, lines = (part.schema.arrow for part in (INCIDENTS, RATES, EDS))
         return Outputs(
             status=found.status,
-            result=_batches(self.output_schema, _findings(found, self.rules)),
+            result=_batches(self.output_schema, _findings(found)),
             parts={
                 INCIDENTS.name: _batches(incidents, _columns(incidents, found.reports)),
                 RATES.name: _batches(rates, _columns(rates, found.rates)),
-                EDS.name: _batches(lines, [pack_strings(eds(found, self.rules).reshape(-1).view(f"S{EDS_BYTES}"))]),
+                EDS.name: _batches(lines, [pack_strings(eds(found).reshape(-1).view(f"S{EDS_BYTES}"))]),
             },
         )
 
 
-def _findings(found: Findings, rules: RuleSet) -> list[pa.Array]:
-    messages = np.array([rule.message.encode() for rule in rules.rules])
+def _findings(found: Findings) -> list[pa.Array]:
+    messages = np.array([rule.message.encode() for rule in found.rules.rules])
+    made = {"message": messages[found.message], "path": paths(found)}
     return [
-        pack_strings(messages[found.message])
-        if field.name == "message"
-        else _column(getattr(found, field.name), field.type)
+        _column(made[field.name] if field.name in made else getattr(found, field.name), field.type)
         for field in NIBRS_FINDINGS.arrow
     ]
 

@@ -1,11 +1,13 @@
 """`validate` as an operation: a rule set for NIBRS submissions or for columns, `NAME/VERSION`, decides which it is."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import pyarrow as pa
 
 from worker.compute.nibrs.side_tables import ON_FILE, ORI_TABLE
-from worker.compute.operation import Context, Operation, Side, Signature, TableOperation
+from worker.compute.nibrs.specification import RULE_SETS
+from worker.compute.operation import Context, Operation, ReadOutput, Side, Signature, TableOperation
 from worker.compute.operations.validate import ncic, nibrs
 from worker.compute.operations.validate.codes import Code
 from worker.compute.operations.validate.outputs import COUNTS, EDS, FINDINGS, INCIDENTS, NIBRS_FINDINGS, RATES
@@ -15,7 +17,7 @@ from worker.compute.parameters import check_digest
 from worker.records import PERSONAL
 
 _NIBRS: Final = Signature(
-    accepts=frozenset(("nibrs.flat/3.1",)),
+    accepts=frozenset((nibrs.FLAT, nibrs.XML)),
     result=NIBRS_FINDINGS.schema_id,
     parts=(INCIDENTS, RATES, EDS),
     sides=(Side(name=nibrs.ORI_SIDE, schema=ORI_TABLE), Side(name=nibrs.ON_FILE_SIDE, schema=ON_FILE)),
@@ -23,8 +25,20 @@ _NIBRS: Final = Signature(
 _COLUMNS: Final = Signature(accepts=PERSONAL, result=FINDINGS.schema_id, parts=(COUNTS,))
 
 
-def _prepare(parameters: Validate, _schema_id: str, schema: pa.Schema, context: Context) -> TableOperation:
-    return nibrs.prepare(parameters, context) if parameters.is_nibrs else ncic.prepare(parameters, schema, context)
+def _prepare(parameters: Validate, schema_id: str, schema: pa.Schema, context: Context) -> TableOperation:
+    if parameters.is_nibrs:
+        return nibrs.prepare(parameters, schema_id, context)
+    return ncic.prepare(parameters, schema, context)
+
+
+def _summary(parameters: Validate, read: ReadOutput) -> Iterator[str]:
+    """The rule set that a submission was checked by: its period may have chosen it."""
+    if not parameters.is_nibrs:
+        return
+    used = {name for batch in read(RATES.name) for name in batch.column("rule_set").to_pylist()}
+    for name, rules in RULE_SETS.items():
+        if name.encode() in used:
+            yield f"rules    {name} ({rules.specification})"
 
 
 VALIDATE: Final = Operation(
@@ -39,5 +53,6 @@ VALIDATE: Final = Operation(
     schemas=(NIBRS_FINDINGS, INCIDENTS.schema, RATES.schema, EDS.schema, FINDINGS, COUNTS.schema),
     steps=("check",),
     codes=Code,
+    summary=_summary,
     self_test=CASES,
 )

@@ -17,7 +17,7 @@ NIBRS_FINDINGS: Final = RecordSchema.output(
     columns(_CASE, "rule", pa.uint16()),
     columns(_CASE, "value sequence offense loss", pa.binary()),
     columns(_CASE, "warning", pa.bool_()),
-    columns(_CASE, "message period action ori number", pa.binary()),
+    columns(_CASE, "message period action ori number path", pa.binary()),
 )
 """One row a finding; see `findings`."""
 
@@ -36,11 +36,11 @@ RATES: Final = OutputSpec(
     name="rates",
     schema=RecordSchema.output(
         "nibrs_rates/1",
-        columns(_CASE, "ori", pa.binary()),
+        columns(_CASE, "ori rule_set", pa.binary()),
         columns(_CASE, "reports rejected errors rejected_per_10000", pa.uint64()),
     ),
 )
-"""One row an ORI."""
+"""One row an ORI, with the rule set that it was checked by."""
 
 EDS: Final = OutputSpec(
     name="eds", schema=RecordSchema.output("nibrs_eds/3.1", columns(_CASE, "record", pa.binary()), lines=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from worker.compute.nibrs.specification import RULE_SETS, load_rule_set
+from worker.compute.nibrs.specification import BY_PERIOD, RULE_SETS
 from worker.compute.operations.validate.codes import Code
 from worker.compute.parameters import Name, Parameters, Sealing, Sha256, decoded, known
 from worker.compute.status_codes import ValueCode
@@ -17,7 +17,7 @@ NCIC: Final = "ncic/1"
 
 
 class Validate(Parameters, frozen=True, kw_only=True, tag="validate"):
-    """The rule set is the newest one for the records' schema, `as_of` the day of sealing, where they are left out.
+    """Left out, the rule set is that for the submission's period, or the one for columns, `as_of` the day of sealing.
 
     What lies after `as_of` is in the future. `without` has rules of the rule set that are switched off, by number;
     `also` has rules that it has withdrawn and that apply anyway. `tables_sha256` is the digest that the
@@ -54,9 +54,9 @@ def _rules(rule_set: str) -> frozenset[str]:
     """The rules by number. Raises: ValueError for an unknown rule set."""
     if rule_set == NCIC:
         return frozenset(str(code.value) for code in (*Code, *ValueCode) if code // 100 == 3)
-    if rule_set not in RULE_SETS:
-        raise ValueError(f"rule_set: the rule sets are {', '.join(sorted((*RULE_SETS, NCIC)))}")
-    return frozenset(f"{rule.number:03d}" for rule in load_rule_set(rule_set).rules)
+    if rule_set not in (BY_PERIOD, *RULE_SETS):
+        raise ValueError(f"rule_set: the rule sets are {', '.join(sorted((BY_PERIOD, *RULE_SETS, NCIC)))}")
+    return frozenset(f"{rule.number:03d}" for found in RULE_SETS.values() for rule in found.rules)
 
 
 def decode(message: pb.Validate) -> Validate:
@@ -85,6 +85,6 @@ def encode(parameters: Validate) -> pb.Validate:
 
 
 def complete(parameters: Validate, sealing: Sealing) -> Validate:
-    """With the newest rule set for the records, and the day of sealing, where there are no others."""
-    newest = "nibrs/3.1" if sealing.schema.startswith("nibrs.") else NCIC
-    return replace(parameters, rule_set=parameters.rule_set or newest, as_of=parameters.as_of or sealing.today)
+    """With the rule set for the records, and the day of sealing, where there are no others."""
+    default = BY_PERIOD if sealing.schema.startswith("nibrs.") else NCIC
+    return replace(parameters, rule_set=parameters.rule_set or default, as_of=parameters.as_of or sealing.today)
