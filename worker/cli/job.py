@@ -1,7 +1,9 @@
 """`cji job run`: from a file of records to a file of results, with a receipt."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 import pyarrow as pa
@@ -9,8 +11,9 @@ from rich.console import Console
 
 from attestation import Trust
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
-from worker.cli.output import RESULT, Target, write_batches, write_lines
+from worker.cli.output import FORMATS, RESULT, Target, write_batches, write_lines
 from worker.cli.progress import shown
+from worker.cli.row_table import print_summary
 from worker.client import (
     INPUT_NAME,
     ClientProfile,
@@ -25,13 +28,19 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
+from worker.client.files import read_file
 from worker.client.keys import RecipientPrivateKey, recipient_thumbprints
+from worker.client.row_summary import RowSummary
 from worker.client.sealed_result import read_output
-from worker.client.sources import FORMATS, LINES, Source, open_source, read_file
-from worker.client.spec import only
+from worker.client.sources import FittedSource, fit
+from worker.client.spec import InputSpec, only
 from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
 from worker.jose import key_id
+from worker.records import ROW_STATUS
+
+_LINES: Final = ".txt"
+"""With --op, such a file is a NIBRS submission unless the spec states otherwise."""
 
 
 @click.group()
@@ -69,7 +78,7 @@ def run(
     out: Path,
     quiet: bool,
 ) -> None:
-    """Seal the records of IN (.csv, .parquet, .arrow, or .txt for NIBRS), run the job, open the result.
+    """Seal the records of IN (.csv, .xlsx, .parquet, .arrow, .txt; docs/job.md), run the job, open the result.
 
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
     The outputs are the result, row_status (the status of each row), further outputs of the operations, and receipt.jws,
@@ -87,11 +96,10 @@ def run(
     target = Target(out, suffix=file.suffix.lower() if file.suffix.lower() in FORMATS else ".csv")
     recipient = _recipient(profile, spec)
     signing = load_signing_key(Path(profile.signing_key), passphrase=passphrase_for(Path(profile.signing_key)))
-    source = read_file(file, rename=spec.input.rename)
-    opened = open_source(source, spec.input.schema)
-    _check_columns(opened.schema, spec)
-    sides = _sides(spec)
     console = Console(stderr=True, quiet=quiet)
+    source = _read(file, spec.input, console)
+    _check_columns(source.schema, spec)
+    sides = {name: _read(side.file, side, console) for name, side in spec.sides.items()}
     # the worker keeps no results, so the target is prepared before anything is sent
     with (
         target.writing() as folder,
@@ -100,15 +108,18 @@ def run(
         kek = client.describe().pin_for(spec)
         attested = client.attest()
         _introduce(console, attested)
-        sealed = seal(spec, kek=kek, signing_key=signing, rows=opened.rows)
+        sealed = seal(spec, kek=kek, signing_key=signing, rows=source.rows)
         with shown(console) as report:
             result = client.run(
                 sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
             )
         with result:
-            _write(result, recipient, folder, suffix=target.suffix, header=sealed.header.data)
+            inputs = {INPUT_NAME: source, **sides}
+            summaries = _write(
+                result, recipient, folder, inputs=inputs, suffix=target.suffix, header=sealed.header.data
+            )
     if not quiet:
-        _conclude(result, out, sealed.plan)
+        _conclude(result, out, sealed.plan, summaries)
 
 
 def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
@@ -135,7 +146,7 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> RecipientPrivateKey:
 def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
     """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
     defaults = dict(profile.job)
-    if op is not None and file.suffix.lower() == LINES:
+    if op is not None and file.suffix.lower() == _LINES:
         defaults["input"] = {"schema": "nibrs.flat/3.1"}
     if op is None:
         return load_spec(path, defaults=defaults)
@@ -153,12 +164,12 @@ def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
             raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
 
 
-def _sides(spec: JobSpec) -> dict[str, Source]:
-    """The side tables by name; each fits its schema."""
-    sources = {name: read_file(side.file, rename=side.rename) for name, side in spec.sides.items()}
-    for name, side in spec.sides.items():
-        open_source(sources[name], side.schema)
-    return {**sources}
+def _read(file: Path, spec: InputSpec, console: Console) -> FittedSource:
+    """The records of a file, all of which were read; prints how."""
+    source = fit(read_file(file, spec), spec)
+    for note in source.notes:
+        console.print(f"input: {note}", highlight=False, markup=False)
+    return source
 
 
 def _introduce(console: Console, attested: AttestedWorker) -> None:
@@ -169,9 +180,23 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
     )
 
 
-def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, header: bytes) -> None:
+def _write(
+    result: SealedResult,
+    recipient: RecipientPrivateKey,
+    folder: Path,
+    *,
+    inputs: Mapping[str, FittedSource],
+    suffix: str,
+    header: bytes,
+) -> dict[str, RowSummary]:
+    """Write all files of the result; the summary of each output that is a row status, by name."""
+    summaries = dict[str, RowSummary]()
     for name, schema in result.header.outputs:
         batches = read_output(result, recipient, name)
+        if schema == ROW_STATUS:
+            about = inputs.get(name.removesuffix("_status"), inputs[INPUT_NAME])
+            summaries[name] = RowSummary(columns=about.schema.names)
+            batches = summaries[name].watching(batches)
         if schema in SCHEMAS and SCHEMAS[schema].lines:
             write_lines(folder / f"{name}.txt", batches)
         else:
@@ -179,12 +204,15 @@ def _write(result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *
     (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
     (folder / "evidence.json").write_bytes(result.attested.to_file())
     (folder / "header.bin").write_bytes(header)
+    return summaries
 
 
-def _conclude(result: SealedResult, out: Path, plan: Plan) -> None:
+def _conclude(result: SealedResult, out: Path, plan: Plan, summaries: Mapping[str, RowSummary]) -> None:
     claims = result.receipt.claims
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
+    for name, summary in summaries.items():
+        print_summary(name, summary)
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
     reference = plan.reference
     if reference is not None and reference.seconds:
