@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from worker.client.date_formats import CANDIDATES, DateFormat
+from worker.client.date_formats import CANDIDATES
 from worker.client.errors import SpecError
 from worker.client.sources import FittedSource, fit
 from worker.client.spec import InputSpec
@@ -109,8 +109,8 @@ def test_a_stated_format_applies_and_no_other() -> None:
     "text", ["", "MM/DD", "MM/DD/YY", "MM/DD/YYYY/DD", "MON/MM/YYYY", "%m/%d/%Y", "mm/dd/yyyy", "YYYY", "MM:DD:YYYY"]
 )
 def test_formats_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="date format|length"):
-        InputSpec(schema="person/1", date_format=text) and DateFormat.parse(text)
+    with pytest.raises(ValueError, match="date format"):
+        InputSpec(schema="person/1", date_format=text)
 
 
 def test_formats_are_stated_for_columns_of_dates() -> None:

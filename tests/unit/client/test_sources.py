@@ -145,11 +145,21 @@ def test_flags_are_words_of_yes_and_no() -> None:
     ("name", "values", "schema", "says"),
     [
         ("DOB", pa.array([True]), "person/1", "column DOB: found bool, wanted string or binary (a date)"),
-        ("last", pa.array([DAY], pa.date32()), "person/1", r"column last: found date32\[day\], wanted string or binary$"),
+        (
+            "last",
+            pa.array([DAY], pa.date32()),
+            "person/1",
+            r"column last: found date32\[day\], wanted string or binary$",
+        ),
         ("last", pa.array([NOON], pa.timestamp("s", "UTC")), "person/1", "column last: found timestamp"),
         ("last", pa.array([["a"]]), "person/1", "column last: found list"),
         ("cluster", pa.array([1.0]), "person/1", "column cluster: found double, wanted uint64"),
-        ("SOC", pa.array([None, 1.5]), "person/1", "row 1, column SOC: found a number that is not whole, wanted string"),
+        (
+            "SOC",
+            pa.array([None, 1.5]),
+            "person/1",
+            "row 1, column SOC: found a number that is not whole, wanted string",
+        ),
         ("SOC", pa.array([float("nan")]), "person/1", "row 0, column SOC: found a number that is not whole"),
         ("SOC", pa.array([2.0**54]), "person/1", "row 0, column SOC: found a number that is not whole"),
         ("SOC", pa.array([decimal.Decimal("1.5")]), "person/1", "row 0, column SOC: found a number with a fraction"),
@@ -173,7 +183,9 @@ def test_rows_are_counted_across_batches() -> None:
 
 def test_text_that_is_not_utf8_is_named_with_its_row() -> None:
     broken = pa.Array.from_buffers(
-        pa.string(), 3, [None, pa.py_buffer(b"".join(n.to_bytes(4, "little") for n in (0, 1, 2, 3))), pa.py_buffer(b"ab\xff")]
+        pa.string(),
+        3,
+        [None, pa.py_buffer(b"".join(n.to_bytes(4, "little") for n in (0, 1, 2, 3))), pa.py_buffer(b"ab\xff")],
     )
     with pytest.raises(SpecError, match="row 2, column last: found a value that is not valid string"):
         one("last", broken)

@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from worker.client.errors import SpecError
-from worker.client.files.text import SAMPLE, TextFile, encoding_of
+from worker.client.files.text import SAMPLE, UNDECODED, TextFile, encoding_of
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec
 
@@ -29,6 +29,8 @@ def read_delimited(path: Path, spec: InputSpec) -> Batches:
     file = TextFile(path=path, encoding=encoding, dialect={"delimiter": delimiter})
     rows = file.rows()
     header = next((row for row in rows if row), [])
+    if any(UNDECODED in name for name in header):
+        file.refuse_bytes("names of columns")
     names = [name.strip() for name in header]
     if not names or "" in names or len(set(names)) < len(names) or len(names) > _MOST_COLUMNS:
         raise SpecError(f"{path.name} must start with a line of distinct column names, at most {_MOST_COLUMNS}")

@@ -4,6 +4,7 @@ Positions count characters from 1. Outer blanks are not part of a value, and a v
 column must be blank: a table that leaves part of the records out is refused, unless it names that part and `drop`s it.
 """
 
+import csv
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,8 @@ _NO_DELIMITER: Final = "\x1f"
 def read_fixed_width(path: Path, spec: InputSpec) -> Batches:
     """The columns of `spec.fixed_width`, in its order."""
     encoding = encoding_of(path, spec.encoding)
-    file = TextFile(path=path, encoding=encoding, dialect={"delimiter": _NO_DELIMITER, "quoting": 3})
+    dialect = {"delimiter": _NO_DELIMITER, "quoting": csv.QUOTE_NONE}
+    file = TextFile(path=path, encoding=encoding, dialect=dialect, places=spec.fixed_width)
     schema = pa.schema([(name, pa.string()) for name in spec.fixed_width])
     return Batches(
         schema=schema,

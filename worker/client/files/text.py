@@ -7,7 +7,7 @@ encodings differ in the letters of names, and no test distinguishes them.
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -24,21 +24,25 @@ SAMPLE: Final = 1 << 16
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _WIDE: Final = ("utf-16", "utf-16-le", "utf-16-be")
-_MARK: Final = "\udc80"
-"""What an undecodable byte becomes while its place is sought: no decoder makes a lone surrogate."""
+UNDECODED: Final = "\udc80"
+"""The character that stands for undecodable bytes: no decoder makes a lone surrogate."""
 _SEEK: Final = "cji-seek"
 
 csv.field_size_limit(LONGEST_ROW)
-codecs.register_error(_SEEK, lambda error: (_MARK, error.end) if isinstance(error, UnicodeDecodeError) else ("", 0))
+codecs.register_error(_SEEK, lambda error: (UNDECODED, error.end) if isinstance(error, UnicodeDecodeError) else ("", 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
-    """A text file in one encoding. `dialect` are arguments of `csv.reader` that split it into fields."""
+    """A text file in one encoding. `dialect` are arguments of `csv.reader` that split it into fields.
+
+    `places` are the columns of lines with fixed positions, each with its first and last character from 1.
+    """
 
     path: Path
     encoding: str
     dialect: dict[str, Any] = field(default_factory=dict)
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def open(self) -> io.TextIOWrapper:
         """The text; an undecodable byte is a lone surrogate. Close it after use."""
@@ -84,6 +88,13 @@ class TextFile:
                 raise SpecError(f"{self.path.name}: row {row} has {fields} fields, wanted {len(names)}") from None
             self._explain(names, header=header, error=error)
 
+    def refuse_bytes(self, where: str) -> NoReturn:
+        """The refusal of bytes that are not text in the file's encoding."""
+        raise SpecError(
+            f"{self.path.name}: {where}: found a byte that is not {self.encoding}, wanted {self.encoding} text",
+            remedy='State the file\'s encoding in [input], for example encoding = "windows-1252". Nothing was sent.',
+        ) from None
+
     @property
     def _codec(self) -> str:
         return "utf8" if self.encoding == "utf-8" else self.encoding
@@ -92,13 +103,10 @@ class TextFile:
         """The row and column that cannot be decoded, if this was the fault."""
         for row, fields in enumerate((row for row in self.rows() if row), -int(header)):
             for name, value in zip(names, fields, strict=False):
-                if _MARK in value:
-                    raise SpecError(
-                        f"{self.path.name}: row {row}, column {name}: found a byte that is not {self.encoding}, "
-                        f"wanted {self.encoding} text",
-                        remedy='State the encoding of the file in [input], for example encoding = "windows-1252". '
-                        "Nothing was sent.",
-                    ) from None
+                if UNDECODED in value:
+                    at = value.index(UNDECODED) + 1
+                    within = (each for each, (first, last) in self.places.items() if first <= at <= last)
+                    self.refuse_bytes(f"row {row}, column {next(within, name)}")
         if "straddl" in str(error):
             text = f"a row is longer than {LONGEST_ROW} bytes, or its quote is not closed"
         else:
