@@ -64,7 +64,8 @@ def cast_of(found: pa.DataType, column: Column) -> Cast:
     kind = _plain(found)
     text = kind in (pa.string(), pa.binary())
     wanted = kind if kind in column.types else column.types[0]
-    note, function = "", _nothing
+    note = ""
+    function: Function
     if kind in column.types:
         function = _nothing
     elif column.date and pa.types.is_date(kind):

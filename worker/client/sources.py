@@ -25,8 +25,9 @@ from worker.client.spec import InputSpec
 from worker.errors import Refusal
 from worker.records import SCHEMAS, Column, check_schema, tagged
 
-Source: TypeAlias = "ArrowStream | FittedSource | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
-"""A table or data frame, batches, or a function that begins to read them."""
+_Unread: TypeAlias = "ArrowStream | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
+Source: TypeAlias = "_Unread | FittedSource"
+"""A table or data frame, batches, a function that begins to read them, or what `fit` made of one of these."""
 
 _BATCH_ROWS: Final = 16_384
 """A quarter of the worker's limit: smaller batches keep its working set small."""
@@ -143,7 +144,7 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
     )
 
 
-def _begin(source: Source) -> Batches:
+def _begin(source: _Unread) -> Batches:
     """The batches of any form of source, as they are."""
     if isinstance(source, pa.RecordBatch):
         return Batches(schema=source.schema, batches=iter([source]))
@@ -165,7 +166,7 @@ def _begin(source: Source) -> Batches:
     return Batches(schema=first.schema, batches=chain([first], batches))
 
 
-def _opens_again(source: Source) -> bool:
+def _opens_again(source: _Unread) -> bool:
     if isinstance(source, pa.RecordBatchReader | Iterator):
         return False
     return callable(source) or isinstance(source, ArrowStream | pa.RecordBatch | Sequence)
@@ -181,8 +182,8 @@ def _column(error: Exception) -> str:
 def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
     """The columns to send; SpecError names those that the input lacks, has twice or has in a type that does not fit."""
     known = _known(spec.schema)
-    for label, names in (("rename", spec.rename), ("drop", spec.drop)):
-        if absent := set(names) - set(given.names):
+    for label, used in (("rename", set(spec.rename)), ("drop", set(spec.drop))):
+        if absent := used - set(given.names):
             raise SpecError(
                 f"{label}: the input has no column {_listed(absent)}", remedy=f"It has {_listed(given.names)}."
             )

@@ -1,5 +1,7 @@
 """Dates as agencies write them: the format is stated or found, and no column of them is lost silently."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pytest
 
@@ -9,11 +11,11 @@ from worker.client.sources import FittedSource, fit
 from worker.client.spec import InputSpec
 
 
-def fitted(values: list[str | None], **fields: object) -> FittedSource:
+def fitted(values: Sequence[str | None], **fields: object) -> FittedSource:
     return fit(pa.table({"DOB": pa.array(values, pa.string())}), InputSpec(schema="person/1", **fields))  # type: ignore[arg-type]
 
 
-def dates(values: list[str | None], **fields: object) -> list[str | None]:
+def dates(values: Sequence[str | None], **fields: object) -> list[str | None]:
     found: list[str | None] = pa.Table.from_batches(fitted(values, **fields).open().batches)["DOB"].to_pylist()
     return found
 
@@ -40,7 +42,7 @@ def dates(values: list[str | None], **fields: object) -> list[str | None]:
         [" 02/14/1982 ", "02/04/1982 12:30 PM"],
     ],
 )
-def test_formats_are_found(values: list[str | None]) -> None:
+def test_formats_are_found(values: Sequence[str | None]) -> None:
     assert dates([*values, None]) == ["19820214", "19820204", None]
 
 
@@ -72,15 +74,15 @@ def test_us_dates_are_not_lost_silently() -> None:
             fitted(values)
         assert "DOB" in str(caught.value)
         assert "date_format" in caught.value.remedy
-        assert dates(values, date_format="MM/DD/YYYY")[0] in ("19800304", "19801231")
+        assert dates(values, date_format="MM/DD/YYYY")[0] in ["19800304", "19801231"]
 
 
 def test_few_values_of_the_other_order_are_typing_errors() -> None:
-    values: list[str | None] = ["12/31/1980"] * 99 + ["31/12/1980"]
+    values: Sequence[str | None] = ["12/31/1980"] * 99 + ["31/12/1980"]
     assert dates(values) == ["19801231"] * 99 + ["31/12/1980"]
     assert fitted(values).notes[-1] == "DOB: 1 of 100 values are not dates and are sent as they are"
     with pytest.raises(SpecError, match="one order"):
-        fitted(values[:90] + ["31/12/1980"] * 9)
+        fitted([*values[:90]] + ["31/12/1980"] * 9)
 
 
 def test_a_column_that_is_mostly_not_dates_is_refused() -> None:

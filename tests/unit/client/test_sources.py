@@ -60,7 +60,7 @@ def test_every_form_of_source_gives_the_same_records() -> None:
         assert read(source).to_pydict() == TABLE.to_pydict(), type(source)
     for nothing in ([], ["a"], [{"record_id": "a"}]):
         with pytest.raises(SpecError, match="not record batches"):
-            read(nothing)  # type: ignore[arg-type]
+            read(nothing)
     assert read(TABLE.slice(0, 0)).num_rows == 0
 
 

@@ -29,6 +29,8 @@ _FIELDS: Final[dict[_Reader, tuple[str, ...]]] = {
 }
 """The fields of `[input]` that each reader follows. A field that another reader needs is refused, not ignored."""
 
+_FAULTS: Final = (OSError, UnicodeError, pa.ArrowException)
+
 
 def read_file(path: Path, spec: InputSpec) -> Callable[[], Batches]:
     """A source that reads the file as `spec` states, batch by batch, with its own columns; each call reopens it.
@@ -43,7 +45,7 @@ def read_file(path: Path, spec: InputSpec) -> Callable[[], Batches]:
     def read() -> Batches:
         try:
             found = reader(path, spec)
-        except (OSError, pa.ArrowException) as error:
+        except _FAULTS as error:
             raise SpecError(f"{path.name} cannot be read ({type(error).__name__})") from None
         return Batches(schema=found.schema, batches=_readable(found.batches, path), notes=found.notes)
 
@@ -64,5 +66,5 @@ def _readable(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.Reco
     """The same batches; a file that fails half-way is a SpecError without the file's values."""
     try:
         yield from batches
-    except (OSError, pa.ArrowException) as error:
+    except _FAULTS as error:
         raise SpecError(f"{path.name} cannot be read to its end ({type(error).__name__})") from None

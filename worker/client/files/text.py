@@ -121,6 +121,10 @@ def encoding_of(path: Path, stated: Encoding | None) -> str:
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if stated is not None and marked is not None and stated.removesuffix("-le").removesuffix("-be") != marked:
         raise SpecError(f"{path.name} begins with the mark of {marked}, not of {stated}")
+    if stated == "utf-16" and marked is None:
+        raise SpecError(
+            f"{path.name} does not begin with the mark of utf-16", remedy='State "utf-16-le" or "utf-16-be".'
+        )
     encoding = marked or stated or "utf-8"
     if encoding not in _WIDE and b"\0" in head:
         raise SpecError(

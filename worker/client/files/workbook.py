@@ -10,7 +10,7 @@ import re
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 from xml.parsers import expat
 
 from worker.client.errors import SpecError
@@ -115,7 +115,7 @@ class _Part:
         self._placed: bool | None = None  # whether cells have references
         self._formula = False
 
-    def read(self, part: BinaryIO) -> None:
+    def read(self, part: IO[bytes]) -> None:
         """Read it to its end; _Refused if it exceeds a bound. Parts that are not XML end at their first bytes."""
         given = 0
         try:

@@ -37,7 +37,7 @@ HEAD = (
 
 
 def test_values_are_those_that_a_person_sees(tmp_path: Path) -> None:
-    rows = [
+    rows: list[list[object]] = [
         ["record_id", "SOC", "postcode", "DOB", "last", "first"],
         [7, 1234567, 501, datetime.datetime(1982, 2, 14), "O'Neil ", True],
         ["007", 123456789.0, 94110, "02/14/1982", None, 1.5],
@@ -58,7 +58,7 @@ def test_values_are_those_that_a_person_sees(tmp_path: Path) -> None:
 
 
 def test_dates_since_1904_and_times_of_day(tmp_path: Path) -> None:
-    rows = [["DOB", "last"], [datetime.datetime(1982, 2, 14, 13, 30), datetime.time(8, 15)]]
+    rows: list[list[object]] = [["DOB", "last"], [datetime.datetime(1982, 2, 14, 13, 30), datetime.time(8, 15)]]
     assert records(workbook(tmp_path / "a.xlsx", {"People": rows})) == {"DOB": ["19820214"], "last": ["08:15:00"]}
 
 
