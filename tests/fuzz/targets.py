@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.fuzz.attestation_targets import ATTESTATION
+from tests.fuzz.input_targets import INPUTS
 from tests.fuzz.job_targets import JOBS
 from tests.fuzz.process_targets import PROCESSES
 from tests.fuzz.suite_targets import SUITES
@@ -10,4 +11,4 @@ from tests.fuzz.worker_targets import WORKER
 
 __all__ = ["TARGETS"]
 
-TARGETS: Final = (*ATTESTATION, *WORKER, *SUITES, *PROCESSES, *JOBS)
+TARGETS: Final = (*ATTESTATION, *WORKER, *SUITES, *PROCESSES, *JOBS, *INPUTS)

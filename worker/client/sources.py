@@ -182,6 +182,10 @@ def _column(error: Exception) -> str:
 def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
     """The columns to send; SpecError names those that the input lacks, has twice or has in a type that does not fit."""
     known = _known(spec.schema)
+    try:
+        given.names  # noqa: B018 - pyarrow decodes them here
+    except UnicodeDecodeError:
+        raise SpecError("the name of a column is not UTF-8") from None
     for label, used in (("rename", set(spec.rename)), ("drop", set(spec.drop))):
         if absent := used - set(given.names):
             raise SpecError(
