@@ -99,7 +99,7 @@ def run(
     console = Console(stderr=True, quiet=quiet)
     source = _read(file, spec.input, console)
     _check_columns(source.schema, spec)
-    sides = {name: _read(side.file, side, console) for name, side in spec.sides.items()}
+    inputs = {name: _read(side.file, side, console) for name, side in spec.sides.items()} | {INPUT_NAME: source}
     # the worker keeps no results, so the target is prepared before anything is sent
     with (
         target.writing() as folder,
@@ -110,14 +110,9 @@ def run(
         _introduce(console, attested)
         sealed = seal(spec, kek=kek, signing_key=signing, rows=source.rows)
         with shown(console) as report:
-            result = client.run(
-                sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
-            )
+            result = client.run(sealed, inputs, attested=attested, deadline=spec.deadline_seconds, progress=report)
         with result:
-            inputs = {INPUT_NAME: source, **sides}
-            summaries = _write(
-                result, recipient, folder, inputs=inputs, suffix=target.suffix, header=sealed.header.data
-            )
+            summaries = _write(result, recipient, folder, inputs, suffix=target.suffix, header=sealed.header.data)
     if not quiet:
         _conclude(result, out, sealed.plan, summaries)
 
@@ -184,8 +179,8 @@ def _write(
     result: SealedResult,
     recipient: RecipientPrivateKey,
     folder: Path,
-    *,
     inputs: Mapping[str, FittedSource],
+    *,
     suffix: str,
     header: bytes,
 ) -> dict[str, RowSummary]:

@@ -26,7 +26,7 @@ _CLEAR: Final = 0.95
 
 @dataclass(slots=True, kw_only=True)
 class DateSurvey:
-    """What the values of one column are, batch by batch. `formats` are those that may occur."""
+    """Counts of the values of one column, batch by batch. `formats` are those that may occur."""
 
     name: str
     formats: Sequence[DateFormat] = CANDIDATES
@@ -88,12 +88,12 @@ class DateSurvey:
         return found
 
     def notes(self, chosen: Sequence[DateFormat]) -> Iterator[str]:
-        """What a submitter has to be shown: formats other than the worker's own, and values that are not dates."""
+        """Remarks for the submitter: formats other than the worker's own, and values that are not dates."""
         if chosen:
             timed = f", {self.timed} with a time of day, which is not sent" if self.timed else ""
             yield f"{self.name}: dates in {' and '.join(one.text for one in chosen)}{timed}"
         if unread := self.values - self.plain - sum(self.read[one.text] for one in chosen):
-            yield f"{self.name}: {unread} of {self.values} values are not dates and are sent as they are"
+            yield f"{self.name}: {unread} of {self.values} values cannot be read as dates and are sent as they are"
 
     def _best(self, orders: list[DateFormat]) -> DateFormat | None:
         """The order that clearly reads the values of one shape, or None."""

@@ -104,13 +104,9 @@ def seal(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
             remedy="Compare the field with docs/format.md, section 1.",
         ) from None
-    return SealedJob(
-        header=parse(data),
-        signature=sign_header(signing_key, data, spec.suite),
-        plan=planned,
-        _inputs=(*spec.sides.values(), spec.input),
-        _dek=dek,
-    )
+    signature = sign_header(signing_key, data, spec.suite)
+    specs = (*spec.sides.values(), spec.input)
+    return SealedJob(header=parse(data), signature=signature, plan=planned, _inputs=specs, _dek=dek)
 
 
 def _check_keys(spec: JobSpec, kek: PinnedKey, signing_key: SigningKey) -> None:

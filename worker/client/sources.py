@@ -229,7 +229,7 @@ def _check(schema: pa.Schema, schema_id: str) -> None:
 def _survey(
     batches: Iterator[pa.RecordBatch], layout: _Layout, before_batch: Callable[[], None]
 ) -> tuple[list[DateSurvey | None], int]:
-    """What the columns of dates hold, and the number of rows, after every value was cast."""
+    """The counts of the columns of dates, and the number of rows, after every value was cast."""
     surveys = [
         None if formats is None else DateSurvey(name=cast.name, formats=formats)
         for cast, formats in zip(layout.casts, layout.formats, strict=True)

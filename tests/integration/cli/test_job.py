@@ -263,7 +263,7 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
 def test_rows_are_summed_up_after_every_job(desk: Desk) -> None:
     result = desk.run("out")
     assert "input: people.csv: utf-8, 4 columns, delimiter a comma\n" in result.stderr
-    assert "input: DOB: 1 of 2 values are not dates and are sent as they are\n" in result.stderr
+    assert "input: DOB: 1 of 2 values cannot be read as dates and are sent as they are\n" in result.stderr
     status = [line for line in result.stdout.splitlines() if line.startswith(("status", "  "))]
     assert status == [
         "status   2 ok, 0 warned, 1 partly used, 0 not usable",
@@ -273,9 +273,9 @@ def test_rows_are_summed_up_after_every_job(desk: Desk) -> None:
 
 
 def test_a_workbook_and_a_fixed_width_file_give_the_same_result(desk: Desk) -> None:
-    rows = [["record_id", "surname", "given_name", "DOB", "officer"], ["007", "neumann", "michaela", None, "x"]]
-    rows[1][3] = datetime.date(1915, 11, 11)  # type: ignore[call-overload]
-    workbook(desk.folder / "people.xlsx", {"People": rows})
+    names = ["record_id", "surname", "given_name", "DOB", "officer"]
+    person = ["007", "neumann", "michaela", datetime.date(1915, 11, 11), "x"]
+    workbook(desk.folder / "people.xlsx", {"People": [names, person]})
     (desk.folder / "people.txt").write_bytes("007Müller  michaela11/13/1915".encode("cp1252"))
     spec = desk.folder / "job.toml"
     text = spec.read_text()

@@ -50,7 +50,7 @@ def test_the_workers_own_forms_are_sent_as_they_are() -> None:
     values = ["1982-02-14", "19820214", "1982-02-XX", "198xXXXX", "XX", None, "1916-13-40"]
     found = fitted(values)
     assert dates(values) == values
-    assert found.notes == ("DOB: 1 of 6 values are not dates and are sent as they are",)
+    assert found.notes == ("DOB: 1 of 6 values cannot be read as dates and are sent as they are",)
 
 
 def test_a_column_has_one_form_once_it_is_converted() -> None:
@@ -80,7 +80,7 @@ def test_us_dates_are_not_lost_silently() -> None:
 def test_few_values_of_the_other_order_are_typing_errors() -> None:
     values: Sequence[str | None] = ["12/31/1980"] * 99 + ["31/12/1980"]
     assert dates(values) == ["19801231"] * 99 + ["31/12/1980"]
-    assert fitted(values).notes[-1] == "DOB: 1 of 100 values are not dates and are sent as they are"
+    assert fitted(values).notes[-1] == "DOB: 1 of 100 values cannot be read as dates and are sent as they are"
     with pytest.raises(SpecError, match="one order"):
         fitted([*values[:90]] + ["31/12/1980"] * 9)
 

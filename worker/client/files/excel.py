@@ -31,7 +31,7 @@ _BATCH_ROWS: Final = 4_096
 _ZEROS: Final = re.compile(r'(?:0|[-\\" ])+')
 _EXACT: Final = 1 << 53
 _FAULTS: Final = (*ARCHIVE_ERRORS, KeyError, IndexError, TypeError, AttributeError, SyntaxError, RecursionError)
-"""What openpyxl raises for workbooks whose parts contradict each other."""
+"""The errors of openpyxl for workbooks whose parts contradict each other."""
 
 
 def read_excel(path: Path, spec: InputSpec) -> Batches:
