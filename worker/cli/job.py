@@ -163,7 +163,7 @@ def _read(file: Path, spec: InputSpec, console: Console) -> FittedSource:
     """The records of a file, all of which were read; prints how."""
     source = fit(read_file(file, spec), spec)
     for note in source.notes:
-        console.print(f"input: {note}", highlight=False, markup=False)
+        console.print(f"input: {note}", highlight=False, markup=False, soft_wrap=True)
     return source
 
 

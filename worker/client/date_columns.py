@@ -147,7 +147,7 @@ class DateReader:
 
 
 def _text(column: pa.Array) -> pa.Array:
-    """As text; bytes that are not UTF-8 are no date, so they become nothing that could be one."""
+    """The column as text; bytes that are not UTF-8 become characters that no date has."""
     if not pa.types.is_binary(column.type):
         return column
     values = (None if value is None else value.decode("utf-8", "replace") for value in column.to_pylist())

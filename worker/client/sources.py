@@ -79,13 +79,12 @@ class FittedSource:
             for cast, formats in zip(self._layout.casts, self._layout.formats, strict=True)
         ]
         rows = 0
-        for batch in _guarded(given.batches):
+        for batch in _small(given.batches):
             columns = [
                 column if reader is None else reader.read(column)
                 for column, reader in zip(self._layout.columns(batch, rows), readers, strict=True)
             ]
-            fitted = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-            yield from (fitted.slice(at, _BATCH_ROWS) for at in range(0, fitted.num_rows, _BATCH_ROWS))
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
             rows += batch.num_rows
         if self.rows not in (None, rows):
             raise SpecError(f"the input changed while it was read: {self.rows} rows, then {rows}")
@@ -129,9 +128,9 @@ def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = l
     again = _opens_again(source)
     batches, begin = given.batches, lambda: _begin(source)
     if not again:
-        guarded = _guarded(given.batches)
-        first = tuple(islice(guarded, 1))
-        rest = replace(given, batches=chain(first, guarded))
+        small = _small(given.batches)
+        first = tuple(islice(small, 1))
+        rest = replace(given, batches=chain(first, small))
         batches, begin = iter(first), lambda: rest
     surveys, rows = _survey(batches, layout, before_batch)
     formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
@@ -236,7 +235,7 @@ def _survey(
     ]
     rows = 0
     before_batch()
-    for batch in _guarded(batches):
+    for batch in _small(batches):
         for survey, column in zip(surveys, layout.columns(batch, rows), strict=True):
             if survey is not None:
                 survey.add(column, rows)
@@ -260,10 +259,11 @@ def _notes(
             yield from survey.notes(chosen or ())
 
 
-def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same batches; any fault on the way is a SpecError without values."""
+def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of `batches` in small batches; any fault on the way is a SpecError without values."""
     try:
-        yield from batches
+        for batch in batches:
+            yield from (batch.slice(at, _BATCH_ROWS) for at in range(0, batch.num_rows, _BATCH_ROWS))
     except ClientError:
         raise
     except Exception as error:  # a source is the caller's code and may raise anything

@@ -1,12 +1,15 @@
 """Dates as agencies write them: the format is stated or found, and no column of them is lost silently."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from worker.client.date_formats import CANDIDATES
 from worker.client.errors import SpecError
+from worker.client.files import read_file
 from worker.client.sources import FittedSource, fit
 from worker.client.spec import InputSpec
 
@@ -142,6 +145,31 @@ def test_an_input_that_is_read_once_is_checked_to_its_end() -> None:
     source = fit(iter(batches), InputSpec(schema="person/1"))
     with pytest.raises(SpecError, match="2 of 3 values cannot be read"):
         list(source.open().batches)
+
+
+@pytest.mark.vectors
+@pytest.mark.parametrize("form", ["{1}/{2}/{0}", "{2}.{1}.{0}", "{2}-{1}-{0}", "{0}/{1}/{2}", "{1}{2}{0}"])
+def test_a_corpus_in_another_format_is_the_same_corpus(form: str) -> None:
+    """Else its dates would count as missing, and linkage would lose most of its matches."""
+    path = Path(os.environ["CJI_VECTORS"]) / "cji/linkage/febrl_dataset4a.csv"
+    rename = {
+        "given_name": "first",
+        "surname": "last",
+        "date_of_birth": "DOB",
+        "soc_sec_id": "SOC",
+        "rec_id": "record_id",
+    }
+    rename |= {name: name for name in ("street_number", "address_1", "address_2", "suburb", "postcode", "state")}
+    spec = InputSpec(schema="person/1", rename=rename)
+    given = pa.Table.from_batches(read_file(path, spec)().batches)
+    born = [None if day is None else day.strip() for day in given["date_of_birth"].to_pylist()]
+    other = [None if not day else form.format(day[:4], day[4:6], day[6:]) for day in born]
+    at = given.schema.names.index("date_of_birth")
+    plain, written = (given.set_column(at, "date_of_birth", pa.array(days)) for days in (born, other))
+    found = [pa.Table.from_batches(fit(table, spec).open().batches)["DOB"].to_pylist() for table in (plain, written)]
+    days = [(one, two) for one, two in zip(*found, strict=True) if one]
+    assert sum(one == two for one, two in days) > 0.95 * len(days) > 4000
+    assert all(one == two or two == form.format(one[:4], one[4:6], one[6:]) for one, two in days)
 
 
 def test_candidates_are_distinct() -> None:
