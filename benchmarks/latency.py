@@ -19,7 +19,7 @@ from benchmarks.report import Report
 from benchmarks.stand import Stand, open_stand
 from benchmarks.trace import Mark, Trace
 
-__all__ = ["run"]
+__all__ = ["run", "traced_jobs"]
 
 _ROWS: Final = 100
 _WARM_UP: Final = 5
@@ -35,7 +35,7 @@ def run(report: Report, *, quick: bool) -> Result:
             open_stand(room=8 << 20, program=("-m", "benchmarks.trace", str(trace.path))) as stand,
             report.doing(f"{jobs} jobs of {_ROWS} rows"),
         ):
-            found = list(_jobs(stand, trace, _WARM_UP + jobs))[_WARM_UP:]
+            found = list(traced_jobs(stand, trace, _WARM_UP + jobs))[_WARM_UP:]
     steps = _steps([marks for _, marks in found])
     whole = [seconds * 1000 for seconds, _ in found]
     rows = [(f"{name}", f"{since:.2f}", f"{at:.2f}") for name, since, at in steps]
@@ -45,7 +45,7 @@ def run(report: Report, *, quick: bool) -> Result:
     return Result(name="latency", machine=machine, figures=figures, ratios={})
 
 
-def _jobs(stand: Stand, trace: Trace, count: int) -> Iterator[tuple[float, list[Mark]]]:
+def traced_jobs(stand: Stand, trace: Trace, count: int) -> Iterator[tuple[float, list[Mark]]]:
     """(seconds, marks) of each job; marks count from the start of its call."""
     table = people(_ROWS)
     for _ in range(count):

@@ -48,6 +48,7 @@ CALLS: Final = {
         ("worker.cell.outputs", "OutputParts.finish"),
     ),
     "front": (),
+    "control": (),
 }
 
 

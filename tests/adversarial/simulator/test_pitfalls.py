@@ -19,6 +19,7 @@ from attestation.appraisal import ReferenceValues, appraise
 from attestation.evidence import qualifying_data
 from attestation.release import Attester
 from tests.support.paths import ROOT
+from tests.support.privileges import sees_processes
 from tests.support.refusals import rejected
 from worker.audit.claims import Expected
 from worker.audit.receipts import ReceiptError
@@ -190,6 +191,7 @@ def test_s07_what_is_believed_is_frozen(
     assert attester.attest(receipt_key=RECEIPT_KEY).token.issuer == simulation.maa_url
 
 
+@sees_processes
 def test_s07_the_workers_processes_inherit_no_environment(cji_site: Site) -> None:
     """What an operator's shell holds cannot change a mode: each process is given an environment of its own."""
     for name, pid in cji_site.worker.pids.items():

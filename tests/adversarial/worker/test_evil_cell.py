@@ -14,6 +14,7 @@ from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
 
 from tests.adversarial.peers import evil_worker
+from tests.support.privileges import sees_processes
 from worker.errors import Reason
 
 pytestmark = pytest.mark.timeout(240)
@@ -100,6 +101,7 @@ def test_l06_x04_a_crash_costs_one_job_and_leaves_no_core(site: Site) -> None:
     assert len(settled(site)) == 2
 
 
+@sees_processes
 def test_x04_a_cell_is_alone_in_every_namespace(site: Site) -> None:
     names = ("user", "pid", "net", "ipc")
     own = {name: os.readlink(f"/proc/{site.worker.pids['front']}/ns/{name}") for name in names}
@@ -139,6 +141,7 @@ def test_x06_a_fault_is_a_class_from_a_closed_set(site: Site) -> None:
     assert canary not in site.worker.log.read_text()
 
 
+@sees_processes
 def test_x06_a_cell_can_write_to_its_channels_only(site: Site) -> None:
     for cell in settled(site):
         targets = {int(entry.name): entry for entry in Path(f"/proc/{cell}/fd").iterdir()}
@@ -150,6 +153,7 @@ def test_x06_a_cell_can_write_to_its_channels_only(site: Site) -> None:
             assert int(flags, 8) & os.O_ACCMODE == os.O_RDONLY
 
 
+@sees_processes
 def test_x07_passed_descriptors_stay_nowhere(site: Site) -> None:
     settled(site)
     before = {name: descriptors(site.worker.pids[name]) for name in ("front", "keyholder", "zygote")}

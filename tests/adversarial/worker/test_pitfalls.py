@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import DNSName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
 
 from tests.support.paths import ROOT
+from tests.support.privileges import sees_processes
 from worker.audit import JobAdmitted, JobCompleted, JobEnded, JobRefused, receipt_sha384
 from worker.client import load_profile
 from worker.envelope import unwrap_dek
@@ -150,6 +151,7 @@ def test_c04_h2c_is_refused(town: Town) -> None:
     assert not answer or answer[0] == 0x15  # a TLS alert
 
 
+@sees_processes
 def test_c04_nothing_but_the_door_listens(town: Town) -> None:
     listening = set()
     for pid in town.site.worker.pids.values():
@@ -525,6 +527,7 @@ def test_l06_no_process_leaves_a_core_or_can_be_looked_into(town: Town) -> None:
 # ------------------------------------------------------------------ runtime
 
 
+@sees_processes
 def test_r01_r02_s07_no_process_inherits_the_callers_environment(town: Town) -> None:
     allowed = {"PATH", "LANG", "LC_CTYPE", "PYTHONDONTWRITEBYTECODE", "TSS2_LOG", "LD_PRELOAD", "PYTHONMALLOC"}
     allowed |= {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"}  # of the front
@@ -555,6 +558,7 @@ def test_r01_modules_beside_the_worker_are_not_imported(tmp_path: Path) -> None:
     assert (done.returncode, (tmp_path / "ran").exists()) == (0, False), done.stderr
 
 
+@sees_processes
 def test_r03_a_cell_has_no_file_and_can_write_none(town: Town) -> None:
     for pid in settled(town.site):
         names = [_link(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]

@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.adversarial.peers.stopped_process import stopped
 from tests.support.neighbours import FIRST, SECOND, STRANGER, Neighbours, neighbours, san
+from tests.support.privileges import sees_processes
 from tests.support.revocation import crl
 from worker.audit import FilesReloaded, JobAdmitted, JobCompleted, JobEnded, JobRefused, ReloadRefused, WorkerStarted
 from worker.audit.claims import Claims
@@ -379,6 +380,7 @@ def test_signals_and_commands_at_once_all_end(town: Neighbours) -> None:
     until(lambda: town.cji("reload")[0] == 0)
 
 
+@sees_processes
 def test_a_crowd_at_the_control_socket_costs_nobody(town: Neighbours) -> None:
     """Forty connections that are silent or do not read, again and again: status, jobs and reloads go on."""
     path = str(town.site.files.folder / "control.sock")
@@ -433,6 +435,7 @@ def test_x08_a_stopped_checker_ends_the_reload_or_the_worker(town: Neighbours) -
         assert asked.result()[0] == 0
 
 
+@sees_processes
 def test_x03_the_control_process_has_no_right_but_to_read(town: Neighbours) -> None:
     """No socket of a network, no capability, no file to write to; the policy's folder is all that it may read."""
     pid = town.site.worker.pids["control"]

@@ -14,6 +14,7 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
 
 from attestation import AZURE_US, Trust
+from tests.support.privileges import locks_memory
 from worker.audit import AuditFile, WorkerStopped
 from worker.cli import build
 from worker.errors import StartupError
@@ -36,6 +37,7 @@ def doctor(trust: Trust, *arguments: object) -> tuple[int, dict[str, dict[str, A
     return result.exit_code, {finding["name"]: finding for finding in json.loads(result.stdout)}
 
 
+@locks_memory
 def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
     status, found = doctor(azure.trust, "--config", folder / "worker.toml")
     states = {name: finding["state"] for name, finding in found.items()}
@@ -49,6 +51,7 @@ def test_a_fit_machine(folder: Path, azure: Simulation) -> None:
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "ok")
 
 
+@locks_memory
 def test_code_that_no_manifest_lists_is_named(azure: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker does not start on it; a simulation's does, so there it is a warning."""
 
@@ -65,6 +68,7 @@ def test_code_that_no_manifest_lists_is_named(azure: Simulation, monkeypatch: py
     assert (status, found["manifest"]["state"]) == (0, "ok")
 
 
+@locks_memory
 def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) -> None:
     status, found = doctor(azure.trust)
     assert status == 0
@@ -72,6 +76,7 @@ def test_without_a_configuration_the_rest_is_told_as_not_run(azure: Simulation) 
     assert "vTPM" not in found
 
 
+@locks_memory
 @pytest.mark.parametrize(
     ("file", "old", "new", "check"),
     [

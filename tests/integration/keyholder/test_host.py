@@ -10,6 +10,7 @@ from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from cji_simulator.worker import working_tree
 
+from tests.support.privileges import locks_memory
 from worker.config import load
 from worker.errors import Reason
 from worker.host import HostReport
@@ -87,6 +88,7 @@ def alone(azure: Simulation, tmp_path: Path) -> Iterator[Alone]:
     running.process.wait()
 
 
+@locks_memory
 def test_a_lying_front_admits_nothing_on_an_unfit_machine(alone: Alone) -> None:
     assert alone.admit(1) is Reason.MALFORMED_HEADER
     answers: list[Reason] = []

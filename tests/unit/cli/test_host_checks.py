@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attestation import AZURE_US
 from tests.support.paths import ROOT
+from tests.support.privileges import locks_memory
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.cli.host_checks import host_checks
 from worker.config import load
@@ -32,6 +33,7 @@ def test_without_a_configuration_only_what_always_holds_fails() -> None:
     assert failed <= {name for name, condition in CATALOGUE.items() if condition.always}
 
 
+@locks_memory
 def test_in_production_nothing_is_only_a_warning(tmp_path: Path) -> None:
     (tmp_path / "worker.toml").write_text(WORKER_CONFIG)
     lax = {each.name: each.state for each in host_checks(None, None)}

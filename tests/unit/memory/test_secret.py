@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.privileges import locks_memory
 from worker.memory import Region, heap_environment, secret_fd
 from worker.memory.region import ALIGNMENT
 
@@ -32,6 +33,7 @@ def run(script: str, *fds: int, secret_heap: bool = False) -> subprocess.Complet
 # ------------------------------------------------------------------ regions
 
 
+@locks_memory
 @pytest.mark.parametrize("size", [PAGE, 3 * PAGE, 32 * MIB, 33 * MIB])
 def test_regions_are_aligned_and_as_large_as_their_file(size: int) -> None:
     region = Region(secret_fd(size))
@@ -132,6 +134,7 @@ heap = SecretHeap(region, size=region.size)
 """
 
 
+@locks_memory
 def test_python_numpy_arrow_and_openssl_allocate_in_the_region() -> None:
     fd = secret_fd(96 * MIB)
     done = run(
@@ -159,6 +162,7 @@ os._exit(0)
     assert (done.returncode, done.stdout) == (0, b"[True, True, True, True]"), done.stderr
 
 
+@locks_memory
 def test_without_the_allocator_there_is_no_heap_at_all() -> None:
     fd = secret_fd(64 * MIB)
     done = run(HEAP, fd)  # nothing preloaded: malloc is another
@@ -167,6 +171,7 @@ def test_without_the_allocator_there_is_no_heap_at_all() -> None:
     assert b"The process's heap is not the secret region" in done.stderr
 
 
+@locks_memory
 def test_python_own_allocator_is_noticed() -> None:
     """PYTHONMALLOC missing: C allocations are secret, small Python objects would not be."""
     fd = secret_fd(64 * MIB)
@@ -183,6 +188,7 @@ def test_python_own_allocator_is_noticed() -> None:
     assert b"The process's heap is not the secret region" in done.stderr
 
 
+@locks_memory
 def test_a_full_region_is_a_memory_error_and_nothing_falls_back() -> None:
     fd = secret_fd(64 * MIB)
     done = run(
@@ -230,6 +236,7 @@ except StartupError as error:
 # ------------------------------------------------------------------ wipe
 
 
+@locks_memory
 def test_a_wipe_in_turns_leaves_only_zeros() -> None:
     region = Region(secret_fd(9 * MIB))
     region.view()[:] = b"canary!!" * (9 * MIB // 8)
