@@ -23,7 +23,7 @@ from worker.audit import FIRST_PREVIOUS, WITNESSES, Claims, CryptoModule, PartDi
 from worker.client import JobSpec, SealedJob, seal
 from worker.client.keys import PinnedKey, RecipientPrivateKey, new_ml_kem_seed, new_project_key
 from worker.client.parts import arrow_messages, seal_stream
-from worker.client.sources import open_source
+from worker.client.sources import fit
 from worker.client.spec import InputSpec
 from worker.compute.operations.deidentify import Deidentify, HmacToken
 from worker.envelope import output_aad, sha384, unwrap_seed, wrap_result_key
@@ -88,7 +88,9 @@ def _vector(suite: Suite) -> dict[str, Any]:
         "attribution": {name: getattr(spec, name) for name in _PERSONAL},
         "project_key": project.key.hex(),
         "input": [data.hex() for data in sealed],
-        "plaintext": b"".join(bytes(each) for each in arrow_messages(open_source(_table(), "person/1"))).hex(),
+        "plaintext": b"".join(
+            bytes(each) for each in arrow_messages(fit(_table(), InputSpec(schema="person/1")).open())
+        ).hex(),
         **_result(job, sealed, receipts),
     }
 
@@ -127,7 +129,7 @@ def _result(job: SealedJob, sent: list[bytes], signer: SigningKey) -> dict[str, 
     wrapped = wrap_result_key(parse_recipient(to.jwk, header.suite), result_key, header.sha384)
     outputs = [("result", "person/1"), ("row_status", "row_status/1")]
     data = result_header(header, worker_id="worker-1", outputs=outputs, wrapped_keys=[wrapped])
-    messages = list(arrow_messages(open_source(_table(), "person/1")))
+    messages = list(arrow_messages(fit(_table(), InputSpec(schema="person/1")).open()))
     sealed = [list(seal_stream(result_key, output_aad(sha384(data), part), messages)) for part in range(2)]
     receipt = sign(_claims(job, sent, data, sealed), signer)
     return {

@@ -11,7 +11,8 @@ from tests.fuzz.mutators import BYTES, JSON, TEXT
 from tests.fuzz.worker_targets import folder
 from worker.cli.link_sample import labels
 from worker.client.errors import SpecError
-from worker.client.sources import read_file
+from worker.client.files import read_file
+from worker.client.spec import InputSpec
 from worker.compute.operations.link import Link, UnsupportedModelError, from_splink
 
 __all__ = ["LINK"]
@@ -70,7 +71,7 @@ def _import(data: bytes) -> Link:
 def _labels(data: bytes) -> object:
     path: Path = folder() / "labels.csv"
     path.write_bytes(data)
-    found = read_file(path, rename={})()
+    found = read_file(path, InputSpec(schema="labels"))()
     return labels(pa.Table.from_batches(found.batches, found.schema))
 
 

@@ -6,6 +6,7 @@ from tests.fuzz.archive_targets import ARCHIVE
 from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
+from tests.fuzz.input_targets import INPUTS
 from tests.fuzz.job_targets import JOBS
 from tests.fuzz.link_targets import LINK
 from tests.fuzz.nibrs_targets import NIBRS
@@ -15,4 +16,16 @@ from tests.fuzz.worker_targets import WORKER
 
 __all__ = ["TARGETS"]
 
-TARGETS: Final = (*ATTESTATION, *ARCHIVE, *BOOT_TARGETS, *WORKER, *SUITES, *PROCESSES, *JOBS, *LINK, *NIBRS, *DOOR)
+TARGETS: Final = (
+    *ATTESTATION,
+    *ARCHIVE,
+    *BOOT_TARGETS,
+    *WORKER,
+    *SUITES,
+    *PROCESSES,
+    *JOBS,
+    *LINK,
+    *NIBRS,
+    *DOOR,
+    *INPUTS,
+)

@@ -1,9 +1,10 @@
 """`cji job run`: from a file of records to a file of results, with a receipt."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import pyarrow as pa
@@ -11,8 +12,9 @@ from rich.console import Console
 
 from attestation import Trust
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
-from worker.cli.output import RESULT, Target, write_batches, write_lines
+from worker.cli.output import FORMATS, RESULT, Target, write_batches, write_lines
 from worker.cli.progress import shown
+from worker.cli.row_table import print_summary
 from worker.client import (
     INPUT_NAME,
     ClientProfile,
@@ -28,13 +30,20 @@ from worker.client import (
 )
 from worker.client.attested import AttestedWorker
 from worker.client.errors import SpecError
+from worker.client.files import read_file
 from worker.client.keys import RecipientPrivateKey, recipient_thumbprints
+from worker.client.row_summary import RowSummary
 from worker.client.sealed_result import read_output
-from worker.client.sources import FORMATS, LINES, XML, Source, open_source, read_file
-from worker.client.spec import only
+from worker.client.sources import FittedSource, fit
+from worker.client.spec import InputSpec, only
 from worker.compute.parameters import ParametersError
 from worker.compute.registry import OPERATIONS, SCHEMAS, Plan, operation_of
 from worker.jose import key_id
+from worker.records import ROW_STATUS
+
+_LINES: Final = ".txt"
+_XML: Final = ".xml"
+"""With --op, such files are NIBRS submissions unless the spec states otherwise."""
 
 
 @click.group()
@@ -72,7 +81,7 @@ def run(
     out: Path,
     quiet: bool,
 ) -> None:
-    """Seal the records of IN (.csv, .parquet, .arrow, or .txt or .xml for NIBRS), run the job, open the result.
+    """Seal the records of IN (.csv, .xlsx, .parquet, .arrow, .txt, .xml; docs/job.md), run the job, open the result.
 
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
     The outputs are the result, row_status (the status of each row), further outputs of the operations, and receipt.jws,
@@ -90,11 +99,10 @@ def run(
     target = Target(out, suffix=file.suffix.lower() if file.suffix.lower() in FORMATS else ".csv")
     recipient = _recipient(profile, spec)
     signing = load_signing_key(Path(profile.signing_key), passphrase=passphrase_for(Path(profile.signing_key)))
-    source = read_file(file, rename=spec.input.rename, layout=spec.input.layout)
-    opened = open_source(source, spec.input.schema)
-    _check_columns(opened.schema, spec)
-    sides = _sides(spec)
     console = Console(stderr=True, quiet=quiet)
+    source = _read(file, spec.input, console)
+    _check_columns(source.schema, spec)
+    inputs = {name: _read(side.file, side, console) for name, side in spec.sides.items()} | {INPUT_NAME: source}
     # the worker keeps no results, so the target is prepared before anything is sent
     with (
         target.writing() as folder,
@@ -103,15 +111,13 @@ def run(
         kek = client.describe().pin_for(spec)
         attested = client.attest()
         _introduce(console, attested)
-        sealed = seal(spec, kek=kek, signing_key=signing, rows=opened.rows)
+        sealed = seal(spec, kek=kek, signing_key=signing, rows=source.rows)
         with shown(console) as report:
-            result = client.run(
-                sealed, sides | {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
-            )
+            result = client.run(sealed, inputs, attested=attested, deadline=spec.deadline_seconds, progress=report)
         with result:
-            notes = _write(result, recipient, folder, suffix=target.suffix, sealed=sealed)
+            summaries, notes = _write(result, recipient, folder, inputs, suffix=target.suffix, sealed=sealed)
     if not quiet:
-        _conclude(result, out, sealed.plan, notes)
+        _conclude(result, out, sealed.plan, summaries, notes)
 
 
 def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
@@ -138,7 +144,7 @@ def _recipient(profile: ClientProfile, spec: JobSpec) -> RecipientPrivateKey:
 def _spec(path: Path | None, profile: ClientProfile, *, op: str | None, file: Path) -> JobSpec:
     """The spec over the profile's defaults for all jobs; with `op`, only the operation of that name."""
     defaults = dict(profile.job)
-    schemas = {LINES: "nibrs.flat/3.1", XML: "nibrs.xml/2019.1"}
+    schemas = {_LINES: "nibrs.flat/3.1", _XML: "nibrs.xml/2019.1"}
     if op is not None and file.suffix.lower() in schemas:
         defaults["input"] = {"schema": schemas[file.suffix.lower()]}
     if op is None:
@@ -157,12 +163,12 @@ def _check_columns(schema: pa.Schema, spec: JobSpec) -> None:
             raise SpecError(f"{operation.name}: {error}", remedy=error.remedy) from None
 
 
-def _sides(spec: JobSpec) -> dict[str, Source]:
-    """The side tables by name; each fits its schema."""
-    sources = {name: read_file(side.file, rename=side.rename, layout=side.layout) for name, side in spec.sides.items()}
-    for name, side in spec.sides.items():
-        open_source(sources[name], side.schema)
-    return {**sources}
+def _read(file: Path, spec: InputSpec, console: Console) -> FittedSource:
+    """The records of a file, all of which were read; prints how."""
+    source = fit(read_file(file, spec), spec)
+    for note in source.notes:
+        console.print(f"input: {note}", highlight=False, markup=False, soft_wrap=True)
+    return source
 
 
 def _introduce(console: Console, attested: AttestedWorker) -> None:
@@ -174,11 +180,22 @@ def _introduce(console: Console, attested: AttestedWorker) -> None:
 
 
 def _write(
-    result: SealedResult, recipient: RecipientPrivateKey, folder: Path, *, suffix: str, sealed: SealedJob
-) -> list[str]:
-    """Write all outputs; returns what the operations have to say about them."""
+    result: SealedResult,
+    recipient: RecipientPrivateKey,
+    folder: Path,
+    inputs: Mapping[str, FittedSource],
+    *,
+    suffix: str,
+    sealed: SealedJob,
+) -> tuple[dict[str, RowSummary], list[str]]:
+    """Write all files; the summary of each row status, and what the operations say about their outputs."""
+    summaries = dict[str, RowSummary]()
     for name, schema in result.header.outputs:
         batches = read_output(result, recipient, name)
+        if schema == ROW_STATUS:
+            about = inputs.get(name.removesuffix("_status"), inputs[INPUT_NAME])
+            summaries[name] = RowSummary(columns=about.schema.names)
+            batches = summaries[name].watching(batches)
         if schema in SCHEMAS and SCHEMAS[schema].lines:
             write_lines(folder / f"{name}.txt", batches)
         else:
@@ -186,7 +203,7 @@ def _write(
     (folder / "receipt.jws").write_text(result.receipt.compact + "\n")
     (folder / "evidence.json").write_bytes(result.attested.to_file())
     (folder / "header.bin").write_bytes(sealed.header.data)
-    return _notes(result, recipient, sealed.plan)
+    return summaries, _notes(result, recipient, sealed.plan)
 
 
 def _notes(result: SealedResult, recipient: RecipientPrivateKey, plan: Plan) -> list[str]:
@@ -197,12 +214,16 @@ def _notes(result: SealedResult, recipient: RecipientPrivateKey, plan: Plan) -> 
     ]
 
 
-def _conclude(result: SealedResult, out: Path, plan: Plan, notes: Sequence[str]) -> None:
+def _conclude(
+    result: SealedResult, out: Path, plan: Plan, summaries: Mapping[str, RowSummary], notes: Sequence[str]
+) -> None:
     claims = result.receipt.claims
     click.echo(f"{RESULT:8} {out}")
     click.echo(f"rows     {claims.volumes.rows_in} in, {claims.volumes.rows_out} out")
     for note in notes:
         click.echo(note)
+    for name, summary in summaries.items():
+        print_summary(name, summary)
     click.echo(f"receipt  verified: job {claims.job_id}, worker {json.dumps(claims.worker)[1:-1]}")
     reference = plan.reference
     if reference is not None and reference.seconds:

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from worker.cli.output import FORMATS
 from worker.client.errors import SpecError
-from worker.client.sources import FORMATS, read_file
+from worker.client.files import read_file
+from worker.client.spec import InputSpec
 from worker.compute.operations.link import Curve, Quality, cluster_quality, curve
 
 Bools = npt.NDArray[np.bool_]
@@ -20,6 +22,7 @@ _PAIRS: Final = ("left_id", "right_id", "same")
 _PERSONS: Final = ("record_id", "person")
 _SPLINK: Final = {"unique_id_l": "left_id", "unique_id_r": "right_id", "clerical_match_score": "same"}
 _ANSWERS: Final = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+_ANY_COLUMNS: Final = InputSpec(schema="labels")
 _MOST_ROWS: Final = 1 << 24
 _REMEDY: Final = "List left_id, right_id and same (1 or 0) for each pair, or record_id and person for each record."
 
@@ -166,7 +169,7 @@ def _output(folder: Path, name: str) -> Path:
 
 
 def _table(path: Path) -> pa.Table:
-    found = read_file(path, rename={})()
+    found = read_file(path, _ANY_COLUMNS)()
     return pa.Table.from_batches(found.batches, found.schema)
 
 

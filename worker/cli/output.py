@@ -18,8 +18,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from worker.client.errors import SpecError
-from worker.client.sources import FORMATS
 
+FORMATS: Final = (".csv", ".parquet", ".arrow")
+"""Kinds of files for tables, by suffix. `.arrow` is the Arrow IPC file format."""
 RESULT: Final = "result"
 
 

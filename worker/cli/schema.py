@@ -38,7 +38,7 @@ def list_() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
 def show(name: str, *, as_json: bool) -> None:
-    """Show the columns of SCHEMA: Arrow types, class of data, whether they are required.
+    """Show the columns of SCHEMA: Arrow types, dates, class of data, whether they are required.
 
     `disseminate` grants columns by their class of data (CJIS Security Policy 4.1).
 
@@ -55,6 +55,7 @@ def show(name: str, *, as_json: bool) -> None:
             {
                 "name": column.name,
                 "types": [str(kind) for kind in column.types],
+                "date": column.date,
                 "data_class": column.data_class.value,
                 "required": column.required,
             }
@@ -64,6 +65,6 @@ def show(name: str, *, as_json: bool) -> None:
         return
     table = Table("column", "types", "class of data", "required", box=box.SIMPLE_HEAD)
     for column in found.columns.values():
-        types = " or ".join(str(kind) for kind in column.types)
+        types = " or ".join(str(kind) for kind in column.types) + (", a date" if column.date else "")
         table.add_row(column.name, types, column.data_class.value, "required" if column.required else "")
     Console().print(table)

@@ -16,11 +16,11 @@ everything else in the module that its name suggests: `keys`, `sources`, `verify
 
 from worker.client.asynchronous import Client
 from worker.client.errors import ClientError, Unverified, WorkerRefused
+from worker.client.files import read_file
 from worker.client.keys import load_project_key, load_recipient_key, load_signing_key
 from worker.client.profile import ClientProfile, load_profile
 from worker.client.seal import INPUT_NAME, SealedJob, seal
 from worker.client.sealed_result import SealedResult, open_result
-from worker.client.sources import read_file
 from worker.client.spec import JobSpec, load_spec
 from worker.client.transport import SyncClient
 

@@ -5,7 +5,8 @@
 * `Unreachable`: the call ended without an answer from the worker.
 * `SpecError`: a job spec, profile, key file or input cannot be used.
 
-No error text is derived from records or keys. Text from the network is reduced to printable ASCII.
+No error text is derived from keys. None shows more of a record than the shape of a value whose format its submitter has
+to correct, digits as 9 and letters as A. Text from the network is reduced to printable ASCII.
 """
 
 from collections.abc import Iterable

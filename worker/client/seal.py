@@ -6,7 +6,7 @@ A `SealedJob` holds no records. Its parts are sealed while they are sent (`Seale
 segment for an input of any size. The data key is used for this job's inputs only and never shown in a repr.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,8 @@ from pathlib import Path
 from worker.client.errors import SpecError
 from worker.client.keys import PinnedKey, ProjectKey, load_project_key, recipient_thumbprints
 from worker.client.parts import arrow_messages, seal_stream
-from worker.client.sources import Source, open_source
-from worker.client.spec import JobSpec, read_file_bytes
+from worker.client.sources import FittedSource, Source, fit
+from worker.client.spec import InputSpec, JobSpec, read_file_bytes
 from worker.compute.parameters import Parameters, ParametersError, Sealing
 from worker.compute.registry import Plan, operation_of, plan
 from worker.envelope import ATTRIBUTION, input_aad, new_dek, seal_box, sign_header
@@ -41,17 +41,22 @@ INPUT_NAME = "records"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedJob:
-    """A signed header, the plan that it carries, and the data key that its parts are sealed with."""
+    """A signed header, the plan that it carries, how each part is read, and the data key that parts are sealed with."""
 
     header: Header
     signature: bytes
     plan: Plan = field(repr=False)
+    _inputs: tuple[InputSpec, ...] = field(repr=False)
     _dek: bytes = field(repr=False)
+
+    def fit(self, part: int, source: Source, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+        """The records of input `part` as the job's spec states, read once from start to end (`sources.fit`)."""
+        return fit(source, self._inputs[part], before_batch=before_batch)
 
     def seal_part(self, part: int, source: Source) -> Iterator[bytes]:
         """The sealed segments of input `part`; every call starts a new FLOE stream."""
-        batches = open_source(source, self.header.inputs[part].schema)
-        return seal_stream(self._dek, input_aad(self.header.sha384, part), arrow_messages(batches))
+        messages = arrow_messages(self.fit(part, source).open())
+        return seal_stream(self._dek, input_aad(self.header.sha384, part), messages)
 
 
 def seal(
@@ -99,7 +104,9 @@ def seal(
             f"the spec does not make a valid header ({refusal.__cause__ or refusal.reason.value})",
             remedy="Compare the field with docs/format.md, section 1.",
         ) from None
-    return SealedJob(header=parse(data), signature=sign_header(signing_key, data, spec.suite), plan=planned, _dek=dek)
+    signature = sign_header(signing_key, data, spec.suite)
+    specs = (*spec.sides.values(), spec.input)
+    return SealedJob(header=parse(data), signature=signature, plan=planned, _inputs=specs, _dek=dek)
 
 
 def _check_keys(spec: JobSpec, kek: PinnedKey, signing_key: SigningKey) -> None:

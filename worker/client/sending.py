@@ -13,14 +13,14 @@ from worker.audit import PartDigest
 from worker.client.errors import ClientError, SpecError
 from worker.client.result import Progress
 from worker.client.seal import SealedJob
-from worker.client.sources import Source
+from worker.client.sources import FittedSource
 from worker.wire.v1 import worker_pb2 as pb
 
 
 class Sender(Iterator[pb.RunRequest]):
     """All messages of a job. `sent` lists the parts that were sent completely; set `call` once it exists."""
 
-    def __init__(self, job: SealedJob, sources: Sequence[Source], *, progress: Progress | None) -> None:
+    def __init__(self, job: SealedJob, sources: Sequence[FittedSource], *, progress: Progress | None) -> None:
         self.sent: list[PartDigest] = []
         self.fault: ClientError | None = None
         self.call: grpc.Call | None = None
@@ -40,7 +40,9 @@ class Sender(Iterator[pb.RunRequest]):
             self.call.cancel()  # type: ignore[no-untyped-call]
         raise StopIteration
 
-    def _produce(self, job: SealedJob, sources: Sequence[Source], progress: Progress | None) -> Iterator[pb.RunRequest]:
+    def _produce(
+        self, job: SealedJob, sources: Sequence[FittedSource], progress: Progress | None
+    ) -> Iterator[pb.RunRequest]:
         yield pb.RunRequest(open=pb.Open(header=job.header.data, signature=job.signature))
         total = 0
         for part, source in enumerate(sources):

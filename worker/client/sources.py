@@ -1,218 +1,274 @@
-"""Input records: tables, batches or files become batches that a worker accepts.
+"""Input records: tables, data frames, batches or files become batches that a worker accepts.
 
 A worker accepts batches of at most 64 Ki rows with plain columns (no dictionaries, views or extension types) and the
-schema metadata `cji.schema`. Text files are read as text: leading zeros, partial dates and partial numbers are kept,
-and an empty field is null.
+schema metadata `cji.schema`. `fit` reads the whole input once, batch by batch, before anything is sent: columns are
+renamed, dropped and cast as `[input]` states, each value is read, formats of dates are found, rows are counted. A file,
+column or row that cannot be used is refused there, with its row (from 0), what was found and what is wanted.
 
-A refused job can be sent again if its `Source` can be opened twice (a table, a file, a callable), but not if it is a
-one-shot iterable.
+An input that can be read only once (an iterator, a RecordBatchReader) is checked by its first batch, and in full while
+it is sent; a job with such an input cannot be sent again.
 """
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from pathlib import Path
-from typing import Final, TypeAlias
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
-from worker.client import ca_doj, nibrs_xml
-from worker.client.errors import SpecError
+from worker.client.casts import Cast, cast_of
+from worker.client.date_columns import DateReader, DateSurvey
+from worker.client.date_formats import DateFormat
+from worker.client.errors import ClientError, SpecError
+from worker.client.spec import InputSpec
 from worker.errors import Refusal
-from worker.records import SCHEMAS, check_schema, tagged
+from worker.records import SCHEMAS, Column, check_schema, tagged
 
-Source: TypeAlias = "pa.Table | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
-
-FORMATS: Final = (".csv", ".parquet", ".arrow")
-"""Kinds of files, by suffix. `.arrow` is the Arrow IPC file or stream format."""
-
-LINES: Final = ".txt"
-"""A file of lines, read only: one `binary` column `segment`, a line a row, without its LF."""
-
-XML: Final = ".xml"
-"""A file of NIBRS XML, read only: one `binary` column `report`, a report a row."""
+_Unread: TypeAlias = "ArrowStream | pa.RecordBatch | Callable[[], Batches] | Iterable[pa.RecordBatch]"
+Source: TypeAlias = "_Unread | FittedSource"
+"""A table or data frame, batches, a function that begins to read them, or what `fit` made of one of these."""
 
 _BATCH_ROWS: Final = 16_384
 """A quarter of the worker's limit: smaller batches keep its working set small."""
 
 
+@runtime_checkable
+class ArrowStream(Protocol):
+    """Tables of pyarrow, pandas, polars, DuckDB and others: the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule with an ArrowArrayStream."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """A schema and batches with that schema; `rows` if known in advance."""
+    """A schema, batches with that schema, and remarks for the submitter on how they are read."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
-    rows: int | None = None
+    notes: Sequence[str] = ()
+    """May grow until the last batch was read."""
 
 
-def open_source(source: Source, schema_id: str) -> Batches:
-    """The batches of `source` in the form that a worker accepts; SpecError if they do not fit the schema."""
-    given = _given(source)
-    schema = tagged(schema_id, [pa.field(f.name, _wanted(schema_id, f.name, _plain(f.type))) for f in given.schema])
-    try:
-        check_schema(schema_id, schema)
-    except Refusal:
-        raise SpecError(
-            f"the input does not fit {schema_id}{_difference(schema_id, schema)}",
-            remedy="Compare its columns with docs/operations.md; use `rename` in the job spec to change their names.",
-        ) from None
-    return Batches(schema=schema, batches=_fit(given, schema), rows=given.rows)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedSource:
+    """Records that fit their schema. `rows` is None, and `open` works once, if they can be read only once.
 
-
-def read_file(path: Path, *, rename: Mapping[str, str], layout: str | None = None) -> Callable[[], Batches]:
-    """A source that reads a file, of `FORMATS`, LINES or XML, by batches with renamed columns; each call reopens it.
-
-    With the layout `ca_doj` the file is an extract of the California Department of Justice, as text of any suffix.
+    `notes` are for the submitter: how the input was read, what was dropped, formats of dates.
     """
-    readers = {".csv": _csv, ".parquet": _parquet, ".arrow": _arrow, LINES: _lines, XML: _xml}
-    reader = readers.get(path.suffix.lower()) if layout is None else _extract
-    if reader is None:
-        raise SpecError(f"{path.name} is not one of {', '.join((*FORMATS, LINES, XML))}")
 
-    def read() -> Batches:
-        try:
-            found = reader(path)
-        except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
-            raise SpecError(f"{path.name} cannot be read ({type(error).__name__})") from None
-        unknown = rename.keys() - set(found.schema.names)
-        if unknown:
-            raise SpecError(f"rename: {path.name} has no column {', '.join(sorted(unknown))}")
-        names = [rename.get(name, name) for name in found.schema.names]
-        schema = pa.schema([field.with_name(name) for field, name in zip(found.schema, names, strict=True)])
-        renamed = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in found.batches)
-        return Batches(schema=schema, batches=_readable(renamed, path), rows=found.rows)
+    schema: pa.Schema
+    rows: int | None
+    notes: tuple[str, ...]
+    _layout: "_Layout" = field(repr=False)
+    _begin: Callable[[], Batches] = field(repr=False)
 
-    return read
+    @property
+    def opens_again(self) -> bool:
+        """Whether `open` works more than once."""
+        return self.rows is not None
+
+    def open(self) -> Batches:
+        """The batches in the form that a worker accepts; SpecError if the input is not the one that was read before."""
+        return Batches(schema=self.schema, batches=self._batches(self._begin()))
+
+    def _batches(self, given: Batches) -> Iterator[pa.RecordBatch]:
+        readers = [
+            None if formats is None else DateReader(name=cast.name, formats=formats)
+            for cast, formats in zip(self._layout.casts, self._layout.formats, strict=True)
+        ]
+        rows = 0
+        for batch in _small(given.batches):
+            columns = [
+                column if reader is None else reader.read(column)
+                for column, reader in zip(self._layout.columns(batch, rows), readers, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+            rows += batch.num_rows
+        if self.rows not in (None, rows):
+            raise SpecError(f"the input changed while it was read: {self.rows} rows, then {rows}")
+        for reader in readers:
+            if reader is not None:
+                reader.check()
 
 
-def _given(source: Source) -> Batches:
-    if isinstance(source, pa.Table):
-        return Batches(schema=source.schema, batches=iter(source.to_batches()), rows=source.num_rows)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """The columns that are sent: positions in the input, casts, and formats of dates (None: not a column of dates)."""
+
+    given: pa.Schema
+    positions: tuple[int, ...]
+    casts: tuple[Cast, ...]
+    formats: tuple[tuple[DateFormat, ...] | None, ...]
+
+    def columns(self, batch: pa.RecordBatch, first_row: int) -> Iterator[pa.Array]:
+        """The cast columns of a batch that begins at row `first_row`."""
+        if batch.schema.names != self.given.names:
+            raise SpecError("the batches of one input differ in their columns")
+        if batch.schema.types != self.given.types:
+            raise SpecError("the batches of one input differ in their types")
+        return (cast.apply(batch.column(at), first_row) for at, cast in zip(self.positions, self.casts, strict=True))
+
+
+def fit(source: Source, spec: InputSpec, *, before_batch: Callable[[], None] = lambda: None) -> FittedSource:
+    """Read the whole of `source` as `spec` states; SpecError if a file, column or row cannot be used.
+
+    `before_batch` is called before each batch is read; it may raise to end the reading.
+    """
+    if isinstance(source, FittedSource):
+        if source.schema.metadata != tagged(spec.schema, []).metadata:
+            raise SpecError(f"the input was read with another schema than {spec.schema}")
+        return source
+    given = _begin(source)
+    layout = _layout(given.schema, spec)
+    fields = [pa.field(cast.name, cast.wanted) for cast in layout.casts]
+    schema = tagged(spec.schema, fields)
+    _check(schema, spec.schema)
+    again = _opens_again(source)
+    batches, begin = given.batches, lambda: _begin(source)
+    if not again:
+        small = _small(given.batches)
+        first = tuple(islice(small, 1))
+        rest = replace(given, batches=chain(first, small))
+        batches, begin = iter(first), lambda: rest
+    surveys, rows = _survey(batches, layout, before_batch)
+    formats = tuple(None if survey is None else survey.chosen() for survey in surveys)
+    return FittedSource(
+        schema=schema,
+        rows=rows if again else None,
+        notes=(*given.notes, *_notes(spec, layout.casts, surveys, formats)),
+        _layout=replace(layout, formats=formats),
+        _begin=begin,
+    )
+
+
+def _begin(source: _Unread) -> Batches:
+    """The batches of any form of source, as they are."""
     if isinstance(source, pa.RecordBatch):
-        return Batches(schema=source.schema, batches=iter([source]), rows=source.num_rows)
-    if isinstance(source, pa.RecordBatchReader):
-        return Batches(schema=source.schema, batches=iter(source))
+        return Batches(schema=source.schema, batches=iter([source]))
+    if isinstance(source, ArrowStream):
+        try:
+            reader = pa.RecordBatchReader.from_stream(source)
+        except Exception as error:  # noqa: BLE001 - the other side of the interface may raise anything
+            raise SpecError(f"the input cannot be read as Arrow ({type(error).__name__}{_column(error)})") from None
+        return Batches(schema=reader.schema, batches=iter(reader))
     if callable(source):
         return source()
     batches = iter(source)
     first = next(batches, None)
-    if first is None:
-        raise SpecError("an iterable without batches has no schema", remedy="Pass a table of 0 rows instead.")
-    return Batches(schema=first.schema, batches=_chain(first, batches))
+    if not isinstance(first, pa.RecordBatch):
+        raise SpecError(
+            "the input is not record batches, or has none",
+            remedy="Pass a table, for example of pyarrow, pandas (2.2 or later) or polars; it may have 0 rows.",
+        )
+    return Batches(schema=first.schema, batches=chain([first], batches))
 
 
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
+def _opens_again(source: _Unread) -> bool:
+    if isinstance(source, pa.RecordBatchReader | Iterator):
+        return False
+    return callable(source) or isinstance(source, ArrowStream | pa.RecordBatch | Sequence)
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type without encodings that only save memory: dictionaries, views, 64-bit offsets."""
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind) or pa.types.is_large_binary(kind):
-        return pa.binary()
-    return kind
+def _column(error: Exception) -> str:
+    """The column in an error of pyarrow's conversion from pandas, whose other arguments quote values."""
+    last = str(error.args[-1]) if error.args else ""
+    found = re.fullmatch(r"Conversion failed for column (.{1,256}) with type \w+", last)
+    return f", column {found[1]}" if found else ""
 
 
-def _wanted(schema_id: str, name: str, kind: pa.DataType) -> pa.DataType:
-    """`kind`, or the column's first type if the column is text in the file but may not be text in the schema."""
-    column = SCHEMAS[schema_id].columns.get(name) if schema_id in SCHEMAS else None
-    if column is None or kind in column.types or kind not in (pa.string(), pa.binary()):
-        return kind
-    return column.types[0]
+def _layout(given: pa.Schema, spec: InputSpec) -> _Layout:
+    """The columns to send; SpecError names those that the input lacks, has twice or has in a type that does not fit."""
+    known = _known(spec.schema)
+    try:
+        given.names  # noqa: B018 - pyarrow decodes them here
+    except UnicodeDecodeError:
+        raise SpecError("the name of a column is not UTF-8") from None
+    for label, used in (("rename", set(spec.rename)), ("drop", set(spec.drop))):
+        if absent := used - set(given.names):
+            raise SpecError(
+                f"{label}: the input has no column {_listed(absent)}", remedy=f"It has {_listed(given.names)}."
+            )
+    positions = tuple(at for at, name in enumerate(given.names) if name not in spec.drop)
+    names = [spec.rename.get(given.names[at], given.names[at]) for at in positions]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SpecError(f"two columns of the input have one name: {_listed(twice)}")
+    missing = {column.name for column in known.values() if column.required} - set(names)
+    if missing or set(names) - known.keys():
+        raise SpecError(
+            f"the input does not fit {spec.schema}{_difference(set(names) - known.keys(), missing)}",
+            remedy="Compare its columns with docs/operations.md; `rename` and `drop` in [input] change them.",
+        )
+    casts = tuple(cast_of(given.types[at], known[name]) for at, name in zip(positions, names, strict=True))
+    formats = tuple(spec.date_formats(name) if known[name].date else None for name in names)
+    return _Layout(given=given, positions=positions, casts=casts, formats=formats)
 
 
-def _fit(given: Batches, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in given.batches:
-        if batch.schema.names != schema.names:
-            raise SpecError("the batches of one input differ in their columns")
-        try:
-            columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
-        except pa.ArrowException as error:
-            raise SpecError(f"the batches of one input differ in their types ({type(error).__name__})") from None
-        plain = pa.RecordBatch.from_arrays(columns, schema=schema)
-        yield from (plain.slice(at, _BATCH_ROWS) for at in range(0, plain.num_rows, _BATCH_ROWS))
+def _known(schema_id: str) -> Mapping[str, Column]:
+    if schema_id not in SCHEMAS:
+        raise SpecError(f"there is no schema {schema_id}: the schemas are {_listed(SCHEMAS)}")
+    return SCHEMAS[schema_id].columns
 
 
-def _difference(schema_id: str, schema: pa.Schema) -> str:
-    known = SCHEMAS.get(schema_id)
-    if known is None:
-        return f": the schemas are {', '.join(sorted(SCHEMAS))}"
-    wrong = [f.name for f in schema if f.name not in known.columns or f.type not in known.columns[f.name].types]
-    missing = [c.name for c in known.columns.values() if c.required and c.name not in schema.names]
+def _difference(unknown: set[str], missing: set[str]) -> str:
     return "".join(
-        f"; {label}: {', '.join(names)}"
-        for label, names in (("unknown or with a wrong type", wrong), ("missing", missing))
-        if names
+        f"; {label}: {_listed(names)}" for label, names in (("unknown", unknown), ("missing", missing)) if names
     )
 
 
-def _readable(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
-    """The same batches; a file that fails half-way is a SpecError without the file's values."""
+def _check(schema: pa.Schema, schema_id: str) -> None:
+    """The worker's own check of a schema."""
     try:
-        yield from batches
-    except (OSError, pa.ArrowException) as error:
-        raise SpecError(f"{path.name} cannot be read to its end ({type(error).__name__})") from None
+        check_schema(schema_id, schema)
+    except Refusal:
+        raise SpecError(f"the input does not fit {schema_id}") from None
 
 
-def _extract(path: Path) -> Batches:
-    schema, batches = ca_doj.open_extract(path)
-    return Batches(schema=schema, batches=batches)
+def _survey(
+    batches: Iterator[pa.RecordBatch], layout: _Layout, before_batch: Callable[[], None]
+) -> tuple[list[DateSurvey | None], int]:
+    """The counts of the columns of dates, and the number of rows, after every value was cast."""
+    surveys = [
+        None if formats is None else DateSurvey(name=cast.name, formats=formats)
+        for cast, formats in zip(layout.casts, layout.formats, strict=True)
+    ]
+    rows = 0
+    before_batch()
+    for batch in _small(batches):
+        for survey, column in zip(surveys, layout.columns(batch, rows), strict=True):
+            if survey is not None:
+                survey.add(column, rows)
+        rows += batch.num_rows
+        before_batch()
+    return surveys, rows
 
 
-def _csv(path: Path) -> Batches:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        names = next(csv.reader(file), [])
-    if not names or len(set(names)) != len(names):
-        raise SpecError(f"{path.name} must start with a line of distinct column names")
-    text = dict.fromkeys(names, pa.string())
-    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)  # RFC 4180 §2.6
-    first = pyarrow.csv.ConvertOptions(column_types=text, include_columns=names[:1])
-    rows = sum(b.num_rows for b in pyarrow.csv.open_csv(path, parse_options=lines, convert_options=first))
-    values = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""])
-    reader = pyarrow.csv.open_csv(path, parse_options=lines, convert_options=values)
-    return Batches(schema=reader.schema, batches=iter(reader), rows=rows)
+def _notes(
+    spec: InputSpec,
+    casts: Sequence[Cast],
+    surveys: Sequence[DateSurvey | None],
+    formats: Sequence[Sequence[DateFormat] | None],
+) -> Iterator[str]:
+    if spec.drop:
+        yield f"dropped: {', '.join(spec.drop)}"
+    for cast, survey, chosen in zip(casts, surveys, formats, strict=True):
+        if cast.note:
+            yield f"{cast.name}: {cast.note}"
+        if survey is not None:
+            yield from survey.notes(chosen or ())
 
 
-def _parquet(path: Path) -> Batches:
-    file = pyarrow.parquet.ParquetFile(path)
-    batches = file.iter_batches(batch_size=_BATCH_ROWS)
-    return Batches(schema=file.schema_arrow, batches=batches, rows=file.metadata.num_rows)
-
-
-def _arrow(path: Path) -> Batches:
-    source = pa.memory_map(str(path))
+def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of `batches` in small batches; any fault on the way is a SpecError without values."""
     try:
-        file = pa.ipc.open_file(source)
-    except pa.ArrowInvalid:
-        stream = pa.ipc.open_stream(source)
-        return Batches(schema=stream.schema, batches=iter(stream))
-    batches = (file.get_batch(i) for i in range(file.num_record_batches))
-    return Batches(schema=file.schema, batches=batches, rows=file.count_rows())
+        for batch in batches:
+            yield from (batch.slice(at, _BATCH_ROWS) for at in range(0, batch.num_rows, _BATCH_ROWS))
+    except ClientError:
+        raise
+    except Exception as error:  # a source is the caller's code and may raise anything
+        raise SpecError(f"the input cannot be read ({type(error).__name__})") from error
 
 
-def _lines(path: Path) -> Batches:
-    schema = pa.schema([pa.field("segment", pa.binary())])
-    with path.open("rb") as file:
-        rows = sum(chunk.count(b"\n") for chunk in iter(partial(file.read, 1 << 20), b""))
-        ends = file.seek(0, 2) == 0 or (file.seek(-1, 2) >= 0 and file.read(1) == b"\n")
-    return Batches(schema=schema, batches=_line_batches(path, schema), rows=rows if ends else rows + 1)
-
-
-def _line_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    with path.open("rb") as file:
-        while lines := list(islice(file, _BATCH_ROWS)):
-            segments = pa.array([line.removesuffix(b"\n") for line in lines], pa.binary())
-            yield pa.RecordBatch.from_arrays([segments], schema=schema)
-
-
-def _xml(path: Path) -> Batches:
-    rows, batches = nibrs_xml.read_xml(path)
-    return Batches(schema=nibrs_xml.SCHEMA, batches=batches, rows=rows)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

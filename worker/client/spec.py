@@ -4,39 +4,86 @@ Strict: an unknown or missing field is a SpecError that names it. File names are
 operations and their parameters come from the registry; nothing here depends on a particular one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from worker.client.date_formats import CANDIDATES, DateFormat
 from worker.client.errors import SpecError
 from worker.client.profile import absolute_recipient
 from worker.compute.registry import AnyParameters, operation_of
 from worker.job import LIMITS
+from worker.records import SCHEMAS
 from worker.suites import Suite
 
+VERBATIM: Final = "verbatim"
+"""The date format of a column whose values are sent as they are, dates or not."""
+
+Encoding: TypeAlias = Literal[
+    "utf-8", "utf-16", "utf-16-le", "utf-16-be", "windows-1252", "iso-8859-1", "iso-8859-15", "cp437", "cp850", "cp037"
+]
+"""Encodings of text files. Without one a file must be UTF-8, or begin with the mark of UTF-16; `cp037` is EBCDIC."""
+
 _Text = Annotated[str, Meta(min_length=1, max_length=256)]
+_Position = Annotated[int, Meta(ge=1, le=65_536)]
 _Ori = Annotated[str, Meta(pattern=r"^[A-Z0-9]{9}$")]
 _Thumbprint = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
 _Jwk = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to read the input: its schema, and `rename` from column names in the file to those in the schema.
+    """How to read the input.
 
-    With `layout` the file is of a form with a reader of its own, which makes records of the schema.
+    `rename` maps names of columns in the input to those in the schema; columns in `drop` are left out. `date_format` is
+    the format of all columns of dates, or of each by name. `fixed_width` maps names of columns to the first and last
+    position of their characters in a line, from 1. `sheet` is the sheet of an Excel workbook. With
+    `layout` the file is of a form with a reader of its own, which makes records of the schema.
     """
 
     schema: _Text
     rename: dict[_Text, _Text] = {}
+    drop: tuple[_Text, ...] = ()
+    date_format: _Text | dict[_Text, _Text] = {}
+    encoding: Encoding | None = None
+    delimiter: Annotated[str, Meta(pattern=r'^[^"\r\n\x00\x80-\U0010ffff]$')] | None = None
+    fixed_width: dict[_Text, tuple[_Position, _Position]] = {}
+    sheet: _Text | None = None
     layout: Literal["ca_doj"] | None = None
 
     def __post_init__(self) -> None:
-        if self.layout is not None and (self.schema != "chri_event/2" or self.rename):
-            raise ValueError("layout ca_doj: makes chri_event/2 and takes no rename")
+        if self.layout is not None and (self.schema != "chri_event/2" or self.rename or self.drop):
+            raise ValueError("layout ca_doj: makes chri_event/2, and takes no rename and no drop")
+        if both := set(self.rename) & set(self.drop):
+            raise ValueError(f"a column cannot be both renamed and dropped: {_listed(both)}")
+        if len(set(self.rename.values())) < len(self.rename):
+            raise ValueError("rename gives two columns one name")
+        if self.fixed_width and self.delimiter is not None:
+            raise ValueError("a file has either a delimiter or fixed_width")
+        places = sorted(self.fixed_width.values())
+        if any(first > last for first, last in places) or any(
+            last >= first for (_, last), (first, _) in pairwise(places)
+        ):
+            raise ValueError("fixed_width: each column is [first, last] position, and columns do not overlap")
+        if isinstance(self.date_format, dict) and self.schema in SCHEMAS:
+            dates = {column.name for column in SCHEMAS[self.schema].columns.values() if column.date}
+            if unknown := set(self.date_format) - dates:
+                raise ValueError(f"date_format: {_listed(unknown)} is not a column of dates; {_listed(dates)} are")
+        texts = [self.date_format] if isinstance(self.date_format, str) else self.date_format.values()
+        for text in texts:
+            if text != VERBATIM:
+                DateFormat.parse(text)
+
+    def date_formats(self, column: str) -> tuple[DateFormat, ...] | None:
+        """The formats that a column of dates may have; None if its values are sent as they are."""
+        text = self.date_format if isinstance(self.date_format, str) else self.date_format.get(column)
+        if text == VERBATIM:
+            return None
+        return CANDIDATES if text is None else (DateFormat.parse(text),)
 
 
 class SideSpec(InputSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +184,10 @@ def _spec(table: dict[str, object], folder: Path) -> JobSpec:
         return msgspec.convert(table, JobSpec, dec_hook=below)
     except (ValueError, RecursionError) as error:
         raise SpecError(f"job spec: {error}", remedy="Compare it with docs/job.md.") from None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def _recipient(item: str) -> str:

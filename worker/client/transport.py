@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import grpc
-import pyarrow as pa
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
@@ -37,7 +36,7 @@ from worker.client.result import Collector, Progress
 from worker.client.seal import SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.sending import Sender
-from worker.client.sources import Source
+from worker.client.sources import FittedSource, Source
 from worker.client.verify import verify_result
 from worker.errors import Reason
 from worker.job import LIMITS
@@ -162,15 +161,23 @@ class SyncClient:
     ) -> SealedResult:
         """Run a sealed job within `deadline` seconds and return its result: receipt verified, outputs still sealed.
 
-        `inputs` maps each input part's name to its records. `progress` is called from several threads: with the
-        worker's stage and percentage, and with ("sent", bytes) as input is sent.
+        `inputs` maps each input part's name to its records, which are read to their end before anything is sent.
+        `progress` is called from several threads: with the worker's stage and percentage, and with ("sent", bytes) as
+        input is sent.
         """
         names = [part.name for part in job.header.inputs]
         if set(inputs) != set(names):
             raise SpecError(f"the job's inputs are {', '.join(names)}")
-        sources = [inputs[name] for name in names]
         stop = cancellation or Cancellation()
         until, wait = time.monotonic() + deadline, _FIRST_WAIT
+
+        def in_time() -> None:
+            if stop.asked:
+                raise Unreachable("cancelled before anything was sent")
+            if time.monotonic() >= until:
+                raise SpecError("the input was not read within the deadline")
+
+        sources = [job.fit(part, inputs[name], before_batch=in_time) for part, name in enumerate(names)]
         while True:
             try:
                 return self._attempt(
@@ -178,7 +185,7 @@ class SyncClient:
                 )
             except WorkerRefused as refused:
                 pause = max(refused.retry_after or 0.0, random.uniform(wait / 2, wait))  # noqa: S311 - jitter
-                again = refused.reason in _AGAIN and all(map(_opens_again, sources)) and not stop.asked
+                again = refused.reason in _AGAIN and all(source.opens_again for source in sources) and not stop.asked
                 if not again or time.monotonic() + pause >= until:
                     raise
             except Unreachable as lost:
@@ -191,7 +198,7 @@ class SyncClient:
     def _attempt(
         self,
         job: SealedJob,
-        sources: Sequence[Source],
+        sources: Sequence[FittedSource],
         attested: AttestedWorker,
         *,
         seconds: float,
@@ -253,7 +260,3 @@ def _ask(method: Callable[..., T], request: object) -> T:
         return method(request, timeout=_CALL_SECONDS)
     except grpc.RpcError as error:
         raise from_rpc(error) from None
-
-
-def _opens_again(source: Source) -> bool:
-    return callable(source) or isinstance(source, pa.Table | pa.RecordBatch)

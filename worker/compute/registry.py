@@ -19,6 +19,7 @@ from worker.compute.operations.deidentify.operation import DEIDENTIFY
 from worker.compute.operations.disseminate.operation import DISSEMINATE
 from worker.compute.operations.link.operation import LINK
 from worker.compute.operations.screen.operation import SCREEN
+from worker.compute.operations.validate.findings import NO_RECORD, OF_REJECTED_REPORT, RULE_CODES
 from worker.compute.operations.validate.operation import VALIDATE
 from worker.compute.parameters import Parameters, bad_parameters
 from worker.compute.status_codes import RowCode, ValueCode
@@ -62,6 +63,16 @@ _CODES: Final[tuple[type[RowCode], ...]] = (ValueCode, *(operation.codes for ope
 
 CODES: Final[Mapping[int, RowCode]] = MappingProxyType({code.value: code for codes in _CODES for code in codes})
 """Every row status code by its number."""
+
+
+def meaning_of(code: int) -> str:
+    """A row status code in words: that of an operation, or a NIBRS rule that `validate` reports."""
+    if code in CODES:
+        return CODES[code].meaning
+    if RULE_CODES < code < OF_REJECTED_REPORT:
+        return f"NIBRS rule {code - RULE_CODES}"
+    others = {OF_REJECTED_REPORT: "The report is rejected as a whole.", NO_RECORD: "The row has only blanks."}
+    return others.get(code, "A code of a later version.")
 
 
 def operation_of(parameters: Parameters) -> Operation[Any]:

@@ -36,12 +36,16 @@ class DataClass(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its name, its permitted Arrow types, its class of data, and whether it is required."""
+    """One column: its name, its permitted Arrow types, its class of data, and whether it is required.
+
+    `date`: its text is a date.
+    """
 
     name: str
     data_class: DataClass
     types: tuple[pa.DataType, ...]
     required: bool = False
+    date: bool = False
 
     @property
     def least_bits(self) -> int:
@@ -79,9 +83,17 @@ class RecordSchema:
         return max(1, sum(column.least_bits for column in self.columns.values() if column.required))
 
 
-def columns(data_class: DataClass, names: str, *types: pa.DataType, required: bool = False) -> tuple[Column, ...]:
-    """A column of these Arrow types and this class of data for each of the blank-separated `names`."""
-    return tuple(Column(name=name, data_class=data_class, types=types, required=required) for name in names.split())
+def columns(
+    data_class: DataClass, names: str, *types: pa.DataType, required: bool = False, dates: str = ""
+) -> tuple[Column, ...]:
+    """A column of these Arrow types and this class of data for each of the blank-separated `names`.
+
+    Those that are listed in `dates` too hold dates.
+    """
+    return tuple(
+        Column(name=name, data_class=data_class, types=types, required=required, date=name in dates.split())
+        for name in names.split()
+    )
 
 
 def _by_name(*groups: tuple[Column, ...]) -> Mapping[str, Column]:
@@ -97,7 +109,7 @@ _CASE: Final = DataClass.CASE
 _PERSON: Final = (
     *columns(_CONTROL, "record_id", *_TEXT),
     *columns(_BIOGRAPHIC, "NAM last first middle suffix", *_TEXT),
-    *columns(_BIOGRAPHIC, "SEX RAC ETN DOB POB HGT WGT EYE HAI SKN SMT", *_TEXT),
+    *columns(_BIOGRAPHIC, "SEX RAC ETN DOB POB HGT WGT EYE HAI SKN SMT", *_TEXT, dates="DOB"),
     *columns(_BIOGRAPHIC, "SOC OLN OLS OLY MNU", *_TEXT),
     *columns(_CONTROL, "FBI SID", *_TEXT),
     *columns(_BIOGRAPHIC, "street_number address_1 address_2 suburb city county state postcode country", *_TEXT),
@@ -106,23 +118,34 @@ _CLUSTER: Final = columns(_CONTROL, "cluster", pa.uint64())
 _HOTFILE: Final = (
     *_PERSON,
     *columns(_CONTROL, "NIC ORI", *_TEXT),
-    *columns(_CASE, "MKE OCA file_code EXL CMC entered expires", *_TEXT),
+    *columns(_CASE, "MKE OCA file_code EXL CMC entered expires", *_TEXT, dates="entered expires"),
     *columns(DataClass.PROPERTY, "VIN LIC LIS LIY LIT VYR VMA VMO VST VCO", *_TEXT),
 )
 _CHRI_EVENT: Final = (
     *columns(_CONTROL, "subject ORI", *_TEXT),
-    *columns(_HISTORY, "cycle event date charge level disposition disposition_date", *_TEXT),
+    *columns(
+        _HISTORY, "cycle event date charge level disposition disposition_date", *_TEXT, dates="date disposition_date"
+    ),
     *columns(_HISTORY, "sealed expunged juvenile non_conviction", pa.bool_()),
 )
 _CHRI_EVENT_2: Final = (
     *columns(_CONTROL, "subject ORI", *_TEXT),
-    *columns(_BIOGRAPHIC, "DOB", *_TEXT),
-    *columns(_HISTORY, "cycle count event date county offense_code offense level", *_TEXT),
-    *columns(_HISTORY, "disposition disposition_date sentence sentence_length comment relief", *_TEXT),
+    *columns(_BIOGRAPHIC, "DOB", *_TEXT, dates="DOB"),
+    *columns(_HISTORY, "cycle count event date county offense_code offense level", *_TEXT, dates="date"),
+    *columns(
+        _HISTORY,
+        "disposition disposition_date sentence sentence_length comment relief",
+        *_TEXT,
+        dates="disposition_date",
+    ),
     *columns(_HISTORY, "deceased sealed expunged juvenile non_conviction", pa.bool_()),
 )
 _NIBRS_ORI: Final = columns(
-    _CONTROL, "ori status nibrs_start inactive_from covered_from federal", *_TEXT, required=True
+    _CONTROL,
+    "ori status nibrs_start inactive_from covered_from federal",
+    *_TEXT,
+    required=True,
+    dates="nibrs_start inactive_from covered_from",
 )
 _NIBRS_VERDICTS: Final = (
     *columns(_CASE, "ori number", *_TEXT, required=True),
@@ -131,6 +154,7 @@ _NIBRS_VERDICTS: Final = (
     *columns(_CASE, "group action", *_TEXT),
     *columns(_CASE, "segments errors warnings", pa.uint64()),
 )
+_NIBRS_ON_FILE: Final = columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True, dates="date")
 _ROW_STATUS: Final = (
     *columns(DataClass.NONE, "row", pa.uint64(), required=True),
     *columns(_CASE, "status", pa.uint8(), required=True),
@@ -139,8 +163,8 @@ _ROW_STATUS: Final = (
 )
 
 
-def _input(schema_id: str, *groups: tuple[Column, ...]) -> RecordSchema:
-    return RecordSchema(schema_id=schema_id, columns=_by_name(*groups))
+def _input(schema_id: str, *groups: tuple[Column, ...], lines: bool = False) -> RecordSchema:
+    return RecordSchema(schema_id=schema_id, columns=_by_name(*groups), lines=lines)
 
 
 SCHEMAS: Final = MappingProxyType(
@@ -151,10 +175,10 @@ SCHEMAS: Final = MappingProxyType(
             _input("hotfile/1", _HOTFILE, _CLUSTER),
             _input("chri_event/1", _CHRI_EVENT),
             _input("chri_event/2", _CHRI_EVENT_2),
-            _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True)),
+            _input("nibrs.flat/3.1", columns(_CASE, "segment", pa.binary(), required=True), lines=True),
             _input("nibrs.xml/2019.1", columns(_CASE, "report", pa.binary(), required=True)),
             _input("nibrs_ori/1", _NIBRS_ORI),
-            _input("nibrs_on_file/1", columns(_CONTROL, "kind ori number sequence date", *_TEXT, required=True)),
+            _input("nibrs_on_file/1", _NIBRS_ON_FILE),
             _input("nibrs_verdicts/1", _NIBRS_VERDICTS),
             RecordSchema.output("row_status/1", _ROW_STATUS),
         )

@@ -17,7 +17,8 @@ from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml import HEAD, TAIL
 from tests.support.nibrs_xml_tools import records, rows_of
 from worker.client.errors import SpecError
-from worker.client.sources import read_file
+from worker.client.files import read_file
+from worker.client.spec import InputSpec
 from worker.compute.nibrs.records import Unread
 
 DEEP: Final = 100_000
@@ -61,7 +62,7 @@ def test_a_bomb_is_refused_before_anything_is_sent(name: str, tmp_path: Path) ->
     path.write_bytes(_document(name))
     before, started = _peak(), time.monotonic()
     with pytest.raises(SpecError, match=DOCUMENTS[name][2]) as refused:
-        read_file(path, rename={})()
+        read_file(path, InputSpec(schema="nibrs.xml/2019.1"))()
     assert time.monotonic() - started < SECONDS
     assert _peak() - before < GROWTH_KIB
     assert "Nothing was sent" in refused.value.remedy

@@ -1,6 +1,7 @@
 """`cji job run` and `cji receipt verify` with a worker that attests itself on a simulated machine."""
 
 import base64
+import datetime
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from tests.support.sdk_server import (
     ReferenceWorker,
     served,
 )
+from tests.support.workbooks import workbook
 from worker.audit import sign
 from worker.cli import build
 from worker.client.keys import new_recipient_key, new_signing_key, save_private_key
+from worker.compute.registry import CODES
 from worker.errors import Reason
 from worker.jose import key_id, public_jwk
 
@@ -229,8 +232,20 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
         (profile, 'recipient_key = "recipient.key"', "", "recipient_key"),
         (profile, 'ca = "ca.pem"', 'ca = "absent.pem"', "absent.pem"),
         (people, "DOB", "BIRTH", "BIRTH"),
-        (people, CSV, "", "column names"),
+        (people, CSV, "", "people.csv is empty"),
         (people, "DOB", "record_id", "distinct"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\ndelimiter = ";"', "surname"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\ndelimiter = ";;"', "delimiter"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\nencoding = "utf-7"', "utf-7"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\nencoding = "utf-16"', "mark of utf-16"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\nsheet = "A"', "sheet could apply"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\ndrop = ["DOB", "gone"]', "no column gone"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\ndate_format = "MM/DD/YY"', "date format"),
+        (spec, 'schema = "person/1"', 'schema = "person/1"\ndate_format = { SEX = "MM/DD/YYYY" }', "SEX is not"),
+        (people, "19151111", "11-13", "column DOB: 2 of 2 values cannot be read as dates; row 0: found 99-99"),
+        (people, "19151111", "03/04/1980\n1,,,03/05/1980", "DD/MM/YYYY or MM/DD/YYYY"),
+        (people, "michaela,19151111", "michaela", "row 0 has 3 fields, wanted 4"),
+        (people, "record_id", "PAR1", "is a Parquet file, not a text file"),
         (spec, "[[operations]]", '[[operations]]\nkind = "link"\n[[operations]]', "no rule for cluster"),
         (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "absent.csv"\n[input]', "absent.csv"),
         (spec, "[input]", '[sides.oris]\nschema = "nibrs_ori/1"\nfile = "people.csv"\n[input]', "nibrs_ori/1"),
@@ -243,6 +258,37 @@ def test_unusable_input_is_told_before_anything_is_sent(desk: Desk) -> None:
     assert (nowhere.exit_code, "/proc cannot be written" in nowhere.stderr) == (2, True), nowhere.output
     assert not desk.worker.seen
     assert "out" not in desk.files()
+
+
+def test_rows_are_summed_up_after_every_job(desk: Desk) -> None:
+    result = desk.run("out")
+    assert "input: people.csv: utf-8, 4 columns, delimiter a comma\n" in result.stderr
+    assert "input: DOB: 1 of 2 values cannot be read as dates and are sent as they are\n" in result.stderr
+    status = [line for line in result.stdout.splitlines() if line.startswith(("status", "  "))]
+    assert status == [
+        "status   2 ok, 0 warned, 1 partly used, 0 not usable",
+        f"    101 DOB                      1 rows, first        2  {CODES[101].meaning}",
+    ]
+    assert desk.run("silent", "people.csv", "--quiet").output == ""
+
+
+def test_a_workbook_and_a_fixed_width_file_give_the_same_result(desk: Desk) -> None:
+    names = ["record_id", "surname", "given_name", "DOB", "officer"]
+    person = ["007", "neumann", "michaela", datetime.date(1915, 11, 11), "x"]
+    workbook(desk.folder / "people.xlsx", {"People": [names, person]})
+    (desk.folder / "people.txt").write_bytes("007Müller  michaela11/13/1915".encode("cp1252"))
+    spec = desk.folder / "job.toml"
+    text = spec.read_text()
+    spec.write_text(text.replace("[input]", '[input]\ndrop = ["officer"]'))
+    assert desk.run("book.csv", "people.xlsx").exit_code == 0
+    places = "record_id = [1, 3], surname = [4, 11], given_name = [12, 19], DOB = [20, 29]"
+    spec.write_text(text.replace("[input]", f'[input]\nencoding = "windows-1252"\nfixed_width = {{ {places} }}'))
+    fixed = desk.run("fixed.csv", "people.txt")
+    assert fixed.exit_code == 0, fixed.output
+    assert "input: DOB: dates in MM/DD/YYYY" in fixed.stderr
+    for name in ("book.csv", "fixed.csv"):
+        (row,) = pyarrow.csv.read_csv(desk.folder / name).to_pylist()
+        assert (row["record_id"], row["first"], str(row["DOB"])) == (7, "m*******", "1915")
 
 
 def test_a_key_that_is_not_pinned_stops_before_sealing(desk: Desk) -> None:

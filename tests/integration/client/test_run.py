@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -303,8 +304,24 @@ async def test_a_fault_of_the_input_is_told_as_such(scene: Scene) -> None:
     with pytest.raises(SpecError, match="cannot be read") as caught:
         await scene.run(broken)
     assert "canary" not in str(caught.value)
-    with pytest.raises(SpecError, match="unknown or with a wrong type: colour"):
+    with pytest.raises(SpecError, match="unknown: colour"):
         await scene.run(people(1).append_column("colour", pa.array(["red"])))
+
+
+async def test_the_whole_input_is_read_before_anything_is_sent(scene: Scene) -> None:
+    late = people(40_000).set_column(3, "DOB", pa.array([1.0] * 39_999 + [1.5]))
+    with pytest.raises(SpecError, match="row 39999, column DOB: found a number that is not whole, wanted string"):
+        await scene.run(late)
+    assert not scene.worker.seen
+
+
+async def test_an_input_that_is_never_read_ends_by_its_deadline(scene: Scene) -> None:
+    def endless() -> Batches:
+        return Batches(schema=people(1).schema, batches=itertools.repeat(people(1000).to_batches()[0]))
+
+    with pytest.raises(SpecError, match="not read within the deadline"):
+        await scene.run(endless, deadline=0.5)
+    assert not scene.worker.seen
 
 
 async def test_wrong_input_names_are_refused_before_anything_is_sent(scene: Scene) -> None:

@@ -1,7 +1,6 @@
 """Whatever a peer or a file says, the SDK answers with a value or with an error of its own."""
 
 from contextlib import suppress
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -18,7 +17,7 @@ from worker.client.errors import SpecError, from_details
 from worker.client.keys import PinnedKey
 from worker.client.parts import arrow_messages, open_part, seal_stream
 from worker.client.result import Collector, parse_result_header
-from worker.client.sources import Batches, open_source, read_file
+from worker.client.sources import Batches
 from worker.client.spec import decode_spec
 from worker.envelope import FLOE_HEADER_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES
 from worker.errors import REASONS, Reason, Stage
@@ -126,14 +125,6 @@ def test_files(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
         load_project_key(path)
     with pytest.raises(SpecError):
         read_evidence(data, trust=AZURE_US, reference=decided())
-
-
-@given(st.binary(max_size=200), st.sampled_from([".csv", ".parquet", ".arrow"]))
-def test_record_files(tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str) -> None:
-    path = Path(tmp_path_factory.getbasetemp() / f"sdk-records{suffix}")
-    path.write_bytes(data)
-    with suppress(SpecError):
-        list(open_source(read_file(path, rename={}), "person/1").batches)
 
 
 @given(st.binary(max_size=100), st.text(max_size=60), st.text(max_size=60))

@@ -28,10 +28,19 @@ from cji_simulator.site import Site, open_site
 from cji_simulator.worker import memory_kind
 from worker.audit import Expected, KeyReleased, ReceiptError, verify_receipt
 from worker.audit.chain import read
-from worker.client import INPUT_NAME, SealedResult, Unverified, load_project_key, load_signing_key, load_spec, seal
+from worker.client import (
+    INPUT_NAME,
+    SealedResult,
+    Unverified,
+    load_project_key,
+    load_signing_key,
+    load_spec,
+    read_file,
+    seal,
+)
 from worker.client.attested import AttestedWorker, verify_attestation
 from worker.client.keys import ProjectKey, new_project_key, save_project_key
-from worker.client.sources import open_source, read_file
+from worker.client.sources import fit
 from worker.jose import key_id, public_jwk
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -92,8 +101,7 @@ def _session(folder: Path, site: Site, console: Console) -> None:
         _step(console, 4, "Sealing and running the job")
         csv, spec_file = _write_job(folder, site)
         spec = load_spec(spec_file)
-        source = read_file(csv, rename=spec.input.rename)
-        rows = open_source(source, spec.input.schema).rows
+        source = fit(read_file(csv, spec.input), spec.input)
         project = _project_key(folder / "demo.project.json", _PROJECT)
         with _bar(console) as progress:
             sealed_bytes = progress.add_task("sealed job", total=csv.stat().st_size)
@@ -108,7 +116,7 @@ def _session(folder: Path, site: Site, console: Console) -> None:
                 kek=kek,
                 signing_key=load_signing_key(Path(site.profile.signing_key)),
                 project_key=project,
-                rows=rows,
+                rows=source.rows,
             )
             result = client.run(
                 job, {INPUT_NAME: source}, attested=attested, deadline=spec.deadline_seconds, progress=report
@@ -122,7 +130,7 @@ def _session(folder: Path, site: Site, console: Console) -> None:
             " mostly latency, `make bench` measures throughput)"
         )
         _step(console, 5, "Opening the result with the recipient's key; both sides of it exist only here")
-        _show_rows(console, open_source(source, spec.input.schema).batches, site.open(result)["result"])
+        _show_rows(console, source.open().batches, site.open(result)["result"])
         (folder / "receipt.jws").write_text(result.receipt.compact)
         (folder / "evidence.json").write_bytes(attested.to_file())
         _step(console, 6, "The receipt verified before the result was opened. It says")

@@ -29,7 +29,8 @@ from worker.audit.chain import read
 from worker.client import WorkerRefused, load_signing_key
 from worker.client.errors import from_rpc
 from worker.client.parts import arrow_messages, seal_stream
-from worker.client.sources import open_source
+from worker.client.sources import fit
+from worker.client.spec import InputSpec
 from worker.config import load
 from worker.envelope import (
     ATTRIBUTION,
@@ -69,7 +70,7 @@ class RawJob:
 
     def stream(self, table: pa.Table, *, part: int = 0, schema: str = "person/1") -> list[bytes]:
         """The sealed segments of a part of this job."""
-        return self.plain(arrow_messages(open_source(table, schema)), part=part)
+        return self.plain(arrow_messages(fit(table, InputSpec(schema=schema)).open()), part=part)
 
     def plain(self, messages: Iterable[bytes | memoryview | pa.Buffer], *, part: int = 0) -> list[bytes]:
         """The sealed segments of any plaintext."""

@@ -7,7 +7,8 @@ import pytest
 
 from worker.client.ca_doj import COLUMNS, events, open_extract
 from worker.client.errors import SpecError
-from worker.client.sources import open_source, read_file
+from worker.client.files import read_file
+from worker.client.sources import fit
 from worker.client.spec import InputSpec
 
 ROW = {
@@ -135,15 +136,22 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 def test_an_extract_is_a_source_of_events(tmp_path: Path) -> None:
     path = tmp_path / "extract.dat"
     path.write_text(line(ROW) + "\n")
-    source = read_file(path, rename={}, layout="ca_doj")
-    opened = open_source(source, "chri_event/2")
-    assert [batch.num_rows for batch in opened.batches] == [1]
+    spec = InputSpec(schema="chri_event/2", layout="ca_doj")
+    source = read_file(path, spec)
+    assert [batch.num_rows for batch in fit(source, spec).open().batches] == [1]
     path.write_text(line(ROW) + "\n" + "short,row\n")
     with pytest.raises(SpecError, match=r"extract\.dat cannot be read"):
-        list(open_source(source, "chri_event/2").batches)
+        fit(source, spec)
 
 
-@pytest.mark.parametrize("fields", [{"schema": "person/1"}, {"schema": "chri_event/2", "rename": {"a": "b"}}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schema": "person/1"},
+        {"schema": "chri_event/2", "rename": {"a": "b"}},
+        {"schema": "chri_event/2", "drop": ("a",)},
+    ],
+)
 def test_a_layout_makes_events_and_nothing_else(fields: dict[str, object]) -> None:
     InputSpec(schema="chri_event/2", layout="ca_doj")
     with pytest.raises(ValueError, match="layout ca_doj"):

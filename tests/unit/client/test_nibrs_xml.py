@@ -11,17 +11,20 @@ from tests.support.nibrs_reports import REPORTS, lines
 from tests.support.nibrs_xml_tools import lines_of, records, rows_of
 from worker.client import nibrs_xml
 from worker.client.errors import SpecError
-from worker.client.sources import open_source, read_file
+from worker.client.files import read_file
+from worker.client.sources import fit
+from worker.client.spec import InputSpec
 
 ROWS: Final = [row.decode() for report in REPORTS.values() for row in rows_of(lines(report))]
+SPEC: Final = InputSpec(schema="nibrs.xml/2019.1")
 PLAIN: Final = made.document(ROWS)
 
 
 def read(path: Path, data: bytes) -> list[bytes]:
     path.write_bytes(data)
-    opened = open_source(read_file(path, rename={}), "nibrs.xml/2019.1")
-    table = pa.Table.from_batches(opened.batches, schema=opened.schema)
-    assert table.num_rows == opened.rows
+    source = fit(read_file(path, SPEC), SPEC)
+    table = pa.Table.from_batches(source.open().batches, schema=source.schema)
+    assert table.num_rows == source.rows
     rows: list[bytes] = table["report"].to_pylist()
     return rows
 
@@ -89,7 +92,7 @@ def test_a_file_that_cannot_be_used_is_refused_by_line(name: str, tmp_path: Path
     path = tmp_path / "a.xml"
     path.write_bytes(data)
     with pytest.raises(SpecError, match=message) as refused:
-        read_file(path, rename={})()
+        nibrs_xml.read_xml(path)
     assert "Nothing was sent" in refused.value.remedy
 
 
