@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from attestation import Fault
 from attestation.appraisal import BootImage, BootState, ReferenceValues, image_of, verity_roots
-from attestation.evidence import Evidence, MeasuredBoot
+from attestation.evidence import Evidence, MeasuredBoot, read_logs
+from attestation.evidence.event_log import MAX_USERSPACE_LOG
 from tests.support.boot_forge import IMA, LINE, VERITY, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
 from tests.support.forge import QUALIFYING, RECEIPT_KEY, decided, machine, quote_structure, rsa_public, sign
@@ -166,6 +167,14 @@ def test_a16_logs_that_are_missing_or_cannot_be_read() -> None:
     with rejected("E47") as caught:
         machine().appraise(with_parts(firmware_log=bytes(100)))
     assert caught.value.failures[0].found == "no TCG_EfiSpecIDEvent at its beginning"
+
+
+def test_a_userspace_log_that_is_too_long() -> None:
+    """However little is in it: a record without a PCR is no event."""
+    fits = b"\x1e{}" * (MAX_USERSPACE_LOG // 3)
+    assert read_logs(b"", fits) == ()
+    with rejected("event-log"):
+        read_logs(b"", fits + b"\x1e{}")
 
 
 def test_the_kernels_own_pcr_is_not_replayed() -> None:
