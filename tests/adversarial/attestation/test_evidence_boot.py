@@ -1,6 +1,7 @@
 """Measured boots that must not be accepted: second quotes, event logs, starts of workers, boot images."""
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import replace as changed
 from functools import partial
@@ -13,7 +14,8 @@ from msgspec.structs import replace
 
 from attestation import Fault
 from attestation.appraisal import BootImage, BootState, ReferenceValues, image_of, verity_roots
-from attestation.evidence import Evidence, MeasuredBoot
+from attestation.evidence import Evidence, MeasuredBoot, read_logs
+from attestation.evidence.event_log import MAX_EVENTS, MAX_USERSPACE_LOG
 from tests.support.boot_forge import IMA, LINE, VERITY, firmware, replayed, second_quote, start_of, with_boot
 from tests.support.evidence import refused
 from tests.support.forge import QUALIFYING, RECEIPT_KEY, decided, machine, quote_structure, rsa_public, sign
@@ -166,6 +168,30 @@ def test_a16_logs_that_are_missing_or_cannot_be_read() -> None:
     with rejected("E47") as caught:
         machine().appraise(with_parts(firmware_log=bytes(100)))
     assert caught.value.failures[0].found == "no TCG_EfiSpecIDEvent at its beginning"
+
+
+def test_a_userspace_log_that_is_too_long() -> None:
+    """However little is in it: a record without a PCR is no event."""
+    fits = b"\x1e{}" * (MAX_USERSPACE_LOG // 3)
+    assert read_logs(b"", fits) == ()
+    with rejected("event-log"):
+        read_logs(b"", fits + b"\x1e{}")
+
+
+def test_a_firmware_log_of_too_many_events_or_banks() -> None:
+    one = Measurement(pcr=4, kind=0xD, data=b"", digest=bytes(32))
+    assert len(read_logs(encode([one] * MAX_EVENTS), b"")) == MAX_EVENTS
+    with rejected("event-log"):
+        read_logs(encode([one] * (MAX_EVENTS + 1)), b"")
+    for count in (16, 17):
+        banks = b"".join(struct.pack("<HH", algorithm, 32) for algorithm in range(1, count + 1))
+        body = b"Spec ID Event03\0" + bytes(8) + struct.pack("<I", count) + banks + b"\0"
+        log = struct.pack("<II20xI", 0, 3, len(body)) + body
+        if count == 16:
+            assert read_logs(log, b"") == ()
+            continue
+        with rejected("event-log"):
+            read_logs(log, b"")
 
 
 def test_the_kernels_own_pcr_is_not_replayed() -> None:
