@@ -22,7 +22,8 @@ from tests.support.refusals import rejected
 from tests.support.tsa_forge import tsa
 from worker.client import Unverified
 from worker.client.attested import AttestedWorker, read_evidence
-from worker.client.evidence_file import decode_evidence
+from worker.client.errors import SpecError
+from worker.client.evidence_file import MAX_FILE_BYTES, decode_evidence
 from worker.client.evidence_file import stamped as stamped_message
 from worker.client.times import bundle_time
 
@@ -127,6 +128,11 @@ def test_a_timestamp_without_a_root_is_not_checked() -> None:
     refused(stamped(machine().now), "E52", reference=unpinned())
 
 
+def test_a_file_of_another_size_is_none() -> None:
+    with pytest.raises(SpecError, match="not one that"):
+        decode_evidence(evidence_file() + b" " * MAX_FILE_BYTES)
+
+
 def test_bundles_can_be_stamped_too() -> None:
     text = machine().evidence().to_json()
     given = reference(timestamp_roots=tsa().roots)
@@ -160,6 +166,12 @@ def test_a_later_quote_is_later() -> None:
     assert shown_later(1000, clock(5), clock(2505)) == start + timedelta(seconds=2.5)
     assert shown_later(1000, clock(9), clock(5)) == start  # E35 refuses that
     assert shown_later(1000, clock(0), clock(1 << 63)) == start + timedelta(milliseconds=MOST_MILLISECONDS)
+
+
+@pytest.mark.parametrize("name", ["evidence", "token_evidence"])
+def test_f08_a_quote_that_cannot_be_read_proves_nothing(name: str) -> None:
+    bundle = machine().evidence(quote=b"x").to_json()
+    refused(evidence_file(**{name: bundle}), "E15")
 
 
 def test_the_latest_of_several_proofs() -> None:
