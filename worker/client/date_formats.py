@@ -86,7 +86,10 @@ class DateFormat:
 
 
 def plain_dates(values: pa.Array, formats: Iterable[DateFormat]) -> Bools:
-    """bool[n]: the value is a date that the worker reads as it is, and no format contradicts that."""
+    """bool[n]: the value is a date that the worker reads as it is, and no format contradicts that.
+
+    MMDDYYYY and DDMMYYYY do not: from the year 1300 on, their century stands where a plain date has its month.
+    """
     if any(one.contradicts_plain for one in formats):
         return np.zeros(len(values), np.bool_)
     return _dates(values)

@@ -48,7 +48,7 @@ def _guess(path: Path, encoding: str) -> str:
     """The delimiter of the file; SpecError if two are as good, or if the rows are equal with none."""
     sample = _sample(path, encoding)
     widths = {delimiter: _width(sample, delimiter) for delimiter in _DELIMITERS if delimiter in sample[0]}
-    even = {delimiter: width for delimiter, (width, row) in widths.items() if row is None and width > 1}
+    even = {delimiter: width for delimiter, (width, odd) in widths.items() if odd is None and width > 1}
     best = [delimiter for delimiter, width in even.items() if width == max(even.values())]
     if len(best) == 1:
         return best[0]
@@ -58,8 +58,10 @@ def _guess(path: Path, encoding: str) -> str:
         return _DELIMITERS[0]  # one column
     else:
         delimiter = max(widths, key=lambda one: widths[one][0])
-        width, row = widths[delimiter]
-        text = f"has no even rows: split by {_NAMES.get(delimiter, delimiter)}, row {row} has not {width} fields"
+        width, odd = widths[delimiter]
+        row, fields = odd or (0, width)
+        name = _NAMES.get(delimiter, delimiter)
+        text = f"has no even rows: split by {name}, row {row} has {fields} fields, wanted {width}"
     raise SpecError(f"{path.name} {text}", remedy='State delimiter in [input], for example ";". Nothing was sent.')
 
 
@@ -76,12 +78,12 @@ def _sample(path: Path, encoding: str) -> list[str]:
     return sample
 
 
-def _width(sample: list[str], delimiter: str) -> tuple[int, int | None]:
-    """(fields of the header, the first row that has another number of fields). A quoted end may be cut off."""
+def _width(sample: list[str], delimiter: str) -> tuple[int, tuple[int, int] | None]:
+    """(fields of the header, the first row with another number and that number). A quoted end may be cut off."""
     try:
         rows = [row for row in csv.reader(sample, delimiter=delimiter) if row]
     except csv.Error:
-        return 0, 0
+        return 0, (0, 0)
     widths = [len(row) for row in rows]
     whole = widths[1:-1] if sum(line.count('"') for line in sample) % 2 else widths[1:]
-    return widths[0], next((row for row, width in enumerate(whole) if width != widths[0]), None)
+    return widths[0], next((odd for odd in enumerate(whole) if odd[1] != widths[0]), None)

@@ -56,7 +56,7 @@ def test_a_delimiter_that_does_not_decide_has_to_be_stated(tmp_path: Path) -> No
         "last": ["a;b"],
         "first": ["c"],
     }
-    assert "split by a comma, row 1 has not 2 fields" in refusal(path, "last,first\na,b\nc,d,e\n")
+    assert "split by a comma, row 1 has 3 fields, wanted 2" in refusal(path, "last,first\na,b\nc,d,e\n")
     assert records(path, "last\nneumann\n\npainter\n") == {"last": ["neumann", "painter"]}
 
 
