@@ -126,6 +126,7 @@ ONE = BOOT[0]
         header([SHA256], pcr=1),
         header([SHA256], kind=4),
         header([SHA256], length=32),
+        header([SHA256], length=34) + b"\0",
         header([SHA256], size=20),
         header([SHA1]),
         header([SHA256, SHA256]),
@@ -218,6 +219,7 @@ def test_a_locality_counts_at_the_start_of_pcr_0_only() -> None:
     other = Measurement(pcr=4, kind=4, data=b"", digest=bytes(32))
     assert replay(read_logs(encode([elsewhere]), b""))[:2] == (bytes(32), bytes(32))
     assert replay(read_logs(encode([ONE, note]), b"")) == replay(read_logs(encode([ONE]), b""))
+    assert replay(read_logs(encode([ONE, other, note]), b"")) == replay(read_logs(encode([ONE, other]), b""))
     assert replay(read_logs(encode([other, note]), b""))[0] == bytes(31) + b"\3"
 
 
