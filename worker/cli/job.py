@@ -14,6 +14,7 @@ from attestation import Trust
 from worker.cli.common import FILE, explained, passphrase_for, trust_named
 from worker.cli.output import FORMATS, RESULT, Target, write_batches, write_lines
 from worker.cli.progress import shown
+from worker.cli.report_file import opened_job, write_report
 from worker.cli.row_table import print_summary
 from worker.client import (
     INPUT_NAME,
@@ -84,8 +85,8 @@ def run(
     """Seal the records of IN (.csv, .xlsx, .parquet, .arrow, .txt, .xml; docs/job.md), run the job, open the result.
 
     The worker must pass attestation first; records leave this machine sealed to a key that only such a worker receives.
-    The outputs are the result, row_status (the status of each row), further outputs of the operations, and receipt.jws,
-    evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
+    The outputs are the result, row_status (the status of each row), further outputs of the operations, report.html, and
+    receipt.jws, evidence.json and header.bin for `cji receipt verify`. Either all of them are written or none.
 
     \b
     Examples:
@@ -104,18 +105,16 @@ def run(
     _check_columns(source.schema, spec)
     inputs = {name: _read(side.file, side, console) for name, side in spec.sides.items()} | {INPUT_NAME: source}
     # the worker keeps no results, so the target is prepared before anything is sent
-    with (
-        target.writing() as folder,
-        _client(profile, trust) as client,
-    ):
+    with target.writing() as folder, _client(profile, trust) as client:
         kek = client.describe().pin_for(spec)
         attested = client.attest()
         _introduce(console, attested)
         sealed = seal(spec, kek=kek, signing_key=signing, rows=source.rows)
-        with shown(console) as report:
-            result = client.run(sealed, inputs, attested=attested, deadline=spec.deadline_seconds, progress=report)
+        with shown(console) as steps:
+            result = client.run(sealed, inputs, attested=attested, deadline=spec.deadline_seconds, progress=steps)
         with result:
             summaries, notes = _write(result, recipient, folder, inputs, suffix=target.suffix, sealed=sealed)
+            write_report(console, opened_job(result, recipient, sealed.plan, inputs), folder / "report.html")
     if not quiet:
         _conclude(result, out, sealed.plan, summaries, notes)
 

@@ -91,6 +91,13 @@ def write_lines(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
             file.writelines(line + b"\n" for line in batch.column(0).to_pylist())
 
 
+def write_text(path: Path, pieces: Iterator[str]) -> None:
+    """Write a text piece by piece."""
+    with path.open("x", encoding="utf-8") as file:
+        path.chmod(0o600)
+        file.writelines(pieces)
+
+
 def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([_text(column) for column in batch.columns], names=batch.schema.names)
 

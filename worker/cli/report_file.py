@@ -1,0 +1,64 @@
+"""`report.html`: the page of a job that this machine has opened."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+
+from worker.cli.output import write_text
+from worker.client import INPUT_NAME, SealedResult
+from worker.client.errors import SpecError
+from worker.client.keys import RecipientPrivateKey
+from worker.client.sealed_result import read_output
+from worker.client.sources import FittedSource
+from worker.compute.registry import Plan
+from worker.report import Job, report
+
+
+def opened_job(
+    result: SealedResult, recipient: RecipientPrivateKey, plan: Plan, inputs: Mapping[str, FittedSource]
+) -> Job:
+    """The opened job, for its page; `inputs` by name."""
+    claims = result.receipt.claims
+
+    def read_side(name: str) -> Iterator[pa.RecordBatch]:
+        return inputs[name].open().batches
+
+    return Job(
+        operations=[each.parameters for each in plan.operations],
+        outputs=dict(result.header.outputs),
+        read=partial(read_output, result, recipient),
+        sides={name: partial(read_side, name) for name in inputs if name != INPUT_NAME},
+        facts={
+            "receipt": "verified",
+            "job": claims.job_id,
+            "worker": claims.worker,
+            "submitter": claims.submitter,
+            "ended": claims.ended,
+        },
+        simulated=result.attested.simulated,
+        rows=claims.volumes.rows_in,
+    )
+
+
+def write_report(console: Console, job: Job, path: Path) -> None:
+    """Write the page, where the operations have one.
+
+    The worker keeps no results: a side table that has gone, or outputs that contradict each other, cost the page only.
+    """
+    pieces = report(job)
+    if pieces is None:
+        return
+    try:
+        write_text(path, pieces)
+    except SpecError as error:
+        _without(console, path, str(error))
+    except (LookupError, TypeError, ValueError):
+        _without(console, path, "the outputs do not fit each other")
+
+
+def _without(console: Console, path: Path, reason: str) -> None:
+    path.unlink()
+    console.print(f"no report.html: {reason}", highlight=False, markup=False)
