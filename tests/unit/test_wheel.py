@@ -29,7 +29,8 @@ def test_wheel_holds_the_two_packages_only(wheel: zipfile.ZipFile) -> None:
 
 
 def test_every_file_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    tree = {str(p.relative_to(ROOT)) for package in ("worker", "attestation") for p in (ROOT / package).rglob("*.py")}
+    files = [p for package in ("worker", "attestation") for p in (ROOT / package).rglob("*") if p.is_file()]
+    tree = {str(p.relative_to(ROOT)) for p in files if p.suffix in {".py", ".toml", ".css"}}
     assert tree <= set(wheel.namelist())
 
 

@@ -1,0 +1,125 @@
+"""Jobs for pages: operations run on tables in this process, as a recipient would read their outputs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from tests.support.contexts import context, planned, prepare_table
+from tests.support.paths import ROOT
+from worker.compute.operations.aggregate import Aggregate
+from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
+from worker.compute.operations.validate import Validate
+from worker.compute.parameters import Parameters
+from worker.compute.registry import operation_of
+from worker.records import tagged
+from worker.report import Job, report
+
+NIBRS = "nibrs.flat/3.1"
+PERSON = "person/1"
+
+_SURE = {"last": (0.9, 0.01), "first": (0.9, 0.01), "DOB": (0.95, 0.001), "SOC": (0.9, 0.0001)}
+MODEL = Model(
+    comparisons=tuple(
+        Comparison(
+            name=name,
+            levels=(
+                Level(label="the same", conditions=(Condition(column=name),), m=m, u=u),
+                Level(label="different", m=1 - m, u=1 - u),
+            ),
+        )
+        for name, (m, u) in _SURE.items()
+    ),
+    blocking=(Rule(keys=(Key(column="last"),)), Rule(keys=(Key(column="SOC"),))),
+    prior=0.0001,
+)
+"""A model with given weights: SOC alone does not make a match, and missing values count for nothing."""
+
+PEOPLE = (
+    *(("DOE", "JANE", "19820214", None),) * 3,
+    ("DOE", "JANE", "19820214", "123456789"),
+    ("DOE", "JANE", "19510730", "123456789"),
+    *(("DOE", "JANE", "19510730", None),) * 3,
+    ("ROE", "RICHARD", "19751103", "219099999"),
+    ("ROE", "RICHARD", None, None),
+    ("ROE", "RICK", "19751103", "219099999"),
+)
+"""Two clusters of four with a bridge between rows 3 and 4, a cluster of two, and pairs for a clerk."""
+
+
+def opened(
+    parameters: Parameters,
+    schema_id: str,
+    table: pa.Table,
+    sides: Mapping[str, tuple[str, pa.Table]] = MappingProxyType({}),
+) -> Job:
+    """The job of one table operation."""
+    message = operation_of(parameters).message(parameters)
+    schema = tagged(schema_id, [*table.schema])
+    batches = {name: each.cast(tagged(kind, [*each.schema])).to_batches() for name, (kind, each) in sides.items()}
+    given = replace(context(), sides=batches)
+    found = prepare_table(message, schema_id, schema, given).run(table.cast(schema).to_batches(), lambda *_: None)
+    outputs = {"result": [*found.result], **{name: [*part] for name, part in found.parts.items()}}
+    plan = planned([message], schema_id, sides={name: kind for name, (kind, _) in sides.items()})
+    return Job(
+        operations=[parameters],
+        outputs={output.name: output.schema.schema_id for output in plan.outputs},
+        read=lambda name: iter(outputs[name]),
+        sides={name: partial(iter, each) for name, each in batches.items()},
+        facts={"receipt": "verified", "job": "7f" * 16, "worker": "worker-1"},
+        simulated=True,
+        rows=table.num_rows,
+    )
+
+
+def people(rows: Any = PEOPLE, **more: Any) -> pa.Table:
+    """Records of `rows` (last, first, DOB, SOC), numbered from p0 on."""
+    columns = dict(zip(("last", "first", "DOB", "SOC"), zip(*rows, strict=True), strict=True))
+    ids = [f"p{i}" for i in range(len(rows))]
+    return pa.table({name: pa.array(found, pa.utf8()) for name, found in {"record_id": ids, **columns, **more}.items()})
+
+
+def linked(table: pa.Table, sides: Mapping[str, tuple[str, pa.Table]] = MappingProxyType({})) -> Job:
+    """A job of `link` with MODEL."""
+    return opened(Link(model=MODEL), PERSON, table, sides)
+
+
+def submission() -> pa.Table:
+    """The example's NIBRS submission: four incidents, two of them rejected."""
+    lines = (ROOT / "examples/validate/submission.txt").read_bytes().splitlines()
+    return pa.table({"segment": pa.array(lines, pa.binary())})
+
+
+def example(name: str) -> pa.Table:
+    """A CSV file of the examples, as text."""
+    names = (ROOT / name).read_text().partition("\n")[0].split(",")
+    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.utf8()))
+    return pyarrow.csv.read_csv(ROOT / name, convert_options=options)
+
+
+def jobs() -> dict[str, Job]:
+    """One job for each kind of page."""
+    day = date(2026, 2, 1)
+    cells = Aggregate(keys={"SEX": ("F", "M"), "county": ()}, person="SID", threshold=3)
+    return {
+        "link": linked(people()),
+        "link_to": linked(people(PEOPLE[:4]), {"link_to": (PERSON, people(PEOPLE[3:]))}),
+        "validate": opened(Validate(rule_set="nibrs/3.1", as_of=day), NIBRS, submission()),
+        "validate_columns": opened(
+            Validate(rule_set="ncic/1", as_of=day), PERSON, example("examples/persons/people.csv")
+        ),
+        "aggregate": opened(cells, PERSON, example("examples/aggregate/people.csv")),
+        "return_a": opened(Aggregate(preset="srs_return_a", reports="all"), NIBRS, submission()),
+    }
+
+
+def page_of(job: Job) -> str:
+    """The whole page."""
+    pieces = report(job)
+    assert pieces is not None
+    return "".join(pieces)

@@ -1,0 +1,144 @@
+"""Pages of `link`, `validate` and `aggregate`: what a clerk finds on them, and what is never there."""
+
+import re
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from tests.support.report_tools import PEOPLE, PERSON, jobs, linked, opened, page_of, people
+from worker.compute.operations.aggregate import Aggregate
+from worker.compute.operations.deidentify import Deidentify
+from worker.compute.operations.link import Link
+from worker.report import Job, report
+from worker.report.clusters import MOST_POINTS, drawings
+from worker.report.markup import MOST_ROWS
+from worker.report.weights import Weights
+
+PAGES = jobs()
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def rows_of(job: Job, name: str) -> list[dict[str, object]]:
+    return [row for batch in job.read(name) for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    "parameters", [Link(), Link(match=0.5, clerical_review_threshold=0.001)], ids=["default", "low thresholds"]
+)
+def test_the_parts_of_a_weight_add_up_to_it(parameters: Link) -> None:
+    """Of a trained model, with the rarity of values and the odds of relatives."""
+    names = [("SMITH", "JO", "1 ELM"), ("SMITH", "AL", "1 ELM"), ("ROE", "MAX", "2 OAK"), ("ROE", "MAX", "2 OAK")] * 30
+    table = pa.table(
+        {
+            name: pa.array(found, pa.utf8())
+            for name, found in zip(("last", "first", "address_1"), zip(*names, strict=True), strict=True)
+        }
+    )
+    job = opened(parameters, PERSON, table)
+    weights, patterns = Weights.of(job.read("levels")), rows_of(job, "patterns")
+    assert weights.relatives is not None
+    pairs = rows_of(job, "pairs")
+    assert any(pair["frequency"] for pair in pairs)
+    for pair in pairs[:200]:
+        parts = weights.parts(pair, patterns[int(str(pair["pattern"]))])
+        assert sum(bits for _, bits in parts) == pytest.approx(pair["weight"], abs=1e-6)
+
+
+def test_pairs_are_side_by_side_with_their_sentences() -> None:
+    page = text_of(page_of(PAGES["link"]))
+    assert "p8 and p9 for a clerk in different clusters probability 0.4475 rows 8 and 9" in page
+    assert "first RICHARD RICHARD the same DOB 19751103 missing" in page
+    assert "DOB 19820214 19510730 differs" in page
+    assert "last: the same; in 90.0 % of pairs of one person, in 1.00 % of pairs of different persons" in page
+    assert "DOB: a value is missing, which says nothing +0.0" in page
+    assert "p3 and p4 match in different clusters" in page
+
+
+def test_a_bridge_is_drawn_between_its_clusters() -> None:
+    first, *others = drawings(PAGES["link"], linked_to=False)
+    assert [sorted(group.records) for group in first.groups] == [
+        [(False, row) for row in rows] for rows in ((0, 1, 2, 3), (4, 5, 6, 7))
+    ]
+    assert [line[:2] for line in first.lines if line[3]] == [((False, 3), (False, 4))]
+    assert len(first.lines) == 6 + 6 + 1
+    assert [len(drawing.records) for drawing in others] == [4, 4, 2]
+    assert page_of(PAGES["link"]).count('class="bridge"') == 1
+
+
+def test_records_of_link_to_are_read_from_the_side_table() -> None:
+    job = PAGES["link_to"]
+    shown = drawings(job, linked_to=True)
+    assert {other for drawing in shown for other, _ in drawing.records} == {False, True}
+    page = text_of(page_of(job))
+    assert "p3 and p0 match in one cluster" in page
+    assert "SOC 123456789 123456789 the same" in page
+    assert "row 0 of link_to" in page
+    changed = replace(job, sides={"link_to": lambda: iter(people([("XYZ", "Q", "1", "2")] * 8).to_batches())})
+    assert "SOC 123456789 2 differs" in text_of(page_of(changed))
+
+
+def test_a_large_cluster_is_drawn_in_part() -> None:
+    job = linked(people([PEOPLE[0]] * 40))
+    (drawing,) = drawings(job, linked_to=False)
+    assert len(drawing.records) == MOST_POINTS
+    assert f"{40 - MOST_POINTS} more records are not drawn." in page_of(job)
+    assert f"{40 * 39 // 2 - 10} more are in pairs." in page_of(job)
+
+
+def test_records_are_not_shown_where_another_operation_follows() -> None:
+    """Row i of the result may be another record then."""
+    job = PAGES["link"]
+    page = page_of(replace(job, operations=[*job.operations, Deidentify(project="p", columns={"last": "keep"})]))
+    assert "RICHARD" in page_of(job)
+    assert "RICHARD" not in page
+    assert "p8" in page
+    assert "Another operation follows" in page
+
+
+def test_findings_are_counted_by_rule_with_examples() -> None:
+    page = text_of(page_of(PAGES["validate"]))
+    assert "152 INCIDENT HOUR MUST BE 00 TO 23 error 1 58.8" in page
+    assert "24 in 26-000004 of XX1234500 row 13, level 1, element 03" in page
+    assert "XX1234500 4 2 2 50.00" in page
+    columns = text_of(page_of(PAGES["validate_columns"]))
+    assert "SOC No such number was ever issued. error 2 500.0 000123456 row 2 666010203 row 3" in columns
+
+
+def test_withheld_cells_have_no_number_and_no_bar() -> None:
+    page = page_of(PAGES["aggregate"])
+    hidden = sum(bool(row["hidden"]) for row in rows_of(PAGES["aggregate"], "result"))
+    assert hidden > 0
+    assert page.count(">withheld<") == 2 * hidden  # rows and persons
+    assert page.count("<tr><td") == 16
+    assert page.count("<svg") == 16 - hidden
+
+
+def test_forms_have_their_lines_and_the_accounting() -> None:
+    page = text_of(page_of(PAGES["return_a"]))
+    assert "return_a, XX1234500, 2026-01" in page
+    assert "4e Other assaults: simple, not aggravated 3 0 0" in page
+    assert "counted 4" in page
+
+
+def test_a_page_is_small_and_states_what_it_leaves_out() -> None:
+    many = pa.table({"county": [f"{i:05d}" + "<&\u202e" * 1000 for i in range(3000)]})
+    page = page_of(opened(Aggregate(keys={"county": ()}, threshold=1), PERSON, many))
+    assert f"{3000 - MOST_ROWS} more are in the result." in page
+    assert "2805 more characters" in page
+    assert len(page) < 1 << 20
+
+
+def test_other_operations_and_unknown_records_have_no_page() -> None:
+    job = PAGES["link"]
+    assert report(replace(job, operations=[Deidentify(project="p", columns={"last": "keep"})])) is None
+    assert report(replace(job, outputs={**job.outputs, "pairs": "pairs/99"})) is None
+
+
+def test_a_simulated_receipt_is_named_on_the_page() -> None:
+    job = PAGES["aggregate"]
+    assert "SIMULATED" in page_of(job)
+    assert "SIMULATED" not in page_of(replace(job, simulated=False))
