@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import cos, pi, sin
+from math import cos, inf, pi, sin
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -16,8 +16,7 @@ _WIDTH, _MIDDLE, _RADIUS, _POINT = 320, 80, 60, 11
 
 def share(part: float, whole: float) -> Element:
     """A bar as long as `part` of `whole`."""
-    length = _LENGTH * min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
-    return _bar(_rectangle("rail", 0, _LENGTH), _rectangle("for", 0, length))
+    return _bar(_rectangle("rail", 0, _LENGTH), _rectangle("for", 0, _part(part, whole)))
 
 
 def waterfall(weights: Sequence[float]) -> list[Element]:
@@ -25,19 +24,25 @@ def waterfall(weights: Sequence[float]) -> list[Element]:
     ends = [0.0]
     for weight in weights:
         ends.append(ends[-1] + weight)
-    low, high = min(ends), max(ends)
-    scale = _LENGTH / (high - low) if high > low else 0.0
+    low, span = min(ends), max(ends) - min(ends)
     spans = [*pairwise(ends), (0.0, ends[-1])]
     return [
         _bar(
             _rectangle("rail", 0, _LENGTH),
             _rectangle(
-                "for" if last >= first else "against", (min(first, last) - low) * scale, abs(last - first) * scale
+                "for" if last >= first else "against",
+                _part(min(first, last) - low, span),
+                _part(abs(last - first), span),
             ),
-            _rectangle("zero", min(-low * scale, _LENGTH - 0.5), 0.5),
+            _rectangle("zero", min(_part(-low, span), _LENGTH - 0.5), 0.5),
         )
         for first, last in spans
     ]
+
+
+def _part(length: float, whole: float) -> float:
+    """`length` on the scale of a bar."""
+    return _LENGTH * (length / whole) if 0 < whole < inf else 0.0
 
 
 def _bar(*rectangles: Element) -> Element:

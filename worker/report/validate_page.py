@@ -100,6 +100,8 @@ def _example(row: Row, *, nibrs: bool) -> Element:
         return element("div", value(row["value"]), " ", element("span", f"row {row['row']}", class_="row"))
     place = element("span", f"row {row['row']}, level {row['level']}, element ", class_="row")
     place.append(value(row["element"]))
+    if row["path"]:
+        place.append(element("span", " at ", value(row["path"])))
     return element("div", value(row["value"]), " in ", value(row["number"]), " of ", value(row["ori"]), " ", place)
 
 
@@ -118,10 +120,11 @@ def _rates(job: Job) -> Element:
     rows: list[Sequence[Part]] = [
         (
             value(row["ori"]),
+            value(row["rule_set"]),
             *(number(row[name]) for name in ("reports", "rejected", "errors")),
             number(row["rejected_per_10000"] / 100, 2),
             share(row["rejected_per_10000"], 10_000),
         )
         for row in worst.rows
     ]
-    return table(("agency", "reports", "rejected", "errors", "rejected in %", ""), rows, total=worst.total)
+    return table(("agency", "rule set", "reports", "rejected", "errors", "rejected in %", ""), rows, total=worst.total)

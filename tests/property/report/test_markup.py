@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.report_tools import PERSON, linked, opened, page_of, people
 from worker.compute.operations.aggregate import Aggregate
 from worker.report.charts import waterfall
-from worker.report.markup import element, value, visible
+from worker.report.markup import MOST_ROWS, element, table, value, visible
 from worker.report.sample import Least, column, rows_at
 from worker.report.validate_page import MOST_EXAMPLES, _kinds
 
@@ -81,9 +81,18 @@ def test_bytes_that_are_no_text_are_shown(data: bytes) -> None:
 def test_shown_text_is_printable_and_bounded(text: str, most: int) -> None:
     shown = visible(text, most)
     assert shown.isprintable()
-    assert len(shown) <= most * len("⟨U+10FFFF⟩") + 40
+    if len(text) > most:
+        assert shown == f"{visible(text[:most], most)} … ({len(text) - most} more characters)"
     if text.isprintable() and len(text) <= most:
         assert shown == text
+
+
+@given(st.integers(0, 3 * MOST_ROWS), st.integers(0, 10))
+def test_tables_are_bounded_and_state_what_is_left_out(rows: int, more: int) -> None:
+    made = table(("n",), [(str(i),) for i in range(rows)], total=rows + more)
+    assert len(made.findall("table/tbody/tr")) == min(rows, MOST_ROWS)
+    left = rows + more - min(rows, MOST_ROWS)
+    assert [p.text for p in made.findall("p")] == ([f"{left} more are in the result."] if left else [])
 
 
 def test_text_between_elements_stays_in_its_place() -> None:
@@ -91,7 +100,7 @@ def test_text_between_elements_stays_in_its_place() -> None:
     assert "".join(made.itertext()) == "acdef"
 
 
-@given(st.lists(st.floats(-50, 50), max_size=20))
+@given(st.lists(st.floats(allow_nan=False), max_size=20))
 def test_bars_of_a_waterfall_lie_in_their_rails(weights: list[float]) -> None:
     bars = waterfall(weights)
     assert len(bars) == len(weights) + 1
