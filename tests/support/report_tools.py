@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tests.support.contexts import context, planned, prepare_table
+from tests.support.nibrs_xml_tools import rows_of
 from tests.support.paths import ROOT
 from worker.compute.operations.aggregate import Aggregate
 from worker.compute.operations.link import Comparison, Condition, Key, Level, Link, Model, Rule
@@ -95,6 +96,11 @@ def submission() -> pa.Table:
     return pa.table({"segment": pa.array(lines, pa.binary())})
 
 
+def submission_in_xml() -> pa.Table:
+    """The same as NIBRS XML, a report a row."""
+    return pa.table({"report": pa.array(rows_of(submission()["segment"].to_pylist()), pa.binary())})
+
+
 def example(name: str) -> pa.Table:
     """A CSV file of the examples, as text."""
     names = (ROOT / name).read_text().partition("\n")[0].split(",")
@@ -110,6 +116,7 @@ def jobs() -> dict[str, Job]:
         "link": linked(people()),
         "link_to": linked(people(PEOPLE[:4]), {"link_to": (PERSON, people(PEOPLE[3:]))}),
         "validate": opened(Validate(rule_set="nibrs/3.1", as_of=day), NIBRS, submission()),
+        "validate_xml": opened(Validate(rule_set="nibrs/2019", as_of=day), "nibrs.xml/2019.1", submission_in_xml()),
         "validate_columns": opened(
             Validate(rule_set="ncic/1", as_of=day), PERSON, example("examples/persons/people.csv")
         ),

@@ -104,6 +104,7 @@ def test_findings_are_counted_by_rule_with_examples() -> None:
     assert "152 INCIDENT HOUR MUST BE 00 TO 23 error 1 58.8" in page
     assert "24 in 26-000004 of XX1234500 row 13, level 1, element 03" in page
     assert "XX1234500 nibrs/3.1 4 2 2 50.00" in page
+    assert "element 27 at " in text_of(page_of(PAGES["validate_xml"]))
     columns = text_of(page_of(PAGES["validate_columns"]))
     assert "SOC No such number was ever issued. error 2 500.0 000123456 row 2 666010203 row 3" in columns
 
