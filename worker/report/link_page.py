@@ -100,7 +100,7 @@ def _card(pair: Row, weights: Element, records: Mapping[Record, Row], linked_to:
             element("span", verdict, class_="chip"),
             element("span", joined, class_="chip"),
             element("span", f"probability {pair['probability']:.4f}", class_="chip"),
-            element("span", f"rows {pair['left']} and {pair['right']}", class_="chip"),
+            element("span", f"rows {pair['left']} and {pair['right']}{' of link_to' * linked_to}", class_="chip"),
         ),
         *([_side_by_side(left, right)] if left and right else []),
         weights,

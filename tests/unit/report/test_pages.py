@@ -74,7 +74,7 @@ def test_records_of_link_to_are_read_from_the_side_table() -> None:
     shown = drawings(job, linked_to=True)
     assert {other for drawing in shown for other, _ in drawing.records} == {False, True}
     page = text_of(page_of(job))
-    assert "p3 and p0 match in one cluster" in page
+    assert "p3 and p0 match in one cluster probability 1.0000 rows 3 and 0 of link_to" in page
     assert "SOC 123456789 123456789 the same" in page
     assert "row 0 of link_to" in page
     changed = replace(job, sides={"link_to": lambda: iter(people([("XYZ", "Q", "1", "2")] * 8).to_batches())})
