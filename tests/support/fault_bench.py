@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -289,7 +289,7 @@ class Bench:
         settled(self.site)
 
         def above() -> dict[str, object]:
-            now = _usage(self.site.worker.pids)
+            now = _usage(self.site.worker)
             more = {name: (now[name][0] - then, now[name][1] - memory) for name, (then, memory) in self._idle.items()}
             return {
                 name: (files, kib)
@@ -315,7 +315,7 @@ class Bench:
         self.site.run(self.table)
         settled(self.site)
         time.sleep(0.5)
-        return _usage(self.site.worker.pids)
+        return _usage(self.site.worker)
 
     def _agree(self, run: Run) -> None:
         site, job = self.site, run.job
@@ -359,11 +359,11 @@ def _moved(files: Deployment, audit: Path) -> Deployment:
     return replace(files, audit=audit)
 
 
-def _usage(pids: Mapping[str, int]) -> dict[str, tuple[Counter[str], int]]:
-    """Descriptors and resident KiB of each process."""
+def _usage(worker: Worker) -> dict[str, tuple[Counter[str], int]]:
+    """Descriptors and resident KiB of each process, without the connections that its peers keep for later calls."""
+    pools = {"keyholder": _connections(worker.pids["keyholder"]), "front": _accepted(worker.door.pid)}
     return {
-        name: (_descriptors(pid, ignored=_connections(pid) if name == "keyholder" else set()), _resident(pid))
-        for name, pid in pids.items()
+        name: (_descriptors(pid, ignored=pools.get(name, set())), _resident(pid)) for name, pid in worker.pids.items()
     }
 
 
@@ -384,6 +384,12 @@ def _connections(pid: int) -> set[str]:
     tables = (Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6"))
     lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
     return {f"socket:[{line.split()[9]}]" for line in lines}
+
+
+def _accepted(door: int) -> set[str]:
+    """From the door, which keeps some (nginx, `keepalive`); they belong to the namespace of the one that connects."""
+    lines = Path(f"/proc/{door}/net/unix").read_text().splitlines()[1:]
+    return {f"socket:[{line.split()[6]}]" for line in lines if line.endswith("/front.sock")}
 
 
 def _resident(pid: int) -> int:

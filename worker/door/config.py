@@ -7,8 +7,8 @@ Contract and invariants
 * TLS 1.3 with TLS_AES_256_GCM_SHA384 and nothing else (CJISSECPOL SC-13: 256-bit keys in transit), without resumption.
   A group is a hybrid with ML-KEM where OpenSSL has it, else a NIST curve: never X25519 alone, which FIPS modules lack.
 * A caller without a certificate does not complete the handshake; one whose certificate leads to no root does, because
-  nginx looks at the outcome with the first request, and gets 401. Revocation is the front's, at every call, on open
-  connections too, so that there is one list, and a Reason.
+  nginx looks at the outcome with the first request, and gets UNAUTHENTICATED. Revocation is the front's, at every call,
+  on open connections too, so that there is one list, and a Reason.
 * The names of `report` are set by the door, whatever a caller sends under them. HTTP/1 gets no answer.
 * Bodies pass as they come: `grpc_pass` streams, so nothing is written to a file. A call has a connection to the front
   of its own, so one that does not read holds up nobody else's.
@@ -103,7 +103,7 @@ http {{
         ssl_verify_depth 4;
         ssl_client_certificate {client_roots};
         ssl_conf_command VerifyMode Require;
-        error_page 495 496 =401 /refused;
+        error_page 495 496 = /refused;
         error_page 400 494 497 =444 /ended;
         ssl_session_cache off;
         ssl_session_tickets off;
@@ -124,11 +124,14 @@ http {{
         if ($server_protocol != HTTP/2.0) {{
             return 444;
         }}
+        # answers in headers alone, as gRPC has them: the body of a page of nginx's would end a call as INTERNAL
+        default_type application/grpc;
         if ($is_args) {{
-            return 404;
+            rewrite ^ /unknown last;
         }}
         location / {{
-            return 404;
+            add_header grpc-status 12;
+            return 204;
         }}
         location = /ended {{
             internal;
@@ -136,7 +139,8 @@ http {{
         }}
         location = /refused {{
             internal;
-            return 401;
+            add_header grpc-status 16;
+            return 204;
         }}
         location ~ "^/(cji[.]worker[.]v1[.]CjiWorker|grpc[.]health[.]v1[.]Health)/[A-Za-z]{{1,32}}$" {{
             grpc_pass grpc://front;

@@ -185,7 +185,7 @@ def test_the_latest_of_several_proofs() -> None:
 # ---- lists that travel in the file ----
 
 
-def test_e33_offline_by_the_list_in_the_file() -> None:
+def test_the_list_in_the_file_revokes_offline() -> None:
     listed = read(evidence_file(amd_crl=crl()))
     assert "E33" not in {one.id for one in listed.unchecked}
     assert "E33" in {one.id for one in read(evidence_file()).unchecked}

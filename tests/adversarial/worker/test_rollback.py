@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cji_simulator.door import socket_folder
 from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import Deployment, worker_config
 from cji_simulator.raw import RawWorker, events, forge, settled, until
@@ -69,6 +70,7 @@ class Machine:
 
     def refused(self) -> dict[str, Any]:
         """Start a worker that must not start; returns the keyholder's log line about it."""
+        socket_folder(load(self.files.config))
         done = subprocess.run(
             [sys.executable, "-m", "cji_simulator.worker", str(self.files.config)],
             input=msgspec.json.encode(self.azure.trust),

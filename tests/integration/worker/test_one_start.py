@@ -39,6 +39,7 @@ def test_x03_a_killed_worker_starts_again_after_a_reboot_only(azure: Simulation,
         assert error["what"] == "A worker has started in this boot before"
         assert error["remedy"].startswith("Reboot the VM")
         assert started_again(site)[0] == RebootError.status  # as often as it is tried
+        site.worker.stop()  # its door
         site.simulation.reboot()
         with Worker(site.files.config, trust=site.simulation.trust, log=tmp_path / "again.log") as worker:
             again = Site(

@@ -17,6 +17,7 @@ from aiohttp import web
 from cji_simulator.faults import Event, Fault, Faults
 from cji_simulator.identity import Identities, Role
 from cji_simulator.intel import Intel, Publication
+from cji_simulator.maa import SigningKeys
 
 __all__ = ["Control", "EventOptions"]
 
@@ -55,7 +56,9 @@ class Control:
         intel: Intel,
         resource: str,
         new_machine: Callable[[], Awaitable[Machine]],
+        signing: SigningKeys,
     ) -> None:
+        self._signing = signing
         self._new_machine = new_machine
         self._faults = faults
         self._events = events
@@ -73,6 +76,7 @@ class Control:
                 web.delete("/faults", self._clear),
                 web.post("/events/{name}", self._event),
                 web.post("/machines", self._machine),
+                web.get("/signing-keys", self._signing_keys),
                 web.put("/publication", self._publish),
                 web.post("/operator-token", self._token),
             ]
@@ -105,6 +109,9 @@ class Control:
     async def _machine(self, _: web.Request) -> web.Response:
         made = await self._new_machine()
         return web.Response(body=msgspec.json.encode(made), content_type="application/json")
+
+    async def _signing_keys(self, _: web.Request) -> web.Response:
+        return web.json_response(self._signing.spki_sha256)
 
     async def _publish(self, request: web.Request) -> web.Response:
         try:

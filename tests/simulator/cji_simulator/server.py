@@ -50,7 +50,6 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     release_roots: str
     ark_spki_sha256: str
     vtpm_spki_sha256: str
-    maa_spki_sha256: tuple[str, ...]
     ak_issuers: str
     intel_spki_sha256: str
     intel_url: str
@@ -165,6 +164,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             intel=intel,
             resource=vault.resource,
             new_machine=new_machine,
+            signing=signing,
         )
         for app, listener, context in (
             (maa.application(), maa_socket, tls),
@@ -196,7 +196,6 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             release_roots=roots.release_pem,
             ark_spki_sha256=roots.ark_spki_sha256,
             vtpm_spki_sha256=roots.vtpm_spki_sha256,
-            maa_spki_sha256=signing.spki_sha256,
             ak_issuers=roots.ak_issuers,
             intel_spki_sha256=intel.spki_sha256,
             intel_url=f"https://{HOST}:{intel_port}",

@@ -188,7 +188,8 @@ class Simulation:
 
     def reference_with(self, **values: Any) -> ReferenceValues:
         """The same with other values."""
-        return reference_values(self.endpoints.vtpm_spki_sha256, self.endpoints.maa_spki_sha256, **values)
+        provider_keys = msgspec.convert(self._control("GET", "/signing-keys"), tuple[str, ...])
+        return reference_values(self.endpoints.vtpm_spki_sha256, provider_keys, **values)
 
     @property
     def ak_issuers(self) -> bytes:

@@ -108,6 +108,8 @@ def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
     assert (
         load_spec(None, defaults={**msgspec.toml.decode(job), **profile.job, "recipients": ["{}"]}).input == spec.input
     )
-    for text in re.findall(r"`(\{ do = .*?\})`", (DOCS / "job.md").read_text()):
+    for text in re.findall(r"`(\{ do = [^`\n]*\})`", (DOCS / "job.md").read_text()):
+        if "..." in text:  # steps that operations.md lists
+            continue
         table = msgspec.toml.decode(f"x = {text}")
         msgspec.convert({"project": "p", "columns": table}, Deidentify)
