@@ -13,13 +13,18 @@ MAX_CHAIN_BYTES = 64 * 1024
 
 
 def load_der(data: bytes, *, fault: Fault, check: str) -> x509.Certificate:
-    """One DER certificate, nothing behind it, and a public key of a known kind."""
+    """One DER certificate, nothing behind it, a public key of a known kind, and a signature of whole bytes.
+
+    Nobody verifies the signature of a pinned root, so another way to write it would go unnoticed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # AMD's VCEKs have serial number 0 and will keep it
             certificate = x509.load_der_x509_certificate(data)
             certificate.public_key()
             _ = (certificate.extensions, certificate.subject, certificate.issuer)
+        if not data.endswith(b"\0" + certificate.signature):
+            raise ValueError("unused bits")
     except Exception as error:  # the parser has no closed set of errors for hostile input
         raise AttestationError(fault, check=check) from error
     return certificate

@@ -268,7 +268,7 @@ def test_x16_a_chain_has_one_form() -> None:
         assert unused[-257] == 0
         unused[-257], unused[-1] = 1, unused[-1] & 0xFE
         parts[at] = bytes(unused)
-        refused(with_chain(b"".join(parts)), "E44")
+        refused(with_chain(b"".join(parts)), "E22")
 
 
 def test_the_chain_of_an_ak_is_taken_apart_strictly() -> None:

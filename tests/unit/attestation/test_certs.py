@@ -2,11 +2,14 @@
 
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cji_simulator.certificates import authority, leaf, pem
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestation import AttestationError, Fault, system_roots
@@ -89,3 +92,29 @@ def test_a_silent_peer_costs_no_more_than_the_deadline(seconds: float) -> None:
                 check="silent",
             )
     assert (caught.value.fault, caught.value.check) == (Fault.MAA_UNAVAILABLE, "silent")
+
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def even_root() -> x509.Certificate:
+    """A root whose signature ends in a zero bit."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "r")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(1))
+    signed = (builder.serial_number(1 + number).sign(key, hashes.SHA256()) for number in range(64))
+    return next(one for one in signed if not one.signature[-1] & 1)
+
+
+def test_a_signature_has_one_form() -> None:
+    """A BIT STRING may leave bits unused; where they are zero, the signature reads the same (X.690, 11.2)."""
+    root = even_root()
+    der = bytearray(root.public_bytes(Encoding.DER))
+    assert load_der(bytes(der), fault=Fault.EVIDENCE_INVALID, check="E05") == root
+    der[-len(root.signature) - 1] = 1
+    other = x509.load_der_x509_certificate(bytes(der))
+    assert (other.signature, other.tbs_certificate_bytes) == (root.signature, root.tbs_certificate_bytes)
+    with rejected("E05", fault=Fault.EVIDENCE_INVALID):
+        load_der(bytes(der), fault=Fault.EVIDENCE_INVALID, check="E05")
+    with rejected("E05", fault=Fault.EVIDENCE_INVALID):
+        load_pem_chain(other.public_bytes(Encoding.PEM), fault=Fault.EVIDENCE_INVALID, check="E05")
