@@ -75,6 +75,7 @@ def _exchanged_first(settings: dict[str, Any]) -> None:
     ("change", "named"),
     [
         (lambda s: s.update(link_type="link_and_dedupe"), "link_type"),
+        (lambda s: s.update(link_type=["dedupe_only"]), "link_type"),
         (lambda s: s.update(new_option=1), "new_option"),
         (lambda s: s.update(probability_two_random_records_match=1.0), "probability_two_random_records_match"),
         (lambda s: s.update(comparisons=[]), "comparisons"),

@@ -76,7 +76,7 @@ def from_splink(data: bytes) -> Model:
     except (ValueError, RecursionError) as error:
         raise UnsupportedModelError("what is not JSON") from error
     _known(settings, _READ | _OF_NO_EFFECT, "settings")
-    if settings.get("link_type") not in {"dedupe_only", "link_only"}:
+    if settings.get("link_type") not in ("dedupe_only", "link_only"):
         raise UnsupportedModelError(f"link_type {settings.get('link_type')!r}")
     prior = settings.get("probability_two_random_records_match")
     if not isinstance(prior, float) or not 0 < prior < 1:
