@@ -57,8 +57,10 @@ def write_report(console: Console, job: Job, path: Path) -> None:
         _without(console, path, str(error))
     except (LookupError, TypeError, ValueError):
         _without(console, path, "the outputs do not fit each other")
+    except Exception as error:  # noqa: BLE001 - no fault of a page may cost a result that exists only here
+        _without(console, path, f"it could not be made ({type(error).__name__})")
 
 
 def _without(console: Console, path: Path, reason: str) -> None:
-    path.unlink()
+    path.unlink(missing_ok=True)
     console.print(f"no report.html: {reason}", highlight=False, markup=False)

@@ -39,6 +39,16 @@ def test_a_side_table_that_has_gone_costs_the_page_only(tmp_path: Path) -> None:
     assert "no report.html: people.csv cannot be read" in said.getvalue()
 
 
+def test_any_fault_of_a_page_costs_the_page_only(tmp_path: Path) -> None:
+    def faulty(_: str) -> pa.RecordBatchReader:
+        raise ZeroDivisionError("canary")
+
+    said = io.StringIO()
+    write_report(Console(file=said), replace(JOBS["link"], read=faulty), tmp_path / "report.html")
+    assert [*tmp_path.iterdir()] == []
+    assert said.getvalue() == "no report.html: it could not be made (ZeroDivisionError)\n"
+
+
 @pytest.mark.parametrize("name", ["patterns", "levels", "result", "clusters"])
 def test_outputs_that_contradict_each_other_cost_the_page_only(tmp_path: Path, name: str) -> None:
     job, said = JOBS["link"], io.StringIO()
