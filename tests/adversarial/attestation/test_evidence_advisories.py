@@ -246,7 +246,7 @@ def test_f08_the_tpms_clock_goes_on() -> None:
 @pytest.mark.parametrize("clock", [(999, 3, 1), (0, 3, 1), (5000, 4, 1), (5000, 2, 1), (5000, 3, 2), (5000, 3, 0)])
 def test_f08_a_clock_that_goes_back_or_a_tpm_that_was_reset(clock: tuple[int, int, int]) -> None:
     earlier = machine().appraise(at(1000, 3, 1))
-    assert "Restart" in refused(at(*clock), "E35", fault=Fault.EVIDENCE_INVALID, earlier=earlier).remedy
+    assert "Reboot" in refused(at(*clock), "E35", fault=Fault.EVIDENCE_INVALID, earlier=earlier).remedy
 
 
 def test_f08_another_tpm() -> None:
