@@ -41,6 +41,11 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class EventBase(Strict, frozen=True, kw_only=True, tag_field="kind"):
     """Base of all events."""
 
+    @property
+    def kind(self) -> str:
+        """The event's type, as the trail names it."""
+        return str(self.__struct_config__.tag)
+
 
 class TpmClock(Strict, frozen=True, kw_only=True):
     """TPMS_CLOCK_INFO of the quote (TPM 2.0 part 2 §10.11.1): milliseconds, and counters of resets and restarts."""

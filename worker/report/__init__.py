@@ -1,8 +1,8 @@
 """Pages for people, made by the recipient of a result: one HTML file, without a network, for screens and for paper.
 
 Pages hold records in plain text. They are made where records may be read, by a recipient's program after it has
-verified the receipt and opened the outputs; no process of a worker imports this room. `markup` is the one design,
-`report` makes the page of a job's result. Every page has a bounded size: it shows samples and states how many more
+verified the receipt and opened the outputs; no process of a worker imports this room. `report` makes the page of a
+job's result, in the design of `worker.page`. Every page has a bounded size: it shows samples and states how many more
 there are.
 """
 
@@ -11,9 +11,9 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from worker.compute.registry import SCHEMAS, operation_of
+from worker.page.markup import Part, element, facts, page
 from worker.report import aggregate_page, link_page, validate_page
 from worker.report.job import Job
-from worker.report.markup import Part, element, facts, page
 
 __all__ = ["Job", "report"]
 

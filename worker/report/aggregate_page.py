@@ -7,9 +7,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from worker.compute.operations.aggregate import Aggregate
-from worker.report.charts import share
+from worker.page.charts import share
+from worker.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 from worker.report.job import Job
-from worker.report.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 from worker.report.sample import NOT_WANTED, Least, Row, column, first_rows
 
 MOST_SHEETS: Final = 24

@@ -8,9 +8,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pyarrow as pa
 
-from worker.report.charts import Line, graph
+from worker.page.charts import Line, graph
+from worker.page.markup import element, number, table, value
 from worker.report.job import Job
-from worker.report.markup import element, number, table, value
 from worker.report.sample import Least, Row, column, first_rows, starts
 
 MOST_DRAWINGS: Final = 6

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from worker.compute.operations.validate import Validate
-from worker.report.charts import share
+from worker.page.charts import share
+from worker.page.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 from worker.report.job import Job
-from worker.report.markup import MOST_ROWS, Part, element, facts, number, section, table, value
 from worker.report.sample import Least, Row, column
 
 MOST_EXAMPLES: Final = 3

@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element
 
 import pyarrow as pa
 
-from worker.report.charts import waterfall
-from worker.report.markup import number, table
+from worker.page.charts import waterfall
+from worker.page.markup import number, table
 from worker.report.sample import Row
 
 

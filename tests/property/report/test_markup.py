@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.report_tools import PERSON, linked, opened, page_of, people
 from worker.compute.operations.aggregate import Aggregate
-from worker.report.charts import waterfall
-from worker.report.markup import MOST_ROWS, element, table, value, visible
+from worker.page.charts import waterfall
+from worker.page.markup import MOST_ROWS, element, table, value, visible
 from worker.report.sample import Least, column, rows_at
 from worker.report.validate_page import MOST_EXAMPLES, _kinds
 

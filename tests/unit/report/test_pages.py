@@ -10,9 +10,9 @@ from tests.support.report_tools import PEOPLE, PERSON, jobs, linked, opened, pag
 from worker.compute.operations.aggregate import Aggregate
 from worker.compute.operations.deidentify import Deidentify
 from worker.compute.operations.link import Link
+from worker.page.markup import MOST_ROWS
 from worker.report import Job, report
 from worker.report.clusters import MOST_POINTS, drawings
-from worker.report.markup import MOST_ROWS
 from worker.report.weights import Weights
 
 PAGES = jobs()

@@ -68,8 +68,8 @@ def test_the_memory_of_building_is_within_its_estimate() -> None:
         tracemalloc.stop()
         pa.set_memory_pool(ordinary)
     assert found == rows
-    assert 0 < peak
-    assert 0 < (arrow := counted.max_memory())
+    assert peak > 0
+    assert (arrow := counted.max_memory()) > 0
     assert peak + arrow <= memory([batch])
 
 

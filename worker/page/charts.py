@@ -7,7 +7,7 @@ from math import cos, inf, pi, sin
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from worker.report.markup import element
+from worker.page.markup import element
 
 _LENGTH: Final = 100.0
 _HEIGHT: Final = 10.0

@@ -21,7 +21,7 @@ MOST_ROWS: Final = 200
 _MOST_OF_TEXT: Final = 1000
 _SHORT: Final = 12
 """Characters of a value that stays on one line."""
-_STYLE: Final = files("worker.report").joinpath("style.css").read_text(encoding="utf-8")
+_STYLE: Final = files("worker.page").joinpath("style.css").read_text(encoding="utf-8")
 _POLICY: Final = (
     "default-src 'none'; style-src 'sha256-"
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

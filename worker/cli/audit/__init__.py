@@ -1,0 +1,18 @@
+"""`cji audit`: verify a worker's audit trail, and continue one that a worker refused to start on. One file per verb."""
+
+import click
+
+from worker.cli.audit.resume import resume
+from worker.cli.audit.verify import verify
+
+
+@click.group()
+def audit() -> None:
+    """Verify a worker's audit trail."""
+
+
+for _verb in (
+    verify,
+    resume,
+):
+    audit.add_command(_verb)

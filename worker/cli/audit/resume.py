@@ -1,0 +1,36 @@
+"""`cji audit resume`: continue a trail that a worker refused to start on."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from worker.cli.common import FILE, configuration, explained, trust_named
+from worker.keyholder.anchor import anchor_again
+from worker.keyholder.ledger import resume_trail
+
+
+@click.command()
+@click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
+@click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
+@click.option("--explanation", required=True, help="The result of your investigation, for the audit trail.")
+@click.pass_context
+@explained
+def resume(context: click.Context, config: Path, operator_id: str, explanation: str) -> None:
+    """Continue an audit trail that a worker refused because lines are missing. Run it as the worker's user.
+
+    Verifies the whole trail, builds its ledger again, appends your explanation, and anchors the trail to the vTPM's
+    counter as it is now. Headers that were created before this moment are refused from then on, because their job ids
+    may be among the missing lines. This cannot be undone: find out first why lines are missing.
+
+    \b
+    Example:
+      cji audit resume --config /etc/cji/worker.toml --operator jdoe --explanation "VM 17 replaced, ticket 4711"
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    from attestation.evidence.tpm_counter import NvCounter  # noqa: PLC0415 - needs the TPM's libraries
+
+    loaded = configuration(config)
+    trust = trust_named(context, loaded.cloud)
+    with resume_trail(loaded, operator_id=operator_id, explanation=explanation) as trail:
+        anchor = anchor_again(trail, partial(NvCounter, trust.tcti, loaded.audit_counter))
+        click.echo(f"resumed at line {trail.head.seq}, anchored to counter {anchor}")
