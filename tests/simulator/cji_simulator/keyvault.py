@@ -17,6 +17,7 @@ from aiohttp import web
 
 from cji_simulator import statement
 from cji_simulator.certificates import Credential
+from cji_simulator.diagnostic_log import DiagnosticLog
 from cji_simulator.encoding import unb64url
 from cji_simulator.faults import Faults, Handler, Kind, Service, middleware
 from cji_simulator.identity import Identities, Role
@@ -64,9 +65,18 @@ class KeyVault:
     """
 
     def __init__(
-        self, *, url: str, resource: str, roots: Roots, identities: Identities, faults: Faults, limit: int
+        self,
+        *,
+        url: str,
+        resource: str,
+        roots: Roots,
+        identities: Identities,
+        faults: Faults,
+        limit: int,
+        log: DiagnosticLog,
     ) -> None:
         self.url = url
+        self._log = log
         self.resource = resource
         self._signer = roots.vault
         self._tls = ssl.create_default_context(cadata=roots.tls_pem)
@@ -78,7 +88,7 @@ class KeyVault:
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
-        app = web.Application(middlewares=[middleware(Service.VAULT, self._faults), self._errors])
+        app = web.Application(middlewares=[self._log.middleware, middleware(Service.VAULT, self._faults), self._errors])
         app.add_routes(
             [
                 web.post("/keys/{name}/create", self._create),

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from cji_simulator.control import Control, EventOptions, Machine
+from cji_simulator.diagnostic_log import DiagnosticLog
 from cji_simulator.faults import Event, Faults
 from cji_simulator.hcl import Tee
 from cji_simulator.identity import CLIENT_ID, Identities
@@ -27,9 +28,10 @@ from cji_simulator.roots import HOST, Roots
 from cji_simulator.tdx import TdxHost
 from cji_simulator.vtpm import FIRMWARE_LOG, USERSPACE_LOG, VirtualTpm
 
-__all__ = ["ENDPOINTS", "Endpoints", "serve"]
+__all__ = ["ENDPOINTS", "VAULT_LOG", "Endpoints", "serve"]
 
 ENDPOINTS: Final = "endpoints.json"
+VAULT_LOG: Final = "vault-audit.json"
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +127,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             identities=identities,
             faults=faults,
             limit=limit,
+            log=DiagnosticLog(state / VAULT_LOG, url=f"https://{HOST}:{port}"),
         )
         for kind, port in ((KeyVault, vault_port), (ManagedHsm, hsm_port))
     )

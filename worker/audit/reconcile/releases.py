@@ -1,0 +1,100 @@
+"""The releases that workers recorded: each with its boot, its attestation and the receipt key of that boot."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from worker.audit.chain import GENESIS, Head, Record
+from worker.audit.events import Attested, JobCompleted, KeyReleased
+from worker.audit.reconcile.vault_log import Key
+from worker.audit.trail import verified
+from worker.audit.worker_events import WorkerStarted
+from worker.jose import b64url_decode
+
+
+@dataclass(slots=True, kw_only=True)
+class Boot:
+    """One start of a worker: its line, its attestations by evidence, and the keys of its receipts."""
+
+    worker: str
+    line: int
+    attested: dict[str, int] = field(default_factory=dict)
+    """The line of `attested`, by the SHA-384 of the evidence."""
+    receipt_keys: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Release:
+    """One `key_released` of a trail."""
+
+    trail: str
+    line: int
+    time: datetime
+    key: Key
+    evidence_sha384: str
+    policy_sha256: str
+    policy_before: str | None
+    boot: Boot | None
+
+    @property
+    def attested_at(self) -> int | None:
+        """The line of the attestation that it rests on, in the same boot."""
+        return None if self.boot is None else self.boot.attested.get(self.evidence_sha384)
+
+
+def _key_of(receipt: str) -> set[str]:
+    """The key id in a receipt's header, unverified; none if it has no such header."""
+    try:
+        return {str(json.loads(b64url_decode(receipt.partition(".")[0]))["kid"])}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
+
+
+class Releases:
+    """The releases in one trail, which may still grow; every line is verified."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._head: Head = GENESIS
+        self._offset = 0
+        self._boot: Boot | None = None
+        self.until: datetime | None = None
+        """The time of the last line."""
+
+    def read(self) -> Iterator[Release]:
+        """The releases that were not returned before. Raises ChainError or OSError."""
+        for line, record in verified(self.path, start=self._head, offset=self._offset):
+            self._head = Head(seq=record.seq, hash=record.hash)
+            self._offset += len(line)
+            self.until = datetime.fromisoformat(record.time).astimezone(UTC)
+            found = self._note(record)
+            if found is not None:
+                yield found
+
+    def _note(self, record: Record) -> Release | None:
+        event = record.event
+        if isinstance(event, WorkerStarted):
+            self._boot = Boot(worker=record.worker, line=record.seq)
+        elif isinstance(event, Attested) and self._boot is not None:
+            self._boot.attested[event.evidence_sha384] = record.seq
+        elif isinstance(event, JobCompleted) and self._boot is not None:
+            self._boot.receipt_keys |= _key_of(event.receipt)
+        elif isinstance(event, KeyReleased):
+            return self._release(record, event)
+        return None
+
+    def _release(self, record: Record, event: KeyReleased) -> Release:
+        vault, _, rest = event.kek_id.removeprefix("https://").partition("/keys/")
+        name, _, version = rest.partition("/")
+        return Release(
+            trail=self.path.name,
+            line=record.seq,
+            time=datetime.fromisoformat(record.time).astimezone(UTC),
+            key=Key(vault=vault.lower(), name=name.lower(), version=version.lower()),
+            evidence_sha384=event.evidence_sha384,
+            policy_sha256=event.policy_sha256,
+            policy_before=event.policy_before,
+            boot=self._boot,
+        )
