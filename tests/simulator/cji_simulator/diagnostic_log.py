@@ -1,4 +1,4 @@
-"""What a vault's diagnostic setting writes to a storage account: one record in each line, category AuditEvent.
+"""The diagnostic log of a vault, as a storage account has it: one record in each line, category AuditEvent.
 
 Members as in "Azure Key Vault logging" (Microsoft Learn). As the service does, a record has the status in
 `httpStatusCode` and "Success" in `resultType` for every request that was answered.
