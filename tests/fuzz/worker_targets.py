@@ -29,9 +29,9 @@ from tests.support.evidence_files import evidence_file
 from tests.support.forge import decided, machine
 from tests.support.job_headers import make
 from tests.support.job_specs import head
+from tests.support.receipts import CLAIMS
 from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
-from tests.unit.audit.test_receipts import CLAIMS
 from worker import config
 from worker.audit import (
     GENESIS,

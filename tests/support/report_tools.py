@@ -20,6 +20,7 @@ from worker.compute.parameters import Parameters
 from worker.compute.registry import operation_of
 from worker.records import tagged
 from worker.report import Job, report
+from worker.report.disclosures import Row, disclosure_page
 
 NIBRS = "nibrs.flat/3.1"
 PERSON = "person/1"
@@ -123,6 +124,25 @@ def jobs() -> dict[str, Job]:
         "aggregate": opened(cells, PERSON, example("examples/aggregate/people.csv")),
         "return_a": opened(Aggregate(preset="srs_return_a", reports="all"), NIBRS, submission()),
     }
+
+
+def disclosures() -> str:
+    """The page for a person who inspects disclosures, with more of them than one table has."""
+    row = Row(
+        time="2026-03-01T12:00:00Z",
+        purpose="I",
+        requestor="Det. Muñoz",
+        requesting_ori="WI0130000",
+        secondary_recipient="Board of Private Security",
+        recipient_class="non_criminal_justice",
+        file="W",
+        rows=12_345,
+        ledger="results/2026-03-01-licences/ledger.csv",
+    )
+    rows = [replace(row, secondary_recipient=None if i % 2 else row.secondary_recipient) for i in range(230)]
+    return "".join(
+        disclosure_page({"subject": "GA00000001", "SID": "S" * 60}, rows, {"ledgers": "12", "rows": "1 000"})
+    )
 
 
 def page_of(job: Job) -> str:

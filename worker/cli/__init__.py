@@ -27,6 +27,7 @@ from worker.cli.door import door
 from worker.cli.evidence import evidence
 from worker.cli.job import job
 from worker.cli.key import key
+from worker.cli.ledger import ledger
 from worker.cli.link import link
 from worker.cli.manifest import manifest
 from worker.cli.policy import policy
@@ -46,6 +47,7 @@ A submitter's first job:
   cji key new-recipient recipient.key      # opens results; the job spec names the public key
   cji key project study-17 study-17.json   # lets tokens of one project join across jobs
   cji job run people.csv --spec job.toml --profile client.toml --out result/
+  cji ledger find results/ --sid GA0001    # who received records about this person?
   cji link evaluate result/ --labels sample.csv    # how good was a job with link?
 
 \b
@@ -84,6 +86,7 @@ def build(*trusts: Trust) -> click.Group:
         advisories,
         crl,
         key,
+        ledger,
         link,
         policy,
         provider,

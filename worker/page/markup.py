@@ -67,7 +67,9 @@ def number(found: float | None, digits: int = 0, *, sign: bool = False) -> Eleme
     """A number with thousands apart; None is missing."""
     if found is None:
         return value(None)
-    return element("span", f"{found:{'+' if sign else ''},.{digits}f}".replace(",", "\u2009"), class_="number")
+    made = element("span", class_="number")
+    made.text = f"{found:{'+' if sign else ''},.{digits}f}".replace(",", "\u2009")  # ours, and not to be made visible
+    return made
 
 
 def table(

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from tests.support.paths import ROOT
 from worker.cli import build
 from worker.cli.link_sample import read_sample
+from worker.client.dissemination import Subject, find_disclosures, ledgers_below
 from worker.client.keys import new_project_key, save_project_key
 
 PAGE = (ROOT / "examples/README.md").read_text()
@@ -174,6 +175,10 @@ def test_disseminate(outputs: Path) -> None:
     assert [(row["subject"], row["charge"]) for row in result] == [("GA00000001", "burglary"), ("GA00000006", "fraud")]
     assert [(row["subject"], row["rows"]) for row in ledger] == [("GA00000001", "1"), ("GA00000006", "1")]
     assert {row["secondary_recipient"] for row in ledger} == {"Board of Private Security"}
+    found = find_disclosures(ledgers_below([outputs]), Subject(subject="GA00000006"))
+    assert [(each.purpose, each.secondary_recipient, each.rows) for each in found.found] == [
+        ("I", "Board of Private Security", 1)
+    ]
     reasons = {row["reason"]: int(row["rows"]) for row in rows(outputs / "sent/withheld.csv")}
     assert {reason for reason, n in reasons.items() if n} == {
         "WITHHELD_EXPUNGED",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.browser import Browser, browser
-from tests.support.report_tools import PEOPLE, jobs, linked, page_of, people
+from tests.support.report_tools import PEOPLE, disclosures, jobs, linked, page_of, people
 
-PAGES = {name: page_of(job) for name, job in jobs().items()}
+PAGES = {name: page_of(job) for name, job in jobs().items()} | {"disclosures": disclosures()}
 NASTY = '</style><script>document.title="taken"</script><img src="https://example.org/x" onerror="document.title=1">'
 LONG = "W" * 400
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.report_tools import PERSON, linked, opened, page_of, people
 from worker.compute.operations.aggregate import Aggregate
 from worker.page.charts import waterfall
-from worker.page.markup import MOST_ROWS, element, table, value, visible
+from worker.page.markup import MOST_ROWS, element, number, table, value, visible
 from worker.report.sample import Least, column, rows_at
 from worker.report.validate_page import MOST_EXAMPLES, _kinds
 
@@ -141,3 +141,8 @@ def test_kinds_of_findings_are_counted_across_batches(parts: list[list[tuple[str
     for key, kind in found.items():
         assert len(kind.examples) == min(kind.findings, MOST_EXAMPLES)
         assert all(tuple(example.values()) == key for example in kind.examples)
+
+
+def test_thousands_stand_apart() -> None:
+    assert number(1234567.891, 1).text == "1\u2009234\u2009567.9"
+    assert number(-12, sign=True).text == "-12"

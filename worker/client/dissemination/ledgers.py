@@ -1,0 +1,163 @@
+"""Dissemination ledgers (`ledger/1`) on disk, searched by subject.
+
+`cji job run` writes a ledger as `ledger.csv`, `.parquet` or `.arrow` in the folder of its result, or as
+`NAME.ledger.…` beside a single file. All three are read in batches, compared column by column, and only rows of the
+subject become Python values: memory does not grow with the ledgers.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+MAX_DISCLOSURES: Final = 100_000
+"""Of one subject."""
+
+_FILE: Final = re.compile(r"(.+\.)?ledger\.(csv|parquet|arrow)")
+_BLOCK_BYTES: Final = 8 << 20
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+class LedgerError(Exception):
+    """A ledger cannot be read. The text names the file, and nothing in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A person by any of three identifiers; at least one is given. A row of any of them is this person's."""
+
+    subject: str | None = None
+    SID: str | None = None
+    FBI: str | None = None
+
+    def __post_init__(self) -> None:
+        if not any(self.names.values()):
+            raise ValueError("a subject needs an identifier")
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The identifiers given, by column."""
+        return {each.name: found for each in fields(self) if (found := getattr(self, each.name))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Disclosure:
+    """One row of a ledger: to whom records about a subject went. Texts are as in the ledger; None is missing."""
+
+    time: str
+    subject: str
+    SID: str | None
+    FBI: str | None
+    file: str | None
+    purpose: str
+    requestor: str
+    requesting_ori: str
+    secondary_recipient: str | None
+    recipient_class: str
+    rows: int
+    ledger: str
+
+
+_COLUMNS: Final = tuple(each.name for each in fields(Disclosure) if each.name != "ledger")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosures:
+    """The disclosures in the order of time, and how much was searched."""
+
+    found: Sequence[Disclosure]
+    ledgers: int
+    rows: int
+
+
+def ledgers_below(places: Iterable[Path]) -> list[Path]:
+    """The ledgers among and below `places`, sorted. Raises LedgerError for a place that does not exist."""
+    found: set[Path] = set()
+    for place in places:
+        if not place.exists():
+            raise LedgerError(f"{place} does not exist")
+        inside = place.rglob("*") if place.is_dir() else [place]
+        found |= {path for path in inside if path.is_file() and (place == path or _FILE.fullmatch(path.name))}
+    return sorted(found)
+
+
+def find_disclosures(ledgers: Sequence[Path], who: Subject, *, since: str = "", until: str = "~") -> Disclosures:
+    """Every disclosure about a subject in these ledgers, from `since` on and before `until` (texts as in the ledger).
+
+    An identifier must be equal: `123` is not `0123`. Raises LedgerError; then nothing is returned, because an answer
+    from some of the ledgers would look like one from all.
+    """
+    found: list[Disclosure] = []
+    rows = 0
+    for path in ledgers:
+        for batch in _batches(path):
+            rows += batch.num_rows
+            found += _rows_of(batch, who, path, since, until)
+            if len(found) > MAX_DISCLOSURES:
+                raise LedgerError(f"more than {MAX_DISCLOSURES} disclosures: ask for a shorter time")
+    return Disclosures(found=sorted(found, key=_by_time), ledgers=len(ledgers), rows=rows)
+
+
+def _rows_of(batch: pa.RecordBatch, who: Subject, path: Path, since: str, until: str) -> Iterator[Disclosure]:
+    of_subject = np.zeros(batch.num_rows, np.bool_)
+    for name, wanted in who.names.items():
+        of_subject |= pc.fill_null(pc.equal(batch.column(name), pa.scalar(wanted)), False).to_numpy(
+            zero_copy_only=False
+        )
+    for row in batch.take(pa.array(np.flatnonzero(of_subject))).to_pylist():
+        if since <= row["time"] < until:
+            yield Disclosure(ledger=str(path), **row)
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a ledger with its columns as text, `rows` as numbers. Raises LedgerError."""
+    try:
+        for batch in _read(path):
+            yield _checked(batch, path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise LedgerError(f"{path} cannot be read as a ledger ({type(error).__name__})") from error
+
+
+def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    match path.suffix:
+        case ".parquet":
+            with pyarrow.parquet.ParquetFile(path) as file:
+                yield from file.iter_batches(batch_size=1 << 16)
+        case ".arrow":
+            with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as reader:
+                for number in range(reader.num_record_batches):
+                    yield reader.get_batch(number)
+        case _:
+            types = dict.fromkeys(_COLUMNS, pa.string()) | {"rows": pa.uint64()}
+            options = pyarrow.csv.ConvertOptions(
+                column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
+            )
+            reading = pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False)
+            with pyarrow.csv.open_csv(path, read_options=reading, convert_options=options) as reader:
+                yield from reader
+
+
+def _checked(batch: pa.RecordBatch, path: Path) -> pa.RecordBatch:
+    if tuple(sorted(batch.schema.names)) != tuple(sorted(_COLUMNS)):
+        raise LedgerError(f"{path} does not have the columns of ledger/1")
+    columns = {name: batch.column(name) for name in _COLUMNS}
+    columns = {name: each.cast(pa.uint64() if name == "rows" else pa.string()) for name, each in columns.items()}
+    checked = pa.RecordBatch.from_pydict(columns)
+    for name in ("time", "subject", "purpose", "requesting_ori", "rows"):
+        if checked.column(name).null_count:
+            raise LedgerError(f"{path} has a row without {name}")
+    times = pc.match_substring_regex(checked.column("time"), f"^(?:{_TIME.pattern})$")
+    if not pc.all(times, min_count=0).as_py():
+        raise LedgerError(f"{path} has a time that is not one of ledger/1")
+    return checked
+
+
+def _by_time(one: Disclosure) -> tuple[str, ...]:
+    return one.time, one.ledger, one.subject, one.file or ""
