@@ -120,7 +120,7 @@ def _whole(fd: int, limit: int) -> bytes:
     """At most one byte more than the limit, which the reader then refuses."""
     data = b""
     try:
-        while fd >= 0 and len(data) <= limit and (part := os.pread(fd, limit + 1 - len(data), len(data))):
+        while fd >= 0 and (part := os.pread(fd, limit + 1 - len(data), len(data))):
             data += part
     except OSError as error:
         raise _unavailable(error) from error

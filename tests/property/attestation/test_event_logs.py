@@ -217,6 +217,8 @@ def test_a_locality_counts_at_the_start_of_pcr_0_only() -> None:
     note = Measurement(pcr=0, kind=3, data=b"StartupLocality\0\3", digest=bytes(32))
     elsewhere = Measurement(pcr=1, kind=3, data=b"StartupLocality\0\3", digest=bytes(32))
     other = Measurement(pcr=4, kind=4, data=b"", digest=bytes(32))
+    nothing = Measurement(pcr=0, kind=3, data=b"StartupLocation\0\3", digest=bytes(32))
+    assert replay(read_logs(encode([nothing]), b""))[0] == bytes(32)
     assert replay(read_logs(encode([elsewhere]), b""))[:2] == (bytes(32), bytes(32))
     assert replay(read_logs(encode([ONE, note]), b"")) == replay(read_logs(encode([ONE]), b""))
     assert replay(read_logs(encode([ONE, other, note]), b"")) == replay(read_logs(encode([ONE, other]), b""))

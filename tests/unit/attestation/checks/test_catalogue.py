@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from attestation import AttestationError, Fault
-from attestation.checks import CATALOGUE, GROUPS, NAMED, Check, remedy, requirement
+from attestation.checks import CATALOGUE, GROUPS, NAMED, Check, Failure, compared, remedy, requirement
 from attestation.errors import Record, invalid
 from tests.support.boot_forge import with_boot
 from tests.support.forge import machine
@@ -73,11 +73,12 @@ def test_what_a_reboot_helps_against() -> None:
     reboots = {one.id for one in CATALOGUE.values() if "reboot the vm" in one.remedy.lower()}
     assert reboots == {
         "E22",
+        "E35",
         "E47",
         "E48",
         "E50",
         "T11",
-    }  # a stale certificate; PCRs; a setting that takes effect at boot
+    }  # a stale certificate; a TPM that was reset; PCRs; a setting that takes effect at boot
 
 
 def test_a_verdict_has_exactly_the_checks_of_its_hardware() -> None:
@@ -122,3 +123,10 @@ def test_names_without_a_number_fall_back_to_their_faults_remedy() -> None:
 def test_a_failure_without_words_expects_the_requirement() -> None:
     assert invalid("E16").failures == (("E16", "", requirement("E16")),)
     assert invalid("E16", expected="ours").failures == (("E16", "", "ours"),)
+
+
+def test_a_comparison_expects_what_its_check_requires_unless_it_says_so() -> None:
+    assert compared("E16", "seen", holds=True, found="") == Check("E16", "seen")
+    assert compared("E16", "seen", holds=False, found="other") == Failure("E16", "other", requirement("E16"))
+    assert requirement("E16")
+    assert compared("E16", "seen", holds=False, found="other", expected="this") == Failure("E16", "other", "this")
