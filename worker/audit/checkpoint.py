@@ -60,7 +60,7 @@ class Checkpoint:
 
     def verify(self, key: ec.EllipticCurvePublicKey, *, name: str | None = None) -> None:
         """Return if `key` signed this, under `name` (the origin by default). Raises CheckpointError."""
-        wanted = name or self.origin, note_key_id(key)
+        wanted = self.origin if name is None else name, note_key_id(key)
         found = [each for each in self.signatures if (each.name, each.key_id) == wanted]
         if not found:
             raise CheckpointError("not signed by this key")

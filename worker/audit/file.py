@@ -30,6 +30,7 @@ from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record,
 from worker.audit.events import Event, JobAdmitted, JobCompleted
 from worker.audit.fields import utc_hundredths
 from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
+from worker.audit.merkle import Frontier
 from worker.audit.opening import (
     RolledBackError,
     cause_of,
@@ -117,12 +118,22 @@ class AuditFile:
         """Whether the last line is an anchor."""
         return self._ledger.mark.anchor == self._line
 
+    @property
+    def tree(self) -> Frontier:
+        """The right edge of the Merkle tree of all lines; it belongs to this trail, and grows with it."""
+        return self._ledger.mark.tree
+
+    @property
+    def uncovered(self) -> bool:
+        """Whether lines other than anchors follow the last checkpoint."""
+        return self._ledger.mark.uncovered
+
     def append(self, event: Event) -> Record:
         """Append `event` durably and return its record.
 
         Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable. Raises ValueError if a field of the event
-        does not fit its type, or if the event does not fit the job's state; then nothing was written and the file stays
-        usable.
+        does not fit its type, if the event does not fit the job's state, or if a checkpoint is not of the lines so far;
+        then nothing was written and the file stays usable.
         """
         if self._closed or self._fault is not None:
             raise _unavailable(Stage.COMMIT)
@@ -138,7 +149,7 @@ class AuditFile:
         self._head, self._line = head, offset
         record = read(line)
         try:
-            self._ledger.apply(record, line=offset, size=self._storage.size)
+            self._ledger.apply(record, line, line=offset)
         except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
             self._fail(error)
         return record

@@ -42,6 +42,7 @@ from worker.job import Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
+from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
@@ -69,6 +70,7 @@ class Keyholder:
         tables: Tables,
         audit: AuditFile,
         anchor: Anchor,
+        checkpoints: Checkpoints,
         custody: Custody,
         signer: ReceiptSigner,
         host: HostState,
@@ -78,6 +80,7 @@ class Keyholder:
         key_slots: Sequence[KeySlot],
     ) -> None:
         self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
+        self._checkpoints = checkpoints
         self._front, self._zygote = front, zygote
         self._host, self._supervisor = host, supervisor
         self._cells = Cells(key_slots)
@@ -130,6 +133,7 @@ class Keyholder:
             for event in self._custody.stop():
                 self._readiness.note(event)
             self._audit.record(WorkerStopped(jobs_completed=self._effects.completed))
+            self._checkpoints.finish()
             self._anchor.finish()
 
     def holdings_changed(self) -> None:
@@ -140,6 +144,7 @@ class Keyholder:
         last = time.monotonic()
         while True:
             self._audit.maintain()
+            self._checkpoints.follow()
             self._anchor.follow()
             self._front.offer(Beat())
             self._supervisor.offer(Beat())
