@@ -47,6 +47,10 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    def line(self) -> str:
+        """The line, with its line feed."""
+        return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.signature).decode()}\n"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
@@ -57,6 +61,10 @@ class Checkpoint:
     root: bytes
     text: bytes
     signatures: tuple[NoteSignature, ...]
+
+    def encode(self) -> bytes:
+        """The note as it was read."""
+        return self.text + b"\n" + "".join(each.line() for each in self.signatures).encode()
 
     def verify(self, key: ec.EllipticCurvePublicKey, *, name: str | None = None) -> None:
         """Return if `key` signed this, under `name` (the origin by default). Raises CheckpointError."""
@@ -91,8 +99,8 @@ def sign_checkpoint(tree: Frontier, *, origin: str, key: ec.EllipticCurvePrivate
         raise ValueError("origin")
     text = f"{origin}\n{tree.size}\n{base64.b64encode(tree.root()).decode()}\n"
     signature = key.sign(text.encode(), ec.ECDSA(SHA256()))
-    line = base64.b64encode(note_key_id(key.public_key()) + signature).decode()
-    return f"{text}\n{_DASH}{origin} {line}\n".encode()
+    signed = NoteSignature(name=origin, key_id=note_key_id(key.public_key()), signature=signature)
+    return f"{text}\n{signed.line()}".encode()
 
 
 def parse_checkpoint(note: bytes) -> Checkpoint:

@@ -47,14 +47,15 @@ class Frontier:
             raise ValueError("peaks of another size")
         self.size, self.peaks = size, list(peaks)
 
-    def append(self, leaf: bytes) -> None:
-        """Add a leaf by its hash."""
-        node, size = leaf, self.size
+    def append(self, leaf: bytes) -> list[bytes]:
+        """Add a leaf by its hash; return the roots of the complete subtrees that end with it, from the leaf upwards."""
+        completed, size = [leaf], self.size
         while size & 1:
-            node = node_hash(self.peaks.pop(), node)
+            completed.append(node_hash(self.peaks.pop(), completed[-1]))
             size >>= 1
-        self.peaks.append(node)
+        self.peaks.append(completed[-1])
         self.size += 1
+        return completed
 
     def root(self) -> bytes:
         """The root of the tree as it is now."""
