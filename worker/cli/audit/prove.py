@@ -52,7 +52,7 @@ def prove(
     """Prove that one line is in a trail, or that a trail continues an earlier checkpoint.
 
     The proof of a line has that line, the hashes that lead to a checkpoint, and the checkpoint with the worker's
-    signature. Nothing of other lines can be learned from it. `cji audit verify-proof` needs it and a key alone.
+    signature; of other lines it shows hashes alone. `cji audit verify-proof` needs nothing else but a key.
 
     \b
     Examples:
@@ -78,9 +78,9 @@ def prove(
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print what is proven as JSON.")
 @click.pass_context
-@with_keys
 @explained
 @trail_faults
+@with_keys
 def verify_proof(keys: CheckpointKeys, *, file: Path, as_json: bool) -> None:
     """Verify a proof that `cji audit prove` wrote. Needs no trail and no network.
 

@@ -28,9 +28,9 @@ _STEP = 5_000
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
-@with_keys
 @explained
 @trail_faults
+@with_keys
 def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], as_json: bool) -> None:
     """Verify every line of an audit trail, from the first to the last. The worker may be running.
 
