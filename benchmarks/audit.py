@@ -113,7 +113,7 @@ def _proofs(index: TrailIndex, keys: CheckpointKeys) -> dict[str, float]:
     """Random lines, each proven against the first checkpoint that covers it and against the last one, and verified."""
     last = index.last_checkpoint()
     assert last is not None
-    whole, chance = parse_checkpoint(last.note.encode()), random.Random(7)
+    whole, chance = parse_checkpoint(last.note.encode()), random.Random(7)  # noqa: S311
     took, checked, sizes = list[float](), list[float](), list[int]()
     for number in range(_PROOFS):
         seq = chance.randrange(1, last.size + 1)
@@ -165,7 +165,7 @@ def _beside_pymerkle(trail: Path, count: int) -> tuple[Paired, Paired]:
             last = index.last_checkpoint()
             assert last is not None
             whole = parse_checkpoint(last.note.encode())
-            chosen = random.Random(11).sample(range(1, last.size + 1), 200)
+            chosen = random.Random(11).sample(range(1, last.size + 1), 200)  # noqa: S311
 
             def ours_proven() -> float:
                 return len(chosen) / _seconds(lambda: [prove_line(index, seq, whole) for seq in chosen])

@@ -49,10 +49,12 @@ from worker.audit.merkle import Frontier, ProofError, leaf_hash
 from worker.audit.proofs import (
     ConsistencyProof,
     LineProof,
+    RangeProof,
     decode_proof,
     encode_proof,
     verify_continued,
     verify_line,
+    verify_lines,
 )
 from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
@@ -310,11 +312,14 @@ def _proofs() -> tuple[bytes, ...]:
     return (
         encode_proof(LineProof(line=line, index=0, proof=(), checkpoint=note, receipt_key=key)),
         encode_proof(ConsistencyProof(earlier=note, later=note, proof=())),
+        encode_proof(RangeProof(index=0, count=1, proof=(), checkpoint=note, receipt_key=key)),
     )
 
 
 def _verify_proof(data: bytes) -> object:
     proof, keys = decode_proof(data), {key_id(signing_key().public_key()): signing_key().public_key()}
+    if isinstance(proof, RangeProof):
+        return verify_lines(proof, _trail(), keys)
     return verify_line(proof, keys) if isinstance(proof, LineProof) else verify_continued(proof, keys)
 
 

@@ -32,6 +32,7 @@ MAX_SIGNATURES: Final = 16
 _DASH: Final = "— "
 _ORIGIN: Final = re.compile(r"[!-*,-~]{1,512}")  # printable ASCII without blanks and plus signs
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _ID_BYTES: Final = 4
 
 
@@ -112,7 +113,7 @@ def parse_checkpoint(note: bytes) -> Checkpoint:
     except UnicodeDecodeError:
         raise CheckpointError("not UTF-8") from None
     text, separator, below = whole.rpartition("\n\n")
-    if not separator or not below.endswith("\n") or any(c < " " and c != "\n" for c in whole):
+    if not separator or not below.endswith("\n") or _CONTROL.search(whole):
         raise CheckpointError("not a signed note")
     first = text.split("\n")
     if len(first) != 3:  # extension lines are not ours, and nobody could audit them

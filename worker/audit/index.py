@@ -12,7 +12,7 @@ The operator stands in a job's admission alone; here the job's end has it too.
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from worker.audit.index_search import SCHEMA as SEARCH_SCHEMA
 from worker.audit.index_search import Row, Rows
 from worker.audit.inspection import Inspection
 from worker.audit.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
-from worker.audit.trail import verified
+from worker.audit.trail import lines, verified
 from worker.audit.worker_events import TrailCheckpoint
 
 _IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 1}
@@ -113,9 +113,21 @@ class TrailIndex:
         with self.trail.open("rb") as file:
             file.seek(row[0])
             data = file.readline(MAX_LINE_BYTES + 1)
+        self._require_indexed(seq, data)
+        return data, read(data, number=seq)
+
+    def lines(self, first: int, last: int) -> Iterator[bytes]:
+        """The lines `first` to `last` of the trail as they were indexed. KeyError or ChainError, as `line`."""
+        row = self._database.execute("SELECT offset FROM line WHERE seq = ?", (first,)).fetchone()
+        if row is None:
+            raise KeyError(first)
+        for seq, data in zip(range(first, last + 1), lines(self.trail, offset=row[0]), strict=False):
+            self._require_indexed(seq, data)
+            yield data
+
+    def _require_indexed(self, seq: int, data: bytes) -> None:
         if leaf_hash(data) != self.subtree(seq - 1, 0):
             raise ChainError(line=seq, field="line", detail="changed since it was indexed")
-        return data, read(data, number=seq)
 
     def subtree(self, start: int, level: int) -> bytes:
         """The root of the complete subtree over the leaves `start` to `start + 2**level`: `merkle.Subtree`."""

@@ -41,7 +41,7 @@ Row = tuple[int | str | bytes | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a line must have: every condition that is set.
+    """The conditions of a search: a line must meet every one that is set.
 
     A text is the whole value, or its beginning and an asterisk. `since` and `until` are times as in the trail, the
     latter excluded, or their beginnings. `prefix` is the beginning of a job id or of any column.
@@ -105,6 +105,12 @@ class Rows:
             Found(line=seq, time=time, columns=tuple(texts), job=None if job is None else job.hex())
             for seq, time, job, *texts in found
         ]
+
+    def span(self, since: str, until: str) -> tuple[int, int] | None:
+        """The first and the last line between these times, the latter excluded; None if there is none."""
+        query = "SELECT min(seq), max(seq) FROM line WHERE time >= ? AND time < ?"
+        first, last = self._database.execute(query, (since, until)).fetchone()
+        return None if first is None else (first, last)
 
     def lines_of(self, job_id: bytes) -> list[tuple[int, str]]:
         """The lines of one job with their kinds, in order."""

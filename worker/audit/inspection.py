@@ -1,4 +1,4 @@
-"""What must hold in a trail beyond its chain, examined line by line by whoever audits it.
+"""The rules of a trail beyond its chain, examined line by line by whoever audits it.
 
     worker       a start and what follows it are of one worker
     receipt_key  one start of a worker has one receipt key: of its evidence, its checkpoints and its receipts
@@ -49,7 +49,7 @@ class StepBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """What the lines so far leave for the next ones."""
+    """All that the next lines are compared with."""
 
     head: Head = GENESIS
     tree: bytes = bytes(8)

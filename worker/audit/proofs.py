@@ -3,17 +3,21 @@
     {"kind":"line","version":1,"line":"<the line>","index":N,"proof":["<base64>",...],"checkpoint":"<signed note>",
      "receipt_key":"<thumbprint>"}
     {"kind":"consistency","version":1,"earlier":"<signed note>","later":"<signed note>","proof":["<base64>",...]}
+    {"kind":"range","version":1,"index":N,"count":N,"proof":["<base64>",...],"checkpoint":"<signed note>",
+     "receipt_key":"<thumbprint>"}
 
 `index` counts from 0, so it is the line's number less one. Hashes lead from the leaf to the root (RFC 9162 §2.1.3.1),
-or from the earlier root to the later (§2.1.4.1). `verify` needs this file and the key alone.
+or from the earlier root to the later (§2.1.4.1); those of a range are the subtrees left and right of its lines, which
+are in another file. Verification needs these files and the key alone.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from worker.audit.chain import MAX_LINE_BYTES, ChainError, Record, read
+from worker.audit.chain import MAX_LINE_BYTES, ChainError, Head, Record, read, verify_next
 from worker.audit.checkpoint import Checkpoint, CheckpointError, note_key_id, parse_checkpoint
 from worker.audit.fields import Count, KeyId, Note
 from worker.audit.index import KeptCheckpoint, TrailIndex
@@ -24,8 +28,10 @@ from worker.audit.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    range_proof,
     verify_consistency,
     verify_inclusion,
+    verify_range,
 )
 
 MAX_BYTES: Final = 4 * MAX_LINE_BYTES
@@ -55,7 +61,17 @@ class ConsistencyProof(_Proof, frozen=True, kw_only=True, tag="consistency"):
     proof: Hashes
 
 
-Proof = LineProof | ConsistencyProof
+class RangeProof(_Proof, frozen=True, kw_only=True, tag="range"):
+    """All the lines from `index`, `count` of them, and none left out: the proof of an export."""
+
+    index: Count
+    count: Annotated[int, Meta(ge=1, le=MAX_SIZE)]
+    proof: Hashes
+    checkpoint: Note
+    receipt_key: KeyId
+
+
+Proof = LineProof | ConsistencyProof | RangeProof
 
 _decoder: Final[msgspec.json.Decoder[Proof]] = msgspec.json.Decoder(Proof)
 
@@ -106,6 +122,30 @@ def verify_continued(proof: ConsistencyProof, keys: CheckpointKeys) -> tuple[Che
     return earlier, later
 
 
+def verify_lines(proof: RangeProof, lines: Iterable[bytes], keys: CheckpointKeys) -> tuple[Head, Checkpoint]:
+    """Return the last line and the checkpoint if `lines` are the range and one of `keys` signed it.
+
+    Each must continue the chain as well. Raises ProofError, or ChainError with the line.
+    """
+    checkpoint = _signed(proof.checkpoint, keys, only=proof.receipt_key)
+    head: Head | None = None
+
+    def leaves() -> Iterator[bytes]:
+        nonlocal head
+        for number, line in enumerate(lines, proof.index + 1):
+            if head is None:
+                head = Head(seq=proof.index, hash=read(line, number=number).prev)
+            head, record = verify_next(line, head=head, number=number)
+            if checkpoint.origin != f"cji-worker/{record.worker}":
+                raise ProofError(f"line {number} and the checkpoint are of different workers")
+            yield leaf_hash(line)
+
+    end = proof.index + proof.count
+    verify_range(leaves(), first=proof.index, end=end, size=checkpoint.size, proof=proof.proof, root=checkpoint.root)
+    assert head is not None  # noqa: S101 - a range has lines
+    return head, checkpoint
+
+
 def signer_of(checkpoint: Checkpoint, keys: CheckpointKeys) -> str | None:
     """The thumbprint of the key among `keys` that the checkpoint names as its signer."""
     named = {each.key_id for each in checkpoint.signatures if each.name == checkpoint.origin}
@@ -147,6 +187,20 @@ def prove_line(index: TrailIndex, seq: int, checkpoint: Checkpoint | None = None
         index=seq - 1,
         proof=tuple(inclusion_proof(seq - 1, kept.size, index.subtree)),
         checkpoint=note,
+        receipt_key=kept.receipt_key,
+    )
+
+
+def prove_lines(index: TrailIndex, first: int, last: int) -> RangeProof:
+    """The proof of the lines `first` to `last` against the first checkpoint that covers them. Raises ProofError."""
+    kept = index.checkpoint_after(last)
+    if kept is None or not 1 <= first <= last:
+        raise ProofError(f"no checkpoint covers the lines {first} to {last}")
+    return RangeProof(
+        index=first - 1,
+        count=last - first + 1,
+        proof=tuple(range_proof(first - 1, last, kept.size, index.subtree)),
+        checkpoint=kept.note,
         receipt_key=kept.receipt_key,
     )
 

@@ -162,3 +162,29 @@ def test_the_index_is_the_auditors_and_remembers(tmp_path: Path, trail: Path) ->
 def test_a_broken_trail_is_not_searched(trail: Path) -> None:
     trail.write_bytes(trail.read_bytes().replace(b"county-so", b"metro-pd2", 1))
     assert "hash: the line was changed" in cji("search", trail, status=3).output
+
+
+def test_an_export_is_complete_and_shows_its_borders(tmp_path: Path, trail: Path, key: Path) -> None:
+    """The second start has the key; some of its lines."""
+    folder = tmp_path / "minute"
+    times = [json.loads(line)["time"] for line in WEEK.lines]
+    since = times[len(times) * 3 // 4][:-4]
+    until = times[len(times) * 3 // 4 + 12][:-4]
+    shown = cji("export", trail, "--since", since, "--until", until, "-o", folder).output
+    exported = (folder / "lines.jsonl").read_bytes().splitlines(keepends=True)
+    first = WEEK.lines.index(exported[0])
+    assert exported == WEEK.lines[first : first + len(exported)]
+    assert f"lines {first + 1} to {first + len(exported)}" in shown
+    inside = [time for time in times if since <= time < until]
+    assert [json.loads(line)["time"] for line in exported[1:-1]] == inside
+    assert "are complete" in cji("verify-export", folder, "--key", key).output
+    for wrong in (exported[1:], exported[:-1], [*exported[:3], *exported[4:]], [*exported, WEEK.lines[-1]], []):
+        (folder / "lines.jsonl").write_bytes(b"".join(wrong))
+        cji("verify-export", folder, "--key", key, status=3)
+    WEEK.write(folder / "lines.jsonl", week().lines[first : first + len(exported)])  # a chain too, of another history
+    assert "not in this tree" in cji("verify-export", folder, "--key", key, status=3).output
+    assert "verify-export" in cji("verify-proof", folder / "proof.json", "--key", key, status=3).output
+    cji("export", trail, "--since", since, "--until", until, "-o", folder, status=2)
+    cji("export", trail, "--since", "2027", "--until", "2028", "-o", tmp_path / "none", status=2)
+    (folder / "lines.jsonl").unlink()
+    cji("verify-export", folder, "--key", key, status=2)

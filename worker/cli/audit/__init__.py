@@ -2,6 +2,7 @@
 
 import click
 
+from worker.cli.audit.export import export, verify_export
 from worker.cli.audit.prove import checkpoint, prove, verify_proof
 from worker.cli.audit.resume import resume
 from worker.cli.audit.search import search
@@ -19,6 +20,8 @@ for _verb in (
     prove,
     verify_proof,
     checkpoint,
+    export,
+    verify_export,
     resume,
 ):
     audit.add_command(_verb)

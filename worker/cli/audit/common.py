@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ _REMEDIES: Final = {
     "index": "Investigate who changed the trail. To index another trail, give another --index.",
 }
 _REMEDY: Final = "Investigate who changed the trail. Keep it, and configure a new file."
+
+_TIME: Final = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2}(:[0-9]{2}(:[0-9]{2}(\.[0-9]{2})?)?)?Z?)?)?)?")
 
 INDEX = click.option(
     "--index",
@@ -99,6 +102,13 @@ def with_keys(
     ):
         decorated = option(decorated)
     return decorated
+
+
+def checked_time(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A callback: a time as the trail writes it, or its beginning."""
+    if text is not None and not _TIME.fullmatch(text):
+        raise click.BadParameter("a time in UTC is written like 2026-11-24T15:00, or as its beginning", param=parameter)
+    return text and text.removesuffix("Z")
 
 
 def require_keys(keys: CheckpointKeys) -> None:

@@ -9,10 +9,12 @@ from worker.audit.chain import read
 from worker.audit.checkpoint import Checkpoint, parse_checkpoint
 from worker.audit.index import TrailIndex
 from worker.audit.inspection import CheckpointKeys
+from worker.audit.merkle import ProofError
 from worker.audit.proofs import (
     MAX_BYTES,
+    ConsistencyProof,
     LineProof,
-    Proof,
+    RangeProof,
     decode_proof,
     encode_proof,
     prove_continued,
@@ -63,7 +65,7 @@ def prove(
     if [job, line, earlier].count(None) != 2 or (later and not earlier) or (checkpoint and earlier):
         raise Failure("name one thing to prove", remedy="Give --job, --line, or --from with --to.", status=2)
     with indexed(trail, index_file) as index:
-        proof: Proof
+        proof: LineProof | ConsistencyProof
         if earlier is not None:
             end = checkpoint_in(later) if later else _last(index)
             proof = prove_continued(index, checkpoint_in(earlier), end)
@@ -98,6 +100,8 @@ def verify_proof(keys: CheckpointKeys, *, file: Path, as_json: bool) -> None:
     if isinstance(proof, LineProof):
         record, checkpoint = verify_line(proof, keys)
         found = {"line": record.seq, "record": record, "checkpoint": _facts(checkpoint), "key": proof.receipt_key}
+    elif isinstance(proof, RangeProof):
+        raise ProofError("it is of an export: use `cji audit verify-export` with its folder")
     else:
         earlier, later = verify_continued(proof, keys)
         found = {"earlier": _facts(earlier), "later": _facts(later)}
@@ -157,7 +161,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, object]:
     return {"origin": checkpoint.origin, "lines": checkpoint.size, "root": checkpoint.root.hex()}
 
 
-def _described(proof: Proof) -> str:
+def _described(proof: LineProof | ConsistencyProof) -> str:
     if isinstance(proof, LineProof):
         record, of = read(f"{proof.line}\n".encode()), parse_checkpoint(proof.checkpoint.encode())
         return f"line {record.seq}, {record.event.kind} of {record.time}, is in {of.origin} of {of.size} lines"

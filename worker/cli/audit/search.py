@@ -1,29 +1,19 @@
 """`cji audit search`: find lines of a trail."""
 
-import re
 from pathlib import Path
-from typing import Final
 
 import click
 
 from worker.audit.index_search import COLUMNS, MAX_LIMIT, Found, Query
-from worker.cli.audit.common import INDEX, indexed, trail_faults
+from worker.cli.audit.common import INDEX, checked_time, indexed, trail_faults
 from worker.cli.common import FILE, Failure, explained
-
-_TIME: Final = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2}(:[0-9]{2}(:[0-9]{2}(\.[0-9]{2})?)?)?Z?)?)?)?")
-
-
-def _time(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not _TIME.fullmatch(text):
-        raise click.BadParameter("a time in UTC is written like 2026-11-24T15:00, or as its beginning", param=parameter)
-    return text and text.removesuffix("Z")
 
 
 @click.command()
 @click.argument("trail", type=FILE)
 @click.option("--kind", help="Kind of event, such as job_refused.")
-@click.option("--since", callback=_time, help="Not before this time (UTC), such as 2026-11 or 2026-11-24T15:00.")
-@click.option("--until", callback=_time, help="Before this time.")
+@click.option("--since", callback=checked_time, help="Not before this time (UTC), such as 2026-11 or 2026-11-24T15:00.")
+@click.option("--until", callback=checked_time, help="Before this time.")
 @click.option("--submitter", help="Submitter, as the worker's policy names it.")
 @click.option("--ori", help="Requesting ORI.")
 @click.option("--operator", help="Operator of a job, or who resumed the trail.")
