@@ -20,7 +20,16 @@ from cji_simulator.site import Site, people
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from worker.audit import CallsRefused, Event, JobAdmitted, JobCompleted, JobEnded, JobRefused, TrailAnchored, TrailCheckpoint
+from worker.audit import (
+    CallsRefused,
+    Event,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    JobRefused,
+    TrailAnchored,
+    TrailCheckpoint,
+)
 from worker.envelope import wrap_dek, wrap_project_key
 from worker.errors import REASONS, Reason, Stage
 from worker.front.status import CODES
