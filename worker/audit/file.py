@@ -16,7 +16,6 @@ Contract and invariants
 Not thread-safe.
 """
 
-import hashlib
 import os
 import sqlite3
 from collections import deque
@@ -40,9 +39,10 @@ from worker.audit.opening import (
     lacks_room,
     open_ledger,
     record_rollback,
+    recovered,
 )
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage
-from worker.audit.worker_events import TailRecovered, TrailAnchored
+from worker.audit.worker_events import TrailAnchored
 from worker.errors import Reason, Refusal, Stage
 from worker.log import log
 
@@ -92,7 +92,7 @@ class AuditFile:
             torn = self._follow()
             if torn:
                 self._storage.cut()
-                self.append(_recovered(torn))
+                self.append(recovered(torn))
         except (*_FAULTS, Refusal) as error:
             self._storage.close()
             raise explained(cause_of(error), self._ledger_path) from cause_of(error)
@@ -120,7 +120,7 @@ class AuditFile:
 
     @property
     def tree(self) -> Frontier:
-        """The right edge of the Merkle tree of all lines; it belongs to this trail, and grows with it."""
+        """The right edge of the Merkle tree of all lines; it grows with the trail."""
         return self._ledger.mark.tree
 
     @property
@@ -132,8 +132,7 @@ class AuditFile:
         """Append `event` durably and return its record.
 
         Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable. Raises ValueError if a field of the event
-        does not fit its type, if the event does not fit the job's state, or if a checkpoint is not of the lines so far;
-        then nothing was written and the file stays usable.
+        does not fit its type, or the event the job's state or the lines so far; then nothing was written.
         """
         if self._closed or self._fault is not None:
             raise _unavailable(Stage.COMMIT)
@@ -241,7 +240,7 @@ class AuditFile:
     def _recover(self) -> None:
         try:
             tail = self._reopen()
-            self.append(_recovered(tail))
+            self.append(recovered(tail))
         except (OSError, sqlite3.Error, Refusal) as error:
             self._fault = cause = cause_of(error)
             if not lacks_room(cause):
@@ -295,10 +294,6 @@ class AuditFile:
         if not isinstance(event, kind):
             raise _unavailable(Stage.RECEIPT)
         return event
-
-
-def _recovered(cut: bytes) -> TailRecovered:
-    return TailRecovered(cut_bytes=len(cut), cut_sha384=hashlib.sha384(cut).hexdigest())
 
 
 def _unavailable(stage: Stage) -> Refusal:

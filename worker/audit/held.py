@@ -6,7 +6,8 @@
     rewritten  lines that the checkpoint covers are others here, and nobody signed that
 
 A shorter trail and an older copy of it are the same bytes, so they have one name. The bounds are the lines between the
-last checkpoint that was found in order, held or verified under the auditor's keys, and the one that was not.
+last held checkpoint that agrees and the one that does not. A checkpoint in the trail is no bound: whoever forked it has
+the worker sign either way.
 """
 
 from collections import defaultdict
@@ -68,7 +69,7 @@ class Comparison:
             if held.checkpoint.root == inspection.tree.root():
                 self._agreed = max(self._agreed, record.seq)
             else:
-                self._differences.append(_Difference(held=held, after=max(self._agreed, inspection.signed)))
+                self._differences.append(_Difference(held=held, after=self._agreed))
 
     def finish(self, inspection: Inspection) -> None:
         """After the last line: raise ChainError for the first checkpoint that differs from the trail."""

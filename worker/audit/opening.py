@@ -8,6 +8,7 @@ The checks, in this order:
 """
 
 import errno
+import hashlib
 import sqlite3
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
 from worker.audit.merkle import Frontier
 from worker.audit.storage import TrailChangedError, TrailStorage
-from worker.audit.worker_events import TrailCheckpoint, TrailRefused
+from worker.audit.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
 from worker.errors import Reason, Refusal, StartupError
 from worker.log import log
 
@@ -109,6 +110,11 @@ def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str,
         storage.size += len(line)
     event = TrailRefused(compared_with="ledger", expected=error.expected, found=head.seq)
     storage.append(append_record(event, head=head, time=time, worker=worker)[1])
+
+
+def recovered(cut: bytes) -> TailRecovered:
+    """The event that records bytes which were cut off."""
+    return TailRecovered(cut_bytes=len(cut), cut_sha384=hashlib.sha384(cut).hexdigest())
 
 
 def explained(error: Exception, ledger: Path) -> StartupError:

@@ -79,10 +79,9 @@ class Keyholder:
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: Sequence[KeySlot],
     ) -> None:
-        self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
-        self._checkpoints = checkpoints
-        self._front, self._zygote = front, zygote
-        self._host, self._supervisor = host, supervisor
+        self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
+        self._custody, self._signer, self._host = custody, signer, host
+        self._front, self._zygote, self._supervisor = front, zygote, supervisor
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -107,8 +106,7 @@ class Keyholder:
             effects=self._effects,
             refusals=self._refusals,
         )
-        self._policy = policy
-        self._reload = PolicyReload(policy, audit, self._policy_changed)
+        self._policy, self._reload = policy, PolicyReload(policy, audit, self._policy_changed)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front

@@ -100,9 +100,7 @@ def next_checkpoint(at: int) -> int:
 
 
 @pytest.mark.parametrize("attack", [without, doubled, swapped])
-def test_a_new_chain_is_found_at_the_next_checkpoint_at_the_latest(
-    tmp_path: Path, attack: Callable[[int], list[bytes]]
-) -> None:
+def test_a_new_chain_is_found_by_the_next_checkpoint(tmp_path: Path, attack: Callable[[int], list[bytes]]) -> None:
     for at in range(CHECKPOINTS[-1]):
         number, field, _ = fault(tmp_path / "a", list(rechained(attack(at))))
         assert at + 1 <= number <= next_checkpoint(at) + 1
@@ -320,8 +318,9 @@ def test_a_fork_is_two_signed_histories(tmp_path: Path) -> None:
     seen = parse_checkpoint(one.note())
     other.checkpoint()
     line, field, detail = fault(tmp_path / "a", other.lines, [common, seen], one.keys)
-    assert (field, common.size < line <= seen.size) == ("fork", True)
+    assert (line, field) == (common.size + 1, "fork")
     assert f"one of {line} to {seen.size}" in detail
+    assert fault(tmp_path / "a", other.lines, [seen], one.keys)[:2] == (1, "fork")  # signed lines are no bound
     assert fault(tmp_path / "a", other.lines, [common, seen])[:2] == (common.size + 1, "rewritten")  # nobody's word
 
 
