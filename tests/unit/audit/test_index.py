@@ -15,7 +15,7 @@ from worker.audit import ChainError, TrailCheckpoint, read
 from worker.audit.checkpoint import parse_checkpoint, sign_checkpoint
 from worker.audit.index import IndexUnusableError, KeptCheckpoint, TrailIndex
 from worker.audit.index_search import COLUMNS, Found, Query
-from worker.audit.merkle import Frontier, ProofError, leaf_hash, node_hash, verify_consistency
+from worker.audit.merkle import Frontier, ProofError, leaf_hash, verify_consistency
 from worker.audit.proofs import (
     ConsistencyProof,
     LineProof,
@@ -23,8 +23,10 @@ from worker.audit.proofs import (
     encode_proof,
     prove_continued,
     prove_line,
+    prove_lines,
     verify_continued,
     verify_line,
+    verify_lines,
 )
 
 WEEK = week(jobs=40)  # more than one block of 256
@@ -282,18 +284,23 @@ def test_what_a_proof_must_not_do(trail: Path) -> None:
         verify_line(number, WEEK.keys)
 
 
-def test_a_line_of_another_worker_under_its_checkpoint(trail: Path) -> None:
-    """A worker that signs lines of another name."""
-    writer = Writer(worker="worker-2")
+def test_a_worker_whose_id_was_changed_continues_its_trail(tmp_path: Path) -> None:
+    writer = Writer()
     writer.start()
     writer.refuse(1)
-    note = sign_checkpoint(writer.tree, origin="cji-worker/worker-1", key=writer.key).decode()
-    line, leaves = writer.lines[-1][:-1].decode(), [leaf_hash(each) for each in writer.lines]
-    assert len(leaves) == 4
-    path = (leaves[2], node_hash(*leaves[:2]))
-    proof = LineProof(line=line, index=3, proof=path, checkpoint=note, receipt_key=writer.key_id)
-    with pytest.raises(ProofError, match="different workers"):
-        verify_line(proof, writer.keys)
+    writer.worker = "worker-2"
+    writer.start()
+    writer.refuse(2)
+    writer.checkpoint()
+    with indexed(writer.write(tmp_path / "renamed.log")) as index:
+        for seq in (4, 5, 8):  # the line before the new start has no other checkpoint
+            proof = prove_line(index, seq)
+            record, checkpoint = verify_line(proof, writer.keys)
+            assert (record.seq, checkpoint.origin) == (seq, "cji-worker/worker-2")
+        whole = prove_lines(index, 1, 8)
+        assert verify_lines(whole, writer.lines[:8], writer.keys)[0].seq == 8
+        with pytest.raises(ProofError, match="no checkpoint covers"):
+            prove_lines(index, 1, 9)
 
 
 def test_a_checkpoint_that_the_trail_does_not_have(trail: Path) -> None:
