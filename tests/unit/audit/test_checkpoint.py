@@ -114,3 +114,11 @@ def test_a_worker_id_that_names_no_trail(worker: str) -> None:
             origin_of(worker)
     with pytest.raises(ValueError, match="origin"):
         sign_checkpoint(tree(1), origin=worker, key=KEY)
+
+
+@pytest.mark.parametrize("encoded", ["YWJjZHh=", "YWJjZHg", "YWJjZHg==", "YWJj ZHg=", "YWJjZA==", "-WJjZHg=", ""])
+def test_base64_has_one_form(encoded: str) -> None:
+    """`YWJjZHg=` is the form of `abcdx`; the second has unused bits, and the fifth is a key id without a signature."""
+    parse_checkpoint(NOTE + "— w YWJjZHg=\n".encode())
+    with pytest.raises(CheckpointError, match="signature line"):
+        parse_checkpoint(NOTE + f"— w {encoded}\n".encode())

@@ -362,3 +362,13 @@ def short_tree(worker: str) -> Writer:
     writer = Writer(worker=worker)
     writer.start()
     return writer
+
+
+def test_a_proof_has_one_form(trail: Path) -> None:
+    data = encode_proof(proven(trail))
+    members = json.loads(data)
+    reordered = json.dumps(dict(reversed(members.items())), separators=(",", ":")).encode() + b"\n"
+    for other in (data[:-1], data + b"\n", data.replace(b'":', b'": ', 1), reordered, json.dumps(members).encode()):
+        assert json.loads(other) == members
+        with pytest.raises(ProofError, match="canonical form"):
+            decode_proof(other)
