@@ -22,6 +22,7 @@ BENCHMARKS: Final[dict[str, str]] = {
     "isolation": "a job in an isolated cell beside the same code in an ordinary process",
     "start": "seconds from exec of the supervisor to SERVING, and what they were spent on",
     "history": "seconds to start after five million jobs, and what the replay ledger adds to a job",
+    "audit": "a year's audit trail verified, searched and proven; tree and proofs beside pymerkle",
     "validate": "NIBRS segments a second with all rules, beside a slow twin and beside reading every field",
     "deidentify": "tokens and FF1 beside a loop and the package ff3, a job of six keyed columns beside a copy",
     "link": "one model trained and applied here and in Splink on DuckDB; cost and memory up to a million records",

@@ -44,6 +44,18 @@ from worker.audit import (
     verify_next,
     verify_receipt,
 )
+from worker.audit.checkpoint import Checkpoint, CheckpointError, parse_checkpoint, sign_checkpoint
+from worker.audit.merkle import Frontier, ProofError, leaf_hash
+from worker.audit.proofs import (
+    ConsistencyProof,
+    LineProof,
+    RangeProof,
+    decode_proof,
+    encode_proof,
+    verify_continued,
+    verify_line,
+    verify_lines,
+)
 from worker.cli.common import Failure
 from worker.cli.evidence_file import read_file
 from worker.client import Unverified, ca_doj, load_profile, load_project_key
@@ -272,6 +284,43 @@ def _hashed_anew(data: bytes) -> object:
 def _first_in_the_trail(_: bytes, value: Any) -> bool:
     head, record = value
     return bool(record.seq == 1 == head.seq and record.prev == GENESIS.hash and record.hash == head.hash)
+
+
+@functools.cache
+def _checkpoints() -> tuple[bytes, ...]:
+    tree = Frontier()
+    tree.append(leaf_hash(_trail()[0]))
+    return (sign_checkpoint(tree, origin="cji-worker/w", key=signing_key()),)
+
+
+def _verify_checkpoint(data: bytes) -> Checkpoint:
+    found = parse_checkpoint(data)
+    found.verify(signing_key().public_key(), name="cji-worker/w")
+    return found
+
+
+def _checkpoint_fair(data: bytes, value: Any) -> bool:
+    """What the worker signed, in its one form; others may have signed below."""
+    true = parse_checkpoint(_checkpoints()[0])
+    return bool(value.encode() == data and value.text == true.text and true.signatures[0] in value.signatures)
+
+
+@functools.cache
+def _proofs() -> tuple[bytes, ...]:
+    note, line = _checkpoints()[0].decode(), _trail()[0][:-1].decode()
+    key = key_id(signing_key().public_key())
+    return (
+        encode_proof(LineProof(line=line, index=0, proof=(), checkpoint=note, receipt_key=key)),
+        encode_proof(ConsistencyProof(earlier=note, later=note, proof=())),
+        encode_proof(RangeProof(index=0, count=1, proof=(), checkpoint=note, receipt_key=key)),
+    )
+
+
+def _verify_proof(data: bytes) -> object:
+    proof, keys = decode_proof(data), {key_id(signing_key().public_key()): signing_key().public_key()}
+    if isinstance(proof, RangeProof):
+        return verify_lines(proof, _trail(), keys)
+    return verify_line(proof, keys) if isinstance(proof, LineProof) else verify_continued(proof, keys)
 
 
 # ---------------------------------------------------------------- requests
@@ -599,6 +648,24 @@ WORKER: Final = (
         fair=_first_in_the_trail,
         mutators=JSON,
         weight=30,
+    ),
+    target(
+        "trail-checkpoint",
+        _checkpoints,
+        _verify_checkpoint,
+        refusals=(CheckpointError,),
+        fair=_checkpoint_fair,
+        mutators=TEXT,
+        weight=10,
+    ),
+    target(
+        "trail-proof",
+        _proofs,
+        _verify_proof,
+        refusals=(ProofError,),
+        fair=lambda data, _: _checkpoints()[0].decode().split("\n")[2].encode() in data,
+        mutators=JSON,
+        weight=10,
     ),
     target(
         "policy-file", _policies, Policy.load, refusals=(PolicyInvalid,), fair=_policy_fair, mutators=TEXT, weight=10

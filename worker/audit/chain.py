@@ -94,10 +94,16 @@ def verify_next(line: bytes, *, head: Head, number: int) -> tuple[Head, Record]:
     """
     record = read(line, number=number)
     if record.seq != head.seq + 1:
-        raise ChainError(line=number, field="seq", detail=f"expected {head.seq + 1}, found {record.seq}")
+        raise ChainError(line=number, field="seq", detail=_gap(record.seq, head.seq + 1))
     if record.prev != head.hash:
-        raise ChainError(line=number, field="prev", detail="the line before is another one")
+        raise ChainError(line=number, field="prev", detail="the line before was another one")
     return Head(seq=record.seq, hash=record.hash), record
+
+
+def _gap(found: int, expected: int) -> str:
+    if found < expected:
+        return f"line {found} again, expected {expected}"
+    return f"expected {expected}, found {found}: lines are missing, or not in their order"
 
 
 def read(line: bytes, *, number: int = 0) -> Record:

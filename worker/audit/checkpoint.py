@@ -32,6 +32,7 @@ MAX_SIGNATURES: Final = 16
 _DASH: Final = "— "
 _ORIGIN: Final = re.compile(r"[!-*,-~]{1,512}")  # printable ASCII without blanks and plus signs
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _ID_BYTES: Final = 4
 
 
@@ -47,6 +48,10 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    def line(self) -> str:
+        """The line, with its line feed."""
+        return f"{_DASH}{self.name} {base64.b64encode(self.key_id + self.signature).decode()}\n"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
@@ -58,9 +63,13 @@ class Checkpoint:
     text: bytes
     signatures: tuple[NoteSignature, ...]
 
+    def encode(self) -> bytes:
+        """The note as it was read."""
+        return self.text + b"\n" + "".join(each.line() for each in self.signatures).encode()
+
     def verify(self, key: ec.EllipticCurvePublicKey, *, name: str | None = None) -> None:
         """Return if `key` signed this, under `name` (the origin by default). Raises CheckpointError."""
-        wanted = name or self.origin, note_key_id(key)
+        wanted = self.origin if name is None else name, note_key_id(key)
         found = [each for each in self.signatures if (each.name, each.key_id) == wanted]
         if not found:
             raise CheckpointError("not signed by this key")
@@ -91,8 +100,8 @@ def sign_checkpoint(tree: Frontier, *, origin: str, key: ec.EllipticCurvePrivate
         raise ValueError("origin")
     text = f"{origin}\n{tree.size}\n{base64.b64encode(tree.root()).decode()}\n"
     signature = key.sign(text.encode(), ec.ECDSA(SHA256()))
-    line = base64.b64encode(note_key_id(key.public_key()) + signature).decode()
-    return f"{text}\n{_DASH}{origin} {line}\n".encode()
+    signed = NoteSignature(name=origin, key_id=note_key_id(key.public_key()), signature=signature)
+    return f"{text}\n{signed.line()}".encode()
 
 
 def parse_checkpoint(note: bytes) -> Checkpoint:
@@ -104,7 +113,7 @@ def parse_checkpoint(note: bytes) -> Checkpoint:
     except UnicodeDecodeError:
         raise CheckpointError("not UTF-8") from None
     text, separator, below = whole.rpartition("\n\n")
-    if not separator or not below.endswith("\n") or any(c < " " and c != "\n" for c in whole):
+    if not separator or not below.endswith("\n") or _CONTROL.search(whole):
         raise CheckpointError("not a signed note")
     first = text.split("\n")
     if len(first) != 3:  # extension lines are not ours, and nobody could audit them

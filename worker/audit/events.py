@@ -41,6 +41,7 @@ from worker.audit.worker_events import (
     ReloadRefused,
     TailRecovered,
     TrailAnchored,
+    TrailCheckpoint,
     TrailRefused,
     TrailResumed,
     WorkerNotReady,
@@ -53,7 +54,10 @@ from worker.suites import Suite
 
 
 class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
-    """The machine passed our appraisal and Azure Attestation's."""
+    """The machine passed our appraisal and Azure Attestation's.
+
+    `receipt_key` is the thumbprint of the key that signs receipts and checkpoints until the worker stops.
+    """
 
     evidence_sha384: Hex96
     maa_token_sha384: Hex96
@@ -63,6 +67,7 @@ class Attested(EventBase, frozen=True, kw_only=True, tag="attested"):
     region: Token
     expires: Utc
     tpm: TpmClock
+    receipt_key: KeyId
 
 
 class KeyReleased(EventBase, frozen=True, kw_only=True, tag="key_released"):
@@ -225,6 +230,7 @@ Event = (
     | WorkerStopped
     | TailRecovered
     | TrailAnchored
+    | TrailCheckpoint
     | TrailRefused
     | TrailResumed
     | Attested

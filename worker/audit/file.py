@@ -16,7 +16,6 @@ Contract and invariants
 Not thread-safe.
 """
 
-import hashlib
 import os
 import sqlite3
 from collections import deque
@@ -30,6 +29,7 @@ from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record,
 from worker.audit.events import Event, JobAdmitted, JobCompleted
 from worker.audit.fields import utc_hundredths
 from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
+from worker.audit.merkle import Frontier
 from worker.audit.opening import (
     RolledBackError,
     cause_of,
@@ -39,9 +39,10 @@ from worker.audit.opening import (
     lacks_room,
     open_ledger,
     record_rollback,
+    recovered,
 )
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage
-from worker.audit.worker_events import TailRecovered, TrailAnchored
+from worker.audit.worker_events import TrailAnchored
 from worker.errors import Reason, Refusal, Stage
 from worker.log import log
 
@@ -91,7 +92,7 @@ class AuditFile:
             torn = self._follow()
             if torn:
                 self._storage.cut()
-                self.append(_recovered(torn))
+                self.append(recovered(torn))
         except (*_FAULTS, Refusal) as error:
             self._storage.close()
             raise explained(cause_of(error), self._ledger_path) from cause_of(error)
@@ -117,12 +118,21 @@ class AuditFile:
         """Whether the last line is an anchor."""
         return self._ledger.mark.anchor == self._line
 
+    @property
+    def tree(self) -> Frontier:
+        """The right edge of the Merkle tree of all lines; it grows with the trail."""
+        return self._ledger.mark.tree
+
+    @property
+    def uncovered(self) -> bool:
+        """Whether lines other than anchors follow the last checkpoint."""
+        return self._ledger.mark.uncovered
+
     def append(self, event: Event) -> Record:
         """Append `event` durably and return its record.
 
         Raises Refusal(AUDIT_UNAVAILABLE) if it could not be made durable. Raises ValueError if a field of the event
-        does not fit its type, or if the event does not fit the job's state; then nothing was written and the file stays
-        usable.
+        does not fit its type, or the event the job's state or the lines so far; then nothing was written.
         """
         if self._closed or self._fault is not None:
             raise _unavailable(Stage.COMMIT)
@@ -138,7 +148,7 @@ class AuditFile:
         self._head, self._line = head, offset
         record = read(line)
         try:
-            self._ledger.apply(record, line=offset, size=self._storage.size)
+            self._ledger.apply(record, line, line=offset)
         except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
             self._fail(error)
         return record
@@ -230,7 +240,7 @@ class AuditFile:
     def _recover(self) -> None:
         try:
             tail = self._reopen()
-            self.append(_recovered(tail))
+            self.append(recovered(tail))
         except (OSError, sqlite3.Error, Refusal) as error:
             self._fault = cause = cause_of(error)
             if not lacks_room(cause):
@@ -284,10 +294,6 @@ class AuditFile:
         if not isinstance(event, kind):
             raise _unavailable(Stage.RECEIPT)
         return event
-
-
-def _recovered(cut: bytes) -> TailRecovered:
-    return TailRecovered(cut_bytes=len(cut), cut_sha384=hashlib.sha384(cut).hexdigest())
 
 
 def _unavailable(stage: Stage) -> Refusal:

@@ -8,6 +8,7 @@ Contract and invariants
 * An entry leaves a day after its header's not_after; until then its receipt can be fetched. `floor` is the latest
   not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
   been used. So a clock that is set forward and back again does not make an old job new.
+* It keeps the right edge of the trail's Merkle tree, so a checkpoint reads no line again.
 * After `TrailResumed` job ids may be missing, so the floor rises to that moment.
 
 SQLite keeps the write-ahead log and takes the file for itself (EXCLUSIVE); a second process gets an error.
@@ -24,12 +25,13 @@ from typing import Final
 from worker.audit.chain import GENESIS, Head, Record
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.fields import unix_seconds
-from worker.audit.worker_events import TrailAnchored, TrailResumed
+from worker.audit.merkle import Frontier, leaf_hash
+from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 
 RETENTION_S: Final = 24 * 3600  # after not_after
 GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
 _LEAVING: Final = 64  # entries that leave with each admission, at most
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE job (
     id BLOB PRIMARY KEY,
@@ -49,7 +51,9 @@ CREATE TABLE mark (
     inode INTEGER NOT NULL,
     receipt INTEGER,
     anchor INTEGER,
-    floor INTEGER NOT NULL
+    floor INTEGER NOT NULL,
+    tree BLOB NOT NULL,
+    uncovered INTEGER NOT NULL
 ) STRICT;
 """
 
@@ -86,6 +90,10 @@ class Mark:
     anchor: int | None = None
     """Offset of the last `TrailAnchored`."""
     floor: int = 0
+    tree: Frontier = field(default_factory=Frontier)
+    """Of all lines until this one."""
+    uncovered: bool = False
+    """Whether lines other than anchors follow the last `TrailCheckpoint`."""
 
 
 class LedgerDamagedError(Exception):
@@ -111,6 +119,9 @@ class Ledger:
             for pragma in ("cache_size = -8192", "mmap_size = 0", "temp_store = MEMORY"):
                 self._database.execute(f"PRAGMA {pragma}")
             self.mark = self._read_mark()
+        except LedgerDamagedError:
+            self.close()
+            raise
         except sqlite3.DatabaseError as error:
             self.close()
             if is_damage(error):
@@ -131,8 +142,8 @@ class Ledger:
         rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
         return [line for (line,) in rows]
 
-    def apply(self, record: Record, *, line: int, size: int, group: int = GROUP) -> None:
-        """Apply the line from offset `line` to `size`, which follows the mark and is on disk.
+    def apply(self, record: Record, data: bytes, *, line: int, group: int = GROUP) -> None:
+        """Apply the line at offset `line`, whose bytes are `data`: it follows the mark and is on disk.
 
         Commits after every `group` lines.
         """
@@ -140,7 +151,8 @@ class Ledger:
             self._database.execute("BEGIN IMMEDIATE")
         self._pending += 1
         self._apply(record.event, line, unix_seconds(record.time))
-        self.mark.head, self.mark.line, self.mark.size = Head(seq=record.seq, hash=record.hash), line, size
+        self.mark.head, self.mark.line, self.mark.size = Head(seq=record.seq, hash=record.hash), line, line + len(data)
+        self.mark.tree.append(leaf_hash(data))
         if self._pending >= group:
             self.commit()
 
@@ -153,11 +165,10 @@ class Ledger:
         if not self._pending:
             return
         mark = self.mark
-        values = (mark.head.seq, mark.head.hash, mark.line, mark.size, mark.device, mark.inode)
+        place = (mark.head.seq, mark.head.hash, mark.line, mark.size, mark.device, mark.inode)
+        found = (mark.receipt, mark.anchor, mark.floor, mark.tree.encode(), mark.uncovered)
         self._database.execute("DELETE FROM mark")
-        self._database.execute(
-            "INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*values, mark.receipt, mark.anchor, mark.floor)
-        )
+        self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
         self._database.execute("COMMIT")
         self._pending = 0
 
@@ -175,7 +186,8 @@ class Ledger:
         row = self._database.execute("SELECT * FROM mark").fetchone()
         if row is None:
             return Mark()
-        seq, digest, line, size, device, inode, receipt, anchor, floor = row
+        seq, digest, line, size, device, inode, receipt, anchor, floor, tree, uncovered = row
+        frontier = _frontier(tree, seq)
         return Mark(
             head=Head(seq=seq, hash=digest),
             line=line,
@@ -185,6 +197,8 @@ class Ledger:
             receipt=receipt,
             anchor=anchor,
             floor=floor,
+            tree=frontier,
+            uncovered=bool(uncovered),
         )
 
     def _apply(self, event: Event, line: int, time: int) -> None:
@@ -210,10 +224,15 @@ class Ledger:
                     self.mark.receipt = line
             case TrailAnchored():
                 self.mark.anchor = line
+                return
+            case TrailCheckpoint():
+                self.mark.uncovered = False
+                return
             case TrailResumed():
                 self.mark.floor = max(self.mark.floor, time)
             case _:
                 pass
+        self.mark.uncovered = True
 
     def _leave(self, before: int) -> None:
         """Remove some entries whose header ended before this moment."""
@@ -222,6 +241,16 @@ class Ledger:
         if leaving:
             self._database.executemany("DELETE FROM job WHERE id = ?", ((job_id,) for job_id, _ in leaving))
             self.mark.floor = max(self.mark.floor, leaving[-1][1])
+
+
+def _frontier(data: bytes, size: int) -> Frontier:
+    try:
+        tree = Frontier.decode(data)
+    except ValueError as error:
+        raise LedgerDamagedError from error
+    if tree.size != size:
+        raise LedgerDamagedError
+    return tree
 
 
 def remove_ledger(path: Path) -> None:

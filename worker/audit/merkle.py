@@ -11,7 +11,7 @@ A tree of `size` leaves splits at the largest power of two below `size`. Its com
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 HASH_BYTES: Final = 32
@@ -47,14 +47,15 @@ class Frontier:
             raise ValueError("peaks of another size")
         self.size, self.peaks = size, list(peaks)
 
-    def append(self, leaf: bytes) -> None:
-        """Add a leaf by its hash."""
-        node, size = leaf, self.size
+    def append(self, leaf: bytes) -> list[bytes]:
+        """Add a leaf by its hash; return the roots of the complete subtrees that end with it, from the leaf upwards."""
+        completed, size = [leaf], self.size
         while size & 1:
-            node = node_hash(self.peaks.pop(), node)
+            completed.append(node_hash(self.peaks.pop(), completed[-1]))
             size >>= 1
-        self.peaks.append(node)
+        self.peaks.append(completed[-1])
         self.size += 1
+        return completed
 
     def root(self) -> bytes:
         """The root of the tree as it is now."""
@@ -130,6 +131,57 @@ def consistency_proof(earlier: int, size: int, subtree: Subtree) -> list[bytes]:
     return path
 
 
+def range_proof(first: int, end: int, size: int, subtree: Subtree) -> list[bytes]:
+    """The roots of all that is left and right of the leaves `first` to `end`, in order, for `verify_range`."""
+    if not 0 <= first < end <= size:
+        raise ValueError("no such leaves")
+    path: list[bytes] = []
+
+    def visit(start: int, stop: int) -> None:
+        if stop <= first or end <= start:
+            path.append(root_of(start, stop, subtree))
+        elif start < first or end < stop:
+            middle = start + _split(stop - start)
+            visit(start, middle)
+            visit(middle, stop)
+
+    visit(0, size)
+    return path
+
+
+def verify_range(
+    leaves: Iterable[bytes], *, first: int, end: int, size: int, proof: Sequence[bytes], root: bytes
+) -> None:
+    """Return if `leaves` (leaf hashes) are all the leaves `first` to `end` of this tree. Raises ProofError.
+
+    The tree is split as in its definition (RFC 9162 §2.1.1): a part without any of the leaves is the next hash of the
+    proof, a part of nothing else is computed from them.
+    """
+    if not 0 <= first < end <= size <= MAX_SIZE:
+        raise ProofError("no such leaves")
+    _require_hashes(proof)
+    hashes, given = iter(proof), iter(leaves)
+
+    def visit(start: int, stop: int) -> bytes:
+        if stop <= first or end <= start:
+            return _next(hashes, "too few hashes")
+        if first <= start and stop <= end:
+            tree = Frontier()
+            for _ in range(start, stop):
+                tree.append(_next(given, "too few lines"))
+            return tree.root()
+        middle = start + _split(stop - start)
+        return node_hash(visit(start, middle), visit(middle, stop))
+
+    found = visit(0, size)
+    if next(given, None) is not None:
+        raise ProofError("too many lines")
+    if next(hashes, None) is not None:
+        raise ProofError("too many hashes")
+    if found != root:
+        raise ProofError("the lines are not in this tree")
+
+
 def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Return if `leaf` (a leaf hash) is leaf `index` of this tree: RFC 9162 §2.1.3.2. Raises ProofError."""
     if not 0 <= index < size:
@@ -188,6 +240,13 @@ def _climb(at: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, 
         last >>= 1
     if last:
         raise ProofError("too few hashes")
+
+
+def _next(hashes: Iterator[bytes], missing: str) -> bytes:
+    found = next(hashes, None)
+    if found is None:
+        raise ProofError(missing)
+    return found
 
 
 def _require_hashes(proof: Sequence[bytes]) -> None:

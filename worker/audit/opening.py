@@ -3,20 +3,24 @@
 The checks, in this order:
     1 the line at the ledger's mark is still the one that was recorded
     2 the ledger was derived from this very file, else it is built again from the first line
-    3 every line after the mark continues the chain and is in order for its job; each is applied to the ledger
+    3 every line after the mark continues the chain and is in order for its job, checkpoints are of the lines before
+      them; each is applied to the ledger
 """
 
 import errno
+import hashlib
 import sqlite3
 import time
 from pathlib import Path
 from typing import Final
 
 from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
+from worker.audit.checkpoint import CheckpointError, parse_checkpoint
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
+from worker.audit.merkle import Frontier
 from worker.audit.storage import TrailChangedError, TrailStorage
-from worker.audit.worker_events import TrailRefused
+from worker.audit.worker_events import TailRecovered, TrailCheckpoint, TrailRefused
 from worker.errors import Reason, Refusal, StartupError
 from worker.log import log
 
@@ -67,8 +71,8 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
             break
         _, record = verify_next(line, head=ledger.mark.head, number=number)
         if not in_order(record.event, ledger):
-            raise ChainError(line=number, field="event", detail="out of order for its job")
-        ledger.apply(record, line=storage.size, size=storage.size + len(line), group=_GROUP)
+            raise ChainError(line=number, field="event", detail="out of order for its job, or not of this tree")
+        ledger.apply(record, line, line=storage.size, group=_GROUP)
         storage.size += len(line)
         if number % _REPORT_LINES == 0 and time.monotonic() - reported > _REPORT_S:
             reported = time.monotonic()
@@ -78,7 +82,9 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
 
 
 def in_order(event: Event, ledger: Ledger) -> bool:
-    """Whether the event fits the state of its job."""
+    """Whether the event fits the state of its job, and a checkpoint the lines before it."""
+    if isinstance(event, TrailCheckpoint):
+        return _is_of(event, ledger.mark.tree)
     if not isinstance(event, JobAdmitted | JobCompleted | JobEnded):
         return True
     known, header_sha384 = ledger.entry(bytes.fromhex(event.job_id)), bytes.fromhex(event.header_sha384)
@@ -86,6 +92,14 @@ def in_order(event: Event, ledger: Ledger) -> bool:
         return isinstance(event, JobAdmitted)
     before = JobState.ENDED if isinstance(event, JobAdmitted) else JobState.ADMITTED
     return (known.state, known.header_sha384) == (before, header_sha384)
+
+
+def _is_of(event: TrailCheckpoint, tree: Frontier) -> bool:
+    try:
+        found = parse_checkpoint(event.note.encode())
+    except CheckpointError:
+        return False
+    return (found.size, found.root) == (tree.size, tree.root())
 
 
 def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str, worker: str) -> None:
@@ -96,6 +110,11 @@ def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str,
         storage.size += len(line)
     event = TrailRefused(compared_with="ledger", expected=error.expected, found=head.seq)
     storage.append(append_record(event, head=head, time=time, worker=worker)[1])
+
+
+def recovered(cut: bytes) -> TailRecovered:
+    """The event that records bytes which were cut off."""
+    return TailRecovered(cut_bytes=len(cut), cut_sha384=hashlib.sha384(cut).hexdigest())
 
 
 def explained(error: Exception, ledger: Path) -> StartupError:

@@ -20,6 +20,7 @@ The checks, in this order:
 Sources: RFC 7515, RFC 7518 §3.4, RFC 8725; draft-ietf-jose-pq-composite-sigs.
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -127,6 +128,11 @@ def claims_unverified(receipt: str) -> Claims:
     return _payload(_parts(receipt)[1])
 
 
+def key_id_unverified(receipt: str) -> str:
+    """The thumbprint of the key that a receipt names as its own. Raises ReceiptError if its header is malformed."""
+    return _header_of(receipt.partition(".")[0]).kid
+
+
 def verify(receipt: str, *, key: VerifyingKey, expected: Expected) -> VerifiedReceipt:
     """Return the receipt if it was signed with `key` and meets `expected`, else raise ReceiptError."""
     header, payload, signature = _parts(receipt)  # R1
@@ -194,6 +200,15 @@ def _parts(receipt: str) -> tuple[bytes, bytes, bytes]:
         except ValueError as error:
             raise ReceiptError(name) from error
     return decoded[0], decoded[1], decoded[2]
+
+
+@functools.lru_cache(maxsize=64)
+def _header_of(text: str) -> _Header:
+    """The receipts of one start of a worker have the same headers."""
+    try:
+        return _header(b64url_decode(text))
+    except ValueError as error:
+        raise ReceiptError("header") from error
 
 
 def _header(header: bytes) -> _Header:

@@ -9,6 +9,8 @@ from worker.audit.fields import (
     EventBase,
     FileDigests,
     Hex96,
+    KeyId,
+    Note,
     ReloadRequester,
     ReloadSubject,
     Text,
@@ -84,6 +86,16 @@ class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
     """All lines before this one belong to this value of the vTPM's counter, which is incremented to it afterwards."""
 
     counter: Count
+
+
+class TrailCheckpoint(EventBase, frozen=True, kw_only=True, tag="trail_checkpoint"):
+    """The worker signed the Merkle tree of all lines before this one: `note` is the checkpoint.
+
+    `receipt_key` is the thumbprint of the key that signed it, which the evidence of this start of the worker names.
+    """
+
+    note: Note
+    receipt_key: KeyId
 
 
 class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):

@@ -62,6 +62,12 @@ An operator's first start:
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
 
 \b
+An auditor's copy of a trail:
+  cji audit verify audit.log --checkpoint kept.checkpoint --evidence evidence.json
+  cji audit search audit.log --kind job_refused --since 2026-11-23
+  cji audit prove audit.log --job 6b1f0c1e2d3a4b5c6d7e8f9001122334 -o proof.json
+
+\b
 Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 try again later.
 """
 

@@ -5,6 +5,7 @@
 * `admission` decides whether a job may run; `ledger` refuses a job id that was used.
 * `lifecycle` is the life of an admitted job as a pure machine; `jobs` feeds it with events, `effects` performs what
   follows, `witnesses` compares what front and cell say of it, `events` builds the audit events, `receipts` signs.
+* `anchor` and `checkpoints` bind the audit trail to the vTPM's counter and to the receipt key.
 * `cells` are the warm cells, `fair_queue` the jobs that wait for one; `references` are the resident references;
   `readiness` reports whether jobs are admitted.
 * `refusals` keeps refusals from filling the audit trail; `token_buckets` are rates by submitter.

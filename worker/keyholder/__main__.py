@@ -25,6 +25,7 @@ from worker.ipc.messages import (
 )
 from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
+from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
@@ -83,6 +84,7 @@ async def _serve(
             last=audit.last_completion(),
         )
         _record_start(audit, boot, signer, policy, host)
+        checkpoints = Checkpoints(audit, signer)
         custody = _custody(boot, trust, logs, signer.thumbprint, host)
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
@@ -93,6 +95,7 @@ async def _serve(
             tables=tables,
             audit=audit,
             anchor=anchor,
+            checkpoints=checkpoints,
             custody=custody,
             signer=signer,
             host=host,

@@ -24,6 +24,7 @@ from worker.audit import (
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import Admit
 from worker.job import Header
+from worker.jose import b64url
 from worker.keyholder.admitted_job import AdmittedJob, Opened
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
@@ -160,7 +161,7 @@ def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyDropped:
                 policy_accepted=released.policy.accepted,
                 policy_warnings=released.policy.warnings,
             )
-        case Attestation(evidence=evidence, token=token, verdict=verdict):
+        case Attestation(evidence=evidence, token=token, verdict=verdict, receipt_key=receipt_key):
             return Attested(
                 evidence_sha384=evidence.sha384.hex(),
                 maa_token_sha384=token.sha384.hex(),
@@ -170,6 +171,7 @@ def custody_event(event: CustodyEvent) -> Attested | KeyReleased | KeyDropped:
                 region=event.region,
                 expires=utc_hundredths(datetime.fromtimestamp(token.expires, UTC)),
                 tpm=tpm_clock(event),
+                receipt_key=b64url(receipt_key),
             )
 
 

@@ -42,6 +42,7 @@ from worker.job import Policy
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
+from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
@@ -69,6 +70,7 @@ class Keyholder:
         tables: Tables,
         audit: AuditFile,
         anchor: Anchor,
+        checkpoints: Checkpoints,
         custody: Custody,
         signer: ReceiptSigner,
         host: HostState,
@@ -77,9 +79,9 @@ class Keyholder:
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
         key_slots: Sequence[KeySlot],
     ) -> None:
-        self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
-        self._front, self._zygote = front, zygote
-        self._host, self._supervisor = host, supervisor
+        self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
+        self._custody, self._signer, self._host = custody, signer, host
+        self._front, self._zygote, self._supervisor = front, zygote, supervisor
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -104,8 +106,7 @@ class Keyholder:
             effects=self._effects,
             refusals=self._refusals,
         )
-        self._policy = policy
-        self._reload = PolicyReload(policy, audit, self._policy_changed)
+        self._policy, self._reload = policy, PolicyReload(policy, audit, self._policy_changed)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
@@ -130,6 +131,7 @@ class Keyholder:
             for event in self._custody.stop():
                 self._readiness.note(event)
             self._audit.record(WorkerStopped(jobs_completed=self._effects.completed))
+            self._checkpoints.finish()
             self._anchor.finish()
 
     def holdings_changed(self) -> None:
@@ -140,6 +142,7 @@ class Keyholder:
         last = time.monotonic()
         while True:
             self._audit.maintain()
+            self._checkpoints.follow()
             self._anchor.follow()
             self._front.offer(Beat())
             self._supervisor.offer(Beat())

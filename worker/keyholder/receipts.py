@@ -1,4 +1,4 @@
-"""The claims of a receipt, and the key that signs it.
+"""The claims of a receipt, and the key that signs it and the trail's checkpoints.
 
 The key is generated at every start, in secret memory; its thumbprint is inside the TPM quote of the evidence. It is a
 pair with ML-DSA-87 if a key of the worker takes hybrid jobs; the receipts of other jobs are signed with its P-384 half.
@@ -19,17 +19,20 @@ from worker.audit import (
     Claims,
     CryptoModule,
     JobCompleted,
+    TrailCheckpoint,
     Transport,
     claims_unverified,
     receipt_sha384,
     sign,
     utc_hundredths,
 )
+from worker.audit.checkpoint import origin_of, sign_checkpoint
+from worker.audit.merkle import Frontier
 from worker.config import Config
 from worker.errors import Refusal, Stage, StartupError
 from worker.fips import CryptoModule as LoadedModule
 from worker.fips import Mode
-from worker.jose import SigningKey, public_jwk, thumbprint
+from worker.jose import SigningKey, b64url, public_jwk, thumbprint
 from worker.keyholder.admitted_job import AdmittedJob
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.events import tpm_clock
@@ -49,6 +52,15 @@ def _new_key(*, hybrid: bool) -> SigningKey:
             "[[keys]] has an ml_kem_seed, but the OpenSSL of this worker has neither ML-KEM nor ML-DSA",
             "Use a build of cryptography with OpenSSL 3.5 or later, or remove ml_kem_seed and accept only classical-1.",
         ) from error
+
+
+def _origin(worker: str) -> str:
+    try:
+        return origin_of(worker)
+    except ValueError as error:
+        what = f"The worker's id {worker!r} cannot name an audit trail"
+        remedy = "Use printable ASCII characters without blanks and plus signs as [worker] id."
+        raise StartupError(what, remedy) from error
 
 
 class ReceiptSigner:
@@ -87,6 +99,7 @@ class ReceiptSigner:
             ),
             simulated=simulated,
         )
+        self._origin = _origin(config.worker.id)
         self._sequence = claims_unverified(last.receipt).sequence if last else 0
         self._previous = receipt_sha384(last.receipt) if last else FIRST_PREVIOUS
 
@@ -131,6 +144,12 @@ class ReceiptSigner:
             audit_anchor=self._anchor.value,
         )
         return sign(claims, self._private)
+
+    def checkpoint(self, tree: Frontier) -> TrailCheckpoint:
+        """The event that records this tree, signed with the P-384 half of the key."""
+        key = self._private.p384 if isinstance(self._private, SigningPair) else self._private
+        note = sign_checkpoint(tree, origin=self._origin, key=key).decode()
+        return TrailCheckpoint(note=note, receipt_key=b64url(self.thumbprint))
 
     def issued(self, receipt: str) -> None:
         """Continue the sequence after a receipt that is on disk."""

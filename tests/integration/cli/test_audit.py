@@ -9,6 +9,7 @@ from cji_simulator.simulation import Simulation
 from click.testing import CliRunner, Result
 
 from tests.support.audit_events import admitted, completed, opened
+from tests.support.trails import Writer
 from worker.audit import Event, TrailAnchored, TrailResumed, read
 from worker.cli import build
 
@@ -28,8 +29,11 @@ def written(path: Path, *events: Event) -> Path:
 
 
 def test_a_whole_trail_is_verified_and_counted(tmp_path: Path) -> None:
-    job = bytes(16)
-    path = written(tmp_path / "a", admitted(job, HEADER), TrailAnchored(counter=7), completed(job, HEADER))
+    writer = Writer(anchor=6)
+    writer.add(admitted(bytes(16), HEADER))
+    writer.mark()
+    writer.complete(0)
+    path = writer.write(tmp_path / "a")
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"seq":4')  # never acknowledged
     shown = cji(None, "verify", path)

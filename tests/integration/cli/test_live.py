@@ -1,14 +1,17 @@
 """The command against a live worker: what a submitter types, and what a submitter gets."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
+from cji_simulator.raw import events
 from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from attestation import AZURE_US
 from tests.support.job_specs import head
+from worker.audit import Attested
 from worker.cli import build
 from worker.client.keys import new_project_key, save_project_key
 
@@ -63,6 +66,23 @@ def test_a_job_runs_and_its_receipt_verifies_with_no_worker(tmp_path: Path, site
     )  # fmt: skip
     assert verified.exit_code == 0, verified.output
     assert "5000 in, 5000 out" in verified.stdout
+    trusted = ("--evidence", out / "evidence.json", "--profile", site.files.profile)
+    audit_the_worker(tmp_path, site, *trusted)
+
+
+def audit_the_worker(folder: Path, site: Site, *trusted: object) -> None:
+    """The evidence that came with a job verifies the running worker's checkpoints, and a proof against one."""
+    trail, index, proof = site.files.audit, folder / "index", folder / "proof.json"
+    shown = cji(site, "audit", "verify", trail, *trusted, "--json")
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.stdout)
+    assert sum(found["checkpoints_verified"].values()) == found["checkpoints"] >= 1
+    attested = next(event for event in events(site) if isinstance(event, Attested))
+    assert list(found["checkpoints_verified"]) == [attested.receipt_key]
+    line = 1 + [event.kind for event in events(site)].index("worker_started")
+    assert cji(site, "audit", "prove", trail, "--line", line, "--index", index, "-o", proof).exit_code == 0
+    shown = cji(site, "audit", "verify-proof", proof, *trusted)
+    assert f"verified: line {line}, worker_started" in shown.output
 
 
 def test_what_link_adds_is_a_column_like_others(tmp_path: Path, site: Site) -> None:

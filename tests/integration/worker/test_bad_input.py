@@ -20,7 +20,16 @@ from cji_simulator.site import Site, people
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from worker.audit import CallsRefused, Event, JobAdmitted, JobCompleted, JobEnded, JobRefused, TrailAnchored
+from worker.audit import (
+    CallsRefused,
+    Event,
+    JobAdmitted,
+    JobCompleted,
+    JobEnded,
+    JobRefused,
+    TrailAnchored,
+    TrailCheckpoint,
+)
 from worker.envelope import wrap_dek, wrap_project_key
 from worker.errors import REASONS, Reason, Stage
 from worker.front.status import CODES
@@ -264,7 +273,7 @@ AT_THE_DOOR: list[tuple[str, Build, Reason, Stage]] = [
 
 def _with_own_lines(site: Site) -> list[Event]:
     """The trail without what comes at a time of its own: counts of refused calls, anchors."""
-    return [event for event in events(site) if not isinstance(event, CallsRefused | TrailAnchored)]
+    return [event for event in events(site) if not isinstance(event, CallsRefused | TrailAnchored | TrailCheckpoint)]
 
 
 @pytest.mark.parametrize(("build", "reason"), [row[1:] for row in BEFORE_A_JOB], ids=[row[0] for row in BEFORE_A_JOB])

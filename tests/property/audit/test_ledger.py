@@ -4,17 +4,32 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
-from worker.audit import AuditFile, Event, JobAdmitted, JobState, TrailAnchored, TrailResumed, utc_hundredths
+from worker.audit import (
+    AuditFile,
+    Event,
+    JobAdmitted,
+    JobState,
+    TrailAnchored,
+    TrailCheckpoint,
+    TrailResumed,
+    utc_hundredths,
+)
+from worker.audit.checkpoint import sign_checkpoint
 from worker.audit.ledger import RETENTION_S
+from worker.audit.merkle import Frontier, leaf_hash
+from worker.audit.trail import lines
 from worker.errors import Refusal
+from worker.jose import key_id
 
 START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+KEY = ec.generate_private_key(ec.SECP384R1())
 IDS = [bytes([number]) * 16 for number in range(6)]
 HEADERS = [bytes([number]) * 48 for number in range(2)]
 
@@ -22,7 +37,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["admit", "complete", "end"]), st.sampled_from(IDS), st.sampled_from(HEADERS)),
         st.tuples(st.just("clock"), st.integers(-50, 100), st.none()),
-        st.tuples(st.sampled_from(["anchor", "resume", "crash", "restart"]), st.none(), st.none()),
+        st.tuples(st.sampled_from(["anchor", "checkpoint", "resume", "crash", "restart"]), st.none(), st.none()),
     ),
     max_size=40,
 )
@@ -35,6 +50,7 @@ class Twin:
         self.jobs: dict[bytes, tuple[JobState, bytes, datetime]] = {}
         self.floor = 0
         self.anchor: int | None = None
+        self.uncovered = False
 
     def accepts(self, kind: str, job: bytes, header: bytes) -> bool:
         known = self.jobs.get(job)
@@ -68,9 +84,14 @@ class Run:
                 self.anchors += 1
                 self.trail.append(TrailAnchored(counter=self.anchors))
                 self.twin.anchor = self.anchors
+            case "checkpoint", _:
+                note = sign_checkpoint(self.trail.tree, origin="cji-worker/w", key=KEY).decode()
+                self.trail.append(TrailCheckpoint(note=note, receipt_key=key_id(KEY.public_key())))
+                self.twin.uncovered = False
             case "resume", _:
                 self.trail.append(TrailResumed(operator_id="op", explanation="why"))
                 self.twin.floor = max(self.twin.floor, int(self.now.timestamp()))
+                self.twin.uncovered = True
             case "crash", _:
                 self.trail._ledger.close()  # what was not committed is lost
                 self.trail._storage.close()
@@ -96,6 +117,7 @@ class Run:
             assert not accepted
             return
         assert accepted
+        self.twin.uncovered = True
         if isinstance(event, JobAdmitted):
             self.twin.admit(job, header, self.now)
         else:
@@ -107,6 +129,11 @@ class Run:
         assert found == {job: entry[:2] for job, entry in self.twin.jobs.items()}
         assert self.trail.floor == self.twin.floor
         assert self.trail.last_anchor() == self.twin.anchor
+        assert self.trail.uncovered is self.twin.uncovered
+        tree = Frontier()
+        for line in lines(self.path):
+            tree.append(leaf_hash(line))
+        assert self.trail.tree.encode() == tree.encode()
         unfinished = {bytes.fromhex(event.job_id) for event in self.trail.unfinished()}
         assert unfinished == {job for job, entry in self.twin.jobs.items() if entry[0] is JobState.ADMITTED}
 

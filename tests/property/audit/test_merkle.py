@@ -13,8 +13,10 @@ from worker.audit.merkle import (
     inclusion_proof,
     leaf_hash,
     node_hash,
+    range_proof,
     verify_consistency,
     verify_inclusion,
+    verify_range,
 )
 
 LEAVES = [leaf_hash(str(i).encode()) for i in range(70)]
@@ -67,6 +69,29 @@ def test_every_inclusion() -> None:
                 short = proof[:i] + proof[i + 1 :]
                 with pytest.raises(ProofError):
                     verify_inclusion(LEAVES[index], index=index, size=size, proof=short, root=root)
+
+
+def test_every_range() -> None:
+    for size in range(1, 16):
+        tree = subtrees(LEAVES[:size])
+        root = slow_root(LEAVES[:size])
+        for first in range(size):
+            for end in range(first + 1, size + 1):
+                proof, part = range_proof(first, end, size, tree), LEAVES[first:end]
+                verify_range(part, first=first, end=end, size=size, proof=proof, root=root)
+                assert bool(proof) == (end - first < size)
+                wrong_lines = (part[:-1], part[1:], [*part, LEAVES[-1]], [*part[:-1], LEAVES[-1]], part[::-1])
+                for wrong in wrong_lines:
+                    if wrong == part:
+                        continue
+                    with pytest.raises(ProofError):
+                        verify_range(wrong, first=first, end=end, size=size, proof=proof, root=root)
+                for damaged in ([*proof, root], *(proof[:i] + proof[i + 1 :] for i in range(len(proof)))):
+                    with pytest.raises(ProofError):
+                        verify_range(part, first=first, end=end, size=size, proof=damaged, root=root)
+                for low, high in ((first + 1, end + 1), (first - 1, end - 1), (end, first), (first, first)):
+                    with pytest.raises(ProofError):
+                        verify_range(part, first=low, end=high, size=size, proof=proof, root=root)
 
 
 def test_every_consistency() -> None:

@@ -98,6 +98,7 @@ def attested(evidence: str = "01") -> Attested:
         region="usgovvirginia",
         expires="2026-11-24T20:00:00.00Z",
         tpm=TpmClock(clock=1, reset_count=1, restart_count=1),
+        receipt_key="k" * 43,
     )
 
 
@@ -379,6 +380,7 @@ def test_trails_that_match_are_quiet(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["findings"] == []
     assert {(pair["worker"], pair["boot"], pair["attested"]) for pair in found["pairs"]} == {("worker-1", 1, 2)}
+    assert [pair["receipt_keys"] for pair in found["pairs"]] == [["k" * 43]] * 3
 
 
 @pytest.mark.parametrize("position", range(6))

@@ -1,17 +1,15 @@
 """The releases that workers recorded: each with its boot, its attestation and the receipt key of that boot."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from worker.audit.chain import GENESIS, Head, Record
-from worker.audit.events import Attested, JobCompleted, KeyReleased
+from worker.audit.events import Attested, KeyReleased
 from worker.audit.reconcile.vault_log import Key
 from worker.audit.trail import verified
 from worker.audit.worker_events import WorkerStarted
-from worker.jose import b64url_decode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,14 +42,6 @@ class Release:
         return None if self.boot is None else self.boot.attested.get(self.evidence_sha384)
 
 
-def _key_of(receipt: str) -> set[str]:
-    """The key id in a receipt's header, unverified; none if it has no such header."""
-    try:
-        return {str(json.loads(b64url_decode(receipt.partition(".")[0]))["kid"])}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return set()
-
-
 class Releases:
     """The releases in one trail, which may still grow; every line is verified."""
 
@@ -79,8 +69,7 @@ class Releases:
             self._boot = Boot(worker=record.worker, line=record.seq)
         elif isinstance(event, Attested) and self._boot is not None:
             self._boot.attested[event.evidence_sha384] = record.seq
-        elif isinstance(event, JobCompleted) and self._boot is not None:
-            self._boot.receipt_keys |= _key_of(event.receipt)
+            self._boot.receipt_keys.add(event.receipt_key)
         elif isinstance(event, KeyReleased):
             return self._release(record, event)
         return None

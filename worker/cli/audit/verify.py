@@ -7,59 +7,123 @@ from pathlib import Path
 
 import click
 
-from worker.audit import GENESIS, ChainError, Head, TrailAnchored
+from worker.audit.checkpoint import CheckpointError
+from worker.audit.held import Comparison, Held
+from worker.audit.inspection import CheckpointKeys, Inspection
 from worker.audit.trail import verified
+from worker.cli.audit.common import checkpoint_in, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
 
-_STEP = 50_000
+_STEP = 5_000
 
 
 @click.command()
 @click.argument("file", type=FILE)
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=FILE,
+    multiple=True,
+    help="A checkpoint that you or a witness kept: the trail must have its lines. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
 @explained
-def verify(file: Path, *, as_json: bool) -> None:
+@trail_faults
+@with_keys
+def verify(keys: CheckpointKeys, *, file: Path, checkpoints: tuple[Path, ...], as_json: bool) -> None:
     """Verify every line of an audit trail, from the first to the last. The worker may be running.
 
-    Each line must continue the chain, and anchors must increase. A last line without its line feed was never
-    acknowledged and is not counted. The exit status is 3 if a line is wrong.
+    Each line must continue the chain; jobs, receipts, anchors and checkpoints must be in their order. A last line
+    without its line feed was never acknowledged and is not counted. The exit status is 3 if a line is wrong.
+
+    The chain alone does not reveal a tail that was cut off, or a trail that somebody wrote again from the first line.
+    A checkpoint that was kept elsewhere does, and so do checkpoints in the trail with the key that signed them.
 
     \b
-    Example:
+    Examples:
       cji audit verify /var/lib/cji/audit.log
+      cji audit verify audit.log --checkpoint 2026-11-24.checkpoint --evidence evidence.json
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    held = [_held(each, keys) for each in checkpoints]
     try:
-        head, anchor, kinds = _verified(file, quiet=as_json)
-    except ChainError as error:
+        comparison = Comparison(held)
+    except ValueError as error:
+        raise Failure(str(error), remedy="Give checkpoints that cover lines.", status=2) from error
+    inspection, kinds = _verified(file, keys, comparison, quiet=as_json)
+    unused = [key for key, count in inspection.verified.items() if not count]
+    if unused and not any(each.verified for each in held):
         raise Failure(
-            str(error), remedy="Investigate who changed the trail. Keep it, and configure a new file.", status=3
+            f"no checkpoint in this trail is signed by {', '.join(unused)}",
+            remedy="Give the evidence of a start of this worker that is in the trail.",
+            status=3,
+        )
+    click.echo(_as_json(inspection, held, kinds) if as_json else _as_text(inspection, held, kinds))
+
+
+def _held(file: Path, keys: CheckpointKeys) -> Held:
+    try:
+        return Held.of(file.name, checkpoint_in(file), keys)
+    except CheckpointError as error:
+        raise Failure(
+            f"{file} is forged: {error}", remedy="Find out where it comes from. Do not use it.", status=3
         ) from error
-    if as_json:
-        result = {"lines": head.seq, "hash": head.hash, "anchor": anchor, "events": dict(sorted(kinds.items()))}
-        click.echo(json.dumps(result))
-        return
-    anchored = "never anchored" if anchor is None else f"last anchor {anchor}"
-    click.echo(f"verified: {head.seq} lines in one chain, {anchored}\nhash of the last line: {head.hash}")
-    for kind, count in sorted(kinds.items()):
-        click.echo(f"{count:12}  {kind}")
 
 
-def _verified(file: Path, *, quiet: bool) -> tuple[Head, int | None, Counts[str]]:
-    head, anchor = GENESIS, None
+def _verified(
+    file: Path, keys: CheckpointKeys, comparison: Comparison, *, quiet: bool
+) -> tuple[Inspection, Counts[str]]:
+    inspection = Inspection(keys=keys)
     kinds: Counts[str] = Counts()
     with click.progressbar(length=file.stat().st_size, label="verifying", hidden=quiet, file=sys.stderr) as bar:
         read = 0
         for line, record in verified(file):
-            event = record.event
-            head = Head(seq=record.seq, hash=record.hash)
-            if isinstance(event, TrailAnchored):
-                if anchor is not None and event.counter <= anchor:
-                    raise ChainError(line=head.seq, field="event", detail=f"anchor {event.counter} follows {anchor}")
-                anchor = event.counter
-            kinds[event.kind] += 1
+            inspection.take(line, record)
+            comparison.take(inspection, record)
+            kinds[record.event.kind] += 1
             read += len(line)
-            if head.seq % _STEP == 0:
+            if record.seq % _STEP == 0:
                 bar.update(read)
                 read = 0
         bar.update(read)
-    return head, anchor, kinds
+    comparison.finish(inspection)
+    return inspection, kinds
+
+
+def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:
+    state = inspection.state
+    return json.dumps(
+        {
+            "lines": state.head.seq,
+            "hash": state.head.hash,
+            "root": inspection.tree.root().hex(),
+            "anchor": state.anchor,
+            "checkpoints": state.checkpoints,
+            "checkpoints_verified": inspection.verified,
+            "lines_signed": inspection.signed,
+            "held": {each.name: {"lines": each.checkpoint.size, "verified": each.verified} for each in held},
+            "clock_went_back": state.clock_went_back,
+            "clock": [{"line": each.line, "time": each.time, "before": each.before} for each in state.steps_back],
+            "events": dict(sorted(kinds.items())),
+        }
+    )
+
+
+def _as_text(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> str:
+    state = inspection.state
+    anchored = "never anchored" if state.anchor is None else f"last anchor {state.anchor}"
+    checked = sum(inspection.verified.values())
+    rows = [
+        f"verified: {state.head.seq} lines in one chain, {anchored}",
+        f"hash of the last line: {state.head.hash}",
+        f"root: {inspection.tree.root().hex()}",
+        f"checkpoints: {state.checkpoints}, {checked} with a verified signature, up to line {inspection.signed}",
+    ]
+    for each in held:
+        signed = "signature verified" if each.verified else "signature not verified: no key of its signer was given"
+        rows.append(f"agrees with {each.name}: lines 1 to {each.checkpoint.size}, {signed}")
+    if state.clock_went_back:
+        rows.append(f"the clock went back {state.clock_went_back} times:")
+    rows += [f"  line {each.line}: {each.time} after {each.before}" for each in state.steps_back]
+    rows += [f"{count:12}  {kind}" for kind, count in sorted(kinds.items())]
+    return "\n".join(rows)

@@ -1,0 +1,169 @@
+"""`cji audit prove`, `verify-proof` and `checkpoint`: one event shown to an auditor without the others."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from worker.audit.chain import read
+from worker.audit.checkpoint import Checkpoint, parse_checkpoint
+from worker.audit.index import TrailIndex
+from worker.audit.inspection import CheckpointKeys
+from worker.audit.merkle import ProofError
+from worker.audit.proofs import (
+    MAX_BYTES,
+    ConsistencyProof,
+    LineProof,
+    RangeProof,
+    decode_proof,
+    encode_proof,
+    prove_continued,
+    prove_line,
+    verify_continued,
+    verify_line,
+)
+from worker.cli.audit.common import INDEX, checkpoint_in, indexed, require_keys, trail_faults, with_keys
+from worker.cli.common import FILE, Failure, explained
+from worker.cli.evidence_options import written
+
+_OUT = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("trail", type=FILE)
+@click.option("--job", help="Id of a job: the last line about it is proven, which has its receipt if it has one.")
+@click.option("--line", type=click.IntRange(min=1), help="Number of a line, as `cji audit search` shows it.")
+@click.option("--checkpoint", type=FILE, help="Against this one; by default the first in the trail that covers it.")
+@click.option("--from", "earlier", type=FILE, help="Prove that the trail continues this checkpoint.")
+@click.option("--to", "later", type=FILE, help="Up to this checkpoint; by default the last in the trail.")
+@click.option("-o", "--out", type=_OUT, required=True, help="New file for the proof.")
+@INDEX
+@explained
+@trail_faults
+def prove(
+    trail: Path,
+    *,
+    job: str | None,
+    line: int | None,
+    checkpoint: Path | None,
+    earlier: Path | None,
+    later: Path | None,
+    out: Path,
+    index_file: Path | None,
+) -> None:
+    """Prove that one line is in a trail, or that a trail continues an earlier checkpoint.
+
+    The proof of a line has that line, the hashes that lead to a checkpoint, and the checkpoint with the worker's
+    signature; of other lines it shows hashes alone. `cji audit verify-proof` needs nothing else but a key.
+
+    \b
+    Examples:
+      cji audit prove audit.log --job 6b1f0c1e2d3a4b5c6d7e8f9001122334 -o proof.json
+      cji audit prove audit.log --line 4711 --checkpoint 2026-11-24.checkpoint -o proof.json
+      cji audit prove audit.log --from october.checkpoint --to november.checkpoint -o continued.json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if [job, line, earlier].count(None) != 2 or (later and not earlier) or (checkpoint and earlier):
+        raise Failure("name one thing to prove", remedy="Give --job, --line, or --from with --to.", status=2)
+    with indexed(trail, index_file) as index:
+        proof: LineProof | ConsistencyProof
+        if earlier is not None:
+            end = checkpoint_in(later) if later else _last(index)
+            proof = prove_continued(index, checkpoint_in(earlier), end)
+        else:
+            seq = line if line is not None else _line_of(index, job or "")
+            proof = prove_line(index, seq, None if checkpoint is None else checkpoint_in(checkpoint))
+    written(out, encode_proof(proof))
+    click.echo(f"{out}: {_described(proof)}")
+
+
+@click.command("verify-proof")
+@click.argument("file", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print what is proven as JSON.")
+@click.pass_context
+@explained
+@trail_faults
+@with_keys
+def verify_proof(keys: CheckpointKeys, *, file: Path, as_json: bool) -> None:
+    """Verify a proof that `cji audit prove` wrote. Needs no trail and no network.
+
+    The key is that of --evidence, which must pass every check of `cji evidence verify`, or one that you trust already.
+    The exit status is 3 if the proof is wrong, or not by one of these keys.
+
+    \b
+    Examples:
+      cji audit verify-proof proof.json --evidence evidence.json
+      cji audit verify-proof continued.json --key receipt-key.jwk --json
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    require_keys(keys)
+    with file.open("rb") as stream:
+        proof = decode_proof(stream.read(MAX_BYTES + 1))
+    if isinstance(proof, LineProof):
+        record, checkpoint = verify_line(proof, keys)
+        found = {"line": record.seq, "record": record, "checkpoint": _facts(checkpoint), "key": proof.receipt_key}
+    elif isinstance(proof, RangeProof):
+        raise ProofError("it is of an export: use `cji audit verify-export` with its folder")
+    else:
+        earlier, later = verify_continued(proof, keys)
+        found = {"earlier": _facts(earlier), "later": _facts(later)}
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        click.echo(f"verified: {_described(proof)}")
+        if isinstance(proof, LineProof):
+            click.echo(f"signed by {proof.receipt_key}\n{proof.line}")
+
+
+@click.command()
+@click.argument("trail", type=FILE)
+@click.option("-o", "--out", type=_OUT, help="New file for the checkpoint; by default it is printed.")
+@INDEX
+@explained
+@trail_faults
+def checkpoint(trail: Path, *, out: Path | None, index_file: Path | None) -> None:
+    """Print the last checkpoint in a trail, to be kept where nobody who can write the trail can write.
+
+    \b
+    Example:
+      cji audit checkpoint audit.log -o 2026-11-24.checkpoint
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    with indexed(trail, index_file) as index:
+        note = _last_note(index)
+    if out is None:
+        click.echo(note, nl=False)
+    else:
+        written(out, note.encode())
+        click.echo(f"{out}: {parse_checkpoint(note.encode()).size} lines")
+
+
+def _line_of(index: TrailIndex, job: str) -> int:
+    try:
+        lines = index.rows.lines_of(bytes.fromhex(job))
+    except ValueError:
+        lines = []
+    if not lines:
+        raise Failure(f"no line about job {job}", remedy="`cji audit search TRAIL --job 6b1f*` finds ids.", status=2)
+    return lines[-1][0]
+
+
+def _last_note(index: TrailIndex) -> str:
+    found = index.last_checkpoint()
+    if found is None:
+        remedy = "A worker writes one when it starts. Get a newer copy of the trail."
+        raise Failure("the trail has no checkpoint", remedy=remedy, status=2)
+    return found.note
+
+
+def _last(index: TrailIndex) -> Checkpoint:
+    return parse_checkpoint(_last_note(index).encode())
+
+
+def _facts(checkpoint: Checkpoint) -> dict[str, object]:
+    return {"origin": checkpoint.origin, "lines": checkpoint.size, "root": checkpoint.root.hex()}
+
+
+def _described(proof: LineProof | ConsistencyProof) -> str:
+    if isinstance(proof, LineProof):
+        record, of = read(f"{proof.line}\n".encode()), parse_checkpoint(proof.checkpoint.encode())
+        return f"line {record.seq}, {record.event.kind} of {record.time}, is in {of.origin} of {of.size} lines"
+    earlier, later = (parse_checkpoint(note.encode()) for note in (proof.earlier, proof.later))
+    return f"{later.origin} of {later.size} lines continues the {earlier.size} lines of the earlier checkpoint"
