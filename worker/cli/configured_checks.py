@@ -198,7 +198,7 @@ def _collateral(trust: Trust) -> str:
 
 
 def _policy(config: Config) -> str:
-    return f"SHA-384 {read_policy(Path(config.policy_file)).sha384.hex()[:16]}…"
+    return f"SHA-384 {read_policy(config).sha384.hex()[:16]}…"
 
 
 def _audit(config: Config) -> str:

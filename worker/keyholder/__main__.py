@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
@@ -26,6 +25,7 @@ from worker.ipc.messages import (
 from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
+from worker.keyholder.entra import KeySets
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
@@ -67,7 +67,7 @@ async def _serve(
     crypto: CryptoModule,
 ) -> None:
     config = boot.config
-    policy = read_policy(Path(config.policy_file))
+    policy = read_policy(config)
     tables = decode_tables(boot.tables)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
@@ -87,6 +87,7 @@ async def _serve(
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
         )
+        key_sets = KeySets(trust)
         keyholder = Keyholder(
             config=config,
             policy=PolicyInForce(policy),
@@ -95,6 +96,7 @@ async def _serve(
             anchor=anchor,
             custody=custody,
             signer=signer,
+            key_sets=key_sets,
             host=host,
             supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
@@ -103,6 +105,7 @@ async def _serve(
         )
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
+        key_sets.start()
         await keyholder.serve()
 
 
