@@ -34,7 +34,7 @@ def token_file(path: Path) -> TokenSource:
 
 
 def authorization(source: TokenSource | None) -> tuple[tuple[str, str], ...]:
-    """The metadata of a call: nothing without a source. SpecError for what is no token."""
+    """The metadata of a call: nothing without a source. SpecError if it returns no token."""
     if source is None:
         return ()
     try:

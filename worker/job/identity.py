@@ -1,4 +1,4 @@
-"""What a client certificate and the policy say about who a submitter is: the URI, and the application of Entra."""
+"""The two identities of a submitter: the URI of its client certificate, and its application of Microsoft Entra."""
 
 import hashlib
 from typing import Annotated, Final

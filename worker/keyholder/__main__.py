@@ -25,11 +25,11 @@ from worker.ipc.messages import (
 from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
-from worker.keyholder.entra import KeySets
+from worker.keyholder.entra import KeySets, SecondIdentity
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
-from worker.keyholder.policy import PolicyInForce, read_policy
+from worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.rights import confine
 from worker.log import log
@@ -66,9 +66,8 @@ async def _serve(
     memory: str,
     crypto: CryptoModule,
 ) -> None:
-    config = boot.config
+    config, tables = boot.config, decode_tables(boot.tables)
     policy = read_policy(config)
-    tables = decode_tables(boot.tables)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
@@ -87,7 +86,7 @@ async def _serve(
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
         )
-        key_sets = KeySets(trust)
+        second = SecondIdentity(audience=entra_audience(config), keys=KeySets(trust))
         keyholder = Keyholder(
             config=config,
             policy=PolicyInForce(policy),
@@ -96,7 +95,7 @@ async def _serve(
             anchor=anchor,
             custody=custody,
             signer=signer,
-            key_sets=key_sets,
+            second=second,
             host=host,
             supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
@@ -105,7 +104,7 @@ async def _serve(
         )
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
-        key_sets.start()
+        second.start()
         await keyholder.serve()
 
 

@@ -44,12 +44,12 @@ from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
-from worker.keyholder.entra import KeySets, SecondIdentity
+from worker.keyholder.entra import SecondIdentity
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.lifecycle import Done
-from worker.keyholder.policy import PolicyInForce, PolicyReload, entra_audience
+from worker.keyholder.policy import PolicyInForce, PolicyReload
 from worker.keyholder.quotes import Quoted
 from worker.keyholder.readiness import Readiness
 from worker.keyholder.receipts import ReceiptSigner
@@ -72,7 +72,7 @@ class Keyholder:
         anchor: Anchor,
         custody: Custody,
         signer: ReceiptSigner,
-        key_sets: KeySets,
+        second: SecondIdentity,
         host: HostState,
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
@@ -81,8 +81,7 @@ class Keyholder:
     ) -> None:
         self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
         self._front, self._zygote = front, zygote
-        self._host, self._supervisor, self._key_sets = host, supervisor, key_sets
-        audience = entra_audience(config)
+        self._host, self._supervisor, self._policy, self._second = host, supervisor, policy, second
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -95,32 +94,34 @@ class Keyholder:
             zygote=zygote,
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
-        self._jobs = Jobs(
-            config=config,
-            policy=policy,
-            audit=audit,
-            admission=AdmissionControl(
-                audience=config.worker.audience,
-                policy=policy,
-                audit=audit,
-                tables=tables,
-                second=SecondIdentity(audience=audience, keys=key_sets),
-            ),
-            custody=custody,
-            cells=self._cells,
-            references=self._references,
-            host=host,
-            effects=self._effects,
-            refusals=self._refusals,
-        )
-        self._policy = policy
-        self._reload = PolicyReload(policy, audit, self._policy_changed, entra_audience=audience)
-        key_sets.follow(policy.now.tenants)
+        self._jobs = self._make_jobs(config, tables)
+        self._reload = PolicyReload(policy, audit, self._policy_changed, entra_audience=second.audience)
+        second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
         )
         self._loop = asyncio.get_running_loop()
+
+    def _make_jobs(self, config: Config, tables: Tables) -> Jobs:
+        return Jobs(
+            config=config,
+            policy=self._policy,
+            audit=self._audit,
+            admission=AdmissionControl(
+                audience=config.worker.audience,
+                policy=self._policy,
+                audit=self._audit,
+                tables=tables,
+                second=self._second,
+            ),
+            custody=self._custody,
+            cells=self._cells,
+            references=self._references,
+            host=self._host,
+            effects=self._effects,
+            refusals=self._refusals,
+        )
 
     async def serve(self) -> None:
         """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
@@ -227,7 +228,7 @@ class Keyholder:
     def _policy_changed(self, before: Policy) -> None:
         """Callers first, then jobs, then what their submitters left here."""
         after = self._policy.now
-        self._key_sets.follow(after.tenants)
+        self._second.follow(after)
         self._front.send(Identities(sha256=after.identities))
         self._jobs.end_unauthorised()
         self._references.end_of_submitters(before.removed_in(after))

@@ -1,7 +1,7 @@
 """Microsoft Entra, as a worker and a submitter see it: key sets of tenants, and access tokens of applications.
 
 GET /TENANT/discovery/v2.0/keys. Tokens come from the control interface, as no tester registers applications. As in the
-real service, one set of signing keys serves every tenant, so a signature alone tells no tenant.
+real service, one set of signing keys serves every tenant, so a signature alone names no tenant.
 
 A `TokenOrder` describes a good token, and in what it is to be wrong.
 """
@@ -54,7 +54,8 @@ class Entra:
         """Set once the address is known."""
         self.fetches = 0
         self._faults = faults
-        self._keys: dict[str, rsa.RSAPrivateKey] = {}
+        self.signing_keys: dict[str, rsa.RSAPrivateKey] = {}
+        """By their kid; made when they are first needed."""
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -64,7 +65,7 @@ class Entra:
 
     def rotate(self) -> None:
         """Sign with a new key from now on; no other is published any more."""
-        self._keys = {b64url(uuid.uuid4().bytes): rsa.generate_private_key(65537, 2048)}
+        self.signing_keys = {b64url(uuid.uuid4().bytes): rsa.generate_private_key(65537, 2048)}
 
     def mint(self, order: TokenOrder) -> str:
         """Return the token."""
@@ -98,13 +99,13 @@ class Entra:
                 return jws.sign(header, claims, rsa.generate_private_key(65537, 2048))
         if order.twice is not None:
             text = json.dumps(claims)
-            return jws.sign_text(header, f"{text[:-1]}, {json.dumps(order.twice)}: null}}", key)
+            return jws.sign_bytes(header, f"{text[:-1]}, {json.dumps(order.twice)}: null}}".encode(), key)
         return jws.sign(header, claims, key)
 
     def _signing(self) -> tuple[str, rsa.RSAPrivateKey]:
-        if not self._keys:
+        if not self.signing_keys:
             self.rotate()
-        return next(iter(self._keys.items()))
+        return next(iter(self.signing_keys.items()))
 
     async def _discovery(self, request: web.Request) -> web.Response:
         if not _TENANT.fullmatch(request.match_info["tenant"]):
@@ -114,7 +115,7 @@ class Entra:
         template = f"{self.url}/{{tenantid}}/v2.0"
         keys = [
             {"use": "sig", "kid": kid, "x5t": kid, "issuer": template, **public_jwk(key.public_key())}
-            for kid, key in self._keys.items()
+            for kid, key in self.signing_keys.items()
         ]
         return web.json_response({"keys": keys})
 

@@ -35,7 +35,7 @@ MAX_PRESENTED: Final = 2
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a caller's identity rests on: its certificate in PEM, and the values of its `authorization`, a secret.
+    """Proof of a caller's identity: its certificate in PEM, and the values of its `authorization`, a secret.
 
     The front reports the certificate, as the door does to it: neither proves that the caller has its private key.
     """

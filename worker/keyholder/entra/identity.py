@@ -40,7 +40,16 @@ class SecondIdentity:
     """
 
     def __init__(self, *, audience: str | None, keys: KeySets) -> None:
-        self._audience, self._keys = audience, keys
+        self.audience: Final = audience
+        self._keys = keys
+
+    def follow(self, policy: Policy) -> None:
+        """Keep the keys of this policy's tenants."""
+        self._keys.follow(policy.tenants)
+
+    def start(self) -> None:
+        """Begin to fetch them, in a thread of its own."""
+        self._keys.start()
 
     def authenticate(self, presented: Presented, submitter: Submitter, *, now: datetime) -> VerifiedToken | None:
         """The token that came with a call, None for a submitter without an application. Raises TokenRefused."""
@@ -50,14 +59,14 @@ class SecondIdentity:
                 raise TokenRefused("unexpected")
             return None
         raw = _bearer(presented)
-        if self._audience is None:
+        if self.audience is None:
             raise TokenRefused("keys")
         return verify_token(
             raw,
             rule,
             key_of=self._keys.key,
             issuer=self._keys.authority.base,
-            audience=self._audience,
+            audience=self.audience,
             certificate_sha256=_certificate_sha256(presented, submitter),
             now=now.timestamp(),
         )
