@@ -5,7 +5,6 @@ Claims are fuzzed under a good signature too, as a compromised application or an
 
 import functools
 import json
-import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -16,7 +15,7 @@ from cji_simulator.encoding import public_jwk, unb64url
 from attestation import AZURE_US, AttestationError
 from tests.fuzz.attestation_targets import target
 from tests.fuzz.mutators import BYTES, JSON, JWS, TEXT
-from tests.support.entra_tools import AUDIENCE, AUTHORITY, ISSUER, PEM, RULE, SAN, TENANT, check, key_of, mint
+from tests.support.entra_tools import AUDIENCE, AUTHORITY, ISSUER, NOW, PEM, RULE, SAN, TENANT, check, key_of, mint
 from worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented
 from worker.job import Submitter
 from worker.keyholder.entra import KeySets, SecondIdentity, TokenRefused, VerifiedToken
@@ -24,13 +23,12 @@ from worker.keyholder.entra.key_sets import MAX_BYTES, MAX_KEYS, parse_key_set
 
 __all__ = ["ENTRA"]
 
-NOW: Final = int(time.time())
 _SUBMITTER: Final = cast("Submitter", SimpleNamespace(entra=RULE, san=SAN))
 
 
 @functools.cache
 def _good() -> str:
-    return mint(claims={"iat": NOW, "nbf": NOW, "exp": NOW + 3600})
+    return mint()
 
 
 def _ours(_: bytes, token: object) -> bool:
@@ -119,7 +117,7 @@ ENTRA: Final = (
     target(
         "entra-keys",
         _documents,
-        lambda data: parse_key_set(data, issuer=f"{ISSUER}/{TENANT}/v2.0"),
+        lambda data: parse_key_set(data, authority=ISSUER, tenant=TENANT),
         refusals=(AttestationError,),
         fair=_keys_fair,
         mutators=JSON,

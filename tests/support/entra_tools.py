@@ -1,5 +1,6 @@
 """Tokens, keys and certificates for tests of the token reader, without a server."""
 
+import time
 from typing import Any, Final
 
 from cji_simulator.certificates import authority, leaf, pem
@@ -27,10 +28,11 @@ STRANGER: Final = pem(leaf("b", ec.generate_private_key(ec.SECP256R1()), _CA, ur
 SHA256: Final = CERTIFICATE.fingerprint(hashes.SHA256())
 AUTHORITY: Final = Entra(faults=Faults())
 AUTHORITY.url = ISSUER
+NOW: Final = int(time.time())
 
 
 def mint(**changes: Any) -> str:
-    """A good token, or one with changes."""
+    """A token that is good at `NOW` and for an hour, or one with changes."""
     values: dict[str, Any] = {
         "tenant": TENANT,
         "client": CLIENT,
@@ -39,6 +41,7 @@ def mint(**changes: Any) -> str:
         "certificate_sha256": SHA256.hex(),
         **changes,
     }
+    values["claims"] = {"iat": NOW, "nbf": NOW, "exp": NOW + 3600, **values.get("claims", {})}
     return AUTHORITY.mint(TokenOrder(**values))
 
 

@@ -48,8 +48,9 @@ class SecondIdentity:
         self._keys.follow(policy.tenants)
 
     def start(self) -> None:
-        """Begin to fetch them, in a thread of its own."""
-        self._keys.start()
+        """Begin to fetch them, in a thread of its own; a worker without an audience has no such thread."""
+        if self.audience is not None:
+            self._keys.start()
 
     def authenticate(self, presented: Presented, submitter: Submitter, *, now: datetime) -> VerifiedToken | None:
         """The token that came with a call, None for a submitter without an application. Raises TokenRefused."""

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
@@ -29,7 +29,7 @@ from joserfc.jwk import RSAKey
 from attestation import AttestationError, Fault, Trust
 from attestation.fetch import exchange
 from attestation.jose import MAX_RSA_BITS, MIN_RSA_BITS
-from attestation.strict_json import parse_object
+from attestation.strict_json import JsonObject, parse_object
 from attestation.trust import endpoint
 from worker.keyholder.entra.token import TokenRefused
 from worker.log import log
@@ -93,7 +93,7 @@ class KeySets:
 
     def fetch(self, tenant: str) -> Mapping[str, RSAKey]:
         """The keys that a tenant publishes now; KEYS_UNAVAILABLE. It takes up to ten seconds, and keeps nothing."""
-        return parse_key_set(self._fetch(tenant), issuer=f"{self.authority.base}/{tenant}/v2.0")
+        return parse_key_set(self._fetch(tenant), authority=self.authority.base, tenant=tenant)
 
     def start(self) -> None:
         """Begin to fetch, in a thread."""
@@ -162,13 +162,22 @@ class KeySets:
         return reply.body
 
 
-def parse_key_set(data: bytes, *, issuer: str) -> Mapping[str, RSAKey]:
-    """The usable keys of a document by their `kid`; KEYS_UNAVAILABLE for a document that has none, or is not sound."""
+def parse_key_set(data: bytes, *, authority: str, tenant: str) -> Mapping[str, RSAKey]:
+    """The usable keys of a document by their `kid`; KEYS_UNAVAILABLE for a document that has none, or is not sound.
+
+    The issuer of a key is the tenant, or the template of a key that every tenant has.
+    """
     entries = parse_object(data, limit=MAX_BYTES, fault=Fault.KEYS_UNAVAILABLE, check=_CHECK).get("keys")
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise AttestationError(Fault.KEYS_UNAVAILABLE, check=_CHECK)
+    issuers = tuple(f"{authority}/{name}/v2.0" for name in (tenant, "{tenantid}"))
     keys: dict[str, RSAKey] = {}
-    for kid, key in filter(None, (_entry(each, issuer) for each in entries)):
+    for entry in entries:
+        if not isinstance(entry, dict) or entry.get("issuer", issuers[0]) not in issuers:
+            continue
+        kid, key = entry.get("kid"), _rsa(entry)
+        if key is None or not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
+            continue
         if kid in keys and keys[kid].public_key.public_numbers() != key.public_key.public_numbers():
             raise AttestationError(Fault.KEYS_UNAVAILABLE, check=_CHECK)
         keys[kid] = key
@@ -177,22 +186,16 @@ def parse_key_set(data: bytes, *, issuer: str) -> Mapping[str, RSAKey]:
     return keys
 
 
-def _entry(entry: Any, issuer: str) -> tuple[str, RSAKey] | None:
-    if not isinstance(entry, dict) or entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig":
-        return None
-    kid, owner = entry.get("kid"), entry.get("issuer", issuer)
+def _rsa(entry: JsonObject) -> RSAKey | None:
+    """The signature key of an entry, if it is one that Entra could sign with."""
     modulus, exponent = entry.get("n"), entry.get("e")
-    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID or not isinstance(owner, str):
+    if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig":
         return None
-    # the documents of tenants have a template where the key is every tenant's
-    tenant = issuer.rsplit("/", 2)[1]
-    if owner.replace("{tenantid}", tenant) != issuer or not isinstance(modulus, str) or len(modulus) > 2048:
-        return None
-    if not isinstance(exponent, str) or len(exponent) > 8:
+    if not isinstance(modulus, str) or not isinstance(exponent, str) or len(modulus) > 2048 or len(exponent) > 8:
         return None
     try:
         key = RSAKey.import_key({"kty": "RSA", "n": modulus, "e": exponent})
         numbers = key.public_key.public_numbers()
     except (JoseError, ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    return (kid, key) if MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS and numbers.e == _E else None
+    return key if MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS and numbers.e == _E else None

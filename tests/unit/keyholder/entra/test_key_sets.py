@@ -195,7 +195,7 @@ TestMachine.settings = settings(max_examples=60, stateful_step_count=30, deadlin
 
 
 def kids(data: bytes) -> list[str]:
-    return sorted(parse_key_set(data, issuer=ISSUER))
+    return sorted(parse_key_set(data, authority="https://login.microsoftonline.com", tenant=TENANT))
 
 
 def test_the_issuer_of_a_key_counts() -> None:
