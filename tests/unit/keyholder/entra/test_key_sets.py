@@ -3,7 +3,6 @@
 import base64
 import json
 import warnings
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -271,15 +270,9 @@ def test_each_cloud_has_its_authority() -> None:
 # ---------------------------------------------------------------- over HTTPS
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    with Simulation(tmp_path_factory.mktemp("keys") / "azure", release_limit=1000) as simulation:
-        yield simulation
-
-
-def test_a_rotation_at_the_authority_and_its_outages(azure: Simulation) -> None:
+def test_a_rotation_at_the_authority_and_its_outages(simulation: Simulation) -> None:
     now = 0.0
-    sets = KeySets(azure.trust, monotonic=lambda: now)
+    sets = KeySets(simulation.trust, monotonic=lambda: now)
     sets.follow(frozenset({TENANT}))
 
     def has(kid: str) -> str | None:
@@ -295,22 +288,22 @@ def test_a_rotation_at_the_authority_and_its_outages(azure: Simulation) -> None:
         (Kind.MALFORMED, {}),
         (Kind.STATUS, {"status": 404}),
     ):
-        azure.fault(Service.ENTRA, kind, **options, times=1)  # type: ignore[arg-type]
+        simulation.fault(Service.ENTRA, kind, **options, times=1)  # type: ignore[arg-type]
         sets.step()
         assert has("any") == "keys"
         now += COOL_DOWN
     sets.step()
-    old = _kid(azure)
+    old = _kid(simulation)
     assert has(old) is None
-    azure.rotate_entra_keys()
-    new = _kid(azure)
+    simulation.rotate_entra_keys()
+    new = _kid(simulation)
     assert has(new) == "kid"
     now += COOL_DOWN
     sets.step()
     assert (has(new), has(old)) == (None, "kid")
 
 
-def _kid(azure: Simulation) -> str:
+def _kid(simulation: Simulation) -> str:
     order = TokenOrder(tenant=TENANT, client=OTHER, audience="x", roles=(), certificate_sha256="00" * 32)
-    head = azure.entra_token(order).split(".")[0]
+    head = simulation.entra_token(order).split(".")[0]
     return str(json.loads(base64.urlsafe_b64decode(head + "=="))["kid"])
