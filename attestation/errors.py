@@ -30,6 +30,7 @@ class Fault(enum.StrEnum):
     RELEASE_THROTTLED = "RELEASE_THROTTLED"
     RELEASE_UNAVAILABLE = "RELEASE_UNAVAILABLE"
     RELEASE_INVALID = "RELEASE_INVALID"
+    KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
     CONFIG_INVALID = "CONFIG_INVALID"
 
 
@@ -51,6 +52,8 @@ REMEDIES: Final[dict[Fault, str]] = {
     Fault.RELEASE_UNAVAILABLE: "Check the vault's name, its private endpoint and outbound rules. Then try again.",
     Fault.RELEASE_INVALID: "Stop and investigate which endpoint is responding: the statement does not describe the "
     "pinned key.",
+    Fault.KEYS_UNAVAILABLE: "Check the tenant of the policy's entra table, DNS, and outbound rules to the authority of "
+    "Microsoft Entra. Then try again.",
     Fault.CONFIG_INVALID: "Correct the item of the configuration's attestation section that the check names.",
 }
 

@@ -32,6 +32,11 @@ INTEL_SGX_ROOT: Final = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6
 INTEL_PCS: Final = "https://api.trustedservices.intel.com"
 INTEL_ROOT_CRL: Final = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 
+# The authority of Microsoft Entra in each cloud: issuer of tokens and address of key sets (learn.microsoft.com,
+# "National clouds", section "Microsoft Entra authentication endpoints").
+ENTRA: Final = "https://login.microsoftonline.com"
+ENTRA_USGOV: Final = "https://login.microsoftonline.us"
+
 # Regions inside the United States by the names of the instance metadata service, and the label of each one's
 # attestation providers (learn.microsoft.com, "Azure regions list"; attestation_uri_table.json and its _usgov of Azure's
 # cvm-attestation-tools). Texas has its providers in Arizona.
@@ -75,6 +80,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tcti: str  # TPM command transmission interface
     firmware_log: str = FIRMWARE_LOG  # path of the event log that the kernel keeps for this TPM
     userspace_log: str = USERSPACE_LOG  # path of systemd's
+    entra: str = ENTRA  # base URL of the authority that issues access tokens to submitters, and of its key sets
 
 
 _AMD_ROOTS: Final = (ARK_MILAN, ARK_GENOA, ARK_TURIN)
@@ -108,6 +114,7 @@ AZURE_USGOV: Final = Trust(
     intel_roots=(INTEL_SGX_ROOT,),
     imds=_IMDS,
     tcti=_TCTI,
+    entra=ENTRA_USGOV,
 )
 PRODUCTION: Final = (AZURE_US, AZURE_USGOV)
 

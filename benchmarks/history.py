@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -44,7 +44,7 @@ _GAP: Final = timedelta(seconds=6.3)
 _JOBS, _QUICK_JOBS = 5_000_000, 200_000
 _APPENDED: Final = 2000
 _STARTS: Final = 5
-_WHO: Final = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
+_WHO: Final[dict[str, Any]] = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
 _SLOT: Final = "0" * 32
 _HEADER: Final = "ab" * 48
 

@@ -95,6 +95,13 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     """Interval at which PCRs are compared with the attested ones, in seconds."""
 
 
+class EntraSection(_Section, frozen=True, kw_only=True):
+    """Access tokens of Microsoft Entra, which the policy can require of a submitter."""
+
+    audience: NonEmpty
+    """The `aud` of tokens for this worker: the client id of its application, as tokens of version 2.0 have it."""
+
+
 class KeySection(_Section, frozen=True, kw_only=True):
     """One key version that jobs may be sealed to."""
 
@@ -130,6 +137,8 @@ class Config(_Section, frozen=True, kw_only=True):
     audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
     """NV index of the vTPM counter that anchors the audit file; the next index is used at its first start."""
     limits: LimitsSection = LimitsSection()
+    entra: EntraSection | None = None
+    """Without this section, no policy can require a token."""
     references: ReferencesSection | None = None
     """Without this section, no reference outlives its job."""
     control_socket: NonEmpty | None = None

@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     CERTIFICATE_REFUSED = "CERTIFICATE_REFUSED"
     REVOCATION_UNKNOWN = "REVOCATION_UNKNOWN"
     SUITE_NOT_ACCEPTED = "SUITE_NOT_ACCEPTED"
+    TOKEN_REFUSED = "TOKEN_REFUSED"  # noqa: S105 - a name, not a password
 
 
 class Stage(enum.StrEnum):
@@ -126,7 +127,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.NOT_READY: _info(
         "operator",
-        "The worker has no fresh evidence, no key yet, or an unfit machine. Run `cji doctor` on it.",
+        "The worker has no fresh evidence, no key yet, no current keys of your Entra tenant, or an unfit machine. Run "
+        "`cji doctor` on it.",
         retryable=True,
     ),
     Reason.ATTESTATION_REJECTED: _info(
@@ -174,6 +176,12 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "caller",
         "Seal the job in a suite that the worker's policy accepts from you; ask its operator which they are. A "
         "hybrid job needs a key for which Describe returns an ML-KEM half.",
+    ),
+    Reason.TOKEN_REFUSED: _info(
+        "caller",
+        "Get a new access token of Microsoft Entra for this worker, bound to your client certificate, and send it as "
+        "docs/entra.md describes. Send none if the worker's policy names no Entra application for you. Its operator "
+        "finds the failed check in the audit trail.",
     ),
 }
 

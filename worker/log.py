@@ -32,6 +32,7 @@ FIELDS: Final[dict[str, type]] = {
     "stage": str,
     "status": int,
     "syscall": int,
+    "tenant": str,  # of Microsoft Entra, from the policy
     "what": str,
 }
 

@@ -71,6 +71,9 @@ param clientAddressPrefixes array
 @description('Port of the worker\'s gRPC server, as in worker.toml.')
 param workerPort int = 8443
 
+@description('Whether workers may reach Microsoft Entra: true if their policy has entra tables, see docs/entra.md.')
+param entraTokens bool = false
+
 @description('JSON Web Keys, the only ones that may sign the attestation provider\'s policy; can be set only at creation.')
 param policySigningKeys array = []
 
@@ -138,6 +141,7 @@ module scaleSet 'scaleset.bicep' = {
     subnetId: workerSubnetId
     clientAddressPrefixes: clientAddressPrefixes
     workerPort: workerPort
+    entraTokens: entraTokens
     adminUsername: adminUsername
     adminPublicKey: adminPublicKey
   }

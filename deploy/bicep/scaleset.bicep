@@ -1,5 +1,6 @@
 // One scale set of confidential VMs (AMD SEV-SNP) that runs the worker: encrypted OS disk, vTPM, secure boot,
-// no public address, inbound traffic only to the worker's port, outbound traffic only to the private network.
+// no public address, inbound traffic only to the worker's port, outbound traffic only to the private
+// network, and to Microsoft Entra if that is asked for.
 
 @description('Name of the scale set.')
 param name string
@@ -30,6 +31,9 @@ param clientAddressPrefixes array
 
 @description('Port of the worker\'s gRPC server.')
 param workerPort int
+
+@description('Whether workers may reach Microsoft Entra, whose keys they need if their policy requires tokens.')
+param entraTokens bool
 
 @description('Name of the administrator account that Azure requires. No rule allows SSH.')
 param adminUsername string
@@ -78,6 +82,19 @@ resource securityGroup 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
           sourceAddressPrefix: 'VirtualNetwork'
           sourcePortRange: '*'
           destinationAddressPrefix: 'VirtualNetwork'
+          destinationPortRange: '443'
+        }
+      }
+      {
+        name: 'entra-out'
+        properties: {
+          priority: 200
+          direction: 'Outbound'
+          access: entraTokens ? 'Allow' : 'Deny'
+          protocol: 'Tcp'
+          sourceAddressPrefix: 'VirtualNetwork'
+          sourcePortRange: '*'
+          destinationAddressPrefix: 'AzureActiveDirectory'
           destinationPortRange: '443'
         }
       }

@@ -6,6 +6,7 @@ from tests.fuzz.archive_targets import ARCHIVE
 from tests.fuzz.attestation_targets import ATTESTATION
 from tests.fuzz.boot_targets import BOOT_TARGETS
 from tests.fuzz.door_targets import DOOR
+from tests.fuzz.entra_targets import ENTRA
 from tests.fuzz.input_targets import INPUTS
 from tests.fuzz.job_targets import JOBS
 from tests.fuzz.link_targets import LINK
@@ -27,5 +28,6 @@ TARGETS: Final = (
     *LINK,
     *NIBRS,
     *DOOR,
+    *ENTRA,
     *INPUTS,
 )

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from worker.audit import Attributed, AuditFile, JobAdmitted, JobCompleted, JobEnded, Volumes
 from worker.errors import Reason, Stage
@@ -13,7 +13,7 @@ __all__ = ["NOT_AFTER", "TIME", "admitted", "completed", "ended", "ledger_of", "
 TIME: Final = datetime(2026, 11, 24, 15, 0, 0, 129_999, tzinfo=UTC)
 NOT_AFTER: Final = "2026-11-24T16:00:00.00Z"
 _VOLUMES: Final = Volumes(rows_in=1, rows_out=1, bytes_in=1000, bytes_out=900, chri_rows_out=0, subjects_out=1)
-_WHO: Final = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
+_WHO: Final[dict[str, Any]] = {"submitter": "metro-pd", "requesting_ori": "WI0130000", "purpose_code": "C"}
 
 
 def opened(path: Path) -> AuditFile:

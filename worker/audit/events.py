@@ -20,6 +20,7 @@ from worker.audit.fields import (
     Count,
     DisagreementAbout,
     DropCause,
+    EntraApplication,
     EventBase,
     Hex32,
     Hex64,
@@ -30,6 +31,7 @@ from worker.audit.fields import (
     ReferenceCause,
     RuleId,
     Token,
+    TokenCheck,
     TpmClock,
     Url,
     Utc,
@@ -101,7 +103,10 @@ class KeyDropped(EventBase, frozen=True, kw_only=True, tag="key_dropped"):
 
 
 class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
-    """All checks passed; the cell gets its keys once this is durable. `attribution` is null if they do not open."""
+    """All checks passed; the cell gets its keys once this is durable. `attribution` is null if they do not open.
+
+    `entra` is the second identity of a submitter that the policy gives one.
+    """
 
     job_id: Hex32
     header_sha384: Hex96
@@ -118,10 +123,14 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     kek_id: Url
     policy_sha384: Hex96
     resident_reference: Hex64 | None = None
+    entra: EntraApplication | None = None
 
 
 class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
-    """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed."""
+    """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed.
+
+    `token_check` is the check that its access token failed, if that is the reason.
+    """
 
     source: Address
     stage: Stage
@@ -132,14 +141,16 @@ class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     header_sha384: Hex96 | None = None
     requesting_ori: Ori | None = None
     purpose_code: Code | None = None
+    token_check: TokenCheck | None = None
 
 
 class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
     """Several refusals for one Reason within `seconds`, without lines of their own.
 
     They are calls that were refused before a job was known (strangers, callers above their share, streams without a
-    first message), and refusals of jobs beyond the rate at which each has its own line. `source` and `identity` are
-    those of the first; `identity` is the URI in its certificate, left out if it has none or one that is not a Token.
+    first message), refusals of GetReceipt for an access token, and refusals of jobs beyond the rate at which each has
+    its own line. `source`, `identity` and `token_check` are those of the first; `identity` is the URI in its
+    certificate, left out if it has none or one that is not a Token.
     """
 
     reason: Reason
@@ -148,6 +159,7 @@ class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
     source: Address
     identity: Token | None = None
     submitter: Token | None = None
+    token_check: TokenCheck | None = None
 
 
 class JobCompleted(EventBase, frozen=True, kw_only=True, tag="job_completed"):

@@ -30,6 +30,28 @@ ReferenceCause = Literal["expired", "replaced", "key", "policy"]
 ReloadSubject = Literal["policy_file", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
+TokenCheck = Literal[
+    "unexpected",
+    "missing",
+    "size",
+    "form",
+    "algorithm",
+    "keys",
+    "kid",
+    "signature",
+    "version",
+    "issuer",
+    "tenant",
+    "audience",
+    "client",
+    "app-only",
+    "not-yet-valid",
+    "expired",
+    "certificate",
+    "binding",
+    "role",
+]  # docs/entra.md describes each
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Note = Annotated[str, Meta(pattern=r"^[ -~\n\u2014]+\Z", max_length=16 * 1024)]  # a signed note of `checkpoint`
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
@@ -62,6 +84,14 @@ class Attributed(Strict, frozen=True, kw_only=True):
     operator_id: Text
     requestor: Text
     secondary_recipient: OptionalText
+
+
+class EntraApplication(Strict, frozen=True, kw_only=True):
+    """The application that a verified token of Microsoft Entra names. `uti` leads to the sign-in log of its tenant."""
+
+    tenant: Uuid
+    client: Uuid
+    uti: Token | None = None
 
 
 class FileDigests(Strict, frozen=True, kw_only=True):

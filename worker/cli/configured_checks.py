@@ -1,6 +1,7 @@
 """The checks of `cji doctor` on the configuration of one worker, and on everything that it names.
 
-Three of them use a network: the attestation provider is asked for its keys and, on a TDX machine, the metadata service
+Four of them use a network: the attestation provider and, for each tenant of the policy, Microsoft Entra are asked for
+their keys and, on a TDX machine, the metadata service
 for a quote and Intel for the processor's collateral.
 """
 
@@ -33,8 +34,9 @@ from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.fips import require_usable
 from worker.front.client_certificates import ClientCertificates
+from worker.keyholder.entra import KeySets
 from worker.keyholder.policy import read_policy
-from worker.operator_files import read_client_files
+from worker.operator_files import FileRefused, read_client_files
 from worker.pairs import supported
 
 _HCL_INDEX: Final = 0x01400001
@@ -52,6 +54,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("floors", lambda: _floors(config, trust)),
         run_check("TDX collateral", lambda: _collateral(trust)),
         run_check("policy", lambda: _policy(config)),
+        run_check("Microsoft Entra", lambda: _entra(config, trust)),
         run_check("suites", lambda: _suites(config)),
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
@@ -198,7 +201,23 @@ def _collateral(trust: Trust) -> str:
 
 
 def _policy(config: Config) -> str:
-    return f"SHA-384 {read_policy(Path(config.policy_file)).sha384.hex()[:16]}…"
+    return f"SHA-384 {read_policy(config).sha384.hex()[:16]}…"
+
+
+def _entra(config: Config, trust: Trust) -> str:
+    try:
+        tenants = sorted(read_policy(config).tenants)
+    except FileRefused as error:
+        raise NotOk("not asked", "Correct the policy first.", state="not run") from error
+    if not tenants:
+        return "not needed: the policy requires no tokens"
+    sets = KeySets(trust)
+    for tenant in tenants:
+        try:
+            sets.fetch(tenant)
+        except AttestationError as error:
+            raise NotOk(f"no keys of the tenant {tenant} from {trust.entra}", error.remedy) from error
+    return f"{trust.entra} publishes keys of {len(tenants)} tenant(s)"
 
 
 def _audit(config: Config) -> str:

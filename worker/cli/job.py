@@ -127,6 +127,7 @@ def _client(profile: ClientProfile, trust: Trust) -> SyncClient:
         reference=profile.reference,
         maa_url=profile.maa_url,
         server_name=profile.server_name,
+        token=profile.token(),
     )
 
 

@@ -14,6 +14,7 @@ from worker.client.result import Progress
 from worker.client.seal import SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.sources import Source
+from worker.client.tokens import TokenSource
 from worker.client.transport import Cancellation, SyncClient
 
 
@@ -29,9 +30,10 @@ class Client:
         reference: ReferenceValues,
         maa_url: str,
         server_name: str | None = None,
+        token: TokenSource | None = None,
     ) -> None:
         self._client = SyncClient(
-            target, tls=tls, trust=trust, reference=reference, maa_url=maa_url, server_name=server_name
+            target, tls=tls, trust=trust, reference=reference, maa_url=maa_url, server_name=server_name, token=token
         )
 
     async def __aenter__(self) -> Self:

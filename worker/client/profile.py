@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from attestation.appraisal import ReferenceValues
 from worker.client.errors import SpecError
+from worker.client.tokens import TokenSource, token_file
 from worker.config import with_files
 
 _Text = Annotated[str, Meta(min_length=1)]
@@ -45,8 +46,14 @@ class ClientProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reference: ReferenceValues
     server_name: str | None = None
     recipient_key: str | None = None
+    token_file: str | None = None
+    """File with an access token of Microsoft Entra, read for each call about a job."""
     job: dict[str, object] = {}
     """Default values for `JobSpec` fields that a spec leaves out."""
+
+    def token(self) -> TokenSource | None:
+        """The source of access tokens, None if there is no `token_file`."""
+        return None if self.token_file is None else token_file(Path(self.token_file))
 
     def tls(self) -> ClientTls:
         """The TLS material, read from its files; SpecError if no handshake could use it."""
@@ -71,7 +78,7 @@ def load_profile(path: Path) -> ClientProfile:
         raise SpecError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise SpecError(f"{path.name}: {error}", remedy="Compare it with docs/job.md.") from None
-    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key")
+    files = ("ca", "certificate", "private_key", "signing_key", "recipient_key", "token_file")
     found = {name: getattr(profile, name) for name in files}
     absolute = {name: str(path.parent / value) for name, value in found.items() if value is not None}
     job = dict(profile.job)

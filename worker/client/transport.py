@@ -37,6 +37,7 @@ from worker.client.seal import SealedJob
 from worker.client.sealed_result import SealedResult
 from worker.client.sending import Sender
 from worker.client.sources import FittedSource, Source
+from worker.client.tokens import TokenSource, authorization
 from worker.client.verify import verify_result
 from worker.errors import Reason
 from worker.job import LIMITS
@@ -91,7 +92,7 @@ class SyncClient:
 
     `trust` holds the roots and hosts that the worker's evidence must chain to, `reference` the caller's own reference
     values, `maa_url` the attestation provider whose tokens are accepted. `server_name` replaces the host of `target`
-    when the server's certificate is checked.
+    when the server's certificate is checked. `token` returns an access token for each call about a job.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class SyncClient:
         reference: ReferenceValues,
         maa_url: str,
         server_name: str | None = None,
+        token: TokenSource | None = None,
     ) -> None:
         options: list[tuple[str, str | int]] = [
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
@@ -117,6 +119,7 @@ class SyncClient:
         self._trust = trust
         self._reference = reference
         self._maa_url = maa_url
+        self._token = token
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +150,8 @@ class SyncClient:
 
     def get_receipt(self, job_id: bytes) -> str:
         """The stored receipt of a finished job of this submitter; not verified here."""
-        return str(_ask(self._stub.GetReceipt, pb.GetReceiptRequest(job_id=job_id)).receipt)
+        request, metadata = pb.GetReceiptRequest(job_id=job_id), authorization(self._token)
+        return str(_ask(self._stub.GetReceipt, request, metadata).receipt)
 
     def run(
         self,
@@ -205,9 +209,10 @@ class SyncClient:
         progress: Progress | None,
         stop: Cancellation,
     ) -> SealedResult:
+        metadata = authorization(self._token)
         sender = Sender(job, sources, progress=progress)
         collector = Collector(job.header, progress=progress)
-        call = self._stub.Run(sender, timeout=max(seconds, 0.0))
+        call = self._stub.Run(sender, timeout=max(seconds, 0.0), metadata=metadata)
         sender.call = call
         stop.watch(call)
         try:
@@ -255,8 +260,8 @@ class SyncClient:
         )
 
 
-def _ask(method: Callable[..., T], request: object) -> T:
+def _ask(method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()) -> T:
     try:
-        return method(request, timeout=_CALL_SECONDS)
+        return method(request, timeout=_CALL_SECONDS, metadata=metadata)
     except grpc.RpcError as error:
         raise from_rpc(error) from None

@@ -114,7 +114,7 @@ http {{
         keepalive_requests 10000;
         client_body_timeout {stream_s}s;
         send_timeout {send_s}s;
-        large_client_header_buffers 4 8k;
+        large_client_header_buffers 2 20k;
         http2_max_concurrent_streams {streams};
         http2_body_preread_size 256k;
         http2_chunk_size 64k;

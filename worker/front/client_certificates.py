@@ -22,24 +22,16 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.errors import Reason, Refusal, Stage
 from worker.ipc.messages import ClientDigests
+from worker.job import UNREADABLE
 from worker.operator_files import ClientFiles, FileRefused
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----\s.*?\s-----END X509 CRL-----", re.DOTALL)
 _MARK: Final = b"-----BEGIN"
-UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""The errors that `cryptography` raises for certificates and lists, some only when a part is looked at."""
 _MAX_AUTHORITIES: Final = 64
 _MAX_KNOWN: Final = 1024
 _NEW_LIST: Final = "Have the authority issue a new one, complete and in PEM, and put it into client_crl."

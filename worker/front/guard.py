@@ -94,7 +94,7 @@ class Guard:
     async def _serve(self, call: Call, kind: Kind, body: Callable[[Call], Awaitable[None]]) -> None:
         try:
             call.identify()
-            self._accept(call.peer.certificate)
+            self._accept(call.peer.presented.certificate)
             with self._submitters.call(call.peer.identity, kind):
                 self._open.add(call)
                 try:
@@ -108,7 +108,7 @@ class Guard:
         """Other certificates are accepted now: end the open calls of those that are not."""
         for call in self._open:
             try:
-                self._accept(call.peer.certificate)
+                self._accept(call.peer.presented.certificate)
             except Refusal as refusal:
                 call.lifetime.end(Refusal(refusal.reason, stage=Stage.COMPUTE))
 

@@ -15,10 +15,10 @@ from cryptography import x509
 
 from worker.door.report import CERTIFICATE_HEADER, CIPHER, PREFIX, PROTOCOL, SOURCE_HEADER, TLS_HEADER, VERIFIED
 from worker.errors import Reason, Refusal, Stage
-from worker.front.client_certificates import UNREADABLE
-from worker.ipc.messages import Transport
-from worker.job import LIMITS
+from worker.ipc.messages import MAX_AUTHORIZATION, MAX_PRESENTED, Presented, Transport
+from worker.job import UNREADABLE, certificate_uri
 
+AUTHORIZATION_HEADER: Final = "authorization"
 _MAX_ESCAPED: Final = 16384
 _ESCAPED: Final = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _MAX_TEXT: Final = 128
@@ -29,15 +29,16 @@ Metadata = Iterable[tuple[str, str | bytes]]
 
 
 class Peer(NamedTuple):
-    """A caller: the URI in its certificate, its address and port, its connection, and the certificate in PEM."""
+    """A caller: the URI in its certificate, its address and port, its connection, and what proves its identity."""
 
     identity: str
     source: str
     transport: Transport
-    certificate: bytes
+    presented: Presented
+    """The certificate in PEM, and what the caller sent as `authorization`, which the keyholder alone reads."""
 
 
-NOBODY: Final = Peer("", "unknown", Transport(protocol="none", cipher="none", bits=0), b"")
+NOBODY: Final = Peer("", "unknown", Transport(protocol="none", cipher="none", bits=0), Presented())
 """A caller of whom nothing is known."""
 
 
@@ -45,7 +46,11 @@ def read_peer(metadata: Metadata | None) -> Peer:
     """The caller of a call with this metadata. Raises POLICY_DENIED for anything that the door does not write."""
     try:
         found: dict[str, str] = {}
+        authorization: list[str] = []
         for name, value in metadata or ():
+            if name == AUTHORIZATION_HEADER and isinstance(value, str):
+                # one character or one value too many is enough for the keyholder to refuse it and to audit that
+                authorization.append(value[:MAX_AUTHORIZATION])
             if name.startswith(PREFIX):
                 if name in found or not isinstance(value, str):
                     raise ValueError("twice, or bytes")
@@ -53,8 +58,13 @@ def read_peer(metadata: Metadata | None) -> Peer:
         if found.keys() != {CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER}:
             raise ValueError("not from the door")
         pem = _pem(found[CERTIFICATE_HEADER])
-        return Peer(_identity(pem), _source(found[SOURCE_HEADER]), _transport(found[TLS_HEADER]), pem)
-    except (*UNREADABLE, x509.ExtensionNotFound):
+        return Peer(
+            certificate_uri(x509.load_pem_x509_certificate(pem)),
+            _source(found[SOURCE_HEADER]),
+            _transport(found[TLS_HEADER]),
+            Presented(certificate=pem, authorization=tuple(authorization[:MAX_PRESENTED])),
+        )
+    except UNREADABLE:
         raise Refusal(Reason.POLICY_DENIED, stage=Stage.OPEN) from None
 
 
@@ -63,19 +73,6 @@ def _pem(text: str) -> bytes:
     if len(text) > _MAX_ESCAPED or not _ESCAPED.fullmatch(text):
         raise ValueError("certificate")
     return unquote_to_bytes(text)
-
-
-def _identity(pem: bytes) -> str:
-    """The only subject alternative name of the certificate, a URI."""
-    certificate = x509.load_pem_x509_certificate(pem)
-    names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    # a DNS name or an e-mail address may look like a URI; the certificate declares its type
-    if len(names) != 1 or not isinstance(names[0], x509.UniformResourceIdentifier):
-        raise ValueError("not one URI")
-    uri = names[0].value
-    if not uri or not uri.isascii() or len(uri) > LIMITS.url_bytes:
-        raise ValueError("URI")
-    return uri
 
 
 def _source(text: str) -> str:

@@ -78,6 +78,7 @@ async def _admitted(
             submitter=peer.identity,
             source=peer.source,
             transport=peer.transport,
+            presented=peer.presented,
             correlation_id=call.correlation_id,
             header=opening.header[: LIMITS.header_bytes + 1],
             signature=opening.signature[: LIMITS.signature_bytes + 1],

@@ -54,7 +54,7 @@ _MESSAGE_BYTES: Final = LIMITS.segment_bytes + LIMITS.message_overhead_bytes
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_metadata_size", 32 << 10),  # an escaped certificate, and what the door passes on of its caller
+    ("grpc.max_metadata_size", 60 << 10),  # an escaped certificate, and the 40 KiB that the door takes of a caller
     ("grpc.absolute_max_metadata_size", 64 << 10),
     ("grpc.max_allowed_incoming_connections", MAX_CALLS),
     ("grpc.max_concurrent_streams", 256),

@@ -93,7 +93,15 @@ class Service:
         if len(request.job_id) != _JOB_ID_BYTES:
             raise Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN)
         with self._keyholder.pending_call() as pending:
-            self._keyholder.send(FetchReceipt(call=pending.number, submitter=call.peer.identity, job_id=request.job_id))
+            self._keyholder.send(
+                FetchReceipt(
+                    call=pending.number,
+                    submitter=call.peer.identity,
+                    source=call.peer.source,
+                    presented=call.peer.presented,
+                    job_id=request.job_id,
+                )
+            )
             message, _ = await pending.answer()
             assert isinstance(message, FetchedReceipt)  # noqa: S101 - the only answer to FetchReceipt
         return pb.GetReceiptResponse(receipt=message.receipt)

@@ -16,9 +16,10 @@ from worker.job.header import (
     check_times,
     parse,
 )
+from worker.job.identity import UNREADABLE, EntraRule, certificate_uri, identity_sha256
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
-from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter, identity_sha256
+from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
 from worker.job.result_header import result_header
 from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
@@ -27,9 +28,11 @@ __all__ = [
     "OPERATIONS",
     "ORI_PREFIXES",
     "PURPOSE_CODES",
+    "UNREADABLE",
     "VERSION",
     "Attribution",
     "Empty",
+    "EntraRule",
     "Event",
     "Finish",
     "Grant",
@@ -48,6 +51,7 @@ __all__ = [
     "SizeClass",
     "Submitter",
     "advance",
+    "certificate_uri",
     "check_audience",
     "check_times",
     "identity_sha256",

@@ -16,6 +16,7 @@ docs/policy.md has the schema with an example.
 """
 
 import hashlib
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -27,6 +28,7 @@ from msgspec import Meta
 
 from worker.errors import Reason, Refusal, Stage
 from worker.job.header import Header
+from worker.job.identity import MAX_TENANTS, EntraRule, identity_sha256
 from worker.job.limits import LIMITS
 from worker.job.ori import ORI_PREFIXES, is_ori
 from worker.jose import VerifyingKey, key_id, parse_verifying
@@ -65,6 +67,7 @@ class _Submitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     san: _San
     signing_key: Annotated[str, Meta(max_length=4096)]
     suites: Annotated[tuple[Suite, ...], Meta(min_length=1)] = (Suite.CLASSICAL_1,)
+    entra: EntraRule | None = None
     agencies: Annotated[tuple[_Agency, ...], Meta(min_length=1)]
 
 
@@ -111,12 +114,16 @@ class _AgencyRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Submitter:
-    """One upstream app: the exact URI SAN of its certificate, the key that signs its headers, and its suites."""
+    """One upstream app: the exact URI SAN of its certificate, the key that signs its headers, and its suites.
+
+    With `entra`, each of its calls about a job needs a token of that application too.
+    """
 
     name: str
     san: str
     signing_key: VerifyingKey
     suites: frozenset[Suite]
+    entra: EntraRule | None
     rules: dict[str, _AgencyRules]
 
     def accept(self, suite: Suite) -> None:
@@ -131,7 +138,7 @@ class Submitter:
 class Policy:
     """A loaded policy. Make one with `Policy.load`."""
 
-    __slots__ = ("_submitters", "ori_prefixes", "purpose_codes", "sha384")
+    __slots__ = ("_submitters", "ori_prefixes", "purpose_codes", "sha384", "tenants")
 
     def __init__(self, *, file: _File, sha384: bytes) -> None:
         self.sha384: Final = sha384
@@ -141,6 +148,12 @@ class Policy:
         _distinct([each.name for each in submitters], "submitters: name used twice")
         _distinct([each.san for each in submitters], "submitters: san used twice")
         _distinct([key_id(each.signing_key) for each in submitters], "submitters: signing_key used twice")
+        applications = [(each.entra.tenant, each.entra.client) for each in submitters if each.entra is not None]
+        _distinct(applications, "submitters: entra application used twice")
+        self.tenants: Final = frozenset(tenant for tenant, _ in applications)
+        """Tenants of Microsoft Entra whose tokens some submitter needs."""
+        if len(self.tenants) > MAX_TENANTS:
+            raise PolicyInvalid(f"submitters: more than {MAX_TENANTS} entra tenants")
         self._submitters: Final = {each.san: each for each in submitters}
 
     @classmethod
@@ -218,7 +231,14 @@ class Policy:
         _distinct(given.suites, f"{where}.suites: suite named twice")
         if Suite.HYBRID_1 in given.suites and not isinstance(key, VerifyingPair):
             raise PolicyInvalid(f"{where}.suites: hybrid-1 needs a signing_key of `cji key new-signing --hybrid`")
-        return Submitter(name=given.name, san=given.san, signing_key=key, suites=frozenset(given.suites), rules=rules)
+        return Submitter(
+            name=given.name,
+            san=given.san,
+            signing_key=key,
+            suites=frozenset(given.suites),
+            entra=given.entra,
+            rules=rules,
+        )
 
     def _purposes(self, given: tuple[_Rule, ...], where: str) -> dict[str, frozenset[str]]:
         purposes: dict[str, frozenset[str]] = {}
@@ -235,16 +255,11 @@ class Policy:
         return purposes
 
 
-def identity_sha256(san: str) -> bytes:
-    """SHA-256 of a certificate's URI SAN: enough to recognise a submitter, not enough to list the agencies."""
-    return hashlib.sha256(san.encode()).digest()
-
-
 def _denied() -> Refusal:
     return Refusal(Reason.POLICY_DENIED, stage=Stage.ADMIT)
 
 
-def _distinct(values: list[str] | tuple[str, ...], where: str) -> None:
+def _distinct(values: Sequence[Hashable], where: str) -> None:
     if len(set(values)) != len(values):
         raise PolicyInvalid(where)
 

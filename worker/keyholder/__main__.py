@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
@@ -27,10 +26,11 @@ from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
+from worker.keyholder.entra import KeySets, SecondIdentity
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
-from worker.keyholder.policy import PolicyInForce, read_policy
+from worker.keyholder.policy import PolicyInForce, entra_audience, read_policy
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.rights import confine
 from worker.log import log
@@ -67,9 +67,8 @@ async def _serve(
     memory: str,
     crypto: CryptoModule,
 ) -> None:
-    config = boot.config
-    policy = read_policy(Path(config.policy_file))
-    tables = decode_tables(boot.tables)
+    config, tables = boot.config, decode_tables(boot.tables)
+    policy = read_policy(config)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
@@ -89,6 +88,7 @@ async def _serve(
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder] = Channel(
             boot.supervisor, KeyholderFromSupervisor
         )
+        second = SecondIdentity(audience=entra_audience(config), keys=KeySets(trust))
         keyholder = Keyholder(
             config=config,
             policy=PolicyInForce(policy),
@@ -98,6 +98,7 @@ async def _serve(
             checkpoints=checkpoints,
             custody=custody,
             signer=signer,
+            second=second,
             host=host,
             supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
@@ -106,6 +107,7 @@ async def _serve(
         )
         supervisor.send(Up())
         custody.start(heap, keyholder.holdings_changed)
+        second.start()
         await keyholder.serve()
 
 

@@ -3,7 +3,7 @@
     1 header well-formed      6 submitter's failed unwraps few
     2 audience                7 key known and fresh
     3 times                   8 audit trail writable
-    4 suite, signature        9 job id not used
+    4 token, suite, signature 9 job id not used
     5 policy, parameters, input schemas
 
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
@@ -23,9 +23,10 @@ from worker.compute.registry import plan
 from worker.compute.tables import Tables
 from worker.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, RetryLater, Stage
-from worker.ipc.messages import Admit
+from worker.ipc.messages import Admit, Presented
 from worker.job import Attribution, Grant, Header, check_audience, check_times, parse
 from worker.keyholder.admitted_job import Admission, Opened
+from worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
 from worker.keyholder.policy import PolicyInForce
@@ -48,10 +49,11 @@ class AdmissionControl:
         policy: PolicyInForce,
         audit: AuditFile,
         tables: Tables,
+        second: SecondIdentity,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._audience, self._policy, self._audit, self._tables = audience, policy, audit, tables
-        self._ledger = AuditLedger(audit)
+        self._second, self._ledger = second, AuditLedger(audit)
         self._unwraps = TokenBuckets(burst=_UNWRAP_BURST, seconds=_UNWRAP_SECONDS, clock=clock)
 
     def parse(self, request: Admit) -> Header:
@@ -62,7 +64,8 @@ class AdmissionControl:
         """Checks 2 to 9 on a header that `parse` returned. Raises the Refusal of the first that fails."""
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
-        grant = self.authorise(request, header)  # 4, 5
+        token = self.authenticate(request.submitter, request.presented, now=now)  # 4
+        grant = self.authorise(request, header, token)  # 4, 5
         planned = plan(header.operations, header.input_schemas, self._tables)
         if wait := self._unwraps.wait(grant.submitter):  # 6
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
@@ -72,12 +75,17 @@ class AdmissionControl:
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 9
-        return Admission(header=header, grant=grant, plan=planned, key=key)
+        return Admission(header=header, grant=grant, plan=planned, key=key, token=token)
 
-    def authorise(self, request: Admit, header: Header) -> Grant:
-        """Checks 4 and 5, under the policy in force."""
+    def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
+        """The token of check 4; None for a submitter that needs none. Raises POLICY_DENIED, and TokenRefused."""
+        return self._second.authenticate(presented, self._policy.now.submitter(san), now=now)
+
+    def authorise(self, request: Admit, header: Header, token: VerifiedToken | None) -> Grant:
+        """Checks 4 and 5, under the policy in force; a token stays verified for as long as its job."""
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
+        require_rule(token, submitter.entra)
         submitter.accept(header.suite)
         verify_header(submitter.signing_key, header.data, request.signature, header.suite)
         return policy.authorise(header, submitter)

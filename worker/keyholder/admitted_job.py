@@ -8,6 +8,7 @@ from worker.errors import Refusal
 from worker.ipc.messages import Admit, Summary, Witnessed
 from worker.job import Attribution, Grant, Header
 from worker.keyholder.cells import Cell
+from worker.keyholder.entra import VerifiedToken
 from worker.keyholder.holdings import HeldKey
 from worker.keyholder.lifecycle import Phase
 from worker.keyholder.references import Owner
@@ -22,6 +23,8 @@ class Admission:
     grant: Grant
     plan: Plan
     key: HeldKey
+    token: VerifiedToken | None = None
+    """The second identity of its submitter."""
 
     @property
     def owner(self) -> Owner:

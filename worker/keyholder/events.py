@@ -15,6 +15,7 @@ from worker.audit import (
     JobRefused,
     KeyDropped,
     KeyReleased,
+    TokenCheck,
     TpmClock,
     Volumes,
     WitnessesDisagreed,
@@ -26,6 +27,7 @@ from worker.ipc.messages import Admit
 from worker.job import Header
 from worker.jose import b64url
 from worker.keyholder.admitted_job import AdmittedJob, Opened
+from worker.keyholder.entra import TokenRefused
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey
 
 
@@ -41,11 +43,19 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
         header_sha384=header.sha384.hex() if header else None,
         requesting_ori=header.requesting_ori if header else None,
         purpose_code=header.purpose_code if header else None,
+        token_check=refusal.check if isinstance(refusal, TokenRefused) else None,
     )
 
 
 def calls_refused(
-    reason: Reason, *, count: int, seconds: int, source: str, identity: str, submitter: str | None
+    reason: Reason,
+    *,
+    count: int,
+    seconds: int,
+    source: str,
+    identity: str,
+    submitter: str | None,
+    token_check: TokenCheck | None,
 ) -> CallsRefused:
     """Several refusals in one event; `identity` is what the caller's certificate, or a compromised front, states."""
     return CallsRefused(
@@ -55,6 +65,7 @@ def calls_refused(
         source=source,
         identity=token_or_none(identity),
         submitter=submitter,
+        token_check=token_check,
     )
 
 
@@ -77,6 +88,7 @@ def job_admitted(job: AdmittedJob) -> JobAdmitted:
         kek_id=header.kek_id,
         policy_sha384=grant.policy_sha384.hex(),
         resident_reference=reference.sha256.hex() if reference and reference.sha256 else None,
+        entra=None if job.admission.token is None else job.admission.token.application,
     )
 
 

@@ -26,6 +26,7 @@ _REASONS: Final[Mapping[Fault, Reason]] = {
     Fault.RELEASE_UNAVAILABLE: Reason.NOT_READY,
     Fault.MAA_UNAVAILABLE: Reason.NOT_READY,
     Fault.IDENTITY_UNAVAILABLE: Reason.NOT_READY,
+    Fault.KEYS_UNAVAILABLE: Reason.NOT_READY,
 }
 
 

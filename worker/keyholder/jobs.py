@@ -8,17 +8,29 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from worker.audit import AuditFile
 from worker.config import Config
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc import ChannelClosed
-from worker.ipc.messages import Admit, CellFailed, CellFaulted, FetchedReceipt, FetchReceipt, Summary, Witnessed
+from worker.ipc.messages import (
+    Admit,
+    CellFailed,
+    CellFaulted,
+    FetchedReceipt,
+    FetchReceipt,
+    Presented,
+    Summary,
+    Witnessed,
+)
 from worker.job import Header
 from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
+from worker.keyholder.entra import TokenRefused, VerifiedToken
 from worker.keyholder.fair_queue import FairQueue
 from worker.keyholder.host import HostState
 from worker.keyholder.lifecycle import BEGIN, Action, Event, Failed, Phase, Step, Vouched, advance
@@ -34,6 +46,7 @@ class _Waiting:
 
     request: Admit
     header: Header
+    token: VerifiedToken | None
     timer: asyncio.TimerHandle
 
 
@@ -115,15 +128,16 @@ class Jobs:
     def end_unauthorised(self) -> None:
         """End the jobs that the policy in force would not admit, those that wait and those that run."""
         for waiting in self._queue.waiting():
-            if (refusal := self._unauthorised(waiting.request, waiting.header)) is not None:
+            if (refusal := self._unauthorised(waiting.request, waiting.header, waiting.token)) is not None:
                 self._give_up(waiting.request.call, refusal)
         for job in list(self._jobs.values()):
-            if (refusal := self._unauthorised(job.request, job.admission.header)) is not None:
+            admission = job.admission
+            if (refusal := self._unauthorised(job.request, admission.header, admission.token)) is not None:
                 self._feed(job, Failed(Refusal(refusal.reason, stage=Stage.COMPUTE)))
 
-    def _unauthorised(self, request: Admit, header: Header) -> Refusal | None:
+    def _unauthorised(self, request: Admit, header: Header, token: VerifiedToken | None) -> Refusal | None:
         try:
-            self._admission.authorise(request, header)
+            self._admission.authorise(request, header, token)
         except Refusal as refusal:
             return refusal
         return None
@@ -147,11 +161,14 @@ class Jobs:
         """Send the receipt of the caller's own job. Another's job, an unknown and an unfinished one look the same."""
         try:
             submitter = self._policy.now.submitter(request.submitter)
+            self._admission.authenticate(submitter.san, request.presented, now=datetime.now(UTC))
             done = self._audit.completion(request.job_id)
             if done is None or done.submitter != submitter.name:
                 raise Refusal(Reason.INCOMPLETE, stage=Stage.RECEIPT)
             self._effects.send(FetchedReceipt(call=request.call, receipt=done.receipt))
         except Refusal as refusal:
+            if isinstance(refusal, TokenRefused):
+                self._refusals.receipt(request, refusal)
             self._effects.refuse(request.call, refusal)
 
     def _check(self, request: Admit, header: Header) -> Admission:
@@ -163,7 +180,7 @@ class Jobs:
             raise pause
         timer = asyncio.get_running_loop().call_later(self._patience, self._give_up, request.call, pause)
         try:
-            waiting = _Waiting(request=request, header=header, timer=timer)
+            waiting = _Waiting(request=request, header=header, token=admission.token, timer=timer)
             self._queue.add(admission.grant.submitter, waiting, now=time.monotonic())
         except Refusal:
             timer.cancel()
@@ -183,7 +200,7 @@ class Jobs:
     def _start(self, request: Admit, admission: Admission) -> None:
         reference_slot = self._references.find(admission.plan.reference, admission.owner)
         job = self._jobs[request.call] = AdmittedJob(
-            request=request,
+            request=msgspec.structs.replace(request, presented=Presented()),  # a token is not kept for longer
             admission=admission,
             cell=self._cells.take(),
             reference_slot=reference_slot,

@@ -45,6 +45,7 @@ from worker.keyholder.cells import Cells
 from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
 from worker.keyholder.effects import Effects
+from worker.keyholder.entra import SecondIdentity
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
@@ -73,6 +74,7 @@ class Keyholder:
         checkpoints: Checkpoints,
         custody: Custody,
         signer: ReceiptSigner,
+        second: SecondIdentity,
         host: HostState,
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
@@ -82,6 +84,7 @@ class Keyholder:
         self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
         self._custody, self._signer, self._host = custody, signer, host
         self._front, self._zygote, self._supervisor = front, zygote, supervisor
+        self._policy, self._second = policy, second
         self._cells = Cells(key_slots)
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
@@ -94,24 +97,34 @@ class Keyholder:
             zygote=zygote,
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
-        self._jobs = Jobs(
-            config=config,
-            policy=policy,
-            audit=audit,
-            admission=AdmissionControl(audience=config.worker.audience, policy=policy, audit=audit, tables=tables),
-            custody=custody,
-            cells=self._cells,
-            references=self._references,
-            host=host,
-            effects=self._effects,
-            refusals=self._refusals,
-        )
-        self._policy, self._reload = policy, PolicyReload(policy, audit, self._policy_changed)
+        self._jobs = self._make_jobs(config, tables)
+        self._reload = PolicyReload(policy, audit, self._policy_changed, entra_audience=second.audience)
+        second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
         )
         self._loop = asyncio.get_running_loop()
+
+    def _make_jobs(self, config: Config, tables: Tables) -> Jobs:
+        return Jobs(
+            config=config,
+            policy=self._policy,
+            audit=self._audit,
+            admission=AdmissionControl(
+                audience=config.worker.audience,
+                policy=self._policy,
+                audit=self._audit,
+                tables=tables,
+                second=self._second,
+            ),
+            custody=self._custody,
+            cells=self._cells,
+            references=self._references,
+            host=self._host,
+            effects=self._effects,
+            refusals=self._refusals,
+        )
 
     async def serve(self) -> None:
         """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""
@@ -220,6 +233,7 @@ class Keyholder:
     def _policy_changed(self, before: Policy) -> None:
         """Callers first, then jobs, then what their submitters left here."""
         after = self._policy.now
+        self._second.follow(after)
         self._front.send(Identities(sha256=after.identities))
         self._jobs.end_unauthorised()
         self._references.end_of_submitters(before.removed_in(after))

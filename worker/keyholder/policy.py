@@ -1,9 +1,9 @@
 """The policy in force, shared by everything that decides by it, and its replacement by a reload."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from worker.audit import AuditFile, FileDigests, FilesReloaded, ReloadRefused
+from worker.config import Config
 from worker.errors import Refusal
 from worker.ipc import ChannelClosed, take_over
 from worker.ipc.messages import (
@@ -17,6 +17,7 @@ from worker.ipc.messages import (
 )
 from worker.job import LIMITS, Policy
 from worker.job.policy import PolicyInvalid
+from worker.keyholder.entra import require_audience
 from worker.log import log
 from worker.operator_files import FileRefused, read_file
 
@@ -35,16 +36,27 @@ class PolicyInForce:
 class PolicyReload:
     """The keyholder's part in a reload (`worker.ipc.messages.reload`): checks, records, then changes the policy."""
 
-    def __init__(self, in_force: PolicyInForce, audit: AuditFile, changed: Callable[[Policy], None]) -> None:
-        """`changed` is called with the former policy, once another one is in force."""
+    def __init__(
+        self,
+        in_force: PolicyInForce,
+        audit: AuditFile,
+        changed: Callable[[Policy], None],
+        *,
+        entra_audience: str | None = None,
+    ) -> None:
+        """`changed` is called with the former policy, once another one is in force.
+
+        Without an `entra_audience`, a policy that requires tokens is refused.
+        """
         self._in_force, self._audit, self._changed = in_force, audit, changed
+        self._entra_audience = entra_audience
         self._prepared: tuple[int, Policy] | None = None
 
     def prepare(self, message: PreparePolicy, fd: int) -> Prepared:
         """Check the policy behind this descriptor, and keep it if it can be used."""
         self._prepared = None
         try:
-            policy = checked(take_over(fd, most=LIMITS.policy_bytes))
+            policy = checked(take_over(fd, most=LIMITS.policy_bytes), entra_audience=self._entra_audience)
         except FileRefused as error:
             return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
         except ValueError as error:  # no control process of ours sends this
@@ -84,17 +96,24 @@ class PolicyReload:
             log("audit unavailable")
 
 
-def read_policy(path: Path) -> Policy:
-    """The policy in a file. Raises FileRefused."""
-    return checked(read_file("policy_file", str(path)))
+def read_policy(config: Config) -> Policy:
+    """The policy of this configuration. Raises FileRefused."""
+    return checked(read_file("policy_file", config.policy_file), entra_audience=entra_audience(config))
 
 
-def checked(data: bytes) -> Policy:
+def checked(data: bytes, *, entra_audience: str | None) -> Policy:
     """The policy in these bytes. Raises FileRefused."""
     try:
-        return Policy.load(data)
+        policy = Policy.load(data)
     except PolicyInvalid as error:
         raise FileRefused("policy_file", error.where, _REMEDY) from error
+    require_audience(policy, entra_audience)
+    return policy
+
+
+def entra_audience(config: Config) -> str | None:
+    """The audience of access tokens for this worker."""
+    return None if config.entra is None else config.entra.audience
 
 
 def _digests(policy: Policy, clients: ClientDigests) -> FileDigests:

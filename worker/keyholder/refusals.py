@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from worker.audit import CallsRefused, Event
+from worker.audit import CallsRefused, Event, TokenCheck
 from worker.errors import Reason, Refusal
-from worker.ipc.messages import Admit, RefusedCalls
+from worker.ipc.messages import Admit, FetchReceipt, RefusedCalls
 from worker.job import Header
+from worker.keyholder.entra import TokenRefused
 from worker.keyholder.events import calls_refused, job_refused
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.token_buckets import TokenBuckets
@@ -33,6 +34,7 @@ class _Count:
     source: str
     identity: str
     since: float
+    token_check: TokenCheck | None
 
 
 class Refusals:
@@ -53,7 +55,11 @@ class Refusals:
             job_refused(request, header, refusal, submitter=submitter or None)
         ):
             return
-        self._add(submitter, refusal.reason, 1, source=request.source, identity=request.submitter, since=self._clock())
+        self._add_own(submitter, refusal, source=request.source, identity=request.submitter)
+
+    def receipt(self, request: FetchReceipt, refusal: TokenRefused) -> None:
+        """A GetReceipt that was refused for its token."""
+        self._add_own(self._name(request.submitter), refusal, source=request.source, identity=request.submitter)
 
     def calls(self, report: RefusedCalls) -> None:
         """Calls that the front refused."""
@@ -75,6 +81,7 @@ class Refusals:
                 source=found.source,
                 identity=found.identity,
                 submitter=submitter or None,
+                token_check=found.token_check,
             )
             if not self._write(event):
                 return
@@ -86,7 +93,24 @@ class Refusals:
         except Refusal:
             return _NOBODY
 
-    def _add(self, submitter: str, reason: Reason, count: int, *, source: str, identity: str, since: float) -> None:
-        first = _Count(count=0, source=source, identity=identity, since=since)
+    def _add_own(self, submitter: str, refusal: Refusal, *, source: str, identity: str) -> None:
+        """Count one refusal by the keyholder."""
+        check = refusal.check if isinstance(refusal, TokenRefused) else None
+        self._add(
+            submitter, refusal.reason, 1, source=source, identity=identity, since=self._clock(), token_check=check
+        )
+
+    def _add(
+        self,
+        submitter: str,
+        reason: Reason,
+        count: int,
+        *,
+        source: str,
+        identity: str,
+        since: float,
+        token_check: TokenCheck | None = None,
+    ) -> None:
+        first = _Count(count=0, source=source, identity=identity, since=since, token_check=token_check)
         found = self._counts.setdefault((submitter, reason), first)
         found.count = min(found.count + count, (1 << 63) - 1)

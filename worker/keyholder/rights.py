@@ -62,6 +62,8 @@ def _written(config: Config, trust: Trust) -> Iterator[str]:
 def ports(config: Config, trust: Trust) -> set[int]:
     """TCP ports of the services that this worker uses."""
     section = config.attestation
-    urls = (trust.imds, trust.intel_pcs, trust.intel_root_crl, section.maa_url, *(key.kek_id for key in config.keys))
+    urls = [trust.imds, trust.intel_pcs, trust.intel_root_crl, section.maa_url, *(key.kek_id for key in config.keys)]
+    if config.entra is not None:
+        urls.append(trust.entra)
     parts = map(urlsplit, urls)
     return {_DNS, *(part.port or _PORT_OF.get(part.scheme, 443) for part in parts)}

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cji_simulator.door import Door, socket_folder
+from cji_simulator.faults import Kind, Service
 from cji_simulator.launch import worker_config
 from cji_simulator.simulation import Simulation
 from click.testing import CliRunner
@@ -212,3 +213,30 @@ def test_locked_memory_is_counted(folder: Path, azure: Simulation) -> None:
     found = {finding["name"]: finding for finding in json.loads(done.stdout)}
     assert "RLIMIT_MEMLOCK is 8 MiB" in found["locked-memory"]["found"]
     assert found["locked-memory"]["state"] == "warning"  # failed under production trust, see test_host_checks
+
+
+@locks_memory
+def test_the_keys_of_tenants(folder: Path, azure: Simulation, tmp_path: Path) -> None:
+    """A policy that requires tokens, without [entra], without the authority, and with both."""
+    config, policy = (tmp_path / name for name in ("worker.toml", "policy.toml"))
+    text = (folder / "worker.toml").read_text().replace('policy_file = "policy.toml"', f'policy_file = "{policy}"')
+    config.write_text(text)
+    for path in folder.iterdir():
+        if path.name not in ("worker.toml", "policy.toml"):
+            (tmp_path / path.name).symlink_to(path)
+    tenant, client = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+    rule = f'entra = {{ tenant = "{tenant}", client = "{client}", roles = ["Run"] }}'
+    policy.write_text((folder / "policy.toml").read_text().replace("suites =", f"{rule}\nsuites ="))
+
+    def states() -> tuple[str, str]:
+        _, found = doctor(azure.trust, "--config", config)
+        return found["policy"]["state"], found["Microsoft Entra"]["state"]
+
+    assert states() == ("failed", "not run")
+    config.write_text(text.replace("[worker]", '[entra]\naudience = "x"\n\n[worker]'))
+    assert states() == ("ok", "ok")
+    azure.fault(Service.ENTRA, Kind.DOWN)
+    try:
+        assert states() == ("ok", "failed")
+    finally:
+        azure.clear_faults()

@@ -20,10 +20,12 @@ from attestation.maa import guest_request, send_request
 from attestation.release import Attester
 from attestation.trust import endpoint
 from tests.support.refusals import rejected
+from worker.keyholder.entra import KeySets
 
 RECEIPT_KEY = b"r" * 32
 MAA, VAULT, IMDS, TPM, INTEL = Service.MAA, Service.VAULT, Service.IMDS, Service.TPM, Service.INTEL
-AMD = Service.AMD
+AMD, ENTRA = Service.AMD, Service.ENTRA
+TENANT = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 THIM, IDENTITY = "/metadata/THIM/", "/metadata/identity/"
 
 
@@ -128,7 +130,8 @@ def test_what_the_worker_makes_of_it(
 
 
 def test_the_table_has_every_fault() -> None:
-    tried = {(order.service, order.kind) for order in (given.values[0] for given in (*TABLE, *TDX_TABLE, *AMD_TABLE))}
+    rows = (*TABLE, *TDX_TABLE, *AMD_TABLE, *ENTRA_TABLE)
+    tried = {(order.service, order.kind) for order in (given.values[0] for given in rows)}
     assert tried == {(service, kind) for kind, entry in CATALOGUE.items() for service in entry.services}
 
 
@@ -151,6 +154,28 @@ AMD_TABLE = [
     row(AMD, Kind.DOWN, (Fault.EVIDENCE_UNAVAILABLE, "amd-kds")),
     row(AMD, Kind.MALFORMED, (Fault.EVIDENCE_INVALID, "not a CRL"), path="/crl"),
 ]
+
+
+ENTRA_TABLE = [
+    row(ENTRA, Kind.STATUS, (Fault.KEYS_UNAVAILABLE, "entra-keys")),
+    row(ENTRA, Kind.SLOW, None, seconds=0.2),
+    row(ENTRA, Kind.DOWN, (Fault.KEYS_UNAVAILABLE, "entra-keys")),
+    row(ENTRA, Kind.MALFORMED, (Fault.KEYS_UNAVAILABLE, "entra-keys"), path="/discovery/"),
+]
+
+
+@pytest.mark.parametrize(("order", "ends"), ENTRA_TABLE)
+def test_what_a_worker_that_needs_tokens_makes_of_it(
+    simulation: Simulation, order: Order, ends: tuple[Fault, str] | None
+) -> None:
+    fields = {name: getattr(order, name) for name in ("status", "seconds", "path", "times")}
+    simulation.fault(order.service, order.kind, **fields)
+    found: tuple[Fault, str] | None = None
+    try:
+        assert KeySets(simulation.trust).fetch(TENANT)
+    except AttestationError as error:
+        found = error.fault, error.check
+    assert found == ends
 
 
 @pytest.mark.parametrize(("order", "ends"), AMD_TABLE)
@@ -308,6 +333,12 @@ class TestEvents:
         """The vault fetches the keys anew, so a token that the rolled key signed is worth nothing there."""
         ends = self.released_after(simulation, attester, cmk, simulation.rotate_signing_keys)
         assert ends == (Fault.RELEASE_DENIED, "vault-403-unverified")
+
+    def test_rotate_entra_keys(self, simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
+        """Keys of tenants have no part in attestation."""
+        before = KeySets(simulation.trust).fetch(TENANT)
+        assert self.released_after(simulation, attester, cmk, simulation.rotate_entra_keys) is None
+        assert not before.keys() & KeySets(simulation.trust).fetch(TENANT).keys()
 
     def test_revoked_key(self, simulation: Simulation, attester: Attester, cmk: Cmk) -> None:
         ends = self.released_after(simulation, attester, cmk, lambda: simulation.enable_cmk(cmk, enabled=False))

@@ -6,14 +6,18 @@
 | POST /events/NAME | lets an event happen; extend-pcr takes `{"pcr": 7}` |
 | POST /machines | starts one more VM of the same kind; its `Machine` |
 | PUT /publication | what Intel says of the processor's TCB from now on, `intel.Publication` |
+| POST /entra-token | a token of an application, `entra.TokenOrder` |
+| GET /entra-fetches | how often key sets were fetched |
 | POST /operator-token | a token of the keys' owner, for the vault's own interface, or for `?resource=` |
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
 
+from cji_simulator.entra import Entra, TokenOrder
 from cji_simulator.faults import Event, Fault, Faults
 from cji_simulator.identity import Identities, Role
 from cji_simulator.intel import Intel, Publication
@@ -57,7 +61,9 @@ class Control:
         resource: str,
         new_machine: Callable[[], Awaitable[Machine]],
         signing: SigningKeys,
+        entra: Entra,
     ) -> None:
+        self._entra = entra
         self._signing = signing
         self._new_machine = new_machine
         self._faults = faults
@@ -79,6 +85,8 @@ class Control:
                 web.get("/signing-keys", self._signing_keys),
                 web.put("/publication", self._publish),
                 web.post("/operator-token", self._token),
+                web.post("/entra-token", self._entra_token),
+                web.get("/entra-fetches", self._entra_fetches),
             ]
         )
         return app
@@ -119,6 +127,16 @@ class Control:
         except msgspec.DecodeError as error:
             return web.Response(status=400, text=str(error))
         return web.json_response({})
+
+    async def _entra_token(self, request: web.Request) -> web.Response:
+        try:
+            order = msgspec.json.decode(await request.read(), type=TokenOrder)
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        return web.json_response({"token": await asyncio.to_thread(self._entra.mint, order)})
+
+    async def _entra_fetches(self, _: web.Request) -> web.Response:
+        return web.json_response(self._entra.fetches)
 
     async def _token(self, request: web.Request) -> web.Response:
         resource = request.query.get("resource", self._resource)

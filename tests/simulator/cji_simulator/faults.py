@@ -30,6 +30,7 @@ class Service(enum.StrEnum):
     TPM = "tpm"
     INTEL = "intel"
     AMD = "amd"
+    ENTRA = "entra"
 
 
 class Kind(enum.StrEnum):
@@ -71,7 +72,7 @@ class Entry:
     options: tuple[str, ...] = ()
 
 
-_HTTP: Final = (Service.MAA, Service.VAULT, Service.IMDS, Service.INTEL, Service.AMD)
+_HTTP: Final = (Service.MAA, Service.VAULT, Service.IMDS, Service.INTEL, Service.AMD, Service.ENTRA)
 _MAA, _VAULT, _IMDS, _TPM = (Service.MAA,), (Service.VAULT,), (Service.IMDS,), (Service.TPM,)
 
 CATALOGUE: Final[Mapping[Kind, Entry]] = {
@@ -164,12 +165,14 @@ class Event(enum.StrEnum):
     REBOOT = "reboot"
     EXTEND_PCR = "extend-pcr"
     UPDATE_HOST = "update-host"
+    ROTATE_ENTRA_KEYS = "rotate-entra-keys"
 
 
 EVENTS: Final[Mapping[Event, str]] = {
     Event.ROTATE_SIGNING_KEYS: "Replace the attestation service's signing keys; the old ones are gone at once.",
     Event.REBOOT: "Reboot the VM: NULL seed, PCRs and hardware report are new.",
     Event.EXTEND_PCR: "Measure something new into a PCR; a reboot undoes it.",
+    Event.ROTATE_ENTRA_KEYS: "Replace the signing keys of Microsoft Entra; the old ones are gone at once.",
     Event.UPDATE_HOST: "Give the host new firmware: reports have another TCB, and another VCEK.",
 }
 

@@ -14,17 +14,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cji_simulator.certificates import Credential
 from cji_simulator.encoding import PublicKey, b64, b64url, public_jwk, unb64url
 
-__all__ = ["hs256", "sign", "split", "thumbprint", "unsigned", "verify", "x5c"]
+__all__ = ["hs256", "sign", "sign_bytes", "split", "thumbprint", "unsigned", "verify", "x5c"]
 
 
 def _compact(header: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
     return ".".join(b64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, payload))
 
 
+def sign_bytes(header: Mapping[str, Any], payload: bytes, key: rsa.RSAPrivateKey) -> str:
+    """Return the compact JWS of any payload; `header` gets `alg`."""
+    first = json.dumps({"alg": "RS256", **header}, separators=(",", ":")).encode()
+    text = f"{b64url(first)}.{b64url(payload)}"
+    return f"{text}.{b64url(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
 def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: rsa.RSAPrivateKey) -> str:
     """Return the compact JWS; `header` gets `alg`."""
-    text = _compact({"alg": "RS256", **header}, payload)
-    return f"{text}.{b64url(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+    return sign_bytes(header, json.dumps(payload, separators=(",", ":")).encode(), key)
 
 
 def unsigned(payload: Mapping[str, Any]) -> str:

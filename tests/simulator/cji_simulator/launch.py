@@ -33,13 +33,15 @@ from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.client.keys import new_ml_kem_seed
 from worker.compute.registry import OPERATIONS
+from worker.job import EntraRule
 from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
 from worker.suites import Suite
 
-__all__ = ["AUDIENCE", "CLOUD", "Agency", "Deployment", "worker_config"]
+__all__ = ["AUDIENCE", "CLOUD", "ENTRA_AUDIENCE", "Agency", "Deployment", "worker_config"]
 
 AUDIENCE: Final = "cji-pool-simulation"
+ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"
 CLOUD: Final = "simulation"
 _PRODUCTS: Final = ("Genoa",)
 _SOCKET: Final = "control.sock"
@@ -57,6 +59,8 @@ class Agency:
     oris: tuple[str, ...] = ("GA0600000",)
     purposes: tuple[str, ...] = ("C", "I")
     operations: tuple[str, ...] = tuple(sorted(OPERATIONS))
+    entra: EntraRule | None = None
+    """Its application, if the worker requires tokens of it."""
 
     @property
     def san(self) -> str:
@@ -69,6 +73,7 @@ class Deployment:
     """Paths of the files, and facts about them for tests."""
 
     folder: Path
+    agency: Agency
     config: Path
     policy: Path
     audit: Path
@@ -93,6 +98,10 @@ def _table(name: str, /, **values: str | int) -> str:
     return "\n".join([f"[{name}]", *lines, ""])
 
 
+def _inline(rule: EntraRule) -> str:
+    return f"{{ tenant = {_text(rule.tenant)}, client = {_text(rule.client)}, roles = {_texts(rule.roles)} }}"
+
+
 def _free_port() -> int:
     with socket.create_server((HOST, 0)) as listener:
         return int(listener.getsockname()[1])
@@ -100,7 +109,8 @@ def _free_port() -> int:
 
 def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -> str:
     submitter = _table("[submitters]", name=agency.name, san=agency.san, signing_key=public_jwk(signing))
-    parts = ["version = 1\n", f"{submitter}suites = {_texts([str(suite) for suite in Suite])}\n"]
+    rule = "" if agency.entra is None else f"entra = {_inline(agency.entra)}\n"
+    parts = ["version = 1\n", f"{submitter}suites = {_texts([str(suite) for suite in Suite])}\n{rule}"]
     for ori in agency.oris:
         parts.append(f"[[submitters.agencies]]\nori = {_text(ori)}\nrecipients = {_texts(recipients)}\n")
         for code in agency.purposes:
@@ -122,6 +132,7 @@ def _config(
     key_lifetime_s: int,
     pcr_check_s: int,
     control: bool,
+    entra: bool,
 ) -> str:
     parts = [
         f"control_socket = {_text(_SOCKET)}\n" * control,
@@ -153,6 +164,8 @@ def _config(
         ),
         f"[attestation.reference_values]\n{reference}",
     ]
+    if entra:
+        parts.append(_table("entra", audience=ENTRA_AUDIENCE))
     if reference_mib:
         parts.append(_table("references", max_references=1, memory_mib=reference_mib))
     parts += [
@@ -202,6 +215,8 @@ def _profile(simulation: Simulation, target: str, *, reference: str, key: Cmk, a
         "signing_key": "signing.key",
         "recipient_key": "recipient.key",
     }
+    if agency.entra is not None:
+        head["token_file"] = "token.jwt"
     lines = [f"{name} = {_text(value)}" for name, value in head.items()]
     ori = agency.oris[0]
     job = _table(
@@ -277,6 +292,7 @@ def worker_config(
     recipient_id, target = jws.thumbprint(recipient.public_key()), f"{HOST}:{port}"
     files = Deployment(
         folder=folder,
+        agency=agency,
         config=folder / "worker.toml",
         policy=folder / "policy.toml",
         audit=folder / "state" / "audit.jsonl",
@@ -301,6 +317,7 @@ def worker_config(
             reference_mib=reference_mib,
             key_lifetime_s=key_lifetime_s,
             pcr_check_s=pcr_check_s,
+            entra=agency.entra is not None,
             control=len(os.fsencode(folder.resolve() / _SOCKET)) <= _PATH_BYTES,
         )
     )

@@ -53,6 +53,7 @@ from worker.wire.v1.worker_pb2_grpc import CjiWorkerStub
 __all__ = ["Answer", "RawJob", "RawStream", "RawWorker", "cells", "events", "forge", "sends", "settled", "until"]
 
 _MESSAGE_BYTES: Final = 8 << 20
+Metadata = tuple[tuple[str, str], ...]
 T = TypeVar("T")
 
 
@@ -158,14 +159,14 @@ class Answer:
 class RawStream:
     """One Run call, message by message. Leaving the context without half-close cancels it: the client vanishes."""
 
-    def __init__(self, stub: CjiWorkerStub, timeout: float | None) -> None:
-        self._stub, self._timeout = stub, timeout
+    def __init__(self, stub: CjiWorkerStub, timeout: float | None, metadata: Metadata = ()) -> None:
+        self._stub, self._timeout, self._metadata = stub, timeout, metadata
         self._start()
 
     def _start(self) -> None:
         self._queue: queue.SimpleQueue[pb.RunRequest | None] = queue.SimpleQueue()
         self._seen: list[pb.RunResponse] = []
-        self.call = self._stub.Run(iter(self._queue.get, None), timeout=self._timeout)
+        self.call = self._stub.Run(iter(self._queue.get, None), timeout=self._timeout, metadata=self._metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -219,11 +220,18 @@ class RawStream:
 
 
 class RawWorker:
-    """A channel to a worker's door under any certificate. Use as a context manager."""
+    """A channel to a worker's door under any certificate. Use as a context manager. `metadata` goes with each Run."""
 
     def __init__(
-        self, target: str, *, ca: bytes, certificate: bytes | None = None, private_key: bytes | None = None
+        self,
+        target: str,
+        *,
+        ca: bytes,
+        certificate: bytes | None = None,
+        private_key: bytes | None = None,
+        metadata: Metadata = (),
     ) -> None:
+        self._metadata = metadata
         credentials = grpc.ssl_channel_credentials(ca, private_key, certificate)
         options = [
             ("grpc.max_send_message_length", _MESSAGE_BYTES),
@@ -235,10 +243,10 @@ class RawWorker:
         self.stub = CjiWorkerStub(self.channel)
 
     @classmethod
-    def of(cls, site: Site) -> Self:
+    def of(cls, site: Site, *, metadata: Metadata = ()) -> Self:
         """Under the site's own certificate."""
-        tls = site.profile.tls()
-        return cls(site.profile.target, ca=tls.ca_pem, certificate=tls.cert_pem, private_key=tls.key_pem)
+        tls, target = site.profile.tls(), site.profile.target
+        return cls(target, ca=tls.ca_pem, certificate=tls.cert_pem, private_key=tls.key_pem, metadata=metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -250,7 +258,7 @@ class RawWorker:
 
     def stream(self, *, timeout: float | None = 30) -> RawStream:
         """A Run call to be filled by hand; `timeout=None` sets no deadline."""
-        return RawStream(self.stub, timeout)
+        return RawStream(self.stub, timeout, self._metadata)
 
     def run(self, messages: Iterable[pb.RunRequest], *, timeout: float | None = 30) -> Answer:
         """Send all of these, half-close, and read to the end; calls again while the worker is OVERLOADED."""

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from cji_simulator.control import Control, EventOptions, Machine
 from cji_simulator.diagnostic_log import DiagnosticLog
+from cji_simulator.entra import Entra
 from cji_simulator.faults import Event, Faults
 from cji_simulator.hcl import Tee
 from cji_simulator.identity import CLIENT_ID, Identities
@@ -56,11 +57,12 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     intel_spki_sha256: str
     intel_url: str
     amd_url: str
+    entra_url: str
     tee: Tee
 
 
 def _events(
-    maa: SigningKeys, machines: Sequence[VirtualTpm], roots: Roots
+    maa: SigningKeys, machines: Sequence[VirtualTpm], roots: Roots, entra: Entra
 ) -> dict[Event, Callable[[EventOptions], Awaitable[None]]]:
     async def rotate_signing_keys(_: EventOptions) -> None:
         await asyncio.to_thread(maa.rotate)
@@ -74,7 +76,11 @@ def _events(
     async def update_host(_: EventOptions) -> None:
         roots.update_host()
 
+    async def rotate_entra_keys(_: EventOptions) -> None:
+        await asyncio.to_thread(entra.rotate)
+
     return {
+        Event.ROTATE_ENTRA_KEYS: rotate_entra_keys,
         Event.ROTATE_SIGNING_KEYS: rotate_signing_keys,
         Event.REBOOT: reboot,
         Event.EXTEND_PCR: extend_pcr,
@@ -110,6 +116,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     (vault_socket, vault_port), (hsm_socket, hsm_port) = (_listen() for _ in range(2))
     (imds_socket, imds_port), (control_socket, control_port) = (_listen() for _ in range(2))
     (intel_socket, intel_port), (amd_socket, amd_port) = (_listen() for _ in range(2))
+    entra_socket, entra_port = _listen()
     # The audience that a vault names must be a parent domain of its host, as vault.azure.net is of a vault's name.
     # 0.0.1 stands so to 127.0.0.1, and the client's check of that rule stays on.
     signing, issuer, other_issuer = SigningKeys(roots), f"https://{HOST}:{maa_port}", f"https://{HOST}:{other_port}"
@@ -133,6 +140,8 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
     )
     imds = MetadataService(roots=roots, host=host, vm_id=vm_id, identities=identities, faults=faults)
     pcs = CertificationService(intel=intel, faults=faults)
+    entra = Entra(faults=faults)
+    entra.url = f"https://{HOST}:{entra_port}"
     kds = KeyDistributionService(roots=roots, faults=faults)
     tls = _tls(state / "roots")
     async with contextlib.AsyncExitStack() as stack:
@@ -159,7 +168,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             )
 
         first = await new_machine()
-        events = _events(signing, machines, roots)
+        events = _events(signing, machines, roots, entra)
         control = Control(
             faults=faults,
             events=events,
@@ -168,6 +177,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             resource=vault.resource,
             new_machine=new_machine,
             signing=signing,
+            entra=entra,
         )
         for app, listener, context in (
             (maa.application(), maa_socket, tls),
@@ -176,6 +186,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             (hsm.application(), hsm_socket, tls),
             (pcs.application(), intel_socket, tls),
             (kds.application(), amd_socket, tls),
+            (entra.application(), entra_socket, tls),
             (imds.application(), imds_socket, None),
             (control.application(), control_socket, None),
         ):
@@ -203,6 +214,7 @@ async def serve(state: Path, *, limit: int, report_period: float, tee: Tee, stop
             intel_spki_sha256=intel.spki_sha256,
             intel_url=f"https://{HOST}:{intel_port}",
             amd_url=f"https://{HOST}:{amd_port}",
+            entra_url=entra.url,
             tee=tee,
         )
         part = state / f"{ENDPOINTS}.part"

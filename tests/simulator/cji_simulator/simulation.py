@@ -29,6 +29,7 @@ from attestation.trust import endpoint
 from cji_simulator import jws
 from cji_simulator.control import Machine
 from cji_simulator.encoding import CURVES, PublicKey, b64url, public_jwk, unb64url
+from cji_simulator.entra import TokenOrder
 from cji_simulator.faults import Event, Fault, Kind, Service
 from cji_simulator.hcl import Tee
 from cji_simulator.intel import Publication
@@ -175,6 +176,7 @@ class Simulation:
             intel_roots=(at.intel_spki_sha256,),
             intel_pcs=at.intel_url,
             intel_root_crl=f"{at.intel_url}/IntelSGXRootCA.der",
+            entra=at.entra_url,
             imds=at.imds_url,
             tcti=self.machine.tcti,
             firmware_log=self.machine.firmware_log,
@@ -308,6 +310,19 @@ class Simulation:
     def publish(self, publication: Publication) -> None:
         """Have Intel say this of the processor's TCB from now on; Azure Attestation goes by it too."""
         self._control("PUT", "/publication", msgspec.json.encode(publication))
+
+    def rotate_entra_keys(self) -> None:
+        """Replace the signing keys of Microsoft Entra."""
+        self._happen(Event.ROTATE_ENTRA_KEYS)
+
+    def entra_token(self, order: TokenOrder) -> str:
+        """An access token, good or wrong as ordered."""
+        return str(self._control("POST", "/entra-token", msgspec.json.encode(order))["token"])
+
+    @property
+    def entra_fetches(self) -> int:
+        """How often anybody fetched a key set."""
+        return int(self._control("GET", "/entra-fetches"))
 
     def _happen(self, event: Event, **options: int) -> None:
         self._control("POST", f"/events/{event}", msgspec.json.encode(options))

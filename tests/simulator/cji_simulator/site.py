@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cji_simulator.launch import AUDIENCE, Deployment, worker_config
+from cji_simulator.entra import TokenOrder
+from cji_simulator.launch import AUDIENCE, ENTRA_AUDIENCE, Agency, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import PROGRAM, Worker
 from worker.client import (
@@ -92,7 +95,23 @@ class Site:
             trust=self.simulation.trust,
             reference=self.profile.reference,
             maa_url=self.profile.maa_url,
+            token=self.profile.token(),
         )
+
+    def token_order(self, **changes: Any) -> TokenOrder:
+        """A token that the worker accepts from its submitter, or one with changes."""
+        rule = self.files.agency.entra
+        assert rule is not None
+        certificate = x509.load_pem_x509_certificate(self.profile.tls().cert_pem)
+        values: dict[str, Any] = {
+            "tenant": rule.tenant,
+            "client": rule.client,
+            "roles": rule.roles,
+            "audience": ENTRA_AUDIENCE,
+            "certificate_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+            **changes,
+        }
+        return TokenOrder(**values)
 
     def spec(self, *operations: Parameters, **changes: Any) -> JobSpec:
         """A job of these operations, or one that keeps `last`, drops `first` and tokenises `SOC`."""
@@ -181,6 +200,7 @@ def open_site(
     cells: int = 2,
     cell_mib: int = 160,
     reference_mib: int = 32,
+    agency: Agency | None = None,
     program: Sequence[str] = PROGRAM,
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end.
@@ -190,7 +210,13 @@ def open_site(
     simulation = simulation.another_vm()
     cmk = simulation.create_cmk(f"cji-{folder.name}")
     files = worker_config(
-        folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
+        folder,
+        simulation=simulation,
+        keys=[cmk],
+        agency=agency,
+        cells=cells,
+        cell_mib=cell_mib,
+        reference_mib=reference_mib,
     )
     with Worker(files.config, trust=simulation.trust, log=folder / "worker.log", program=program) as worker:
         yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))

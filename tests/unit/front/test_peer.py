@@ -9,7 +9,8 @@ from tests.support.connections import STRONG, TRANSPORT, escaped
 from tests.support.refusals import refused
 from worker.door.report import CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER
 from worker.errors import Reason, Stage
-from worker.front.peer import Metadata, read_peer
+from worker.front.peer import AUTHORIZATION_HEADER, Metadata, read_peer
+from worker.ipc.messages import MAX_AUTHORIZATION, Presented
 
 URI = "spiffe://cji.example/agency/someone"
 CA = authority("Agency CA", ec.generate_private_key(ec.SECP256R1()))
@@ -38,7 +39,7 @@ def denied(found: Metadata | None) -> None:
 
 
 def test_the_doors_word_is_taken() -> None:
-    assert read_peer(metadata()) == (URI, "ipv4:127.0.0.1:5000", TRANSPORT, PEM)
+    assert read_peer(metadata()) == (URI, "ipv4:127.0.0.1:5000", TRANSPORT, Presented(certificate=PEM))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,17 @@ def test_the_doors_word_is_taken() -> None:
 )
 def test_a_source_has_one_form(source: str, expected: str) -> None:
     assert read_peer(metadata(source=source)).source == expected
+
+
+def test_a_token_is_passed_on_unread_and_bounded() -> None:
+    def presented(*values: str | bytes) -> tuple[str, ...]:
+        return read_peer([*metadata(), *((AUTHORIZATION_HEADER, value) for value in values)]).presented.authorization
+
+    assert presented("Bearer x") == ("Bearer x",)
+    assert presented(b"Bearer x") == ()
+    assert presented("a", "b", "c") == ("a", "b")
+    assert list(map(len, presented("x" * (1 << 20)))) == [MAX_AUTHORIZATION]
+    assert "Bearer" not in repr(read_peer([*metadata(), (AUTHORIZATION_HEADER, "Bearer x")]))
 
 
 @pytest.mark.parametrize("absent", [CERTIFICATE_HEADER, SOURCE_HEADER, TLS_HEADER])

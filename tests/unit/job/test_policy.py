@@ -14,8 +14,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.support.paths import ROOT
 from tests.support.refusals import refused
 from worker.errors import Reason, Stage
-from worker.job import OPERATIONS, PURPOSE_CODES, Grant, Header, InputPart, JobId, Policy, PolicyInvalid, Recipient
+from worker.job import (
+    OPERATIONS,
+    PURPOSE_CODES,
+    EntraRule,
+    Grant,
+    Header,
+    InputPart,
+    JobId,
+    Policy,
+    PolicyInvalid,
+    Recipient,
+)
 from worker.job import SizeClass as Size
+from worker.job.identity import MAX_TENANTS
 from worker.jose import public_jwk
 from worker.pairs import SigningPair
 from worker.suites import Suite
@@ -68,6 +80,9 @@ def file(*submitters: dict[str, Any], **top: Any) -> bytes:
     return "".join(f"{key} = {toml(value)}\n" for key, value in members.items()).encode()
 
 
+TENANT = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+ENTRA = {"tenant": TENANT, "client": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb", "roles": ["Cji.Jobs.Run"]}
+ENTRA_RULE: dict[str, Any] = {**ENTRA, "roles": ("Cji.Jobs.Run",)}
 POLICY = Policy.load(file(submitter(), submitter("county-so", KEY_B)))
 
 
@@ -237,6 +252,14 @@ INVALID: list[tuple[str, bytes]] = [
     ("suite twice", file(submitter(suites=["classical-1", "classical-1"]))),
     ("hybrid-1 with one key", file(submitter(suites=["hybrid-1"]))),
     ("not TOML", b"version = "),
+    ("entra without a role", file(submitter(entra={**ENTRA, "roles": []}))),
+    ("entra without a client", file(submitter(entra={"tenant": TENANT, "roles": ["R"]}))),
+    ("entra with another member", file(submitter(entra={**ENTRA, "audience": "x"}))),
+    ("a tenant by name", file(submitter(entra={**ENTRA, "tenant": "contoso.onmicrosoft.com"}))),
+    ("a tenant in capitals", file(submitter(entra={**ENTRA, "tenant": TENANT.upper()}))),
+    ("a tenant with a path", file(submitter(entra={**ENTRA, "tenant": f"{TENANT}/../x"}))),
+    ("a role with a blank", file(submitter(entra={**ENTRA, "roles": ["Run jobs"]}))),
+    ("an application twice", file(submitter(entra=ENTRA), submitter("county-so", KEY_B, entra=ENTRA))),
     ("not UTF-8", b"\xff\xfe"),
     ("empty", b""),
     ("too large", file(submitter()) + b"#" * (1 << 20)),
@@ -292,3 +315,29 @@ def test_a_submitter_sends_the_suites_that_it_lists() -> None:
 
 def test_the_repr_of_a_submitter_is_its_name() -> None:
     assert repr(METRO) == "Submitter(name='metro-pd')"
+
+
+def test_the_application_of_a_submitter() -> None:
+    other = {**ENTRA, "client": "cccccccc-cccc-4ccc-8ccc-cccccccccccc"}
+    policy = Policy.load(file(submitter(entra=ENTRA), submitter("county-so", KEY_B, entra=other)))
+    assert policy.submitter(METRO.san).entra == EntraRule(**ENTRA_RULE)
+    assert policy.tenants == {TENANT}
+    assert METRO.entra is None
+    assert POLICY.tenants == frozenset()
+
+
+def test_a_policy_has_64_tenants_at_most() -> None:
+    def submitters(count: int) -> list[dict[str, Any]]:
+        return [
+            submitter(
+                f"agency-{n}",
+                ec.generate_private_key(ec.SECP384R1()).public_key(),
+                entra={**ENTRA, "tenant": f"{n:08x}{TENANT[8:]}"},
+            )
+            for n in range(count)
+        ]
+
+    assert len(Policy.load(file(*submitters(MAX_TENANTS))).tenants) == MAX_TENANTS
+    with pytest.raises(PolicyInvalid) as caught:
+        Policy.load(file(*submitters(MAX_TENANTS + 1)))
+    assert "tenants" in caught.value.where

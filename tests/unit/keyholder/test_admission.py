@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from attestation import AZURE_US
 from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
 from tests.support.refusals import refused
@@ -34,6 +35,7 @@ from worker.job import Attribution, InputPart, Policy, Recipient, new_header, ne
 from worker.jose import key_id, public_jwk
 from worker.keyholder.admission import AdmissionControl, open_keys
 from worker.keyholder.admitted_job import Admission, Opened
+from worker.keyholder.entra import KeySets, SecondIdentity
 from worker.keyholder.holdings import HeldKey, Holdings
 from worker.keyholder.policy import PolicyInForce
 from worker.suites import Suite
@@ -45,6 +47,7 @@ SIGNING = ec.generate_private_key(ec.SECP384R1())
 KEK = "https://vault.example/keys/cji/" + "a" * 32
 OTHER = KEK[:-1] + "b"
 SAN = "spiffe://example/agency"
+SECOND = SecondIdentity(audience=None, keys=KeySets(AZURE_US))
 BOX_CIPHER = keywrap._box_cipher
 DEK, PROJECT_KEY = os.urandom(32), os.urandom(32)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -136,7 +139,9 @@ def admit(
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
         for event in earlier:
             audit.append(event)
-        control = AdmissionControl(audience="pool", policy=PolicyInForce(POLICY), audit=audit, tables=TABLES)
+        control = AdmissionControl(
+            audience="pool", policy=PolicyInForce(POLICY), audit=audit, tables=TABLES, second=SECOND
+        )
         if disk_fails:
             audit.close()
         return control.check(request, control.parse(request), holdings=holdings or Holdings(keys={KEK: HELD}), now=NOW)
@@ -315,7 +320,12 @@ def test_failed_unwraps_of_a_submitter_are_limited() -> None:
     holdings = Holdings(keys={KEK: HELD})
     with TemporaryDirectory() as folder, AuditFile(Path(folder) / "audit", worker="w", clock=lambda: NOW) as audit:
         control = AdmissionControl(
-            audience="pool", policy=PolicyInForce(POLICY), audit=audit, tables=TABLES, clock=lambda: now
+            audience="pool",
+            policy=PolicyInForce(POLICY),
+            audit=audit,
+            tables=TABLES,
+            second=SECOND,
+            clock=lambda: now,
         )
         for _ in range(10):
             control.check(request, control.parse(request), holdings=holdings, now=NOW)

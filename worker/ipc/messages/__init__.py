@@ -52,7 +52,14 @@ from worker.ipc.messages.keyholder_zygote import (
     WipeReference,
     ZygoteFromKeyholder,
 )
-from worker.ipc.messages.parts import CountedPart, SealedPart, Transport
+from worker.ipc.messages.parts import (
+    MAX_AUTHORIZATION,
+    MAX_PRESENTED,
+    CountedPart,
+    Presented,
+    SealedPart,
+    Transport,
+)
 from worker.ipc.messages.reload import (
     AbandonReload,
     ClientDigests,
@@ -90,7 +97,9 @@ from worker.ipc.messages.supervisor import (
 from worker.ipc.messages.zygote_cell import Confined
 
 __all__ = [
+    "MAX_AUTHORIZATION",
     "MAX_KEYS",
+    "MAX_PRESENTED",
     "SUPERVISOR_FROM",
     "AbandonReload",
     "Abort",
@@ -150,6 +159,7 @@ __all__ = [
     "PrepareClients",
     "PreparePolicy",
     "Prepared",
+    "Presented",
     "ProgressMade",
     "PublishedKey",
     "Ready",

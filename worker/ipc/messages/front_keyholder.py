@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Beat, Message
-from worker.ipc.messages.parts import SealedParts, Sha384, Transport
+from worker.ipc.messages.parts import Presented, SealedParts, Sha384, Transport
 
 
 class Admit(Message, frozen=True, kw_only=True):
@@ -20,6 +20,7 @@ class Admit(Message, frozen=True, kw_only=True):
     correlation_id: str
     header: bytes
     signature: bytes
+    presented: Presented = Presented()
 
 
 class Admitted(Message, frozen=True, kw_only=True):
@@ -91,7 +92,9 @@ class FetchReceipt(Message, frozen=True, kw_only=True):
 
     call: int
     submitter: str
+    source: str
     job_id: bytes
+    presented: Presented = Presented()
 
 
 class FetchedReceipt(Message, frozen=True, kw_only=True):

@@ -27,6 +27,28 @@ class SealedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     counted: CountedPart
 
 
+MAX_CERTIFICATE: Final = 16 << 10
+MAX_AUTHORIZATION: Final = (16 << 10) + 64
+"""Characters: an access token of 16 KiB, a scheme before it, and one more."""
+MAX_PRESENTED: Final = 2
+"""Values: one more than a caller may send."""
+
+
+class Presented(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Proof of a caller's identity: its certificate in PEM, and the values of its `authorization`, a secret.
+
+    The front reports the certificate, as the door does to it: neither proves that the caller has its private key.
+    """
+
+    certificate: Annotated[bytes, Meta(max_length=MAX_CERTIFICATE)] = b""
+    authorization: Annotated[
+        tuple[Annotated[str, Meta(max_length=MAX_AUTHORIZATION)], ...], Meta(max_length=MAX_PRESENTED)
+    ] = ()
+
+    def __repr__(self) -> str:
+        return "Presented(...)"
+
+
 class Transport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The TLS connection of a caller, as the door reports it: protocol, cipher suite, bits of its key."""
 

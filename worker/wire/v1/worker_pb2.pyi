@@ -41,6 +41,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CERTIFICATE_REFUSED: _ClassVar[Reason]
     REVOCATION_UNKNOWN: _ClassVar[Reason]
     SUITE_NOT_ACCEPTED: _ClassVar[Reason]
+    TOKEN_REFUSED: _ClassVar[Reason]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -82,6 +83,7 @@ UNKNOWN_REFERENCE: Reason
 CERTIFICATE_REFUSED: Reason
 REVOCATION_UNKNOWN: Reason
 SUITE_NOT_ACCEPTED: Reason
+TOKEN_REFUSED: Reason
 SUITE_UNSPECIFIED: Suite
 CLASSICAL_1: Suite
 HYBRID_1: Suite
