@@ -198,7 +198,9 @@ def _collateral(trust: Trust) -> str:
 
 
 def _policy(config: Config) -> str:
-    return f"SHA-384 {read_policy(Path(config.policy_file)).sha384.hex()[:16]}…"
+    policy = read_policy(config)
+    signed = f", signed by {len(policy.signers)}" if policy.signers else ""
+    return f"SHA-384 {policy.sha384.hex()[:16]}…{signed}"
 
 
 def _audit(config: Config) -> str:

@@ -18,7 +18,17 @@ from worker.job.header import (
 )
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
-from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter, identity_sha256
+from worker.job.policy import (
+    OPERATIONS,
+    PURPOSE_CODES,
+    AccessRequest,
+    Grant,
+    Policy,
+    PolicyInvalid,
+    Submitter,
+    access_request,
+    identity_sha256,
+)
 from worker.job.result_header import result_header
 from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
@@ -28,6 +38,7 @@ __all__ = [
     "ORI_PREFIXES",
     "PURPOSE_CODES",
     "VERSION",
+    "AccessRequest",
     "Attribution",
     "Empty",
     "Event",
@@ -47,6 +58,7 @@ __all__ = [
     "Segment",
     "SizeClass",
     "Submitter",
+    "access_request",
     "advance",
     "check_audience",
     "check_times",

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
@@ -50,6 +49,7 @@ def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: P
             code_sha384=boot.code.sha384.hex(),
             config_sha384=boot.config.sha384,
             policy_sha384=policy.sha384.hex(),
+            policy_signers=policy.signers,
             simulated=signer.simulated,
             host_profile=host.profile,
         )
@@ -67,7 +67,7 @@ async def _serve(
     crypto: CryptoModule,
 ) -> None:
     config = boot.config
-    policy = read_policy(Path(config.policy_file))
+    policy = read_policy(config)
     tables = decode_tables(boot.tables)
     host = HostState(boot.host, production=is_production(trust))
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from worker.audit import AuditFile
+from worker.compute.registry import Plan
 from worker.config import Config
-from worker.errors import Reason, Refusal, RetryLater, Stage
+from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import Admit, CellFailed, CellFaulted, FetchedReceipt, FetchReceipt, Summary, Witnessed
 from worker.job import Header
@@ -34,6 +35,7 @@ class _Waiting:
 
     request: Admit
     header: Header
+    plan: Plan
     timer: asyncio.TimerHandle
 
 
@@ -115,15 +117,15 @@ class Jobs:
     def end_unauthorised(self) -> None:
         """End the jobs that the policy in force would not admit, those that wait and those that run."""
         for waiting in self._queue.waiting():
-            if (refusal := self._unauthorised(waiting.request, waiting.header)) is not None:
+            if (refusal := self._unauthorised(waiting.request, waiting.header, waiting.plan)) is not None:
                 self._give_up(waiting.request.call, refusal)
         for job in list(self._jobs.values()):
-            if (refusal := self._unauthorised(job.request, job.admission.header)) is not None:
-                self._feed(job, Failed(Refusal(refusal.reason, stage=Stage.COMPUTE)))
+            if (refusal := self._unauthorised(job.request, job.admission.header, job.admission.plan)) is not None:
+                self._feed(job, Failed(_while_running(refusal)))
 
-    def _unauthorised(self, request: Admit, header: Header) -> Refusal | None:
+    def _unauthorised(self, request: Admit, header: Header, plan: Plan) -> Refusal | None:
         try:
-            self._admission.authorise(request, header)
+            self._admission.authorise_again(request, header, plan, now=datetime.now(UTC))
         except Refusal as refusal:
             return refusal
         return None
@@ -163,7 +165,7 @@ class Jobs:
             raise pause
         timer = asyncio.get_running_loop().call_later(self._patience, self._give_up, request.call, pause)
         try:
-            waiting = _Waiting(request=request, header=header, timer=timer)
+            waiting = _Waiting(request=request, header=header, plan=admission.plan, timer=timer)
             self._queue.add(admission.grant.submitter, waiting, now=time.monotonic())
         except Refusal:
             timer.cancel()
@@ -234,8 +236,8 @@ class Jobs:
             case CellFaulted(fault=fault):
                 log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
                 self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
-            case CellFailed(reason=reason, stage=stage):
-                self._feed(job, Failed(Refusal(reason, stage=stage)))
+            case CellFailed(reason=reason, stage=stage, denied_by=limit):
+                self._feed(job, Failed(Denied(limit, stage=stage) if limit else Refusal(reason, stage=stage)))
             case Summary():
                 job.cell_statement = message
                 self._vouched(job)
@@ -244,6 +246,13 @@ class Jobs:
         """Go on once both witnesses have made their statements, in whichever order."""
         if job.cell_statement is not None and job.front_statement is not None:
             self._feed(job, Vouched(job.cell_statement, job.front_statement))
+
+
+def _while_running(refusal: Refusal) -> Refusal:
+    """The refusal of an admission, as the end of a job that runs."""
+    if isinstance(refusal, Denied):
+        return Denied(refusal.by, stage=Stage.COMPUTE)
+    return Refusal(refusal.reason, stage=Stage.COMPUTE)
 
 
 def _hang_up(job: AdmittedJob) -> None:

@@ -105,7 +105,7 @@ class Keyholder:
             refusals=self._refusals,
         )
         self._policy = policy
-        self._reload = PolicyReload(policy, audit, self._policy_changed)
+        self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
             audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
@@ -229,6 +229,7 @@ class Keyholder:
             cells=self._cells,
             jobs=self._jobs,
             policy=self._policy.now,
+            keys_opened=self._effects.keys_opened,
             audit=self._audit,
             anchor=self._anchor.value,
         )

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cji_simulator.launch import AUDIENCE, Deployment, worker_config
+from cji_simulator.launch import AUDIENCE, Agency, Deployment, worker_config
 from cji_simulator.simulation import Cmk, Simulation
 from cji_simulator.worker import PROGRAM, Worker
 from worker.client import (
@@ -181,6 +181,7 @@ def open_site(
     cells: int = 2,
     cell_mib: int = 160,
     reference_mib: int = 32,
+    agency: Agency | None = None,
     program: Sequence[str] = PROGRAM,
 ) -> Iterator[Site]:
     """Write files for a new worker of this simulation, start it with this `program`, and drain it at the end.
@@ -190,7 +191,13 @@ def open_site(
     simulation = simulation.another_vm()
     cmk = simulation.create_cmk(f"cji-{folder.name}")
     files = worker_config(
-        folder, simulation=simulation, keys=[cmk], cells=cells, cell_mib=cell_mib, reference_mib=reference_mib
+        folder,
+        simulation=simulation,
+        keys=[cmk],
+        agency=agency,
+        cells=cells,
+        cell_mib=cell_mib,
+        reference_mib=reference_mib,
     )
     with Worker(files.config, trust=simulation.trust, log=folder / "worker.log", program=program) as worker:
         yield Site(simulation=simulation, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))
