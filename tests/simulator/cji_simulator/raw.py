@@ -104,7 +104,8 @@ def forge(
 ) -> RawJob:
     """A job for the site. `fields` and `change` alter its header before it is signed in `suite`; nothing is checked.
 
-    `reason`, `case_number` and `secondary_recipient` are those of its attribution. A `dek` of its own is wrapped as in classical-1.
+    `reason`, `case_number` and `secondary_recipient` are those of its attribution. A `dek` of its own is wrapped as in
+    classical-1.
     """
     spec = site.hybrid_spec() if suite is Suite.HYBRID_1 else site.spec()
     header = pb.JobHeader.FromString(site.seal(spec, rows=rows).header.data)

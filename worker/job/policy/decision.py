@@ -15,6 +15,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
+from operator import and_
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -225,10 +227,7 @@ class Policy:
             raise Denied(DeniedBy.PURPOSE)
         if not asked.operations or not rules.keys() >= set(asked.operations):
             raise Denied(DeniedBy.OPERATION)
-        first, *others = (rules[name] for name in asked.operations)
-        rule = first
-        for other in others:
-            rule &= other
+        rule = reduce(and_, (rules[name] for name in asked.operations))
         grant = Grant(
             submitter=submitter.name,
             originating_ori=asked.originating_ori,
