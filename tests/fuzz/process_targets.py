@@ -227,7 +227,7 @@ def _cell_hears(data: bytes) -> object:
     )
     keyholder: Channel[m.KeyholderFromCell, m.CellFromKeyholder] = Channel(control, m.KeyholderFromCell)
     try:
-        keyholder.send(m.OpenJob(header=make(), worker_id="w"))
+        keyholder.send(m.OpenJob(header=make(), worker_id="w", max_rows=1 << 20, max_bytes=1 << 30))
         keyholder.send(m.KeysReady())
         _send_all(front, data)
         front.shutdown(1)  # SHUT_WR: the cell may still write, and then learns that its front is gone

@@ -1,7 +1,7 @@
 """The ledger is a function of the trail: followed, lost in a crash or built again, and as an obvious twin has it."""
 
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -10,18 +10,19 @@ from hypothesis import strategies as st
 from tests.support import audit_events
 from tests.support.audit_events import ledger_of
 from worker.audit import AuditFile, Event, JobAdmitted, JobState, TrailAnchored, TrailResumed, utc_hundredths
-from worker.audit.ledger import RETENTION_S
+from worker.audit.ledger import DAYS, RETENTION_S
 from worker.errors import Refusal
 
 START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+WHO = {"submitter": "metro-pd", "ori": "WI0130000"}
 IDS = [bytes([number]) * 16 for number in range(6)]
 HEADERS = [bytes([number]) * 48 for number in range(2)]
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["admit", "complete", "end"]), st.sampled_from(IDS), st.sampled_from(HEADERS)),
-        st.tuples(st.just("clock"), st.integers(-50, 100), st.none()),
+        st.tuples(st.just("clock"), st.integers(-50, 100) | st.sampled_from([-800, 800]), st.none()),
         st.tuples(st.sampled_from(["anchor", "resume", "crash", "restart"]), st.none(), st.none()),
     ),
     max_size=40,
@@ -35,6 +36,7 @@ class Twin:
         self.jobs: dict[bytes, tuple[JobState, bytes, datetime]] = {}
         self.floor = 0
         self.anchor: int | None = None
+        self.admitted: dict[date, int] = {}
 
     def accepts(self, kind: str, job: bytes, header: bytes) -> bool:
         known = self.jobs.get(job)
@@ -44,6 +46,9 @@ class Twin:
 
     def admit(self, job: bytes, header: bytes, now: datetime) -> None:
         self.jobs[job] = (JobState.ADMITTED, header, now + HOUR)
+        day = now.date()
+        self.admitted[day] = self.admitted.get(day, 0) + 1
+        self.admitted = {each: n for each, n in self.admitted.items() if each >= day - timedelta(days=DAYS)}
         limit = now - timedelta(seconds=RETENTION_S)
         for left in [j for j, (state, _, end) in self.jobs.items() if state is not JobState.ADMITTED and end < limit]:
             self.floor = max(self.floor, int(self.jobs.pop(left)[2].timestamp()))
@@ -55,6 +60,7 @@ class Twin:
 class Run:
     def __init__(self, folder: str) -> None:
         self.path, self.now, self.twin, self.anchors = Path(folder) / "audit", START, Twin(), 0
+        self.days = {START.date()}
         self.trail = self.opened()
 
     def opened(self) -> AuditFile:
@@ -64,6 +70,7 @@ class Run:
         match kind, what:
             case "clock", int(hours):
                 self.now += hours * HOUR
+                self.days.add(self.now.date())
             case "anchor", _:
                 self.anchors += 1
                 self.trail.append(TrailAnchored(counter=self.anchors))
@@ -106,6 +113,9 @@ class Run:
         found = {job: (entry.state, entry.header_sha384) for job, entry in entries.items() if entry}
         assert found == {job: entry[:2] for job, entry in self.twin.jobs.items()}
         assert self.trail.floor == self.twin.floor
+        counts = {day: self.trail.admitted(day=day, **WHO) for day in self.days}
+        assert {day: count for day, count in counts.items() if count} == self.twin.admitted
+        assert not self.trail.admitted(day=START.date(), submitter="metro-pd", ori="WI0140000")
         assert self.trail.last_anchor() == self.twin.anchor
         unfinished = {bytes.fromhex(event.job_id) for event in self.trail.unfinished()}
         assert unfinished == {job for job, entry in self.twin.jobs.items() if entry[0] is JobState.ADMITTED}

@@ -3,7 +3,7 @@
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,7 @@ from worker.job.policy import Submitter
 from worker.records import SCHEMAS, data_classes
 
 GRANTED: Final = "granted"
+_DECISIONS: Final = (GRANTED, *DeniedBy)
 _MAX_BYTES: Final = 1 << 20
 _CASE: Final = re.compile(r"\s*\[\[\s*cases\s*\]\]")
 _Count = Annotated[int, Meta(ge=0)]
@@ -23,7 +24,7 @@ _Count = Annotated[int, Meta(ge=0)]
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job. `schemas` are those of its input parts, `rows` those that its header declares, `bytes` their size.
 
-    `jobs_today` were admitted before it. `line` is where it stands in the file.
+    `jobs_today` were admitted before it. `expect` is "granted" or the rule that denies, `line` is where it stands in the file.
     """
 
     submitter: str
@@ -38,7 +39,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     bytes: _Count = 0
     jobs_today: _Count = 0
     on: date | None = None
-    expect: Literal["granted"] | DeniedBy
+    expect: str
     line: int = 0
 
 
@@ -58,6 +59,8 @@ def read_cases(path: Path) -> tuple[Case, ...]:
         if len(lines) != len(cases):
             raise ValueError("every case must be a table of its own, [[cases]]")
         for case in cases:
+            if case.expect not in _DECISIONS:
+                raise ValueError(f"expect is none of {', '.join(_DECISIONS)}")
             if unknown := set(case.schemas) - SCHEMAS.keys():
                 raise ValueError(f"no such schema: {', '.join(sorted(unknown))}")
     except OSError as error:

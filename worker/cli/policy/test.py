@@ -8,7 +8,6 @@ import click
 from worker.cli.common import FILE, explained
 from worker.cli.policy.cases import GRANTED, decide, read_cases
 from worker.cli.policy.worker_policies import policy_at, today
-from worker.errors import DeniedBy
 
 
 @click.command()
@@ -42,5 +41,5 @@ def test(context: click.Context, file: Path, cases: Path, *, as_json: bool) -> N
     context.exit(1 if differing else 0)
 
 
-def _words(decision: str | DeniedBy) -> str:
+def _words(decision: str) -> str:
     return GRANTED if decision == GRANTED else f"denied by {decision}"
