@@ -99,7 +99,7 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
     """All checks that need no key passed; the cell gets its keys once this is durable.
 
     `attribution` is null if it does not open. A secondary recipient that the policy does not list ends the job before
-    the cell gets a key; the line about its end says so.
+    the cell gets a key; `JobEnded` has the rule.
     """
 
     job_id: Hex32

@@ -7,7 +7,7 @@ from worker.errors import Denied, DeniedBy, Stage
 
 
 class Allowance:
-    """What is left of the allowance of one job."""
+    """The allowance of one job, less the input so far."""
 
     def __init__(self, *, rows: int, max_bytes: int) -> None:
         self._rows, self._bytes = rows, max_bytes

@@ -88,7 +88,8 @@ def end_of(site: Site, job: RawJob) -> JobRefused | JobEnded:
     number = job_id(job)
 
     def found() -> JobRefused | JobEnded | None:
-        return next((e for e in events(site) if isinstance(e, JobRefused | JobEnded) and e.job_id == number), None)
+        ends: list[JobRefused | JobEnded] = [e for e in events(site) if isinstance(e, JobRefused | JobEnded)]
+        return next((end for end in ends if end.job_id == number), None)
 
     return until(found)
 

@@ -24,7 +24,7 @@ _Count = Annotated[int, Meta(ge=0)]
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One job. `schemas` are those of its input parts, `rows` those that its header declares, `bytes` their size.
 
-    `jobs_today` were admitted before it. `expect` is "granted" or the rule that denies, `line` is where it stands in the file.
+    `jobs_today` were admitted before it. `expect` is "granted" or the rule that denies, `line` its place in the file.
     """
 
     submitter: str

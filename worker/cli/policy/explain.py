@@ -23,7 +23,7 @@ from worker.records import data_classes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """What is known of a job; None and () where it is not: the trail has less of a refused job than its header."""
+    """The known facts of a job, others None or empty: the trail has less of a refused job than its header."""
 
     submitter: str
     requesting_ori: str
@@ -163,7 +163,7 @@ def _rules(policy: Policy, job: _Job) -> Mapping[str, Rule]:
 
 
 def _rule(policy: Policy, job: _Job) -> Rule | None:
-    """What all operations of the job allow, if they are known and listed."""
+    """The rule of all operations of the job together, if they are known and listed."""
     rules = _rules(policy, job)
     if not job.operations or not rules.keys() >= set(job.operations):
         return None

@@ -1,4 +1,4 @@
-"""What the verbs on release policies share: whose policy it is, and how findings are printed.
+"""Shared by the verbs on release policies: whose policy it is, and how findings are printed.
 
 The rules live in `attestation.release.policy` and `attestation.provider_policy`. They are imported when a verb runs,
 because the modules around them need the TPM's libraries, and `cji doctor` must start without those.

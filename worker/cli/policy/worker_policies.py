@@ -1,4 +1,4 @@
-"""What the verbs on the policy of a worker share: reading one, and saying in words what it lists."""
+"""Shared by the verbs on the policy of a worker: reading one, and its rules in words."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -36,7 +36,7 @@ def listed(values: Iterable[str]) -> str:
 
 
 def in_words(rule: Rule) -> str:
-    """What one rule allows."""
+    """One rule on one line."""
     onward = f"; on to {listed(rule.secondary_recipients)}" if rule.secondary_recipients else ""
     classes = listed(each.value for each in rule.data_classes)
     return f"{classes}; to {listed(rule.recipients)}{onward}; up to {rule.rows} rows, {rule.bytes} bytes"

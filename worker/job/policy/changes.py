@@ -13,7 +13,7 @@ from worker.jose import key_id
 
 
 class Subject(enum.StrEnum):
-    """What a fact is about."""
+    """The subject of a fact."""
 
     SUBMITTER = "submitter"
     SAN = "san"

@@ -2,8 +2,8 @@
 
 Contract and invariants
 * A loaded policy does not change; its digest is that of the file's bytes.
-* `authorise` returns a `Grant`, which nothing else can construct, or raises `Denied`, which tells the caller
-  POLICY_DENIED and the audit trail the rule. Both ORIs in the header must be agencies of this submitter, each with an
+* `authorise` returns a `Grant`, which nothing else can construct, or raises `Denied`: POLICY_DENIED for the caller, the
+  rule for the audit trail. Both ORIs in the header must be agencies of this submitter, each with an
   agreement in force; the *requesting* agency's rules apply.
 * A job with several operations needs a rule for each, and gets only what all of them allow.
 * A submitter's suites are those that it lists, classical-1 if it lists none; hybrid-1 needs a pair of signing keys.
@@ -43,7 +43,7 @@ from worker.verified import _CONSTRUCTOR_KEY, Verified
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRequest:
-    """What a job asks for (NIST SP 800-162 §2): all that the policy decides by, before any key is opened.
+    """The access that a job requests (NIST SP 800-162 §2): all that the policy decides by before any key is opened.
 
     `rows` are those that the header declares, of all input parts together.
     """
@@ -72,7 +72,7 @@ def access_request(header: Header, data_classes: frozenset[DataClass]) -> Access
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What one operation may be used on, for whom, and how much: rows and ciphertext bytes of a job's input."""
+    """The data and recipients of one operation, and its limits: rows and ciphertext bytes of a job's input."""
 
     data_classes: frozenset[DataClass]
     recipients: frozenset[str]
@@ -81,7 +81,7 @@ class Rule:
     bytes: int
 
     def __and__(self, other: "Rule") -> "Rule":
-        """What both allow."""
+        """The rule that allows what both allow."""
         return Rule(
             data_classes=self.data_classes & other.data_classes,
             recipients=self.recipients & other.recipients,

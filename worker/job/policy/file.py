@@ -59,7 +59,7 @@ class RuleTable(_Table, frozen=True, kw_only=True):
 
 
 class PurposeTable(_Table, frozen=True, kw_only=True):
-    """What one purpose justifies."""
+    """The rules of one purpose."""
 
     code: _Code
     rules: Annotated[tuple[RuleTable, ...], Meta(min_length=1)]
