@@ -87,11 +87,10 @@ def end_of(site: Site, job: RawJob) -> JobRefused | JobEnded:
     """The line about the end of this job."""
     number = job_id(job)
 
-    def found() -> JobRefused | JobEnded | None:
-        ends: list[JobRefused | JobEnded] = [e for e in events(site) if isinstance(e, JobRefused | JobEnded)]
-        return next((end for end in ends if end.job_id == number), None)
+    def found() -> list[JobRefused | JobEnded]:
+        return [e for e in events(site) if isinstance(e, JobRefused | JobEnded) and e.job_id == number]
 
-    return until(found)
+    return until(found)[0]
 
 
 def other_recipient() -> Recipient:
