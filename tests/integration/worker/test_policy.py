@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 import pytest
 from cji_simulator.launch import Agency, Deployment, worker_config
 from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, until
@@ -156,6 +157,16 @@ def test_more_than_the_limit_ends_the_job(site: Site, rows: int, by: DeniedBy, s
     answer = run(site, job, rows=rows)
     assert (answer.reason, answer.stage, answer.receipt) == (Reason.POLICY_DENIED, stage, None)
     assert end_of(site, job).denied_by is by
+
+
+@pytest.mark.parametrize("column", ["shoe_size", "VIN"])
+def test_a_column_beyond_the_schema_is_refused(site: Site, column: str) -> None:
+    """Of no class, or of one that the policy denies: neither is passed through under a schema that it grants."""
+    job, table = forge(site), people(2)
+    extended = table.append_column(column, pa.array(["a", "b"]))
+    with RawWorker.of(site) as raw:
+        answer = raw.run(job.messages(job.stream(extended)), timeout=30)
+    assert (answer.reason, answer.stage, answer.receipt) == (Reason.SCHEMA_MISMATCH, Stage.COMPUTE, None)
 
 
 def test_a_withdrawn_grant_ends_a_running_job_by_its_rule(site: Site) -> None:
