@@ -1,6 +1,6 @@
 """The obvious twin of the policy: a set of everything that is granted, spelled out from the TOML.
 
-It reads the file by itself and shares no code with the worker. `classes` has the class of every column.
+It reads the file by itself and shares no code with the worker.
 """
 
 import tomllib

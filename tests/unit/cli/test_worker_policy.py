@@ -16,11 +16,13 @@ from attestation import AZURE_US
 from tests.support import audit_events
 from tests.support.job_headers import NOW, OURS, THEIRS, make
 from tests.support.paths import ROOT
-from tests.support.policies import agency, policy_file, purpose, rule, submitter
+from tests.support.policies import ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit import Attributed, AuditFile, Event, JobEnded, JobRefused
 from worker.cli import build
 from worker.client.keys import new_signing_key, save_private_key
+from worker.compute.operations.screen import Screen
+from worker.compute.registry import OPERATIONS
 from worker.errors import DeniedBy, Reason, Stage
 from worker.job import Policy
 from worker.jose import key_id
@@ -279,6 +281,15 @@ def test_explain_decides_again(write: Write) -> None:
     assert said(requesting_ori="WI0140000").endswith("may not act for WI0140000, only for WI0130000")
     other = cji("explain", policy, "--header", write(make(), "h"), "--submitter", "x").stdout
     assert other == "denied by submitter: x is not one of metro-pd\n"
+
+
+def test_explain_knows_the_data_of_a_resident_reference(write: Write) -> None:
+    screened = OPERATIONS["screen"].message(Screen(preset="ncic_qw", resident_reference="00" * 32))
+    header = write(make(operations=[screened]), "header.bin")
+    for classes, decision in ((["biographic", "control number"], "denied by data_class"), (ALL_CLASSES, "granted")):
+        policy = write(metro(rule([OURS.key_id], "screen", data_classes=classes)))
+        said = printed("explain", policy, "--header", header, "--submitter", "metro-pd", "--on", str(DAY))
+        assert said.startswith(f"{decision}: metro-pd for WI0130000")
 
 
 def test_explain_needs_one_job(write: Write) -> None:

@@ -1,6 +1,7 @@
 """`cji policy explain`: in one line, why a job is or was denied or granted. For the operator, never for a caller."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
@@ -15,6 +16,7 @@ from worker.audit.trail import verified
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.policy.cases import submitter_named
 from worker.cli.policy.worker_policies import DAY, in_words, listed, policy_at, today
+from worker.compute.registry import plan
 from worker.errors import Denied, DeniedBy, Refusal
 from worker.job import LIMITS, Header, Policy, access_request, parse
 from worker.job.policy import Agency, Rule
@@ -84,8 +86,17 @@ def _header(path: Path, policy: Policy) -> Header:
         raise Failure(f"{path} is not the header of a job", remedy=str(error), status=2) from error
 
 
+def _schemas(header: Header) -> list[str]:
+    """Schemas of the input parts, and of the resident reference that the job uses, if it does."""
+    schemas = [part.schema for part in header.inputs]
+    with suppress(Refusal):  # a job that has no plan is refused later, whatever the policy grants
+        if (reference := plan(header.operations, header.input_schemas).reference) is not None:
+            schemas.append(reference.schema)
+    return schemas
+
+
 def _of_header(policy: Policy, header: Header, submitter: str, secondary: str, day: date) -> str:
-    classes = data_classes(part.schema for part in header.inputs)
+    classes = data_classes(_schemas(header))
     asked = access_request(header, classes)
     facts = _Job(
         submitter=submitter,
