@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -169,7 +169,7 @@ class Year:
             policy_warnings=(),
         )
 
-    def _who(self, number: int) -> dict[str, str]:
+    def _who(self, number: int) -> dict[str, Any]:
         submitter, ori = _AGENCIES[number * number % len(_AGENCIES)]
         purpose = _PURPOSES[number % len(_PURPOSES)]
         return {"submitter": submitter, "requesting_ori": ori, "purpose_code": purpose}
@@ -228,7 +228,7 @@ class Year:
             job_id=job_id(number), header_sha384=_DIGEST, duration_ms=1250, volumes=volumes, receipt=receipt, **who
         )
 
-    def _receipt(self, number: int, volumes: Volumes, who: dict[str, str]) -> str:
+    def _receipt(self, number: int, volumes: Volumes, who: dict[str, Any]) -> str:
         claims = Claims(
             version=1,
             worker=_WORKER,

@@ -59,6 +59,7 @@ from worker.ipc.messages import (
     Up,
     ZygoteFromKeyholder,
 )
+from worker.job import LIMITS
 from worker.jose import key_id, public_jwk
 from worker.launch import command
 from worker.memory import heap_environment, secret_fd
@@ -157,7 +158,7 @@ def _pair(sealing: _Sealing, columns: Mapping[str, Transform], zygote: "_Zygote"
 
 def _rate(cell: _Cell, job: SealedJob, segments: list[bytes], key: bytes) -> float:
     """MB/s from the moment at which the cell has opened the job to its last output segment."""
-    cell.control.send(OpenJob(header=job.header.data, worker_id="bench"))
+    cell.control.send(OpenJob(header=job.header.data, worker_id="bench", max_rows=1 << 53, max_bytes=LIMITS.job_bytes))
     cell.key_slot.put([key])
     cell.control.send(KeysReady())
     message, _ = cell.data.receive()

@@ -129,6 +129,10 @@ class Config(_Section, frozen=True, kw_only=True):
     attestation: AttestationSection
     keys: Annotated[tuple[KeySection, ...], Meta(min_length=1)]
     policy_file: NonEmpty
+    policy_signers: tuple[NonEmpty, ...] = ()
+    """Canonical JWKs, P-384, of those who may sign the policy; `cji policy signer` prints one."""
+    policy_signatures: Annotated[int, Meta(ge=0, le=16)] = 0
+    """How many of them must have signed a policy before it is used."""
     audit_file: NonEmpty
     audit_ledger: NonEmpty | None = None
     """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
@@ -150,6 +154,10 @@ class Config(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len({key.kek_id for key in self.keys}) != len(self.keys):
             raise ValueError("two [[keys]] have the same kek_id")
+        if bool(self.policy_signers) is not bool(self.policy_signatures):
+            raise ValueError("policy_signers and policy_signatures belong together")
+        if len(set(self.policy_signers)) < self.policy_signatures:
+            raise ValueError("policy_signatures is more than there are policy_signers")
 
     @property
     def tables_folder(self) -> Path | None:

@@ -57,6 +57,23 @@ class Stage(enum.StrEnum):
     RECEIPT = "receipt"
 
 
+class DeniedBy(enum.StrEnum):
+    """The rule of the policy that denied a job. For the audit trail and the operator, never for a caller."""
+
+    SUBMITTER = "submitter"
+    REQUESTING_AGENCY = "requesting_agency"
+    ORIGINATING_AGENCY = "originating_agency"
+    AGREEMENT = "agreement"
+    PURPOSE = "purpose"
+    OPERATION = "operation"
+    DATA_CLASS = "data_class"
+    RECIPIENT = "recipient"
+    SECONDARY_RECIPIENT = "secondary_recipient"
+    ROWS = "rows"
+    BYTES = "bytes"
+    JOBS_PER_DAY = "jobs_per_day"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonInfo:
     """The meaning of a Reason: who can fix it, whether a retry can help, and the remedy."""
@@ -90,8 +107,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.POLICY_DENIED: _info(
         "caller",
-        "The worker's policy does not allow this combination of submitter, agency, purpose, operation and recipient. "
-        "Ask the worker's operator which of them is missing.",
+        "The worker's policy does not allow this combination of submitter, agency, purpose, operation, kind of data, "
+        "recipients and volume today. Ask the worker's operator, who sees which rule denied it.",
     ),
     Reason.UNKNOWN_KEY: _info("caller", "Seal to a key id that Describe returns; old key versions are retired."),
     Reason.DEK_UNWRAP_FAILED: _info(
@@ -196,6 +213,14 @@ class Refusal(Exception):  # noqa: N818 - the domain's word; not always an error
 
     def __str__(self) -> str:
         return f"{self.reason.value} at {self.stage.value}: {REASONS[self.reason].remedy}"
+
+
+class Denied(Refusal):
+    """A refusal by the policy: POLICY_DENIED for the caller. `by` is the rule, which never reaches the caller."""
+
+    def __init__(self, by: DeniedBy, *, stage: Stage = Stage.ADMIT) -> None:
+        super().__init__(Reason.POLICY_DENIED, stage=stage)
+        self.by = by
 
 
 class RetryLater(Refusal):

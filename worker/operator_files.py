@@ -1,4 +1,4 @@
-"""The files of an operator that a running worker takes again: the policy, and which client certificates are accepted.
+"""The files of an operator that a running worker takes again: the policy, its signatures, and who may call.
 
 The server's own certificate and key are the TLS door's.
 
@@ -16,11 +16,18 @@ from msgspec import Meta
 
 from worker.errors import StartupError
 
-FileKey = Literal["policy_file", "client_roots", "client_crl"]
+FileKey = Literal["policy_file", "policy_signatures", "client_roots", "client_crl"]
 MAX_BYTES: Final = 1 << 20
 """Of each file."""
 
 _File = Annotated[bytes, Meta(max_length=MAX_BYTES)]
+
+
+class PolicyFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bytes of the policy, and of the signatures beside it; no `signatures` if none are required."""
+
+    policy: _File
+    signatures: _File | None
 
 
 class ClientFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +61,19 @@ def read_file(file: FileKey, path: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise FileRefused(file, "it is larger than 1 MiB", f"Put the right file at {path!a}.")
     return data
+
+
+def signatures_path(policy_file: str) -> str:
+    """The file beside a policy that holds its signatures."""
+    return f"{policy_file}.signatures"
+
+
+def read_policy_files(policy_file: str, *, signed: bool) -> PolicyFiles:
+    """The policy at this path, and if `signed` its signatures. Raises FileRefused for the first that is unreadable."""
+    return PolicyFiles(
+        policy=read_file("policy_file", policy_file),
+        signatures=read_file("policy_signatures", signatures_path(policy_file)) if signed else None,
+    )
 
 
 def read_client_files(*, client_roots: str, client_crl: str | None) -> ClientFiles:

@@ -14,6 +14,7 @@ import socket
 import struct
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -43,7 +44,7 @@ from worker.ipc import (
     take_over,
 )
 from worker.ipc import messages as m
-from worker.operator_files import ClientFiles
+from worker.operator_files import ClientFiles, PolicyFiles
 from worker.records import window_bytes
 from worker.wire.v1 import worker_pb2 as pb
 
@@ -226,7 +227,7 @@ def _cell_hears(data: bytes) -> object:
     )
     keyholder: Channel[m.KeyholderFromCell, m.CellFromKeyholder] = Channel(control, m.KeyholderFromCell)
     try:
-        keyholder.send(m.OpenJob(header=make(), worker_id="w"))
+        keyholder.send(m.OpenJob(header=make(), worker_id="w", max_rows=1 << 20, max_bytes=1 << 30))
         keyholder.send(m.KeysReady())
         _send_all(front, data)
         front.shutdown(1)  # SHUT_WR: the cell may still write, and then learns that its front is gone
@@ -305,8 +306,16 @@ def _client_files() -> tuple[bytes, ...]:
     return tuple(msgspec.msgpack.encode(each) for each in (empty, msgspec.structs.replace(empty, client_crl=b"l")))
 
 
-def _take_files(data: bytes) -> object:
-    return msgspec.msgpack.decode(take_over(hand_over(data), most=1 << 20), type=ClientFiles)
+def _take_files(kind: type[Any], data: bytes) -> object:
+    return msgspec.msgpack.decode(take_over(hand_over(data), most=1 << 20), type=kind)
+
+
+@functools.cache
+def _policy_files() -> tuple[bytes, ...]:
+    unsigned = PolicyFiles(policy=b"p", signatures=None)
+    return tuple(
+        msgspec.msgpack.encode(each) for each in (unsigned, msgspec.structs.replace(unsigned, signatures=b"s"))
+    )
 
 
 _OUTPUTS: Final = tuple(m.OutputReady(slot=1, part=part, index=0, length=200) for part in (0, 1))
@@ -326,9 +335,18 @@ PROCESSES: Final = (
     target(
         "client-files",
         _client_files,
-        _take_files,
+        partial(_take_files, ClientFiles),
         refusals=(ValueError, RecursionError),
         fair=_again(ClientFiles),
+        mutators=MSGPACK,
+        weight=6,
+    ),
+    target(
+        "policy-files",
+        _policy_files,
+        partial(_take_files, PolicyFiles),
+        refusals=(ValueError, RecursionError),
+        fair=_again(PolicyFiles),
         mutators=MSGPACK,
         weight=6,
     ),

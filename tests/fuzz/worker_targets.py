@@ -18,7 +18,6 @@ from cji_simulator.certificates import Credential, authority, leaf, pem, private
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
@@ -29,6 +28,8 @@ from tests.support.evidence_files import evidence_file
 from tests.support.forge import decided, machine
 from tests.support.job_headers import make
 from tests.support.job_specs import head
+from tests.support.policies import agency, policy_file, purpose, rule, submitter
+from tests.support.policies import pem as pem_of
 from tests.support.receipts import CLAIMS
 from tests.support.revocation import crl
 from tests.support.worker_configs import WORKER_CONFIG
@@ -73,6 +74,9 @@ from worker.errors import REASONS, Refusal, StartupError
 from worker.front.client_certificates import ClientCertificates
 from worker.front.frames import SegmentFrame, read_request
 from worker.job import InputPart, Policy, PolicyInvalid, Recipient, is_ori, parse
+from worker.job.policy.signatures import SignaturesInvalid
+from worker.job.policy.signatures import sign as sign_policy
+from worker.job.policy.signatures import verify as verify_policy
 from worker.jose import key_id, parse_canonical_verifying, parse_p384, parse_rsa, public_jwk
 from worker.operator_files import ClientFiles, FileRefused
 from worker.pairs import ML_KEM_BYTES, DecryptionPair
@@ -426,26 +430,40 @@ def _bundle_fair(data: bytes, value: Any) -> bool:
 @functools.cache
 def _policies() -> tuple[bytes, ...]:
     key = signing_key().public_key()
-    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    rules = rule(["A" * 43], "deidentify", secondary_recipients=["Board"])
+    agencies = agency("WI0130000", purpose("C", rules))
     return tuple(
-        f"""version = 1
-[[submitters]]
-name = "metro-pd"
-san = "{SAN}"
-signing_key = {signing}
-[[submitters.agencies]]
-ori = "WI0130000"
-recipients = ["{"A" * 43}"]
-[[submitters.agencies.purposes]]
-code = "C"
-operations = ["deidentify"]
-""".encode()
-        for signing in (f'"""{pem}"""', f"'{public_jwk(key)}'")
+        policy_file(submitter("metro-pd", key, agencies, san=SAN, signing_key=signing))
+        for signing in (pem_of(key), public_jwk(key))
     )
 
 
 def _policy_fair(data: bytes, value: Any) -> bool:
     return bool(value.sha384 == hashlib.sha384(data).digest() and value.purpose_codes and value.ori_prefixes)
+
+
+_SIGNED_AT: Final = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+@functools.cache
+def _signatures() -> tuple[bytes, ...]:
+    lines = [sign_policy(_policies()[0], key, now=_SIGNED_AT) for key in (signing_key(), _second_signer())]
+    return ("\n".join(lines).encode(), lines[0].encode() + b"\n")
+
+
+@functools.cache
+def _second_signer() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def _verify_signatures(data: bytes) -> tuple[str, ...]:
+    jwks = [public_jwk(key.public_key()) for key in (signing_key(), _second_signer())]
+    return verify_policy(_policies()[0], data, jwks=jwks, needed=2, now=_SIGNED_AT)
+
+
+def _signatures_fair(data: bytes, value: Any) -> bool:
+    """Nobody but the two signers, whose lines stand in the file as they wrote them."""
+    return len(value) == 2 and set(_signatures()[0].splitlines()) <= set(data.splitlines())
 
 
 @functools.cache
@@ -669,6 +687,15 @@ WORKER: Final = (
     ),
     target(
         "policy-file", _policies, Policy.load, refusals=(PolicyInvalid,), fair=_policy_fair, mutators=TEXT, weight=10
+    ),
+    target(
+        "policy-signatures",
+        _signatures,
+        _verify_signatures,
+        refusals=(SignaturesInvalid,),
+        fair=_signatures_fair,
+        mutators=TEXT,
+        weight=10,
     ),
     target(
         "client-roots",

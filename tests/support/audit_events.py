@@ -65,5 +65,7 @@ def ended(job_id: bytes, header_sha384: bytes) -> JobEnded:
         stage=Stage.COMPUTE,
         reason=Reason.CELL_FAILED,
         correlation_id="c0ffee",
-        **_WHO,
+        submitter="metro-pd",
+        requesting_ori="WI0130000",
+        purpose_code="C",
     )

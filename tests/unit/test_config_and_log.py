@@ -31,6 +31,9 @@ def test_a_sound_file_is_read_and_its_names_are_relative_to_it(tmp_path: Path) -
     [
         ('cloud = "azure-us"', 'cloud = "azure-us"\ninsecure = true'),
         ('cloud = "azure-us"', 'cloud = "azure-us"\nsha384 = "00"'),
+        ('cloud = "azure-us"', 'cloud = "azure-us"\npolicy_signatures = 1'),
+        ('cloud = "azure-us"', 'cloud = "azure-us"\npolicy_signers = ["a", "b"]'),
+        ('cloud = "azure-us"', 'cloud = "azure-us"\npolicy_signers = ["a", "a"]\npolicy_signatures = 2'),
         ('cloud = "azure-us"', ""),
         ('cloud = "azure-us"', 'cloud = ""'),
         ("[worker]", "[worker]\nsimulated = true"),

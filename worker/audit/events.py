@@ -51,7 +51,7 @@ from worker.audit.worker_events import (
     WorkerStarted,
     WorkerStopped,
 )
-from worker.errors import Reason, Stage
+from worker.errors import DeniedBy, Reason, Stage
 from worker.suites import Suite
 
 
@@ -103,8 +103,10 @@ class KeyDropped(EventBase, frozen=True, kw_only=True, tag="key_dropped"):
 
 
 class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
-    """All checks passed; the cell gets its keys once this is durable. `attribution` is null if they do not open.
+    """All checks that need no key passed; the cell gets its keys once this is durable.
 
+    `attribution` is null if it does not open. A secondary recipient that the policy does not list ends the job before
+    the cell gets a key; `JobEnded` has the rule.
     `entra` is the second identity of a submitter that the policy gives one.
     """
 
@@ -129,7 +131,7 @@ class JobAdmitted(EventBase, frozen=True, kw_only=True, tag="job_admitted"):
 class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     """A job was refused before anything was decrypted. Its own claims are recorded only if its header parsed.
 
-    `token_check` is the check that its access token failed, if that is the reason.
+    `denied_by` is the rule of the policy, if the policy refused it, `token_check` the check that its token failed.
     """
 
     source: Address
@@ -142,6 +144,7 @@ class JobRefused(EventBase, frozen=True, kw_only=True, tag="job_refused"):
     requesting_ori: Ori | None = None
     purpose_code: Code | None = None
     token_check: TokenCheck | None = None
+    denied_by: DeniedBy | None = None
 
 
 class CallsRefused(EventBase, frozen=True, kw_only=True, tag="calls_refused"):
@@ -194,7 +197,11 @@ class WitnessesDisagreed(EventBase, frozen=True, kw_only=True, tag="witnesses_di
 
 
 class JobEnded(EventBase, frozen=True, kw_only=True, tag="job_ended"):
-    """An admitted job ended without a receipt; the same header may run again."""
+    """An admitted job ended without a receipt; the same header may run again.
+
+    `denied_by` is the rule of the policy, if the policy ended it: for a secondary recipient, for more rows or bytes
+    than it allows, or after a reload.
+    """
 
     job_id: Hex32
     header_sha384: Hex96
@@ -205,6 +212,7 @@ class JobEnded(EventBase, frozen=True, kw_only=True, tag="job_ended"):
     stage: Stage
     reason: Reason
     correlation_id: Token
+    denied_by: DeniedBy | None = None
 
 
 class ReferenceRetained(EventBase, frozen=True, kw_only=True, tag="reference_retained"):

@@ -27,7 +27,7 @@ Text = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]+\\Z", max_length=256)]
 OptionalText = Annotated[str, Meta(pattern=f"^[^{_UNPRINTABLE}]*\\Z", max_length=256)]
 DropCause = Literal["expired", "revoked", "pcr-drift", "evidence", "stopped"]
 ReferenceCause = Literal["expired", "replaced", "key", "policy"]
-ReloadSubject = Literal["policy_file", "client_roots", "client_crl", "reload"]
+ReloadSubject = Literal["policy_file", "policy_signatures", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
 TokenCheck = Literal[

@@ -21,7 +21,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -197,6 +197,11 @@ class AuditFile:
     def entry(self, job_id: bytes) -> JobEntry | None:
         """The ledger's entry of one admitted job. Raises Refusal(AUDIT_UNAVAILABLE)."""
         return self._looked_up(lambda: self._ledger.entry(job_id), Stage.ADMIT)
+
+    def admitted(self, *, day: date, submitter: str, ori: str) -> int:
+        """Admissions of this submitter and requesting agency on a UTC day. Raises Refusal(AUDIT_UNAVAILABLE)."""
+        time = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+        return self._looked_up(lambda: self._ledger.admitted(time=time, submitter=submitter, ori=ori), Stage.ADMIT)
 
     def completion(self, job_id: bytes) -> JobCompleted | None:
         """The event with the job's receipt, if the job completed. Raises Refusal(AUDIT_UNAVAILABLE)."""

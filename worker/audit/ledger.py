@@ -5,6 +5,7 @@ Contract and invariants
   line that it has applied (`Mark`) and is never ahead of the trail on disk, so a power failure costs a replay of the
   lines after the mark and nothing else. Therefore lines are committed in groups, each group with one fsync.
 * It has one entry per admitted job: header digest, state, the offset of its last line. Refusals are not indexed.
+* It counts the admissions of each submitter and requesting agency by the UTC day of their line, for `DAYS` days.
 * An entry leaves a day after its header's not_after; until then its receipt can be fetched. `floor` is the latest
   not_after of the entries that left: a header created no later than that is not accepted, because its job id might have
   been used. So a clock that is set forward and back again does not make an old job new.
@@ -31,6 +32,8 @@ from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResu
 RETENTION_S: Final = 24 * 3600  # after not_after
 GROUP: Final = 1000  # lines; what a start has to replay after a crash, at most
 _LEAVING: Final = 64  # entries that leave with each admission, at most
+DAYS: Final = 31
+_DAY_S: Final = 24 * 3600
 _VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE job (
@@ -42,6 +45,13 @@ CREATE TABLE job (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_unfinished ON job (line) WHERE state = 0;
 CREATE INDEX job_leaving ON job (not_after) WHERE state <> 0;
+CREATE TABLE admission (
+    day INTEGER NOT NULL,
+    submitter TEXT NOT NULL,
+    ori TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    PRIMARY KEY (day, submitter, ori)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE mark (
     seq INTEGER NOT NULL,
     hash TEXT NOT NULL,
@@ -137,6 +147,12 @@ class Ledger:
         state, header_sha384, line = found
         return JobEntry(state=JobState(state), header_sha384=header_sha384, line=line)
 
+    def admitted(self, *, time: int, submitter: str, ori: str) -> int:
+        """Admissions of this submitter for this requesting agency on the UTC day of `time` (Unix seconds)."""
+        query = "SELECT jobs FROM admission WHERE day = ? AND submitter = ? AND ori = ?"
+        found = self._database.execute(query, (time // _DAY_S, submitter, ori)).fetchone()
+        return 0 if found is None else int(found[0])
+
     def unfinished(self) -> list[int]:
         """Offsets of the admissions without an end, in their order."""
         rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
@@ -214,6 +230,7 @@ class Ledger:
                         unix_seconds(event.not_after),
                     ),
                 )
+                self._count(time // _DAY_S, event)
                 self._leave(time - RETENTION_S)
             case JobCompleted() | JobEnded():
                 state = JobState.COMPLETED if isinstance(event, JobCompleted) else JobState.ENDED
@@ -233,6 +250,13 @@ class Ledger:
             case _:
                 pass
         self.mark.uncovered = True
+
+    def _count(self, day: int, event: JobAdmitted) -> None:
+        self._database.execute(
+            "INSERT INTO admission VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1",
+            (day, event.submitter, event.requesting_ori),
+        )
+        self._database.execute("DELETE FROM admission WHERE day < ?", (day - DAYS,))
 
     def _leave(self, before: int) -> None:
         """Remove some entries whose header ended before this moment."""

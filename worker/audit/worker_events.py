@@ -21,12 +21,13 @@ from worker.errors import Reason
 
 
 class WorkerStarted(EventBase, frozen=True, kw_only=True, tag="worker_started"):
-    """The keyholder started with this code, configuration and policy."""
+    """The keyholder started with this code, configuration and policy; `policy_signers` are keys that signed it."""
 
     version: Token
     code_sha384: Hex96
     config_sha384: Hex96
     policy_sha384: Hex96
+    policy_signers: tuple[KeyId, ...] = ()
     simulated: bool
     host_profile: Token
 
@@ -52,13 +53,15 @@ class HostChanged(EventBase, frozen=True, kw_only=True, tag="host_changed"):
 class FilesReloaded(EventBase, frozen=True, kw_only=True, tag="files_reloaded"):
     """Policy, client authorities and revocation lists were read again. They come into force once this line is durable.
 
-    `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it.
+    `uid` is the user whose process asked for it, by SIGHUP or by `cji reload`, as the kernel reports it;
+    `policy_signers` are the listed keys that signed the new policy.
     """
 
     by: ReloadRequester
     uid: Count
     before: FileDigests
     after: FileDigests
+    policy_signers: tuple[KeyId, ...] = ()
 
 
 class ReloadRefused(EventBase, frozen=True, kw_only=True, tag="reload_refused"):

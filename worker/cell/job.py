@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from worker.cell.allowance import Allowance
 from worker.cell.channels import CellChannels
 from worker.cell.outputs import OutputParts
 from worker.cell.pipeline import Pipeline, own
@@ -25,7 +26,7 @@ from worker.compute.operation import Context, JobContext, PreparedOperation
 from worker.compute.registry import STEPS, Plan, plan
 from worker.compute.tables import Tables
 from worker.envelope import ATTRIBUTION, DEK_BYTES, input_aad, open_box, output_aad, sha384, wrap_result_key
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Denied, Reason, Refusal, Stage
 from worker.ipc import ChannelClosed, KeySlot
 from worker.ipc.messages import (
     CellFailed,
@@ -65,6 +66,9 @@ def run_job(
         job = CellJob(channels, message, header=header, planned=planned, window=window, context=context)
         channels.await_keys()
         job.run(key_slot.take())
+    except Denied as denied:
+        channels.control.send(CellFailed(reason=denied.reason, stage=denied.stage, denied_by=denied.by))
+        return 1
     except Refusal as refusal:
         channels.control.send(CellFailed(reason=refusal.reason, stage=refusal.stage))
         return 1
@@ -99,6 +103,7 @@ class CellJob:
         """`context` is the same for all operations, but for their keys and the side tables, which are read first."""
         self._channels, self._header, self._plan, self._window = channels, header, planned, window
         self._context = context
+        self._allowance = Allowance(rows=message.max_rows, max_bytes=message.max_bytes)
         outputs = [(part.name, part.schema.schema_id) for part in planned.outputs]
         result_key = os.urandom(DEK_BYTES)
         self._result_header = result_header(
@@ -136,6 +141,7 @@ class CellJob:
                 self._input = self._next_input()
             if message.part != len(self._received):
                 raise Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL)
+            self._allowance.take_bytes(message.length)
             self._input.unseal(self._channels.ring.input(message.slot)[: message.length])
             self._channels.data.send(InputFreed(slot=message.slot))
             for batch in self._input.batches():
@@ -177,6 +183,7 @@ class CellJob:
         self._received.append(received)
 
     def _take(self, batch: pa.RecordBatch) -> None:
+        self._allowance.take_rows(batch.num_rows)
         if self._is_side:
             self._check_side()
             self._sides[self._part.name].append(own(batch))

@@ -44,7 +44,7 @@ from worker.ipc.messages import (
     OutputFreed,
     Summary,
 )
-from worker.job import Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id
+from worker.job import LIMITS, Attribution, InputPart, Recipient, SizeClass, new_header, new_job_id
 from worker.jose import RecipientKey, key_id, public_jwk
 from worker.memory import ALIGNMENT, Region
 from worker.pairs import ML_KEM_BYTES, DecryptionPair, supported
@@ -123,7 +123,15 @@ def _run_case(
     schemas = {name: schema for name, (schema, _) in inputs.items()}
     header = _header(operation.message(case.parameters), schemas, dek=keys[0], suite=suite)
     references = [] if signature.reference is None else reference_slots
-    keyholder.send(OpenJob(header=header, worker_id="self-test", reference_slot=len(references) - 1))
+    keyholder.send(
+        OpenJob(
+            header=header,
+            worker_id="self-test",
+            max_rows=len(inputs),
+            max_bytes=LIMITS.job_bytes,
+            reference_slot=len(references) - 1,
+        )
+    )
     keyholder.send(KeysReady())
     for part, one in enumerate(inputs.values()):
         segment = _sealed(part, *one, dek=keys[0], header=header)

@@ -56,6 +56,7 @@ An operator's first start:
   cji provider policy show URL             # under which policy are tokens issued?
   cji advisories show                      # what is open on which machines, and who accepted it?
   cji door config --config worker.toml     # for nginx, in front of the worker
+  cji policy check policy.toml             # who may do what, and until when?
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji status --config worker.toml

@@ -201,7 +201,9 @@ def _collateral(trust: Trust) -> str:
 
 
 def _policy(config: Config) -> str:
-    return f"SHA-384 {read_policy(config).sha384.hex()[:16]}…"
+    policy = read_policy(config)
+    signed = f", signed by {len(policy.signers)}" if policy.signers else ""
+    return f"SHA-384 {policy.sha384.hex()[:16]}…{signed}"
 
 
 def _entra(config: Config, trust: Trust) -> str:

@@ -58,6 +58,8 @@ class Reference:
     """
 
     side: str
+    schema: str
+    """Of its records."""
     seconds: int = 0
     sha256: bytes = b""
 

@@ -37,7 +37,7 @@ from worker.ipc.messages import (
 )
 from worker.log import log
 from worker.memory import harden
-from worker.operator_files import FileRefused, read_client_files, read_file
+from worker.operator_files import FileRefused, read_client_files, read_policy_files
 from worker.rights import SOCKETS, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 _SILENT: Final = reload_fault("reload", "The supervisor does not answer", "Look at the worker's log; it may be ending.")
@@ -107,13 +107,13 @@ class Control:
         self._running = True
         listen = self._config.listen
         try:
-            policy = read_file("policy_file", self._config.policy_file)
+            policy = read_policy_files(self._config.policy_file, signed=bool(self._config.policy_signatures))
             clients = read_client_files(client_roots=listen.client_roots, client_crl=listen.client_crl)
         except FileRefused as error:
             fault = reload_fault(error.file, error.what, error.remedy)
             self._supervisor.send(NotRead(by=by, uid=uid, fault=fault))
             return
-        fds = [hand_over(policy), hand_over(msgspec.msgpack.encode(clients))]
+        fds = [hand_over(msgspec.msgpack.encode(files)) for files in (policy, clients)]
         try:
             self._supervisor.send(NewFiles(by=by, uid=uid), fds)
         finally:

@@ -68,6 +68,7 @@ def snapshot(
             "cells": {"warm": keyholder.cells_warm, "busy": keyholder.cells_busy, "configured": config.worker.cells}
             if keyholder
             else None,
+            "keys_opened": keyholder.keys_opened if keyholder else None,
             "jobs_waiting": keyholder.jobs_waiting if keyholder else None,
             "processes": [
                 {"name": p.name, "pid": p.pid, "beat_age_s": round(p.silence, 2) if p.silence >= 0 else None}

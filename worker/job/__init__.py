@@ -19,7 +19,16 @@ from worker.job.header import (
 from worker.job.identity import UNREADABLE, EntraRule, certificate_uri, identity_sha256
 from worker.job.limits import LIMITS, Limits
 from worker.job.ori import ORI_PREFIXES, is_ori
-from worker.job.policy import OPERATIONS, PURPOSE_CODES, Grant, Policy, PolicyInvalid, Submitter
+from worker.job.policy import (
+    OPERATIONS,
+    PURPOSE_CODES,
+    AccessRequest,
+    Grant,
+    Policy,
+    PolicyInvalid,
+    Submitter,
+    access_request,
+)
 from worker.job.result_header import result_header
 from worker.job.state import Empty, Event, Finish, HalfClose, Open, Phase, RunState, Segment, advance
 
@@ -30,6 +39,7 @@ __all__ = [
     "PURPOSE_CODES",
     "UNREADABLE",
     "VERSION",
+    "AccessRequest",
     "Attribution",
     "Empty",
     "EntraRule",
@@ -50,6 +60,7 @@ __all__ = [
     "Segment",
     "SizeClass",
     "Submitter",
+    "access_request",
     "advance",
     "certificate_uri",
     "check_audience",

@@ -51,6 +51,7 @@ def _record_start(audit: AuditFile, boot: Boot, signer: ReceiptSigner, policy: P
             code_sha384=boot.code.sha384.hex(),
             config_sha384=boot.config.sha384,
             policy_sha384=policy.sha384.hex(),
+            policy_signers=policy.signers,
             simulated=signer.simulated,
             host_profile=host.profile,
         )

@@ -1,16 +1,18 @@
-"""Decide whether a job may run: nine checks in a fixed order.
+"""Decide whether a job may run: ten checks in a fixed order.
 
     1 header well-formed      6 submitter's failed unwraps few
     2 audience                7 key known and fresh
     3 times                   8 audit trail writable
     4 token, suite, signature 9 job id not used
-    5 policy, parameters, input schemas
+    5 policy, parameters,    10 jobs left for this submitter and agency on this day
+      input schemas
 
 Every failed unwrap costs a cell and is a question about the key, so check 6 allows ten at once and one more every ten
 seconds. All of them are alike: in their Reason, and in the work done before it.
 
 Nothing is decrypted before all of them have passed. Then the keyholder opens the keys of the job and its attribution,
-which the admission in the audit trail names; the cell gets the keys, and so the records, once that is on disk.
+which the admission in the audit trail names. Once that is on disk, one check is left: the policy must list the
+secondary recipient, which only the attribution names. Then the cell gets the keys, and so the records.
 """
 
 import time
@@ -19,18 +21,19 @@ from datetime import datetime
 from typing import Final, ParamSpec
 
 from worker.audit import AuditFile
-from worker.compute.registry import plan
+from worker.compute.registry import Plan, plan
 from worker.compute.tables import Tables
 from worker.envelope import ATTRIBUTION, DEK_BYTES, open_box, open_dek, unwrap_project_key, verify_header
 from worker.errors import Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit, Presented
-from worker.job import Attribution, Grant, Header, check_audience, check_times, parse
+from worker.job import Attribution, Grant, Header, access_request, check_audience, check_times, parse
 from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.entra import SecondIdentity, VerifiedToken, require_rule
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.ledger import AuditLedger
 from worker.keyholder.policy import PolicyInForce
 from worker.keyholder.token_buckets import TokenBuckets
+from worker.records import data_classes
 from worker.suites import Suite
 
 _UNWRAP_BURST: Final = 10
@@ -61,12 +64,13 @@ class AdmissionControl:
         return parse(request.header, ori_prefixes=self._policy.now.ori_prefixes)
 
     def check(self, request: Admit, header: Header, *, holdings: Holdings, now: datetime) -> Admission:
-        """Checks 2 to 9 on a header that `parse` returned. Raises the Refusal of the first that fails."""
+        """Checks 2 to 10 on a header that `parse` returned. Raises the Refusal of the first that fails."""
         check_audience(header, self._audience)  # 2
         check_times(header, now)  # 3
         token = self.authenticate(request.submitter, request.presented, now=now)  # 4
-        grant = self.authorise(request, header, token)  # 4, 5
+        grant = self._authorise(request, header, token, now)  # 4, 5
         planned = plan(header.operations, header.input_schemas, self._tables)
+        _require_reference(grant, planned)
         if wait := self._unwraps.wait(grant.submitter):  # 6
             raise RetryLater(Reason.OVERLOADED, stage=Stage.ADMIT, after_ms=int(1000 * wait) + 1)
         key = holdings.key(header.kek_id)  # 7
@@ -75,24 +79,42 @@ class AdmissionControl:
         if not self._audit.writable():  # 8
             raise Refusal(Reason.AUDIT_UNAVAILABLE, stage=Stage.ADMIT)
         self._ledger.check(header)  # 9
+        self._ledger.check_jobs_left(grant, day=now.date())  # 10
         return Admission(header=header, grant=grant, plan=planned, key=key, token=token)
 
     def authenticate(self, san: str, presented: Presented, *, now: datetime) -> VerifiedToken | None:
         """The token of check 4; None for a submitter that needs none. Raises POLICY_DENIED, and TokenRefused."""
         return self._second.authenticate(presented, self._policy.now.submitter(san), now=now)
 
-    def authorise(self, request: Admit, header: Header, token: VerifiedToken | None) -> Grant:
-        """Checks 4 and 5, under the policy in force; a token stays verified for as long as its job."""
+    def authorise_again(
+        self, request: Admit, header: Header, planned: Plan, token: VerifiedToken | None, *, now: datetime
+    ) -> None:
+        """Checks 4 and 5 on a job that passed them, under the policy now in force; its token stays verified."""
+        _require_reference(self._authorise(request, header, token, now), planned)
+
+    def _authorise(self, request: Admit, header: Header, token: VerifiedToken | None, now: datetime) -> Grant:
         policy = self._policy.now
         submitter = policy.submitter(request.submitter)
         require_rule(token, submitter.entra)
         submitter.accept(header.suite)
         verify_header(submitter.signing_key, header.data, request.signature, header.suite)
-        return policy.authorise(header, submitter)
+        asked = access_request(header, data_classes(part.schema for part in header.inputs))
+        return policy.authorise(asked, submitter, day=now.date())
 
     def unwrap_failed(self, submitter: str) -> None:
         """Count a job whose keys could not be opened."""
         self._unwraps.take(submitter)
+
+
+def _require_reference(grant: Grant, planned: Plan) -> None:
+    """Raise Denied unless the policy grants the records of the resident reference that the job uses, if it does."""
+    if planned.reference is not None:
+        grant.require_data_classes(data_classes([planned.reference.schema]))
+
+
+def check_opened(admission: Admission, opened: Opened) -> None:
+    """The check that needs the opened attribution. Raises Denied."""
+    admission.grant.require_secondary_recipient(opened.attribution.secondary_recipient)
 
 
 def open_keys(admission: Admission) -> Opened:

@@ -7,7 +7,7 @@ import contextlib
 
 from worker.audit import AuditFile, Event
 from worker.compute.registry import STEPS
-from worker.errors import Reason, Refusal, RetryLater, Stage
+from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
 from worker.ipc import Channel, ChannelClosed
 from worker.ipc.messages import (
     Admitted,
@@ -21,7 +21,7 @@ from worker.ipc.messages import (
     OpenJob,
     ZygoteFromKeyholder,
 )
-from worker.keyholder.admission import open_keys
+from worker.keyholder.admission import check_opened, open_keys
 from worker.keyholder.admitted_job import AdmittedJob, Opened
 from worker.keyholder.custody import Custody
 from worker.keyholder.events import job_admitted, job_completed, job_ended, witnesses_disagreed
@@ -33,7 +33,10 @@ from worker.log import log
 
 
 class Effects:
-    """Everything that jobs have an effect on. `completed` counts the receipts since the start."""
+    """Everything that jobs have an effect on.
+
+    `completed` counts the receipts since the start, `keys_opened` the jobs whose keys were opened, or tried to.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Effects:
     ) -> None:
         self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
         self._references, self._front, self._zygote = references, front, zygote
-        self.completed = 0
+        self.completed = self.keys_opened = 0
 
     def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
         """Perform one effect; return its outcome, None for an effect that has none."""
@@ -99,9 +102,18 @@ class Effects:
         cell, header, slot = job.cell, job.admission.header, job.reference_slot
         self._references.assign(slot, cell.number)
         with contextlib.suppress(ChannelClosed):  # noticed when the cell is opened
-            cell.control.send(OpenJob(header=header.data, worker_id=self._worker_id, reference_slot=slot))
+            cell.control.send(
+                OpenJob(
+                    header=header.data,
+                    worker_id=self._worker_id,
+                    max_rows=job.admission.grant.rule.rows,
+                    max_bytes=job.admission.grant.rule.bytes,
+                    reference_slot=slot,
+                )
+            )
 
     def _write_admission(self, job: AdmittedJob) -> Done | Failed:
+        self.keys_opened += 1
         try:
             job.opened = open_keys(job.admission)
         except Refusal as refusal:
@@ -118,6 +130,7 @@ class Effects:
         try:
             if not isinstance(opened, Opened):
                 return Failed(opened or Refusal(Reason.INTERNAL, stage=Stage.ADMIT))
+            check_opened(job.admission, opened)
             cell.key_slot.put(opened.keys)
             with contextlib.suppress(ChannelClosed):  # the reason of a cell that has ended is read by `AWAIT_CELL`
                 cell.control.send(KeysReady())
@@ -132,6 +145,8 @@ class Effects:
             )
         except ChannelClosed:
             return Failed(Refusal(Reason.CELL_FAILED, stage=Stage.ADMIT))
+        except Denied as denied:
+            return Failed(denied)
         finally:
             cell.close_front_ends()
             log("admitted", correlation_id=job.correlation_id, job_id=header.job_id.hex(), cell=cell.number)
@@ -141,6 +156,8 @@ class Effects:
         header, plan = job.admission.header, job.admission.plan
         try:
             agreed = agree(header, plan, worker_id=self._worker_id, cell=statements.cell, front=statements.front)
+            # the cell has enforced this; a receipt needs what both witnesses counted
+            job.admission.grant.require_input(rows=agreed.volumes.rows_in, ciphertext_bytes=agreed.volumes.bytes_in)
             receipt = self._signer.sign(job, agreed, self._custody.holdings)
         except Refusal as refusal:
             return Failed(refusal)

@@ -22,7 +22,7 @@ from worker.audit import (
     token_or_none,
     utc_hundredths,
 )
-from worker.errors import Reason, Refusal, Stage
+from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from worker.ipc.messages import Admit
 from worker.job import Header
 from worker.jose import b64url
@@ -44,7 +44,12 @@ def job_refused(request: Admit, header: Header | None, refusal: Refusal, *, subm
         requesting_ori=header.requesting_ori if header else None,
         purpose_code=header.purpose_code if header else None,
         token_check=refusal.check if isinstance(refusal, TokenRefused) else None,
+        denied_by=_denied_by(refusal),
     )
+
+
+def _denied_by(refusal: Refusal) -> DeniedBy | None:
+    return refusal.by if isinstance(refusal, Denied) else None
 
 
 def calls_refused(
@@ -139,6 +144,7 @@ def job_ended(job: AdmittedJob, refusal: Refusal) -> JobEnded:
         stage=refusal.stage,
         reason=refusal.reason,
         correlation_id=job.correlation_id,
+        denied_by=_denied_by(refusal),
     )
 
 

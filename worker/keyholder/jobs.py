@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from worker.audit import AuditFile
+from worker.compute.registry import Plan
 from worker.config import Config
-from worker.errors import Reason, Refusal, RetryLater, Stage
+from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
 from worker.ipc import ChannelClosed
 from worker.ipc.messages import (
     Admit,
@@ -47,6 +48,7 @@ class _Waiting:
     request: Admit
     header: Header
     token: VerifiedToken | None
+    plan: Plan
     timer: asyncio.TimerHandle
 
 
@@ -128,16 +130,19 @@ class Jobs:
     def end_unauthorised(self) -> None:
         """End the jobs that the policy in force would not admit, those that wait and those that run."""
         for waiting in self._queue.waiting():
-            if (refusal := self._unauthorised(waiting.request, waiting.header, waiting.token)) is not None:
+            if (
+                refusal := self._unauthorised(waiting.request, waiting.header, waiting.plan, waiting.token)
+            ) is not None:
                 self._give_up(waiting.request.call, refusal)
         for job in list(self._jobs.values()):
             admission = job.admission
-            if (refusal := self._unauthorised(job.request, admission.header, admission.token)) is not None:
-                self._feed(job, Failed(Refusal(refusal.reason, stage=Stage.COMPUTE)))
+            refusal = self._unauthorised(job.request, admission.header, admission.plan, admission.token)
+            if refusal is not None:
+                self._feed(job, Failed(_while_running(refusal)))
 
-    def _unauthorised(self, request: Admit, header: Header, token: VerifiedToken | None) -> Refusal | None:
+    def _unauthorised(self, request: Admit, header: Header, plan: Plan, token: VerifiedToken | None) -> Refusal | None:
         try:
-            self._admission.authorise(request, header, token)
+            self._admission.authorise_again(request, header, plan, token, now=datetime.now(UTC))
         except Refusal as refusal:
             return refusal
         return None
@@ -180,7 +185,7 @@ class Jobs:
             raise pause
         timer = asyncio.get_running_loop().call_later(self._patience, self._give_up, request.call, pause)
         try:
-            waiting = _Waiting(request=request, header=header, token=admission.token, timer=timer)
+            waiting = _Waiting(request=request, header=header, plan=admission.plan, token=admission.token, timer=timer)
             self._queue.add(admission.grant.submitter, waiting, now=time.monotonic())
         except Refusal:
             timer.cancel()
@@ -251,8 +256,8 @@ class Jobs:
             case CellFaulted(fault=fault):
                 log("cell fault", correlation_id=job.correlation_id, cell=job.cell.number, error=fault.value)
                 self._feed(job, Failed(Refusal(Reason.CELL_FAILED, stage=Stage.COMPUTE)))
-            case CellFailed(reason=reason, stage=stage):
-                self._feed(job, Failed(Refusal(reason, stage=stage)))
+            case CellFailed(reason=reason, stage=stage, denied_by=limit):
+                self._feed(job, Failed(Denied(limit, stage=stage) if limit else Refusal(reason, stage=stage)))
             case Summary():
                 job.cell_statement = message
                 self._vouched(job)
@@ -261,6 +266,13 @@ class Jobs:
         """Go on once both witnesses have made their statements, in whichever order."""
         if job.cell_statement is not None and job.front_statement is not None:
             self._feed(job, Vouched(job.cell_statement, job.front_statement))
+
+
+def _while_running(refusal: Refusal) -> Refusal:
+    """The refusal of an admission, as the end of a job that runs."""
+    if isinstance(refusal, Denied):
+        return Denied(refusal.by, stage=Stage.COMPUTE)
+    return Refusal(refusal.reason, stage=Stage.COMPUTE)
 
 
 def _hang_up(job: AdmittedJob) -> None:

@@ -98,7 +98,7 @@ class Keyholder:
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
         self._jobs = self._make_jobs(config, tables)
-        self._reload = PolicyReload(policy, audit, self._policy_changed, entra_audience=second.audience)
+        self._reload = PolicyReload(config, policy, audit, self._policy_changed)
         second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
@@ -246,6 +246,7 @@ class Keyholder:
             cells=self._cells,
             jobs=self._jobs,
             policy=self._policy.now,
+            keys_opened=self._effects.keys_opened,
             audit=self._audit,
             anchor=self._anchor.value,
         )

@@ -12,13 +12,13 @@ The host sets the wall clock, and a clock set back must not make an old job new:
 floor is EXPIRED, because its entry may have left.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from worker.audit import AuditFile, JobEntry, JobState, TrailResumed
 from worker.config import Config
 from worker.errors import Reason, Refusal, Stage, StartupError
-from worker.job import LIMITS, Header
+from worker.job import LIMITS, Grant, Header
 from worker.keyholder.events import job_cut_short
 
 
@@ -64,6 +64,10 @@ class AuditLedger:
         if (header.created - LIMITS.skew).timestamp() <= self._audit.floor:
             raise Refusal(Reason.EXPIRED, stage=Stage.ADMIT)
         decide(self._audit.entry(header.job_id), header.sha384)
+
+    def check_jobs_left(self, grant: Grant, *, day: date) -> None:
+        """Return if one more job of this submitter and agency may be admitted on this UTC day, else raise Denied."""
+        grant.require_job_left(self._audit.admitted(day=day, submitter=grant.submitter, ori=grant.requesting_ori))
 
 
 def decide(known: JobEntry | None, header_sha384: bytes) -> None:

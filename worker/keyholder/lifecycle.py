@@ -70,7 +70,9 @@ class Action(enum.Enum):
 
     SEND_HEADER = enum.auto()  # let the cell get ready while the admission is written
     WRITE_ADMISSION = enum.auto()  # * open the keys, and append the admission to the audit trail
-    OPEN_CELL = enum.auto()  # * put the keys into the cell's key slot, and hand the cell to the front
+    OPEN_CELL = (
+        enum.auto()
+    )  # * check what was opened, put the keys into the cell's key slot, hand the cell to the front
     AWAIT_CELL = enum.auto()  # wait for the cell's statement
     RETAIN_REFERENCE = enum.auto()  # keep the reference that the job wrote, if it asked for that
     SEND_RECEIPT = enum.auto()

@@ -1,6 +1,10 @@
 """The policy in force, shared by everything that decides by it, and its replacement by a reload."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
 
 from worker.audit import AuditFile, FileDigests, FilesReloaded, ReloadRefused
 from worker.config import Config
@@ -15,13 +19,15 @@ from worker.ipc.messages import (
     PreparePolicy,
     reload_fault,
 )
-from worker.job import LIMITS, Policy
-from worker.job.policy import PolicyInvalid
+from worker.job import Policy, PolicyInvalid
+from worker.job.policy.signatures import SignaturesInvalid, verify
 from worker.keyholder.entra import require_audience
 from worker.log import log
-from worker.operator_files import FileRefused, read_file
+from worker.operator_files import MAX_BYTES, FileRefused, PolicyFiles, read_policy_files
 
-_REMEDY = "Compare the file with docs/policy.md; `cji doctor` checks it before a reload."
+_MOST_BYTES: Final = 2 * MAX_BYTES + 1024
+_REMEDY: Final = "Compare the file with docs/policy.md; `cji policy check` checks it before a reload."
+_UNSIGNED: Final = "Have the policy signed as it is now, by enough of the policy_signers: `cji policy sign`."
 
 
 class PolicyInForce:
@@ -37,29 +43,22 @@ class PolicyReload:
     """The keyholder's part in a reload (`worker.ipc.messages.reload`): checks, records, then changes the policy."""
 
     def __init__(
-        self,
-        in_force: PolicyInForce,
-        audit: AuditFile,
-        changed: Callable[[Policy], None],
-        *,
-        entra_audience: str | None = None,
+        self, config: Config, in_force: PolicyInForce, audit: AuditFile, changed: Callable[[Policy], None]
     ) -> None:
-        """`changed` is called with the former policy, once another one is in force.
-
-        Without an `entra_audience`, a policy that requires tokens is refused.
-        """
+        """`changed` is called with the former policy, once another one is in force."""
+        self._config = config
         self._in_force, self._audit, self._changed = in_force, audit, changed
-        self._entra_audience = entra_audience
         self._prepared: tuple[int, Policy] | None = None
 
     def prepare(self, message: PreparePolicy, fd: int) -> Prepared:
         """Check the policy behind this descriptor, and keep it if it can be used."""
         self._prepared = None
         try:
-            policy = checked(take_over(fd, most=LIMITS.policy_bytes), entra_audience=self._entra_audience)
+            files = msgspec.msgpack.decode(take_over(fd, most=_MOST_BYTES), type=PolicyFiles)
+            policy = checked(files, self._config)
         except FileRefused as error:
             return Prepared(number=message.number, fault=reload_fault(error.file, error.what, error.remedy))
-        except ValueError as error:  # no control process of ours sends this
+        except ValueError as error:  # msgspec's errors are ValueErrors; no control process of ours sends this
             raise ChannelClosed from error
         self._prepared = message.number, policy
         return Prepared(number=message.number)
@@ -78,6 +77,7 @@ class PolicyReload:
                     uid=message.uid,
                     before=_digests(before, message.clients.before),
                     after=_digests(after, message.clients.after),
+                    policy_signers=after.signers,
                 )
             )
         except Refusal:
@@ -97,17 +97,29 @@ class PolicyReload:
 
 
 def read_policy(config: Config) -> Policy:
-    """The policy of this configuration. Raises FileRefused."""
-    return checked(read_file("policy_file", config.policy_file), entra_audience=entra_audience(config))
+    """The policy that a configuration names, signed as it requires. Raises FileRefused."""
+    return checked(read_policy_files(config.policy_file, signed=bool(config.policy_signatures)), config)
 
 
-def checked(data: bytes, *, entra_audience: str | None) -> Policy:
-    """The policy in these bytes. Raises FileRefused."""
+def checked(files: PolicyFiles, config: Config) -> Policy:
+    """The policy in these bytes, signed as the configuration requires; it needs no tokens that it cannot have.
+
+    Raises FileRefused.
+    """
     try:
-        policy = Policy.load(data)
+        signers = verify(
+            files.policy,
+            files.signatures or b"",
+            jwks=config.policy_signers,
+            needed=config.policy_signatures,
+            now=datetime.now(UTC),
+        )
+        policy = Policy.load(files.policy, signers=signers)
+    except SignaturesInvalid as error:
+        raise FileRefused("policy_signatures", error.where, _UNSIGNED) from error
     except PolicyInvalid as error:
         raise FileRefused("policy_file", error.where, _REMEDY) from error
-    require_audience(policy, entra_audience)
+    require_audience(policy, entra_audience(config))
     return policy
 
 

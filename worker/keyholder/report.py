@@ -20,6 +20,7 @@ def report(
     cells: Cells,
     jobs: Jobs,
     policy: Policy,
+    keys_opened: int,
     audit: AuditFile,
     anchor: int,
 ) -> KeyholderReport:
@@ -37,6 +38,7 @@ def report(
         cells_busy=jobs.running,
         jobs_waiting=jobs.waiting,
         policy_sha384=policy.sha384,
+        keys_opened=keys_opened,
         audit_writable=audit.writable(),
         audit_line=audit.head.seq,
         audit_hash=bytes.fromhex(audit.head.hash),

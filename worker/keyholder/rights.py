@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from attestation import Trust
 from worker.config import Config
 from worker.memory import harden
+from worker.operator_files import signatures_path
 from worker.rights import LISTENING, deny, deny_powers, drop_capabilities, forbid_files_and_network
 
 _LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
@@ -39,7 +40,7 @@ def confine(config: Config, trust: Trust) -> None:
     drop_capabilities()
     harden(die_with_parent=True)
     environment = (os.environ[name] for name in _FIPS if name in os.environ)
-    named = filter(None, (config.policy_file, config.attestation.ak_issuers))
+    named = filter(None, (config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers))
     read = (*sys.path, *_LIBRARIES, *_NAMES, *_ROOTS, *_KERNEL, *named, *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),

@@ -1,5 +1,6 @@
 """Records: their schemas, their streams and the status of each row. Pure: no keys, files or network."""
 
+from worker.data_classes import DataClass
 from worker.records.schemas import (
     EVENTS,
     FREE_TEXT,
@@ -7,10 +8,10 @@ from worker.records.schemas import (
     PERSONAL,
     SCHEMAS,
     Column,
-    DataClass,
     RecordSchema,
     check_schema,
     columns,
+    data_classes,
     tagged,
 )
 from worker.records.status import ROW_STATUS, ROW_STATUS_SCHEMA, WHOLE_ROW, RowStatus, Status
@@ -36,6 +37,7 @@ __all__ = [
     "StreamWriter",
     "check_schema",
     "columns",
+    "data_classes",
     "tagged",
     "window_bytes",
 ]

@@ -8,30 +8,18 @@ Columns have the names of NCIC's message fields (NAM, DOB, SOC ...) where these 
 of a schema: operations check values, and a bad value never fails a job.
 """
 
-import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Self
 
 import pyarrow as pa
 
+from worker.data_classes import DataClass
 from worker.errors import Reason, Refusal, Stage
 
 METADATA_KEY: Final = b"cji.schema"
 _OFFSET_BITS: Final = 32  # of text, binary data and lists
-
-
-class DataClass(enum.Enum):
-    """The kind of Criminal Justice Information in a column (CJIS Security Policy 5.9.5, section 4.1)."""
-
-    BIOMETRIC = "biometric"
-    IDENTITY_HISTORY = "identity history"
-    BIOGRAPHIC = "biographic"
-    PROPERTY = "property"
-    CASE = "case"
-    CONTROL_NUMBER = "control number"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +64,11 @@ class RecordSchema:
         """The Arrow schema of an output: every column, each with its first type, null only where not required."""
         fields = [pa.field(c.name, c.types[0], nullable=not c.required) for c in self.columns.values()]
         return tagged(self.schema_id, fields)
+
+    @property
+    def data_classes(self) -> frozenset[DataClass]:
+        """The classes of data that its records may hold, whichever optional columns they have."""
+        return frozenset(column.data_class for column in self.columns.values()) - {DataClass.NONE}
 
     @property
     def least_row_bits(self) -> int:
@@ -197,6 +190,16 @@ FREE_TEXT: Final = frozenset(("charge", "comment", "offense"))
 TYPES: Final = frozenset(
     data_type for schema in SCHEMAS.values() for column in schema.columns.values() for data_type in column.types
 )
+
+
+def data_classes(schema_ids: Iterable[str]) -> frozenset[DataClass]:
+    """The classes of data that records of these schemas may hold. Raises Refusal(SCHEMA_MISMATCH) for an unknown id."""
+    found = frozenset[DataClass]()
+    for schema_id in schema_ids:
+        if (schema := SCHEMAS.get(schema_id)) is None:
+            raise Refusal(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT)
+        found |= schema.data_classes
+    return found
 
 
 def check_schema(schema_id: str, schema: pa.Schema) -> None:

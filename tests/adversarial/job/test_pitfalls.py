@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -17,11 +16,13 @@ from tests.support.job_headers import (
     THEIRS,
     make,
 )
+from tests.support.policies import AGREEMENT, pem, purpose, rule, toml
 from tests.support.refusals import refused
 from worker.audit import JobEntry, JobState
 from worker.errors import REASONS, Reason, Stage
 from worker.job import (
     Attribution,
+    Grant,
     Header,
     Open,
     Policy,
@@ -29,25 +30,37 @@ from worker.job import (
     Recipient,
     RunState,
     Segment,
+    Submitter,
+    access_request,
     advance,
     check_times,
     parse,
 )
 from worker.job import HalfClose as Close
 from worker.keyholder.ledger import decide
+from worker.records import data_classes
 from worker.wire.v1 import worker_pb2
 
 CANARY = "canary-7f3a"
+LISTS = ("operations", "data_classes", "recipients", "secondary_recipients")
 SAN = "spiffe://cji.example/agency/metro-pd"
 
 
-def policy(*, purposes: str = '[{ code = "C", operations = ["deidentify"] }]', extra: str = "") -> bytes:
+PURPOSES = toml([purpose("C", rule([OURS.key_id]))])
+
+
+def policy(*, purposes: str = PURPOSES, extra: str = "") -> bytes:
     key = ec.derive_private_key(7, ec.SECP384R1()).public_key()
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
     return (
-        f'version = 1\n{extra}\n[[submitters]]\nname = "metro-pd"\nsan = "{SAN}"\nsigning_key = """{pem}"""\n'
-        f'[[submitters.agencies]]\nori = "WI0130000"\nrecipients = ["{OURS.key_id}"]\npurposes = {purposes}\n'
+        f'version = 2\n{extra}\n[[submitters]]\nname = "metro-pd"\nsan = "{SAN}"\nsigning_key = """{pem(key)}"""\n'
+        f'[[submitters.agencies]]\nori = "WI0130000"\nagreement = {toml(AGREEMENT)}\njobs_per_day = 5\n'
+        f"purposes = {purposes}\n"
     ).encode()
+
+
+def authorised(loaded: Policy, header: Header, by: Submitter | None = None) -> Grant:
+    asked = access_request(header, data_classes(part.schema for part in header.inputs))
+    return loaded.authorise(asked, by or loaded.submitter(SAN), day=NOW.date())
 
 
 def malformed(data: bytes) -> None:
@@ -152,11 +165,10 @@ def test_e09_defaults_written_out_are_refused() -> None:
 
 def test_e11_a_swapped_recipient_is_denied() -> None:
     loaded = Policy.load(policy())
-    submitter = loaded.submitter(SAN)
-    assert loaded.authorise(parse(make()), submitter).recipients == (OURS.key_id,)
+    assert authorised(loaded, parse(make())).recipients == (OURS.key_id,)
     for recipients in ([THEIRS], [OURS, THEIRS]):
         with refused(Reason.POLICY_DENIED):
-            loaded.authorise(parse(make(recipients=recipients)), submitter)
+            authorised(loaded, parse(make(recipients=recipients)))
     with refused(Reason.MALFORMED_HEADER):  # our name on their key
         make(recipients=[Recipient(key_id=OURS.key_id, jwk=THEIRS.jwk)])
 
@@ -218,7 +230,16 @@ def test_f08_a_clock_that_jumps_back_makes_no_old_job_new() -> None:
 
 @pytest.mark.parametrize(
     "purposes",
-    ["[]", '[{ code = "C", operations = [] }]', '[{ code = "C" }]', '[{ operations = ["deidentify"] }]', "{}"],
+    [
+        "[]",
+        "{}",
+        '[{ code = "C" }]',
+        toml([purpose("C")]),
+        toml([{"rules": [rule([OURS.key_id])]}]),
+        *(toml([purpose("C", rule([OURS.key_id], **{name: []}))]) for name in LISTS),
+        *(toml([purpose("C", {k: v for k, v in rule([OURS.key_id]).items() if k != name})]) for name in LISTS[:3]),
+        toml([purpose("C", {k: v for k, v in rule([OURS.key_id]).items() if k != "limits"})]),
+    ],
 )
 def test_a15_an_empty_or_missing_allow_list_is_no_policy(purposes: str) -> None:
     with pytest.raises(PolicyInvalid):
@@ -236,8 +257,8 @@ def test_p03_a_policy_swapped_before_the_decision_is_refused() -> None:
     old, new = Policy.load(policy()), Policy.load(policy() + b"# changed\n")
     submitter = old.submitter(SAN)
     with refused(Reason.POLICY_DENIED):
-        new.authorise(parse(make()), submitter)
-    assert old.authorise(parse(make()), submitter).policy_sha384 == old.sha384 != new.sha384
+        authorised(new, parse(make()), submitter)
+    assert authorised(old, parse(make()), submitter).policy_sha384 == old.sha384 != new.sha384
 
 
 @pytest.mark.parametrize(
@@ -246,7 +267,7 @@ def test_p03_a_policy_swapped_before_the_decision_is_refused() -> None:
 def test_p05_ori_and_purpose_are_enforced(change: dict[str, object]) -> None:
     loaded = Policy.load(policy())
     with refused(Reason.POLICY_DENIED):
-        loaded.authorise(parse(make(**change)), loaded.submitter(SAN))
+        authorised(loaded, parse(make(**change)))
 
 
 def test_l01_no_text_of_a_header_is_logged_or_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -266,7 +287,7 @@ def test_l01_no_text_of_a_header_is_logged_or_said(caplog: pytest.LogCaptureFixt
         lambda: Attribution.decode(by.encode().rstrip(b"\0")),
         lambda: make(recipients=[Recipient(key_id=CANARY, jwk=json.dumps({"kty": "RSA", CANARY: CANARY}))]),
         lambda: check_times(header, NOW + timedelta(days=2)),
-        lambda: loaded.authorise(parse(make(audience=CANARY, purpose_code="D")), loaded.submitter(SAN)),
+        lambda: authorised(loaded, parse(make(audience=CANARY, purpose_code="D"))),
         lambda: loaded.submitter(CANARY),
     ):
         with refused() as caught:

@@ -440,7 +440,7 @@ def test_p03_a_changed_policy_file_does_not_reach_the_worker(town: Town) -> None
     kept = policy.read_bytes()
     job = forge(town.site)
     try:
-        policy.write_text("version = 1\n")
+        policy.write_text("version = 2\n")
         answer = town.good(job)
     finally:
         policy.write_bytes(kept)

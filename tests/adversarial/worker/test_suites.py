@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import msgspec
 import pytest
-from cji_simulator.launch import worker_config
+from cji_simulator.launch import Agency, worker_config
 from cji_simulator.raw import Answer, RawJob, RawWorker, events, forge, settled, until
 from cji_simulator.simulation import Simulation
 from cji_simulator.site import Site, open_site, people
@@ -40,7 +40,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
 
 @pytest.fixture(scope="module")
 def site(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with open_site(tmp_path_factory.mktemp("site"), azure) as opened:
+    agency = Agency(secondary_recipients=("secondary_recipient-canary-91",))
+    with open_site(tmp_path_factory.mktemp("site"), azure, agency=agency) as opened:
         yield opened
 
 

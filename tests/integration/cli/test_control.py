@@ -79,7 +79,7 @@ def test_a_table_is_for_reading(site: Site) -> None:
 def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
     done = cji(site, "reload", "--config", site.files.config)
     assert (done.exit_code, done.stdout) == (0, "reloaded: policy, authorities and revocation lists are in force\n")
-    policy.write_text(policy.read_text().replace("version = 1", "version = 2"))
+    policy.write_text(policy.read_text().replace("version = 2", "version = 3"))
     refused = cji(site, "reload", "--config", site.files.config)
     assert refused.exit_code == 1
     assert "nothing was reloaded. policy_file: " in refused.stderr

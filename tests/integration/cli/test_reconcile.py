@@ -102,7 +102,7 @@ def table(*rows: list[object]) -> dict[str, object]:
     return {"tables": [{"name": "PrimaryResult", "columns": shape, "rows": list(rows)}]}
 
 
-def test_a_workspace_is_queried_again_from_before_its_last_answer(
+def test_a_workspace_is_queried_from_before_its_last_answer(
     served: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = served.cmk.kek_id

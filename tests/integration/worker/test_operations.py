@@ -61,7 +61,7 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
             Disseminate(recipient_class=recipient),
             input=InputSpec(schema="chri_event/1"),
             purpose_code=purpose,
-            secondary_recipient="Licensing Board",
+            secondary_recipient="Board of Private Security",
         )
         result = site.run(table, spec)
         out = site.open(result)
@@ -70,7 +70,7 @@ def test_disseminate_for_criminal_justice_and_for_a_licence(site: Site) -> None:
         assert [i for i, status in enumerate(out["row_status"]["status"].to_pylist()) if status == 0] == kept
         subjects = list(dict.fromkeys(table["subject"][i].as_py() for i in kept))
         assert [s.decode() for s in out["ledger"]["subject"].to_pylist()] == subjects
-        assert set(out["ledger"]["secondary_recipient"].to_pylist()) == {"Licensing Board"}
+        assert set(out["ledger"]["secondary_recipient"].to_pylist()) == {"Board of Private Security"}
         volumes = result.receipt.claims.volumes
         assert (volumes.rows_in, volumes.rows_out, volumes.chri_rows_out) == (rows, len(kept), len(kept))
         assert volumes.subjects_out == len(subjects)

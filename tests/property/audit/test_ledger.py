@@ -1,7 +1,7 @@
 """The ledger is a function of the trail: followed, lost in a crash or built again, and as an obvious twin has it."""
 
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,7 +21,7 @@ from worker.audit import (
     utc_hundredths,
 )
 from worker.audit.checkpoint import sign_checkpoint
-from worker.audit.ledger import RETENTION_S
+from worker.audit.ledger import DAYS, RETENTION_S
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.trail import lines
 from worker.errors import Refusal
@@ -30,13 +30,14 @@ from worker.jose import key_id
 START = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KEY = ec.generate_private_key(ec.SECP384R1())
+WHO = {"submitter": "metro-pd", "ori": "WI0130000"}
 IDS = [bytes([number]) * 16 for number in range(6)]
 HEADERS = [bytes([number]) * 48 for number in range(2)]
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["admit", "complete", "end"]), st.sampled_from(IDS), st.sampled_from(HEADERS)),
-        st.tuples(st.just("clock"), st.integers(-50, 100), st.none()),
+        st.tuples(st.just("clock"), st.integers(-50, 100) | st.sampled_from([-800, 800]), st.none()),
         st.tuples(st.sampled_from(["anchor", "checkpoint", "resume", "crash", "restart"]), st.none(), st.none()),
     ),
     max_size=40,
@@ -51,6 +52,7 @@ class Twin:
         self.floor = 0
         self.anchor: int | None = None
         self.uncovered = False
+        self.admitted: dict[date, int] = {}
 
     def accepts(self, kind: str, job: bytes, header: bytes) -> bool:
         known = self.jobs.get(job)
@@ -60,6 +62,9 @@ class Twin:
 
     def admit(self, job: bytes, header: bytes, now: datetime) -> None:
         self.jobs[job] = (JobState.ADMITTED, header, now + HOUR)
+        day = now.date()
+        self.admitted[day] = self.admitted.get(day, 0) + 1
+        self.admitted = {each: n for each, n in self.admitted.items() if each >= day - timedelta(days=DAYS)}
         limit = now - timedelta(seconds=RETENTION_S)
         for left in [j for j, (state, _, end) in self.jobs.items() if state is not JobState.ADMITTED and end < limit]:
             self.floor = max(self.floor, int(self.jobs.pop(left)[2].timestamp()))
@@ -71,6 +76,7 @@ class Twin:
 class Run:
     def __init__(self, folder: str) -> None:
         self.path, self.now, self.twin, self.anchors = Path(folder) / "audit", START, Twin(), 0
+        self.days = {START.date()}
         self.trail = self.opened()
 
     def opened(self) -> AuditFile:
@@ -80,6 +86,7 @@ class Run:
         match kind, what:
             case "clock", int(hours):
                 self.now += hours * HOUR
+                self.days.add(self.now.date())
             case "anchor", _:
                 self.anchors += 1
                 self.trail.append(TrailAnchored(counter=self.anchors))
@@ -128,6 +135,9 @@ class Run:
         found = {job: (entry.state, entry.header_sha384) for job, entry in entries.items() if entry}
         assert found == {job: entry[:2] for job, entry in self.twin.jobs.items()}
         assert self.trail.floor == self.twin.floor
+        counts = {day: self.trail.admitted(day=day, **WHO) for day in self.days}
+        assert {day: count for day, count in counts.items() if count} == self.twin.admitted
+        assert not self.trail.admitted(day=START.date(), submitter="metro-pd", ori="WI0140000")
         assert self.trail.last_anchor() == self.twin.anchor
         assert self.trail.uncovered is self.twin.uncovered
         tree = Frontier()

@@ -69,7 +69,7 @@ class Slots(RuleBasedStateMachine):
 
     @rule(owner=owners, seconds=st.integers(1, LONGEST + 1))
     def bring(self, owner: Owner, seconds: int) -> None:
-        slot = self.found(Reference(side="reference", seconds=seconds), owner)
+        slot = self.found(Reference(side="reference", schema="hotfile/1", seconds=seconds), owner)
         if seconds > LONGEST:
             assert slot is Reason.LIMIT_EXCEEDED
             return
@@ -89,7 +89,7 @@ class Slots(RuleBasedStateMachine):
     @rule(owner=owners, digest=digests)
     def name(self, owner: Owner, digest: bytes) -> None:
         usable = self.usable(owner, digest)
-        slot = self.found(Reference(side="reference", sha256=digest), owner)
+        slot = self.found(Reference(side="reference", schema="hotfile/1", sha256=digest), owner)
         if isinstance(slot, Reason):
             assert slot is Reason.UNKNOWN_REFERENCE
             assert not usable

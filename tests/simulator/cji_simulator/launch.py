@@ -19,6 +19,7 @@ import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,8 @@ from cji_simulator.roots import HOST
 from cji_simulator.simulation import Cmk, Simulation
 from worker.client.keys import new_ml_kem_seed
 from worker.compute.registry import OPERATIONS
-from worker.job import EntraRule
+from worker.data_classes import DataClass
+from worker.job import LIMITS, EntraRule
 from worker.jose import key_id, parse_ml_kem, parse_rsa, public_jwk
 from worker.pairs import DecryptionPair, SigningPair, VerifyingPair
 from worker.suites import Suite
@@ -45,6 +47,8 @@ ENTRA_AUDIENCE: Final = "33333333-3333-4333-8333-333333333333"
 CLOUD: Final = "simulation"
 _PRODUCTS: Final = ("Genoa",)
 _SOCKET: Final = "control.sock"
+_AGREED: Final = timedelta(days=365)
+"""Before and after today: the time of the agreements."""
 _PATH_BYTES: Final = 107
 """Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
@@ -61,6 +65,11 @@ class Agency:
     operations: tuple[str, ...] = tuple(sorted(OPERATIONS))
     entra: EntraRule | None = None
     """Its application, if the worker requires tokens of it."""
+    data_classes: tuple[str, ...] = tuple(each.value for each in DataClass if each is not DataClass.NONE)
+    secondary_recipients: tuple[str, ...] = ("Board of Private Security", "State University")
+    rows: int = 1_000_000_000
+    job_bytes: int = LIMITS.job_bytes
+    jobs_per_day: int = 1_000_000
 
     @property
     def san(self) -> str:
@@ -109,13 +118,22 @@ def _free_port() -> int:
 
 def _policy(agency: Agency, signing: VerifyingPair, recipients: Sequence[str]) -> str:
     submitter = _table("[submitters]", name=agency.name, san=agency.san, signing_key=public_jwk(signing))
-    rule = "" if agency.entra is None else f"entra = {_inline(agency.entra)}\n"
-    parts = ["version = 1\n", f"{submitter}suites = {_texts([str(suite) for suite in Suite])}\n{rule}"]
+    today = datetime.now(UTC).date()
+    limits = f"limits = {{ rows = {agency.rows}, bytes = {agency.job_bytes} }}\n"
+    rule = (
+        f"[[submitters.agencies.purposes.rules]]\noperations = {_texts(agency.operations)}\n"
+        f"data_classes = {_texts(agency.data_classes)}\nrecipients = {_texts(recipients)}\n"
+        f"secondary_recipients = {_texts(agency.secondary_recipients)}\n{limits}"
+    )
+    entra = "" if agency.entra is None else f"entra = {_inline(agency.entra)}\n"
+    parts = ["version = 2\n", f"{submitter}suites = {_texts([str(suite) for suite in Suite])}\n{entra}"]
     for ori in agency.oris:
-        parts.append(f"[[submitters.agencies]]\nori = {_text(ori)}\nrecipients = {_texts(recipients)}\n")
+        parts.append(
+            f"[[submitters.agencies]]\nori = {_text(ori)}\njobs_per_day = {agency.jobs_per_day}\n"
+            f'agreement = {{ id = "simulated", from = {today - _AGREED}, until = {today + _AGREED} }}\n'
+        )
         for code in agency.purposes:
-            operations = f"operations = {_texts(agency.operations)}\n"
-            parts.append(f"[[submitters.agencies.purposes]]\ncode = {_text(code)}\n{operations}")
+            parts.append(f"[[submitters.agencies.purposes]]\ncode = {_text(code)}\n{rule}")
     return "\n".join(parts)
 
 

@@ -26,6 +26,7 @@ from worker.ipc.messages import (
     OpenJob,
     OutputReady,
 )
+from worker.job import LIMITS
 from worker.memory import secret_fd
 
 __all__ = ["OrdinaryCell", "main"]
@@ -48,7 +49,9 @@ class OrdinaryCell:
         )
         self._control: Channel[KeyholderFromCell, CellFromKeyholder] = Channel(control, KeyholderFromCell)
         self._data: Channel[FrontFromCell, CellFromFront] = Channel(data, FrontFromCell)
-        self._control.send(OpenJob(header=job.header.data, worker_id="ordinary"))
+        self._control.send(
+            OpenJob(header=job.header.data, worker_id="ordinary", max_rows=1 << 53, max_bytes=LIMITS.job_bytes)
+        )
         self._control.send(KeysReady())
 
     @property

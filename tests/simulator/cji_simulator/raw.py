@@ -100,11 +100,13 @@ def forge(
     suite: Suite = Suite.CLASSICAL_1,
     reason: str = "test",
     case_number: str = "",
+    secondary_recipient: str = "",
     **fields: object,
 ) -> RawJob:
     """A job for the site. `fields` and `change` alter its header before it is signed in `suite`; nothing is checked.
 
-    `reason` and `case_number` are those of its attribution. A `dek` of its own is wrapped as in classical-1.
+    `reason`, `case_number` and `secondary_recipient` are those of its attribution. A `dek` of its own is wrapped as in
+    classical-1.
     """
     spec = site.hybrid_spec() if suite is Suite.HYBRID_1 else site.spec()
     header = pb.JobHeader.FromString(site.seal(spec, rows=rows).header.data)
@@ -112,7 +114,13 @@ def forge(
         dek, header.wrapped_dek = new_dek(site.hybrid_kek.wrapping, suite)
     else:
         header.wrapped_dek = wrap_dek(site.kek.public, dek)
-    by = Attribution(operator_id="op-1", requestor="detective 7", reason=reason, case_number=case_number)
+    by = Attribution(
+        operator_id="op-1",
+        requestor="detective 7",
+        reason=reason,
+        case_number=case_number,
+        secondary_recipient=secondary_recipient,
+    )
     header.sealed_attribution = seal_box(dek, ATTRIBUTION, by.encode())
     for each in header.operations:
         if each.deidentify.wrapped_project_key:

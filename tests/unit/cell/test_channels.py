@@ -24,7 +24,7 @@ def connected() -> tuple[CellChannels, Keyholder, Front]:
 
 def test_keys_come_after_the_header() -> None:
     channels, keyholder, _ = connected()
-    keyholder.send(OpenJob(header=b"h", worker_id="w"))
+    keyholder.send(OpenJob(header=b"h", worker_id="w", max_rows=1, max_bytes=1))
     assert channels.await_open().header == b"h"
     keyholder.close()
     with pytest.raises(ChannelClosed):
@@ -34,7 +34,7 @@ def test_keys_come_after_the_header() -> None:
 
 def test_keys_that_are_ready_are_not_waited_for() -> None:
     channels, keyholder, _ = connected()
-    keyholder.send(OpenJob(header=b"h", worker_id="w"))
+    keyholder.send(OpenJob(header=b"h", worker_id="w", max_rows=1, max_bytes=1))
     keyholder.send(KeysReady())
     channels.await_open()
     channels.await_keys()

@@ -4,17 +4,20 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.support import policies
 from tests.support.paths import ROOT
+from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule
 from tests.support.refusals import refused
-from worker.errors import Reason, Stage
+from worker.data_classes import DataClass
+from worker.errors import Denied, DeniedBy, Reason, Refusal, Stage
 from worker.job import (
+    LIMITS,
     OPERATIONS,
     PURPOSE_CODES,
     EntraRule,
@@ -25,65 +28,40 @@ from worker.job import (
     Policy,
     PolicyInvalid,
     Recipient,
+    Submitter,
+    access_request,
 )
 from worker.job import SizeClass as Size
 from worker.job.identity import MAX_TENANTS
 from worker.jose import public_jwk
 from worker.pairs import SigningPair
+from worker.records import data_classes
 from worker.suites import Suite
-
-
-def pem(key: Any) -> str:
-    text: bytes = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return text.decode()
-
 
 KEY_A = ec.generate_private_key(ec.SECP384R1()).public_key()
 KEY_B = ec.generate_private_key(ec.SECP384R1()).public_key()
 RECIPIENT_A, RECIPIENT_B = "A" * 43, "B" * 43
+DAY = datetime.now(UTC).date()
+PERSON = frozenset({DataClass.BIOGRAPHIC, DataClass.CONTROL_NUMBER})
 
 
 def submitter(name: str = "metro-pd", key: Any = KEY_A, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "san": f"spiffe://cji.example/agency/{name}",
-        "signing_key": pem(key),
-        "agencies": [
-            {
-                "ori": "WI0130000",
-                "recipients": [RECIPIENT_A],
-                "purposes": [{"code": "C", "operations": ["deidentify"]}],
-            },
-            {
-                "ori": "WI0140000",
-                "recipients": [RECIPIENT_A, RECIPIENT_B],
-                "purposes": [{"code": "J", "operations": ["deidentify"]}],
-            },
-        ],
-        **changes,
-    }
-
-
-def toml(value: Any) -> str:
-    """TOML inline values; enough for policies."""
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(toml(each) for each in value) + "]"
-        case _:
-            return json.dumps(value)
-
-
-def file(*submitters: dict[str, Any], **top: Any) -> bytes:
-    members = {"version": 1, "submitters": list(submitters), **top}
-    return "".join(f"{key} = {toml(value)}\n" for key, value in members.items()).encode()
+    ours = agency(
+        "WI0130000",
+        purpose(
+            "C",
+            rule([RECIPIENT_A], "deidentify", data_classes=["biographic", "control number"]),
+            rule([RECIPIENT_A, RECIPIENT_B], "validate", secondary_recipients=["Board"]),
+        ),
+    )
+    theirs = agency("WI0140000", purpose("J", rule([RECIPIENT_A, RECIPIENT_B])))
+    return policies.submitter(name, key, ours, theirs, **changes)
 
 
 TENANT = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 ENTRA = {"tenant": TENANT, "client": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb", "roles": ["Cji.Jobs.Run"]}
 ENTRA_RULE: dict[str, Any] = {**ENTRA, "roles": ("Cji.Jobs.Run",)}
-POLICY = Policy.load(file(submitter(), submitter("county-so", KEY_B)))
+POLICY = Policy.load(policy_file(submitter(), submitter("county-so", KEY_B)))
 
 
 def header(**changes: Any) -> Header:
@@ -114,81 +92,160 @@ def header(**changes: Any) -> Header:
 METRO = POLICY.submitter("spiffe://cji.example/agency/metro-pd")
 
 
-def _denied(job: Header, who: Any = METRO, policy: Policy = POLICY) -> None:
-    with refused(Reason.POLICY_DENIED, stage=Stage.ADMIT):
-        policy.authorise(job, who)
+def authorised(job: Header, who: Submitter = METRO, *, policy: Policy = POLICY, day: date = DAY) -> Grant:
+    return policy.authorise(access_request(job, data_classes(part.schema for part in job.inputs)), who, day=day)
+
+
+def denied_by(job: Header, who: Submitter = METRO, *, policy: Policy = POLICY, day: date = DAY) -> DeniedBy:
+    with pytest.raises(Denied) as caught:
+        authorised(job, who, policy=policy, day=day)
+    assert (caught.value.reason, caught.value.stage) == (Reason.POLICY_DENIED, Stage.ADMIT)
+    assert str(caught.value) == str(Refusal(Reason.POLICY_DENIED, stage=Stage.ADMIT))  # the rule is not in the text
+    return caught.value.by
 
 
 def test_what_is_named_is_granted() -> None:
-    grant = POLICY.authorise(header(), METRO)
+    grant = authorised(header())
     assert grant.submitter == "metro-pd"
     assert (grant.originating_ori, grant.requesting_ori, grant.purpose_code) == ("WI0130000", "WI0130000", "C")
     assert (grant.operations, grant.recipients) == (("deidentify",), (RECIPIENT_A,))
+    assert (grant.rule.data_classes, grant.rule.rows, grant.jobs_per_day) == (PERSON, 1_000_000, 1000)
     assert grant.policy_sha384 == POLICY.sha384
 
 
 def test_a_servicing_agency_may_originate_for_another_agency() -> None:
     both = (Recipient(key_id=RECIPIENT_A, jwk="{}"), Recipient(key_id=RECIPIENT_B, jwk="{}"))
-    grant = POLICY.authorise(header(requesting_ori="WI0140000", purpose_code="J", recipients=both), METRO)
+    grant = authorised(header(requesting_ori="WI0140000", purpose_code="J", recipients=both))
     assert grant.recipients == (RECIPIENT_A, RECIPIENT_B)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"requesting_ori": "WI0150000"},
-        {"originating_ori": "WI0150000"},
-        {"purpose_code": "J"},
-        {"purpose_code": "ZZ"},
-        {"requesting_ori": "WI0140000"},
-        {"operation_names": ("deidentify", "link")},
-        {"operation_names": ("link",)},
-        {"operation_names": ()},
-        {"recipients": (Recipient(key_id=RECIPIENT_B, jwk="{}"),)},
-        {"recipients": (Recipient(key_id=RECIPIENT_A, jwk="{}"), Recipient(key_id=RECIPIENT_B, jwk="{}"))},
-        {"recipients": ()},
-    ],
-)
-def test_what_is_not_named_is_denied(change: dict[str, Any]) -> None:
-    _denied(header(**change))
+BOTH = tuple(Recipient(key_id=each, jwk="{}") for each in (RECIPIENT_A, RECIPIENT_B))
+HOTFILE = (InputPart(name="p", schema="hotfile/1"),)
 
 
 @pytest.mark.parametrize(
-    "san",
+    ("change", "rule"),
     [
-        "",
-        "spiffe://cji.example/agency/metro-pd/",
-        "spiffe://cji.example/agency/Metro-pd",
-        "spiffe://cji.example/agency/metro-p",
-        "spiffe://cji.example/agency/*",
-        "metro-pd",
+        ({"requesting_ori": "WI0150000"}, DeniedBy.REQUESTING_AGENCY),
+        ({"originating_ori": "WI0150000"}, DeniedBy.ORIGINATING_AGENCY),
+        ({"purpose_code": "J"}, DeniedBy.PURPOSE),
+        ({"purpose_code": "ZZ"}, DeniedBy.PURPOSE),
+        ({"requesting_ori": "WI0140000"}, DeniedBy.PURPOSE),
+        ({"operation_names": ("deidentify", "link")}, DeniedBy.OPERATION),
+        ({"operation_names": ("link",)}, DeniedBy.OPERATION),
+        ({"operation_names": ()}, DeniedBy.OPERATION),
+        ({"inputs": HOTFILE}, DeniedBy.DATA_CLASS),
+        ({"inputs": (*HOTFILE, InputPart(name="q", schema="person/1"))}, DeniedBy.DATA_CLASS),
+        ({"inputs": ()}, DeniedBy.DATA_CLASS),
+        ({"recipients": BOTH[1:]}, DeniedBy.RECIPIENT),
+        ({"recipients": BOTH}, DeniedBy.RECIPIENT),
+        ({"recipients": ()}, DeniedBy.RECIPIENT),
+        ({"operation_names": ("validate", "deidentify"), "recipients": BOTH}, DeniedBy.RECIPIENT),
+        ({"inputs": (InputPart(name="p", schema="person/1", rows_declared=1_000_001),)}, DeniedBy.ROWS),
     ],
 )
-def test_only_the_exact_san_is_a_submitter(san: str) -> None:
-    with refused(Reason.POLICY_DENIED):
-        POLICY.submitter(san)
+def test_what_is_not_named_is_denied_by_its_rule(change: dict[str, Any], rule: DeniedBy) -> None:
+    assert denied_by(header(**change)) is rule
 
 
-def test_a_submitter_of_another_policy_is_denied() -> None:
-    _denied(header(), Policy.load(file(submitter())).submitter(METRO.san))
+def test_the_first_rule_that_fails_denies() -> None:
+    """A job that is wrong in everything, put right one thing after the other."""
+    wrong: dict[str, Any] = {
+        "requesting_ori": "WI0150000",
+        "originating_ori": "WI0150000",
+        "purpose_code": "J",
+        "operation_names": ("link",),
+        "inputs": (InputPart(name="p", schema="hotfile/1", rows_declared=2_000_000),),
+        "recipients": BOTH,
+    }
+    day, found = date(1999, 1, 1), list[DeniedBy]()
+    for fixed in ("", "requesting_ori", "originating_ori", "day", "purpose_code", "operation_names", "", "recipients"):
+        wrong.pop(fixed, None)
+        day = DAY if fixed == "day" else day
+        if fixed == "" and "operation_names" not in wrong:
+            wrong["inputs"] = (InputPart(name="p", schema="person/1", rows_declared=2_000_000),)
+        found.append(denied_by(header(**wrong), day=day))
+    assert found == [
+        DeniedBy.REQUESTING_AGENCY,
+        DeniedBy.ORIGINATING_AGENCY,
+        DeniedBy.AGREEMENT,
+        DeniedBy.PURPOSE,
+        DeniedBy.OPERATION,
+        DeniedBy.DATA_CLASS,
+        DeniedBy.RECIPIENT,
+        DeniedBy.ROWS,
+    ]
 
 
-def test_only_authorise_makes_a_grant() -> None:
+def test_a_job_gets_what_all_its_operations_allow() -> None:
+    alone, both = (
+        authorised(header(operation_names=("validate",))),
+        authorised(header(operation_names=("validate", "deidentify"))),
+    )
+    assert alone.rule.secondary_recipients == {"Board"}
+    alone.require_secondary_recipient("Board")
+    for grant, name in ((both, "Board"), (alone, "board"), (alone, "Board ")):
+        with pytest.raises(Denied) as caught:
+            grant.require_secondary_recipient(name)
+        assert caught.value.by is DeniedBy.SECONDARY_RECIPIENT
+    both.require_secondary_recipient("")  # none
+    assert both.rule.data_classes == PERSON
+    assert both.rule.recipients == {RECIPIENT_A}
+
+
+def test_outside_its_dates_an_agreement_grants_nothing() -> None:
+    first, last = DAY - timedelta(days=3), DAY + timedelta(days=3)
+    agencies = submitter()["agencies"]
+    agencies[1]["agreement"] = {"id": "MOU-2", "from": first, "until": last}
+    policy = Policy.load(policy_file(submitter(agencies=agencies)))
+    metro, job = policy.submitter(METRO.san), header(originating_ori="WI0140000")  # the other one counts as well
+    for day in (first, DAY, last):
+        assert authorised(job, metro, policy=policy, day=day)
+    for day in (first - timedelta(days=1), last + timedelta(days=1)):
+        assert denied_by(job, metro, policy=policy, day=day) is DeniedBy.AGREEMENT
+
+
+def test_the_jobs_of_a_day_are_counted_down() -> None:
+    grant = authorised(header())
+    grant.require_job_left(999)
+    with pytest.raises(Denied) as caught:
+        grant.require_job_left(1000)
+    assert caught.value.by is DeniedBy.JOBS_PER_DAY
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "rule"),
+    [(1_000_000, 1 << 40, None), (1_000_001, 0, DeniedBy.ROWS), (0, 1 + (1 << 40), DeniedBy.BYTES)],
+)
+def test_more_input_than_granted_gets_no_receipt(rows: int, size: int, rule: DeniedBy | None) -> None:
+    grant = authorised(header())
+    if rule is None:
+        grant.require_input(rows=rows, ciphertext_bytes=size)
+        return
+    with pytest.raises(Denied) as caught:
+        grant.require_input(rows=rows, ciphertext_bytes=size)
+    assert (caught.value.by, caught.value.stage) == (rule, Stage.COMMIT)
+
+
+def test_only_its_own_submitter_gets_a_grant() -> None:
+    stranger = Policy.load(policy_file(submitter())).submitter(METRO.san)
+    assert denied_by(header(), stranger) is DeniedBy.SUBMITTER
+    county = POLICY.submitter("spiffe://cji.example/agency/county-so")
+    assert authorised(header(), county).submitter == "county-so"
+    for san in ("", "metro-pd", METRO.san + "/", METRO.san.upper(), METRO.san[:-1]):
+        with pytest.raises(Denied) as caught:
+            POLICY.submitter(san)
+        assert caught.value.by is DeniedBy.SUBMITTER
+
+
+def test_a_grant_cannot_be_made_without_the_policy() -> None:
+    grant = authorised(header())
     with pytest.raises(TypeError):
-        Grant(
-            submitter="x",
-            originating_ori="WI0130000",
-            requesting_ori="WI0130000",
-            purpose_code="C",
-            operations=("deidentify",),
-            recipients=(RECIPIENT_A,),
-            policy_sha384=b"",
-            constructor_key=object(),
-        )
+        replace(grant, submitter="x", constructor_key=object())
 
 
 def test_the_digest_is_that_of_the_file() -> None:
-    data = file(submitter())
+    data = policy_file(submitter())
     assert Policy.load(data).sha384 == hashlib.sha384(data).digest()
 
 
@@ -196,73 +253,128 @@ def test_pem_and_jwk_name_the_same_key() -> None:
     numbers = KEY_A.public_numbers()
     x, y = (urlsafe_b64encode(v.to_bytes(48, "big")).rstrip(b"=").decode() for v in (numbers.x, numbers.y))
     jwk = json.dumps({"kty": "EC", "crv": "P-384", "x": x, "y": y})
-    loaded = Policy.load(file(submitter(signing_key=jwk))).submitter(METRO.san)
+    loaded = Policy.load(policy_file(submitter(signing_key=jwk))).submitter(METRO.san)
     assert loaded.signing_key == METRO.signing_key
     with pytest.raises(PolicyInvalid, match="signing_key used twice"):
-        Policy.load(file(submitter(), submitter("other", signing_key=jwk)))
+        Policy.load(policy_file(submitter(), submitter("other", signing_key=jwk)))
 
 
 def _with_agency(**changes: Any) -> dict[str, Any]:
-    agency = {**submitter()["agencies"][0], **changes}
-    return submitter(agencies=[agency])
+    return submitter(agencies=[{**submitter()["agencies"][0], **changes}])
 
 
 def _with_purpose(**changes: Any) -> dict[str, Any]:
-    return _with_agency(purposes=[{"code": "C", "operations": ["deidentify"], **changes}])
+    return _with_agency(purposes=[{**purpose("C", rule([RECIPIENT_A])), **changes}])
 
 
+def _with_rule(**changes: Any) -> dict[str, Any]:
+    return _with_purpose(rules=[rule([RECIPIENT_A], **changes)])
+
+
+def _without(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != name}
+
+
+def _agreed(**changes: Any) -> dict[str, Any]:
+    return _with_agency(agreement={**AGREEMENT, **changes})
+
+
+def _limits(**changes: Any) -> dict[str, Any]:
+    return _with_rule(limits={"rows": 1, "bytes": 1, **changes})
+
+
+_RULE = rule([RECIPIENT_A])
 INVALID: list[tuple[str, bytes]] = [
-    ("no submitter", file()),
-    ("version", file(submitter(), version=2)),
+    ("no submitter", policy_file()),
+    ("version 1", policy_file(submitter(), version=1)),
+    ("version 3", policy_file(submitter(), version=3)),
     ("no version", b"submitters = []"),
-    ("unknown key", file(submitter(), allow_all=True)),
-    ("unknown key in a submitter", file(submitter(admin=True))),
-    ("unknown key in an agency", file(_with_agency(note="x"))),
-    ("unknown key in a purpose", file(_with_purpose(note="x"))),
-    ("unknown table", file(submitter(), tables={"x": ["y"]})),
-    ("no agency", file(submitter(agencies=[]))),
-    ("no recipient", file(_with_agency(recipients=[]))),
-    ("no purpose", file(_with_agency(purposes=[]))),
-    ("no operation", file(_with_purpose(operations=[]))),
-    ("empty purpose table", file(submitter(), tables={"purpose_codes": []})),
-    ("empty prefix table", file(submitter(), tables={"ori_prefixes": []})),
-    ("unknown purpose", file(_with_purpose(code="Q"))),
-    ("purpose wildcard", file(_with_purpose(code="*"))),
-    ("unknown operation", file(_with_purpose(operations=["everything"]))),
-    ("operation wildcard", file(_with_purpose(operations=["*"]))),
-    ("operation twice", file(_with_purpose(operations=["deidentify", "deidentify"]))),
-    ("recipient wildcard", file(_with_agency(recipients=["*"]))),
-    ("recipient twice", file(_with_agency(recipients=[RECIPIENT_A, RECIPIENT_A]))),
-    ("ORI wildcard", file(_with_agency(ori="WI*"))),
-    ("ORI of nowhere", file(_with_agency(ori="ZZ0130000"))),
-    ("ORI twice", file(submitter(agencies=[submitter()["agencies"][0]] * 2))),
-    ("purpose twice", file(_with_agency(purposes=[{"code": "C", "operations": ["deidentify"]}] * 2))),
-    ("SAN wildcard", file(submitter(san="spiffe://cji.example/agency/*"))),
-    ("SAN empty", file(submitter(san=""))),
-    ("SAN without scheme", file(submitter(san="metro-pd"))),
-    ("SAN with a line end", file(submitter(san="spiffe://cji.example/agency/x\n"))),
-    ("SAN twice", file(submitter(), submitter("b", KEY_B, san=METRO.san))),
-    ("name twice", file(submitter(), submitter(key=KEY_B, san="spiffe://cji.example/b"))),
-    ("key twice", file(submitter(), submitter("b"))),
-    ("key empty", file(submitter(signing_key=""))),
-    ("key of another curve", file(submitter(key=ec.generate_private_key(ec.SECP256R1()).public_key()))),
-    ("key of another kind", file(submitter(key=rsa.generate_private_key(65537, 2048).public_key()))),
-    ("no suite", file(submitter(suites=[]))),
-    ("unknown suite", file(submitter(suites=["classical-2"]))),
-    ("suite twice", file(submitter(suites=["classical-1", "classical-1"]))),
-    ("hybrid-1 with one key", file(submitter(suites=["hybrid-1"]))),
+    ("unknown key", policy_file(submitter(), allow_all=True)),
+    ("unknown key in a submitter", policy_file(submitter(admin=True))),
+    ("unknown key in an agency", policy_file(_with_agency(note="x"))),
+    ("unknown key in a purpose", policy_file(_with_purpose(note="x"))),
+    ("unknown key in a rule", policy_file(_with_rule(note="x"))),
+    ("unknown key in an agreement", policy_file(_agreed(note="x"))),
+    ("unknown key in limits", policy_file(_limits(cells=1))),
+    ("unknown table", policy_file(submitter(), tables={"x": ["y"]})),
+    ("no agency", policy_file(submitter(agencies=[]))),
+    ("no purpose", policy_file(_with_agency(purposes=[]))),
+    ("no rule", policy_file(_with_purpose(rules=[]))),
+    *(
+        (f"no {name}", policy_file(_with_rule(**{name: []})))
+        for name in (*_RULE, "secondary_recipients")
+        if name != "limits"
+    ),
+    *((f"without {name}", policy_file(_with_purpose(rules=[_without(name, _RULE)]))) for name in _RULE),
+    *(
+        (f"without {name}", policy_file(submitter(agencies=[_without(name, submitter()["agencies"][0])])))
+        for name in ("agreement", "jobs_per_day", "ori", "purposes")
+    ),
+    *(
+        (f"agreement without {name}", policy_file(_with_agency(agreement=_without(name, AGREEMENT))))
+        for name in AGREEMENT
+    ),
+    ("limits without rows", policy_file(_with_rule(limits={"bytes": 1}))),
+    ("limits without bytes", policy_file(_with_rule(limits={"rows": 1}))),
+    ("0 rows", policy_file(_limits(rows=0))),
+    ("0 bytes", policy_file(_limits(bytes=0))),
+    ("more bytes than any job", policy_file(_limits(bytes=LIMITS.job_bytes + 1))),
+    ("0 jobs", policy_file(_with_agency(jobs_per_day=0))),
+    ("jobs as text", policy_file(_with_agency(jobs_per_day="5"))),
+    ("an agreement that ends before it begins", policy_file(_agreed(until=date(2000, 1, 1)))),
+    (
+        "an agreement with a time",
+        policy_file(_with_agency(agreement=AGREEMENT)).replace(b"from = 2", b"from = 07:32:00 # 2"),
+    ),
+    ("an agreement without a name", policy_file(_agreed(id=""))),
+    ("an agreement's name with a line end", policy_file(_agreed(id="MOU\n17"))),
+    ("empty purpose table", policy_file(submitter(), tables={"purpose_codes": []})),
+    ("empty prefix table", policy_file(submitter(), tables={"ori_prefixes": []})),
+    ("unknown purpose", policy_file(_with_purpose(code="Q"))),
+    ("purpose wildcard", policy_file(_with_purpose(code="*"))),
+    ("unknown operation", policy_file(_with_rule(operations=["everything"]))),
+    ("operation wildcard", policy_file(_with_rule(operations=["*"]))),
+    ("operation twice", policy_file(_with_rule(operations=["deidentify", "deidentify"]))),
+    ("operation in two rules", policy_file(_with_purpose(rules=[_RULE, _RULE]))),
+    ("unknown class", policy_file(_with_rule(data_classes=["secrets"]))),
+    ("class none", policy_file(_with_rule(data_classes=["none"]))),
+    ("class wildcard", policy_file(_with_rule(data_classes=["*"]))),
+    ("class twice", policy_file(_with_rule(data_classes=["case", "case"]))),
+    ("recipient wildcard", policy_file(_with_rule(recipients=["*"]))),
+    ("recipient twice", policy_file(_with_rule(recipients=[RECIPIENT_A, RECIPIENT_A]))),
+    ("secondary recipient twice", policy_file(_with_rule(secondary_recipients=["Board", "Board"]))),
+    ("secondary recipient with a blank", policy_file(_with_rule(secondary_recipients=["Board "]))),
+    ("secondary recipient empty", policy_file(_with_rule(secondary_recipients=[""]))),
+    ("ORI wildcard", policy_file(_with_agency(ori="WI*"))),
+    ("ORI of nowhere", policy_file(_with_agency(ori="ZZ0130000"))),
+    ("ORI twice", policy_file(submitter(agencies=[submitter()["agencies"][0]] * 2))),
+    ("purpose twice", policy_file(_with_agency(purposes=[purpose("C", _RULE)] * 2))),
+    ("SAN wildcard", policy_file(submitter(san="spiffe://cji.example/agency/*"))),
+    ("SAN empty", policy_file(submitter(san=""))),
+    ("SAN without scheme", policy_file(submitter(san="metro-pd"))),
+    ("SAN with a line end", policy_file(submitter(san="spiffe://cji.example/agency/x\n"))),
+    ("SAN twice", policy_file(submitter(), submitter("b", KEY_B, san=METRO.san))),
+    ("name twice", policy_file(submitter(), submitter(key=KEY_B, san="spiffe://cji.example/b"))),
+    ("key twice", policy_file(submitter(), submitter("b"))),
+    ("key empty", policy_file(submitter(signing_key=""))),
+    ("key of another curve", policy_file(submitter(key=ec.generate_private_key(ec.SECP256R1()).public_key()))),
+    ("key of another kind", policy_file(submitter(key=rsa.generate_private_key(65537, 2048).public_key()))),
+    ("no suite", policy_file(submitter(suites=[]))),
+    ("unknown suite", policy_file(submitter(suites=["classical-2"]))),
+    ("suite twice", policy_file(submitter(suites=["classical-1", "classical-1"]))),
+    ("hybrid-1 with one key", policy_file(submitter(suites=["hybrid-1"]))),
     ("not TOML", b"version = "),
-    ("entra without a role", file(submitter(entra={**ENTRA, "roles": []}))),
-    ("entra without a client", file(submitter(entra={"tenant": TENANT, "roles": ["R"]}))),
-    ("entra with another member", file(submitter(entra={**ENTRA, "audience": "x"}))),
-    ("a tenant by name", file(submitter(entra={**ENTRA, "tenant": "contoso.onmicrosoft.com"}))),
-    ("a tenant in capitals", file(submitter(entra={**ENTRA, "tenant": TENANT.upper()}))),
-    ("a tenant with a path", file(submitter(entra={**ENTRA, "tenant": f"{TENANT}/../x"}))),
-    ("a role with a blank", file(submitter(entra={**ENTRA, "roles": ["Run jobs"]}))),
-    ("an application twice", file(submitter(entra=ENTRA), submitter("county-so", KEY_B, entra=ENTRA))),
+    ("entra without a role", policy_file(submitter(entra={**ENTRA, "roles": []}))),
+    ("entra without a client", policy_file(submitter(entra={"tenant": TENANT, "roles": ["R"]}))),
+    ("entra with another member", policy_file(submitter(entra={**ENTRA, "audience": "x"}))),
+    ("a tenant by name", policy_file(submitter(entra={**ENTRA, "tenant": "contoso.onmicrosoft.com"}))),
+    ("a tenant in capitals", policy_file(submitter(entra={**ENTRA, "tenant": TENANT.upper()}))),
+    ("a tenant with a path", policy_file(submitter(entra={**ENTRA, "tenant": f"{TENANT}/../x"}))),
+    ("a role with a blank", policy_file(submitter(entra={**ENTRA, "roles": ["Run jobs"]}))),
+    ("an application twice", policy_file(submitter(entra=ENTRA), submitter("county-so", KEY_B, entra=ENTRA))),
     ("not UTF-8", b"\xff\xfe"),
     ("empty", b""),
-    ("too large", file(submitter()) + b"#" * (1 << 20)),
+    ("too large", policy_file(submitter()) + b"#" * (1 << 20)),
 ]
 
 
@@ -276,15 +388,11 @@ def test_a_policy_is_loaded_whole_or_not_at_all(what: str, data: bytes) -> None:
 
 def test_states_extend_purposes_and_prefixes_in_their_policy() -> None:
     tables = {"purpose_codes": ["C", "Q"], "ori_prefixes": ["ZZ"]}
-    agency = {
-        "ori": "ZZ0000000",
-        "recipients": [RECIPIENT_A],
-        "purposes": [{"code": "Q", "operations": ["deidentify"]}],
-    }
-    policy = Policy.load(file(submitter(agencies=[agency]), tables=tables))
+    extended = agency("ZZ0000000", purpose("Q", rule([RECIPIENT_A])))
+    policy = Policy.load(policy_file(submitter(agencies=[extended]), tables=tables))
     assert policy.ori_prefixes == {"ZZ"}
     job = header(originating_ori="ZZ0000000", requesting_ori="ZZ0000000", purpose_code="Q")
-    assert policy.authorise(job, policy.submitter(METRO.san)).purpose_code == "Q"
+    assert authorised(job, policy.submitter(METRO.san), policy=policy).purpose_code == "Q"
 
 
 def test_the_shipped_tables_are_those_of_the_standard() -> None:
@@ -303,14 +411,14 @@ def test_the_example_of_the_documentation_loads() -> None:
 def test_a_submitter_sends_the_suites_that_it_lists() -> None:
     pair = public_jwk(SigningPair.generate().public_key())
     for suites in (["classical-1"], ["hybrid-1"], ["classical-1", "hybrid-1"]):
-        loaded = Policy.load(file(submitter(signing_key=pair, suites=suites))).submitter(METRO.san)
+        loaded = Policy.load(policy_file(submitter(signing_key=pair, suites=suites))).submitter(METRO.san)
         for suite in Suite:
             with contextlib.nullcontext() if suite in suites else refused(Reason.SUITE_NOT_ACCEPTED, stage=Stage.ADMIT):
                 loaded.accept(suite)
     with refused(Reason.SUITE_NOT_ACCEPTED):
         METRO.accept(Suite.HYBRID_1)
     with refused(Reason.SUITE_NOT_ACCEPTED):  # a pair alone changes nothing
-        Policy.load(file(submitter(signing_key=pair))).submitter(METRO.san).accept(Suite.HYBRID_1)
+        Policy.load(policy_file(submitter(signing_key=pair))).submitter(METRO.san).accept(Suite.HYBRID_1)
 
 
 def test_the_repr_of_a_submitter_is_its_name() -> None:
@@ -319,7 +427,7 @@ def test_the_repr_of_a_submitter_is_its_name() -> None:
 
 def test_the_application_of_a_submitter() -> None:
     other = {**ENTRA, "client": "cccccccc-cccc-4ccc-8ccc-cccccccccccc"}
-    policy = Policy.load(file(submitter(entra=ENTRA), submitter("county-so", KEY_B, entra=other)))
+    policy = Policy.load(policy_file(submitter(entra=ENTRA), submitter("county-so", KEY_B, entra=other)))
     assert policy.submitter(METRO.san).entra == EntraRule(**ENTRA_RULE)
     assert policy.tenants == {TENANT}
     assert METRO.entra is None
@@ -337,7 +445,7 @@ def test_a_policy_has_64_tenants_at_most() -> None:
             for n in range(count)
         ]
 
-    assert len(Policy.load(file(*submitters(MAX_TENANTS))).tenants) == MAX_TENANTS
+    assert len(Policy.load(policy_file(*submitters(MAX_TENANTS))).tenants) == MAX_TENANTS
     with pytest.raises(PolicyInvalid) as caught:
-        Policy.load(file(*submitters(MAX_TENANTS + 1)))
+        Policy.load(policy_file(*submitters(MAX_TENANTS + 1)))
     assert "tenants" in caught.value.where

@@ -1,4 +1,4 @@
-"""Admission: nine checks in a fixed order; the first that fails decides, and no key is opened before all passed."""
+"""Admission: ten checks in a fixed order; the first that fails decides, and no key is opened before all passed."""
 
 import contextlib
 import os
@@ -10,16 +10,19 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import AZURE_US
 from tests.support.connections import TRANSPORT
 from tests.support.contexts import TABLES
+from tests.support.policies import AGREEMENT, ALL_CLASSES, agency, policy_file, purpose, rule, submitter
 from tests.support.refusals import refused
 from worker.audit import Attributed, AuditFile, Event, JobAdmitted
+from worker.compute.operations.screen import Screen
+from worker.compute.registry import OPERATIONS
 from worker.envelope import (
     ATTRIBUTION,
     UnwrappingKey,
@@ -29,13 +32,14 @@ from worker.envelope import (
     wrap_dek,
     wrap_project_key,
 )
-from worker.errors import Reason, Refusal, RetryLater, Stage
+from worker.errors import Denied, DeniedBy, Reason, Refusal, RetryLater, Stage
 from worker.ipc.messages import Admit
 from worker.job import Attribution, InputPart, Policy, Recipient, new_header, new_job_id
 from worker.jose import key_id, public_jwk
-from worker.keyholder.admission import AdmissionControl, open_keys
+from worker.keyholder.admission import AdmissionControl, check_opened, open_keys
 from worker.keyholder.admitted_job import Admission, Opened
 from worker.keyholder.entra import KeySets, SecondIdentity
+from worker.keyholder.events import job_cut_short
 from worker.keyholder.holdings import HeldKey, Holdings
 from worker.keyholder.policy import PolicyInForce
 from worker.suites import Suite
@@ -51,21 +55,14 @@ SECOND = SecondIdentity(audience=None, keys=KeySets(AZURE_US))
 BOX_CIPHER = keywrap._box_cipher
 DEK, PROJECT_KEY = os.urandom(32), os.urandom(32)
 NOW = datetime.now(UTC).replace(microsecond=0)
-POLICY = Policy.load(
-    f'''
-version = 1
-[[submitters]]
-name = "agency"
-san = "{SAN}"
-signing_key = """{SIGNING.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()}"""
-[[submitters.agencies]]
-ori = "GA0600000"
-recipients = ["{key_id(RECIPIENT)}"]
-[[submitters.agencies.purposes]]
-code = "C"
-operations = ["deidentify"]
-'''.encode()
+RULE = rule(
+    [key_id(RECIPIENT)],
+    data_classes=["biographic", "control number"],
+    secondary_recipients=["Board"],
+    limits={"rows": 50, "bytes": 1 << 20},
 )
+AGENCY = agency("GA0600000", purpose("C", RULE), jobs_per_day=3)
+POLICY = Policy.load(policy_file(submitter("agency", SIGNING.public_key(), AGENCY, san=SAN)))
 
 
 def held(private: Any = CMK, *, seconds: float = 3600) -> HeldKey:
@@ -126,7 +123,7 @@ def admit(
     earlier: Sequence[Event] = (),
     disk_fails: bool = False,
 ) -> Admission:
-    """The nine checks; `earlier` is in the audit trail."""
+    """The checks; `earlier` is in the audit trail."""
     request = Admit(
         call=1,
         submitter=san,
@@ -205,10 +202,10 @@ def test_the_first_check_that_fails_decides() -> None:
         (["audience"], Reason.EXPIRED),
         (["created", "not_after"], Reason.POLICY_DENIED),  # nobody has no signing key
         (["san"], Reason.HEADER_SIGNATURE_INVALID),
-        (["signature"], Reason.POLICY_DENIED),
+        (["signature"], Reason.SCHEMA_MISMATCH),  # the policy cannot decide about data of an unknown class
+        (["inputs"], Reason.POLICY_DENIED),
         (["purpose_code"], Reason.BAD_PARAMETERS),
-        (["operations"], Reason.SCHEMA_MISMATCH),
-        (["inputs"], Reason.NOT_READY),
+        (["operations"], Reason.NOT_READY),
         (["holdings"], Reason.UNKNOWN_KEY),
         (["kek_id"], Reason.AUDIT_UNAVAILABLE),
         (["disk_fails"], Reason.REPLAYED),
@@ -351,3 +348,74 @@ def test_an_attribution_that_is_none_is_malformed() -> None:
 def test_held_keys_are_not_in_reprs() -> None:
     assert "RSAPrivateKey" not in repr(HELD)
     assert "RSAPrivateKey" not in repr(admit(header()))
+
+
+# ------------------------------------------------------------------ the policy
+
+
+def denied_by(data: bytes, **options: Any) -> DeniedBy:
+    with pytest.raises(Denied) as caught:
+        admit(data, holdings=UNTOUCHED, **options)
+    assert caught.value.stage is Stage.ADMIT
+    return caught.value.by
+
+
+UNTOUCHED = Holdings(keys={KEK: held(Unopened())})
+SCREENED = [OPERATIONS["screen"].message(Screen(preset="ncic_qw", resident_reference="00" * 32))]
+
+
+def test_what_the_policy_denies_touches_no_key() -> None:
+    other = rsa.generate_private_key(65537, 3072).public_key()
+    hotfile = [InputPart(name="records", schema="hotfile/1")]
+    for change, by in (
+        ({"requesting_ori": "GA0330000"}, DeniedBy.REQUESTING_AGENCY),
+        ({"originating_ori": "GA0330000"}, DeniedBy.ORIGINATING_AGENCY),
+        ({"purpose_code": "F"}, DeniedBy.PURPOSE),
+        ({"operations": SCREENED}, DeniedBy.OPERATION),
+        ({"inputs": hotfile}, DeniedBy.DATA_CLASS),
+        ({"recipients": [Recipient(key_id=key_id(other), jwk=public_jwk(other))]}, DeniedBy.RECIPIENT),
+        ({"inputs": [InputPart(name="records", schema="person/1", rows_declared=51)]}, DeniedBy.ROWS),
+    ):
+        assert denied_by(header(**change)) is by
+    admit(header(inputs=[InputPart(name="records", schema="person/1", rows_declared=50)]))
+
+
+def test_an_agreement_that_has_ended_denies(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = {**AGREEMENT, "until": NOW.date() - timedelta(days=1)}
+    theirs = submitter("agency", SIGNING.public_key(), {**AGENCY, "agreement": ended}, san=SAN)
+    monkeypatch.setitem(globals(), "POLICY", Policy.load(policy_file(theirs)))
+    assert denied_by(header()) is DeniedBy.AGREEMENT
+
+
+def test_a_resident_reference_counts_as_data_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records came with an earlier job, but it is they that the results are about."""
+    persons = InputPart(name="records", schema="person/1")
+    for classes, by in ((["biographic", "control number"], DeniedBy.DATA_CLASS), (ALL_CLASSES, None)):
+        rules = rule([key_id(RECIPIENT)], "screen", data_classes=classes)
+        theirs = submitter("agency", SIGNING.public_key(), agency("GA0600000", purpose("C", rules)), san=SAN)
+        monkeypatch.setitem(globals(), "POLICY", Policy.load(policy_file(theirs)))
+        job = header(operations=SCREENED, inputs=[persons])
+        assert (None if by is None else denied_by(job)) is by
+    assert admit(job).plan.reference is not None
+
+
+def test_jobs_of_a_day_are_counted_whether_they_completed_or_not() -> None:
+    admissions = [admitted_before(new_job_id()) for _ in range(3)]
+    earlier = [event for each in admissions for event in (each, job_cut_short(each))]
+    admit(header(), earlier=earlier[:4])
+    assert denied_by(header(), earlier=earlier) is DeniedBy.JOBS_PER_DAY
+    others = [msgspec.structs.replace(e, requesting_ori="GA0330000") for e in admissions]
+    admit(header(), earlier=others)
+
+
+def test_the_secondary_recipient_is_checked_on_what_was_opened() -> None:
+    for name, granted in (("", True), ("Board", True), ("board", False), ("Boar", False)):
+        by = Attribution(operator_id="op", requestor="r", reason="test", secondary_recipient=name)
+        admission = admit(header(sealed_attribution=seal_box(DEK, ATTRIBUTION, by.encode())))
+        opened = open_keys(admission)
+        if granted:
+            check_opened(admission, opened)
+            continue
+        with pytest.raises(Denied) as caught:
+            check_opened(admission, opened)
+        assert caught.value.by is DeniedBy.SECONDARY_RECIPIENT

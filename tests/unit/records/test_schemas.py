@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from tests.support.refusals import refused
-from worker.errors import Reason
-from worker.records import SCHEMAS, DataClass, check_schema, tagged
+from worker.errors import Reason, Stage
+from worker.records import SCHEMAS, DataClass, check_schema, data_classes, tagged
 
 TEXT = pa.utf8()
 
@@ -47,3 +47,17 @@ def test_every_column_has_a_class_and_hotfile_extends_person() -> None:
     assert set(SCHEMAS["person/1"].columns) < set(SCHEMAS["hotfile/1"].columns)
     assert SCHEMAS["person/1"].columns["SOC"].data_class is DataClass.BIOGRAPHIC
     assert SCHEMAS["chri_event/1"].columns["charge"].data_class is DataClass.IDENTITY_HISTORY
+
+
+def test_the_classes_of_a_job_follow_from_its_schemas() -> None:
+    """As a policy sees them: no column without a class gets in, whether its records have it or not."""
+    accepted = [schema for schema in SCHEMAS.values() if not schema.output_only]
+    assert all(column.data_class is not DataClass.NONE for schema in accepted for column in schema.columns.values())
+    for schema in accepted:
+        assert data_classes([schema.schema_id]) == {column.data_class for column in schema.columns.values()}
+    person = data_classes(["person/1"])
+    assert person == {DataClass.BIOGRAPHIC, DataClass.CONTROL_NUMBER}
+    assert data_classes(["person/1", "hotfile/1"]) == person | {DataClass.CASE, DataClass.PROPERTY}
+    assert not data_classes([])
+    with refused(Reason.SCHEMA_MISMATCH, stage=Stage.ADMIT):
+        data_classes(["person/1", "person/9"])

@@ -2,16 +2,21 @@
 
 import enum
 
-from worker.errors import Reason, Stage
+from worker.errors import DeniedBy, Reason, Stage
 from worker.ipc.messages.base import Message
 from worker.ipc.messages.parts import Count, CountedParts, RowCounts
 
 
 class OpenJob(Message, frozen=True, kw_only=True):
-    """Get ready for the job of this header. `reference_slot` is -1 without a reference."""
+    """Get ready for the job of this header. `reference_slot` is -1 without a reference.
+
+    `max_rows` and `max_bytes` (ciphertext) are the policy's limits on all its input parts together.
+    """
 
     header: bytes
     worker_id: str
+    max_rows: Count
+    max_bytes: Count
     reference_slot: int = -1
 
 
@@ -20,10 +25,11 @@ class KeysReady(Message, frozen=True, kw_only=True):
 
 
 class CellFailed(Message, frozen=True, kw_only=True):
-    """The cell refused the job."""
+    """The cell refused the job; `denied_by` is the limit of the policy that it exceeds, if it does."""
 
     reason: Reason
     stage: Stage
+    denied_by: DeniedBy | None = None
 
 
 class FaultClass(enum.StrEnum):

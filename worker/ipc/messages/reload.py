@@ -64,7 +64,7 @@ class Reread(Message, frozen=True, kw_only=True):
 
 
 class NewFiles(Message, frozen=True, kw_only=True):
-    """Take these files. Descriptors: the policy, and the encoded `ClientFiles`."""
+    """Take these files. Descriptors: the encoded `PolicyFiles` and `ClientFiles`."""
 
     descriptors: ClassVar[int] = 2
     by: Requester
@@ -86,7 +86,7 @@ class Reloaded(Message, frozen=True, kw_only=True):
 
 
 class PreparePolicy(Message, frozen=True, kw_only=True):
-    """Check a policy and keep it. Descriptor: its bytes."""
+    """Check a policy and keep it. Descriptor: the encoded `PolicyFiles`."""
 
     descriptors: ClassVar[int] = 1
     number: Count

@@ -33,6 +33,8 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
     cells_busy: Count
     jobs_waiting: Count
     policy_sha384: Sha384
+    keys_opened: Count
+    """Jobs since the start whose data keys were opened, or tried to."""
     audit_writable: bool
     audit_line: Count
     audit_hash: Sha384

@@ -125,7 +125,7 @@ def test_a_failure_without_words_expects_the_requirement() -> None:
     assert invalid("E16", expected="ours").failures == (("E16", "", "ours"),)
 
 
-def test_a_comparison_expects_what_its_check_requires_unless_it_says_so() -> None:
+def test_a_comparison_expects_what_its_check_requires() -> None:
     assert compared("E16", "seen", holds=True, found="") == Check("E16", "seen")
     assert compared("E16", "seen", holds=False, found="other") == Failure("E16", "other", requirement("E16"))
     assert requirement("E16")

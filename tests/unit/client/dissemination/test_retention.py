@@ -65,9 +65,7 @@ def test_a_hold_and_an_unknown_age_keep_everything(tmp_path: Path) -> None:
     }
 
 
-def test_deletion_is_recorded_before_it_happens_and_stops_at_a_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deletion_is_recorded_first_and_stops_at_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = result(tmp_path / "results" / "job", days=30)
     removed: list[str] = []
 

@@ -31,6 +31,7 @@ from worker.errors import Reason, Refusal, Stage
 from worker.records import WHOLE_ROW, RowStatus
 
 _SIDE: Final = "reference"
+_SIDE_SCHEMA: Final = "hotfile/1"
 _ROOM: Final = 8 << 30  # the cell's own memory is the limit that counts; see `cell_memory_mib`
 _BATCH: Final = 16_384
 
@@ -72,15 +73,15 @@ class Screening:
 def _signature(parameters: Screen) -> Signature:
     accepts, digest = frozenset(("person/1", "hotfile/1")), parameters.resident_reference
     if digest is not None:
-        reference = Reference(side=_SIDE, sha256=bytes.fromhex(digest))
+        reference = Reference(side=_SIDE, schema=_SIDE_SCHEMA, sha256=bytes.fromhex(digest))
         return Signature(accepts=accepts, result=OUTCOMES.schema_id, parts=(HITS,), reference=reference)
     seconds = parameters.retain_seconds
     return Signature(
         accepts=accepts,
         result=OUTCOMES.schema_id,
         parts=(HITS, REFERENCE_STATUS),
-        sides=(Side(name=_SIDE, schema="hotfile/1", required=True),),
-        reference=Reference(side=_SIDE, seconds=seconds) if seconds else None,
+        sides=(Side(name=_SIDE, schema=_SIDE_SCHEMA, required=True),),
+        reference=Reference(side=_SIDE, schema=_SIDE_SCHEMA, seconds=seconds) if seconds else None,
     )
 
 

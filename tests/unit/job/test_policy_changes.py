@@ -1,0 +1,92 @@
+"""Every value of a policy file is a fact: whatever changes is granted or withdrawn by name."""
+
+from datetime import date
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support.policies import AGREEMENT, agency, policy_file, purpose, rule, submitter
+from worker.job import Policy
+from worker.job.policy import Change, Fact, Subject, changes
+from worker.job.policy.file import AgencyTable, Agreement, LimitsTable, PurposeTable, RuleTable, SubmitterTable
+from worker.jose import key_id, public_jwk
+from worker.pairs import SigningPair
+
+KEYS = [ec.derive_private_key(n, ec.SECP384R1()).public_key() for n in (3, 5)]
+PAIR = SigningPair.generate().public_key()
+RULE = rule(["A" * 43], data_classes=["case"], limits={"rows": 5, "bytes": 6})
+
+
+def loaded(rules: dict[str, Any] | None = None, changed: dict[str, Any] | None = None, **of_agency: Any) -> Policy:
+    ours = agency("WI0130000", purpose("C", {**RULE, **(rules or {})}), **of_agency)
+    return Policy.load(policy_file(submitter("metro-pd", KEYS[0], ours, **(changed or {}))))
+
+
+BASE = loaded()
+HERE = ("metro-pd", "", "", "")
+AGENCY = ("metro-pd", "WI0130000", "", "")
+DEIDENTIFY = ("metro-pd", "WI0130000", "C", "deidentify")
+
+
+@pytest.mark.parametrize(
+    ("new", "where", "subject", "old_value", "new_value"),
+    [
+        (
+            loaded(changed={"san": "spiffe://x/y"}),
+            HERE,
+            Subject.SAN,
+            "spiffe://cji.example/agency/metro-pd",
+            "spiffe://x/y",
+        ),
+        (
+            loaded(changed={"signing_key": public_jwk(KEYS[1])}),
+            HERE,
+            Subject.SIGNING_KEY,
+            key_id(KEYS[0]),
+            key_id(KEYS[1]),
+        ),
+        (loaded(jobs_per_day=7), AGENCY, Subject.JOBS_PER_DAY, "1000", "7"),
+        (loaded({"limits": {"rows": 9, "bytes": 6}}), DEIDENTIFY, Subject.ROWS, "5", "9"),
+        (loaded({"limits": {"rows": 5, "bytes": 9}}), DEIDENTIFY, Subject.BYTES, "6", "9"),
+        (loaded({"data_classes": ["property"]}), DEIDENTIFY, Subject.DATA_CLASS, "case", "property"),
+        (loaded({"recipients": ["B" * 43]}), DEIDENTIFY, Subject.RECIPIENT, "A" * 43, "B" * 43),
+    ],
+)
+def test_a_value_that_changes_is_withdrawn_and_granted(
+    new: Policy, where: tuple[str, str, str, str], subject: Subject, old_value: str, new_value: str
+) -> None:
+    assert set(changes(BASE, new)) == {
+        Change("withdrawn", Fact(*where, subject, old_value)),
+        Change("granted", Fact(*where, subject, new_value)),
+    }
+
+
+def test_added_is_granted_and_removed_is_withdrawn() -> None:
+    more = loaded({"secondary_recipients": ["Board"]})
+    fact = Fact(*DEIDENTIFY, Subject.SECONDARY_RECIPIENT, "Board")
+    assert changes(BASE, more) == (Change("granted", fact),)
+    assert changes(more, BASE) == (Change("withdrawn", fact),)
+    suites = loaded(changed={"signing_key": public_jwk(PAIR), "suites": ["classical-1", "hybrid-1"]})
+    assert Change("granted", Fact(*HERE, Subject.SUITE, "hybrid-1")) in changes(BASE, suites)
+    later = loaded(agreement={**AGREEMENT, "until": date(2099, 1, 1)})
+    (granted, withdrawn) = sorted(changes(BASE, later))
+    assert (granted.fact.subject, withdrawn.fact.subject) == (Subject.AGREEMENT, Subject.AGREEMENT)
+    assert granted.fact.value.endswith("until 2099-01-01")
+
+
+def test_no_key_of_the_file_is_left_out() -> None:
+    """A key that is added to a table needs a fact, or `cji policy diff` would not show it."""
+    keys = [
+        {field.encode_name for field in msgspec.structs.fields(table)}
+        for table in (SubmitterTable, AgencyTable, Agreement, PurposeTable, RuleTable, LimitsTable)
+    ]
+    assert keys == [
+        {"name", "san", "signing_key", "suites", "entra", "agencies"},
+        {"ori", "agreement", "jobs_per_day", "purposes"},
+        {"id", "from", "until"},
+        {"code", "rules"},
+        {"operations", "data_classes", "recipients", "secondary_recipients", "limits"},
+        {"rows", "bytes"},
+    ]

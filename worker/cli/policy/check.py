@@ -1,0 +1,125 @@
+"""`cji policy check`: whether a worker can use a policy, who may do what under it, and which agreements end soon."""
+
+import json
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from worker.cli.common import FILE, Failure, configuration, explained
+from worker.cli.policy.worker_policies import in_words, listed, policy_at, today
+from worker.job import Policy
+from worker.job.policy import Rule
+from worker.keyholder.policy import checked
+from worker.operator_files import FileRefused, PolicyFiles, read_file, signatures_path
+
+_SOON: Final = timedelta(days=30)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--config", type=FILE, help="The worker's configuration: check the signatures that it requires as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@explained
+def check(file: Path, *, config: Path | None, as_json: bool) -> None:
+    """Check the policy of a worker in FILE, and print who may do what.
+
+    Agreements that have ended, have not begun, or end within 30 days are warnings, and change nothing about the exit
+    status. It is 2 for a policy that no worker can use.
+
+    \b
+    Examples:
+      cji policy check policy.toml
+      cji policy check policy.toml --config /etc/cji/worker.toml
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    data, policy = policy_at(file)
+    if config is not None:
+        policy = _signed(file, data, config)
+    warnings = list(_warnings(policy, today()))
+    if as_json:
+        click.echo(json.dumps({**_summary(policy), "warnings": warnings}, indent=2))
+        return
+    for line in _lines(policy):
+        click.echo(line)
+    for warning in warnings:
+        click.echo(f"{click.style('warning', fg='yellow')}  {warning}")
+
+
+def _signed(file: Path, data: bytes, config: Path) -> Policy:
+    settings = configuration(config)
+    try:
+        signatures = read_file("policy_signatures", signatures_path(str(file))) if settings.policy_signatures else None
+        return checked(PolicyFiles(policy=data, signatures=signatures), settings)
+    except FileRefused as error:
+        raise Failure(f"{error.file}: {error.what}", remedy=error.remedy, status=2) from error
+
+
+def _lines(policy: Policy) -> Iterator[str]:
+    submitters = list(policy)
+    yield f"valid: {len(submitters)} submitter{'' if len(submitters) == 1 else 's'}, SHA-384 {policy.sha384.hex()}"
+    if policy.signers:
+        yield f"signed by {listed(policy.signers)}"
+    for submitter in submitters:
+        yield f"\n{submitter.name}  {submitter.san}  {listed(submitter.suites)}"
+        for ori, agency in submitter.agencies.items():
+            agreement = agency.agreement
+            until = f"{agreement.id} from {agreement.starts} until {agreement.until}"
+            yield f"  {ori}  {until}; {agency.jobs_per_day} jobs a day"
+            for purpose, rules in agency.purposes.items():
+                for operation, rule in rules.items():
+                    yield f"    {purpose:3} {operation:11} {in_words(rule)}"
+
+
+def _warnings(policy: Policy, day: date) -> Iterator[str]:
+    for submitter in policy:
+        for ori, agency in submitter.agencies.items():
+            agreement = agency.agreement
+            what = f"agreement {agreement.id} of {submitter.name} and {ori}"
+            if agreement.until < day:
+                yield f"{what} ended on {agreement.until}: nothing is granted"
+            elif agreement.starts > day:
+                yield f"{what} begins on {agreement.starts}: nothing is granted before"
+            elif agreement.until <= day + _SOON:
+                yield f"{what} ends on {agreement.until}, in {(agreement.until - day).days} days"
+
+
+def _summary(policy: Policy) -> dict[str, Any]:
+    return {
+        "policy_sha384": policy.sha384.hex(),
+        "signers": list(policy.signers),
+        "submitters": [
+            {
+                "name": submitter.name,
+                "san": submitter.san,
+                "suites": sorted(submitter.suites),
+                "agencies": [
+                    {
+                        "ori": ori,
+                        "agreement": agency.agreement.id,
+                        "from": agency.agreement.starts.isoformat(),
+                        "until": agency.agreement.until.isoformat(),
+                        "jobs_per_day": agency.jobs_per_day,
+                        "rules": [
+                            {"purpose": purpose, "operation": operation, **_of_rule(rule)}
+                            for purpose, rules in agency.purposes.items()
+                            for operation, rule in rules.items()
+                        ],
+                    }
+                    for ori, agency in submitter.agencies.items()
+                ],
+            }
+            for submitter in policy
+        ],
+    }
+
+
+def _of_rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "data_classes": sorted(each.value for each in rule.data_classes),
+        "recipients": sorted(rule.recipients),
+        "secondary_recipients": sorted(rule.secondary_recipients),
+        "rows": rule.rows,
+        "bytes": rule.bytes,
+    }

@@ -1,0 +1,87 @@
+"""`cji policy sign` and `signer`: signatures beside a policy file, and the keys that a worker accepts them from."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from worker.cli.common import FILE, Failure, explained, passphrase_for
+from worker.cli.policy.worker_policies import policy_at
+from worker.client.keys import load_signing_key
+from worker.job.policy.signatures import MAX_SIGNATURES, SignaturesInvalid, digest, read_signatures
+from worker.job.policy.signatures import sign as signature_of
+from worker.jose import key_id, public_jwk
+from worker.operator_files import FileRefused, read_file, signatures_path
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--key", "key_file", type=FILE, required=True, help="P-384 key of the signer, `cji key new-signing`.")
+@explained
+def sign(file: Path, *, key_file: Path) -> None:
+    """Sign the policy of a worker in FILE as it is now, in FILE.signatures.
+
+    Signatures of others on the same bytes are kept; those on an earlier version of FILE are removed. Read what you
+    sign first: `cji policy diff` shows what changes.
+
+    \b
+    Example:
+      cji policy sign policy.toml --key alice.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    data, _ = policy_at(file)
+    key = _signing_key(key_file)
+    target = Path(signatures_path(str(file)))
+    thumbprint, kept = key_id(key.public_key()), list[str]()
+    try:
+        if target.exists():
+            wanted = digest(data)
+            for each in read_signatures(read_file("policy_signatures", str(target))):
+                if each.policy_sha384 == wanted and each.kid != thumbprint:
+                    kept.append(each.compact)
+    except SignaturesInvalid as error:
+        remedy = "Move the file away, and have everybody sign again."
+        raise Failure(f"{target}: {error.where}", remedy=remedy, status=2) from error
+    except FileRefused as error:
+        raise Failure(f"{target}: {error.what}", remedy=error.remedy, status=2) from error
+    lines = [*kept, signature_of(data, key, now=datetime.now(UTC))]
+    if len(lines) > MAX_SIGNATURES:
+        raise Failure(f"{target} has {MAX_SIGNATURES} signatures already", remedy="", status=2)
+    _replace(target, "".join(f"{line}\n" for line in lines))
+    click.echo(
+        f"{target}: {len(lines)} signature{'' if len(lines) == 1 else 's'} on this policy, yours is {thumbprint}"
+    )
+
+
+@click.command()
+@click.argument("key_file", metavar="KEY", type=FILE)
+@explained
+def signer(key_file: Path) -> None:
+    """Print the public half of KEY as a configuration lists it under `policy_signers`.
+
+    \b
+    Example:
+      cji policy signer alice.key
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    click.echo(public_jwk(_signing_key(key_file).public_key()))
+
+
+def _signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = load_signing_key(path, passphrase=passphrase_for(path))
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        remedy = "Make one with `cji key new-signing`, without --hybrid."
+        raise Failure(f"{path} is a pair of keys", remedy=remedy, status=2)
+    return key
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a new file in the place of the old one, so that a worker reads one of them whole."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        new.write_text(text)
+        os.replace(new, path)
+    except OSError as error:
+        raise Failure(
+            f"{path} cannot be written: {error.strerror}", remedy="Choose another folder.", status=2
+        ) from error
