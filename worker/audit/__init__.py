@@ -42,6 +42,8 @@ from worker.audit.receipts import (
 )
 from worker.audit.receipts import verify as verify_receipt
 from worker.audit.worker_events import (
+    DeliveryOverdue,
+    DeliveryResumed,
     FilesReloaded,
     HostChanged,
     ReloadRefused,
@@ -66,6 +68,8 @@ __all__ = [
     "ChainError",
     "Claims",
     "CryptoModule",
+    "DeliveryOverdue",
+    "DeliveryResumed",
     "DisagreementAbout",
     "DropCause",
     "Event",

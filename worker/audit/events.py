@@ -36,6 +36,8 @@ from worker.audit.fields import (
     Volumes,
 )
 from worker.audit.worker_events import (
+    DeliveryOverdue,
+    DeliveryResumed,
     FilesReloaded,
     HostChanged,
     ReloadRefused,
@@ -223,6 +225,8 @@ Event = (
     | FilesReloaded
     | ReloadRefused
     | WorkerStopped
+    | DeliveryOverdue
+    | DeliveryResumed
     | TailRecovered
     | TrailAnchored
     | TrailRefused

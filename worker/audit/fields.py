@@ -30,6 +30,7 @@ ReferenceCause = Literal["expired", "replaced", "key", "policy"]
 ReloadSubject = Literal["policy_file", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
+OverdueCause = Literal["late", "unreadable", "contradicted"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
 
