@@ -48,7 +48,7 @@ def _value(found: inspect.Type) -> st.SearchStrategy[Any]:
                 size = int(digest[1]) // 2
                 return st.binary(min_size=size, max_size=size).map(bytes.hex)
             if pattern == _UTC:
-                return st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC)).map(utc_hundredths)  # noqa: DTZ001
+                return st.datetimes(datetime(2000, 1, 1), timezones=st.just(UTC)).map(utc_hundredths)
             texts = st.from_regex(pattern, fullmatch=True)
             return texts if most is None else texts.filter(lambda text: len(text) <= most)
         case inspect.IntType(ge=least, le=most):

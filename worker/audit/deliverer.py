@@ -43,10 +43,17 @@ class _Loop:
 class Deliverer:
     """Delivers until it is stopped, or until the trail was changed."""
 
-    def __init__(self, destinations: Sequence[Destination], *, chance: Callable[[], float] = random.random) -> None:
-        """`chance` returns a number from 0 to 1, for the delays."""
+    def __init__(
+        self,
+        destinations: Sequence[Destination],
+        *,
+        chance: Callable[[], float] = random.random,
+        first_s: float = FIRST_S,
+        most_s: float = MOST_S,
+    ) -> None:
+        """`chance` returns a number from 0 to 1; with the shortest and the longest it makes the delays."""
         self._loops = [_Loop(destination) for destination in destinations]
-        self._chance = chance
+        self._chance, self._first_s, self._most_s = chance, first_s, most_s
         self._stop = threading.Event()
         self._changed: ChainError | None = None
         self._threads: list[threading.Thread] = []
@@ -74,7 +81,7 @@ class Deliverer:
 
     def delay(self, failures: int, asked: float) -> float:
         """Seconds until the next attempt, after so many failures in a row."""
-        most: float = min(MOST_S, FIRST_S * 2 ** min(failures - 1, 16))
+        most: float = min(self._most_s, self._first_s * 2 ** min(failures - 1, 16))
         return max(asked, most * (1 - self._chance() / 2))
 
     def _start(self, body: Callable[[_Loop], None]) -> None:

@@ -4,6 +4,7 @@ No proxy, no environment, no redirect, no retries of the client's own, TLS again
 of an answer counts: its body is not read. A token goes to hosts of the configured cloud and to no other.
 """
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -98,7 +99,7 @@ class _StatusOnly(HTTPAdapter):
         else:
             response.close()
         response.raw = urllib3.HTTPResponse(
-            body=b"", status=response.status_code, reason=response.reason, preload_content=False
+            body=io.BytesIO(), status=response.status_code, reason=response.reason, preload_content=False
         )
         response.headers.pop("Content-Encoding", None)
         response.headers.pop("Content-Length", None)
