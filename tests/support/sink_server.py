@@ -184,7 +184,7 @@ class SinkServer:
                 tls.sendall(f"HTTP/1.1 307 Go\r\n{place}Content-Length: 0\r\n\r\n".encode())
             case _:
                 number = fault.removeprefix("status-")
-                after = "Retry-After: 0\r\n" if number in {"429", "503"} else ""
+                after = "Retry-After: 2\r\n" if number == "429" else ""
                 body = '{"error":{"code":"Broken","message":"a text of the peer"}}'
                 tls.sendall(f"HTTP/1.1 {number} No\r\n{after}Content-Length: {len(body)}\r\n\r\n{body}".encode())
 

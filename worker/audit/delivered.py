@@ -14,19 +14,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta
 
 from worker.audit.chain import MAX_LINE_BYTES, ChainError, read
 from worker.audit.fields import Count, Hex96, OverdueCause, unix_seconds
 from worker.audit.trail import START, Position, require_line
+from worker.config import DestinationName
 
 MAX_BYTES: Final = 1024
 _SUFFIX: Final = ".delivered"
 _NEW: Final = ".new"
-DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 LineAt = Callable[[int], bytes]
 """The line of the trail that begins at an offset, with its line feed; empty at the end. May raise OSError."""
 
@@ -134,9 +133,12 @@ def line_at_of(trail: Path) -> LineAt:
     """Lines of the trail at `trail`, for a reader that does not hold it open."""
 
     def line_at(offset: int) -> bytes:
-        with trail.open("rb") as stream:
-            stream.seek(offset)
-            return stream.readline(MAX_LINE_BYTES)
+        try:
+            with trail.open("rb") as stream:
+                stream.seek(offset)
+                return stream.readline(MAX_LINE_BYTES)
+        except FileNotFoundError:  # before a worker's first start
+            return b""
 
     return line_at
 

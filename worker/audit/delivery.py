@@ -18,7 +18,7 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
-from worker.audit.delivered import DestinationName
+from worker.config import DestinationName
 from worker.errors import StartupError
 
 MAX_BYTES: Final = 256 * 1024

@@ -5,6 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
@@ -43,6 +44,7 @@ from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
 from worker.keyholder.holdings import Dropped
 from worker.keyholder.host import HostState
@@ -92,6 +94,7 @@ class Keyholder:
             zygote=zygote,
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
+        self._delivery = DeliveryWatch(config.audit_delivery, trail=Path(config.audit_file), audit=audit)
         self._jobs = Jobs(
             config=config,
             policy=policy,
@@ -101,6 +104,7 @@ class Keyholder:
             cells=self._cells,
             references=self._references,
             host=host,
+            delivery=self._delivery,
             effects=self._effects,
             refusals=self._refusals,
         )
@@ -108,7 +112,13 @@ class Keyholder:
         self._reload = PolicyReload(policy, audit, self._policy_changed)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
-            audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
+            audit=audit,
+            anchor=anchor,
+            custody=custody,
+            cells=self._cells,
+            host=host,
+            delivery=self._delivery,
+            front=front,
         )
         self._loop = asyncio.get_running_loop()
 
@@ -141,6 +151,7 @@ class Keyholder:
         while True:
             self._audit.maintain()
             self._anchor.follow()
+            self._delivery.follow()
             self._front.offer(Beat())
             self._supervisor.offer(Beat())
             self._supervisor.offer(self._report())
@@ -231,6 +242,7 @@ class Keyholder:
             policy=self._policy.now,
             audit=self._audit,
             anchor=self._anchor.value,
+            delivery=self._delivery,
         )
 
     def _attest(self, call: int, nonce: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The rights of the keyholder: TPM, audit folder, policy and vTPM authorities, name lookup, TCP to its services.
+"""The rights of the keyholder: TPM, audit folder, policy, vTPM authorities, name lookup, TCP to its services.
 
 It stays the user that the supervisor was started as, who owns these files; every other process becomes another one.
 UDP is for name lookup, and addresses are limited by the unit. Sources: landlock(7), resolv.conf(5), nsswitch.conf(5).
@@ -36,7 +36,8 @@ def confine(config: Config, trust: Trust) -> None:
     drop_capabilities()
     harden(die_with_parent=True)
     environment = (os.environ[name] for name in FIPS_VARIABLES if name in os.environ)
-    named = filter(None, (config.policy_file, config.attestation.ak_issuers))
+    delivery = config.audit_delivery
+    named = filter(None, (config.policy_file, config.attestation.ak_issuers, delivery.state if delivery else None))
     read = (*sys.path, *NETWORK_FILES, *named, *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),

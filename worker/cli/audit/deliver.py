@@ -80,8 +80,8 @@ def _run(deliverer: Deliverer, *, once: bool) -> None:
     except TrailChangedError as error:
         raise Failure(
             f"the trail is not the one that was delivered: {error}",
-            remedy="Keep the trail and investigate who changed it. To deliver another trail from its start, move the files "
-            "of the state folder away.",
+            remedy="Keep the trail and investigate who changed it. To deliver another trail from its start, move the "
+            "files of the state folder away.",
             status=3,
         ) from error
 
