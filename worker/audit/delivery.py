@@ -73,7 +73,11 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("neither [[sinks]] nor [[witnesses]]")
         if len(self.sinks) + len(self.witnesses) > MAX_DESTINATIONS:
             raise ValueError(f"more than {MAX_DESTINATIONS} destinations")
-        names = [msgspec.convert(each.get("name"), DestinationName) for each in (*self.sinks, *self.witnesses)]
+        names = [each.get("name") for each in (*self.sinks, *self.witnesses)]
+        try:
+            msgspec.convert(names, list[DestinationName])
+        except msgspec.ValidationError as error:
+            raise ValueError("a name has 1 to 63 of a-z, 0-9, _ and -, the first of them no sign") from error
         if len(set(names)) != len(names):
             raise ValueError("each of [[sinks]] and [[witnesses]] needs a name of its own")
 

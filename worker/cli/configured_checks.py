@@ -240,7 +240,7 @@ def _delivery(config: Config) -> str:
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
         raise NotOk(
             f"{folder} cannot be read",
-            "Create it before the worker starts; its user must read it: deploy/systemd/cji-audit.tmpfiles.conf.",
+            "Create it before the worker starts; its user must read it: deploy/systemd/cji-worker.tmpfiles.conf.",
         )
     for name in section.required:
         found = standing(folder, name, line_at_of(Path(config.audit_file)))

@@ -94,7 +94,7 @@ def _alone(state: Path) -> Iterator[None]:
     except OSError as error:
         raise StartupError(
             f"The state folder {state} cannot be written ({os.strerror(error.errno or 0)})",
-            "Create it and give it to the user of this process; see deploy/systemd/cji-audit.tmpfiles.conf.",
+            "Create it and give it to the user of this process; see deploy/systemd/cji-worker.tmpfiles.conf.",
         ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
