@@ -1,7 +1,7 @@
 """The parts of the OCSF 1.5.0 schema that our events use, and a check of an event against them.
 
-Classes, categories, activities and requirements are those of the published schema; `py_ocsf_models` has the models of base
-event, findings and shared objects, but no class of the categories IAM and Application Activity.
+Classes, categories, activities and requirements are those of the published schema; `py_ocsf_models` has models of the
+base event, of findings and of shared objects, but no class of the categories IAM and Application Activity.
 """
 
 from typing import Any, Final
@@ -17,37 +17,15 @@ from pydantic import BaseModel
 __all__ = ["require_valid"]
 
 _BASE: Final = frozenset(
-    [
-        "activity_id",
-        "activity_name",
-        "category_name",
-        "category_uid",
-        "class_name",
-        "class_uid",
-        "count",
-        "duration",
-        "end_time",
-        "enrichments",
-        "message",
-        "metadata",
-        "observables",
-        "raw_data",
-        "severity",
-        "severity_id",
-        "start_time",
-        "status",
-        "status_code",
-        "status_detail",
-        "status_id",
-        "time",
-        "timezone_offset",
-        "type_name",
-        "type_uid",
-        "unmapped",
-    ]
+    (
+        *("activity_id", "activity_name", "category_name", "category_uid", "class_name", "class_uid", "count"),
+        *("duration", "end_time", "enrichments", "message", "metadata", "observables", "raw_data", "severity"),
+        *("severity_id", "start_time", "status", "status_code", "status_detail", "status_id", "time"),
+        *("timezone_offset", "type_name", "type_uid", "unmapped"),
+    )
 )
 _REQUIRED: Final = frozenset(
-    ["activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"]
+    ("activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid")
 )
 # by class: category, its activities, attributes of its own that are required, and those that are not
 _CRUD: Final = {0: "Unknown", 1: "Create", 2: "Read", 3: "Update", 4: "Delete"}

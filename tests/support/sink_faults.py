@@ -92,7 +92,7 @@ class Trail:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What happened: faults and kills by kind; for each sink, events that it lacks, has too many, had again, had early."""
+    """Faults and kills by kind; for each sink, events that it lacks, that are unknown, that came again or too early."""
 
     faults: Counter[str]
     kills: Counter[str]

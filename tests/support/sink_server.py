@@ -183,10 +183,10 @@ class SinkServer:
                 place = f"Location: {self.url}/elsewhere\r\n"
                 tls.sendall(f"HTTP/1.1 307 Go\r\n{place}Content-Length: 0\r\n\r\n".encode())
             case _:
-                number = fault.removeprefix("status-")
-                after = "Retry-After: 2\r\n" if number == "429" else ""
+                code = fault.removeprefix("status-")
+                after = "Retry-After: 2\r\n" if code == "429" else ""
                 body = '{"error":{"code":"Broken","message":"a text of the peer"}}'
-                tls.sendall(f"HTTP/1.1 {number} No\r\n{after}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+                tls.sendall(f"HTTP/1.1 {code} No\r\n{after}Content-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
 def _reset(connection: socket.socket) -> None:

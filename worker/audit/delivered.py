@@ -44,10 +44,10 @@ class _Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a destination stands: the last delivered line, and since when a line waits (seconds since 1970).
+    """The state of a destination: the last delivered line, and since when a line waits (seconds since 1970).
 
-    `cause` says why nothing can be said about it: then `waiting_since` is that of the trail's first line, or None for
-    a trail without lines.
+    `cause` is the fault of its file: then `waiting_since` is that of the trail's first line, or None for a trail
+    without lines.
     """
 
     seq: int

@@ -26,6 +26,7 @@ from worker.ipc.messages import (
 from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.custody import Custody
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
 from worker.keyholder.ledger import open_trail
@@ -96,6 +97,7 @@ async def _serve(
             custody=custody,
             signer=signer,
             host=host,
+            delivery=DeliveryWatch(config.audit_delivery, trail=Path(config.audit_file), audit=audit),
             supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),

@@ -5,7 +5,6 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from worker.audit import AuditFile, WorkerStopped
 from worker.compute.tables import Tables
@@ -74,6 +73,7 @@ class Keyholder:
         custody: Custody,
         signer: ReceiptSigner,
         host: HostState,
+        delivery: DeliveryWatch,
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
@@ -81,8 +81,8 @@ class Keyholder:
     ) -> None:
         self._audit, self._anchor, self._custody, self._signer = audit, anchor, custody, signer
         self._front, self._zygote = front, zygote
-        self._host, self._supervisor = host, supervisor
-        self._cells = Cells(key_slots)
+        self._host, self._supervisor, self._delivery = host, supervisor, delivery
+        self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
             worker_id=config.worker.id,
@@ -94,7 +94,6 @@ class Keyholder:
             zygote=zygote,
         )
         self._refusals = Refusals(policy, lambda event: isinstance(self._effects.write(event), Done))
-        self._delivery = DeliveryWatch(config.audit_delivery, trail=Path(config.audit_file), audit=audit)
         self._jobs = Jobs(
             config=config,
             policy=policy,
@@ -104,23 +103,15 @@ class Keyholder:
             cells=self._cells,
             references=self._references,
             host=host,
-            delivery=self._delivery,
+            delivery=delivery,
             effects=self._effects,
             refusals=self._refusals,
         )
-        self._policy = policy
-        self._reload = PolicyReload(policy, audit, self._policy_changed)
+        self._policy, self._reload = policy, PolicyReload(policy, audit, self._policy_changed)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
-            audit=audit,
-            anchor=anchor,
-            custody=custody,
-            cells=self._cells,
-            host=host,
-            delivery=self._delivery,
-            front=front,
+            audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front
         )
-        self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
         """Serve until the front has drained, or any peer hangs up. Raises StartupError if the trail cannot go on."""

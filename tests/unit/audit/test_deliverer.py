@@ -117,7 +117,7 @@ def deliver(site: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_command_delivers_what_is_there_and_names_a_changed_trail(site: Path) -> None:
+def test_the_command_delivers_and_names_a_changed_trail(site: Path) -> None:
     done = deliver(site)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (site / "out/events.jsonl").read_text().splitlines()]

@@ -28,7 +28,7 @@ def test_every_position_leads_to_the_lines_after_it(trail: Trail) -> None:
         assert [record for _, record in after(trail.path, position)] == everything[number:]
 
 
-def test_it_reads_what_was_appended_and_no_line_that_is_being_written(trail: Trail) -> None:
+def test_it_reads_new_lines_and_none_that_is_being_written(trail: Trail) -> None:
     last = positions(trail)[-1]
     assert list(after(trail.path, last)) == []
     trail.grow(2)
@@ -58,7 +58,7 @@ def test_another_trail_in_its_place_is_named(trail: Trail, tmp_path: Path) -> No
 
 @given(data=st.data())
 @settings(max_examples=30)
-def test_no_changed_byte_up_to_the_position_or_after_it_is_accepted(
+def test_no_changed_byte_from_the_position_on_is_accepted(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """Bytes of lines before the position were read before; those of its line and after it must be as they were."""
@@ -70,5 +70,4 @@ def test_no_changed_byte_up_to_the_position_or_after_it_is_accepted(
     content[place] ^= 1 << data.draw(st.integers(0, 7))
     trail.path.write_bytes(content)
     with pytest.raises(ChainError):
-        assert [record.seq for _, record in after(trail.path, position)] == [3]
-        raise AssertionError("the line was accepted")
+        list(after(trail.path, position))

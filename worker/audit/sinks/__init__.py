@@ -29,14 +29,14 @@ _KINDS: Final[dict[str, type[Table]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What sinks use outside of their process: services by URL, and folders that they write to."""
+    """Services by URL that sinks use, and folders that they write to."""
 
     urls: tuple[str, ...]
     folders: tuple[str, ...]
 
 
 def needs(found: DeliveryFile) -> Needs:
-    """What the `[[sinks]]` of a configuration use. Raises StartupError for one that is not valid."""
+    """Services and folders of the `[[sinks]]` of a configuration. Raises StartupError for one that is not valid."""
     tables = [_table(each) for each in found.sinks]
     urls = [table.endpoint for table in tables if isinstance(table, MonitorTable)]
     urls += [table.namespace for table in tables if isinstance(table, EventHubsTable)]

@@ -51,7 +51,7 @@ def outgoing(record: Record, mapping: MappingName) -> Outgoing:
 
 
 class Carrier(Protocol):
-    """What takes batches to one kind of sink."""
+    """Takes batches to one kind of sink."""
 
     max_bytes: int
     """Of all encoded events together, with a comma each. A single event may be larger."""

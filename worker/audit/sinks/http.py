@@ -35,7 +35,7 @@ _ELSEWHERE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Where a cloud has these services: the ends of their host names, and the audiences of their tokens."""
+    """The services of one cloud: the ends of their host names, and the audiences of their tokens."""
 
     monitor_host: str
     monitor_scope: str

@@ -1,4 +1,4 @@
-"""What each event means in the terms of others: one table, from which OCSF events and ASIM rows are made.
+"""The meaning of each event in the terms of other schemas: one table, for OCSF events and ASIM rows.
 
 `meaning` is total over the union `Event`; a test enumerates it. A column of the table names a field of the event with
 `@`, or is a fixed word. Nothing is said about an event that its line does not say.

@@ -117,7 +117,7 @@ def _object(row: Meaning, rest: dict[str, Any]) -> dict[str, str]:
 
 
 def _actor(rest: dict[str, Any]) -> dict[str, Any] | None:
-    """Who acted: the submitter's application, and the operator behind it if the line names one."""
+    """The submitter's application, and the operator behind it if the line names one."""
     actor: dict[str, Any] = {}
     if (submitter := rest.pop("submitter", None)) is not None:
         actor["app_name"] = submitter
