@@ -64,7 +64,7 @@ def test_a_contradicted_delivery_stops_jobs_and_is_shown(place: Site) -> None:
     assert (delivery["destination"], delivery["overdue"]) == ("sentinel", True)
 
 
-def test_a_receipt_that_is_not_the_callers_is_refused_and_counted(place: Site) -> None:
+def test_a_receipt_of_nobodys_job_is_refused_and_counted(place: Site) -> None:
     with RawWorker.of(place) as raw:
         with pytest.raises(grpc.RpcError):
             raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes(16)), timeout=10)
