@@ -7,7 +7,7 @@ SOAK ?= 60
 # tests of running workers wait most of their time.
 TESTS := $(PY) -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-header -q
 
-.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak mutants coverage bench fips lock clean
+.PHONY: help setup demo test check lint format types contracts generated deploy-check fuzz fuzz-guided soak sink-faults mutants coverage bench fips lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz-guided: setup ## inputs that grow along coverage, FUZZ=80 seconds for all r
 
 soak: setup ## random faults at random steps of jobs for SOAK=60 minutes, as root; SEED=1 repeats a run
 	@$(PY) -m tests.support.soak --minutes $(SOAK) $(if $(SEED),--seed $(SEED))
+
+sink-faults: setup ## 900 faults of sinks, 100 deaths of their deliverer: no event lost or doubled, minutes; SEED=1 repeats a run
+	@$(PY) -m tests.support.sink_faults $(if $(SEED),--seed $(SEED))
 
 mutants: setup ## remove each check of attestation, one at a time: a test must fail
 	@$(PY) -m tools.mutants

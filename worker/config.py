@@ -13,6 +13,8 @@ from msgspec import Meta
 
 from worker.errors import StartupError
 
+DestinationName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
+"""Name of a sink or witness of the audit trail, and of its file."""
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 _MAX_BYTES: Final = 256 << 10
@@ -102,6 +104,23 @@ class EntraSection(_Section, frozen=True, kw_only=True):
     """The `aud` of tokens for this worker: the client id of its application, as tokens of version 2.0 have it."""
 
 
+class AuditDeliverySection(_Section, frozen=True, kw_only=True):
+    """The destinations that must get the audit trail, as another process states in `state`: docs/audit.md."""
+
+    state: NonEmpty
+    """State folder of `cji audit deliver`."""
+    required: Annotated[tuple[DestinationName, ...], Meta(min_length=1, max_length=16)]
+    """Names of destinations in audit.toml."""
+    on_failure: Literal["stop", "alert"]
+    """Admit no job while one of them is overdue, or only alert."""
+    max_undelivered_seconds: Annotated[int, Meta(ge=60, le=3600)] = 900
+    """Longest time for which a line may wait."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.required)) != len(self.required):
+            raise ValueError("required names a destination twice")
+
+
 class KeySection(_Section, frozen=True, kw_only=True):
     """One key version that jobs may be sealed to."""
 
@@ -136,6 +155,8 @@ class Config(_Section, frozen=True, kw_only=True):
     audit_file: NonEmpty
     audit_ledger: NonEmpty | None = None
     """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
+    audit_delivery: AuditDeliverySection | None = None
+    """Without this section, no destination has to get the trail."""
     require_fips: bool = False
     """Refuse to start without a validated FIPS 140-3 module in force."""
     audit_counter: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFE, multiple_of=2)] = 0x01800C10
@@ -194,7 +215,9 @@ def load(path: Path) -> Config:
         client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
         socket=absolute(config.listen.socket),
     )
-    issuers = config.attestation.ak_issuers
+    issuers, delivery = config.attestation.ak_issuers, config.audit_delivery
+    if delivery is not None:
+        delivery = msgspec.structs.replace(delivery, state=absolute(delivery.state))
     attestation = msgspec.structs.replace(
         config.attestation, ak_issuers=None if issuers is None else absolute(issuers), reference_values=values
     )
@@ -204,6 +227,7 @@ def load(path: Path) -> Config:
         attestation=attestation,
         policy_file=absolute(config.policy_file),
         audit_file=absolute(config.audit_file),
+        audit_delivery=delivery,
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
         tables=None if config.tables is None else absolute(config.tables),
         control_socket=None if config.control_socket is None else absolute(config.control_socket),

@@ -46,7 +46,8 @@ _WORKER: Final = (
     (r"CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL", "no process can have another capability"),
     (r"User=(?!root$|0$).+", "the keyholder runs as this user"),
     (r"SystemCallFilter=.*@sandbox\b.*", "cells install seccomp and Landlock filters"),
-    (r"ReadWritePaths=/run/cji-door", "the front makes its socket in the door's folder"),
+    (r"ReadWritePaths=/run/cji-door /var/lib/cji", "the front makes its socket in the door's folder; trail and ledger"),
+    (r"SupplementaryGroups=tss cji-trail", "the worker reads what the deliverer states about the trail"),
 )
 _DOOR: Final = (
     (
@@ -66,7 +67,22 @@ _DOOR: Final = (
     (r"MemoryMax=\S+", "what callers make it hold is bounded"),
     (r"KillSignal=SIGQUIT", "calls end before the door stops"),
 )
-_NEEDED: Final = {"cji-worker.service": _WORKER, "cji-door.service": _DOOR}
+_AUDIT: Final = (
+    (r"ExecStart=/\S+/cji audit deliver --config /etc/cji/audit\.toml", "the deliverer is the unit's only program"),
+    (r"User=cji-audit", "the deliverer is a user of its own"),
+    (r"Group=cji-audit", "the group of the trail is one of its others"),
+    (r"SupplementaryGroups=cji-trail", "it reads the trail by group"),
+    (r"RestartPreventExitStatus=2 3", "a changed trail needs a person, a wrong configuration another file"),
+    (r"ReadOnlyPaths=/var/lib/cji", "it reads the trail, and cannot write to it"),
+    (r"ReadWritePaths=/var/lib/cji-audit", "its state is all that it writes"),
+    (r"PrivateDevices=yes", "it has no TPM"),
+    (r"CapabilityBoundingSet=", "it needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "it reaches the configured services by the private network and nothing else"),
+    (r"LimitCORE=0", "a core file has tokens of the identity"),
+    (r"MemoryMax=\S+", "what services make it hold is bounded"),
+)
+_NEEDED: Final = {"cji-worker.service": _WORKER, "cji-door.service": _DOOR, "cji-audit.service": _AUDIT}
 
 
 def check_unit(path: Path) -> list[Outcome]:

@@ -44,6 +44,8 @@ from worker.audit.receipts import (
 )
 from worker.audit.receipts import verify as verify_receipt
 from worker.audit.worker_events import (
+    DeliveryOverdue,
+    DeliveryResumed,
     FilesReloaded,
     HostChanged,
     ReloadRefused,
@@ -69,6 +71,8 @@ __all__ = [
     "ChainError",
     "Claims",
     "CryptoModule",
+    "DeliveryOverdue",
+    "DeliveryResumed",
     "DisagreementAbout",
     "DropCause",
     "EntraApplication",

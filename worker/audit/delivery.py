@@ -18,14 +18,23 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta
 
+from worker.config import DestinationName
 from worker.errors import StartupError
 
 MAX_BYTES: Final = 256 * 1024
+MAX_DESTINATIONS: Final = 16
 _REMEDY: Final = "Compare it with docs/audit.md."
 
 
 class DeliveryError(Exception):
-    """A destination did not take what was offered: it is offered again later. The text is for the operator's log."""
+    """A destination did not take what was offered: it is offered again later, after `after` seconds if it asked for it.
+
+    The text is for the operator's log: numbers and fixed words, nothing that a peer wrote.
+    """
+
+    def __init__(self, text: str, *, after: float = 0.0) -> None:
+        super().__init__(text)
+        self.after = after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +71,14 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not self.sinks and not self.witnesses:
             raise ValueError("neither [[sinks]] nor [[witnesses]]")
+        if len(self.sinks) + len(self.witnesses) > MAX_DESTINATIONS:
+            raise ValueError(f"more than {MAX_DESTINATIONS} destinations")
         names = [each.get("name") for each in (*self.sinks, *self.witnesses)]
-        if any(not isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        try:
+            msgspec.convert(names, list[DestinationName])
+        except msgspec.ValidationError as error:
+            raise ValueError("a name has 1 to 63 of a-z, 0-9, _ and -, the first of them no sign") from error
+        if len(set(names)) != len(names):
             raise ValueError("each of [[sinks]] and [[witnesses]] needs a name of its own")
 
 

@@ -38,6 +38,8 @@ from worker.audit.fields import (
     Volumes,
 )
 from worker.audit.worker_events import (
+    DeliveryOverdue,
+    DeliveryResumed,
     FilesReloaded,
     HostChanged,
     ReloadRefused,
@@ -248,6 +250,8 @@ Event = (
     | FilesReloaded
     | ReloadRefused
     | WorkerStopped
+    | DeliveryOverdue
+    | DeliveryResumed
     | TailRecovered
     | TrailAnchored
     | TrailCheckpoint

@@ -69,7 +69,7 @@ class AuditFile:
         ledger: Path | None = None,
         rebuild: bool = False,
     ) -> None:
-        """Open the trail at `path` and its ledger; create them (mode 0600) if they do not exist.
+        """Open the trail at `path` and its ledger; create them if they do not exist, the trail with mode 0640.
 
         `worker` names this machine in every line, `clock` returns aware times. The ledger is beside the trail by
         default; `rebuild` discards it. Raises StartupError with the Reason AUDIT_UNAVAILABLE.

@@ -20,6 +20,7 @@ from worker.audit.chain import MAX_LINE_BYTES
 
 MIB: Final = 1024 * 1024
 _PAGE: Final = 4096
+_MODE: Final = 0o640
 
 
 class TrailChangedError(Exception):
@@ -30,7 +31,10 @@ class TrailStorage:
     """An open trail file."""
 
     def __init__(self, path: Path) -> None:
-        """Open and lock the file at `path`; create it (mode 0600) if it does not exist. Raises OSError."""
+        """Open and lock the file at `path`; create it (mode 0640) if it does not exist. Raises OSError.
+
+        Its group is that of the folder's readers, if the folder is made so (setgid).
+        """
         self._path = path
         self._unacknowledged = b""
         self.size = 0
@@ -128,6 +132,8 @@ def _open_locked(path: Path, create: int) -> int:
         if not stat.S_ISREG(status.st_mode) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise OSError(errno.EPERM, "the audit file must be a regular file that only its owner can write")
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if create and not status.st_size:
+            os.fchmod(fd, _MODE)  # whatever the umask: who may enter the folder and is of its group reads the trail
         _sync_folder(path.parent)  # a file that was just created must survive too
     except OSError:
         os.close(fd)

@@ -11,6 +11,7 @@ from worker.audit.fields import (
     Hex96,
     KeyId,
     Note,
+    OverdueCause,
     ReloadRequester,
     ReloadSubject,
     Text,
@@ -76,6 +77,27 @@ class WorkerStopped(EventBase, frozen=True, kw_only=True, tag="worker_stopped"):
     """An orderly end: drained, keys dropped."""
 
     jobs_completed: Count
+
+
+class DeliveryOverdue(EventBase, frozen=True, kw_only=True, tag="delivery_overdue"):
+    """A required destination does not get this trail: its oldest line that was not delivered is `seconds` old.
+
+    late          it waits for longer than the configuration allows
+    unreadable    the deliverer's file on it cannot be read, and it waits for as long
+    contradicted  the deliverer's file names a line that this trail does not have
+    """
+
+    destination: Token
+    cause: OverdueCause
+    seconds: Count
+    admits_jobs: bool
+
+
+class DeliveryResumed(EventBase, frozen=True, kw_only=True, tag="delivery_resumed"):
+    """A destination that was overdue gets the trail again; `seconds` is the time since the alert."""
+
+    destination: Token
+    seconds: Count
 
 
 class TailRecovered(EventBase, frozen=True, kw_only=True, tag="tail_recovered"):

@@ -27,6 +27,7 @@ from attestation.evidence.pcs import IntelPcs
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint, provider_endpoint
 from worker.audit import ChainError, verify_chain
+from worker.audit.delivered import line_at_of, standing
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
@@ -58,6 +59,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("suites", lambda: _suites(config)),
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
+        *([run_check("audit delivery", lambda: _delivery(config))] if config.audit_delivery else []),
         run_check("clients", lambda: _clients(config)),
         run_check("door", lambda: check_door(config)),
         *([run_check("validated module", _validated)] if config.require_fips else []),
@@ -249,6 +251,27 @@ def _audit_lines(path: Path) -> int:
             str(error),
             "Investigate who changed the trail. Keep it, and configure a new file.",
         ) from error
+
+
+def _delivery(config: Config) -> str:
+    """As the keyholder compares the deliverer's files with the trail."""
+    section = config.audit_delivery
+    assert section is not None  # noqa: S101 - the check is for a worker with this section
+    now, folder, waits = datetime.now(UTC), Path(section.state), []
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        raise NotOk(
+            f"{folder} cannot be read",
+            "Create it before the worker starts; its user must read it: deploy/systemd/cji-worker.tmpfiles.conf.",
+        )
+    for name in section.required:
+        found = standing(folder, name, line_at_of(Path(config.audit_file)))
+        if cause := found.overdue(now, most_seconds=section.max_undelivered_seconds):
+            raise NotOk(
+                f"{name}: {cause}; line {found.seq} was the last, and the next one waits for {found.seconds(now)} s",
+                "Look at the log of `cji audit deliver`, and at what it cannot reach.",
+            )
+        waits.append(f"{name} at line {found.seq}")
+    return f"{', '.join(waits)}; on failure: {section.on_failure}"
 
 
 def _clients(config: Config) -> str:

@@ -117,6 +117,9 @@ def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     if audit := document.get("audit"):
         state = "" if audit["writable"] else ", NOT WRITABLE"
         rows.append(("audit", f"line {audit['line']}, anchor {audit['anchor']}, hash {audit['hash'][:16]}...{state}"))
+    for each in (document.get("audit") or {}).get("deliveries", ()):
+        state = f"NOT DELIVERED for {each['waits_s']} s" if each["overdue"] else f"waits {each['waits_s']} s"
+        rows.append(("delivery", f"{each['destination']}: line {each['line']}, {state}"))
     if (clients := document.get("clients")) and clients["crl_until"]:
         rows.append(("clients", f"revocation lists until {clients['crl_until']} ({clients['revoked']} revoked)"))
     if last := document.get("reload"):

@@ -99,6 +99,10 @@ def _audit(keyholder: KeyholderReport | None) -> dict[str, Any] | None:
         "line": keyholder.audit_line,
         "hash": keyholder.audit_hash.hex(),
         "anchor": keyholder.audit_anchor,
+        "deliveries": [
+            {"destination": d.destination, "line": d.line, "waits_s": d.waits_s, "overdue": d.overdue}
+            for d in keyholder.deliveries
+        ],
     }
 
 

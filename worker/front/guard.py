@@ -29,18 +29,20 @@ Request = TypeVar("Request", bound=Message)
 
 
 class Relayed(RetryLater):
-    """A refusal by the keyholder, which has recorded it."""
+    """A refusal by the keyholder."""
 
 
 class Call:
-    """A call: its context, its peer, and an id for logs and error details."""
+    """A call: its context, its peer, an id for logs and error details, and who records its end."""
 
-    __slots__ = ("context", "correlation_id", "lifetime", "peer")
+    __slots__ = ("context", "correlation_id", "keyholder_records", "lifetime", "peer")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.correlation_id = secrets.token_hex(8)
         self.peer: Peer = NOBODY
+        self.keyholder_records = False
+        """Whether it is a job that the keyholder knows, and whose refusal or end is in the audit trail."""
         self.lifetime = Lifetime()
         """Ends with the acceptance of the certificate."""
 
@@ -138,10 +140,8 @@ class Guard:
         await call.context.abort(code, message)
 
     def _note(self, call: Call, raised: Refusal) -> None:
-        """Log a refusal. What happens before a job is known is counted, and only its first in a period is logged."""
-        if isinstance(raised, Relayed) or raised.stage is not Stage.OPEN:
-            known = True
-        else:
-            known = self._refused.count(raised.reason, source=call.peer.source, identity=call.peer.identity)
-        if known:
+        """Log a refusal. One that the keyholder does not record is counted, and its first in a period is logged."""
+        if call.keyholder_records or self._refused.count(
+            raised.reason, source=call.peer.source, identity=call.peer.identity
+        ):
             log("refused", correlation_id=call.correlation_id, reason=raised.reason.value, stage=raised.stage.value)

@@ -71,6 +71,7 @@ async def _admitted(
     call: Call, keyholder: KeyholderClient, pending: PendingCall, opening: pb.Open, limits: LimitsSection
 ) -> None:
     over, peer = False, call.peer
+    call.keyholder_records = True
     # one byte too many is enough for the keyholder to refuse the job and to audit the refusal
     keyholder.send(
         Admit(

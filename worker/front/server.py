@@ -26,6 +26,7 @@ from worker.front.refused import RefusedCounter
 from worker.front.reload import Reload
 from worker.front.service import Service
 from worker.front.submitters import Submitters
+from worker.front.unknown import UnknownMethods
 from worker.front.upkeep import report, upkeep
 from worker.ipc import Boot, Channel, ChannelClosed, receive_boot
 from worker.ipc.messages import Drained, FrontFromKeyholder, FrontFromSupervisor, SupervisorFromFront
@@ -106,6 +107,7 @@ async def _serve(boot: Boot, clients: AcceptedClients) -> None:
     server = grpc.aio.server(options=OPTIONS)
     for name, handlers in ((SERVICE, service.handlers(guard)), (health_service.SERVICE, health.handlers(guard))):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    server.add_generic_rpc_handlers((UnknownMethods(refused),))  # the last: of what no other has
     try:
         local = grpc.local_server_credentials(grpc.LocalConnectionType.UDS)
         server.add_secure_port(f"unix:{config.listen.socket}", local)

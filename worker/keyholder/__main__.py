@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +27,7 @@ from worker.job import Policy
 from worker.keyholder.anchor import Anchor, establish
 from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.entra import KeySets, SecondIdentity
 from worker.keyholder.host import HostState
 from worker.keyholder.keyholder import Keyholder
@@ -74,15 +76,8 @@ async def _serve(
     open_counter = partial(NvCounter, trust.tcti, config.audit_counter)
     with open_trail(config) as audit:
         anchor = Anchor(audit, open_counter, value=establish(audit, open_counter))
-        signer = ReceiptSigner(
-            config=config,
-            code_sha384=boot.code.sha384,
-            simulated=not is_production(trust) or memory != "memfd_secret",
-            anchor=anchor,
-            crypto=crypto,
-            host=host,
-            last=audit.last_completion(),
-        )
+        simulated = not is_production(trust) or memory != "memfd_secret"
+        signer = _signer(boot, audit, anchor, host, crypto, simulated=simulated)
         _record_start(audit, boot, signer, policy, host)
         checkpoints = Checkpoints(audit, signer)
         custody = _custody(boot, trust, logs, signer.thumbprint, host)
@@ -101,6 +96,7 @@ async def _serve(
             signer=signer,
             second=second,
             host=host,
+            delivery=DeliveryWatch(config.audit_delivery, trail=Path(config.audit_file), audit=audit),
             supervisor=supervisor,
             front=Channel(boot.front, KeyholderFromFront),
             zygote=Channel(boot.zygote, KeyholderFromZygote),
@@ -110,6 +106,20 @@ async def _serve(
         custody.start(heap, keyholder.holdings_changed)
         second.start()
         await keyholder.serve()
+
+
+def _signer(
+    boot: Boot, audit: AuditFile, anchor: Anchor, host: HostState, crypto: CryptoModule, *, simulated: bool
+) -> ReceiptSigner:
+    return ReceiptSigner(
+        config=boot.config,
+        code_sha384=boot.code.sha384,
+        simulated=simulated,
+        anchor=anchor,
+        crypto=crypto,
+        host=host,
+        last=audit.last_completion(),
+    )
 
 
 def main(boot: Boot) -> int:

@@ -30,6 +30,7 @@ from worker.keyholder.admission import AdmissionControl
 from worker.keyholder.admitted_job import Admission, AdmittedJob
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
 from worker.keyholder.entra import TokenRefused, VerifiedToken
 from worker.keyholder.fair_queue import FairQueue
@@ -66,11 +67,12 @@ class Jobs:
         cells: Cells,
         references: References,
         host: HostState,
+        delivery: DeliveryWatch,
         effects: Effects,
         refusals: Refusals,
     ) -> None:
         self._policy, self._audit, self._admission, self._custody = policy, audit, admission, custody
-        self._cells, self._references, self._host = cells, references, host
+        self._cells, self._references, self._host, self._delivery = cells, references, host, delivery
         self._effects, self._refusals = effects, refusals
         self._count, self._patience = config.worker.cells, config.limits.queue_seconds
         self._jobs: dict[int, AdmittedJob] = {}
@@ -177,6 +179,7 @@ class Jobs:
             self._effects.refuse(request.call, refusal)
 
     def _check(self, request: Admit, header: Header) -> Admission:
+        self._delivery.require()
         return self._admission.check(request, header, holdings=self._custody.holdings, now=datetime.now(UTC))
 
     def _wait(self, request: Admit, header: Header, admission: Admission) -> None:

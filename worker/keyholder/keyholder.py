@@ -44,6 +44,7 @@ from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.checkpoints import Checkpoints
 from worker.keyholder.custody import Custody
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.effects import Effects
 from worker.keyholder.entra import SecondIdentity
 from worker.keyholder.holdings import Dropped
@@ -76,6 +77,7 @@ class Keyholder:
         signer: ReceiptSigner,
         second: SecondIdentity,
         host: HostState,
+        delivery: DeliveryWatch,
         supervisor: Channel[KeyholderFromSupervisor, SupervisorFromKeyholder],
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
         zygote: Channel[KeyholderFromZygote, ZygoteFromKeyholder],
@@ -84,8 +86,8 @@ class Keyholder:
         self._audit, self._anchor, self._checkpoints = audit, anchor, checkpoints
         self._custody, self._signer, self._host = custody, signer, host
         self._front, self._zygote, self._supervisor = front, zygote, supervisor
-        self._policy, self._second = policy, second
-        self._cells = Cells(key_slots)
+        self._policy, self._second, self._delivery = policy, second, delivery
+        self._cells, self._loop = Cells(key_slots), asyncio.get_running_loop()
         self._references = References(config.references, audit=audit, zygote=zygote)
         self._effects = Effects(
             worker_id=config.worker.id,
@@ -102,9 +104,8 @@ class Keyholder:
         second.follow(policy.now)
         front.send(Identities(sha256=policy.now.identities))
         self._readiness = Readiness(
-            audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, front=front
+            audit=audit, anchor=anchor, custody=custody, cells=self._cells, host=host, delivery=delivery, front=front
         )
-        self._loop = asyncio.get_running_loop()
 
     def _make_jobs(self, config: Config, tables: Tables) -> Jobs:
         return Jobs(
@@ -122,6 +123,7 @@ class Keyholder:
             cells=self._cells,
             references=self._references,
             host=self._host,
+            delivery=self._delivery,
             effects=self._effects,
             refusals=self._refusals,
         )
@@ -157,6 +159,7 @@ class Keyholder:
             self._audit.maintain()
             self._checkpoints.follow()
             self._anchor.follow()
+            self._delivery.follow()
             self._front.offer(Beat())
             self._supervisor.offer(Beat())
             self._supervisor.offer(self._report())
@@ -249,6 +252,7 @@ class Keyholder:
             keys_opened=self._effects.keys_opened,
             audit=self._audit,
             anchor=self._anchor.value,
+            delivery=self._delivery,
         )
 
     def _attest(self, call: int, nonce: bytes) -> None:

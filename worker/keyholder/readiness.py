@@ -1,7 +1,8 @@
 """Whether jobs may be admitted; every change is reported to the front and to the audit trail.
 
 Ready means: fresh evidence and a key released under it, a policy (the process does not run without one), a warm cell
-at least once, a zygote that is not stopped, a writable trail that is anchored, a machine that meets its conditions.
+at least once, a zygote that is not stopped, a writable trail that is anchored and reaches the destinations that must
+get it, a machine that meets its conditions.
 Keys expire and disks fill up without notice, so all of it is checked at every heartbeat.
 """
 
@@ -15,6 +16,7 @@ from worker.jose import public_jwk
 from worker.keyholder.anchor import Anchor
 from worker.keyholder.cells import Cells
 from worker.keyholder.custody import Custody
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.events import custody_event
 from worker.keyholder.holdings import CustodyEvent, HeldKey
 from worker.keyholder.host import HostState
@@ -32,11 +34,13 @@ class Readiness:
         custody: Custody,
         cells: Cells,
         host: HostState,
+        delivery: DeliveryWatch,
         front: Channel[KeyholderFromFront, FrontFromKeyholder],
     ) -> None:
         self._audit, self._anchor = audit, anchor
         self._custody, self._cells, self._front = custody, cells, front
         self._host, self._unmet = host, host.unmet
+        self._delivery = delivery
         self.zygote = Pulse()
         self._reported: Ready | NotReady | None = None
 
@@ -78,7 +82,7 @@ class Readiness:
         """The readiness now."""
         holdings = self._custody.holdings
         usable = holdings.usable()
-        if self._anchor.overdue or not self._audit.writable():
+        if self._anchor.overdue or not self._audit.writable() or self._delivery.stops:
             return NotReady(reason=Reason.AUDIT_UNAVAILABLE)
         if self._host.unmet:
             return NotReady(reason=Reason.NOT_READY)

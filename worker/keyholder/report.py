@@ -6,6 +6,7 @@ from worker.audit import AuditFile
 from worker.ipc.messages import MAX_KEYS, KeyholderReport, KeyReport, NotReady
 from worker.job import Policy
 from worker.keyholder.cells import Cells
+from worker.keyholder.delivery import DeliveryWatch
 from worker.keyholder.holdings import Holdings
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
@@ -23,6 +24,7 @@ def report(
     keys_opened: int,
     audit: AuditFile,
     anchor: int,
+    delivery: DeliveryWatch,
 ) -> KeyholderReport:
     """The state now. Keys end by the clock of this process; the report converts their ends to UTC."""
     state, usable = readiness.state(), holdings.usable()
@@ -43,4 +45,5 @@ def report(
         audit_line=audit.head.seq,
         audit_hash=bytes.fromhex(audit.head.hash),
         audit_anchor=anchor,
+        deliveries=delivery.report(),
     )

@@ -1,4 +1,4 @@
-"""The rights of the keyholder: TPM, audit folder, policy and vTPM authorities, name lookup, TCP to its services.
+"""The rights of the keyholder: TPM, audit folder, policy, vTPM authorities, name lookup, TCP to its services.
 
 It stays the user that the supervisor was started as, who owns these files; every other process becomes another one.
 UDP is for name lookup, and addresses are limited by the unit. Sources: landlock(7), resolv.conf(5), nsswitch.conf(5).
@@ -15,21 +15,18 @@ from attestation import Trust
 from worker.config import Config
 from worker.memory import harden
 from worker.operator_files import signatures_path
-from worker.rights import LISTENING, deny, deny_powers, drop_capabilities, forbid_files_and_network
-
-_LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
-"""Of the TPM's interface and name lookup, which are loaded when they are first needed."""
-_NAMES: Final = (
-    *("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services"),
-    "/run/systemd/resolve",
+from worker.rights import (
+    DNS_PORT,
+    FIPS_VARIABLES,
+    LISTENING,
+    NETWORK_FILES,
+    deny,
+    deny_powers,
+    drop_capabilities,
+    forbid_files_and_network,
 )
-_ROOTS: Final = ("/etc/ssl", "/usr/share/ca-certificates", "/etc/pki")
-"""Roots of trust of the system, and OpenSSL's own configuration."""
-_KERNEL: Final = ("/dev/urandom", "/proc/self")
-"""Seeds; the files that this process has mapped."""
-_FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
+
 _PORT_OF: Final = {"http": 80, "https": 443}
-_DNS: Final = 53
 
 
 def confine(config: Config, trust: Trust) -> None:
@@ -39,9 +36,10 @@ def confine(config: Config, trust: Trust) -> None:
     """
     drop_capabilities()
     harden(die_with_parent=True)
-    environment = (os.environ[name] for name in _FIPS if name in os.environ)
-    named = filter(None, (config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers))
-    read = (*sys.path, *_LIBRARIES, *_NAMES, *_ROOTS, *_KERNEL, *named, *environment)
+    environment = (os.environ[name] for name in FIPS_VARIABLES if name in os.environ)
+    delivery = config.audit_delivery.state if config.audit_delivery else None
+    files = config.policy_file, signatures_path(config.policy_file), config.attestation.ak_issuers, delivery
+    read = (*sys.path, *NETWORK_FILES, *filter(None, files), *environment)
     forbid_files_and_network(
         read=filter(os.path.exists, read),
         write=filter(os.path.exists, _written(config, trust)),
@@ -67,4 +65,4 @@ def ports(config: Config, trust: Trust) -> set[int]:
     if config.entra is not None:
         urls.append(trust.entra)
     parts = map(urlsplit, urls)
-    return {_DNS, *(part.port or _PORT_OF.get(part.scheme, 443) for part in parts)}
+    return {DNS_PORT, *(part.port or _PORT_OF.get(part.scheme, 443) for part in parts)}

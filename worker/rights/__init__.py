@@ -6,6 +6,7 @@
 * `landlock` takes away every file, TCP port, and signal to other processes.
 * `users` makes a process a user of its own.
 * `namespaces` gives a process users, processes, network and IPC of its own.
+* `network_files` lists the files that name lookup and TLS need.
 * `limits` bounds what is left.
 
 Each either takes effect or raises a StartupError that names what the machine cannot give.
@@ -15,14 +16,18 @@ from worker.rights.denial import LISTENING, SOCKETS, deny, deny_all_but, deny_po
 from worker.rights.landlock import forbid_files_and_network
 from worker.rights.limits import address_space, bound_resources, drop_capabilities
 from worker.rights.namespaces import enter_namespaces, fork
+from worker.rights.network_files import DNS_PORT, FIPS_VARIABLES, NETWORK_FILES
 from worker.rights.syscalls import SyscallFilter, reported_call
 from worker.rights.users import CAP_KILL, FRONT, SUPERVISOR, become, can_become_users, require_users
 from worker.rights.watching import PIDFDS, watch_only
 
 __all__ = [
     "CAP_KILL",
+    "DNS_PORT",
+    "FIPS_VARIABLES",
     "FRONT",
     "LISTENING",
+    "NETWORK_FILES",
     "PIDFDS",
     "SOCKETS",
     "SUPERVISOR",

@@ -21,7 +21,10 @@ from click.testing import CliRunner
 from attestation import AZURE_US, Trust
 from tests.support.fips import configured
 from tests.support.privileges import locks_memory
+from tests.support.sink_faults import Trail
 from worker.audit import AuditFile, WorkerStopped
+from worker.audit.delivered import write_position
+from worker.audit.trail import START, after
 from worker.cli import build
 from worker.config import load
 from worker.errors import StartupError
@@ -240,3 +243,25 @@ def test_the_keys_of_tenants(folder: Path, azure: Simulation, tmp_path: Path) ->
         assert states() == ("ok", "failed")
     finally:
         azure.clear_faults()
+
+
+def test_the_delivery_of_the_trail_is_compared_with_it(folder: Path, azure: Simulation, tmp_path: Path) -> None:
+    text = (folder / "worker.toml").read_text().replace('audit_file = "state/audit.jsonl"', 'audit_file = "audit.log"')
+    section = f'[audit_delivery]\nstate = "{tmp_path}/delivered"\nrequired = ["sentinel"]\non_failure = "alert"\n'
+    config = folder / "delivery.toml"
+    config.write_text(f"{text}\n{section}")
+    trail = Trail(folder / "audit.log")
+    trail.grow(3)
+
+    def checked() -> dict[str, Any]:
+        return doctor(azure.trust, "--config", config)[1]["audit delivery"]
+
+    assert checked()["state"] == "failed"
+    assert "cannot be read" in checked()["found"]
+    (tmp_path / "delivered").mkdir()
+    assert checked()["found"].startswith("sentinel: late; line 0 was the last")
+    places = [position for position, _ in after(trail.path, START)]
+    write_position(tmp_path / "delivered", "sentinel", places[-1])
+    assert (checked()["state"], checked()["found"]) == ("ok", "sentinel at line 3; on failure: alert")
+    trail.path.write_bytes(trail.path.read_bytes()[: places[-1].offset])
+    assert "contradicted" in checked()["found"]

@@ -14,7 +14,7 @@ def test_the_example_configuration_loads() -> None:
     config = load(EXAMPLE)
     assert config.cloud in {trust.name for trust in PRODUCTION}
     assert config.listen.certificate == str(EXAMPLE.parent / "tls" / "server.pem")
-    assert config.audit_file.startswith("/var/lib/cji/")  # StateDirectory= of the unit, its only writable place
+    assert config.audit_file.startswith("/var/lib/cji/")  # the folder of cji-worker.tmpfiles.conf
 
 
 def test_its_reference_values_are_sound_and_refuse_milan() -> None:

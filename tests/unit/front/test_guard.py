@@ -15,11 +15,12 @@ from tests.support.connections import reported
 from tests.support.refusals import refused
 from worker.client.errors import from_details
 from worker.errors import REASONS, Reason, Refusal, RetryLater, Stage
-from worker.front.guard import Call, Guard
+from worker.front.guard import Call, Guard, Relayed
 from worker.front.keyholder_client import KeyholderClient
 from worker.front.refused import RefusedCounter
 from worker.front.status import CODES, DETAILS_KEY, DOMAIN, code_and_details
 from worker.front.submitters import Kind, Submitters
+from worker.front.unknown import UnknownMethods
 from worker.ipc import Channel
 from worker.ipc.messages import Attest, Ended, FrontFromKeyholder, Identities, KeyholderFromFront, NotReady
 from worker.job import Limits, identity_sha256
@@ -219,3 +220,41 @@ async def test_every_open_call_is_refused_when_the_keyholder_is_gone(client: Any
             await pending.answer()
         assert refused.value.reason is Reason.CELL_FAILED
     await asyncio.wait({serving})
+
+
+async def test_every_refusal_that_no_keyholder_records_is_counted() -> None:
+    """Also one that the keyholder sent, for a call that is no job, and one of an open call whose certificate ended."""
+    counter = RefusedCounter()
+    guard = Guard(Submitters(), counter, accepted)
+    guard._submitters.replace([identity_sha256(NAME)])
+
+    def refusing(refusal: Refusal, *, recorded: bool) -> Any:
+        async def body(call: Call) -> None:
+            call.keyholder_records = recorded
+            raise refusal
+
+        return guard.stream(Kind.ASK, body)
+
+    for refusal, recorded in (
+        (Relayed(Reason.INCOMPLETE, stage=Stage.RECEIPT, after_ms=0), False),
+        (Refusal(Reason.CERTIFICATE_REFUSED, stage=Stage.COMPUTE), False),
+        (Refusal(Reason.BAD_PARAMETERS, stage=Stage.OPEN), False),
+        (Relayed(Reason.REPLAYED, stage=Stage.ADMIT, after_ms=0), True),
+        (Refusal(Reason.SEGMENT_INVALID, stage=Stage.UNSEAL), True),
+    ):
+        await told(refusing(refusal, recorded=recorded), reported(CALLER))
+    assert {each.reason: (each.count, each.identity) for each in counter.take()} == {
+        Reason.INCOMPLETE: (1, NAME),
+        Reason.CERTIFICATE_REFUSED: (1, NAME),
+        Reason.BAD_PARAMETERS: (1, NAME),
+    }
+
+
+async def test_a_method_that_does_not_exist_is_counted() -> None:
+    counter = RefusedCounter()
+    handler = UnknownMethods(counter).service(None)  # type: ignore[arg-type]
+    for metadata in (reported(CALLER), ()):
+        error = await told(handler, metadata)
+        assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    (found,) = counter.take()
+    assert (found.reason, found.count, found.identity) == (Reason.BAD_PARAMETERS, 2, NAME)

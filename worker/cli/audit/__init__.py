@@ -1,7 +1,8 @@
-"""`cji audit`: verify and search a worker's audit trail, prove its lines, resume one that was refused."""
+"""`cji audit`: verify, search, prove, deliver and reconcile a worker's audit trail. One file per verb."""
 
 import click
 
+from worker.cli.audit.deliver import deliver
 from worker.cli.audit.export import export, verify_export
 from worker.cli.audit.prove import checkpoint, prove, verify_proof
 from worker.cli.audit.reconcile import reconcile
@@ -12,7 +13,7 @@ from worker.cli.audit.verify import verify
 
 @click.group()
 def audit() -> None:
-    """Verify and search a worker's audit trail, and prove its lines."""
+    """Verify, search and deliver a worker's audit trail, and prove its lines."""
 
 
 for _verb in (
@@ -25,5 +26,6 @@ for _verb in (
     verify_export,
     resume,
     reconcile,
+    deliver,
 ):
     audit.add_command(_verb)

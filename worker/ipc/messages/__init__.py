@@ -78,7 +78,7 @@ from worker.ipc.messages.reload import (
     Reread,
     reload_fault,
 )
-from worker.ipc.messages.reports import MAX_KEYS, FrontReport, KeyholderReport, KeyReport, Snapshot
+from worker.ipc.messages.reports import MAX_KEYS, DeliveryReport, FrontReport, KeyholderReport, KeyReport, Snapshot
 from worker.ipc.messages.supervisor import (
     SUPERVISOR_FROM,
     ChildFromSupervisor,
@@ -124,6 +124,7 @@ __all__ = [
     "Confined",
     "ControlFromSupervisor",
     "CountedPart",
+    "DeliveryReport",
     "Drain",
     "Drained",
     "Ended",

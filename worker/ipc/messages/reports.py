@@ -10,6 +10,7 @@ from worker.host import ConditionId
 from worker.ipc.messages.base import Message
 from worker.ipc.messages.parts import Count, Sha384
 
+MAX_DELIVERIES = 16
 MAX_KEYS = 64
 """Keys in a report; a worker with more reports the first."""
 
@@ -19,6 +20,15 @@ class KeyReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     kek_id: Annotated[str, Meta(max_length=1024)]
     until: Count
+
+
+class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A required destination of the trail: its last line there, and for how many seconds the next one waits."""
+
+    destination: Annotated[str, Meta(max_length=64)]
+    line: Count
+    waits_s: Count
+    overdue: bool
 
 
 class KeyholderReport(Message, frozen=True, kw_only=True):
@@ -39,6 +49,7 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
     audit_line: Count
     audit_hash: Sha384
     audit_anchor: Count
+    deliveries: Annotated[tuple[DeliveryReport, ...], Meta(max_length=MAX_DELIVERIES)]
 
 
 class FrontReport(Message, frozen=True, kw_only=True):

@@ -1,0 +1,74 @@
+"""AU-5 on a running worker: it withdraws readiness while its trail is not delivered, and shows the destination."""
+
+import json
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker, events, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
+from click.testing import CliRunner
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from worker.audit import CallsRefused, DeliveryOverdue
+from worker.audit.delivered import write_position
+from worker.audit.trail import START, Position, after
+from worker.cli import build
+from worker.client import load_profile
+from worker.errors import Reason
+from worker.front.server import SERVICE
+from worker.wire.v1 import worker_pb2 as pb
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.fixture(scope="module")
+def place(azure: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("delivery")
+    azure, cmk = azure.another_vm(), azure.create_cmk("cji-delivery")
+    files = worker_config(folder, simulation=azure, keys=[cmk])
+    (folder / "delivered").mkdir()
+    section = f'[audit_delivery]\nstate = "{folder}/delivered"\nrequired = ["sentinel"]\non_failure = "stop"\n'
+    files.config.write_text(f"{files.config.read_text()}\n{section}")
+    with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as worker:
+        yield Site(simulation=azure, cmk=cmk, files=files, worker=worker, profile=load_profile(files.profile))
+
+
+def serving(raw: RawWorker) -> bool:
+    answer = health_pb2_grpc.HealthStub(raw.channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+    return bool(answer.status == SERVING)
+
+
+def positions(site: Site) -> list[Position]:
+    return [position for position, _ in after(site.files.audit, START)]
+
+
+def test_a_contradicted_delivery_stops_jobs_and_is_shown(place: Site) -> None:
+    state = place.files.config.parent / "delivered"
+    with RawWorker.of(place) as raw:
+        until(lambda: serving(raw) or None, seconds=30)
+        write_position(state, "sentinel", positions(place)[-1])
+        last = positions(place)[-1]
+        write_position(state, "sentinel", Position(seq=last.seq + 1, hash=last.hash, offset=last.offset))
+        until(lambda: not serving(raw) or None, seconds=30)
+        (alert,) = [each for each in events(place) if isinstance(each, DeliveryOverdue)]
+        assert (alert.destination, alert.cause, alert.admits_jobs) == ("sentinel", "contradicted", False)
+        job = forge(place)
+        answer = raw.run(job.messages(job.stream(people(2))))
+        assert answer.reason is Reason.AUDIT_UNAVAILABLE
+    shown = CliRunner().invoke(build(place.simulation.trust), ["status", "--config", str(place.files.config), "--json"])
+    (delivery,) = json.loads(shown.output)["audit"]["deliveries"]
+    assert (delivery["destination"], delivery["overdue"]) == ("sentinel", True)
+
+
+def test_a_receipt_of_nobodys_job_is_refused_and_counted(place: Site) -> None:
+    with RawWorker.of(place) as raw:
+        with pytest.raises(grpc.RpcError):
+            raw.stub.GetReceipt(pb.GetReceiptRequest(job_id=bytes(16)), timeout=10)
+        until(
+            lambda: any(isinstance(e, CallsRefused) and e.reason is Reason.INCOMPLETE for e in events(place)) or None,
+            seconds=40,
+        )

@@ -1,0 +1,31 @@
+"""Calls of methods that this server does not have. gRPC would answer them, and no trail would show who probes."""
+
+import contextlib
+from typing import Any
+
+import grpc
+
+from worker.errors import Reason, Refusal, Stage
+from worker.front.guard import Call, Context
+from worker.front.refused import RefusedCounter
+from worker.log import log
+
+
+class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
+    """A handler of every method, for those that no other handler has: counted, then UNIMPLEMENTED."""
+
+    def __init__(self, refused: RefusedCounter) -> None:
+        self._refused = refused
+        self._handler = grpc.stream_stream_rpc_method_handler(self._refuse)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ARG002 - all are alike
+        """The handler of one call."""
+        return self._handler
+
+    async def _refuse(self, _: object, context: Context) -> None:
+        call = Call(context)
+        with contextlib.suppress(Refusal):  # then it is a call of nobody
+            call.identify()
+        if self._refused.count(Reason.BAD_PARAMETERS, source=call.peer.source, identity=call.peer.identity):
+            log("refused", correlation_id=call.correlation_id, reason=Reason.BAD_PARAMETERS, stage=Stage.OPEN)
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
