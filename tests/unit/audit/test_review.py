@@ -9,7 +9,7 @@ import pytest
 from tests.support.review_faults import FAULTS, planted
 from tests.support.review_trails import WEEK, quiet, written
 from worker.audit.review.model import Report, decode, encode
-from worker.audit.review.review import Context, Source, review
+from worker.audit.review.reader import Context, review
 from worker.audit.review.rules import RULES
 from worker.audit.review.settings import Settings
 from worker.audit.review.week import Week
@@ -22,7 +22,7 @@ def reviewed(paths: Sequence[Path], **other: Any) -> Report:
         "week": Week.parse(WEEK), "settings": SETTINGS, "software": "cji 1", "complete": True,
     }  # fmt: skip
     receipts = other.pop("receipts", None)
-    return review([Source(path=path) for path in paths], Context(**fields | other), receipts=receipts)
+    return review(paths, Context(**fields | other), receipts=receipts)
 
 
 def rules_of(report: Report) -> set[str]:

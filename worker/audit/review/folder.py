@@ -2,13 +2,13 @@
 
     REVIEWS/2026-W48/review.json  review.html  review.signed.json
 
-Whoever reads it names the keys of the reviewers. A week is *due* some days after it ended; a due week without a signed
-review is overdue. Weeks count from the first signed review, or from an earlier week that the caller names.
+Whoever reads it names the keys of the reviewers. A week is due some days after it has ended; a due week without a
+signed review is overdue. Weeks count from the first signed review; without one, from the first line of the trail.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from worker.audit.review.hours import zone_named
 from worker.audit.review.model import MAX_BYTES, Report, ReportError, decode
+from worker.audit.review.reader import first_week
 from worker.audit.review.signed import FIRST_PREVIOUS, SignedReview, SignedReviewError, sha384, verify
 from worker.audit.review.week import Week
 
@@ -24,6 +25,7 @@ REPORT: Final = "review.json"
 PAGE: Final = "review.html"
 SIGNED: Final = "review.signed.json"
 MOST_WEEKS: Final = 5200
+_MOST_NAMED: Final = 8
 
 
 class ReviewFolderError(Exception):
@@ -115,7 +117,7 @@ def week_folders(reviews: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def verify_chain(reviews: Sequence[Reviewed]) -> None:
+def verify_reviews(reviews: Sequence[Reviewed]) -> None:
     """Return if the reviews are of successive weeks and each names the one before it. Raises ReviewFolderError.
 
     The first one may continue a chain that was not given.
@@ -123,8 +125,8 @@ def verify_chain(reviews: Sequence[Reviewed]) -> None:
     for before, after in pairwise(reviews):
         name = str(after.week)
         if before.week.shifted(1) != after.week:
-            missing = [str(week) for week in before.week.shifted(1).until(after.week.shifted(-1))]
-            raise ReviewFolderError(name, f"no signed review of {', '.join(missing) or 'another week than this one'}")
+            missing = before.week.shifted(1).until(after.week.shifted(-1))
+            raise ReviewFolderError(name, f"no signed review of {weeks_text(missing)}" if missing else "given twice")
         if after.signed.statement.previous_sha384 != before.signed.digest:
             raise ReviewFolderError(name, f"its signature names another review before it than that of {before.week}")
         if after.report.begins != before.report.ends:
@@ -135,6 +137,20 @@ def verify_chain(reviews: Sequence[Reviewed]) -> None:
             raise ReviewFolderError(name, f"it was signed before that of {before.week}")
 
 
+def unreviewed_before(report: Report) -> list[Week]:
+    """The weeks from the first line of its trails to the one before this report."""
+    zone = zone_named(report.settings.time_zone)
+    first = min(datetime.fromisoformat(trail.first) for trail in report.trails)
+    return Week.of(first, zone).until(Week.parse(report.week).shifted(-1))
+
+
+def weeks_text(weeks: Sequence[Week]) -> str:
+    """Their names; a long row by its ends."""
+    if len(weeks) > _MOST_NAMED:
+        return f"{weeks[0]} to {weeks[-1]}"
+    return ", ".join(map(str, weeks))
+
+
 def all_reviewed(reviews: Path, keys: Sequence[ec.EllipticCurvePublicKey]) -> list[Reviewed]:
     """Every signed review in the folder, verified, in one chain from its first one.
 
@@ -143,26 +159,32 @@ def all_reviewed(reviews: Path, keys: Sequence[ec.EllipticCurvePublicKey]) -> li
     found = [read_reviewed(folder, keys) for folder in week_folders(reviews)]
     if found and found[0].signed.statement.previous_sha384 != FIRST_PREVIOUS:
         raise ReviewFolderError(str(found[0].week), "an earlier review, which it names, is missing")
-    verify_chain(found)
+    verify_reviews(found)
     return found
 
 
 def states(
-    reviewed: Sequence[Reviewed], now: datetime, *, allowed_days: int, first: Week | None = None, zone: str = "UTC"
+    reviews: Path,
+    keys: Sequence[ec.EllipticCurvePublicKey],
+    now: datetime,
+    *,
+    allowed_days: int,
+    trail: Path | None = None,
 ) -> list[WeekState]:
     """Every week from the first one to the last that has ended, in order.
 
-    `first` is the week of the first event, where it is known; `zone` counts until a review names its own. Without
-    either there is no week, and the list is empty.
+    The first week is that of the first signed review; without one, that of the trail's first line. Raises
+    ReviewFolderError, ReviewError for a trail without a first line, OSError or ValueError.
     """
-    by_week = {each.week: each for each in reviewed}
-    zone = reviewed[-1].report.settings.time_zone if reviewed else zone
-    starts = [*([first] if first else []), *by_week]
-    last = Week.of(now, zone_named(zone)).shifted(-1)
+    reviewed = all_reviewed(reviews, keys)
+    name = reviewed[-1].report.settings.time_zone if reviewed else "UTC"
+    zone, by_week = zone_named(name), {each.week: each for each in reviewed}
+    starts = [*by_week] or ([first_week(trail, name)] if trail else [])
+    last = Week.of(now, zone).shifted(-1)
     found = list[WeekState]()
-    for week in min(starts).until(last) if starts and min(starts) <= last else []:
-        ends = datetime.fromisoformat(week.shifted(1).begins(zone_named(zone)))
-        due = ends.astimezone(UTC) + timedelta(days=allowed_days)
+    for week in min(starts).until(last) if starts else ():
+        ends = datetime.fromisoformat(week.shifted(1).begins(zone))
+        due = ends + timedelta(days=allowed_days)
         one = by_week.get(week)
         found.append(
             WeekState(

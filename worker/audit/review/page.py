@@ -105,15 +105,9 @@ def _card(rule: str, found: Sequence[Finding], trails: int) -> Element:
         )
         for each in found
     ]
-    shown = table(
-        ("finding", "about", "detail", "times", "when (UTC)", "trail:line" if trails > 1 else "lines"),
-        rows,
-        where=_FILE,
-    )
-    return element(
-        "div", title, element("p", *_marked(about.why)), element("p", element("b", "Do: "), *_marked(about.remedy)), shown,
-        class_=f"card {about.severity}" if about.severity != "notice" else "card",
-    )  # fmt: skip
+    names = ("finding", "about", "detail", "times", "when (UTC)", "trail:line" if trails > 1 else "lines")
+    texts = element("p", *_marked(about.why)), element("p", element("b", "Do: "), *_marked(about.remedy))
+    return element("div", title, *texts, table(names, rows, where=_FILE), class_=f"card {about.severity}")
 
 
 def _marked(text: str) -> list[Part]:
@@ -166,7 +160,7 @@ def _volumes(names: Sequence[str], found: Table) -> Iterator[Element]:
     if not rows:
         yield element("p", "None.")
         return
-    yield table((*names, *_VOLUME, "rows out, compared"), rows, class_="volumes", where=_FILE)
+    yield table((*names, *_VOLUME, "compared"), rows, class_="volumes", where=_FILE)
     if found.more or found.others != Volume():
         yield element("p", f"{found.more} and more groups that are not listed have together:", class_="more")
         yield element("div", facts(_totals(found.others)))

@@ -3,8 +3,10 @@
 Memory is bounded by the different names in the trails (at most `groups.MOST_NAMES` of a kind), not by their lines.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from worker.audit.chain import ChainError, Record
 from worker.audit.events import CallsRefused, JobAdmitted, JobCompleted, JobEnded, JobRefused
 from worker.audit.merkle import leaf_hash
 from worker.audit.review.groups import name_of
+from worker.audit.review.hours import zone_named
 from worker.audit.review.jobs import Jobs
 from worker.audit.review.machine import Machine
 from worker.audit.review.model import VERSION, HeadState, KnownHead, Place, Report, TrailState
@@ -31,14 +34,6 @@ class ReviewError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A trail, and the number of its lines that count; all that are there by default."""
-
-    path: Path
-    lines: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """Everything but trails and receipts that a report follows from."""
 
@@ -50,24 +45,32 @@ class Context:
 
 
 def review(
-    sources: Sequence[Source],
+    trails: Sequence[Path],
     context: Context,
     *,
     receipts: Path | None = None,
+    upto: Sequence[TrailState] = (),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """The report of a week. `progress` is called with the bytes that were read since it was called last.
+    """The report of a week. With `upto`, the trails are exactly these, and are read up to the lines that they had.
 
-    Raises ChainError for a line that is not in its chain (its text begins with the file's name), ReviewError for
-    trails that cannot be reviewed together, OSError, or ValueError for a folder with too many receipts.
+    `progress` is called with the bytes that were read since it was called last. Raises ReviewError for trails that do
+    not verify or cannot be reviewed together, OSError, or ValueError for a folder of receipts that is too large.
     """
     run = _Run(context, ReceiptFolder(receipts) if receipts else None)
-    ordered = sorted(((*_first(source.path), source) for source in sources), key=lambda each: each[:2])
-    for (worker, first_hash, source), following in zip(ordered, [*ordered[1:], None], strict=True):
-        if following is not None and following[1] == first_hash:
-            raise ReviewError(f"{source.path} and {following[2].path} are the same trail of {worker}")
-    for number, (*_, source) in enumerate(ordered):
-        run.read(number, source, progress)
+    ordered = sorted((*_first(path), path) for path in trails)
+    for (_, first, path), (_, following, other) in pairwise(ordered):
+        if first == following:
+            raise ReviewError(f"{path} and {other} are the same trail")
+    limits = {state.first_hash: state for state in upto}
+    for worker, first, path in ordered:
+        if limits and first not in limits:
+            raise ReviewError(f"{path} is a trail of {worker} that is not in the report")
+    if missing := limits.keys() - {first for _, first, _ in ordered}:
+        workers = ", ".join(sorted(limits[first].worker for first in missing))
+        raise ReviewError(f"the report is about trails that were not given: {workers}")
+    for number, (_, first, path) in enumerate(ordered):
+        run.read(number, path, progress, lines=limits[first].lines if limits else None)
     return run.report()
 
 
@@ -86,13 +89,13 @@ class _Run:
         self._seen: list[dict[int, tuple[str, str]]] = []
         self._lines = frozenset(head.line for head in context.heads)
 
-    def read(self, number: int, source: Source, progress: Callable[[int], None]) -> None:
-        """Read one trail."""
+    def read(self, number: int, path: Path, progress: Callable[[int], None], *, lines: int | None) -> None:
+        """Read one trail, or its first lines."""
         trail = TrailReview(number, self._window, self._see)
         seen = dict[int, tuple[str, str]]()
         begins, ends, done = self._window.begins, self._window.ends, 0
         try:
-            for line, record in verified(source.path):
+            for line, record in verified(path):
                 time = record.time
                 place = trail.line(record, record.event.kind, in_week=begins <= time < ends)
                 self._event(trail, record, place, in_week=begins <= time < ends)
@@ -103,12 +106,12 @@ class _Run:
                 if record.seq % _STEP == 0:
                     progress(done)
                     done = 0
-                if record.seq == source.lines:
+                if record.seq == lines:
                     break
         except ChainError as error:
-            raise ReviewError(f"{source.path}: {error}") from error
-        if source.lines is not None and trail.tree.size != source.lines:
-            raise ReviewError(f"{source.path} has {trail.tree.size} lines; the report is about {source.lines}")
+            raise ReviewError(f"{path}: {error}") from error
+        if lines is not None and trail.tree.size != lines:
+            raise ReviewError(f"{path} has {trail.tree.size} lines; the report is about {lines}")
         progress(done)
         self._trails.append(trail.finish(complete=self._context.complete))
         self._seen.append(seen)
@@ -200,8 +203,9 @@ class _Run:
         if same:
             return HeadState(head=head, state="same", lines_behind=self._trails[same[0]].lines - head.line)
         subject = f"{head.kind} {head.source}"
-        what = "is another one" if found else "does not exist"
-        self._see.state("head_differs", subject, detail=f"line {head.line} of {head.worker or 'any worker'} {what}")
+        what = "another line" if found else "no line"
+        detail = f"it has line {head.line} of {head.worker or 'a worker'}; the trail has {what} of this number"
+        self._see.state("head_differs", subject, detail=detail)
         return HeadState(head=head, state="differs" if found else "missing", lines_behind=None)
 
     def _not_checked(self) -> None:
@@ -216,12 +220,21 @@ class _Run:
                 self._see.not_checked(rule, "the trails contain no checkpoints")
 
 
+def first_week(trail: Path, time_zone: str) -> Week:
+    """The week of the first line of a trail. Raises ReviewError or OSError."""
+    return Week.of(datetime.fromisoformat(_first_line(trail).time), zone_named(time_zone))
+
+
 def _first(path: Path) -> tuple[str, str]:
     """Worker and hash of the first line, which tell one trail from another."""
-    lines: Iterable[tuple[bytes, Record]] = verified(path)
+    record = _first_line(path)
+    return record.worker, record.hash
+
+
+def _first_line(path: Path) -> Record:
     try:
-        for _, record in lines:
-            return record.worker, record.hash
+        for _, record in verified(path):
+            return record
     except ChainError as error:
         raise ReviewError(f"{path}: {error}") from error
     raise ReviewError(f"{path} has no line")
