@@ -38,9 +38,9 @@ from worker.audit import (
 )
 from worker.errors import Reason, Stage
 
-NOON: Final = datetime(2026, 11, 25, 18, 10, tzinfo=UTC)
+NOON: Final = datetime(2025, 11, 26, 18, 10, tzinfo=UTC)
 """Wednesday of the week, in the agencies' hours."""
-NIGHT: Final = datetime(2026, 11, 25, 9, 10, tzinfo=UTC)
+NIGHT: Final = datetime(2025, 11, 26, 9, 10, tzinfo=UTC)
 SOURCE: Final = "ipv4:10.9.9.9:50000"
 
 
@@ -174,7 +174,7 @@ FAULTS: Final[dict[str, Fault]] = {
         lambda t: t.renew(policy_before="09" * 32), "release_policy_changed", text="09" * 32
     ),
     "open release policy": _fault(lambda t: t.renew(policy_immutable=False), "release_policy_open", text=KEK),
-    "clock": _fault(_back, "clock_went_back", text="from 2026-11-25T1"),
+    "clock": _fault(_back, "clock_went_back", text="from 2025-11-26T1"),
     "forged headers": _fault(
         lambda t: t.add(_refused(Reason.HEADER_SIGNATURE_INVALID)), "suspect_refusals", text="HEADER_SIGNATURE"
     ),
@@ -211,7 +211,7 @@ FAULTS: Final[dict[str, Fault]] = {
         "new_operation",
         "new_recipient",
         text="TX0290000",
-        at=datetime(2026, 11, 28, 18, 10, tzinfo=UTC),
+        at=datetime(2025, 11, 29, 18, 10, tzinfo=UTC),
     ),
     "no operator": _fault(lambda t: t.job(attribution=None), "unattributed", text="WI0130000"),
     "secondary recipient": _fault(

@@ -39,10 +39,10 @@ from worker.errors import Reason, Stage
 from worker.jose import b64url
 from worker.suites import Suite
 
-MONDAY = datetime(2026, 11, 9, tzinfo=UTC)
-"""First day of 2026-W46."""
-WEEK = "2026-W48"
-"""The week after three earlier ones, of which two have jobs; its Monday is 23 November."""
+MONDAY = datetime(2025, 11, 10, tzinfo=UTC)
+"""First day of 2025-W46."""
+WEEK = "2025-W48"
+"""The week after three earlier ones, of which two have jobs; its Monday is 24 November."""
 KEK = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
 KEY = "A" * 43
 CLOCK = TpmClock(clock=1, reset_count=1, restart_count=1)
@@ -144,10 +144,10 @@ def quiet_weeks(
 ) -> Iterator[tuple[datetime, Trail]]:
     """A trail of whole weeks without anything to find, step by step: the time, and the trail so far.
 
-    The worker starts a week before the first, runs a day longer, and renews its key every 50 minutes. An operator of
+    The worker starts six days before the first, runs a day longer, and renews its key every 50 minutes. An operator of
     each of two agencies runs jobs on weekdays from 15:00 to 22:00 UTC.
     """
-    trail = Trail(worker=worker, at=start - timedelta(weeks=1))
+    trail = Trail(worker=worker, at=start - timedelta(days=6))
     trail.start()
     yield from continued(trail, trail.at, end=start + timedelta(weeks=weeks, days=1), jobs_from=start)
 

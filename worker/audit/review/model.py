@@ -164,7 +164,7 @@ class KnownHead(_Part, frozen=True, kw_only=True):
 
 
 class HeadState(_Part, frozen=True, kw_only=True):
-    """What the trails show about a known head: the same line, another one, or none of that number."""
+    """The comparison of a known head with the trails: the same line, another one, or none of that number."""
 
     head: KnownHead
     state: Literal["same", "differs", "missing"]

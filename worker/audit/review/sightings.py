@@ -1,4 +1,4 @@
-"""What the pass over the trails saw: for each rule and subject a count, its times, and its first lines."""
+"""Findings while the trails are read: for each rule and subject a count, its times, and its first lines."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -85,26 +85,12 @@ def review(
         return
     if not trails or out is None:
         raise click.UsageError("Give --trail and --out, or one of the commands sign, verify and status.")
-    settings, now = _settings(settings_file), datetime.now(UTC)
-    zone = zone_named(settings.time_zone)
-    week = _week(name) if name else Week.of(now, zone).shifted(-1)
-    if week.begins(zone) > now.isoformat():
-        raise Failure(f"{week} has not begun", remedy="Name an earlier week.", status=2)
-    target = out / str(week)
+    settings = _settings(settings_file)
+    about = _context(name, settings, out, states=states, checkpoints=checkpoints)
+    target = out / str(about.week)
     if (target / SIGNED).exists():
-        raise Failure(f"{week} is already signed", remedy="Name another week, or another --out.", status=1)
-    report = _run(
-        trails,
-        Context(
-            week=week,
-            settings=settings,
-            software=f"cji-worker {version('cji-worker')}",
-            complete=week.shifted(1).begins(zone) <= now.isoformat(),
-            heads=_heads(states, checkpoints, out, week),
-        ),
-        receipts=receipts,
-        quiet=as_json,
-    )
+        raise Failure(f"{about.week} is already signed", remedy="Name another week, or another --out.", status=1)
+    report = _run(trails, about, receipts=receipts, quiet=as_json)
     _write(target, {REPORT: encode(report), PAGE: render(report)})
     click.echo(_object(report, target) if as_json else _summary(report, target))
 
@@ -138,6 +124,23 @@ def _settings(path: Path | None) -> Settings:
         raise Failure(f"{path.name}: {error}", remedy=remedy, status=2) from error
 
 
+def _context(
+    name: str | None, settings: Settings, out: Path, *, states: tuple[Path, ...], checkpoints: tuple[Path, ...]
+) -> Context:
+    """The week, and whether it has ended; the lines that others have seen."""
+    zone, now = zone_named(settings.time_zone), datetime.now(UTC)
+    week = _week(name) if name else Week.of(now, zone).shifted(-1)
+    if week.begins(zone) > now.isoformat():
+        raise Failure(f"{week} has not begun", remedy="Name an earlier week.", status=2)
+    return Context(
+        week=week,
+        settings=settings,
+        software=f"cji-worker {version('cji-worker')}",
+        complete=week.shifted(1).begins(zone) <= now.isoformat(),
+        heads=_heads(states, checkpoints, out, week),
+    )
+
+
 def _week(name: str) -> Week:
     try:
         return Week.parse(name)
@@ -146,7 +149,7 @@ def _week(name: str) -> Week:
 
 
 def _heads(states: tuple[Path, ...], checkpoints: tuple[Path, ...], out: Path, week: Week) -> tuple[KnownHead, ...]:
-    """What others have seen of the trails, and the latest review before this one."""
+    """Lines that others have seen of the trails, and those of the latest review before this one."""
     try:
         found = [head for state in states for head in heads_of_state(state)]
         found += [head_of_checkpoint(path) for path in checkpoints]

@@ -31,9 +31,12 @@ from worker.audit.review import (
 from worker.audit.review import review as make_report
 from worker.audit.review.signed import FIRST_PREVIOUS
 from worker.cli.common import FILE, Failure, configuration, explained, signing_key
-from worker.client import Unverified
 from worker.jose import parse_p384
 
+_FOLLOW: Final = (
+    "Give the trails of this review, whole, and use the software that made it, which the report names. Otherwise the "
+    "report or a trail was changed: investigate."
+)
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
 _REVIEWERS: Final = click.option(
     "--reviewer", "reviewers", type=FILE, multiple=True, help="Public key of a reviewer, PEM or JWK."
@@ -189,10 +192,7 @@ def status(
         raise Failure(f"the reviews cannot be read: {error}", remedy="", status=2) from error
     overdue = [each.week for each in found if each.state == "overdue"]
     if as_json:
-        rows = [
-            {**_row(each.week, each.state), "due": each.due.isoformat(), "reviewer": each.reviewer} for each in found
-        ]
-        click.echo(json.dumps({"overdue": overdue, "weeks": rows}))
+        click.echo(json.dumps({"overdue": overdue, "weeks": [_row(each) for each in found]}))
     else:
         for each in found:
             by = f"by {json.dumps(each.reviewer, ensure_ascii=False)}, {each.signed}" if each.reviewer else ""
@@ -254,10 +254,11 @@ def _again(each: Reviewed, trails: tuple[Path, ...], receipts: Path | None) -> N
     try:
         made = make_report(trails, context, receipts=receipts, upto=report.trails)
     except (ReviewError, OSError, ValueError) as error:
-        raise Unverified("report", f"{each.week}: {error}") from error
+        raise Failure(f"{each.week}: {error}", remedy=_FOLLOW, status=3) from error
     if encode(made) != encode(report):
         differing = [name for name in report.__struct_fields__ if getattr(made, name) != getattr(report, name)]
-        raise Unverified("report", f"{each.week}: the report does not follow from the trails: {', '.join(differing)}")
+        what = f"{each.week}: the report does not follow from the trails: it differs in {', '.join(differing)}"
+        raise Failure(what, remedy=_FOLLOW, status=3)
 
 
 def _object(each: Reviewed, *, recomputed: bool) -> dict[str, object]:
