@@ -1,21 +1,26 @@
 """What a review must find: each puts something into the week of a quiet trail, and names the rules that report it."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from tests.support.review_trails import (
     KEK,
     KEY,
     VOLUMES,
+    WEEK,
     Trail,
     attested,
     continued,
     job_admitted,
     job_completed,
+    quiet,
     quiet_weeks,
+    written,
 )
 from worker.audit import (
     Attributed,
@@ -36,6 +41,8 @@ from worker.audit import (
     WorkerNotReady,
     read,
 )
+from worker.audit.review import Context, Settings, Week, render, review
+from worker.audit.review.model import KnownHead
 from worker.errors import Reason, Stage
 
 NOON: Final = datetime(2025, 11, 26, 18, 10, tzinfo=UTC)
@@ -275,3 +282,14 @@ def full_of_faults() -> Trail:
             trail.at += timedelta(minutes=1)
             fault.put(trail)
     return trail
+
+
+def review_page() -> str:
+    """The page about two workers, on one of which everything went wrong."""
+    trails = full_of_faults(), quiet(worker="worker-2")
+    about = Settings(time_zone="America/Chicago", hours=("Mon-Fri 07:00-18:00",))
+    head = KnownHead(source="sentinel", kind="destination", worker=None, line=100, hash="00" * 48)
+    context = Context(week=Week.parse(WEEK), settings=about, software="cji 1", complete=True, heads=(head,))
+    with tempfile.TemporaryDirectory() as folder:
+        receipts = trails[0].write_receipts(Path(folder, "receipts"))
+        return render(review(written(Path(folder), *trails), context, receipts=receipts)).decode()

@@ -4,20 +4,27 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.review_faults import planted
 from tests.support.review_trails import WEEK, Trail, quiet
+from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit import TrailAnchored
 from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.review import SIGNED, decode
 from worker.cli import build
-from worker.client.keys import new_signing_key, save_private_key, write_public
+from worker.cli.findings import run_check
+from worker.cli.review_check import check_reviews
+from worker.client.keys import load_signing_key, new_signing_key, save_private_key, write_public
+from worker.config import load
+from worker.jose import public_jwk
 
 WEEKS = ("2025-W45", "2025-W46", "2025-W47", "2025-W48")
 SETTINGS = 'time_zone = "America/Chicago"\nhours = ["Mon-Fri 07:00-18:00"]\n'
@@ -140,6 +147,49 @@ def test_a_removed_week_and_a_foreign_key_are_named(done: Desk) -> None:
     shown = cji("status", done.reviews, "--reviewer", f"{done.key}.pub")
     assert shown.exit_code == 3
     assert "2025-W48: an earlier review, which it names, is missing" in shown.output
+
+
+def test_a_week_that_was_signed_again_is_named(done: Desk) -> None:
+    later = [done.reviews / week / SIGNED for week in WEEKS[2:]]
+    for path in later:
+        path.rename(path.with_suffix(".aside"))
+    (done.reviews / "2025-W46" / SIGNED).unlink()
+    assert done.sign("2025-W46").exit_code == 0
+    for path in later:
+        path.with_suffix(".aside").rename(path)
+    shown = done.verify()
+    assert shown.exit_code == 3
+    assert "2025-W47: its signature names another review before it than that of 2025-W46" in shown.output
+
+
+def configured(desk: Desk, reviewer: str) -> Path:
+    text = WORKER_CONFIG.replace("/var/lib/cji/audit.jsonl", str(desk.trail))
+    path = desk.folder / "worker.toml"
+    path.write_text(f"{text}[review]\nfolder = 'reviews'\nreviewers = ['{reviewer}']\nallowed_days = 3\n")
+    return path
+
+
+def test_doctor_and_status_name_overdue_weeks(done: Desk) -> None:
+    jwk = public_jwk(load_signing_key(done.key).public_key())
+    path = configured(done, jwk)
+    config = load(path)
+    assert config.review is not None
+    overdue = run_check("reviews", partial(check_reviews, config, config.review))
+    assert overdue.state == "failed"
+    assert overdue.found.startswith("overdue: 2025-W49")
+    assert "cji audit review sign" in overdue.remedy
+    shown = cji("status", "--config", path)
+    assert shown.exit_code == 1
+    assert "2025-W48  reviewed" in shown.stdout
+    later = msgspec.structs.replace(config.review, allowed_days=366 * 9)
+    assert run_check("reviews", partial(check_reviews, config, later)).found == "2025-W48 is the last reviewed week"
+    (done.reviews / WEEK / "review.json").write_text("{}")
+    broken = run_check("reviews", partial(check_reviews, config, config.review))
+    assert (broken.state, broken.found.partition(":")[0]) == ("failed", WEEK)
+    shutil.rmtree(done.reviews)
+    assert "cannot be read" in run_check("reviews", partial(check_reviews, config, config.review)).found
+    wrong = msgspec.structs.replace(config.review, reviewers=("{}",))
+    assert "not a JWK" in run_check("reviews", partial(check_reviews, config, wrong)).found
 
 
 def test_weeks_are_signed_in_their_order_and_once(desk: Desk) -> None:
