@@ -60,8 +60,7 @@ def week_of_hours(amounts: Sequence[int], days: Sequence[str], what: str) -> Ele
             square = {"x": f"{_SIDE + hour * width:.2f}", "y": f"{y:.2f}", "width": f"{width - _GAP:.2f}"}
             square |= {"height": f"{_CELL - _GAP:.2f}"}
             title = element("title", f"{name} {hour}:00: {amount}")
-            if amount:
-                square["fill_opacity"] = f"{0.2 + 0.8 * amount / most:.2f}"
+            square["fill_opacity"] = f"{0.35 + 0.65 * amount / most:.2f}" if amount else "0.4"
             drawn.append(element("rect", title, class_="for" if amount else "rail", **square))
     sums = [sum(amounts[day * _HOURS : (day + 1) * _HOURS]) for day in range(len(days))]
     return _plot(_TOP + len(days) * _CELL, drawn, f"{what}, by hour: {_listed(days, sums)}")

@@ -282,7 +282,7 @@ def test_a_week_of_hours_has_a_square_for_each(amounts: list[int]) -> None:
     made = week_of_hours(amounts, DAYS, "jobs")
     squares = made.findall("rect")
     assert [int((each.findtext("title") or "").rpartition(" ")[2]) for each in squares] == amounts
-    strengths = [float(each.attrib.get("fill-opacity", 0)) for each in squares]
+    strengths = [float(each.attrib["fill-opacity"]) * (each.attrib["class"] == "for") for each in squares]
     order = sorted(range(168), key=amounts.__getitem__)
     assert [strengths[i] for i in order] == sorted(strengths)
 

@@ -16,7 +16,7 @@ from worker.page.plots import columns, short, week_of_hours
 _FILE: Final = "review.json"
 _VOLUME: Final = (
     "jobs",
-    "completed",
+    "done",
     "failed",
     "off hours",
     "rows out",
