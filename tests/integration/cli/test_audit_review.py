@@ -326,4 +326,4 @@ def test_settings_with_faults_are_explained(desk: Desk) -> None:
         shown = desk.review()
         assert shown.exit_code == 2
         assert fault in shown.output
-        assert "docs/audit.md" in shown.output
+        assert "docs/review.md" in shown.output

@@ -120,7 +120,7 @@ def _settings(path: Path | None) -> Settings:
     try:
         return load_settings(path)
     except (OSError, ValueError) as error:
-        remedy = "docs/audit.md explains the keys of review.toml."
+        remedy = "docs/review.md explains the keys of review.toml."
         raise Failure(f"{path.name}: {error}", remedy=remedy, status=2) from error
 
 
