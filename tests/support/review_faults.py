@@ -236,7 +236,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "refused reload": _fault(
         lambda t: t.add(ReloadRefused(by="signal", uid=0, file="client_crl")), "reload_refused", text="client_crl"
     ),
-    "restart": _fault(_restart, "restarted", "down", text="0.1.0"),
+    "restart": _fault(_restart, "restarted", "down", text="0.1.0, after 0 minutes"),
     "crash": _fault(lambda t: t.start(), "restarted", "crashed", text="worker-1"),
     "other code": _fault(
         lambda t: _restart(t, code_sha384="ff" * 48), "start_changed", "restarted", "down", text="code_sha384"

@@ -18,7 +18,7 @@ from tests.support.worker_configs import WORKER_CONFIG
 from worker.audit import TrailAnchored
 from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.review import SIGNED, decode
+from worker.audit.review import SIGNED, Report, decode
 from worker.cli import build
 from worker.cli.findings import run_check
 from worker.cli.review_check import check_reviews
@@ -313,6 +313,11 @@ def test_states_and_checkpoints_are_compared(desk: Desk, calm: Trail) -> None:
     shown = desk.review(WEEK, *more)
     assert shown.exit_code == 3
     assert "not the state of a destination" in shown.output
+
+
+def test_the_schema_has_every_member_of_a_report() -> None:
+    schema = json.loads(cji("schema").stdout)
+    assert schema["$defs"]["Report"]["properties"].keys() == set(Report.__struct_fields__)
 
 
 def test_settings_with_faults_are_explained(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.review_faults import FAULTS, NOON, planted
 from tests.support.review_trails import WEEK, Trail, quiet, written
-from worker.audit import Attributed, Event, read
+from worker.audit import Attributed, Event, HostChanged, read
 from worker.audit.checkpoint import sign_checkpoint
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.review import (
@@ -104,6 +104,17 @@ def test_a_stopped_worker_is_not_silent(tmp_path: Path) -> None:
     trail.stop()
     report = reviewed(written(tmp_path, trail))
     assert rules_of(report) == {"down", "not_anchored"}
+
+
+def test_a_condition_of_the_host_lasts_until_it_holds_again(tmp_path: Path) -> None:
+    trail = without(quiet(), NOON, NOON + timedelta(weeks=9))
+    trail.add(HostChanged(unmet=("lockdown", "seccomp")), at=NOON)
+    trail.add(HostChanged(unmet=("seccomp",)), at=NOON + timedelta(minutes=7))
+    trail.add(HostChanged(unmet=("seccomp", "lockdown")), at=NOON + timedelta(minutes=9))
+    report = reviewed(written(tmp_path, trail), complete=False)
+    found = {each.subject: (each.count, each.last) for each in report.findings if each.rule == "host_conditions"}
+    assert found["worker-1, lockdown"] == (3, "2025-11-26T18:19:00.00Z")
+    assert found["worker-1, seccomp"] == (3, "2025-11-26T18:19:00.00Z")
 
 
 def test_a_trail_without_lines_in_the_week(tmp_path: Path) -> None:

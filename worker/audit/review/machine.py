@@ -56,7 +56,7 @@ class Machine:
         event, trail = line.event, line.trail
         if line.in_week:
             trail.version(event.version)
-        line.see("restarted", detail=f"version {event.version}")
+        line.see("restarted", detail=f"version {event.version}{trail.stopped_for(line.record.time)}")
         if trail.running:
             line.see("crashed")
         changed = trail.start({name: getattr(event, name) for name in _DIGESTS})
@@ -70,7 +70,7 @@ class Machine:
 
     def _stopped(self, line: "_Line") -> None:
         line.see("down")
-        line.trail.running = False
+        line.trail.running, line.trail.stopped_at = False, line.record.time
 
     def _attested(self, line: "_Line") -> None:
         self._attested_earlier |= line.record.time < self._begins
@@ -99,8 +99,10 @@ class Machine:
             line.see(rule, reason)
 
     def _host(self, line: "_Line") -> None:
-        for name in line.event.unmet:
+        unmet = frozenset(line.event.unmet)
+        for name in sorted(unmet | line.trail.unmet):  # a line that ends a condition gives the finding its last time
             line.see("host_conditions", name)
+        line.trail.unmet = unmet
 
     def _reloaded(self, line: "_Line") -> None:
         before, after = line.event.before, line.event.after

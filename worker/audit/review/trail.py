@@ -27,6 +27,8 @@ class TrailReview:
         self.receipts = ReceiptChain(sightings)
         self.running: bool | None = None
         self.started: dict[str, str] = {}
+        self.stopped_at = ""
+        self.unmet: frozenset[str] = frozenset()
         self.tree = Frontier()
         self._first_hash, self._hash = GENESIS.hash, GENESIS.hash
         self._first, self._last = "", ""
@@ -95,6 +97,12 @@ class TrailReview:
         self.started |= digests
         return changed
 
+    def stopped_for(self, time: str) -> str:
+        """For a start at this time, how long the worker had been stopped; empty if it had not stopped."""
+        if self.running is not False:
+            return ""
+        return f", after {_minutes(self.stopped_at, time)} minutes"
+
     def version(self, version: str) -> None:
         """A version that ran in the week."""
         if len(self._versions) < 100:
@@ -142,7 +150,12 @@ class TrailReview:
         start, until = max(self._last, begins), min(time, ends)
         if not self._last or not running or until <= start or until[:16] == start[:16]:
             return
-        minutes = int((datetime.fromisoformat(until) - datetime.fromisoformat(start)).total_seconds() // 60)
+        minutes = _minutes(start, until)
         self._silence = max(self._silence, minutes)
         if self._see.exceeds("silence", minutes):
             self._see.see("silence", self.worker, self._place, start, detail=f"{minutes} minutes from {start}")
+
+
+def _minutes(start: str, end: str) -> int:
+    """Whole minutes between two times."""
+    return int((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() // 60)

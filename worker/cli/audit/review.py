@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from worker.audit.review import (
     PAGE,
@@ -95,7 +96,13 @@ def review(
     click.echo(_object(report, target) if as_json else _summary(report, target))
 
 
-for _verb in (sign, verify, status):
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of review.json."""
+    click.echo(json.dumps(msgspec.json.schema(Report), indent=2))
+
+
+for _verb in (sign, verify, status, schema):
     review.add_command(_verb)
 
 
