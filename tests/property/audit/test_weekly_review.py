@@ -167,7 +167,7 @@ def test_any_text_is_a_span_or_a_value_error(text: str) -> None:
 
 
 def test_a_holiday_is_closed_and_local_time_is_used() -> None:
-    hours = OpeningHours(["Mon-Fri 07:00-18:00"], ZoneInfo("America/Chicago"), [date(2025, 11, 27)])
+    hours = OpeningHours(["Mon-Fri 07:00-18:00"], LocalClock(ZoneInfo("America/Chicago")), [date(2025, 11, 27)])
     assert hours.open_at("2025-11-26T13:00:00.00Z")
     assert not hours.open_at("2025-11-26T12:59:59.99Z")
     assert not hours.open_at("2025-11-27T18:00:00.00Z")

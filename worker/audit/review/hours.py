@@ -71,9 +71,9 @@ class LocalClock:
 class OpeningHours:
     """The hours of one agency, in its own time zone; on a holiday it is closed all day."""
 
-    def __init__(self, spans: Sequence[str], zone: ZoneInfo, holidays: Iterable[date]) -> None:
-        """Raises ValueError for a span that cannot be read."""
-        self._open, self._clock, self._holidays = open_minutes(spans), LocalClock(zone), frozenset(holidays)
+    def __init__(self, spans: Sequence[str], clock: LocalClock, holidays: Iterable[date]) -> None:
+        """`clock` is that of its time zone. Raises ValueError for a span that cannot be read."""
+        self._open, self._clock, self._holidays = open_minutes(spans), clock, frozenset(holidays)
 
     def open_at(self, time: str) -> bool:
         """Whether a time in UTC is within the hours."""

@@ -45,7 +45,8 @@ class Jobs:
         self.refused: Counter[tuple[str | None, str]] = Counter()
         self._refusals: dict[tuple[str, str, str], Sighting] = {}
         self._off_hours: dict[str, Sighting] = {}
-        self._clock = LocalClock(zone_named(settings.time_zone))
+        self._clocks: dict[str, LocalClock] = {}
+        self._clock = self._clock_of(settings.time_zone)
         self._hours: dict[str, OpeningHours | None] = {}
         self._earlier: dict[Key, _Baseline] = {}
         for rule, threshold in (
@@ -225,8 +226,14 @@ class Jobs:
         spans = own.hours if own else settings.hours
         if spans is None:
             return None
-        zone = zone_named((own and own.time_zone) or settings.time_zone)
-        return OpeningHours(spans, zone, settings.holidays)
+        zone = (own and own.time_zone) or settings.time_zone
+        return OpeningHours(spans, self._clock_of(zone), settings.holidays)
+
+    def _clock_of(self, zone: str) -> LocalClock:
+        """One clock of each zone: it remembers the minutes of the week."""
+        if zone not in self._clocks:
+            self._clocks[zone] = LocalClock(zone_named(zone))
+        return self._clocks[zone]
 
 
 def _operator(event: JobAdmitted | JobCompleted | JobEnded) -> Key:
