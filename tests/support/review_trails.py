@@ -235,7 +235,7 @@ def receipt(admitted: JobAdmitted, volumes: Volumes, ended: str, stated: Mapping
         "fips": CryptoModule(name="OpenSSL", version="3.5.0", certificate="none", mode="not_approved"),
         "transport": Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
     }  # fmt: skip
-    payload = msgspec.json.encode(Claims(**fields | stated), order="deterministic")
+    payload = msgspec.json.encode(Claims(**{**fields, **stated}), order="deterministic")
     return f"{_HEADER}.{b64url(payload)}.{b64url(b'signature')}"
 
 
