@@ -139,6 +139,17 @@ class KeySection(_Section, frozen=True, kw_only=True):
             raise ValueError("ml_kem_seed and ml_kem_thumbprint belong together")
 
 
+class ReviewSection(_Section, frozen=True, kw_only=True):
+    """The weekly reviews of this worker's trail, which `cji doctor` and `cji audit review status` check."""
+
+    folder: NonEmpty
+    """Folder of the signed reviews."""
+    reviewers: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=64)]
+    """JWKs of the P-384 keys of those who may sign a review."""
+    allowed_days: Annotated[int, Meta(ge=0, le=366)] = 7
+    """Days after the end of a week in which its review must be signed."""
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """The whole configuration. `sha384` is the digest of the file, which receipts carry."""
 
@@ -166,6 +177,8 @@ class Config(_Section, frozen=True, kw_only=True):
     """Without this section, no policy can require a token."""
     references: ReferencesSection | None = None
     """Without this section, no reference outlives its job."""
+    review: ReviewSection | None = None
+    """Without this section, no overdue review is reported."""
     control_socket: NonEmpty | None = None
     """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
     tables: NonEmpty | None = None
@@ -215,7 +228,7 @@ def load(path: Path) -> Config:
         client_crl=None if config.listen.client_crl is None else absolute(config.listen.client_crl),
         socket=absolute(config.listen.socket),
     )
-    issuers, delivery = config.attestation.ak_issuers, config.audit_delivery
+    issuers, delivery, review = config.attestation.ak_issuers, config.audit_delivery, config.review
     if delivery is not None:
         delivery = msgspec.structs.replace(delivery, state=absolute(delivery.state))
     attestation = msgspec.structs.replace(
@@ -230,6 +243,7 @@ def load(path: Path) -> Config:
         audit_delivery=delivery,
         audit_ledger=None if config.audit_ledger is None else absolute(config.audit_ledger),
         tables=None if config.tables is None else absolute(config.tables),
+        review=None if review is None else msgspec.structs.replace(review, folder=absolute(review.folder)),
         control_socket=None if config.control_socket is None else absolute(config.control_socket),
         sha384=hashlib.sha384(data).hexdigest(),
     )

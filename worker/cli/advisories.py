@@ -11,7 +11,6 @@ from typing import Final, cast, get_args
 
 import click
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AttestationError
 from attestation.appraisal import ReferenceValues, check_reference
@@ -30,12 +29,11 @@ from attestation.appraisal.advisories import (
 )
 from attestation.appraisal.advisories.cve import CveRecord, differences, read_cve
 from worker.cli.advisory_rows import machine_findings, plain, shown_rows
-from worker.cli.common import FILE, Failure, explained, passphrase_for
+from worker.cli.common import FILE, Failure, explained, signing_key
 from worker.cli.evidence_file import read_file
 from worker.cli.reference_values import CONFIG, PROFILE, reference_values
-from worker.client.keys import load_signing_key, write_public
+from worker.client.keys import write_public
 from worker.jose import public_jwk
-from worker.pairs import SigningPair
 
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
@@ -119,7 +117,7 @@ def update(table: Path, *, key: Path, out: Path) -> None:
         if len(data) > _MOST_TABLE_BYTES:
             raise ValueError("larger than 256 KiB")
         found = msgspec.toml.decode(data, type=AdvisoryTable)
-        signed = sign_table(found, _signer(key))
+        signed = sign_table(found, signing_key(key))
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         remedy = "Compare it with `cji advisories show --toml`; docs/advisories.md explains the columns."
         raise Failure(f"{table.name}: {error}", remedy=remedy, status=2) from error
@@ -179,7 +177,7 @@ def accept(
     if evidence is not None:
         _require_all_named(decision, evidence)
     try:
-        signed = sign_acceptance(decision, _signer(key))
+        signed = sign_acceptance(decision, signing_key(key))
     except ValueError as error:
         remedy = "Name each advisory and machine once, give a reason, and end it within a year of its first day."
         raise Failure(str(error), remedy=remedy, status=2) from error
@@ -192,15 +190,7 @@ def accept(
 @explained
 def signer(key: Path) -> None:
     """Print the public half of KEY as a configuration pins it under `advisory_signers`."""
-    click.echo(public_jwk(_signer(key).public_key()))
-
-
-def _signer(path: Path) -> ec.EllipticCurvePrivateKey:
-    key = load_signing_key(path, passphrase=passphrase_for(path))
-    if isinstance(key, SigningPair):
-        remedy = "Make one for this purpose: `cji key new-signing`."
-        raise Failure(f"{path.name} is a pair; decisions are signed with a P-384 key", remedy=remedy, status=2)
-    return key
+    click.echo(public_jwk(signing_key(key).public_key()))
 
 
 def _review(reference: ReferenceValues) -> Review:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AttestationError, Trust
 from worker.client import ClientError, Unverified
 from worker.client.errors import SpecError
+from worker.client.keys import load_signing_key
 from worker.config import Config, load
 from worker.errors import Refusal, StartupError
+from worker.pairs import SigningPair
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +82,15 @@ def passphrase_for(path: Path) -> bytes | None:
         return None
     text: str = click.prompt(f"Passphrase for {path.name}", hide_input=True, err=True)
     return text.encode()
+
+
+def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The P-384 key of somebody who signs decisions or reviews; prompts for a passphrase if it is encrypted."""
+    key = load_signing_key(path, passphrase=passphrase_for(path))
+    if isinstance(key, SigningPair):
+        remedy = "Make one for this purpose: `cji key new-signing`."
+        raise Failure(f"{path.name} is a pair; this needs a P-384 key", remedy=remedy, status=2)
+    return key
 
 
 def _status(error: ClientError) -> int:

@@ -8,6 +8,7 @@ for a quote and Intel for the processor's collateral.
 import os
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from worker.audit.delivered import line_at_of, standing
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
+from worker.cli.review_check import check_reviews
 from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.fips import require_usable
@@ -60,6 +62,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("tables", lambda: f"SHA-256 {load_tables(config.tables_folder).sha256.hex()}"),
         run_check("audit file", lambda: _audit(config)),
         *([run_check("audit delivery", lambda: _delivery(config))] if config.audit_delivery else []),
+        *([run_check("reviews", partial(check_reviews, config, config.review))] if config.review else []),
         run_check("clients", lambda: _clients(config)),
         run_check("door", lambda: check_door(config)),
         *([run_check("validated module", _validated)] if config.require_fips else []),

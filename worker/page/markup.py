@@ -73,9 +73,14 @@ def number(found: float | None, digits: int = 0, *, sign: bool = False) -> Eleme
 
 
 def table(
-    heads: Sequence[str], rows: Iterable[Sequence[Part]], *, total: int | None = None, class_: str = ""
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Part]],
+    *,
+    total: int | None = None,
+    class_: str = "",
+    where: str = "the result",
 ) -> Element:
-    """A table of at most MOST_ROWS of `rows`, and a line on how many more of `total` there are.
+    """A table of at most MOST_ROWS of `rows`, and a line on how many more of `total` there are, and `where`.
 
     On a narrow screen each row becomes a block, and its cells carry the names of their columns.
     """
@@ -89,7 +94,7 @@ def table(
             cells = zip(heads, row, strict=True)
             body.append(element("tr", *(element("td", part, data_label=head) for head, part in cells)))
     more = (shown if total is None else total) - min(shown, MOST_ROWS)
-    return element("div", made, *([element("p", f"{more} more are in the result.", class_="more")] if more else []))
+    return element("div", made, *([element("p", f"{more} more are in {where}.", class_="more")] if more else []))
 
 
 def section(title: str, *content: Part) -> Element:

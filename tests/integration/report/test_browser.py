@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.browser import Browser, browser
 from tests.support.report_tools import PEOPLE, disclosures, jobs, linked, page_of, people
+from tests.support.review_faults import review_page
 
-PAGES = {name: page_of(job) for name, job in jobs().items()} | {"disclosures": disclosures()}
+PAGES = {name: page_of(job) for name, job in jobs().items()}
+PAGES |= {"disclosures": disclosures(), "review": review_page()}
 NASTY = '</style><script>document.title="taken"</script><img src="https://example.org/x" onerror="document.title=1">'
 LONG = "W" * 400
 

@@ -1,4 +1,4 @@
-"""`cji audit`: verify, search, prove, deliver and reconcile a worker's audit trail. One file per verb."""
+"""`cji audit`: verify, search, prove, deliver, reconcile and review audit trails. One file per verb."""
 
 import click
 
@@ -7,13 +7,14 @@ from worker.cli.audit.export import export, verify_export
 from worker.cli.audit.prove import checkpoint, prove, verify_proof
 from worker.cli.audit.reconcile import reconcile
 from worker.cli.audit.resume import resume
+from worker.cli.audit.review import review
 from worker.cli.audit.search import search
 from worker.cli.audit.verify import verify
 
 
 @click.group()
 def audit() -> None:
-    """Verify, search and deliver a worker's audit trail, and prove its lines."""
+    """Verify, search, deliver and review audit trails, and prove their lines."""
 
 
 for _verb in (
@@ -27,5 +28,6 @@ for _verb in (
     resume,
     reconcile,
     deliver,
+    review,
 ):
     audit.add_command(_verb)
