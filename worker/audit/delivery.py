@@ -5,6 +5,7 @@ no right to write a line. Its configuration is `audit.toml`:
 
     trail = "/var/lib/cji/audit.log"      # read only
     state = "/var/lib/cji-audit"          # what was delivered where, and the proofs of witnesses
+    receipt_keys = "/etc/cji/receipt-keys"  # the worker's public keys, with which it signs checkpoints
     [[sinks]]                             # each with its `kind`, a `name`, and the keys of its kind
     [[witnesses]]
 
@@ -25,7 +26,14 @@ _REMEDY: Final = "Compare it with docs/audit.md."
 
 
 class DeliveryError(Exception):
-    """A destination did not take what was offered: it is offered again later. The text is for the operator's log."""
+    """A destination did not take what was offered: it is offered again later. The text is for the operator's log.
+
+    `retry_after` is the destination's own wish, in seconds, if it stated one.
+    """
+
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +64,15 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     trail: Annotated[str, Meta(min_length=1, max_length=1024)]
     state: Annotated[str, Meta(min_length=1, max_length=1024)]
+    receipt_keys: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     sinks: tuple[dict[str, object], ...] = ()
     witnesses: tuple[dict[str, object], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sinks and not self.witnesses:
             raise ValueError("neither [[sinks]] nor [[witnesses]]")
+        if self.witnesses and self.receipt_keys is None:
+            raise ValueError("[[witnesses]] needs receipt_keys")
         names = [each.get("name") for each in (*self.sinks, *self.witnesses)]
         if any(not isinstance(name, str) for name in names) or len(set(names)) != len(names):
             raise ValueError("each of [[sinks]] and [[witnesses]] needs a name of its own")
@@ -80,4 +91,9 @@ def load_delivery(path: Path) -> DeliveryFile:
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise StartupError(f"The configuration {path} is not valid: {error}", _REMEDY) from error
     folder = path.resolve().parent
-    return msgspec.structs.replace(found, trail=str(folder / found.trail), state=str(folder / found.state))
+    paths = {
+        name: str(folder / value)
+        for name in ("trail", "state", "receipt_keys")
+        if isinstance(value := getattr(found, name), str)
+    }
+    return msgspec.structs.replace(found, **paths)

@@ -41,6 +41,7 @@ from worker.audit.worker_events import (
     ReloadRefused,
     TailRecovered,
     TrailAnchored,
+    TrailCheckpoint,
     TrailRefused,
     TrailResumed,
     WorkerNotReady,
@@ -225,6 +226,7 @@ Event = (
     | WorkerStopped
     | TailRecovered
     | TrailAnchored
+    | TrailCheckpoint
     | TrailRefused
     | TrailResumed
     | Attested

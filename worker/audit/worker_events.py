@@ -86,6 +86,12 @@ class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
     counter: Count
 
 
+class TrailCheckpoint(EventBase, frozen=True, kw_only=True, tag="trail_checkpoint"):
+    """The signed checkpoint over all lines before this one: see `worker.audit.checkpoint`."""
+
+    note: Annotated[str, Meta(max_length=16 * 1024)]
+
+
 class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):
     """A worker did not start on this trail, because lines are missing or another trail took its place.
 

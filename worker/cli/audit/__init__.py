@@ -4,6 +4,7 @@ import click
 
 from worker.cli.audit.resume import resume
 from worker.cli.audit.verify import verify
+from worker.cli.audit.witness import witness
 
 
 @click.group()
@@ -14,5 +15,6 @@ def audit() -> None:
 for _verb in (
     verify,
     resume,
+    witness,
 ):
     audit.add_command(_verb)
