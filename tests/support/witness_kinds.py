@@ -46,6 +46,14 @@ class Setting:
     credential: FixedCredential = field(default_factory=FixedCredential)
     clock: list[float] = field(default_factory=lambda: [0.0])
 
+    def __post_init__(self) -> None:
+        self.ca_file.write_text(self.services.authority.pem)
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority of the services' certificates, which is the ledger's service certificate too."""
+        return self.folder / "ca.pem"
+
     @property
     def state(self) -> Path:
         return self.folder / "state"
@@ -53,14 +61,14 @@ class Setting:
     def raw(self, kind: str) -> dict[str, object]:
         """The table of `audit.toml`."""
         common: dict[str, object] = {"kind": kind, "name": kind.replace("_", "-")}
-        ca = str(self.services.ca_file)
+        ca = "ca.pem"
         if kind == "file":
             (self.folder / "copies").mkdir(exist_ok=True)
             return common | {"folder": "copies"}
         if kind == "blob":
             return common | {"account_url": f"{self.services.url}/blob", "container": "audit", "ca_file": ca}
         if kind == "confidential_ledger":
-            return common | {"url": f"{self.services.url}/acl", "service_certificate": str(self.services.service_file)}
+            return common | {"url": f"{self.services.url}/acl", "service_certificate": ca}
         if not (self.folder / "issuer.pem").exists():
             key = ec.generate_private_key(ec.SECP384R1())
             (self.folder / "issuer.pem").write_bytes(private_pem(key))

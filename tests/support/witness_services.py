@@ -128,7 +128,7 @@ class Ledger:
 
     service: Authority
     entries: list[tuple[str, str]] = field(default_factory=list)
-    waits: int = 1
+    waits: int = 0
     falsify: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
 
     def __post_init__(self) -> None:
@@ -271,18 +271,23 @@ class Services:
     blobs: Blobs
     ledger: Ledger
     transparency: Transparency
-    ca_file: Path
-    service_file: Path
+    authority: Authority
     faults: list[Fault] = field(default_factory=list)
     skip: int = 0
     requests: list[str] = field(default_factory=list)
+    challenge: str = ""
+
+    def reset(self) -> None:
+        """Forget everything but the authority."""
+        self.blobs, self.ledger = Blobs(), Ledger(service=self.authority)
+        self.transparency = Transparency(alg=self.transparency.alg)
+        self.faults, self.skip, self.requests, self.challenge = [], 0, [], ""
 
 
 @contextlib.contextmanager
 def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
     """Serve in a thread until the block ends."""
     authority = Authority(name="ledger service")
-    (folder / "ca.pem").write_text(authority.pem)
     key = ec.generate_private_key(ec.SECP256R1())
     (folder / "tls.pem").write_text(authority.issue("127.0.0.1", key.public_key()))
     (folder / "tls.key").write_bytes(
@@ -295,19 +300,16 @@ def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
         blobs=Blobs(),
         ledger=Ledger(service=authority),
         transparency=Transparency(alg=alg),
-        ca_file=folder / "ca.pem",
-        service_file=folder / "ca.pem",
+        authority=authority,
     )
     ready, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def main() -> None:
         app = web.Application(client_max_size=1 << 20)
-        for name, handler in (
-            ("blob", found.blobs.handle), ("acl", found.ledger.handle), ("ts", found.transparency.handle),
-        ):  # fmt: skip
-            app.router.add_route("*", f"/{name}/{{path:.*}}", _faulty(found, handler))
-            app.router.add_route("*", f"/{name}/app/{{path:.*}}", _faulty(found, handler))
+        app.router.add_route("*", "/blob/{path:.*}", _faulty(found, lambda request: found.blobs.handle(request)))
+        app.router.add_route("*", "/acl/app/{path:.*}", _faulty(found, lambda request: found.ledger.handle(request)))
+        app.router.add_route("*", "/ts/{path:.*}", _faulty(found, lambda request: found.transparency.handle(request)))
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
@@ -337,15 +339,17 @@ def _faulty(found: Services, handler: Handler) -> Handler:
         if found.faults and found.skip:
             found.skip -= 1
         elif found.faults:
-            return await _fault(found.faults.pop(0), request, handler)
+            return await _fault(found.faults.pop(0), request, handler, found.challenge)
         return await handler(request)
 
     return handle
 
 
-async def _fault(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _fault(fault: Fault, request: web.Request, handler: Handler, challenge: str) -> web.StreamResponse:
     if fault.isdigit():
         headers = {"Retry-After": "7"} if fault == "429" else {}
+        if challenge:
+            headers["WWW-Authenticate"] = challenge
         return web.Response(status=int(fault), headers=headers)
     if fault == "redirect":
         return web.Response(status=307, headers={"Location": "https://127.0.0.1:1/elsewhere"})

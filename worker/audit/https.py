@@ -103,7 +103,12 @@ class _Adapter(HTTPAdapter):
         finally:
             raw.close()
         response.raw = urllib3.HTTPResponse(
-            body=io.BytesIO(body), headers=raw.headers, status=raw.status, reason=raw.reason, preload_content=False
+            body=io.BytesIO(body),
+            headers=raw.headers,
+            status=raw.status,
+            reason=raw.reason,
+            preload_content=False,
+            request_method=request.method,
         )
         return response
 

@@ -27,7 +27,7 @@ from worker.audit.witnesses.refusals import ReceiptRefusedError, by_status
 from worker.audit.witnesses.settings import ScittTable
 
 REGISTRATION_SECONDS: Final = 60.0
-_PAUSE: Final = 0.5
+_PAUSE: Final = 0.25
 _MAX_PAUSE: Final = 5.0
 _MAX_FILE_BYTES: Final = 64 * 1024
 _ENTRY: Final = re.compile(r"(?:.*/)?entries/([A-Za-z0-9._~-]{1,256})/?")
@@ -126,7 +126,8 @@ class ScittWitness:
                 self._pending = None
                 raise by_status("registration", answer.status_code, answer.headers.get("Retry-After"))
             wish = answer.headers.get("Retry-After", "")
-            pause = min(float(wish), _MAX_PAUSE) if wish.isascii() and wish.isdigit() and len(wish) < 9 else _PAUSE
+            wished = float(wish) if wish.isascii() and wish.isdigit() and len(wish) < 9 else 0.0
+            pause = min(max(wished, _PAUSE), _MAX_PAUSE)
             if time.monotonic() + pause > until:
                 raise DeliveryError("registration: the service did not finish in time")
             time.sleep(pause)
