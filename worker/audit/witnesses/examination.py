@@ -191,12 +191,16 @@ def _two_histories(result: Examination) -> None:
 
 @dataclass(slots=True)
 class _Pass:
-    """State of the one pass: the tree, the worker's own signed checkpoints since the last agreement."""
+    """State of the one pass.
+
+    `differs` is the first sighting of another root, `signed` the first checkpoint in the trail of as many lines or
+    more: its key signed what the witness did not see. A smaller one may be of the lines that agree.
+    """
 
     tree: Frontier = field(default_factory=Frontier)
     origins: set[str] = field(default_factory=set)
-    signed: Checkpoint | None = None  # the first one of the trail, verified, since the last agreement
     differs: Sighting | None = None
+    signed: Checkpoint | None = None
 
 
 def _compare(result: Examination, trail: Path, keys: ReceiptKeys) -> None:
@@ -224,7 +228,15 @@ def _compare(result: Examination, trail: Path, keys: ReceiptKeys) -> None:
             f"the trail ends at line {result.lines}, but {_who(last)} saw {last.checkpoint.size} lines: "
             "the end was cut off, or an older copy was restored"
         )
-        result.add(Finding(fault="cut", witness=last.witness, size=last.checkpoint.size, after=result.lines, text=text))
+        finding = Finding(
+            fault="cut",
+            witness=last.witness,
+            size=last.checkpoint.size,
+            line=result.lines + 1,
+            after=result.last_agreed,
+            text=text,
+        )
+        result.add(finding)
 
 
 def _by_size(sightings: Iterable[Sighting]) -> Iterator[tuple[int, list[Sighting]]]:
@@ -249,7 +261,7 @@ def _own(state: _Pass, record: Record, keys: ReceiptKeys) -> None:
         verdict = keys.judge(found)
         if verdict == "forged":
             raise ChainError(line=record.seq, field="event", detail="the signature of its checkpoint is wrong")
-        if verdict == "verified" and state.signed is None:
+        if verdict == "verified" and state.differs is not None and state.signed is None:
             state.signed = found
 
 
@@ -259,7 +271,7 @@ def _agree(result: Examination, state: _Pass, group: list[Sighting]) -> None:
         if not _ours(state, each):
             continue
         if each.checkpoint.root == root:
-            result.last_agreed, state.signed = each.checkpoint.size, None
+            result.last_agreed = each.checkpoint.size
         elif state.differs is None:
             state.differs = each
 
