@@ -40,10 +40,12 @@ def test_the_proofs_of_a_follower(
             continue
         follower.read()
         found = follower.newest
-        assert found is not None
+        assert follower.root() == slow_root([leaf_hash(line) for line in trail.lines])
+        if found is None:
+            assert len(trail.lines) - 1 <= base
+            continue
         size, leaves = found.checkpoint.size, [leaf_hash(line) for line in trail.lines]
         assert found.checkpoint.root == slow_root(leaves[:size])
-        assert follower.root() == slow_root(leaves)
         if base:
             verify_consistency(
                 earlier=base,
@@ -52,11 +54,10 @@ def test_the_proofs_of_a_follower(
                 root=slow_root(leaves[:size]),
                 proof=follower.proof(size),
             )
-        if size:
-            follower.rebase(found.position)
-            base = size
-            if restart:
-                follower = Follower(trail.path, keys=lambda: keys, at=found.position)
+        follower.rebase(found.position)
+        base = size
+        if restart:
+            follower = Follower(trail.path, keys=lambda: keys, at=found.position)
 
 
 @pytest.mark.parametrize("alg", KEYS)

@@ -1,6 +1,6 @@
 """A witness in Azure Confidential Ledger: an entry in a collection, and the ledger's receipt for it.
 
-The receipt is verified with Microsoft's library against the ledger's service certificate, which the configuration pins:
+The receipt is verified with Microsoft's library against the ledger's service certificates, which the configuration pins:
 a node that this service endorses signed the root of a tree with our transaction, whose claims are this collection and
 exactly the bytes of our offer.
 
@@ -27,7 +27,8 @@ from worker.audit.witnesses.settings import LedgerTable
 
 COMMIT_SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
-_MAX_CERTIFICATE_BYTES: Final = 64 * 1024
+_MAX_CERTIFICATES: Final = 8
+_PEM_END: Final = "-----END CERTIFICATE-----"
 _MAX_PROOF: Final = 64
 
 
@@ -114,10 +115,8 @@ class LedgerWitness:
             raise ReceiptRefusedError("the receipt has no proof")
         if not str(_object(proof.get("leafComponents")).get("commitEvidence")).startswith(f"ce:{receipt.transaction}:"):
             raise ReceiptRefusedError("the receipt is for another transaction")
-        try:
-            verify_receipt(proof, self._certificate(), application_claims=claims)
-        except (ValueError, AssertionError, AttributeError, KeyError, TypeError) as error:
-            raise ReceiptRefusedError("the receipt does not verify under the pinned service certificate") from error
+        if not any(_verifies(proof, each, claims) for each in self._certificates()):
+            raise ReceiptRefusedError("the receipt does not verify under a pinned service certificate")
 
     def _wait(self, look: Callable[[], Any], state: str, what: str) -> dict[str, Any]:
         until = time.monotonic() + self._commit_seconds
@@ -132,7 +131,7 @@ class LedgerWitness:
             time.sleep(_PAUSE)
 
     def _client(self) -> ConfidentialLedgerClient:
-        self._certificate()  # the client would fetch and trust one if the file were missing
+        self._certificates()  # the client would fetch and trust one if the file were missing
         credential = AudienceCredential(self._identity(self._table.client_id), self._table.audience)
         client: Any = ConfidentialLedgerClient  # its base's constructor is the one that mypy finds
         made: ConfidentialLedgerClient = client(
@@ -144,14 +143,23 @@ class LedgerWitness:
         )
         return made
 
-    def _certificate(self) -> str:
+    def _certificates(self) -> list[str]:
         try:
             text = Path(self._table.service_certificate).read_text("ascii")
         except (OSError, UnicodeError) as error:
             raise DeliveryError("service_certificate cannot be read") from error
-        if len(text) > _MAX_CERTIFICATE_BYTES:
-            raise DeliveryError("service_certificate is too large")
-        return text
+        found = [f"{block}{_PEM_END}\n" for block in text.split(_PEM_END)[:-1]]
+        if not 1 <= len(found) <= _MAX_CERTIFICATES:
+            raise DeliveryError("service_certificate has no certificate in PEM, or more than eight")
+        return found
+
+
+def _verifies(receipt: dict[str, Any], certificate: str, claims: list[dict[str, Any]]) -> bool:
+    try:
+        verify_receipt(receipt, certificate.strip(), application_claims=claims)
+    except (ValueError, AssertionError, AttributeError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class Follower:
     def read(self, *, until: int | None = None) -> None:
         """Read the lines that are new, or those until this one.
 
-        Afterwards `newest` is the newest checkpoint that a known key signed, `unknown` a newer one of another key.
+        Afterwards `newest` is the newest checkpoint since the last rebase that a known key signed, and `unknown` a newer
+        one of another key.
         Raises ChainError for a trail that was changed, or OSError.
         """
         self._keys_are_fresh = False
@@ -129,6 +130,8 @@ class Follower:
         verdict = self._judge(checkpoint)
         if verdict == "forged":
             raise ChainError(line=record.seq, field="event", detail="the signature of its checkpoint is wrong")
+        if checkpoint.size <= self._base.size:
+            return  # it is the one that was witnessed last, or of no lines
         found = Found(note=note, checkpoint=checkpoint, position=self.position())
         if verdict == "verified":
             self.newest, self.unknown = found, None

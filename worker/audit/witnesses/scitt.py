@@ -156,9 +156,9 @@ def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(_read(path), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise DeliveryError("key_file has no private key in PEM without a passphrase") from error
+        raise DeliveryError(f"{path.name} has no private key in PEM without a passphrase") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1 | ec.SECP256R1):
-        raise DeliveryError("key_file has a key that is not on P-384 or P-256")
+        raise DeliveryError(f"{path.name} has a key that is not on P-384 or P-256")
     return key
 
 

@@ -43,7 +43,10 @@ class BlobTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True, t
 
 
 class LedgerTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="confidential_ledger"):
-    """An Azure Confidential Ledger. `service_certificate` is the PEM file of its identity, and the only TLS root."""
+    """An Azure Confidential Ledger.
+
+    `service_certificate` is the PEM file of its identity, and the only TLS root; one from before a recovery may follow.
+    """
 
     url: Url
     service_certificate: FilePath
