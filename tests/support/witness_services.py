@@ -61,9 +61,7 @@ class Authority:
             .not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         if not ca:
             names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
@@ -109,7 +107,11 @@ class Blobs:
 
     def _properties(self, name: str) -> dict[str, str]:
         digest = hashlib.sha256(self.blobs[name]).hexdigest()[:16]
-        return {"ETag": f'"0x{digest}"', "Last-Modified": format_datetime(NOW, usegmt=True), "x-ms-blob-type": "BlockBlob"}
+        return {
+            "ETag": f'"0x{digest}"',
+            "Last-Modified": format_datetime(NOW, usegmt=True),
+            "x-ms-blob-type": "BlockBlob",
+        }
 
     def _list(self, request: web.Request) -> web.Response:
         start = request.query.get("startFrom", "")
@@ -165,7 +167,7 @@ class Ledger:
         return web.json_response(self.falsify(self.receipt(index)))
 
     def receipt(self, index: int) -> dict[str, Any]:
-        """As CCF makes one: leaf from write set, commit evidence and claims; a path; a node's signature over the root."""
+        """As CCF makes one: a leaf from write set, commit evidence and claims, a path, a signature over the root."""
         collection, contents = self.entries[index]
         secret = hashlib.sha256(f"secret {index}".encode()).digest()
         halves = (hmac.digest(secret, collection.encode(), "sha256"), hmac.digest(secret, contents.encode(), "sha256"))
@@ -307,9 +309,8 @@ def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
 
     async def main() -> None:
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_route("*", "/blob/{path:.*}", _faulty(found, lambda request: found.blobs.handle(request)))
-        app.router.add_route("*", "/acl/app/{path:.*}", _faulty(found, lambda request: found.ledger.handle(request)))
-        app.router.add_route("*", "/ts/{path:.*}", _faulty(found, lambda request: found.transparency.handle(request)))
+        for path, service in (("blob", "blobs"), ("acl/app", "ledger"), ("ts", "transparency")):
+            app.router.add_route("*", f"/{path}/{{path:.*}}", _faulty(found, service))
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
@@ -333,8 +334,9 @@ def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _faulty(found: Services, handler: Handler) -> Handler:
+def _faulty(found: Services, service: str) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
+        handler: Handler = getattr(found, service).handle
         found.requests.append(f"{request.method} {request.path}")
         if found.faults and found.skip:
             found.skip -= 1
@@ -377,9 +379,7 @@ async def _fault(fault: Fault, request: web.Request, handler: Handler, challenge
 
 
 def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -24,7 +24,6 @@ def _entry(answer: Answer) -> Answer:
     return found
 
 
-
 def _another_signature(answer: Answer) -> None:
     key = ec.generate_private_key(ec.SECP384R1())
     answer["receipt"]["signature"] = base64.b64encode(key.sign(b"x" * 32, ec.ECDSA(hashes.SHA256()))).decode()

@@ -76,9 +76,12 @@ def drip(head: bytes) -> Callable[[ssl.SSLSocket], None]:
 def test_a_slow_answer_ends_at_the_deadline(
     tmp_path: Path, authority: Authority, answer: Callable[[ssl.SSLSocket], None]
 ) -> None:
-    with answering(tmp_path, authority, answer) as url, bounded_session(str(tmp_path / "ca.pem"), seconds=0.3) as session:
-        with pytest.raises(requests.RequestException):
-            session.get(url, timeout=(5, 60))
+    with (
+        answering(tmp_path, authority, answer) as url,
+        bounded_session(str(tmp_path / "ca.pem"), seconds=0.3) as session,
+        pytest.raises(requests.RequestException),
+    ):
+        session.get(url, timeout=(5, 60))
 
 
 @pytest.mark.parametrize(
@@ -95,9 +98,9 @@ def test_a_slow_answer_ends_at_the_deadline(
 )
 def test_an_answer_that_is_not_acceptable(tmp_path: Path, authority: Authority, answer: bytes) -> None:
     with answering(tmp_path, authority, lambda sock: sock.sendall(answer)) as url:
-        with bounded_session(str(tmp_path / "ca.pem"), limit=1000) as session:
-            with pytest.raises(requests.RequestException):
-                session.get(url, timeout=5)
+        made = bounded_session(str(tmp_path / "ca.pem"), limit=1000)
+        with pytest.raises(requests.RequestException):
+            made.get(url, timeout=5)
 
 
 def test_an_ordinary_answer(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

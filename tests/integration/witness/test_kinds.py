@@ -1,5 +1,6 @@
 """Each kind of witness against a local service that speaks its protocol."""
 
+import itertools
 import shutil
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_growing_trail_is_witnessed(setting: Setting, kind: str) -> None:
     assert [each.offer.previous for each in kept] == [0, 3, 8]
     assert held(setting, kind) == 3
     requests = len(setting.services.requests)
-    for one, other in zip(kept, kept[1:], strict=False):
+    for one, other in itertools.pairwise(kept):
         other.offer.continues(one.offer)
     witness = setting.witness(kind)
     for each in kept:
@@ -134,7 +135,7 @@ def test_the_file_witness_never_overwrites(setting: Setting) -> None:
     destination = setting.destination("file")
     taken = setting.folder / "copies" / f"{5:020}.json"
     taken.write_bytes(b"something else, torn")
-    with pytest.raises(DeliveryError, match="has another 0+5.json"):
+    with pytest.raises(DeliveryError, match=r"has another 0+5\.json"):
         destination.advance()
     assert taken.read_bytes() == b"something else, torn"
 
@@ -164,9 +165,9 @@ def test_another_blob_of_this_size_is_refused(setting: Setting) -> None:
 def test_a_challenge_gets_no_token_for_another_audience(setting: Setting) -> None:
     """Blob Storage's client follows a challenge to the audience that it names; the credential does not."""
     setting.trail.write(5).checkpoint()
-    setting.services.challenge = 'Bearer authorization_uri=https://login.example/t/ resource_id=https://vault.azure.net'
+    setting.services.challenge = "Bearer authorization_uri=https://login.example/t/ resource_id=https://vault.azure.net"
     setting.services.faults = ["401"]
-    with pytest.raises(DeliveryError, match="no token|identity"):
+    with pytest.raises(DeliveryError, match="this machine's identity obtains no token"):
         setting.destination("blob").advance()
     assert set(setting.credential.scopes) == {"https://storage.azure.com/.default"}
 
@@ -206,7 +207,7 @@ def test_a_location_without_an_id_is_refused(setting: Setting, location: str) ->
 
 
 @pytest.mark.parametrize("kind", ["confidential_ledger", "scitt"])
-def test_what_is_not_ready_in_time_is_looked_up_again_and_not_written_twice(setting: Setting, kind: str) -> None:
+def test_what_is_not_ready_in_time_is_not_written_twice(setting: Setting, kind: str) -> None:
     setting.trail.write(5).checkpoint()
     setting.services.ledger.waits = setting.services.transparency.running = 3
     destination = setting.destination(kind, wait=0.1)
@@ -217,7 +218,7 @@ def test_what_is_not_ready_in_time_is_looked_up_again_and_not_written_twice(sett
     assert held(setting, kind) == 1
 
 
-def test_an_unknown_start_of_the_worker_is_named_until_its_key_is_there(setting: Setting) -> None:
+def test_a_start_of_the_worker_with_an_unknown_key_is_named(setting: Setting) -> None:
     from tests.support.witness_trails import keys_folder, new_key
 
     trail = setting.trail.write(3)

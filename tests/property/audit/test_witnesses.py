@@ -94,7 +94,7 @@ def test_scitt_cose_and_this_reader_agree_about_statements(alg: str) -> None:
 
 
 def _receipt(entries: list[bytes], index: int, alg: str, **claims: int) -> bytes:
-    return build_receipt(
+    made: bytes = build_receipt(
         leaf_entry_hex=entries[index].hex(),
         leaf_index=index,
         tree_entries_hex=[each.hex() for each in entries],
@@ -102,6 +102,7 @@ def _receipt(entries: list[bytes], index: int, alg: str, **claims: int) -> bytes
         log_private_key_pem=private_pem(KEYS[alg]),
         iat=claims.get("iat"),
     )
+    return made
 
 
 @pytest.mark.parametrize("alg", KEYS)

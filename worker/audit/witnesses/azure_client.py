@@ -1,4 +1,4 @@
-"""What Microsoft's clients share here: the transport, its limits, and an identity for one audience only."""
+"""The transport of Microsoft's clients with its limits, and an identity for one audience only."""
 
 import os
 from collections.abc import Callable

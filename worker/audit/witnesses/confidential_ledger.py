@@ -1,8 +1,8 @@
 """A witness in Azure Confidential Ledger: an entry in a collection, and the ledger's receipt for it.
 
-The receipt is verified with Microsoft's library against the ledger's service certificates, which the configuration pins:
-a node that this service endorses signed the root of a tree with our transaction, whose claims are this collection and
-exactly the bytes of our offer.
+The receipt is verified with Microsoft's library against the ledger's service certificates, which the configuration
+pins: a node that this service endorses signed the root of a tree with our transaction, whose claims are this
+collection and exactly the bytes of our offer.
 
 Sources: "Azure Confidential Ledger write transaction receipts" and its REST API 2022-05-13.
 """

@@ -43,7 +43,7 @@ class CoseError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inclusion:
-    """What a receipt proves: the entry's place in the service's tree, and the time of registration if it states one."""
+    """A receipt's proof: the entry's place in the service's tree, and the time of registration if it states one."""
 
     index: int
     size: int
@@ -97,7 +97,7 @@ def verify_statement(
 
 
 def verify_receipt(receipt: bytes, *, entry: bytes, key: ec.EllipticCurvePublicKey) -> Inclusion:
-    """What the receipt proves about `entry`, if `key` signed it. Raises CoseError."""
+    """The place of `entry` in the service's tree, if `key` signed the receipt. Raises CoseError."""
     message = _read(receipt)
     if message.header.get(_VDS) != _RFC9162_SHA256:
         raise CoseError("the receipt is not about an RFC 9162 tree with SHA-256")

@@ -117,7 +117,9 @@ class WitnessDestination:
         checkpoint = theirs.checkpoint()
         self._require_our_trail(checkpoint.origin)
         if self._keys().judge(checkpoint) != "verified":
-            raise DeliveryError(f"the witness has a checkpoint of {checkpoint.size} lines that no key in receipt_keys signed")
+            raise DeliveryError(
+                f"the witness has a checkpoint of {checkpoint.size} lines that no key in receipt_keys signed"
+            )
         size = checkpoint.size
         if known is not None and size == known.checkpoint().size:
             if checkpoint.root != known.checkpoint().root:

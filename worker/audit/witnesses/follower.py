@@ -69,9 +69,8 @@ class Follower:
     def read(self, *, until: int | None = None) -> None:
         """Read the lines that are new, or those until this one.
 
-        Afterwards `newest` is the newest checkpoint since the last rebase that a known key signed, and `unknown` a newer
-        one of another key.
-        Raises ChainError for a trail that was changed, or OSError.
+        Afterwards `newest` is the newest checkpoint since the last rebase that a known key signed, and `unknown` a
+        newer one of another key. Raises ChainError for a trail that was changed, or OSError.
         """
         self._keys_are_fresh = False
         for line in self._new_lines():

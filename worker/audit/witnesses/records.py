@@ -1,4 +1,4 @@
-"""What a witness is given, and what it returned: files of canonical JSON that are written once.
+"""Offers to witnesses and records of their receipts: files of canonical JSON that are written once.
 
 An `Offer` is what leaves the machine: a checkpoint, and the proof that it continues the one before. A `Witnessed` is
 the deliverer's record of it, with the witness's receipt. Both lie in folders as `<size, 20 digits>.json`.
@@ -104,9 +104,9 @@ Receipt = FileReceipt | BlobReceipt | LedgerReceipt | ScittReceipt
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a reader of the trail continues: after line `seq`, which begins at byte `start` and has this hash.
+    """The position of a reader of the trail, which continues after line `seq`.
 
-    `peaks` are those of the tree of `seq` lines, hexadecimal.
+    That line begins at byte `start` and has this hash. `peaks` are those of the tree of `seq` lines, hexadecimal.
     """
 
     seq: Count
@@ -116,7 +116,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Witnessed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a witness confirmed, and when: by its own clock, or by that of the deliverer."""
+    """The confirmation of a witness, with its time: by its own clock, or by that of the deliverer."""
 
     version: Literal[1] = 1
     witness: Token

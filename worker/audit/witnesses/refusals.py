@@ -1,4 +1,4 @@
-"""What a service's refusal means to the deliverer: one text from a closed set, and when to try again."""
+"""Refusals of services: one text from a closed set for each, and when to try again."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ _STATUS: Final = {
 
 
 class ReceiptRefusedError(DeliveryError):
-    """What a witness returned is not its receipt for this checkpoint."""
+    """A witness returned something that is not its receipt for this checkpoint."""
 
 
 def by_status(what: str, status: int, retry_after: str | None) -> DeliveryError:

@@ -54,7 +54,7 @@ class ScittWitness:
         self._pending: tuple[Offer, bytes, str] | None = None
 
     def newest(self, known: Offer | None) -> Offer | None:
-        """What is already known: SCRAPI has no query for the newest statement of an issuer."""
+        """`known`: SCRAPI has no query for the newest statement of an issuer."""
         return known
 
     def submit(self, offer: Offer) -> Seen:

@@ -8,7 +8,8 @@ import click
 
 from worker.audit.checkpoint import MAX_BYTES, CheckpointError, parse_checkpoint
 from worker.audit.delivery import DeliveryError, DeliveryFile, load_delivery
-from worker.audit.witnesses.examination import Examination, examine
+from worker.audit.witnesses.examination import examine
+from worker.audit.witnesses.findings import Examination
 from worker.audit.witnesses.keys import ReceiptKeys, read_key, read_keys
 from worker.audit.witnesses.records import RecordError
 from worker.audit.witnesses.settings import tables
