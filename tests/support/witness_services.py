@@ -354,7 +354,7 @@ async def _fault(fault: Fault, request: web.Request, handler: Handler, challenge
             headers["WWW-Authenticate"] = challenge
         return web.Response(status=int(fault), headers=headers)
     if fault == "redirect":
-        return web.Response(status=307, headers={"Location": "https://127.0.0.1:1/elsewhere"})
+        return web.Response(status=307, headers={"Location": f"{request.url.origin()}/ts/elsewhere"})
     if fault == "garbage":
         return web.Response(body=b"\x00" * 100, content_type="application/octet-stream")
     if fault == "gzip":

@@ -12,7 +12,7 @@ from worker.audit.chain import verify_next
 from worker.audit.checkpoint import origin_of, sign_checkpoint
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.worker_events import TrailCheckpoint
-from worker.jose import public_jwk
+from worker.jose import key_id, public_jwk
 
 WORKER: Final = "worker-1"
 TIME: Final = "2026-11-24T15:00:00.12Z"
@@ -39,11 +39,12 @@ class Trail:
             self.append(TrailAnchored(counter=mark + self.head.seq))
         return self
 
-    def checkpoint(self) -> bytes:
-        """Append the checkpoint over all lines so far."""
-        note = sign_checkpoint(self.tree, origin=origin_of(self.worker), key=self.key)
-        self.append(TrailCheckpoint(note=note.decode()))
-        return note
+    def checkpoint(self, note: str | None = None) -> bytes:
+        """Append the checkpoint over all lines so far, or a false one."""
+        if note is None:
+            note = sign_checkpoint(self.tree, origin=origin_of(self.worker), key=self.key).decode()
+        self.append(TrailCheckpoint(note=note, receipt_key=key_id(self.key.public_key())))
+        return note.encode()
 
     def append(self, event: Event) -> None:
         self.head, line = append_record(event, head=self.head, time=TIME, worker=self.worker)

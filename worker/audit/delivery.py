@@ -26,14 +26,14 @@ _REMEDY: Final = "Compare it with docs/audit.md."
 
 
 class DeliveryError(Exception):
-    """A destination did not take what was offered: it is offered again later. The text is for the operator's log.
+    """A destination did not take what was offered: it is offered again later, after `after` seconds if it asked for it.
 
-    `retry_after` is the destination's own wish, in seconds, if it stated one.
+    The text is for the operator's log: numbers and fixed words, nothing that a peer wrote.
     """
 
-    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, text: str, *, after: float = 0.0) -> None:
         super().__init__(text)
-        self.retry_after = retry_after
+        self.after = after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ ReloadSubject = Literal["policy_file", "client_roots", "client_crl", "reload"]
 ReloadRequester = Literal["signal", "command"]
 DisagreementAbout = Literal["result_header", "inputs", "outputs", "rows"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Note = Annotated[str, Meta(pattern=r"^[ -~\n\u2014]+\Z", max_length=16 * 1024)]  # a signed note of `checkpoint`
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
 
 

@@ -9,6 +9,8 @@ from worker.audit.fields import (
     EventBase,
     FileDigests,
     Hex96,
+    KeyId,
+    Note,
     ReloadRequester,
     ReloadSubject,
     Text,
@@ -87,9 +89,13 @@ class TrailAnchored(EventBase, frozen=True, kw_only=True, tag="trail_anchored"):
 
 
 class TrailCheckpoint(EventBase, frozen=True, kw_only=True, tag="trail_checkpoint"):
-    """The signed checkpoint over all lines before this one: see `worker.audit.checkpoint`."""
+    """The worker signed the Merkle tree of all lines before this one: `note` is the checkpoint.
 
-    note: Annotated[str, Meta(max_length=16 * 1024)]
+    `receipt_key` is the thumbprint of the key that signed it, which the evidence of this start of the worker names.
+    """
+
+    note: Note
+    receipt_key: KeyId
 
 
 class TrailRefused(EventBase, frozen=True, kw_only=True, tag="trail_refused"):

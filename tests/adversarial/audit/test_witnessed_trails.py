@@ -22,7 +22,6 @@ from worker.audit.witnesses.file_copy import FileWitness
 from worker.audit.witnesses.keys import read_keys
 from worker.audit.witnesses.records import Offer, Witnessed, decode_offer, decode_witnessed
 from worker.audit.witnesses.settings import FileTable
-from worker.audit.worker_events import TrailCheckpoint
 from worker.cli import build
 
 SEEN = "2026-11-24T16:00:00.00Z"
@@ -325,7 +324,7 @@ def test_a_false_checkpoint_in_the_trail_is_named(scene: Scene, kind: str) -> No
         "size": signed(other_tree(20), origin=origin),
         "signature": f"{text}\n\n{signature}".encode(),
     }[kind]
-    trail.append(TrailCheckpoint(note=note.decode()))
+    trail.checkpoint(note.decode())
     [found] = scene.findings()
     assert (found["fault"], found["line"], found["after"]) == ("rewritten", 22, 17)
 

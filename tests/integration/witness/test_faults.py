@@ -31,10 +31,11 @@ def test_a_fault_is_named_and_nothing_is_lost(setting: Setting, kind: str, fault
         return
     with pytest.raises(DeliveryError) as caught:
         destination.advance()
-    assert (caught.value.retry_after == 7.0) == (fault == "429")
+    assert (caught.value.after == 7.0) == (fault == "429")
     assert str(caught.value).isprintable()
     assert not list((setting.state / "witnesses" / destination.name).glob("*"))
     assert not setting.services.faults
+    assert not any("elsewhere" in each for each in setting.services.requests)
     assert destination.advance().seq == 5
     [(_, record)] = Records(setting.state / "witnesses" / destination.name)
     assert isinstance(record, Witnessed)

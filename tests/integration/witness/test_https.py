@@ -1,6 +1,7 @@
 """Bounds of an exchange, against sockets that keep to no protocol."""
 
 import contextlib
+import gzip
 import socket
 import ssl
 import threading
@@ -90,7 +91,7 @@ def test_a_slow_answer_ends_at_the_deadline(
         b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + bytes(1001),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"fff\r\n" + bytes(4095) + b"\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n" + bytes(1001),
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(100_000)),
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxx",
         b"not HTTP\r\n\r\n",
     ],

@@ -7,6 +7,8 @@ from pathlib import Path
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, HashAlgorithm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scitt_cose import build_receipt, build_signed_statement, parse_signed_statement
@@ -191,3 +193,41 @@ def test_no_bytes_but_canonical_ones_are_a_record(data: bytes, at: int, cut: int
             assert decode_offer(changed).encode() == changed
         with contextlib.suppress(RecordError):
             assert decode_witnessed(changed).encode() == changed
+
+
+def _signed(header: dict[int, object], *, over: bytes, attached: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A COSE_Sign1 whose header, payload and signature need not fit each other."""
+    protected, width = cbor2.dumps(header), (key.key_size + 7) // 8
+    digest: HashAlgorithm = SHA256() if width == 32 else SHA384()
+    r, s = decode_dss_signature(key.sign(cbor2.dumps(["Signature1", protected, b"", over]), ec.ECDSA(digest)))
+    signature = r.to_bytes(width, "big") + s.to_bytes(width, "big")
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, {}, attached, signature]))
+
+
+def test_header_payload_and_signature_must_fit_each_other() -> None:
+    key = KEYS["ES384"]
+    claims = {1: "i", 2: "s"}
+    good: dict[int, object] = {1: -35, 3: "text/plain; charset=utf-8", 15: claims}
+    values = {"payload": b"note", "issuer": "i", "subject": "s"}
+
+    def check(statement: bytes, key: ec.EllipticCurvePublicKey) -> None:
+        verify_statement(statement, key=key, **values)  # type: ignore[arg-type]
+
+    check(_signed(good, over=b"note", attached=b"note", key=key), key.public_key())
+    for header, attached in (
+        (
+            good,
+            b"another",
+        ),  # the signature is right for what the reader expects, and the statement shows something else
+        (good | {1: -7}, b"note"),
+        (good | {1: "ES384"}, b"note"),
+        ({3: good[3], 15: claims}, b"note"),
+        (good | {3: "application/json"}, b"note"),
+        (good | {15: {1: "i"}}, b"note"),
+        (good | {2: [3]}, b"note"),
+    ):
+        with pytest.raises(CoseError):
+            check(_signed(header, over=b"note", attached=attached, key=key), key.public_key())
+    other = ec.generate_private_key(ec.SECP521R1())
+    with pytest.raises(CoseError, match="not on P-256 or P-384"):
+        check(_signed(good, over=b"note", attached=b"note", key=key), other.public_key())

@@ -8,7 +8,7 @@ import pytest
 from tests.support.witness_trails import keys_folder, new_key
 from worker.audit.delivery import load_delivery
 from worker.audit.witnesses.azure_client import managed_identity
-from worker.audit.witnesses.configured import witnesses
+from worker.audit.witnesses.configured import needs, witnesses
 from worker.audit.witnesses.keys import read_key, read_keys
 from worker.audit.witnesses.settings import ScittTable, tables
 from worker.errors import StartupError
@@ -47,6 +47,7 @@ def test_paths_are_relative_to_the_folder() -> None:
     "raw",
     [
         {}, FILE | {"kind": "another"}, FILE | {"name": ""}, FILE | {"name": "../x"}, FILE | {"name": "A"},
+        FILE | {"name": "_"},
         FILE | {"more": 1}, FILE | {"interval_seconds": 59}, FILE | {"interval_seconds": 86_401}, FILE | {"folder": ""},
         {"kind": "file", "name": "mount"},
         BLOB | {"account_url": "http://a.blob.core.windows.net"}, BLOB | {"account_url": "https://a b"},
@@ -71,6 +72,10 @@ def test_from_the_file_to_destinations(tmp_path: Path) -> None:
     path.write_text(TEXT)
     made = witnesses(load_delivery(path), folder=tmp_path)
     assert [each.name for each in made] == ["mount", "blob"]
+    found = needs(load_delivery(path), folder=tmp_path)
+    assert found.read == (str(tmp_path / "keys"), "/etc/ssl/certs/ca-certificates.crt")
+    assert found.write == (str(tmp_path / "copies"),)
+    assert found.urls == ("https://a.blob.core.windows.net",)
     path.write_text(TEXT.replace('receipt_keys = "keys"', ""))
     with pytest.raises(StartupError, match="needs receipt_keys"):
         load_delivery(path)

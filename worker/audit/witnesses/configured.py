@@ -1,6 +1,7 @@
 """From `[[witnesses]]` tables to destinations. Importing this loads the clients of all kinds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from worker.audit.witnesses.destination import Witness, WitnessDestination
 from worker.audit.witnesses.file_copy import FileWitness
 from worker.audit.witnesses.keys import read_keys
 from worker.audit.witnesses.scitt import ScittWitness
-from worker.audit.witnesses.settings import BlobTable, FileTable, LedgerTable, Table, tables
+from worker.audit.witnesses.settings import BlobTable, FileTable, LedgerTable, ScittTable, Table, tables
 
 
 def _now() -> datetime:
@@ -31,6 +32,35 @@ def witness_for(
     if isinstance(table, LedgerTable):
         return LedgerWitness(table, identity=identity, clock=clock)
     return ScittWitness(table, clock=clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """Use that witnesses make of the machine: files and folders to read, folders to write, services by URL."""
+
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    urls: tuple[str, ...]
+
+
+def needs(delivery: DeliveryFile, *, folder: Path) -> Needs:
+    """The needs of the `[[witnesses]]` tables. Raises StartupError."""
+    read, write, urls = [delivery.receipt_keys] if delivery.receipt_keys else [], [], []
+    for table in tables(delivery.witnesses, folder=folder):
+        match table:
+            case FileTable():
+                write.append(table.folder)
+            case BlobTable():
+                urls.append(table.account_url)
+                read.append(table.ca_file)
+            case LedgerTable():
+                urls.append(table.url)
+                read.append(table.service_certificate)
+            case ScittTable():
+                urls.append(table.url)
+                files = (table.ca_file, table.key_file, table.issuer_key, table.service_key, table.token_file)
+                read += [each for each in files if each is not None]
+    return Needs(read=tuple(read), write=tuple(write), urls=tuple(urls))
 
 
 def records_of(state: Path, name: str) -> Path:

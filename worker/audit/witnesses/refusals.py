@@ -31,7 +31,7 @@ class ReceiptRefusedError(DeliveryError):
 
 def by_status(what: str, status: int, retry_after: str | None) -> DeliveryError:
     """The error for an answer with this HTTP status and Retry-After header; `what` names what was asked for."""
-    seconds = None
+    seconds = 0.0
     if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
         seconds = min(float(retry_after[:9]), MAX_RETRY_AFTER)
     if 300 <= status < 400:
@@ -40,7 +40,7 @@ def by_status(what: str, status: int, retry_after: str | None) -> DeliveryError:
         text = "fails"
     else:
         text = _STATUS.get(status, "refuses")
-    return DeliveryError(f"{what}: the service {text} (HTTP {status})", retry_after=seconds)
+    return DeliveryError(f"{what}: the service {text} (HTTP {status})", after=seconds)
 
 
 def by_error(what: str, error: AzureError) -> DeliveryError:

@@ -14,7 +14,7 @@ from worker.errors import StartupError
 MAX_WITNESSES: Final = 16
 _REMEDY: Final = 'Compare it with docs/audit.md, "Witnesses".'
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 FilePath = Annotated[str, Meta(min_length=1, max_length=1024)]
 Interval = Annotated[int, Meta(ge=60, le=86_400)]
 ClientId = Annotated[str, Meta(pattern=r"^[0-9a-fA-F-]{36}\Z")]
