@@ -17,7 +17,7 @@ from worker.audit.checkpoint import Checkpoint, CheckpointError, origin_of, pars
 from worker.audit.merkle import HASH_BYTES, Frontier, Subtree, consistency_proof, leaf_hash, node_hash
 from worker.audit.trail import lines
 from worker.audit.witnesses.keys import ReceiptKeys, Verdict
-from worker.audit.witnesses.records import Position
+from worker.audit.witnesses.records import Position, RecordError
 from worker.audit.worker_events import TrailCheckpoint
 
 START: Final = Position(seq=0, hash=GENESIS.hash, start=0, peaks=())
@@ -50,7 +50,7 @@ class Follower:
     """Reads one trail. Not thread-safe."""
 
     def __init__(self, trail: Path, *, keys: Callable[[], ReceiptKeys], at: Position = START) -> None:
-        """Continue at a position. `keys` reads the worker's keys again whenever one is unknown."""
+        """Continue at a position. `keys` reads the worker's keys again whenever one is unknown. Raises RecordError."""
         self._trail, self._read_keys = trail, keys
         self._keys, self._keys_are_fresh = ReceiptKeys(()), False
         self._base = frontier_of(at)
@@ -165,11 +165,11 @@ class Follower:
 
 
 def frontier_of(at: Position) -> Frontier:
-    """The tree at a position. Raises ChainError for peaks of another size."""
+    """The tree at a position. Raises RecordError for peaks of another size."""
     try:
         return Frontier(at.seq, [bytes.fromhex(each) for each in at.peaks])
     except ValueError as error:
-        raise ChainError(line=at.seq, field="line", detail="the kept position does not fit") from error
+        raise RecordError("the kept position has peaks of another size") from error
 
 
 def _levels(size: int) -> list[int]:
