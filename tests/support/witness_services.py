@@ -320,7 +320,13 @@ def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
         await stop.wait()
         await runner.cleanup()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(main()), daemon=True)
+    def run() -> None:
+        loop.run_until_complete(main())
+        for task in (left := asyncio.all_tasks(loop)):
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert ready.wait(30)
     try:
