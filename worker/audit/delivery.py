@@ -5,6 +5,7 @@ no right to write a line. Its configuration is `audit.toml`:
 
     trail = "/var/lib/cji/audit.log"      # read only
     state = "/var/lib/cji-audit"          # what was delivered where, and the proofs of witnesses
+    receipt_keys = "/etc/cji/receipt-keys"  # the worker's public keys, with which it signs checkpoints
     [[sinks]]                             # each with its `kind`, a `name`, and the keys of its kind
     [[witnesses]]
 
@@ -65,6 +66,7 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     trail: Annotated[str, Meta(min_length=1, max_length=1024)]
     state: Annotated[str, Meta(min_length=1, max_length=1024)]
+    receipt_keys: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     sinks: tuple[dict[str, object], ...] = ()
     witnesses: tuple[dict[str, object], ...] = ()
 
@@ -73,6 +75,8 @@ class DeliveryFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("neither [[sinks]] nor [[witnesses]]")
         if len(self.sinks) + len(self.witnesses) > MAX_DESTINATIONS:
             raise ValueError(f"more than {MAX_DESTINATIONS} destinations")
+        if self.witnesses and self.receipt_keys is None:
+            raise ValueError("[[witnesses]] needs receipt_keys")
         names = [each.get("name") for each in (*self.sinks, *self.witnesses)]
         try:
             msgspec.convert(names, list[DestinationName])
@@ -95,4 +99,9 @@ def load_delivery(path: Path) -> DeliveryFile:
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise StartupError(f"The configuration {path} is not valid: {error}", _REMEDY) from error
     folder = path.resolve().parent
-    return msgspec.structs.replace(found, trail=str(folder / found.trail), state=str(folder / found.state))
+    paths = {
+        name: str(folder / value)
+        for name in ("trail", "state", "receipt_keys")
+        if isinstance(value := getattr(found, name), str)
+    }
+    return msgspec.structs.replace(found, **paths)

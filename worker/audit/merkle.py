@@ -182,15 +182,20 @@ def verify_range(
         raise ProofError("the lines are not in this tree")
 
 
-def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Return if `leaf` (a leaf hash) is leaf `index` of this tree: RFC 9162 §2.1.3.2. Raises ProofError."""
-    if not 0 <= index < size:
+def root_from_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """The root of the tree that has `leaf` (a leaf hash) as leaf `index` by this proof. Raises ProofError."""
+    if not 0 <= index < size <= MAX_SIZE:
         raise ProofError("no such leaf")
     _require_hashes(proof)
     node = leaf
     for each, left in _climb(index, size - 1, proof):
         node = node_hash(each, node) if left else node_hash(node, each)
-    if node != root:
+    return node
+
+
+def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Return if `leaf` (a leaf hash) is leaf `index` of this tree: RFC 9162 §2.1.3.2. Raises ProofError."""
+    if root_from_inclusion(leaf, index=index, size=size, proof=proof) != root:
         raise ProofError("the line is not in this tree")
 
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from attestation import AZURE_US
 from tests.support.paths import ROOT
 from tests.support.sink_faults import Trail
+from tests.support.witness_trails import Trail as WitnessedTrail
+from tests.support.witness_trails import keys_folder
 from worker.audit import ChainError
 from worker.audit.deliverer import FIRST_S, MOST_S, Deliverer, TrailChangedError
 from worker.audit.deliverer_rights import ports
@@ -129,6 +131,24 @@ def test_the_command_delivers_and_names_a_changed_trail(site: Path) -> None:
     assert "audit line 5: end: the trail ends before this line" in changed.stderr
     assert "investigate" in changed.stderr
     assert len((site / "out/events.jsonl").read_text().splitlines()) == 5
+
+
+def test_the_command_hands_checkpoints_to_witnesses(tmp_path: Path) -> None:
+    trail = WitnessedTrail(path=tmp_path / "audit.log").write(3)
+    note = trail.checkpoint()
+    keys_folder(tmp_path / "keys", [trail.key])
+    for name in ("state", "copies"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "audit.toml").write_text(
+        'trail = "audit.log"\nstate = "state"\nreceipt_keys = "keys"\n'
+        '[[witnesses]]\nname = "mount"\nkind = "file"\nfolder = "copies"\n'
+    )
+    done = deliver(tmp_path)
+    assert done.returncode == 0, done.stderr
+    (copy,) = (tmp_path / "copies").glob("*.json")
+    (record,) = (tmp_path / "state/witnesses/mount").glob("*.json")
+    assert json.loads(copy.read_text())["note"].encode() == note
+    assert json.loads(record.read_text())["offer"]["note"].encode() == note
 
 
 def test_the_command_says_who_is_behind(site: Path) -> None:

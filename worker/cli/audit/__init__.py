@@ -10,6 +10,7 @@ from worker.cli.audit.resume import resume
 from worker.cli.audit.review import review
 from worker.cli.audit.search import search
 from worker.cli.audit.verify import verify
+from worker.cli.audit.witness import witness
 
 
 @click.group()
@@ -29,5 +30,6 @@ for _verb in (
     reconcile,
     deliver,
     review,
+    witness,
 ):
     audit.add_command(_verb)

@@ -1,4 +1,4 @@
-"""`cji audit deliver`: the process that delivers a trail to its sinks."""
+"""`cji audit deliver`: the process that delivers a trail to its sinks and witnesses."""
 
 import fcntl
 import os
@@ -15,6 +15,8 @@ from worker.audit.deliverer_rights import confine
 from worker.audit.delivery import Destination, load_delivery
 from worker.audit.sinks import CLOUDS, Azure, managed_identity, sinks
 from worker.audit.sinks import needs as needs_of_sinks
+from worker.audit.witnesses.configured import make_folders, witnesses
+from worker.audit.witnesses.configured import needs as needs_of_witnesses
 from worker.cli.common import FILE, Failure, explained
 from worker.errors import StartupError
 from worker.log import log
@@ -27,10 +29,11 @@ _LOCK: Final = "deliver.lock"
 @click.option("--once", is_flag=True, help="Deliver what is there now, then end.")
 @explained
 def deliver(config: Path, *, once: bool) -> None:
-    """Deliver an audit trail to every sink that audit.toml names, until SIGTERM.
+    """Deliver an audit trail to every sink and witness that audit.toml names, until SIGTERM.
 
-    Each event is delivered at least once, always under the same id. Every sink has its own position, kept in the state
-    folder, so none holds up another and a restart continues where each one was. Run it as a user of its own that can
+    Sinks get every event, at least once and always under the same id; witnesses get the worker's newest checkpoint, and
+    what they return is kept. Each has its own position, kept in the state folder, so none holds up another and a
+    restart continues where each one was. Run it as a user of its own that can
     read the trail; deploy/systemd/cji-audit.service does.
 
     \b
@@ -48,15 +51,15 @@ def deliver(config: Path, *, once: bool) -> None:
     try:
         found = load_delivery(config)
         azure = Azure(clouds=CLOUDS, roots=roots, credential=managed_identity(roots))
-        destinations: list[Destination] = list(sinks(found, azure))
-        if found.witnesses:
-            raise StartupError("[[witnesses]] are not supported", "Remove them.")
+        folder = config.resolve().parent
+        destinations: list[Destination] = [*sinks(found, azure), *witnesses(found, folder=folder)]
         with _alone(Path(found.state)):
-            needs = needs_of_sinks(found)
+            make_folders(found, folder=folder)
+            of_sinks, of_witnesses = needs_of_sinks(found), needs_of_witnesses(found, folder=folder)
             confine(
-                read=(str(Path(found.trail).parent), roots),
-                write=(found.state, *needs.folders),
-                urls=needs.urls,
+                read=(str(Path(found.trail).parent), roots, *of_witnesses.read),
+                write=(found.state, *of_sinks.folders, *of_witnesses.write),
+                urls=(*of_sinks.urls, *of_witnesses.urls),
             )
             _run(Deliverer(destinations), once=once)
     except StartupError as error:

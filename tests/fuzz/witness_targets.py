@@ -1,0 +1,123 @@
+"""The readers of what witnesses and the deliverer's state hold."""
+
+import functools
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from scitt_cose import build_receipt
+
+from tests.fuzz.attestation_targets import target
+from tests.fuzz.mutators import BYTES, IN_PLACE, JSON
+from worker.audit.checkpoint import sign_checkpoint
+from worker.audit.merkle import Frontier, leaf_hash
+from worker.audit.witnesses.cose import CoseError, Inclusion, sign_statement, verify_receipt, verify_statement
+from worker.audit.witnesses.records import (
+    FileReceipt,
+    LedgerReceipt,
+    Offer,
+    Position,
+    RecordError,
+    ScittReceipt,
+    Witnessed,
+    decode_offer,
+    decode_witnessed,
+)
+
+__all__ = ["WITNESSES"]
+
+NOTE: Final = b"note"
+CLAIMS: Final = {"issuer": "https://pd.example", "subject": "cji-worker/w"}
+
+
+@functools.cache
+def _key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+@functools.cache
+def _offer() -> Offer:
+    tree = Frontier()
+    tree.append(leaf_hash(b"line"))
+    note = sign_checkpoint(tree, origin="cji-worker/w", key=_key()).decode()
+    return Offer(previous=0, consistency=("00" * 32,), note=note)
+
+
+def _records() -> tuple[bytes, ...]:
+    position = Position(seq=1, hash="00" * 48, start=0, peaks=("00" * 32,))
+    receipts = (
+        FileReceipt(name="x"),
+        LedgerReceipt(transaction="2.1", answer={"receipt": {"proof": [{"left": "00"}]}}),
+        ScittReceipt(statement=b"\xd2", receipt=b"\xd2"),
+    )
+    at = "2026-11-24T16:00:00.00Z"
+    return tuple(
+        Witnessed(witness="w", offer=_offer(), at=at, clock="witness", receipt=each, position=position).encode()
+        for each in receipts
+    )
+
+
+@functools.cache
+def _receipts() -> tuple[bytes, ...]:
+    pem = _key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    entries = [b"a".hex(), b"b".hex(), b"c".hex()]
+    return (
+        build_receipt(
+            leaf_entry_hex=entries[1],
+            leaf_index=1,
+            tree_entries_hex=entries,
+            alg="ES384",
+            log_private_key_pem=pem,
+            iat=7,
+            iss="ts",
+        ),
+    )
+
+
+@functools.cache
+def _statements() -> tuple[bytes, ...]:
+    return (sign_statement(NOTE, key=_key(), **CLAIMS),)
+
+
+def _in_one_form(data: bytes, value: Any) -> bool:
+    return bool(value.encode() == data)
+
+
+WITNESSES: Final = (
+    target(
+        "witness-offer",
+        lambda: (_offer().encode(),),
+        decode_offer,
+        refusals=(RecordError,),
+        fair=_in_one_form,
+        mutators=JSON,
+        weight=10,
+    ),
+    target(
+        "witness-record",
+        _records,
+        decode_witnessed,
+        refusals=(RecordError,),
+        fair=_in_one_form,
+        mutators=JSON,
+        weight=10,
+    ),
+    target(
+        "scitt-receipt",
+        _receipts,
+        lambda data: verify_receipt(data, entry=b"b", key=_key().public_key()),
+        refusals=(CoseError,),
+        fair=lambda _, value: value == Inclusion(index=1, size=3, issued=7, issuer="ts"),
+        mutators=(*BYTES, *IN_PLACE),
+        weight=10,
+    ),
+    target(
+        "scitt-statement",
+        _statements,
+        lambda data: verify_statement(data, payload=NOTE, key=_key().public_key(), **CLAIMS),
+        refusals=(CoseError,),
+        fair=lambda data, _: NOTE in data,
+        mutators=(*BYTES, *IN_PLACE),
+        weight=10,
+    ),
+)
