@@ -170,7 +170,7 @@ class Year:
         )
 
     def _who(self, number: int) -> dict[str, Any]:
-        submitter, ori = _AGENCIES[number * number % len(_AGENCIES)]
+        submitter, ori = _AGENCIES[(number + number // 7) % len(_AGENCIES)]
         purpose = _PURPOSES[number % len(_PURPOSES)]
         return {"submitter": submitter, "requesting_ori": ori, "purpose_code": purpose}
 

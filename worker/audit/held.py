@@ -6,8 +6,8 @@
     rewritten  lines that the checkpoint covers are others here, and nobody signed that
 
 A shorter trail and an older copy of it are the same bytes, so they have one name. The bounds are the lines between the
-last held checkpoint that agrees and the one that does not. A checkpoint in the trail is no bound: whoever forked it has
-the worker sign either way.
+last held checkpoint that agrees and the one that does not. Checkpoints in the trail do not narrow them: in a fork, the
+worker signed both histories.
 """
 
 from collections import defaultdict

@@ -69,7 +69,7 @@ class TrailIndex:
         self.trail = trail
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-            self._database = sqlite3.connect(path, timeout=10, isolation_level=None)
+            self._database = sqlite3.connect(path, timeout=2, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise IndexUnusableError(f"{path} cannot be opened") from error
         try:
