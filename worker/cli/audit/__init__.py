@@ -2,6 +2,7 @@
 
 import click
 
+from worker.cli.audit.packet import packet
 from worker.cli.audit.resume import resume
 from worker.cli.audit.verify import verify
 
@@ -14,5 +15,6 @@ def audit() -> None:
 for _verb in (
     verify,
     resume,
+    packet,
 ):
     audit.add_command(_verb)
