@@ -146,7 +146,8 @@ def write(files: Mapping[str, bytes], out: Path) -> Path:
         try:
             for name, data in files.items():
                 path = folder / name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for parent in reversed(path.relative_to(folder).parents):
+                    (folder / parent).mkdir(mode=0o700, exist_ok=True)
                 _create(path, data)
             os.rename(folder, out)
         finally:

@@ -9,7 +9,7 @@ import msgspec
 from worker.audit.packet.catalog import read_catalog
 from worker.audit.packet.controls import controls
 from worker.audit.packet.errors import PacketError
-from worker.audit.packet.folder import Content
+from worker.audit.packet.folder import Content, encoded
 from worker.audit.packet.given import Given, Tools
 from worker.audit.packet.inputs import read_configuration
 from worker.audit.packet.material import File, Material, Period, Trail
@@ -48,6 +48,7 @@ def make(
         manifest=None if manifest is None else File.of(*manifest),
         **_placed(facts, surveyed),
     )
+    material = msgspec.json.decode(encoded(material), type=Material)  # as its reader will have it
     return Content(material=material, catalog=texts, lines=[each.lines for each in surveyed], given=given)
 
 

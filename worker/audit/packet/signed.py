@@ -5,7 +5,7 @@ reviewers' keys from files. A document that names no known key has the fault `no
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -26,9 +26,16 @@ MAX_BYTES: Final = 4 << 20
 REVIEW_TYPE: Final = "cji-review+jws"
 
 
+class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    payload: str
+    protected: str
+    signature: str
+
+
 class _Header(msgspec.Struct, frozen=True):
     alg: str
-    kid: str = ""
+    kid: str
+    typ: str
 
 
 class _ReceiptHeader(msgspec.Struct, frozen=True):
@@ -109,36 +116,32 @@ def read_checkpoint(name: str, data: bytes, keys: Keys) -> Checkpoint:
 
 
 def read_review(name: str, data: bytes, keys: Keys) -> Review:
-    """A signed review: a compact JWS, ES384, whose payload names week, reviewer and time."""
+    """A signed review: a flattened JWS (RFC 7515 §7.2.2), ES384, whose payload names week, reviewer and time."""
     remedy = "Give a folder of reviews that `cji audit review sign` wrote."
     if len(data) > MAX_BYTES:
         raise PacketError(f"{name} is larger than 4 MiB", remedy)
     try:
-        text = data.decode("ascii").strip()
-        first, payload, signature = text.split(".")
-        header = msgspec.json.decode(b64url_decode(first), type=_Header)
-        review = msgspec.json.decode(b64url_decode(payload), type=_Reviewed)
-        signed = b64url_decode(signature)
-    except ValueError as error:  # msgspec's and base64's errors are ValueErrors
+        file = msgspec.json.decode(data, type=_Signed)
+        header = msgspec.json.decode(b64url_decode(file.protected), type=_Header)
+        review = msgspec.json.decode(b64url_decode(file.payload), type=_Reviewed)
+        signature = b64url_decode(file.signature)
+    except (ValueError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
         raise PacketError(f"{name} is no signed review", remedy) from error
-    fault = NO_KEY
     key = keys.get(header.kid)
-    if key is not None:
-        fault = _es384(header.alg, key, signed, text.rpartition(".")[0].encode())
+    signed = f"{file.protected}.{file.payload}".encode()
     return Review(
         file=File.of(name, data),
         week=review.week,
         reviewer=review.reviewer,
         signed=review.time,
-        fault=fault,
+        fault=NO_KEY if key is None else _fault(header, key, signature, signed),
         key_id=header.kid,
     )
 
 
-def _es384(alg: str, key: VerifyingKey, signature: bytes, message: bytes) -> str:
-    wanted: Literal["ES384"] = "ES384"
-    if alg != wanted or not isinstance(key, ec.EllipticCurvePublicKey):
-        return f"its algorithm is not {wanted}"
+def _fault(header: _Header, key: VerifyingKey, signature: bytes, message: bytes) -> str:
+    if (header.alg, header.typ) != ("ES384", REVIEW_TYPE) or not isinstance(key, ec.EllipticCurvePublicKey):
+        return "it is not an ES384 signature of a review"
     try:
         es384_verify(key, signature, message)
     except InvalidSignature:

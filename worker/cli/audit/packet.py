@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, ParamSpec
+from typing import Any, Final, ParamSpec
 
 import click
 
@@ -25,7 +25,6 @@ from worker.audit.packet.verify import verify as verify_packet
 from worker.cli.audit.packet_tools import tools_for
 from worker.cli.common import FILE, Failure, configuration, explained
 from worker.cli.reference_values import PROFILE
-from worker.config import Config
 
 P = ParamSpec("P")
 _FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -33,6 +32,7 @@ _PACKET: Final = click.Path(exists=True, path_type=Path)
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 _CLOUD: Final = click.option("--cloud", default="azure-us", show_default=True, help="Whose providers may be named.")
 _TRAIL: Final = click.option("--trail", "trails", type=FILE, multiple=True, help="Audit trail; one of each worker.")
+_NAMES: Final = {"from": "first", "to": "last", "trail": "trails"}
 _MAX_CONFIG: Final = 1 << 20
 _MAX_MANIFEST: Final = 64 << 20
 
@@ -78,32 +78,7 @@ def _refused(command: Callable[P, None]) -> Callable[P, None]:
 @click.pass_context
 @explained
 @_refused
-def packet(
-    context: click.Context,
-    *,
-    first: datetime | None,
-    last: datetime | None,
-    trails: tuple[Path, ...],
-    catalog: Path | None,
-    out: Path | None,
-    config: Path | None,
-    policy: Path | None,
-    manifest: Path | None,
-    keys: tuple[Path, ...],
-    maa_policy: Path | None,
-    evidence: tuple[Path, ...],
-    receipts: Path | None,
-    reviews: Path | None,
-    reviewer_keys: tuple[Path, ...],
-    checkpoints: Path | None,
-    receipt_keys: tuple[Path, ...],
-    sbom: Path | None,
-    tests: Path | None,
-    profile: Path | None,
-    cloud: str,
-    docx: bool,
-    as_json: bool,
-) -> None:
+def packet(context: click.Context, /, **options: Any) -> None:
     """Make the packet for an auditor: every requirement, who acts, the evidence of a period, and the gaps.
 
     Writes a folder and a ZIP: pages for people, OSCAL, and everything that is needed to repeat the checks. What is
@@ -118,39 +93,26 @@ def packet(
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     if context.invoked_subcommand is not None:
         return
-    needed = {"--from": first, "--to": last, "--trail": trails, "--catalog": catalog, "--out": out}
-    absent = [option for option, value in needed.items() if not value]
+    absent = [f"--{name}" for name in ("from", "to", "trail", "catalog", "out") if not options[_NAMES.get(name, name)]]
     if absent:
         raise Failure(f"{', '.join(absent)} must be given", remedy="See `cji audit packet --help`.", status=2)
-    assert first and last and catalog and out  # noqa: S101, PT018 - `absent` is empty
-    files: dict[Kind, dict[str, bytes]] = {
-        "keys": _contents(keys),
-        "maa_policy": _contents([maa_policy] if maa_policy else []),
-        "sbom": _contents([sbom] if sbom else []),
-        "tests": _contents([tests] if tests else []),
-        "machines": _contents(evidence),
-        "receipt_keys": _contents(receipt_keys),
-        "reviewer_keys": _contents(reviewer_keys),
-    }
-    if receipts is not None:
-        files["receipts"] = _contents(sorted(receipts.glob("*.jws")))
-    if reviews is not None:
-        files["reviews"] = _reviews(reviews)
-    if checkpoints is not None:
-        files["checkpoints"] = _contents(sorted(each for each in checkpoints.iterdir() if each.is_file()))
+    catalog: Path = options["catalog"]
+    config: Path | None = options["config"]
     content = make(
-        period=_period(first, last),
-        trails=trails,
+        period=_period(options["first"], options["last"]),
+        trails=options["trails"],
         catalog=(catalog.name, _bytes(catalog, MAX_CATALOG)),
-        given=Given(files=files),
-        tools=tools_for(context, cloud=cloud, profile=profile),
-        configuration=None if config is None else _configured(config),
-        policy=None if policy is None else (policy.name, _bytes(policy, _MAX_CONFIG)),
-        manifest=None if manifest is None else (manifest.name, _bytes(manifest, _MAX_MANIFEST)),
+        given=_given(options),
+        tools=tools_for(context, cloud=options["cloud"], profile=options["profile"]),
+        configuration=None if config is None else (config.name, _bytes(config, _MAX_CONFIG), configuration(config)),
+        policy=_named(options["policy"], _MAX_CONFIG),
+        manifest=_named(options["manifest"], _MAX_MANIFEST),
     )
-    made = files_of(content, with_docx=docx)
+    made = files_of(content, with_docx=options["docx"])
+    out: Path = options["out"]
     archive = write(made, out)
-    _show(rows(content.material, content.catalog, controls()), out, archive, made[INDEX], as_json=as_json)
+    found = rows(content.material, content.catalog, controls())
+    _show(found, out, archive, made[INDEX], as_json=options["as_json"])
 
 
 @packet.command("verify")
@@ -194,6 +156,26 @@ def verify_command(
         context.exit(3)
 
 
+def _given(options: Mapping[str, Any]) -> Given:
+    """The files that the packet passes on, by kind. A folder that was not named has no kind."""
+    files: dict[Kind, dict[str, bytes]] = {
+        "keys": _contents(options["keys"]),
+        "maa_policy": _contents([each for each in [options["maa_policy"]] if each]),
+        "sbom": _contents([each for each in [options["sbom"]] if each]),
+        "tests": _contents([each for each in [options["tests"]] if each]),
+        "machines": _contents(options["evidence"]),
+        "receipt_keys": _contents(options["receipt_keys"]),
+        "reviewer_keys": _contents(options["reviewer_keys"]),
+    }
+    if options["receipts"] is not None:
+        files["receipts"] = _contents(sorted(options["receipts"].glob("*.jws")))
+    if options["reviews"] is not None:
+        files["reviews"] = _reviews(options["reviews"])
+    if options["checkpoints"] is not None:
+        files["checkpoints"] = _contents(sorted(each for each in options["checkpoints"].iterdir() if each.is_file()))
+    return Given(files=files)
+
+
 def _period(first: datetime, last: datetime) -> Period:
     try:
         return Period(first=first.date(), last=last.date())
@@ -225,8 +207,8 @@ def _reviews(folder: Path) -> dict[str, bytes]:
     return {name: _bytes(path, MAX_BYTES) for name, path in named.items()}
 
 
-def _configured(path: Path) -> tuple[str, bytes, Config]:
-    return path.name, _bytes(path, _MAX_CONFIG), configuration(path)
+def _named(path: Path | None, most: int) -> tuple[str, bytes] | None:
+    return None if path is None else (path.name, _bytes(path, most))
 
 
 def _show(found: Sequence[Row], out: Path, archive: Path, index: bytes, *, as_json: bool) -> None:

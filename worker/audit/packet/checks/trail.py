@@ -12,10 +12,11 @@ from worker.audit.packet.checks.result import (
     holds,
     missing,
     of_field,
+    of_file,
     of_lines,
     of_trail,
 )
-from worker.audit.packet.material import Incident, Material, Trail
+from worker.audit.packet.material import Checkpoint, Incident, Material, Trail
 from worker.audit.packet.signed import NO_KEY
 
 YEAR: Final = timedelta(days=365)
@@ -86,28 +87,28 @@ def checkpoints(material: Material) -> Result:
     """Checkpoints that were kept elsewhere are signed by a worker's key and name this trail's lines."""
     if not material.checkpoints:
         return missing("No checkpoint from outside the machine was given (--checkpoints).")
-    evidence: list[Evidence] = []
+    trails = {f"cji-worker/{trail.worker}": trail for trail in material.trails}
     for each in material.checkpoints:
-        shown = Evidence(
-            kind="file", what=each.file.name, sha256=each.file.sha256, recheck=f"sha256sum {each.file.name}"
-        )
-        trails = [trail for trail in material.trails if each.origin == f"cji-worker/{trail.worker}"]
         if each.fault == NO_KEY:
             return missing(f"The key of checkpoint {each.file.name} was not given (--evidence or --receipt-key).")
-        if each.fault:
-            return fails(f"Checkpoint {each.file.name}: {each.fault}.", shown)
-        if not trails:
-            return fails(f"Checkpoint {each.file.name} is of {each.origin}, whose trail was not given.", shown)
-        if trails[0].roots.get(str(each.size)) != each.root:
-            size = f"lines 1 to {each.size}"
-            return fails(f"Checkpoint {each.file.name}: {size} of {trails[0].file} are not those of then.", shown)
-        evidence.append(shown)
-    without = {trail.file for trail in material.trails} - {
-        trail.file for trail in material.trails for each in material.checkpoints if each.origin.endswith(trail.worker)
-    }
+        if wrong := _wrong(each, trails.get(each.origin)):
+            return fails(f"Checkpoint {each.file.name}{wrong}.", of_file(each.file))
+    without = trails.keys() - {each.origin for each in material.checkpoints}
     if without:
         return missing(f"No checkpoint of {min(without)} was given.")
-    return holds(f"{len(evidence)} checkpoints from outside the machine verify against the trail.", *evidence)
+    shown = map(of_file, (each.file for each in material.checkpoints))
+    return holds(f"{len(material.checkpoints)} checkpoints from outside the machine verify against the trail.", *shown)
+
+
+def _wrong(checkpoint: Checkpoint, trail: Trail | None) -> str:
+    """What a checkpoint shows to be wrong; empty if nothing."""
+    if checkpoint.fault:
+        return f": {checkpoint.fault}"
+    if trail is None:
+        return f" is of {checkpoint.origin}, whose trail was not given"
+    if trail.roots.get(str(checkpoint.size)) != checkpoint.root:
+        return f": the first {checkpoint.size} lines of {trail.file} are not those that it was made for"
+    return ""
 
 
 def time_stamps(material: Material) -> Result:
