@@ -84,12 +84,12 @@ def _open(rows: Sequence[Row]) -> Iterator[Block]:
             continue
         yield Table(
             ("check", "what was found", "fragments"),
-            [(name, why, ", ".join(_ranges(ids))) for (name, why), ids in affected.items()],
+            [(name, why, ", ".join(ranges(ids))) for (name, why), ids in affected.items()],
             "open",
         )
 
 
-def _ranges(ids: Sequence[str]) -> Iterator[str]:
+def ranges(ids: Sequence[str]) -> Iterator[str]:
     """Fragments with consecutive rows as one: `AU-8/346-347`."""
     run: list[tuple[str, int]] = []
     for each in ids:
@@ -122,7 +122,7 @@ def _cells(rows: Sequence[Row]) -> tuple[Cell, ...]:
         done.append(f"Checks: {', '.join(first.checks)}.")
     why = [first.why] if first.status in {"not met", "gap"} else []
     return (
-        (first.unit, ", ".join(each.partition("/")[2] for each in _ranges([row.id for row in rows]))),
+        (first.unit, ", ".join(each.partition("/")[2] for each in ranges([row.id for row in rows]))),
         (first.title, *(f"{row.row}  {' '.join(row.text.split())}" for row in rows)),
         (*who, f"acts: {_ACTOR[first.by]}"),
         (*done, *why),
