@@ -34,7 +34,6 @@ from worker.audit import (
     HostChanged,
     JobAdmitted,
     JobCompleted,
-    JobEnded,
     JobRefused,
     KeyDropped,
     KeyReleased,
@@ -248,10 +247,8 @@ def receipt(number: int, sequence: int, previous: str, policy: str, changes: dic
 def _sound() -> Scene:
     """The worker starts a week before the period and runs through it."""
     begin = datetime(2026, 9, 28, 8, 0, tzinfo=UTC)
-    items: list[tuple[datetime, Event | Job]] = [
-        (begin + timedelta(seconds=n), event)
-        for n, event in enumerate((started(), attested(), released(), WorkerReady(kek_ids=(KEK,))))
-    ]
+    first: list[Event] = [started(), attested(), released(), WorkerReady(kek_ids=(KEK,))]
+    items: list[tuple[datetime, Event | Job]] = [(begin + timedelta(seconds=n), each) for n, each in enumerate(first)]
     old, new = (FileDigests(policy_file=digest(policy), **_FILES) for policy in POLICIES)
     extra: dict[int, Sequence[Event]] = {
         8: [WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE), TailRecovered(cut_bytes=3, cut_sha384="00" * 48)],
@@ -311,7 +308,9 @@ def _files() -> dict[str, bytes]:
 
 def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
     """The lines of the trail, and the receipts in them."""
-    head, lines, receipts, policy = GENESIS, [], [], ""
+    head, policy = GENESIS, ""
+    lines: list[bytes] = []
+    receipts: list[str] = []
     previous = "0" * 96
 
     def append(moment: datetime, event: Event) -> None:
@@ -322,7 +321,8 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
     for moment, item in scene.items:
         if isinstance(item, WorkerStarted):
             policy = item.policy_sha384
-            item = msgspec.structs.replace(item, config_sha384=digest(scene.runs))
+            append(moment, msgspec.structs.replace(item, config_sha384=digest(scene.runs)))
+            continue
         if isinstance(item, FilesReloaded):
             policy = item.after.policy_file
         if not isinstance(item, Job):
@@ -351,21 +351,6 @@ def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
         line = lines[scene.flip]
         lines[scene.flip] = line.replace(b'"counter":', b'"counter":1', 1)
     return lines, receipts
-
-
-def ended(number: int, **changes: Any) -> JobEnded:
-    values: dict[str, Any] = {
-        "job_id": f"{number:032x}",
-        "header_sha384": f"{number:096x}",
-        "submitter": "metro-pd",
-        "requesting_ori": "WI0130000",
-        "purpose_code": "C",
-        "duration_ms": 10,
-        "stage": Stage.COMPUTE,
-        "reason": Reason.CELL_FAILED,
-        "correlation_id": "c0ffee",
-    }
-    return JobEnded(**values | changes)
 
 
 def review(week: str, key: ec.EllipticCurvePrivateKey) -> bytes:

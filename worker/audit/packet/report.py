@@ -28,6 +28,8 @@ _MEANING: Final[dict[RowStatus, str]] = {
     "gap": "evidence for a check was not given",
     "outside": "not covered by this product; the statement names who acts",
 }
+MOST_OUTSIDE: Final = 8
+"""Fragments of a part outside this product whose texts are shown; the part's row names all of them."""
 _ACTOR: Final = {"product": "this product", "agency": "agency", "provider": "provider"}
 
 
@@ -55,10 +57,11 @@ def _cover(material: Material, catalog: Catalog, rows: Sequence[Row]) -> Iterato
             "workers": ", ".join(trail.worker for trail in material.trails),
             "product": f"cji-worker {material.product}",
             "requirements": f"{len({row.unit for row in rows})} units, {len(rows)} fragments",
-            "catalog": f"{catalog.version} of {catalog.published}",
-            "transcription": catalog.transcription or "not stated",
+            "catalog": f"{catalog.version} of {catalog.published or 'a date that is not stated'}",
         }
     )
+    if catalog.transcription:
+        yield Text(f"Texts of the policy: {catalog.transcription}. Check them against the FBI's own file.")
     counts = Counter(row.status for row in rows)
     yield Table(
         ("status", "fragments", "meaning"),
@@ -120,10 +123,12 @@ def _cells(rows: Sequence[Row]) -> tuple[Cell, ...]:
     if first.by == "product":
         done += [f"Where: {first.how}."] * bool(first.how) + [f"Not covered: {first.limits}"] * bool(first.limits)
         done.append(f"Checks: {', '.join(first.checks)}.")
-    why = [first.why] if first.status in {"not met", "gap"} else []
+    why = [f"Found: {first.why}"] if first.status in {"not met", "gap"} else []
+    shown = rows if first.by == "product" or len(rows) <= MOST_OUTSIDE else rows[:MOST_OUTSIDE]
+    more = [f"{len(rows) - len(shown)} more fragments; their texts are in catalog.json."] * (len(shown) < len(rows))
     return (
         (first.unit, ", ".join(each.partition("/")[2] for each in ranges([row.id for row in rows]))),
-        (first.title, *(f"{row.row}  {' '.join(row.text.split())}" for row in rows)),
+        (first.title, *(f"{row.row}  {' '.join(row.text.split())}" for row in shown), *more),
         (*who, f"acts: {_ACTOR[first.by]}"),
         (*done, *why),
         _BADGES[first.status],

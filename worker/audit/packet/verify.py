@@ -68,7 +68,7 @@ def verify(files: Mapping[str, bytes], tools: Tools, *, resurvey: Resurvey | Non
 
 
 def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | None) -> Iterator[Difference]:
-    yield from _index(files)
+    yield from digest_differences(files)
     try:
         material = msgspec.json.decode(files.get(MATERIAL, b""), type=Material)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -92,7 +92,8 @@ def _differences(files: Mapping[str, bytes], tools: Tools, resurvey: Resurvey | 
             yield from _facts(MATERIAL, "trails", before, again)
 
 
-def _index(files: Mapping[str, bytes]) -> Iterator[Difference]:
+def digest_differences(files: Mapping[str, bytes]) -> Iterator[Difference]:
+    """The files that packet.json does not list as they are."""
     try:
         index = msgspec.json.decode(files.get(INDEX, b""), type=Index)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -202,7 +203,7 @@ def _computed(files: Mapping[str, bytes], material: Material, catalog: Catalog) 
     """Everything that follows from the material."""
     for name, data in computed(material, catalog).items():
         if name not in files:
-            continue  # `_index` has named it
+            continue  # `digest_differences` has named it
         if name == ROWS and files[name] != data:
             yield from _rows(files[name], data)
         elif files[name] != data:
