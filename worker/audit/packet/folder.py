@@ -65,7 +65,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a packet is made of. `lines` are the included lines of each trail, by their numbers."""
+    """Everything that a packet is made of. `lines` are the included lines of each trail, by their numbers."""
 
     material: Material
     catalog: Catalog

@@ -44,7 +44,7 @@ MAX_FILES: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What the rooms of attestation do for a packet. `appraise` returns the facts and, if accepted, the receipt key."""
+    """The part of the rooms of attestation in a packet. `appraise` returns the facts and, if accepted, the receipt key."""
 
     lint_release_policy: Lint
     lint_maa_policy: Lint
@@ -101,7 +101,7 @@ def _keys(files: Files) -> Keys:
         try:
             key = _pem(data) if data.lstrip().startswith(b"-----") else parse_verifying(data.decode("utf-8").strip())
         except (ValueError, UnsupportedAlgorithm, msgspec.MsgspecError) as error:
-            raise PacketError(f"{name} is no P-384 public key", "Give a public key as JWK or PEM.") from error
+            raise PacketError(f"{name} is not a P-384 public key", "Give a public key as JWK or PEM.") from error
         found[key_id(key)] = key
     return found
 

@@ -67,7 +67,7 @@ def survey_again(trails: Sequence[Path], material: Material) -> list[Trail]:
 
 
 def _sought(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a survey looks for: the sizes of checkpoints, and the digests of receipts and evidence."""
+    """The arguments of a survey: the sizes of checkpoints, and the digests of receipts and evidence."""
     digests = {each.sha384 for each in facts.get("receipts") or ()}
     digests |= {each.evidence_sha384 for each in facts.get("machines") or ()}
     return {"sizes": {each.size for each in facts.get("checkpoints") or ()}, "digests": digests}

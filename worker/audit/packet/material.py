@@ -1,4 +1,4 @@
-"""What a packet knows: facts that were read from trails, receipts and files. Everything else is computed from them.
+"""The facts of a packet, which were read from trails, receipts and files. Everything else is computed from them.
 
 Digests are lower-case hexadecimal. Lines are numbers of a trail's lines, from 1. No fact is a value of a record or a
 key; operators and requestors occur only in the lines of the trail that a packet includes.

@@ -24,7 +24,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check found. `why` is one sentence for people."""
+    """The finding of a check. `why` is one sentence for people."""
 
     status: Status
     why: str

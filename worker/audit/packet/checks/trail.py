@@ -101,7 +101,7 @@ def checkpoints(material: Material) -> Result:
 
 
 def _wrong(checkpoint: Checkpoint, trail: Trail | None) -> str:
-    """What a checkpoint shows to be wrong; empty if nothing."""
+    """The fault that a checkpoint shows; empty if none."""
     if checkpoint.fault:
         return f": {checkpoint.fault}"
     if trail is None:
