@@ -44,7 +44,7 @@ MAX_FILES: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """The part of the rooms of attestation in a packet. `appraise` returns the facts and, if accepted, the receipt key."""
+    """The part of attestation in a packet. `appraise` returns the facts and, if accepted, the key of receipts."""
 
     lint_release_policy: Lint
     lint_maa_policy: Lint

@@ -220,7 +220,7 @@ class Machine(Fact, frozen=True, kw_only=True):
     measurement: str
     evidence_sha384: str
     line: int
-    """Where a trail attests it, 0 for nowhere."""
+    """The line that attests it, 0 for none."""
     receipt_key: str
     """RFC 7638 thumbprint, and the name of receipts' signatures."""
     appraised_at: str

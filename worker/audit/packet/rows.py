@@ -98,7 +98,7 @@ def status(part: Part, results: Sequence[Result]) -> RowStatus:
 
 
 def _responsibility(fragment: Fragment) -> str:
-    """What the companion gives for each service model, once where they agree."""
+    """The companion's word for each service model, once where they agree."""
     named = {"IaaS": fragment.iaas, "PaaS": fragment.paas, "SaaS": fragment.saas}
     given = {model: who for model, who in named.items() if who}
     if len(given) == len(named) and len(set(given.values())) == 1:

@@ -93,7 +93,7 @@ def read_checkpoint(name: str, data: bytes, keys: Keys) -> Checkpoint:
     try:
         found = parse_checkpoint(data)
     except CheckpointError as error:
-        raise PacketError(f"{name} is no checkpoint: {error}", "Give a folder of checkpoints only.") from error
+        raise PacketError(f"{name} is not a checkpoint: {error}", "Give a folder of checkpoints only.") from error
     fault, signer = NO_KEY, ""
     for key_id, key in keys.items():
         p384 = key.p384 if isinstance(key, VerifyingPair) else key
@@ -126,7 +126,7 @@ def read_review(name: str, data: bytes, keys: Keys) -> Review:
         review = msgspec.json.decode(b64url_decode(file.payload), type=_Reviewed)
         signature = b64url_decode(file.signature)
     except (ValueError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
-        raise PacketError(f"{name} is no signed review", remedy) from error
+        raise PacketError(f"{name} is not a signed review", remedy) from error
     key = keys.get(header.kid)
     signed = f"{file.protected}.{file.payload}".encode()
     return Review(

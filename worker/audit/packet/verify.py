@@ -51,7 +51,7 @@ Resurvey = Callable[[Material], Sequence[Trail]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What differs, in which file."""
+    """A difference, and the file that has it."""
 
     file: str
     what: str

@@ -1,4 +1,4 @@
-"""What the rooms of attestation do for `cji audit packet`: lint both policies, and appraise evidence."""
+"""The tools that `cji audit packet` has from attestation: both linters, and the appraisal of evidence."""
 
 import hashlib
 from collections.abc import Iterable

@@ -48,7 +48,7 @@ def catalog(frame: Frame) -> Json:
 
 
 def component_definition(frame: Frame) -> Json:
-    """What the product does, whatever the period."""
+    """The product's statements, for any period."""
     return {
         "uuid": frame.id("component-definition", frame.catalog.version),
         "metadata": frame.metadata("cji-worker: statements about the CJIS Security Policy"),

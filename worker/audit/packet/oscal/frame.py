@@ -1,4 +1,4 @@
-"""What the four documents share: ids, times, metadata, and the policy's names in OSCAL's form."""
+"""Shared by the four documents: ids, times, metadata, and the policy's names in OSCAL's form."""
 
 import re
 import uuid
@@ -13,7 +13,7 @@ from worker.audit.packet.rows import Row
 
 OSCAL_VERSION: Final = "1.1.2"
 CATALOG: Final = "catalog.json"
-"""Where the other documents find the policy: beside them."""
+"""The policy, for the documents beside it."""
 NAMESPACE: Final = "urn:uuid:5d2f4e0c-7a52-5c1c-9d5f-1d2f6b1f3f61"
 """Of properties that OSCAL does not define, and of all ids."""
 COMPONENTS: Final = MappingProxyType(

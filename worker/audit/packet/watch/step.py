@@ -1,4 +1,4 @@
-"""What a watcher is, and what it sees."""
+"""The form of a watcher, and of the lines that it sees."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
