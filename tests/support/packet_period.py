@@ -408,6 +408,7 @@ def tools() -> Tools:
             tee="snp",
             product="Genoa",
             measurement="f8" * 48,
+            pcrs=tuple(f"{n:064x}" for n in range(8)),
             evidence_sha384=EVIDENCE,
             line=0,
             receipt_key=key_id(KEY.public_key()),

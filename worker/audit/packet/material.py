@@ -218,6 +218,8 @@ class Machine(Fact, frozen=True, kw_only=True):
     tee: str
     product: str
     measurement: str
+    pcrs: tuple[str, ...]
+    """Of the vTPM, SHA-256, from PCR 0 on."""
     evidence_sha384: str
     line: int
     """The line that attests it, 0 for none."""

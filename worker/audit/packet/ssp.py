@@ -114,6 +114,7 @@ def _machines(material: Material) -> Iterator[Block]:
                 "not checked": " ".join(each.unchecked) or "nothing",
             }
         )
+        yield Table(("PCR", "SHA-256"), [(str(n), Code(pcr)) for n, pcr in enumerate(each.pcrs)], "pcrs")
 
 
 def _key(key: Key) -> Iterator[Block]:

@@ -18,6 +18,7 @@ _WIDTHS: Final = MappingProxyType(
         "open": (35, 130, 102),
         "pieces": (25, 72, 75, 95),
         "counts": (30, 25, 212),
+        "pcrs": (20, 247),
     }
 )
 """Widths of columns in mm, on A4 landscape with margins of 15 mm."""

@@ -44,11 +44,11 @@ class Replays(Endless):
     def see(self, step: Step) -> Iterator[Fault]:
         """Each job that completes again."""
         if isinstance(step.event, JobCompleted):
-            if step.event.job_id in self._done:
+            while self._done and seconds_between(next(iter(self._done.values())), step.time) > 2 * DAY:
+                self._done.popitem(last=False)
+            if self._done.pop(step.event.job_id, None) is not None:
                 yield step.line, "the job has already completed"
             self._done[step.event.job_id] = step.time
-            while seconds_between(next(iter(self._done.values())), step.time) > 2 * DAY:
-                self._done.popitem(last=False)
 
 
 class Attribution(Endless):
