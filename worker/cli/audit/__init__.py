@@ -1,9 +1,10 @@
-"""`cji audit`: verify, search, prove, deliver, reconcile and review audit trails. One file per verb."""
+"""`cji audit`: verify, search, prove, deliver, reconcile, review and hand over audit trails. One file per verb."""
 
 import click
 
 from worker.cli.audit.deliver import deliver
 from worker.cli.audit.export import export, verify_export
+from worker.cli.audit.packet import packet
 from worker.cli.audit.prove import checkpoint, prove, verify_proof
 from worker.cli.audit.reconcile import reconcile
 from worker.cli.audit.resume import resume
@@ -31,5 +32,6 @@ for _verb in (
     deliver,
     review,
     witness,
+    packet,
 ):
     audit.add_command(_verb)

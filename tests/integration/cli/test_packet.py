@@ -1,0 +1,133 @@
+"""`cji audit packet` as its users run it, and what independent judges make of its files."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from docx import Document
+
+from tests.support.evidence_files import evidence_file
+from tests.support.forge import machine
+from tests.support.packet_period import PERIOD, catalog, sound, write_trail
+from tests.support.paths import ROOT
+from tests.support.reviews import decided_profile
+from worker.cli import build
+
+
+def cji(*arguments: object) -> Result:
+    command = build(machine().trust)
+    return CliRunner().invoke(command, ["audit", "packet", *[str(a) for a in arguments]], catch_exceptions=False)
+
+
+def made(folder: Path, *more: object) -> tuple[Path, Result]:
+    """A packet of the sound period, of the trail and `more` alone."""
+    trail, _ = write_trail(sound(), folder)
+    texts = folder / "texts.json"
+    texts.write_bytes(catalog())
+    out = folder / "packet"
+    period = ("--from", PERIOD.first, "--to", PERIOD.last)
+    return out, cji(*period, "--trail", trail, "--catalog", texts, "--out", out, "--cloud", machine().trust.name, *more)
+
+
+def test_a_packet_with_gaps_is_made_verified_and_repeated(tmp_path: Path) -> None:
+    out, shown = made(tmp_path, "--json", "--no-docx")
+    assert shown.exit_code == 0, shown.output
+    result = json.loads(shown.stdout)
+    assert result["rows"]["not met"] == 0
+    assert result["checks"]["reviews"] == "missing"
+    assert result["checks"]["chain"] == "holds"
+    cloud = ("--cloud", machine().trust.name)
+    for path in (out, tmp_path / "packet.zip"):
+        again = cji("verify", path, "--trail", tmp_path / "audit.log", "--json", *cloud)
+        assert again.exit_code == 0, again.output
+        assert json.loads(again.stdout)["packet_sha256"] == result["packet_sha256"]
+    page = out / "packet.html"
+    page.write_bytes(page.read_bytes().replace(b"gap", b"met", 1))
+    found = cji("verify", out, *cloud)
+    assert found.exit_code == 3
+    assert "packet.html: differs from its digest in packet.json" in found.output
+
+
+def test_what_is_missing_or_in_the_way_is_explained(tmp_path: Path) -> None:
+    assert "--from, --to, --trail, --catalog, --out must be given" in cji().output
+    out, _ = made(tmp_path, "--no-docx")
+    assert not (out / "packet.docx").exists()
+    _, shown = made(tmp_path, "--no-docx")
+    assert shown.exit_code == 2
+    assert "exists" in shown.output
+    assert cji("verify", tmp_path / "texts.json").exit_code == 2
+
+
+def test_evidence_of_a_simulated_machine_is_named(tmp_path: Path) -> None:
+    """The evidence is appraised by the rooms of attestation; the simulator's roots are not production's."""
+    evidence = tmp_path / "evidence.json"
+    evidence.write_bytes(evidence_file())
+    profile = decided_profile(tmp_path)
+    out, shown = made(tmp_path, "--evidence", evidence, "--profile", profile, "--no-docx", "--json")
+    assert json.loads(shown.stdout)["checks"]["evidence"] == "fails"
+    rows = json.loads((out / "rows.json").read_bytes())
+    why = {row["checks"]["evidence"]["why"] for row in rows if "evidence" in row["checks"]}
+    assert why == {"evidence.json is of a simulated machine."}
+    cloud = ("--cloud", machine().trust.name, "--profile", profile)
+    assert cji("verify", out, *cloud).exit_code == 0
+    evidence.write_bytes(evidence_file(nonce=b"x" * 32))
+    out.rename(tmp_path / "first")
+    (tmp_path / "packet.zip").unlink()
+    out, _ = made(tmp_path, "--evidence", evidence, "--profile", profile, "--no-docx")
+    material = json.loads((out / "material.json").read_bytes())
+    assert material["machines"][0]["refused"].startswith("attestation E")
+
+
+def test_the_word_file_has_every_unit_and_one_table_per_family(tmp_path: Path) -> None:
+    out, _ = made(tmp_path)
+    document = Document(io.BytesIO((out / "packet.docx").read_bytes()))
+    units = {cell.paragraphs[0].text for table in document.tables for cell in table.columns[0].cells[1:]}
+    assert {each["id"] for each in json.loads((out / "catalog.json").read_bytes())["units"]} <= units
+    headings = [each.text for each in document.paragraphs if each.style and each.style.name == "Heading 1"]
+    assert headings[:3] == ["Contents", "Not met, and gaps", "Customer-managed keys and confidential computing (SSP)"]
+    assert len([each for each in headings if each.endswith(": family")]) == 9
+
+
+@pytest.fixture(scope="module")
+def trestle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of compliance-trestle, in the environment of its own that its lock file describes."""
+    subprocess.run([ROOT / "tools/oscal"], check=True, timeout=600, env=os.environ | {"PYTHON": sys.executable})
+    return ROOT / ".oscal/bin/trestle"
+
+
+FOLDERS = {
+    "catalog": "catalogs",
+    "component-definition": "component-definitions",
+    "system-security-plan": "system-security-plans",
+    "assessment-results": "assessment-results",
+}
+
+
+def validated(trestle: Path, folder: Path, oscal: Path) -> str:
+    """The output of `trestle validate` for the four documents, in a workspace of its own."""
+    folder.mkdir()
+    subprocess.run([trestle, "init", "--local"], cwd=folder, check=True, capture_output=True)
+    (folder / "catalog.json").write_bytes((oscal / "catalog.json").read_bytes())
+    for name, kind in FOLDERS.items():
+        place = folder / kind / "packet"
+        place.mkdir()
+        (place / f"{name}.json").write_bytes((oscal / f"{name}.json").read_bytes())
+    done = subprocess.run([trestle, "validate", "-a"], cwd=folder, check=False, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.timeout(660)
+def test_compliance_trestle_validates_all_four_documents(tmp_path: Path, trestle: Path) -> None:
+    out, _ = made(tmp_path, "--no-docx")
+    printed = validated(trestle, tmp_path / "workspace", out / "oscal")
+    assert printed.count("VALID: ") == printed.count("passed") == 4, printed
+    results = out / "oscal/assessment-results.json"
+    text = results.read_text()
+    observation = json.loads(text)["assessment-results"]["results"][0]["observations"][0]["uuid"]
+    results.write_text(text.replace(f'"uuid": "{observation}"', '"uuid": "not-a-uuid"'))
+    assert validated(trestle, tmp_path / "damaged", out / "oscal").count("VALID: ") < 4

@@ -1,0 +1,478 @@
+"""A sound period of one worker, as its auditor gets it: trail, receipts, reviews, and the files around it.
+
+A test changes one thing of it and writes it to a folder; `packet` makes the content of a packet from that.
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from hashlib import sha384
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from attestation import AZURE_US
+from attestation.provider_policy import build as build_maa_policy
+from attestation.release.policy import build as build_release_policy
+from tests.support.worker_configs import WORKER_CONFIG
+from worker.audit import (
+    GENESIS,
+    WITNESSES,
+    Attested,
+    Attributed,
+    Claims,
+    CryptoModule,
+    Event,
+    FileDigests,
+    FilesReloaded,
+    HostChanged,
+    JobAdmitted,
+    JobCompleted,
+    JobRefused,
+    KeyDropped,
+    KeyReleased,
+    PartDigest,
+    TailRecovered,
+    TpmClock,
+    TrailAnchored,
+    Transport,
+    Volumes,
+    WorkerNotReady,
+    WorkerReady,
+    WorkerStarted,
+    append_record,
+    receipt_sha384,
+    sign,
+    utc_hundredths,
+)
+from worker.audit.checkpoint import origin_of, sign_checkpoint
+from worker.audit.merkle import Frontier, leaf_hash
+from worker.audit.packet.controls import controls
+from worker.audit.packet.folder import Content
+from worker.audit.packet.given import Given, Kind, Tools
+from worker.audit.packet.make import make
+from worker.audit.packet.material import File, Machine, Period
+from worker.cli.audit.packet_tools import tools_for
+from worker.config import load
+from worker.errors import Reason, Stage
+from worker.jose import VerifyingKey, b64url, es384_sign, key_id, public_jwk
+from worker.manifest import VERSION
+from worker.suites import Suite
+
+__all__ = ["PERIOD", "Job", "Scene", "catalog", "content", "given", "real_tools", "sound", "tools"]
+
+PERIOD: Final = Period(first=date(2026, 10, 5), last=date(2026, 10, 25))
+KEY: Final = ec.derive_private_key(0xA0D17, ec.SECP384R1())
+REVIEWER: Final = ec.derive_private_key(0x2E71E, ec.SECP384R1())
+WORKER: Final = "worker-1"
+KEK: Final = "https://v.vault.azure.net/keys/cmk/" + "ab" * 16
+AUTHORITY: Final = "https://cji.eus.attest.azure.net"
+RELEASE_POLICY: Final = build_release_policy(AUTHORITY, hardware=("snp",))
+EVIDENCE: Final = "07" * 48
+MANIFEST: Final = b"0" * 64 + b"  /opt/cji/lib/worker.py\n"
+POLICIES: Final = (b"# the policy until the reload\n", b"# the policy in force\n")
+CONFIG: Final = (
+    "require_fips = true\n"
+    + WORKER_CONFIG.replace('client_roots = "roots.pem"', 'client_roots = "roots.pem"\nclient_crl = "crl.pem"')
+).encode()
+_TPM: Final = TpmClock(clock=1, reset_count=1, restart_count=0)
+_FILES: Final = {name: sha384(name.encode()).hexdigest() for name in ("client_roots", "client_crl")}
+VOLUMES: Final = Volumes(rows_in=10, rows_out=10, bytes_in=1000, bytes_out=900, chri_rows_out=0, subjects_out=10)
+
+
+def digest(data: bytes) -> str:
+    return sha384(data).hexdigest()
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A completed job; `claims` replace those of its receipt."""
+
+    number: int
+    duration: timedelta = timedelta(seconds=2)
+    admitted: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict)
+    completes: int = 1
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """What happened, in order, and the files around it. `items` are events or jobs with their times."""
+
+    items: list[tuple[datetime, Event | Job]]
+    files: dict[str, bytes]
+    weeks: list[str]
+    reviewer: ec.EllipticCurvePrivateKey = REVIEWER
+    kept: list[int] = field(default_factory=lambda: [0, 1])
+    checkpoint_at: int = 20
+    tests: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    stray: dict[str, Any] | None = None
+    """Claims of a kept receipt that the trail does not have."""
+    runs: bytes = CONFIG
+    """The configuration that runs."""
+    flip: int | None = None
+    """A line with an anchor, counted from 0, whose counter is changed after it was written."""
+
+    def at(self, index: int, event: Event | Job, *, after: timedelta = timedelta(minutes=1)) -> None:
+        """Insert an event after item `index`."""
+        moment = self.items[index][0] + after
+        self.items.insert(index % len(self.items) + 1, (moment, event))
+
+    def find(self, kind: type) -> list[int]:
+        """Places of the items of a type."""
+        return [i for i, (_, item) in enumerate(self.items) if isinstance(item, kind)]
+
+    def change(self, kind: type, which: int, **changes: Any) -> None:
+        """Replace members of an event."""
+        place = self.find(kind)[which]
+        moment, event = self.items[place]
+        assert not isinstance(event, Job)
+        self.items[place] = moment, msgspec.structs.replace(event, **changes)
+
+    def job(self, which: int) -> Job:
+        item = self.items[self.find(Job)[which]][1]
+        assert isinstance(item, Job)
+        return item
+
+
+def started(**changes: Any) -> WorkerStarted:
+    values: dict[str, Any] = {
+        "version": VERSION,
+        "code_sha384": digest(MANIFEST),
+        "config_sha384": digest(CONFIG),
+        "policy_sha384": digest(POLICIES[0]),
+        "simulated": False,
+        "host_profile": "cji-host-1",
+    }
+    return WorkerStarted(**values | changes)
+
+
+def attested(**changes: Any) -> Attested:
+    values: dict[str, Any] = {
+        "evidence_sha384": EVIDENCE,
+        "maa_token_sha384": "08" * 48,
+        "issuer": AUTHORITY,
+        "tee": "snp",
+        "accepted_advisories": ("AMD-SB-3024",),
+        "region": "eastus",
+        "expires": "2026-10-05T01:00:00.00Z",
+        "tpm": _TPM,
+        "receipt_key": key_id(KEY.public_key()),
+    }
+    return Attested(**values | changes)
+
+
+def released(**changes: Any) -> KeyReleased:
+    values: dict[str, Any] = {
+        "kek_id": KEK,
+        "evidence_sha384": EVIDENCE,
+        "statement_sha384": "0c" * 48,
+        "policy_sha256": File.of("", RELEASE_POLICY).sha256,
+        "policy_immutable": True,
+        "policy_accepted": (),
+        "policy_warnings": ("RP17",),
+    }
+    return KeyReleased(**values | changes)
+
+
+def admitted(number: int, policy: str, **changes: Any) -> JobAdmitted:
+    values: dict[str, Any] = {
+        "job_id": f"{number:032x}",
+        "header_sha384": f"{number:096x}",
+        "not_after": "2026-11-24T16:00:00.00Z",
+        "submitter": "metro-pd",
+        "source": "ipv4:127.0.0.1:50000",
+        "originating_ori": "WI0130000",
+        "requesting_ori": "WI0130000",
+        "attribution": Attributed(operator_id="op-17", requestor="Det. Muñoz", secondary_recipient=""),
+        "suite": Suite.CLASSICAL_1,
+        "purpose_code": "C",
+        "operations": ("deidentify",),
+        "recipients": ("A" * 43,),
+        "kek_id": KEK,
+        "policy_sha384": policy,
+    }
+    return JobAdmitted(**values | changes)
+
+
+def receipt(number: int, sequence: int, previous: str, policy: str, changes: dict[str, Any]) -> str:
+    values: dict[str, Any] = {
+        "version": 1,
+        "worker": WORKER,
+        "sequence": sequence,
+        "previous_sha384": previous,
+        "job_id": f"{number:032x}",
+        "header_sha384": f"{number:096x}",
+        "result_header_sha384": "03" * 48,
+        "inputs": (PartDigest(name="people", sha256="04" * 32, bytes=1000),),
+        "outputs": (PartDigest(name="result", sha256="05" * 32, bytes=900),),
+        "witnesses": WITNESSES,
+        "submitter": "metro-pd",
+        "originating_ori": "WI0130000",
+        "requesting_ori": "WI0130000",
+        "suite": Suite.CLASSICAL_1,
+        "purpose_code": "C",
+        "operations": ("deidentify",),
+        "recipients": ("A" * 43,),
+        "kek_id": KEK,
+        "volumes": VOLUMES,
+        "started": "2026-10-06T10:00:00.00Z",
+        "ended": "2026-10-06T10:00:02.00Z",
+        "region": "eastus",
+        "tee": "snp",
+        "tcb": {"bootloader": 3},
+        "accepted_advisories": ("AMD-SB-3024",),
+        "evidence_sha384": EVIDENCE,
+        "maa_token_sha384": "08" * 48,
+        "policy_sha384": policy,
+        "config_sha384": digest(CONFIG),
+        "code_sha384": digest(MANIFEST),
+        "fips": CryptoModule(name="OpenSSL FIPS Provider", version="3.1.2", certificate="4985", mode="approved"),
+        "transport": Transport(protocol="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", bits=256),
+        "host_profile": "cji-host-1",
+        "simulated": False,
+        "tpm": _TPM,
+        "audit_anchor": 7,
+    }
+    return sign(Claims(**values | changes), KEY)
+
+
+@cache
+def _sound() -> Scene:
+    """The worker starts a week before the period and runs through it."""
+    begin = datetime(2026, 9, 28, 8, 0, tzinfo=UTC)
+    first: list[Event] = [started(), attested(), released(), WorkerReady(kek_ids=(KEK,))]
+    items: list[tuple[datetime, Event | Job]] = [(begin + timedelta(seconds=n), each) for n, each in enumerate(first)]
+    old, new = (FileDigests(policy_file=digest(policy), **_FILES) for policy in POLICIES)
+    extra: dict[int, Sequence[Event]] = {
+        8: [WorkerNotReady(reason=Reason.AUDIT_UNAVAILABLE), TailRecovered(cut_bytes=3, cut_sha384="00" * 48)],
+        9: [WorkerReady(kek_ids=(KEK,))],
+        10: [HostChanged(unmet=("bpf",)), HostChanged(unmet=())],
+        12: [FilesReloaded(by="command", uid=0, before=old, after=new)],
+        14: [
+            JobRefused(
+                source="ipv4:127.0.0.1:50000",
+                stage=Stage.ADMIT,
+                reason=Reason.POLICY_DENIED,
+                correlation_id="c0ffee",
+            )
+        ],
+        16: [KeyDropped(kek_id=KEK, cause="expired"), started(policy_sha384=digest(POLICIES[1]))],
+        17: [attested(), released(), WorkerReady(kek_ids=(KEK,))],
+    }
+    for day in range(1, 29):
+        noon = begin + timedelta(days=day, hours=4)
+        events = extra.get(day, [])
+        items += [(noon + timedelta(minutes=10 * n), event) for n, event in enumerate(events)]
+        if day not in {8, 16}:
+            items.append((noon + timedelta(hours=1), Job(number=day)))
+        items.append((noon + timedelta(hours=2), TrailAnchored(counter=day)))
+    # the day 8 without a trail: it returns within the hour
+    place = next(i for i, (_, item) in enumerate(items) if isinstance(item, TailRecovered))
+    items.insert(place + 1, (items[place][0] + timedelta(minutes=5), WorkerReady(kek_ids=(KEK,))))
+    return Scene(items=items, files=_files(), weeks=list(PERIOD.weeks))
+
+
+def sound() -> Scene:
+    """The period, for a test to change."""
+    return copy.deepcopy(_sound())
+
+
+def _files() -> dict[str, bytes]:
+    key = {
+        "attributes": {"enabled": True, "exportable": True, "created": "2026-01-05T10:00:00+00:00", "expires": None},
+        "key": {"kid": KEK, "kty": "RSA-HSM", "n": b64url(b"\xff" * 384), "keyOps": ["unwrapKey"]},
+        "releasePolicy": {"encodedPolicy": b64url(RELEASE_POLICY), "immutable": True},
+    }
+    sbom = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "metadata": {"component": {"name": "cji-worker", "version": VERSION}},
+        "components": [{"name": "cryptography", "version": "50.0.2"}, {"name": "numpy", "version": "2.3.4"}],
+    }
+    return {
+        "worker.toml": CONFIG,
+        "policy.toml": POLICIES[1],
+        "manifest.sha256": MANIFEST,
+        "key.json": json.dumps(key).encode(),
+        "maa.txt": build_maa_policy(),
+        "sbom.json": json.dumps(sbom).encode(),
+    }
+
+
+def lines_of(scene: Scene) -> tuple[list[bytes], list[str]]:
+    """The lines of the trail, and the receipts in them."""
+    head, policy = GENESIS, ""
+    lines: list[bytes] = []
+    receipts: list[str] = []
+    previous = "0" * 96
+
+    def append(moment: datetime, event: Event) -> None:
+        nonlocal head
+        head, line = append_record(event, head=head, time=utc_hundredths(moment), worker=WORKER)
+        lines.append(line)
+
+    for moment, item in scene.items:
+        if isinstance(item, WorkerStarted):
+            policy = item.policy_sha384
+            append(moment, msgspec.structs.replace(item, config_sha384=digest(scene.runs)))
+            continue
+        if isinstance(item, FilesReloaded):
+            policy = item.after.policy_file
+        if not isinstance(item, Job):
+            append(moment, item)
+            continue
+        append(moment, admitted(item.number, policy, **item.admitted))
+        for again in range(item.completes):
+            claims = {"config_sha384": digest(scene.runs)} | item.claims
+            text = receipt(item.number, len(receipts) + 1, previous, policy, claims)
+            previous = receipt_sha384(text)
+            receipts.append(text)
+            if again:
+                append(moment + item.duration, admitted(item.number, policy, **item.admitted))
+            completed = JobCompleted(
+                job_id=f"{item.number:032x}",
+                header_sha384=f"{item.number:096x}",
+                submitter="metro-pd",
+                requesting_ori="WI0130000",
+                purpose_code="C",
+                duration_ms=2000,
+                volumes=VOLUMES,
+                receipt=text,
+            )
+            append(moment + item.duration, completed)
+    if scene.flip is not None:
+        line = lines[scene.flip]
+        lines[scene.flip] = line.replace(b'"counter":', b'"counter":1', 1)
+    return lines, receipts
+
+
+def review(week: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A signed review as `cji audit review sign` writes it."""
+    header = {"alg": "ES384", "kid": key_id(REVIEWER.public_key()), "typ": "cji-review+jws"}
+    payload = {"version": 1, "week": week, "reviewer": "A. Auditor", "time": "2026-10-27T09:00:00.00Z"}
+    first, second = (b64url(json.dumps(each, separators=(",", ":")).encode()) for each in (header, payload))
+    signature = b64url(es384_sign(key, f"{first}.{second}".encode()))
+    return json.dumps({"payload": second, "protected": first, "signature": signature}).encode()
+
+
+def junit(outcomes: dict[str, str]) -> bytes:
+    """Results of all named tests; passed unless `outcomes` has another one by the name in controls.toml."""
+    cases = []
+    for name, test in controls().tests.items():
+        module, _, function = test.partition(".py::")
+        inner = {"failed": "<failure/>", "skipped": "<skipped/>"}.get(outcomes.get(name, ""), "")
+        if outcomes.get(name) != "absent":
+            cases.append(f'<testcase classname="{module.replace("/", ".")}" name="{function}[1]">{inner}</testcase>')
+    return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>".encode()
+
+
+def given(scene: Scene, lines: Sequence[bytes], receipts: Sequence[str]) -> Given:
+    """The files that the packet passes on."""
+    frontier = Frontier()
+    for line in lines[: scene.checkpoint_at]:
+        frontier.append(leaf_hash(line))
+    note = sign_checkpoint(frontier, origin=origin_of(WORKER), key=KEY)
+    files: dict[Kind, dict[str, bytes]] = {
+        "keys": {"key.json": scene.files["key.json"]},
+        "maa_policy": {"maa.txt": scene.files["maa.txt"]},
+        "sbom": {"sbom.json": scene.files["sbom.json"]},
+        "tests": {"tests.xml": junit(scene.tests)},
+        "receipts": {f"{n}.jws": receipts[n].encode() for n in scene.kept},
+        "reviews": {f"{week}-review.signed.json": review(week, scene.reviewer) for week in scene.weeks},
+        "checkpoints": {"note": scene.files.get("note", note)},
+        "machines": {"evidence.json": json.dumps(scene.machine).encode()},
+        "reviewer_keys": {"reviewer.jwk": public_jwk(REVIEWER.public_key()).encode()},
+    }
+    if scene.stray is not None:
+        files["receipts"]["stray.jws"] = receipt(99, 99, "ee" * 48, digest(POLICIES[0]), scene.stray).encode()
+    return Given(files=files)
+
+
+def tools() -> Tools:
+    """Both linters, and a stand-in for the appraisal: no evidence of a machine of production is at hand."""
+    real = real_tools()
+
+    def appraise(name: str, data: bytes) -> tuple[Machine, VerifyingKey | None]:
+        machine = Machine(
+            file=File.of(name, data),
+            refused="",
+            cloud="azure-us",
+            simulated=False,
+            tee="snp",
+            product="Genoa",
+            measurement="f8" * 48,
+            pcrs=tuple(f"{n:064x}" for n in range(8)),
+            evidence_sha384=EVIDENCE,
+            line=0,
+            receipt_key=key_id(KEY.public_key()),
+            appraised_at="2026-10-06T10:00:00+00:00",
+            time_by="a timestamp",
+            checks=58,
+            unchecked=("E11",),
+        )
+        changed = msgspec.structs.replace(machine, **json.loads(data))
+        return changed, None if changed.refused else KEY.public_key()
+
+    return Tools(
+        lint_release_policy=real.lint_release_policy,
+        lint_maa_policy=real.lint_maa_policy,
+        maa_policy_hash=real.maa_policy_hash,
+        appraise=appraise,
+    )
+
+
+@cache
+def real_tools() -> Tools:
+    """The tools of the command, with production's roots."""
+    return tools_for(click.Context(click.Command("cji"), obj={AZURE_US.name: AZURE_US}), cloud="azure-us", profile=None)
+
+
+@cache
+def catalog() -> bytes:
+    """A catalog with texts of the tests' own, in the shape that the statements were written for."""
+    units = [
+        {
+            "id": control.id,
+            "title": f"Title of {control.id}",
+            "family": f"{control.id[:2]}: family",
+            "fragments": [
+                {"row": n, "kind": "fragment", "text": f"Text {n}", "priority": "P1", "sanction": None, "iaas": "Both"}
+                for n in control.numbers
+            ],
+        }
+        for control in controls().controls
+    ]
+    return json.dumps({"version": controls().version, "published": "2026-06-25", "units": units}).encode()
+
+
+def write_trail(scene: Scene, folder: Path) -> tuple[Path, Given]:
+    """The trail in the folder, and what is given with it."""
+    lines, receipts = lines_of(scene)
+    trail = folder / "audit.log"
+    trail.write_bytes(b"".join(lines))
+    return trail, given(scene, lines, receipts)
+
+
+def content(scene: Scene, folder: Path) -> Content:
+    """The content of the period's packet."""
+    trail, files = write_trail(scene, folder)
+    config = folder / "worker.toml"
+    config.write_bytes(scene.files["worker.toml"])
+    return make(
+        period=PERIOD,
+        trails=[trail],
+        catalog=("catalog.json", catalog()),
+        given=files,
+        tools=tools(),
+        configuration=("worker.toml", scene.files["worker.toml"], load(config)),
+        policy=("policy.toml", scene.files["policy.toml"]),
+        manifest=("manifest.sha256", scene.files["manifest.sha256"]),
+    )

@@ -1,0 +1,252 @@
+"""The facts of a packet, which were read from trails, receipts and files. Everything else is computed from them.
+
+Digests are lower-case hexadecimal. Lines are numbers of a trail's lines, from 1. No fact is a value of a record or a
+key; operators and requestors occur only in the lines of the trail that a packet includes.
+"""
+
+import hashlib
+from datetime import date, timedelta
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+VERSION: Final = 1
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all facts."""
+
+
+class Period(Fact, frozen=True, kw_only=True):
+    """The days that a packet is about, both included, in UTC."""
+
+    first: date
+    last: date
+
+    def __post_init__(self) -> None:
+        if not date(2000, 1, 1) <= self.first <= self.last <= date(9000, 1, 1):
+            raise ValueError("the period ends before it begins")
+
+    @property
+    def start(self) -> str:
+        """Its first moment, as the trail writes times."""
+        return f"{self.first}T00:00:00.00Z"
+
+    @property
+    def end(self) -> str:
+        """The first moment after it."""
+        return f"{self.last + timedelta(days=1)}T00:00:00.00Z"
+
+    def contains(self, time: str) -> bool:
+        """Whether a time of the trail is in it."""
+        return self.start <= time < self.end
+
+    @property
+    def weeks(self) -> tuple[str, ...]:
+        """The ISO weeks that begin and end in it, as `2026-W48`."""
+        first = self.first + timedelta(days=-self.first.weekday() % 7)
+        count = max(0, (self.last - first).days + 1) // 7
+        return tuple(f"{y}-W{w:02}" for y, w, _ in ((first + timedelta(weeks=i)).isocalendar() for i in range(count)))
+
+
+class File(Fact, frozen=True, kw_only=True):
+    """A file by its name, without its folder."""
+
+    name: str
+    size: int
+    sha256: str
+    sha384: str
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> "File":
+        """The facts of these bytes."""
+        digests = hashlib.sha256(data).hexdigest(), hashlib.sha384(data).hexdigest()
+        return cls(name=name, size=len(data), sha256=digests[0], sha384=digests[1])
+
+
+class Seen(Fact, frozen=True, kw_only=True):
+    """How often a value occurred in the period, and on which lines first and last."""
+
+    count: int
+    first: int
+    last: int
+
+
+class Incident(Fact, frozen=True, kw_only=True):
+    """Something in the period that a check must not find. `topic` is that check's, `what` has only our own words."""
+
+    topic: str
+    line: int
+    what: str
+
+
+class Line(Fact, frozen=True, kw_only=True):
+    """A line that the packet includes, with the proof that it is in the trail: RFC 9162 §2.1.3."""
+
+    number: int
+    sha256: str
+    proof: tuple[str, ...]
+
+
+class Trail(Fact, frozen=True, kw_only=True):
+    """One worker's trail. `lines` counts those that verified; `broken` names the first one that did not."""
+
+    file: str
+    worker: str
+    first_line: int
+    lines: int
+    size: int
+    sha256: str
+    """Of the lines that verified."""
+    first_time: str
+    last_time: str
+    head: str
+    root: str
+    """Merkle root over all of `lines`."""
+    roots: dict[str, str]
+    """The root at each size that a checkpoint names."""
+    in_period: int
+    broken: str
+    in_force: dict[str, str]
+    """At the end of the period, by the last start or reload: code, configuration, policy, version, profile."""
+    seen: dict[str, dict[str, Seen]]
+    """Values by the field of their event, such as `attested.region`."""
+    unlisted: dict[str, int]
+    """Fields with more values than are listed, and how often another value occurred."""
+    incidents: tuple[Incident, ...]
+    unlisted_incidents: dict[str, int]
+    included: tuple[Line, ...]
+
+
+class Configuration(Fact, frozen=True, kw_only=True):
+    """worker.toml: its digest, and the values that a packet shows. Secrets are not among them."""
+
+    file: File
+    values: dict[str, str]
+
+
+class Linted(Fact, frozen=True, kw_only=True):
+    """A policy and its weaknesses, each as `error RP12 title`; `name` is how tokens or releases name it."""
+
+    file: File
+    name: str
+    text: str
+    findings: tuple[str, ...]
+
+
+class Key(Fact, frozen=True, kw_only=True):
+    """A key of the vault, as `az keyvault key show` prints it."""
+
+    file: File
+    kid: str
+    kty: str
+    bits: int
+    exportable: bool
+    enabled: bool
+    created: str
+    expires: str
+    operations: tuple[str, ...]
+    policy: Linted | None
+    policy_immutable: bool
+
+
+class Sbom(Fact, frozen=True, kw_only=True):
+    """A bill of materials in CycloneDX JSON; `product` is the version of cji-worker in it."""
+
+    file: File
+    spec: str
+    components: int
+    repeated: tuple[str, ...]
+    product: str
+
+
+class Tests(Fact, frozen=True, kw_only=True):
+    """Test results in JUnit XML: totals, and the outcome of each test that `controls` names."""
+
+    file: File
+    total: int
+    failed: int
+    skipped: int
+    outcomes: dict[str, Literal["passed", "failed", "skipped"]]
+
+
+class HeldReceipt(Fact, frozen=True, kw_only=True):
+    """A receipt that a submitter kept. `line` is where the trail has it, 0 for nowhere."""
+
+    file: File
+    sha384: str
+    worker: str
+    ended: str
+    sequence: int
+    fault: str
+    """Why it does not verify; empty if it does."""
+    key_id: str
+    line: int
+
+
+class Review(Fact, frozen=True, kw_only=True):
+    """A signed weekly review."""
+
+    file: File
+    week: str
+    reviewer: str
+    signed: str
+    fault: str
+    key_id: str
+
+
+class Checkpoint(Fact, frozen=True, kw_only=True):
+    """A signed checkpoint that was kept outside the machine."""
+
+    file: File
+    origin: str
+    size: int
+    root: str
+    fault: str
+    key_id: str
+
+
+class Machine(Fact, frozen=True, kw_only=True):
+    """Evidence of a machine, as it was appraised when the packet was made."""
+
+    file: File
+    refused: str
+    """The check that failed; empty if the evidence was accepted."""
+    cloud: str
+    simulated: bool
+    tee: str
+    product: str
+    measurement: str
+    pcrs: tuple[str, ...]
+    """Of the vTPM, SHA-256, from PCR 0 on."""
+    evidence_sha384: str
+    line: int
+    """The line that attests it, 0 for none."""
+    receipt_key: str
+    """RFC 7638 thumbprint, and the name of receipts' signatures."""
+    appraised_at: str
+    time_by: str
+    checks: int
+    unchecked: tuple[str, ...]
+
+
+class Material(Fact, frozen=True, kw_only=True):
+    """Everything. None stands for what was not given, which is a gap; an empty list for a folder without such files."""
+
+    version: Annotated[int, Meta(ge=VERSION, le=VERSION)] = VERSION
+    product: str
+    period: Period
+    catalog: File
+    trails: Annotated[tuple[Trail, ...], Meta(min_length=1)]
+    configuration: Configuration | None = None
+    policy: File | None = None
+    keys: tuple[Key, ...] = ()
+    maa_policy: Linted | None = None
+    manifest: File | None = None
+    sbom: Sbom | None = None
+    tests: Tests | None = None
+    receipts: tuple[HeldReceipt, ...] | None = None
+    reviews: tuple[Review, ...] | None = None
+    checkpoints: tuple[Checkpoint, ...] | None = None
+    machines: tuple[Machine, ...] = ()
