@@ -129,7 +129,7 @@ class Keyholder:
             self._refusals.flush(at_once=True)
             for event in self._custody.stop():
                 self._readiness.note(event)
-            self._audit.record(WorkerStopped(jobs_completed=self._effects.completed))
+            self._audit.record(WorkerStopped(jobs_completed=self._effects.tally.jobs_completed))
             self._anchor.finish()
 
     def holdings_changed(self) -> None:
@@ -225,9 +225,10 @@ class Keyholder:
         return report(
             readiness=self._readiness,
             host=self._host,
-            holdings=self._custody.holdings,
+            custody=self._custody,
             cells=self._cells,
             jobs=self._jobs,
+            counts=self._effects.tally.counts(),
             policy=self._policy.now,
             audit=self._audit,
             anchor=self._anchor.value,

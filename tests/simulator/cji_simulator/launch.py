@@ -43,6 +43,7 @@ AUDIENCE: Final = "cji-pool-simulation"
 CLOUD: Final = "simulation"
 _PRODUCTS: Final = ("Genoa",)
 _SOCKET: Final = "control.sock"
+_STATUS: Final = "status.sock"
 _PATH_BYTES: Final = 107
 """Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
@@ -124,7 +125,7 @@ def _config(
     control: bool,
 ) -> str:
     parts = [
-        f"control_socket = {_text(_SOCKET)}\n" * control,
+        f"control_socket = {_text(_SOCKET)}\nstatus_socket = {_text(_STATUS)}\n" * control,
         f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('state/audit.jsonl')}\n"
         f"audit_counter = {_NV_OWNER + 2 * secrets.randbelow(1 << 20)}\n",
         _table(
