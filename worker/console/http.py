@@ -73,6 +73,13 @@ class Server:
         self._clients[task] = None
         task.add_done_callback(self._done)
 
+    async def close(self) -> None:
+        """Hang up on everybody."""
+        clients = [*self._clients]
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         self._clients.pop(task, None)
         if not task.cancelled() and (fault := task.exception()) is not None:

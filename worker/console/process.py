@@ -57,6 +57,7 @@ class Console:
         finally:
             for each in listeners:
                 each.close()
+            await server.close()
 
     async def _look(self) -> None:
         while True:

@@ -161,7 +161,7 @@ class Keyholder:
                     self._jobs.end_of_key(event.kek_id, event.reason)
                 self._references.end_of_key(event.kek_id)
         self._references.sweep()
-        self._readiness.report()
+        self._report_readiness()
 
     async def _serve_front(self) -> None:
         while True:
@@ -198,7 +198,7 @@ class Keyholder:
                     self._references.wiped(slot)
                 case Beat():
                     self._readiness.zygote.beat()
-            self._readiness.report()
+            self._report_readiness()
 
     async def _serve_supervisor(self) -> None:
         while True:
@@ -206,7 +206,7 @@ class Keyholder:
             match message:
                 case HostConditions(report=report):
                     self._host.take(report)
-                    self._readiness.report()
+                    self._report_readiness()
                 case PreparePolicy():
                     self._supervisor.send(self._reload.prepare(message, fds[0]))
                 case CommitPolicy():
@@ -220,6 +220,11 @@ class Keyholder:
         self._front.send(Identities(sha256=after.identities))
         self._jobs.end_unauthorised()
         self._references.end_of_submitters(before.removed_in(after))
+
+    def _report_readiness(self) -> None:
+        """Report to front and trail; if it changed, to the operator at once, before the next beat."""
+        if self._readiness.report():
+            self._supervisor.offer(self._report())
 
     def _report(self) -> KeyholderReport:
         return report(

@@ -141,14 +141,14 @@ def slow_twin(head: bytes) -> str | None:
                 return None
     if first is None or len(lines) > 65 or len(hosts) != 1:
         return None
-    name = re.sub(r":[0-9]{1,5}\Z", "", hosts[0])
-    return first[1].decode() if name in ("localhost", "127.0.0.1", "[::1]") else None
+    host = re.sub(r":[0-9]{1,5}\Z", "", hosts[0])
+    return first[1].decode() if host in ("localhost", "127.0.0.1", "[::1]") else None
 
 
 def heads() -> st.SearchStrategy[bytes]:
     piece = st.sampled_from(
-        [b"GET", b"POST", b" ", b"/", b"/metrics", b" HTTP/1.1", b"\r\n", b"\n", b"\r", b"Host: localhost", b"host:[::1]:1",
-         b"A: b", b"\t", b"\0", b"\x7f", b"\xe4", b":", b"Host: evil"]
+        [b"GET", b"POST", b" ", b"/", b"/metrics", b" HTTP/1.1", b"\r\n", b"\n", b"\r", b"Host: localhost",
+         b"host:[::1]:1", b"A: b", b"\t", b"\0", b"\x7f", b"\xe4", b":", b"Host: evil"]
     )  # fmt: skip
     begin = st.sampled_from([b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
     return st.tuples(begin, st.lists(piece, max_size=8)).map(lambda each: each[0] + b"".join(each[1]) + b"\r\n\r\n")

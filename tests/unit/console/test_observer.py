@@ -162,6 +162,11 @@ def test_sinks_and_witnesses_are_found_with_their_last_line(tmp_path: Path) -> N
     )
 
 
+def fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 def test_waiting_begins_again_with_each_progress(tmp_path: Path) -> None:
     deliveries, minute = Deliveries(tmp_path), timedelta(minutes=1)
     waits = []
@@ -180,9 +185,9 @@ def test_waiting_begins_again_with_each_progress(tmp_path: Path) -> None:
         lambda file: file.write_text('{"destination":"other","seq":7}'),
         lambda file: file.write_text('{"destination":"sentinel","seq":-7}'),
         lambda file: file.write_text('{"destination":"sentinel","seq":99999999999999999999}'),
-        lambda file: (file.unlink(), os.mkfifo(file)),
-        lambda file: (file.unlink(), file.mkdir()),
-        lambda file: (file.unlink(), file.symlink_to("/dev/zero")),
+        fifo,
+        lambda file: file.rename(f"{file}.2").with_name(file.name).mkdir(),
+        lambda file: file.rename(f"{file}.2").with_name(file.name).symlink_to("/dev/zero"),
     ],
 )
 def test_a_state_that_cannot_be_read_is_shown_as_such(tmp_path: Path, damage: Any) -> None:
