@@ -1,8 +1,11 @@
 """A worker as its console sees it: documents of the real status code, behind the real status socket."""
 
+import asyncio
+import socket
 import threading
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +15,8 @@ import msgspec
 
 from tests.support.worker_configs import WORKER_CONFIG
 from worker.config import Config
+from worker.console.config import ConsoleConfig
+from worker.console.process import Console
 from worker.console.view import Destination, Minute, Reviews, View
 from worker.control.door import Door
 from worker.control.status import ProcessStatus, Reports, snapshot
@@ -206,3 +211,56 @@ def status_socket(folder: Path, document: bytes | None = None) -> Iterator[Statu
         yield opened
     finally:
         opened.close()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(status: Path, **settings: Any) -> Iterator[str]:
+    """The address of a console's page; the console runs in a thread of its own."""
+    port = free_port()
+    config = ConsoleConfig(status_socket=str(status), listen=(f"127.0.0.1:{port}",), **settings)
+    with in_a_thread(Console(config)):
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def in_a_thread(console: Console) -> Iterator[None]:
+    """Run a console in a loop of its own."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    task = loop.create_task(console.serve())
+
+    async def serve() -> None:
+        await console.ready.wait()
+        ready.set()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)
+        loop.close()
+
+
+def get(url: str) -> str:
+    """What a console answers."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def over_unix(path: Path, request: bytes) -> bytes:
+    """All that comes back on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5)
+        connection.connect(str(path))
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))

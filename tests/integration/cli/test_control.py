@@ -10,6 +10,7 @@ from cji_simulator.raw import settled, until
 from cji_simulator.site import Site
 from click.testing import CliRunner, Result
 
+from tests.support.console_tools import get, over_unix, running
 from worker.audit import Head
 from worker.audit.chain import read
 from worker.cli import build
@@ -110,3 +111,25 @@ def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> N
         away.write_text(text.replace('control_socket = "control.sock"', ""))
         without = cji(site, verb, "--config", away)
         assert (without.exit_code, "no control_socket" in without.stderr) == (2, True)
+
+
+def test_a_console_shows_the_worker(site: Site) -> None:
+    settled(site)
+    status = site.files.config.parent / "status.sock"
+    assert status.stat().st_mode & 0o777 == 0o660
+    with running(status) as url:
+        until(lambda: "Jobs are admitted" in get(url))
+        text = get(f"{url}metrics")
+        subjects = {"key", "evidence", "token", "authorities", "advisories", "acceptance"}
+        assert {each for each in subjects if f'cji_expiry_seconds{{subject="{each}"}}' not in text} == set()
+        page = get(url)
+    assert "Attestation token" in page
+    for secret in ("fulton", "spiffe"):
+        assert secret not in page
+        assert secret not in text
+
+
+def test_the_status_socket_reloads_nothing(site: Site) -> None:
+    before = json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"]
+    assert over_unix(site.files.config.parent / "status.sock", b"reload\n") == b""
+    assert json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"] == before

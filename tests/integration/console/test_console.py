@@ -1,68 +1,34 @@
 """The whole console: behind it the real status socket, before it a browser, a scraper and a collector."""
 
-import asyncio
-import json
 import os
 import socket
-import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from cji_simulator.raw import settled, until
-from cji_simulator.site import Site
+from cji_simulator.raw import until
 
 from tests.support import audit_events, collector
 from tests.support.browser import Browser, browser
 from tests.support.collector import Collector
-from tests.support.console_tools import NO_KEY, NOT_SERVING, StatusSocket, encoded, status_socket
+from tests.support.console_tools import (
+    NO_KEY,
+    NOT_SERVING,
+    StatusSocket,
+    encoded,
+    free_port,
+    get,
+    in_a_thread,
+    over_unix,
+    running,
+    status_socket,
+)
 from worker.console import observer, process, telemetry
 from worker.console.config import ConsoleConfig, OtlpSection
 from worker.console.process import Console
 from worker.errors import StartupError
-
-T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def running(status: Path, **settings: Any) -> Iterator[str]:
-    """The address of a console's page; the console runs in a thread of its own."""
-    port = free_port()
-    config = ConsoleConfig(status_socket=str(status), listen=(f"127.0.0.1:{port}",), **settings)
-    with in_a_thread(Console(config)):
-        yield f"http://127.0.0.1:{port}/"
-
-
-@contextmanager
-def in_a_thread(console: Console) -> Iterator[None]:
-    """Run a console in a loop of its own."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    task = loop.create_task(console.serve())
-
-    async def serve() -> None:
-        await console.ready.wait()
-        ready.set()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)
-        loop.close()
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +53,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
-def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return str(answer.read().decode())
-
-
 # ------------------------------------------------------------------ a browser
 
 
@@ -113,7 +74,7 @@ def test_the_page_is_laid_out_and_loads_nothing_else(
 
 
 def heading(chromium: Browser) -> str:
-    return str(chromium.evaluate("document.querySelector('.state h2').textContent"))
+    return str(chromium.evaluate("document.querySelector('.state h2')?.textContent"))
 
 
 def shown(chromium: Browser, selector: str) -> bool:
@@ -236,14 +197,6 @@ def test_an_address_in_use_is_refused_with_a_remedy(tmp_path: Path) -> None:
             Console(ConsoleConfig(status_socket="/absent", listen=listen))
 
 
-def over_unix(path: Path, request: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(5)
-        connection.connect(str(path))
-        connection.sendall(request)
-        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
-
-
 def test_a_unix_socket_serves_its_group(worker: StatusSocket, tmp_path: Path) -> None:
     path = tmp_path / "page.sock"
     for _ in range(2):  # the second takes the place of the first, which ended
@@ -251,32 +204,3 @@ def test_a_unix_socket_serves_its_group(worker: StatusSocket, tmp_path: Path) ->
             found = over_unix(path, b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
             assert b"Jobs are admitted" in found
             assert os.stat(path).st_mode & 0o777 == 0o660
-
-
-# ------------------------------------------------------------------ a real worker
-
-
-def wait_for(read: Callable[[], T]) -> T:
-    return until(read, seconds=30)
-
-
-def test_a_real_worker_is_shown(site: Site) -> None:
-    settled(site)
-    status = site.files.config.parent / "status.sock"
-    assert status.stat().st_mode & 0o777 == 0o660
-    with running(status) as url:
-        wait_for(lambda: "Jobs are admitted" in get(url))
-        text = get(f"{url}metrics")
-        subjects = {"key", "evidence", "token", "authorities", "advisories", "acceptance"}
-        assert {each for each in subjects if f'cji_expiry_seconds{{subject="{each}"}}' not in text} == set()
-        page = get(url)
-    assert "Attestation token" in page
-    for secret in ("fulton", "spiffe"):
-        assert secret not in page
-        assert secret not in text
-
-
-def test_the_status_socket_reloads_nothing(site: Site) -> None:
-    before = json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"]
-    assert over_unix(site.files.config.parent / "status.sock", b"reload\n") == b""
-    assert json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"] == before
