@@ -6,7 +6,7 @@
 
 * `observer` asks the worker and makes a `View`; everything else is a function of a view.
 * `series` is the one table of metrics: `exposition` and `telemetry` write the same. Its labels are closed sets.
-* `expiry` is the one table of what expires, `diagnosis` says why no job is admitted and what helps.
+* `expiry` is the one table of what expires, `diagnosis` has the causes for which no job is admitted, and what helps.
 * `http` is the small server; `process` puts the parts together for `cji console`.
 
 It has a user of its own, no key, no network but loopback. It learns no record, and from the status socket no job,

@@ -1,4 +1,4 @@
-"""The metrics, one row each. Whatever is written for Prometheus or sent to a collector is made from this table.
+"""The metrics, one row each. Prometheus and collectors get what is made from this table.
 
 Contract and invariants
 * A label has a closed set of values, which stands in its row. `read` raises ValueError for any other value, so nothing

@@ -1,4 +1,4 @@
-"""What other processes leave in files: how far the trail was delivered, signed reviews, the server's certificate.
+"""State that other processes leave in files: progress of deliveries, signed reviews, the server's certificate.
 
 They are read as another process's claims: bounded, of one shape, and a file that is missing or unreadable is shown as
 such. Nothing in them is verified here; `cji audit` does that.
@@ -104,9 +104,10 @@ def _newest(folder: Path) -> int:
 def reviews_in(folder: Path, *, days: int, now: datetime) -> Reviews:
     """The weekly reviews in a folder: `2026-W48/review.signed.json`.
 
-    The next review is of the week after the last signed one, and due `days` after its end. Without any, it is due now.
+    The next review is of the first week without a signed one, from the first week with one on, and due `days` after
+    its end. Without any, it is due now.
     """
-    signed: list[date] = []
+    signed = set[date]()
     try:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
@@ -114,16 +115,18 @@ def reviews_in(folder: Path, *, days: int, now: datetime) -> Reviews:
                 if number >= MAX_ENTRIES or not week or not Path(entry.path, _SIGNED).is_file():
                     continue
                 try:
-                    signed.append(date.fromisocalendar(int(week[1]), int(week[2]), 1))
+                    signed.add(date.fromisocalendar(int(week[1]), int(week[2]), 1))
                 except ValueError:
                     continue
     except OSError:
         return Reviews(last_signed=None, due=now)
     if not signed:
         return Reviews(last_signed=None, due=now)
-    last = max(signed)
-    year, number, _ = last.isocalendar()
-    due = datetime.combine(last + timedelta(weeks=2, days=days), time(), UTC)
+    missing = min(signed)
+    while missing in signed:
+        missing += timedelta(weeks=1)
+    year, number, _ = max(signed).isocalendar()
+    due = datetime.combine(missing + timedelta(weeks=1, days=days), time(), UTC)
     return Reviews(last_signed=f"{year}-W{number:02}", due=due)
 
 

@@ -1,4 +1,4 @@
-"""What the console knows at one moment. Page, metrics and spans are functions of it."""
+"""The console's knowledge at one moment. Page, metrics and spans are functions of it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ DestinationKind = Literal["sink", "witness"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minute:
-    """What happened in one minute, by the difference of two counts."""
+    """Jobs and refusals of one minute, by the difference of two counts."""
 
     number: int
     """Minutes since 1970."""
@@ -47,7 +47,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviews:
-    """The weekly reviews: the last week with a signed one, and when the next must be signed."""
+    """The weekly reviews: the last week with a signed one, and when the first one that is missing must be signed."""
 
     last_signed: str | None
     due: datetime
@@ -64,7 +64,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything at `at`. Without a `status`, `silence` says why."""
+    """Everything at `at`. Without a `status`, `silence` is the cause."""
 
     at: datetime
     status: Status | None = None

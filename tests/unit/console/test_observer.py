@@ -217,6 +217,11 @@ def test_the_next_review_follows_the_last_signed_one(tmp_path: Path) -> None:
     found = reviews_in(tmp_path, days=7, now=NOW)
     assert found.last_signed == "2026-W46"
     assert found.due == datetime(2026, 11, 30, tzinfo=UTC)  # week 47 ends with Sunday the 22nd
+    (tmp_path / "2026-W45" / "review.signed.json").rename(tmp_path / "2026-W45" / "review.json")
+    (tmp_path / "2026-W43").mkdir()
+    (tmp_path / "2026-W43" / "review.signed.json").write_text("e30.e30.e30")
+    gap = reviews_in(tmp_path, days=7, now=NOW)
+    assert (gap.last_signed, gap.due) == ("2026-W46", datetime(2026, 11, 9, tzinfo=UTC))
 
 
 def test_without_any_review_one_is_due_now(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_prometheus_accepts_the_metrics(view: View) -> None:
 
 
 def test_warnings_are_those_of_the_page() -> None:
-    found = {}
+    found: dict[str, int] = {}
     for subjects, seconds in re.findall(
         r'cji_expiry_seconds\{subject=~?"([a-z_|]+)"\} <= ([1-9]\d*)', RULES.read_text()
     ):

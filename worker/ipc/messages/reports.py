@@ -54,7 +54,7 @@ ReasonCounts = Annotated[tuple[ReasonCount, ...], Meta(max_length=len(Reason))]
 
 
 class JobCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the keyholder wrote to the trail since its start: jobs, refusals, and amounts of completed jobs.
+    """Counts of what the keyholder wrote to the trail since its start: jobs, refusals, amounts of completed jobs.
 
     `refused` counts jobs at admission and calls before it, `ended` admitted jobs without a receipt. Bytes are
     ciphertext bytes.
