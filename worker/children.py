@@ -13,7 +13,7 @@ import msgspec
 
 from worker.ipc import Boot, Channel, send_boot
 from worker.ipc.beats import Pulse
-from worker.ipc.messages import SUPERVISOR_FROM, ChildFromSupervisor, ProcessName, SupervisorFromChild
+from worker.ipc.messages import SUPERVISOR_FROM, ChildFromSupervisor, SupervisorFromChild
 from worker.launch import command
 from worker.memory import heap_environment
 from worker.rights import PIDFDS
@@ -45,7 +45,7 @@ _FIPS: Final = ("OPENSSL_CONF", "OPENSSL_MODULES")
 class Child:
     """One process, its channel and its last beat. `pidfd` is the one means to signal it."""
 
-    name: ProcessName
+    name: str
     process: subprocess.Popen[bytes]
     pidfd: int
     channel: Channel[SupervisorFromChild, ChildFromSupervisor]
@@ -57,7 +57,7 @@ class Child:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
 
-def start_child(name: ProcessName, module: str, boot: Boot, *, secret_heap: bool) -> Child:
+def start_child(name: str, module: str, boot: Boot, *, secret_heap: bool) -> Child:
     """Start `module` with this boot message, a channel to this process, and the descriptors that the message names."""
     ours, theirs = Channel.pair()
     boot = msgspec.structs.replace(boot, supervisor=theirs.fileno())

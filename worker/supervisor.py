@@ -26,7 +26,7 @@ from worker.errors import RebootError
 from worker.host import Host, HostWatch, require, secret_mib
 from worker.ipc import SLOT_PAGE_BYTES, Boot, Channel, ChannelClosed
 from worker.ipc.beats import BEAT_S, STALE_S
-from worker.ipc.messages import Beat, Drain, HostConditions, ProcessName, Up
+from worker.ipc.messages import Beat, Drain, HostConditions, Up
 from worker.log import log
 from worker.manifest import UNVERIFIED, Code, verified_code
 from worker.memory import RegionFactory, forbid_new_privileges, harden, secret_fd
@@ -153,7 +153,7 @@ class Supervisor:
         for fd in (*regions, *slots, *reference_regions, keyholder_region, *logs.values()):
             os.close(fd)
 
-    def _spawn(self, name: ProcessName, module: str, boot: Boot, *, secret_heap: bool) -> None:
+    def _spawn(self, name: str, module: str, boot: Boot, *, secret_heap: bool) -> None:
         boot = msgspec.structs.replace(boot, code=self._code, users=self._users, namespaces=self._namespaces)
         child = start_child(name, module, boot, secret_heap=secret_heap)
         self._children.append(child)

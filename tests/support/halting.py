@@ -17,7 +17,6 @@ from tests.support.halted_process import HALTED, IDLE, MAY_GO_ON, NAME_BYTES, PA
 from tests.support.shifted_clock import SHIFT
 from tests.support.steps import Step
 from worker import children, supervisor
-from worker.ipc.messages import ProcessName
 from worker.memory import heap_environment
 
 __all__ = ["PROGRAM", "Gate", "main"]
@@ -52,7 +51,7 @@ class Gate:
 
 
 class _Supervisor(supervisor.Supervisor):
-    def _spawn(self, name: ProcessName, module: str, *args: Any, **options: Any) -> None:
+    def _spawn(self, name: str, module: str, *args: Any, **options: Any) -> None:
         inherited = {name: os.environ[name] for name in (PAGE, SHIFT) if name in os.environ}
         children.ENVIRONMENT = {  # type: ignore[misc]
             **children.ENVIRONMENT,

@@ -4,7 +4,7 @@ Contract and invariants
 * A request is `GET PATH HTTP/1.0` or `/1.1` with header fields, at most `MAX_HEAD_BYTES`, without a body. Anything else
   is refused; nothing in it names a file. Each connection has one answer.
 * `Host` must be a name of this machine's loopback, whatever the port: a page of another site whose name leads here (DNS
-  rebinding) gets nothing. A browser that reports another site as the request's origin gets nothing but a page of its own.
+  rebinding) gets nothing. What a browser requests for another site is refused, but for a page of its own.
 * At most `MAX_CLIENTS` connections, the oldest gives way; each is over after `CLIENT_S`, whether or not it reads.
 
 Sources: RFC 9112 §2 and §3, RFC 9110 §5 and §7.2; W3C Fetch Metadata.

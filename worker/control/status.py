@@ -35,7 +35,7 @@ _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 class ProcessStatus:
     """One process: its id, and seconds since its last beat, negative before the first."""
 
-    name: ProcessName
+    name: str
     pid: int
     silence: float
 
@@ -85,7 +85,11 @@ def snapshot(
         jobs_waiting=keyholder.jobs_waiting if keyholder else None,
         jobs=keyholder.jobs if keyholder else None,
         processes=tuple(
-            Process(name=p.name, pid=p.pid, beat_age_s=round(p.silence, 2) if p.silence >= 0 else None)
+            Process(
+                name=msgspec.convert(p.name, ProcessName),
+                pid=p.pid,
+                beat_age_s=round(p.silence, 2) if p.silence >= 0 else None,
+            )
             for p in processes
         ),
         audit=_audit(keyholder),

@@ -1,19 +1,21 @@
 """`cji status` and `cji reload` as an operator types them: what is printed, and the exit status."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cji_simulator.raw import settled, until
-from cji_simulator.site import Site
+from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
 from tests.support.console_tools import get, over_unix, running
 from worker.audit import Head
 from worker.audit.chain import read
 from worker.cli import build
+from worker.compute.registry import OPERATIONS
 from worker.host import CATALOGUE
 
 
@@ -113,6 +115,13 @@ def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> N
         assert (without.exit_code, "no control_socket" in without.stderr) == (2, True)
 
 
+def jobs_in(metrics: str) -> float:
+    """Completed jobs of every operation."""
+    found = re.findall(r'(?m)^cji_jobs_total\{operation="[a-z]+",outcome="completed"\} ([0-9.]+)$', metrics)
+    assert len(found) == len(OPERATIONS) + 1
+    return sum(map(float, found))
+
+
 def test_a_console_shows_the_worker(site: Site) -> None:
     settled(site)
     status = site.files.config.parent / "status.sock"
@@ -122,6 +131,10 @@ def test_a_console_shows_the_worker(site: Site) -> None:
         text = get(f"{url}metrics")
         subjects = {"key", "evidence", "token", "authorities", "advisories", "acceptance"}
         assert {each for each in subjects if f'cji_expiry_seconds{{subject="{each}"}}' not in text} == set()
+        before = jobs_in(text)
+        for _ in range(2):
+            site.run(people(3))
+        until(lambda: jobs_in(get(f"{url}metrics")) == before + 2)
         page = get(url)
     assert "Attestation token" in page
     for secret in ("fulton", "spiffe"):

@@ -206,7 +206,7 @@ def test_a_door_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
         "ProtectSystem=strict",
         "InaccessiblePaths=-/var/lib/cji -/run/cji -/run/cji-door",
         "LimitCORE=0",
-        "MemoryMax=256M",
+        "MemoryMax=512M",
     ],
 )
 def test_a_console_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:

@@ -46,7 +46,7 @@ KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | Abando
 ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
 ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
-SUPERVISOR_FROM: Final[Mapping[ProcessName, object]] = MappingProxyType(
+SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
     {
         "front": SupervisorFromFront,
         "keyholder": SupervisorFromKeyholder,
