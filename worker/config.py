@@ -181,6 +181,8 @@ class Config(_Section, frozen=True, kw_only=True):
     """Without this section, no overdue review is reported."""
     control_socket: NonEmpty | None = None
     """Unix socket for `cji status` and `cji reload`. Without it there is none, and SIGHUP reloads."""
+    status_socket: NonEmpty | None = None
+    """Unix socket that answers `status` to the group of its folder, for `cji console`. Without it there is none."""
     tables: NonEmpty | None = None
     """Folder with tables that replace the shipped ones with the same names."""
     sha384: str = ""
@@ -245,6 +247,7 @@ def load(path: Path) -> Config:
         tables=None if config.tables is None else absolute(config.tables),
         review=None if review is None else msgspec.structs.replace(review, folder=absolute(review.folder)),
         control_socket=None if config.control_socket is None else absolute(config.control_socket),
+        status_socket=None if config.status_socket is None else absolute(config.status_socket),
         sha384=hashlib.sha384(data).hexdigest(),
     )
 

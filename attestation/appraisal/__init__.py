@@ -6,7 +6,14 @@ from attestation.appraisal.azure import IdKey, Mrtd, VtpmRoot
 from attestation.appraisal.boot_image import BootImage, image_of, verity_roots
 from attestation.appraisal.boot_state import BootState
 from attestation.appraisal.proven_time import ProvenTime, latest_proven, shown_later
-from attestation.appraisal.reference import MaaEnclave, ReferenceValues, TcbFloor, TcbStatus, check_reference
+from attestation.appraisal.reference import (
+    MaaEnclave,
+    ReferenceValues,
+    TcbFloor,
+    TcbStatus,
+    check_reference,
+    review_of,
+)
 from attestation.appraisal.timestamp import TimestampRoot, check_timestamp, timestamp_request
 from attestation.appraisal.verdict import Verdict
 
@@ -31,6 +38,7 @@ __all__ = [
     "check_timestamp",
     "image_of",
     "latest_proven",
+    "review_of",
     "shown_later",
     "timestamp_request",
     "verity_roots",

@@ -48,6 +48,7 @@ _WORKER: Final = (
     (r"SystemCallFilter=.*@sandbox\b.*", "cells install seccomp and Landlock filters"),
     (r"ReadWritePaths=/run/cji-door /var/lib/cji", "the front makes its socket in the door's folder; trail and ledger"),
     (r"SupplementaryGroups=tss cji-trail", "the worker reads what the deliverer states about the trail"),
+    (r"ReadWritePaths=/run/cji-status", "the control process makes its status socket in the console's folder"),
 )
 _DOOR: Final = (
     (
@@ -82,7 +83,27 @@ _AUDIT: Final = (
     (r"LimitCORE=0", "a core file has tokens of the identity"),
     (r"MemoryMax=\S+", "what services make it hold is bounded"),
 )
-_NEEDED: Final = {"cji-worker.service": _WORKER, "cji-door.service": _DOOR, "cji-audit.service": _AUDIT}
+_CONSOLE: Final = (
+    (r"ExecStart=/\S+/cji console --config /etc/cji/console\.toml", "the console is the unit's only program"),
+    (r"User=cji-console", "the console is a user of its own"),
+    (r"Group=cji-console", "its group alone may enter the folder of the status socket"),
+    (r"CapabilityBoundingSet=", "the console needs no capability"),
+    (r"NoNewPrivileges=yes", "nor ever gets one"),
+    (r"IPAddressDeny=any", "the console reaches nothing but loopback"),
+    (r"IPAddressAllow=localhost", "the console reaches nothing but loopback"),
+    (r"PrivateDevices=yes", "the console has no TPM"),
+    (r"InaccessiblePaths=.*-/var/lib/cji .*", "ledger and trail are the worker's"),
+    (r"InaccessiblePaths=.*-/run/cji .*", "who shows a worker's state cannot reload it"),
+    (r"ProtectSystem=strict", "the console writes nothing"),
+    (r"LimitCORE=0", "a core file has the worker's state"),
+    (r"MemoryMax=\S+", "what clients make it hold is bounded"),
+)
+_NEEDED: Final = {
+    "cji-worker.service": _WORKER,
+    "cji-door.service": _DOOR,
+    "cji-audit.service": _AUDIT,
+    "cji-console.service": _CONSOLE,
+}
 
 
 def check_unit(path: Path) -> list[Outcome]:

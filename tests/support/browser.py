@@ -49,8 +49,8 @@ class Browser:
         result: dict[str, Any] = message["result"]
         return result
 
-    def open(self, path: Path, *, width: int = 1100, dark: bool = False, media: str = "screen") -> None:
-        """Load a file in a window of this width, and wait until it is laid out."""
+    def open(self, page: Path | str, *, width: int = 1100, dark: bool = False, media: str = "screen") -> None:
+        """Load a file, or the URL of a server on loopback, in a window of this width, and wait until it is laid out."""
         self._urls.clear()
         self.messages.clear()
         self.call(
@@ -59,7 +59,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._loaded = False
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self._loaded:
             self._note(self._next())
 

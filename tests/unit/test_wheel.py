@@ -30,7 +30,7 @@ def test_wheel_holds_the_two_packages_only(wheel: zipfile.ZipFile) -> None:
 
 def test_every_file_of_the_tree_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     files = [p for package in ("worker", "attestation") for p in (ROOT / package).rglob("*") if p.is_file()]
-    tree = {str(p.relative_to(ROOT)) for p in files if p.suffix in {".py", ".toml", ".css"}}
+    tree = {str(p.relative_to(ROOT)) for p in files if p.suffix in {".py", ".toml", ".css", ".js"}}
     assert tree <= set(wheel.namelist())
 
 

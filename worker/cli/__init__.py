@@ -20,6 +20,7 @@ from attestation import AZURE_US, AZURE_USGOV, Trust
 from worker.cli.advisories import advisories
 from worker.cli.audit import audit
 from worker.cli.clear import clear
+from worker.cli.console import console
 from worker.cli.control import reload, status
 from worker.cli.crl import crl
 from worker.cli.doctor import doctor
@@ -60,6 +61,7 @@ An operator's first start:
   cji doctor --config worker.toml
   cji serve --config worker.toml
   cji status --config worker.toml
+  cji console --config console.toml        # a page and metrics, on this machine only
   cji reload --config worker.toml          # policy, authorities and revocation lists, without a restart
 
 \b
@@ -86,6 +88,7 @@ def build(*trusts: Trust) -> click.Group:
         serve,
         status,
         reload,
+        console,
         audit,
         job,
         receipt,

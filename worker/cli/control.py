@@ -1,19 +1,17 @@
 """`cji status` and `cji reload`: ask a running worker over its control socket."""
 
-import contextlib
 import json
-import socket
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
 from worker.cli.common import FILE, Failure, configuration, explained
+from worker.ipc.status import ask
 
 _ANSWER_S: Final = 45.0
 _PAUSE_S: Final = 0.05
-_MOST_BYTES: Final = 1 << 20
 _OPTION: Final = click.option("--config", type=FILE, required=True, help="worker.toml of the running worker.")
 
 
@@ -63,14 +61,14 @@ def reload(config: Path) -> None:
     click.echo("reloaded: policy, authorities and revocation lists are in force")
 
 
-def _asked(config: Path, request: str) -> dict[str, Any]:
+def _asked(config: Path, request: Literal["status", "reload"]) -> dict[str, Any]:
     """The worker's answer to one line on its control socket."""
     path = configuration(config).control_socket
     if path is None:
         raise Failure("the configuration has no control_socket", remedy="Set one and restart the worker.", status=2)
     end = time.monotonic() + _ANSWER_S
     try:
-        while not (data := _answer(path, request)) and time.monotonic() < end:
+        while not (data := ask(path, request, timeout=_ANSWER_S)) and time.monotonic() < end:
             time.sleep(_PAUSE_S)
         document = json.loads(data)
     except PermissionError as error:
@@ -85,19 +83,6 @@ def _asked(config: Path, request: str) -> dict[str, Any]:
     return document
 
 
-def _answer(path: str, request: str) -> bytes:
-    """The bytes until the worker hangs up; nothing if it has no place for this connection just now."""
-    data = bytearray()
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
-        connection.settimeout(_ANSWER_S)
-        with contextlib.suppress(BlockingIOError, ConnectionResetError, BrokenPipeError):
-            connection.connect(path)
-            connection.sendall(request.encode() + b"\n")
-            while (more := connection.recv(64 << 10)) and len(data) < _MOST_BYTES:
-                data += more
-    return bytes(data)
-
-
 def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     """The rows of the readable form. Parts that a worker has not reported yet are left out."""
     reason = f" ({document['reason']})" if document.get("reason") else ""
@@ -108,9 +93,12 @@ def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
         held = "held" if each["held"] else "NOT HELD"
         rows.append(("host", f"{each['condition']}: {held}{', withdraws readiness' * each['withdraws_readiness']}"))
     rows += [("key", f"{each['kek_id']} until {each['until']}") for each in document.get("keys") or ()]
+    rows += [("key", f"{each['kek_id']} MISSING ({each['reason']})") for each in document.get("keys_missing") or ()]
+    ends = [f"{name} {end}" for name, end in (document.get("until") or {}).items() if end]
+    rows += [("until", ", ".join(ends))] if ends else []
     if cells := document.get("cells"):
         rows.append(("cells", f"{cells['warm']} warm, {cells['busy']} busy, of {cells['configured']}"))
-        rows.append(("jobs", f"{document['jobs_waiting']} waiting"))
+        rows.append(("jobs", f"{document['jobs_waiting']} waiting, {_job_counts(document['jobs'])}"))
     for each in document.get("processes", ()):
         age = "no beat yet" if each["beat_age_s"] is None else f"last beat {each['beat_age_s']} s ago"
         rows.append(("process", f"{each['name']} {each['pid']}: {age}"))
@@ -120,11 +108,19 @@ def _table(document: dict[str, Any]) -> list[tuple[str, str]]:
     for each in (document.get("audit") or {}).get("deliveries", ()):
         state = f"NOT DELIVERED for {each['waits_s']} s" if each["overdue"] else f"waits {each['waits_s']} s"
         rows.append(("delivery", f"{each['destination']}: line {each['line']}, {state}"))
-    if (clients := document.get("clients")) and clients["crl_until"]:
-        rows.append(("clients", f"revocation lists until {clients['crl_until']} ({clients['revoked']} revoked)"))
+    if clients := document.get("clients"):
+        lists = f", revocation lists {clients['crl_until']} ({clients['revoked']} revoked)" * bool(clients["crl_until"])
+        rows.append(("clients", f"authorities until {clients['authorities_until']}{lists}"))
     if last := document.get("reload"):
         rows.append(("reload", _reload_row(last)))
     return rows
+
+
+def _job_counts(jobs: dict[str, Any]) -> str:
+    """The counts since the start."""
+    completed = sum(sum(each["completed"]) for each in jobs["operations"])
+    ended, refused = (sum(each["count"] for each in jobs[name]) for name in ("ended", "refused"))
+    return f"{completed} completed, {ended} ended without a receipt, {refused} refused"
 
 
 def _reload_row(last: dict[str, Any]) -> str:

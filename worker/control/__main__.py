@@ -35,6 +35,7 @@ from worker.ipc.messages import (
     Up,
     reload_fault,
 )
+from worker.ipc.status import UNKNOWN
 from worker.log import log
 from worker.memory import harden
 from worker.operator_files import FileRefused, read_client_files, read_policy_files
@@ -47,14 +48,15 @@ class Control:
     """One control process: its two peers are the supervisor and whoever opened the control socket."""
 
     def __init__(self, config: Config, supervisor: Channel[ControlFromSupervisor, SupervisorFromControl]) -> None:
-        """Raises StartupError for a control_socket that cannot be made."""
+        """Raises StartupError for a socket that cannot be made."""
         self._config, self._supervisor = config, supervisor
         self._snapshot, self._pulse = b"", Pulse()
         self._running = False
         self._hangup: int | None = None
         """User id of the sender of a SIGHUP that came while a reload was running."""
-        path = config.control_socket
+        path, shared = config.control_socket, config.status_socket
         self._door = None if path is None else Door(Path(path), status=self._status, reload=self._by_command)
+        self._shared = None if shared is None else Door(Path(shared), status=self._status)
 
     def serve(self) -> None:
         """Serve until the supervisor hangs up."""
@@ -63,16 +65,19 @@ class Control:
             if (now := time.monotonic()) >= beat_at:
                 beat_at = now + BEAT_S
                 self._supervisor.offer(Beat())
-                if self._door is not None:
-                    self._door.beat(now)
-            poll = select.poll()
-            for fd in (self._supervisor.fileno(), *(self._door.descriptors() if self._door else ())):
+                for door in self._doors():
+                    door.beat(now)
+            poll, doors = select.poll(), {fd: door for door in self._doors() for fd in door.descriptors()}
+            for fd in (self._supervisor.fileno(), *doors):
                 poll.register(fd, select.POLLIN)
             for fd, _ in poll.poll(max(0.0, beat_at - now) * 1000):
                 if fd == self._supervisor.fileno():
                     self._follow()
-                elif self._door is not None:
-                    self._door.ready(fd, now)
+                else:
+                    doors[fd].ready(fd, now)
+
+    def _doors(self) -> list[Door]:
+        return [door for door in (self._door, self._shared) if door is not None]
 
     def _follow(self) -> None:
         match self._supervisor.receive()[0]:
@@ -94,7 +99,7 @@ class Control:
     def _status(self) -> bytes:
         """The last snapshot, or the fact that the supervisor is silent: no state is older than it looks."""
         if not self._snapshot or self._pulse.stale():
-            return b'{"state":"unknown"}\n'
+            return UNKNOWN
         return self._snapshot + b"\n"
 
     def _by_command(self, uid: int) -> bytes | None:

@@ -1,11 +1,11 @@
-"""The control socket: a Unix socket through which the worker's own user reads its state and has files reloaded.
+"""The control socket, for the worker's own user, and the status socket, for the group of its folder.
 
-    client   one line: `status` or `reload`
+    client   one line: `status`, or on the control socket `reload`
     server   one JSON document, then the end
 
 Contract and invariants
-* The socket has mode 0600, and a peer that is neither root nor this process's user (SO_PEERCRED) is hung up on before
-  anything is read.
+* The control socket has mode 0600, and a peer that is neither root nor this process's user (SO_PEERCRED) is hung up on
+  before anything is read. The status socket has mode 0660: its folder's set-group-id bit selects who may connect.
 * No peer can hold or grow anything: an answer is sent in one piece without waiting, into a buffer that is larger than
   any answer; a line is 16 bytes at most and comes within `LINE_S`; at most `MAX_WAITING` connections are open, the
   oldest gives way to a new one; at most `PER_BEAT` are taken in a beat, the others wait in the kernel's short queue.
@@ -18,7 +18,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from worker.errors import StartupError
 
@@ -46,16 +46,18 @@ class _Waiting:
 class Door:
     """The listening socket at `path` and its few connections. Not thread-safe; every method returns at once."""
 
-    def __init__(self, path: Path, *, status: Callable[[], bytes], reload: Callable[[int], bytes | None]) -> None:
+    def __init__(
+        self, path: Path, *, status: Callable[[], bytes], reload: Callable[[int], bytes | None] | None = None
+    ) -> None:
         """`status` returns the document; `reload` takes a user id, and returns None if `answer` follows.
 
-        Raises StartupError for a path that cannot be used.
+        Without `reload` this is a status socket. Raises StartupError for a path that cannot be used.
         """
         self._status, self._reload = status, reload
         self._waiting: dict[int, _Waiting] = {}
         self._left = PER_BEAT
-        self._listener = _listen(path)
-        self._users = {0, os.geteuid()}
+        self._listener = _listen(path, name="status_socket" if reload is None else "control_socket")
+        self._users = None if reload is None else {0, os.geteuid()}
 
     def descriptors(self) -> list[int]:
         """Descriptors to poll for input."""
@@ -93,7 +95,7 @@ class Door:
             return
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, uid, _ = _CREDENTIALS.unpack(raw)
-        if uid not in self._users:
+        if self._users is not None and uid not in self._users:
             connection.close()
             return
         connection.setblocking(False)
@@ -113,7 +115,7 @@ class Door:
         match line if not each.asked else b"":
             case b"status\n":
                 self._send(each, self._status())
-            case b"reload\n":
+            case b"reload\n" if self._reload is not None:
                 if (document := self._reload(each.uid)) is not None:
                     self._send(each, document)
                 else:
@@ -134,27 +136,27 @@ class Door:
         each.connection.close()
 
 
-def _listen(path: Path) -> socket.socket:
-    remedy = "Set control_socket to a short path in a folder that only the worker's user can write to."
+def _listen(path: Path, *, name: Literal["control_socket", "status_socket"]) -> socket.socket:
+    remedy = f"Set {name} to a short path in a folder that only the worker's user can write to."
     if len(os.fsencode(path)) > _PATH_BYTES:
-        raise StartupError(f"control_socket is longer than {_PATH_BYTES} bytes", remedy)
+        raise StartupError(f"{name} is longer than {_PATH_BYTES} bytes", remedy)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    before = os.umask(0o177)
+    before = os.umask(0o177 if name == "control_socket" else 0o117)
     try:
         folder = path.parent.stat()
         if folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or folder.st_uid not in (0, os.geteuid()):
-            raise StartupError("The folder of control_socket can be written to by others", remedy)
-        _remove_old(path, remedy)
+            raise StartupError(f"The folder of {name} can be written to by others", remedy)
+        _remove_old(path, name, remedy)
         listener.bind(str(path))
         listener.listen(MAX_WAITING)
     except OSError as error:
-        raise StartupError("control_socket cannot be made", remedy) from error
+        raise StartupError(f"{name} cannot be made", remedy) from error
     finally:
         os.umask(before)
     return listener
 
 
-def _remove_old(path: Path, remedy: str) -> None:
+def _remove_old(path: Path, name: str, remedy: str) -> None:
     """Remove the socket of a worker that has ended. Raises StartupError if one answers."""
     try:
         mode = path.lstat().st_mode
@@ -163,5 +165,5 @@ def _remove_old(path: Path, remedy: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         if not stat.S_ISSOCK(mode) or probe.connect_ex(str(path)) == 0:
-            raise StartupError("control_socket is in use", remedy)
+            raise StartupError(f"{name} is in use", remedy)
     path.unlink()

@@ -60,6 +60,8 @@ class ClientCertificates:
         self._known: dict[bytes, _Known] = {}
         self.current_until: datetime | None = None
         """The first `nextUpdate` of the revocation lists."""
+        self.authorities_until = min(each.not_valid_after_utc for each in authorities)
+        """The first end of an authority's certificate."""
 
     @classmethod
     def load(cls, files: ClientFiles, *, now: datetime) -> "ClientCertificates":

@@ -60,5 +60,6 @@ class Readiness:
             serving=serving,
             jobs=self._service.running,
             crl_until=None if crl_until is None else int(crl_until.timestamp()),
+            authorities_until=int(clients.authorities_until.timestamp()),
             revoked=clients.revoked,
         )

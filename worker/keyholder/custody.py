@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attestation import AttestationError, Fault, Trust
-from attestation.appraisal import ReferenceValues
+from attestation.appraisal import ReferenceValues, review_of
 from attestation.checks import NAMED
 from attestation.evidence import BootLogs
 from attestation.release import Attestation, Attester, KeySpec, ReleasedKey
@@ -93,6 +93,8 @@ class Custody:
             for k in config.keys
         }
         self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
+        self.review = review_of(reference)
+        """The table of advisories and the risk acceptances of the configuration."""
         self._lifetime = section.key_lifetime_s
         self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
         self._code, self._receipt_key = code, receipt_key

@@ -5,7 +5,7 @@ For the main thread. An effect that can fail is performed completely or reports 
 
 import contextlib
 
-from worker.audit import AuditFile, Event
+from worker.audit import AuditFile, CallsRefused, Event, JobRefused
 from worker.compute.registry import STEPS
 from worker.errors import Denied, Reason, Refusal, RetryLater, Stage
 from worker.ipc import Channel, ChannelClosed
@@ -28,14 +28,15 @@ from worker.keyholder.events import job_admitted, job_completed, job_ended, witn
 from worker.keyholder.lifecycle import Action, Done, Effect, Failed, Refuse, WriteEnd, WriteReceipt
 from worker.keyholder.receipts import ReceiptSigner
 from worker.keyholder.references import References
+from worker.keyholder.tally import Tally
 from worker.keyholder.witnesses import Disagreement, agree
 from worker.log import log
 
 
 class Effects:
-    """Everything that jobs have an effect on.
+    """Everything that jobs have an effect on. `tally` counts what becomes of them.
 
-    `completed` counts the receipts since the start, `keys_opened` the jobs whose keys were opened, or tried to.
+    `keys_opened` counts the jobs whose keys were opened, or tried to.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Effects:
     ) -> None:
         self._worker_id, self._audit, self._custody, self._signer = worker_id, audit, custody, signer
         self._references, self._front, self._zygote = references, front, zygote
-        self.completed = self.keys_opened = 0
+        self.tally, self.keys_opened = Tally(), 0
 
     def perform(self, job: AdmittedJob, effect: Effect) -> Done | Failed | None:
         """Perform one effect; return its outcome, None for an effect that has none."""
@@ -86,6 +87,8 @@ class Effects:
         except ValueError as fault:
             log("fault", error=type(fault).__name__)
             return Failed(Refusal(Reason.INTERNAL, stage=Stage.COMMIT))
+        if isinstance(event, JobRefused | CallsRefused):
+            self.tally.refused(event)
         return Done()
 
     def refuse(self, call: int, refusal: Refusal) -> None:
@@ -163,10 +166,11 @@ class Effects:
             return Failed(refusal)
         except Disagreement as found:
             return self._disagree(job, found)
-        outcome = self.write(job_completed(job, agreed.volumes, receipt))
+        event = job_completed(job, agreed.volumes, receipt)
+        outcome = self.write(event)
         if isinstance(outcome, Done):
             self._signer.issued(receipt)
-            self.completed += 1
+            self.tally.completed(header.operation_names, event)
             job.agreed, job.receipt = agreed, receipt
         return outcome
 
@@ -202,5 +206,7 @@ class Effects:
             stage=refusal.stage.value,
             job_id=job.admission.header.job_id.hex(),
         )
-        if not self._audit.record(job_ended(job, refusal)):
+        event = job_ended(job, refusal)
+        self.tally.ended(job.admission.header.operation_names, event)
+        if not self._audit.record(event):
             log("audit unavailable", correlation_id=job.correlation_id)

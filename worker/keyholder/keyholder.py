@@ -145,7 +145,7 @@ class Keyholder:
             self._refusals.flush(at_once=True)
             for event in self._custody.stop():
                 self._readiness.note(event)
-            self._audit.record(WorkerStopped(jobs_completed=self._effects.completed))
+            self._audit.record(WorkerStopped(jobs_completed=self._effects.tally.jobs_completed))
             self._checkpoints.finish()
             self._anchor.finish()
 
@@ -180,7 +180,7 @@ class Keyholder:
                     self._jobs.end_of_key(event.kek_id, event.reason)
                 self._references.end_of_key(event.kek_id)
         self._references.sweep()
-        self._readiness.report()
+        self._report_readiness()
 
     async def _serve_front(self) -> None:
         while True:
@@ -217,7 +217,7 @@ class Keyholder:
                     self._references.wiped(slot)
                 case Beat():
                     self._readiness.zygote.beat()
-            self._readiness.report()
+            self._report_readiness()
 
     async def _serve_supervisor(self) -> None:
         while True:
@@ -225,7 +225,7 @@ class Keyholder:
             match message:
                 case HostConditions(report=report):
                     self._host.take(report)
-                    self._readiness.report()
+                    self._report_readiness()
                 case PreparePolicy():
                     self._supervisor.send(self._reload.prepare(message, fds[0]))
                 case CommitPolicy():
@@ -241,13 +241,19 @@ class Keyholder:
         self._jobs.end_unauthorised()
         self._references.end_of_submitters(before.removed_in(after))
 
+    def _report_readiness(self) -> None:
+        """Report to front and trail; if it changed, to the operator at once, before the next beat."""
+        if self._readiness.report():
+            self._supervisor.offer(self._report())
+
     def _report(self) -> KeyholderReport:
         return report(
             readiness=self._readiness,
             host=self._host,
-            holdings=self._custody.holdings,
+            custody=self._custody,
             cells=self._cells,
             jobs=self._jobs,
+            counts=self._effects.tally.counts(),
             policy=self._policy.now,
             keys_opened=self._effects.keys_opened,
             audit=self._audit,

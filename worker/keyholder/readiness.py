@@ -49,12 +49,12 @@ class Readiness:
         if not self._audit.record(custody_event(event)):
             log("audit unavailable")
 
-    def report(self) -> None:
-        """Report the readiness if it changed."""
+    def report(self) -> bool:
+        """Report the readiness if it changed; return whether it did."""
         self._report_host()
         state = self.state()
         if state == self._reported:
-            return
+            return False
         self._reported = state
         try:
             match state:
@@ -66,6 +66,7 @@ class Readiness:
         except Refusal:
             log("audit unavailable")
         self._front.send(state)
+        return True
 
     def _report_host(self) -> None:
         unmet = self._host.unmet

@@ -3,11 +3,11 @@
 import time
 
 from worker.audit import AuditFile
-from worker.ipc.messages import MAX_KEYS, KeyholderReport, KeyReport, NotReady
+from worker.ipc.messages import MAX_KEYS, Ends, JobCounts, KeyholderReport, KeyReport, MissingKey, NotReady
 from worker.job import Policy
 from worker.keyholder.cells import Cells
+from worker.keyholder.custody import Custody
 from worker.keyholder.delivery import DeliveryWatch
-from worker.keyholder.holdings import Holdings
 from worker.keyholder.host import HostState
 from worker.keyholder.jobs import Jobs
 from worker.keyholder.readiness import Readiness
@@ -17,9 +17,10 @@ def report(
     *,
     readiness: Readiness,
     host: HostState,
-    holdings: Holdings,
+    custody: Custody,
     cells: Cells,
     jobs: Jobs,
+    counts: JobCounts,
     policy: Policy,
     keys_opened: int,
     audit: AuditFile,
@@ -27,15 +28,20 @@ def report(
     delivery: DeliveryWatch,
 ) -> KeyholderReport:
     """The state now. Keys end by the clock of this process; the report converts their ends to UTC."""
+    holdings = custody.holdings
     state, usable = readiness.state(), holdings.usable()
     offset = time.time() - time.monotonic()
     keys = [KeyReport(kek_id=kek_id, until=int(key.until + offset)) for kek_id, key in usable.items()]
+    missing = [MissingKey(kek_id=kek_id, reason=reason) for kek_id, reason in holdings.missing.items()]
     return KeyholderReport(
         reason=state.reason if isinstance(state, NotReady) else None,
         unmet=host.unmet,
         tpm_clock=host.tpm_clock.held,
         keys=tuple(keys[:MAX_KEYS]),
+        keys_missing=tuple(missing[: MAX_KEYS - len(keys[:MAX_KEYS])]),
         keys_held=len(keys),
+        ends=_ends(custody, policy, offset),
+        jobs=counts,
         cells_warm=cells.count,
         cells_busy=jobs.running,
         jobs_waiting=jobs.waiting,
@@ -46,4 +52,21 @@ def report(
         audit_hash=bytes.fromhex(audit.head.hash),
         audit_anchor=anchor,
         deliveries=delivery.report(),
+    )
+
+
+def _ends(custody: Custody, policy: Policy, offset: float) -> Ends:
+    """Ends of the evidence in use, of the decisions under which the next is appraised, and of the first agreement."""
+    evidence, review = custody.holdings.evidence(), custody.review
+    table = int(review.until.timestamp())
+    agreed = int(policy.agreed_until.timestamp())
+    if evidence is None:
+        return Ends(advisories=table, policy=agreed)
+    accepted = review.accepted_until(evidence.verdict.findings)
+    return Ends(
+        evidence=int(custody.holdings.until + offset),
+        token=evidence.token.expires,
+        advisories=table,
+        acceptance=None if accepted is None else int(accepted.timestamp()),
+        policy=agreed,
     )

@@ -14,9 +14,10 @@ _HEIGHT: Final = 10.0
 _WIDTH, _MIDDLE, _RADIUS, _POINT = 320, 80, 60, 11
 
 
-def share(part: float, whole: float) -> Element:
+def share(part: float, whole: float, *, urgent: bool = False) -> Element:
     """A bar as long as `part` of `whole`."""
-    return _bar(_rectangle("rail", 0, _LENGTH), _rectangle("for", 0, _part(part, whole)))
+    kind = "against" if urgent else "for"
+    return _bar(_rectangle("rail", 0, _LENGTH), _rectangle(kind, 0, _part(part, whole)))
 
 
 def waterfall(weights: Sequence[float]) -> list[Element]:

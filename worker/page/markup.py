@@ -2,8 +2,8 @@
 
 A page is a tree of elements, and whatever comes from a record is a text or an attribute in it; only the serializer of
 the standard library writes markup. So no value can become an element. Text is also made visible: a character that has
-no shape, or that changes the direction of its neighbours, is shown by its number. A page has one stylesheet, no script,
-and a Content-Security-Policy under which nothing else is loaded or run.
+no shape, or that changes the direction of its neighbours, is shown by its number. A page has one stylesheet, no script
+unless it is served live, and a Content-Security-Policy under which nothing else is loaded or run.
 """
 
 import base64
@@ -22,11 +22,8 @@ _MOST_OF_TEXT: Final = 1000
 _SHORT: Final = 12
 """Characters of a value that stays on one line."""
 _STYLE: Final = files("worker.page").joinpath("style.css").read_text(encoding="utf-8")
-_POLICY: Final = (
-    "default-src 'none'; style-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    + "'; base-uri 'none'; form-action 'none'"
-)
+_RELOAD_S: Final = 5
+"""A live page without its script is loaded again after this time."""
 
 Part = Element | str
 
@@ -108,19 +105,31 @@ def facts(of: Mapping[str, Part]) -> Element:
     return element("dl", *pairs)
 
 
-def page(title: str, notice: str, content: Iterable[Element]) -> Iterator[str]:
-    """The page as text, a piece at a time; `notice` is at its top and, on paper, stays with it."""
+def page(title: str, notice: str, content: Iterable[Element], *, live: str | None = None) -> Iterator[str]:
+    """The page as text, a piece at a time; `notice` is at its top and, on paper, stays with it.
+
+    `live` is a script of this program that keeps the page of a server up to date; files have none.
+    """
     style = Element("style")
     style.text = _STYLE  # the serializer leaves a stylesheet as it is, and the policy has its digest
+    policy = f"default-src 'none'; style-src {_digest(_STYLE)}; base-uri 'none'; form-action 'none'"
+    moving = []
+    if live is not None:
+        policy += f"; script-src {_digest(live)}; connect-src 'self'"
+        script = Element("script", defer="defer")
+        script.text = live
+        reload = element("meta", http_equiv="refresh", content=str(_RELOAD_S))
+        moving = [element("noscript", reload), script]
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
         element("title", title),
         style,
+        *moving,
     )
     yield f'<!DOCTYPE html>\n<html lang="en">{_text(head)}\n<body>\n'
     yield _text(element("header", element("h1", title), element("p", notice, class_="notice")))
@@ -128,6 +137,10 @@ def page(title: str, notice: str, content: Iterable[Element]) -> Iterator[str]:
     for each in content:
         yield _text(each) + "\n"
     yield "</main>\n</body>\n</html>\n"
+
+
+def _digest(of: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(of.encode()).digest()).decode()}'"
 
 
 def _text(of: Element) -> str:

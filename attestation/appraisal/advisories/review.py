@@ -1,14 +1,16 @@
 """An operator's review: the table in force and the risk acceptances, read from the signed files of a configuration."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.appraisal.advisories.acceptance import Acceptance, sound_acceptance
+from attestation.appraisal.advisories.evaluate import AdvisoryFinding
 from attestation.appraisal.advisories.signed import Kind, read_statement, sign_statement, signer_key
 from attestation.appraisal.advisories.table import SHIPPED, Advisory, AdvisoryTable, day_of, sound_table
 
@@ -33,6 +35,16 @@ class Review:
         The shipped table has no first day: evidence from before it is appraised with what is known since.
         """
         return day_of(now) <= self.expires and not (self.own and day_of(now) < self.reviewed)
+
+    @property
+    def until(self) -> datetime:
+        """The first moment at which the table is not in force any more."""
+        return _after(self.expires)
+
+    def accepted_until(self, findings: Iterable[AdvisoryFinding]) -> datetime | None:
+        """The first moment at which an acceptance under these findings has expired; None if there is none."""
+        named = {one.accepted_by for one in findings}
+        return min((_after(one.until) for one in self.acceptances if one.id in named), default=None)
 
 
 @functools.lru_cache(maxsize=8)
@@ -94,6 +106,10 @@ def sign_acceptance(acceptance: Acceptance, key: ec.EllipticCurvePrivateKey) -> 
     if not sound_acceptance(acceptance):
         raise ValueError("the acceptance is not sound")
     return sign_statement("cji-acceptance", msgspec.json.encode(acceptance), key)
+
+
+def _after(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
 def _read(kind: Kind, data: bytes, keys: tuple[ec.EllipticCurvePublicKey, ...], of: type[T]) -> T:

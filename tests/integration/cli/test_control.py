@@ -1,18 +1,21 @@
 """`cji status` and `cji reload` as an operator types them: what is printed, and the exit status."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cji_simulator.raw import settled, until
-from cji_simulator.site import Site
+from cji_simulator.site import Site, people
 from click.testing import CliRunner, Result
 
+from tests.support.console_tools import get, over_unix, running
 from worker.audit import Head
 from worker.audit.chain import read
 from worker.cli import build
+from worker.compute.registry import OPERATIONS
 from worker.host import CATALOGUE
 
 
@@ -39,8 +42,9 @@ def document(site: Site) -> dict[str, object]:
 def test_status_has_every_part_of_the_worker(site: Site) -> None:
     settled(site)
     rest = {"warm": 2, "busy": 0, "configured": 2}
-    found = until(lambda: seen if (seen := document(site))["cells"] == rest and seen["state"] == "serving" else None)
-    assert (found["state"], found["reason"], found["worker"]) == ("serving", None, "worker-1")
+    ready = (rest, "serving", None)  # the front's report may arrive before the keyholder's
+    found = until(lambda: seen if ((seen := document(site))["cells"], seen["state"], seen["reason"]) == ready else None)
+    assert found["worker"] == "worker-1"
     host, keys, processes = found["host"], found["keys"], found["processes"]
     assert isinstance(host, list)
     assert isinstance(keys, list)
@@ -73,7 +77,19 @@ def test_a_table_is_for_reading(site: Site) -> None:
     lines = cji(site, "status", "--config", site.files.config).stdout.splitlines()
     assert lines[0].split() == ["state", "serving"]
     names = {line.split()[0] for line in lines}
-    assert names == {"state", "worker", "host", "key", "cells", "jobs", "process", "audit", "reload"}
+    assert names == {
+        "state",
+        "worker",
+        "host",
+        "key",
+        "until",
+        "cells",
+        "jobs",
+        "process",
+        "audit",
+        "clients",
+        "reload",
+    }
 
 
 def test_a_reload_is_done_or_explained(site: Site, policy: Path) -> None:
@@ -97,3 +113,36 @@ def test_no_worker_and_no_socket_are_told_apart(site: Site, tmp_path: Path) -> N
         away.write_text(text.replace('control_socket = "control.sock"', ""))
         without = cji(site, verb, "--config", away)
         assert (without.exit_code, "no control_socket" in without.stderr) == (2, True)
+
+
+def jobs_in(metrics: str) -> float:
+    """Completed jobs of every operation."""
+    found = re.findall(r'(?m)^cji_jobs_total\{operation="[a-z]+",outcome="completed"\} ([0-9.]+)$', metrics)
+    assert len(found) == len(OPERATIONS) + 1
+    return sum(map(float, found))
+
+
+def test_a_console_shows_the_worker(site: Site) -> None:
+    settled(site)
+    status = site.files.config.parent / "status.sock"
+    assert status.stat().st_mode & 0o777 == 0o660
+    with running(status) as url:
+        until(lambda: "Jobs are admitted" in get(url))
+        text = get(f"{url}metrics")
+        subjects = {"key", "evidence", "token", "authorities", "advisories", "acceptance"}
+        assert {each for each in subjects if f'cji_expiry_seconds{{subject="{each}"}}' not in text} == set()
+        before = jobs_in(text)
+        for _ in range(2):
+            site.run(people(3))
+        until(lambda: jobs_in(get(f"{url}metrics")) == before + 2)
+        page = get(url)
+    assert "Attestation token" in page
+    for secret in ("fulton", "spiffe"):
+        assert secret not in page
+        assert secret not in text
+
+
+def test_the_status_socket_reloads_nothing(site: Site) -> None:
+    before = json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"]
+    assert over_unix(site.files.config.parent / "status.sock", b"reload\n") == b""
+    assert json.loads(over_unix(site.files.config.parent / "status.sock", b"status\n"))["reload"] == before

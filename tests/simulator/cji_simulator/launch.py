@@ -49,6 +49,7 @@ _PRODUCTS: Final = ("Genoa",)
 _SOCKET: Final = "control.sock"
 _AGREED: Final = timedelta(days=365)
 """Before and after today: the time of the agreements."""
+_STATUS: Final = "status.sock"
 _PATH_BYTES: Final = 107
 """Of a Unix socket (unix(7))."""
 _NV_OWNER: Final = 0x01800000
@@ -153,7 +154,7 @@ def _config(
     entra: bool,
 ) -> str:
     parts = [
-        f"control_socket = {_text(_SOCKET)}\n" * control,
+        f"control_socket = {_text(_SOCKET)}\nstatus_socket = {_text(_STATUS)}\n" * control,
         f"cloud = {_text(CLOUD)}\npolicy_file = {_text('policy.toml')}\naudit_file = {_text('state/audit.jsonl')}\n"
         f"audit_counter = {_NV_OWNER + 2 * secrets.randbelow(1 << 20)}\n",
         _table(

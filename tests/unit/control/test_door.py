@@ -267,3 +267,31 @@ def test_a_path_that_cannot_be_a_socket_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="cannot be made"):
         opened(tmp_path / "absent" / "control.sock")
     assert door._PATH_BYTES == 107
+
+
+# ------------------------------------------------------------------ the status socket
+
+
+def test_the_status_socket_is_for_its_group_and_reloads_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2750)
+    os.chown(tmp_path, -1, NOBODY if os.geteuid() == 0 else os.getegid())
+    tmp_path.chmod(0o2750)
+    shared = Door(tmp_path / "status.sock", status=lambda: STATUS)
+    try:
+        found = (tmp_path / "status.sock").stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, tmp_path.stat().st_gid)
+        for line, answer in ((b"status\n", STATUS), (b"reload\n", b""), (b"stop\n", b"")):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(5)
+                peer.connect(str(tmp_path / "status.sock"))
+                peer.sendall(line)
+                for fd in shared.descriptors():
+                    shared.ready(fd, 0.0)
+                assert whole(peer) == answer
+    finally:
+        shared.close()
+
+
+def test_a_status_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="status_socket cannot be made"):
+        Door(tmp_path / "absent" / "status.sock", status=lambda: STATUS)

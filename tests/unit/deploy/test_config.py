@@ -1,4 +1,7 @@
-"""The example configuration is one that the worker accepts, once its capitals are filled in."""
+"""The example configurations are ones that worker and console accept, once their capitals are filled in."""
+
+import re
+from pathlib import Path
 
 import msgspec
 
@@ -6,6 +9,7 @@ from attestation.appraisal.reference import ReferenceValues, check_reference
 from attestation.trust import PRODUCTION
 from tests.support.paths import ROOT
 from worker.config import load
+from worker.console.config import load as load_console
 
 EXAMPLE = ROOT / "deploy" / "worker.example.toml"
 
@@ -21,3 +25,20 @@ def test_its_reference_values_are_sound_and_refuse_milan() -> None:
     values = msgspec.convert(load(EXAMPLE).attestation.reference_values, ReferenceValues, strict=False)
     check_reference(values)
     assert "Milan" not in values.products
+
+
+def test_the_example_of_the_console_loads() -> None:
+    example = EXAMPLE.with_name("console.example.toml")
+    assert load_console(example).status_socket == load(EXAMPLE).status_socket
+
+
+def test_every_setting_of_the_console_is_in_its_example(tmp_path: Path) -> None:
+    text = EXAMPLE.with_name("console.example.toml").read_text()
+    whole = tmp_path / "console.toml"
+    whole.write_text(re.sub(r"(?m)^# (\[otlp\]|[a-z_]+ = )", r"\1", text))
+    found = load_console(whole)
+    assert found.otlp is not None
+    for section in (found, found.otlp):
+        for name in section.__struct_fields__:
+            assert f"{name} = " in whole.read_text() or name == "otlp"
+    assert None not in (found.certificate, found.reviews, found.delivery, found.otlp.trail)

@@ -18,6 +18,7 @@ from tests.support.paths import ROOT
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "systemd" / "cji-worker.service"
 DOOR = UNIT.with_name("cji-door.service")
+CONSOLE = UNIT.with_name("cji-console.service")
 needs_systemd = pytest.mark.skipif(
     systemd_version(shutil.which("systemd-analyze")) < MIN_SYSTEMD, reason=f"no systemd-analyze {MIN_SYSTEMD} or newer"
 )
@@ -169,7 +170,7 @@ def test_a_broken_unit_is_seen(tmp_path: Path, old: str, new: str, check: str) -
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", [UNIT, DOOR], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", [UNIT, DOOR, CONSOLE], ids=lambda unit: unit.name)
 def test_the_shipped_unit_passes_systemds_own_reading(unit: Path) -> None:
     assert [outcome.reasons for outcome in check_unit(unit) if outcome.status is not Status.OK] == []
 
@@ -193,6 +194,30 @@ def test_a_door_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
     assert f"\n{line}\n" in source
     unit = tmp_path / DOOR.name
     unit.write_text(source.replace(f"{line}\n", ""))
+    assert "unit: needed lines" in by_status(check_unit(unit), Status.FAILED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "User=cji-console",
+        "Group=cji-console",
+        "CapabilityBoundingSet=",
+        "NoNewPrivileges=yes",
+        "IPAddressDeny=any",
+        "IPAddressAllow=localhost",
+        "PrivateDevices=yes",
+        "ProtectSystem=strict",
+        "InaccessiblePaths=-/var/lib/cji -/run/cji -/run/cji-door",
+        "LimitCORE=0",
+        "MemoryMax=512M",
+    ],
+)
+def test_a_console_with_more_rights_is_seen(tmp_path: Path, line: str) -> None:
+    source = CONSOLE.read_text()
+    assert f"\n{line}\n" in source
+    unit = tmp_path / CONSOLE.name
+    unit.write_text(source.replace(f"\n{line}\n", "\n"))
     assert "unit: needed lines" in by_status(check_unit(unit), Status.FAILED)
 
 

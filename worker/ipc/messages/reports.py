@@ -1,6 +1,6 @@
 """Reports for the operator: each process states once a beat what it alone can know. No caller, no record, no key."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -8,11 +8,16 @@ from msgspec import Meta
 from worker.errors import Reason
 from worker.host import ConditionId
 from worker.ipc.messages.base import Message
-from worker.ipc.messages.parts import Count, Sha384
+from worker.ipc.messages.parts import Count, Name, Sha384
 
-MAX_DELIVERIES = 16
-MAX_KEYS = 64
-"""Keys in a report; a worker with more reports the first."""
+MAX_DELIVERIES: Final = 16
+MAX_KEYS: Final = 64
+"""Keys in a report, usable and missing together; a worker with more reports the first."""
+DURATIONS_S: Final = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+"""Upper bounds of the classes in which the durations of completed jobs are counted, in seconds; one more is above."""
+SEVERAL: Final = "several"
+"""The operation of a job that has several, in counts by operation."""
+_MAX_OPERATIONS: Final = 64
 
 
 class KeyReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +36,66 @@ class DeliveryReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     overdue: bool
 
 
+class MissingKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A configured key that is not held, and why."""
+
+    kek_id: Annotated[str, Meta(max_length=1024)]
+    reason: Reason
+
+
+class OperationCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs of one operation, or of `SEVERAL`: those that ended without a receipt, and the others by their duration."""
+
+    operation: Name
+    ended: Count
+    completed: Annotated[tuple[Count, ...], Meta(min_length=len(DURATIONS_S) + 1, max_length=len(DURATIONS_S) + 1)]
+    duration_ms: Count
+    """Sum over completed jobs."""
+
+
+class ReasonCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often something happened for one Reason."""
+
+    reason: Reason
+    count: Count
+
+
+ReasonCounts = Annotated[tuple[ReasonCount, ...], Meta(max_length=len(Reason))]
+
+
+class JobCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Counts of what the keyholder wrote to the trail since its start: jobs, refusals, amounts of completed jobs.
+
+    `refused` counts jobs at admission and calls before it, `ended` admitted jobs without a receipt. Bytes are
+    ciphertext bytes.
+    """
+
+    operations: Annotated[tuple[OperationCounts, ...], Meta(max_length=_MAX_OPERATIONS)] = ()
+    refused: ReasonCounts = ()
+    ended: ReasonCounts = ()
+    rows_in: Count = 0
+    rows_out: Count = 0
+    bytes_in: Count = 0
+    bytes_out: Count = 0
+
+
+class Ends(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When what the keyholder works with ends, in seconds since 1970; None if there is none, or it has no end.
+
+    evidence    this machine's evidence is too old: no key may be used
+    token       Azure Attestation's token expires
+    advisories  the table of advisories expires: all evidence is refused
+    acceptance  the first risk acceptance on which this machine's verdict rests expires
+    policy      the first agreement in the policy ends
+    """
+
+    evidence: Count | None = None
+    token: Count | None = None
+    advisories: Count | None = None
+    acceptance: Count | None = None
+    policy: Count | None = None
+
+
 class KeyholderReport(Message, frozen=True, kw_only=True):
     """The keyholder's view: `reason` if no job is admitted; required conditions that do not hold; the trail's head."""
 
@@ -38,7 +103,10 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
     unmet: tuple[ConditionId, ...]
     tpm_clock: bool
     keys: Annotated[tuple[KeyReport, ...], Meta(max_length=MAX_KEYS)]
+    keys_missing: Annotated[tuple[MissingKey, ...], Meta(max_length=MAX_KEYS)]
     keys_held: Count
+    ends: Ends
+    jobs: JobCounts
     cells_warm: Count
     cells_busy: Count
     jobs_waiting: Count
@@ -53,11 +121,12 @@ class KeyholderReport(Message, frozen=True, kw_only=True):
 
 
 class FrontReport(Message, frozen=True, kw_only=True):
-    """The front's view: whether health is serving, running jobs, the end of the revocation lists."""
+    """The front's view: whether health is serving, running jobs, the ends of revocation lists and authorities."""
 
     serving: bool
     jobs: Count
     crl_until: Count | None
+    authorities_until: Count
     revoked: Count
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from worker.host import HostReport
 from worker.ipc.messages.base import Beat, Message
@@ -45,6 +45,7 @@ FrontFromSupervisor = Drain | Beat | PrepareClients | CommitClients | AbandonRel
 KeyholderFromSupervisor = HostConditions | PreparePolicy | CommitPolicy | AbandonReload
 ControlFromSupervisor = Beat | Reread | Reloaded | Snapshot
 ChildFromSupervisor = FrontFromSupervisor | KeyholderFromSupervisor | ControlFromSupervisor
+ProcessName: TypeAlias = Literal["front", "keyholder", "zygote", "control"]
 SUPERVISOR_FROM: Final[Mapping[str, object]] = MappingProxyType(
     {
         "front": SupervisorFromFront,

@@ -14,7 +14,7 @@ Contract and invariants
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
 from operator import and_
 from typing import Final
@@ -194,6 +194,12 @@ class Policy:
     def tenants(self) -> frozenset[str]:
         """Tenants of Microsoft Entra whose tokens some submitter needs."""
         return frozenset(each.entra.tenant for each in self if each.entra is not None)
+
+    @property
+    def agreed_until(self) -> datetime:
+        """The end of the first agreement that ends, in UTC."""
+        last = min(agency.agreement.until for each in self for agency in each.agencies.values())
+        return datetime.combine(last, time.min, UTC) + timedelta(days=1)
 
     @property
     def identities(self) -> tuple[bytes, ...]:
