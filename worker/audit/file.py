@@ -16,7 +16,6 @@ Contract and invariants
 Not thread-safe.
 """
 
-import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +27,8 @@ from typing import Final, Self, TypeVar
 from worker.audit.chain import GENESIS, ChainError, Head, Record, append_record, read
 from worker.audit.events import Event, JobAdmitted, JobCompleted
 from worker.audit.fields import utc_hundredths
-from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError, is_damage, remove_ledger
+from worker.audit.ledger import JobEntry, JobState, Ledger, LedgerDamagedError
+from worker.audit.ledger_file import is_damage, remove_ledger
 from worker.audit.merkle import Frontier
 from worker.audit.opening import (
     RolledBackError,
@@ -41,7 +41,7 @@ from worker.audit.opening import (
     record_rollback,
     recovered,
 )
-from worker.audit.storage import MIB, TrailChangedError, TrailStorage
+from worker.audit.storage import MIB, TrailChangedError, TrailStorage, has_room
 from worker.audit.worker_events import TrailAnchored
 from worker.errors import Reason, Refusal, Stage
 from worker.log import log
@@ -186,7 +186,7 @@ class AuditFile:
                 self._fail(error)
         elif isinstance(self._fault, sqlite3.Error) and is_damage(self._fault):
             raise explained(LedgerDamagedError(), self._ledger_path) from self._fault
-        elif self._has_room():
+        elif has_room(self._path.parent, RESERVE_BYTES):
             self._recover()
 
     def unfinished(self) -> tuple[JobAdmitted, ...]:
@@ -272,13 +272,6 @@ class AuditFile:
             raise TrailChangedError
         self._fault = None
         return tail
-
-    def _has_room(self) -> bool:
-        try:
-            room = os.statvfs(self._path.parent)
-        except OSError:
-            return True  # opening the file finds out why
-        return room.f_bavail * room.f_frsize >= RESERVE_BYTES
 
     def _fail(self, error: Exception) -> None:
         log("audit unavailable", error=type(error).__name__)

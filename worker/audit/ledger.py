@@ -16,9 +16,7 @@ SQLite keeps the write-ahead log and takes the file for itself (EXCLUSIVE); a se
 """
 
 import enum
-import os
 import sqlite3
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,6 +24,7 @@ from typing import Final
 from worker.audit.chain import GENESIS, Head, Record
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.fields import unix_seconds
+from worker.audit.ledger_file import is_damage, require_own_file
 from worker.audit.merkle import Frontier, leaf_hash
 from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 
@@ -121,7 +120,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         """Open the file, or create it with mode 0600. Raises OSError, sqlite3.Error or LedgerDamagedError."""
-        _require_own_file(self.path)
+        require_own_file(self.path)
         self._database = sqlite3.connect(self.path, timeout=1, isolation_level=None)
         try:
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
@@ -275,30 +274,3 @@ def _frontier(data: bytes, size: int) -> Frontier:
     if tree.size != size:
         raise LedgerDamagedError
     return tree
-
-
-def remove_ledger(path: Path) -> None:
-    """Remove a ledger that will be built again."""
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
-
-
-def is_full(error: sqlite3.Error) -> bool:
-    """Whether only room is missing."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite finds the file damaged."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-
-
-def _require_own_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode) or mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError("the ledger must be a regular file that only its owner can write")
-    finally:
-        os.close(fd)

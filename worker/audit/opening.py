@@ -17,7 +17,8 @@ from typing import Final
 from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, append_record, read, verify_next
 from worker.audit.checkpoint import CheckpointError, parse_checkpoint
 from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
-from worker.audit.ledger import JobState, Ledger, LedgerDamagedError, is_full, remove_ledger
+from worker.audit.ledger import JobState, Ledger, LedgerDamagedError
+from worker.audit.ledger_file import is_full, remove_ledger
 from worker.audit.merkle import Frontier
 from worker.audit.storage import TrailChangedError, TrailStorage
 from worker.audit.worker_events import TailRecovered, TrailCheckpoint, TrailRefused

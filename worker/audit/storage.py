@@ -124,6 +124,15 @@ class TrailStorage:
             raise OSError(errno.ESTALE, "the audit file was replaced or changed")
 
 
+def has_room(folder: Path, least: int) -> bool:
+    """Whether an ordinary user has this many bytes left there; true if that is unknown, for opening finds out why."""
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return True
+    return room.f_bavail * room.f_frsize >= least
+
+
 def _open_locked(path: Path, create: int) -> int:
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create
     fd = os.open(path, flags, 0o600)

@@ -13,6 +13,7 @@ from tests.property.envelope.test_streams import expand
 from tests.support.refusals import refused
 from worker.audit import Claims
 from worker.client import ClientProfile, load_profile, load_spec
+from worker.client.dissemination import load_rules
 from worker.client.spec import decode_spec
 from worker.compute.operations.deidentify import Deidentify
 from worker.compute.registry import OPERATIONS, operation_of
@@ -90,7 +91,9 @@ def test_every_field_and_claim_is_in_the_document() -> None:
 
 
 def test_job_document_has_examples_that_load(tmp_path: Path) -> None:
-    job, operations, client = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
+    job, operations, client, retention = re.findall(r"```toml\n(.*?)```", (DOCS / "job.md").read_text(), re.DOTALL)
+    (tmp_path / "retention.toml").write_text(retention)
+    assert load_rules(tmp_path / "retention.toml").keep.result_days == 30
     own = decode_spec(job)
     spec = decode_spec(f"{job}\n{operations}")
     (operation,) = own.operations

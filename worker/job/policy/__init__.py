@@ -7,6 +7,7 @@
             -> data classes, recipients (key ids), secondary recipients, rows and bytes of a job
 
     file        the TOML file: its keys and their shapes
+    grant       what a job requests, the rule of an operation, and the grant of a job
     decision    the loaded policy, and the decision on one job
     changes     the difference between two policies
     signatures  who signed a policy file
@@ -15,16 +16,9 @@ docs/policy.md has the schema with an example.
 """
 
 from worker.job.policy.changes import Change, Fact, Subject, changes
-from worker.job.policy.decision import (
-    AccessRequest,
-    Agency,
-    Grant,
-    Policy,
-    Rule,
-    Submitter,
-    access_request,
-)
+from worker.job.policy.decision import Agency, Policy, Submitter
 from worker.job.policy.file import OPERATIONS, PURPOSE_CODES, Agreement, PolicyInvalid
+from worker.job.policy.grant import AccessRequest, Grant, Rule, access_request
 
 __all__ = [
     "OPERATIONS",

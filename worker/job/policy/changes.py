@@ -8,7 +8,8 @@ import enum
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from worker.job.policy.decision import Agency, Policy, Rule, Submitter
+from worker.job.policy.decision import Agency, Policy, Submitter
+from worker.job.policy.grant import Rule
 from worker.jose import key_id
 
 
