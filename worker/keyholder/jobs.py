@@ -132,9 +132,8 @@ class Jobs:
     def end_unauthorised(self) -> None:
         """End the jobs that the policy in force would not admit, those that wait and those that run."""
         for waiting in self._queue.waiting():
-            if (
-                refusal := self._unauthorised(waiting.request, waiting.header, waiting.plan, waiting.token)
-            ) is not None:
+            refusal = self._unauthorised(waiting.request, waiting.header, waiting.plan, waiting.token)
+            if refusal is not None:
                 self._give_up(waiting.request.call, refusal)
         for job in list(self._jobs.values()):
             admission = job.admission
