@@ -322,9 +322,10 @@ def services(folder: Path, *, alg: str = "ES384") -> Iterator[Services]:
 
     def run() -> None:
         loop.run_until_complete(main())
-        for task in (left := asyncio.all_tasks(loop)):
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        if left := asyncio.all_tasks(loop):
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(left))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

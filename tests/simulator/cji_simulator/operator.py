@@ -27,7 +27,7 @@ def _today() -> date:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """One signing key, and what is signed with it. Days are UTC; `None` is today, or a month later."""
+    """One signing key, and what is signed with it. Days are UTC; `None` is yesterday, or a month later."""
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP384R1()))
 
@@ -38,7 +38,7 @@ class Operator:
 
     def table(self, *, reviewed: date | None = None, expires: date | None = None, **changes: Any) -> bytes:
         """The shipped table after another review; `changes` replace other fields of it."""
-        at = reviewed or max(_today(), SHIPPED.reviewed)
+        at = reviewed or max(_today() - timedelta(days=1), SHIPPED.reviewed)
         values = {"reviewed": at, "expires": expires or at + _REVIEW, **changes}
         return sign_table(msgspec.structs.replace(SHIPPED, **values), self.key)
 
