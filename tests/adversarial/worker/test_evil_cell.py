@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,16 @@ def test_x06_a_fault_is_a_class_from_a_closed_set(site: Site) -> None:
     assert canary not in site.worker.log.read_text()
 
 
+def channels_of(cell: int) -> dict[int, Path] | None:
+    """The descriptors of a cell, once it has given up what it had from the zygote."""
+    found = {int(entry.name): entry for entry in Path(f"/proc/{cell}/fd").iterdir()}
+    return found if sorted(found) == [0, 1, 2, 3, 4] else None
+
+
 @sees_processes
 def test_x06_a_cell_can_write_to_its_channels_only(site: Site) -> None:
     for cell in settled(site):
-        targets = {int(entry.name): entry for entry in Path(f"/proc/{cell}/fd").iterdir()}
-        assert sorted(targets) == [0, 1, 2, 3, 4]
+        targets = until(partial(channels_of, cell), seconds=10)
         assert [os.readlink(targets[number]) for number in (0, 1, 2)] == ["/dev/null"] * 3
         assert all(os.readlink(targets[number]).startswith("socket:") for number in (3, 4))
         for number in (0, 1, 2):

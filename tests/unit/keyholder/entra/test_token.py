@@ -148,14 +148,14 @@ def test_a_token_with_one_other_character_is_no_token(data: st.DataObject) -> No
     at = data.draw(st.integers(0, len(GOOD) - 1))
     character = data.draw(st.sampled_from("AZaz09-_.=+/ \u00e9"))
     changed = GOOD[:at] + character + GOOD[at + 1 :]
-    if _same_bytes(changed):
+    if changed == GOOD:
         check(changed, now=NOW)
-    else:
+    elif not _same_bytes(changed):  # joserfc may accept other unused bits at the end, or refuse them
         refused(changed)
 
 
 def _same_bytes(changed: str) -> bool:
-    """Whether it is the same, or differs only in the unused last bits of the signature's base64url."""
+    """Whether it differs only in the unused last bits of the signature's base64url."""
     return changed.isascii() and _parts(changed) == _parts(GOOD) and changed[:-1] == GOOD[:-1]
 
 
