@@ -39,7 +39,7 @@ def skipped(verdict: Verdict) -> set[str]:
 
 
 def test_x16_firmware_of_ones_own_is_not_azure() -> None:
-    """The attack of issue 11: a genuine chip, one's own firmware and vTPM authority, the default values."""
+    """A genuine chip, one's own firmware and vTPM authority, the default values."""
     foreign = with_report(id_key_digest=bytes(48))
     for reference in (ReferenceValues(), decided()):
         with rejected("E40", fault=POLICY) as caught:
