@@ -36,6 +36,20 @@ TOKEN: Final = "local-token"
 NOW: Final = datetime.datetime(2026, 11, 24, 16, 0, 0, tzinfo=datetime.UTC)
 
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""Python 3.13 requires it of an authority (X509_V_FLAG_X509_STRICT)."""
+
+
 @dataclass(kw_only=True)
 class Authority:
     """A certificate authority, and certificates that it issues."""
@@ -63,7 +77,9 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
-        if not ca:
+        if ca:
+            builder = builder.add_extension(_SIGNS_CERTIFICATES, critical=True)
+        else:
             names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self.key, hashes.SHA256())

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
+import resource
 import select
 import shutil
 import socket
@@ -301,6 +302,16 @@ FIRST_CALL = (
 )
 
 
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """As many as this user may have: a shell of an ordinary user begins with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("act", ["silent", "idle"])
 def test_x11_a_crowd_of_addresses_shuts_nobody_out(town: Neighbours, act: str) -> None:
     """worker_connections: more connections than there are, from many addresses; the longest silent ones leave."""
