@@ -250,6 +250,15 @@ def test_a_growing_log_is_read_once(tmp_path: Path) -> None:
     assert list(log.entries()) == []
 
 
+def test_a_log_that_became_shorter_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", [record(0), record(1)])
+    log = LogFile(path)
+    assert len(list(log.entries())) == 2
+    written(path, [record(2)])
+    with pytest.raises(LogError, match="shorter"):
+        list(log.entries())
+
+
 def test_other_categories_and_refused_requests_are_no_releases() -> None:
     assert entry_of(record(0, category="AzurePolicyEvaluationDetails"), "log:1") is None
     assert not entry(0, status=403).succeeded

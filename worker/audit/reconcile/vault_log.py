@@ -107,6 +107,8 @@ class LogFile:
             if start == _GZIP:
                 yield from self._whole(file)
                 return
+            if file.seek(0, io.SEEK_END) < self._offset:  # nothing after that would be seen
+                raise LogError(self._path.name, "the file is shorter than before")
             file.seek(self._offset)
             yield from self._lines(file, growing=True)
 

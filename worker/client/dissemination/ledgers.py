@@ -5,6 +5,7 @@
 subject become Python values: memory does not grow with the ledgers.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -78,14 +79,21 @@ class Disclosures:
 
 
 def ledgers_below(places: Iterable[Path]) -> list[Path]:
-    """The ledgers among and below `places`, sorted. Raises LedgerError for a place that does not exist."""
+    """The ledgers among and below `places`, sorted. Raises LedgerError for one that is missing or not readable."""
     found: set[Path] = set()
     for place in places:
         if not place.exists():
             raise LedgerError(f"{place} does not exist")
-        inside = place.rglob("*") if place.is_dir() else [place]
-        found |= {path for path in inside if path.is_file() and (place == path or _FILE.fullmatch(path.name))}
+        if place.is_file():
+            found.add(place)
+            continue
+        for folder, _, names in os.walk(place, onerror=_unreadable):
+            found |= {Path(folder, name) for name in names if _FILE.fullmatch(name)}
     return sorted(found)
+
+
+def _unreadable(error: OSError) -> None:
+    raise LedgerError(f"{error.filename} cannot be read ({error.strerror})") from error
 
 
 def find_disclosures(ledgers: Sequence[Path], who: Subject, *, since: str = "", until: str = "~") -> Disclosures:

@@ -5,7 +5,7 @@
     result_days = 30            # everything else in a result's folder; a ledger is never deleted with it
 
     [[holds]]                   # nothing that a hold names is deleted
-    folder = "2026-03-*"        # of results, as a pattern of names
+    folder = "2026-03-*"        # a pattern of the name of a result's folder, or of one that it is in
     reason = "State v. Doe, 26-CR-0117"
 
 The age of a result is that of its receipt (`receipt.jws` in its folder). A folder without a receipt, or with one that
@@ -84,7 +84,7 @@ def review(folders: Iterable[Path], rules: Rules, *, now: datetime) -> Iterator[
     results = {path.parent for place in folders for path in place.rglob(RECEIPT)}
     results |= {path.parent for path in ledgers_below(folders)}
     for folder in sorted(results):
-        hold = next((one for one in rules.holds if fnmatchcase(folder.name, one.folder)), None)
+        hold = next((one for one in rules.holds if _holds(one, folder)), None)
         ended = _ended(folder)
         ledgers = set(ledgers_below([folder]))
         for path in sorted(each for each in folder.iterdir() if each.is_file() and each.name != RECORD):
@@ -105,6 +105,11 @@ def delete(due: Iterable[Due], *, now: datetime) -> int:
         one.path.unlink()
         count += 1
     return count
+
+
+def _holds(hold: _Hold, folder: Path) -> bool:
+    """Whether a hold names this folder, or one that it is in."""
+    return any(fnmatchcase(part, hold.folder) for part in folder.absolute().parts)
 
 
 def _judged(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,21 @@ def test_ledgers_are_found_below_folders_and_by_name(tmp_path: Path) -> None:
     assert ledgers_below([other, tmp_path / "a"]) == [one, other]
     with pytest.raises(LedgerError, match="does not exist"):
         ledgers_below([tmp_path / "none"])
+
+
+def test_a_folder_that_cannot_be_read_refuses_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "a" / "ledger.csv", row("a"))
+    listed = os.scandir
+
+    def scandir(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "denied", str(path))
+        return listed(path)
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(LedgerError, match="closed cannot be read"):
+        ledgers_below([tmp_path])
 
 
 IDS = st.sampled_from(["a", "b", "0", "00", "é"])

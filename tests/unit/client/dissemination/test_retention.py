@@ -52,6 +52,7 @@ def test_a_result_that_is_kept_long_keeps_its_ledger_as_long(tmp_path: Path) -> 
 
 def test_a_hold_and_an_unknown_age_keep_everything(tmp_path: Path) -> None:
     result(tmp_path / "results" / "2026-03-held", days=4000)
+    result(tmp_path / "results" / "2026-03-cases" / "inner", days=4000)
     unknown = result(tmp_path / "results" / "torn", days=4000)
     (unknown / "receipt.jws").write_text("not a receipt")
     bare = tmp_path / "results" / "bare"
