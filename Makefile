@@ -78,4 +78,4 @@ lock: ## write the lock files (needs uv)
 	@tools/lock
 
 clean: ## remove what was built here
-	@rm -rf .venv .oscal .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .azurite .oscal .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
