@@ -7,7 +7,7 @@ fails a job: its values are null where they cannot be used, and the row status h
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from worker.compute.tables import Tables
 from worker.progress import ProgressCallback
 from worker.records import RecordSchema, RowStatus
 from worker.wire.v1 import worker_pb2
+
+if TYPE_CHECKING:
+    from worker.compute.in_parts import InParts
 
 Row: TypeAlias = Mapping[str, str | int | bool | None]
 
@@ -132,7 +135,8 @@ class Operation(Generic[P]):
     that the worker's tables do not support. `prepare` binds parameters to the records' schema id and Arrow schema.
 
     `schemas` are all records that only this operation makes, `steps` its steps of progress, `codes` its row status
-    codes. `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
+    codes. `in_parts` gives the stages of the operation over many machines, None where it runs on one only.
+    `summary` has lines about the opened outputs for the submitter's console. No other operation follows a
     `terminal` one. `self_test` runs in a cell before any key exists.
     """
 
@@ -150,6 +154,7 @@ class Operation(Generic[P]):
     columns: Callable[[P, frozenset[str]], frozenset[str]] = _keep_columns
     check_tables: Callable[[P, Tables], None] = lambda _parameters, _tables: None
     summary: Callable[[P, ReadOutput], Iterable[str]] = lambda _parameters, _read: ()
+    in_parts: Callable[[P], "InParts | None"] = lambda _: None
 
     @property
     def name(self) -> str:
