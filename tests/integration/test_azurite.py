@@ -11,7 +11,7 @@ from azure.storage.queue import QueueServiceClient
 from tests.support.azurite import StorageCredential, azurite
 
 
-def test_a_blob_is_created_once_and_a_queue_hands_its_message_out(tmp_path: Path) -> None:
+def test_a_blob_is_created_once_and_a_ticket_handed_out(tmp_path: Path) -> None:
     """What the ledger and the tickets need of Azure Storage."""
     with azurite(tmp_path) as server:
         options: dict[str, Any] = {"credential": StorageCredential(), "connection_verify": str(server.ca_file)}
