@@ -17,25 +17,7 @@ import sys
 import click
 
 from attestation import AZURE_US, AZURE_USGOV, Trust
-from worker.cli.advisories import advisories
-from worker.cli.audit import audit
-from worker.cli.clear import clear
-from worker.cli.console import console
-from worker.cli.control import reload, status
-from worker.cli.crl import crl
-from worker.cli.doctor import doctor
-from worker.cli.door import door
-from worker.cli.evidence import evidence
-from worker.cli.job import job
-from worker.cli.key import key
-from worker.cli.ledger import ledger
-from worker.cli.link import link
-from worker.cli.manifest import manifest
-from worker.cli.policy import policy
-from worker.cli.provider import provider
-from worker.cli.receipt import receipt
-from worker.cli.schema import schema
-from worker.cli.serve import serve
+from worker.cli.verbs import Verbs
 from worker.launch import command
 
 __all__ = ["build", "main"]
@@ -75,38 +57,41 @@ Exit status: 0 success, 1 refused, 2 unusable input, 3 verification failed, 4 tr
 """
 
 
+_VERBS = {
+    "serve": "serve",
+    "status": "control",
+    "reload": "control",
+    "console": "console",
+    "audit": "audit",
+    "job": "job",
+    "receipt": "receipt",
+    "evidence": "evidence",
+    "advisories": "advisories",
+    "crl": "crl",
+    "key": "key",
+    "ledger": "ledger",
+    "link": "link",
+    "policy": "policy",
+    "provider": "provider",
+    "schema": "schema",
+    "clear": "clear",
+    "manifest": "manifest",
+    "door": "door",
+    "doctor": "doctor",
+}
+
+
 def build(*trusts: Trust) -> click.Group:
     """The command, with these trusts and no others."""
 
-    @click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.group(
+        cls=Verbs, package=__name__, verbs=_VERBS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]}
+    )
     @click.version_option(package_name="cji-worker")
     @click.pass_context
     def cji(context: click.Context) -> None:
         context.obj = {trust.name: trust for trust in trusts}
 
-    for verb in (
-        serve,
-        status,
-        reload,
-        console,
-        audit,
-        job,
-        receipt,
-        evidence,
-        advisories,
-        crl,
-        key,
-        ledger,
-        link,
-        policy,
-        provider,
-        schema,
-        clear,
-        manifest,
-        door,
-        doctor,
-    ):
-        cji.add_command(verb)
     return cji
 
 

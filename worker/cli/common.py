@@ -9,9 +9,6 @@ import click
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation import AttestationError, Trust
-from worker.client import ClientError, Unverified
-from worker.client.errors import SpecError
-from worker.client.keys import load_signing_key
 from worker.config import Config, load
 from worker.errors import Refusal, StartupError
 from worker.pairs import SigningPair
@@ -42,14 +39,27 @@ def explained(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
-        except ClientError as error:
-            correlation = getattr(error, "correlation_id", "")
-            message = f"{error} (correlation id {correlation})" if correlation else str(error)
-            raise Failure(message, remedy=error.remedy, status=_status(error)) from error
         except (Refusal, AttestationError) as error:
             raise Failure(str(error), remedy="", status=1) from error
+        except Exception as error:
+            failure = _of_client(error)
+            if failure is None:
+                raise
+            raise failure from error
 
     return run
+
+
+def _of_client(error: Exception) -> Failure | None:
+    """The failure for an error of `worker.client`, which verbs that need no client do not import."""
+    from worker.client.errors import ClientError, SpecError, Unverified  # noqa: PLC0415
+
+    if not isinstance(error, ClientError):
+        return None
+    correlation = getattr(error, "correlation_id", "")
+    message = f"{error} (correlation id {correlation})" if correlation else str(error)
+    status = 2 if isinstance(error, SpecError) else 3 if isinstance(error, Unverified) else 4 if error.retryable else 1
+    return Failure(message, remedy=error.remedy, status=status)
 
 
 def trust_named(context: click.Context, cloud: str) -> Trust:
@@ -86,16 +96,10 @@ def passphrase_for(path: Path) -> bytes | None:
 
 def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The P-384 key of somebody who signs decisions or reviews; prompts for a passphrase if it is encrypted."""
+    from worker.client.keys import load_signing_key  # noqa: PLC0415 - as above
+
     key = load_signing_key(path, passphrase=passphrase_for(path))
     if isinstance(key, SigningPair):
         remedy = "Make one for this purpose: `cji key new-signing`."
         raise Failure(f"{path.name} is a pair; this needs a P-384 key", remedy=remedy, status=2)
     return key
-
-
-def _status(error: ClientError) -> int:
-    if isinstance(error, SpecError):
-        return 2
-    if isinstance(error, Unverified):
-        return 3
-    return 4 if error.retryable else 1

@@ -4,19 +4,26 @@ check, explain, diff, test and sign are about the policy of a worker, docs/polic
 release policies of keys and the policies of attestation providers. None uses a network.
 """
 
+from typing import Final
+
 import click
 
-from worker.cli.policy.build import build
-from worker.cli.policy.check import check
-from worker.cli.policy.diff import diff
-from worker.cli.policy.explain import explain
-from worker.cli.policy.hash import hash_command
-from worker.cli.policy.lint import lint
-from worker.cli.policy.sign import sign, signer
-from worker.cli.policy.test import test
+from worker.cli.verbs import Verbs
+
+_VERBS: Final = {
+    "check": "check",
+    "explain": "explain",
+    "diff": "diff",
+    "test": "test",
+    "sign": "sign",
+    "signer": "sign",
+    "build": "build",
+    "lint": "lint",
+    "hash": "hash:hash_command",
+}
 
 
-@click.group()
+@click.group(cls=Verbs, package=__name__, verbs=_VERBS)
 def policy() -> None:
     """Check, explain and sign the policy of a worker, and write the policies that decide who gets its key.
 
@@ -24,17 +31,3 @@ def policy() -> None:
     The policy of a worker:                 check  explain  diff  test  sign  signer
     Release policies, attestation policies: build  lint  hash
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
-
-
-for _verb in (
-    check,
-    explain,
-    diff,
-    test,
-    sign,
-    signer,
-    build,
-    lint,
-    hash_command,
-):
-    policy.add_command(_verb)

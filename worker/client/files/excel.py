@@ -16,16 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import openpyxl
 import pyarrow as pa
-from openpyxl.cell.read_only import ReadOnlyCell
 
 from worker.client.errors import SpecError
 from worker.client.files.workbook import ARCHIVE_ERRORS, check_workbook
 from worker.client.sources import Batches
 from worker.client.spec import InputSpec
+
+if TYPE_CHECKING:
+    from openpyxl.cell.read_only import ReadOnlyCell
 
 _BATCH_ROWS: Final = 4_096
 _ZEROS: Final = re.compile(r'(?:0|[-\\" ])+')
@@ -36,6 +37,8 @@ _FAULTS: Final = (*ARCHIVE_ERRORS, KeyError, IndexError, TypeError, AttributeErr
 
 def read_excel(path: Path, spec: InputSpec) -> Batches:
     """The sheet that `spec` names, or the only one with rows."""
+    import openpyxl  # noqa: PLC0415 - half a second that only workbooks need
+
     check_workbook(path)
     with _explained(path), warnings.catch_warnings(action="ignore"):
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
@@ -113,7 +116,7 @@ def _text(cell: Any) -> str | None:
     return str(value)
 
 
-def _filled(value: int, cell: ReadOnlyCell) -> str:
+def _filled(value: int, cell: "ReadOnlyCell") -> str:
     """The digits of a number, as many as its format shows."""
     number_format = cell.number_format
     width = number_format.count("0") if _ZEROS.fullmatch(number_format) else 1
