@@ -2,9 +2,9 @@
 
     {"version":1,"destination":"sentinel","seq":4711,"hash":"<96 hex>","offset":1234567}
 
-`offset` is the byte at which that line begins. A file is replaced as a whole, and its content is on disk before it
-takes its name. The keyholder reads it as another process's claim: bounded, of one shape, and true only if the trail has
-exactly this line there.
+`offset` is the byte at which that line begins, counted from the first line ever written. A file is replaced as a whole,
+and its content is on disk before it takes its name. The keyholder reads it as another process's claim: bounded, of one
+shape, and true only if the trail has exactly this line there.
 """
 
 import os
@@ -18,16 +18,17 @@ from typing import Final, Literal
 
 import msgspec
 
-from worker.audit.chain import MAX_LINE_BYTES, ChainError, read
+from worker.audit.chain import ChainError, read
 from worker.audit.fields import Count, Hex96, OverdueCause, unix_seconds
-from worker.audit.trail import START, Position, require_line
+from worker.audit.trail import START, Position, line_at, require_line
 from worker.config import DestinationName
 
 MAX_BYTES: Final = 1024
 _SUFFIX: Final = ".delivered"
 _NEW: Final = ".new"
 LineAt = Callable[[int], bytes]
-"""The line of the trail that begins at an offset, with its line feed; empty at the end. May raise OSError."""
+"""The line of the trail that begins at an offset, the first that is there for 0, with its line feed; empty at the end.
+May raise OSError."""
 
 
 class CursorError(Exception):
@@ -132,15 +133,15 @@ def standing(folder: Path, destination: str, line_at: LineAt) -> Standing:
 def line_at_of(trail: Path) -> LineAt:
     """Lines of the trail at `trail`, for a reader that does not hold it open."""
 
-    def line_at(offset: int) -> bytes:
+    def found(offset: int) -> bytes:
         try:
-            with trail.open("rb") as stream:
-                stream.seek(offset)
-                return stream.readline(MAX_LINE_BYTES)
+            return line_at(trail, offset)
         except FileNotFoundError:  # before a worker's first start
             return b""
+        except ChainError as error:  # its segments are not in order
+            raise OSError(str(error)) from error
 
-    return line_at
+    return found
 
 
 def _path(folder: Path, destination: str) -> Path:

@@ -11,8 +11,8 @@ Contract and invariants
   been used. So a clock that is set forward and back again does not make an old job new.
 * It keeps the right edge of the trail's Merkle tree, so a checkpoint reads no line again.
 * After `TrailResumed` job ids may be missing, so the floor rises to that moment.
-* Offsets are in bytes since the first line ever written. If lines were pruned, it begins after them, with the floor that
-  they leave; the entries of jobs whose lines were pruned leave with them.
+* Offsets are in bytes since the first line ever written. If lines were pruned, it begins after them, with the floor
+  that they leave; the entries of jobs whose lines were pruned leave with them.
 
 SQLite keeps the write-ahead log and takes the file for itself (EXCLUSIVE); a second process gets an error.
 """

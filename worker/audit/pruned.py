@@ -38,10 +38,14 @@ class RunningJob(Strict, frozen=True, kw_only=True):
 
 
 class Pruned(Strict, frozen=True, kw_only=True):
-    """The state after line `last`, the last one that was removed. `offset` is where the next line begins, in bytes
-    since the first line ever written; `floor` is in Unix seconds."""
+    """The state after line `last`, the last one that was removed.
+
+    `offset` is where the next line begins, in bytes since the first line ever written; `floor` is in Unix seconds.
+    """
 
     version: Literal[1] = 1
+    first_hash: Hex96
+    """Of line 1, which tells this trail from others."""
     last: Annotated[int, Meta(ge=1, le=MAX_SIZE)]
     hash: Hex96
     offset: Annotated[int, Meta(ge=1, le=MAX_SIZE)]

@@ -142,9 +142,7 @@ def closed(trail: Path) -> Closed:
             raise ChainError(line=first, field="segment", detail=f"{path.name} is not a regular file")
         begin = segments[-1].end if segments else found.begin
         identity = status.st_dev, status.st_ino
-        segments.append(
-            Segment(path=path, first=first, last=last, begin=begin, size=status.st_size, identity=identity)
-        )
+        segments.append(Segment(path=path, first=first, last=last, begin=begin, size=status.st_size, identity=identity))
     return Closed(pruned=pruned, segments=tuple(segments))
 
 

@@ -3,8 +3,8 @@
 Contract and invariants
 * `append` returns after the bytes are on disk (write, fsync). After an OSError nothing more is written until `recover`.
 * There is one writer: the file is locked (flock) while it is open, is never a symbolic link, and must keep its name.
-* `rotate` gives the file the name of a closed segment (`worker.audit.segments`) and goes on in a new one, which is locked
-  before it gets the name of the trail. A crash between both renames leaves no current file: the next start makes it.
+* `rotate` gives the file the name of a closed segment (`worker.audit.segments`) and goes on in a new one, which is
+  locked before it gets the trail's name. A crash between both renames leaves no current file: the next start makes it.
 * The kernel reports a failed fsync once and then treats the pages as written. So `recover` closes the file, drops its
   last pages from the cache and reads from the disk; only what `append` tried to write last may stand after `size`.
 """
@@ -112,7 +112,7 @@ class TrailStorage:
     def rotate(self, last: int) -> Path | None:
         """Close the current file, whose last line has the number `last`, and go on in a new one; return its name.
 
-        None if a new file cannot be made; then nothing changed. Raises OSError; then `recover` finds out how far it got.
+        None if a new file cannot be made; then nothing changed. After an OSError, `recover` finds out how far it got.
         """
         name, following = segment_path(self._path, self.before.last + 1, last), self._beside(_NEXT)
         try:

@@ -27,8 +27,9 @@ from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint, provider_endpoint
-from worker.audit import ChainError, verify_chain
+from worker.audit import ChainError
 from worker.audit.delivered import line_at_of, standing
+from worker.audit.trail import verified
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
@@ -244,16 +245,18 @@ def _audit(config: Config) -> str:
 
 def _audit_lines(path: Path) -> int:
     """Lines in the trail. A line without its line feed was never acknowledged, and the worker removes it."""
-    if not path.exists():
-        return 0
+    lines = 0
     try:
-        with path.open("rb") as file:
-            return verify_chain(line for line in file if line.endswith(b"\n")).seq
+        for _, record in verified(path):
+            lines = record.seq
+    except FileNotFoundError:
+        return 0
     except ChainError as error:
         raise NotOk(
             str(error),
             "Investigate who changed the trail. Keep it, and configure a new file.",
         ) from error
+    return lines
 
 
 def _delivery(config: Config) -> str:

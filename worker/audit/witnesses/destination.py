@@ -17,7 +17,7 @@ from worker.audit.chain import GENESIS, ChainError
 from worker.audit.chain import read as read_line
 from worker.audit.checkpoint import origin_of
 from worker.audit.delivery import Delivered, DeliveryError
-from worker.audit.trail import lines
+from worker.audit.trail import PrunedError, lines
 from worker.audit.witnesses.follower import START, Follower, Found, frontier_of
 from worker.audit.witnesses.keys import ReceiptKeys
 from worker.audit.witnesses.records import Offer, Position, Receipt, RecordError, Records, Seen, Witnessed
@@ -81,6 +81,8 @@ class WitnessDestination:
             raise DeliveryError(f"the state of the witness: {error}") from error
         except StartupError as error:
             raise DeliveryError(str(error)) from error
+        except PrunedError as error:
+            raise DeliveryError(f"{error} before it had a checkpoint of them: move its records away") from error
         except OSError as error:
             raise DeliveryError(f"the trail cannot be read: {type(error).__name__}") from error
         except ChainError:
@@ -130,6 +132,8 @@ class WitnessDestination:
             raise ChainError(
                 line=follower.head.seq + 1, field="line", detail=f"the witness has a checkpoint of {size} lines"
             )
+        if follower.head.seq > size:
+            raise DeliveryError(f"the witness has a checkpoint of {size} lines, which were pruned")
         if follower.root() != checkpoint.root:
             raise ChainError(line=size, field="root", detail="the witness has another root of this size")
         self._keep(theirs, self._witness.submit(theirs), follower.position())
@@ -137,7 +141,7 @@ class WitnessDestination:
         return follower
 
     def _submit(self, follower: Follower, found: Found) -> None:
-        proof = follower.proof(found.checkpoint.size)
+        proof = [] if self._last is None else follower.proof(found.checkpoint.size)
         offer = Offer(
             previous=self._last.offer.checkpoint().size if self._last else 0,
             consistency=tuple(each.hex() for each in proof),

@@ -8,7 +8,7 @@ import click
 from worker.audit.inspection import CheckpointKeys
 from worker.audit.merkle import ProofError
 from worker.audit.proofs import MAX_BYTES, RangeProof, decode_proof, encode_proof, prove_lines, verify_lines
-from worker.audit.trail import lines
+from worker.audit.trail import file_lines
 from worker.cli.audit.common import INDEX, checked_time, indexed, require_keys, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
 
@@ -72,7 +72,7 @@ def verify_export(keys: CheckpointKeys, *, folder: Path) -> None:
             proof = decode_proof(stream.read(MAX_BYTES + 1))
         if not isinstance(proof, RangeProof):
             raise ProofError("it is not the proof of an export")
-        head, checkpoint = verify_lines(proof, lines(folder / _LINES), keys)
+        head, checkpoint = verify_lines(proof, file_lines(folder / _LINES), keys)
     except OSError as error:
         remedy = f"Give the folder that `cji audit export` made, with {_LINES} and {_PROOF}."
         raise Failure(f"{folder} cannot be read", remedy=remedy, status=2) from error
