@@ -44,7 +44,7 @@ from worker.audit.opening import (
 )
 from worker.audit.pruned import Pruned
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage, has_room
-from worker.audit.worker_events import TrailAnchored, TrailPruned
+from worker.audit.worker_events import TrailAnchored
 from worker.errors import Reason, Refusal, Stage
 from worker.log import log
 
@@ -186,12 +186,11 @@ class AuditFile:
         else:
             log("audit trail rotated", what=name.name)
 
-    def prune(self, event: TrailPruned, pruned: Pruned) -> None:
-        """Append the event, then remove the lines, and put `pruned` in their place. For a stopped worker.
+    def prune(self, pruned: Pruned) -> None:
+        """Put this in place of the lines that it is about, once a `TrailPruned` records it. For a stopped worker.
 
-        Raises what `append` raises, OSError and ChainError: if the line was written, the same again finishes it.
+        Raises OSError, ChainError or sqlite3.Error. The same again finishes what a crash cut short.
         """
-        self.append(event)
         self._storage.prune(pruned)
         self._ledger.forget(pruned)
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 from worker.audit.chain import GENESIS, MAX_LINE_BYTES, ChainError, Head, Record, read, verify_next
 from worker.audit.pruned import Pruned
-from worker.audit.segments import Closed, PrunedError, closed
+from worker.audit.segments import Closed, PrunedError, Segment, closed
 
 __all__ = [
     "START",
@@ -63,6 +63,11 @@ class Trail:
     def pruned(self) -> Pruned | None:
         """What stays of the lines that were pruned."""
         return self._before.pruned
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The closed segments."""
+        return self._before.segments
 
     @property
     def begin(self) -> int:

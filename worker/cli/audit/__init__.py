@@ -4,8 +4,10 @@ import click
 
 from worker.cli.audit.deliver import deliver
 from worker.cli.audit.export import export, verify_export
+from worker.cli.audit.hold import hold, release
 from worker.cli.audit.packet import packet
 from worker.cli.audit.prove import checkpoint, prove, verify_proof
+from worker.cli.audit.prune import prune
 from worker.cli.audit.reconcile import reconcile
 from worker.cli.audit.resume import resume
 from worker.cli.audit.review import review
@@ -28,6 +30,9 @@ for _verb in (
     export,
     verify_export,
     resume,
+    prune,
+    hold,
+    release,
     reconcile,
     deliver,
     review,
