@@ -88,8 +88,20 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
             log("reading audit trail", rows=number - first, seconds=int(reported - began))
     if unrecorded is not None:
         raise unrecorded.unrecorded()
+    _require_end(storage, ledger.mark.head)
     ledger.commit()
     return torn
+
+
+def _require_end(storage: TrailStorage, head: Head) -> None:
+    """Raise ChainError unless the last segment ends where its name says, so that the next one gets the right name."""
+    before = storage.before
+    if not before.segments:
+        return
+    found = head.seq if not storage.current_bytes else read(storage.read(before.end), number=before.last + 1).seq - 1
+    if found != before.last:
+        detail = f"{before.segments[-1].path.name} does not end with line {before.last}"
+        raise ChainError(line=before.last, field="segment", detail=detail)
 
 
 def in_order(event: Event, ledger: Ledger) -> bool:

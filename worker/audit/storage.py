@@ -132,8 +132,9 @@ class TrailStorage:
         except BaseException:
             os.close(fd)
             raise
-        os.close(self._fd)
-        self._fd, self.identity = fd, _identity(fd)
+        old, self._fd, self.identity = self._fd, fd, _identity(fd)
+        with suppress(OSError):
+            os.close(old)
         return name
 
     def prune(self, pruned: Pruned) -> None:
@@ -195,9 +196,10 @@ class TrailStorage:
 
     def close(self) -> None:
         """Close the file and release the lock. Closing twice is allowed."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with suppress(OSError):  # every line was synced
+                os.close(fd)
 
     def _rotated(self, before: Closed) -> bytes:
         """Finish a rotation that failed after the current file had become the last segment; nothing follows it."""

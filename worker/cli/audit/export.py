@@ -32,8 +32,8 @@ def export(
     """Export all lines between two times, or by their numbers, and prove that none is left out.
 
     The folder has the lines as they are in the trail, and a proof. With times, the line before and the line after are
-    in it too, so its reader sees that it begins and ends there. `cji audit verify-export` needs the folder and a key, and
-    `cji audit prune` an export of all lines that it removes.
+    in it too, so its reader sees that it begins and ends there. `cji audit verify-export` needs the folder and a key,
+    and `cji audit prune` an export of all lines that it removes.
 
     \b
     Examples:
