@@ -2,7 +2,8 @@
 
 A trail is read and verified from its first line to its last. A segment may be removed, oldest first, if
 
-    age       its latest line is a year old, by the clock and by the trail's last line
+    age       its latest line is a year old, by the clock and by the trail's last `attested`: a clock that is set forward
+              gets no token, so that line has a true time
     hold      no legal hold is on any of its lines
     export    an export with a verified proof has exactly its lines
     delivery  every destination that the worker requires has them
@@ -19,7 +20,7 @@ from typing import Final
 import msgspec
 
 from worker.audit.chain import Record
-from worker.audit.events import JobAdmitted, JobCompleted
+from worker.audit.events import Attested, JobAdmitted, JobCompleted
 from worker.audit.exports import read_export
 from worker.audit.fields import unix_seconds, utc_hundredths
 from worker.audit.inspection import CheckpointKeys, Inspection, a_year_between
@@ -50,6 +51,8 @@ class Survey:
     candidates: list[Candidate] = field(default_factory=list)
     receipt: int = 0
     anchor: int = 0
+    attested: str = ""
+    """Time of the last attestation."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,6 +115,8 @@ def survey(trail: Path, progress: Callable[[int], None] = lambda _: None) -> Sur
                 found.receipt = record.seq
             elif isinstance(record.event, TrailAnchored):
                 found.anchor = record.seq
+            elif isinstance(record.event, Attested):
+                found.attested = record.time
             if segment := ends.get(record.seq):
                 pruned = run.pruned(segment.end)
                 found.candidates.append(
@@ -156,8 +161,8 @@ def _reasons(
     candidate: Candidate, found: Survey, *, now: datetime, exports: set[int], delivered: Mapping[str, int]
 ) -> Iterator[str]:
     segment, state = candidate.segment, found.inspection.state
-    for what, time in (("the clock", utc_hundredths(now)), ("the trail's last line", state.time)):
-        if not a_year_between(candidate.latest, time):
+    for what, time in (("the clock", utc_hundredths(now)), ("the trail's last attestation", found.attested)):
+        if not time or not a_year_between(candidate.latest, time):
             yield f"a line of {candidate.latest} is less than {RETENTION.days} days old, by {what}"
     for name, hold in sorted(state.holds.items()):
         if hold.covers(segment.first, segment.last):
@@ -167,7 +172,7 @@ def _reasons(
     for name, line in sorted(delivered.items()):
         if line <= segment.last:
             yield f"the required destination {name} has the trail until line {line} only"
-    if segment.last >= found.receipt or segment.last >= found.anchor:
+    if any(0 < line <= segment.last for line in (found.receipt, found.anchor)):
         yield "the worker's last receipt or anchor is in it, which the next start needs"
     if state.running.keys() & candidate.pruned.running.keys():
         yield "a job in it has no end: start the worker once, which records it"

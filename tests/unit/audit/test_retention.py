@@ -272,11 +272,14 @@ def test_segments_that_are_old_and_exported_may_be_removed(path: Path, export: P
 
 
 def test_a_year_is_counted_by_the_clock_and_by_the_trail(path: Path, export: Path, tmp_path: Path) -> None:
+    """Lines of commands have the time of a clock that may be wrong; an attestation has the token's time."""
     old = datetime.fromisoformat(read(TRAIL.lines[ENDS[0] - 1]).time)
     assert "by the clock" in (why(path, export, now=old + timedelta(days=365, hours=23)) or "")
     assert why(path, export, now=old + timedelta(days=366)) is None
     short = split(TRAIL.lines[: ENDS[1]], tmp_path / "short.log", ENDS[0])
-    assert "by the trail's last line" in (why(short, export, now=NOW) or "")
+    with opened_at(short) as audit:
+        audit.append(held(first=ENDS[1], last=ENDS[1]))
+    assert "by the trail's last attestation" in (why(short, export, now=NOW) or "")
 
 
 def test_a_line_from_the_future_keeps_its_segment(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def prune(
 ) -> None:
     """Remove closed segments of an audit trail, oldest first. Run it as the worker's user, with the worker stopped.
 
-    A segment is removed if all its lines are more than a year old, by the clock and by the trail's last line, if no
+    A segment is removed if all its lines are more than a year old, by the clock and by the trail's last attestation, if no
     legal hold is on any of them, if every destination that the worker requires has them, and if an export with a proof
     by one of your keys has exactly these lines. The first segment that does not fulfil this ends the command; with
     --through, nothing is removed then.
