@@ -121,7 +121,7 @@ class TrailIndex:
         return 1 if found is None else int(found)
 
     def pruned(self) -> Pruned | None:
-        """What stays of the lines of the trail that were pruned."""
+        """The state after the lines of the trail that were pruned; None if none were."""
         return pruned_of(self.trail)
 
     def line(self, seq: int) -> tuple[bytes, Record]:

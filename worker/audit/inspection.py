@@ -108,7 +108,7 @@ class Inspection:
         self.state = state or State()
         self.tree = Frontier.decode(self.state.tree)
         self.pruned: Pruned | None = None
-        """What stays of the lines before the first one here."""
+        """The state after the lines before the first one here."""
         self.keys = keys or {}
         self.verified: dict[str, int] = dict.fromkeys(self.keys, 0)
         """By key: how many checkpoints it verified."""

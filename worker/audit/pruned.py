@@ -30,7 +30,7 @@ MAX_RUNNING: Final = 10_000
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class RunningJob(Strict, frozen=True, kw_only=True):
+class UnfinishedJob(Strict, frozen=True, kw_only=True):
     """A job that had not ended; `not_after` of its header in Unix seconds."""
 
     header_sha384: Hex96
@@ -45,13 +45,13 @@ class Pruned(Strict, frozen=True, kw_only=True):
 
     version: Literal[1] = 1
     first_hash: Hex96
-    """Of line 1, which tells this trail from others."""
+    """Of line 1, which identifies the trail."""
     last: Annotated[int, Meta(ge=1, le=MAX_SIZE)]
     hash: Hex96
     offset: Annotated[int, Meta(ge=1, le=MAX_SIZE)]
     peaks: Annotated[tuple[Hex64, ...], Meta(max_length=63)]
     floor: Count
-    running: Annotated[dict[Hex32, RunningJob], Meta(max_length=MAX_RUNNING)]
+    running: Annotated[dict[Hex32, UnfinishedJob], Meta(max_length=MAX_RUNNING)]
     state: msgspec.Raw
     """Of the rules, as `Inspection.save` returns it."""
 

@@ -2,8 +2,8 @@
 
 A trail is read and verified from its first line to its last. A segment may be removed, oldest first, if
 
-    age       its latest line is a year old, by the clock and by the trail's last `attested`: a clock that is set forward
-              gets no token, so that line has a true time
+    age       its latest line is a year old, by the clock and by the trail's last `attested`: a machine whose clock is
+              set forward gets no token, so that line has a true time
     hold      no legal hold is on any of its lines
     export    an export with a verified proof has exactly its lines
     delivery  every destination that the worker requires has them
@@ -24,7 +24,7 @@ from worker.audit.events import Attested, JobAdmitted, JobCompleted
 from worker.audit.exports import read_export
 from worker.audit.fields import unix_seconds, utc_hundredths
 from worker.audit.inspection import CheckpointKeys, Inspection, a_year_between
-from worker.audit.pruned import RETENTION, Pruned, RunningJob
+from worker.audit.pruned import RETENTION, Pruned, UnfinishedJob
 from worker.audit.segments import Segment
 from worker.audit.trail import opened
 from worker.audit.worker_events import TrailAnchored, TrailResumed
@@ -57,7 +57,7 @@ class Survey:
 
 @dataclass(slots=True, kw_only=True)
 class _Pass:
-    """What the lines so far leave."""
+    """The state of a survey after the lines so far."""
 
     inspection: Inspection
     floor: int
@@ -75,10 +75,10 @@ class _Pass:
             self.floor = max(self.floor, unix_seconds(record.time))
 
     def pruned(self, offset: int) -> Pruned:
-        """What stays if all lines so far are removed."""
+        """The file that stays if all lines so far are removed."""
         state = self.inspection.state
         running = {
-            job_id: RunningJob(header_sha384=header, not_after=self.not_after[job_id])
+            job_id: UnfinishedJob(header_sha384=header, not_after=self.not_after[job_id])
             for job_id, (header, _) in state.running.items()
         }
         self.not_after = {job_id: self.not_after[job_id] for job_id in running}

@@ -90,7 +90,7 @@ class Closed:
 
     @property
     def head(self) -> Head:
-        """What the first line that is there follows."""
+        """The line before the first one that is there."""
         return GENESIS if self.pruned is None else self.pruned.head
 
     @property
@@ -127,7 +127,7 @@ def segment_path(trail: Path, first: int, last: int) -> Path:
 
 
 def closed(trail: Path) -> Closed:
-    """What precedes the current file of this trail. Raises ChainError or OSError."""
+    """All that precedes the current file of this trail. Raises ChainError or OSError."""
     pruned = read_pruned(trail)
     found = Closed(pruned=pruned, segments=())
     segments: list[Segment] = []

@@ -61,7 +61,7 @@ class Trail:
 
     @property
     def pruned(self) -> Pruned | None:
-        """What stays of the lines that were pruned."""
+        """The state after the lines that were pruned; None if none were."""
         return self._before.pruned
 
     @property
@@ -76,7 +76,7 @@ class Trail:
 
     @property
     def head(self) -> Head:
-        """What the first line that is there follows."""
+        """The line before the first one that is there."""
         return self._before.head
 
     def size(self) -> int:
@@ -219,7 +219,7 @@ def line_at(file: Path, offset: int) -> bytes:
 
 
 def pruned_of(file: Path) -> Pruned | None:
-    """What stays of the lines of a trail that were pruned. Raises ChainError or OSError."""
+    """The state after the lines of a trail that were pruned; None if none were. Raises ChainError or OSError."""
     with opened(file) as trail:
         return trail.pruned
 
@@ -231,7 +231,7 @@ def size_of(file: Path) -> int:
 
 
 def file_lines(file: Path) -> Iterator[bytes]:
-    """The lines of one file that is no trail, such as those of an export. Raises OSError."""
+    """The lines of one file outside a trail, such as those of an export. Raises OSError."""
     with file.open("rb", buffering=_BUFFER_BYTES) as stream:
         yield from _whole_lines(stream)
 

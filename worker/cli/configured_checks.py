@@ -29,7 +29,8 @@ from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint, provider_endpoint
 from worker.audit import ChainError
 from worker.audit.delivered import line_at_of, standing
-from worker.audit.trail import verified
+from worker.audit.inspection import Inspection
+from worker.audit.trail import opened
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
@@ -240,23 +241,26 @@ def _audit(config: Config) -> str:
         ) from error
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise NotOk(f"{path} cannot be read and appended", "Give it to the worker's user.")
-    return f"{path.parent} is writable; {_audit_lines(path)} lines, in one chain"
+    return f"{path.parent} is writable; {_audit_lines(path)}"
 
 
-def _audit_lines(path: Path) -> int:
-    """Lines in the trail. A line without its line feed was never acknowledged, and the worker removes it."""
-    lines = 0
+def _audit_lines(path: Path) -> str:
+    """Lines of the trail and legal holds in force. A line without its line feed was never acknowledged."""
     try:
-        for _, record in verified(path):
-            lines = record.seq
+        with opened(path) as trail:
+            inspection = Inspection.after(trail.pruned)
+            for line, record in trail.verified():
+                inspection.take(line, record)
     except FileNotFoundError:
-        return 0
+        return "0 lines"
     except ChainError as error:
         raise NotOk(
             str(error),
             "Investigate who changed the trail. Keep it, and configure a new file.",
         ) from error
-    return lines
+    state = inspection.state
+    held = f"; under legal hold: {', '.join(sorted(state.holds))}" if state.holds else ""
+    return f"{state.head.seq} lines, in one chain{held}"
 
 
 def _delivery(config: Config) -> str:

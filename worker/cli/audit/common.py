@@ -32,7 +32,7 @@ _REMEDIES: Final = {
     "origin": "Give checkpoints of this trail. Its worker's id is in every line.",
     "hold": "Investigate who placed, released or ignored this hold. An export may have lines that were removed.",
     "pruned": "Restore the lines from an export or a backup, and investigate who removed them.",
-    "segment": "Restore the segment under its name from a backup, or find out who moved, changed or put it there.",
+    "segment": "Restore the segment under its name from a backup, or investigate which process moved or changed it.",
     "index": "Investigate who changed the trail. To index another trail, give another --index.",
 }
 _REMEDY: Final = "Investigate who changed the trail. Keep it, and configure a new file."

@@ -43,10 +43,10 @@ def prune(
 ) -> None:
     """Remove closed segments of an audit trail, oldest first. Run it as the worker's user, with the worker stopped.
 
-    A segment is removed if all its lines are more than a year old, by the clock and by the trail's last attestation, if no
-    legal hold is on any of them, if every destination that the worker requires has them, and if an export with a proof
-    by one of your keys has exactly these lines. The first segment that does not fulfil this ends the command; with
-    --through, nothing is removed then.
+    A segment is removed if all its lines are more than a year old, by the clock and by the trail's last attestation, if
+    no legal hold is on any of them, if every destination that the worker requires has them, and if an export with a
+    proof by one of your keys has exactly these lines. The first segment that does not fulfil this ends the command;
+    with --through, nothing is removed then.
 
     The whole trail is verified first. A line that names you, the lines and their root is written and anchored before
     anything is removed. What the later lines are verified with stays in the file `audit.log.pruned`.
