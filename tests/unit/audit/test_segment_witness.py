@@ -1,5 +1,6 @@
 """A witness gets checkpoints across rotations and prunings, each with the proof that it continues the one before."""
 
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from tests.support.rotated import ends_of, prune, split, two_years
 from tests.support.witness_services import NOW
 from tests.support.witness_trails import keys_folder
+from worker.audit import read
+from worker.audit.delivered import Standing, line_at_of, standing
 from worker.audit.delivery import DeliveryError
 from worker.audit.merkle import verify_consistency
 from worker.audit.segments import segment_path
@@ -30,6 +33,9 @@ class Scene:
         self.copies.mkdir()
         self._keys = keys_folder(folder / "keys", [TRAIL.key])
 
+    def standing(self) -> Standing:
+        return standing(self.path.parent, "mount", line_at_of(self.path))
+
     def hand_over(self) -> int:
         destination = WitnessDestination(
             FileWitness(FileTable(name="mount", folder=str(self.copies)), clock=lambda: NOW),
@@ -38,6 +44,7 @@ class Scene:
             records=self.records,
             keys=partial(read_keys, self._keys),
             interval=60,
+            state=self.path.parent,
         )
         return destination.advance().seq
 
@@ -103,3 +110,21 @@ def test_a_segment_that_was_changed_is_named(scene: Scene) -> None:
     segment.write_bytes(segment.read_bytes().replace(b"op-17", b"op-18", 1))
     with pytest.raises(Exception, match=r"audit line \d+: hash"):
         scene.hand_over()
+
+
+def test_the_state_of_a_witness_is_what_a_worker_can_require(scene: Scene) -> None:
+    """No line waits once the last checkpoint was handed over: what follows it in an idle trail is no event."""
+    split(TRAIL.lines[: ENDS[0] - 3], scene.path)
+    assert scene.standing().seq == 0
+    split(TRAIL.lines, scene.path, *ENDS)
+    seen = scene.hand_over()
+    assert seen == len(TRAIL.lines) - 2  # a checkpoint and an anchor follow
+    assert (scene.standing().seq, scene.standing().waiting_since, scene.standing().cause) == (seen, None, None)
+    (scene.path.parent / "mount.delivered").unlink()
+    scene.hand_over()
+    assert scene.standing().seq == seen
+    writer = TRAIL.copy()
+    writer.job(900)
+    split(writer.lines, scene.path, *ENDS)
+    waiting = datetime.fromisoformat(read(writer.lines[len(TRAIL.lines)]).time).timestamp()
+    assert scene.standing().waiting_since == int(waiting)
