@@ -274,7 +274,10 @@ def _delivery(config: Config) -> str:
             "Create it before the worker starts; its user must read it: deploy/systemd/cji-worker.tmpfiles.conf.",
         )
     for name in section.required:
-        found = standing(folder, name, line_at_of(Path(config.audit_file)))
+        try:
+            found = standing(folder, name, line_at_of(Path(config.audit_file)))
+        except OSError as error:
+            raise NotOk(f"the trail cannot be read: {error}", "Run `cji audit verify`.") from error
         if cause := found.overdue(now, most_seconds=section.max_undelivered_seconds):
             raise NotOk(
                 f"{name}: {cause}; line {found.seq} was the last, and the next one waits for {found.seconds(now)} s",
