@@ -21,13 +21,15 @@ from worker.audit.held import Comparison, Held
 from worker.audit.index import IndexUnusableError, TrailIndex
 from worker.audit.index_search import Query
 from worker.audit.inspection import Inspection
-from worker.audit.merkle import ProofError
+from worker.audit.merkle import ProofError, leaf_hash, verify_inclusion
 from worker.audit.packet.material import Period
 from worker.audit.packet.survey import survey as packet_survey
 from worker.audit.proofs import prove_continued, prove_line, prove_lines, verify_continued, verify_line, verify_lines
 from worker.audit.pruned import SUFFIX, Pruned, decode_pruned
 from worker.audit.reconcile import Releases
 from worker.audit.retention import exported, refusal, survey
+from worker.audit.review import Context, Report, Settings, Week, heads_of_review, review
+from worker.audit.review.model import KnownHead
 from worker.audit.segments import segment_path
 from worker.audit.trail import START, PrunedError, after, lines, opened, pruned_of, verified
 from worker.audit.witnesses.comparison import compare
@@ -136,6 +138,16 @@ def test_other_readers_begin_after_what_is_gone(gone: Path) -> None:
     for size, record in kept.items():
         note = parse_checkpoint(record.event.note.encode())  # type: ignore[union-attr]
         assert trail.roots[str(size)] == note.root.hex()
+    whole = [*TRAIL.lines, *list(lines(gone))[len(TRAIL.lines) - ENDS[0] :]]
+    assert trail.included
+    for each in trail.included:
+        verify_inclusion(
+            leaf_hash(whole[each.number - 1]),
+            index=each.number - 1,
+            size=trail.first_line - 1 + trail.lines,
+            proof=[bytes.fromhex(node) for node in each.proof],
+            root=bytes.fromhex(trail.root),
+        )
     result = Examination()
     compare(result, gone, KEYS)
     assert (result.findings, result.pruned) == ([], ENDS[0])
@@ -446,3 +458,22 @@ def test_the_file_that_stays_has_one_form() -> None:
     ):
         with pytest.raises((ValueError, RecursionError)):
             decode_pruned(changed)
+
+
+def reviewed(path: Path, heads: tuple[KnownHead, ...] = ()) -> Report:
+    context = Context(week=Week.parse("2026-W48"), settings=Settings(), software="1", complete=True, heads=heads)
+    return review([path], context)
+
+
+@pytest.mark.parametrize("through", [0, 1])
+def test_a_review_is_of_the_same_trail_after_a_pruning(path: Path, through: int) -> None:
+    before = reviewed(path)
+    old = KnownHead(source="2024-W45", kind="review", worker="worker-1", line=5, hash="0" * 96)
+    prune(path, through=through)
+    after = reviewed(path, (*heads_of_review(before), old))
+    assert after.trails[0].first_hash == before.trails[0].first_hash == read(TRAIL.lines[0]).hash
+    assert [head.state for head in after.heads] == ["same", "pruned"]
+    rules = {finding.rule for finding in after.findings}
+    assert "trail_pruned" in rules
+    assert not rules & {"checkpoint_differs", "head_differs", "receipt_sequence", "job_order", "anchor_went_back"}
+    assert after.trails[0].checkpoints.compared > 0

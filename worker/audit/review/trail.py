@@ -26,7 +26,7 @@ class TrailReview:
         self.number, self._window, self._see = number, window, sightings
         self.worker = ""
         self.jobs: dict[str, tuple[JobAdmitted, str, int]] = {}
-        self.receipts = ReceiptChain(sightings)
+        self.receipts = ReceiptChain(sightings, pruned=pruned is not None)
         self.running: bool | None = None
         self.started: dict[str, str] = {}
         self.stopped_at = ""
