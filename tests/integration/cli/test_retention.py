@@ -107,6 +107,9 @@ def test_a_year_of_a_trail_is_exported_held_released_and_pruned(stopped: Stopped
     shown = stopped.cji("search", stopped.trail, "--job", job, "--index", fresh, config=False)
     assert "lines 1 to 4 were pruned" in shown.output
     assert stopped.cji(*prune).exit_code == 3
+    shown = stopped.cji("hold", "the-rest")
+    assert "lines 5 to the last are under the hold the-rest" in shown.output
+    assert stopped.cji("hold", "gone", "--first", "1").exit_code == 2
 
 
 def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Path) -> None:

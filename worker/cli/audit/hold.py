@@ -17,7 +17,7 @@ _EXPLANATION = click.option("--explanation", required=True, help="Who asked for 
 @click.command()
 @click.argument("name")
 @_CONFIG
-@click.option("--first", type=click.IntRange(min=1), default=1, show_default=True, help="First line under the hold.")
+@click.option("--first", type=click.IntRange(min=1), help="First line under the hold; by default the first there is.")
 @click.option("--last", type=click.IntRange(min=1), help="Last line; by default all later lines are under it too.")
 @_OPERATOR
 @_EXPLANATION
@@ -29,7 +29,7 @@ def hold(
     *,
     name: str,
     config: Path,
-    first: int,
+    first: int | None,
     last: int | None,
     operator_id: str,
     explanation: str,
@@ -49,15 +49,15 @@ def hold(
         if name in state.holds:
             remedy = "Choose another name, or release this hold first."
             raise Failure(f"the hold {name} is in force since line {state.holds[name].line}", remedy=remedy, status=2)
-        lines = state.head.seq
-        if not trail.found.first <= first <= (last or lines) <= lines:
+        lines, begin = state.head.seq, first or trail.found.first
+        if not trail.found.first <= begin <= (last or lines) <= lines:
             here = f"{trail.found.first} to {lines}"
             remedy = f"The trail has the lines {here}. Leave out --last for lines that are yet to be written."
             raise Failure(f"the hold {name} names lines that are not there", remedy=remedy, status=2)
         line = trail.append(
-            lambda: HoldPlaced(name=name, first=first, last=last, operator_id=operator_id, explanation=explanation)
+            lambda: HoldPlaced(name=name, first=begin, last=last, operator_id=operator_id, explanation=explanation)
         )
-    click.echo(f"line {line}: lines {first} to {last or 'the last'} are under the hold {name}")
+    click.echo(f"line {line}: lines {begin} to {last or 'the last'} are under the hold {name}")
 
 
 @click.command()

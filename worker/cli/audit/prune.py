@@ -1,5 +1,6 @@
 """`cji audit prune`: remove segments of a trail that are old enough and exported."""
 
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,7 +95,11 @@ def _remove(trail: StoppedTrail, newest: Candidate, *, operator_id: str, explana
             explanation=explanation,
         )
     )
-    trail.audit.prune(pruned)
+    try:
+        trail.audit.prune(pruned)
+    except (OSError, sqlite3.Error) as error:
+        remedy = f"Line {line} records the removal. Correct the cause and run the same command again: it finishes it."
+        raise Failure(f"not everything was removed: {error}", remedy=remedy, status=1) from error
     return line
 
 

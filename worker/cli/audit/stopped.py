@@ -50,7 +50,8 @@ def stopped_trail(context: click.Context, config: Path) -> Iterator[StoppedTrail
     trust = trust_named(context, loaded.cloud)
     counter = partial(NvCounter, trust.tcti, loaded.audit_counter)
     with open_trail(loaded) as audit:
-        audit.remove_pruned()
+        for name in audit.remove_pruned():
+            click.echo(f"{name} is removed: a pruning before had not come so far")
         establish(audit, counter)
         trail = Path(loaded.audit_file)
         length = size_of(trail)
