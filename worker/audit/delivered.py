@@ -154,7 +154,7 @@ def _path(folder: Path, destination: str) -> Path:
 
 
 def _waiting(line_at: LineAt, offset: int) -> int | None:
-    """The time of the first line from an offset on that is no anchor and no checkpoint; None if there is none."""
+    """The time of the first line from an offset on other than an anchor or a checkpoint; None if there is none."""
     for _ in range(MOST_SKIPPED):
         line = line_at(offset)
         try:
