@@ -166,6 +166,8 @@ class Config(_Section, frozen=True, kw_only=True):
     audit_file: NonEmpty
     audit_ledger: NonEmpty | None = None
     """Replay ledger of the audit file. Default: beside it, with `.ledger` after its name."""
+    audit_segment_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 36)] = 256 << 20
+    """Size at which the current file of the trail is closed, after its next checkpoint."""
     audit_delivery: AuditDeliverySection | None = None
     """Without this section, no destination has to get the trail."""
     require_fips: bool = False

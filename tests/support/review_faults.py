@@ -28,12 +28,15 @@ from worker.audit import (
     DropCause,
     FileDigests,
     FilesReloaded,
+    HoldPlaced,
+    HoldReleased,
     HostChanged,
     JobRefused,
     KeyDropped,
     ReloadRefused,
     TailRecovered,
     TrailAnchored,
+    TrailPruned,
     TrailRefused,
     TrailResumed,
     Volumes,
@@ -151,6 +154,25 @@ FAULTS: Final[dict[str, Fault]] = {
         lambda t: t.add(TrailResumed(operator_id="jdoe", explanation="VM new")),
         "trail_resumed",
         text="VM new",
+    ),
+    "pruned trail": _fault(
+        lambda t: t.add(
+            TrailPruned(
+                first=1, last=2, root="01" * 32, kept_sha384="02" * 48, operator_id="jdoe", explanation="schedule 7"
+            )
+        ),
+        "trail_pruned",
+        text="lines 1 to 2: schedule 7",
+    ),
+    "hold": _fault(
+        lambda t: t.add(HoldPlaced(name="case-7", first=1, operator_id="jdoe", explanation="court order")),
+        "hold_placed",
+        text="lines 1 to the last: court order",
+    ),
+    "released hold": _fault(
+        lambda t: t.add(HoldReleased(name="case-7", operator_id="jdoe", explanation="closed")),
+        "hold_released",
+        text="case-7, jdoe",
     ),
     "another worker": _fault(lambda t: t.add(attested(), worker="worker-9"), "mixed_workers", text="worker-9"),
     "end without admission": _fault(_unknown_end, "job_order", text="metro-pd"),

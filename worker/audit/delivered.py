@@ -2,9 +2,12 @@
 
     {"version":1,"destination":"sentinel","seq":4711,"hash":"<96 hex>","offset":1234567}
 
-`offset` is the byte at which that line begins. A file is replaced as a whole, and its content is on disk before it
-takes its name. The keyholder reads it as another process's claim: bounded, of one shape, and true only if the trail has
-exactly this line there.
+`offset` is the byte at which that line begins, counted from the first line ever written. A file is replaced as a whole,
+and its content is on disk before it takes its name. The keyholder reads it as another process's claim: bounded, of one
+shape, and true only if the trail has exactly this line there.
+
+A sink's file names the last line that it got, a witness's the last line that its newest checkpoint covers. Anchors and
+checkpoints do not wait: a witness never has those that follow the last line of an idle worker.
 """
 
 import os
@@ -18,16 +21,19 @@ from typing import Final, Literal
 
 import msgspec
 
-from worker.audit.chain import MAX_LINE_BYTES, ChainError, read
+from worker.audit.chain import ChainError, read
 from worker.audit.fields import Count, Hex96, OverdueCause, unix_seconds
-from worker.audit.trail import START, Position, require_line
+from worker.audit.trail import START, Position, line_at, require_line
+from worker.audit.worker_events import TrailAnchored, TrailCheckpoint
 from worker.config import DestinationName
 
 MAX_BYTES: Final = 1024
+MOST_SKIPPED: Final = 8
 _SUFFIX: Final = ".delivered"
 _NEW: Final = ".new"
 LineAt = Callable[[int], bytes]
-"""The line of the trail that begins at an offset, with its line feed; empty at the end. May raise OSError."""
+"""The line of the trail that begins at an offset, the first that is there for 0, with its line feed; empty at the end.
+May raise OSError."""
 
 
 class CursorError(Exception):
@@ -126,25 +132,38 @@ def standing(folder: Path, destination: str, line_at: LineAt) -> Standing:
         require_line(line, position)
     except ChainError:
         return Standing(seq=0, waiting_since=_time_of(line_at(0)), cause="contradicted")
-    return Standing(seq=position.seq, waiting_since=_time_of(line_at(position.offset + len(line))), cause=None)
+    return Standing(seq=position.seq, waiting_since=_waiting(line_at, position.offset + len(line)), cause=None)
 
 
 def line_at_of(trail: Path) -> LineAt:
     """Lines of the trail at `trail`, for a reader that does not hold it open."""
 
-    def line_at(offset: int) -> bytes:
+    def found(offset: int) -> bytes:
         try:
-            with trail.open("rb") as stream:
-                stream.seek(offset)
-                return stream.readline(MAX_LINE_BYTES)
+            return line_at(trail, offset)
         except FileNotFoundError:  # before a worker's first start
             return b""
+        except ChainError as error:  # its segments are not in order
+            raise OSError(str(error)) from error
 
-    return line_at
+    return found
 
 
 def _path(folder: Path, destination: str) -> Path:
     return folder / (destination + _SUFFIX)
+
+
+def _waiting(line_at: LineAt, offset: int) -> int | None:
+    """The time of the first line from an offset on other than an anchor or a checkpoint; None if there is none."""
+    for _ in range(MOST_SKIPPED):
+        line = line_at(offset)
+        try:
+            if not isinstance(read(line).event, TrailAnchored | TrailCheckpoint):
+                break
+        except ChainError:
+            break
+        offset += len(line)
+    return _time_of(line)
 
 
 def _time_of(line: bytes) -> int | None:

@@ -41,11 +41,14 @@ from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
     FilesReloaded,
+    HoldPlaced,
+    HoldReleased,
     HostChanged,
     ReloadRefused,
     TailRecovered,
     TrailAnchored,
     TrailCheckpoint,
+    TrailPruned,
     TrailRefused,
     TrailResumed,
     WorkerNotReady,
@@ -257,6 +260,9 @@ Event = (
     | TrailCheckpoint
     | TrailRefused
     | TrailResumed
+    | TrailPruned
+    | HoldPlaced
+    | HoldReleased
     | Attested
     | KeyReleased
     | KeyDropped

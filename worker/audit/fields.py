@@ -54,6 +54,7 @@ TokenCheck = Literal[
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 OverdueCause = Literal["late", "unreadable", "contradicted"]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+LineNumber = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 Note = Annotated[str, Meta(pattern=r"^[ -~\n\u2014]+\Z", max_length=16 * 1024)]  # a signed note of `checkpoint`
 Jws = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z", max_length=64 * 1024)]
 

@@ -11,6 +11,7 @@ Contract and invariants
 * A last line without its line feed was never acknowledged; it is cut off, and the cut is recorded. Any other fault is
   AUDIT_UNAVAILABLE: somebody changed the file, and a person must investigate.
 * A job is admitted, then completed or ended, and completed only once. An event that breaks this order is not written.
+* After a checkpoint, a file that is large enough is closed as a segment, and a new one continues it (`rotate`).
 * Memory does not grow with the trail.
 
 Not thread-safe.
@@ -41,6 +42,7 @@ from worker.audit.opening import (
     record_rollback,
     recovered,
 )
+from worker.audit.pruned import Pruned
 from worker.audit.storage import MIB, TrailChangedError, TrailStorage, has_room
 from worker.audit.worker_events import TrailAnchored
 from worker.errors import Reason, Refusal, Stage
@@ -48,6 +50,7 @@ from worker.log import log
 
 # Room that must be left for a job to be admitted: its own lines and those of every job that already runs.
 RESERVE_BYTES: Final = 16 * MIB
+SEGMENT_BYTES: Final = 256 * MIB
 ATTEMPTS: Final = 5
 """Recoveries in a row that may fail for another reason than a full disk."""
 MAX_OWED: Final = 1024
@@ -68,14 +71,16 @@ class AuditFile:
         clock: Callable[[], datetime],
         ledger: Path | None = None,
         rebuild: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         """Open the trail at `path` and its ledger; create them if they do not exist, the trail with mode 0640.
 
         `worker` names this machine in every line, `clock` returns aware times. The ledger is beside the trail by
-        default; `rebuild` discards it. Raises StartupError with the Reason AUDIT_UNAVAILABLE.
+        default; `rebuild` discards it. A file of `segment_bytes` or more is closed after a checkpoint. Raises
+        StartupError with the Reason AUDIT_UNAVAILABLE.
         """
         self._path, self._ledger_path = path, ledger or path.with_name(f"{path.name}.ledger")
-        self._worker, self._clock = worker, clock
+        self._worker, self._clock, self._segment_bytes = worker, clock, segment_bytes
         self._closed = False
         self._fault: Exception | None = None
         self._attempts = 0
@@ -83,7 +88,7 @@ class AuditFile:
         self._head, self._line = GENESIS, 0
         try:
             self._storage = TrailStorage(path)
-        except OSError as error:
+        except (OSError, ChainError) as error:
             raise explained(error, self._ledger_path) from error
         try:
             if rebuild:
@@ -148,7 +153,7 @@ class AuditFile:
         self._head, self._line = head, offset
         record = read(line)
         try:
-            self._ledger.apply(record, line, line=offset)
+            self._ledger.apply(record, line, line=offset, file=self._storage.identity)
         except sqlite3.Error as error:  # the line is on disk, so it counts; `maintain` makes the ledger follow
             self._fail(error)
         return record
@@ -164,6 +169,34 @@ class AuditFile:
                 log("audit event lost")
             return False
         return True
+
+    def rotate(self) -> None:
+        """Close the current file as a segment, if it is large enough and ends with a checkpoint."""
+        if self._closed or self._fault is not None or self.uncovered:
+            return
+        if self._storage.current_bytes < self._segment_bytes:
+            return
+        try:
+            name = self._storage.rotate(self._head.seq)
+        except (OSError, ChainError) as error:
+            self._fail(error)
+            return
+        if name is None:
+            log("audit trail not rotated")  # the next checkpoint tries again
+        else:
+            log("audit trail rotated", what=name.name)
+
+    def prune(self, pruned: Pruned) -> None:
+        """Put this in place of the lines that it is about, once a `TrailPruned` records it. For a stopped worker.
+
+        Raises OSError, ChainError or sqlite3.Error. The same again finishes what a crash cut short.
+        """
+        self._storage.prune(pruned)
+        self._ledger.forget(pruned)
+
+    def remove_pruned(self) -> list[str]:
+        """Remove segments that a crash left after their lines were pruned; return their names. Raises OSError."""
+        return self._storage.remove_pruned()
 
     def writable(self) -> bool:
         """Whether a job may start: no write failed, the path still names this file, and the disk has space."""

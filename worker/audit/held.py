@@ -58,8 +58,16 @@ class Comparison:
             self._by_size[each.checkpoint.size].append(each)
         if sum(map(len, self._by_size.values())) > MAX_HELD:
             raise ValueError("too many checkpoints")
-        self._agreed, self._worker = 0, ""
+        self._agreed, self._worker, self._pruned = 0, "", 0
         self._differences: list[_Difference] = []
+
+    def begin(self, inspection: Inspection) -> None:
+        """Before the first line that is there: what a checkpoint of fewer lines says, the trail no longer shows."""
+        self._pruned = inspection.tree.size
+        for size in [size for size in self._by_size if size <= self._pruned]:
+            for held in self._by_size.pop(size):
+                if size == self._pruned and held.checkpoint.root != inspection.tree.root():
+                    self._differences.append(_Difference(held=held, after=0))
 
     def take(self, inspection: Inspection, record: Record) -> None:
         """Compare those of the lines so far, after `inspection` took this one. Raises ChainError(`origin`)."""

@@ -7,24 +7,28 @@ Merkle tree above them, so a proof reads a few dozen rows.
 It is bound to its trail by length, last line and root: a trail that is shorter, or has another line there, is refused
 by name. A line that is shown or proven is read from the trail, and must have the leaf hash that was verified.
 
+If lines were pruned before it was made, it begins after them, with the peaks of their tree: every subtree that a proof
+of a later line needs is one of these, of later lines, or of both. An index that is older keeps what it knows of them.
+
 The operator stands in a job's admission alone; here the job's end has it too.
 """
 
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from worker.audit.chain import MAX_LINE_BYTES, ChainError, Record, read
+from worker.audit.chain import ChainError, Record, read
 from worker.audit.index_search import SCHEMA as SEARCH_SCHEMA
 from worker.audit.index_search import Row, Rows
 from worker.audit.inspection import Inspection
-from worker.audit.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
-from worker.audit.trail import lines, verified
-from worker.audit.worker_events import TrailCheckpoint
+from worker.audit.merkle import HASH_BYTES, Frontier, leaf_hash, node_hash, root_of
+from worker.audit.pruned import Pruned
+from worker.audit.trail import PrunedError, line_at, lines, opened, pruned_of
+from worker.audit.worker_events import TrailCheckpoint, TrailPruned
 
 _IDENTITY: Final = {"application_id": 0x636A6941, "user_version": 1}
 _GROUP: Final = 50_000  # lines in a transaction
@@ -63,6 +67,8 @@ class TrailIndex:
     rows: Rows
     size: int
     _line: int
+    _peaks: list[tuple[int, int, bytes]]
+    """Of the tree before the first line, until they are written."""
 
     def __init__(self, trail: Path, path: Path) -> None:
         """Open the index at `path`, or make a new one (mode 0600), and compare it with the trail."""
@@ -102,28 +108,46 @@ class TrailIndex:
                 progress(self.size - begun)
                 begun = self.size
             progress(self.size - begun)
+            self._require_recorded()
+        except PrunedError as error:
+            raise IndexUnusableError(f"the index ends before the trail begins: {error}") from error
         except sqlite3.Error as error:
             raise IndexUnusableError("the index cannot be written") from error
 
+    @property
+    def first(self) -> int:
+        """The number of the first line that is indexed."""
+        (found,) = self._database.execute("SELECT min(seq) FROM line").fetchone()
+        return 1 if found is None else int(found)
+
+    def pruned(self) -> Pruned | None:
+        """The state after the lines of the trail that were pruned; None if none were."""
+        return pruned_of(self.trail)
+
     def line(self, seq: int) -> tuple[bytes, Record]:
-        """One line of the trail as it was indexed. KeyError if it is not there, ChainError if it was changed since."""
-        row = self._database.execute("SELECT offset FROM line WHERE seq = ?", (seq,)).fetchone()
-        if row is None:
-            raise KeyError(seq)
-        with self.trail.open("rb") as file:
-            file.seek(row[0])
-            data = file.readline(MAX_LINE_BYTES + 1)
+        """One line of the trail as it was indexed.
+
+        KeyError if it is not there, or was pruned. ChainError if it was changed since.
+        """
+        with opened(self.trail) as trail, _missing_if_pruned(seq):
+            data = trail.line_at(self._offset(seq))
         self._require_indexed(seq, data)
         return data, read(data, number=seq)
 
     def lines(self, first: int, last: int) -> Iterator[bytes]:
         """The lines `first` to `last` of the trail as they were indexed. KeyError or ChainError, as `line`."""
-        row = self._database.execute("SELECT offset FROM line WHERE seq = ?", (first,)).fetchone()
-        if row is None:
-            raise KeyError(first)
-        for seq, data in zip(range(first, last + 1), lines(self.trail, offset=row[0]), strict=False):
+        found = lines(self.trail, offset=self._offset(first))
+        for seq in range(first, last + 1):
+            with _missing_if_pruned(seq):
+                data = next(found, b"")
             self._require_indexed(seq, data)
             yield data
+
+    def _offset(self, seq: int) -> int:
+        row = self._database.execute("SELECT offset FROM line WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            raise KeyError(seq)
+        return int(row[0])
 
     def _require_indexed(self, seq: int, data: bytes) -> None:
         if leaf_hash(data) != self.subtree(seq - 1, 0):
@@ -131,12 +155,15 @@ class TrailIndex:
 
     def subtree(self, start: int, level: int) -> bytes:
         """The root of the complete subtree over the leaves `start` to `start + 2**level`: `merkle.Subtree`."""
-        if level >= _LEVEL:
+        if level >= _LEVEL or start + 1 < self.first:
             query, key = "SELECT hash FROM node WHERE level = ? AND number = ?", (level, start >> level)
             found: tuple[bytes] | None = self._database.execute(query, key).fetchone()
-            if found is None:
+            if found is not None:
+                return found[0]
+            if level == 0 or not start + 1 < self.first <= start + (1 << level):
                 raise ValueError("no such subtree")
-            return found[0]
+            half = 1 << (level - 1)
+            return node_hash(self.subtree(start, level - 1), self.subtree(start + half, level - 1))
         leaves = self._block(start >> _LEVEL)
         first = start % _BLOCK * HASH_BYTES
         part = leaves[first : first + (HASH_BYTES << level)]
@@ -180,20 +207,32 @@ class TrailIndex:
 
     def _read_mark(self) -> None:
         row = self._database.execute("SELECT line, size, state FROM mark").fetchone()
+        self._peaks = []
         state: bytes | None
         self._line, self.size, state = row or (0, 0, None)
+        if state is None:
+            self._begin()
+            return
         try:
-            self.inspection = Inspection() if state is None else Inspection.load(state)
+            self.inspection = Inspection.load(state)
         except ValueError as error:
             raise IndexUnusableError("The index is damaged") from error
-        if state is not None:
-            self._require_same_trail()
+        self._require_same_trail()
+
+    def _begin(self) -> None:
+        """Before the first line that is there."""
+        pruned = pruned_of(self.trail)
+        self.inspection = Inspection.after(pruned)
+        if pruned is not None:
+            self._line = self.size = pruned.offset
+            self._peaks = list(_peaks(self.inspection.tree))
 
     def _require_same_trail(self) -> None:
         head = self.inspection.state.head
-        with self.trail.open("rb") as file:
-            file.seek(self._line)
-            data = file.readline(MAX_LINE_BYTES + 1)
+        pruned = pruned_of(self.trail)
+        if pruned is not None and self._line < pruned.offset:
+            raise IndexUnusableError(f"the index ends before the trail begins: lines until {pruned.last} were pruned")
+        data = line_at(self.trail, self._line)
         if self._line + len(data) != self.size or leaf_hash(data) != self.subtree(head.seq - 1, 0):
             detail = "the index has another line here: the trail was cut off, rolled back or replaced"
             raise ChainError(line=head.seq, field="index", detail=detail)
@@ -209,7 +248,7 @@ class TrailIndex:
             taken = self._take()
             values = (self._line, self.size, self.inspection.save())
             self._database.execute("DELETE FROM mark")
-            if self.size:
+            if self._line < self.size:
                 self._database.execute("INSERT INTO mark VALUES (?, ?, ?)", values)
             self._database.execute("COMMIT")
         except BaseException:
@@ -222,10 +261,12 @@ class TrailIndex:
         """Write the rows of the next lines; return how many there were."""
         inspection, start = self.inspection, self.inspection.state.head
         leaves = bytearray(self._block(start.seq >> _LEVEL)) if start.seq % _BLOCK else bytearray()
+        if self._peaks:  # the first lines after those that were pruned, whose leaves nothing asks for
+            leaves = bytearray(start.seq % _BLOCK * HASH_BYTES)
         rows: list[Row] = []
         blocks: list[tuple[int, bytes]] = []
-        nodes: list[tuple[int, int, bytes]] = []
-        for data, record in islice(verified(self.trail, start=start, offset=self.size), _GROUP):
+        nodes = list(self._peaks)
+        for data, record in islice(self._new_lines(), _GROUP):
             completed, operator = inspection.take(data, record)
             at = record.seq - 1
             leaves += completed[0]
@@ -237,15 +278,48 @@ class TrailIndex:
             if isinstance(record.event, TrailCheckpoint):
                 self._keep_checkpoint(at, record.event)
             self._line, self.size = self.size, self.size + len(data)
+        if not rows:
+            return 0
         if leaves:
             blocks.append(((start.seq + len(rows) - 1) >> _LEVEL, bytes(leaves)))
         self.rows.add(rows)
         self._database.executemany("INSERT OR REPLACE INTO block VALUES (?, ?)", blocks)
         self._database.executemany("INSERT INTO node VALUES (?, ?, ?)", nodes)
+        self._peaks = []
         return len(rows)
+
+    def _new_lines(self) -> Iterator[tuple[bytes, Record]]:
+        with opened(self.trail) as trail:
+            yield from trail.verified(start=self.inspection.state.head, offset=self.size)
+
+    def _require_recorded(self) -> None:
+        """Raise ChainError if the index begins after lines that were pruned, and no line records that."""
+        pruned = pruned_of(self.trail)
+        if pruned is None or pruned.last + 1 != self.first:
+            return
+        kind = "SELECT seq FROM line WHERE kind = (SELECT id FROM term WHERE name = 'kind' AND value = ?)"
+        of_kind = self._database.execute(kind, (str(TrailPruned.__struct_config__.tag),))
+        if not any(pruned.recorded_by(self.line(seq)[1]) for (seq,) in of_kind.fetchall()):
+            raise pruned.unrecorded()
 
     def _keep_checkpoint(self, size: int, event: TrailCheckpoint) -> None:
         self._database.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (size, event.note, event.receipt_key))
+
+
+@contextmanager
+def _missing_if_pruned(seq: int) -> Iterator[None]:
+    try:
+        yield
+    except PrunedError as error:
+        raise KeyError(seq) from error
+
+
+def _peaks(tree: Frontier) -> Iterator[tuple[int, int, bytes]]:
+    """Level, number and hash of each peak."""
+    start = 0
+    for level, peak in zip(tree.levels(), tree.peaks, strict=True):
+        yield level, start >> level, peak
+        start += 1 << level
 
 
 def _folded(leaves: bytes) -> bytes:

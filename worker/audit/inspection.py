@@ -5,6 +5,8 @@
     checkpoint   it is of all lines before it, of this worker's trail, and signed by a key that the auditor has
     event        a job is admitted, then completed or ended, once; an anchor is higher than the one before
     receipt      it is of its event, and continues the sequence of receipts
+    hold         it is placed once, on lines that are there, and released once; no line under it is removed
+    pruned       lines are removed a year after the last of them was written
     time         a clock that went back is noted: an operator may have set it, and the trail stays in its order
 
 Every fault but the last is a ChainError at its line. What these rules rest on, whoever recomputes the whole chain can
@@ -12,6 +14,7 @@ write as well; only the signature of a checkpoint, or one that was kept elsewher
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, Self
 
 import msgspec
@@ -21,19 +24,33 @@ from worker.audit.chain import GENESIS, ChainError, Head, Record
 from worker.audit.checkpoint import CheckpointError, origin_of, parse_checkpoint
 from worker.audit.events import Attested, Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.merkle import Frontier, leaf_hash
+from worker.audit.pruned import RETENTION, Pruned
 from worker.audit.receipts import FIRST_PREVIOUS, ReceiptError, claims_unverified, key_id_unverified, receipt_sha384
 from worker.audit.worker_events import (
+    HoldPlaced,
+    HoldReleased,
     TailRecovered,
     TrailAnchored,
     TrailCheckpoint,
+    TrailPruned,
     TrailRefused,
     TrailResumed,
     WorkerStarted,
 )
 
 MAX_RUNNING: Final = 100_000
+MAX_HOLDS: Final = 1_000
 MAX_STEPS_BACK: Final = 100
-_BETWEEN_STARTS: Final = (TailRecovered, TrailAnchored, TrailRefused, TrailResumed, WorkerStarted)
+_BETWEEN_STARTS: Final = (
+    HoldPlaced,
+    HoldReleased,
+    TailRecovered,
+    TrailAnchored,
+    TrailPruned,
+    TrailRefused,
+    TrailResumed,
+    WorkerStarted,
+)
 _OF_RECEIPT: Final = ("job_id", "header_sha384", "submitter", "requesting_ori", "purpose_code", "volumes")
 
 CheckpointKeys = Mapping[str, ec.EllipticCurvePublicKey]
@@ -46,6 +63,20 @@ class StepBack(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     time: str
     before: str
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A legal hold in force: its lines, and the line that placed it. `last` is None if it has all later ones too."""
+
+    first: int
+    last: int | None
+    line: int
+    time: str
+    operator_id: str
+
+    def covers(self, first: int, last: int) -> bool:
+        """Whether any of these lines is under it."""
+        return self.first <= last and (self.last is None or first <= self.last)
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -66,6 +97,7 @@ class State(msgspec.Struct, kw_only=True):
     steps_back: list[StepBack] = []
     clock_went_back: int = 0
     checkpoints: int = 0
+    holds: dict[str, Hold] = {}
 
 
 class Inspection:
@@ -75,6 +107,8 @@ class Inspection:
         """Begin at the first line, or continue after what `save` returned."""
         self.state = state or State()
         self.tree = Frontier.decode(self.state.tree)
+        self.pruned: Pruned | None = None
+        """The state after the lines before the first one here."""
         self.keys = keys or {}
         self.verified: dict[str, int] = dict.fromkeys(self.keys, 0)
         """By key: how many checkpoints it verified."""
@@ -90,6 +124,20 @@ class Inspection:
     def load(cls, data: bytes) -> Self:
         """Continue after what `save` returned. Raises ValueError."""
         return cls(state=msgspec.json.decode(data, type=State))
+
+    @classmethod
+    def after(cls, pruned: Pruned | None, *, keys: CheckpointKeys | None = None) -> Self:
+        """Begin at the first line that is there. Raises ChainError for a state that is not of the pruned lines."""
+        if pruned is None:
+            return cls(keys=keys)
+        try:
+            found = cls(keys=keys, state=msgspec.json.decode(pruned.state, type=State))
+        except ValueError:
+            found = cls()
+        if found.state.head != pruned.head or found.tree.encode() != pruned.tree().encode():
+            raise ChainError(line=1, field="pruned", detail="the state that was kept is not of the pruned lines")
+        found.pruned = pruned
+        return found
 
     def take(self, data: bytes, record: Record) -> tuple[list[bytes], str | None]:
         """Examine the next line, which continues the chain. Raises ChainError.
@@ -126,6 +174,31 @@ class Inspection:
 
     def _resumed(self, _: Record, __: TrailResumed) -> None:
         self.state.anchor = None  # the machine, and so its counter, may be another one
+
+    def _held(self, record: Record, event: HoldPlaced) -> None:
+        holds = self.state.holds
+        if event.name in holds or len(holds) >= MAX_HOLDS:
+            raise _fault(record, "hold", f"{event.name} is in force already, or more than {MAX_HOLDS} holds are")
+        if not event.first <= (event.last or event.first) < record.seq:
+            raise _fault(record, "hold", f"{event.name} is on lines that are not there")
+        holds[event.name] = Hold(
+            first=event.first, last=event.last, line=record.seq, time=record.time, operator_id=event.operator_id
+        )
+
+    def _released(self, record: Record, event: HoldReleased) -> None:
+        if self.state.holds.pop(event.name, None) is None:
+            raise _fault(record, "hold", f"{event.name} is not in force")
+
+    def _pruned(self, record: Record, event: TrailPruned) -> None:
+        if not event.first <= event.last < record.seq:
+            raise _fault(record, "pruned", "lines that are not there")
+        for name, hold in self.state.holds.items():
+            if hold.covers(event.first, event.last):
+                raise _fault(record, "hold", f"lines {event.first} to {event.last} are under {name}, and were removed")
+        if self.pruned is not None and self.pruned.recorded_by(record):
+            state = msgspec.json.decode(self.pruned.state, type=State)
+            if not a_year_between(state.time, record.time):
+                raise _fault(record, "pruned", f"line {event.last} was not a year old when it was removed")
 
     def _checkpoint(self, record: Record, event: TrailCheckpoint) -> None:
         self._require_key(record, event.receipt_key)
@@ -195,10 +268,18 @@ _RULES: Final[Mapping[type[Event], Callable[[Inspection, Record, Any], str | Non
     TrailAnchored: Inspection._anchored,
     TrailResumed: Inspection._resumed,
     TrailCheckpoint: Inspection._checkpoint,
+    TrailPruned: Inspection._pruned,
+    HoldPlaced: Inspection._held,
+    HoldReleased: Inspection._released,
     JobAdmitted: Inspection._admitted,
     JobEnded: Inspection._ended,
     JobCompleted: Inspection._completed,
 }
+
+
+def a_year_between(time: str, later: str) -> bool:
+    """Whether a year lies between two times of lines, so that the first may be removed at the second."""
+    return datetime.fromisoformat(later) - datetime.fromisoformat(time) >= RETENTION
 
 
 def _gap(found: int, expected: int) -> str:

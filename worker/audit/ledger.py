@@ -11,6 +11,8 @@ Contract and invariants
   been used. So a clock that is set forward and back again does not make an old job new.
 * It keeps the right edge of the trail's Merkle tree, so a checkpoint reads no line again.
 * After `TrailResumed` job ids may be missing, so the floor rises to that moment.
+* Offsets are in bytes since the first line ever written. If lines were pruned, it begins after them, with the floor
+  that they leave; the entries of jobs whose lines were pruned leave with them.
 
 SQLite keeps the write-ahead log and takes the file for itself (EXCLUSIVE); a second process gets an error.
 """
@@ -26,6 +28,8 @@ from worker.audit.events import Event, JobAdmitted, JobCompleted, JobEnded
 from worker.audit.fields import unix_seconds
 from worker.audit.ledger_file import is_damage, require_own_file
 from worker.audit.merkle import Frontier, leaf_hash
+from worker.audit.pruned import Pruned
+from worker.audit.segments import Identity
 from worker.audit.worker_events import TrailAnchored, TrailCheckpoint, TrailResumed
 
 RETENTION_S: Final = 24 * 3600  # after not_after
@@ -92,8 +96,8 @@ class Mark:
     line: int = 0
     size: int = 0
     """Offset of the end of that line."""
-    device: int = 0
-    inode: int = 0
+    file: Identity = 0, 0
+    """The file with that line."""
     receipt: int | None = None
     """Offset of the line with the last receipt."""
     anchor: int | None = None
@@ -157,30 +161,47 @@ class Ledger:
         rows = self._database.execute("SELECT line FROM job INDEXED BY job_unfinished WHERE state = 0 ORDER BY line")
         return [line for (line,) in rows]
 
-    def apply(self, record: Record, data: bytes, *, line: int, group: int = GROUP) -> None:
-        """Apply the line at offset `line`, whose bytes are `data`: it follows the mark and is on disk.
+    def begin_after(self, pruned: Pruned) -> None:
+        """Begin a new ledger after lines that were pruned."""
+        self._begin()
+        self._database.executemany(
+            "INSERT INTO job VALUES (?, ?, ?, ?, ?)",
+            [
+                (bytes.fromhex(job_id), bytes.fromhex(job.header_sha384), JobState.ADMITTED, 0, job.not_after)
+                for job_id, job in pruned.running.items()
+            ],
+        )
+        self.mark = Mark(
+            head=pruned.head, line=pruned.offset, size=pruned.offset, floor=pruned.floor, tree=pruned.tree()
+        )
+        self.commit()
+
+    def forget(self, pruned: Pruned) -> None:
+        """Remove the entries of jobs whose lines were pruned; their ids are below the floor from now on."""
+        self._begin()
+        self._database.execute("DELETE FROM job WHERE state <> 0 AND line < ?", (pruned.offset,))
+        self.mark.floor = max(self.mark.floor, pruned.floor)
+        self.commit()
+
+    def apply(self, record: Record, data: bytes, *, line: int, file: Identity, group: int = GROUP) -> None:
+        """Apply the line at offset `line` in `file`, whose bytes are `data`: it follows the mark and is on disk.
 
         Commits after every `group` lines.
         """
-        if not self._pending:
-            self._database.execute("BEGIN IMMEDIATE")
-        self._pending += 1
+        self._begin()
         self._apply(record.event, line, unix_seconds(record.time))
         self.mark.head, self.mark.line, self.mark.size = Head(seq=record.seq, hash=record.hash), line, line + len(data)
+        self.mark.file = file
         self.mark.tree.append(leaf_hash(data))
         if self._pending >= group:
             self.commit()
-
-    def belongs_to(self, device: int, inode: int) -> None:
-        """Record which file the ledger is derived from."""
-        self.mark.device, self.mark.inode = device, inode
 
     def commit(self) -> None:
         """Make everything that was applied durable."""
         if not self._pending:
             return
         mark = self.mark
-        place = (mark.head.seq, mark.head.hash, mark.line, mark.size, mark.device, mark.inode)
+        place = (mark.head.seq, mark.head.hash, mark.line, mark.size, *mark.file)
         found = (mark.receipt, mark.anchor, mark.floor, mark.tree.encode(), mark.uncovered)
         self._database.execute("DELETE FROM mark")
         self._database.execute("INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*place, *found))
@@ -190,6 +211,11 @@ class Ledger:
     def close(self) -> None:
         """Close without committing."""
         self._database.close()
+
+    def _begin(self) -> None:
+        if not self._pending:
+            self._database.execute("BEGIN IMMEDIATE")
+        self._pending += 1
 
     def _read_mark(self) -> Mark:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
@@ -207,8 +233,7 @@ class Ledger:
             head=Head(seq=seq, hash=digest),
             line=line,
             size=size,
-            device=device,
-            inode=inode,
+            file=(device, inode),
             receipt=receipt,
             anchor=anchor,
             floor=floor,

@@ -47,6 +47,10 @@ class Frontier:
             raise ValueError("peaks of another size")
         self.size, self.peaks = size, list(peaks)
 
+    def levels(self) -> list[int]:
+        """The level of each peak."""
+        return [level for level in range(self.size.bit_length() - 1, -1, -1) if self.size >> level & 1]
+
     def append(self, leaf: bytes) -> list[bytes]:
         """Add a leaf by its hash; return the roots of the complete subtrees that end with it, from the leaf upwards."""
         completed, size = [leaf], self.size

@@ -2,7 +2,8 @@
 
 The checks, in this order:
     1 the line at the ledger's mark is still the one that was recorded
-    2 the ledger was derived from this very file, else it is built again from the first line
+    2 the ledger was derived from this very file, and not from lines that were pruned since, else it is built again from
+      the first line
     3 every line after the mark continues the chain and is in order for its job, checkpoints are of the lines before
       them; each is applied to the ledger
 """
@@ -44,17 +45,21 @@ def open_ledger(path: Path, storage: TrailStorage) -> Ledger:
 
     Raises RolledBackError, OSError, sqlite3.Error or LedgerDamagedError.
     """
-    ledger = Ledger(path)
+    ledger, before = Ledger(path), storage.before
     mark = ledger.mark
-    if mark.head != GENESIS and not _is_recorded(storage, mark.head, line=mark.line, size=mark.size):
-        ledger.close()
-        raise RolledBackError(mark.head.seq)
-    if mark.head != GENESIS and (mark.device, mark.inode) != storage.identity:
-        ledger.close()
+    if mark.head != GENESIS and not (before.pruned and mark.size <= before.begin):
+        if not _is_recorded(storage, mark.head, line=mark.line, size=mark.size):
+            ledger.close()
+            raise RolledBackError(mark.head.seq)
+        if mark.file == storage.identity_at(mark.line):
+            return ledger
         log("audit file moved")
+    if mark.head != GENESIS:
+        ledger.close()
         remove_ledger(path)
         ledger = Ledger(path)
-    ledger.belongs_to(*storage.identity)
+    if before.pruned is not None:
+        ledger.begin_after(before.pruned)
     return ledger
 
 
@@ -65,21 +70,38 @@ def follow(storage: TrailStorage, ledger: Ledger) -> bytes:
     """
     first, began, reported = ledger.mark.head.seq, time.monotonic(), time.monotonic()
     storage.size = ledger.mark.size
-    torn = b""
-    for number, line in enumerate(storage.lines(storage.size), first + 1):
-        if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
+    torn, pruned = b"", storage.before.pruned
+    unrecorded = pruned if pruned is not None and ledger.mark.head == pruned.head else None
+    for number, (file, line) in enumerate(storage.lines(storage.size), first + 1):
+        if file == storage.identity and not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
             torn = line
             break
         _, record = verify_next(line, head=ledger.mark.head, number=number)
+        if unrecorded is not None and unrecorded.recorded_by(record):
+            unrecorded = None
         if not in_order(record.event, ledger):
             raise ChainError(line=number, field="event", detail="out of order for its job, or not of this tree")
-        ledger.apply(record, line, line=storage.size, group=_GROUP)
+        ledger.apply(record, line, line=storage.size, file=file, group=_GROUP)
         storage.size += len(line)
         if number % _REPORT_LINES == 0 and time.monotonic() - reported > _REPORT_S:
             reported = time.monotonic()
             log("reading audit trail", rows=number - first, seconds=int(reported - began))
+    if unrecorded is not None:
+        raise unrecorded.unrecorded()
+    _require_end(storage, ledger.mark.head)
     ledger.commit()
     return torn
+
+
+def _require_end(storage: TrailStorage, head: Head) -> None:
+    """Raise ChainError unless the last segment ends where its name says, so that the next one gets the right name."""
+    before = storage.before
+    if not before.segments:
+        return
+    found = head.seq if not storage.current_bytes else read(storage.read(before.end), number=before.last + 1).seq - 1
+    if found != before.last:
+        detail = f"{before.segments[-1].path.name} does not end with line {before.last}"
+        raise ChainError(line=before.last, field="segment", detail=detail)
 
 
 def in_order(event: Event, ledger: Ledger) -> bool:
@@ -105,9 +127,9 @@ def _is_of(event: TrailCheckpoint, tree: Frontier) -> bool:
 
 def record_rollback(storage: TrailStorage, error: RolledBackError, *, time: str, worker: str) -> None:
     """Append `TrailRefused`, if the trail is a chain of whole lines. Raises ChainError or OSError."""
-    head, storage.size = GENESIS, 0
-    for number, line in enumerate(storage.lines(0), 1):
-        head, _ = verify_next(line, head=head, number=number)
+    head, storage.size = storage.before.head, storage.before.begin
+    for _, line in storage.lines(storage.size):
+        head, _ = verify_next(line, head=head, number=head.seq + 1)
         storage.size += len(line)
     event = TrailRefused(compared_with="ledger", expected=error.expected, found=head.seq)
     storage.append(append_record(event, head=head, time=time, worker=worker)[1])

@@ -171,7 +171,7 @@ def prove_line(index: TrailIndex, seq: int, checkpoint: Checkpoint | None = None
     try:
         data, _ = index.line(seq)
     except KeyError:
-        raise ProofError(f"the trail has no line {seq}") from None
+        raise ProofError(_absent(index, seq)) from None
     if checkpoint is None:
         kept = index.checkpoint_after(seq)
         if kept is None:
@@ -192,6 +192,8 @@ def prove_line(index: TrailIndex, seq: int, checkpoint: Checkpoint | None = None
 
 def prove_lines(index: TrailIndex, first: int, last: int) -> RangeProof:
     """The proof of the lines `first` to `last` against the first checkpoint that covers them. Raises ProofError."""
+    if first < index.first:
+        raise ProofError(_absent(index, first))
     kept = index.checkpoint_after(last)
     if kept is None or not 1 <= first <= last:
         raise ProofError(f"no checkpoint covers the lines {first} to {last}")
@@ -210,8 +212,19 @@ def prove_continued(index: TrailIndex, earlier: Checkpoint, later: Checkpoint) -
         _kept(index, each)
     if earlier.size > later.size:
         raise ProofError(f"the earlier checkpoint is of {earlier.size} lines, the later one of {later.size}")
-    proof = consistency_proof(earlier.size, later.size, index.subtree)
+    try:
+        proof = consistency_proof(earlier.size, later.size, index.subtree)
+    except ValueError:
+        raise ProofError(f"the lines of the checkpoint of {earlier.size} lines were pruned") from None
     return ConsistencyProof(earlier=earlier.encode().decode(), later=later.encode().decode(), proof=tuple(proof))
+
+
+def _absent(index: TrailIndex, seq: int) -> str:
+    """Why there is no such line."""
+    pruned = index.pruned()
+    if pruned is not None and seq <= pruned.last:
+        return f"line {seq} was pruned with all until line {pruned.last}: look for an export of it"
+    return f"the trail has no line {seq}"
 
 
 def _kept(index: TrailIndex, checkpoint: Checkpoint) -> KeptCheckpoint:

@@ -8,8 +8,10 @@ from worker.audit.fields import (
     Count,
     EventBase,
     FileDigests,
+    Hex64,
     Hex96,
     KeyId,
+    LineNumber,
     Note,
     OverdueCause,
     ReloadRequester,
@@ -141,5 +143,38 @@ class TrailResumed(EventBase, frozen=True, kw_only=True, tag="trail_resumed"):
     Job ids of the missing lines are unknown, so headers created before this line are refused.
     """
 
+    operator_id: Text
+    explanation: Text
+
+
+class TrailPruned(EventBase, frozen=True, kw_only=True, tag="trail_pruned"):
+    """An operator removes the lines `first` to `last`, which are closed segments: `cji audit prune`.
+
+    `root` is that of the tree over all lines until `last`, `kept_sha384` the digest of the file that stays in their
+    place (`worker.audit.pruned`). They are removed once this line is durable.
+    """
+
+    first: LineNumber
+    last: LineNumber
+    root: Hex64
+    kept_sha384: Hex96
+    operator_id: Text
+    explanation: Text
+
+
+class HoldPlaced(EventBase, frozen=True, kw_only=True, tag="hold_placed"):
+    """A legal hold: the lines `first` to `last`, and all later ones if `last` is left out, must not be removed."""
+
+    name: Token
+    first: LineNumber
+    last: LineNumber | None = None
+    operator_id: Text
+    explanation: Text
+
+
+class HoldReleased(EventBase, frozen=True, kw_only=True, tag="hold_released"):
+    """The legal hold of this name ended."""
+
+    name: Token
     operator_id: Text
     explanation: Text

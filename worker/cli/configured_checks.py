@@ -27,8 +27,10 @@ from attestation.evidence.pck import pck_subject
 from attestation.evidence.pcs import IntelPcs
 from attestation.provider_policy.provider import describe_provider
 from attestation.trust import endpoint, provider_endpoint
-from worker.audit import ChainError, verify_chain
+from worker.audit import ChainError
 from worker.audit.delivered import line_at_of, standing
+from worker.audit.inspection import Inspection
+from worker.audit.trail import opened
 from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
@@ -239,21 +241,26 @@ def _audit(config: Config) -> str:
         ) from error
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise NotOk(f"{path} cannot be read and appended", "Give it to the worker's user.")
-    return f"{path.parent} is writable; {_audit_lines(path)} lines, in one chain"
+    return f"{path.parent} is writable; {_audit_lines(path)}"
 
 
-def _audit_lines(path: Path) -> int:
-    """Lines in the trail. A line without its line feed was never acknowledged, and the worker removes it."""
-    if not path.exists():
-        return 0
+def _audit_lines(path: Path) -> str:
+    """Lines of the trail and legal holds in force. A line without its line feed was never acknowledged."""
     try:
-        with path.open("rb") as file:
-            return verify_chain(line for line in file if line.endswith(b"\n")).seq
+        with opened(path) as trail:
+            inspection = Inspection.after(trail.pruned)
+            for line, record in trail.verified():
+                inspection.take(line, record)
+    except FileNotFoundError:
+        return "0 lines"
     except ChainError as error:
         raise NotOk(
             str(error),
             "Investigate who changed the trail. Keep it, and configure a new file.",
         ) from error
+    state = inspection.state
+    held = f"; under legal hold: {', '.join(sorted(state.holds))}" if state.holds else ""
+    return f"{state.head.seq} lines, in one chain{held}"
 
 
 def _delivery(config: Config) -> str:
@@ -267,7 +274,10 @@ def _delivery(config: Config) -> str:
             "Create it before the worker starts; its user must read it: deploy/systemd/cji-worker.tmpfiles.conf.",
         )
     for name in section.required:
-        found = standing(folder, name, line_at_of(Path(config.audit_file)))
+        try:
+            found = standing(folder, name, line_at_of(Path(config.audit_file)))
+        except OSError as error:
+            raise NotOk(f"the trail cannot be read: {error}", "Run `cji audit verify`.") from error
         if cause := found.overdue(now, most_seconds=section.max_undelivered_seconds):
             raise NotOk(
                 f"{name}: {cause}; line {found.seq} was the last, and the next one waits for {found.seconds(now)} s",

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from worker.audit import ChainError
 from worker.audit.review import ReviewError, ReviewFolderError, states
+from worker.audit.trail import size_of
 from worker.cli.findings import NotOk
 from worker.config import Config, ReviewSection
 from worker.jose import parse_p384
@@ -23,9 +25,9 @@ def check_reviews(config: Config, section: ReviewSection) -> str:
             keys,
             datetime.now(UTC),
             allowed_days=section.allowed_days,
-            trail=trail if trail.exists() and trail.stat().st_size else None,
+            trail=trail if _has_lines(trail) else None,
         )
-    except (ReviewFolderError, ReviewError) as error:
+    except (ReviewFolderError, ReviewError, ChainError) as error:
         raise NotOk(str(error), "Find the true review, or who changed it.") from error
     except (OSError, ValueError) as error:
         remedy = "Give this user read access to the folder of reviews."
@@ -35,3 +37,11 @@ def check_reviews(config: Config, section: ReviewSection) -> str:
         raise NotOk(f"overdue: {', '.join(overdue)}", remedy)
     done = [each for each in found if each.state == "reviewed"]
     return f"{done[-1].week} is the last reviewed week" if done else "no week is due yet"
+
+
+def _has_lines(trail: Path) -> bool:
+    """Whether the worker has written a line."""
+    try:
+        return size_of(trail) > 0
+    except FileNotFoundError:
+        return False

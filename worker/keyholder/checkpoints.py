@@ -1,7 +1,8 @@
 """Checkpoints of the audit trail: the worker signs the Merkle tree of its lines, and the trail keeps each signature.
 
 At start and stop, and every minute in which there were new lines other than anchors and checkpoints, `TrailCheckpoint`
-is appended. It is of all lines before it. Whoever has one can show that a trail lacks or changed any of them: the key
+is appended. It is of all lines before it. After one, a file that is large enough is closed, so every segment ends with
+a checkpoint. Whoever has one can show that a trail lacks or changed any of them: the key
 is in secret memory, and the evidence names it.
 """
 
@@ -40,4 +41,5 @@ class Checkpoints:
 
     def _write(self) -> None:
         self._audit.append(self._signer.checkpoint(self._audit.tree))
+        self._audit.rotate()
         self._last = self._clock()

@@ -30,6 +30,7 @@ def open_trail(config: Config, *, rebuild: bool = False) -> AuditFile:
         clock=lambda: datetime.now(UTC),
         ledger=None if config.audit_ledger is None else Path(config.audit_ledger),
         rebuild=rebuild,
+        segment_bytes=config.audit_segment_bytes,
     )
 
 

@@ -80,7 +80,7 @@ class Run:
         self.trail = self.opened()
 
     def opened(self) -> AuditFile:
-        return AuditFile(self.path, worker="w", clock=lambda: self.now)
+        return AuditFile(self.path, worker="w", clock=lambda: self.now, segment_bytes=1)
 
     def step(self, kind: str, what: bytes | int | None, header: bytes | None) -> None:
         match kind, what:
@@ -95,6 +95,7 @@ class Run:
                 note = sign_checkpoint(self.trail.tree, origin="cji-worker/w", key=KEY).decode()
                 self.trail.append(TrailCheckpoint(note=note, receipt_key=key_id(KEY.public_key())))
                 self.twin.uncovered = False
+                self.trail.rotate()
             case "resume", _:
                 self.trail.append(TrailResumed(operator_id="op", explanation="why"))
                 self.twin.floor = max(self.twin.floor, int(self.now.timestamp()))

@@ -161,7 +161,7 @@ def test_a_trail_that_was_rotated_goes_on(tmp_path: Path) -> None:
     tail.read()
     with path.open("ab") as file:
         file.write(lines[1])
-    path.rename(tmp_path / "audit.log.1")
+    path.rename(tmp_path / "audit.log.1-2")
     path.write_bytes(b"".join(lines[2:]))
     assert numbers(tail.read() + tail.read()) == [2, 3, 4]
 

@@ -90,7 +90,10 @@ class Line(Fact, frozen=True, kw_only=True):
 
 
 class Trail(Fact, frozen=True, kw_only=True):
-    """One worker's trail. `lines` counts those that verified; `broken` names the first one that did not."""
+    """One worker's trail. `lines` counts those that verified; `broken` names the first one that did not.
+
+    `first_line` is the first that is there; those before it were pruned, and a line records that.
+    """
 
     file: str
     worker: str
@@ -103,7 +106,7 @@ class Trail(Fact, frozen=True, kw_only=True):
     last_time: str
     head: str
     root: str
-    """Merkle root over all of `lines`."""
+    """Merkle root over all lines, from the first ever written."""
     roots: dict[str, str]
     """The root at each size that a checkpoint names."""
     in_period: int

@@ -1,7 +1,8 @@
 """One pass over a trail: what a packet needs to know of it, and the lines that it includes.
 
-Every line is verified, from the first on; the facts are those of the period. A line that does not verify ends the pass,
-and what follows it is not used. Memory is 64 bytes for each line, the hashes of the Merkle tree, and what is included.
+Every line is verified, from the first on that was not pruned; the facts are those of the period. A line that does not
+verify ends the pass, and what follows it is not used. Memory is 64 bytes for each line ever written, the hashes of the
+Merkle tree, and what is included.
 """
 
 import hashlib
@@ -14,12 +15,13 @@ from typing import Final
 from worker.audit.chain import GENESIS, ChainError, Head, Record
 from worker.audit.claims import Claims
 from worker.audit.events import Attested, JobCompleted
-from worker.audit.merkle import EMPTY_ROOT, HASH_BYTES, inclusion_proof, leaf_hash, node_hash, root_of
+from worker.audit.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, inclusion_proof, leaf_hash, node_hash, root_of
 from worker.audit.packet.fields import text, values
 from worker.audit.packet.material import Incident, Line, Period, Seen, Trail
 from worker.audit.packet.watch import WATCHERS, Step
+from worker.audit.pruned import Pruned
 from worker.audit.receipts import ReceiptError, claims_unverified, receipt_sha384
-from worker.audit.trail import lines, verified
+from worker.audit.trail import lines, opened
 from worker.audit.worker_events import FilesReloaded, WorkerStarted
 
 MAX_VALUES: Final = 32
@@ -55,27 +57,36 @@ def survey(
 
     Raises OSError.
     """
-    run = _Pass(period, sizes, digests)
-    broken = ""
+    run, broken = _Pass(period, sizes, digests), ""
     try:
-        for line, record in islice(verified(file), most):
-            run.see(line, record)
+        with opened(file) as trail:
+            run.begin(trail.pruned)
+            for line, record in islice(trail.verified(), most):
+                run.see(line, record)
     except ChainError as error:
         broken = str(error)
     run.end()
     included = _lines(file, run)
     proofs = tuple(
-        Line(number=number, sha256=hashlib.sha256(line).hexdigest(), proof=run.tree.proof(number - run.first_line))
+        Line(number=number, sha256=hashlib.sha256(line).hexdigest(), proof=run.tree.proof(number - 1))
         for number, line in included.items()
     )
     return Surveyed(trail=run.trail(file.name, broken, proofs), lines=included, found=run.found)
 
 
 class Tree:
-    """All complete subtrees of a Merkle tree, a bytearray of hashes for each level."""
+    """All complete subtrees of a Merkle tree, a bytearray of hashes for each level.
 
-    def __init__(self) -> None:
+    Of the leaves before it began, it has the peaks; no proof of a later leaf needs another subtree of them.
+    """
+
+    def __init__(self, before: Frontier | None = None) -> None:
         self._levels: list[bytearray] = [bytearray()]
+        size = before.size if before else 0
+        if before:
+            self._levels = [bytearray(HASH_BYTES * (size >> level)) for level in range(size.bit_length())]
+            for level, peak in zip(before.levels(), before.peaks, strict=True):
+                self._levels[level][-HASH_BYTES:] = peak
 
     @property
     def size(self) -> int:
@@ -124,9 +135,14 @@ class _Pass:
         self._unlisted: dict[str, int] = {}
         self._incidents: list[Incident] = []
         self._unlisted_incidents: dict[str, int] = {}
-        self.first_line = 0
+        self.first_line = self.pruned = 0
         self.tree = Tree()
         self.found: dict[str, int] = {}
+
+    def begin(self, pruned: Pruned | None) -> None:
+        """Before the first line that is there."""
+        if pruned is not None:
+            self.tree, self.pruned = Tree(pruned.tree()), pruned.last
 
     def see(self, line: bytes, record: Record) -> None:
         """Take the next line, which is verified."""
@@ -175,7 +191,7 @@ class _Pass:
             file=name,
             worker=self._worker,
             first_line=self.first_line,
-            lines=self.tree.size,
+            lines=self.tree.size - self.pruned,
             size=self._bytes,
             sha256=self._digest.hexdigest(),
             first_time=self._first_time,
@@ -242,5 +258,5 @@ class _Pass:
 def _lines(file: Path, run: _Pass) -> dict[int, bytes]:
     """The lines that a pass wants, by their numbers, from a second reading of the same bytes."""
     wanted = run.wanted()
-    verified_only = islice(lines(file), run.tree.size)
+    verified_only = islice(lines(file), run.tree.size - run.pruned)
     return {number: line for number, line in enumerate(verified_only, run.first_line) if number in wanted}

@@ -126,8 +126,8 @@ def _lines(files: Mapping[str, bytes], name: str, trail: Trail, material: Materi
                 raise ProofError("another line")
             verify_inclusion(
                 leaf_hash(line),
-                index=listed.number - trail.first_line,
-                size=trail.lines,
+                index=listed.number - 1,
+                size=trail.first_line - 1 + trail.lines,
                 proof=[bytes.fromhex(each) for each in listed.proof],
                 root=bytes.fromhex(trail.root),
             )

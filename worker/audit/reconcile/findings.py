@@ -133,7 +133,7 @@ def _unlogged(matched: Matched, seen: list[Entry]) -> Iterator[Finding]:
 
 def _unattested(matched: Matched) -> Iterator[Finding]:
     for release in (*(release for _, release in matched.pairs), *matched.unlogged):
-        if release.attested_at is None:
+        if release.attested_at is None and not release.boot_pruned:
             yield Finding(
                 severity=Severity.WARNING,
                 rule="release_without_attestation",

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from worker.audit.chain import GENESIS, Head, Record
+from worker.audit.chain import Record
 from worker.audit.events import Attested, KeyReleased
 from worker.audit.reconcile.vault_log import Key
-from worker.audit.trail import verified
+from worker.audit.trail import START, Position, after, pruned_of
 from worker.audit.worker_events import WorkerStarted
 
 
@@ -35,6 +35,8 @@ class Release:
     policy_sha256: str
     policy_before: str | None
     boot: Boot | None
+    boot_pruned: bool = False
+    """Whether the start of the worker was before the first line that is there."""
 
     @property
     def attested_at(self) -> int | None:
@@ -47,17 +49,18 @@ class Releases:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._head: Head = GENESIS
-        self._offset = 0
+        self._position: Position = START
         self._boot: Boot | None = None
+        self._boot_pruned = False
         self.until: datetime | None = None
         """The time of the last line."""
 
     def read(self) -> Iterator[Release]:
         """The releases that were not returned before. Raises ChainError or OSError."""
-        for line, record in verified(self.path, start=self._head, offset=self._offset):
-            self._head = Head(seq=record.seq, hash=record.hash)
-            self._offset += len(line)
+        if self._position == START:
+            self._boot_pruned = pruned_of(self.path) is not None
+        for position, record in after(self.path, self._position):
+            self._position = position
             self.until = datetime.fromisoformat(record.time).astimezone(UTC)
             found = self._note(record)
             if found is not None:
@@ -66,7 +69,7 @@ class Releases:
     def _note(self, record: Record) -> Release | None:
         event = record.event
         if isinstance(event, WorkerStarted):
-            self._boot = Boot(worker=record.worker, line=record.seq)
+            self._boot, self._boot_pruned = Boot(worker=record.worker, line=record.seq), False
         elif isinstance(event, Attested) and self._boot is not None:
             self._boot.attested[event.evidence_sha384] = record.seq
             self._boot.receipt_keys.add(event.receipt_key)
@@ -86,4 +89,5 @@ class Releases:
             policy_sha256=event.policy_sha256,
             policy_before=event.policy_before,
             boot=self._boot,
+            boot_pruned=self._boot_pruned,
         )

@@ -129,6 +129,20 @@ class Machine:
         line.trail.resumed()
         line.see("trail_resumed", line.event.operator_id, detail=line.event.explanation)
 
+    def _pruned(self, line: "_Line") -> None:
+        event = line.event
+        detail = f"lines {event.first} to {event.last}: {event.explanation}"
+        line.see("trail_pruned", event.operator_id, detail=detail)
+
+    def _held(self, line: "_Line") -> None:
+        event = line.event
+        detail = f"lines {event.first} to {event.last or 'the last'}: {event.explanation}"
+        line.see("hold_placed", f"{event.name}, {event.operator_id}", detail=detail)
+
+    def _released_hold(self, line: "_Line") -> None:
+        event = line.event
+        line.see("hold_released", f"{event.name}, {event.operator_id}", detail=event.explanation)
+
     def _checkpoint(self, line: "_Line") -> None:
         line.trail.checkpoint(line.record, line.event.note, line.place, in_week=line.in_week)
 
@@ -175,6 +189,9 @@ HANDLERS: Final[dict[str, Callable[[Machine, _Line], None]]] = {
     "trail_anchored": Machine._anchored,
     "trail_refused": Machine._refused,
     "trail_resumed": Machine._resumed,
+    "trail_pruned": Machine._pruned,
+    "hold_placed": Machine._held,
+    "hold_released": Machine._released_hold,
     "trail_checkpoint": Machine._checkpoint,
     "attested": Machine._attested,
     "key_released": Machine._released,

@@ -130,7 +130,8 @@ class Checkpoints(_Part, frozen=True, kw_only=True):
 class TrailState(_Part, frozen=True, kw_only=True):
     """One trail: `lines` were read and form one chain, whose last line has `hash`; `root` is their Merkle root.
 
-    `first_hash` is the hash of line 1; lines with times in the week are `week_lines`.
+    `first_hash` is the hash of line 1, `first` the time of the first line that is there; lines with times in the week
+    are `week_lines`.
     """
 
     worker: str
@@ -164,10 +165,10 @@ class KnownHead(_Part, frozen=True, kw_only=True):
 
 
 class HeadState(_Part, frozen=True, kw_only=True):
-    """The comparison of a known head with the trails: the same line, another one, or none of that number."""
+    """The comparison of a known head with the trails: the same line, another one, one that was pruned, or none."""
 
     head: KnownHead
-    state: Literal["same", "differs", "missing"]
+    state: Literal["same", "differs", "missing", "pruned"]
     lines_behind: Count | None
 
 

@@ -10,7 +10,7 @@ from worker.audit.review.rules import RULES
 from worker.page.charts import share
 from worker.page.markup import Part, element, facts, number, section, table, value
 
-_STATES = {"same": "the same line", "differs": "ANOTHER LINE", "missing": "NO SUCH LINE"}
+_STATES = {"same": "the same line", "differs": "ANOTHER LINE", "missing": "NO SUCH LINE", "pruned": "pruned since"}
 
 
 def trails(report: Report) -> Iterator[Element]:

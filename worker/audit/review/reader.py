@@ -4,6 +4,7 @@ Memory is bounded by the different names in the trails (at most `groups.MOST_NAM
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -24,7 +25,7 @@ from worker.audit.review.sightings import Sightings
 from worker.audit.review.trail import MOST_OPEN, TrailReview
 from worker.audit.review.week import Week
 from worker.audit.review.window import Window
-from worker.audit.trail import verified
+from worker.audit.trail import opened, pruned_of, verified
 
 _STEP: Final = 20_000
 
@@ -86,16 +87,20 @@ class _Run:
         self._jobs = Jobs(self._window, context.settings, self._see)
         self._machine = Machine(self._window, self._see)
         self._trails: list[TrailState] = []
+        self._pruned: list[int] = []
         self._seen: list[dict[int, tuple[str, str]]] = []
         self._lines = frozenset(head.line for head in context.heads)
 
     def read(self, number: int, path: Path, progress: Callable[[int], None], *, lines: int | None) -> None:
         """Read one trail, or its first lines."""
-        trail = TrailReview(number, self._window, self._see)
         seen = dict[int, tuple[str, str]]()
         begins, ends, done = self._window.begins, self._window.ends, 0
+        stack = ExitStack()
         try:
-            for line, record in verified(path):
+            files = stack.enter_context(opened(path))
+            trail = TrailReview(number, self._window, self._see, files.pruned)
+            self._pruned.append(0 if files.pruned is None else files.pruned.last)
+            for line, record in files.verified():
                 time = record.time
                 place = trail.line(record, record.event.kind, in_week=begins <= time < ends)
                 self._event(trail, record, place, in_week=begins <= time < ends)
@@ -110,6 +115,8 @@ class _Run:
                     break
         except ChainError as error:
             raise ReviewError(f"{path}: {error}") from error
+        finally:
+            stack.close()
         if lines is not None and trail.tree.size != lines:
             raise ReviewError(f"{path} has {trail.tree.size} lines; the report is about {lines}")
         progress(done)
@@ -202,6 +209,8 @@ class _Run:
         same = [i for i, line_hash, root in found if head.hash in (None, line_hash) and head.root in (None, root)]
         if same:
             return HeadState(head=head, state="same", lines_behind=self._trails[same[0]].lines - head.line)
+        if not found and any(head.line <= self._pruned[i] for i in asked):
+            return HeadState(head=head, state="pruned", lines_behind=None)
         subject = f"{head.kind} {head.source}"
         what = "another line" if found else "no line"
         detail = f"it has line {head.line} of {head.worker or 'a worker'}; the trail has {what} of this number"
@@ -228,7 +237,8 @@ def first_week(trail: Path, time_zone: str) -> Week:
 def _first(path: Path) -> tuple[str, str]:
     """Worker and hash of the first line, which tell one trail from another."""
     record = _first_line(path)
-    return record.worker, record.hash
+    pruned = pruned_of(path)
+    return record.worker, record.hash if pruned is None else pruned.first_hash
 
 
 def _first_line(path: Path) -> Record:

@@ -43,10 +43,11 @@ _decoder: Final = msgspec.json.Decoder(_Claims)
 class ReceiptChain:
     """The receipts of one trail, in the order of its lines."""
 
-    def __init__(self, sightings: Sightings) -> None:
+    def __init__(self, sightings: Sightings, *, pruned: bool = False) -> None:
+        """`pruned` is whether earlier receipts may have been in lines that are gone."""
         self._see = sightings
         self._before: str | None = None
-        self._last: tuple[int, str] = (0, FIRST_PREVIOUS)
+        self._last: tuple[int, str] = (-1, "") if pruned else (0, FIRST_PREVIOUS)
         self.in_week = 0
 
     def earlier(self, receipt: str) -> None:

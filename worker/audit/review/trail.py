@@ -8,6 +8,7 @@ from worker.audit.chain import GENESIS, Record
 from worker.audit.checkpoint import CheckpointError, parse_checkpoint
 from worker.audit.events import JobAdmitted
 from worker.audit.merkle import Frontier
+from worker.audit.pruned import Pruned
 from worker.audit.review.model import Anchors, Checkpoints, Place, TrailState
 from worker.audit.review.receipts import ReceiptChain
 from worker.audit.review.sightings import Sightings
@@ -20,17 +21,19 @@ MOST_OPEN: Final = 10_000
 class TrailReview:
     """The state of one trail while its lines are read in order."""
 
-    def __init__(self, number: int, window: Window, sightings: Sightings) -> None:
+    def __init__(self, number: int, window: Window, sightings: Sightings, pruned: Pruned | None = None) -> None:
+        """`pruned` is what stays of lines that were pruned, before the first one here."""
         self.number, self._window, self._see = number, window, sightings
         self.worker = ""
         self.jobs: dict[str, tuple[JobAdmitted, str, int]] = {}
-        self.receipts = ReceiptChain(sightings)
+        self.receipts = ReceiptChain(sightings, pruned=pruned is not None)
         self.running: bool | None = None
         self.started: dict[str, str] = {}
         self.stopped_at = ""
         self.unmet: frozenset[str] = frozenset()
-        self.tree = Frontier()
-        self._first_hash, self._hash = GENESIS.hash, GENESIS.hash
+        self.tree = Frontier() if pruned is None else pruned.tree()
+        self._first_seq = self.tree.size + 1
+        self._first_hash, self._hash = "" if pruned is None else pruned.first_hash, GENESIS.hash
         self._first, self._last = "", ""
         self._place = Place(trail=number, line=0)
         self._events: Counter[str] = Counter()
@@ -45,8 +48,9 @@ class TrailReview:
     def line(self, record: Record, kind: str, *, in_week: bool) -> Place:
         """Any line; returns its place."""
         place, time = Place(trail=self.number, line=record.seq), record.time
-        if record.seq == 1:
-            self.worker, self._first_hash, self._first = record.worker, record.hash, time
+        if record.seq == self._first_seq:
+            self.worker, self._first = record.worker, time
+            self._first_hash = self._first_hash or record.hash
         elif record.worker != self.worker and in_week:
             self._see.see("mixed_workers", f"{self.worker} and {record.worker}", place, time)
         if time < self._last and in_week:
@@ -129,7 +133,7 @@ class TrailReview:
                 self._see.see("unfinished", f"{subject}, {admitted.submitter}", place, time)
         return TrailState(
             worker=self.worker,
-            first_hash=self._first_hash,
+            first_hash=self._first_hash or GENESIS.hash,
             lines=size,
             hash=self._hash,
             root=self.tree.root().hex(),

@@ -28,11 +28,14 @@ from worker.audit.worker_events import (
     DeliveryOverdue,
     DeliveryResumed,
     FilesReloaded,
+    HoldPlaced,
+    HoldReleased,
     HostChanged,
     ReloadRefused,
     TailRecovered,
     TrailAnchored,
     TrailCheckpoint,
+    TrailPruned,
     TrailRefused,
     TrailResumed,
     WorkerNotReady,
@@ -202,6 +205,7 @@ _HOST: Final[Mapping[str, Any]] = {
 }
 _DELIVERY: Final[Mapping[str, Any]] = {"noun": "audit delivery", "object": "@destination", "type": ObjectType.LOG}
 _KEY: Final[Mapping[str, Any]] = {"noun": "released key", "object": "@kek_id"}
+_HOLD: Final[Mapping[str, Any]] = {"noun": "legal hold", "object": "@name"}
 _REFERENCE: Final[Mapping[str, Any]] = {"noun": "resident reference", "object": "@sha256"}
 
 MEANINGS: Final[Mapping[type[Event], Meaning]] = {
@@ -221,6 +225,9 @@ MEANINGS: Final[Mapping[type[Event], Meaning]] = {
     TrailCheckpoint: _entity(_A.UPDATE, _S.INFORMATIONAL, "Audit trail signed", asim="Set", **_TRAIL),
     TrailRefused: _finding(_S.CRITICAL, "Audit trail was rolled back or replaced", **_TRAIL),
     TrailResumed: _entity(_A.UPDATE, _S.HIGH, "Operator continued the audit trail", asim="Set", **_TRAIL),
+    TrailPruned: _entity(_A.DELETE, _S.HIGH, "Operator removed old lines of the audit trail", asim="Delete", **_TRAIL),
+    HoldPlaced: _entity(_A.CREATE, _S.LOW, "Operator placed a legal hold", asim="Create", **_HOLD),
+    HoldReleased: _entity(_A.DELETE, _S.HIGH, "Operator released a legal hold", asim="Delete", **_HOLD),
     Attested: _entity(
         _A.CREATE,
         _S.INFORMATIONAL,

@@ -6,7 +6,7 @@ from pathlib import Path
 from worker.audit.delivered import CursorError, read_position, write_position
 from worker.audit.delivery import Delivered, DeliveryError
 from worker.audit.sinks.batch import Carrier, MappingName, next_batch
-from worker.audit.trail import START, after
+from worker.audit.trail import START, PrunedError, after
 from worker.errors import StartupError
 
 
@@ -40,6 +40,8 @@ class Sink:
         try:
             with closing(after(self._trail, self._position)) as lines:
                 batch = next_batch(lines, self._carrier, self._mapping, max_events=self._most)
+        except PrunedError as error:
+            raise DeliveryError(f"{error} before it got them; remove its file to go on with the next line") from error
         except OSError as error:
             raise DeliveryError("the trail cannot be read") from error
         if batch is not None:

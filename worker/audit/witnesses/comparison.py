@@ -1,13 +1,15 @@
 """One pass over a trail: its root at the size of each witnessed checkpoint, and a name for what differs."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.audit.chain import ChainError, Record
 from worker.audit.checkpoint import Checkpoint, origin_of
 from worker.audit.merkle import Frontier, leaf_hash
-from worker.audit.trail import verified
+from worker.audit.pruned import Pruned
+from worker.audit.trail import opened
 from worker.audit.witnesses.findings import Examination, Fault, Finding, Sighting
 from worker.audit.witnesses.follower import checkpoint_of
 from worker.audit.witnesses.keys import ReceiptKeys
@@ -34,10 +36,12 @@ def compare(result: Examination, trail: Path, keys: ReceiptKeys) -> None:
     Raises OSError.
     """
     state, waiting = _Pass(), _by_size(result.sightings)
-    pending = next(waiting, None)
     broken: ChainError | None = None
+    stack = ExitStack()
     try:
-        for line, record in verified(trail):
+        files = stack.enter_context(opened(trail))
+        pending = _begin(result, state, waiting, files.pruned)
+        for line, record in files.verified():
             _own(state, record, keys)
             state.tree.append(leaf_hash(line))
             while pending is not None and pending[0] <= state.tree.size:
@@ -45,6 +49,8 @@ def compare(result: Examination, trail: Path, keys: ReceiptKeys) -> None:
                 pending = next(waiting, None)
     except ChainError as error:
         broken = error
+    finally:
+        stack.close()
     result.lines, result.root = state.tree.size, state.tree.root()
     _foreign(result, state)
     if broken is not None:
@@ -66,6 +72,20 @@ def compare(result: Examination, trail: Path, keys: ReceiptKeys) -> None:
             text=text,
         )
         result.add(finding)
+
+
+def _begin(
+    result: Examination, state: _Pass, waiting: Iterator[tuple[int, list[Sighting]]], pruned: Pruned | None
+) -> tuple[int, list[Sighting]] | None:
+    """Begin with the tree of the lines that were pruned; return the first sightings of more lines."""
+    if pruned is not None:
+        state.tree, result.pruned = pruned.tree(), pruned.last
+    for size, group in waiting:
+        if size > result.pruned:
+            return size, group
+        if size == result.pruned:
+            _agree(result, state, group)
+    return None
 
 
 def _by_size(sightings: Iterable[Sighting]) -> Iterator[tuple[int, list[Sighting]]]:

@@ -93,6 +93,7 @@ def witnesses(
             records=records_of(Path(delivery.state), table.name),
             keys=partial(read_keys, Path(delivery.receipt_keys or "")),
             interval=table.interval_seconds,
+            state=Path(delivery.state),
         )
         for table in tables(delivery.witnesses, folder=folder)
     )

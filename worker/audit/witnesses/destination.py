@@ -5,7 +5,8 @@ back together: a trail that is shorter than a witnessed checkpoint, or whose roo
 ChainError. A witness that lost a checkpoint is a DeliveryError.
 
 The record is kept after the witness confirmed. A crash in between makes the same or a newer checkpoint go to the
-witness again, which all kinds allow.
+witness again, which all kinds allow. Then the file of the destination names the last line that the witness's newest
+checkpoint covers, as a sink's names the last line that it got, so that a worker can require both.
 """
 
 import time
@@ -16,8 +17,10 @@ from typing import Final, Protocol
 from worker.audit.chain import GENESIS, ChainError
 from worker.audit.chain import read as read_line
 from worker.audit.checkpoint import origin_of
+from worker.audit.delivered import write_position
 from worker.audit.delivery import Delivered, DeliveryError
-from worker.audit.trail import lines
+from worker.audit.trail import Position as Reached
+from worker.audit.trail import PrunedError, lines
 from worker.audit.witnesses.follower import START, Follower, Found, frontier_of
 from worker.audit.witnesses.keys import ReceiptKeys
 from worker.audit.witnesses.records import Offer, Position, Receipt, RecordError, Records, Seen, Witnessed
@@ -51,12 +54,16 @@ class WitnessDestination:
         records: Path,
         keys: Callable[[], ReceiptKeys],
         interval: float,
+        state: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`records` is the folder of this witness's records, `interval` the least time between two, in seconds."""
+        """`records` is the folder of this witness's records, `interval` the least time between two, in seconds.
+
+        `state` is the folder of the destinations' files; without it there is none.
+        """
         self._witness, self._name, self._trail = witness, name, trail
         self._records, self._keys = Records(records), keys
-        self._interval, self._monotonic = interval, monotonic
+        self._interval, self._state, self._monotonic = interval, state, monotonic
         self._follower: Follower | None = None
         self._last: Witnessed | None = None
         self._next = float("-inf")
@@ -81,6 +88,8 @@ class WitnessDestination:
             raise DeliveryError(f"the state of the witness: {error}") from error
         except StartupError as error:
             raise DeliveryError(str(error)) from error
+        except PrunedError as error:
+            raise DeliveryError(f"{error} before it had a checkpoint of them: move its records away") from error
         except OSError as error:
             raise DeliveryError(f"the trail cannot be read: {type(error).__name__}") from error
         except ChainError:
@@ -109,6 +118,8 @@ class WitnessDestination:
                 raise DeliveryError(f"the witness lost its checkpoint of {known.checkpoint().size} lines")
         if theirs is not None and (known is None or theirs != known):
             follower = self._adopt(follower, known, theirs)
+        if self._last is not None:
+            self._note(self._last.position)
         self._follower = follower
         return follower
 
@@ -130,6 +141,8 @@ class WitnessDestination:
             raise ChainError(
                 line=follower.head.seq + 1, field="line", detail=f"the witness has a checkpoint of {size} lines"
             )
+        if follower.head.seq > size:
+            raise DeliveryError(f"the witness has a checkpoint of {size} lines, which were pruned")
         if follower.root() != checkpoint.root:
             raise ChainError(line=size, field="root", detail="the witness has another root of this size")
         self._keep(theirs, self._witness.submit(theirs), follower.position())
@@ -137,7 +150,7 @@ class WitnessDestination:
         return follower
 
     def _submit(self, follower: Follower, found: Found) -> None:
-        proof = follower.proof(found.checkpoint.size)
+        proof = [] if self._last is None else follower.proof(found.checkpoint.size)
         offer = Offer(
             previous=self._last.offer.checkpoint().size if self._last else 0,
             consistency=tuple(each.hex() for each in proof),
@@ -155,6 +168,17 @@ class WitnessDestination:
         )
         self._records.add(record)
         self._last = record
+        self._note(position)
+
+    def _note(self, position: Position) -> None:
+        """Write the destination's file."""
+        if self._state is None:
+            return
+        reached = Reached(seq=position.seq, hash=position.hash, offset=position.start)
+        try:
+            write_position(self._state, self._name, reached)
+        except OSError as error:
+            raise DeliveryError("the delivery state cannot be written") from error
 
     def _require_our_trail(self, origin: str) -> None:
         first = next(lines(self._trail), None)

@@ -58,6 +58,8 @@ class Examination:
     sightings: list[Sighting] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     last_agreed: int = 0
+    pruned: int = 0
+    """Lines that were removed: sightings of fewer are not compared."""
 
     def add(self, finding: Finding) -> None:
         """Add a finding, of at most a thousand."""

@@ -1,7 +1,7 @@
 """A reader that follows a growing trail: its chain, its tree, and the newest checkpoint in it.
 
-It verifies each line once, and keeps the peaks of the tree at the last witnessed checkpoint and the leaf hashes since
-then: 32 bytes for each line that is not yet witnessed.
+It verifies each line once, across segments, and keeps the peaks of the tree at the last witnessed checkpoint and the
+leaf hashes since then: 32 bytes for each line that is not yet witnessed.
 
 The proof that a tree continues an earlier one needs two kinds of subtrees: peaks of the earlier tree, and subtrees over
 later leaves only (RFC 9162 §2.1.4.1).
@@ -15,7 +15,8 @@ from typing import Final
 from worker.audit.chain import GENESIS, ChainError, Head, Record, read, verify_next
 from worker.audit.checkpoint import Checkpoint, CheckpointError, origin_of, parse_checkpoint
 from worker.audit.merkle import HASH_BYTES, Frontier, Subtree, consistency_proof, leaf_hash, node_hash
-from worker.audit.trail import lines
+from worker.audit.pruned import Pruned
+from worker.audit.trail import Trail, opened
 from worker.audit.witnesses.keys import ReceiptKeys, Verdict
 from worker.audit.witnesses.records import Position, RecordError
 from worker.audit.worker_events import TrailCheckpoint
@@ -107,20 +108,29 @@ class Follower:
             self.newest = None
 
     def _new_lines(self) -> Iterator[bytes]:
-        size = self._trail.stat().st_size
-        found = lines(self._trail, offset=self._start)
-        self._end = self._start
-        if self._head.seq:
-            try:
-                last = next(found)
-                if read(last, number=self._head.seq).hash != self._head.hash:
-                    raise ChainError(line=self._head.seq, field="hash", detail="it was another line before")
-            except StopIteration:
-                raise ChainError(line=self._head.seq, field="line", detail="the trail is shorter than it was") from None
-            self._end += len(last)
-        if size < self._end:
+        with opened(self._trail) as trail:
+            if trail.pruned is not None and self._head.seq in (0, trail.head.seq):
+                self._begin_after(trail.pruned)
+            elif self._head.seq:
+                self._end = self._start + self._require_last(trail)
+            yield from trail.lines(self._end)
+
+    def _begin_after(self, pruned: Pruned) -> None:
+        """Begin at the first line that is there. Raises ChainError if it follows another one than was read last."""
+        if self._head.seq and self._head != pruned.head:
+            raise ChainError(line=self._head.seq, field="hash", detail="it was another line before")
+        if not self._head.seq:
+            self._base, self._tree, self._head = pruned.tree(), pruned.tree(), pruned.head
+        self._start = self._end = pruned.offset
+
+    def _require_last(self, trail: Trail) -> int:
+        """The length of the line that was read last, which must still be there."""
+        last = trail.line_at(self._start)
+        if not last.endswith(b"\n"):
             raise ChainError(line=self._head.seq, field="line", detail="the trail is shorter than it was")
-        return found
+        if read(last, number=self._head.seq).hash != self._head.hash:
+            raise ChainError(line=self._head.seq, field="hash", detail="it was another line before")
+        return len(last)
 
     def _checkpoint(self, record: Record, note: str) -> None:
         checkpoint = checkpoint_of(record, note)
@@ -148,7 +158,7 @@ class Follower:
     def _subtree(self) -> Subtree:
         base, leaves, peaks = self._base.size, self._leaves, {}
         start = 0
-        for peak, level in zip(self._base.peaks, _levels(base), strict=True):
+        for peak, level in zip(self._base.peaks, self._base.levels(), strict=True):
             peaks[start, level] = peak
             start += 1 << level
 
@@ -170,7 +180,3 @@ def frontier_of(at: Position) -> Frontier:
         return Frontier(at.seq, [bytes.fromhex(each) for each in at.peaks])
     except ValueError as error:
         raise RecordError("the kept position has peaks of another size") from error
-
-
-def _levels(size: int) -> list[int]:
-    return [level for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1]

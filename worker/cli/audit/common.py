@@ -16,6 +16,7 @@ from worker.audit.checkpoint import MAX_BYTES, Checkpoint, CheckpointError, pars
 from worker.audit.index import IndexUnusableError, TrailIndex
 from worker.audit.inspection import CheckpointKeys
 from worker.audit.merkle import ProofError
+from worker.audit.trail import opened
 from worker.cli.common import FILE, Failure, trust_named
 from worker.cli.evidence_options import AT, time_of
 from worker.cli.reference_values import PROFILE, reference_values
@@ -29,6 +30,9 @@ T = TypeVar("T")
 _REMEDIES: Final = {
     "cut": "Get the newest copy of the trail. If it ends here, its last lines were removed: investigate.",
     "origin": "Give checkpoints of this trail. Its worker's id is in every line.",
+    "hold": "Investigate who placed, released or ignored this hold. An export may have lines that were removed.",
+    "pruned": "Restore the lines from an export or a backup, and investigate who removed them.",
+    "segment": "Restore the segment under its name from a backup, or investigate which process moved or changed it.",
     "index": "Investigate who changed the trail. To index another trail, give another --index.",
 }
 _REMEDY: Final = "Investigate who changed the trail. Keep it, and configure a new file."
@@ -135,7 +139,8 @@ def checkpoint_in(file: Path) -> Checkpoint:
 def indexed(trail: Path, file: Path | None) -> Iterator[TrailIndex]:
     """The index of a trail, up to its last line."""
     with TrailIndex(trail, file or _cached(trail)) as index:
-        length = trail.stat().st_size - index.size
+        with opened(trail) as files:
+            length = files.begin + files.size() - index.size
         with click.progressbar(length=length, label="indexing", hidden=length < 1 << 20, file=sys.stderr) as bar:
             index.update(bar.update)
         yield index

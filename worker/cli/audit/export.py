@@ -1,56 +1,71 @@
 """`cji audit export` and `verify-export`: all lines of a time, with the proof that none of them is left out."""
 
+import re
 from pathlib import Path
 from typing import Final
 
 import click
 
+from worker.audit.exports import LINES, PROOF, read_export, write_export
+from worker.audit.index import TrailIndex
 from worker.audit.inspection import CheckpointKeys
-from worker.audit.merkle import ProofError
-from worker.audit.proofs import MAX_BYTES, RangeProof, decode_proof, encode_proof, prove_lines, verify_lines
-from worker.audit.trail import lines
 from worker.cli.audit.common import INDEX, checked_time, indexed, require_keys, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
 
-_LINES: Final = "lines.jsonl"
-_PROOF: Final = "proof.json"
+_RANGE: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})")
 
 
 @click.command()
 @click.argument("trail", type=FILE)
-@click.option("--since", callback=checked_time, required=True, help="Not before this time (UTC), such as 2026-11.")
-@click.option("--until", callback=checked_time, required=True, help="Before this time.")
+@click.option("--since", callback=checked_time, help="Not before this time (UTC), such as 2026-11.")
+@click.option("--until", callback=checked_time, help="Before this time.")
+@click.option("--lines", "numbers", metavar="FIRST-LAST", help="These lines, such as those of closed segments.")
 @click.option(
     "-o", "--out", type=click.Path(exists=False, path_type=Path), required=True, help="New folder for the export."
 )
 @INDEX
 @explained
 @trail_faults
-def export(trail: Path, *, since: str, until: str, out: Path, index_file: Path | None) -> None:
-    """Export all lines between two times, and prove that none is left out.
+def export(
+    trail: Path, *, since: str | None, until: str | None, numbers: str | None, out: Path, index_file: Path | None
+) -> None:
+    """Export all lines between two times, or by their numbers, and prove that none is left out.
 
-    The folder has the lines as they are in the trail, and a proof. The line before and the line after that time are in
-    it too: so its reader sees that it begins and ends there. `cji audit verify-export` needs the folder and a key.
+    The folder has the lines as they are in the trail, and a proof. With times, the line before and the line after are
+    in it too, so its reader sees that it begins and ends there. `cji audit verify-export` needs the folder and a key,
+    and `cji audit prune` an export of all lines that it removes.
 
     \b
-    Example:
+    Examples:
       cji audit export audit.log --since 2026-10 --until 2026-11 -o october
+      cji audit export audit.log --lines 1-250000 -o 2025
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    if (numbers is None) is (since is None) or (since is None) is not (until is None):
+        raise Failure("name the lines to export", remedy="Give --since and --until, or --lines.", status=2)
     with indexed(trail, index_file) as index:
-        span = index.rows.span(since, until)
-        if span is None:
-            raise Failure("no lines between these times", remedy="`cji audit search` shows times.", status=2)
-        first, last = max(1, span[0] - 1), min(index.inspection.tree.size, span[1] + 1)
-        proof = prove_lines(index, first, last)
+        first, last = _numbered(numbers) if numbers is not None else _between(index, since or "", until or "")
         try:
-            out.mkdir(mode=0o700)
+            write_export(index, first, last, out)
         except OSError as error:
             remedy = "Name a new folder in one that exists."
             raise Failure(f"{out} cannot be made", remedy=remedy, status=2) from error
-        with (out / _LINES).open("xb") as file:
-            file.writelines(index.lines(first, last))
-    (out / _PROOF).write_bytes(encode_proof(proof))
     click.echo(f"{out}: lines {first} to {last}")
+
+
+def _between(index: TrailIndex, since: str, until: str) -> tuple[int, int]:
+    span = index.rows.span(since, until)
+    if span is None:
+        raise Failure("no lines between these times", remedy="`cji audit search` shows times.", status=2)
+    pruned = index.pruned()
+    first = max(1 if pruned is None else pruned.last + 1, span[0] - 1)
+    return first, min(index.inspection.tree.size, span[1] + 1)
+
+
+def _numbered(text: str) -> tuple[int, int]:
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        raise Failure(f"{text} names no lines", remedy="Write the first and the last line, such as 1-250000.", status=2)
+    return int(found[1]), int(found[2])
 
 
 @click.command("verify-export")
@@ -68,13 +83,10 @@ def verify_export(keys: CheckpointKeys, *, folder: Path) -> None:
     """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
     require_keys(keys)
     try:
-        with (folder / _PROOF).open("rb") as stream:
-            proof = decode_proof(stream.read(MAX_BYTES + 1))
-        if not isinstance(proof, RangeProof):
-            raise ProofError("it is not the proof of an export")
-        head, checkpoint = verify_lines(proof, lines(folder / _LINES), keys)
+        found = read_export(folder, keys)
     except OSError as error:
-        remedy = f"Give the folder that `cji audit export` made, with {_LINES} and {_PROOF}."
+        remedy = f"Give the folder that `cji audit export` made, with {LINES} and {PROOF}."
         raise Failure(f"{folder} cannot be read", remedy=remedy, status=2) from error
-    click.echo(f"verified: lines {proof.index + 1} to {head.seq} of {checkpoint.origin} are complete")
-    click.echo(f"signed by {proof.receipt_key}, with {checkpoint.size} lines")
+    of = found.checkpoint
+    click.echo(f"verified: lines {found.first} to {found.last} of {of.origin} are complete")
+    click.echo(f"signed by {found.receipt_key}, with {of.size} lines")

@@ -141,7 +141,10 @@ def _line_of(index: TrailIndex, job: str) -> int:
     except ValueError:
         lines = []
     if not lines:
-        raise Failure(f"no line about job {job}", remedy="`cji audit search TRAIL --job 6b1f*` finds ids.", status=2)
+        pruned = index.pruned()
+        gone = "" if pruned is None else f"; lines 1 to {pruned.last} were pruned: look for an export of them"
+        remedy = "`cji audit search TRAIL --job 6b1f*` finds ids."
+        raise Failure(f"no line about job {job}{gone}", remedy=remedy, status=2)
     return lines[-1][0]
 
 

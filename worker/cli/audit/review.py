@@ -14,6 +14,7 @@ from typing import Final
 import click
 import msgspec
 
+from worker.audit import ChainError
 from worker.audit.review import (
     PAGE,
     REPORT,
@@ -37,6 +38,7 @@ from worker.audit.review import review as make_report
 from worker.audit.review.hours import zone_named
 from worker.audit.review.model import SEVERITIES, KnownHead
 from worker.audit.review.rules import RULES
+from worker.audit.trail import size_of
 from worker.cli.audit.review_sign import sign, status, verify
 from worker.cli.common import FILE, Failure, explained
 
@@ -108,11 +110,11 @@ for _verb in (sign, verify, status, schema):
 
 def _run(trails: tuple[Path, ...], context: Context, *, receipts: Path | None, quiet: bool) -> Report:
     """The report, with a progress bar on standard error; faults are a Failure."""
-    length = sum(path.stat().st_size for path in trails)
     try:
+        length = sum(map(size_of, trails))
         with click.progressbar(length=length, label="reviewing", hidden=quiet, file=sys.stderr) as bar:
             return make_report(trails, context, receipts=receipts, progress=bar.update)
-    except ReviewError as error:
+    except (ReviewError, ChainError) as error:
         remedy = "Investigate who changed the trail. Keep it, and get the newest copy from the worker."
         raise Failure(str(error), remedy=remedy, status=3) from error
     except OSError as error:

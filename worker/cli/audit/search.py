@@ -65,14 +65,18 @@ def search(
             count, found = index.rows.search(query)
         except ValueError as error:
             raise Failure(str(error), remedy="`cji audit search --help` has examples.", status=2) from error
-        lines = [index.line(each.line)[0] for each in found]
+        pruned = index.pruned()
+        gone = 0 if pruned is None else pruned.last
+        lines = [index.line(each.line)[0] for each in found if each.line > gone]
     if as_json:
-        click.echo(f'{{"matches":{count},"shown":{len(found)}}}')
+        click.echo(f'{{"matches":{count},"shown":{len(lines)}}}')
         for line in lines:
             click.echo(line, nl=False)
     else:
         click.echo(_table(found))
         click.echo(f"{count} lines match, {len(found)} are shown")
+    if gone:
+        click.echo(f"lines 1 to {gone} were pruned: only an index that is older, or an export, has them", err=True)
 
 
 def _table(found: list[Found]) -> str:

@@ -3,14 +3,16 @@
 import json
 import sys
 from collections import Counter as Counts
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
+import msgspec
 
 from worker.audit.checkpoint import CheckpointError
 from worker.audit.held import Comparison, Held
 from worker.audit.inspection import CheckpointKeys, Inspection
-from worker.audit.trail import verified
+from worker.audit.trail import opened
 from worker.cli.audit.common import checkpoint_in, trail_faults, with_keys
 from worker.cli.common import FILE, Failure, explained
 
@@ -73,11 +75,14 @@ def _held(file: Path, keys: CheckpointKeys) -> Held:
 def _verified(
     file: Path, keys: CheckpointKeys, comparison: Comparison, *, quiet: bool
 ) -> tuple[Inspection, Counts[str]]:
-    inspection = Inspection(keys=keys)
     kinds: Counts[str] = Counts()
-    with click.progressbar(length=file.stat().st_size, label="verifying", hidden=quiet, file=sys.stderr) as bar:
-        read = 0
-        for line, record in verified(file):
+    with ExitStack() as stack:
+        trail = stack.enter_context(opened(file))
+        inspection = Inspection.after(trail.pruned, keys=keys)
+        comparison.begin(inspection)
+        shown = click.progressbar(length=trail.size(), label="verifying", hidden=quiet, file=sys.stderr)
+        bar, read = stack.enter_context(shown), 0
+        for line, record in trail.verified():
             inspection.take(line, record)
             comparison.take(inspection, record)
             kinds[record.event.kind] += 1
@@ -95,6 +100,8 @@ def _as_json(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> st
     return json.dumps(
         {
             "lines": state.head.seq,
+            "pruned": 0 if inspection.pruned is None else inspection.pruned.last,
+            "holds": msgspec.to_builtins(state.holds),
             "hash": state.head.hash,
             "root": inspection.tree.root().hex(),
             "anchor": state.anchor,
@@ -119,7 +126,17 @@ def _as_text(inspection: Inspection, held: list[Held], kinds: Counts[str]) -> st
         f"root: {inspection.tree.root().hex()}",
         f"checkpoints: {state.checkpoints}, {checked} with a verified signature, up to line {inspection.signed}",
     ]
+    if inspection.pruned is not None:
+        rows.append(f"lines 1 to {inspection.pruned.last} were pruned, and a line records that")
+    for name, hold in sorted(state.holds.items()):
+        rows.append(
+            f"hold {name}: lines {hold.first} to {hold.last or 'the last'}, by {hold.operator_id} in line {hold.line}"
+        )
+    gone = 0 if inspection.pruned is None else inspection.pruned.last
     for each in held:
+        if each.checkpoint.size < gone:
+            rows.append(f"not compared with {each.name}: its lines were pruned")
+            continue
         signed = "signature verified" if each.verified else "signature not verified: no key of its signer was given"
         rows.append(f"agrees with {each.name}: lines 1 to {each.checkpoint.size}, {signed}")
     if state.clock_went_back:

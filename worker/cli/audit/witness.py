@@ -140,6 +140,8 @@ def _show(result: Examination) -> None:
         when = "" if last.at is None else f" at {last.at} by the {last.clock}'s clock"
         click.echo(f"{name}: {count} checkpoints, the newest of {last.checkpoint.size} lines{when}")
     click.echo(f"the first {result.last_agreed} lines are what witnesses saw")
+    if result.pruned:
+        click.echo(f"lines 1 to {result.pruned} were pruned; checkpoints of fewer were not compared")
     for each in result.findings:
         where = f"line {each.line}" if each.line else (f"after line {each.after}" if each.after is not None else "")
         click.echo(" ".join(filter(None, (f"{each.fault}:", where and f"{where}:", each.witness, each.text))))
@@ -150,6 +152,7 @@ def _as_json(result: Examination) -> dict[str, object]:
         "lines": result.lines,
         "root": result.root.hex(),
         "agreed": result.last_agreed,
+        "pruned": result.pruned,
         "sightings": [
             {
                 "witness": each.witness,

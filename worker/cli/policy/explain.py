@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from worker.audit import ChainError, Event, JobAdmitted, JobEnded, JobRefused
-from worker.audit.trail import verified
+from worker.audit.trail import pruned_of, verified
 from worker.cli.common import FILE, Failure, explained
 from worker.cli.policy.cases import submitter_named
 from worker.cli.policy.worker_policies import DAY, in_words, listed, policy_at, today
@@ -132,7 +132,10 @@ def _of_trail(policy: Policy, trail: Path, job: str) -> str:
     except ChainError as error:
         raise Failure(str(error), remedy="Run `cji audit verify`.", status=3) from error
     if last is None:
-        raise Failure(f"{trail} has no job {job}", remedy="Compare the id with the receipt or the header.", status=2)
+        pruned = pruned_of(trail)
+        gone = "" if pruned is None else f"; lines 1 to {pruned.last} were pruned"
+        remedy = "Compare the id with the receipt or the header."
+        raise Failure(f"{trail} has no job {job}{gone}", remedy=remedy, status=2)
     return f"{time} {_of_event(policy, last, admitted, date.fromisoformat(time[:10]))}"
 
 

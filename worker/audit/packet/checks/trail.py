@@ -68,7 +68,9 @@ def chain(material: Material) -> Result:
     if not all(trail.lines for trail in material.trails):
         return missing("A trail has no line.")
     lines = sum(trail.lines for trail in material.trails)
-    return holds(f"All {lines} lines verify, from the first to the last.", *trails)
+    pruned = sum(trail.first_line - 1 for trail in material.trails)
+    before = f" {pruned} lines before them were pruned, and lines of the trail record that." if pruned else ""
+    return holds(f"All {lines} lines verify, from the first to the last.{before}", *trails)
 
 
 def anchors(material: Material) -> Result:

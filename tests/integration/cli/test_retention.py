@@ -1,0 +1,147 @@
+"""`cji audit hold`, `release`, `export --lines` and `prune` on the trail of a stopped worker, with its vTPM."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cji_simulator.launch import Deployment, worker_config
+from cji_simulator.simulation import Simulation
+from click.testing import CliRunner, Result
+
+from tests.support.audit_events import admitted, ended
+from tests.support.trails import Writer, attested
+from worker.audit import AuditFile, TrailCheckpoint
+from worker.audit.checkpoint import origin_of, sign_checkpoint
+from worker.audit.segments import segment_path
+from worker.audit.trail import verified
+from worker.cli import build
+from worker.config import load
+from worker.jose import public_jwk
+
+WRITER = Writer()
+HEADER = b"\x02" * 48
+OLD = datetime(2024, 11, 4, 8, 0, tzinfo=UTC)
+
+
+class Stopped:
+    """A stopped worker whose trail has two segments, of 2024 and of now, and a current file."""
+
+    def __init__(self, folder: Path, azure: Simulation) -> None:
+        self.azure = azure
+        self.files: Deployment = worker_config(folder, simulation=azure, keys=[azure.create_cmk("cji-retention")])
+        self.trail, self.now = self.files.audit, OLD
+        worker = load(self.files.config).worker.id
+        with AuditFile(self.trail, worker=worker, clock=lambda: self.now, segment_bytes=1) as audit:
+            for number in range(3):
+                audit.append(attested(WRITER.key_id))
+                audit.append(admitted(bytes([number]) * 16, HEADER, not_after="2024-11-04T09:00:00.00Z"))
+                audit.append(ended(bytes([number]) * 16, HEADER))
+                note = sign_checkpoint(audit.tree, origin=origin_of(worker), key=WRITER.key).decode()
+                audit.append(TrailCheckpoint(note=note, receipt_key=WRITER.key_id))
+                if number < 2:
+                    audit.rotate()
+                self.now = datetime.now(UTC)
+        self.key = folder / "receipt.jwk"
+        self.key.write_text(public_jwk(WRITER.key.public_key()))
+
+    def cji(self, *arguments: object, config: bool = True) -> Result:
+        named = ["--config", self.files.config, "--operator", "jdoe", "--explanation", "ticket 7"] if config else []
+        command = ["audit", *map(str, (*arguments, *named))]
+        return CliRunner().invoke(build(self.azure.trust), command, catch_exceptions=False)
+
+    def kinds(self) -> list[str]:
+        return [record.event.kind for _, record in verified(self.trail)]
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, azure: Simulation) -> Stopped:
+    return Stopped(tmp_path / "worker", azure)
+
+
+def test_a_year_of_a_trail_is_exported_held_released_and_pruned(stopped: Stopped, tmp_path: Path) -> None:
+    export, index = tmp_path / "2024", tmp_path / "index"
+    shown = stopped.cji("export", stopped.trail, "--lines", "1-8", "-o", export, "--index", index, config=False)
+    assert shown.exit_code == 0, shown.output
+    assert stopped.cji("verify-export", export, "--key", stopped.key, config=False).exit_code == 0
+
+    shown = stopped.cji("hold", "case-7", "--last", "2")
+    assert shown.exit_code == 0, shown.output
+    assert "lines 1 to 2 are under the hold case-7" in shown.output
+    shown = stopped.cji("hold", "case-7")
+    assert (shown.exit_code, "is in force since line" in shown.output) == (2, True)
+    shown = stopped.cji("verify", stopped.trail, config=False)
+    assert "hold case-7: lines 1 to 2, by jdoe in line" in shown.output
+
+    prune = ("prune", "--export", export, "--key", stopped.key)
+    shown = stopped.cji(*prune)
+    assert shown.exit_code == 3
+    assert "audit.jsonl.1-4: lines are under the legal hold case-7" in shown.output.replace(
+        stopped.trail.name, "audit.jsonl"
+    )
+    assert stopped.cji("release", "case-8").exit_code == 2
+    assert stopped.cji("release", "case-7").exit_code == 0
+
+    shown = stopped.cji(*prune, "--dry-run")
+    assert "lines 1 to 4 may be removed" in shown.output
+    assert segment_path(stopped.trail, 1, 4).exists()
+    shown = stopped.cji(*prune, "--through", "8")
+    assert shown.exit_code == 3
+    assert "is less than 366 days old, by the clock" in shown.output
+    shown = stopped.cji(*prune)
+    assert shown.exit_code == 0, shown.output
+    assert "lines 1 to 4 are removed" in shown.output
+    assert "the next segment stays:" in shown.output
+    assert not segment_path(stopped.trail, 1, 4).exists()
+    assert stopped.kinds()[-2:] == ["trail_pruned", "trail_anchored"]
+
+    shown = stopped.cji("verify", stopped.trail, "--key", stopped.key, config=False)
+    assert shown.exit_code == 0, shown.output
+    assert "lines 1 to 4 were pruned, and a line records that" in shown.output
+    job = "00" * 16
+    fresh = tmp_path / "fresh"
+    shown = stopped.cji("prove", stopped.trail, "--job", job, "-o", tmp_path / "p", "--index", fresh, config=False)
+    assert (shown.exit_code, f"no line about job {job}; lines 1 to 4 were pruned" in shown.output) == (2, True)
+    shown = stopped.cji("prove", stopped.trail, "--line", 6, "-o", tmp_path / "p", "--index", fresh, config=False)
+    assert shown.exit_code == 0, shown.output
+    assert stopped.cji("verify-proof", tmp_path / "p", "--key", stopped.key, config=False).exit_code == 0
+    shown = stopped.cji("search", stopped.trail, "--job", job, "--index", fresh, config=False)
+    assert "lines 1 to 4 were pruned" in shown.output
+    assert stopped.cji(*prune).exit_code == 3
+    shown = stopped.cji("hold", "the-rest")
+    assert "lines 5 to the last are under the hold the-rest" in shown.output
+    assert stopped.cji("hold", "gone", "--first", "1").exit_code == 2
+
+
+def test_refusals_that_write_nothing_but_anchors(stopped: Stopped, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    for arguments, status, text in (
+        (("hold", "x", "--first", "5", "--last", "4"), 2, "names lines that are not there"),
+        (("hold", "x", "--first", "4000"), 2, "names lines that are not there"),
+        (("hold", "two words"), 2, "no line can hold these words"),
+        (("prune", "--export", folder, "--key", stopped.key), 3, "cannot be relied on"),
+        (("prune", "--export", folder), 2, "no key"),
+    ):
+        shown = stopped.cji(*arguments)
+        assert (shown.exit_code, text in shown.output) == (status, True), shown.output
+    assert set(stopped.kinds()[12:]) <= {"trail_anchored"}
+    for named in (("--lines", "4-x"), ("--lines", "1-2", "--since", "2024"), (), ("--since", "2024")):
+        shown = stopped.cji("export", stopped.trail, *named, "-o", tmp_path / "out", config=False)
+        assert shown.exit_code == 2
+    with AuditFile(stopped.trail, worker="w", clock=lambda: OLD):
+        shown = stopped.cji("hold", "x")
+    assert shown.exit_code == 1
+    assert "stop every other worker" in shown.output
+
+
+def test_a_trail_that_was_rolled_back_takes_no_hold(stopped: Stopped) -> None:
+    assert stopped.cji("hold", "one").exit_code == 0
+    data, ledger = stopped.trail.read_bytes(), stopped.trail.with_name(f"{stopped.trail.name}.ledger")
+    kept = ledger.read_bytes()
+    assert stopped.cji("hold", "two").exit_code == 0
+    stopped.trail.write_bytes(data)
+    ledger.write_bytes(kept)
+    shown = stopped.cji("release", "one")
+    assert shown.exit_code == 1
+    assert "lines are missing" in shown.output or "rolled back" in shown.output
+    assert [k for k in stopped.kinds() if k.startswith("hold")] == ["hold_placed"]

@@ -1,0 +1,51 @@
+"""A confined worker rotates its trail while it serves, and starts on the segments again."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cji_simulator.launch import worker_config
+from cji_simulator.raw import RawWorker, forge, until
+from cji_simulator.simulation import Simulation
+from cji_simulator.site import Site, people
+from cji_simulator.worker import Worker
+
+from worker.audit import AuditFile, FileDigests, FilesReloaded
+from worker.audit.inspection import Inspection
+from worker.audit.trail import verified
+from worker.client import load_profile
+from worker.config import load
+
+LEAST = 1 << 20
+DIGESTS = FileDigests(policy_file="01" * 48, client_roots="02" * 48)
+LONG = FilesReloaded(by="signal", uid=0, before=DIGESTS, after=DIGESTS, policy_signers=("A" * 43,) * 1500)
+
+
+def segments(path: Path) -> list[str]:
+    return sorted(each.name for each in path.parent.glob(f"{path.name}.[1-9]*-*"))
+
+
+def test_a_worker_rotates_at_its_first_checkpoint_and_goes_on(azure: Simulation, tmp_path: Path) -> None:
+    azure, folder = azure.another_vm(), tmp_path / "worker"
+    cmk = azure.create_cmk("cji-rotation")
+    files = worker_config(folder, simulation=azure, keys=[cmk])
+    files.config.write_text(f"audit_segment_bytes = {LEAST}\n{files.config.read_text()}")
+    worker = load(files.config).worker.id
+    with AuditFile(files.audit, worker=worker, clock=lambda: datetime.now(UTC)) as audit:
+        while audit.head.seq * len(LONG.policy_signers) * 46 < LEAST:
+            audit.append(LONG)
+        filled = audit.head.seq
+    with Worker(files.config, trust=azure.trust, log=folder / "worker.log") as running:
+        until(lambda: segments(files.audit) or None, seconds=30)
+        site = Site(simulation=azure, cmk=cmk, files=files, worker=running, profile=load_profile(files.profile))
+        with RawWorker.of(site) as raw:
+            job = forge(site)
+            assert raw.run(job.messages(job.stream(people(2)))).receipt is not None
+    (closed,) = segments(files.audit)
+    last = int(closed.rpartition("-")[2])
+    assert last > filled
+    inspection, kinds = Inspection(), list[str]()
+    for line, record in verified(files.audit):
+        inspection.take(line, record)
+        kinds.append(record.event.kind)
+    assert kinds[last - 1] == "trail_checkpoint"
+    assert {"job_completed", "worker_stopped"} <= set(kinds[last:])

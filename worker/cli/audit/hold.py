@@ -1,0 +1,84 @@
+"""`cji audit hold` and `release`: legal holds on lines of a trail."""
+
+from pathlib import Path
+
+import click
+
+from worker.audit import HoldPlaced, HoldReleased
+from worker.cli.audit.common import trail_faults
+from worker.cli.audit.stopped import stopped_trail
+from worker.cli.common import FILE, Failure, explained
+
+_CONFIG = click.option("--config", type=FILE, required=True, help="worker.toml of the stopped worker.")
+_OPERATOR = click.option("--operator", "operator_id", required=True, help="Your id, for the audit trail.")
+_EXPLANATION = click.option("--explanation", required=True, help="Who asked for it and why, for the audit trail.")
+
+
+@click.command()
+@click.argument("name")
+@_CONFIG
+@click.option("--first", type=click.IntRange(min=1), help="First line under the hold; by default the first there is.")
+@click.option("--last", type=click.IntRange(min=1), help="Last line; by default all later lines are under it too.")
+@_OPERATOR
+@_EXPLANATION
+@click.pass_context
+@explained
+@trail_faults
+def hold(
+    context: click.Context,
+    *,
+    name: str,
+    config: Path,
+    first: int | None,
+    last: int | None,
+    operator_id: str,
+    explanation: str,
+) -> None:
+    """Place a legal hold: `cji audit prune` does not remove its lines. Run it as the worker's user.
+
+    The worker must be stopped. The hold is a line of the trail and is anchored to the vTPM's counter; the worker's next
+    checkpoint signs it. `cji audit search` finds the numbers of lines, `cji audit verify` lists the holds in force.
+
+    \b
+    Examples:
+      cji audit hold case-4711 --config /etc/cji/worker.toml --operator jdoe --explanation "court order 4711"
+      cji audit hold foia-12 --first 1000 --last 52000 --config /etc/cji/worker.toml --operator jdoe --explanation FOIA
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    with stopped_trail(context, config) as trail:
+        state = trail.found.inspection.state
+        if name in state.holds:
+            remedy = "Choose another name, or release this hold first."
+            raise Failure(f"the hold {name} is in force since line {state.holds[name].line}", remedy=remedy, status=2)
+        lines, begin = state.head.seq, first or trail.found.first
+        if not trail.found.first <= begin <= (last or lines) <= lines:
+            here = f"{trail.found.first} to {lines}"
+            remedy = f"The trail has the lines {here}. Leave out --last for lines that are yet to be written."
+            raise Failure(f"the hold {name} names lines that are not there", remedy=remedy, status=2)
+        line = trail.append(
+            lambda: HoldPlaced(name=name, first=begin, last=last, operator_id=operator_id, explanation=explanation)
+        )
+    click.echo(f"line {line}: lines {begin} to {last or 'the last'} are under the hold {name}")
+
+
+@click.command()
+@click.argument("name")
+@_CONFIG
+@_OPERATOR
+@_EXPLANATION
+@click.pass_context
+@explained
+@trail_faults
+def release(context: click.Context, *, name: str, config: Path, operator_id: str, explanation: str) -> None:
+    """Release a legal hold. Run it as the worker's user, with the worker stopped.
+
+    \b
+    Example:
+      cji audit release case-4711 --config /etc/cji/worker.toml --operator jdoe --explanation "case closed 2027-03-01"
+    """  # noqa: D301 - \b is click\'s mark for text that it must not wrap
+    with stopped_trail(context, config) as trail:
+        holds = trail.found.inspection.state.holds
+        if name not in holds:
+            known = ", ".join(sorted(holds)) or "none"
+            raise Failure(f"no hold {name} is in force", remedy=f"Holds in force: {known}.", status=2)
+        line = trail.append(lambda: HoldReleased(name=name, operator_id=operator_id, explanation=explanation))
+    click.echo(f"line {line}: the hold {name} is released")
