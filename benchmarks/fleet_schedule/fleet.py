@@ -44,7 +44,7 @@ class Worker:
     gaps: dict[str, float] = field(default_factory=dict)
     """Seconds without each key between two releases of it."""
     renewals: list[float] = field(default_factory=list)
-    """What was left of a key's life when it was replaced, in seconds; negative after its end."""
+    """The rest of a key's life when it was replaced, in seconds; negative after its end."""
     calls: int = 0
     gone: bool = False
 

@@ -1,4 +1,4 @@
-"""What happens to a fleet: each scenario is a function of its size, its services and a seed, and returns figures.
+"""Events in the life of a fleet: each scenario is a function of its size and a seed, and returns figures.
 
 Times are in seconds of the simulation. A scenario that needs a fleet in its steady state starts the workers one after
 the other and waits for two lifetimes of a key.
@@ -26,7 +26,7 @@ class Setting:
     lifetime: float = 3600.0
     refusals_count: bool = False
     expected: int = 0
-    """What the configuration has as the number of workers of a vault; 0: the right number."""
+    """Number of workers of a vault in the configuration; 0: the right one."""
 
     def fleet(self, seed: int) -> Fleet:
         """A fleet without workers."""
@@ -83,7 +83,7 @@ def settled(setting: Setting, *, seed: int) -> tuple[Fleet, list[Service]]:
 class Steady:
     """Steady state over four lifetimes.
 
-    `missing` is the share of time in which a key was missing, `least` and `median` what was left of a key's life at its
+    `missing` is the share of time in which a key was missing, `least` and `median` the rest of a key's life at its
     renewal, in lifetimes, negative after its end; `calls` to the vault a worker and lifetime.
     """
 
@@ -143,8 +143,8 @@ def revocation(setting: Setting, *, seed: int = 1) -> Stop:
 class Gap:
     """Workers that lack a key after an event.
 
-    `without` is their largest share at one time, `back` the seconds from the end of the event until it is 0, `curve` the
-    share by seconds since its start.
+    `without` is their largest share at one time, `back` the seconds from the end of the event until it is 0, and
+    `curve` the share by seconds since its start.
     """
 
     without: float

@@ -6,8 +6,8 @@ November 2026):
 * A vault allows 10 releases of HSM keys in 10 seconds. A subscription has five times the limit of a vault in a region.
 * A refused request does not count towards the limit, as the throttling guidance says in one place. In another it says
   that all requests count: `refusals_count` is that vault.
-* A Managed HSM does not throttle. No figure for releases is published: 10 a second is that of a backup, which also wraps
-  a key for export. Requests wait in one queue. A client leaves after its time limit, and the HSM does its work in vain.
+* A Managed HSM does not throttle. No figure for releases is published: 10 a second is that of a backup, which wraps a
+  key for export, too. Requests wait in one queue. A client leaves after its time limit, and the HSM works in vain.
 * The attestation provider publishes no limit.
 """
 
@@ -33,7 +33,7 @@ class Answer:
 
 
 class Service(Protocol):
-    """What releases keys."""
+    """A service that releases keys."""
 
     revoked: set[str]
     """Versions that are denied."""
@@ -66,7 +66,9 @@ class Vault:
         if self.refusals_count or not full:
             self._recent.append(now)
         if full:
-            freed = self._recent[-self.limit] + self.window  # when fewer than `limit` are left, if nobody asks again
+            freed = (
+                self._recent[-self.limit] + self.window
+            )  # when fewer than `limit` are left, without further requests
             return Answer(fault=Fault.RELEASE_THROTTLED, retry_after=float(max(1, int(freed - now) + 1)))
         if key in self.revoked:
             return Answer(fault=Fault.RELEASE_DENIED)

@@ -60,7 +60,7 @@ class Pace:
     __slots__ = ("_fleet", "_lifetime", "_refusals", "_since", "_uniform", "at")
 
     def __init__(self, uniform: Uniform, *, releases: int, lifetime: float) -> None:
-        """`releases` is the number of this vault's keys that the whole fleet holds, `lifetime` that of each in seconds."""
+        """`releases` is the number of keys of this vault in the whole fleet, `lifetime` that of each in seconds."""
         self._uniform, self._lifetime = uniform, lifetime
         self._fleet = releases * VAULT_SECONDS
         self._since: float | None = None  # the first throttle since a key is missing

@@ -15,10 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from worker.keyholder.pacing import Backoff, Pace, Uniform
+from worker.keyholder.pacing import VAULT_SECONDS, Backoff, Pace, Uniform
 
 _RENEW: Final = (0.25, 0.45)  # of the lifetime
 _YOUNG: Final = 0.125  # of the lifetime: older attestations release nothing
+MOST_LOAD: Final = 1.6
+"""Load of a vault up to which no key ran out in simulations; docs/fleet.md."""
 _NEVER: Final = float("-inf")
 
 Failure = Literal["failed", "throttled", "denied"]
@@ -166,11 +168,16 @@ class Schedule:
                 key.owe(now)
 
     def _least_left(self, pace: Pace, now: float) -> float:
-        """What is left of the most urgent life among the keys that this vault owes, without those that it denies."""
+        """The rest of the most urgent life among the keys that this vault owes, without those that it denies."""
         return min(k.until for k in self._keys.values() if k.pace is pace and k.owed and not k.denials.count) - now
 
 
 _RANK: Final = {"release": 0, "check": 1, "attest": 2}
+
+
+def vault_load(*, workers: int, versions: int, lifetime: float) -> float:
+    """Releases that renewals want, of those that a vault can make. Above 1, renewals wait."""
+    return workers * versions * VAULT_SECONDS / (lifetime * sum(_RENEW) / 2)
 
 
 def _vault(kek_id: str) -> str:

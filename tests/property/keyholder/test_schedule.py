@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ OUTCOMES = st.sampled_from(["well", "well", "failed", "throttled", "throttled", 
 
 @dataclass
 class Machine:
-    """A worker that follows its schedule, and what it may and does hold, computed the slow way from all that happened."""
+    """A worker that follows its schedule; what it may do is computed the slow way, from all that happened."""
 
     schedule: Schedule
     lifetime: float
@@ -129,7 +130,7 @@ def test_a_renewal_that_is_only_throttled_is_repeated_before_the_end(
     assert 0.25 * lifetime <= asked[0] <= 0.45 * lifetime
     assert asked[-1] >= until - max(12.0, 0.1 * lifetime)
     assert len(asked) <= until
-    assert all(later - earlier >= 1.0 for earlier, later in zip(asked, asked[1:], strict=False))
+    assert all(later - earlier >= 1.0 for earlier, later in pairwise(asked))
 
 
 @given(DRAWS, st.integers(0, 60))
