@@ -104,7 +104,7 @@ class Custody:
             token_age=reference.token_max_age,
             workers=section.workers_per_vault,
         )
-        self._code, self._receipt_key = code, receipt_key
+        self._code, self._receipt_key, self._tpm = code, receipt_key, tpm
         self._attestation: Attestation | None = None
         self._unread = 0
         self.quotes = Quotes(
@@ -112,7 +112,6 @@ class Custody:
         )
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
-        self._tpm = tpm
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:

@@ -58,7 +58,7 @@ def test_waiting_for_another_reason_does_not_widen_the_window() -> None:
     assert waits(backoff, 1) == [16]
 
 
-def test_a_worker_without_a_key_asks_often_about_when_the_fleet_is_complete() -> None:
+def test_without_a_key_the_windows_are_short_near_completion() -> None:
     found, now, windows = pace(1000), 0.0, []
     while now < 1600:
         found.throttled(now, left=-1.0)

@@ -74,7 +74,7 @@ def test_one_key_waits_for_its_own_failure_only() -> None:
     assert found.next() == Step(what="release", at=10.0, kek_id=A)
 
 
-def test_a_new_attestation_does_not_shorten_the_wait_of_a_throttled_key() -> None:
+def test_a_new_attestation_does_not_shorten_a_wait() -> None:
     found = started(A, B)
     found.attested(1620.0, began=1620.0)
     found.released(B)
@@ -102,7 +102,7 @@ def test_an_old_attestation_releases_nothing() -> None:
     assert asked[-1] == Step(what="attest", at=3.0 + LIFETIME / 8 + 10.0)
 
 
-def test_a_token_older_than_the_reference_values_allow_releases_nothing() -> None:
+def test_a_token_that_is_too_old_releases_nothing() -> None:
     found = Schedule((A,), lifetime=LIFETIME, check_every=LIFETIME, token_age=60.0, uniform=latest)
     found.attested(2.0, began=0.0)
     found.not_released(A, 3.0, "throttled", retry_after=40.0)
@@ -129,7 +129,7 @@ def test_a_throttle_holds_all_keys_of_a_vault_and_no_others() -> None:
     assert found.next() == Step(what="release", at=15.0, kek_id=one)
 
 
-def test_a_key_that_keeps_failing_does_not_take_the_turns_of_others() -> None:
+def test_a_key_that_fails_does_not_take_the_turns_of_others() -> None:
     one, two = "https://a/keys/k/1", "https://a/keys/k/2"
     found = schedule(one, two)
     found.attested(0.0, began=0.0)
@@ -168,7 +168,7 @@ def test_a_denied_key_does_not_hurry_the_renewal_of_another() -> None:
     assert asked[-1] == Step(what="attest", at=901.0 + window)
 
 
-def test_a_throttled_request_for_a_denied_key_counts_for_that_key_only() -> None:
+def test_a_throttle_of_a_denied_key_counts_for_that_key_only() -> None:
     one, two = "https://a/keys/k/1", "https://a/keys/k/2"
     found = schedule(one, two)
     found.attested(0.0, began=0.0)
