@@ -145,6 +145,7 @@ class Schedule:
                 key.granted = False
                 if key.denials.count:
                     key.denials.wait(now, retry_after=retry_after)
+                    key.pace.hold(now + max(VAULT_SECONDS, retry_after))
                 else:
                     key.pace.throttled(now, left=self._least_left(key.pace, now), retry_after=retry_after)
 

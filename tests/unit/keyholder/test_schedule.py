@@ -174,7 +174,7 @@ def test_a_throttle_of_a_denied_key_counts_for_that_key_only() -> None:
     found.attested(0.0, began=0.0)
     found.not_released(one, 0.0, "denied")
     found.not_released(one, 10.0, "throttled", retry_after=5.0)
-    assert found.next().kek_id == two
+    assert found.next() == Step(what="release", at=15.0, kek_id=two)
     found.released(two)
     assert found.next() == Step(what="release", at=25.0, kek_id=one)
 
