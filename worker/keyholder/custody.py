@@ -45,6 +45,7 @@ from worker.keyholder.faults import (
     reason_of,
 )
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
+from worker.keyholder.key_specs import key_specs
 from worker.keyholder.quotes import Quotes
 from worker.keyholder.schedule import Schedule
 from worker.keyholder.seeds import open_seed, wrapped_seed
@@ -84,15 +85,7 @@ class Custody:
             region=config.worker.region,
             logs=logs,
         )
-        self._specs = {
-            k.kek_id: KeySpec(
-                kek_id=k.kek_id,
-                public_thumbprint=k.public_thumbprint,
-                policy_sha256=k.policy_sha256,
-                accept_findings=k.accept_findings,
-            )
-            for k in config.keys
-        }
+        self._specs = key_specs(config)
         self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
         self.review = review_of(reference)
         """The table of advisories and the risk acceptances of the configuration."""
