@@ -29,11 +29,12 @@ BENCHMARKS: Final[dict[str, str]] = {
     "screen": "inquiries a second against a hot file in memory, beside the same search and score in SQL by DuckDB",
     "kernels": "Jaro-Winkler of any pairs and above a cut-off beside rapidfuzz, phonetic codes beside jellyfish",
     "clear": "events of criminal histories a second with the rules of a state, beside a slow twin",
+    "fleet-schedule": "the keys of up to 1000 workers by simulation: start, renewal, revocation, outages, restarts",
     "aggregate": "group-by and all totals beside DuckDB and Polars, Return A beside a slow twin",
 }
-"""Name of a module in this package -> what its `run` measures."""
+"""Name of a module in this package, with hyphens -> what its `run` measures."""
 
-_LIST: Final = "\n".join(f"  {name:<12} {summary}" for name, summary in BENCHMARKS.items())
+_LIST: Final = "\n".join(f"  {name:<14} {summary}" for name, summary in BENCHMARKS.items())
 
 
 @click.command(
@@ -72,7 +73,7 @@ def main(names: tuple[str, ...], *, target: Path | None, plot: Path | None, quic
 def _run(name: str) -> Callable[..., Result]:
     """The benchmark of this name; its peers are imported here, because they need not be installed."""
     try:
-        run: Callable[..., Result] = import_module(f"benchmarks.{name}").run
+        run: Callable[..., Result] = import_module(f"benchmarks.{name.replace('-', '_')}").run
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{name} needs {error.name}; install requirements-bench.lock") from error
     return run

@@ -93,6 +93,8 @@ class AttestationSection(_Section, frozen=True, kw_only=True):
     """Fields of `attestation.appraisal.ReferenceValues`; `load` has put the contents in place of named files."""
     key_lifetime_s: Annotated[int, Meta(ge=10, le=3600)] = 3600
     """A released key is dropped this many seconds after its evidence was made; renewal starts before half of it."""
+    workers_per_vault: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Largest number of workers that have keys released by one vault; paces their requests."""
     pcr_check_s: Annotated[int, Meta(ge=5, le=60)] = 30
     """Interval at which PCRs are compared with the attested ones, in seconds."""
 

@@ -35,6 +35,7 @@ from worker.cli.door_checks import check_door
 from worker.cli.findings import Finding, NotOk, run_check
 from worker.cli.machine_checks import fips_module
 from worker.cli.review_check import check_reviews
+from worker.cli.vault_load import check_vault_load
 from worker.compute.tables import load as load_tables
 from worker.config import Config
 from worker.fips import require_usable
@@ -54,6 +55,7 @@ def configured_checks(config: Config, trust: Trust) -> list[Finding]:
         run_check("reference values", lambda: _reference(config)),
         run_check("vTPM authorities", lambda: _issuers(config)),
         run_check("endpoints", lambda: _endpoints(config, trust)),
+        run_check("vault load", lambda: check_vault_load(config)),
         run_check("attestation provider", lambda: _provider(config, trust)),
         run_check("vTPM", lambda: _vtpm(trust)),
         run_check("floors", lambda: _floors(config, trust)),

@@ -41,11 +41,13 @@ from worker.keyholder.faults import (
     MACHINE_REFUSED,
     NOT_ATTESTED,
     cause_of,
+    failure_of,
     reason_of,
 )
 from worker.keyholder.holdings import CustodyEvent, Dropped, HeldKey, Holdings
+from worker.keyholder.key_specs import key_specs
 from worker.keyholder.quotes import Quotes
-from worker.keyholder.schedule import Failure, Schedule
+from worker.keyholder.schedule import Schedule
 from worker.keyholder.seeds import open_seed, wrapped_seed
 from worker.log import log
 from worker.manifest import Code
@@ -83,30 +85,26 @@ class Custody:
             region=config.worker.region,
             logs=logs,
         )
-        self._specs = {
-            k.kek_id: KeySpec(
-                kek_id=k.kek_id,
-                public_thumbprint=k.public_thumbprint,
-                policy_sha256=k.policy_sha256,
-                accept_findings=k.accept_findings,
-            )
-            for k in config.keys
-        }
+        self._specs = key_specs(config)
         self._seeds = {k.kek_id: wrapped_seed(k) for k in config.keys}
         self.review = review_of(reference)
         """The table of advisories and the risk acceptances of the configuration."""
         self._lifetime = section.key_lifetime_s
-        self._schedule = Schedule(self._specs, lifetime=self._lifetime, check_every=section.pcr_check_s)
-        self._code, self._receipt_key = code, receipt_key
+        self._schedule = Schedule(
+            self._specs,
+            lifetime=self._lifetime,
+            check_every=section.pcr_check_s,
+            token_age=reference.token_max_age,
+            workers=section.workers_per_vault,
+        )
+        self._code, self._receipt_key, self._tpm = code, receipt_key, tpm
         self._attestation: Attestation | None = None
-        self._attested_at = 0.0
         self._unread = 0
         self.quotes = Quotes(
             lambda root: self._attester.quote(receipt_key=self._receipt_key, root=root), reason_of=reason_of
         )
         self._lock = threading.Lock()
         self._events: deque[CustodyEvent] = deque()
-        self._tpm = tpm
         self.holdings = Holdings(missing=dict.fromkeys(self._specs, Reason.NOT_READY))
 
     def start(self, heap: SecretHeap, changed: Callable[[], None]) -> None:
@@ -183,8 +181,8 @@ class Custody:
         if self._attestation is not None and attestation.booted != self._attestation.booted:
             # the machine changed: keys released to its earlier state are not for this one
             self._drop_all("pcr-drift", Reason.ATTESTATION_REJECTED)
-        self._attestation, self._attested_at, self._unread = attestation, started, 0
-        self._schedule.attested(time.monotonic())
+        self._attestation, self._unread = attestation, 0
+        self._schedule.attested(time.monotonic(), began=started)
         self._tpm.note(utc=utc, tpm=attestation.verdict.clock)
         until = started + self._lifetime
         with self._lock:
@@ -204,8 +202,7 @@ class Custody:
         except AttestationError as error:
             self._not_released(spec.kek_id, error)
             return
-        self._schedule.released(spec.kek_id)
-        until = self._attested_at + self._lifetime
+        until = self._schedule.released(spec.kek_id)
         key = HeldKey(released=released, private=private, attestation=attestation, until=until)
         with self._lock:
             keys = {**self.holdings.keys, spec.kek_id: key}
@@ -235,8 +232,7 @@ class Custody:
         if (error.fault, error.check) in ATTEST_AGAIN and self._schedule.attest_again(kek_id):
             self._log("not released", error, kek_id=kek_id)
             return
-        how: Failure = "denied" if denied else "throttled" if error.fault is Fault.RELEASE_THROTTLED else "failed"
-        self._schedule.not_released(kek_id, time.monotonic(), how, retry_after=retry_after)
+        self._schedule.not_released(kek_id, time.monotonic(), failure_of(error.fault), retry_after=retry_after)
         self._log("not released", error, kek_id=kek_id)
         if error.fault in MACHINE_REFUSED:
             self._drop_all(cause_of(error), reason)

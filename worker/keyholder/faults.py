@@ -6,6 +6,7 @@ from typing import Final
 from attestation import AttestationError, Fault
 from worker.audit import DropCause
 from worker.errors import Reason
+from worker.keyholder.schedule import Failure
 
 MACHINE_REFUSED: Final = frozenset(
     {Fault.NOT_CONFIDENTIAL, Fault.EVIDENCE_INVALID, Fault.UNTRUSTED_ROOT, Fault.POLICY_MISMATCH}
@@ -40,3 +41,10 @@ def reason_of(error: AttestationError) -> Reason:
 def cause_of(error: AttestationError) -> DropCause:
     """The cause of a drop, for the audit trail."""
     return "pcr-drift" if (error.fault, error.check) == _PCR_DRIFT else "evidence"
+
+
+def failure_of(fault: Fault) -> Failure:
+    """How a key that was not released is scheduled."""
+    if fault in KEY_REFUSED:
+        return "denied"
+    return "throttled" if fault is Fault.RELEASE_THROTTLED else "failed"
