@@ -22,8 +22,10 @@ RESULT: Final = "result"
 
 Prepare: TypeAlias = Callable[[Any, str, pa.Schema, Context], PreparedOperation]
 
-Merge: TypeAlias = Callable[[Task, Sequence[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-"""One part out of those of all shards, in their order. Merging the part of one shard gives that part."""
+Merge: TypeAlias = Callable[[Sequence[str], Sequence[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+"""One part out of those of all shards, in their order, and the names of the columns of the records."""
+
+_COLUMNS: Final = Edge(name="columns", schema=pa.schema([("column", pa.utf8())]))
 
 ROWS: Final = Edge(name="rows", schema=pa.schema([("rows", pa.uint64())]))
 
@@ -45,6 +47,7 @@ def by_shard(
     """
     edges = tuple(Edge(name=spec.name, schema=spec.schema.arrow) for spec, _ in merged)
     names = tuple(edge.name for edge in edges)
+    edges = (_COLUMNS, *edges) if merged else ()
     apply = Stage(
         name="apply",
         width=Width.SHARDS,
@@ -64,7 +67,7 @@ def by_shard(
     stages = [COUNT, apply] if numbered else [apply]
     if merged:
         run = partial(_merge, merges={spec.name: merge for spec, merge in merged})
-        stages.append(Stage(name="merge", width=Width.ONE, run=run, reads=names, outputs=names))
+        stages.append(Stage(name="merge", width=Width.ONE, run=run, reads=(_COLUMNS.name, *names), outputs=names))
     return InParts(stages=tuple(stages))
 
 
@@ -98,6 +101,9 @@ def _apply(
     task: Task, *, prepare: Prepare, same: frozenset[str], merged: frozenset[str], numbered: frozenset[str]
 ) -> None:
     operation = prepared(task, prepare)
+    if merged:
+        names = pa.array(task.schema.names, pa.utf8())
+        task.write(_COLUMNS.name, pa.RecordBatch.from_arrays([names], schema=_COLUMNS.schema))
     held = [(RESULT, _none(operation.output_schema))]  # so that a shard without rows has its columns
     for name, batch in _outputs(task, operation):
         if name in merged:
@@ -145,6 +151,7 @@ def _shifted(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
 
 
 def _merge(task: Task, *, merges: Mapping[str, Merge]) -> None:
+    columns = next(batch.column(0).to_pylist() for _, batch in task.read(_COLUMNS.name))
     for name, merge in merges.items():
-        for batch in merge(task, [batch for _, batch in task.read(name)]):
+        for batch in merge(columns, [arrow.own(batch) for _, batch in task.read(name)]):
             task.output(name, batch)

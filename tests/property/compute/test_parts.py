@@ -81,7 +81,11 @@ def test_deidentify(token_map: bool, whole: pa.RecordBatch, data: st.DataObject)
 
 
 @settings(max_examples=60, deadline=None)
-@given(whole=tables("chri_event/2", EVENT), recipient=st.sampled_from(["criminal_justice", "non_criminal_justice"]), data=st.data())
+@given(
+    whole=tables("chri_event/2", EVENT),
+    recipient=st.sampled_from(["criminal_justice", "non_criminal_justice"]),
+    data=st.data(),
+)
 def test_disseminate(whole: pa.RecordBatch, recipient: str, data: st.DataObject) -> None:
     parameters = wire.Disseminate(recipient_class=recipient, as_of="2026-02-01")
     check(wire.Operation(disseminate=parameters), whole, data)

@@ -10,7 +10,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.in_parts import Task
 from worker.compute.kernels.distinct import first_rows
 from worker.compute.operations.deidentify.outputs import TOKEN_MAP
 from worker.records import arrow
@@ -40,11 +39,11 @@ class TokenMap:
             yield from arrow.cut(whole, _BATCH)
 
 
-def merge(task: Task, pieces: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+def merge(columns: Sequence[str], pieces: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     """The token map of all shards out of theirs."""
     found = TokenMap()
     whole = pa.Table.from_batches(pieces, TOKEN_MAP.schema.arrow).combine_chunks()
-    for name in task.schema.names:
+    for name in columns:
         rows = whole.filter(pc.equal(whole["column"], name))
         if rows.num_rows:
             found.add(name, rows["value"].combine_chunks(), rows["token"].combine_chunks())

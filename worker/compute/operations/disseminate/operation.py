@@ -27,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from worker.compute.in_parts import Task
 from worker.compute.kernels import dates
 from worker.compute.kernels.column import Bools, Ints, read
 from worker.compute.kernels.distinct import first_rows, is_among
@@ -233,7 +232,7 @@ def _distinct(subjects: pa.Array, rows: npt.NDArray[np.uint64]) -> tuple[pa.Arra
     return arrow.from_numpy(first), arrow.from_numpy(sums)
 
 
-def _merged_ledger(_: Task, ledgers: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+def _merged_ledger(_: Sequence[str], ledgers: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     """Each subject once, with the first of its rows, and all of them counted."""
     schema: pa.Schema = LEDGER.schema.arrow
     seen = [arrow.concat((batch.column(i) for batch in ledgers), kind) for i, kind in enumerate(schema.types)]
@@ -242,7 +241,7 @@ def _merged_ledger(_: Task, ledgers: Sequence[pa.RecordBatch]) -> Iterable[pa.Re
     return arrow.cut(whole, _BATCH)
 
 
-def _merged_counts(_: Task, counts: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+def _merged_counts(_: Sequence[str], counts: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     """The rows withheld by each reason, of all shards."""
     rows: npt.NDArray[np.uint64] = np.stack([arrow.numbers(batch.column("rows")) for batch in counts]).sum(axis=0)
     return [counts[0].set_column(1, WITHHELD.schema.arrow.field("rows"), arrow.from_numpy(rows))]

@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from worker.compute.in_parts import Task
 from worker.compute.kernels import dates, predicates
 from worker.compute.kernels.column import Bools, Ints, Text, read
 from worker.compute.kernels.distinct import is_among
@@ -155,13 +154,13 @@ class ValidateColumns:
         )
 
 
-def merge_counts(task: Task, counts: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+def merge_counts(columns: Sequence[str], counts: Sequence[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     """The rows of all shards by column and code, in the order of `ValidateColumns`."""
     rows: dict[tuple[int, RowCode], int] = {}
     for column, name, number in (line.values() for batch in counts for line in batch.to_pylist()):
-        key = task.schema.get_field_index(column), _BY_NAME[name]
+        key = columns.index(column), _BY_NAME[name]
         rows[key] = rows.get(key, 0) + number
-    yield counts_of(task.schema.names, rows)
+    yield counts_of(columns, rows)
 
 
 def counts_of(names: Sequence[str], counts: Mapping[tuple[int, RowCode], int]) -> pa.RecordBatch:
