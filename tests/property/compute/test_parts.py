@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.contexts import context, planned
+from tests.support.nibrs_submissions import submissions
+from tests.support.nibrs_tools import side
 from tests.support.parts import cuts, in_parts, on_one_machine, shards_of
 from worker.compute.in_parts import Width
+from worker.compute.nibrs.specification import BY_PERIOD
 from worker.compute.operation import Context
+from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 from worker.records import SCHEMAS, tagged
 from worker.wire.v1 import worker_pb2 as wire
 
@@ -146,6 +150,26 @@ def test_aggregate(
         dominance=dominance if sums else None,
     )
     check(wire.Operation(aggregate=parameters), whole, data)
+
+
+FILED = side(ON_FILE_SCHEMA, [{"kind": "A", "ori": "VT0010000", "number": "20-12345", "date": "20200401"}])
+AGENCIES = side(ORI_TABLE_SCHEMA, [{"ori": "VT0010000", "status": "A", "nibrs_start": "20190101"}])
+
+
+def _segments(data: bytes) -> pa.RecordBatch:
+    schema = tagged("nibrs.flat/3.1", [pa.field("segment", pa.binary())])
+    return pa.RecordBatch.from_arrays([pa.array(data.split(b"\n"), pa.binary())], schema=schema)
+
+
+@pytest.mark.parametrize("rule_set", ["nibrs/3.1", ""])
+@settings(max_examples=60, deadline=None)
+@given(one=submissions(), two=submissions(), data=st.data())
+def test_validate_of_submissions(rule_set: str, one: bytes, two: bytes, data: st.DataObject) -> None:
+    """Numbers come again, reports are cut, and months, states and lengths differ between shards."""
+    operation = wire.Operation(validate=wire.Validate(rule_set=rule_set or BY_PERIOD, as_of="2020-05-05"))
+    known = data.draw(st.booleans())
+    sides = {"on_file": FILED, "ori_table": AGENCIES} if known else {}
+    check(operation, _segments(one + two), data, replace(context(), sides=sides))
 
 
 def test_what_is_of_one_machine_has_no_parts() -> None:
