@@ -79,14 +79,14 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize("token_map", [False, True])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(whole=tables("person/1", PERSON), data=st.data())
 def test_deidentify(token_map: bool, whole: pa.RecordBatch, data: st.DataObject) -> None:
     parameters = wire.Deidentify(project="p", wrapped_project_key=b"sealed", columns=COLUMNS, token_map=token_map)
     check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     whole=tables("chri_event/2", EVENT),
     recipient=st.sampled_from(["criminal_justice", "non_criminal_justice"]),
@@ -97,7 +97,7 @@ def test_disseminate(whole: pa.RecordBatch, recipient: str, data: st.DataObject)
     check(wire.Operation(disseminate=parameters), whole, data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(whole=tables("person/1", PERSON), data=st.data())
 def test_validate_of_columns(whole: pa.RecordBatch, data: st.DataObject) -> None:
     check(wire.Operation(validate=wire.Validate(rule_set="ncic/1", as_of="2026-01-01")), whole, data)
@@ -122,7 +122,7 @@ COUNTED: Values = {
 }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     whole=tables("person/1", COUNTED),
     keys=st.sampled_from([(("SEX", ()),), (("SEX", ("M", "F", "U")), ("state", ())), (("state", ()), ("SEX", ()))]),
@@ -162,7 +162,7 @@ def _segments(data: bytes) -> pa.RecordBatch:
 
 
 @pytest.mark.parametrize("rule_set", ["nibrs/3.1", ""])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(one=submissions(), two=submissions(), data=st.data())
 def test_validate_of_submissions(rule_set: str, one: bytes, two: bytes, data: st.DataObject) -> None:
     """Numbers come again, reports are cut, and months, states and lengths differ between shards."""

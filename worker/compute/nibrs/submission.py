@@ -143,7 +143,7 @@ def first_start(records: Records) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rest:
-    """What some reports of a submission need of its others: `before` them, of the `whole`, and their relations."""
+    """The facts about other reports that some reports of a submission need: `before` them, of the `whole`, and their relations."""
 
     before: Standard
     whole: Standard
