@@ -86,6 +86,39 @@ def test_deidentify(token_map: bool, whole: pa.RecordBatch, data: st.DataObject)
     check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
 
 
+SMALL: Values = {
+    "last": ["SMITH", "JONES", None],
+    "SEX": ["M", "F", None],
+    "DOB": ["19800615", "19811231", "1950", "x", None],
+    "postcode": ["12345", "12399", "54321", "nonsense", None],
+    "cluster": [1, 2, None],
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(whole=tables("person/1", SMALL), k=st.integers(2, 5), token_map=st.booleans(), data=st.data())
+def test_deidentify_with_small_classes(whole: pa.RecordBatch, k: int, token_map: bool, data: st.DataObject) -> None:
+    zip_steps = [
+        wire.ColumnRule(keep=wire.Keep()),
+        wire.ColumnRule(generalise=wire.Generalise(zip_prefix=wire.ZipPrefix(digits=3))),
+        wire.ColumnRule(null=wire.Null()),
+    ]
+    parameters = wire.Deidentify(
+        project="p",
+        wrapped_project_key=b"sealed",
+        columns=[
+            wire.ColumnRule(column="last", hmac_token=wire.HmacToken(domain="name", bits=80)),
+            wire.ColumnRule(column="SEX", keep=wire.Keep()),
+            wire.ColumnRule(column="DOB", generalise=wire.Generalise(date_to=wire.DateTo(unit=wire.DateTo.YEAR))),
+            wire.ColumnRule(column="postcode", hierarchy=wire.Hierarchy(steps=zip_steps)),
+            wire.ColumnRule(column="cluster", keep=wire.Keep()),
+        ],
+        small_classes=wire.SmallClasses(quasi_identifiers=["SEX", "postcode", "cluster"], k=k, sensitive=["DOB"]),
+        token_map=token_map,
+    )
+    check(wire.Operation(deidentify=parameters), whole, data, context(KEY))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     whole=tables("chri_event/2", EVENT),

@@ -71,7 +71,7 @@ class Headers:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Standard:
-    """The standards that the first segments of some records set for all: `month` uint8[1, 6], `state` uint8[1, 2] or [0, ...].
+    """The month uint8[1, 6] and state uint8[1, 2] that the first of some segments set for all; of no segments [0, ...].
 
     Of each level: `lengths` int64[8] of the first segment that fits, -1 for none; `differs` bool[8]: a later one has
     another length. `has_month`, `has_state`: a segment fits and has them; else they are those of the first record.

@@ -143,7 +143,7 @@ def first_start(records: Records) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rest:
-    """The facts about other reports that some reports of a submission need: `before` them, of the `whole`, and their relations."""
+    """For some reports of a submission: facts of the records before them and of all, and relations to all reports."""
 
     before: Standard
     whole: Standard
