@@ -104,7 +104,7 @@ def _apply(
     if merged:
         names = pa.array(task.schema.names, pa.utf8())
         task.write(_COLUMNS.name, pa.RecordBatch.from_arrays([names], schema=_COLUMNS.schema))
-    held = [(RESULT, _none(operation.output_schema))]  # so that a shard without rows has its columns
+    held = [(RESULT, no_rows(operation.output_schema))]
     for name, batch in _outputs(task, operation):
         if name in merged:
             task.write(name, batch)
@@ -140,7 +140,8 @@ def _each(parts: Mapping[str, Iterable[pa.RecordBatch]]) -> Iterator[tuple[str, 
     return ((name, batch) for name, batches in parts.items() for batch in batches)
 
 
-def _none(schema: pa.Schema) -> pa.RecordBatch:
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of 0 rows: a shard without rows has columns, too."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 

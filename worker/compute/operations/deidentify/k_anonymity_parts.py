@@ -24,7 +24,7 @@ from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANON
 from worker.compute.operations.deidentify.parameters import Deidentify
 from worker.compute.operations.deidentify.token_map import merge
 from worker.compute.parameters import known
-from worker.compute.shard_parts import RESULT, chunks
+from worker.compute.shard_parts import RESULT, chunks, no_rows
 from worker.records import METADATA_KEY, RowStatus, arrow
 
 _SCHEMA: Final = Edge(name="schema", schema=pa.schema([("schema", pa.binary())]))
@@ -125,6 +125,7 @@ def _publish(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     decided = Decided(taken=tuple(arrow.numbers(step)[at] for step in columns[len(own) :]), gone=arrow.bools(gone)[at])
     quasi = operation.quasi(own)
     task.status(operation.judged(status, quasi, decided, which))
+    task.output(RESULT, no_rows(operation.output_schema))
     for batch in operation.published(batches, quasi, decided, which):
         task.output(RESULT, batch)
 
