@@ -114,7 +114,7 @@ def _apply(
             task.output(name, batch)
     first = first_row(task) if numbered else 0
     for name, batch in held:
-        task.output(name, _shifted(batch, first) if first else batch)
+        task.output(name, numbered_from(batch, first) if first else batch)
 
 
 def _outputs(task: Task, operation: PreparedOperation) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -145,7 +145,8 @@ def no_rows(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
 
 
-def _shifted(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+def numbered_from(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    """The batch, whose column `row` counts rows of a shard, with the numbers of these rows among all."""
     at = batch.schema.get_field_index("row")
     row = arrow.from_numpy(arrow.numbers(batch.column(at)) + np.uint64(first))
     return batch.set_column(at, batch.schema.field(at), row)

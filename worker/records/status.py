@@ -109,6 +109,14 @@ class RowStatus:
             columns=self.columns[low:high],
         )
 
+    def permuted(self, rows: npt.NDArray[np.int64]) -> Self:
+        """The same status in another order: row i becomes row rows[i]; each row of the result is among them once."""
+        status = np.empty_like(self.status)
+        status[rows] = self.status
+        found = rows[self.rows]
+        order = np.argsort(found, kind="stable")
+        return type(self)(status=status, rows=found[order], codes=self.codes[order], columns=self.columns[order])
+
     def placed(self, rows: npt.NDArray[np.int64], n: int) -> Self:
         """The status of `n` rows: row i becomes row rows[i] (ascending), all other rows are ok."""
         if len(rows) == n:

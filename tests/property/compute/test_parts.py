@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clear_draws import events
+from tests.support.clear_tools import AS_OF, NAMES, batch, table
 from tests.support.contexts import context, planned
 from tests.support.nibrs_submissions import submissions
 from tests.support.nibrs_tools import side
@@ -15,6 +18,8 @@ from tests.support.parts import cuts, in_parts, on_one_machine, shards_of
 from worker.compute.in_parts import Width
 from worker.compute.nibrs.specification import BY_PERIOD
 from worker.compute.operation import Context
+from worker.compute.operations.clear import Clear, Rules
+from worker.compute.operations.clear.operation import CLEAR
 from worker.compute.operations.validate import ON_FILE_SCHEMA, ORI_TABLE_SCHEMA
 from worker.records import SCHEMAS, tagged
 from worker.wire.v1 import worker_pb2 as wire
@@ -203,6 +208,26 @@ def test_validate_of_submissions(rule_set: str, one: bytes, two: bytes, data: st
     known = data.draw(st.booleans())
     sides = {"on_file": FILED, "ori_table": AGENCIES} if known else {}
     check(operation, _segments(one + two), data, replace(context(), sides=sides))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(events, max_size=20),
+    rules=st.sampled_from(
+        [
+            table({"never_sections": ("459 PC",)}, {"deceased": False}),
+            table({"ever_sections": ("11357 HS", "11358 HS")}, {"sections": ("459 PC",)}),
+            table({"years_crime_free": 3}, {"age_from": 40}, {"all_sentences_ended": True}),
+        ]
+    ),
+    county=st.sampled_from(["", "HERE"]),
+    data=st.data(),
+)
+def test_clear(rows: list[dict[str, Any]], rules: Rules, county: str, data: st.DataObject) -> None:
+    """A history is in several shards, and a subject's convictions decide on each other."""
+    names = data.draw(st.sampled_from([NAMES, tuple(reversed(NAMES[:-1]))]))
+    convicted = [{**row, "disposition": "CONVICTED"} if number % 2 else row for number, row in enumerate(rows)]
+    check(CLEAR.message(Clear(table=rules, as_of=AS_OF, county=county)), batch(convicted, names), data)
 
 
 def test_what_is_of_one_machine_has_no_parts() -> None:
