@@ -9,12 +9,11 @@
 All numbers are integers, so any shards give the same ones. A row that names nobody is a person by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -33,6 +32,7 @@ from worker.compute.operations.aggregate.cell_table import (
     sum_name,
 )
 from worker.compute.operations.aggregate.parameters import Aggregate
+from worker.compute.part_streams import read_columns, write_columns, write_each
 from worker.compute.shard_parts import RESULT, chunks
 from worker.records import arrow
 
@@ -92,8 +92,7 @@ def _group(task: Task, *, of_cells: Edge, of_persons: Edge | None) -> None:
     number = counts(cell, shape).ravel()
     there = np.flatnonzero(number)
     sums = [exact_sums(cell, each, shape).ravel()[there] for each in rows.numbers]
-    for batch in _batches(of_cells, [*_keys(rows, there), number[there], *sums]):
-        task.write(of_cells.name, batch)
+    write_columns(task, of_cells, [*_keys(rows, there), number[there], *sums])
     if of_persons is not None:
         _write_persons(task, rows, cell, of_persons)
 
@@ -115,54 +114,48 @@ def _write_persons(task: Task, rows: Rows, cell: Ints, edge: Edge) -> None:
             np.add.at(added, which, number[named])
             columns.append(arrow.from_numpy(np.concatenate((added, number[nameless]))))
     target = np.where(known[example], buckets(names, task.tasks["count"]), task.number)
-    for to in np.unique(target).tolist():
-        chosen = arrow.from_numpy(np.flatnonzero(target == to))
-        for batch in _batches(edge, [column.take(chosen) for column in columns]):
-            task.write(edge.name, batch, to=to)
+    write_each(task, edge, columns, target)
 
 
 def _list_values(task: Task, *, of_cells: Edge) -> None:
-    for i, each in enumerate(_values(task.parameters, _columns(task, of_cells))):
-        for batch in _batches(_VALUES, [np.full(len(each), i), each]):
-            task.write(_VALUES.name, batch)
+    for i, each in enumerate(_values(task.parameters, read_columns(task, of_cells))):
+        write_columns(task, _VALUES, [np.full(len(each), i), each])
 
 
 def _count(task: Task, *, of_persons: Edge) -> None:
     parameters: Aggregate = task.parameters
-    key, value = _columns(task, _VALUES)
+    key, value = read_columns(task, _VALUES)
     values = [value.filter(pc.equal(key, i)) for i in range(len(parameters.keys))]
-    columns = _columns(task, of_persons)
+    columns = read_columns(task, of_persons)
     people, sums = columns[len(values)], columns[len(values) + 1 :]
     cell, shape = _placed(values, columns)
     person, known = codes(people)[0], read(people).filled
     if parameters.person:
         number = distinct(cell, person, known, shape).ravel()
         there = np.flatnonzero(number)
-        for batch in _batches(_COUNTED, [there, number[there]]):
-            task.write(_COUNTED.name, batch)
+        write_columns(task, _COUNTED, [there, number[there]])
     if parameters.dominance is not None:
         subjects = np.where(known, person, len(cell) + np.arange(len(cell)))
         for i, amounts in enumerate(sums):
             where, most = leaders(cell, subjects, arrow.numbers(amounts), shape, top=parameters.dominance.top)
-            for batch in _batches(_LEADERS, [np.full(len(where), i), where, most]):
-                task.write(_LEADERS.name, batch)
+            write_columns(task, _LEADERS, [np.full(len(where), i), where, most])
 
 
 def _merge(task: Task, *, of_cells: Edge) -> None:
     parameters: Aggregate = task.parameters
-    columns = _columns(task, of_cells)
+    columns = read_columns(task, of_cells)
     values = _values(parameters, columns)
     cell, shape = _placed(values, columns)
     full = [size + 1 for size in shape]
     rows, *sums = (arrow.numbers(column) for column in columns[len(values) :])
     numbers = {"rows": with_totals(exact_sums(cell, rows, shape))}
     if parameters.person:
-        where, persons = (arrow.numbers(column) for column in _columns(task, _COUNTED))
+        where, persons = (arrow.numbers(column) for column in read_columns(task, _COUNTED))
         numbers["persons"] = _table(where, persons, full)
     numbers |= {sum_name(i): with_totals(exact_sums(cell, each, shape)) for i, each in enumerate(sums)}
     leading = list[Ints]()
     if parameters.dominance is not None:
-        of, where, amounts = (arrow.numbers(column) for column in _columns(task, _LEADERS))
+        of, where, amounts = (arrow.numbers(column) for column in read_columns(task, _LEADERS))
         for i in range(len(sums)):
             most = first_of_each(where[of == i], amounts[of == i], parameters.dominance.top)
             leading.append(_table(*most, full))
@@ -199,14 +192,3 @@ def _keys(rows: Rows, cell: Ints) -> list[pa.Array]:
 def _table(where: Ints, numbers: Ints, full: Sequence[int]) -> Ints:
     """The sums of exact numbers at their places."""
     return np.bincount(where, numbers, int(np.prod(full))).astype(np.int64).reshape(full)
-
-
-def _columns(task: Task, edge: Edge) -> list[pa.Array]:
-    """The columns of all streams of an edge, in memory of their own."""
-    batches = [arrow.own(batch) for _, batch in task.read(edge.name)]
-    return [arrow.concat((batch.column(i) for batch in batches), kind) for i, kind in enumerate(edge.schema.types)]
-
-
-def _batches(edge: Edge, columns: Sequence[pa.Array | npt.NDArray[Any]]) -> Iterator[pa.RecordBatch]:
-    arrays = [column if isinstance(column, pa.Array) else arrow.from_numpy(column, pa.int64()) for column in columns]
-    return arrow.cut(pa.RecordBatch.from_arrays(arrays, schema=edge.schema), _BATCH)

@@ -8,7 +8,7 @@
 All rows without a subject go to one task as well.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -23,6 +23,7 @@ from worker.compute.operation import Context
 from worker.compute.operations.clear.facts import Columns
 from worker.compute.operations.clear.outcome import outcome
 from worker.compute.operations.clear.outputs import DETERMINATIONS, NOT_DECIDED
+from worker.compute.part_streams import joined, read_columns, write_each
 from worker.compute.shard_parts import COUNT, RESULT, ROWS, chunks, first_row, no_rows, numbered_from
 from worker.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 
@@ -78,7 +79,7 @@ def _deal(task: Task) -> None:
         rows = np.arange(first, first + records.n)
         columns = [arrow.from_numpy(rows), *(records.text(name) for name in _TEXTS), _flags(chunk)]
         target = buckets(records.text("subject"), task.tasks["decide"])
-        _to_each(task, _HISTORIES, columns, target)
+        write_each(task, _HISTORIES, columns, target)
         first += records.n
 
 
@@ -93,19 +94,19 @@ def _decide(task: Task) -> None:
         owners.append(np.full(batch.num_rows, producer))
         batches.append(arrow.own(batch))
     owner = np.concatenate([np.empty(0, np.int64), *owners])
-    row, *columns = _joined(batches, _HISTORIES)
+    row, *columns = joined(batches, _HISTORIES)
     local = arrow.numbers(row)
     records = pa.RecordBatch.from_arrays(columns, names=list(_NAMES))
     found = outcome(task.parameters, Columns([records]), task.progress)
     relieved = np.flatnonzero(arrow.present(found.relief))
     taken = arrow.from_numpy(relieved)
-    _to_each(task, _RELIEFS, [arrow.from_numpy(local[relieved]), found.relief.take(taken)], owner[relieved])
+    write_each(task, _RELIEFS, [arrow.from_numpy(local[relieved]), found.relief.take(taken)], owner[relieved])
     _, *status = found.status.to_batch(0).columns
-    _to_each(task, _STATUSES, [arrow.from_numpy(local, pa.uint64()), *status], owner)
+    write_each(task, _STATUSES, [arrow.from_numpy(local, pa.uint64()), *status], owner)
     for edge in _PARTS:
         for batch in found.parts[edge.name]:
             at = arrow.numbers(batch.column(0)).astype(np.int64)
-            _to_each(task, edge, [arrow.from_numpy(local[at], pa.uint64()), *batch.columns[1:]], owner[at])
+            write_each(task, edge, [arrow.from_numpy(local[at], pa.uint64()), *batch.columns[1:]], owner[at])
 
 
 def _relieve(task: Task, *, prepare: Prepare) -> None:
@@ -113,7 +114,7 @@ def _relieve(task: Task, *, prepare: Prepare) -> None:
     operation = prepare(task.parameters, schema.metadata[METADATA_KEY].decode(), schema, task.context)
     records = [arrow.own(chunk) for chunk in chunks(task)]
     first, n = first_row(task), sum(batch.num_rows for batch in records)
-    row, relief = _columns(task, _RELIEFS)
+    row, relief = read_columns(task, _RELIEFS)
     which = np.full(n, -1)
     which[arrow.numbers(row)] = np.arange(len(row))
     task.output(RESULT, no_rows(operation.output_schema))
@@ -121,28 +122,11 @@ def _relieve(task: Task, *, prepare: Prepare) -> None:
     for batch in operation.relieved(records, of_row):
         task.output(RESULT, batch)
     positions = np.array([schema.get_field_index(name) for name in _NAMES], np.int16)
-    statuses = pa.RecordBatch.from_arrays(_columns(task, _STATUSES), schema=ROW_STATUS_SCHEMA)
+    statuses = pa.RecordBatch.from_arrays(read_columns(task, _STATUSES), schema=ROW_STATUS_SCHEMA)
     rows = arrow.numbers(statuses.column(0)).astype(np.int64)
     task.status(RowStatus.from_batch(statuses).traced(positions).permuted(rows))
     for edge in _PARTS:
-        whole = pa.RecordBatch.from_arrays(_columns(task, edge), schema=edge.schema)
+        whole = pa.RecordBatch.from_arrays(read_columns(task, edge), schema=edge.schema)
         ordered = whole.take(pc.sort_indices(whole.column(0)))
         for batch in arrow.cut(numbered_from(ordered, first), _BATCH):
             task.output(edge.name, batch)
-
-
-def _to_each(task: Task, edge: Edge, columns: Sequence[pa.Array], target: Ints) -> None:
-    """Each row to its task."""
-    for to in np.unique(target).tolist():
-        chosen = arrow.from_numpy(np.flatnonzero(target == to))
-        batch = pa.RecordBatch.from_arrays([column.take(chosen) for column in columns], schema=edge.schema)
-        for piece in arrow.cut(batch, _BATCH):
-            task.write(edge.name, piece, to=to)
-
-
-def _columns(task: Task, edge: Edge) -> list[pa.Array]:
-    return _joined([arrow.own(batch) for _, batch in task.read(edge.name)], edge)
-
-
-def _joined(batches: Sequence[pa.RecordBatch], edge: Edge) -> list[pa.Array]:
-    return [arrow.concat((batch.column(i) for batch in batches), kind) for i, kind in enumerate(edge.schema.types)]

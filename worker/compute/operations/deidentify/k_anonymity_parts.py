@@ -24,13 +24,13 @@ from worker.compute.operations.deidentify.outputs import DISCLOSURE_RISK, K_ANON
 from worker.compute.operations.deidentify.parameters import Deidentify
 from worker.compute.operations.deidentify.token_map import merge
 from worker.compute.parameters import known
+from worker.compute.part_streams import read_columns, write_columns
 from worker.compute.shard_parts import RESULT, chunks, no_rows
 from worker.records import METADATA_KEY, RowStatus, arrow
 
 _SCHEMA: Final = Edge(name="schema", schema=pa.schema([("schema", pa.binary())]))
 _TOKENS: Final = Edge(name=TOKEN_MAP.name, schema=TOKEN_MAP.schema.arrow)
 _TEXT: Final = (pa.utf8(), pa.binary())
-_BATCH: Final = 16_384
 
 Prepare: TypeAlias = Callable[[Any, str, pa.Schema, Context], Suppressing]
 
@@ -82,16 +82,16 @@ def _group(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     first, which = groups([codes(array) for array in values], sum(batch.num_rows for batch in batches))
     taken = arrow.from_numpy(first)
     rows = arrow.from_numpy(np.bincount(which, minlength=len(first)))
-    _write(task, edge, [*(_bytes(array).take(taken) for array in values), rows])
+    write_columns(task, edge, [*(_bytes(array).take(taken) for array in values), rows])
     if task.parameters.token_map:
         for batch in operation.inner.finish()[TOKEN_MAP.name]:
             task.write(_TOKENS.name, batch)
 
 
 def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> None:
-    schema = pa.ipc.read_schema(pa.py_buffer(_columns(task, _SCHEMA)[0][0].as_py()))
+    schema = pa.ipc.read_schema(pa.py_buffer(read_columns(task, _SCHEMA)[0][0].as_py()))
     operation = _prepared(task, schema, prepare)
-    *found, rows = _columns(task, of_groups)
+    *found, rows = read_columns(task, of_groups)
     kinds = [operation.output_schema.types[at] for at in operation.positions]
     values = [_value(array, kind) for array, kind in zip(found, kinds, strict=True)]
     first, which = groups([codes(array) for array in values], len(rows))
@@ -105,7 +105,7 @@ def _decide(task: Task, *, prepare: Prepare, of_groups: Edge, edge: Edge) -> Non
     chosen = arrow.from_numpy(distinct)
     columns = [_bytes(array).take(chosen) for array in own[: len(quasi)]]
     steps = [arrow.from_numpy(step[distinct], pa.int64()) for step in decided.taken]
-    _write(task, edge, [*columns, *steps, arrow.from_numpy(decided.gone[distinct])])
+    write_columns(task, edge, [*columns, *steps, arrow.from_numpy(decided.gone[distinct])])
     if task.parameters.token_map:
         tokens = [arrow.own(batch) for _, batch in task.read(_TOKENS.name)]
         for batch in merge(schema.names, tokens):
@@ -120,7 +120,7 @@ def _publish(task: Task, *, prepare: Prepare, edge: Edge) -> None:
     values = operation.values(batches)[: len(operation.columns)]
     first, which = groups([codes(array) for array in values], len(status.status))
     own = [array.take(arrow.from_numpy(first)) for array in values]
-    *columns, gone = _columns(task, edge)
+    *columns, gone = read_columns(task, edge)
     at = _matched(columns[: len(own)], [_bytes(array) for array in own])
     decided = Decided(taken=tuple(arrow.numbers(step)[at] for step in columns[len(own) :]), gone=arrow.bools(gone)[at])
     quasi = operation.quasi(own)
@@ -152,13 +152,3 @@ def _bytes(array: pa.Array) -> pa.Array:
 def _value(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """The inverse of `_bytes`."""
     return array.view(kind) if kind in _TEXT else array.cast(pa.utf8()).cast(kind)
-
-
-def _columns(task: Task, edge: Edge) -> list[pa.Array]:
-    batches = [arrow.own(batch) for _, batch in task.read(edge.name)]
-    return [arrow.concat((batch.column(i) for batch in batches), kind) for i, kind in enumerate(edge.schema.types)]
-
-
-def _write(task: Task, edge: Edge, columns: Sequence[pa.Array]) -> None:
-    for batch in arrow.cut(pa.RecordBatch.from_arrays(list(columns), schema=edge.schema), _BATCH):
-        task.write(edge.name, batch)

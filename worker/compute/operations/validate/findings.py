@@ -167,13 +167,7 @@ def collect(submission: Submission, found: Iterable[Finding], rules: RuleSet, as
         number=_strings(keys[:, 9:]),
         positions=None if submission.records.positions is None else submission.records.positions[record],
         reports=reports,
-        rates=rates_of(
-            reports.ori,
-            reports=np.ones(len(reports.ori), np.int64),
-            rejected=(~reports.accepted).astype(np.int64),
-            errors=reports.errors,
-            rule_set=rules.name,
-        ),
+        rates=_rates(reports, rules.name),
         status=_status(submission, record, RULE_CODES + rule.astype(np.int64), warning, reports.accepted),
         rules=rules,
         as_of=as_of,
@@ -229,6 +223,16 @@ def _reports(submission: Submission, report: Ints, warning: Bools) -> Reports:
         errors=errors,
         warnings=np.bincount(report[warning], minlength=m),
         accepted=(errors == 0) & np.isin(submission.groups, (GROUP_A, GROUP_B, ZERO)),
+    )
+
+
+def _rates(reports: Reports, rule_set: str) -> Rates:
+    return rates_of(
+        reports.ori,
+        reports=np.ones(len(reports.ori), np.int64),
+        rejected=(~reports.accepted).astype(np.int64),
+        errors=reports.errors,
+        rule_set=rule_set,
     )
 
 

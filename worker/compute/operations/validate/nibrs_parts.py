@@ -12,7 +12,6 @@ are checked with the shard before it; the first shard has no head. Reports are r
 number, so all reports of a number go to one task.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Final, Self
@@ -41,6 +40,7 @@ from worker.compute.operations.validate.nibrs import (
     prepare,
 )
 from worker.compute.operations.validate.outputs import EDS, INCIDENTS, RATES
+from worker.compute.part_streams import joined, read_columns, write_columns, write_each
 from worker.compute.shard_parts import RESULT
 from worker.records import METADATA_KEY, ROW_STATUS_SCHEMA, RowStatus, arrow
 
@@ -159,31 +159,27 @@ def _survey(task: Task) -> None:
     head_records = n if start is None else start
     head_rows = 0 if task.number == 0 else records.input_rows if start is None else int(records.rows[start])
     facts = [len(rows), n, head_rows, head_records, period(records.beginnings), start is not None]
-    _write(task, _SURVEYS, [pa.array([fact], kind) for fact, kind in zip(facts, _SURVEYS.schema.types, strict=True)])
+    write_columns(
+        task, _SURVEYS, [pa.array([fact], kind) for fact, kind in zip(facts, _SURVEYS.schema.types, strict=True)]
+    )
     known = [operation.rules] if operation.rules else list(RULE_SETS.values())
     for rules in known:
         for piece in (slice(0, head_records), slice(head_records, n)):
             beginnings = records.beginnings[piece]
             lengths = records.text.lengths[piece]
             standard = Standard.of(Headers.of(beginnings), beginnings, lengths, rules)
-            _write(task, _STANDARDS, _columns_of(rules, standard))
-    _write(task, _HEADS, [rows.slice(0, head_rows)])
+            write_columns(task, _STANDARDS, _columns_of(rules, standard))
+    write_columns(task, _HEADS, [rows.slice(0, head_rows)])
 
 
 def _cut(task: Task) -> None:
     shard = _Shard.read(task)
     cut, beginnings = cut_reports(shard.records, shard.rules), shard.records.beginnings
     firsts, m = beginnings[cut.firsts], len(cut.firsts)
-    columns = [
-        arrow.from_numpy(np.arange(m)),
-        _binary(firsts),
-        arrow.from_numpy(cut.groups),
-        arrow.from_numpy(cut.incident),
-    ]
+    facts = (arrow.from_numpy(each) for each in (cut.groups, cut.incident))
+    columns = [arrow.from_numpy(np.arange(m)), _binary(firsts), *facts]
     target = buckets(_binary(firsts[:, KEY]), task.tasks["relate"])
-    for to in np.unique(target).tolist():
-        chosen = arrow.from_numpy(np.flatnonzero(target == to))
-        _write(task, _REPORTS, [column.take(chosen) for column in columns], to=to)
+    write_each(task, _REPORTS, columns, target)
 
 
 def _relate(task: Task) -> None:
@@ -191,18 +187,15 @@ def _relate(task: Task) -> None:
     for producer, batch in task.read(_REPORTS.name):
         producers += [producer] * batch.num_rows
         batches.append(arrow.own(batch))
-    reports = _joined(batches, _REPORTS)
-    firsts = _matrix(reports.column(1), BEGINNING)
-    groups, incident = arrow.numbers(reports.column(2)), arrow.bools(reports.column(3))
+    reports = joined(batches, _REPORTS)
+    firsts = _matrix(reports[1], BEGINNING)
+    groups, incident = arrow.numbers(reports[2]), arrow.bools(reports[3])
     side = task.context.sides.get(ON_FILE_SIDE)
     on_file = OnFile.empty() if side is None else OnFile.of(side)
     filed = on_file.of_reports(firsts, groups)["on_file"]
     found = relations(firsts, groups, incident, on_file, filed)
-    columns = [reports.column(0), *(arrow.from_numpy(found[name]) for name in _RELATIONS)]
-    owner = np.array(producers, np.int64)
-    for to in np.unique(owner).tolist():
-        chosen = arrow.from_numpy(np.flatnonzero(owner == to))
-        _write(task, _RELATED, [column.take(chosen) for column in columns], to=to)
+    columns = [reports[0], *(arrow.from_numpy(found[name]) for name in _RELATIONS)]
+    write_each(task, _RELATED, columns, np.array(producers, np.int64))
 
 
 def _check(task: Task) -> None:
@@ -234,10 +227,9 @@ def _check(task: Task) -> None:
 
 def _output(task: Task, found: Findings, *, is_last: bool) -> None:
     outputs = outputs_of(found)
-    for batch in outputs.result:
-        task.output(RESULT, batch)
-    for batch in outputs.parts[INCIDENTS.name]:
-        task.output(INCIDENTS.name, batch)
+    for name, batches in ((RESULT, outputs.result), (INCIDENTS.name, outputs.parts[INCIDENTS.name])):
+        for batch in batches:
+            task.output(name, batch)
     for batch in outputs.parts[RATES.name]:
         task.write(_RATES.name, batch)
     left = len(found.row) + is_last  # a submission has one last record
@@ -293,18 +285,7 @@ def _standard(row: dict[str, bytes]) -> Standard:
 
 def _whole(task: Task, edge: Edge) -> pa.RecordBatch:
     """All streams of an edge as one batch."""
-    return _joined([arrow.own(batch) for _, batch in task.read(edge.name)], edge)
-
-
-def _joined(batches: Sequence[pa.RecordBatch], edge: Edge) -> pa.RecordBatch:
-    kinds = enumerate(edge.schema.types)
-    columns = [arrow.concat((batch.column(i) for batch in batches), kind) for i, kind in kinds]
-    return pa.RecordBatch.from_arrays(columns, schema=edge.schema)
-
-
-def _write(task: Task, edge: Edge, columns: Sequence[pa.Array], *, to: int = 0) -> None:
-    for batch in arrow.cut(pa.RecordBatch.from_arrays(list(columns), schema=edge.schema), _BATCH):
-        task.write(edge.name, batch, to=to)
+    return pa.RecordBatch.from_arrays(read_columns(task, edge), schema=edge.schema)
 
 
 def _binary(values: Bytes) -> pa.Array:
