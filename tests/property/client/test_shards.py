@@ -161,7 +161,7 @@ def test_outputs_are_read_shard_after_shard() -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 1025])
-def test_a_result_header_has_one_form_for_one_shard_and_a_limit(shards: int) -> None:
+def test_a_result_header_has_one_form_of_one_shard(shards: int) -> None:
     outputs = [
         pb.OutputPart(name="result", schema="person/1", shards=shards),
         pb.OutputPart(name="row_status", schema="row_status/1"),

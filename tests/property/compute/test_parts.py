@@ -247,7 +247,7 @@ def test_what_is_of_one_machine_has_no_parts() -> None:
     assert one.operation.in_parts(one.parameters) is None
 
 
-def test_records_are_counted_only_where_an_output_numbers_them() -> None:
+def test_records_are_counted_where_an_output_numbers_them() -> None:
     disseminate = wire.Operation(disseminate=wire.Disseminate(recipient_class="criminal_justice", as_of="2026-02-01"))
     (one,) = planned([disseminate], "chri_event/2").operations
     stages = one.operation.in_parts(one.parameters)

@@ -119,7 +119,7 @@ def test_rows_declared_is_absent_or_a_number() -> None:
     assert parse(made(inputs=[InputPart(name="people", schema="person/1")])).inputs[0].rows_declared is None
 
 
-def test_the_records_may_be_many_parts_and_side_tables_are_one_each() -> None:
+def test_records_may_be_many_parts_and_side_tables_are_one_each() -> None:
     side, records = InputPart(name="link_to", schema="person/1"), InputPart(name="r", schema="person/1", shards=1024)
     header = parse(made(inputs=[side, records]))
     assert header.inputs == (side, records)
