@@ -69,7 +69,7 @@ class Task(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the records; the same in all shards."""
+        """The Arrow schema of the records, the same in all shards; only in a stage that reads them."""
 
     @property
     def context(self) -> Context:
