@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -127,6 +126,7 @@ class Pool:
         """`fleet` has further keys of [fleet]."""
         self.storage = storage
         self.jobs: dict[str, tuple[SealedJob, pa.Table]] = {}
+        self._aside: dict[str, SealedJob] = {}
         self._cleanup = ExitStack()
         self._fleet = {"lease_seconds": 3, "poll_seconds": 0.1, "tries": 5, "drain_seconds": 20, **fleet}
         self._blobs, self._results = storage.blobs("jobs"), storage.blobs("results")
@@ -169,6 +169,16 @@ class Pool:
         self._blobs.write(names.part(job, 0), b"".join(sealed.seal_part(0, table)))
         self.put_header(job, sealed.header.data, sealed.signature)
         return job
+
+    def seal_aside(self) -> str:
+        """A sealed job that `check` knows nothing of."""
+        job = self.seal()
+        self._aside[job] = self.jobs.pop(job)[0]
+        return job
+
+    def send_aside(self, job: str) -> None:
+        """Send its ticket."""
+        self._queue.send(Ticket(job=job, header_sha384=self._aside[job].header.sha384.hex()).encode())
 
     def put_header(self, job: str, header: bytes, signature: bytes, submitter: str | None = None) -> None:
         """Write a submission."""
@@ -284,7 +294,9 @@ class Pool:
             self._text = self._first.config.read_text()
             files = self._first
         else:
-            shutil.copytree(self._first.folder, home, ignore=shutil.ignore_patterns("state", "*.log", "*.door"))
+            shutil.copytree(
+                self._first.folder, home, ignore=shutil.ignore_patterns("state", "fleet", "*.log", "*.door")
+            )
             (home / "state").mkdir(mode=0o700)
             files = replace(
                 self._first,
@@ -330,9 +342,3 @@ def _digest(receipt: str) -> str:
 
 def _read(results: Blobs, name: str, kind: type[Any]) -> Any:
     return decode(results.read(name, most=_MOST), kind) if results.exists(name) else None
-
-
-def settle(member: Member, seconds: float = 30) -> None:
-    """Wait until its fleet process has died at its step."""
-    until(member.died, seconds=seconds)
-    time.sleep(0)

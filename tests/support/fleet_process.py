@@ -87,7 +87,7 @@ def kill_at(step: str) -> None:
             if name == step:
                 os.kill(os.getpid(), signal.SIGKILL)
             answer = _inner(self, *args, **keywords)
-            if f"{name}+" == step and answer is not None | (_method != "receive"):
+            if f"{name}+" == step and (answer is not None or _method != "receive"):
                 os.kill(os.getpid(), signal.SIGKILL)
             return answer
 
