@@ -21,6 +21,7 @@ from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     AzureError,
+    ClientAuthenticationError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
@@ -46,7 +47,11 @@ T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """Storage did not do what was asked. The text has fixed words and numbers alone."""
+    """Storage did not do what was asked. The text has fixed words and numbers alone; `status` is HTTP's, or 0."""
+
+    def __init__(self, text: str, *, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class StoreAwayError(StoreError):
@@ -183,6 +188,14 @@ class Blobs:
         blob = self._container.get_blob_client(name)
         _tried("blob", lambda: blob.stage_block(_block(number), bytes(data), length=len(data)))
 
+    def staged(self, name: str) -> dict[int, int]:
+        """The lengths of the blocks that were added and not committed, by number. Raises StoreAwayError."""
+        try:
+            found = _tried("blob", lambda: self._container.get_blob_client(name).get_block_list("uncommitted")[1])
+        except BlobAbsentError:
+            return {}
+        return {int(base64.b64decode(block.id)): int(block.size) for block in found}
+
     def commit(self, name: str, count: int) -> None:
         """Create a blob of the blocks 0 to `count` - 1. Raises BlobChangedError if it is there, StoreAwayError."""
         blocks = [BlobBlock(_block(number)) for number in range(count)]
@@ -277,7 +290,9 @@ def _error(what: str, error: AzureError) -> StoreError:
     if what == "blob" and (isinstance(error, ResourceModifiedError | ResourceExistsError) or status == 416):
         return BlobChangedError(f"blob: it is another one (HTTP {status})")
     if status:
-        return StoreAwayError(f"{what}: the service refuses or fails (HTTP {status})")
+        return StoreAwayError(f"{what}: the service refuses or fails (HTTP {status})", status=status)
+    if isinstance(error, ClientAuthenticationError):
+        return StoreAwayError(f"{what}: no token", status=401)
     return StoreAwayError(f"{what}: the service does not answer ({type(error).__name__})")
 
 
