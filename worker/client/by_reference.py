@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 
 from attestation import Trust
 from attestation.appraisal import ReferenceValues
-from worker.audit import ReceiptError, VerifiedFailure, claims_unverified
+from worker.audit import ReceiptError, claims_unverified
 from worker.audit.compact import key_id_unverified
 from worker.audit.failures import failure_unverified
 from worker.client.attested import AttestedWorker, verify_attestation
@@ -158,7 +158,7 @@ class SyncFleetClient:
                 return self._result(results, job, published, progress)
             failure = document(results, names.failure(name), Failure)
             if failure is not None:
-                raise JobFailed(self._failed(results, job, failure.failure))
+                raise self._failed(results, job, failure.failure)
         raise _without_result(self.status(job.header.job_id))
 
     def _result(self, results: Blobs, job: SavedJob, published: Published, progress: Progress | None) -> SealedResult:
@@ -205,13 +205,14 @@ class SyncFleetClient:
             attested=attested,
         )
 
-    def _failed(self, results: Blobs, job: SavedJob, failure: str) -> VerifiedFailure:
+    def _failed(self, results: Blobs, job: SavedJob, failure: str) -> JobFailed:
         try:
             claims = failure_unverified(failure)
         except ReceiptError as error:
             raise Unverified(error.field, "the failure receipt is not valid") from None
         attested = self._attested(results, job, failure, ended=claims.failed)
-        return verify_failed(failure, attested=attested, header=job.header)
+        verified = verify_failed(failure, attested=attested, header=job.header)
+        return JobFailed(verified, evidence=attested.to_file())
 
     def _attested(self, results: Blobs, job: SavedJob, receipt: str, *, ended: str) -> AttestedWorker:
         """The worker whose key the receipt names, by its evidence for this job, appraised at the end of the job."""

@@ -88,15 +88,19 @@ class StorageRefused(ClientError):  # noqa: N818
 
 
 class JobFailed(ClientError):  # noqa: N818
-    """The workers gave the job up after several attempts. `failure` was verified as a receipt is."""
+    """The workers gave the job up after several attempts.
 
-    def __init__(self, failure: VerifiedFailure) -> None:
+    `failure` was verified as a receipt is; `evidence` is the file of the evidence, for `cji receipt verify`.
+    """
+
+    def __init__(self, failure: VerifiedFailure, *, evidence: bytes) -> None:
         claims = failure.claims
         super().__init__(
             f"the job was given up after {claims.attempts} attempts: {claims.reason.value} at {claims.stage.value}",
             remedy=REASONS[claims.reason].remedy,
         )
         self.failure = failure
+        self.evidence = evidence
 
 
 class JobCancelled(ClientError):  # noqa: N818

@@ -3,7 +3,7 @@
     header.bin      JobHeader, exactly as signed
     signature.bin   its signature
     parts/00000     the sealed parts, each a whole FLOE stream
-    job.json        the submitter and the digests of the parts; written last: a folder with it is complete
+    job.json        submitter, digests of the parts, names of columns; written last: a folder with it is complete
     ticket          empty; there once the job's ticket was sent
 
 The data key is gone once the parts are sealed, so any machine may hold and submit the folder.
@@ -40,17 +40,22 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     version: Annotated[int, Meta(ge=1, le=1)] = 1
     submitter: Annotated[str, Meta(min_length=1, max_length=SUBMITTER_CHARACTERS)]
     parts: tuple[PartDigest, ...]
+    columns: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedJob:
-    """A sealed job in a folder. `sent` are the digests of its parts, which the receipt must have."""
+    """A sealed job in a folder.
+
+    `sent` are the digests of its parts, which the receipt must have, `columns` the names of each input's columns.
+    """
 
     folder: Path
     header: Header
     signature: bytes = field(repr=False)
     submitter: str
     sent: tuple[PartDigest, ...]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def part(self, number: int) -> Path:
         """The file of one sealed part."""
@@ -86,9 +91,11 @@ def save_job(
         _write(folder / HEADER, job.header.data)
         _write(folder / _SIGNATURE, job.signature)
         saved = SavedJob(folder=folder, header=job.header, signature=job.signature, submitter=submitter, sent=())
-        sent, total = list[PartDigest](), 0
+        sent, total, columns = list[PartDigest](), 0, dict[str, tuple[str, ...]]()
         for number, name in enumerate(names):
-            for part, segments in job.seal_parts(number, inputs[name]):
+            source = job.fit(number, inputs[name])
+            columns[name] = tuple(source.schema.names)
+            for part, segments in job.seal_parts(number, source):
                 digest, length = hashlib.sha256(), 0
                 with saved.part(part).open("xb") as file:
                     for data in segments:
@@ -100,7 +107,7 @@ def save_job(
                     _settle(file)
                 sent.append(PartDigest(name=name, sha256=digest.hexdigest(), bytes=length))
                 total += length
-        about = _About(submitter=submitter, parts=tuple(sent))
+        about = _About(submitter=submitter, parts=tuple(sent), columns=columns)
         _write(folder / _ABOUT, msgspec.json.encode(about))
     except FileExistsError as error:
         raise SpecError(f"{error.filename} exists", remedy="Choose a new folder.") from None
@@ -116,7 +123,9 @@ def load_job(folder: Path) -> SavedJob:
         header = parse(_read(folder / HEADER, LIMITS.header_bytes))
         signature = _read(folder / _SIGNATURE, LIMITS.signature_bytes)
         saved = SavedJob(folder=folder, header=header, signature=signature, submitter=about.submitter, sent=about.parts)
-        if [each.name for each in header.parts] != [each.name for each in about.parts]:
+        if [each.name for each in header.parts] != [each.name for each in about.parts] or (
+            about.columns.keys() != header.input_schemas.keys()
+        ):
             raise SpecError(f"{folder} has other parts than its header", remedy=_REMEDY)
         for number, digest in enumerate(about.parts):
             if saved.part(number).stat().st_size != digest.bytes:

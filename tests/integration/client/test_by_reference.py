@@ -1,4 +1,4 @@
-"""A job by reference from the submitter's side: real storage, a worker that attests itself, and all that may go wrong."""
+"""A job by reference from the submitter's side: real storage, an attested worker, and all that may go wrong."""
 
 import asyncio
 import datetime
@@ -71,7 +71,7 @@ class Desk:
         found = self.simulation
         return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
 
-    def save(self, name: str = "job", table: pa.Table = PEOPLE, **changes: Any) -> SavedJob:
+    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> SavedJob:
         cmk = self.pool.worker.cmk.public_key()
         spec = JobSpec(
             audience="pool",
@@ -85,6 +85,7 @@ class Desk:
             kek_thumbprint=key_id(cmk),
             recipients=(public_jwk(self.recipient.public_key()),),
             input=InputSpec(schema="person/1"),
+            shards=shards,
             operations=(
                 Deidentify(
                     project="study-17",
@@ -176,8 +177,11 @@ def test_a_large_part_goes_in_blocks_and_comes_in_segments(desk: Desk) -> None:
 
 
 def test_a_job_in_shards_goes_part_by_part(desk: Desk) -> None:
-    job = desk.save()
-    assert [digest.name for digest in job.sent] == ["records"]
+    job, ticket = desk.submit(table=pa.concat_tables([PEOPLE] * 5), rows=10, shards=3)
+    assert [digest.name for digest in job.sent] == ["records"] * 3
+    for number, digest in enumerate(job.sent):
+        there = desk.pool.jobs.read(names.part(ticket.job, number), most=1 << 20)
+        assert (there, len(there)) == (job.part(number).read_bytes(), digest.bytes)
 
 
 def test_async_client_does_the_same(desk: Desk) -> None:
@@ -202,7 +206,7 @@ def test_async_client_does_the_same(desk: Desk) -> None:
     assert asyncio.run(whole())["result"].num_rows == 2
 
 
-class CutOff(Exception):
+class CutOffError(Exception):
     """The submitter's machine stops here."""
 
 
@@ -219,7 +223,7 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
             nonlocal writes
             writes += 1
             if writes == at:
-                raise CutOff
+                raise CutOffError
             done.append(kind)
             return call(self, *arguments, **options)
 
@@ -236,7 +240,7 @@ def test_a_submission_that_is_cut_off_anywhere_continues(desk: Desk, at: int, mo
             module, _, cls = owner.rpartition(".")
             target = getattr(__import__(module, fromlist=[cls]), cls)
             patch.setattr(target, name, counted(kind, getattr(target, name)))
-        with pytest.raises(CutOff):
+        with pytest.raises(CutOffError):
             desk.client().submit(job)
         assert done == ["stage", "stage", "commit", "create", "send", "note"][: at - 1]
         writes = 100
@@ -411,7 +415,7 @@ def test_storage_that_refuses_is_explained(desk: Desk) -> None:
             return token._replace(token="not.a.token")
 
     stranger = SyncFleetClient(desk.settings(), credential=Nobody(), **desk.trust())
-    with pytest.raises(StorageRefused, match="HTTP 40[13]"):
+    with pytest.raises(StorageRefused, match=r"HTTP 40[13]"):
         stranger.submit(desk.save("second"))
     away = desk.client(blob_url="https://127.0.0.1:1/devstoreaccount1")
     with pytest.raises(Unreachable, match="does not answer"):
