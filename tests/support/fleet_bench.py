@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 from cji_simulator.launch import Deployment, worker_config
@@ -34,7 +34,7 @@ from tests.support.fault_bench import alive, audit_says
 from tests.support.fleet_process import STEP
 from tests.support.fleet_storage import Storage
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
-from worker.audit.failures import FailureClaims
+from worker.audit.failures import FailureClaims, failure_unverified
 from worker.cli import build
 from worker.client import INPUT_NAME, SealedJob, load_profile
 from worker.client.parts import open_part
@@ -46,6 +46,7 @@ from worker.fleet.store import Blobs
 from worker.fleet.ticket import Ticket
 from worker.wire.v1 import worker_pb2 as pb
 
+_T = TypeVar("_T")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _MOST: Final = 1 << 24
 
@@ -245,13 +246,9 @@ class Pool:
 
     def claims_of_failure(self, job: str) -> FailureClaims:
         """The claims of a failure receipt, of which `check` found the line in a trail."""
-        import msgspec
-
-        from worker.jose import b64url_decode
-
         failure = self.failure(job)
         assert failure is not None
-        return msgspec.json.decode(b64url_decode(failure.failure.split(".")[1]), type=FailureClaims)
+        return failure_unverified(failure.failure)
 
     def _trail_is_sound(self, member: Member) -> None:
         checked = CliRunner().invoke(build(member.azure.trust), ["audit", "verify", str(member.files.audit)])
@@ -340,5 +337,5 @@ def _digest(receipt: str) -> str:
     return hashlib.sha384(receipt.rpartition(".")[0].encode()).hexdigest()
 
 
-def _read(results: Blobs, name: str, kind: type[Any]) -> Any:
+def _read(results: Blobs, name: str, kind: type[_T]) -> _T | None:
     return decode(results.read(name, most=_MOST), kind) if results.exists(name) else None

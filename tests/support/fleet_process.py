@@ -35,6 +35,7 @@ _SEAMS: Final[tuple[tuple[type, str], ...]] = (
     (Blobs, "create"),
     (Blobs, "stage"),
     (Blobs, "commit"),
+    (Front, "attest"),
     (Front, "run"),
     (Front, "supersede"),
     (Front, "failure"),
@@ -47,6 +48,8 @@ STEPS: Final = (
     "read:header",
     "begin",
     "begin+",
+    "attest",
+    "create:evidence+",
     "run",
     "read_range:parts",
     "create:result-header",
@@ -71,7 +74,10 @@ def _named(method: str, args: tuple[Any, ...]) -> str:
     if method not in _BY_NAME:
         return method
     name = str(args[0])
-    kind = next((each for each in ("parts", "result-header", "receipt", "failure", "header") if each in name), "other")
+    kind = next(
+        (each for each in ("parts", "evidence", "result-header", "receipt", "failure", "header") if each in name),
+        "other",
+    )
     return f"{method}:{kind}"
 
 

@@ -17,6 +17,13 @@ from worker.audit.events import (
     ReferenceRetained,
     WitnessesDisagreed,
 )
+from worker.audit.failures import (
+    ExpectedFailure,
+    FailureClaims,
+    VerifiedFailure,
+    sign_failure,
+    verify_failure,
+)
 from worker.audit.fields import (
     Attributed,
     DisagreementAbout,
@@ -81,6 +88,8 @@ __all__ = [
     "EntraApplication",
     "Event",
     "Expected",
+    "ExpectedFailure",
+    "FailureClaims",
     "FileDigests",
     "FilesReloaded",
     "Head",
@@ -112,6 +121,7 @@ __all__ = [
     "TrailRefused",
     "TrailResumed",
     "Transport",
+    "VerifiedFailure",
     "VerifiedReceipt",
     "Volumes",
     "WitnessesDisagreed",
@@ -124,9 +134,11 @@ __all__ = [
     "read",
     "receipt_sha384",
     "sign",
+    "sign_failure",
     "token_or_none",
     "utc_hundredths",
     "verify_chain",
+    "verify_failure",
     "verify_next",
     "verify_receipt",
     "verify_sequence",

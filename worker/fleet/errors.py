@@ -2,7 +2,11 @@
 
 
 class StoreError(Exception):
-    """Storage did not do what was asked. The text has fixed words and numbers alone."""
+    """Storage did not do what was asked. The text has fixed words and numbers alone; `status` is HTTP's, or 0."""
+
+    def __init__(self, text: str = "", *, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class StoreAwayError(StoreError):

@@ -21,7 +21,15 @@ from typing import Final
 
 from worker.errors import REASONS, Reason, Stage
 from worker.fleet import names
-from worker.fleet.attempt import Attempt, AttemptFailedError, Containers, Publication, new_attempt, recover
+from worker.fleet.attempt import (
+    Attempt,
+    AttemptFailedError,
+    Containers,
+    Publication,
+    new_attempt,
+    publish_evidence,
+    recover,
+)
 from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, decode_submission, encode
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
@@ -226,10 +234,12 @@ class Slot:
     def _give_up(self, ticket: Ticket, submission: pb.Submission, lease: Lease, failed: AttemptFailedError) -> None:
         """Have the failure signed, publish it, and put the ticket aside. Raises for a worker that is away."""
         try:
+            publish_evidence(ticket, front=self._front, results=self._at.results)
             failure = self._front.failure(
                 job=ticket.job,
                 submission=submission,
                 tries=min(lease.message.tries, self._tries),
+                sent=lease.message.sent,
                 reason=failed.reason,
                 stage=failed.stage,
             )

@@ -158,7 +158,7 @@ def test_a_damaged_blob_gets_a_signed_failure(pool: Pool, storage: Storage, dama
     pool.send(job)
     pool.wait(job)
     claims = pool.claims_of_failure(job)
-    assert (claims.reason, claims.tries) == (Reason.SEGMENT_INVALID, 1)
+    assert (claims.reason, claims.attempts) == (Reason.SEGMENT_INVALID, 1)
 
 
 def test_a_part_that_is_not_there_is_tried_again_and_then_given_up(pool: Pool, storage: Storage) -> None:
@@ -167,7 +167,7 @@ def test_a_part_that_is_not_there_is_tried_again_and_then_given_up(pool: Pool, s
     pool.send(job)
     pool.wait(job)
     claims = pool.claims_of_failure(job)
-    assert (claims.reason, claims.stage, claims.tries) == (Reason.INCOMPLETE, Stage.UNSEAL, 2)
+    assert (claims.reason, claims.stage, claims.attempts) == (Reason.INCOMPLETE, Stage.UNSEAL, 2)
 
 
 def test_another_header_under_a_used_id_is_a_replay(pool: Pool, storage: Storage) -> None:

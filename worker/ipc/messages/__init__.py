@@ -14,6 +14,7 @@ from worker.ipc.messages.front_cell import (
     ProgressMade,
 )
 from worker.ipc.messages.front_keyholder import (
+    MAX_TRIES,
     Abort,
     Admit,
     Admitted,
@@ -125,6 +126,7 @@ __all__ = [
     "MAX_DELIVERIES",
     "MAX_KEYS",
     "MAX_PRESENTED",
+    "MAX_TRIES",
     "SEVERAL",
     "SUPERVISOR_FROM",
     "AbandonReload",

@@ -1,6 +1,6 @@
 """Messages between the front and the keyholder. Headers and signatures are the bytes that the caller sent."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -9,6 +9,8 @@ from worker.errors import Reason, Stage
 from worker.ipc.messages.base import Beat, Message
 from worker.ipc.messages.parts import Presented, SealedParts, Sha384, Transport
 
+MAX_TRIES: Final = 1000
+"""Of a ticket."""
 NoHeader = Literal["malformed", "absent", "submission", "digest"]
 AttemptName = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
@@ -134,7 +136,9 @@ class GiveUp(Message, frozen=True, kw_only=True):
 
     call: int
     job_id: Annotated[bytes, Meta(max_length=16)]
-    tries: Annotated[int, Meta(ge=0, le=1_000_000)]
+    tries: Annotated[int, Meta(ge=1, le=MAX_TRIES)]
+    queued: Annotated[int, Meta(ge=0, le=1 << 40)]
+    """When the ticket was sent, in Unix seconds."""
     fault: NoHeader | None
     header: bytes
     signature: bytes
