@@ -34,6 +34,7 @@ from worker.fleet.documents import SUBMISSION_BYTES, DocumentError, Failure, dec
 from worker.fleet.errors import BlobAbsentError, BlobChangedError, BlobTooLargeError, LeaseLostError, StoreError
 from worker.fleet.front import Front, FrontAwayError, FrontRefusedError
 from worker.fleet.lease import End, Lease
+from worker.fleet.metrics import Outcome
 from worker.fleet.records import Records
 from worker.fleet.store import Blobs, Message, Queue
 from worker.fleet.ticket import Ticket, TicketError, decode
@@ -82,7 +83,7 @@ class Slot:
         records: Records,
         lease_seconds: int,
         tries: int,
-        outcomes: Counter[str],
+        outcomes: Counter[Outcome],
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._front, self._at, self._queue, self._poison = front, at, queue, poison
@@ -108,7 +109,6 @@ class Slot:
         message = self._queue.receive(lease=self._seconds)
         if message is None:
             return False
-        self._outcomes["tickets"] += 1
         try:
             self._take(message)
         except LeaseLostError:
@@ -257,19 +257,19 @@ class Slot:
         self._front.refused_ticket(fault, job=job)
         self._put_aside(message, "refused")
 
-    def _put_aside(self, message: Message, outcome: str) -> None:
+    def _put_aside(self, message: Message, outcome: Outcome) -> None:
         self._poison.send(message.text)
         self._queue.delete(message)
         self._outcomes[outcome] += 1
 
-    def _again(self, lease: Lease, delay: float, outcome: str) -> None:
+    def _again(self, lease: Lease, delay: float, outcome: Outcome) -> None:
         """A new ticket, whose tries begin at 0, in place of this one."""
         lease.release()
         self._queue.send(lease.message.text, delay=delay)
         self._queue.delete(lease.message)
         self._outcomes[outcome] += 1
 
-    def _delete(self, lease: Lease, outcome: str) -> None:
+    def _delete(self, lease: Lease, outcome: Outcome) -> None:
         lease.release()
         self._queue.delete(lease.message)
         self._outcomes[outcome] += 1

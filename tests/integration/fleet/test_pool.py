@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 from cji_simulator.raw import until
 from cji_simulator.simulation import Simulation
@@ -15,7 +14,7 @@ from worker.audit import JobAdmitted, JobRefused, TicketPoisoned, TicketRefused,
 from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.documents import Published, encode
-from worker.fleet.run import METRICS, Metrics
+from worker.fleet.metrics import read as read_metrics
 from worker.fleet.ticket import Ticket
 
 
@@ -59,7 +58,8 @@ def test_jobs_complete_on_whichever_worker_takes_them(pool: Pool) -> None:
     assert (claims.transport.protocol, claims.transport.bits) == ("reference", 0)
     admitted = [e for m in pool.members for e in m.events if isinstance(e, JobAdmitted) and e.job_id == jobs[0]]
     assert [(e.attempt, e.source) for e in admitted] == [(found.attempt, "fleet")]
-    metrics = msgspec.json.decode((pool.members[0].files.folder / "fleet" / METRICS).read_bytes(), type=Metrics)
+    metrics = read_metrics(pool.members[0].files.folder / "fleet", now=time.time())
+    assert metrics is not None
     assert metrics.poison_length == 0
 
 
