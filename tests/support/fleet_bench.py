@@ -31,7 +31,7 @@ from cji_simulator.worker import PROGRAM, Worker
 from click.testing import CliRunner
 
 from tests.support.fault_bench import alive, audit_says
-from tests.support.fleet_process import STEP
+from tests.support.fleet_process import HALTED, STEP
 from tests.support.fleet_storage import Storage
 from worker.audit import AttemptSuperseded, JobAdmitted, JobCompleted, JobEnded, TicketPoisoned, claims_unverified
 from worker.audit.failures import FailureClaims, failure_unverified
@@ -101,7 +101,11 @@ class Member:
         until(lambda: not any(map(alive, pids.values())))
 
     def died(self) -> bool:
-        """Whether the fleet process has ended."""
+        """Whether the fleet process has ended; one that stands at its step is killed."""
+        marker = self.files.folder / "fleet" / HALTED
+        if marker.exists():
+            self.kill_fleet()
+            marker.unlink()
         return self.fleet is None or self.fleet.poll() is not None
 
     def stop(self) -> None:

@@ -25,7 +25,7 @@ Outcome = Literal[
     "lease_lost",
     "interrupted",
 ]
-"""What became of a ticket that was taken."""
+"""The fate of a ticket that was taken."""
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 
@@ -52,7 +52,7 @@ def write(folder: Path, metrics: Metrics) -> None:
 
 
 def read(folder: Path, *, now: float) -> Metrics | None:
-    """What is there, if it is of now (Unix seconds)."""
+    """The contents of the file, if it is current at `now` (Unix seconds)."""
     try:
         with (folder / NAME).open("rb") as file:
             found = msgspec.json.decode(file.read(_MAX_BYTES), type=Metrics)

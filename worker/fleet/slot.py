@@ -4,10 +4,10 @@
     not a ticket, no submission      refused: poison queue, an audit event, no failure receipt
     the submitter asks for an end    given up: failure receipt, poison queue
     the worker refuses for good      given up
-    the job did not begin            a new ticket after a delay: such a refusal is no try
+    the job did not begin            a new ticket after a delay: such a refusal does not count
     an attempt failed                visible again after a delay that doubles; given up after `tries`
     lease lost                       nothing: another worker has the ticket
-    this process ends                a new ticket at once, which is no try either
+    this process ends                a new ticket at once, which does not count either
 
 Every step can be repeated: a ticket that comes again finds what is published.
 """
@@ -156,7 +156,7 @@ class Slot:
             return
         if self._at.jobs.exists(names.cancel(job)):
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.INCOMPLETE, Stage.OPEN))
-        elif lease.message.tries > self._tries:  # whoever tried it last did not live to say why it failed
+        elif lease.message.tries > self._tries:  # nobody is left who knows why the last attempt failed
             self._give_up(ticket, submission, lease, AttemptFailedError(Reason.CELL_FAILED, Stage.COMPUTE))
         else:
             self._try(ticket, submission, lease)
