@@ -296,12 +296,8 @@ def test_a_job_that_came_by_a_connection_is_used_once_in_the_pool(pool: Pool, st
         assert first.run(raw_job.messages(segments)).reason is Reason.ALREADY_EXISTS
     with front_of(pool) as front:
         assert front.receipt(job) is None  # nobody publishes the receipt of a job that did not come by reference
-    before = storage.queue().state().length
+    before = poisoned(storage)
     pool.send_aside(job)
-    until(
-        lambda: [
-            e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job and e.attempt
-        ]
-    )
-    storage.clear()
-    assert before == 0
+    until(lambda: poisoned(storage) == before + 1, seconds=60)  # after its tries
+    by_reference = [e for m in pool.members for e in m.events if isinstance(e, JobRefused) and e.job_id == job]
+    assert {e.reason for e in by_reference if e.attempt} == {Reason.ALREADY_EXISTS}
