@@ -92,6 +92,7 @@ class SyncFleetClient:
             return
         if job.header.not_after <= datetime.now(UTC):
             raise SpecError("the sealed job has expired", remedy="Seal the records again, into a new folder.")
+        job.check_parts()
         name = job.header.job_id.hex()
         submission = pb.Submission(header=job.header.data, signature=job.signature, submitter=job.submitter)
         header = submission.SerializeToString(deterministic=True)

@@ -3,23 +3,16 @@
 import asyncio
 import datetime
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pytest
-from cji_simulator import Simulation
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.azurite import StorageCredential
-from tests.support.fleet_storage import Storage, pool_storage
-from tests.support.reference_pool import ReferencePool
-from tests.support.sdk_server import KEK_ID, ReferenceWorker
+from tests.support.submitter_desk import PEOPLE, Desk
 from worker.audit import PartDigest
-from worker.client import JobSpec, SealedResult, Unverified, open_result, seal
+from worker.client import SealedResult, Unverified, open_result
 from worker.client.asynchronous_fleet import FleetClient
 from worker.client.by_reference import SyncFleetClient
 from worker.client.errors import (
@@ -32,111 +25,11 @@ from worker.client.errors import (
     Unreachable,
 )
 from worker.client.job_state import State
-from worker.client.keys import PinnedKey, new_project_key, new_recipient_key, new_signing_key
-from worker.client.profile import ClientStorage
-from worker.client.saved import SavedJob, load_job, save_job
-from worker.client.spec import InputSpec
-from worker.compute.operations.deidentify import Deidentify, HmacToken
+from worker.client.saved import load_job
 from worker.errors import Reason, Stage
 from worker.fleet import names
 from worker.fleet.store import BlobAbsentError
-from worker.fleet.ticket import Ticket
-from worker.jose import key_id, public_jwk
-
-SUBMITTER = "spiffe://cji.example/agency/test"
-PROJECT = new_project_key("study-17")
-PEOPLE = pa.table({"record_id": ["007", "008"], "last": ["neumann", "painter"], "DOB": ["19151111", None]})
-
-
-@dataclass(kw_only=True)
-class Desk:
-    """A submitter at a pool."""
-
-    folder: Path
-    storage: Storage
-    pool: ReferencePool
-    simulation: Simulation
-    signing: ec.EllipticCurvePrivateKey
-    recipient: rsa.RSAPrivateKey
-
-    def settings(self, **changes: Any) -> ClientStorage:
-        azurite = self.storage.azurite
-        found = ClientStorage(blob_url=azurite.blob_url, queue_url=azurite.queue_url, ca_file=str(azurite.ca_file))
-        return msgspec.structs.replace(found, **changes)
-
-    def client(self, **changes: Any) -> SyncFleetClient:
-        return SyncFleetClient(self.settings(**changes), credential=StorageCredential(), **self.trust())
-
-    def trust(self) -> dict[str, Any]:
-        found = self.simulation
-        return {"trust": found.trust, "reference": found.reference, "maa_url": found.maa_url}
-
-    def save(self, name: str = "job", table: pa.Table = PEOPLE, *, shards: int = 1, **changes: Any) -> SavedJob:
-        cmk = self.pool.worker.cmk.public_key()
-        spec = JobSpec(
-            audience="pool",
-            originating_ori="CA0190000",
-            requesting_ori="CA0190000",
-            operator_id="jdoe",
-            requestor="Jane Doe",
-            reason="research extract",
-            purpose_code="C",
-            kek_id=KEK_ID,
-            kek_thumbprint=key_id(cmk),
-            recipients=(public_jwk(self.recipient.public_key()),),
-            input=InputSpec(schema="person/1"),
-            shards=shards,
-            operations=(
-                Deidentify(
-                    project="study-17",
-                    columns={"record_id": "keep", "last": HmacToken(domain="name"), "DOB": "keep"},
-                ),
-            ),
-        )
-        kek = PinnedKey.check(KEK_ID, public_jwk(cmk), expected=key_id(cmk))
-        job = seal(spec, kek=kek, signing_key=self.signing, project_key=PROJECT, **changes)
-        return save_job(job, {"records": table}, self.folder / name, submitter=SUBMITTER)
-
-    def submit(self, **changes: Any) -> tuple[SavedJob, Ticket]:
-        job = self.save(**changes)
-        self.client().submit(job)
-        ticket = self.pool.ticket()
-        assert ticket is not None
-        return job, ticket
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]:
-    return new_recipient_key(), new_recipient_key()
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
-    with pool_storage(tmp_path_factory.mktemp("azurite")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def pool(
-    storage: Storage, azure: Simulation, keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]
-) -> tuple[ReferencePool, ec.EllipticCurvePrivateKey]:
-    signing = new_signing_key()
-    worker = ReferenceWorker(cmk=keys[0], submitter=signing.public_key())
-    return ReferencePool(storage, worker, azure), signing
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path,
-    storage: Storage,
-    pool: tuple[ReferencePool, ec.EllipticCurvePrivateKey],
-    keys: tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey],
-    azure: Simulation,
-) -> Iterator[Desk]:
-    storage.clear()
-    desk = Desk(folder=tmp_path, storage=storage, pool=pool[0], simulation=azure, signing=pool[1], recipient=keys[1])
-    yield desk
-    desk.pool.worker.twist = list
+from worker.jose import key_id
 
 
 def opened(desk: Desk, result: SealedResult) -> dict[str, pa.Table]:
