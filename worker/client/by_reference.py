@@ -110,7 +110,7 @@ class SyncFleetClient:
         job.note_ticket()
 
     def status(self, job_id: bytes) -> JobStatus:
-        """Where the job stands, by what lies in the account; nothing is verified."""
+        """The status of the job, by what lies in the account; nothing is verified."""
         with self._blobs(self._storage.jobs) as jobs, self._blobs(self._storage.results) as results:
             return look(job_id, jobs=jobs, results=results)
 

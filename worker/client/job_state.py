@@ -1,4 +1,4 @@
-"""Where a job by reference stands, as the blobs show: hints for people, which no result depends on."""
+"""The status of a job by reference, as its blobs show it: hints for people, which no result depends on."""
 
 import enum
 from dataclasses import dataclass

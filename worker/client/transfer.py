@@ -85,7 +85,7 @@ def document(blobs: Blobs, name: str, kind: type[T]) -> T | None:
 
 
 def explained(error: StoreError) -> StorageRefused | Unreachable:
-    """What a submitter can do about it."""
+    """The error with a remedy for the submitter."""
     match error.status:
         case 401:
             remedy = "Sign in with an identity of Microsoft Entra, or set the variables of a service principal."
